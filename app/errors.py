@@ -1,0 +1,201 @@
+"""Every exception that dibs raises, in one tree.
+
+::
+
+    DibsError
+    ├── IteratorError              a shared iterator
+    │   ├── ReentrantPull          the thread that pulls asked again
+    │   ├── SourceFailed           the source raised; carries its cause
+    │   ├── SourceClosed           the iterator was closed
+    │   ├── PullTimeout            another thread's pull took too long; nothing was consumed
+    │   └── ForkedIterator         used in a child process
+    ├── SourceError                a source's definition, or what it yields
+    │   ├── SourceUnknown          no such source, or not allowed from here
+    │   ├── SourceInvalid          an argument is missing, unknown or out of range
+    │   ├── SourceChanged          not the source that the cursor was counted on
+    │   └── ValueRefused           a value that is not JSON, or too large
+    ├── Refused                    a queue says no; nothing was handed out
+    │   ├── QueueUnknown           no such queue
+    │   ├── QueueExhausted         the source has ended or the queue is closed
+    │   ├── QueueFailed            the source raised; the cause is shown
+    │   ├── QueuePaused            paused by an operator
+    │   ├── QueueStarting          the source is being replayed
+    │   ├── SourceBusy             the source did not yield in time
+    │   ├── QueueConflict          the queue's state does not allow this
+    │   ├── NotArithmetic          blocks need a source that counts
+    │   ├── KeyReused              the idempotency key belongs to another request
+    │   ├── LimitExceeded          over a limit; names the field and the limit
+    │   ├── Forbidden              not allowed from here
+    │   └── Stopping               the server is going down
+    ├── LedgerError                the durable record
+    │   ├── LedgerFull             no room on the disk; nothing was handed out
+    │   ├── LedgerUnavailable      the disk fails; nothing was handed out
+    │   ├── OutcomeUnknown         asked, but whether it is on disk can't be told: maybe
+    │   ├── LedgerLocked           another server owns the data; names its pid
+    │   ├── LedgerForeign          not a ledger of dibs, or damaged
+    │   └── LedgerTooNew           written by a newer dibs
+    └── ConfigError                a setting is wrong; names it
+"""
+
+from __future__ import annotations
+
+
+class DibsError(Exception):
+    """The root: whatever dibs raises on purpose."""
+
+
+class IteratorError(DibsError):
+    """A shared iterator can't give a value."""
+
+
+class ReentrantPull(IteratorError, RuntimeError):
+    """The thread that is pulling asked the same iterator again: it would wait for itself."""
+
+
+class SourceFailed(IteratorError, RuntimeError):
+    """The source raised earlier. ``__cause__`` is its exception; it is never taken for an end."""
+
+
+class SourceClosed(IteratorError, RuntimeError):
+    """The iterator was closed; it gives nothing more."""
+
+
+class PullTimeout(IteratorError, TimeoutError):
+    """Another thread was pulling for the whole of the timeout. Nothing was consumed."""
+
+
+class ForkedIterator(IteratorError, RuntimeError):
+    """Used in a child process: parent and child would both hand out the same values."""
+
+
+class SourceError(DibsError):
+    """A source can't be used as it is."""
+
+
+class SourceUnknown(SourceError):
+    """There is no source of this name, or it may not be named from here."""
+
+
+class SourceInvalid(SourceError, ValueError):
+    """A source's argument is missing, unknown or out of range; the message names it."""
+
+
+class SourceChanged(SourceError):
+    """A replay differs from what was handed out, ends early or raises."""
+
+
+class ValueRefused(SourceError, ValueError):
+    """A source yielded what JSON can't carry exactly, or more than the limit."""
+
+
+class Refused(DibsError):
+    """A queue says no. Nothing was handed out and nothing was changed.
+
+    ``field`` and ``limit`` name what was wrong, ``retry_after`` (seconds) says when asking again helps.
+    """
+
+    def __init__(
+        self,
+        detail: str,
+        *,
+        field: str | None = None,
+        limit: int | str | None = None,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.field = field
+        self.limit = limit
+        self.retry_after = retry_after
+
+
+class QueueUnknown(Refused):
+    """There is no queue of this name."""
+
+
+class QueueExhausted(Refused):
+    """The source has ended or the queue is closed, and nothing is left inside."""
+
+
+class QueueFailed(Refused):
+    """The source raised. It stays failed until it is retried."""
+
+    def __init__(self, detail: str, *, cause_type: str, cause_message: str, seq: int) -> None:
+        super().__init__(detail)
+        self.cause_type = cause_type
+        self.cause_message = cause_message
+        self.seq = seq
+
+
+class QueuePaused(Refused):
+    """An operator paused the queue."""
+
+
+class QueueStarting(Refused):
+    """The source is being replayed up to the cursor."""
+
+
+class SourceBusy(Refused):
+    """The source did not yield in time; what it yields later goes to a later caller."""
+
+
+class QueueConflict(Refused):
+    """The queue's state or definition does not allow this.
+
+    ``reason`` is the word for programs, such as ``source-changed``.
+    """
+
+    def __init__(self, detail: str, *, reason: str = "conflict", field: str | None = None) -> None:
+        super().__init__(detail, field=field)
+        self.reason = reason
+
+
+class NotArithmetic(Refused):
+    """Only a source that counts can hand out blocks."""
+
+
+class KeyReused(Refused):
+    """The idempotency key was first sent with another request."""
+
+
+class LimitExceeded(Refused):
+    """A value is over (or under) its limit. Never clamped: nothing was spent."""
+
+
+class Forbidden(Refused):
+    """Not allowed from here."""
+
+
+class Stopping(Refused):
+    """The server is going down; another one, or the next, will answer."""
+
+
+class LedgerError(DibsError):
+    """The durable record can't do what was asked."""
+
+
+class LedgerFull(LedgerError):
+    """There is no room on the disk. Nothing was handed out."""
+
+
+class LedgerUnavailable(LedgerError):
+    """The disk fails or the ledger is being reopened. Nothing was handed out."""
+
+
+class OutcomeUnknown(LedgerError):
+    """The request reached the ledger, but whether it is on disk can't be told: it may have happened."""
+
+
+class LedgerLocked(LedgerError):
+    """Another server owns the data; the message names its process."""
+
+
+class LedgerForeign(LedgerError):
+    """The file is not a ledger of dibs, or it is damaged."""
+
+
+class LedgerTooNew(LedgerError):
+    """The ledger was written by a newer dibs, whose format this one does not know."""
+
+
+class ConfigError(DibsError, ValueError):
+    """A setting is wrong; the message names it and where it came from."""
