@@ -1,0 +1,36 @@
+"""Ledger time: integer milliseconds that never go back.
+
+At start it is the later of the wall clock and the last time persisted; from there on it follows the
+monotonic clock. So a wall clock that is set back, while running or between two starts, ends nothing early
+and starts nothing again (the design's section 7).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+
+class LedgerClock:
+    """Milliseconds since the epoch, from an injected wall clock and monotonic clock (both in nanoseconds)."""
+
+    def __init__(
+        self,
+        persisted: int = 0,
+        *,
+        wall: Callable[[], int] = time.time_ns,
+        monotonic: Callable[[], int] = time.monotonic_ns,
+    ) -> None:
+        self._monotonic = monotonic
+        self._base = max(wall() // 1_000_000, persisted) * 1_000_000 - monotonic()
+
+    def now(self) -> int:
+        """Ledger time, in milliseconds."""
+        return (self._base + self._monotonic()) // 1_000_000
+
+
+def rfc3339(milliseconds: int) -> str:
+    """An instant of ledger time as RFC 3339 in UTC with milliseconds."""
+    moment = datetime.fromtimestamp(milliseconds / 1000, UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,303 @@
+"""The committer: takes every op that waits, applies them in one transaction, syncs once, wakes all callers.
+
+It adds no delay of its own: while one batch is being synced the next one gathers by itself. It never
+waits for a source's lock, so a source that sleeps holds up nobody else's commit.
+
+When a commit fails, nobody knows at first what is on disk (measured: a commit that failed with EIO reads as
+absent on the same connection and as present after a kill). So the committer suspends every line that has
+drawn ops under way, which raises their epoch; closes the engine, reopens it, checkpoints it; and then *the
+ledger's cursor decides*: drawn ops at or below it are granted, those above go back, in seq order, to be drawn
+first. Other ops are resolved by their key, or answered with "maybe".
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from time import monotonic, perf_counter
+from typing import Any, Protocol
+
+from app.errors import LedgerError, LedgerFull, LedgerUnavailable, OutcomeUnknown
+from app.ledger.ops import Define, Engine, EngineFailed, Op, Outcome, QueueRow, Take
+from app.ledger.pending import Pending, settle_all
+
+log = logging.getLogger("dibs.ledger")
+
+GRACE = 2.0  # seconds: how long callers of a failed commit wait for certainty before they hear "maybe"
+BATCH_MOST = 1_024  # ops a transaction
+_PAUSES = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)  # seconds between attempts to reopen
+
+
+class Line(Protocol):
+    """Where drawn ops come from: the one owner of a queue's epoch and of what was put back."""
+
+    def suspend(self) -> None:
+        """Raise the epoch: nothing drawn before is enqueued any more, nothing is drawn until resumed."""
+
+    def resume(self, back: Sequence[Entry]) -> None:
+        """Draw again; the values of ``back`` first, in the order of their seqs."""
+
+
+class Entry:
+    """An op in the line, with what waits for it.
+
+    ``settled`` runs on the committer's thread when the op is on disk, before its caller wakes. ``answer`` is
+    what the caller gets; without one, the engine's outcome. ``values`` are a drawn op's, to put back.
+    """
+
+    __slots__ = ("answer", "line", "op", "pending", "settled", "values")
+
+    def __init__(
+        self,
+        op: Op,
+        pending: Pending[Any],
+        *,
+        line: Line | None = None,
+        values: Sequence[Any] = (),
+        answer: Any = None,
+        settled: Callable[[Outcome], None] | None = None,
+    ) -> None:
+        self.op = op
+        self.pending = pending
+        self.line = line
+        self.values = values
+        self.answer = answer
+        self.settled = settled
+
+
+Settled = tuple[Pending[Any], Any, BaseException | None]
+
+
+class Committer:
+    """One thread that owns the engine's writing side.
+
+    ``observe(batch, seconds)`` is told of each commit. ``refresh(rows)`` is told what the ledger says after a
+    reopening, before any line goes on and any caller hears of it.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        observe: Callable[[int, float], None] = lambda batch, seconds: None,
+        refresh: Callable[[list[QueueRow]], None] = lambda rows: None,
+    ) -> None:
+        self._engine = engine
+        self._observe = observe
+        self._refresh = refresh
+        self._guard = threading.Lock()
+        self._work = threading.Condition(self._guard)
+        self._waiting: deque[Entry] = deque()
+        self._asleep = False
+        self._closing = False
+        self._down: LedgerError | None = None
+        self.reopened = 0
+        self._thread = threading.Thread(target=self._run, name="dibs-committer", daemon=True)
+        self._thread.start()
+
+    # -- the line
+
+    def submit(self, entry: Entry) -> None:
+        """Put an op into the line. It can't be withdrawn.
+
+        Raises:
+            LedgerFull, LedgerUnavailable: the ledger can't be written now; the op is not in the line.
+        """
+        with self._guard:
+            if self._down is not None:
+                raise _again(self._down)
+            self._waiting.append(entry)
+            if self._asleep:
+                self._asleep = False
+                self._work.notify()
+
+    def check(self) -> None:
+        """Raise what :meth:`submit` would raise: asked before a draw, so that nothing is drawn in vain."""
+        if (down := self._down) is not None:
+            raise _again(down)
+
+    def close(self, timeout: float = 5.0) -> bool:
+        """Commit what is in the line, refuse what comes later, close the engine.
+
+        False if the disk did not let it come to an end within ``timeout`` seconds.
+        """
+        with self._guard:
+            self._closing = True
+            self._work.notify()
+        self._thread.join(timeout)
+        return not self._thread.is_alive()
+
+    def _next_batch(self) -> list[Entry]:
+        with self._guard:
+            while not self._waiting:
+                if self._closing:
+                    self._down = LedgerUnavailable("the server is going down")
+                    return []
+                self._asleep = True
+                self._work.wait()
+                self._asleep = False
+            if len(self._waiting) <= BATCH_MOST:
+                batch = list(self._waiting)
+                self._waiting.clear()
+                return batch
+            return [self._waiting.popleft() for _ in range(BATCH_MOST)]
+
+    def _run(self) -> None:
+        while batch := self._next_batch():
+            started = perf_counter()
+            try:
+                outcomes = self._engine.apply([entry.op for entry in batch])
+            except EngineFailed as error:
+                self._recover(batch, [], error)
+            except Exception:
+                log.exception("a transaction of %d ops was refused; applying them singly", len(batch))
+                self._apply_singly(batch)
+            else:
+                self._observe(len(batch), perf_counter() - started)
+                settle_all([_grant(entry, outcome) for entry, outcome in zip(batch, outcomes, strict=True)])
+        self._engine.close()
+
+    # -- when an op is at fault
+
+    def _apply_singly(self, batch: list[Entry]) -> None:
+        """One op at fault fails alone, but for its queue's later draws: they can't stand without it."""
+        broken: dict[Line, list[Entry]] = {}
+        for at, entry in enumerate(batch):
+            if entry.line is not None and entry.line in broken:
+                broken[entry.line].append(entry)
+                continue
+            try:
+                outcome = self._engine.apply([entry.op])[0]
+            except EngineFailed as error:
+                self._recover(batch[at:], [late for entries in broken.values() for late in entries], error)
+                return
+            except Exception as error:
+                log.exception("refused by the ledger: %r", entry.op)
+                if entry.line is None:
+                    entry.pending.fail(LedgerUnavailable(f"the ledger refused this: {error}"))
+                else:
+                    entry.line.suspend()
+                    broken[entry.line] = [entry]
+            else:
+                settle_all([_grant(entry, outcome)])
+        with self._guard:
+            for entry in self._waiting:
+                if entry.line in broken:
+                    broken[entry.line].append(entry)
+            self._waiting = deque(entry for entry in self._waiting if entry.line not in broken)
+        for line, entries in broken.items():
+            line.resume(entries)
+            settle_all((e.pending, None, LedgerUnavailable("the ledger refused a hand-out")) for e in entries)
+
+    # -- when the disk is at fault
+
+    def _recover(self, batch: list[Entry], back: list[Entry], error: EngineFailed) -> None:
+        """The failure rule. ``batch`` may be on disk; ``back`` and what waits in the line can't be."""
+        log.error("a commit of %d ops failed: %s; reopening the ledger", len(batch), error)
+        refusal = _refusal(error)
+        with self._guard:
+            self._down = refusal
+            absent = [*back, *self._waiting]
+            self._waiting.clear()
+        lines: dict[Line, list[Entry]] = {e.line: [] for e in (*batch, *absent) if e.line is not None}
+        for line in lines:
+            line.suspend()
+        rows = self._reopen(batch, absent, refusal)
+        if rows is None:
+            return
+        self._refresh(rows)
+        settled = self._decide(batch, rows, refusal) + _fail_all(absent, refusal)
+        for entry, (_, _, failure) in zip((*batch, *absent), settled, strict=True):
+            if entry.line is not None and failure is not None:
+                lines[entry.line].append(entry)
+        for line, entries in lines.items():
+            line.resume(entries)
+        with self._guard:
+            self._down = None
+        settle_all(settled)
+
+    def _reopen(self, batch: list[Entry], absent: list[Entry], refusal: LedgerError) -> list[QueueRow] | None:
+        """Try until it works, or until the server goes down.
+
+        After the grace the callers are told what is known so far; what was drawn waits for the decision.
+        """
+        grace, attempt = monotonic() + GRACE, 0
+        while True:
+            try:
+                self._engine.reopen()
+                rows = self._engine.rows()
+            except (EngineFailed, LedgerError) as error:
+                if attempt == 0:
+                    log.warning("the ledger can't be reopened yet: %s", error)
+            else:
+                self.reopened += 1
+                log.warning("the ledger is open again, at attempt %d", attempt + 1)
+                return rows
+            if self._closing or monotonic() > grace:
+                unsure = OutcomeUnknown(
+                    "the disk failed in the middle of a commit: ask again with the same key"
+                )
+                settle_all(_fail_all(batch, unsure) + _fail_all(absent, refusal))
+            if self._closing:
+                return None
+            with self._guard:
+                self._work.wait(_PAUSES[min(attempt, len(_PAUSES) - 1)])
+            attempt += 1
+
+    def _decide(self, batch: list[Entry], rows: list[QueueRow], refusal: LedgerError) -> list[Settled]:
+        by_id = {row.id: row for row in rows}
+        by_name = {row.name: row for row in rows}
+        settled: list[Settled] = []
+        for entry in batch:
+            op = entry.op
+            if isinstance(op, Take):
+                granted = _on_disk(op, by_id.get(op.queue))
+                settled.append((entry.pending, entry.answer, None if granted else _again(refusal)))
+            else:
+                row = by_name.get(op.name) if isinstance(op, Define) else by_id.get(op.queue)
+                settled.append((entry.pending, *self._resolve(op, row, refusal)))
+        return settled
+
+    def _resolve(
+        self, op: Op, row: QueueRow | None, refusal: LedgerError
+    ) -> tuple[QueueRow | None, LedgerError | None]:
+        """An op without items: by its key, if it has one."""
+        if op.remember is None:
+            return None, OutcomeUnknown("the disk failed in the middle of this: look, then ask again")
+        if row is None:
+            return None, _again(refusal)
+        try:
+            found = self._engine.recall(row.id, row.generation, op.remember.caller, op.remember.key)
+        except LedgerError as error:
+            return None, OutcomeUnknown(f"the disk failed in the middle of this: {error}")
+        return (QueueRow(**found.outcome), None) if found else (None, _again(refusal))
+
+
+def _grant(entry: Entry, outcome: Outcome) -> Settled:
+    if entry.settled is not None:
+        entry.settled(outcome)
+    return entry.pending, outcome if entry.answer is None else entry.answer, None
+
+
+def _on_disk(op: Take, row: QueueRow | None) -> bool:
+    """The ledger's cursor decides; for a bare ending, the ending."""
+    if row is None or row.deleted_at is not None:
+        return False
+    return row.cursor >= op.last if op.count else op.end is not None and row.ending == op.end.ending
+
+
+def _fail_all(entries: list[Entry], error: LedgerError) -> list[Settled]:
+    return [(entry.pending, None, _again(error)) for entry in entries]
+
+
+def _refusal(error: EngineFailed) -> LedgerError:
+    if error.full:
+        return LedgerFull("the disk of the ledger is full; nothing was handed out")
+    return LedgerUnavailable(f"the disk of the ledger fails ({error}); nothing was handed out")
+
+
+def _again(error: LedgerError) -> LedgerError:
+    """An error of its own for each caller: tracebacks pile up on a shared one."""
+    return type(error)(*error.args)

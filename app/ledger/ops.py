@@ -1,0 +1,211 @@
+"""The ops, their outcomes, and the contract that every engine keeps.
+
+An op is a request to the ledger; an engine applies a list of them in one transaction with one sync.
+``tests/contract`` states each promise as behaviour and runs on every engine:
+
+* **Together or not at all.** ``apply(ops)`` puts all of them on disk, in order, or raises and puts none.
+* **Prefix.** A :class:`Take` starts where the cursor stands (``first == cursor + 1``); anything else
+  raises :class:`OpFailed`. So what is on disk is always a prefix of what was drawn.
+* **Independent counters.** ``cursor``, ``taken`` and ``jumped`` each move by their own statement;
+  none is derived from another, so that an audit can compare them.
+* **Remembered with what it answers.** An op's :class:`Remember` is stored in the same transaction.
+* **Endings stay.** An ending is not lifted by anything but :class:`Retry` (a failed one) or a reset.
+* **A tombstone goes on.** Deleting keeps name, cursor and generation; defining again goes on after
+  the cursor, unless ``reset``, which starts at 0 in the next generation.
+
+An op that raises changes nothing. An engine says :class:`EngineFailed` when the disk is at fault and
+:class:`OpFailed` when the op is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+Ending = Literal["exhausted", "failed", "closed"]
+
+
+class EngineFailed(Exception):
+    """The storage failed; whether the transaction is on disk can't be told before a reopening.
+
+    ``full`` tells a lack of room from every other fault.
+    """
+
+    def __init__(self, detail: str, *, full: bool = False) -> None:
+        super().__init__(detail)
+        self.full = full
+
+
+class OpFailed(Exception):
+    """This op can't be applied to the ledger as it is; a guard, not a refusal that a user should meet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Remember:
+    """File the outcome under an idempotency key.
+
+    ``request`` tells one request from another under the same key; ``values`` are kept only where they
+    exist nowhere else (JSON texts); ``ttl`` is in milliseconds of ledger time.
+    """
+
+    key: str
+    request: str
+    ttl: int
+    caller: str = ""
+    values: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Recalled:
+    """What is filed under an idempotency key. ``outcome`` is a take's bounds or a queue's row."""
+
+    request: str
+    outcome: Mapping[str, Any]
+    values: tuple[str, ...] | None
+
+
+@dataclass(frozen=True, slots=True)
+class SourceEnd:
+    """How a source ended: exhausted, or failed with its cause."""
+
+    ending: Literal["exhausted", "failed"]
+    type: str = ""
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Define:
+    """Create a queue, wake its tombstone, or change the source of one whose cursor is 0."""
+
+    name: str
+    source: str
+    args: str
+    reset: bool = False
+    remember: Remember | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Take:
+    """Hand out ``count`` items from ``first`` on, for good, and record the source's end if it came.
+
+    ``mark`` is what the source needs, beside the cursor, to go on (see ``Source.mark``).
+    """
+
+    queue: int
+    first: int
+    count: int
+    mark: str | None = None
+    end: SourceEnd | None = None
+    remember: Remember | None = None
+
+    @property
+    def last(self) -> int:
+        """The seq of the last item; ``first - 1`` where there is none."""
+        return self.first + self.count - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Stop (or, with ``paused`` false, go on with) handing out."""
+
+    queue: int
+    paused: bool
+    remember: Remember | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """No more draws, ever."""
+
+    queue: int
+    remember: Remember | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """Lift a failure, so that the source is opened again after the cursor."""
+
+    queue: int
+    remember: Remember | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Advance:
+    """Jump to ``to_seq``: what lies between is counted as jumped. Forward only, from ``cursor``."""
+
+    queue: int
+    cursor: int
+    to_seq: int
+    mark: str | None = None
+    remember: Remember | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """Leave a tombstone: name, cursor, generation."""
+
+    queue: int
+    remember: Remember | None = None
+
+
+Op = Define | Take | Pause | Close | Retry | Advance | Delete
+
+
+@dataclass(frozen=True, slots=True)
+class QueueRow:
+    """A queue as the ledger has it; the outcome of every op but :class:`Take`. Times: ledger milliseconds."""
+
+    id: int
+    name: str
+    generation: int
+    source: str
+    args: str
+    created_at: int
+    deleted_at: int | None
+    paused: bool
+    ending: Ending | None
+    failure_type: str | None
+    failure_message: str | None
+    mark: str | None
+    cursor: int
+    taken: int
+    jumped: int
+
+
+Outcome = QueueRow | None
+"""A row, or None for a :class:`Take`: who drew the items knows them already."""
+
+
+class Engine(Protocol):
+    """What the committer and the queues need of a storage engine."""
+
+    kind: str
+    path: str
+
+    def apply(self, ops: Sequence[Op]) -> list[Outcome]:
+        """Apply all, in order, in one transaction, synced. Raises EngineFailed or OpFailed."""
+
+    def reopen(self) -> None:
+        """Close, open, and make the disk agree with what is read; raises EngineFailed until it does."""
+
+    def rows(self) -> list[QueueRow]:
+        """Every queue, tombstones too."""
+
+    def row(self, queue: int) -> QueueRow | None:
+        """One queue as it is on disk now."""
+
+    def recall(self, queue: int, generation: int, caller: str, key: str) -> Recalled | None:
+        """What is filed under a key, if it has not expired."""
+
+    def now(self) -> int:
+        """Ledger time, in milliseconds: never behind what was persisted."""
+
+    def size(self) -> int:
+        """Bytes that the ledger occupies."""
+
+    def backup(self, to: str) -> int:
+        """Write a consistent, synced copy while the engine works; its size in bytes."""
+
+    def close(self) -> None:
+        """Close for good; what was applied is on disk."""

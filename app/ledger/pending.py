@@ -1,0 +1,106 @@
+"""The outcome of an op that is still on its way: one object for threads and for event loops."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Generator, Iterable
+from functools import partial
+from typing import Any, Generic, TypeVar
+
+T = TypeVar("T")
+
+# Guards the few instructions in which a waiter and the committer could miss each other; held by nobody for
+# longer, so one lock serves all.
+_meeting = threading.Lock()
+
+
+class Pending(Generic[T]):
+    """Comes to a value or an error exactly once; any number of threads and tasks may wait for it.
+
+    A waiter that is cancelled or times out changes nothing for the others, nor for the op.
+    """
+
+    __slots__ = ("_callbacks", "_error", "_value", "done")
+
+    def __init__(self) -> None:
+        self.done = False
+        self._value: T | None = None
+        self._error: BaseException | None = None
+        self._callbacks: list[tuple[asyncio.AbstractEventLoop | None, Callable[[], None]]] = []
+
+    def when_done(self, callback: Callable[[], None], loop: asyncio.AbstractEventLoop | None = None) -> None:
+        """Call ``callback`` on ``loop``, or without one on the thread that settles it; at once if done."""
+        with _meeting:
+            if not self.done:
+                self._callbacks.append((loop, callback))
+                return
+        callback()
+
+    def result(self, timeout: float | None = None) -> T:
+        """Wait in a thread, for at most ``timeout`` seconds.
+
+        Raises:
+            TimeoutError: it is not settled yet; the op goes on.
+        """
+        if not self.done:
+            event = threading.Event()
+            self.when_done(event.set)
+            if not event.wait(timeout):
+                raise TimeoutError("the outcome is not known yet")
+        return self._outcome()
+
+    def __await__(self) -> Generator[Any, None, T]:
+        if not self.done:
+            loop = asyncio.get_running_loop()
+            future: asyncio.Future[None] = loop.create_future()
+            self.when_done(partial(_wake, future), loop)
+            yield from future
+        return self._outcome()
+
+    def _outcome(self) -> T:
+        if self._error is not None:
+            raise self._error
+        return self._value  # type: ignore[return-value]  # set together with done
+
+    def settle(self, value: T) -> None:
+        """Come to a value."""
+        settle_all([(self, value, None)])
+
+    def fail(self, error: BaseException) -> None:
+        """Come to an error."""
+        settle_all([(self, None, error)])
+
+
+def settle_all(settled: Iterable[tuple[Pending[Any], Any, BaseException | None]]) -> None:
+    """Settle many at once, and wake each event loop once for all of its waiters.
+
+    The first settling of a pending outcome stands; a later one changes nothing.
+    """
+    calls: dict[asyncio.AbstractEventLoop | None, list[Callable[[], None]]] = {}
+    with _meeting:
+        for pending, value, error in settled:
+            if pending.done:
+                continue
+            pending._value, pending._error, pending.done = value, error, True
+            for loop, callback in pending._callbacks:
+                calls.setdefault(loop, []).append(callback)
+            pending._callbacks.clear()
+    for loop, callbacks in calls.items():
+        if loop is None:
+            _call_all(callbacks)
+        else:
+            try:
+                loop.call_soon_threadsafe(_call_all, callbacks)
+            except RuntimeError:
+                continue  # that loop is closed: nobody waits there any more
+
+
+def _wake(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
+
+
+def _call_all(callbacks: list[Callable[[], None]]) -> None:
+    for callback in callbacks:
+        callback()

@@ -1,0 +1,96 @@
+"""The SQL of the SQLite engine, each statement with the sentence that it keeps true."""
+
+COLUMNS = (
+    "id, name, generation, source, args, created_at, deleted_at, paused, ending,"
+    " failure_type, failure_message, mark, cursor, taken, jumped"
+)
+
+# A taken item follows the one before: the cursor moves only from where the draw began. Row count 0 is a
+# broken order and fails the transaction.
+TAKE = """
+UPDATE queue SET cursor = :last, taken = taken + :count, mark = :mark
+WHERE id = :queue AND cursor = :before AND deleted_at IS NULL AND ending IS NULL
+"""
+
+# A source ends once, at the cursor, and stays ended.
+END = """
+UPDATE queue SET ending = :ending, failure_type = :type, failure_message = :message
+WHERE id = :queue AND cursor = :cursor AND deleted_at IS NULL AND (ending IS NULL OR ending = :ending)
+"""
+
+PAUSE = f"UPDATE queue SET paused = :paused WHERE id = :queue AND deleted_at IS NULL RETURNING {COLUMNS}"
+
+# Closed is the last word: it stands over a failure and over an exhaustion.
+CLOSE = f"""
+UPDATE queue SET ending = 'closed', failure_type = NULL, failure_message = NULL
+WHERE id = :queue AND deleted_at IS NULL RETURNING {COLUMNS}
+"""
+
+# Only a failure can be lifted.
+RETRY = f"""
+UPDATE queue SET ending = NULL, failure_type = NULL, failure_message = NULL
+WHERE id = :queue AND deleted_at IS NULL AND ending = 'failed' RETURNING {COLUMNS}
+"""
+
+# A jump is counted by its own length, from where the caller saw the cursor.
+ADVANCE = f"""
+UPDATE queue SET cursor = :to_seq, jumped = jumped + (:to_seq - :cursor), mark = :mark
+WHERE id = :queue AND cursor = :cursor AND :to_seq > :cursor AND deleted_at IS NULL AND ending IS NULL
+RETURNING {COLUMNS}
+"""
+
+# A tombstone is the row itself: name, cursor and generation stay.
+DELETE = f"UPDATE queue SET deleted_at = :now WHERE id = :queue AND deleted_at IS NULL RETURNING {COLUMNS}"
+
+CREATE = f"""
+INSERT INTO queue (name, source, args, created_at) VALUES (:name, :source, :args, :now) RETURNING {COLUMNS}
+"""
+
+# Where nothing was handed out yet, a definition may change.
+REDEFINE = f"""
+UPDATE queue SET source = :source, args = :args, ending = NULL, failure_type = NULL, failure_message = NULL,
+    mark = NULL
+WHERE id = :id AND cursor = 0 AND deleted_at IS NULL RETURNING {COLUMNS}
+"""
+
+# A tombstone that wakes goes on after its cursor; its mark counts only for the same source.
+WAKE = f"""
+UPDATE queue SET mark = CASE WHEN source = :source AND args = :args THEN mark END,
+    source = :source, args = :args, created_at = :now, deleted_at = NULL, paused = 0, ending = NULL,
+    failure_type = NULL, failure_message = NULL
+WHERE id = :id AND deleted_at IS NOT NULL RETURNING {COLUMNS}
+"""
+
+# A reset begins a new generation at 0: keys and tokens of the old one mean nothing to it.
+RESET = f"""
+UPDATE queue SET generation = generation + 1, source = :source, args = :args, created_at = :now,
+    deleted_at = NULL, paused = 0, ending = NULL, failure_type = NULL, failure_message = NULL, mark = NULL,
+    cursor = 0, taken = 0, jumped = 0
+WHERE id = :id RETURNING {COLUMNS}
+"""
+
+BY_NAME = f"SELECT {COLUMNS} FROM queue WHERE name = :name"
+BY_ID = f"SELECT {COLUMNS} FROM queue WHERE id = :id"
+ALL = f"SELECT {COLUMNS} FROM queue ORDER BY name"
+
+# A key is filed once; an expired one of the same name makes room first.
+FORGET = """
+DELETE FROM answer
+WHERE key = :key AND queue = :queue AND generation = :generation AND caller = :caller AND expires <= :now
+"""
+REMEMBER = """
+INSERT INTO answer (queue, generation, caller, key, request, outcome, item_values, expires)
+VALUES (:queue, :generation, :caller, :key, :request, :outcome, :values, :expires)
+"""
+RECALL = """
+SELECT request, outcome, item_values FROM answer
+WHERE key = :key AND queue = :queue AND generation = :generation AND caller = :caller AND expires > :now
+"""
+
+# The oldest answers stand first, so a look at a handful of rows finds all that can have expired.
+PRUNE = """
+DELETE FROM answer WHERE expires <= :now AND id IN (SELECT id FROM answer ORDER BY id LIMIT :most)
+"""
+
+CLOCK = "UPDATE ledger SET clock = :now WHERE one = 1"
+"""Persist ledger time."""
