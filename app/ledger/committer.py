@@ -20,7 +20,7 @@ from time import monotonic, perf_counter
 from typing import Any, Protocol
 
 from app.errors import LedgerError, LedgerFull, LedgerUnavailable, OutcomeUnknown
-from app.ledger.ops import Define, Engine, EngineFailed, Op, Outcome, QueueRow, Take
+from app.ledger.ops import Advance, Define, Engine, EngineFailed, Op, Outcome, QueueRow, Take
 from app.ledger.pending import Pending, settle_all
 
 log = logging.getLogger("dibs.ledger")
@@ -33,11 +33,16 @@ _PAUSES = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)  # seconds between attempt
 class Line(Protocol):
     """Where drawn ops come from: the one owner of a queue's epoch and of what was put back."""
 
+    queue: int
+
     def suspend(self) -> None:
         """Raise the epoch: nothing drawn before is enqueued any more, nothing is drawn until resumed."""
 
-    def resume(self, back: Sequence[Entry]) -> None:
-        """Draw again; the values of ``back`` first, in the order of their seqs."""
+    def resume(self, back: Sequence[Entry], cursor: int | None) -> None:
+        """Draw again after the ledger's ``cursor``; the values of ``back`` first, in the order of their seqs.
+
+        Without a cursor (it can't be read now) the queue goes on as it was.
+        """
 
 
 class Entry:
@@ -118,6 +123,11 @@ class Committer:
         if (down := self._down) is not None:
             raise _again(down)
 
+    @property
+    def down(self) -> LedgerError | None:
+        """Why the ledger can't be written now; None while it can."""
+        return self._down
+
     def close(self, timeout: float = 5.0) -> bool:
         """Commit what is in the line, refuse what comes later, close the engine.
 
@@ -188,8 +198,15 @@ class Committer:
                     broken[entry.line].append(entry)
             self._waiting = deque(entry for entry in self._waiting if entry.line not in broken)
         for line, entries in broken.items():
-            line.resume(entries)
+            line.resume(entries, self._cursor(line))
             settle_all((e.pending, None, LedgerUnavailable("the ledger refused a hand-out")) for e in entries)
+
+    def _cursor(self, line: Line) -> int | None:
+        try:
+            row = self._engine.row(line.queue)
+        except LedgerError:
+            return None
+        return row.cursor if row else None
 
     # -- when the disk is at fault
 
@@ -212,8 +229,9 @@ class Committer:
         for entry, (_, _, failure) in zip((*batch, *absent), settled, strict=True):
             if entry.line is not None and failure is not None:
                 lines[entry.line].append(entry)
+        cursors = {row.id: row.cursor for row in rows}
         for line, entries in lines.items():
-            line.resume(entries)
+            line.resume(entries, cursors.get(line.queue))
         with self._guard:
             self._down = None
         settle_all(settled)
@@ -252,9 +270,11 @@ class Committer:
         settled: list[Settled] = []
         for entry in batch:
             op = entry.op
-            if isinstance(op, Take):
-                granted = _on_disk(op, by_id.get(op.queue))
-                settled.append((entry.pending, entry.answer, None if granted else _again(refusal)))
+            if isinstance(op, Take | Advance):
+                row = by_id.get(op.queue)
+                granted = _on_disk(op, row)
+                answer = entry.answer if isinstance(op, Take) else row
+                settled.append((entry.pending, answer, None if granted else _again(refusal)))
             else:
                 row = by_name.get(op.name) if isinstance(op, Define) else by_id.get(op.queue)
                 settled.append((entry.pending, *self._resolve(op, row, refusal)))
@@ -281,10 +301,12 @@ def _grant(entry: Entry, outcome: Outcome) -> Settled:
     return entry.pending, outcome if entry.answer is None else entry.answer, None
 
 
-def _on_disk(op: Take, row: QueueRow | None) -> bool:
+def _on_disk(op: Take | Advance, row: QueueRow | None) -> bool:
     """The ledger's cursor decides; for a bare ending, the ending."""
     if row is None or row.deleted_at is not None:
         return False
+    if isinstance(op, Advance):
+        return row.cursor >= op.to_seq
     return row.cursor >= op.last if op.count else op.end is not None and row.ending == op.end.ending
 
 

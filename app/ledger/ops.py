@@ -21,6 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, Protocol
 
 Ending = Literal["exhausted", "failed", "closed"]
@@ -182,6 +183,14 @@ class Engine(Protocol):
 
     kind: str
     path: str
+
+    @property
+    def folder(self) -> Path | None:
+        """Where the ledger lies; None in memory."""
+
+    @property
+    def durable(self) -> bool:
+        """Whether a commit is a sync of a disk."""
 
     def apply(self, ops: Sequence[Op]) -> list[Outcome]:
         """Apply all, in order, in one transaction, synced. Raises EngineFailed or OpFailed."""

@@ -92,7 +92,7 @@ class SqliteEngine:
             data.mkdir(parents=True, exist_ok=True)
             self._lock = DataLock(data)
             self.path = str(data / "dibs.db")
-        self._data = data
+        self.folder = data
         try:
             self._open()
             persisted = self._writer.execute("SELECT clock FROM ledger").get
@@ -115,7 +115,7 @@ class SqliteEngine:
     def _open(self) -> None:
         self._writer = self._connect(apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE)
         self._identify()
-        if self._data is not None:
+        if self.folder is not None:
             self._writer.pragma("journal_mode", "WAL")
         self._writer.pragma("synchronous", "FULL")
         self._writer.pragma("wal_autocheckpoint", CHECKPOINT_PAGES)
@@ -147,10 +147,10 @@ class SqliteEngine:
             self._writer.execute("INSERT INTO ledger VALUES (1, ?, 0)", (str(uuid.uuid4()),))
             self._writer.pragma("application_id", APPLICATION_ID)
             self._writer.pragma("user_version", VERSION)
-        if self._data is not None:
+        if self.folder is not None:
             # SQLite syncs its own files; that their names are in the folder, and the folder in its parent,
             # is for us to see to.
-            for folder in (self._data, self._data.absolute().parent):
+            for folder in (self.folder, self.folder.absolute().parent):
                 _sync(folder)
 
     def reopen(self) -> None:
@@ -162,11 +162,14 @@ class SqliteEngine:
         self._disconnect()
         try:
             self._open()
-            if self._data is not None:
-                if self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()[0][0]:
-                    raise EngineFailed("the log can't be brought into the ledger while somebody reads it")
+            if self.folder is not None:
+                self._checkpoint()
         except _DISK as error:
             raise EngineFailed(str(error), full=isinstance(error, apsw.FullError)) from error
+
+    def _checkpoint(self) -> None:
+        if self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()[0][0]:
+            raise EngineFailed("the log can't be brought into the ledger while somebody reads it")
 
     def _disconnect(self) -> None:
         for name in ("_reader", "_writer"):
@@ -374,13 +377,13 @@ class SqliteEngine:
     @property
     def durable(self) -> bool:
         """Whether a commit is a sync of a disk."""
-        return self._data is not None
+        return self.folder is not None
 
     def size(self) -> int:
         """Bytes of the database and its log."""
-        if self._data is None:
+        if self.folder is None:
             return 0
-        return sum(path.stat().st_size for path in self._data.glob("dibs.db*"))
+        return sum(path.stat().st_size for path in self.folder.glob("dibs.db*"))
 
     def backup(self, to: str) -> int:
         """Write a consistent copy to the file ``to``, synced under its final name; its size in bytes.

@@ -24,10 +24,18 @@ class Taken:
     values: Values
     replayed: bool = False
 
+    @property
+    def count(self) -> int:
+        """How many items these are."""
+        return len(self.values)
+
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Consecutive numbers, as their bounds; ``seq`` is the seq of the first."""
+    """Consecutive numbers, as their bounds; ``seq`` is the seq of the first.
+
+    The numbers of a ``wide`` source are strings in JSON.
+    """
 
     queue: str
     state: str
@@ -36,6 +44,7 @@ class Block:
     last: int
     step: int
     count: int
+    wide: bool = False
     replayed: bool = False
 
 

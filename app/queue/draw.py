@@ -1,0 +1,409 @@
+"""The draw: from the shared iterator into the committer's line, in one step.
+
+Two locks, always taken in this order:
+
+* the **source's lock** is the iterator's own (``hold``). A draw keeps it from before the pull until its op is
+  in the line, so values enter the line in the order in which they were drawn. It can be held for as
+  long as the source sleeps.
+* the **line's lock** (``lock``) guards the epoch, what was put back and the gate, for a few instructions. The
+  committer and the event loop take it; they never wait for a source.
+
+A pull takes place between two looks at the gate. If the queue was paused, closed, or its epoch raised in
+the meantime, or if the caller has given up, the values are put back and drawn first next time: nothing is
+handed out, nothing is lost, the order stands.
+"""
+
+from __future__ import annotations
+
+import threading
+from bisect import insort
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from itertools import accumulate
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from app.errors import (
+    DibsError,
+    LedgerUnavailable,
+    PullTimeout,
+    QueueConflict,
+    SourceBusy,
+    SourceClosed,
+    Stopping,
+)
+from app.ledger.committer import Committer, Entry
+from app.ledger.ops import Advance, Outcome, QueueRow, Remember, SourceEnd, Take
+from app.ledger.pending import Pending
+from app.queue.answers import Block, Failure, Taken, Values
+from app.queue.gate import Gate
+from app.queue.limits import Limits
+
+if TYPE_CHECKING:
+    from app.iterators import Held, IteratorStats
+    from app.sources import Source
+
+PULL_BUDGET = 0.25
+"""Seconds after which a draw of many values from a slow source makes do with what it has."""
+
+
+class Segment(NamedTuple):
+    """Consecutive values that were drawn and not handed out."""
+
+    first: int
+    values: Values
+
+
+class Ask:
+    """One request for values, from the event loop to a thread of the queue's pool."""
+
+    __slots__ = ("block", "count", "enqueued", "given_up", "pending", "remember", "since")
+
+    def __init__(self, count: int, *, remember: Remember | None = None, block: bool = False) -> None:
+        self.count = count
+        self.block = block
+        self.remember = remember
+        self.pending: Pending[Any] = Pending()
+        self.enqueued = False
+        self.given_up = False
+        self.since = perf_counter()
+
+
+class Draw:
+    """Draws for one queue. Owns its epoch, its place in the line, and what was put back."""
+
+    def __init__(
+        self, row: QueueRow, committer: Committer, limits: Limits, *, reopen: Callable[[], None]
+    ) -> None:
+        self.reopen = reopen
+        self._committer = committer
+        self._limits = limits
+        self.queue = row.id
+        self.name = row.name
+        self.lock = threading.Lock()
+        self.gate = Gate.of(row, starting=True)
+        self.source: Source | None = None
+        self.waits: deque[float] = deque(maxlen=1024)
+        self.holds: deque[float] = deque(maxlen=1024)
+        self._next_seq = row.cursor + 1
+        self._epoch = 0
+        self._suspended = False
+        self._back: list[Segment] = []
+
+    # -- the source
+
+    def begin_start(self) -> None:
+        """The source is being opened: nothing is drawn until it is there."""
+        with self.lock:
+            self.gate = replace(self.gate, starting=True)
+
+    def end_start(self) -> None:
+        """The source is there, or has failed."""
+        with self.lock:
+            self.gate = replace(self.gate, starting=False)
+
+    def use(self, source: Source, cursor: int) -> None:
+        """Draw from ``source``, whose next value has the seq ``cursor + 1``; what was put back is dropped."""
+        with self.lock:
+            before = self.source
+            self._exchange(source, cursor)
+        if before is not None:
+            self.let_go(before)
+
+    def _exchange(self, source: Source, cursor: int) -> None:
+        self.source = source
+        self._next_seq = cursor + 1
+        self._back.clear()
+
+    def check_advance(self, to_seq: int) -> None:
+        """Raise unless the queue can jump forward to ``to_seq``."""
+        with self.lock:
+            self._check_advance(to_seq)
+
+    def _check_advance(self, to_seq: int) -> None:
+        refusal = replace(self.gate, paused=False).refusal()
+        if refusal is not None:
+            raise refusal
+        if self._suspended:
+            raise LedgerUnavailable("the ledger is being reopened; nothing was changed")
+        if to_seq < self._head():
+            raise QueueConflict(
+                f"{self.name} is at {self._head() - 1}: it can only be advanced beyond that",
+                reason="not-forward",
+                field="to_seq",
+            )
+
+    def jump(
+        self, source: Source, to_seq: int, remember: Remember | None, pending: Pending[QueueRow]
+    ) -> None:
+        """Go on at ``to_seq`` with ``source``. The caller holds the lock of the source that was."""
+        with self.lock:
+            self._check_advance(to_seq)
+            op = Advance(self.queue, self._head() - 1, to_seq, None, remember)
+            self._committer.submit(Entry(op, pending, line=self))
+            self._exchange(source, to_seq)
+
+    def _head(self) -> int:
+        """The seq that is drawn next."""
+        return self._back[0].first if self._back else self._next_seq
+
+    def let_go(self, source: Source) -> None:
+        """Close a source without waiting for a pull that runs: its generator ends when that returns."""
+        with suppress(PullTimeout):
+            source.close(timeout=0)
+
+    def stop(self) -> None:
+        """Close the source; a pull that runs is let go, its values with it."""
+        if self.source is not None:
+            self.let_go(self.source)
+
+    @property
+    def arithmetic(self) -> bool:
+        """Whether the source counts, so that it can give blocks."""
+        return self.source is not None and self.source.arithmetic
+
+    def iterator_stats(self) -> IteratorStats | None:
+        """What the shared iterator counted since it was opened."""
+        return None if self.source is None else self.source.iterator.stats()
+
+    @property
+    def put_back(self) -> int:
+        """Values drawn but not handed out, to be drawn first."""
+        return sum(len(segment.values) for segment in self._back)
+
+    # -- one draw, on a thread of the pool
+
+    def draw(self, ask: Ask) -> None:
+        """Draw for ``ask`` and put the op into the line, or fail what it waits for."""
+        if ask.given_up:
+            return
+        try:
+            self._draw(ask)
+        except DibsError as error:
+            ask.pending.fail(error)
+        except BaseException as error:
+            ask.pending.fail(LedgerUnavailable(f"the draw failed: {error!r}"))
+            raise
+
+    def _draw(self, ask: Ask) -> None:
+        while True:
+            self._committer.check()
+            source = self._source()
+            before = perf_counter()
+            try:
+                with source.iterator.hold(self._limits.pull_patience) as held:
+                    began = perf_counter()
+                    self.waits.append(began - before)
+                    self._draw_held(ask, source, held)
+                    self.holds.append(perf_counter() - began)
+                    return
+            except SourceClosed:
+                if source is self.source:  # not exchanged for another one, but closed
+                    raise Stopping("the server is going down", retry_after=1.0) from None
+            except PullTimeout:
+                raise _busy(self.name) from None
+
+    def _source(self) -> Source:
+        with self.lock:
+            refusal = self.gate.refusal()
+            if refusal is not None:
+                raise refusal
+        return self.opened()
+
+    def opened(self) -> Source:
+        """The source that is drawn from now."""
+        if self.source is None:
+            raise LedgerUnavailable(f"{self.name} has no source yet")
+        return self.source
+
+    def _draw_held(self, ask: Ask, source: Source, held: Held[Any]) -> None:
+        with self.lock:
+            self._admit(ask, self._epoch)
+            epoch = self._epoch
+            if self._back:
+                self._enqueue(ask, source, self._take_back(ask.count), None)
+                return
+        values, end = self._pull(source, held, ask)
+        fit = self._fitting(values)
+        with self.lock:
+            if (
+                source is not self.source
+            ):  # opened anew meanwhile, at the ledger's cursor: it gives these again
+                raise LedgerUnavailable("the source was opened anew in the middle of this; ask again")
+            segment = Segment(self._next_seq, values[:fit])
+            rest = Segment(self._next_seq + fit, values[fit:])
+            self._next_seq += len(values)
+            self._put_back(rest)
+            try:
+                self._admit(ask, epoch)
+                self._enqueue(ask, source, segment, None if rest.values else end)
+            except DibsError:
+                self._put_back(segment)
+                raise
+
+    def _admit(self, ask: Ask, epoch: int) -> None:
+        """The look before and after the pull, with the line's lock held."""
+        if ask.given_up:
+            raise _busy(self.name)
+        if self._suspended or epoch != self._epoch:
+            raise LedgerUnavailable("the ledger was reopened in the middle of this; nothing was handed out")
+        refusal = self.gate.refusal()
+        if refusal is not None:
+            raise refusal
+
+    def _pull(self, source: Source, held: Held[Any], ask: Ask) -> tuple[Values, SourceEnd | None]:
+        if source.arithmetic:
+            values: Values = held.take(ask.count)
+            full = len(values) == ask.count
+        else:
+            values, full = self._pull_texts(held, ask.count)
+        return values, None if full else _end(source)
+
+    def _pull_texts(self, held: Held[Any], count: int) -> tuple[Values, bool]:
+        """Pull in doubling steps: a slow or fat source gives a short answer, not a late or huge one."""
+        texts: list[str] = list(held.take(1))
+        size, until = _size(texts), perf_counter() + PULL_BUDGET
+        step = len(texts)
+        while step and len(texts) < count and size < self._limits.handout_bytes and perf_counter() < until:
+            room = (self._limits.handout_bytes - size) * len(texts) // max(size, 1)
+            step = max(1, min(len(texts), count - len(texts), room))
+            more = held.take(step)
+            texts += more
+            size += _size(more)
+            if len(more) < step:
+                return texts, False
+        return texts, bool(texts)
+
+    def _fitting(self, values: Values) -> int:
+        """How many of the values fit into one hand-out; one at least."""
+        if isinstance(values, range) or _size(values) <= self._limits.handout_bytes:
+            return len(values)
+        sizes = accumulate(_size([text]) for text in values)
+        return max(1, sum(1 for size in sizes if size <= self._limits.handout_bytes))
+
+    # -- the line, with its lock held
+
+    def _enqueue(self, ask: Ask, source: Source, segment: Segment, end: SourceEnd | None) -> None:
+        first, values = segment
+        op = Take(
+            self.queue,
+            first,
+            len(values),
+            source.mark(values[-1]) if values else None,
+            end,
+            self._remember(ask, source, values) if values else None,
+        )
+        answer = self._answer(ask, source, segment, end) if values else None
+        settled = None if end is None else self.end_settled(op)
+        self._committer.submit(
+            Entry(op, ask.pending, line=self, values=values, answer=answer, settled=settled)
+        )
+        ask.enqueued = True
+
+    def _remember(self, ask: Ask, source: Source, values: Values) -> Remember | None:
+        """Values are kept with the key only where they can't be computed again."""
+        remember = ask.remember
+        if remember is None or source.resume == "seek":
+            return remember
+        return Remember(
+            remember.key, remember.request, remember.ttl, remember.caller, tuple(map(str, values))
+        )
+
+    def _answer(self, ask: Ask, source: Source, segment: Segment, end: SourceEnd | None) -> Taken | Block:
+        state = "open" if end is None else end.ending
+        return answer(self.name, state, segment.first, segment.values, wide=source.wide, block=ask.block)
+
+    def end_settled(self, op: Take) -> Callable[[Outcome], None]:
+        """What closes the gate once the source's end is on disk."""
+        end = op.end
+        assert end is not None  # noqa: S101  # asked for ops that carry one
+        failure = Failure(end.type, end.message, op.last + 1) if end.ending == "failed" else None
+
+        def settled(_: Outcome) -> None:
+            with self.lock:
+                self.gate = self.gate.ended(end.ending, failure)
+
+        return settled
+
+    def _take_back(self, count: int) -> Segment:
+        first, values = self._back[0]
+        if len(values) <= count:
+            return self._back.pop(0)
+        self._back[0] = Segment(first + count, values[count:])
+        return Segment(first, values[:count])
+
+    def _put_back(self, segment: Segment) -> None:
+        if segment.values:
+            insort(self._back, segment, key=lambda other: other.first)
+
+    def give_up(self, ask: Ask) -> bool:
+        """The caller waits no longer. False if its op is in the line already: that can't be withdrawn."""
+        with self.lock:
+            if ask.enqueued or ask.pending.done:
+                return False
+            ask.given_up = True
+        ask.pending.fail(_busy(self.name))
+        return True
+
+    # -- the committer's side (Line)
+
+    def suspend(self) -> None:
+        """Raise the epoch: nothing drawn before is enqueued any more, nothing is drawn until resumed."""
+        with self.lock:
+            self._epoch += 1
+            self._suspended = True
+
+    def resume(self, back: Sequence[Entry], cursor: int | None) -> None:
+        """Draw again; the values of ``back`` first, in the order of their seqs.
+
+        Where what is drawn next does not follow the ledger's ``cursor`` (a jump that did not reach the
+        disk), the source is opened again there.
+        """
+        with self.lock:
+            for entry in back:
+                if isinstance(entry.op, Take):
+                    self._put_back(Segment(entry.op.first, entry.values))
+            self._suspended = False
+            astray = cursor is not None and self.source is not None and self._head() != cursor + 1
+            if astray:
+                self.gate = replace(self.gate, starting=True)
+        if astray:
+            self.reopen()
+
+    def learn(self, row: QueueRow) -> None:
+        """The queue as the ledger has it: the gate follows."""
+        with self.lock:
+            self.gate = Gate.of(row, starting=self.gate.starting)
+
+
+def answer(
+    queue: str, state: str, first: int, values: Values, *, wide: bool, block: bool, replayed: bool = False
+) -> Taken | Block:
+    """What a hand-out looks like to the caller, first time or replayed."""
+    if block:
+        assert isinstance(values, range)  # noqa: S101  # blocks are asked of arithmetic sources only
+        return Block(queue, state, first, values[0], values[-1], values.step, len(values), wide, replayed)
+    if wide and isinstance(values, range):
+        values = [f'"{number}"' for number in values]
+    return Taken(queue, state, first, values, replayed)
+
+
+def _end(source: Source) -> SourceEnd | None:
+    """How the source ended, if a short pull was its end."""
+    state, cause = source.iterator.state, source.iterator.cause
+    if state == "exhausted":
+        return SourceEnd("exhausted")
+    if state == "failed":
+        return SourceEnd("failed", type(cause).__name__, str(cause))
+    return None
+
+
+def _size(texts: Iterable[Any]) -> int:
+    """Bytes of JSON texts in UTF-8."""
+    return sum(len(text) if text.isascii() else len(text.encode()) for text in texts)
+
+
+def _busy(name: str) -> SourceBusy:
+    return SourceBusy(f"the source of {name} gave nothing in time; ask again", retry_after=1.0)

@@ -1,0 +1,169 @@
+"""Opening a queue's source at the start, after a failure, after a jump; on threads of its own pool."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+
+from app.errors import (
+    DibsError,
+    LedgerError,
+    PullTimeout,
+    QueueConflict,
+    SourceBusy,
+    SourceChanged,
+    SourceClosed,
+)
+from app.ledger.committer import Committer, Entry
+from app.ledger.ops import Engine, QueueRow, Remember, SourceEnd, Take
+from app.ledger.pending import Pending
+from app.queue.draw import Draw
+from app.queue.limits import Limits
+from app.queue.pool import Pool
+from app.sources import Registry, Source, SourceSpec
+
+log = logging.getLogger("dibs.queue")
+
+
+class Feed:
+    """Keeps the source of one queue open at the place where the ledger's cursor stands.
+
+    ``opened`` is called, on a thread of the pool, when the source is there or has failed.
+    """
+
+    def __init__(
+        self,
+        spec: SourceSpec,
+        draw: Draw,
+        pool: Pool,
+        *,
+        engine: Engine,
+        sources: Registry,
+        committer: Committer,
+        limits: Limits,
+        opened: Callable[[], None],
+    ) -> None:
+        self._spec = spec
+        self._draw = draw
+        self._pool = pool
+        self._engine = engine
+        self._sources = sources
+        self._committer = committer
+        self._limits = limits
+        self._opened = opened
+        self._stop = threading.Event()
+
+    def open(self) -> None:
+        """Open the source after the ledger's cursor, unless it has ended; ``starting`` meanwhile."""
+        self._draw.begin_start()
+        self._pool.submit(self._open)
+
+    def stop(self) -> None:
+        """End a replay that runs, and close the source."""
+        self._stop.set()
+        self._draw.stop()
+
+    def _open(self) -> None:
+        row = self._row()
+        if row is not None and row.ending is None and row.deleted_at is None:
+            self._open_after(row)
+        self._draw.end_start()
+        self._opened()
+
+    def _row(self) -> QueueRow | None:
+        """The queue as it is on disk; waits for a disk that can't be read."""
+        while not self._stop.is_set():
+            try:
+                return self._engine.row(self._draw.queue)
+            except LedgerError:
+                self._stop.wait(1.0)
+        return None
+
+    def _open_after(self, row: QueueRow) -> None:
+        try:
+            source = self._sources.open(self._spec, cursor=row.cursor, mark=row.mark, stop=self._stop)
+        except SourceClosed:
+            log.info("the replay of %s was stopped", row.name)
+        except Exception as error:  # a user's function may raise anything; it is the queue's failure
+            log.warning("the source of %s can't be opened: %s", row.name, error)
+            self._fail(row, error)
+        else:
+            self._draw.use(source, row.cursor)
+
+    def _fail(self, row: QueueRow, error: Exception) -> None:
+        """Record the failure; where the ledger can't be written now, again until it can."""
+        kind = "source-changed" if isinstance(error, SourceChanged) else type(error).__name__
+        op = Take(row.id, row.cursor + 1, 0, end=SourceEnd("failed", kind, str(error)))
+        while not self._stop.is_set():
+            pending: Pending[None] = Pending()
+            try:
+                self._committer.submit(Entry(op, pending, settled=self._draw.end_settled(op)))
+                pending.result(self._limits.commit_patience)
+            except (LedgerError, TimeoutError):
+                self._stop.wait(1.0)
+            else:
+                return
+
+    def advance(self, to_seq: int, remember: Remember | None) -> Pending[QueueRow]:
+        """Jump to ``to_seq``, from a thread; the outcome comes within ``operate_patience`` plus a commit."""
+        pending: Pending[QueueRow] = Pending()
+        stop = threading.Event()
+        patience = threading.Timer(self._limits.operate_patience, stop.set)
+        patience.daemon = True
+        patience.start()
+
+        def job() -> None:
+            try:
+                self._advance(to_seq, remember, pending, stop)
+            except DibsError as error:
+                pending.fail(error)
+            except Exception as error:  # raised by a user's function
+                pending.fail(_beyond(self._draw.name, to_seq, error))
+            finally:
+                patience.cancel()
+
+        self._pool.submit(job)
+        return pending
+
+    def _advance(
+        self, to_seq: int, remember: Remember | None, pending: Pending[QueueRow], stop: threading.Event
+    ) -> None:
+        """Open the source again at ``to_seq``, beside the one that goes on giving; then exchange the two."""
+        self._draw.check_advance(to_seq)
+        source = self._open_at(to_seq, stop)
+        try:
+            before = self._draw.opened()
+            with before.iterator.hold(self._limits.pull_patience):
+                self._draw.jump(source, to_seq, remember, pending)
+        except PullTimeout:
+            source.close()
+            raise SourceBusy(f"the source of {self._draw.name} is busy; ask again", retry_after=1.0) from None
+        except BaseException:
+            source.close()
+            raise
+        self._draw.let_go(before)
+
+    def _open_at(self, to_seq: int, stop: threading.Event) -> Source:
+        try:
+            source = self._sources.open(self._spec, cursor=to_seq, mark=None, stop=stop)
+        except SourceChanged as error:
+            raise _beyond(self._draw.name, to_seq, error) from error
+        except SourceClosed:
+            raise SourceBusy(
+                f"the source of {self._draw.name} did not come to item {to_seq} in time; nothing was changed"
+            ) from None
+        if source.length is not None and to_seq > source.length:
+            source.close()
+            raise QueueConflict(
+                f"{self._draw.name} has {source.length} items; it can't be advanced to {to_seq}",
+                reason="beyond-end",
+                field="to_seq",
+            )
+        return source
+
+
+def _beyond(name: str, to_seq: int, error: Exception) -> QueueConflict:
+    return QueueConflict(
+        f"{name} can't be advanced to {to_seq}: {error}", reason="beyond-end", field="to_seq"
+    )

@@ -1,0 +1,78 @@
+"""What a queue's state says to somebody who asks for items: data and one table, no behaviour beside."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from app.errors import QueueExhausted, QueueFailed, QueuePaused, QueueStarting, QueueUnknown, Refused
+from app.ledger.ops import Close, Define, Delete, Op, Pause, QueueRow, Retry
+from app.queue.answers import Failure
+
+RETRY_AFTER = 1.0
+"""Seconds after which a paused or starting queue is worth asking again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """Whether a queue hands out, and why not. Immutable: each change of state puts a new one in its place."""
+
+    name: str
+    paused: bool = False
+    starting: bool = False
+    ending: str | None = None
+    deleted: bool = False
+    failure: Failure | None = None
+
+    @classmethod
+    def of(cls, row: QueueRow, *, starting: bool) -> Gate:
+        """As the ledger has it."""
+        failure = None
+        if row.ending == "failed":
+            failure = Failure(row.failure_type or "", row.failure_message or "", row.cursor + 1)
+        return cls(row.name, row.paused, starting, row.ending, row.deleted_at is not None, failure)
+
+    @property
+    def state(self) -> str:
+        """One word; an ending is stronger than a pause, a pause stronger than a start."""
+        if self.ending is not None:
+            return self.ending
+        return "paused" if self.paused else "starting" if self.starting else "open"
+
+    def ended(self, ending: str, failure: Failure | None) -> Gate:
+        """The same queue after its source's end."""
+        return replace(self, ending=ending, failure=failure)
+
+    def foreseen(self, op: Op) -> Gate:
+        """The gate from the moment when ``op`` is in the line: never wider than what the ledger will say."""
+        match op:
+            case Pause(paused=True):
+                return replace(self, paused=True)
+            case Close():
+                return replace(self, ending="closed", failure=None)
+            case Delete():
+                return replace(self, deleted=True)
+            case Retry() | Define():
+                return replace(self, starting=True)
+            case _:
+                return self
+
+    def refusal(self) -> Refused | None:
+        """What whoever asks for items is told; None while the queue is open."""
+        if self.deleted:
+            return QueueUnknown(f"there is no queue {self.name}", field="queue")
+        if self.ending == "failed" and self.failure is not None:
+            return QueueFailed(
+                f"the source of {self.name} failed at item {self.failure.seq}:"
+                f" {self.failure.type}: {self.failure.message}",
+                cause_type=self.failure.type,
+                cause_message=self.failure.message,
+                seq=self.failure.seq,
+            )
+        if self.ending is not None:
+            how = "is closed" if self.ending == "closed" else "has given all its items"
+            return QueueExhausted(f"{self.name} {how}")
+        if self.paused:
+            return QueuePaused(f"{self.name} is paused", retry_after=RETRY_AFTER)
+        if self.starting:
+            return QueueStarting(f"the source of {self.name} is being opened", retry_after=RETRY_AFTER)
+        return None

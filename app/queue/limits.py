@@ -1,0 +1,57 @@
+"""The limits of a hand-out. Over a limit is an error with nothing spent, never a clamp."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from app.errors import LimitExceeded
+
+NAME = re.compile(r"[a-z0-9._-]{1,64}")
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Safe defaults; the settings of the same names change them. Durations in seconds, sizes in bytes."""
+
+    count: int = 10_000
+    block: int = 1_000_000
+    handout_bytes: int = 4 * 1024 * 1024
+    wait: float = 30.0
+    key_bytes: int = 255
+    key_ttl: float = 86_400.0
+    threads: int = 4
+    waiting: int = 10_000
+    pull_patience: float = 5.0
+    commit_patience: float = 30.0
+    operate_patience: float = 30.0
+
+    def check_count(self, field: str, value: int, most: int) -> None:
+        """Raise unless 1 ≤ value ≤ most."""
+        if not 1 <= value <= most:
+            raise LimitExceeded(f"{field} must be from 1 to {most}", field=field, limit=most)
+
+    def check_wait(self, wait: float) -> None:
+        """Raise unless 0 ≤ wait ≤ the limit; NaN is neither."""
+        if not 0 <= wait <= self.wait:
+            limit = f"{self.wait:g}"
+            raise LimitExceeded(f"wait must be from 0 to {limit} seconds", field="wait", limit=limit)
+
+    def check_key(self, key: str) -> None:
+        """Raise unless the idempotency key is 1 to ``key_bytes`` bytes long."""
+        if not 1 <= len(key.encode("utf-8", "surrogatepass")) <= self.key_bytes:
+            raise LimitExceeded(
+                f"Idempotency-Key must be from 1 to {self.key_bytes} bytes long",
+                field="Idempotency-Key",
+                limit=self.key_bytes,
+            )
+
+
+def check_name(name: str) -> None:
+    """Raise unless a queue may be called so: ``[a-z0-9._-]{1,64}``, but not ``.`` or ``..``: URLs eat them."""
+    if not NAME.fullmatch(name) or name in (".", ".."):
+        raise LimitExceeded(
+            "a queue's name is 1 to 64 characters of a-z 0-9 . _ - (and not . or ..)",
+            field="queue",
+            limit="[a-z0-9._-]{1,64}",
+        )

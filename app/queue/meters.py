@@ -1,0 +1,70 @@
+"""What the statistics are made of: cheap to write on the hot path, worked out when somebody looks."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+
+from app.queue.answers import Percentiles
+
+RATE_SECONDS = 10
+"""The window of a rate."""
+
+
+class Rate:
+    """Events a second over the last ten whole seconds."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._slots: deque[list[int]] = deque()
+
+    def add(self, events: int) -> None:
+        """Count events that happened now."""
+        second = int(self._clock())
+        if self._slots and self._slots[-1][0] == second:
+            self._slots[-1][1] += events
+            return
+        self._slots.append([second, events])
+        while self._slots[0][0] < second - RATE_SECONDS:
+            self._slots.popleft()
+
+    def per_second(self) -> float:
+        """The mean over the window; the second that is still going on does not count."""
+        now = int(self._clock())
+        counted = sum(events for second, events in self._slots if now - RATE_SECONDS <= second < now)
+        return counted / RATE_SECONDS
+
+
+class Meter:
+    """Counts of one queue, written on the event loop only."""
+
+    __slots__ = ("answers", "handed_out", "in_flight", "rate", "refused", "replays", "requests")
+
+    def __init__(self) -> None:
+        self.requests = 0
+        self.handed_out = 0
+        self.replays = 0
+        self.refused = 0
+        self.in_flight = 0
+        self.rate = Rate()
+        self.answers: deque[float] = deque(maxlen=1024)
+
+    def handed(self, items: int, *, replayed: bool, seconds: float) -> None:
+        """Count an answer; a replay hands out nothing."""
+        if replayed:
+            self.replays += 1
+        else:
+            self.handed_out += items
+            self.rate.add(items)
+        self.answers.append(seconds)
+
+
+def percentiles(samples: Iterable[float]) -> Percentiles:
+    """Of the samples at hand; nearest rank."""
+    ordered = sorted(samples)
+    if not ordered:
+        return Percentiles()
+    last = len(ordered) - 1
+    p50, p90, p99 = (ordered[round(last * share)] for share in (0.5, 0.9, 0.99))
+    return Percentiles(p50, p90, p99, ordered[-1], len(ordered))

@@ -1,0 +1,325 @@
+"""All the queues of one ledger: opening, defining, deleting, statistics. Lives on one event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections import deque
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Self
+
+from app.errors import ConfigError, Forbidden, LimitExceeded, QueueConflict, QueueUnknown, Stopping
+from app.ledger import MEMORY, open_ledger
+from app.ledger.committer import Committer, Entry
+from app.ledger.ops import Define, Engine, QueueRow, Remember
+from app.ledger.pending import Pending
+from app.queue.answers import LedgerStats, QueueInfo, Stats
+from app.queue.gate import Gate
+from app.queue.keys import KeysInFlight, check_same
+from app.queue.limits import Limits, check_name
+from app.queue.meters import percentiles
+from app.queue.queue import Queue, spec_of
+from app.sources import Registry, SourceSpec
+
+STOP_PATIENCE = 4.0
+"""Seconds that the last commits may take when the server goes down."""
+
+
+@dataclass(frozen=True, slots=True)
+class Backup:
+    """A consistent copy of the ledger. ``bytes`` is its size."""
+
+    path: str
+    bytes: int
+
+
+class Queues:
+    """The queues of one ledger. There is one of these in a process that serves.
+
+    >>> queues = await Queues.open("dibs-data", sources=Registry())      # doctest: +SKIP
+    >>> (await queues.get("default").take(1)).first                      # doctest: +SKIP
+    1
+    """
+
+    def __init__(
+        self, engine: Engine, *, sources: Registry, limits: Limits, root: Path | None = None
+    ) -> None:
+        self._engine = engine
+        self._sources = sources
+        self._limits = limits
+        self._root = root
+        self._queues: dict[str, Queue] = {}
+        self._tombstones: dict[str, QueueRow] = {}
+        self._defining = KeysInFlight()
+        self._defining_names = asyncio.Lock()
+        self._commits: deque[float] = deque(maxlen=1024)
+        self._batches: deque[int] = deque(maxlen=1024)
+        self._commit_count = 0
+        self._op_count = 0
+        self._began = time.monotonic()
+        self._stopping = False
+        self._committer = Committer(engine, observe=self._observe, refresh=self._refresh)
+
+    @classmethod
+    async def open(
+        cls,
+        data: Path | str,
+        *,
+        sources: Registry | None = None,
+        limits: Limits | None = None,
+        define: Mapping[str, SourceSpec] | None = None,
+        root: Path | None = None,
+    ) -> Self:
+        """Open the ledger in ``data`` (a folder, or ``:memory:``) and begin to open every queue's source.
+
+        ``define`` are the queues of the configuration, which may name the user's own functions. ``root`` is
+        the folder inside which file sources may be defined over HTTP.
+
+        Raises:
+            ConfigError: a queue of the configuration is defined differently in the ledger and has handed out.
+            SourceUnknown, SourceInvalid: a source of the configuration is wrong.
+            LedgerLocked, LedgerForeign, LedgerTooNew, LedgerUnavailable: the ledger can't be opened.
+        """
+        sources = sources or Registry()
+        wanted = {name: sources.check(spec, trusted=True) for name, spec in (define or {}).items()}
+        engine = await asyncio.to_thread(open_ledger, data)
+        queues = cls(engine, sources=sources, limits=limits or Limits(), root=root)
+        try:
+            await queues._load(wanted)
+        except BaseException:
+            await queues.close()
+            raise
+        return queues
+
+    async def _load(self, wanted: Mapping[str, SourceSpec]) -> None:
+        for row in self._engine.rows():
+            if row.deleted_at is not None:
+                self._tombstones[row.name] = row
+            elif row.cursor or row.name not in wanted or wanted[row.name] == spec_of(row):
+                self._add(row)
+        for name, spec in wanted.items():
+            try:
+                await self._define(name, spec, reset=False, remember=None)
+            except QueueConflict as error:
+                raise ConfigError(f"queue {name} in the configuration: {error}") from error
+
+    def _add(self, row: QueueRow) -> Queue:
+        queue = Queue(row, self._engine, self._committer, self._sources, self._limits)
+        self._queues[row.name] = queue
+        return queue
+
+    # -- which there are
+
+    def get(self, name: str) -> Queue:
+        """The queue of this name.
+
+        Raises:
+            QueueUnknown: there is none.
+        """
+        queue = self._queues.get(name)
+        if queue is None:
+            check_name(name)
+            raise QueueUnknown(f"there is no queue {name}", field="queue")
+        return queue
+
+    def list(self) -> list[Queue]:
+        """All, by name."""
+        return [self._queues[name] for name in sorted(self._queues)]
+
+    async def define(
+        self,
+        name: str,
+        spec: SourceSpec,
+        *,
+        trusted: bool = False,
+        reset: bool = False,
+        key: str | None = None,
+    ) -> QueueInfo:
+        """Create a queue, or find it defined like that already. A deleted one goes on after its cursor.
+
+        ``reset`` begins a new generation at 1 instead. ``trusted`` definitions may name the user's own
+        functions and any file; those that come over HTTP may not.
+
+        Raises:
+            QueueConflict: it has handed out items of another definition.
+            SourceUnknown, SourceInvalid, Forbidden, LimitExceeded: the definition is wrong.
+        """
+        check_name(name)
+        if self._stopping:
+            raise Stopping("the server is going down", retry_after=1.0)
+        spec = await asyncio.to_thread(self._sources.check, spec, trusted=trusted, root=self._root)
+        if key is None:
+            return await self._define(name, spec, reset=reset, remember=None)
+        self._limits.check_key(key)
+        request = f"define {spec.text} reset={reset}"
+        await self._defining.enter(f"{name} {key}", request)
+        try:
+            replay = self._recall(name, key, request)
+            if replay is not None:
+                return replay
+            remember = Remember(key, request, int(self._limits.key_ttl * 1000))
+            return await self._define(name, spec, reset=reset, remember=remember)
+        finally:
+            self._defining.leave(f"{name} {key}")
+
+    def _recall(self, name: str, key: str, request: str) -> QueueInfo | None:
+        row = self._queues[name].row if name in self._queues else self._tombstones.get(name)
+        found = row and self._engine.recall(row.id, row.generation, "", key)
+        if not found:
+            return None
+        check_same(found.request, request)
+        return replace(_info(QueueRow(**found.outcome)), replayed=True)
+
+    async def _define(
+        self, name: str, spec: SourceSpec, *, reset: bool, remember: Remember | None
+    ) -> QueueInfo:
+        async with self._defining_names:
+            queue = self._queues.get(name)
+            if queue is not None and not reset:
+                if queue.spec == spec:
+                    return queue.info()
+                if queue.info().cursor:
+                    raise _changed(name, queue.spec, spec)
+            op = Define(name, spec.name, json.dumps(dict(spec.args)), reset, remember)
+            row = await (self._commit(op) if queue is None else queue.give_way(op))
+            self._tombstones.pop(name, None)
+            return self._add(row).info_of(row, created=True)
+
+    async def _commit(self, op: Define) -> QueueRow:
+        pending: Pending[QueueRow] = Pending()
+        self._committer.submit(Entry(op, pending))
+        return await pending
+
+    async def delete(self, name: str, *, key: str | None = None) -> QueueInfo:
+        """Delete a queue; its name, cursor and generation stay, so that nothing is handed out again.
+
+        Raises:
+            QueueUnknown: there is none.
+        """
+        queue = self._queues.get(name)
+        if queue is None and key is not None:
+            replay = self._recall(name, key, "delete")
+            if replay is not None:
+                return replay
+        info = await self.get(name).delete(key=key)
+        if self._queues.get(name) is queue and queue is not None:
+            del self._queues[name]
+            self._tombstones[name] = queue.row
+        return info
+
+    # -- the server's life
+
+    @property
+    def ready(self) -> bool:
+        """Whether hand-outs can be answered: the ledger can be written and the server isn't going down."""
+        return not self._stopping and self._committer.down is None
+
+    def stop(self) -> None:
+        """Begin to go down: who waits is told at once, nothing new begins, the line is committed."""
+        self._stopping = True
+        for queue in self._queues.values():
+            queue.stop()
+
+    async def close(self) -> None:
+        """Go down: all that was acknowledged is on disk, the ledger is closed, the sources are let go."""
+        self.stop()
+        for queue in self._queues.values():
+            queue.release()
+        await asyncio.to_thread(self._committer.close, STOP_PATIENCE)
+
+    async def backup(self, name: str | None = None) -> Backup:
+        """Write a consistent copy of the ledger into ``DATA/backups``, while the server works.
+
+        Raises:
+            LimitExceeded: ``name`` is not a plain file name.
+            QueueConflict: there is a backup of this name.
+            Forbidden: the ledger is in memory.
+        """
+        if self._engine.folder is None:
+            raise Forbidden(f"the ledger is in memory ({MEMORY}): there is nothing to back up")
+        name = name or datetime.now(UTC).strftime("dibs-%Y%m%dT%H%M%S.%fZ.db")
+        if not name.endswith(".db") or Path(name).name != name or len(name) > 128:  # noqa: PLR2004
+            raise LimitExceeded("a backup's name is a file name that ends in .db", field="name", limit="*.db")
+        folder = self._engine.folder / "backups"
+        path = folder / name
+        if path.exists():
+            raise QueueConflict(f"there is a backup {name} already", reason="backup-exists", field="name")
+        folder.mkdir(exist_ok=True)
+        return Backup(str(path), await asyncio.to_thread(self._engine.backup, str(path)))
+
+    # -- on the committer's thread
+
+    def _observe(self, batch: int, seconds: float) -> None:
+        self._commit_count += 1
+        self._op_count += batch
+        self._commits.append(seconds)
+        self._batches.append(batch)
+
+    def _refresh(self, rows: Iterable[QueueRow]) -> None:
+        by_id = {row.id: row for row in rows}
+        for queue in list(self._queues.values()):
+            if queue.row.id in by_id:
+                queue.refresh(by_id[queue.row.id])
+
+    # -- looking
+
+    def stats(self) -> Stats:
+        """The whole server, since it started."""
+        queues = [queue.stats() for queue in self.list()]
+        return Stats(
+            uptime=time.monotonic() - self._began,
+            requests=sum(queue.requests for queue in queues),
+            handed_out=sum(queue.handed_out for queue in queues),
+            replays=sum(queue.replays for queue in queues),
+            refused=sum(queue.refused for queue in queues),
+            rate=sum(queue.rate for queue in queues),
+            in_flight=sum(queue.in_flight for queue in queues),
+            waiting=sum(queue.waiting for queue in queues),
+            ledger=self._ledger_stats(),
+            queues=queues,
+        )
+
+    def _ledger_stats(self) -> LedgerStats:
+        commits = self._commit_count
+        return LedgerStats(
+            engine=self._engine.kind,
+            path=self._engine.path,
+            commits=commits,
+            syncs=commits if self._engine.durable else 0,
+            ops=self._op_count,
+            ops_per_commit=self._op_count / commits if commits else 0.0,
+            commit=percentiles(list(self._commits)),
+            batch=percentiles(list(self._batches)),
+            reopened=self._committer.reopened,
+            bytes=self._engine.size(),
+        )
+
+
+def _info(row: QueueRow) -> QueueInfo:
+    spec, gate = spec_of(row), Gate.of(row, starting=False)
+    return QueueInfo(
+        queue=row.name,
+        generation=row.generation,
+        source=spec.name,
+        args=spec.args,
+        state=gate.state,
+        paused=row.paused,
+        cursor=row.cursor,
+        taken=row.taken,
+        jumped=row.jumped,
+        created_at=row.created_at,
+        failure=gate.failure,
+    )
+
+
+def _changed(name: str, old: SourceSpec, new: SourceSpec) -> QueueConflict:
+    return QueueConflict(
+        f"{name} has handed out items of {old.text}; they can't become items of {new.text}."
+        " Give the new source a queue of its own, or begin again at 1 with reset",
+        reason="source-changed",
+        field="source",
+    )
