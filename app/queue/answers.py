@@ -48,6 +48,18 @@ class Block:
     replayed: bool = False
 
 
+def answer(
+    queue: str, state: str, first: int, values: Values, *, wide: bool, block: bool, replayed: bool = False
+) -> Taken | Block:
+    """What a hand-out looks like to the caller, first time or replayed."""
+    if block:
+        assert isinstance(values, range)  # noqa: S101  # blocks are asked of arithmetic sources only
+        return Block(queue, state, first, values[0], values[-1], values.step, len(values), wide, replayed)
+    if wide and isinstance(values, range):
+        values = [f'"{number}"' for number in values]
+    return Taken(queue, state, first, values, replayed)
+
+
 @dataclass(frozen=True, slots=True)
 class Failure:
     """Why a source failed, and the seq that it did not give."""

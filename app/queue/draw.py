@@ -18,10 +18,9 @@ from __future__ import annotations
 import threading
 from bisect import insort
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from itertools import accumulate
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -37,16 +36,14 @@ from app.errors import (
 from app.ledger.committer import Committer, Entry
 from app.ledger.ops import Advance, Outcome, QueueRow, Remember, SourceEnd, Take
 from app.ledger.pending import Pending
-from app.queue.answers import Block, Failure, Taken, Values
+from app.queue.answers import Block, Failure, Taken, Values, answer
 from app.queue.gate import Gate
 from app.queue.limits import Limits
+from app.queue.pull import fitting, pull
 
 if TYPE_CHECKING:
     from app.iterators import Held, IteratorStats
     from app.sources import Source
-
-PULL_BUDGET = 0.25
-"""Seconds after which a draw of many values from a slow source makes do with what it has."""
 
 
 class Segment(NamedTuple):
@@ -225,8 +222,8 @@ class Draw:
             if self._back:
                 self._enqueue(ask, source, self._take_back(ask.count), None)
                 return
-        values, end = self._pull(source, held, ask)
-        fit = self._fitting(values)
+        values, end = pull(source, held, ask.count, self._limits.handout_bytes)
+        fit = fitting(values, self._limits.handout_bytes)
         with self.lock:
             if (
                 source is not self.source
@@ -252,36 +249,6 @@ class Draw:
         refusal = self.gate.refusal()
         if refusal is not None:
             raise refusal
-
-    def _pull(self, source: Source, held: Held[Any], ask: Ask) -> tuple[Values, SourceEnd | None]:
-        if source.arithmetic:
-            values: Values = held.take(ask.count)
-            full = len(values) == ask.count
-        else:
-            values, full = self._pull_texts(held, ask.count)
-        return values, None if full else _end(source)
-
-    def _pull_texts(self, held: Held[Any], count: int) -> tuple[Values, bool]:
-        """Pull in doubling steps: a slow or fat source gives a short answer, not a late or huge one."""
-        texts: list[str] = list(held.take(1))
-        size, until = _size(texts), perf_counter() + PULL_BUDGET
-        step = len(texts)
-        while step and len(texts) < count and size < self._limits.handout_bytes and perf_counter() < until:
-            room = (self._limits.handout_bytes - size) * len(texts) // max(size, 1)
-            step = max(1, min(len(texts), count - len(texts), room))
-            more = held.take(step)
-            texts += more
-            size += _size(more)
-            if len(more) < step:
-                return texts, False
-        return texts, bool(texts)
-
-    def _fitting(self, values: Values) -> int:
-        """How many of the values fit into one hand-out; one at least."""
-        if isinstance(values, range) or _size(values) <= self._limits.handout_bytes:
-            return len(values)
-        sizes = accumulate(_size([text]) for text in values)
-        return max(1, sum(1 for size in sizes if size <= self._limits.handout_bytes))
 
     # -- the line, with its lock held
 
@@ -376,33 +343,6 @@ class Draw:
         """The queue as the ledger has it: the gate follows."""
         with self.lock:
             self.gate = Gate.of(row, starting=self.gate.starting)
-
-
-def answer(
-    queue: str, state: str, first: int, values: Values, *, wide: bool, block: bool, replayed: bool = False
-) -> Taken | Block:
-    """What a hand-out looks like to the caller, first time or replayed."""
-    if block:
-        assert isinstance(values, range)  # noqa: S101  # blocks are asked of arithmetic sources only
-        return Block(queue, state, first, values[0], values[-1], values.step, len(values), wide, replayed)
-    if wide and isinstance(values, range):
-        values = [f'"{number}"' for number in values]
-    return Taken(queue, state, first, values, replayed)
-
-
-def _end(source: Source) -> SourceEnd | None:
-    """How the source ended, if a short pull was its end."""
-    state, cause = source.iterator.state, source.iterator.cause
-    if state == "exhausted":
-        return SourceEnd("exhausted")
-    if state == "failed":
-        return SourceEnd("failed", type(cause).__name__, str(cause))
-    return None
-
-
-def _size(texts: Iterable[Any]) -> int:
-    """Bytes of JSON texts in UTF-8."""
-    return sum(len(text) if text.isascii() else len(text.encode()) for text in texts)
 
 
 def _busy(name: str) -> SourceBusy:

@@ -3,11 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
 
 from app.errors import KeyReused
 from app.ledger.pending import Pending
+
+
+class Held:
+    """A key that is held for one request."""
+
+    def __init__(self) -> None:
+        self.pending: Pending[Any] | None = None
+
+    def track(self, pending: Pending[Any]) -> None:
+        """The key stays held until ``pending`` is settled, even when its caller has gone before."""
+        self.pending = pending
 
 
 class KeysInFlight:
@@ -24,7 +37,8 @@ class KeysInFlight:
     def __len__(self) -> int:
         return len(self._requests)
 
-    async def enter(self, key: str, request: str) -> None:
+    @asynccontextmanager
+    async def hold(self, key: str, request: str) -> AsyncIterator[Held]:
         """Wait until no other request with this key is in flight, then hold it.
 
         Raises:
@@ -36,17 +50,21 @@ class KeysInFlight:
             self._followers.setdefault(key, []).append(turn)
             await turn
         self._requests[key] = request
+        held = Held()
+        try:
+            yield held
+        finally:
+            if held.pending is None:
+                self._leave(key)
+            else:
+                held.pending.when_done(partial(self._leave, key), asyncio.get_running_loop())
 
-    def leave(self, key: str) -> None:
+    def _leave(self, key: str) -> None:
         """Let the key go: whoever waits looks into the ledger next."""
         del self._requests[key]
         for turn in self._followers.pop(key, []):
             if not turn.done():
                 turn.set_result(None)
-
-    def leave_when_settled(self, key: str, pending: Pending[Any]) -> None:
-        """Let the key go once the op's outcome stands."""
-        pending.when_done(partial(self.leave, key), asyncio.get_running_loop())
 
 
 def check_same(first: str, second: str) -> None:

@@ -48,7 +48,7 @@ class Limits:
 
 
 def check_name(name: str) -> None:
-    """Raise unless a queue may be called so: ``[a-z0-9._-]{1,64}``, but not ``.`` or ``..``: URLs eat them."""
+    """Raise unless a queue may be called so: ``[a-z0-9._-]{1,64}``, not ``.`` or ``..`` (URLs eat them)."""
     if not NAME.fullmatch(name) or name in (".", ".."):
         raise LimitExceeded(
             "a queue's name is 1 to 64 characters of a-z 0-9 . _ - (and not . or ..)",

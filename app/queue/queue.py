@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from functools import partial
 from time import perf_counter
 from typing import Any, TypeVar
@@ -35,16 +33,16 @@ from app.ledger.ops import (
     Retry,
 )
 from app.ledger.pending import Pending
-from app.queue.answers import Audit, Block, QueueInfo, QueueStats, Taken, Values
-from app.queue.draw import Ask, Draw, answer
+from app.queue.answers import Audit, Block, QueueInfo, QueueStats, Taken, Values, answer
+from app.queue.draw import Ask, Draw
 from app.queue.feed import Feed
-from app.queue.gate import Gate
+from app.queue.info import info_of, spec_of
 from app.queue.keys import KeysInFlight, check_same
 from app.queue.limits import Limits
 from app.queue.meters import Meter, percentiles
 from app.queue.pool import Pool
 from app.queue.wait import Waiters
-from app.sources import Registry, SourceSpec
+from app.sources import Registry
 
 T = TypeVar("T")
 Track = Callable[[Pending[Any]], None]
@@ -201,25 +199,15 @@ class Queue:
         run: Callable[[Remember, Track], Awaitable[T]],
         replay: Callable[[Recalled], T],
     ) -> T:
-        """Run a request once for its key: look among those in flight, then in the ledger, then run it.
-
-        The key is let go when the op that ``run`` tracks is settled, not when its caller is gone.
-        """
+        """Run a request once for its key: look among those in flight, then in the ledger, then run it."""
         self._limits.check_key(key)
-        await self._keys.enter(key, request)
-        tracked: list[Pending[Any]] = []
-        try:
+        async with self._keys.hold(key, request) as held:
             recalled = self._engine.recall(self.row.id, self.row.generation, "", key)
             if recalled is not None:
                 check_same(recalled.request, request)
                 return replay(recalled)
             remember = Remember(key, request, int(self._limits.key_ttl * 1000))
-            return await run(remember, tracked.append)
-        finally:
-            if tracked:
-                self._keys.leave_when_settled(key, tracked[0])
-            else:
-                self._keys.leave(key)
+            return await run(remember, held.track)
 
     def _replay(self, recalled: Recalled, *, block: bool) -> Taken | Block:
         outcome, wide = recalled.outcome, False
@@ -311,12 +299,12 @@ class Queue:
     async def _operated(self, pending: Pending[QueueRow]) -> QueueInfo:
         try:
             async with asyncio.timeout(self._limits.operate_patience + self._limits.commit_patience):
-                return self.info_of(await pending)
+                return self.seen(await pending)
         except TimeoutError:
             raise _unsure() from None
 
     def _recalled_info(self, recalled: Recalled) -> QueueInfo:
-        return replace(self.info_of(QueueRow(**recalled.outcome)), replayed=True)
+        return info_of(QueueRow(**recalled.outcome), replayed=True)
 
     def _submit(self, op: Op) -> Pending[QueueRow]:
         """Change the gate and enter the line in one step: later draws meet the new gate."""
@@ -368,25 +356,11 @@ class Queue:
 
     def info(self) -> QueueInfo:
         """The queue as it is on disk now."""
-        return self.info_of(self._on_disk())
+        return self.seen(self._on_disk())
 
-    def info_of(self, row: QueueRow, *, created: bool = False) -> QueueInfo:
+    def seen(self, row: QueueRow, *, created: bool = False) -> QueueInfo:
         """What a row says, with the state that only the server knows."""
-        gate = Gate.of(row, starting=self._draw.gate.starting)
-        return QueueInfo(
-            queue=row.name,
-            generation=row.generation,
-            source=self.spec.name,
-            args=self.spec.args,
-            state=gate.state,
-            paused=row.paused,
-            cursor=row.cursor,
-            taken=row.taken,
-            jumped=row.jumped,
-            created_at=row.created_at,
-            failure=gate.failure,
-            created=created,
-        )
+        return info_of(row, starting=self._draw.gate.starting, created=created)
 
     def audit(self) -> Audit:
         """The independent counters, from one moment."""
@@ -424,11 +398,6 @@ class Queue:
             answer=percentiles(meter.answers),
             failure=draw.gate.failure,
         )
-
-
-def spec_of(row: QueueRow) -> SourceSpec:
-    """The definition that a row keeps."""
-    return SourceSpec(row.source, json.loads(row.args))
 
 
 def _wake(turn: asyncio.Future[None]) -> None:

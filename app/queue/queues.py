@@ -7,7 +7,7 @@ import json
 import time
 from collections import deque
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
@@ -18,11 +18,11 @@ from app.ledger.committer import Committer, Entry
 from app.ledger.ops import Define, Engine, QueueRow, Remember
 from app.ledger.pending import Pending
 from app.queue.answers import LedgerStats, QueueInfo, Stats
-from app.queue.gate import Gate
+from app.queue.info import info_of, spec_of
 from app.queue.keys import KeysInFlight, check_same
 from app.queue.limits import Limits, check_name
 from app.queue.meters import percentiles
-from app.queue.queue import Queue, spec_of
+from app.queue.queue import Queue
 from app.sources import Registry, SourceSpec
 
 STOP_PATIENCE = 4.0
@@ -156,15 +156,12 @@ class Queues:
             return await self._define(name, spec, reset=reset, remember=None)
         self._limits.check_key(key)
         request = f"define {spec.text} reset={reset}"
-        await self._defining.enter(f"{name} {key}", request)
-        try:
+        async with self._defining.hold(f"{name} {key}", request):
             replay = self._recall(name, key, request)
             if replay is not None:
                 return replay
             remember = Remember(key, request, int(self._limits.key_ttl * 1000))
             return await self._define(name, spec, reset=reset, remember=remember)
-        finally:
-            self._defining.leave(f"{name} {key}")
 
     def _recall(self, name: str, key: str, request: str) -> QueueInfo | None:
         row = self._queues[name].row if name in self._queues else self._tombstones.get(name)
@@ -172,7 +169,7 @@ class Queues:
         if not found:
             return None
         check_same(found.request, request)
-        return replace(_info(QueueRow(**found.outcome)), replayed=True)
+        return info_of(QueueRow(**found.outcome), replayed=True)
 
     async def _define(
         self, name: str, spec: SourceSpec, *, reset: bool, remember: Remember | None
@@ -187,7 +184,7 @@ class Queues:
             op = Define(name, spec.name, json.dumps(dict(spec.args)), reset, remember)
             row = await (self._commit(op) if queue is None else queue.give_way(op))
             self._tombstones.pop(name, None)
-            return self._add(row).info_of(row, created=True)
+            return self._add(row).seen(row, created=True)
 
     async def _commit(self, op: Define) -> QueueRow:
         pending: Pending[QueueRow] = Pending()
@@ -297,23 +294,6 @@ class Queues:
             reopened=self._committer.reopened,
             bytes=self._engine.size(),
         )
-
-
-def _info(row: QueueRow) -> QueueInfo:
-    spec, gate = spec_of(row), Gate.of(row, starting=False)
-    return QueueInfo(
-        queue=row.name,
-        generation=row.generation,
-        source=spec.name,
-        args=spec.args,
-        state=gate.state,
-        paused=row.paused,
-        cursor=row.cursor,
-        taken=row.taken,
-        jumped=row.jumped,
-        created_at=row.created_at,
-        failure=gate.failure,
-    )
 
 
 def _changed(name: str, old: SourceSpec, new: SourceSpec) -> QueueConflict:

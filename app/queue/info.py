@@ -1,0 +1,37 @@
+"""A queue's row, as its callers see it."""
+
+from __future__ import annotations
+
+import json
+
+from app.ledger.ops import QueueRow
+from app.queue.answers import QueueInfo
+from app.queue.gate import Gate
+from app.sources import SourceSpec
+
+
+def spec_of(row: QueueRow) -> SourceSpec:
+    """The definition that a row keeps."""
+    return SourceSpec(row.source, json.loads(row.args))
+
+
+def info_of(
+    row: QueueRow, *, starting: bool = False, created: bool = False, replayed: bool = False
+) -> QueueInfo:
+    """What a row says; ``starting`` is what only the server knows."""
+    spec, gate = spec_of(row), Gate.of(row, starting=starting)
+    return QueueInfo(
+        queue=row.name,
+        generation=row.generation,
+        source=spec.name,
+        args=spec.args,
+        state=gate.state,
+        paused=row.paused,
+        cursor=row.cursor,
+        taken=row.taken,
+        jumped=row.jumped,
+        created_at=row.created_at,
+        failure=gate.failure,
+        created=created,
+        replayed=replayed,
+    )

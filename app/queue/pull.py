@@ -1,0 +1,68 @@
+"""Pulling values out of a source: no more than was asked for, not too many bytes, not for too long."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import accumulate
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+from app.ledger.ops import SourceEnd
+from app.queue.answers import Values
+
+if TYPE_CHECKING:
+    from app.iterators import Held
+    from app.sources import Source
+
+BUDGET = 0.25
+"""Seconds after which a pull of many values from a slow source makes do with what it has."""
+
+
+def pull(source: Source, held: Held[Any], count: int, most_bytes: int) -> tuple[Values, SourceEnd | None]:
+    """Up to ``count`` values, and the source's end where it came.
+
+    A short answer is legal: a source that is slow, or whose values are fat, gives fewer.
+    """
+    if source.arithmetic:
+        values: Values = held.take(count)
+        return values, None if len(values) == count else _end(source)
+    texts, ended = _pull_texts(held, count, most_bytes)
+    return texts, _end(source) if ended else None
+
+
+def _pull_texts(held: Held[Any], count: int, most_bytes: int) -> tuple[list[str], bool]:
+    """In doubling steps, so that neither the bytes nor the seconds run away between two looks at them."""
+    texts: list[str] = list(held.take(1))
+    size, until = size_of(texts), perf_counter() + BUDGET
+    while texts and len(texts) < count and size < most_bytes and perf_counter() < until:
+        room = (most_bytes - size) * len(texts) // max(size, 1)
+        step = max(1, min(len(texts), count - len(texts), room))
+        more = held.take(step)
+        texts += more
+        size += size_of(more)
+        if len(more) < step:
+            return texts, True
+    return texts, not texts
+
+
+def fitting(values: Values, most_bytes: int) -> int:
+    """How many of the values fit into one hand-out; one at least."""
+    if isinstance(values, range) or size_of(values) <= most_bytes:
+        return len(values)
+    sizes = accumulate(size_of([text]) for text in values)
+    return max(1, sum(1 for size in sizes if size <= most_bytes))
+
+
+def size_of(texts: Iterable[Any]) -> int:
+    """Bytes of JSON texts in UTF-8."""
+    return sum(len(text) if text.isascii() else len(text.encode()) for text in texts)
+
+
+def _end(source: Source) -> SourceEnd | None:
+    """How the source ended, if a short pull was its end."""
+    state, cause = source.iterator.state, source.iterator.cause
+    if state == "exhausted":
+        return SourceEnd("exhausted")
+    if state == "failed":
+        return SourceEnd("failed", type(cause).__name__, str(cause))
+    return None
