@@ -155,6 +155,19 @@ class Committer:
             return [self._waiting.popleft() for _ in range(BATCH_MOST)]
 
     def _run(self) -> None:
+        try:
+            self._commit_all()
+        except BaseException:
+            log.critical("the committer has ended; nothing is handed out any more", exc_info=True)
+            with self._guard:
+                self._down = LedgerUnavailable("the committer has ended: restart the server")
+                late = list(self._waiting)
+                self._waiting.clear()
+            settle_all(_fail_all(late, self._down))
+        finally:
+            self._engine.close()
+
+    def _commit_all(self) -> None:
         while batch := self._next_batch():
             started = perf_counter()
             try:
@@ -167,7 +180,6 @@ class Committer:
             else:
                 self._observe(len(batch), perf_counter() - started)
                 settle_all([_grant(entry, outcome) for entry, outcome in zip(batch, outcomes, strict=True)])
-        self._engine.close()
 
     # -- when an op is at fault
 
@@ -297,7 +309,10 @@ class Committer:
 
 def _grant(entry: Entry, outcome: Outcome) -> Settled:
     if entry.settled is not None:
-        entry.settled(outcome)
+        try:
+            entry.settled(outcome)
+        except Exception:  # the op is on disk, whatever its owner makes of it
+            log.exception("after %r", entry.op)
     return entry.pending, outcome if entry.answer is None else entry.answer, None
 
 

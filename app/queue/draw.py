@@ -15,6 +15,7 @@ handed out, nothing is lost, the order stands.
 
 from __future__ import annotations
 
+import logging
 import threading
 from bisect import insort
 from collections import deque
@@ -46,6 +47,9 @@ if TYPE_CHECKING:
     from app.sources import Source
 
 
+log = logging.getLogger("dibs.queue")
+
+
 class Segment(NamedTuple):
     """Consecutive values that were drawn and not handed out."""
 
@@ -54,18 +58,21 @@ class Segment(NamedTuple):
 
 
 class Ask:
-    """One request for values, from the event loop to a thread of the queue's pool."""
+    """One request for values, from the event loop to a thread of the queue's pool.
 
-    __slots__ = ("block", "count", "enqueued", "given_up", "pending", "remember", "since")
+    ``patience`` (seconds) is how long it waits for the source.
+    """
 
-    def __init__(self, count: int, *, remember: Remember | None = None, block: bool = False) -> None:
+    __slots__ = ("block", "count", "enqueued", "given_up", "patience", "pending", "remember")
+
+    def __init__(self, count: int, *, block: bool = False) -> None:
         self.count = count
         self.block = block
-        self.remember = remember
+        self.patience = 0.0
+        self.remember: Remember | None = None
         self.pending: Pending[Any] = Pending()
         self.enqueued = False
         self.given_up = False
-        self.since = perf_counter()
 
 
 class Draw:
@@ -180,9 +187,9 @@ class Draw:
             self._draw(ask)
         except DibsError as error:
             ask.pending.fail(error)
-        except BaseException as error:
+        except Exception as error:
+            log.exception("a draw of %s failed", self.name)
             ask.pending.fail(LedgerUnavailable(f"the draw failed: {error!r}"))
-            raise
 
     def _draw(self, ask: Ask) -> None:
         while True:
@@ -190,7 +197,7 @@ class Draw:
             source = self._source()
             before = perf_counter()
             try:
-                with source.iterator.hold(self._limits.pull_patience) as held:
+                with source.iterator.hold(ask.patience) as held:
                     began = perf_counter()
                     self.waits.append(began - before)
                     self._draw_held(ask, source, held)
@@ -220,14 +227,13 @@ class Draw:
             self._admit(ask, self._epoch)
             epoch = self._epoch
             if self._back:
-                self._enqueue(ask, source, self._take_back(ask.count), None)
+                self._enqueue_or_put_back(ask, source, self._take_back(ask.count), None)
                 return
         values, end = pull(source, held, ask.count, self._limits.handout_bytes)
         fit = fitting(values, self._limits.handout_bytes)
         with self.lock:
-            if (
-                source is not self.source
-            ):  # opened anew meanwhile, at the ledger's cursor: it gives these again
+            if source is not self.source:
+                # Opened anew in the meantime, at the ledger's cursor: the new one gives these values again.
                 raise LedgerUnavailable("the source was opened anew in the middle of this; ask again")
             segment = Segment(self._next_seq, values[:fit])
             rest = Segment(self._next_seq + fit, values[fit:])
@@ -235,10 +241,10 @@ class Draw:
             self._put_back(rest)
             try:
                 self._admit(ask, epoch)
-                self._enqueue(ask, source, segment, None if rest.values else end)
             except DibsError:
                 self._put_back(segment)
                 raise
+            self._enqueue_or_put_back(ask, source, segment, None if rest.values else end)
 
     def _admit(self, ask: Ask, epoch: int) -> None:
         """The look before and after the pull, with the line's lock held."""
@@ -251,6 +257,13 @@ class Draw:
             raise refusal
 
     # -- the line, with its lock held
+
+    def _enqueue_or_put_back(self, ask: Ask, source: Source, segment: Segment, end: SourceEnd | None) -> None:
+        try:
+            self._enqueue(ask, source, segment, end)
+        except DibsError:  # the ledger can't be written now
+            self._put_back(segment)
+            raise
 
     def _enqueue(self, ask: Ask, source: Source, segment: Segment, end: SourceEnd | None) -> None:
         first, values = segment

@@ -16,11 +16,12 @@ from app.errors import (
     SourceClosed,
 )
 from app.ledger.committer import Committer, Entry
-from app.ledger.ops import Engine, QueueRow, Remember, SourceEnd, Take
+from app.ledger.ops import Engine, QueueRow, Remember, Take
 from app.ledger.pending import Pending
 from app.queue.draw import Draw
 from app.queue.limits import Limits
 from app.queue.pool import Pool
+from app.queue.pull import failed
 from app.sources import Registry, Source, SourceSpec
 
 log = logging.getLogger("dibs.queue")
@@ -53,10 +54,18 @@ class Feed:
         self._limits = limits
         self._opened = opened
         self._stop = threading.Event()
+        self._guard = threading.Lock()
+        self._wanted = False
+        self._opening = False
 
     def open(self) -> None:
         """Open the source after the ledger's cursor, unless it has ended; ``starting`` meanwhile."""
-        self._draw.begin_start()
+        with self._guard:
+            self._draw.begin_start()
+            self._wanted = True
+            if self._opening:
+                return  # and who is opening it now does so once more, from where the ledger is then
+            self._opening = True
         self._pool.submit(self._open)
 
     def stop(self) -> None:
@@ -65,11 +74,19 @@ class Feed:
         self._draw.stop()
 
     def _open(self) -> None:
-        row = self._row()
-        if row is not None and row.ending is None and row.deleted_at is None:
-            self._open_after(row)
-        self._draw.end_start()
+        while self._wanted_again():
+            row = self._row()
+            if row is not None and row.ending is None and row.deleted_at is None:
+                self._open_after(row)
         self._opened()
+
+    def _wanted_again(self) -> bool:
+        with self._guard:
+            wanted, self._wanted = self._wanted, False
+            if not wanted:
+                self._opening = False
+                self._draw.end_start()
+            return wanted
 
     def _row(self) -> QueueRow | None:
         """The queue as it is on disk; waits for a disk that can't be read."""
@@ -93,8 +110,8 @@ class Feed:
 
     def _fail(self, row: QueueRow, error: Exception) -> None:
         """Record the failure; where the ledger can't be written now, again until it can."""
-        kind = "source-changed" if isinstance(error, SourceChanged) else type(error).__name__
-        op = Take(row.id, row.cursor + 1, 0, end=SourceEnd("failed", kind, str(error)))
+        kind = "source-changed" if isinstance(error, SourceChanged) else None
+        op = Take(row.id, row.cursor + 1, 0, end=failed(error, kind))
         while not self._stop.is_set():
             pending: Pending[None] = Pending()
             try:

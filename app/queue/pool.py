@@ -6,9 +6,12 @@ cost no thread. (``concurrent.futures`` keeps every thread that it ever started 
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import deque
 from collections.abc import Callable
+
+log = logging.getLogger("dibs.queue")
 
 IDLE = 10.0
 """Seconds that a thread waits for more work before it ends."""
@@ -27,7 +30,7 @@ class Pool:
         self.threads = 0
 
     def submit(self, job: Callable[[], None]) -> None:
-        """Run ``job`` as soon as a thread is free. It has to deal with its own errors."""
+        """Run ``job`` as soon as a thread is free. What it raises is logged, and goes no further."""
         with self._work:
             self._jobs.append(job)
             if len(self._jobs) <= self._idle or self.threads == self._most:
@@ -43,7 +46,10 @@ class Pool:
 
     def _run(self) -> None:
         while (job := self._next()) is not None:
-            job()
+            try:
+                job()
+            except Exception:
+                log.exception("a job of %s failed", self._name)
             del job  # or an idle thread would keep the last request's values alive
 
     def _next(self) -> Callable[[], None] | None:

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from app.iterators import Held
     from app.sources import Source
 
+MESSAGE_MOST = 2_000
+"""Characters of a failure's message that are kept."""
+
 BUDGET = 0.25
 """Seconds after which a pull of many values from a slow source makes do with what it has."""
 
@@ -64,5 +67,15 @@ def _end(source: Source) -> SourceEnd | None:
     if state == "exhausted":
         return SourceEnd("exhausted")
     if state == "failed":
-        return SourceEnd("failed", type(cause).__name__, str(cause))
+        return failed(cause)
     return None
+
+
+def failed(cause: BaseException | None, kind: str | None = None) -> SourceEnd:
+    """A failure with its cause, as the ledger keeps it: a user's exception may say anything, at length."""
+    try:
+        message = str(cause)
+    except Exception:
+        message = "(its message can't be shown)"
+    text = message[:MESSAGE_MOST].encode("utf-8", "replace").decode()
+    return SourceEnd("failed", kind or type(cause).__name__, text)

@@ -72,6 +72,7 @@ class Queue:
         self._keys = KeysInFlight()
         self._waiters = Waiters()
         self._stopping = False
+        self._latest: Op | None = None
         self._pool = Pool(row.name, limits.threads)
         self._draw = Draw(row, committer, limits, reopen=self._reopen)
         self._feed = Feed(
@@ -148,19 +149,20 @@ class Queue:
             raise SourceBusy(f"{self._limits.waiting} requests wait for {self.name} already", retry_after=1.0)
         if track is not None:
             track(ask.pending)
+        ask.patience = max(wait, self._limits.pull_patience)
         self._pool.submit(partial(self._draw.draw, ask))
-        handed = await self._outcome(ask, max(wait, self._limits.pull_patience))
+        handed = await self._outcome(ask)
         if handed is None:  # this draw met the source's end, which is on disk now
             raise self._draw.gate.refusal() or SourceBusy(f"{self.name} is being retried", retry_after=1.0)
         return handed
 
-    async def _outcome(self, ask: Ask, patience: float) -> Any:
+    async def _outcome(self, ask: Ask) -> Any:
         """Wait for the draw, then for the disk; each for a bounded time."""
         pending = ask.pending
         if not pending.done:
             turn: asyncio.Future[None] = self._loop.create_future()
             pending.when_done(partial(_wake, turn), self._loop)
-            late = self._loop.call_later(patience, self._late, ask, turn)
+            late = self._loop.call_later(ask.patience, self._late, ask, turn)
             try:
                 await turn
             except asyncio.CancelledError:
@@ -312,19 +314,23 @@ class Queue:
         with self._draw.lock:
             if self._draw.gate.deleted:
                 raise QueueUnknown(f"there is no queue {self.name}", field="queue")
-            settled = (
-                None if isinstance(op, Define) else self._learn
-            )  # a new definition has a Queue of its own
+            # What comes of a new definition is for the Queue that is made from it.
+            settled = None if isinstance(op, Define) else partial(self._learn, op)
             self._committer.submit(Entry(op, pending, settled=settled))
             self._draw.gate = self._draw.gate.foreseen(op)
+            self._latest = op
         return pending
 
-    def _learn(self, outcome: Outcome) -> None:
-        """On the committer's thread, before the caller wakes: the queue as it is on disk now."""
+    def _learn(self, op: Op, outcome: Outcome) -> None:
+        """On the committer's thread, before the caller wakes: the queue as it is on disk now.
+
+        While a later op is in the line, the gate stays as that one left it: it may be the narrower.
+        """
         assert outcome is not None  # noqa: S101  # every op but Take answers with a row
-        retried = self._draw.gate.ending == "failed" and outcome.ending is None
-        self.refresh(outcome)
-        if retried:
+        self.row = outcome
+        if op is self._latest:
+            self.refresh(outcome)
+        if isinstance(op, Retry):
             self._reopen()
 
     def refresh(self, row: QueueRow) -> None:
@@ -342,6 +348,12 @@ class Queue:
             self._loop.call_soon_threadsafe(callback)
         except RuntimeError:
             return  # the loop is closed: nobody is there to be told
+
+    async def started(self, seconds: float) -> None:
+        """Wait until the source is open or has failed, at most ``seconds``."""
+        until = self._loop.time() + seconds
+        while self._draw.gate.starting and (left := until - self._loop.time()) > 0:
+            await self._waiters.park(left)
 
     def stop(self) -> None:
         """Wake who waits and begin nothing more: the server goes down."""

@@ -25,6 +25,9 @@ from app.queue.meters import percentiles
 from app.queue.queue import Queue
 from app.sources import Registry, SourceSpec
 
+START_PATIENCE = 0.5
+"""Seconds that a start or a definition waits for its source; most are open in a thousandth of that."""
+
 STOP_PATIENCE = 4.0
 """Seconds that the last commits may take when the server goes down."""
 
@@ -106,6 +109,7 @@ class Queues:
                 await self._define(name, spec, reset=False, remember=None)
             except QueueConflict as error:
                 raise ConfigError(f"queue {name} in the configuration: {error}") from error
+        await asyncio.gather(*(queue.started(START_PATIENCE) for queue in self._queues.values()))
 
     def _add(self, row: QueueRow) -> Queue:
         queue = Queue(row, self._engine, self._committer, self._sources, self._limits)
@@ -184,7 +188,9 @@ class Queues:
             op = Define(name, spec.name, json.dumps(dict(spec.args)), reset, remember)
             row = await (self._commit(op) if queue is None else queue.give_way(op))
             self._tombstones.pop(name, None)
-            return self._add(row).seen(row, created=True)
+            queue = self._add(row)
+        await queue.started(START_PATIENCE)
+        return queue.seen(row, created=True)
 
     async def _commit(self, op: Define) -> QueueRow:
         pending: Pending[QueueRow] = Pending()
