@@ -43,7 +43,7 @@ from app.queue.limits import Limits
 from app.queue.pull import fitting, pull
 
 if TYPE_CHECKING:
-    from app.iterators import Held, IteratorStats
+    from app.iterators import Hold, IteratorStats
     from app.sources import Source
 
 
@@ -222,7 +222,7 @@ class Draw:
             raise LedgerUnavailable(f"{self.name} has no source yet")
         return self.source
 
-    def _draw_held(self, ask: Ask, source: Source, held: Held[Any]) -> None:
+    def _draw_held(self, ask: Ask, source: Source, held: Hold[Any]) -> None:
         with self.lock:
             self._admit(ask, self._epoch)
             epoch = self._epoch

@@ -11,7 +11,7 @@ from app.ledger.ops import SourceEnd
 from app.queue.answers import Values
 
 if TYPE_CHECKING:
-    from app.iterators import Held
+    from app.iterators import Hold
     from app.sources import Source
 
 MESSAGE_MOST = 2_000
@@ -21,7 +21,7 @@ BUDGET = 0.25
 """Seconds after which a pull of many values from a slow source makes do with what it has."""
 
 
-def pull(source: Source, held: Held[Any], count: int, most_bytes: int) -> tuple[Values, SourceEnd | None]:
+def pull(source: Source, held: Hold[Any], count: int, most_bytes: int) -> tuple[Values, SourceEnd | None]:
     """Up to ``count`` values, and the source's end where it came.
 
     A short answer is legal: a source that is slow, or whose values are fat, gives fewer.
@@ -33,7 +33,7 @@ def pull(source: Source, held: Held[Any], count: int, most_bytes: int) -> tuple[
     return texts, _end(source) if ended else None
 
 
-def _pull_texts(held: Held[Any], count: int, most_bytes: int) -> tuple[list[str], bool]:
+def _pull_texts(held: Hold[Any], count: int, most_bytes: int) -> tuple[list[str], bool]:
     """In doubling steps, so that neither the bytes nor the seconds run away between two looks at them."""
     texts: list[str] = list(held.take(1))
     size, until = size_of(texts), perf_counter() + BUDGET
