@@ -1,0 +1,26 @@
+"""What every source is given besides its own arguments."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from app.sources.encode import MAX_VALUE_BYTES, Encode, encoder, wide_encoder
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """The limit of a value, and where time and randomness come from (arguments, so that tests need no sleep).
+
+    ``clock`` gives nanoseconds since 1970; ``random_bits(n)`` an integer below 2^n, not to be guessed.
+    """
+
+    max_value_bytes: int = MAX_VALUE_BYTES
+    clock: Callable[[], int] = time.time_ns
+    random_bits: Callable[[int], int] = secrets.randbits
+
+    def encode(self, *, wide: bool = False) -> Encode:
+        """The encoder for this limit."""
+        return wide_encoder(self.max_value_bytes) if wide else encoder(self.max_value_bytes)

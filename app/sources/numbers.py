@@ -1,0 +1,160 @@
+"""Numbers: ``count`` and ``range``. Any of them is known from its seq, so any cursor is resumed at once."""
+
+from __future__ import annotations
+
+import builtins
+import string
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from json.encoder import encode_basestring as quote
+from re import compile as pattern
+from typing import Final
+
+from app.errors import SourceInvalid
+from app.sources import arguments
+from app.sources.arguments import INT64_MAX, integer
+from app.sources.context import Context
+from app.sources.encode import MAX_SAFE, text_fault
+from app.sources.source import Seekable
+from app.sources.spec import SourceSpec
+
+MAX_FORMAT: Final = 1000
+"""Characters in a format, and the largest width that it may ask for."""
+
+# [[fill]align][sign]["#"]["0"][width][grouping][type], for integers only (Python's format specification)
+# A fill is one byte of JSON, so that the longest texts are those of the numbers at the ends.
+_SPECIFICATION = pattern(r"(?:[ !#-\[\]-z|~]?[<>=^])?[-+ ]?#?0?(?P<width>[0-9]{0,4})[_,]?[bdoxX]?")
+
+
+def count(
+    context: Context,
+    /,
+    start: int = 1,
+    step: int = 1,
+    max: int = MAX_SAFE,  # the word that a user writes
+    format: str | None = None,
+    *,
+    min: int = -MAX_SAFE,
+) -> Seekable:
+    """``start``, ``start + step``, … up to ``max`` (down to ``min`` where step is negative), never around.
+
+    A bound beyond ±(2^53-1) declares the source wide: its numbers are JSON strings from the first on.
+    ``format`` makes each number text: ``"INV-{:06d}"``.
+    """
+    high = integer("count.max", max)
+    low = integer("count.min", min)
+    first = integer("count.start", start)
+    if not low <= first <= high:
+        name, bound = ("max", high) if first > high else ("min", low)
+        raise SourceInvalid(
+            f"count.start: {first} is beyond {name}={bound}; where larger numbers are meant, give {name} "
+            "(beyond ±(2^53-1) the numbers are JSON strings)"
+        )
+    by = _step("count.step", step)
+    numbers = builtins.range(first, high + 1 if by > 0 else low - 1, by)
+    wide = low < -MAX_SAFE or high > MAX_SAFE
+    if format is None:
+        return Seekable(Numbers.of("count", numbers), wide=wide, arithmetic=True)
+    return Seekable(_formatted(context, numbers, arguments.string("count.format", format)), wide=wide)
+
+
+def range(_: Context, /, start: int = 0, stop: int | None = None, step: int = 1) -> Seekable:
+    """As Python's: from ``start`` to before ``stop``; ``range(stop)`` begins at 0. It may be empty."""
+    if stop is None:
+        raise SourceInvalid("range.stop: missing; it takes start, stop, step")
+    first = integer("range.start", start)
+    end = integer("range.stop", stop)
+    numbers = builtins.range(first, end, _step("range.step", step))
+    wide = bool(numbers) and not all(-MAX_SAFE <= bound <= MAX_SAFE for bound in (numbers[0], numbers[-1]))
+    return Seekable(Numbers.of("range", numbers), wide=wide, arithmetic=True)
+
+
+def range_positions(spec: SourceSpec) -> SourceSpec:
+    """Python's own rule: a single position is ``stop``."""
+    if len(spec.positional) != 1 or "stop" in spec.args:
+        return spec
+    return replace(spec, args={"stop": spec.positional[0], **spec.args}, positional=())
+
+
+def _step(where: str, step: object) -> int:
+    by = integer(where, step)
+    if not by:
+        raise SourceInvalid(f"{where}: must not be 0")
+    return by
+
+
+@dataclass(frozen=True, slots=True)
+class Numbers:
+    """A Python range: slices of it are ranges, in O(1) and of any size."""
+
+    numbers: builtins.range
+    length: int
+
+    @classmethod
+    def of(cls, name: str, numbers: builtins.range) -> Numbers:
+        """``numbers``, if a queue can count that many."""
+        length = (numbers[-1] - numbers[0]) // numbers.step + 1 if numbers else 0  # len() ends at 2^63-1
+        if length > INT64_MAX:
+            raise SourceInvalid(f"{name}: has {length} numbers; a queue counts to {INT64_MAX}")
+        return cls(numbers, length)
+
+    def at(self, index: int, count: int) -> builtins.range:
+        """A slice, in O(1)."""
+        return self.numbers[index : index + count]
+
+
+@dataclass(frozen=True, slots=True)
+class Formatted:
+    """Numbers as text: JSON strings, computed again whenever they are asked for."""
+
+    numbers: Numbers
+    format: str
+
+    @property
+    def length(self) -> int:
+        """As many as there are numbers."""
+        return self.numbers.length
+
+    def at(self, index: int, count: int) -> Sequence[str]:
+        """The texts from ``index`` on."""
+        return list(map(quote, map(self.format.format, self.numbers.at(index, count))))
+
+
+def _formatted(context: Context, numbers: builtins.range, form: str) -> Formatted:
+    """The longest texts are at the ends, so what fits there fits everywhere."""
+    _check_format(form)
+    values = Formatted(Numbers.of("count", numbers), form)
+    for end in (numbers[0], numbers[-1]):
+        if fault := text_fault(quote(form.format(end)), context.max_value_bytes):
+            raise SourceInvalid(f"count.format: gives {fault}")
+    return values
+
+
+def _check_format(form: str) -> None:
+    """One plain field for an integer and nothing else.
+
+    A format may come over HTTP, and Python's can do much: ``{0.__class__}`` reads attributes and
+    ``{:999999999d}`` takes a gigabyte. Exactly one field, so that no two numbers have the same text.
+    """
+    if len(form) > MAX_FORMAT:
+        raise SourceInvalid(f"count.format: has {len(form)} characters; the limit is {MAX_FORMAT}")
+    try:
+        fields = [field[1:] for field in string.Formatter().parse(form) if field[1] is not None]
+    except ValueError as error:
+        raise SourceInvalid(f"count.format: {error}") from error
+    if len(fields) != 1:
+        raise SourceInvalid(f"count.format: has {len(fields)} fields; it must have one, as in INV-{{:06d}}")
+    _check_field(*fields[0])
+
+
+def _check_field(name: str | None, specification: str | None, conversion: str | None) -> None:
+    specification = specification or ""
+    form = _SPECIFICATION.fullmatch(specification)
+    if name not in ("", "0") or conversion or not form:
+        raise SourceInvalid("count.format: the field must be for an integer, as in {:06d}, {:,} or {:x}")
+    if int(form["width"] or 0) > MAX_FORMAT:
+        raise SourceInvalid(f"count.format: the width is over {MAX_FORMAT}")
+    try:
+        format(0, specification)
+    except ValueError as error:  # such as a comma with x
+        raise SourceInvalid(f"count.format: {error}") from error

@@ -1,0 +1,45 @@
+"""Which file a source may read."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from app.errors import Forbidden, SourceInvalid
+from app.sources.arguments import string
+
+
+def locate(source: str, path: str, root: str | None) -> Path:
+    """The regular file that ``path`` names, readable now.
+
+    Without a ``root``, paths are relative to the current directory and may be anywhere (``~`` is the home
+    directory). With one they are relative to it, and must be inside of it once every symbolic link is
+    resolved; that is judged each time the source is opened, and before anything is said of the file.
+
+    Raises:
+        SourceInvalid: there is no such regular file, or it can't be read.
+        Forbidden: it is outside of ``root``.
+    """
+    where = f"{source}.path"
+    name = string(where, path)
+    base = None if root is None else Path(string(f"{source}.root", root))
+    try:
+        file = Path(name).expanduser() if base is None else _inside(base, name)
+        regular = file.is_file()
+        exists = regular or file.exists()
+    except (OSError, RuntimeError, ValueError) as error:  # too long, a loop of links, a NUL, no home
+        raise SourceInvalid(f"{where}: {name[:80]!r} can't be a path: {error}") from error
+    if not exists:
+        raise SourceInvalid(f"{where}: there is no file {name!r}{'' if base else f' in {Path.cwd()}'}")
+    if not regular:
+        raise SourceInvalid(f"{where}: {name!r} is not a regular file; what comes from a stream is pushed")
+    if not os.access(file, os.R_OK):
+        raise SourceInvalid(f"{where}: {name!r} may not be read by this process")
+    return file
+
+
+def _inside(root: Path, name: str) -> Path:
+    file = (root / name).resolve()
+    if not file.is_relative_to(root.resolve()):
+        raise Forbidden(f"{name[:80]!r} is outside of the folder that files may be read from", field="path")
+    return file

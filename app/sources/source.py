@@ -1,0 +1,216 @@
+"""What a source is once it is defined, and once it is open.
+
+A definition is one of four, by how it goes on after a restart (``Source.resume``):
+
+======== =============================================================================== ==================
+resume   how                                                                             mark in the ledger
+======== =============================================================================== ==================
+seek     any value can be computed from its seq: count, range, grid                      none
+at       the function is called with ``resume_at``, the seq that it shall yield first    none
+replay   run again from the start; what was handed out is skipped, its last value is     digest of the last
+         compared (see ``replay.py``)                                                    value
+after    goes on above the last value, whatever the clock says: snowflake, uuid7         the last value
+======== =============================================================================== ==================
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+from app.errors import SourceChanged
+from app.iterators import ThreadSafeIterator
+from app.sources.encode import Encode
+from app.sources.replay import Stop, abandon, digest, finalizer, replay
+from app.sources.spec import SourceSpec
+
+Values = Sequence[int] | Sequence[str]
+"""A ``range`` (arithmetic sources), or a list of JSON texts."""
+Resume = Literal["seek", "at", "replay", "after"]
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where a source goes on: after ``cursor`` values, the last of which left ``mark``."""
+
+    cursor: int = 0
+    mark: str | None = None
+    stop: Stop | None = None
+
+
+class Computed(Protocol):
+    """Values that follow from their index alone."""
+
+    @property
+    def length(self) -> int:
+        """How many there are."""
+
+    def at(self, index: int, count: int) -> Values:
+        """Those from ``index`` (0 is the first) on, at most ``count``."""
+
+
+class Definition(Protocol):
+    """A source with its arguments checked, ready to be opened any number of times."""
+
+    @property
+    def wide(self) -> bool:
+        """Whether every value is a JSON string."""
+
+    @property
+    def resume(self) -> Resume:
+        """How it goes on after a restart."""
+
+    def iterator(self, position: Position) -> ThreadSafeIterator[Any]:
+        """The shared iterator from ``position`` on; blocks while it replays."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seekable:
+    """Values computed from their seq; ``arithmetic`` ones are a ``range``."""
+
+    values: Computed
+    wide: bool = False
+    arithmetic: bool = False
+    resume: Literal["seek"] = "seek"
+
+    def iterator(self, position: Position) -> ThreadSafeIterator[Any]:
+        """From any cursor on, at once."""
+        return ThreadSafeIterator(Walk(self.values, position.cursor))
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """An iterator that begins at its first value each time; so it must give the same values each time."""
+
+    start: Callable[[], Iterator[object]]
+    encode: Encode
+    wide: bool = False
+    resume: Literal["replay"] = "replay"
+
+    def iterator(self, position: Position) -> ThreadSafeIterator[Any]:
+        """After a replay up to the cursor; see ``replay.py``."""
+        values = self.start()
+        with abandon(values):
+            replay(values, self.encode, position.cursor, position.mark, position.stop)
+        return shared(values, self.encode)
+
+
+@dataclass(frozen=True, slots=True)
+class ResumedAt:
+    """An iterator that begins at the seq that it is given."""
+
+    start: Callable[[int], Iterator[object]]
+    encode: Encode
+    wide: bool = False
+    resume: Literal["at"] = "at"
+
+    def iterator(self, position: Position) -> ThreadSafeIterator[Any]:
+        """From the cursor on, which is the function's own work."""
+        return shared(self.start(position.cursor + 1), self.encode)
+
+
+@dataclass(frozen=True, slots=True)
+class Following:
+    """An iterator that begins above the last value; each value is above the one before."""
+
+    start: Callable[[str | None], Iterator[object]]
+    encode: Encode
+    wide: bool = False
+    resume: Literal["after"] = "after"
+
+    def iterator(self, position: Position) -> ThreadSafeIterator[Any]:
+        """From above the mark on."""
+        try:
+            values = self.start(position.mark)
+        except ValueError as error:
+            raise SourceChanged(f"the last value {position.mark!r:.60} is not of this source") from error
+        return shared(values, self.encode)
+
+
+def shared(values: Iterator[object], encode: Encode) -> ThreadSafeIterator[str]:
+    """The shared iterator of JSON texts.
+
+    Encoding happens inside of it, so that a value that JSON can't carry fails the source exactly at its seq.
+    """
+    return ThreadSafeIterator(map(encode, values), finalizer=finalizer(values))
+
+
+class Walk(Iterator[Any]):
+    """From a cursor to the end of computed values; ``take`` is as quick as they are (O(1) for a range)."""
+
+    __slots__ = ("_next", "_values")
+
+    def __init__(self, values: Computed, cursor: int) -> None:
+        self._values = values
+        self._next = cursor
+
+    def __next__(self) -> Any:
+        if found := self.take(1):
+            return found[0]
+        raise StopIteration
+
+    def take(self, count: int) -> Values:
+        """The next values, at most ``count``; none at the end, for good."""
+        found = self._values.at(self._next, count)
+        self._next += len(found)
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """An open source. ``iterator`` is its one shared iterator.
+
+    The iterator gives JSON texts; that of an ``arithmetic`` source gives integers, and ``range`` objects from
+    ``take``. Where such a source is ``wide``, its numbers are JSON strings: whoever writes the answer quotes
+    them. (The texts of other wide sources are quoted already.)
+    """
+
+    spec: SourceSpec
+    iterator: ThreadSafeIterator[Any]
+    resume: Resume
+    wide: bool
+    arithmetic: bool
+    _values: Computed | None
+
+    @property
+    def length(self) -> int | None:
+        """How many values there are in all, where that is known."""
+        return None if self._values is None else self._values.length
+
+    def values_at(self, first: int, count: int) -> Values | None:
+        """The values from seq ``first`` on, computed again; None where they can't be.
+
+        At most ``count``, and none beyond the end. What was handed out is for the caller to know.
+        """
+        if first < 1 or count < 0:
+            raise ValueError("seqs count from 1")
+        return None if self._values is None else self._values.at(first - 1, count)
+
+    def mark(self, value: int | str) -> str | None:
+        """What the ledger keeps with the cursor, from the last value that the iterator gave."""
+        match self.resume:
+            case "replay":
+                return digest(str(value))
+            case "after":
+                return str(json.loads(value)) if isinstance(value, str) else str(value)
+            case _:
+                return None
+
+    def close(self, timeout: float | None = None) -> None:
+        """Close the iterator and what it holds open, such as a file, once a pull that runs has ended."""
+        self.iterator.close(timeout=timeout)
+
+
+def open_source(spec: SourceSpec, definition: Definition, position: Position) -> Source:
+    """Open ``definition`` at ``position``; blocks while it replays."""
+    values = definition.values if isinstance(definition, Seekable) else None
+    return Source(
+        spec=spec,
+        iterator=definition.iterator(position),
+        resume=definition.resume,
+        wide=definition.wide,
+        arithmetic=isinstance(definition, Seekable) and definition.arithmetic,
+        _values=values,
+    )
