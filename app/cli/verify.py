@@ -1,0 +1,80 @@
+"""``dibs verify``: the checker on its own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from app.cli.exits import HARNESS, fail
+from app.cli.options import Json
+from app.proof.plant import Damage
+
+if TYPE_CHECKING:
+    from app.proof.verdict import Verdict
+
+EXAMPLE: Final = "Example: dibs verify h.jsonl · dibs verify h.jsonl --plant duplicate"
+
+
+def verify(
+    history: Annotated[Path, typer.Argument(help="What `dibs loadtest --history` wrote.")],
+    *,
+    plant: Annotated[
+        Damage | None,
+        typer.Option(help="Damage the history first (in memory): the checker must find it, so exit code 1."),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Decides where to damage it.")] = 0,
+    examples: Annotated[int, typer.Option(min=0, help="Cases to show of each kind.")] = 5,
+    json: Json = False,
+) -> None:
+    """Judge a history: duplicates, skipped, reordered in real time, unexplained.
+
+    Exit code 0 if it is clean, 1 for a violation, 3 if it can't be read, judged or damaged.
+    """
+    from app.proof.errors import ProofError
+
+    try:
+        verdict, told = _judged(history, plant, seed, examples)
+    except ProofError as error:
+        fail(f"{history}: {error}", HARNESS)
+    except OSError as error:
+        fail(f"{history}: {error.strerror or error}", HARNESS)
+    _show(verdict, told, json=json)
+    if plant is not None and not verdict.column(plant.column):
+        fail(f"planted a {plant}, and the checker missed it: do not trust it", HARNESS)
+    raise typer.Exit(verdict.exit_code)
+
+
+def _judged(history: Path, damage: Damage | None, seed: int, examples: int) -> tuple[Verdict, str]:
+    from random import Random
+
+    from app.proof.checker import check
+    from app.proof.history import read_history
+    from app.proof.plant import plant
+    from app.proof.records import History
+
+    with read_history(history) as reader:
+        if damage is None:
+            return check(reader, examples=examples), ""
+        records = list(reader.records)
+        whole = History(reader.header, records, reader.end)
+    damaged, told = plant(whole, damage, Random(seed))  # noqa: S311  # repeatable, not secret
+    return check(damaged, examples=examples), f"Planted a {damage}: {told}."
+
+
+def _show(verdict: Verdict, told: str, *, json: bool) -> None:
+    from rich.console import Console
+
+    from app.cli.tables import print_json
+    from app.proof.report import show
+
+    if json:
+        print_json(verdict.as_json() | ({"planted": told} if told else {}))
+        return
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=140)
+    if told:
+        console.print(told, markup=False, soft_wrap=True)
+    show(verdict, console)

@@ -1,0 +1,183 @@
+"""The load test with a server that is killed again and again: nothing twice, nothing missing all the same.
+
+The load never pauses. Requests that were in the air at a kill are sent again with their keys until they
+are answered, so at the end each has its answer, and the checker has to find a history without a flaw.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import signal
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from random import Random
+
+from app.proof.clients import Plan
+from app.proof.errors import HarnessFault
+from app.proof.load import Load, Result
+from app.proof.progress import Watch
+from app.proof.records import Audited
+from app.proof.server import ServerProcess
+from app.proof.verdict import Outcome
+
+START_PATIENCE = 30.0
+"""Seconds in which a server has to be ready after a start."""
+
+ROUND_LIMIT = 15.0
+"""Seconds that a round may take on average; past that the test gives up."""
+
+_LONGEST_LIFE = 0.4
+_LONGEST_START = 1.0
+_KILLED_IN_START = 0.2
+_GLANCE = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class Chaos:
+    """How often and when to kill: ``rounds`` kills at moments that ``seed`` decides.
+
+    ``command`` replaces ``dibs serve``, for tests; see `ServerProcess`.
+    """
+
+    rounds: int = 50
+    seed: int = 0
+    command: Sequence[str] | None = None
+
+
+def run_chaos(plan: Plan, chaos: Chaos, watch: Watch, *, history: Path | None = None) -> Result:
+    """Run the load against a server that is killed at random moments.
+
+    The plan's ``url``, ``queue``, ``total`` and ``keys`` don't count: the server and the queue are the
+    test's own, the load lasts as long as the rounds, and each request has a key.
+
+    Raises:
+        HarnessFault: it could not begin.
+        OSError: the history can't be written.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="dibs-chaos-"))
+    keep = False
+    try:
+        with _terminated_as_interrupted(), ServerProcess(folder, chaos.command) as server:
+            result = _run(plan, chaos, watch, server, history)
+        keep = result.verdict.outcome is Outcome.VIOLATED
+        kept = (f"The server's data and log were kept in {folder}",) if keep else ()
+        return replace(result, remarks=(*result.remarks, *kept))
+    finally:
+        if not keep:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _run(plan: Plan, chaos: Chaos, watch: Watch, server: ServerProcess, history: Path | None) -> Result:
+    server.start()
+    server.wait_ready(START_PATIENCE)
+    plan = replace(plan, url=server.url, queue=None, total=None, keys=True)
+    with Load(plan, watch, history=history) as load:
+        moments = Random(chaos.seed)  # noqa: S311  # repeatable, not secret
+        rounds = _Rounds(load, server, moments, chaos.rounds)
+        with load.until_interrupted():
+            load.start()
+            rounds.run()
+        with load.until_interrupted():
+            rounds.settle()
+        load.remarks.append(f"{rounds.kills} kills, seed {chaos.seed}.")
+        return load.finish(rounds.audits)
+
+
+class _Rounds:
+    """Kill and start again; the load runs in its own threads meanwhile."""
+
+    def __init__(self, load: Load, server: ServerProcess, random: Random, rounds: int) -> None:
+        self.kills = 0
+        self._load = load
+        self._server = server
+        self._random = random
+        self._rounds = rounds
+        self._until = time.monotonic() + START_PATIENCE + rounds * ROUND_LIMIT
+
+    def run(self) -> None:
+        """All rounds, unless something goes wrong, which is then the load's fault."""
+        try:
+            for number in range(1, self._rounds + 1):
+                if not self._round(number):
+                    return
+        except HarnessFault as fault:
+            self._load.crowd.fail(str(fault))
+
+    def _round(self, number: int) -> bool:
+        """Let it answer, kill it, start it again; False when the load has ended."""
+        before = self._load.crowd.tally()
+        if not self._answers_more(before.answers):
+            return False
+        life = self._random.uniform(0, _LONGEST_LIFE)
+        self._load.is_done(life)
+        self._kill()
+        down = time.monotonic()
+        self._server.start()
+        if self._random.random() < _KILLED_IN_START:
+            self._load.is_done(self._random.uniform(0, _LONGEST_START))
+            self._kill()
+            self._server.start()
+        self._server.wait_ready(START_PATIENCE)
+        after = self._load.crowd.tally()
+        self._load.watch.say(
+            f"round {number}/{self._rounds}: killed {life:.2f} s after it answered, "
+            f"back after {time.monotonic() - down:.2f} s; {after.lost - before.lost} replies lost, "
+            f"{after.items} items in all"
+        )
+        return True
+
+    def _answers_more(self, answers: int) -> bool:
+        """Wait until somebody was answered since the start: a kill of an idle server proves little."""
+        crowd = self._load.crowd
+        while crowd.tally().answers <= answers:
+            self._server.check_alive()
+            if time.monotonic() > self._until:
+                raise HarnessFault(f"{self._rounds} rounds took too long")
+            if self._load.is_done(_GLANCE) or crowd.stopping:
+                return False
+        return True
+
+    def _kill(self) -> None:
+        self._server.check_alive()
+        self._server.kill()
+        self.kills += 1
+
+    def settle(self) -> None:
+        """See to it that the server runs, and let every request have its answer."""
+        try:
+            self._up()
+        except HarnessFault as fault:
+            self._load.crowd.fail(str(fault))
+        self._load.quiet(self._load.plan.patience)
+
+    def audits(self) -> tuple[Audited, ...]:
+        """The audit, and the audit after one more kill: what was counted must be what is on disk."""
+        self._up()
+        before = self._load.audit()
+        self._kill()
+        self._up()
+        return before, self._load.audit()
+
+    def _up(self) -> None:
+        if not self._server.running:
+            self._server.kill()
+            self._server.start()
+        self._server.wait_ready(START_PATIENCE)
+
+
+@contextlib.contextmanager
+def _terminated_as_interrupted() -> Iterator[None]:
+    """SIGTERM ends the test as Ctrl-C does, so that the server is never left behind."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

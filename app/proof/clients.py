@@ -1,0 +1,236 @@
+"""The crowd: client threads that ask until they have their items, and write down everything."""
+
+from __future__ import annotations
+
+import ssl
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+from app.proof.history import HistoryWriter
+from app.proof.records import Ask, Outcome
+from app.proof.wire import Connection, Fate, Reply
+
+_FIRST_PAUSE = 0.02
+_LONGEST_PAUSE = 0.5
+_STOPPING_PAUSE = 0.1
+
+Clock = Callable[[], int]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a load test does.
+
+    ``queue`` None: one of its own, deleted afterwards. ``total`` None: until it is stopped. ``count`` is
+    the items of one request. ``timeout`` is for one request; ``patience`` is how long one client may go
+    without an answer before the test gives up, in seconds.
+    """
+
+    url: str = "http://127.0.0.1:8000"
+    queue: str | None = None
+    clients: int = 64
+    total: int | None = 100_000
+    count: int = 1
+    keys: bool = True
+    timeout: float = 10.0
+    patience: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """What the crowd has done so far. Latencies are nanoseconds, of answered requests only."""
+
+    items: int
+    answers: int
+    replays: int
+    refused: int
+    lost: int
+    recent: list[int]
+
+
+class Crowd:
+    """Runs the clients of one load test.
+
+    Args:
+        plan: What to do.
+        queue: The queue to ask.
+        history: Where each request is written.
+        clock: Monotonic nanoseconds.
+    """
+
+    def __init__(
+        self, plan: Plan, queue: str, history: HistoryWriter, *, clock: Clock = time.monotonic_ns
+    ) -> None:
+        self.plan = plan
+        self.history = history
+        self.clock = clock
+        self.exhausted = False
+        self.fault: str | None = None
+        self._left = plan.total
+        self._lock = threading.Lock()
+        self._stopping = threading.Event()
+        self._deadline = 0
+        run, context = uuid.uuid4().hex[:12], ssl.create_default_context()
+        connect = partial(Connection, plan.url, queue, timeout=plan.timeout, context=context)
+        self._clients = [Client(self, f"{run}-{number}", connect()) for number in range(1, plan.clients + 1)]
+        self._threads = [
+            threading.Thread(target=client.run, name=f"client {client.name}", daemon=True)
+            for client in self._clients
+        ]
+
+    def start(self) -> None:
+        """Start asking."""
+        for thread in self._threads:
+            thread.start()
+
+    def join(self, timeout: float) -> bool:
+        """Wait for up to ``timeout`` seconds; whether every client is done."""
+        until = time.monotonic() + timeout
+        for thread in self._threads:
+            thread.join(max(0.0, until - time.monotonic()))
+        return not any(thread.is_alive() for thread in self._threads)
+
+    def stop(self, grace: float) -> None:
+        """Ask nothing new. Requests whose reply is lost are sent again for up to ``grace`` seconds."""
+        with self._lock:
+            if not self._stopping.is_set():
+                self._deadline = self.clock() + int(grace * 1e9)
+                self._stopping.set()
+
+    def fail(self, problem: str) -> None:
+        """Stop because the test can't go on; the first problem is kept."""
+        with self._lock:
+            self.fault = self.fault or problem
+        self.stop(_LONGEST_PAUSE)
+
+    @property
+    def stopping(self) -> bool:
+        """Whether nothing new is asked."""
+        return self._stopping.is_set()
+
+    @property
+    def given_up(self) -> bool:
+        """Whether lost replies are not asked for any more either."""
+        return self._stopping.is_set() and self.clock() > self._deadline
+
+    def pause(self, seconds: float) -> None:
+        """Wait; when stopping, only briefly."""
+        if self._stopping.wait(seconds):
+            time.sleep(min(seconds, _STOPPING_PAUSE))
+
+    def claim(self) -> int:
+        """How many items to ask for next; 0 when enough are asked for."""
+        if self._stopping.is_set():
+            return 0
+        if self._left is None:
+            return self.plan.count
+        with self._lock:
+            wanted = min(self.plan.count, self._left)
+            self._left -= wanted
+        return wanted
+
+    def give_back(self, items: int) -> None:
+        """What was claimed and not handed out may be asked for again."""
+        if items and self._left is not None:
+            with self._lock:
+                self._left += items
+
+    def tally(self) -> Tally:
+        """The sums of all clients, while they run."""
+        clients = self._clients
+        return Tally(
+            items=sum(client.items for client in clients),
+            answers=sum(len(client.latencies) for client in clients),
+            replays=sum(client.replays for client in clients),
+            refused=sum(client.refused for client in clients),
+            lost=sum(client.lost for client in clients),
+            recent=[latency for client in clients for latency in client.latencies[-32:]],
+        )
+
+    def latencies(self) -> list[int]:
+        """Of every answered request, ascending; nanoseconds."""
+        return sorted(latency for client in self._clients for latency in client.latencies)
+
+
+class Client:
+    """One thread with one connection: one request at a time, each sent again until it is answered."""
+
+    def __init__(self, crowd: Crowd, name: str, connection: Connection) -> None:
+        self.name = name
+        self.items = 0
+        self.replays = 0
+        self.refused = 0
+        self.lost = 0
+        self.latencies: list[int] = []
+        self._crowd = crowd
+        self._connection = connection
+        self._number = name.rpartition("-")[2]
+        self._answered = 0
+
+    def run(self) -> None:
+        """Ask until there is nothing more to ask for. A thread's last resort: whatever breaks is a fault."""
+        crowd = self._crowd
+        try:
+            self._answered = crowd.clock()
+            requests = 0
+            while wanted := crowd.claim():
+                requests += 1
+                key = f"{self.name}-{requests}" if crowd.plan.keys else None
+                crowd.give_back(wanted - self._until_answered(wanted, key))
+        except Exception as error:
+            crowd.fail(f"client {self._number} broke: {type(error).__name__}: {error}")
+        finally:
+            self._connection.close()
+
+    def _until_answered(self, wanted: int, key: str | None) -> int:
+        """Send one request as often as it takes; how many items it got."""
+        crowd, pause, open_question = self._crowd, _FIRST_PAUSE, False
+        while True:
+            invoked = crowd.clock()
+            reply = self._connection.next(wanted, key)
+            ask = Ask(self._number, key, wanted, invoked, crowd.clock())
+            if reply.fate is Fate.ITEMS:
+                return self._keep(ask, reply)
+            self._note(ask, reply)
+            open_question = (open_question or reply.fate is Fate.LOST) and reply.fate is not Fate.REFUSED
+            if self._is_over(reply) or (crowd.stopping and not open_question) or crowd.given_up:
+                return 0
+            if key is None and open_question:
+                return 0
+            crowd.pause(reply.pause or pause)
+            pause = min(pause * 2, _LONGEST_PAUSE)
+
+    def _keep(self, ask: Ask, reply: Reply) -> int:
+        self._crowd.history.answered(ask, reply.seqs, reply.values, replay=reply.replay)
+        self._answered = ask.completed
+        self.latencies.append(ask.completed - ask.invoked)
+        self.items += len(reply.values)
+        self.replays += reply.replay
+        return len(reply.values)
+
+    def _note(self, ask: Ask, reply: Reply) -> None:
+        """Write down what was not answered. What the server never saw is no request."""
+        if reply.fate is Fate.UNSENT:
+            return
+        lost = reply.fate is Fate.LOST or reply.maybe
+        self.lost += lost
+        self.refused += not lost
+        self._crowd.history.unanswered(ask, Outcome.UNKNOWN if lost else Outcome.FAILED, reply.error)
+
+    def _is_over(self, reply: Reply) -> bool:
+        """Whether this answer ends the load, or this client's patience."""
+        crowd, waited = self._crowd, (self._crowd.clock() - self._answered) / 1e9
+        if reply.fate is Fate.EXHAUSTED:
+            crowd.exhausted = True
+            crowd.stop(crowd.plan.patience)
+        elif reply.fate is Fate.FAULT:
+            crowd.fail(reply.error)
+        elif waited > crowd.plan.patience:
+            crowd.fail(f"no items for {waited:.0f} s; the last answer: {reply.error}")
+        else:
+            return False
+        return True

@@ -1,0 +1,121 @@
+"""How a load test goes, live: a bar on a terminal, a line every few seconds elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
+
+from app.proof.clients import Tally
+
+_EVERY = 2.0
+_MILLION = 1e6
+
+
+class Watch(Protocol):
+    """Is told how a load test goes."""
+
+    def begin(self, total: int | None) -> None:
+        """It starts; ``total`` items are wanted, or as many as there is time for."""
+
+    def tick(self, tally: Tally, seconds: float) -> None:
+        """How it stands after ``seconds``; about ten times a second."""
+
+    def say(self, line: str) -> None:
+        """Something happened."""
+
+    def close(self) -> None:
+        """It is over. May be called again."""
+
+
+def watch_on(console: Console) -> Watch:
+    """The way to show it that fits the console."""
+    return _Bar(console) if console.is_terminal else _Lines(console)
+
+
+def percentile(ascending: Sequence[int], share: float) -> int:
+    """The nearest-rank percentile; 0 of nothing."""
+    if not ascending:
+        return 0
+    return ascending[min(len(ascending) - 1, int(share * len(ascending)))]
+
+
+def in_ms(nanoseconds: int) -> str:
+    """``12.3 ms``."""
+    return f"{nanoseconds / _MILLION:.1f} ms"
+
+
+def _latency(tally: Tally) -> str:
+    recent = sorted(tally.recent)
+    return f"p50 {in_ms(percentile(recent, 0.5))}  p99 {in_ms(percentile(recent, 0.99))}"
+
+
+def _troubles(tally: Tally) -> str:
+    troubles = {"lost": tally.lost, "replayed": tally.replays, "refused": tally.refused}
+    return "  ".join(f"{count} {name}" for name, count in troubles.items() if count)
+
+
+class _Bar:
+    def __init__(self, console: Console) -> None:
+        self._progress = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.fields[items]} items"),
+            BarColumn(bar_width=30),
+            TextColumn("{task.fields[rate]}/s"),
+            TextColumn("{task.fields[latency]}", style="dim"),
+            TextColumn("{task.fields[troubles]}", style="yellow"),
+            console=console,
+            transient=True,
+            refresh_per_second=4,
+        )
+        self._task: TaskID | None = None
+        self._last: list[tuple[float, int]] = []
+
+    def begin(self, total: int | None) -> None:
+        self._task = self._progress.add_task("", total=total, items=0, rate=0, latency="", troubles="")
+        self._progress.start()
+
+    def tick(self, tally: Tally, seconds: float) -> None:
+        if self._task is None:
+            return
+        self._last = [*self._last[-19:], (seconds, tally.items)]
+        (then, before), (now, after) = self._last[0], self._last[-1]
+        self._progress.update(
+            self._task,
+            completed=tally.items,
+            items=f"{tally.items:,}",
+            rate=f"{(after - before) / (now - then):,.0f}" if now > then else "…",
+            latency=_latency(tally),
+            troubles=_troubles(tally),
+        )
+
+    def say(self, line: str) -> None:
+        self._progress.console.print(line, highlight=False, markup=False)
+
+    def close(self) -> None:
+        self._progress.stop()
+
+
+class _Lines:
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._next = _EVERY
+
+    def begin(self, total: int | None) -> None:
+        self._next = _EVERY
+
+    def tick(self, tally: Tally, seconds: float) -> None:
+        if seconds < self._next:
+            return
+        self._next = seconds + _EVERY
+        rate = f"{tally.items / seconds:,.0f}/s"
+        parts = (f"{seconds:6.1f} s", f"{tally.items:,} items", rate, _latency(tally), _troubles(tally))
+        self.say("  ".join(part for part in parts if part))
+
+    def say(self, line: str) -> None:
+        self._console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+    def close(self) -> None:
+        """Nothing is open."""

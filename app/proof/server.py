@@ -1,0 +1,145 @@
+"""A server process of the test's own: started, killed without warning, started again on the same data."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from random import SystemRandom
+from types import TracebackType
+from typing import Self
+
+from app.proof.errors import HarnessFault
+from app.proof.target import ready
+
+HOST = "127.0.0.1"
+_FIRST_PORT = 20_000
+_EPHEMERAL = Path("/proc/sys/net/ipv4/ip_local_port_range")
+_POLL = 0.02
+_LOG_TAIL = 2_000
+_ROOT = Path(__file__).resolve().parents[2]
+
+
+class ServerProcess(AbstractContextManager["ServerProcess"]):
+    """One server at a time, on one port and one data folder. Leaving the ``with`` kills it, in any case.
+
+    Args:
+        folder: Where its data and its log live.
+        command: What to run; ``{port}`` and ``{data}`` are filled in. None: ``dibs serve``.
+    """
+
+    def __init__(self, folder: Path, command: Sequence[str] | None = None) -> None:
+        port = free_port()
+        parts = command or (
+            sys.executable,
+            "-m",
+            "app",
+            "serve",
+            "--host",
+            HOST,
+            "--port",
+            "{port}",
+            "--data",
+            "{data}",
+        )
+        self.url = f"http://{HOST}:{port}"
+        self.log = folder / "server.log"
+        self._command = [part.format(port=port, data=folder / "data") for part in parts]
+        self._folder = folder
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.kill()
+
+    def start(self) -> None:
+        """Start it. Ctrl-C in the terminal does not reach it, and no setting from around it does."""
+        if self._process is not None:
+            raise HarnessFault("the server is running already")
+        env = {name: value for name, value in os.environ.items() if not name.startswith("DIBS_")}
+        env["PYTHONPATH"] = os.pathsep.join(filter(None, (str(_ROOT), env.get("PYTHONPATH"))))
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(  # noqa: S603  # our own command, no shell
+                self._command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                cwd=self._folder,
+                env=env,
+                start_new_session=True,
+            )
+
+    def wait_ready(self, seconds: float) -> None:
+        """Wait until it takes requests.
+
+        Raises:
+            HarnessFault: it ended, or was not ready in time; the end of its log is shown.
+        """
+        until = time.monotonic() + seconds
+        while not ready(self.url, timeout=seconds):
+            self.check_alive()
+            if time.monotonic() > until:
+                raise HarnessFault(f"the server was not ready after {seconds:.0f} s\n{self._tail()}")
+            time.sleep(_POLL)
+
+    def check_alive(self) -> None:
+        """Nobody but us may end it.
+
+        Raises:
+            HarnessFault: it ended by itself.
+        """
+        if self._process is None:
+            raise HarnessFault("the server is not running")
+        code = self._process.poll()
+        if code is not None:
+            raise HarnessFault(f"the server ended by itself with exit code {code}\n{self._tail()}")
+
+    @property
+    def running(self) -> bool:
+        """Whether there is a process."""
+        return self._process is not None and self._process.poll() is None
+
+    def kill(self) -> None:
+        """SIGKILL: it gets no chance to finish anything. Harmless when it does not run."""
+        process, self._process = self._process, None
+        if process is not None:
+            process.kill()
+            process.wait()
+
+    def _tail(self) -> str:
+        return self.log.read_bytes()[-_LOG_TAIL:].decode("utf-8", "replace") if self.log.exists() else ""
+
+
+def free_port() -> int:
+    """A port that nobody listens on, below the range that outgoing connections are given.
+
+    Inside that range a client that connects while the server is down may be given the very port it
+    connects to, talk to itself, and hold the port when the server comes back.
+    """
+    ports = range(_FIRST_PORT, _ephemeral_from())
+    for port in SystemRandom().sample(ports, min(100, len(ports))):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((HOST, port))
+            except OSError:
+                continue
+            return port
+    raise HarnessFault("no free port")
+
+
+def _ephemeral_from() -> int:
+    try:
+        first = int(_EPHEMERAL.read_text().split()[0])
+    except (OSError, ValueError, IndexError):
+        first = 32_768
+    return max(first, _FIRST_PORT + 1_000)

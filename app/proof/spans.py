@@ -1,0 +1,31 @@
+"""Spans of whole numbers, both ends inside: what lets the checker count ranges instead of items."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+Span = tuple[int, int]
+
+
+def size(spans: Iterable[Span]) -> int:
+    """How many numbers disjoint spans hold."""
+    return sum(last - first + 1 for first, last in spans)
+
+
+def gaps(spans: Iterable[Span], first: int, last: int) -> Iterator[Span]:
+    """What ascending, disjoint spans leave out of first..last."""
+    at = first
+    for start, end in spans:
+        if start > last:
+            break
+        if start > at:
+            yield at, start - 1
+        at = max(at, end + 1)
+    if at <= last:
+        yield at, last
+
+
+def shown(span: Span) -> str:
+    """``7`` or ``7..9``."""
+    first, last = span
+    return str(first) if first == last else f"{first}..{last}"

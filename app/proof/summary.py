@@ -1,0 +1,40 @@
+"""The end of a load test for people: throughput, latencies, the verdict."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from app.proof.load import Result
+from app.proof.progress import in_ms, percentile
+from app.proof.report import rendered
+
+_SHARES = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "max": 1.0}
+
+
+def show_result(result: Result, console: Console) -> None:
+    """Print it all; what went wrong comes last, where it is seen."""
+    console.print(_numbers(result))
+    console.print(rendered(result.verdict))
+    if result.history is not None:
+        console.print(Text(f"History: {result.history}  (dibs verify {result.history})"), soft_wrap=True)
+    for remark in result.remarks:
+        console.print(Text(remark), soft_wrap=True)
+    if result.interrupted:
+        console.print(
+            Text("Stopped by Ctrl-C: the verdict is about what was asked until then.", style="yellow")
+        )
+    if result.fault:
+        console.print(Text(f"Fault of the test: {result.fault}", style="bold yellow"))
+
+
+def _numbers(result: Result) -> Table:
+    items, answers, seconds = result.verdict.totals.items, len(result.latencies), result.seconds or 1e-9
+    latencies = "   ".join(
+        f"{name} {in_ms(percentile(result.latencies, share))}" for name, share in _SHARES.items()
+    )
+    table = Table.grid(padding=(0, 2))
+    table.add_row("throughput", f"{items / seconds:,.0f} items/s, {answers / seconds:,.0f} answers/s")
+    table.add_row("latency", latencies)
+    return table

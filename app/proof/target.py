@@ -1,0 +1,158 @@
+"""The queue under test: made or looked at before the load, audited and cleared away after it."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+
+from app.proof.errors import HarnessFault
+from app.proof.records import Audited, Header
+
+_PAUSE = 0.1
+_MAX_SAFE = 2**53 - 1
+_DISTINCT = frozenset({"count", "range", "snowflake", "uuid7"})
+
+
+class Target:
+    """Asks the server about one queue; not for hand-outs.
+
+    Args:
+        url: The server.
+        queue: An existing queue; None makes one that counts from 1.
+        patience: For how many seconds a request is repeated that the server could not answer.
+    """
+
+    def __init__(self, url: str, queue: str | None, *, timeout: float, patience: float) -> None:
+        self.url = url
+        self.own = queue is None
+        self.queue = queue or f"loadtest-{uuid.uuid4().hex[:12]}"
+        self._path = f"/queues/{quote(self.queue, safe='')}"
+        self._patience = patience
+        self._client = httpx.Client(base_url=url, timeout=timeout, trust_env=False)
+
+    def open(self) -> Header:
+        """Make the queue, or look at it.
+
+        Raises:
+            HarnessFault: there is no server or no queue, or it says what can't be understood.
+        """
+        if self.own:
+            response = self._send("PUT", self._path, {"source": "count", "args": {}}, first=True)
+        else:
+            response = self._send("GET", self._path, first=True)
+        state = self._json(response)
+        start, step = _arithmetic(state)
+        return Header(
+            queue=self.queue,
+            url=self.url,
+            source=_source(state),
+            instance=response.headers.get("dibs-instance"),
+            server=response.headers.get("dibs-version"),
+            started_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
+            cursor=_counter(state, "cursor"),
+            taken=_counter(state, "taken"),
+            jumped=_counter(state, "jumped"),
+            exclusive=self.own,
+            distinct=state.get("source") in _DISTINCT,
+            start=start,
+            step=step,
+        )
+
+    def audit(self) -> Audited:
+        """The server's own counters."""
+        body = self._json(self._send("GET", f"{self._path}/audit"))
+        cursor, taken, jumped = (_counter(body, name) for name in ("cursor", "taken", "jumped"))
+        return Audited(cursor, taken, jumped, body.get("balanced") is True)
+
+    def delete(self) -> None:
+        """Clear the queue away, if it is the test's own. That it is gone already is fine."""
+        if self.own:
+            self._send("DELETE", self._path)
+
+    def close(self) -> None:
+        """Close the connection; the queue stays."""
+        self._client.close()
+
+    def _send(
+        self, method: str, path: str, body: Mapping[str, Any] | None = None, *, first: bool = False
+    ) -> httpx.Response:
+        """One request, repeated while that may help: all of them may be. The very first is not."""
+        until = time.monotonic() + (0 if first else self._patience)
+        while True:
+            answered: httpx.Response | None = None
+            try:
+                answered = self._client.request(method, path, json=body)
+                problem = ""
+            except httpx.TransportError as error:
+                problem = f"no server at {self.url} ({str(error) or type(error).__name__})"
+            except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
+                raise HarnessFault(f"{self.url}: {error}") from None
+            if answered is not None and answered.status_code < httpx.codes.INTERNAL_SERVER_ERROR:
+                return answered
+            if time.monotonic() >= until:
+                raise HarnessFault(problem or _told(answered))
+            time.sleep(_PAUSE)
+
+    def _json(self, response: httpx.Response) -> Mapping[str, Any]:
+        if not response.is_success:
+            raise HarnessFault(_told(response))
+        try:
+            body = response.json()
+        except ValueError:
+            body = None
+        if not isinstance(body, dict):
+            raise HarnessFault(f"{response.request.method} {response.url} did not answer with JSON")
+        return body
+
+
+def ready(url: str, *, timeout: float) -> bool:
+    """Whether the server takes requests."""
+    try:
+        return httpx.get(f"{url}/readyz", timeout=timeout, trust_env=False).is_success
+    except httpx.TransportError:
+        return False
+
+
+_Arithmetic = tuple[int | None, int | None]
+
+
+def _arithmetic(state: Mapping[str, Any]) -> _Arithmetic:
+    """The start and step of a source whose value at each seq is known; numbers only, no text."""
+    args = state.get("args")
+    if state.get("source") not in {"count", "range"} or not isinstance(args, dict):
+        return None, None
+    numbers = {"start": int(state["source"] == "count"), "step": 1} | {
+        name: value for name, value in args.items() if name != "format" or value is not None
+    }
+    if any(type(value) is not int or abs(value) > _MAX_SAFE for value in numbers.values()):
+        return None, None
+    return numbers["start"], numbers["step"]
+
+
+def _source(state: Mapping[str, Any]) -> str:
+    args = state.get("args")
+    inside = ", ".join(f"{name}={value!r}" for name, value in args.items()) if isinstance(args, dict) else ""
+    return f"{state.get('source')}({inside})"
+
+
+def _counter(body: Mapping[str, Any], name: str) -> int:
+    value = body.get(name)
+    if type(value) is not int:
+        raise HarnessFault(f'the server\'s answer has no counter "{name}"')
+    return value
+
+
+def _told(response: httpx.Response | None) -> str:
+    if response is None:
+        return "no answer"
+    try:
+        detail = response.json()["detail"]
+    except (ValueError, KeyError, TypeError):
+        detail = response.reason_phrase
+    return f"{response.request.method} {response.url}: {response.status_code} {detail}"

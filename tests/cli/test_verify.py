@@ -1,0 +1,134 @@
+"""``dibs verify``: what it says, shows and exits with."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from app.cli.verify import verify
+from app.proof import Audited, Header, HistoryWriter
+from app.proof.records import Ask, Outcome
+
+
+@pytest.fixture
+def run():
+    command = typer.Typer(add_completion=False)
+    command.command()(verify)
+    return lambda *args: CliRunner().invoke(command, [str(arg) for arg in args])
+
+
+@pytest.fixture
+def clean(tmp_path):
+    """A history of two clients: one asks again for the reply that it lost."""
+    path = tmp_path / "clean.jsonl"
+    with HistoryWriter(path, Header("orders", source="count()", cursor=0, taken=0, jumped=0)) as writer:
+        for seq in range(1, 20, 2):
+            at = seq * 10_000_000
+            writer.answered(Ask("1", f"a-{seq}", 1, at, at + 3), [[seq, seq]], [seq], replay=False)
+            writer.unanswered(Ask("2", f"b-{seq}", 1, at + 1, at + 5), Outcome.UNKNOWN, "ReadError")
+            writer.answered(
+                Ask("2", f"b-{seq}", 1, at + 6, at + 9), [[seq + 1, seq + 1]], [seq + 1], replay=True
+            )
+        writer.end((Audited(20, 20, 0, True),))
+    return path
+
+
+def test_a_clean_history(run, clean):
+    result = run(clean)
+    assert result.exit_code == 0
+    assert "verdict: clean" in result.output
+    assert "Clean: 20 items (1..20), each to exactly one request" in result.output
+
+
+@pytest.mark.parametrize(
+    ("damage", "column"), [("duplicate", "duplicates"), ("skip", "skipped"), ("reorder", "reordered")]
+)
+@pytest.mark.parametrize("seed", range(3))
+def test_each_damage_is_found(run, clean, damage, column, seed):
+    result = run(clean, "--plant", damage, "--seed", seed)
+    assert result.exit_code == 1
+    assert f"Planted a {damage}: " in result.output
+    assert "Violated: " in result.output
+    assert f" {column}" in result.output.rpartition("Violated: ")[2]
+
+
+def test_a_damage_leaves_the_file_as_it_was(run, clean):
+    before = clean.read_bytes()
+    run(clean, "--plant", "skip")
+    assert clean.read_bytes() == before
+
+
+def test_findings_name_clients_keys_lines_and_times(run, clean):
+    output = run(clean, "--plant", "reorder").output
+    assert "client 1, key a-" in output
+    assert "line " in output
+    assert " ms" in output
+
+
+def test_an_unresolved_request_is_inconclusive(run, tmp_path):
+    path = tmp_path / "h.jsonl"
+    with HistoryWriter(path, Header("q", cursor=0, taken=0, jumped=0)) as writer:
+        writer.unanswered(Ask("1", None, 1, 0, 5), Outcome.UNKNOWN, "ReadTimeout")
+        writer.answered(Ask("2", None, 1, 0, 5), [[2, 2]], [2], replay=False)
+        writer.end((Audited(2, 2, 0, True),))
+    result = run(path)
+    assert result.exit_code == 3
+    assert "Inconclusive: 1 unexplained, 1 allowed." in result.output
+    assert "ReadTimeout" in result.output
+
+
+def test_json_for_programs(run, clean):
+    clean_, damaged = run(clean, "--json"), run(clean, "--plant", "duplicate", "--json")
+    assert json.loads(clean_.output)["outcome"] == "clean"
+    found = json.loads(damaged.output)
+    assert (found["outcome"], found["duplicates"], found["rules"]["seq-twice"]) == ("violated", 1, 1)
+    assert found["planted"].startswith("Planted a duplicate")
+    assert found["findings"][0]["requests"][0]["client"] in {"1", "2"}
+
+
+def test_what_it_shows_is_limited(run, tmp_path):
+    path = tmp_path / "h.jsonl"
+    with HistoryWriter(path, Header("q")) as writer:
+        for at in range(30):
+            writer.answered(Ask("1", f"k{at}", 1, 0, 5), [[1, 1]], [1], replay=False)
+    output = run(path, "--examples", "2").output
+    assert "a seq was handed out twice: 29 items" in output
+    assert output.count("went to two requests") == 2
+    assert "no end line" in output
+
+
+def test_an_unreadable_history_names_the_line(run, tmp_path):
+    path = tmp_path / "h.jsonl"
+    path.write_text('{"dibs_history": 1, "queue": "q"}\n{"client": ')
+    result = run(path)
+    assert result.exit_code == 3
+    assert "h.jsonl: line 2: not JSON" in result.output
+
+
+def test_no_file(run, tmp_path):
+    result = run(tmp_path / "none.jsonl")
+    assert result.exit_code == 3
+    assert "No such file" in result.output
+
+
+def test_a_history_too_short_to_damage_says_so(run, tmp_path):
+    path = tmp_path / "h.jsonl"
+    with HistoryWriter(path, Header("q")) as writer:
+        writer.end()
+    result = run(path, "--plant", "skip")
+    assert result.exit_code == 3
+    assert "nothing was handed out" in result.output
+
+
+def test_markup_in_a_history_is_only_text(run, tmp_path):
+    path = tmp_path / "h.jsonl"
+    with HistoryWriter(path, Header("[red]q[/]", source="[bold]")) as writer:
+        for _ in range(2):
+            writer.answered(Ask("[/x]", "[b]", 1, 0, 5), [[1, 1]], ["[/y]"], replay=False)
+    result = run(path)
+    assert result.exit_code == 1
+    assert "[red]q[/]" in result.output
+    assert "[/x]" in result.output

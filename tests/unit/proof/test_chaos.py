@@ -1,0 +1,67 @@
+"""Kill and restart, on a fake server process: the harness itself, not dibs (see tests/faults)."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from app.proof import HarnessFault
+from app.proof.chaos import Chaos, run_chaos
+from app.proof.clients import Plan
+from app.proof.server import ServerProcess, free_port
+
+FAKE = str(Path(__file__).with_name("fake_server.py"))
+PLAN = Plan(clients=6, timeout=5.0, patience=10.0)
+
+
+def chaos(*more, rounds=3):
+    return Chaos(rounds=rounds, seed=7, command=(sys.executable, FAKE, "{port}", "{data}", *more))
+
+
+def test_a_server_that_keeps_its_word_survives_every_kill(quiet):
+    result = run_chaos(PLAN, chaos(), quiet)
+    assert (result.exit_code, result.fault) == (0, None), result
+    assert len(quiet.said) == 3
+    assert "seed 7" in result.remarks[0]
+
+
+def test_a_server_that_answers_before_it_writes_is_caught(quiet):
+    result = run_chaos(PLAN, chaos("forget"), quiet)
+    assert result.exit_code == 1
+    assert result.verdict.duplicates > 0
+    folder = Path(result.remarks[-1].rpartition(" ")[2])
+    assert (folder / "data").exists()
+
+
+def test_a_server_that_ends_by_itself_is_a_fault_with_its_log(quiet):
+    command = (sys.executable, "-c", "raise SystemExit('no such thing')", "{port}")
+    with pytest.raises(HarnessFault, match=r"exit code 1\nno such thing"):
+        run_chaos(PLAN, Chaos(command=command), quiet)
+
+
+def test_ctrl_c_leaves_no_server_behind(quiet):
+    def interrupt(tally):
+        if tally.answers > 5:
+            quiet.on_tick = lambda tally: None
+            raise KeyboardInterrupt
+
+    quiet.on_tick = interrupt
+    result = run_chaos(PLAN, chaos(), quiet)
+    assert (result.exit_code, result.fault) == (130, None)
+
+
+def test_a_server_is_killed_when_its_block_is_left(tmp_path):
+    with ServerProcess(tmp_path, (sys.executable, FAKE, "{port}", "{data}")) as server:
+        server.start()
+        server.wait_ready(10)
+        with pytest.raises(HarnessFault, match="running already"):
+            server.start()
+    assert not server.running
+    with pytest.raises(HarnessFault, match="not running"):
+        server.check_alive()
+
+
+def test_the_port_is_none_that_a_client_could_be_given():
+    assert 20_000 <= free_port() < 32_768

@@ -1,0 +1,262 @@
+"""The load test against servers that are right, wrong, slow, full, gone: what it says of each."""
+
+from __future__ import annotations
+
+import pytest
+
+from app.proof import HarnessFault, check, read_history
+from app.proof.clients import Plan
+from app.proof.load import run_load
+from app.proof.verdict import Outcome, Rule
+
+
+@pytest.fixture
+def run(fake, quiet, tmp_path):
+    """Run a small load test against a fake queue; each run writes the same history file."""
+
+    def run(queue, /, **plan):
+        with fake.serving(queue) as url:
+            plan = Plan(url=url, **({"clients": 8, "total": 200, "timeout": 5.0, "patience": 5.0} | plan))
+            return run_load(plan, quiet, history=tmp_path / "h.jsonl")
+
+    return run
+
+
+def at(numbers, fault):
+    """A hook that raises for these requests."""
+
+    def hook(number):
+        if number in numbers:
+            raise fault
+
+    return hook
+
+
+def test_a_correct_server_is_clean_and_its_queue_is_cleared_away(run, fake, tmp_path):
+    queue = fake.FakeQueue()
+    result = run(queue)
+    assert (result.exit_code, result.fault, result.verdict.outcome) == (0, None, Outcome.CLEAN)
+    assert (result.verdict.totals.items, result.verdict.window, queue.cursor) == (200, (1, 200), 200)
+    assert len(result.latencies) == 200
+    assert [name.startswith("loadtest-") for name in queue.deleted] == [True]
+    with read_history(tmp_path / "h.jsonl") as reader:
+        assert check(reader) == result.verdict
+        assert (reader.header.source, reader.header.step, reader.header.exclusive) == ("count()", 1, True)
+
+
+def test_batches_ask_for_no_more_than_the_total(run, fake):
+    result = run(fake.FakeQueue(), total=1000, count=64)
+    assert (result.exit_code, result.verdict.totals.items, result.verdict.totals.ok) == (0, 1000, 16)
+
+
+def test_a_server_that_hands_out_a_seq_twice_is_caught_and_its_queue_kept(run, fake):
+    queue = fake.FakeQueue()
+    queue.draw = lambda first, last: (first, last) if first != 77 else (50, 50)
+    result = run(queue)
+    assert result.exit_code == 1
+    assert (result.verdict.duplicates, result.verdict.skipped) == (1, 1)
+    assert queue.deleted == []
+    assert "was kept" in result.remarks[0]
+
+
+def test_a_server_that_skips_a_seq_is_caught(run, fake):
+    queue = fake.FakeQueue()
+
+    def skip(number):
+        if number == 50:
+            queue.cursor += 1
+
+    queue.before = skip
+    result = run(queue)
+    assert (result.exit_code, result.verdict.skipped, result.verdict.duplicates) == (1, 1, 0)
+
+
+def test_a_server_that_forgets_the_last_seqs_is_caught_by_its_own_cursor(run, fake):
+    queue = fake.FakeQueue()
+
+    def lose(number):
+        if number == 200:
+            queue.cursor += 2
+
+    queue.after = lose
+    assert run(queue).verdict.counts[Rule.GAP] == 2
+
+
+def test_a_server_that_keeps_a_seq_back_is_caught(run, fake):
+    """150 goes out first and its place is filled with 100 when that comes; nothing is lost or twice."""
+    queue = fake.FakeQueue()
+    queue.draw = lambda first, last: {100: (150, 150), 150: (100, 100)}.get(first, (first, last))
+    result = run(queue, clients=2)
+    assert (result.exit_code, result.verdict.duplicates, result.verdict.skipped) == (1, 0, 0)
+    assert result.verdict.reordered >= 1
+
+
+def test_an_audit_that_does_not_add_up_is_caught(run, fake):
+    queue = fake.FakeQueue()
+    queue.balanced = False
+    assert dict(run(queue).verdict.counts) == {Rule.AUDIT: 1}
+
+
+def test_lost_replies_are_asked_for_again_with_their_keys(run, fake):
+    queue = fake.FakeQueue()
+    queue.after = at(range(5, 200, 20), fake.Fault())
+    result = run(queue)
+    assert (result.exit_code, result.verdict.totals.items) == (0, 200)
+    assert result.verdict.totals.unknown == result.verdict.totals.replays == 10
+
+
+def test_requests_that_are_lost_before_the_draw_are_answered_fresh(run, fake):
+    queue = fake.FakeQueue()
+    queue.before = at(range(5, 200, 20), fake.Fault())
+    result = run(queue)
+    assert (result.exit_code, result.verdict.totals.replays, result.verdict.totals.unknown) == (0, 0, 10)
+
+
+def test_without_keys_a_lost_reply_stays_unexplained_and_its_item_is_not_called_skipped(run, fake):
+    queue = fake.FakeQueue()
+    queue.after = at({60}, fake.Fault())
+    result = run(queue, keys=False)
+    assert dict(result.verdict.counts) == {Rule.UNRESOLVED: 1, Rule.ALLOWED: 1}
+    assert result.exit_code == 3
+
+
+@pytest.mark.parametrize(
+    ("status", "name", "handed_out"),
+    [
+        (503, "paused", "no"),
+        (507, "ledger-full", "no"),
+        (503, "outcome-unknown", "maybe"),
+        (500, "internal", "maybe"),
+    ],
+)
+def test_refusals_that_say_so_are_tried_again(run, fake, status, name, handed_out):
+    queue = fake.FakeQueue()
+    queue.before = at({3, 4, 5}, fake.Fault.problem(status, name, handed_out=handed_out))
+    result = run(queue)
+    assert result.exit_code == 0
+    totals = result.verdict.totals
+    assert (totals.failed, totals.unknown) == ((3, 0) if handed_out == "no" else (0, 3))
+
+
+def test_a_proxy_that_knows_nothing_is_not_believed(run, fake):
+    queue = fake.FakeQueue()
+    queue.after = at({3}, fake.Fault(502, b"<html>bad gateway</html>"))
+    result = run(queue)
+    assert (result.exit_code, result.verdict.totals.unknown, result.verdict.totals.replays) == (0, 1, 1)
+
+
+def test_nothing_to_hand_out_for_a_moment(run, fake):
+    queue = fake.FakeQueue()
+    queue.before = at({3}, fake.Fault(204))
+    assert run(queue).exit_code == 0
+
+
+@pytest.mark.parametrize("limit", [1, 50, 199])
+def test_a_finite_source_is_handed_out_to_its_end(run, fake, limit):
+    result = run(fake.FakeQueue(limit=limit), count=3)
+    assert (result.exit_code, result.verdict.totals.items) == (0, limit)
+    assert "exhausted" in result.remarks[0]
+
+
+def test_nothing_handed_out_proves_nothing(run, fake):
+    result = run(fake.FakeQueue(limit=0))
+    assert result.exit_code == 3
+    assert "nothing is proved" in result.fault
+
+
+@pytest.mark.parametrize(
+    ("fault", "told"),
+    [
+        (("problem", 409, "source-failed"), "409 source-failed: it is source-failed"),
+        ((404, b"not here"), "404"),
+        ((200, b"[]"), "200 without items"),
+        ((200, b"{}"), "200 without items"),
+        ((200, b'{"queue": "other", "seq": 1, "value": 1}'), "not of this queue"),
+    ],
+)
+def test_an_answer_that_explains_nothing_is_a_fault_of_the_test(run, fake, fault, told):
+    queue = fake.FakeQueue()
+    made = fake.Fault.problem(*fault[1:], retryable=False) if fault[0] == "problem" else fake.Fault(*fault)
+    queue.before = at({20}, made)
+    result = run(queue, clients=1)
+    assert told in result.fault
+    assert result.exit_code == 3
+
+
+def test_no_server_is_a_fault(quiet, fake):
+    with fake.serving(fake.FakeQueue()) as url:
+        pass
+    with pytest.raises(HarnessFault, match="no server at"):
+        run_load(Plan(url=url), quiet)
+
+
+def test_an_unknown_queue_is_a_fault(run, fake):
+    with pytest.raises(HarnessFault, match="404 no such queue"):
+        run(fake.FakeQueue(), queue="unknown")
+
+
+def test_a_server_that_stops_answering_ends_the_test_when_patience_does(run, fake):
+    queue = fake.FakeQueue()
+
+    def stuck(number):
+        if number > 50:
+            raise fake.Fault()
+
+    queue.before = stuck
+    result = run(queue, patience=0.1)
+    assert result.exit_code == 3
+    assert "no items for" in result.fault
+    assert result.verdict.skipped == 0
+
+
+def test_an_existing_queue_that_nobody_else_uses_has_a_full_verdict(run, fake):
+    queue = fake.FakeQueue()
+    queue.cursor = queue.taken = 1000
+    result = run(queue, queue="orders")
+    assert (result.exit_code, result.verdict.window) == (0, (1001, 1200))
+    assert queue.deleted == []
+
+
+def test_others_on_the_queue_are_noticed_and_not_called_a_loss(run, fake):
+    queue = fake.FakeQueue()
+
+    def another(number):
+        if number in {20, 120}:
+            queue.cursor += 1
+            queue.taken += 1
+
+    queue.before = another
+    result = run(queue, queue="orders")
+    assert (result.exit_code, dict(result.verdict.counts)) == (3, {Rule.UNJUDGED: 2})
+    assert "Others may have used the queue" in result.verdict.notes[0]
+
+
+def test_text_values_are_judged_by_seq(run, fake, tmp_path):
+    assert run(fake.FakeQueue(source="lines", args={"path": "x"}), queue="orders").exit_code == 0
+    with read_history(tmp_path / "h.jsonl") as reader:
+        assert (reader.header.distinct, reader.header.start) == (False, None)
+
+
+def test_a_source_that_starts_elsewhere_shows_a_wrong_value(run, fake):
+    result = run(fake.FakeQueue(args={"start": 2}), queue="orders")
+    assert dict(result.verdict.counts) == {Rule.WRONG_VALUE: 200}
+
+
+def test_ctrl_c_stops_asking_and_judges_what_there_is(run, fake, quiet, tmp_path):
+    def interrupt(tally):
+        if tally.answers > 20:
+            quiet.on_tick = lambda tally: None
+            raise KeyboardInterrupt
+
+    quiet.on_tick = interrupt
+    result = run(fake.FakeQueue(), total=10**6)
+    assert (result.exit_code, result.interrupted, result.verdict.outcome) == (130, True, Outcome.CLEAN)
+    assert 20 < result.verdict.totals.items < 10**6
+    with read_history(tmp_path / "h.jsonl") as reader:
+        assert len(list(reader.records)) == result.verdict.totals.requests
+        assert reader.end is not None
+
+
+def test_a_history_that_can_not_be_written_is_not_begun(quiet, fake, tmp_path):
+    with fake.serving(fake.FakeQueue()) as url, pytest.raises(IsADirectoryError):
+        run_load(Plan(url=url, total=1), quiet, history=tmp_path)
