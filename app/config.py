@@ -1,0 +1,268 @@
+"""The settings: frozen, checked, read once and handed on.
+
+Lowest first: the defaults below, ``dibs.toml`` (``--config``, or the one in the current directory), the
+environment (``DIBS_PORT=9000``), the command's options. Nothing here is read when a module is imported:
+``load`` reads, ``Settings(...)`` on its own takes only what it is given.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import fields
+from importlib import metadata
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    InitSettingsSource,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+)
+
+from app.errors import ConfigError, LimitExceeded, SourceError
+from app.queue.limits import Limits, check_name
+from app.sources.encode import MAX_SAFE
+from app.sources.spec import SourceSpec, parse_source
+
+PREFIX: Final = "DIBS_"
+DEFAULT_FILE: Final = Path("dibs.toml")
+DEFAULT_QUEUE: Final = "default"
+MEMORY: Final = ":memory:"
+MIB: Final = 1024 * 1024
+
+
+class LimitSettings(BaseModel):
+    """``[limits]``. Over a limit is an error with nothing spent, never a clamp."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    body_bytes: int = Field(default=MIB, ge=1024, description="The largest request body.")
+    value_bytes: int = Field(default=256 * 1024, ge=1, description="The largest value of a source, as JSON.")
+    handout_bytes: int = Field(
+        default=4 * MIB, ge=1024, description="A hand-out stops before it is larger (one item at least)."
+    )
+    count: int = Field(default=10_000, ge=1, le=1_000_000, description="The most items of one hand-out.")
+    block: int = Field(default=1_000_000, ge=1, le=MAX_SAFE, description="The most numbers of one block.")
+    wait: float = Field(default=30, ge=0, le=3600, description="The longest `wait` of a request.")
+    key_bytes: int = Field(default=255, ge=1, le=255, description="The longest idempotency key.")
+    key_ttl: float = Field(
+        default=86_400, ge=60, description="How long the answer to an idempotency key is kept."
+    )
+    threads: int = Field(default=4, ge=1, le=64, description="Threads that pull from one queue's source.")
+    waiting: int = Field(default=10_000, ge=1, description="Requests that may wait on one queue.")
+    pull_patience: float = Field(
+        default=5, gt=0, description="A source that yields nothing for so long is busy: 503."
+    )
+    commit_patience: float = Field(default=30, gt=0, description="How long a request waits for the disk.")
+    operate_patience: float = Field(
+        default=30, gt=0, description="How long pause, close and delete wait for a source."
+    )
+
+    def of_queues(self) -> Limits:
+        """The part that the queues keep."""
+        return Limits(**{field.name: getattr(self, field.name) for field in fields(Limits)})
+
+
+class Settings(BaseSettings):
+    """Everything that can be set. Sizes are in bytes, durations in seconds."""
+
+    model_config = SettingsConfigDict(
+        frozen=True, extra="forbid", env_prefix=PREFIX, env_nested_delimiter="__"
+    )
+
+    host: str = Field(default="127.0.0.1", min_length=1, description="The address to listen on.")
+    port: int = Field(default=8000, ge=0, le=65535, description="The port to listen on; 0 finds a free one.")
+    data: Path | Literal[":memory:"] = Field(
+        default=Path("dibs-data"), description="The folder of the ledger; `:memory:` keeps nothing."
+    )
+    queues: dict[str, SourceSpec] = Field(
+        default_factory=dict, description="Queues and their sources; none: `default`, which counts from 1."
+    )
+    allow_anonymous: bool = Field(
+        default=False, description="Listen beyond this machine although nobody has to show a token."
+    )
+    allow_get: bool = Field(default=True, description="Hand out over GET too, for browsers and plain curl.")
+    allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        description="Names the server may be called by (the Host header). None: on loopback its own names,"
+        " elsewhere any.",
+    )
+    source_root: Path | None = Field(
+        default=None,
+        description="The folder whose files a source may read that is defined over HTTP; none: no files.",
+    )
+    workers: int = Field(default=1, description="Server processes; on SQLite it is 1.")
+    limits: LimitSettings = Field(default=LimitSettings(), description="See the table of limits.")
+
+    @classmethod
+    def settings_customise_sources(  # type: ignore[override]  # the others are given by name too
+        cls, settings_cls: type[BaseSettings], init_settings: PydanticBaseSettingsSource, **_: Any
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Take what is given and nothing else; ``load`` is what reads."""
+        return (init_settings,)
+
+    @field_validator("data", mode="before")
+    @classmethod
+    def _data(cls, data: object) -> object:
+        if isinstance(data, str) and not data.strip():
+            raise ValueError("it is empty")
+        return data
+
+    @field_validator("allowed_hosts", mode="before")
+    @classmethod
+    def _split(cls, hosts: object) -> object:
+        return (
+            [host.strip() for host in hosts.split(",") if host.strip()] if isinstance(hosts, str) else hosts
+        )
+
+    @field_validator("queues", mode="before")
+    @classmethod
+    def _queues(cls, queues: object) -> object:
+        if not isinstance(queues, Mapping):
+            raise ValueError('it is a table of NAME = "SOURCE"')  # noqa: TRY004  # pydantic wants ValueError
+        return {name: _source(name, definition) for name, definition in queues.items()}
+
+    @field_validator("workers")
+    @classmethod
+    def _one_worker(cls, workers: int) -> int:
+        if workers != 1:
+            raise ValueError(
+                f"{workers} processes on one SQLite ledger would each hand out the same values, so there is"
+                " one. It serves many connections at once: start more servers, each with its own --data,"
+                " if one is not enough"
+            )
+        return workers
+
+    @model_validator(mode="after")
+    def _stay_on_loopback(self) -> Settings:
+        if not self.allow_anonymous and not is_loopback(self.host):
+            raise ValueError(
+                f"host {self.host} can be reached from other machines, and nobody has to show a token. Say"
+                " --allow-anonymous if that is meant, or listen on 127.0.0.1"
+            )
+        return self
+
+
+def version() -> str:
+    """The version of the installed distribution."""
+    try:
+        return metadata.version("dibs")
+    except metadata.PackageNotFoundError:  # run from a folder that was never installed
+        return "0"
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches the address. Names but localhost are taken to reach further."""
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def load(options: Mapping[str, Any] | None = None, *, file: Path | None = None) -> Settings:
+    """Read the layers and check them.
+
+    Args:
+        options: What the command line gave, by the settings' names; these win.
+        file: The configuration file. Without one, ``DIBS_CONFIG``, then ``./dibs.toml`` if it is there.
+
+    Raises:
+        ConfigError: A setting is wrong; the message names it and where it came from.
+    """
+    given = dict(options or {})
+    path, written = _read_file(file)
+
+    class Layered(Settings):
+        @classmethod
+        def settings_customise_sources(  # type: ignore[override]  # as above
+            cls,
+            settings_cls: type[BaseSettings],
+            init_settings: PydanticBaseSettingsSource,
+            **others: Any,
+        ) -> tuple[PydanticBaseSettingsSource, ...]:
+            return init_settings, others["env_settings"], InitSettingsSource(settings_cls, written)
+
+    try:
+        return Layered(**given)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        raise ConfigError(_explain(first, given, path, written)) from None
+    except SettingsError as error:
+        raise ConfigError(f"the environment: {error} (JSON is expected there)") from None
+
+
+def _read_file(file: Path | None) -> tuple[Path, dict[str, Any]]:
+    named = file or (Path(os.environ[PREFIX + "CONFIG"]) if os.environ.get(PREFIX + "CONFIG") else None)
+    path = named or DEFAULT_FILE
+    try:
+        return path, tomllib.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        if named is None:
+            return path, {}
+        raise ConfigError(f"config file {path}: there is no such file") from None
+    except OSError as error:
+        raise ConfigError(f"config file {path}: {error.strerror}") from None
+    except ValueError as error:
+        raise ConfigError(f"config file {path}: {error}") from None
+
+
+def _source(name: str, definition: object) -> SourceSpec:
+    """A queue's source from ``"count(start=1)"``, or from a table of ``source`` and ``args``."""
+    try:
+        check_name(name)
+    except LimitExceeded as error:
+        raise ValueError(f"{name!r}: {error}") from None
+    if isinstance(definition, SourceSpec):
+        return definition
+    if isinstance(definition, str):
+        return _parse(name, definition)
+    if not isinstance(definition, Mapping) or not isinstance(definition.get("source"), str):
+        raise ValueError(f'{name}: say source = "count", or "count(start=100)"')  # noqa: TRY004
+    if unknown := sorted(set(definition) - {"source", "args"}):
+        raise ValueError(f"{name}: there is no {unknown[0]}, only source and args")
+    args = definition.get("args", {})
+    if not isinstance(args, Mapping):
+        raise ValueError(f"{name}: args is a table, such as {{start = 100}}")  # noqa: TRY004
+    spec = _parse(name, definition["source"])
+    if twice := sorted(set(spec.args) & set(args)):
+        raise ValueError(f"{name}: {twice[0]} is there twice")
+    return SourceSpec(spec.name, {**spec.args, **args}, spec.positional)
+
+
+def _parse(name: str, text: str) -> SourceSpec:
+    try:
+        return parse_source(text)
+    except SourceError as error:
+        raise ValueError(f"{name}: {error}") from None
+
+
+def _explain(error: Any, options: Mapping[str, Any], path: Path, written: Mapping[str, Any]) -> str:
+    """One sentence: where it came from, which setting, what is wrong with it."""
+    message = str(error["msg"]).removeprefix("Value error, ")
+    if not error["loc"]:
+        return message
+    if error["type"] == "extra_forbidden":
+        message = "there is no such setting"
+    setting = [str(part) for part in error["loc"][:2]]
+    return f"{_origin(setting, options, path, written)}: {message[:1].lower()}{message[1:]}"
+
+
+def _origin(setting: list[str], options: Mapping[str, Any], path: Path, written: Mapping[str, Any]) -> str:
+    """What the user wrote, and where."""
+    name = setting[0]
+    if name in options:
+        return "option --" + ("queue" if name == "queues" else name.replace("_", "-"))
+    for variable in (PREFIX + "__".join(setting).upper(), PREFIX + name.upper()):
+        if variable in os.environ:
+            return f"environment variable {variable}"
+    place = f"config file {path}" if name in written else "settings"
+    return f"{place}: {'.'.join(setting)}"

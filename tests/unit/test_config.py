@@ -1,0 +1,185 @@
+from pathlib import Path
+
+import pytest
+
+from app.config import LimitSettings, Settings, is_loopback, load
+from app.errors import ConfigError
+from app.queue.limits import Limits
+from app.sources import SourceSpec
+
+
+@pytest.fixture(autouse=True)
+def _nothing_around(monkeypatch, tmp_path):
+    import os
+
+    for name in [name for name in os.environ if name.startswith("DIBS_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write(text, name="dibs.toml"):
+        path = tmp_path / name
+        path.write_text(text)
+        return path
+
+    return write
+
+
+def refusal(options=None, file=None):
+    with pytest.raises(ConfigError) as caught:
+        load(options, file=file)
+    return str(caught.value)
+
+
+def test_the_defaults():
+    settings = load()
+    assert (settings.host, settings.port, settings.data) == ("127.0.0.1", 8000, Path("dibs-data"))
+    assert settings.queues == {}
+    assert settings.limits.of_queues() == Limits()
+
+
+def test_each_layer_wins_over_the_one_below(write, monkeypatch):
+    write("port = 1\nhost = '127.0.0.2'\ndata = 'file'\n")
+    assert load().port == 1
+    monkeypatch.setenv("DIBS_PORT", "2")
+    assert load().port == 2
+    settings = load({"port": 3})
+    assert (settings.port, settings.host, settings.data) == (3, "127.0.0.2", Path("file"))
+
+
+def test_settings_on_their_own_read_nothing(write, monkeypatch):
+    write("port = 1\n")
+    monkeypatch.setenv("DIBS_PORT", "2")
+    assert Settings().port == 8000
+
+
+def test_settings_are_frozen():
+    with pytest.raises(ValueError, match="frozen"):
+        Settings().port = 1
+    with pytest.raises(ValueError, match="frozen"):
+        Settings().limits.count = 1
+
+
+def test_the_file_is_named_by_option_then_by_environment(write, monkeypatch):
+    write("port = 1\n")
+    monkeypatch.setenv("DIBS_CONFIG", str(write("port = 2\n", "other.toml")))
+    assert load().port == 2
+    assert load(file=write("port = 3\n", "third.toml")).port == 3
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        'queues.ids = "count(start=100)"',
+        '[queues]\nids = "count(start=100)"',
+        '[queues.ids]\nsource = "count(start=100)"',
+        '[queues.ids]\nsource = "count"\nargs = {start = 100}',
+    ],
+)
+def test_a_queue_in_the_file(write, written):
+    write(written)
+    assert load().queues == {"ids": SourceSpec("count", {"start": 100})}
+
+
+def test_options_add_queues_to_those_of_the_file(write):
+    write('[queues]\na = "count"\nb = "count"')
+    queues = load({"queues": {"b": "range(3)", "c": "uuid7"}}).queues
+    assert {name: spec.text for name, spec in queues.items()} == {"a": "count", "b": "range(3)", "c": "uuid7"}
+
+
+def test_limits_from_the_file_and_from_the_environment(write, monkeypatch):
+    write("[limits]\ncount = 5\nwait = 2.5\n")
+    monkeypatch.setenv("DIBS_LIMITS__COUNT", "7")
+    assert load().limits == LimitSettings(count=7, wait=2.5)
+
+
+def test_hosts_are_a_list_with_commas_in_the_environment(monkeypatch):
+    monkeypatch.setenv("DIBS_ALLOWED_HOSTS", "dibs.example, dibs")
+    assert load().allowed_hosts == ("dibs.example", "dibs")
+
+
+def test_memory_is_not_a_folder():
+    assert load({"data": ":memory:"}).data == ":memory:"
+
+
+@pytest.mark.parametrize(
+    ("written", "says"),
+    [
+        ("prot = 1", ["dibs.toml", "prot", "no such setting"]),
+        ("port = 70000", ["dibs.toml", "port", "65535"]),
+        ("port = 'x'", ["dibs.toml", "port"]),
+        ("port = ", ["dibs.toml", "nvalid value"]),
+        ("[limits]\ncuont = 1", ["dibs.toml", "limits.cuont", "no such setting"]),
+        ("[limits]\ncount = 0", ["dibs.toml", "limits.count", "greater than or equal to 1"]),
+        ("queues = 3", ["dibs.toml", "queues"]),
+        ('[queues]\nIds = "count"', ["dibs.toml", "Ids", "a-z"]),
+        ('[queues]\n".." = "count"', ["dibs.toml", "'..'"]),
+        ('[queues]\nids = "count("', ["dibs.toml", "ids", "position"]),
+        ("[queues.ids]\nargs = {}", ["dibs.toml", "ids", "source"]),
+        ("[queues.ids]\nsource = 'count'\nargs = 3", ["dibs.toml", "ids", "args"]),
+        ("[queues.ids]\nsource = 'count'\nsorce = 3", ["dibs.toml", "ids", "sorce"]),
+        ("[queues.ids]\nsource = 'count(start=1)'\nargs = {start = 2}", ["ids", "start", "twice"]),
+        ("data = ''", ["dibs.toml", "data", "empty"]),
+        ("workers = 2", ["dibs.toml", "workers", "same values"]),
+    ],
+)
+def test_what_is_wrong_in_the_file_is_named(write, written, says):
+    write(written)
+    message = refusal()
+    assert [part for part in says if part not in message] == []
+
+
+def test_what_is_wrong_in_the_environment_is_named(monkeypatch):
+    monkeypatch.setenv("DIBS_PORT", "tcp://10.0.0.1:8000")
+    assert refusal().startswith("environment variable DIBS_PORT: ")
+    monkeypatch.setenv("DIBS_PORT", "1")
+    monkeypatch.setenv("DIBS_LIMITS__COUNT", "0")
+    assert refusal().startswith("environment variable DIBS_LIMITS__COUNT: ")
+    monkeypatch.setenv("DIBS_LIMITS__COUNT", "1")
+    monkeypatch.setenv("DIBS_QUEUES", "{")
+    assert "queues" in refusal()
+
+
+def test_what_is_wrong_in_an_option_is_named():
+    assert refusal({"port": -1}).startswith("option --port: ")
+    assert refusal({"queues": {"a": "count("}}).startswith("option --queue: a: ")
+    assert refusal({"workers": 2}).startswith("option --workers: ")
+
+
+def test_a_file_that_is_named_must_be_there(tmp_path):
+    assert "there is no such file" in refusal(file=tmp_path / "nowhere.toml")
+    assert "directory" in refusal(file=tmp_path).lower()
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.1", "example.com"])
+def test_beyond_loopback_only_when_it_is_meant(host):
+    assert "--allow-anonymous" in refusal({"host": host})
+    assert load({"host": host, "allow_anonymous": True}).host == host
+
+
+@pytest.mark.parametrize(
+    ("host", "is_it"),
+    [
+        ("127.0.0.1", True),
+        ("127.8.8.8", True),
+        ("::1", True),
+        ("localhost", True),
+        ("0.0.0.0", False),
+        ("::", False),
+        ("localhost.example.com", False),
+        ("10.0.0.1", False),
+    ],
+)
+def test_loopback(host, is_it):
+    assert is_loopback(host) is is_it
+
+
+@pytest.mark.parametrize("model", [Settings, LimitSettings])
+def test_every_setting_says_what_it_is(model):
+    assert [name for name, field in model.model_fields.items() if not field.description] == []
+
+
+def test_the_queues_limits_are_settings_of_the_same_names():
+    assert set(Limits.__dataclass_fields__) <= set(LimitSettings.model_fields)
