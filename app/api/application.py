@@ -1,0 +1,69 @@
+"""The HTTP application, from its parts: the front door, the operations by audience, the reference."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from http import HTTPStatus
+
+from fastapi import FastAPI
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Match
+
+from app.api import docs
+from app.api.consume import Consume
+from app.api.front import Front
+from app.api.house import House
+from app.api.manage import Manage
+from app.api.observe import Observe
+from app.api.problems import RequestRefused, reply_to
+
+Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
+
+
+def build(house: House, *, version: str, lifespan: Lifespan) -> FastAPI:
+    """Put the application together. The hot paths come first, because routes are tried in order."""
+    app = FastAPI(
+        title="dibs",
+        version=version,
+        lifespan=lifespan,
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        telemetry={"tracing": False, "metrics": False, "logs": False},
+    )
+    app.add_middleware(Front, settings=house.settings, version=version)
+    app.add_exception_handler(HTTPException, _refuse)
+    for audience in (Consume(house), Manage(house), Observe(house)):
+        audience.add_to(app)
+    docs.add_to(app)
+    app.openapi = lambda: docs.document(app)  # type: ignore[method-assign]
+    return app
+
+
+async def _refuse(request: Request, error: Exception) -> Response:
+    """What the router says, as a problem."""
+    path = ascii(request.url.path)
+    if isinstance(error, HTTPException) and error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        allow = ", ".join(sorted(_methods(request)))
+        return reply_to(
+            RequestRefused(
+                "method-not-allowed",
+                f"{path} takes {allow}, not {ascii(request.method)[1:-1]}",
+                headers=[(b"allow", allow.encode())],
+            )
+        )
+    return reply_to(RequestRefused("not-found", f"there is nothing at {path}; /docs shows what there is"))
+
+
+def _methods(request: Request) -> set[str]:
+    """All that the path takes; the router names only those of the first route."""
+    found: set[str] = set()
+    for route in request.app.routes:
+        match, _ = route.matches(request.scope)
+        if match is not Match.NONE:
+            found |= route.methods or set()
+    return found

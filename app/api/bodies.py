@@ -1,0 +1,181 @@
+"""Request bodies: bounded while they arrive, and JSON without its loopholes.
+
+What two readers could read differently is refused: NaN and infinities, a name twice in one object, lone
+surrogates, nesting without end.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from math import isfinite
+from typing import Any, Final, NoReturn, TypeVar
+
+from pydantic import BaseModel, ValidationError
+from starlette.requests import ClientDisconnect
+from starlette.types import Receive
+
+from app.api.problems import RequestRefused
+
+MAX_DEPTH: Final = 32
+
+_Body = TypeVar("_Body", bound=BaseModel)
+Headers = Mapping[bytes, bytes]
+
+
+def has_body(headers: Headers) -> bool:
+    """Whether the request says that a body follows."""
+    return headers.get(b"content-length", b"0") != b"0" or b"transfer-encoding" in headers
+
+
+async def read(receive: Receive, limit: int) -> bytes:
+    """The whole body, if it is within ``limit`` bytes; the rest of a larger one is not read.
+
+    What counts is what arrives, not what Content-Length says.
+
+    Raises:
+        RequestRefused: 413.
+        ClientDisconnect: The client went away.
+    """
+    body = bytearray()
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        body += message.get("body", b"")
+        if len(body) > limit:
+            raise too_large(limit)
+        if not message.get("more_body", False):
+            return bytes(body)
+
+
+def too_large(limit: int) -> RequestRefused:
+    """413, which names the limit."""
+    return RequestRefused(
+        "body-too-large",
+        f"the body is over {limit} bytes",
+        field="body",
+        limit=limit,
+        headers=[(b"connection", b"close")],
+    )
+
+
+async def read_none(receive: Receive, headers: Headers, limit: int) -> None:
+    """For paths that take no body: nothing, or an empty object, which some clients always send.
+
+    Anything else is refused rather than ignored: ``curl -d count=3`` meant something.
+    """
+    if not has_body(headers):
+        return
+    body = await read(receive, limit)
+    if body.strip() not in {b"", b"{}"}:
+        raise RequestRefused(
+            "invalid",
+            "this path takes no body; its parameters stand in the URL, as in ?count=3",
+            field="body",
+        )
+
+
+async def read_model(receive: Receive, headers: Headers, limit: int, model: type[_Body]) -> _Body:
+    """The body as ``model``; unknown fields are refused, and nothing is converted.
+
+    Raises:
+        RequestRefused: 400, 413, 415 or 422.
+    """
+    _check_type(headers.get(b"content-type"))
+    fields = parse_json(await read(receive, limit))
+    if not isinstance(fields, dict):
+        raise RequestRefused("invalid", "the body is not a JSON object", field="body")
+    try:
+        return model.model_validate(fields, strict=True)
+    except ValidationError as error:
+        _explain(error)
+
+
+def parse_json(body: bytes) -> Any:
+    """What the bytes say, read as strictly as RFC 8259 and RFC 7493 (I-JSON) allow."""
+    try:
+        value = json.loads(body.decode("utf-8"), parse_constant=_no_constant, object_pairs_hook=_no_twins)
+    except UnicodeDecodeError as error:
+        raise _malformed(f"it is not UTF-8, at byte {error.start}") from None
+    except json.JSONDecodeError as error:
+        raise _malformed(f"{error.msg}, at line {error.lineno} column {error.colno}") from None
+    except RecursionError:
+        _too_deep()
+    except ValueError:
+        raise RequestRefused("invalid", "a number in the body has too many digits", field="body") from None
+    _check(value)
+    return value
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise _malformed(f"{name} is not JSON")
+
+
+def _no_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        seen: set[str] = set()
+        twin = next(name for name, _ in pairs if name in seen or seen.add(name))  # type: ignore[func-returns-value]
+        raise RequestRefused("invalid", f"{twin!a} stands twice in one object", field=ascii(twin)[1:-1])
+    return members
+
+
+def _check(value: object, depth: int = 0) -> None:
+    """Refuse what got through the parser: depth, lone surrogates, 1e999."""
+    if depth > MAX_DEPTH:
+        _too_deep()
+    if isinstance(value, str):
+        _check_text(value)
+    elif isinstance(value, float) and not isfinite(value):
+        raise RequestRefused("invalid", "a number in the body is too large", field="body")
+    elif isinstance(value, dict):
+        for name, member in value.items():
+            _check_text(name)
+            _check(member, depth + 1)
+    elif isinstance(value, list):
+        for item in value:
+            _check(item, depth + 1)
+
+
+def _check_text(text: str) -> None:
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        raise RequestRefused(
+            "invalid", "the body has half of a surrogate pair in a string", field="body"
+        ) from None
+
+
+def _check_type(content_type: bytes | None) -> None:
+    media, _, parameters = (content_type or b"").lower().partition(b";")
+    charset = parameters.replace(b" ", b"").replace(b'"', b"")
+    if media.strip() != b"application/json" or charset not in {b"", b"charset=utf-8"}:
+        sent = content_type.decode("latin-1") if content_type else "none"
+        raise RequestRefused(
+            "unsupported-media-type",
+            f"the body must be application/json in UTF-8; Content-Type says {sent!a}",
+            field="Content-Type",
+        )
+
+
+def _malformed(why: str) -> RequestRefused:
+    return RequestRefused("malformed", f"the body can't be read: {why}", field="body")
+
+
+def _too_deep() -> NoReturn:
+    raise RequestRefused(
+        "invalid", f"the body is nested more than {MAX_DEPTH} levels deep", field="body", limit=MAX_DEPTH
+    )
+
+
+def _explain(error: ValidationError) -> NoReturn:
+    """The first thing that is wrong, in our words."""
+    first = error.errors(include_url=False, include_input=False)[0]
+    field = ".".join(str(part) for part in first["loc"])
+    message = first["msg"].removeprefix("Value error, ")
+    if first["type"] == "extra_forbidden":
+        message = "there is no such field"
+    elif first["type"] == "missing":
+        message = "it is required"
+    raise RequestRefused("invalid", f"{ascii(field)[1:-1]}: {message}", field=ascii(field)[1:-1]) from None

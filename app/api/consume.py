@@ -1,0 +1,174 @@
+"""For those who take: ``/next``, ``/queues/{queue}/next``, ``/queues/{queue}/block``."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Final
+
+from fastapi import FastAPI
+from starlette.requests import ClientDisconnect, Request
+
+from app.api import handout
+from app.api.accept import TEXT, negotiate
+from app.api.front import HEADERS
+from app.api.guards import check_get
+from app.api.house import House
+from app.api.operation import LEDGER, QUEUES, add
+from app.api.params import Query, Seconds, Whole
+from app.api.problems import RequestRefused
+from app.api.reply import NoContent, Reply
+from app.api.schemas import TakenBlock, TakenMany, TakenOne
+from app.api.wire import answer, block_fields
+from app.config import DEFAULT_QUEUE
+from app.queue import Queue
+from app.queue.answers import Taken
+
+HAND_OUT: Final = (*QUEUES, *LEDGER, "source-failed", "exhausted", "paused", "starting", "source-busy")
+_ANSWERS: Final[dict[int, dict[str, Any]]] = {
+    200: {
+        "description": "Handed out, for good, and on disk: one item, or with `count` a list of them.",
+        "content": {
+            "text/plain": {
+                "schema": {"type": "string"},
+                "example": "1\n",
+            }
+        },
+    },
+    204: {"description": "Empty: nothing to hand out now, but more may come."},
+}
+
+
+class Consume:
+    """The operations that hand out."""
+
+    def __init__(self, house: House) -> None:
+        limits = house.limits
+        self._house = house
+        self._take = Query(
+            Whole("count", 1, limits.count, "How many items, at most; the answer is then a list."),
+            Seconds("wait", limits.wait, "How many seconds to wait for a queue that can't give now.", 0.0),
+        )
+        self._block = Query(Whole("size", 1, limits.block, "How many numbers, at most.", required=True))
+
+    def add_to(self, app: FastAPI) -> None:
+        """Add the operations to the application."""
+        common: dict[str, Any] = {
+            "answer": TakenOne | TakenMany,
+            "query": self._take,
+            "key": True,
+            "more": _ANSWERS,
+        }
+        over_get = {**common, "problems": (*HAND_OUT, "method-not-allowed")}
+        add(app, "POST", "/next", self.next, problems=HAND_OUT, **common)
+        add(app, "POST", "/queues/{queue}/next", self.queue_next, problems=HAND_OUT, **common)
+        add(app, "GET", "/next", self.get_next, **over_get)
+        add(app, "GET", "/queues/{queue}/next", self.get_queue_next, **over_get)
+        add(
+            app,
+            "POST",
+            "/queues/{queue}/block",
+            self.block,
+            answer=TakenBlock,
+            problems=(*HAND_OUT, "not-arithmetic"),
+            query=self._block,
+            key=True,
+        )
+
+    async def next(self, request: Request) -> Reply:
+        """Take from the default queue.
+
+        Hands out the next item, or with `count` up to so many, for good: they are on disk before
+        the answer is sent, and no one else gets them. `Accept: text/plain` gives one value a line.
+        """
+        return await self._hand_out(request, self._house.queues.get(DEFAULT_QUEUE))
+
+    async def queue_next(self, request: Request) -> Reply:
+        """Take from a queue.
+
+        As `/next`, from the queue that is named.
+        """
+        return await self._hand_out(request, self._house.queue(request))
+
+    async def get_next(self, request: Request) -> Reply:
+        """Take from the default queue, over GET.
+
+        As POST, for browsers and plain curl. Prefetches and other sites' pages are refused (403),
+        the setting `allow_get` turns it off (405), and HEAD hands out nothing (405).
+        """
+        self._check_get(request)
+        return await self._hand_out(request, self._house.queues.get(DEFAULT_QUEUE))
+
+    async def get_queue_next(self, request: Request) -> Reply:
+        """Take from a queue, over GET.
+
+        As `GET /next`, from the queue that is named.
+        """
+        self._check_get(request)
+        return await self._hand_out(request, self._house.queue(request))
+
+    async def block(self, request: Request) -> Reply:
+        """Take a block of numbers.
+
+        Up to `size` consecutive numbers of a queue that counts, as their bounds: for clients that
+        number by themselves. A million cost as much as one.
+        """
+        house = self._house
+        queue = house.queue(request)
+        size = self._block.parse(request.scope["query_string"])["size"]
+        await house.bodiless(request)
+        negotiate(request.scope[HEADERS].get(b"accept"))
+        block = await queue.block(size, key=house.key(request))
+        return answer(block_fields(block), replayed=block.replayed)
+
+    def _check_get(self, request: Request) -> None:
+        if not self._house.settings.allow_get:
+            raise RequestRefused(
+                "method-not-allowed",
+                "handing out over GET is turned off (the setting allow_get); POST does the same",
+                headers=[(b"allow", b"POST")],
+            )
+        check_get(request.scope[HEADERS])
+
+    async def _hand_out(self, request: Request, queue: Queue) -> Reply:
+        """Everything is checked before the queue is asked: what is refused has spent nothing."""
+        scope = request.scope
+        headers = scope[HEADERS]
+        asked = self._take.parse(scope["query_string"])
+        kind = negotiate(headers.get(b"accept"), text=True)
+        key = self._house.key(request)
+        await self._house.bodiless(request)
+        count: int | None = asked["count"]
+        if asked["wait"]:
+            taken = await _take_while_connected(request, queue, count or 1, asked["wait"], key)
+        else:
+            taken = await queue.take(count or 1, key=key)
+        if taken is None:
+            return NoContent()
+        if kind is TEXT:
+            return handout.as_lines(taken)
+        return handout.as_one(taken) if count is None else handout.as_list(taken)
+
+
+async def _take_while_connected(
+    request: Request, queue: Queue, count: int, wait: float, key: str | None
+) -> Taken | None:
+    """Wait for items as long as somebody waits for the answer.
+
+    Without this a client that gave up would still be handed something when its turn comes.
+    """
+    taking = asyncio.ensure_future(queue.take(count, wait=wait, key=key))
+    leaving = asyncio.ensure_future(_disconnected(request))
+    try:
+        await asyncio.wait((taking, leaving), return_when=asyncio.FIRST_COMPLETED)
+        if not taking.done():
+            raise ClientDisconnect
+        return taking.result()
+    finally:
+        for task in (taking, leaving):
+            task.cancel()
+        await asyncio.gather(taking, leaving, return_exceptions=True)
+
+
+async def _disconnected(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass

@@ -1,0 +1,127 @@
+"""The front door: what holds for every request, whatever its path.
+
+Every answer carries ``Cache-Control: no-store``, ``Dibs-Version`` and ``X-Content-Type-Options: nosniff``.
+An oversized body is refused before it is read, other sites' browsers are (see ``guards``), and what
+nobody foresaw becomes a problem without a traceback.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Final
+
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.api import bodies, guards
+from app.api.problems import RequestRefused, internal_error, reply_to
+from app.api.reply import Headers
+from app.config import Settings
+from app.errors import DibsError
+from app.queue.limits import check_name
+
+HEADERS: Final = "dibs.headers"
+DRAIN_BYTES: Final = 8 * 1024 * 1024
+DRAIN_SECONDS: Final = 2.0
+
+logger = logging.getLogger("dibs.api")
+
+
+def always(version: str) -> Headers:
+    """The headers of every answer."""
+    return [
+        (b"cache-control", b"no-store"),
+        (b"dibs-version", version.encode("ascii")),
+        (b"x-content-type-options", b"nosniff"),
+    ]
+
+
+class Front:
+    """Pure ASGI; the outermost of ours."""
+
+    def __init__(self, app: ASGIApp, *, settings: Settings, version: str) -> None:
+        self._app = app
+        self._limit = settings.limits.body_bytes
+        self._hosts = guards.Hosts(settings.allowed_hosts, settings.host)
+        self._always = always(version)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request; other kinds of scope go on untouched."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = False
+
+        async def send_ours(message: Message) -> None:
+            nonlocal started
+            if message["type"] == "http.response.start":
+                started = True
+                message["headers"] = [*message["headers"], *self._always]
+            await send(message)
+
+        try:
+            self._admit(scope)
+            await self._app(scope, receive, send_ours)
+        except ClientDisconnect:
+            return
+        except DibsError as error:
+            if started:
+                raise
+            await self._refuse(error, scope, receive, send_ours)
+        except Exception:
+            if started:
+                raise
+            logger.exception("%s %s", scope["method"], ascii(scope["path"]))
+            await internal_error()(scope, receive, send_ours)
+
+    def _admit(self, scope: Scope) -> None:
+        """Everything that can be said before the path is looked at."""
+        headers = guards.read_headers(scope["headers"])
+        scope[HEADERS] = headers
+        length = headers.get(b"content-length")
+        if length is not None and (not length.isdigit() or int(length[:20]) > self._limit):
+            raise bodies.too_large(self._limit)
+        if scope["path"] not in guards.HEALTH:
+            self._hosts.check(headers.get(b"host"))
+        if scope["method"] not in guards.READS:
+            guards.check_site(headers)
+        if b"%" in scope.get("raw_path", b""):
+            _check_path(scope["raw_path"])
+
+    async def _refuse(self, error: DibsError, scope: Scope, receive: Receive, send: Send) -> None:
+        reply = reply_to(error)
+        if isinstance(error, RequestRefused) and error.name == "body-too-large":
+            await _answer_and_drain(reply.raw_headers, reply.status_code, bytes(reply.body), receive, send)
+        else:
+            await reply(scope, receive, send)
+
+
+def _check_path(raw_path: bytes) -> None:
+    """A slash that was encoded is part of a name, and no name has one.
+
+    ASGI servers decode the path, so without this ``POST /queues/a%2Fnext`` would take from ``a``.
+    """
+    if b"%2f" in raw_path.lower():
+        check_name("a/b")
+
+
+async def _answer_and_drain(headers: Headers, status: int, body: bytes, receive: Receive, send: Send) -> None:
+    """Answer now, close when the rest of the body has been thrown away, or has become too much.
+
+    Closing at once would reset the connection under a client that is still sending, and it would never
+    read the answer.
+    """
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body, "more_body": True})
+    drained = 0
+    try:
+        async with asyncio.timeout(DRAIN_SECONDS):
+            while drained < DRAIN_BYTES:
+                message = await receive()
+                drained += len(message.get("body", b""))
+                if message["type"] == "http.disconnect" or not message.get("more_body", False):
+                    break
+    except TimeoutError:
+        pass
+    await send({"type": "http.response.body", "body": b""})

@@ -1,0 +1,46 @@
+"""What was handed out, as bytes. The values are JSON text already, so an answer is spliced, not encoded."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Final
+
+from app.api.reply import REPLAYED, TEXT, Headers, Reply
+from app.queue.answers import Taken
+
+_BREAKS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_REPLAYED: Final[Headers] = [REPLAYED]
+
+
+def as_one(taken: Taken) -> Reply:
+    """200 with one item."""
+    body = f'{{"queue":"{taken.queue}","seq":{taken.first},"value":{taken.values[0]}}}'
+    return Reply(body.encode(), headers=_REPLAYED if taken.replayed else None)
+
+
+def as_list(taken: Taken) -> Reply:
+    """200 with a list of items."""
+    items = ",".join(
+        [f'{{"seq":{seq},"value":{value}}}' for seq, value in enumerate(taken.values, taken.first)]
+    )
+    body = f'{{"queue":"{taken.queue}","state":"{taken.state}","items":[{items}]}}'
+    return Reply(body.encode(), headers=_REPLAYED if taken.replayed else None)
+
+
+def as_lines(taken: Taken) -> Reply:
+    """200 with one value a line."""
+    body = "".join([f"{line(value)}\n" for value in taken.values])
+    return Reply(body.encode(), content=TEXT, headers=_REPLAYED if taken.replayed else None)
+
+
+def line(value: int | str) -> str:
+    """A value on one line: text as it is, everything else as JSON.
+
+    Text with line breaks or other control characters stays JSON, in quotes and escaped: a line is a value,
+    and a terminal is not written to by data.
+    """
+    if not isinstance(value, str) or not value.startswith('"'):
+        return str(value)
+    text: str = json.loads(value)
+    return json.dumps(text) if _BREAKS.search(text) else text

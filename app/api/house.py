@@ -1,0 +1,52 @@
+"""What the operations share: the queues, once they are open, and the limits."""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+
+from app.api import bodies
+from app.api.accept import negotiate
+from app.api.front import HEADERS
+from app.api.operation import NO_PARAMETERS, QUEUE
+from app.api.params import parse_key
+from app.api.problems import RequestRefused
+from app.config import Settings
+from app.queue import Queue, Queues
+
+
+class House:
+    """One server's queues and settings, handed to every group of operations."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.limits = settings.limits
+        self.opened: Queues | None = None
+
+    @property
+    def queues(self) -> Queues:
+        """The queues; before they are open, a refusal that says to ask again."""
+        if self.opened is None:
+            raise RequestRefused("not-ready", "the ledger is not open yet")
+        return self.opened
+
+    def queue(self, request: Request) -> Queue:
+        """The queue that the path names."""
+        return self.queues.get(self.name(request))
+
+    def name(self, request: Request) -> str:
+        """The queue's name in the path, checked."""
+        return QUEUE.parse(request.path_params["queue"])
+
+    def key(self, request: Request) -> str | None:
+        """The request's idempotency key, the same for its bare and its quoted form."""
+        return parse_key(request.scope[HEADERS].get(b"idempotency-key"), self.limits.key_bytes)
+
+    async def bare(self, request: Request) -> None:
+        """Check what every operation without parameters and body has to: none came, and JSON is taken."""
+        NO_PARAMETERS.parse(request.scope["query_string"])
+        await self.bodiless(request)
+        negotiate(request.scope[HEADERS].get(b"accept"))
+
+    async def bodiless(self, request: Request) -> None:
+        """Refuse a body."""
+        await bodies.read_none(request.receive, request.scope[HEADERS], self.limits.body_bytes)

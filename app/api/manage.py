@@ -1,0 +1,196 @@
+"""For those who run queues: define, read, delete, pause, resume, close, retry, advance, audit, backup."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict
+from typing import Any, Final
+
+from fastapi import FastAPI
+from starlette.requests import Request
+
+from app.api import bodies
+from app.api.accept import negotiate
+from app.api.front import HEADERS
+from app.api.house import House
+from app.api.operation import LEDGER, QUEUES, add
+from app.api.params import Name, Query, Whole
+from app.api.reply import Reply
+from app.api.schemas import Advance, BackupDone, DefineQueue, QueueAudit, QueueList, QueueState
+from app.api.wire import answer, audit_fields, queue_fields
+from app.queue import Queue
+from app.queue.answers import QueueInfo
+from app.sources import SourceSpec
+
+MAX_PAGE: Final = 1000
+DEFINE: Final = ("source-unknown", "source-invalid", "source-changed", "value-refused", "conflict")
+CHANGES: Final = (*QUEUES, *LEDGER, "conflict", "source-busy", "starting")
+
+
+class Manage:
+    """The operations on queues themselves."""
+
+    def __init__(self, house: House) -> None:
+        self._house = house
+        self._page = Query(
+            Whole("limit", 1, MAX_PAGE, "How many queues, at most.", 100),
+            Name("after", "List the queues whose names come after this one."),
+        )
+
+    def add_to(self, app: FastAPI) -> None:
+        """Add the operations to the application."""
+        one = "/queues/{queue}"
+        made = {201: {"description": "The queue was created.", "content": _content(QueueState)}}
+        add(app, "GET", "/queues", self.list, answer=QueueList, problems=QUEUES, query=self._page)
+        add(app, "GET", one, self.read, answer=QueueState, problems=QUEUES)
+        add(
+            app,
+            "PUT",
+            one,
+            self.define,
+            answer=QueueState,
+            problems=(*CHANGES, *DEFINE),
+            body=DefineQueue,
+            key=True,
+            more=made,
+        )
+        add(app, "DELETE", one, self.delete, answer=QueueState, problems=CHANGES, key=True)
+        for operate in (self.pause, self.resume, self.close, self.retry):
+            path = f"{one}/{operate.__name__}"
+            add(
+                app, "POST", path, operate, answer=QueueState, problems=(*CHANGES, "source-changed"), key=True
+            )
+        add(
+            app,
+            "POST",
+            f"{one}/advance",
+            self.advance,
+            answer=QueueState,
+            problems=(*CHANGES, "exhausted", "source-failed"),
+            body=Advance,
+            key=True,
+        )
+        add(app, "GET", f"{one}/audit", self.audit, answer=QueueAudit, problems=QUEUES)
+        add(app, "POST", "/backup", self.backup, answer=BackupDone, problems=LEDGER)
+
+    async def list(self, request: Request) -> Reply:
+        """List the queues.
+
+        By name, a page at a time: `next` is the `after` of the next page.
+        """
+        page = self._page.parse(request.scope["query_string"])
+        await self._house.bodiless(request)
+        negotiate(request.scope[HEADERS].get(b"accept"))
+        after, limit = page["after"] or "", page["limit"]
+        queues = [queue for queue in self._house.queues.list() if queue.name > after]
+        shown = queues[:limit]
+        following = shown[-1].name if len(queues) > limit else None
+        return answer({"queues": [queue_fields(queue.info()) for queue in shown], "next": following})
+
+    async def read(self, request: Request) -> Reply:
+        """Read a queue."""
+        return answer(queue_fields((await self._queue(request)).info()))
+
+    async def define(self, request: Request) -> Reply:
+        """Define a queue.
+
+        With a built-in source. The same definition again changes nothing; another source for a
+        queue whose cursor is above 0 is a conflict. A deleted queue's name goes on after its cursor,
+        unless `reset` says to begin again.
+        """
+        house = self._house
+        name = house.name(request)
+        key = house.key(request)
+        _no_query(request)
+        headers = request.scope[HEADERS]
+        negotiate(headers.get(b"accept"))
+        body = await bodies.read_model(request.receive, headers, house.limits.body_bytes, DefineQueue)
+        spec = SourceSpec(body.source, body.args)
+        info = await house.queues.define(name, spec, reset=body.reset, key=key)
+        return answer(queue_fields(info), 201 if info.created else 200, replayed=info.replayed)
+
+    async def delete(self, request: Request) -> Reply:
+        """Delete a queue.
+
+        Answers with its last counters. What remains is its name and its cursor: a queue that is
+        defined under the name again goes on behind it.
+        """
+        await self._house.bare(request)
+        key = self._house.key(request)
+        return _info(await self._house.queues.delete(self._house.name(request), key=key))
+
+    async def pause(self, request: Request) -> Reply:
+        """Pause a queue.
+
+        Whoever asks is told 503 `paused`, until it is resumed; a restart does not resume it.
+        """
+        return await self._operate(request, lambda queue, key: queue.pause(key=key))
+
+    async def resume(self, request: Request) -> Reply:
+        """Resume a paused queue."""
+        return await self._operate(request, lambda queue, key: queue.resume(key=key))
+
+    async def close(self, request: Request) -> Reply:
+        """Close a queue.
+
+        Nothing more is drawn from its source: whoever asks is told 410 `exhausted`.
+        """
+        return await self._operate(request, lambda queue, key: queue.close(key=key))
+
+    async def retry(self, request: Request) -> Reply:
+        """Try a failed source again.
+
+        It is opened anew behind the cursor. Nothing is skipped.
+        """
+        return await self._operate(request, lambda queue, key: queue.retry(key=key))
+
+    async def advance(self, request: Request) -> Reply:
+        """Jump forward.
+
+        The cursor becomes `to_seq`: what lies between is never handed out, and is counted as jumped.
+        """
+        house = self._house
+        queue = house.queue(request)
+        key = house.key(request)
+        _no_query(request)
+        headers = request.scope[HEADERS]
+        negotiate(headers.get(b"accept"))
+        body = await bodies.read_model(request.receive, headers, house.limits.body_bytes, Advance)
+        return _info(await queue.advance(body.to_seq, key=key))
+
+    async def audit(self, request: Request) -> Reply:
+        """Audit a queue.
+
+        Counters that are kept independently of each other, read in one moment: they must add up.
+        """
+        return answer(audit_fields((await self._queue(request)).audit()))
+
+    async def backup(self, request: Request) -> Reply:
+        """Copy the ledger.
+
+        A consistent copy beside the data, made online. It is a data folder's ledger of its own.
+        """
+        await self._house.bare(request)
+        return answer(asdict(await self._house.queues.backup()))
+
+    async def _queue(self, request: Request) -> Queue:
+        await self._house.bare(request)
+        return self._house.queue(request)
+
+    async def _operate(
+        self, request: Request, act: Callable[[Queue, str | None], Awaitable[QueueInfo]]
+    ) -> Reply:
+        queue = await self._queue(request)
+        return _info(await act(queue, self._house.key(request)))
+
+
+def _no_query(request: Request) -> None:
+    Query().parse(request.scope["query_string"])
+
+
+def _info(info: QueueInfo) -> Reply:
+    return answer(queue_fields(info), replayed=info.replayed)
+
+
+def _content(model: type) -> dict[str, Any]:
+    return {"application/json": {"schema": {"$ref": f"#/components/schemas/{model.__name__}"}}}

@@ -1,0 +1,209 @@
+"""A path's operation: a plain coroutine behind FastAPI's routing, and what OpenAPI says of it.
+
+FastAPI's own way from a request to a function (dependencies, validation by coercion, two exit stacks, a
+response model that is validated again) costs more than the hand-out itself and is laxer than it may be
+here. So an ``Operation`` calls its endpoint with the request and sends the answer; the parameters are read by
+``Query``, and the same objects describe them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from itertools import groupby
+from typing import Any, Final
+
+from fastapi import FastAPI
+from fastapi.routing import APIRoute
+from pydantic import BaseModel
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from app.api.params import Name, Query
+from app.api.problems import BY_NAME, TYPE, Problem
+from app.api.schemas import ProblemDetails
+
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+QUEUE: Final = Name("queue", "The queue's name.", required=True)
+NO_PARAMETERS: Final = Query()
+EVERYWHERE: Final = (
+    "malformed",
+    "forbidden",
+    "not-acceptable",
+    "body-too-large",
+    "invalid",
+    "internal",
+    "stopping",
+)
+"""What any operation may answer."""
+LEDGER: Final = ("ledger-unavailable", "outcome-unknown", "ledger-full")
+"""What an operation may answer that writes."""
+QUEUES: Final = ("queue-unknown", "limit-exceeded")
+"""What an operation on a queue may answer."""
+
+
+class Operation(APIRoute):
+    """A route that calls its endpoint, and nothing between."""
+
+    def __init__(self, path: str, endpoint: Endpoint, **options: Any) -> None:
+        super().__init__(path, endpoint, **options)
+
+        async def respond(scope: Scope, receive: Receive, send: Send) -> None:
+            response = await endpoint(Request(scope, receive))
+            await response(scope, receive, send)
+
+        self.app = respond
+
+
+def add(
+    app: FastAPI,
+    method: str,
+    path: str,
+    endpoint: Endpoint,
+    *,
+    answer: Any,
+    problems: Iterable[str],
+    query: Query = NO_PARAMETERS,
+    body: type[BaseModel] | None = None,
+    key: bool = False,
+    more: Mapping[int, Mapping[str, Any]] | None = None,
+) -> None:
+    """Add one operation, described completely.
+
+    Args:
+        app: Where it is added.
+        method: Its method.
+        path: Its path; ``{queue}`` stands for a queue's name.
+        endpoint: What answers; its docstring is the description.
+        answer: The model of its 200.
+        problems: The names of the problems that it can answer with, beside those of ``EVERYWHERE``.
+        query: What its query may hold.
+        body: The model of its body; without one it takes none.
+        key: Whether it takes an Idempotency-Key.
+        more: Other answers, or more about the 200, as OpenAPI writes them.
+    """
+    names = {*EVERYWHERE, *problems}
+    names |= {"key-reused", "limit-exceeded"} if key else set()
+    names |= {"unsupported-media-type"} if body else set()
+    extra: dict[str, Any] = {"parameters": _parameters(path, query, key=key)}
+    if body is not None:
+        schema = {"$ref": f"#/components/schemas/{body.__name__}"}
+        extra["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema}}}
+    responses: dict[int | str, dict[str, Any]] = {200: _success(key=key)}
+    for status, description in (more or {}).items():
+        responses[status] = {**responses.get(status, {}), **description}
+    responses |= _refusals(names)
+    route = Operation(
+        path,
+        endpoint,
+        methods=[method],
+        response_model=answer,
+        responses=responses,
+        openapi_extra=extra,
+        operation_id=f"{method.lower()}_{path.strip('/').replace('/', '_').replace('{queue}', 'queue')}",
+        summary=(endpoint.__doc__ or "").partition("\n")[0].rstrip("."),
+        tags=[endpoint.__module__.rpartition(".")[2]],
+    )
+    app.router.routes.append(route)
+
+
+def schemas() -> dict[str, Any]:
+    """The schemas that no answer's model brings along."""
+    from pydantic.json_schema import models_json_schema
+
+    from app.api.schemas import Advance, DefineQueue
+
+    models = [(model, "validation") for model in (Advance, DefineQueue, ProblemDetails)]
+    _, document = models_json_schema(models, ref_template="#/components/schemas/{model}")  # type: ignore[arg-type]
+    definitions: dict[str, Any] = document["$defs"]
+    return definitions
+
+
+def _parameters(path: str, query: Query, *, key: bool) -> list[dict[str, Any]]:
+    described = [("path", QUEUE)] if "{queue}" in path else []
+    parameters = [
+        {
+            "name": parameter.name,
+            "in": place,
+            "required": parameter.required,
+            "description": parameter.description,
+            "schema": parameter.schema,
+        }
+        for place, parameter in [*described, *(("query", each) for each in query.parameters)]
+    ]
+    if key:
+        parameters.append(_KEY)
+    return parameters
+
+
+def _success(*, key: bool) -> dict[str, Any]:
+    return {"headers": {**_HEADERS, **(_REPLAYED if key else {})}}
+
+
+def _refusals(names: Iterable[str]) -> dict[int | str, dict[str, Any]]:
+    """The problems by status, each with an example."""
+    problems = sorted((BY_NAME[name] for name in names), key=lambda problem: problem.status)
+    return {
+        status: _refusal(list(group))
+        for status, group in groupby(problems, key=lambda problem: problem.status)
+    }
+
+
+def _refusal(problems: list[Problem]) -> dict[str, Any]:
+    headers = dict(_HEADERS)
+    if any(problem.retry_after for problem in problems):
+        headers |= _RETRY_AFTER
+    if problems[0].name == "method-not-allowed":
+        headers |= _ALLOW
+    return {
+        "description": " ".join(f"`{problem.name}`: {problem.meaning}" for problem in problems),
+        "headers": headers,
+        "content": {
+            "application/problem+json": {
+                "schema": {"$ref": "#/components/schemas/ProblemDetails"},
+                "examples": {problem.name: {"value": _example(problem)} for problem in problems},
+            }
+        },
+    }
+
+
+def _example(problem: Problem) -> dict[str, Any]:
+    example = {
+        "type": TYPE + problem.name,
+        "title": problem.title,
+        "status": problem.status,
+        "detail": problem.meaning,
+        "handed_out": problem.handed_out,
+        "retryable": problem.retryable,
+    }
+    return example if problem.retry_after is None else {**example, "retry_after": problem.retry_after}
+
+
+def _header(description: str, schema: Mapping[str, Any], *, required: bool = True) -> dict[str, Any]:
+    return {"description": description, "required": required, "schema": dict(schema)}
+
+
+_HEADERS: Final = {
+    "Dibs-Version": _header("The server's version.", {"type": "string"}),
+    "Cache-Control": _header("Answers are never kept.", {"type": "string", "const": "no-store"}),
+}
+_RETRY_AFTER: Final = {
+    "Retry-After": _header("Seconds after which asking again helps.", {"type": "integer", "minimum": 1})
+}
+_ALLOW: Final = {"Allow": _header("The methods that the path takes.", {"type": "string"})}
+_REPLAYED: Final = {
+    "Idempotent-Replayed": _header(
+        "There when this is the first answer again, and nothing more was done.",
+        {"type": "string", "const": "true"},
+        required=False,
+    )
+}
+_KEY: Final = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "description": "Chosen by the client, a UUID for example: sent again with the same key, the request gets"
+    " the same answer, and nothing more is done. Quoted or bare, one and the same key.",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[A-Za-z0-9_.:/+=-]+$"},
+}

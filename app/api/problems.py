@@ -1,0 +1,228 @@
+"""Every way of saying no, in one table: what it is called, when it is meant, which error it comes from.
+
+An answer that is not 2xx is ``application/problem+json`` (RFC 9457) with the members of ``Problem`` and,
+where they are meant, ``field`` and ``limit``, ``cause`` and ``seq``, ``retry_after``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from math import ceil
+from typing import Any, Final, Literal
+
+from app import errors
+from app.api.reply import PROBLEM, Headers, Reply
+
+TYPE: Final = "urn:dibs:problem:"
+MAX_CAUSE: Final = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One kind of refusal.
+
+    ``retry_after`` (seconds) is what Retry-After says when the error knows no better; None: it says nothing.
+    """
+
+    name: str
+    status: int
+    meaning: str
+    errors: tuple[type[errors.DibsError], ...] = ()
+    handed_out: Literal["no", "maybe"] = "no"
+    retry_after: int | None = None
+
+    @property
+    def retryable(self) -> bool:
+        """Whether sending the same again helps: the cause passes, or the outcome is to be asked for."""
+        return self.retry_after is not None or self.handed_out == "maybe"
+
+    @property
+    def title(self) -> str:
+        """The same for every answer of this kind, as RFC 9457 wants."""
+        return self.meaning.split(".")[0].split(":")[0]
+
+
+PROBLEMS: Final = (
+    Problem("malformed", 400, "The request can't be read: not HTTP, not UTF-8, or its body is not JSON."),
+    Problem(
+        "forbidden",
+        403,
+        "Not allowed from here: a prefetch, another site's page, an unknown Host, a file elsewhere.",
+        (errors.Forbidden,),
+    ),
+    Problem("not-found", 404, "There is nothing at this path."),
+    Problem("queue-unknown", 404, "There is no queue of this name.", (errors.QueueUnknown,)),
+    Problem("method-not-allowed", 405, "The path does not take this method. Allow names those it takes."),
+    Problem("not-acceptable", 406, "None of the types in Accept can be made here."),
+    Problem("conflict", 409, "The queue's state or definition does not allow this.", (errors.QueueConflict,)),
+    Problem(
+        "source-changed",
+        409,
+        "Another source than the one that the cursor was counted on. Delete the queue, or reset it.",
+        (errors.SourceChanged,),
+    ),
+    Problem(
+        "source-failed",
+        409,
+        "The source raised. Cause and seq are shown; it stays failed until it is retried.",
+        (errors.QueueFailed,),
+    ),
+    Problem("not-arithmetic", 409, "Blocks need a source that counts.", (errors.NotArithmetic,)),
+    Problem(
+        "exhausted",
+        410,
+        "The source has ended or the queue is closed: nothing more.",
+        (errors.QueueExhausted,),
+    ),
+    Problem("body-too-large", 413, "The body is over its limit; it was not read further."),
+    Problem("unsupported-media-type", 415, "The body is of another type than application/json."),
+    Problem("invalid", 422, "A parameter or field is missing, unknown, repeated or wrong."),
+    Problem("limit-exceeded", 422, "Over or under a limit. Nothing was spent.", (errors.LimitExceeded,)),
+    Problem(
+        "key-reused", 422, "The idempotency key was first sent with another request.", (errors.KeyReused,)
+    ),
+    Problem("source-unknown", 422, "There is no such source, or not over HTTP.", (errors.SourceUnknown,)),
+    Problem(
+        "source-invalid",
+        422,
+        "A source's argument is missing, unknown or out of range.",
+        (errors.SourceInvalid,),
+    ),
+    Problem(
+        "value-refused", 422, "A value that JSON can't carry, or over its limit.", (errors.ValueRefused,)
+    ),
+    Problem(
+        "internal",
+        500,
+        "A fault of the server; its log has the cause. Sent again with its key, a request is safe.",
+        (
+            errors.ReentrantPull,
+            errors.SourceFailed,
+            errors.SourceClosed,
+            errors.PullTimeout,
+            errors.ForkedIterator,
+            errors.LedgerLocked,
+            errors.LedgerForeign,
+            errors.LedgerTooNew,
+            errors.ConfigError,
+        ),
+        handed_out="maybe",
+    ),
+    Problem("paused", 503, "An operator paused the queue.", (errors.QueuePaused,), retry_after=1),
+    Problem(
+        "starting",
+        503,
+        "The source is being replayed up to the cursor.",
+        (errors.QueueStarting,),
+        retry_after=1,
+    ),
+    Problem("source-busy", 503, "The source did not yield in time.", (errors.SourceBusy,), retry_after=1),
+    Problem("stopping", 503, "The server is going down.", (errors.Stopping,), retry_after=1),
+    Problem("not-ready", 503, "The server is not ready for requests.", retry_after=1),
+    Problem(
+        "ledger-unavailable",
+        503,
+        "The disk fails, or is being tried again.",
+        (errors.LedgerUnavailable,),
+        retry_after=1,
+    ),
+    Problem(
+        "outcome-unknown",
+        503,
+        "It may have happened: whether it is on disk can't be told. Send it again with its key.",
+        (errors.OutcomeUnknown,),
+        handed_out="maybe",
+        retry_after=1,
+    ),
+    Problem(
+        "ledger-full",
+        507,
+        "No room on the disk. It goes on by itself when there is.",
+        (errors.LedgerFull,),
+        retry_after=5,
+    ),
+)
+
+BY_NAME: Final[Mapping[str, Problem]] = {problem.name: problem for problem in PROBLEMS}
+BY_ERROR: Final[Mapping[type[errors.DibsError], Problem]] = {
+    error: problem for problem in PROBLEMS for error in problem.errors
+}
+
+
+class RequestRefused(errors.DibsError):
+    """What HTTP itself refuses, before any queue is asked; ``name`` is a row of the table."""
+
+    def __init__(
+        self,
+        name: str,
+        detail: str,
+        *,
+        field: str | None = None,
+        limit: int | float | str | None = None,
+        headers: Headers | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.name = name
+        self.field = field
+        self.limit = limit
+        self.headers = headers or []
+
+
+def problem_of(error: errors.DibsError) -> Problem:
+    """The row of an error: its own, or that of its nearest kin."""
+    if isinstance(error, RequestRefused):
+        return BY_NAME[error.name]
+    if isinstance(error, errors.QueueConflict) and error.reason in BY_NAME:
+        return BY_NAME[error.reason]
+    for kind in type(error).__mro__:
+        if kind in BY_ERROR:
+            return BY_ERROR[kind]
+    return BY_NAME["internal"]
+
+
+def reply_to(error: errors.DibsError) -> Reply:
+    """The answer that says what went wrong."""
+    problem = problem_of(error)
+    detail = problem.meaning if problem.name == "internal" else str(error)
+    extra: dict[str, Any] = {
+        name: value for name in ("field", "limit") if (value := getattr(error, name, None)) is not None
+    }
+    if isinstance(error, errors.QueueFailed):
+        extra["cause"] = {"type": error.cause_type, "message": error.cause_message[:MAX_CAUSE]}
+        extra["seq"] = error.seq
+    wait = _retry_after(problem, error)
+    return _reply(problem, detail, extra, wait, error.headers if isinstance(error, RequestRefused) else [])
+
+
+def internal_error() -> Reply:
+    """For what nobody foresaw. The cause is in the server's log, not here."""
+    problem = BY_NAME["internal"]
+    return _reply(problem, problem.meaning, {}, None, [])
+
+
+def _retry_after(problem: Problem, error: errors.DibsError) -> int | None:
+    if problem.retry_after is None:
+        return None
+    asked = getattr(error, "retry_after", None)
+    return problem.retry_after if asked is None else max(1, ceil(asked))
+
+
+def _reply(
+    problem: Problem, detail: str, extra: Mapping[str, Any], wait: int | None, headers: Headers
+) -> Reply:
+    body: dict[str, Any] = {
+        "type": TYPE + problem.name,
+        "title": problem.title,
+        "status": problem.status,
+        "detail": detail or HTTPStatus(problem.status).phrase,
+        "handed_out": problem.handed_out,
+        "retryable": problem.retryable,
+        **extra,
+    }
+    if wait is not None:
+        body["retry_after"] = wait
+        headers = [*headers, (b"retry-after", b"%d" % wait)]
+    return Reply(json.dumps(body).encode("ascii"), problem.status, content=PROBLEM, headers=headers)
