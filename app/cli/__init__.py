@@ -1,0 +1,75 @@
+"""The command: ``dibs``, also as ``python -m app``. One file a command; each imports late what it needs."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from app.cli import backup, demo, loadtest, next, queues, serve, stats, verify  # the command's name
+from app.cli.exits import EXIT_CODES, FAILED, code_of
+from app.errors import DibsError
+
+_INTERRUPTED = 130
+
+cli = typer.Typer(
+    name="dibs",
+    help="Share any Python generator with any number of threads, processes and machines."
+    " Every value goes to exactly one caller.",
+    epilog=f"Start with `dibs serve`, and in another terminal `dibs next -n 3`.\n\n{EXIT_CODES}",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+cli.command("serve", epilog=serve.EXAMPLE)(serve.serve)
+cli.command("next", epilog=next.EXAMPLE)(next.next_)
+cli.command("queues", epilog=queues.EXAMPLE)(queues.queues)
+cli.command("stats", epilog=stats.EXAMPLE)(stats.stats)
+cli.command("backup", epilog=backup.EXAMPLE)(backup.backup)
+cli.command("loadtest", epilog=loadtest.EXAMPLE)(loadtest.loadtest)
+cli.command("verify", epilog=verify.EXAMPLE)(verify.verify)
+cli.command("demo", epilog=demo.EXAMPLE)(demo.demo)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"dibs {version('dibs')}")
+        raise typer.Exit
+
+
+@cli.callback()
+def _options(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version and exit.", callback=_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Options of the command itself."""
+
+
+def main() -> None:
+    """Run the command. Whatever happens, a user sees a sentence and not a traceback."""
+    try:
+        cli()
+    except DibsError as error:
+        print(f"dibs: {error}", file=sys.stderr)
+        sys.exit(code_of(error))
+    except KeyboardInterrupt:
+        sys.exit(_INTERRUPTED)
+    except BrokenPipeError:  # the reader had enough: `dibs next -n 1000 | head -1`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(FAILED)
+    except Exception as error:
+        if os.environ.get("DIBS_TRACEBACK"):
+            raise
+        print(
+            f"dibs: unexpected {type(error).__name__}: {error} (DIBS_TRACEBACK=1 shows where)",
+            file=sys.stderr,
+        )
+        sys.exit(FAILED)

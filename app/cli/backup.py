@@ -1,0 +1,24 @@
+"""``dibs backup``: a consistent copy, while the server goes on."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from app.cli.options import Json, Url
+
+EXAMPLE: Final = "Example: `dibs backup --url http://127.0.0.1:8000`"
+
+
+def backup(*, url: Url = None, json: Json = False) -> None:
+    """Copy the ledger, consistent and online, into its data folder on the server's machine.
+
+    To restore: put the copy into an empty folder as dibs.db, and serve that folder with --data.
+    """
+    from app.cli.http import Api
+    from app.cli.tables import print_json, size
+
+    done = Api(url).post("/backup")
+    if json:
+        print_json(done)
+    else:
+        print(f"{done['path']}  {size(done['bytes'])}")

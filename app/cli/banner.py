@@ -1,0 +1,77 @@
+"""What ``dibs serve`` says when it listens: a panel for people, one line for scripts."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from app.config import DEFAULT_QUEUE, MEMORY, Settings, is_loopback, version
+from app.queue import Queue, Queues
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+_SHOWN = 12
+
+
+def announce(url: str, settings: Settings, queues: Queues) -> None:
+    """Say where the server is. Whoever waits for the line may ask at once."""
+    if sys.stdout.isatty():
+        _panel(url, settings, queues.list())
+    else:
+        names = " ".join(queue.name for queue in queues.list())
+        print(f"dibs: serving {url} data={settings.data} queues={names}", flush=True)
+
+
+def _panel(url: str, settings: Settings, queues: list[Queue]) -> None:
+    from rich.console import Console
+    from rich.panel import Panel
+    from rich.table import Table
+    from rich.text import Text
+
+    rows = Table.grid(padding=(0, 2))
+    rows.add_column(style="dim", justify="right")
+    rows.add_column(overflow="fold")
+    rows.add_row("url", Text(url, style=f"bold cyan link {url}"))
+    rows.add_row("docs", Text(f"{url}/docs", style=f"cyan link {url}/docs"))
+    kept = "in memory: nothing outlives this process" if settings.data == MEMORY else str(settings.data)
+    rows.add_row("data", Text(kept, style="yellow" if settings.data == MEMORY else ""))
+    for number, queue in enumerate(queues[:_SHOWN]):
+        rows.add_row("queues" if number == 0 else "", _queue(queue))
+    if len(queues) > _SHOWN:
+        rows.add_row("", Text(f"and {len(queues) - _SHOWN} more: dibs queues", style="dim"))
+    rows.add_row("try", Text(f"curl -X POST {url}{_path(queues)}", style="green"))
+    if not is_loopback(settings.host):
+        rows.add_row("note", Text("anyone who reaches this port may use it", style="yellow"))
+    title = f"[bold]dibs[/] [dim]{version()}[/]"
+    console = Console()
+    console.print(
+        Panel(
+            rows,
+            title=title,
+            subtitle="[dim]Ctrl-C ends it[/]",
+            title_align="left",
+            subtitle_align="right",
+            border_style="cyan",
+            padding=(1, 2),
+            expand=False,
+        )
+    )
+
+
+def _queue(queue: Queue) -> Text:
+    from rich.text import Text
+
+    info = queue.info()
+    text = Text(info.queue, style="bold")
+    text.append(f"  {queue.spec}", style="default not bold")
+    if info.cursor:
+        text.append(f"  {info.cursor:,} handed out", style="dim not bold")
+    if info.state != "open":
+        text.append(f"  {info.state}", style="red" if info.state == "failed" else "yellow")
+    return text
+
+
+def _path(queues: list[Queue]) -> str:
+    names = [queue.name for queue in queues]
+    return "/next" if DEFAULT_QUEUE in names or not names else f"/queues/{names[0]}/next"

@@ -1,0 +1,44 @@
+"""How a command ends: one line on stderr, and a number that scripts can tell apart."""
+
+from __future__ import annotations
+
+import sys
+from typing import Final, NoReturn
+
+import typer
+
+from app.errors import ConfigError, DibsError, LedgerError
+
+OK: Final = 0
+FAILED: Final = 1
+"""The server refused, a check failed, the port is taken."""
+USAGE: Final = 2
+"""A wrong option, setting or source."""
+HARNESS: Final = 3
+"""``loadtest``: a fault of the test, not of what it tests."""
+DATA: Final = 4
+"""The data folder: in use by another server, not a ledger of dibs, or written by a newer one."""
+EMPTY: Final = 5
+"""``next``: nothing to hand out now."""
+EXHAUSTED: Final = 6
+"""``next``: nothing more, ever."""
+UNREACHABLE: Final = 7
+"""No server at the URL."""
+
+EXIT_CODES: Final = (
+    "Exit codes: 0 done · 1 refused or failed · 2 wrong option or setting · 3 fault of a test harness ·"
+    " 4 data folder in use or not ours · 5 empty · 6 exhausted · 7 no server there"
+)
+
+
+def fail(message: str, code: int = FAILED) -> NoReturn:
+    """Say why on stderr and end."""
+    print(f"dibs: {message}", file=sys.stderr)
+    raise typer.Exit(code)
+
+
+def code_of(error: DibsError) -> int:
+    """The exit code of an error that reached the command line."""
+    if isinstance(error, ConfigError):
+        return USAGE
+    return DATA if isinstance(error, LedgerError) else FAILED

@@ -1,0 +1,135 @@
+"""The server, for the commands that ask it: one request, tried again where that is safe."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Final, NoReturn
+from urllib.parse import urlsplit
+
+import httpx
+
+from app.cli.exits import FAILED, UNREACHABLE, USAGE, fail
+from app.cli.options import DEFAULT_URL
+
+_PAUSE: Final = 0.2
+_MAX_PAUSE: Final = 2.0
+
+
+class Api:
+    """A server's paths.
+
+    Args:
+        url: Where it is. None: the default.
+        patience: For how many seconds a request is tried again that got no answer, or one that says to.
+        clock, sleep: Time, for tests.
+    """
+
+    def __init__(
+        self,
+        url: str | None,
+        *,
+        patience: float = 10.0,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        self.url = _checked(url or DEFAULT_URL)
+        self._patience = patience
+        self._clock = clock
+        self._sleep = sleep
+        self._client = httpx.Client(
+            base_url=self.url, timeout=httpx.Timeout(10, read=60), transport=transport, trust_env=False
+        )
+
+    def get(self, path: str, **params: Any) -> Any:
+        """The JSON at ``path``; what is not 2xx ends the command."""
+        return self._answer(self.send("GET", path, params=params))
+
+    def post(self, path: str, **params: Any) -> Any:
+        """The JSON that a POST answers; what is not 2xx ends the command."""
+        return self._answer(self.send("POST", path, params=params))
+
+    def send(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> httpx.Response:
+        """One request. It is repeated, unchanged, while its answer is lost or says that repeating helps.
+
+        Only what may be repeated is: reads, and what carries an idempotency key.
+        """
+        repeatable = method == "GET" or "Idempotency-Key" in (headers or {})
+        until = self._clock() + self._patience if repeatable else 0.0
+        pause = _PAUSE
+        reached = False
+        while True:
+            try:
+                response = self._client.request(method, path, params=params or {}, headers=headers)
+            except httpx.ConnectError as error:
+                if not reached or self._clock() >= until:
+                    self._unreachable(error)
+            except httpx.TransportError as error:
+                reached = True
+                if self._clock() >= until:
+                    fail(f"the answer of {self.url} was lost: {_reason(error)}", UNREACHABLE)
+            else:
+                reached = True
+                if not _again(response) or self._clock() >= until:
+                    return response
+                pause = max(pause, _retry_after(response))
+            self._sleep(min(pause, _MAX_PAUSE))
+            pause *= 2
+
+    def _answer(self, response: httpx.Response) -> Any:
+        if not response.is_success:
+            fail(detail(response), FAILED)
+        return response.json()
+
+    def _unreachable(self, error: Exception) -> NoReturn:
+        fail(
+            f"no server at {self.url} ({_reason(error)}). Start one with `dibs serve`, or say where it is"
+            " with --url or DIBS_URL",
+            UNREACHABLE,
+        )
+
+
+def detail(response: httpx.Response) -> str:
+    """What a problem says; the status where it is not one of ours."""
+    try:
+        problem = response.json()
+        return f"{problem['type'].rpartition(':')[2]}: {problem['detail']}"
+    except (ValueError, KeyError, TypeError):
+        return f"{response.url} answered {response.status_code} {response.reason_phrase}"
+
+
+def _again(response: httpx.Response) -> bool:
+    if response.status_code < 500:  # noqa: PLR2004
+        return False
+    try:
+        return bool(response.json().get("retryable"))
+    except (ValueError, AttributeError):
+        return response.status_code in {502, 503, 504}
+
+
+def _retry_after(response: httpx.Response) -> float:
+    value = response.headers.get("retry-after", "")
+    return float(value) if value.isdigit() else 0.0
+
+
+def _checked(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        parts.port  # noqa: B018  # raises where it is not a number
+    except ValueError as error:
+        fail(f"option --url {url}: {error}", USAGE)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        fail(f"option --url {url}: say http://HOST:PORT", USAGE)
+    return url.rstrip("/")
+
+
+def _reason(error: Exception) -> str:
+    return str(error).partition("] ")[2] or str(error) or type(error).__name__

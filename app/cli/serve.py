@@ -1,0 +1,83 @@
+"""``dibs serve``: the options, and from them the settings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+
+from app.cli.exits import USAGE, fail
+
+EXAMPLE: Final = (
+    "Example: `dibs serve --queue 'ids=count(start=100)' --queue 'jobs=lines(files.txt)'"
+    " --queue sweep=mymodule:generate`"
+)
+
+
+def serve(
+    *,
+    port: Annotated[
+        int | None,
+        typer.Option("--port", "-p", help="Port to listen on; 0 finds a free one.  [default: 8000]"),
+    ] = None,
+    host: Annotated[str | None, typer.Option(help="Address to listen on.  [default: 127.0.0.1]")] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(help="Folder of the ledger; ':memory:' keeps nothing.  [default: dibs-data]"),
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="Configuration file.  [default: dibs.toml, if it is there]")
+    ] = None,
+    queue: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--queue",
+            "-q",
+            metavar="NAME=SOURCE",
+            help="A queue and its source; repeatable.  [default: default=count]",
+        ),
+    ] = None,
+    allow_anonymous: Annotated[
+        bool | None,
+        typer.Option(
+            "--allow-anonymous", help="Listen beyond this machine although nobody has to show a token."
+        ),
+    ] = None,
+    no_get: Annotated[bool, typer.Option("--no-get", help="Hand out over POST only.")] = False,
+    source_root: Annotated[
+        Path | None,
+        typer.Option(help="Folder whose files may be named as sources over HTTP.  [default: no files]"),
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Server processes; on SQLite it is 1.", show_default=False)
+    ] = None,
+) -> None:
+    """Start the server. Without options: a queue called default that counts from 1, kept in ./dibs-data."""
+    from app.cli.server import run
+    from app.config import load
+
+    options: dict[str, Any] = {
+        "port": port,
+        "host": host,
+        "data": data,
+        "queues": _queues(queue) if queue else None,
+        "allow_anonymous": allow_anonymous,
+        "allow_get": False if no_get else None,
+        "source_root": source_root,
+        "workers": workers,
+    }
+    given = {name: value for name, value in options.items() if value is not None}
+    raise typer.Exit(run(load(given, file=config)))
+
+
+def _queues(definitions: list[str]) -> dict[str, str]:
+    queues: dict[str, str] = {}
+    for definition in definitions:
+        name, equals, source = definition.partition("=")
+        if not equals or not source.strip():
+            fail(f"option --queue {definition!r}: say NAME=SOURCE, such as 'ids=count(start=100)'", USAGE)
+        if name in queues:
+            fail(f"option --queue {definition!r}: {name} is there twice", USAGE)
+        queues[name] = source
+    return queues

@@ -1,0 +1,145 @@
+"""The server process: uvicorn, with signals that end it in order and errors that are sentences."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import signal
+import socket
+import sys
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+import uvicorn
+from fastapi import FastAPI
+
+from app.api.house import House
+from app.api.protocol import Protocol
+from app.cli.banner import announce
+from app.cli.exits import FAILED, OK, fail
+from app.config import Settings
+from app.main import create_app
+
+GRACE: Final = 4
+"""Seconds that requests in flight have to be answered when the server goes down."""
+KEEP_ALIVE: Final = 75
+"""Seconds that an idle connection is kept: longer than most clients keep theirs, so that they close it."""
+BACKLOG: Final = 2048
+_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+
+
+class Server(uvicorn.Server):
+    """uvicorn's server; the first signal begins an orderly end, and the process then exits with 0.
+
+    ``house`` is told at once, so that those who wait are answered rather than waited for.
+    """
+
+    def __init__(self, config: uvicorn.Config, house: House, started: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._house = house
+        self._announce = started
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Handle signals on the loop, between two steps of anything; don't raise them again at the end."""
+        loop = asyncio.get_running_loop()
+        for number in _SIGNALS:
+            loop.add_signal_handler(number, self.end)
+        try:
+            yield
+        finally:
+            for number in _SIGNALS:
+                loop.remove_signal_handler(number)
+
+    def end(self) -> None:
+        """Begin to go down: answer what is in flight, accept nothing new. A second time: don't wait."""
+        self.force_exit = self.should_exit
+        self.should_exit = True
+        if self._house.opened is not None:
+            self._house.opened.stop()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to accept, and say so."""
+        await super().startup(sockets)
+        self._announce()
+
+
+def run(settings: Settings) -> int:
+    """Serve until a signal comes; the exit code.
+
+    Raises:
+        ConfigError: A setting is wrong.
+        LedgerError: The data can't be opened.
+    """
+    logging.basicConfig(
+        stream=sys.stderr, level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
+    app = create_app(settings)
+    return _run(_serve(app, settings))
+
+
+def _run(main: Coroutine[Any, Any, int]) -> int:
+    try:
+        import uvloop
+    except ImportError:  # Windows
+        return asyncio.run(main)
+    return uvloop.run(main)
+
+
+async def _serve(app: FastAPI, settings: Settings) -> int:
+    """The ledger is opened first: a second server on the same data is told so, whatever its port."""
+    house: House = app.state.house
+    async with app.router.lifespan_context(app):
+        listener = _listen(settings.host, settings.port)
+        url = _url(settings.host, listener)
+        server = Server(_config(app), house, lambda: announce(url, settings, house.queues))
+        await server.serve(sockets=[listener])
+    return OK
+
+
+def _config(app: FastAPI) -> uvicorn.Config:
+    """One process, whatever the environment says (WEB_CONCURRENCY, FORWARDED_ALLOW_IPS)."""
+    return uvicorn.Config(
+        app,
+        http=Protocol,
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        workers=1,
+        timeout_keep_alive=KEEP_ALIVE,
+        timeout_graceful_shutdown=GRACE,
+    )
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        family, kind, proto, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listener = socket.socket(family, kind, proto)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(BACKLOG)
+    except OSError as error:
+        _cannot_listen(host, port, error)
+    listener.setblocking(False)
+    return listener
+
+
+def _cannot_listen(host: str, port: int, error: OSError) -> None:
+    if error.errno == errno.EADDRINUSE:
+        fail(f"port {port} on {host} is in use; choose another with --port (0 finds a free one)", FAILED)
+    fail(f"can't listen on {host} port {port}: {error.strerror}", FAILED)
+
+
+def _url(host: str, listener: socket.socket) -> str:
+    """Where a client on this machine finds the server."""
+    port = listener.getsockname()[1]
+    name = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104
+    return f"http://{name}:{port}"
