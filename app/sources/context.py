@@ -5,9 +5,10 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from app.sources.encode import MAX_VALUE_BYTES, Encode, encoder, wide_encoder
+from app.sources.floors import Floor
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,11 +16,14 @@ class Context:
     """The limit of a value, and where time and randomness come from (arguments, so that tests need no sleep).
 
     ``clock`` gives nanoseconds since 1970; ``random_bits(n)`` an integer below 2^n, not to be guessed.
+    ``snowflakes`` has a floor for each (node, epoch), ``uuids`` is the one of all UUIDs.
     """
 
     max_value_bytes: int = MAX_VALUE_BYTES
     clock: Callable[[], int] = time.time_ns
     random_bits: Callable[[int], int] = secrets.randbits
+    snowflakes: dict[tuple[int, int], Floor[int]] = field(default_factory=dict)
+    uuids: Floor[tuple[int, int]] = field(default_factory=lambda: Floor((-1, 0)))
 
     def encode(self, *, wide: bool = False) -> Encode:
         """The encoder for this limit."""

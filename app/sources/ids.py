@@ -1,23 +1,26 @@
 """``snowflake`` and ``uuid7``: identifiers from the clock, each above the one before.
 
-They need no replay: they go on above the last value, which the ledger keeps as the queue's mark. So nothing
-is handed out twice or out of order, also after a restart with the wall clock set back; while the clock is
-behind, they count on from the last value, and they never wait for it.
+They need no replay: they go on above the last value, which the ledger keeps as the queue's mark, and above
+every other that this process made (``floors.py``). So nothing is handed out twice or out of order, also after
+a restart with the wall clock set back; while the clock is behind, they count on from the last value, and they
+never wait for it.
 
 Written by hand, because a guarantee across restarts needs a floor and a clock as arguments: Python 3.14's
 ``uuid.uuid7`` keeps its last value in a global and takes neither (python/cpython#138862 has its counter
-running ahead), and ``uuid-utils`` takes a timestamp but then promises no order.
+running ahead), and ``uuid-utils`` takes a timestamp, but no floor.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
+from itertools import repeat
 from typing import Final
 from uuid import UUID
 
 from app.sources.arguments import integer
 from app.sources.context import Context
+from app.sources.floors import Floor
 from app.sources.source import Following
 
 TWITTER_EPOCH: Final = 1_288_834_974_657
@@ -40,20 +43,25 @@ def snowflake(context: Context, /, node: int, epoch: int = TWITTER_EPOCH) -> Fol
     """
     number = integer("snowflake.node", node, 0, (1 << _NODE_BITS) - 1)
     since = integer("snowflake.epoch", epoch, 0, _LATEST)
-    start = partial(_snowflakes, context.clock, number, since)
+    start = partial(_snowflakes, context, number, since)
     return Following(start, context.encode(wide=True), wide=True)
 
 
-def _snowflakes(clock: Callable[[], int], node: int, epoch: int, mark: str | None) -> Iterator[int]:
-    """Time and sequence are one counter: the later of the clock and the tick after the last."""
-    last = -1 if mark is None else _tick(int(mark))
+def _snowflakes(context: Context, node: int, epoch: int, mark: str | None) -> Iterator[int]:
+    clock, floor = context.clock, context.snowflakes.setdefault((node, epoch), Floor(-1))
+    if mark is not None:
+        floor.lift(_tick(int(mark)))
 
-    def generate(tick: int) -> Iterator[int]:
-        while (tick := max(tick + 1, (clock() // _NANOSECONDS - epoch) << _SEQUENCE_BITS)) < _TICKS:
+    def step(tick: int) -> int:
+        """Time and sequence are one counter: the later of the clock and the tick after the last."""
+        return max(tick + 1, (clock() // _NANOSECONDS - epoch) << _SEQUENCE_BITS)
+
+    def generate() -> Iterator[int]:
+        while (tick := floor.next(step)) < _TICKS:
             milliseconds, sequence = divmod(tick, 1 << _SEQUENCE_BITS)
             yield (((milliseconds << _NODE_BITS) | node) << _SEQUENCE_BITS) | sequence
 
-    return generate(last)
+    return generate()
 
 
 def _tick(value: int) -> int:
@@ -68,22 +76,23 @@ def uuid7(context: Context, /) -> Following:
     (section 6.2, method 2); they begin below their half, so that a millisecond has room for 2^41 of them,
     and where it hasn't, the next one is borrowed.
     """
-    return Following(partial(_uuids, context.clock, context.random_bits), context.encode())
+    return Following(partial(_uuids, context), context.encode())
 
 
-def _uuids(clock: Callable[[], int], bits: Callable[[int], int], mark: str | None) -> Iterator[str]:
-    last = (-1, 0) if mark is None else _split(UUID(mark))
+def _uuids(context: Context, mark: str | None) -> Iterator[str]:
+    clock, bits, floor = context.clock, context.random_bits, context.uuids
+    if mark is not None:
+        floor.lift(_split(UUID(mark)))
 
-    def generate(time: int, tail: int) -> Iterator[str]:
-        while True:
-            now = clock() // _NANOSECONDS
-            tail += 1 + bits(_STEP_BITS)
-            if now > time or tail >> _TAIL_BITS:
-                time = max(now, time + 1)
-                tail = bits(_TAIL_BITS - 1)
-            yield str(_join(time, tail))
+    def step(last: tuple[int, int]) -> tuple[int, int]:
+        time, tail = last
+        now = clock() // _NANOSECONDS
+        tail += 1 + bits(_STEP_BITS)
+        if now > time or tail >> _TAIL_BITS:
+            return max(now, time + 1), bits(_TAIL_BITS - 1)
+        return time, tail
 
-    return generate(*last)
+    return (str(_join(*floor.next(step))) for _ in repeat(None))
 
 
 def _join(time: int, tail: int) -> UUID:

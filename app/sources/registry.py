@@ -80,7 +80,7 @@ BUILTINS: Final[Mapping[str, Kind]] = MappingProxyType(
 
 
 class Registry:
-    """Checks and opens sources. It keeps nothing about them, and may be used from any thread.
+    """Checks and opens sources, from any thread. All it keeps is the last identifier of each kind.
 
     ``max_value_bytes`` bounds the JSON text of one value. ``clock`` (nanoseconds since 1970) and
     ``random_bits`` are what ``snowflake`` and ``uuid7`` read.

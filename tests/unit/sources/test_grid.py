@@ -17,7 +17,7 @@ AXES = st.dictionaries(
 ).filter(bool)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(AXES, st.integers(0, 300), st.lists(st.integers(1, 9)))
 def test_the_order_is_that_of_nested_loops_from_any_cursor(registry, drain, axes, cursor, sizes):
     expected = [dict(zip(axes, values, strict=True)) for values in product(*axes.values())]

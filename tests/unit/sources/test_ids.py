@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import threading
 from itertools import pairwise
 from uuid import RFC_4122, UUID
 
@@ -30,6 +31,37 @@ def go(ids, check):
     return lambda text, **position: ids.open(check(text), **position)
 
 
+@pytest.fixture
+def restarted(clock, check):
+    """The same in another process."""
+    return lambda text, **position: Registry(clock=clock).open(check(text), **position)
+
+
+def test_sources_of_one_process_never_make_the_same(go, text):
+    """Not even where a source is opened again without its mark, within the same millisecond."""
+    sources = [go(text) for _ in range(3)]
+    drawn = [value(next(source.iterator)) for _ in range(50) for source in sources]
+    drawn += map(value, go(text, cursor=50).iterator.take(50))
+    assert all(a < b for a, b in pairwise(drawn))
+
+
+def test_threads_on_several_sources_never_get_the_same(go, text):
+    gate = threading.Barrier(4)
+    drawn: list[list[int]] = [[] for _ in range(4)]
+
+    def draw(mine: list[int]) -> None:
+        source = go(text)
+        gate.wait()
+        mine += map(value, source.iterator.take(300))
+
+    threads = [threading.Thread(target=draw, args=(mine,)) for mine in drawn]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len({number for mine in drawn for number in mine}) == 1200
+
+
 def test_each_is_above_the_one_before_whatever_the_clock_does(go, clock, text):
     source = go(text)
     drawn = []
@@ -41,23 +73,23 @@ def test_each_is_above_the_one_before_whatever_the_clock_does(go, clock, text):
     assert not source.arithmetic
 
 
-def test_a_restart_goes_on_above_the_last_value_also_with_the_clock_set_back(go, clock, text):
+def test_a_restart_goes_on_above_the_last_value_also_with_the_clock_set_back(go, restarted, clock, text):
     source = go(text)
     last = source.iterator.take(5)[-1]
     assert source.resume == "after"
     mark = source.mark(last)
     assert mark == last[1:-1]
     clock.now -= 86_400_000
-    again = go(text, cursor=5, mark=mark).iterator.take(10_000)
+    again = restarted(text, cursor=5, mark=mark).iterator.take(10_000)
     assert value(again[0]) > value(last)
     assert all(value(a) < value(b) for a, b in pairwise(again))
 
 
-def test_a_restart_after_a_while_begins_with_the_time(go, clock):
+def test_a_restart_after_a_while_begins_with_the_time(go, restarted, clock):
     source = go("snowflake(node=5)")
     mark = source.mark(next(source.iterator))
     clock.now += 1000
-    after = go("snowflake(node=5)", cursor=1, mark=mark)
+    after = restarted("snowflake(node=5)", cursor=1, mark=mark)
     assert value(next(after.iterator)) == (clock.now - TWITTER_EPOCH) << 22 | 5 << 12
 
 
@@ -105,23 +137,24 @@ def test_uuids_borrow_a_millisecond_when_one_is_full(clock, check):
     assert {uuid.version for uuid in following} == {7}
 
 
+STEP = st.tuples(st.integers(-(10**6), 10**6), st.integers(1, 30), st.booleans())
+SPEC = st.sampled_from([SourceSpec("snowflake", {"node": 1}), SourceSpec("uuid7")])
+
+
 @settings(max_examples=40, deadline=None)
-@given(
-    st.lists(st.tuples(st.integers(-(10**6), 10**6), st.integers(1, 30), st.booleans()), max_size=12),
-    st.booleans(),
-)
-def test_no_history_of_clocks_and_restarts_repeats_or_goes_back(registry, steps, flakes):
+@given(st.lists(STEP, max_size=12), SPEC)
+def test_no_history_of_clocks_and_restarts_repeats_or_goes_back(steps, spec):
     now = [1_750_000_000_000]
-    small = Registry(clock=lambda: now[0] * 1_000_000, random_bits=lambda bits: 2 ** (bits - 1))
-    spec = registry.check(
-        SourceSpec("snowflake", {"node": 1}) if flakes else SourceSpec("uuid7"), trusted=False
-    )
-    source = small.open(spec)
+
+    def process() -> Registry:
+        return Registry(clock=lambda: now[0] * 1_000_000, random_bits=lambda bits: 2 ** (bits - 1))
+
+    source = process().open(spec)
     drawn = [next(source.iterator)]
     for step, count, restart in steps:
         now[0] += step
         if restart:
-            source = small.open(spec, cursor=len(drawn), mark=source.mark(drawn[-1]))
+            source = process().open(spec, cursor=len(drawn), mark=source.mark(drawn[-1]))
         drawn += source.iterator.take(count)
     assert all(value(a) < value(b) for a, b in pairwise(drawn))
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from app.errors import SourceInvalid
 from app.sources import MAX_SAFE
 
-FAST = settings(max_examples=60, deadline=None)
+FAST = settings(max_examples=40, deadline=None)
 SMALL = st.integers(-50, 50)
 STEP = SMALL.filter(bool)
 
