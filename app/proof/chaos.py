@@ -127,7 +127,7 @@ class _Rounds:
         self._load.watch.say(
             f"round {number}/{self._rounds}: killed {life:.2f} s after it answered, "
             f"back after {time.monotonic() - down:.2f} s; {after.lost - before.lost} replies lost, "
-            f"{after.items} items in all"
+            f"{after.items:,} items in all"
         )
         return True
 

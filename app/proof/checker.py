@@ -101,7 +101,7 @@ def _notes(folded: Folded, header: Header, end: End | None) -> tuple[str, ...]:
             "The history has no end line. If it was cut off, requests that were in the air are not in it, "
             "and a gap near its end may be theirs."
         )
-    if not header.exclusive:
+    if not header.exclusive and _others(folded, header, end) != 0:
         notes.append(
             "Others may have used the queue meanwhile, so missing seqs prove nothing where the server counts "
             "more taken than these clients have. A queue of its own gives a full verdict."

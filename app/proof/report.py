@@ -42,11 +42,15 @@ def show(verdict: Verdict, console: Console) -> None:
 
 def sentence(verdict: Verdict) -> str:
     """The verdict in one line."""
+    if verdict.outcome is Outcome.CLEAN and not verdict.totals.items:
+        return "Clean: nothing was handed out, and nothing is missing."
     if verdict.outcome is Outcome.CLEAN:
         items, window = verdict.totals.items, verdict.window
-        span = f" ({shown(window)})" if window and items else ""
-        return f"Clean: {items} items{span}, each to exactly one request: none twice, none skipped, in order."
-    counts = ", ".join(f"{verdict.column(column)} {column}" for column in Column if verdict.column(column))
+        span = f" ({shown(window)})" if window else ""
+        return (
+            f"Clean: {items:,} items{span}, each to exactly one request: none twice, none skipped, in order."
+        )
+    counts = ", ".join(f"{verdict.column(column):,} {column}" for column in Column if verdict.column(column))
     if verdict.outcome is Outcome.VIOLATED:
         return f"Violated: {counts}."
     return f"Inconclusive: {counts}. No promise is proved broken, and not every one is proved kept."
@@ -57,10 +61,12 @@ def _facts(verdict: Verdict) -> Table:
     table = Table.grid(padding=(0, 2))
     table.add_row("queue", Text(" ".join(part for part in (header.queue, header.source, header.url) if part)))
     table.add_row(
-        "items", f"{totals.items} in {totals.ok - totals.replays} answers and {totals.replays} replays"
+        "items", f"{totals.items:,} in {totals.ok - totals.replays:,} answers and {totals.replays:,} replays"
     )
-    table.add_row("requests", f"{totals.requests}: {totals.failed} refused, {totals.unknown} without a reply")
-    if verdict.window:
+    table.add_row(
+        "requests", f"{totals.requests:,}: {totals.failed:,} refused, {totals.unknown:,} without a reply"
+    )
+    if verdict.window and verdict.window[0] <= verdict.window[1]:
         table.add_row("seqs", f"{verdict.window[0]} to {verdict.window[1]}")
     table.add_row("time", f"{totals.seconds:.2f} s")
     return table
@@ -75,7 +81,7 @@ def _columns(verdict: Verdict) -> Table:
             continue
         style = "green" if not count else "yellow" if column is Column.ALLOWED else "red"
         table.add_row(
-            Text(str(count), style=f"bold {style}"), str(column), Text(_MEANING[column], style="dim")
+            Text(f"{count:,}", style=f"bold {style}"), str(column), Text(_MEANING[column], style="dim")
         )
     return table
 
@@ -83,11 +89,12 @@ def _columns(verdict: Verdict) -> Table:
 def _cases(verdict: Verdict, rule: Rule) -> Iterator[RenderableType]:
     cases = [finding for finding in verdict.examples if finding.rule is rule]
     style = "bold red" if rule.violates else "bold yellow"
-    yield Text(f"{rule.title}: {verdict.counts[rule]} {rule.unit}", style=style)
+    yield Text(f"{rule.title}: {verdict.counts[rule]:,} {rule.unit}", style=style)
     for finding in cases:
         yield Padding(_case(verdict, finding), (0, 0, 0, 2))
-    if verdict.counts[rule] > sum(finding.count for finding in cases):
-        yield Text(f"  … {len(cases)} shown", style="dim")
+    more = verdict.counts[rule] - sum(finding.count for finding in cases)
+    if more > 0:
+        yield Text(f"  … and {more:,} {rule.unit} more", style="dim")
 
 
 def _case(verdict: Verdict, finding: Finding) -> Text:

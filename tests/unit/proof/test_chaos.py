@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -27,11 +28,13 @@ def test_a_server_that_keeps_its_word_survives_every_kill(quiet):
     assert "seed 7" in result.remarks[0]
 
 
-def test_a_server_that_answers_before_it_writes_is_caught(quiet):
+def test_a_server_that_answers_before_it_writes_is_caught(quiet, tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     result = run_chaos(PLAN, chaos("forget"), quiet)
     assert result.exit_code == 1
     assert result.verdict.duplicates > 0
     folder = Path(result.remarks[-1].rpartition(" ")[2])
+    assert folder.parent == tmp_path
     assert (folder / "data").exists()
 
 

@@ -7,6 +7,7 @@ import pytest
 from app.proof import HarnessFault, check, read_history
 from app.proof.clients import Plan
 from app.proof.load import run_load
+from app.proof.report import sentence
 from app.proof.verdict import Outcome, Rule
 
 
@@ -162,6 +163,7 @@ def test_nothing_handed_out_proves_nothing(run, fake):
     result = run(fake.FakeQueue(limit=0))
     assert result.exit_code == 3
     assert "nothing is proved" in result.fault
+    assert sentence(result.verdict) == "Clean: nothing was handed out, and nothing is missing."
 
 
 @pytest.mark.parametrize(
@@ -213,7 +215,7 @@ def test_an_existing_queue_that_nobody_else_uses_has_a_full_verdict(run, fake):
     queue = fake.FakeQueue()
     queue.cursor = queue.taken = 1000
     result = run(queue, queue="orders")
-    assert (result.exit_code, result.verdict.window) == (0, (1001, 1200))
+    assert (result.exit_code, result.verdict.window, result.verdict.notes) == (0, (1001, 1200), ())
     assert queue.deleted == []
 
 
