@@ -23,7 +23,7 @@ from app.proof.load import Load, Result
 from app.proof.progress import Watch
 from app.proof.records import Audited
 from app.proof.server import ServerProcess
-from app.proof.verdict import Outcome
+from app.proof.verdict import EXIT_FAULT, EXIT_VIOLATED
 
 START_PATIENCE = 30.0
 """Seconds in which a server has to be ready after a start."""
@@ -64,7 +64,7 @@ def run_chaos(plan: Plan, chaos: Chaos, watch: Watch, *, history: Path | None = 
     try:
         with _terminated_as_interrupted(), ServerProcess(folder, chaos.command) as server:
             result = _run(plan, chaos, watch, server, history)
-        keep = result.verdict.outcome is Outcome.VIOLATED
+        keep = result.exit_code in {EXIT_VIOLATED, EXIT_FAULT}
         kept = (f"The server's data and log were kept in {folder}",) if keep else ()
         return replace(result, remarks=(*result.remarks, *kept))
     finally:

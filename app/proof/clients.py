@@ -188,7 +188,7 @@ class Client:
 
     def _until_answered(self, wanted: int, key: str | None) -> int:
         """Send one request as often as it takes; how many items it got."""
-        crowd, pause, open_question = self._crowd, _FIRST_PAUSE, False
+        crowd, pause, open_question, told = self._crowd, _FIRST_PAUSE, False, ""
         while True:
             invoked = crowd.clock()
             reply = self._connection.next(wanted, key)
@@ -196,8 +196,9 @@ class Client:
             if reply.fate is Fate.ITEMS:
                 return self._keep(ask, reply)
             self._note(ask, reply)
+            told = told if told and reply.fate is Fate.UNSENT else reply.error
             open_question = (open_question or reply.fate is Fate.LOST) and reply.fate is not Fate.REFUSED
-            if self._is_over(reply) or (crowd.stopping and not open_question) or crowd.given_up:
+            if self._is_over(reply, told) or (crowd.stopping and not open_question) or crowd.given_up:
                 return 0
             if key is None and open_question:
                 return 0
@@ -221,8 +222,8 @@ class Client:
         self.refused += not lost
         self._crowd.history.unanswered(ask, Outcome.UNKNOWN if lost else Outcome.FAILED, reply.error)
 
-    def _is_over(self, reply: Reply) -> bool:
-        """Whether this answer ends the load, or this client's patience."""
+    def _is_over(self, reply: Reply, told: str) -> bool:
+        """Whether this answer ends the load, or this client's patience; ``told``: the last word it had."""
         crowd, waited = self._crowd, (self._crowd.clock() - self._answered) / 1e9
         if reply.fate is Fate.EXHAUSTED:
             crowd.exhausted = True
@@ -230,7 +231,7 @@ class Client:
         elif reply.fate is Fate.FAULT:
             crowd.fail(reply.error)
         elif waited > crowd.plan.patience:
-            crowd.fail(f"no items for {waited:.0f} s; the last answer: {reply.error}")
+            crowd.fail(f"no items for {waited:.0f} s; the last answer: {told}")
         else:
             return False
         return True

@@ -262,3 +262,16 @@ def test_ctrl_c_stops_asking_and_judges_what_there_is(run, fake, quiet, tmp_path
 def test_a_history_that_can_not_be_written_is_not_begun(quiet, fake, tmp_path):
     with fake.serving(fake.FakeQueue()) as url, pytest.raises(IsADirectoryError):
         run_load(Plan(url=url, total=1), quiet, history=tmp_path)
+
+
+def test_a_client_without_patience_left_says_what_the_server_said_last(run, fake):
+    queue = fake.FakeQueue()
+
+    def broken(number):
+        if number > 5:
+            raise fake.Fault.problem(500, "internal", handed_out="maybe")
+
+    queue.before = broken
+    result = run(queue, clients=1, patience=0.05)
+    assert "500 internal: it is internal" in result.fault
+    assert result.exit_code == 3
