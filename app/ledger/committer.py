@@ -95,6 +95,7 @@ class Committer:
         self._guard = threading.Lock()
         self._work = threading.Condition(self._guard)
         self._waiting: deque[Entry] = deque()
+        self._batch: list[Entry] = []
         self._asleep = False
         self._closing = False
         self._down: LedgerError | None = None
@@ -163,12 +164,14 @@ class Committer:
                 self._down = LedgerUnavailable("the committer has ended: restart the server")
                 late = list(self._waiting)
                 self._waiting.clear()
+            settle_all(_fail_all(self._batch, OutcomeUnknown("the committer has ended: restart the server")))
             settle_all(_fail_all(late, self._down))
         finally:
             self._engine.close()
 
     def _commit_all(self) -> None:
         while batch := self._next_batch():
+            self._batch = batch
             started = perf_counter()
             try:
                 outcomes = self._engine.apply([entry.op for entry in batch])
@@ -190,6 +193,7 @@ class Committer:
             if entry.line is not None and entry.line in broken:
                 broken[entry.line].append(entry)
                 continue
+            started = perf_counter()
             try:
                 outcome = self._engine.apply([entry.op])[0]
             except EngineFailed as error:
@@ -203,6 +207,7 @@ class Committer:
                     entry.line.suspend()
                     broken[entry.line] = [entry]
             else:
+                self._observe(1, perf_counter() - started)
                 settle_all([_grant(entry, outcome)])
         with self._guard:
             for entry in self._waiting:
@@ -318,7 +323,7 @@ def _grant(entry: Entry, outcome: Outcome) -> Settled:
 
 def _on_disk(op: Take | Advance, row: QueueRow | None) -> bool:
     """The ledger's cursor decides; for a bare ending, the ending."""
-    if row is None or row.deleted_at is not None:
+    if row is None:
         return False
     if isinstance(op, Advance):
         return row.cursor >= op.to_seq

@@ -9,7 +9,8 @@ An op is a request to the ledger; an engine applies a list of them in one transa
 * **Independent counters.** ``cursor``, ``taken`` and ``jumped`` each move by their own statement;
   none is derived from another, so that an audit can compare them.
 * **Remembered with what it answers.** An op's :class:`Remember` is stored in the same transaction.
-* **Endings stay.** An ending is not lifted by anything but :class:`Retry` (a failed one) or a reset.
+* **Endings stay.** An ending is lifted by :class:`Retry` (a failed one) and by a new definition, and by
+  nothing else.
 * **A tombstone goes on.** Deleting keeps name, cursor and generation; defining again goes on after
   the cursor, unless ``reset``, which starts at 0 in the next generation.
 
@@ -46,24 +47,31 @@ class OpFailed(Exception):
 class Remember:
     """File the outcome under an idempotency key.
 
-    ``request`` tells one request from another under the same key; ``values`` are kept only where they
-    exist nowhere else (JSON texts); ``ttl`` is in milliseconds of ledger time.
+    ``request`` tells one request from another under the same key; ``ttl`` is in milliseconds of ledger
+    time. ``values`` are what a :class:`Take` handed out: of a ``range`` only its bounds are kept, of JSON
+    texts all; so an answer can be given again whatever became of the source. ``wide`` numbers are strings.
     """
 
     key: str
     request: str
     ttl: int
     caller: str = ""
-    values: tuple[str, ...] | None = None
+    values: range | tuple[str, ...] = ()
+    wide: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Recalled:
-    """What is filed under an idempotency key. ``outcome`` is a take's bounds or a queue's row."""
+    """What is filed under an idempotency key.
+
+    ``outcome`` is a queue's row; of a :class:`Take` its ``first`` seq and the source's ``ending``, beside the
+    ``values``.
+    """
 
     request: str
     outcome: Mapping[str, Any]
-    values: tuple[str, ...] | None
+    values: range | tuple[str, ...] = ()
+    wide: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 from collections.abc import Callable, Generator, Iterable
 from functools import partial
 from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
+
+log = logging.getLogger("dibs.ledger")
 
 # Guards the few instructions in which a waiter and the committer could miss each other; held by nobody for
 # longer, so one lock serves all.
@@ -63,6 +66,11 @@ class Pending(Generic[T]):
             raise self._error
         return self._value  # type: ignore[return-value]  # set together with done
 
+    @property
+    def value(self) -> T | None:
+        """What it came to; None before, and after an error."""
+        return self._value
+
     def settle(self, value: T) -> None:
         """Come to a value."""
         settle_all([(self, value, None)])
@@ -86,14 +94,12 @@ def settle_all(settled: Iterable[tuple[Pending[Any], Any, BaseException | None]]
             for loop, callback in pending._callbacks:
                 calls.setdefault(loop, []).append(callback)
             pending._callbacks.clear()
+    _call_all(calls.pop(None, []))  # who follows on this thread is told before any caller wakes
     for loop, callbacks in calls.items():
-        if loop is None:
-            _call_all(callbacks)
-        else:
-            try:
-                loop.call_soon_threadsafe(_call_all, callbacks)
-            except RuntimeError:
-                continue  # that loop is closed: nobody waits there any more
+        try:
+            loop.call_soon_threadsafe(_call_all, callbacks)  # type: ignore[union-attr]  # None was popped
+        except RuntimeError:
+            continue  # that loop is closed: nobody waits there any more
 
 
 def _wake(future: asyncio.Future[None]) -> None:
@@ -103,4 +109,7 @@ def _wake(future: asyncio.Future[None]) -> None:
 
 def _call_all(callbacks: list[Callable[[], None]]) -> None:
     for callback in callbacks:
-        callback()
+        try:
+            callback()
+        except Exception:  # the outcome stands, and the others still have to hear of it
+            log.exception("after an outcome")

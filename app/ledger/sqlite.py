@@ -9,19 +9,20 @@ any thread; it sees what is committed and nothing else.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import threading
 import uuid
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn, cast
 
 import apsw
 
-from app.errors import LedgerForeign, LedgerTooNew, LedgerUnavailable
+from app.errors import LedgerForeign, LedgerFull, LedgerTooNew, LedgerUnavailable
 from app.ledger import statements as sql
 from app.ledger.clock import LedgerClock
 from app.ledger.lock import DataLock
@@ -72,6 +73,7 @@ class SqliteEngine:
         LedgerLocked: another server owns the folder.
         LedgerForeign: the file is not a ledger, or it is damaged.
         LedgerTooNew: a newer dibs wrote it.
+        LedgerFull, LedgerUnavailable: the folder or the file can't be opened or written.
     """
 
     kind = "sqlite"
@@ -86,53 +88,62 @@ class SqliteEngine:
         self._vfs = vfs
         self._lock: DataLock | None = None
         self._reading = threading.Lock()
-        if data is None:
-            self.path = f"file:/dibs-{uuid.uuid4()}?vfs=memdb"
-        else:
-            data.mkdir(parents=True, exist_ok=True)
-            self._lock = DataLock(data)
-            self.path = str(data / "dibs.db")
+        self._writer: apsw.Connection | None = None
+        self._reader: apsw.Connection | None = None
+        self._anchor: apsw.Connection | None = None
+        self._moves: dict[int, _Move] = {}
         self.folder = data
+        self.path = f"file:/dibs-{uuid.uuid4()}?vfs=memdb" if data is None else str(data / "dibs.db")
         try:
-            self._open()
-            persisted = self._writer.execute("SELECT clock FROM ledger").get
-        except apsw.CantOpenError as error:
+            persisted = self._begin()
+        except BaseException as error:
             self._give_up()
-            raise LedgerUnavailable(f"can't open the ledger {self.path}: {error}") from error
-        except (apsw.NotADBError, apsw.CorruptError) as error:
-            self._give_up()
-            raise LedgerForeign(f"{self.path} is not a ledger of dibs, or it is damaged: {error}") from error
-        except BaseException:
-            self._give_up()
+            if isinstance(error, Exception):
+                _raise_at_start(self.path, error)
             raise
         self._clock = clock(persisted)
         self._persisted = persisted
         self._pruned = persisted
-        self._moves: dict[int, _Move] = {}
 
     # -- opening and closing
 
+    def _begin(self) -> int:
+        """Open for the first time; the ledger time that was persisted."""
+        if self.folder is None:
+            self._anchor = self._connect(apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE)
+        else:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._lock = DataLock(self.folder)
+        self._open()
+        self._reader = self._connect(apsw.SQLITE_OPEN_READONLY)
+        [(clock,)] = self._write("SELECT clock FROM ledger").fetchall()
+        return cast(int, clock)
+
+    def _write(self, statement: str, values: Mapping[str, Any] | Sequence[Any] = ()) -> apsw.Cursor:
+        if self._writer is None:
+            raise EngineFailed("the ledger is not open")
+        return self._writer.execute(statement, values)
+
     def _open(self) -> None:
         self._writer = self._connect(apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE)
-        self._identify()
+        self._identify(self._writer)
         if self.folder is not None:
             self._writer.pragma("journal_mode", "WAL")
         self._writer.pragma("synchronous", "FULL")
         self._writer.pragma("wal_autocheckpoint", CHECKPOINT_PAGES)
         self._writer.pragma("journal_size_limit", CHECKPOINT_PAGES * 4096)
         if self._writer.pragma("user_version") == 0:
-            self._create()
-        self._reader = self._connect(apsw.SQLITE_OPEN_READONLY)
+            self._create(self._writer)
 
     def _connect(self, flags: int) -> apsw.Connection:
         connection = apsw.Connection(self.path, flags=flags | apsw.SQLITE_OPEN_URI, vfs=self._vfs)
         connection.set_busy_timeout(5_000)
         return connection
 
-    def _identify(self) -> None:
+    def _identify(self, writer: apsw.Connection) -> None:
         """Refuse a file that is not ours before anything is written to it."""
-        application, version = self._writer.pragma("application_id"), self._writer.pragma("user_version")
-        tables = self._writer.execute("SELECT count(*) FROM sqlite_schema").get
+        application, version = writer.pragma("application_id"), writer.pragma("user_version")
+        tables = writer.execute("SELECT count(*) FROM sqlite_schema").get
         if application != APPLICATION_ID and (application or version or tables):
             raise LedgerForeign(f"{self.path} is an SQLite database, but not a ledger of dibs")
         if version > VERSION:
@@ -140,13 +151,13 @@ class SqliteEngine:
                 f"{self.path} has format {version}, written by a newer dibs; this one knows up to {VERSION}"
             )
 
-    def _create(self) -> None:
+    def _create(self, writer: apsw.Connection) -> None:
         schema = Path(__file__).with_name("sqlite.sql").read_text(encoding="utf-8")
         with self._transaction():
-            self._writer.execute(schema)
-            self._writer.execute("INSERT INTO ledger VALUES (1, ?, 0)", (str(uuid.uuid4()),))
-            self._writer.pragma("application_id", APPLICATION_ID)
-            self._writer.pragma("user_version", VERSION)
+            writer.execute(schema)
+            writer.execute("INSERT INTO ledger VALUES (1, ?, 0)", (str(uuid.uuid4()),))
+            writer.pragma("application_id", APPLICATION_ID)
+            writer.pragma("user_version", VERSION)
         if self.folder is not None:
             # SQLite syncs its own files; that their names are in the folder, and the folder in its parent,
             # is for us to see to.
@@ -157,25 +168,28 @@ class SqliteEngine:
         """Close, open, and bring the log into the database file by a truncating checkpoint.
 
         A commit that failed can read as absent on the connection that made it and as present later. The
-        checkpoint syncs what is read from here on, so that it can't be otherwise again.
+        checkpoint syncs what is read from here on, so that it can't be otherwise again; until it has
+        succeeded nothing is read.
         """
         self._disconnect()
         try:
             self._open()
             if self.folder is not None:
                 self._checkpoint()
-        except _DISK as error:
+            self._reader = self._connect(apsw.SQLITE_OPEN_READONLY)
+        except apsw.Error as error:
             raise EngineFailed(str(error), full=isinstance(error, apsw.FullError)) from error
 
     def _checkpoint(self) -> None:
-        if self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()[0][0]:
+        if self._write("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()[0][0]:
             raise EngineFailed("the log can't be brought into the ledger while somebody reads it")
 
     def _disconnect(self) -> None:
-        for name in ("_reader", "_writer"):
-            connection: apsw.Connection | None = getattr(self, name, None)
-            if connection is not None:
-                with self._reading:
+        with self._reading:
+            connections = self._reader, self._writer
+            self._reader = self._writer = None
+            for connection in connections:
+                if connection is not None:
                     try:
                         connection.close()
                     except apsw.Error:
@@ -185,6 +199,8 @@ class SqliteEngine:
 
     def _give_up(self) -> None:
         self._disconnect()
+        if self._anchor is not None:
+            self._anchor.close()
         if self._lock is not None:
             self._lock.release()
 
@@ -192,7 +208,7 @@ class SqliteEngine:
         """Close for good. Ledger time is persisted, so that the next start can't be behind this one."""
         try:
             with self._transaction():
-                self._writer.execute(sql.CLOCK, {"now": self.now()})
+                self._write(sql.CLOCK, {"now": self.now()})
         except (EngineFailed, OpFailed, apsw.Error):
             pass  # the disk fails: what was applied stands as it is
         self._give_up()
@@ -206,36 +222,46 @@ class SqliteEngine:
         with self._transaction():
             outcomes = [_HANDLERS[type(op)](self, op, now) for op in ops]
             self._move_cursors()
-            self._persist(now)
+            persisted, pruned = self._keep_house(now)
+        self._persisted, self._pruned = persisted, pruned
         return outcomes
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
         try:
-            self._writer.execute("BEGIN IMMEDIATE")
+            self._write("BEGIN IMMEDIATE")
             try:
                 yield
-                self._writer.execute("COMMIT")
+                self._write("COMMIT")
             except BaseException:
-                if self._writer.in_transaction:
-                    self._writer.execute("ROLLBACK")
+                if self._writer is not None and self._writer.in_transaction:
+                    self._write("ROLLBACK")
                 raise
         except _DISK as error:
             raise EngineFailed(str(error), full=isinstance(error, apsw.FullError)) from error
         except apsw.Error as error:
             raise OpFailed(str(error)) from error
 
-    def _persist(self, now: int) -> None:
-        if now - self._persisted >= CLOCK_EVERY:
-            self._writer.execute(sql.CLOCK, {"now": now})
-            self._persisted = now
-        if now - self._pruned >= PRUNE_EVERY:
-            self._writer.execute(sql.PRUNE, {"now": now, "most": PRUNE_MOST})
-            if self._writer.changes() < PRUNE_MOST:
-                self._pruned = now
+    def _keep_house(self, now: int) -> tuple[int, int]:
+        """Persist ledger time and prune answers, now and then; when that was last done."""
+        persisted, pruned = self._persisted, self._pruned
+        if now - persisted >= CLOCK_EVERY:
+            self._write(sql.CLOCK, {"now": now})
+            persisted = now
+        if (
+            now - pruned >= PRUNE_EVERY
+            and self._changes(sql.PRUNE, {"now": now, "most": PRUNE_MOST}) < PRUNE_MOST
+        ):
+            pruned = now
+        return persisted, pruned
+
+    def _changes(self, statement: str, values: Mapping[str, Any]) -> int:
+        return self._write(statement, values).connection.changes()
 
     def _take(self, op: Take, now: int) -> Outcome:
         """Takes of one queue that follow each other in a transaction move its cursor once."""
+        if op.count < 0:
+            raise OpFailed(f"a take of {op.count} items")
         if op.count:
             move = self._moves.get(op.queue)
             if move is None:
@@ -257,10 +283,8 @@ class SqliteEngine:
                 },
             )
         if op.remember is not None:
-            ending = op.end.ending if op.end else None
-            self._remember(
-                op.queue, op.remember, {"first": op.first, "count": op.count, "ending": ending}, now
-            )
+            outcome: dict[str, Any] = {"first": op.first, "ending": op.end.ending if op.end else None}
+            self._remember(op.queue, op.remember, outcome, now)
         return None
 
     def _move_cursors(self) -> None:
@@ -279,8 +303,8 @@ class SqliteEngine:
 
     def _define(self, op: Define, now: int) -> Outcome:
         values: dict[str, Any] = {"name": op.name, "source": op.source, "args": op.args, "now": now}
-        found = self._writer.execute(sql.BY_NAME, {"name": op.name}).fetchone()
-        row = _row(found) if found else None
+        found = self._write(sql.BY_NAME, {"name": op.name}).fetchall()
+        row = _row(found[0]) if found else None
         values["id"] = row.id if row else None
         if row is None:
             statement = sql.CREATE
@@ -312,7 +336,7 @@ class SqliteEngine:
         self, statement: str, values: dict[str, Any], remember: Remember | None, now: int
     ) -> QueueRow:
         self._move_cursors()
-        found = self._writer.execute(statement, values).fetchall()
+        found = self._write(statement, values).fetchall()
         if not found:
             raise OpFailed(f"the queue is not as this op expects it: {values}")
         row = _row(found[0])
@@ -321,25 +345,27 @@ class SqliteEngine:
         return row
 
     def _change(self, statement: str, values: dict[str, Any]) -> None:
-        self._writer.execute(statement, values)
-        if self._writer.changes() != 1:
+        if self._changes(statement, values) != 1:
             raise OpFailed(f"the queue is not as this op expects it: {values}")
 
     def _remember(self, queue: int, remember: Remember, outcome: dict[str, Any], now: int) -> None:
-        generation = self._writer.execute("SELECT generation FROM queue WHERE id = ?", (queue,)).get
+        generation = self._write("SELECT generation FROM queue WHERE id = ?", (queue,)).get
+        kept = remember.values
+        if isinstance(kept, range):
+            outcome |= {"start": kept.start, "stop": kept.stop, "step": kept.step}
         values = {
             "queue": queue,
             "generation": generation,
             "caller": remember.caller,
             "key": remember.key,
             "request": remember.request,
-            "outcome": json.dumps(outcome),
-            "values": None if remember.values is None else json.dumps(remember.values, ensure_ascii=False),
+            "outcome": json.dumps(outcome | {"wide": remember.wide}),
+            "values": json.dumps(kept, ensure_ascii=False) if isinstance(kept, tuple) else None,
             "expires": now + remember.ttl,
             "now": now,
         }
-        self._writer.execute(sql.FORGET, values)
-        self._writer.execute(sql.REMEMBER, values)
+        self._write(sql.FORGET, values)
+        self._write(sql.REMEMBER, values)
 
     # -- looking
 
@@ -360,12 +386,18 @@ class SqliteEngine:
         )
         if not found:
             return None
-        request, outcome, values = found[0]
-        return Recalled(request, json.loads(outcome), None if values is None else tuple(json.loads(values)))
+        request, text, values = found[0]
+        outcome = json.loads(text)
+        wide = outcome.pop("wide")
+        if values is None:
+            return Recalled(request, outcome, range(*map(outcome.pop, ("start", "stop", "step"))), wide)
+        return Recalled(request, outcome, tuple(json.loads(values)), wide)
 
     def _look(self, statement: str, values: dict[str, Any]) -> list[Any]:
         try:
             with self._reading:
+                if self._reader is None:
+                    raise LedgerUnavailable("the ledger is being reopened")
                 return self._reader.execute(statement, values).fetchall()
         except apsw.Error as error:
             raise LedgerUnavailable(f"the ledger can't be read: {error}") from error
@@ -383,7 +415,7 @@ class SqliteEngine:
         """Bytes of the database and its log."""
         if self.folder is None:
             return 0
-        return sum(path.stat().st_size for path in self.folder.glob("dibs.db*"))
+        return sum(_bytes(path) for path in self.folder.glob("dibs.db*"))
 
     def backup(self, to: str) -> int:
         """Write a consistent copy to the file ``to``, synced under its final name; its size in bytes.
@@ -393,18 +425,17 @@ class SqliteEngine:
         """
         partial = Path(f"{to}.partial")
         try:
-            source = self._connect(apsw.SQLITE_OPEN_READONLY)
-            target = apsw.Connection(str(partial))
-            try:
+            with (
+                closing(self._connect(apsw.SQLITE_OPEN_READONLY)) as source,
+                closing(apsw.Connection(str(partial))) as target,
+            ):
                 with target.backup("main", source, "main") as copy:
                     copy.step(-1)
                 target.pragma("journal_mode", "DELETE")
-            finally:
-                target.close()
-                source.close()
             _sync(partial)
             partial.replace(to)
-            _sync(Path(to).parent)
+            for folder in (Path(to).parent, Path(to).parent.parent):
+                _sync(folder)
         except (apsw.Error, OSError) as error:
             partial.unlink(missing_ok=True)
             raise LedgerUnavailable(f"the backup failed: {error}") from error
@@ -425,6 +456,27 @@ class _Move:
 def _row(found: Any) -> QueueRow:
     row = QueueRow(*found)
     return replace(row, paused=bool(row.paused))
+
+
+def _raise_at_start(path: str, error: Exception) -> NoReturn:
+    """What went wrong while a ledger was opened, in words for who started the server."""
+    full = isinstance(error, apsw.FullError) or getattr(error, "full", False)
+    if full or (isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)):
+        raise LedgerFull(f"there is no room for the ledger {path}: {error}") from error
+    if isinstance(error, EngineFailed | OSError | apsw.IOError | apsw.CantOpenError | apsw.ReadOnlyError):
+        raise LedgerUnavailable(f"can't open the ledger {path}: {error}") from error
+    if isinstance(error, apsw.BusyError | apsw.LockedError | apsw.NoMemError | apsw.ProtocolError):
+        raise LedgerUnavailable(f"can't open the ledger {path}: {error}") from error
+    if isinstance(error, apsw.Error | OpFailed | ValueError):
+        raise LedgerForeign(f"{path} is not a ledger of dibs, or it is damaged: {error}") from error
+    raise error
+
+
+def _bytes(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:  # a log that a checkpoint has just removed
+        return 0
 
 
 def _sync(path: Path) -> None:

@@ -46,7 +46,7 @@ CREATE = f"""
 INSERT INTO queue (name, source, args, created_at) VALUES (:name, :source, :args, :now) RETURNING {COLUMNS}
 """
 
-# Where nothing was handed out yet, a definition may change.
+# Where nothing was handed out yet, a definition may change, and is as new.
 REDEFINE = f"""
 UPDATE queue SET source = :source, args = :args, ending = NULL, failure_type = NULL, failure_message = NULL,
     mark = NULL

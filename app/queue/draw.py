@@ -20,8 +20,8 @@ import threading
 from bisect import insort
 from collections import deque
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -30,15 +30,18 @@ from app.errors import (
     LedgerUnavailable,
     PullTimeout,
     QueueConflict,
+    QueueStarting,
+    QueueUnknown,
     SourceBusy,
     SourceClosed,
     Stopping,
 )
 from app.ledger.committer import Committer, Entry
-from app.ledger.ops import Advance, Outcome, QueueRow, Remember, SourceEnd, Take
+from app.ledger.ops import Advance, Define, Op, Outcome, QueueRow, Remember, Retry, SourceEnd, Take
 from app.ledger.pending import Pending
-from app.queue.answers import Block, Failure, Taken, Values, answer
+from app.queue.answers import Block, Taken, Values, answer
 from app.queue.gate import Gate
+from app.queue.info import same_definition
 from app.queue.limits import Limits
 from app.queue.pull import fitting, pull
 
@@ -76,19 +79,27 @@ class Ask:
 
 
 class Draw:
-    """Draws for one queue. Owns its epoch, its place in the line, and what was put back."""
+    """Draws for one queue. Owns its epoch, its place in the line, and what was put back.
+
+    ``reopen`` is called, with the line's lock held, when the source has to be opened again.
+    """
 
     def __init__(
         self, row: QueueRow, committer: Committer, limits: Limits, *, reopen: Callable[[], None]
     ) -> None:
-        self.reopen = reopen
+        self._reopen = reopen
         self._committer = committer
         self._limits = limits
         self.queue = row.id
         self.name = row.name
         self.lock = threading.Lock()
-        self.gate = Gate.of(row, starting=True)
         self.source: Source | None = None
+        self._row = row
+        self._starting = True
+        self._replaced = False  # by another definition, for which there is another Draw
+        self._foreseen: list[Op] = []
+        self.gate = Gate.of(row, starting=True)
+        self._mark = row.mark
         self.waits: deque[float] = deque(maxlen=1024)
         self.holds: deque[float] = deque(maxlen=1024)
         self._next_seq = row.cursor + 1
@@ -101,18 +112,21 @@ class Draw:
     def begin_start(self) -> None:
         """The source is being opened: nothing is drawn until it is there."""
         with self.lock:
-            self.gate = replace(self.gate, starting=True)
+            self._starting = True
+            self._regate()
 
     def end_start(self) -> None:
         """The source is there, or has failed."""
         with self.lock:
-            self.gate = replace(self.gate, starting=False)
+            self._starting = False
+            self._regate()
 
-    def use(self, source: Source, cursor: int) -> None:
-        """Draw from ``source``, whose next value has the seq ``cursor + 1``; what was put back is dropped."""
+    def use(self, source: Source, row: QueueRow) -> None:
+        """Draw from ``source``, which was opened after ``row``'s cursor; what was put back is dropped."""
         with self.lock:
             before = self.source
-            self._exchange(source, cursor)
+            self._mark = row.mark
+            self._exchange(source, row.cursor)
         if before is not None:
             self.let_go(before)
 
@@ -120,6 +134,53 @@ class Draw:
         self.source = source
         self._next_seq = cursor + 1
         self._back.clear()
+
+    # -- the gate: the ledger's row, narrowed by the ops that are on their way to it
+
+    def _regate(self) -> None:
+        gate = Gate.of(self._row, starting=self._starting or self._replaced)
+        for op in self._foreseen:
+            gate = gate.foreseen(op)
+        self.gate = gate
+
+    def enter(self, op: Op, pending: Pending[QueueRow]) -> None:
+        """Put an op without items into the line, and narrow the gate in the same step.
+
+        Whatever is drawn from here on meets the new gate. It follows the ledger when ``pending`` is settled,
+        before any caller wakes.
+        """
+        with self.lock:
+            if self.gate.deleted:
+                raise QueueUnknown(f"there is no queue {self.name}", field="queue")
+            if isinstance(op, Define) and not op.reset and self._head() > 1:
+                raise QueueConflict(
+                    f"{self.name} has handed out items", reason="source-changed", field="source"
+                )
+            if isinstance(op, Retry) and self.gate.starting:
+                raise QueueStarting(f"{self.name} is being retried", retry_after=1.0)
+            self._committer.submit(Entry(op, pending))
+            self._foreseen.append(op)
+            self._regate()
+        pending.when_done(partial(self._left, op, pending))
+
+    def _left(self, op: Op, pending: Pending[QueueRow]) -> None:
+        with self.lock:
+            self._foreseen.remove(op)
+            self._learn(pending.value)
+
+    def learn(self, row: QueueRow) -> None:
+        """The queue as the ledger has it: the gate follows."""
+        with self.lock:
+            self._learn(row)
+
+    def _learn(self, row: QueueRow | None) -> None:
+        if row is not None:
+            self._replaced |= not same_definition(self._row, row)
+            if self._row.ending == "failed" and row.ending is None:
+                self._starting = True  # until the source has been opened again
+                self._reopen()
+            self._row = row
+        self._regate()
 
     def check_advance(self, to_seq: int) -> None:
         """Raise unless the queue can jump forward to ``to_seq``."""
@@ -140,13 +201,22 @@ class Draw:
             )
 
     def jump(
-        self, source: Source, to_seq: int, remember: Remember | None, pending: Pending[QueueRow]
+        self,
+        source: Source,
+        before: Source,
+        to_seq: int,
+        remember: Remember | None,
+        pending: Pending[QueueRow],
     ) -> None:
-        """Go on at ``to_seq`` with ``source``. The caller holds the lock of the source that was."""
+        """Go on at ``to_seq`` with ``source`` in place of ``before``, whose lock the caller holds."""
         with self.lock:
+            if before is not self.source:
+                raise SourceBusy(f"the source of {self.name} was opened anew; ask again", retry_after=1.0)
             self._check_advance(to_seq)
-            op = Advance(self.queue, self._head() - 1, to_seq, None, remember)
+            mark = self._mark if source.resume == "after" else None
+            op = Advance(self.queue, self._head() - 1, to_seq, mark, remember)
             self._committer.submit(Entry(op, pending, line=self))
+            self._mark = mark
             self._exchange(source, to_seq)
 
     def _head(self) -> int:
@@ -154,9 +224,16 @@ class Draw:
         return self._back[0].first if self._back else self._next_seq
 
     def let_go(self, source: Source) -> None:
-        """Close a source without waiting for a pull that runs: its generator ends when that returns."""
-        with suppress(PullTimeout):
+        """Close a source without waiting for a pull that runs: its generator ends when that returns.
+
+        What a user's ``finally`` raises there is logged. It may be slow: this is for threads of the pool.
+        """
+        try:
             source.close(timeout=0)
+        except PullTimeout:
+            return
+        except Exception:
+            log.exception("closing the source of %s", self.name)
 
     def stop(self) -> None:
         """Close the source; a pull that runs is let go, its values with it."""
@@ -199,6 +276,8 @@ class Draw:
             try:
                 with source.iterator.hold(ask.patience) as held:
                     began = perf_counter()
+                    if source is not self.source:
+                        continue  # exchanged while this thread waited for its lock
                     self.waits.append(began - before)
                     self._draw_held(ask, source, held)
                     self.holds.append(perf_counter() - began)
@@ -273,7 +352,7 @@ class Draw:
             len(values),
             source.mark(values[-1]) if values else None,
             end,
-            self._remember(ask, source, values) if values else None,
+            _remembered(ask.remember, values, wide=source.wide) if values else None,
         )
         answer = self._answer(ask, source, segment, end) if values else None
         settled = None if end is None else self.end_settled(op)
@@ -281,15 +360,8 @@ class Draw:
             Entry(op, ask.pending, line=self, values=values, answer=answer, settled=settled)
         )
         ask.enqueued = True
-
-    def _remember(self, ask: Ask, source: Source, values: Values) -> Remember | None:
-        """Values are kept with the key only where they can't be computed again."""
-        remember = ask.remember
-        if remember is None or source.resume == "seek":
-            return remember
-        return Remember(
-            remember.key, remember.request, remember.ttl, remember.caller, tuple(map(str, values))
-        )
+        if values:
+            self._mark = op.mark
 
     def _answer(self, ask: Ask, source: Source, segment: Segment, end: SourceEnd | None) -> Taken | Block:
         state = "open" if end is None else end.ending
@@ -299,20 +371,27 @@ class Draw:
         """What closes the gate once the source's end is on disk."""
         end = op.end
         assert end is not None  # noqa: S101  # asked for ops that carry one
-        failure = Failure(end.type, end.message, op.last + 1) if end.ending == "failed" else None
 
         def settled(_: Outcome) -> None:
             with self.lock:
-                self.gate = self.gate.ended(end.ending, failure)
+                self._row = replace(
+                    self._row,
+                    cursor=op.last,
+                    ending=end.ending,
+                    failure_type=end.type or None,
+                    failure_message=end.message or None,
+                )
+                self._regate()
 
         return settled
 
     def _take_back(self, count: int) -> Segment:
         first, values = self._back[0]
-        if len(values) <= count:
+        fit = fitting(values[:count], self._limits.handout_bytes)
+        if fit == len(values):
             return self._back.pop(0)
-        self._back[0] = Segment(first + count, values[count:])
-        return Segment(first, values[:count])
+        self._back[0] = Segment(first + fit, values[fit:])
+        return Segment(first, values[:fit])
 
     def _put_back(self, segment: Segment) -> None:
         if segment.values:
@@ -346,16 +425,28 @@ class Draw:
                 if isinstance(entry.op, Take):
                     self._put_back(Segment(entry.op.first, entry.values))
             self._suspended = False
-            astray = cursor is not None and self.source is not None and self._head() != cursor + 1
+            astray = cursor is not None and self.source is not None and not self._follows(cursor)
             if astray:
-                self.gate = replace(self.gate, starting=True)
-        if astray:
-            self.reopen()
+                self._starting = True
+                self._regate()
+                self._reopen()
 
-    def learn(self, row: QueueRow) -> None:
-        """The queue as the ledger has it: the gate follows."""
-        with self.lock:
-            self.gate = Gate.of(row, starting=self.gate.starting)
+    def _follows(self, cursor: int) -> bool:
+        """Whether what was put back, and then the source, go on right after ``cursor``."""
+        expected = cursor + 1
+        for first, values in self._back:
+            if first != expected:
+                return False
+            expected += len(values)
+        return expected == self._next_seq
+
+
+def _remembered(remember: Remember | None, values: Values, *, wide: bool) -> Remember | None:
+    """The key's answer, complete in itself: it can be given again whatever becomes of the source."""
+    if remember is None:
+        return None
+    kept = values if isinstance(values, range) else tuple(map(str, values))
+    return replace(remember, values=kept, wide=wide)
 
 
 def _busy(name: str) -> SourceBusy:

@@ -71,7 +71,7 @@ class Feed:
     def stop(self) -> None:
         """End a replay that runs, and close the source."""
         self._stop.set()
-        self._draw.stop()
+        self._pool.submit(self._draw.stop)
 
     def _open(self) -> None:
         while self._wanted_again():
@@ -106,13 +106,16 @@ class Feed:
             log.warning("the source of %s can't be opened: %s", row.name, error)
             self._fail(row, error)
         else:
-            self._draw.use(source, row.cursor)
+            self._draw.use(source, row)
 
     def _fail(self, row: QueueRow, error: Exception) -> None:
-        """Record the failure; where the ledger can't be written now, again until it can."""
+        """Record the failure; where the ledger can't be written now, again until it can.
+
+        If the queue has changed meanwhile (closed, defined anew) there is nothing left to record.
+        """
         kind = "source-changed" if isinstance(error, SourceChanged) else None
         op = Take(row.id, row.cursor + 1, 0, end=failed(error, kind))
-        while not self._stop.is_set():
+        while not self._stop.is_set() and self._row() == row:
             pending: Pending[None] = Pending()
             try:
                 self._committer.submit(Entry(op, pending, settled=self._draw.end_settled(op)))
@@ -148,18 +151,19 @@ class Feed:
     ) -> None:
         """Open the source again at ``to_seq``, beside the one that goes on giving; then exchange the two."""
         self._draw.check_advance(to_seq)
-        source = self._open_at(to_seq, stop)
+        before = self._draw.opened()
+        # What only ever goes up, whatever its seq, stays as it is and is just counted on.
+        source = before if before.resume == "after" else self._open_at(to_seq, stop)
+        old = source
         try:
-            before = self._draw.opened()
             with before.iterator.hold(self._limits.pull_patience):
-                self._draw.jump(source, to_seq, remember, pending)
-        except PullTimeout:
-            source.close()
+                self._draw.jump(source, before, to_seq, remember, pending)
+            old = before
+        except (PullTimeout, SourceClosed):
             raise SourceBusy(f"the source of {self._draw.name} is busy; ask again", retry_after=1.0) from None
-        except BaseException:
-            source.close()
-            raise
-        self._draw.let_go(before)
+        finally:
+            if source is not before:
+                self._draw.let_go(old)
 
     def _open_at(self, to_seq: int, stop: threading.Event) -> Source:
         try:
@@ -181,6 +185,5 @@ class Feed:
 
 
 def _beyond(name: str, to_seq: int, error: Exception) -> QueueConflict:
-    return QueueConflict(
-        f"{name} can't be advanced to {to_seq}: {error}", reason="beyond-end", field="to_seq"
-    )
+    why = str(error).split(", but ")[0]  # the rest is about what was handed out
+    return QueueConflict(f"{name} can't be advanced to {to_seq}: {why}", reason="beyond-end", field="to_seq")

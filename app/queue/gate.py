@@ -38,10 +38,6 @@ class Gate:
             return self.ending
         return "paused" if self.paused else "starting" if self.starting else "open"
 
-    def ended(self, ending: str, failure: Failure | None) -> Gate:
-        """The same queue after its source's end."""
-        return replace(self, ending=ending, failure=failure)
-
     def foreseen(self, op: Op) -> Gate:
         """The gate from the moment when ``op`` is in the line: never wider than what the ledger will say."""
         match op:

@@ -15,6 +15,17 @@ def spec_of(row: QueueRow) -> SourceSpec:
     return SourceSpec(row.source, json.loads(row.args))
 
 
+def same_definition(one: QueueRow, other: QueueRow) -> bool:
+    """Whether two rows are of one queue with one source: not defined anew, nor deleted, in between."""
+    return (one.generation, one.source, one.args, one.created_at, one.deleted_at) == (
+        other.generation,
+        other.source,
+        other.args,
+        other.created_at,
+        other.deleted_at,
+    )
+
+
 def info_of(
     row: QueueRow, *, starting: bool = False, created: bool = False, replayed: bool = False
 ) -> QueueInfo:

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 MESSAGE_MOST = 2_000
 """Characters of a failure's message that are kept."""
 
+STEP_MOST = 64
+"""Values between two looks at bytes and seconds: with the largest values allowed, 16 MiB."""
+
 BUDGET = 0.25
 """Seconds after which a pull of many values from a slow source makes do with what it has."""
 
@@ -39,7 +42,7 @@ def _pull_texts(held: Hold[Any], count: int, most_bytes: int) -> tuple[list[str]
     size, until = size_of(texts), perf_counter() + BUDGET
     while texts and len(texts) < count and size < most_bytes and perf_counter() < until:
         room = (most_bytes - size) * len(texts) // max(size, 1)
-        step = max(1, min(len(texts), count - len(texts), room))
+        step = max(1, min(len(texts), count - len(texts), room, STEP_MOST))
         more = held.take(step)
         texts += more
         size += size_of(more)

@@ -4,28 +4,30 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from functools import partial
 from time import perf_counter
 from typing import Any, TypeVar
 
 from app.errors import (
     DibsError,
+    LedgerError,
+    LedgerUnavailable,
     NotArithmetic,
     OutcomeUnknown,
     QueueConflict,
+    QueueStarting,
     QueueUnknown,
     Refused,
     SourceBusy,
     Stopping,
 )
-from app.ledger.committer import Committer, Entry
+from app.ledger.committer import Committer
 from app.ledger.ops import (
     Close,
-    Define,
     Delete,
     Engine,
     Op,
-    Outcome,
     Pause,
     QueueRow,
     Recalled,
@@ -33,7 +35,7 @@ from app.ledger.ops import (
     Retry,
 )
 from app.ledger.pending import Pending
-from app.queue.answers import Audit, Block, QueueInfo, QueueStats, Taken, Values, answer
+from app.queue.answers import Audit, Block, QueueInfo, QueueStats, Taken, answer
 from app.queue.draw import Ask, Draw
 from app.queue.feed import Feed
 from app.queue.info import info_of, spec_of
@@ -51,14 +53,23 @@ Track = Callable[[Pending[Any]], None]
 class Queue:
     """A named stream of items with one source. Its methods are called on the event loop.
 
-    ``row`` is the queue as the ledger had it when that was last told; its counters may be behind.
+    ``row`` is the queue as the ledger had it when that was last told; its counters may be behind. ``changed``
+    is called on the event loop with each row that the ledger tells, before who asked for it wakes: the row
+    decides whether this object is still the queue.
 
     Idempotency: with a ``key`` a request can be sent again after any failure and gets the same answer,
     ``replayed``; nothing more is handed out.
     """
 
     def __init__(
-        self, row: QueueRow, engine: Engine, committer: Committer, sources: Registry, limits: Limits
+        self,
+        row: QueueRow,
+        engine: Engine,
+        committer: Committer,
+        sources: Registry,
+        limits: Limits,
+        *,
+        changed: Callable[[QueueRow], None],
     ) -> None:
         self.name = row.name
         self.spec = spec_of(row)
@@ -66,13 +77,13 @@ class Queue:
         self.row = row
         self._engine = engine
         self._committer = committer
-        self._sources = sources
         self._limits = limits
         self._loop = asyncio.get_running_loop()
         self._keys = KeysInFlight()
         self._waiters = Waiters()
+        self._changed = changed
         self._stopping = False
-        self._latest: Op | None = None
+        self._retired = False
         self._pool = Pool(row.name, limits.threads)
         self._draw = Draw(row, committer, limits, reopen=self._reopen)
         self._feed = Feed(
@@ -142,14 +153,15 @@ class Queue:
         return self._ask(ask, wait, track)
 
     async def _ask(self, ask: Ask, wait: float, track: Track | None = None) -> Any:
-        await self._admitted(wait)
+        until = self._loop.time() + wait
+        await self._admitted(until)
         if ask.block and not self._draw.arithmetic:
             raise NotArithmetic(f"{self.name} is fed by {self.spec.name}, which does not count: no blocks")
         if self._pool.backlog >= self._limits.waiting:
             raise SourceBusy(f"{self._limits.waiting} requests wait for {self.name} already", retry_after=1.0)
         if track is not None:
             track(ask.pending)
-        ask.patience = max(wait, self._limits.pull_patience)
+        ask.patience = max(until - self._loop.time(), self._limits.pull_patience)
         self._pool.submit(partial(self._draw.draw, ask))
         handed = await self._outcome(ask)
         if handed is None:  # this draw met the source's end, which is on disk now
@@ -177,19 +189,19 @@ class Queue:
         if not self._draw.give_up(ask):
             self._loop.call_later(self._limits.commit_patience, _fail, turn, _unsure())
 
-    async def _admitted(self, wait: float) -> None:
-        """Return when the queue hands out; raise its refusal where ``wait`` seconds did not change it."""
-        until = None
+    async def _admitted(self, until: float) -> None:
+        """Return when the queue hands out; raise its refusal if it still says so at ``until``."""
         while (refusal := self._refusal()) is not None:
-            now = self._loop.time()
-            until = until or now + wait
-            if refusal.retry_after is None or now >= until or self._stopping:
+            left = until - self._loop.time()
+            if refusal.retry_after is None or left <= 0 or self._stopping or self._retired:
                 raise refusal
-            await self._waiters.park(until - now)
+            await self._waiters.park(left)
 
     def _refusal(self) -> Refused | None:
         if self._stopping:
             return Stopping("the server is going down", retry_after=1.0)
+        if self._retired:
+            return QueueStarting(f"{self.name} was defined anew; ask again", retry_after=1.0)
         return self._draw.gate.refusal()
 
     # -- idempotency
@@ -204,7 +216,7 @@ class Queue:
         """Run a request once for its key: look among those in flight, then in the ledger, then run it."""
         self._limits.check_key(key)
         async with self._keys.hold(key, request) as held:
-            recalled = self._engine.recall(self.row.id, self.row.generation, "", key)
+            recalled = recall(self._engine, self.row, key)
             if recalled is not None:
                 check_same(recalled.request, request)
                 return replay(recalled)
@@ -212,16 +224,10 @@ class Queue:
             return await run(remember, held.track)
 
     def _replay(self, recalled: Recalled, *, block: bool) -> Taken | Block:
-        outcome, wide = recalled.outcome, False
-        values: Values | None = recalled.values
-        first = outcome["first"]
-        if (
-            values is None
-        ):  # they follow from their seqs, so this opens at once, whatever state the queue is in
-            source = self._sources.open(self.spec, cursor=0, mark=None)
-            values, wide = source.values_at(first, outcome["count"]) or (), source.wide
-        state = outcome["ending"] or "open"
-        return answer(self.name, state, first, values, wide=wide, block=block, replayed=True)
+        first, state = recalled.outcome["first"], recalled.outcome["ending"] or "open"
+        return answer(
+            self.name, state, first, recalled.values, wide=recalled.wide, block=block, replayed=True
+        )
 
     # -- operating
 
@@ -238,11 +244,8 @@ class Queue:
         return await self._operate("close", key, lambda remember: Close(self.row.id, remember))
 
     async def delete(self, *, key: str | None = None) -> QueueInfo:
-        """Leave a tombstone and let the source go; ``Queues.delete`` takes the queue out of the list."""
-        info = await self._operate("delete", key, lambda remember: Delete(self.row.id, remember))
-        self._feed.stop()
-        self._waiters.wake()
-        return info
+        """Leave a tombstone: name, cursor and generation; the source is let go."""
+        return await self._operate("delete", key, lambda remember: Delete(self.row.id, remember))
 
     async def retry(self, *, key: str | None = None) -> QueueInfo:
         """Open a failed source again, after the cursor.
@@ -268,22 +271,8 @@ class Queue:
             f"advance {to_seq}", key, lambda remember: self._feed.advance(to_seq, remember)
         )
 
-    async def give_way(self, op: Define) -> QueueRow:
-        """Commit another definition of this queue's name; from then on this object is of no use.
-
-        Where that fails, the queue goes on as it was.
-        """
-        try:
-            row = await self._submit(op)
-        except BaseException:
-            self._reopen()
-            raise
-        self._feed.stop()
-        self._waiters.wake()
-        return row
-
     async def _operate(self, request: str, key: str | None, op: Callable[[Remember | None], Op]) -> QueueInfo:
-        return await self._operate_by(request, key, lambda remember: self._submit(op(remember)))
+        return await self._operate_by(request, key, lambda remember: self.submit(op(remember)))
 
     async def _operate_by(
         self, request: str, key: str | None, begin: Callable[[Remember | None], Pending[QueueRow]]
@@ -308,44 +297,39 @@ class Queue:
     def _recalled_info(self, recalled: Recalled) -> QueueInfo:
         return info_of(QueueRow(**recalled.outcome), replayed=True)
 
-    def _submit(self, op: Op) -> Pending[QueueRow]:
-        """Change the gate and enter the line in one step: later draws meet the new gate."""
+    def submit(self, op: Op) -> Pending[QueueRow]:
+        """Put an op into the line; the gate is narrowed in the same step."""
         pending: Pending[QueueRow] = Pending()
-        with self._draw.lock:
-            if self._draw.gate.deleted:
-                raise QueueUnknown(f"there is no queue {self.name}", field="queue")
-            # What comes of a new definition is for the Queue that is made from it.
-            settled = None if isinstance(op, Define) else partial(self._learn, op)
-            self._committer.submit(Entry(op, pending, settled=settled))
-            self._draw.gate = self._draw.gate.foreseen(op)
-            self._latest = op
+        self._draw.enter(op, pending)
+        pending.when_done(partial(self._tell, pending))
         return pending
 
-    def _learn(self, op: Op, outcome: Outcome) -> None:
-        """On the committer's thread, before the caller wakes: the queue as it is on disk now.
-
-        While a later op is in the line, the gate stays as that one left it: it may be the narrower.
-        """
-        assert outcome is not None  # noqa: S101  # every op but Take answers with a row
-        self.row = outcome
-        if op is self._latest:
-            self.refresh(outcome)
-        if isinstance(op, Retry):
-            self._reopen()
+    def _tell(self, pending: Pending[QueueRow]) -> None:
+        """On the committer's thread, before the caller wakes."""
+        if pending.value is not None:
+            self._call_on_loop(self._changed, pending.value)
 
     def refresh(self, row: QueueRow) -> None:
-        """The queue as the ledger has it; from the committer's thread."""
-        self.row = row
+        """What the ledger says after a reopening, told on the committer's thread before anything goes on."""
         self._draw.learn(row)
-        self._call_on_loop(self._waiters.wake)
+
+    def learn(self, row: QueueRow) -> None:
+        """The queue as the ledger has it; on the event loop."""
+        self.row = row
+        self._waiters.wake()
+
+    def retire(self) -> None:
+        """This object is the queue no more: it was deleted, or defined anew."""
+        self._retired = True
+        self._feed.stop()
+        self._waiters.wake()
 
     def _reopen(self) -> None:
-        self._draw.begin_start()
         self._call_on_loop(self._feed.open)
 
-    def _call_on_loop(self, callback: Callable[[], None]) -> None:
+    def _call_on_loop(self, callback: Callable[..., None], *args: Any) -> None:
         try:
-            self._loop.call_soon_threadsafe(callback)
+            self._loop.call_soon_threadsafe(callback, *args)
         except RuntimeError:
             return  # the loop is closed: nobody is there to be told
 
@@ -360,9 +344,13 @@ class Queue:
         self._stopping = True
         self._waiters.wake()
 
-    def release(self) -> None:
-        """Let the source go, after the last request."""
+    async def release(self, seconds: float) -> None:
+        """Let the source go, after the last request; waits at most ``seconds`` for its ``finally``."""
         self._feed.stop()
+        gone = asyncio.Event()
+        self._pool.submit(partial(self._call_on_loop, gone.set))
+        with suppress(TimeoutError):
+            await asyncio.wait_for(gone.wait(), seconds)
 
     # -- looking
 
@@ -385,9 +373,16 @@ class Queue:
             raise QueueUnknown(f"there is no queue {self.name}", field="queue")
         return row
 
+    def _last_known(self) -> QueueRow:
+        """As it is on disk, or as it was: statistics are asked for just when the disk fails."""
+        try:
+            return self._engine.row(self.row.id) or self.row
+        except LedgerError:
+            return self.row
+
     def stats(self) -> QueueStats:
         """Counted since the server started, except ``cursor`` and ``taken``."""
-        row, meter, draw = self._on_disk(), self.meter, self._draw
+        row, meter, draw = self._last_known(), self.meter, self._draw
         iterator = draw.iterator_stats()
         return QueueStats(
             queue=self.name,
@@ -410,6 +405,20 @@ class Queue:
             answer=percentiles(meter.answers),
             failure=draw.gate.failure,
         )
+
+
+def recall(engine: Engine, row: QueueRow, key: str) -> Recalled | None:
+    """What is filed under a key of this queue.
+
+    Raises:
+        OutcomeUnknown: that can't be read now, so whether the key has its answer already can't be told.
+    """
+    try:
+        return engine.recall(row.id, row.generation, "", key)
+    except LedgerUnavailable as error:
+        raise OutcomeUnknown(
+            f"what this Idempotency-Key stands for can't be looked up now: {error}"
+        ) from error
 
 
 def _wake(turn: asyncio.Future[None]) -> None:

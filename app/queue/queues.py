@@ -4,31 +4,49 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
+import re
 import time
 from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Self
 
-from app.errors import ConfigError, Forbidden, LimitExceeded, QueueConflict, QueueUnknown, Stopping
+from app.errors import (
+    ConfigError,
+    Forbidden,
+    LimitExceeded,
+    QueueConflict,
+    QueueUnknown,
+    SourceError,
+    Stopping,
+)
 from app.ledger import MEMORY, open_ledger
 from app.ledger.committer import Committer, Entry
 from app.ledger.ops import Define, Engine, QueueRow, Remember
 from app.ledger.pending import Pending
 from app.queue.answers import LedgerStats, QueueInfo, Stats
-from app.queue.info import info_of, spec_of
+from app.queue.info import info_of, same_definition
 from app.queue.keys import KeysInFlight, check_same
 from app.queue.limits import Limits, check_name
 from app.queue.meters import percentiles
-from app.queue.queue import Queue
+from app.queue.queue import Queue, recall
 from app.sources import Registry, SourceSpec
+
+log = logging.getLogger("dibs.queue")
+
+BACKUP_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,124}\.db")
 
 START_PATIENCE = 0.5
 """Seconds that a start or a definition waits for its source; most are open in a thousandth of that."""
 
-STOP_PATIENCE = 4.0
+RELEASE_PATIENCE = 0.5
+"""Seconds that the sources' own clean-up may take when the server goes down."""
+
+STOP_PATIENCE = 3.0
 """Seconds that the last commits may take when the server goes down."""
 
 
@@ -65,6 +83,7 @@ class Queues:
         self._op_count = 0
         self._began = time.monotonic()
         self._stopping = False
+        self._loop = asyncio.get_running_loop()
         self._committer = Committer(engine, observe=self._observe, refresh=self._refresh)
 
     @classmethod
@@ -83,16 +102,13 @@ class Queues:
         the folder inside which file sources may be defined over HTTP.
 
         Raises:
-            ConfigError: a queue of the configuration is defined differently in the ledger and has handed out.
-            SourceUnknown, SourceInvalid: a source of the configuration is wrong.
-            LedgerLocked, LedgerForeign, LedgerTooNew, LedgerUnavailable: the ledger can't be opened.
+            ConfigError: a queue of the configuration is wrong, or handed out items of another definition.
+                LedgerLocked, LedgerForeign, LedgerTooNew, LedgerUnavailable: the ledger can't be opened.
         """
-        sources = sources or Registry()
-        wanted = {name: sources.check(spec, trusted=True) for name, spec in (define or {}).items()}
         engine = await asyncio.to_thread(open_ledger, data)
-        queues = cls(engine, sources=sources, limits=limits or Limits(), root=root)
+        queues = cls(engine, sources=sources or Registry(), limits=limits or Limits(), root=root)
         try:
-            await queues._load(wanted)
+            await queues._load(define or {})
         except BaseException:
             await queues.close()
             raise
@@ -100,21 +116,35 @@ class Queues:
 
     async def _load(self, wanted: Mapping[str, SourceSpec]) -> None:
         for row in self._engine.rows():
-            if row.deleted_at is not None:
-                self._tombstones[row.name] = row
-            elif row.cursor or row.name not in wanted or wanted[row.name] == spec_of(row):
-                self._add(row)
+            self._changed(row)
         for name, spec in wanted.items():
             try:
-                await self._define(name, spec, reset=False, remember=None)
-            except QueueConflict as error:
-                raise ConfigError(f"queue {name} in the configuration: {error}") from error
+                await self.define(name, spec, trusted=True)
+            except SourceError as error:
+                if name not in self._queues:
+                    raise ConfigError(f"queue {name} = {spec}: {error}") from error
+                # Its file or module is gone for now: a matter of this queue, which says so, not of the others.
+                log.warning("queue %s = %s: %s", name, spec, error)
+            except (QueueConflict, LimitExceeded) as error:
+                raise ConfigError(f"queue {name} = {spec}: {error}") from error
         await asyncio.gather(*(queue.started(START_PATIENCE) for queue in self._queues.values()))
 
-    def _add(self, row: QueueRow) -> Queue:
-        queue = Queue(row, self._engine, self._committer, self._sources, self._limits)
-        self._queues[row.name] = queue
-        return queue
+    def _changed(self, row: QueueRow) -> None:
+        """The row decides which queue there is. On the event loop, in the order of the commits."""
+        queue = self._queues.get(row.name)
+        if row.deleted_at is not None:
+            self._tombstones[row.name] = row
+            self._queues.pop(row.name, None)
+        elif queue is not None and same_definition(queue.row, row):
+            queue.learn(row)
+            return
+        else:
+            self._tombstones.pop(row.name, None)
+            self._queues[row.name] = Queue(
+                row, self._engine, self._committer, self._sources, self._limits, changed=self._changed
+            )
+        if queue is not None:
+            queue.retire()
 
     # -- which there are
 
@@ -169,8 +199,8 @@ class Queues:
 
     def _recall(self, name: str, key: str, request: str) -> QueueInfo | None:
         row = self._queues[name].row if name in self._queues else self._tombstones.get(name)
-        found = row and self._engine.recall(row.id, row.generation, "", key)
-        if not found:
+        found = recall(self._engine, row, key) if row else None
+        if found is None:
             return None
         check_same(found.request, request)
         return info_of(QueueRow(**found.outcome), replayed=True)
@@ -186,16 +216,24 @@ class Queues:
                 if queue.info().cursor:
                     raise _changed(name, queue.spec, spec)
             op = Define(name, spec.name, json.dumps(dict(spec.args)), reset, remember)
-            row = await (self._commit(op) if queue is None else queue.give_way(op))
-            self._tombstones.pop(name, None)
-            queue = self._add(row)
+            row = await (self._submit(op) if queue is None else queue.submit(op))
+        queue = self._queues.get(name)
+        if queue is None or queue.row.generation != row.generation:  # and already deleted again, or reset
+            return info_of(row, created=True)
         await queue.started(START_PATIENCE)
         return queue.seen(row, created=True)
 
-    async def _commit(self, op: Define) -> QueueRow:
+    def _submit(self, op: Define) -> Pending[QueueRow]:
+        """Put the definition of a name that is not in use into the line."""
         pending: Pending[QueueRow] = Pending()
         self._committer.submit(Entry(op, pending))
-        return await pending
+        pending.when_done(partial(self._tell, pending))
+        return pending
+
+    def _tell(self, pending: Pending[QueueRow]) -> None:
+        """On the committer's thread, before the caller wakes."""
+        if pending.value is not None:
+            self._loop.call_soon_threadsafe(self._changed, pending.value)
 
     async def delete(self, name: str, *, key: str | None = None) -> QueueInfo:
         """Delete a queue; its name, cursor and generation stay, so that nothing is handed out again.
@@ -208,11 +246,7 @@ class Queues:
             replay = self._recall(name, key, "delete")
             if replay is not None:
                 return replay
-        info = await self.get(name).delete(key=key)
-        if self._queues.get(name) is queue and queue is not None:
-            del self._queues[name]
-            self._tombstones[name] = queue.row
-        return info
+        return await self.get(name).delete(key=key)
 
     # -- the server's life
 
@@ -230,8 +264,7 @@ class Queues:
     async def close(self) -> None:
         """Go down: all that was acknowledged is on disk, the ledger is closed, the sources are let go."""
         self.stop()
-        for queue in self._queues.values():
-            queue.release()
+        await asyncio.gather(*(queue.release(RELEASE_PATIENCE) for queue in self._queues.values()))
         await asyncio.to_thread(self._committer.close, STOP_PATIENCE)
 
     async def backup(self, name: str | None = None) -> Backup:
@@ -245,8 +278,12 @@ class Queues:
         if self._engine.folder is None:
             raise Forbidden(f"the ledger is in memory ({MEMORY}): there is nothing to back up")
         name = name or datetime.now(UTC).strftime("dibs-%Y%m%dT%H%M%S.%fZ.db")
-        if not name.endswith(".db") or Path(name).name != name or len(name) > 128:  # noqa: PLR2004
-            raise LimitExceeded("a backup's name is a file name that ends in .db", field="name", limit="*.db")
+        if not BACKUP_NAME.fullmatch(name):
+            raise LimitExceeded(
+                "a backup's name is up to 128 letters, digits, . _ - and ends in .db",
+                field="name",
+                limit="*.db",
+            )
         folder = self._engine.folder / "backups"
         path = folder / name
         if path.exists():
@@ -267,6 +304,8 @@ class Queues:
         for queue in list(self._queues.values()):
             if queue.row.id in by_id:
                 queue.refresh(by_id[queue.row.id])
+        for row in by_id.values():
+            self._loop.call_soon_threadsafe(self._changed, row)
 
     # -- looking
 
