@@ -123,7 +123,7 @@ class Queues:
             except SourceError as error:
                 if name not in self._queues:
                     raise ConfigError(f"queue {name} = {spec}: {error}") from error
-                # Its file or module is gone for now: a matter of this queue, which says so, not of the others.
+                # Its file or module is gone for now: a matter of this queue, which says so.
                 log.warning("queue %s = %s: %s", name, spec, error)
             except (QueueConflict, LimitExceeded) as error:
                 raise ConfigError(f"queue {name} = {spec}: {error}") from error
