@@ -1,0 +1,134 @@
+"""What was applied is there after a restart, all of it; ledger time never goes back."""
+
+from __future__ import annotations
+
+import pytest
+
+from app.ledger.clock import LedgerClock, rfc3339
+from app.ledger.ops import Advance, Close, Define, Delete, Pause, SourceEnd, Take
+from app.ledger.sqlite import SqliteEngine
+
+HOUR = 3_600_000
+
+
+def test_a_restart_keeps_every_row_and_every_answer(ledger, under):
+    ids = {
+        name: ledger.define(name).id for name in ("open", "failed", "closed", "deleted", "jumped", "reset")
+    }
+    ledger.engine.apply(
+        [
+            Take(ids["open"], 1, 3, mark="m", remember=under("k", "take 3", values=('"ä"', "2", "3"))),
+            Take(ids["failed"], 1, 1, end=SourceEnd("failed", "Ümlaut", "naïve \0 message")),
+            Close(ids["closed"]),
+            Take(ids["deleted"], 1, 7),
+            Delete(ids["deleted"], under("d", "delete")),
+            Advance(ids["jumped"], 0, 2**53),
+            Pause(ids["jumped"], True),
+            Define("reset", "range", '{"stop": 1}', reset=True),
+        ]
+    )
+    rows = ledger.engine.rows()
+    answers = [
+        ledger.engine.recall(ids["open"], 1, "", "k"),
+        ledger.engine.recall(ids["deleted"], 1, "", "d"),
+    ]
+    assert None not in answers
+    for _ in range(2):
+        ledger.restart()
+        assert ledger.engine.rows() == rows
+        assert [
+            ledger.engine.recall(ids["open"], 1, "", "k"),
+            ledger.engine.recall(ids["deleted"], 1, "", "d"),
+        ] == answers
+    ledger.do(Take(ids["open"], 4, 1))
+
+
+def test_a_reopening_keeps_what_was_applied(ledger):
+    """``reopen`` is what the committer does after a failed commit: it must not lose what stood before."""
+    queue = ledger.define().id
+    ledger.do(Take(queue, 1, 3))
+    rows = ledger.engine.rows()
+    ledger.engine.reopen()
+    assert ledger.engine.rows() == rows
+    ledger.do(Take(queue, 4, 1))
+    assert ledger.engine.row(queue).cursor == 4
+
+
+def test_two_ledgers_in_memory_share_nothing():
+    one, other = SqliteEngine(None), SqliteEngine(None)
+    one.apply([Define("q", "count", "{}")])
+    assert other.rows() == []
+    one.close()
+    other.close()
+
+
+def test_time_goes_on_over_a_restart_with_the_wall_clock_set_back(tmp_path, time):
+    engine = SqliteEngine(tmp_path, clock=time.clock)
+    before = engine.now()
+    engine.close()
+    time.wall -= HOUR
+    engine = SqliteEngine(tmp_path, clock=time.clock)
+    assert engine.now() >= before
+    time.pass_(70)
+    assert engine.now() >= before + 70
+    engine.close()
+
+
+def test_time_is_persisted_at_a_close_however_quiet_the_ledger_was(tmp_path, time):
+    engine = SqliteEngine(tmp_path, clock=time.clock)
+    time.pass_(HOUR)
+    last = engine.now()
+    engine.close()
+    time.wall -= 2 * HOUR
+    engine = SqliteEngine(tmp_path, clock=time.clock)
+    assert engine.now() == last
+    engine.close()
+
+
+def test_a_crash_loses_no_more_than_a_second_of_time(tmp_path, time):
+    """A copy of the files while the engine runs is what a crash leaves."""
+    engine = SqliteEngine(tmp_path / "a", clock=time.clock)
+    queue = engine.apply([Define("q", "count", "{}")])[0].id
+    time.pass_(5_000)
+    engine.apply([Take(queue, 1, 1)])
+    time.pass_(999)
+    engine.apply([Take(queue, 2, 1)])
+    last = engine.now()
+    (tmp_path / "b").mkdir()
+    for path in (tmp_path / "a").glob("dibs.db*"):
+        (tmp_path / "b" / path.name).write_bytes(path.read_bytes())
+    engine.close()
+    time.wall -= HOUR
+    crashed = SqliteEngine(tmp_path / "b", clock=time.clock)
+    assert last - 1_000 < crashed.now() <= last
+    assert crashed.row(queue).cursor == 2
+    crashed.close()
+
+
+def test_an_answer_s_life_goes_on_over_a_restart(ledger, under):
+    queue = ledger.define().id
+    ledger.do(Take(queue, 1, 1, remember=under("k", ttl=5_000)))
+    ledger.restart()
+    ledger.time.pass_(4_999)
+    assert ledger.engine.recall(queue, 1, "", "k") is not None
+    ledger.time.pass_(1)
+    assert ledger.engine.recall(queue, 1, "", "k") is None
+
+
+@pytest.mark.parametrize(
+    ("wall", "persisted", "starts_at"),
+    [(10_000, 0, 10_000), (10_000, 9_999, 10_000), (10_000, 12_345, 12_345)],
+)
+def test_the_clock_starts_at_the_later_of_wall_and_persisted(wall, persisted, starts_at):
+    monotonic = [7_000_000]
+    clock = LedgerClock(persisted, wall=lambda: wall * 1_000_000, monotonic=lambda: monotonic[0])
+    assert clock.now() == starts_at
+    monotonic[0] += 3_999_999
+    assert clock.now() == starts_at + 3
+    monotonic[0] += 1
+    assert clock.now() == starts_at + 4
+
+
+def test_an_instant_is_written_with_milliseconds_in_utc():
+    assert rfc3339(0) == "1970-01-01T00:00:00.000Z"
+    assert rfc3339(1_750_000_000_007) == "2025-06-15T15:06:40.007Z"

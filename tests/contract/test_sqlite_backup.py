@@ -1,0 +1,74 @@
+"""Copies of the ledger while it works: of one moment, in one file, openable."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from app.errors import LedgerUnavailable
+from app.ledger import open_ledger
+from app.ledger.ops import Define, Take
+
+
+def test_a_backup_is_a_ledger_in_one_file(folder, tmp_path):
+    engine = open_ledger(folder)
+    (tmp_path / "copy").mkdir()
+    size = engine.backup(str(tmp_path / "copy" / "dibs.db"))
+    rows = engine.rows()
+    engine.close()
+    assert [path.name for path in (tmp_path / "copy").iterdir()] == ["dibs.db"]
+    assert size == (tmp_path / "copy" / "dibs.db").stat().st_size
+    copy = open_ledger(tmp_path / "copy")
+    assert copy.rows() == rows
+    copy.close()
+
+
+def test_a_backup_is_of_one_moment_while_writes_go_on(folder, tmp_path):
+    engine = open_ledger(folder)
+    other = engine.apply([Define("other", "count", "{}")])[0].id
+    engine.apply([Take(other, 1, 3)])
+    begun, enough = threading.Event(), threading.Event()
+
+    def write() -> None:
+        first = 4
+        while not enough.is_set():
+            engine.apply([Take(1, first, 1), Take(other, first, 1)])
+            first += 1
+            begun.set()
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    begun.wait()
+    copies = [tmp_path / f"{n}" for n in range(5)]
+    for copy in copies:
+        copy.mkdir()
+        engine.backup(str(copy / "dibs.db"))
+    enough.set()
+    writer.join()
+    last = engine.row(1).cursor
+    engine.close()
+    cursors = []
+    for copy in copies:
+        opened = open_ledger(copy)
+        one, two = opened.rows()
+        assert one.cursor == two.cursor == one.taken == two.taken
+        cursors.append(one.cursor)
+        opened.close()
+    assert cursors == sorted(cursors)
+    assert 3 < cursors[0] <= cursors[-1] <= last
+
+
+def test_a_backup_that_fails_leaves_nothing_and_harms_nothing(folder, tmp_path):
+    engine = open_ledger(folder)
+    with pytest.raises(LedgerUnavailable):
+        engine.backup(str(tmp_path / "nowhere" / "dibs.db"))
+    engine.apply([Take(1, 4, 1)])
+    engine.close()
+
+
+def test_the_size_is_that_of_the_database_and_its_log(folder):
+    engine = open_ledger(folder)
+    engine.apply([Take(1, 4, 1)])
+    assert engine.size() == sum(path.stat().st_size for path in folder.glob("dibs.db*")) > 0
+    engine.close()

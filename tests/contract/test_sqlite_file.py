@@ -1,0 +1,244 @@
+"""What SQLite's engine promises of its folder: whose file it is, one owner, copies while it works."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+
+import apsw
+import pytest
+
+from app.errors import LedgerForeign, LedgerLocked, LedgerTooNew, LedgerUnavailable
+from app.ledger import open_ledger
+from app.ledger.ops import Define, EngineFailed
+from app.ledger.sqlite import APPLICATION_ID, VERSION, SqliteEngine
+
+
+def sql(folder, statement: str):
+    connection = apsw.Connection(str(folder / "dibs.db"))
+    try:
+        return connection.execute(statement).fetchall()
+    finally:
+        connection.close()
+
+
+def refused(folder, kind: type[Exception], *, ours: bool = False) -> str:
+    """The refusal; a file that is not ours is as it was, and the folder is free for the next."""
+    path = folder / "dibs.db"
+    before = path.read_bytes()
+    with pytest.raises(kind) as caught:
+        open_ledger(folder)
+    assert ours or path.read_bytes() == before
+    with pytest.raises(kind):  # not LedgerLocked
+        open_ledger(folder)
+    return str(caught.value)
+
+
+def test_the_file_says_whose_it_is_from_the_first(folder):
+    assert sql(folder, "PRAGMA application_id") == [(APPLICATION_ID,)]
+    assert sql(folder, "PRAGMA user_version") == [(VERSION,)]
+    (instance,) = sql(folder, "SELECT instance FROM ledger")[0]
+    open_ledger(folder).close()
+    assert sql(folder, "SELECT instance FROM ledger") == [(instance,)]
+
+
+def test_a_missing_folder_is_made(tmp_path):
+    engine = open_ledger(tmp_path / "a" / "b")
+    assert (engine.folder, engine.durable, engine.rows()) == (tmp_path / "a" / "b", True, [])
+    engine.close()
+
+
+def test_memory_is_no_folder():
+    engine = open_ledger(":memory:")
+    assert (engine.folder, engine.durable, engine.size()) == (None, False, 0)
+    engine.close()
+
+
+def test_an_empty_file_is_a_new_ledger(tmp_path):
+    (tmp_path / "dibs.db").touch()
+    engine = open_ledger(tmp_path)
+    assert engine.rows() == []
+    engine.close()
+
+
+def test_a_newer_format_is_refused(folder):
+    sql(folder, f"PRAGMA user_version = {VERSION + 1}")
+    assert f"format {VERSION + 1}" in refused(folder, LedgerTooNew)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    ["CREATE TABLE t (x)", "PRAGMA user_version = 1", "PRAGMA application_id = 77"],
+    ids=["table", "version", "application"],
+)
+def test_another_program_s_database_is_refused(tmp_path, statement):
+    sql(tmp_path, statement)
+    assert "not a ledger of dibs" in refused(tmp_path, LedgerForeign)
+
+
+def test_a_text_file_is_refused(tmp_path):
+    (tmp_path / "dibs.db").write_text("Dear diary, " * 100)
+    assert "dibs.db" in refused(tmp_path, LedgerForeign)
+
+
+@pytest.mark.parametrize("where", [0, 16, 100], ids=["magic", "page size", "schema"])
+def test_a_damaged_file_is_refused(folder, where):
+    path = folder / "dibs.db"
+    content = bytearray(path.read_bytes())
+    content[where : where + 60] = b"\xa5" * 60
+    path.write_bytes(content)
+    refused(folder, LedgerForeign)
+
+
+def test_a_file_that_was_cut_short_is_refused(folder):
+    path = folder / "dibs.db"
+    path.write_bytes(path.read_bytes()[:4096])
+    refused(folder, LedgerForeign)
+
+
+def test_our_file_without_its_tables_is_refused(tmp_path):
+    sql(tmp_path, f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {VERSION}")
+    refused(tmp_path, LedgerForeign, ours=True)
+
+
+def test_our_file_without_its_own_row_is_refused(folder):
+    sql(folder, "DELETE FROM ledger")
+    refused(folder, LedgerForeign, ours=True)
+
+
+def test_a_file_where_the_folder_should_be_is_refused(tmp_path):
+    (tmp_path / "data").write_text("")
+    with pytest.raises(LedgerUnavailable):
+        open_ledger(tmp_path / "data")
+
+
+def test_a_folder_where_the_file_should_be_is_refused(tmp_path):
+    (tmp_path / "dibs.db").mkdir()
+    with pytest.raises(LedgerUnavailable):
+        open_ledger(tmp_path)
+
+
+# -- one owner
+
+
+def test_a_second_opener_is_refused_with_the_pid_of_the_first(folder):
+    engine = open_ledger(folder)
+    with pytest.raises(LedgerLocked, match=rf"process {os.getpid()}\b"):
+        open_ledger(folder)
+    engine.close()
+    open_ledger(folder).close()
+
+
+OWNER = """
+import sys
+from app.ledger import open_ledger
+engine = open_ledger(sys.argv[1])
+print("mine", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_another_process_keeps_us_out_until_it_is_killed(folder):
+    with subprocess.Popen(
+        [sys.executable, "-c", OWNER, str(folder)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as owner:
+        assert owner.stdout.readline() == b"mine\n"
+        with pytest.raises(LedgerLocked, match=rf"process {owner.pid}\b"):
+            open_ledger(folder)
+        owner.send_signal(signal.SIGKILL)
+        owner.wait()
+    engine = open_ledger(folder)
+    assert engine.rows()[0].cursor == 3
+    engine.close()
+
+
+def test_closing_twice_closes_nobody_else_s_file(folder, tmp_path):
+    engine = open_ledger(folder)
+    engine.close()
+    with (tmp_path / "bystander").open("w") as bystander:
+        engine.close()
+        os.fstat(bystander.fileno())
+
+
+# -- looking after it was closed, and while it is not certain
+
+
+def test_a_closed_ledger_can_not_be_read_and_says_so(folder):
+    engine = open_ledger(folder)
+    engine.close()
+    with pytest.raises(LedgerUnavailable):
+        engine.rows()
+
+
+class Disk(apsw.VFS):
+    """A file system whose syncs of the database file (not of its log) fail while ``broken``."""
+
+    broken = False
+
+    def __init__(self) -> None:
+        super().__init__("contract-disk", "")
+
+    def xOpen(self, name, flags):
+        return DiskFile(self, name, flags)
+
+
+class DiskFile(apsw.VFSFile):
+    def __init__(self, disk: Disk, name, flags) -> None:
+        self._disk, self._is_log = disk, bool(flags[0] & apsw.SQLITE_OPEN_WAL)
+        super().__init__("", name, flags)
+
+    def xSync(self, flags: int) -> None:
+        if self._disk.broken and not self._is_log:
+            raise apsw.IOError("no")
+        super().xSync(flags)
+
+
+def test_nothing_is_read_before_a_reopening_is_certain(tmp_path):
+    """Until the checkpoint has synced it, what the log says may be gone after a loss of power."""
+    disk = Disk()
+    engine = SqliteEngine(tmp_path, vfs="contract-disk")
+    queue = engine.apply([Define("q", "count", "{}")])[0].id
+    # A reader keeps the close from checkpointing, as the files of a failed commit would.
+    looking = apsw.Connection(str(tmp_path / "dibs.db"), flags=apsw.SQLITE_OPEN_READONLY)
+    looking.execute("SELECT count(*) FROM queue").fetchall()
+    disk.broken = True
+    with pytest.raises(EngineFailed):
+        engine.reopen()
+    with pytest.raises(LedgerUnavailable):
+        engine.row(queue)
+    disk.broken = False
+    engine.reopen()
+    assert engine.row(queue).name == "q"
+    looking.close()
+    engine.close()
+    disk.unregister()
+
+
+# -- the last line of defence
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE queue SET cursor = -1",
+        "UPDATE queue SET taken = -1",
+        "UPDATE queue SET jumped = -1",
+        "UPDATE queue SET taken = taken + 1",
+        "UPDATE queue SET jumped = 1",
+        "UPDATE queue SET cursor = 2",
+        "UPDATE queue SET paused = 2",
+        "UPDATE queue SET ending = 'tired'",
+        "UPDATE queue SET ending = 'failed'",
+        "UPDATE queue SET failure_type = 'E'",
+        "UPDATE queue SET generation = 0",
+        "UPDATE queue SET name = NULL",
+        "UPDATE queue SET cursor = 'three'",
+        "INSERT INTO queue (name, source, args, created_at) VALUES ('q', 'count', '{}', 0)",
+        "INSERT INTO ledger VALUES (2, 'x', 0)",
+    ],
+)
+def test_a_row_that_can_not_be_true_is_refused_by_the_database_itself(folder, statement):
+    with pytest.raises(apsw.ConstraintError):
+        sql(folder, statement)
