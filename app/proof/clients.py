@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ssl
 import threading
 import time
 import uuid
@@ -12,7 +11,7 @@ from functools import partial
 
 from app.proof.history import HistoryWriter
 from app.proof.records import Ask, Outcome
-from app.proof.wire import Connection, Fate, Reply
+from app.proof.wire import Connection, Fate, Reply, tls_for
 
 _FIRST_PAUSE = 0.02
 _LONGEST_PAUSE = 0.5
@@ -74,8 +73,8 @@ class Crowd:
         self._lock = threading.Lock()
         self._stopping = threading.Event()
         self._deadline = 0
-        run, context = uuid.uuid4().hex[:12], ssl.create_default_context()
-        connect = partial(Connection, plan.url, queue, timeout=plan.timeout, context=context)
+        run = uuid.uuid4().hex[:12]
+        connect = partial(Connection, plan.url, queue, timeout=plan.timeout, tls=tls_for(plan.url))
         self._clients = [Client(self, f"{run}-{number}", connect()) for number in range(1, plan.clients + 1)]
         self._threads = [
             threading.Thread(target=client.run, name=f"client {client.name}", daemon=True)

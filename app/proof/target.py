@@ -13,6 +13,7 @@ import httpx
 
 from app.proof.errors import HarnessFault
 from app.proof.records import Audited, Header
+from app.proof.wire import tls_for
 
 _PAUSE = 0.1
 _MAX_SAFE = 2**53 - 1
@@ -34,7 +35,7 @@ class Target:
         self.queue = queue or f"loadtest-{uuid.uuid4().hex[:12]}"
         self._path = f"/queues/{quote(self.queue, safe='')}"
         self._patience = patience
-        self._client = httpx.Client(base_url=url, timeout=timeout, trust_env=False)
+        self._client = httpx.Client(base_url=url, timeout=timeout, trust_env=False, verify=tls_for(url))
 
     def open(self) -> Header:
         """Make the queue, or look at it.
@@ -114,7 +115,7 @@ class Target:
 def ready(url: str, *, timeout: float) -> bool:
     """Whether the server takes requests."""
     try:
-        return httpx.get(f"{url}/readyz", timeout=timeout, trust_env=False).is_success
+        return httpx.get(f"{url}/readyz", timeout=timeout, trust_env=False, verify=tls_for(url)).is_success
     except httpx.TransportError:
         return False
 

@@ -19,6 +19,13 @@ import httpx
 PROBLEM = "urn:dibs:problem:"
 
 
+def tls_for(url: str) -> ssl.SSLContext:
+    """What https needs. For plain http an empty one: loading authorities takes long."""
+    return (
+        ssl.create_default_context() if url.startswith("https:") else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    )
+
+
 class Fate(Enum):
     """What became of one request."""
 
@@ -52,11 +59,11 @@ class Connection:
         url: The server.
         queue: Whose items are asked for.
         timeout: Seconds for each of connecting, sending and receiving.
-        context: For https, shared by all connections (loading one takes longer than a thousand requests).
+        tls: What https needs, shared by all connections.
     """
 
-    def __init__(self, url: str, queue: str, *, timeout: float, context: ssl.SSLContext) -> None:
-        self._transport = httpx.HTTPTransport(verify=context, trust_env=False)
+    def __init__(self, url: str, queue: str, *, timeout: float, tls: ssl.SSLContext) -> None:
+        self._transport = httpx.HTTPTransport(verify=tls, trust_env=False)
         self._queue = queue
         self._url = f"{url}/queues/{quote(queue, safe='')}/next"
         self._urls: dict[int, httpx.URL] = {}

@@ -121,6 +121,7 @@ def test_a_correct_server_is_never_accused_of_what_a_lost_reply_may_hide(history
 
 
 @pytest.mark.parametrize("damage", Damage)
+@settings(max_examples=40)
 @given(history=histories(), seed=st.integers(0, 2**32))
 def test_each_planted_damage_is_found_and_nothing_else(damage, history, seed):
     try:
@@ -133,6 +134,7 @@ def test_each_planted_damage_is_found_and_nothing_else(damage, history, seed):
 
 
 @pytest.mark.parametrize("damage", Damage)
+@settings(max_examples=40)
 @given(history=histories(patience=2), seed=st.integers(0, 2**32))
 def test_planted_damage_is_found_among_lost_replies_too(damage, history, seed):
     try:
@@ -226,7 +228,7 @@ class Naive:
         return max(ways)
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(st.lists(answered(), max_size=9))
 def test_the_checker_counts_what_a_naive_oracle_counts(records):
     header = Header("q", cursor=0, start=1, step=1)
