@@ -57,7 +57,7 @@ def test_a_seq_with_two_values(build):
 
 
 def test_a_value_that_comes_back_after_a_contradiction_is_not_a_second_one(build):
-    one, other = build.ok("a", 0, 9, [1], ["x"]), build.ok("b", 0, 9, (1, 2), ["y", "z"])
+    one, other = build.ok("a", 0, 9, [1], ["x"]), build.ok("b", 0, 9, (1, 2), [7, 8])
     assert found(build.history(one, other, build.ok("c", 0, 9, [1], ["x"]))) == {
         Rule.SEQ_TWICE: 2,
         Rule.TWO_VALUES: 1,
