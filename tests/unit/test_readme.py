@@ -1,0 +1,75 @@
+"""The README is the only manual: what it names exists, and what exists is named."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.main import get_command
+
+from app.api.problems import PROBLEMS
+from app.cli import cli
+from app.config import LimitSettings, Settings
+from app.main import create_app
+from app.sources import BUILTINS, parse_source
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def routes():
+    document = create_app(Settings(data=":memory:")).openapi()
+    return [(method.upper(), path) for path, methods in document["paths"].items() for method in methods]
+
+
+@pytest.mark.parametrize("problem", PROBLEMS, ids=lambda problem: problem.name)
+def test_every_problem_stands_beside_its_status(problem):
+    rows = [row for row in README.splitlines() if row.startswith("|") and f"`{problem.name}`" in row]
+    assert any(str(problem.status) in row.split("|")[1] for row in rows)
+
+
+@pytest.mark.parametrize(("method", "path"), routes(), ids=" ".join)
+def test_every_route_is_named(method, path):
+    short = path.replace("{queue}", "{q}")
+    operation = "/" + short.rsplit("/", 1)[1]
+    assert f"`{method} {short}" in README or f"`{operation}`" in README or f"`{method}`" in README
+
+
+@pytest.mark.parametrize("command", get_command(cli).commands)
+def test_every_command_is_named(command):
+    assert f"`dibs {command}" in README
+
+
+@pytest.mark.parametrize("command", sorted(set(re.findall(r"`dibs (\w+)", README))))
+def test_every_command_that_is_named_exists(command):
+    assert command in get_command(cli).commands
+
+
+@pytest.mark.parametrize("name", [*Settings.model_fields, *LimitSettings.model_fields])
+def test_every_setting_is_named(name):
+    assert f"`{name}`" in README or f"`[{name}]`" in README
+
+
+@pytest.mark.parametrize("name", BUILTINS)
+def test_every_source_is_named_and_what_is_written_can_be_read(name):
+    (written, *_) = re.findall(rf"`({name}(?:\([^`]*\))?)`", README)
+    if not re.search(r"\((start, stop|path|node)", written):
+        assert parse_source(written).name == name
+
+
+def test_the_python_example_runs():
+    (example,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    script = example + "\nassert [next(shared), *shared.take(2)] == [1, 2, 3]\n"
+    subprocess.run([sys.executable, "-c", script], check=True, cwd=ROOT, timeout=30)
+
+
+def test_the_example_of_a_configuration_is_one(tmp_path, monkeypatch):
+    from app.config import load
+
+    (example,) = re.findall(r"```toml\n(.*?)```", README, re.DOTALL)
+    (tmp_path / "dibs.toml").write_text(example)
+    monkeypatch.chdir(tmp_path)
+    settings = load({})
+    assert settings.queues["ids"] == parse_source("count(start=100)")
+    assert settings.limits.count == 10_000
