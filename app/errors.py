@@ -34,7 +34,8 @@
     │   ├── LedgerLocked           another server owns the data; names its pid
     │   ├── LedgerForeign          not a ledger of dibs, or damaged
     │   └── LedgerTooNew           written by a newer dibs
-    └── ConfigError                a setting is wrong; names it
+    ├── ConfigError                a setting is wrong; names it
+    └── ProofError                 a history, a load test: drawn in app/proof/errors.py, never over HTTP
 """
 
 from __future__ import annotations
