@@ -205,5 +205,9 @@ _KEY: Final = {
     "required": False,
     "description": "Chosen by the client, a UUID for example: sent again with the same key, the request gets"
     " the same answer, and nothing more is done. Quoted or bare, one and the same key.",
-    "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[A-Za-z0-9_.:/+=-]+$"},
+    "schema": {
+        "type": "string",
+        "pattern": r'^(?:[!#-~]|[!#-~][ -~]{0,253}[!-~]|"(?:[ !#-\[\]-~]|\\["\\]){1,255}")$',
+    },
+    "example": "5f0c2c9e-7d0b-4a53-9d0e-2c6f0f3c1a77",
 }

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from app.sources.encode import MAX_SAFE
+from app.sources import BUILTINS, MAX_SAFE
 
 State = Literal["open", "starting", "paused", "exhausted", "failed", "closed"]
 Seq = Annotated[int, Field(ge=1, le=MAX_SAFE)]
@@ -152,7 +152,7 @@ class DefineQueue(_Request):
         json_schema_extra={"examples": [{"source": "count", "args": {"start": 100}}]},
     )
 
-    source: str = Field(description="A built-in source, such as count, range, grid or uuid7.")
+    source: str = Field(description="A built-in source.", json_schema_extra={"enum": list(BUILTINS)})
     args: dict[str, Any] = Field(default_factory=dict, description="Its arguments, by name.")
     reset: bool = Field(
         False,
@@ -160,12 +160,17 @@ class DefineQueue(_Request):
     )
 
 
+def _whole(number: object) -> object:
+    """1000.0 is the integer 1000: JSON knows one kind of number (JSON Schema section 6.1.1)."""
+    return int(number) if isinstance(number, float) and number.is_integer() else number
+
+
 class Advance(_Request):
     """Where to jump to."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, json_schema_extra={"examples": [{"to_seq": 1000}]})
 
-    to_seq: Seq = Field(
+    to_seq: Annotated[Seq, BeforeValidator(_whole)] = Field(
         description="The cursor afterwards: the next item has the seq behind it. Only forward."
     )
 

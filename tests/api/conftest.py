@@ -1,0 +1,157 @@
+"""The application in this process, on its own event loop, with the real queues in memory.
+
+No sockets, no threads of ours: a test says what it sends and gets the answer. What needs a real server is in
+tests/cli.
+"""
+
+import asyncio
+from collections.abc import Iterable
+from contextlib import ExitStack, contextmanager
+
+import httpx
+import pytest
+
+from app.config import Settings
+from app.main import create_app
+
+HOST = "localhost:8000"
+
+
+class House:
+    """One application with its lifespan; ``ask`` sends a request and returns the answer."""
+
+    def __init__(self, app):
+        self.app = app
+        self._runner = asyncio.Runner()
+        self._lifespan = app.router.lifespan_context(app)
+        self._client = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=f"http://{HOST}")
+
+    def __enter__(self):
+        self.run(self._lifespan.__aenter__())
+        return self
+
+    def __exit__(self, *error):
+        self.run(self._client.aclose())
+        self.run(self._lifespan.__aexit__(*error))
+        self._runner.close()
+
+    def run(self, awaitable):
+        """Run anything on the application's loop."""
+
+        async def running():
+            return await awaitable
+
+        return self._runner.run(running())
+
+    async def until(self, condition):
+        """Let the others on the loop run until it holds; the watchdog ends it otherwise."""
+        while not condition():  # noqa: ASYNC110  # there is no event for what a test looks for
+            await asyncio.sleep(0)
+
+    @property
+    def queues(self):
+        return self.app.state.house.queues
+
+    async def send(self, method, url, **options):
+        return await self._client.request(method, url, **options)
+
+    def ask(self, method, url, **options):
+        return self.run(self.send(method, url, **options))
+
+    def define(self, name, source, **args):
+        answer = self.ask("PUT", f"/queues/{name}", json={"source": source, "args": args})
+        assert answer.status_code == 201, answer.text
+        return answer.json()
+
+    def cursor(self, name="default"):
+        """How much was handed out or jumped over: what a refusal must not change."""
+        return self.queues.get(name).info().cursor
+
+    async def call(self, method, path, *, headers=(), chunks: Iterable[bytes] = (), query=b"", hold=None):
+        """One request by hand, below httpx: the messages that came back, and how many were received.
+
+        ``hold`` is an event after which the client goes away, once the body is sent.
+        """
+        sent, received, bodies = [], 0, list(chunks) or [b""]
+
+        async def receive():
+            nonlocal received
+            if received < len(bodies):
+                received += 1
+                return {
+                    "type": "http.request",
+                    "body": bodies[received - 1],
+                    "more_body": received < len(bodies),
+                }
+            if hold is not None:
+                await hold.wait()
+            return {"type": "http.disconnect"}
+
+        async def send(message):
+            sent.append(message)
+
+        scope = {
+            "type": "http",
+            "asgi": {"version": "3.0"},
+            "http_version": "1.1",
+            "method": method,
+            "path": path,
+            "raw_path": path.encode(),
+            "query_string": query,
+            "root_path": "",
+            "scheme": "http",
+            "headers": [(b"host", HOST.encode()), *headers],
+            "client": ("127.0.0.1", 1),
+            "server": ("127.0.0.1", 8000),
+        }
+        await self.app(scope, receive, send)
+        return sent, received
+
+
+@contextmanager
+def open_house(**settings):
+    with House(create_app(Settings(**{"data": ":memory:", **settings}))) as house:
+        yield house
+
+
+@pytest.fixture(name="open_house", scope="session")
+def _open_house():
+    """A context manager: an application with these settings."""
+    return open_house
+
+
+@pytest.fixture
+def make():
+    """A function that gives an application with these settings, closed after the test."""
+    with ExitStack() as opened:
+        yield lambda **settings: opened.enter_context(open_house(**settings))
+
+
+@pytest.fixture
+def house(make):
+    """The application as it is without settings, in memory."""
+    return make()
+
+
+@pytest.fixture
+def ask(house):
+    return house.ask
+
+
+@pytest.fixture
+def refused(house):
+    """A function that asks, and checks that it is refused, how, and that nothing was spent."""
+
+    def refused(method, url, status, name, *, house=house, **options):
+        before = [(queue.name, queue.info().cursor) for queue in house.queues.list()]
+        answer = house.ask(method, url, **options)
+        assert answer.status_code == status, answer.text
+        assert answer.headers["content-type"] == "application/problem+json"
+        problem = answer.json()
+        assert problem["type"] == f"urn:dibs:problem:{name}"
+        assert problem["status"] == status
+        assert problem["handed_out"] == "no"
+        assert [(queue.name, queue.info().cursor) for queue in house.queues.list()] == before
+        return answer
+
+    return refused

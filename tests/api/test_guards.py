@@ -1,0 +1,161 @@
+import pytest
+
+CROSS = {"Sec-Fetch-Site": "cross-site"}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("Sec-Purpose", "prefetch"),
+        ("Sec-Purpose", "prefetch;prerender"),
+        ("Purpose", "prefetch"),
+        ("Purpose", "Prefetch"),
+        ("X-Moz", "prefetch"),
+        ("Sec-Fetch-Site", "cross-site"),
+        ("Sec-Fetch-Site", "same-site"),
+        ("Origin", "https://evil.example"),
+    ],
+)
+@pytest.mark.parametrize("path", ["/next", "/queues/default/next"])
+def test_get_refuses_what_nobody_asked_for(refused, path, name, value):
+    assert refused("GET", path, 403, "forbidden", headers={name: value}).json()["field"] == name
+
+
+@pytest.mark.parametrize("site", ["none", "same-origin"])
+def test_get_serves_who_typed_the_address(ask, site):
+    assert ask("GET", "/next", headers={"Sec-Fetch-Site": site}).status_code == 200
+
+
+def test_head_hands_out_nothing(house, ask):
+    answer = ask("HEAD", "/next")
+    assert (answer.status_code, answer.headers["allow"], house.cursor()) == (405, "GET, POST", 0)
+
+
+@pytest.mark.parametrize("path", ["/next", "/queues/default/next"])
+def test_get_can_be_turned_off(make, path):
+    house = make(allow_get=False)
+    answer = house.ask("GET", path)
+    assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
+    assert "allow_get" in answer.json()["detail"]
+    assert house.ask("POST", path).json()["seq"] == 1
+
+
+CHANGES = [
+    ("POST", "/next", {}),
+    ("POST", "/queues/default/next", {}),
+    ("POST", "/queues/default/pause", {}),
+    ("POST", "/backup", {}),
+    ("PUT", "/queues/new", {"json": {"source": "count"}}),
+    ("DELETE", "/queues/default", {}),
+]
+
+
+@pytest.mark.parametrize("change", CHANGES, ids=lambda change: " ".join(change[:2]))
+@pytest.mark.parametrize(
+    "headers",
+    [
+        CROSS,
+        {"Sec-Fetch-Site": "same-site"},
+        {"Origin": "https://evil.example"},
+        {"Origin": "null"},
+        {"Origin": "http://localhost:9999"},
+        {"Origin": "http://[broken"},
+    ],
+    ids=str,
+)
+def test_another_sites_page_changes_nothing(refused, house, change, headers):
+    method, path, options = change
+    refused(method, path, 403, "forbidden", headers=headers, **options)
+    assert [queue.name for queue in house.queues.list()] == ["default"]
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"Sec-Fetch-Site": "same-origin", "Origin": "http://localhost:8000"},
+        {"Origin": "http://localhost:8000"},
+        {"Origin": "https://LOCALHOST:8000"},
+        {"Sec-Fetch-Site": "none"},
+    ],
+    ids=str,
+)
+def test_the_own_page_and_programs_may(ask, headers):
+    assert ask("POST", "/next", headers=headers).status_code == 200
+
+
+def test_reading_is_open_to_links_from_elsewhere(ask):
+    assert ask("GET", "/docs", headers=CROSS).status_code == 200
+
+
+class TestHost:
+    @pytest.mark.parametrize(
+        "host",
+        [
+            "localhost",
+            "localhost:8000",
+            "LocalHost:1",
+            "127.0.0.1:8000",
+            "127.1.2.3",
+            "[::1]:8000",
+            "a.localhost",
+        ],
+    )
+    def test_loopbacks_own_names(self, ask, host):
+        assert ask("POST", "/next", headers={"Host": host}).status_code == 200
+
+    @pytest.mark.parametrize(
+        "host",
+        ["evil.example", "evil.example:8000", "localhost.evil.example", "10.0.0.1", "0.0.0.0", "[::2]", ""],
+    )
+    @pytest.mark.parametrize(("method", "path"), [("POST", "/next"), ("GET", "/next"), ("GET", "/stats")])
+    def test_a_name_that_was_pointed_here(self, refused, method, path, host):
+        problem = refused(method, path, 403, "forbidden", headers={"Host": host}).json()
+        assert problem["field"] == "Host"
+        assert "allowed_hosts" in problem["detail"]
+
+    def test_health_answers_to_any_name(self, ask):
+        assert ask("GET", "/healthz", headers={"Host": "10.0.0.1"}).status_code == 200
+        assert ask("GET", "/readyz", headers={"Host": "10.0.0.1"}).status_code == 200
+
+    def test_names_that_are_set(self, make):
+        house = make(allowed_hosts=("dibs.example", "Dibs"))
+        assert house.ask("POST", "/next", headers={"Host": "DIBS.example:80"}).status_code == 200
+        assert house.ask("POST", "/next", headers={"Host": "dibs"}).status_code == 200
+        assert house.ask("POST", "/next", headers={"Host": "other.example"}).status_code == 403
+
+    def test_beyond_loopback_any_name_unless_some_are_set(self, make):
+        everywhere = {"host": "0.0.0.0", "allow_anonymous": True}
+        assert make(**everywhere).ask("POST", "/next", headers={"Host": "dibs:8000"}).status_code == 200
+        house = make(**everywhere, allowed_hosts=("dibs",))
+        assert house.ask("POST", "/next", headers={"Host": "dibs:8000"}).status_code == 200
+        assert house.ask("POST", "/next", headers={"Host": "evil.example"}).status_code == 403
+
+    def test_many_names_are_not_remembered_without_end(self, house):
+        from app.api.guards import _REMEMBERED, Hosts
+
+        hosts = Hosts((), "127.0.0.1")
+        for number in range(10 * _REMEMBERED):
+            hosts.check(b"localhost:%d" % number)
+        assert len(hosts._good) == _REMEMBERED
+
+    def test_no_host_at_all_is_no_browser(self, house):
+        async def old():
+            sent = []
+
+            async def receive():
+                return {"type": "http.request", "body": b""}
+
+            async def send(message):
+                sent.append(message)
+
+            scope = {"type": "http", "method": "POST", "path": "/next", "query_string": b"", "headers": []}
+            await house.app({**scope, "root_path": ""}, receive, send)
+            return sent
+
+        assert house.run(old())[0]["status"] == 200
+
+
+def test_a_header_that_decides_stands_there_once(refused):
+    headers = [("Origin", "http://localhost:8000"), ("Origin", "https://evil.example")]
+    assert refused("POST", "/next", 400, "malformed", headers=headers).json()["field"] == "Origin"

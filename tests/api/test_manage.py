@@ -1,0 +1,218 @@
+import pytest
+
+
+def keyed(key):
+    return {"Idempotency-Key": key}
+
+
+class TestDefine:
+    def test_created_then_found(self, house, ask):
+        made = house.define("ids", "count", start=100)
+        assert made["created_at"].endswith("Z")
+        assert {**made, "created_at": ""} == {
+            "queue": "ids",
+            "source": "count",
+            "args": {"start": 100},
+            "state": "open",
+            "paused": False,
+            "generation": made["generation"],
+            "cursor": 0,
+            "taken": 0,
+            "jumped": 0,
+            "created_at": "",
+            "failure": None,
+        }
+        again = ask("PUT", "/queues/ids", json={"source": "count", "args": {"start": 100}})
+        assert (again.status_code, again.json()) == (200, made)
+        assert ask("GET", "/queues/ids").json() == made
+
+    def test_defaults_make_no_difference(self, house, ask):
+        house.define("ids", "count")
+        assert ask("PUT", "/queues/ids", json={"source": "count", "args": {"start": 1}}).status_code == 200
+
+    def test_another_source_after_a_hand_out_is_a_conflict(self, house, ask, refused):
+        house.define("ids", "count")
+        ask("POST", "/queues/ids/next")
+        body = {"source": "count", "args": {"start": 2}}
+        refused("PUT", "/queues/ids", 409, "source-changed", json=body)
+
+    def test_large_integers_in_arguments_come_back_as_text(self, house):
+        assert house.define("wide", "count", max=2**63 - 1)["args"] == {"max": str(2**63 - 1)}
+
+    @pytest.mark.parametrize(
+        ("body", "status", "name"),
+        [
+            ({"source": "nope"}, 422, "source-unknown"),
+            ({"source": "os:getcwd"}, 422, "source-unknown"),
+            ({"source": "count(start=1)"}, 422, "source-unknown"),
+            ({"source": "count", "args": {"strat": 1}}, 422, "source-invalid"),
+            ({"source": "count", "args": {"start": "x"}}, 422, "source-invalid"),
+            ({"source": "lines", "args": {"path": "/etc/passwd"}}, 403, "forbidden"),
+        ],
+    )
+    def test_sources_that_are_refused(self, refused, body, status, name):
+        refused("PUT", "/queues/new", status, name, json=body)
+
+    def test_a_module_named_over_http_is_not_imported(self, refused, tmp_path, monkeypatch):
+        (tmp_path / "trap_for_import.py").write_text("raise SystemExit('imported')")
+        monkeypatch.syspath_prepend(tmp_path)
+        body = {"source": "trap_for_import:generate"}
+        refused("PUT", "/queues/new", 422, "source-unknown", json=body)
+
+    def test_files_only_below_the_root(self, make, tmp_path):
+        (tmp_path / "in.txt").write_text("a\nb\n")
+        house = make(source_root=tmp_path)
+        house.define("jobs", "lines", path="in.txt")
+        assert house.ask("POST", "/queues/jobs/next").json()["value"] == "a"
+        body = {"source": "lines", "args": {"path": "../out.txt"}}
+        answer = house.ask("PUT", "/queues/other", json=body)
+        assert (answer.status_code, answer.json()["type"]) == (403, "urn:dibs:problem:forbidden")
+
+    def test_with_a_key(self, ask):
+        body = {"source": "count"}
+        first, again = (ask("PUT", "/queues/ids", json=body, headers=keyed("k")) for _ in range(2))
+        assert first.status_code == 201
+        assert again.headers["idempotent-replayed"] == "true"
+        assert again.json() == first.json()
+
+
+class TestDelete:
+    def test_answers_with_the_last_counters(self, house, ask):
+        house.define("ids", "count")
+        ask("POST", "/queues/ids/next?count=5")
+        answer = ask("DELETE", "/queues/ids")
+        assert (answer.status_code, answer.json()["cursor"], answer.json()["taken"]) == (200, 5, 5)
+        assert ask("GET", "/queues/ids").status_code == 404
+
+    def test_the_name_goes_on_unless_it_is_reset(self, house, ask):
+        house.define("ids", "count")
+        ask("POST", "/queues/ids/next?count=5")
+        ask("DELETE", "/queues/ids")
+        house.define("ids", "count")
+        assert ask("POST", "/queues/ids/next").json()["seq"] == 6
+        ask("DELETE", "/queues/ids")
+        assert ask("PUT", "/queues/ids", json={"source": "count", "reset": True}).json()["cursor"] == 0
+        assert ask("POST", "/queues/ids/next").json()["seq"] == 1
+
+    def test_with_a_key(self, house, ask, refused):
+        house.define("ids", "count")
+        answers = [ask("DELETE", "/queues/ids", headers=keyed("k")) for _ in range(2)]
+        assert [answer.status_code for answer in answers] == [200, 200]
+        assert answers[1].headers["idempotent-replayed"] == "true"
+        refused("DELETE", "/queues/ids", 404, "queue-unknown")
+
+
+class TestList:
+    def test_by_name_a_page_at_a_time(self, house, ask):
+        for name in ("c", "a", "b"):
+            house.define(name, "count")
+        first = ask("GET", "/queues?limit=2").json()
+        assert [queue["queue"] for queue in first["queues"]] == ["a", "b"]
+        second = ask("GET", f"/queues?limit=2&after={first['next']}").json()
+        assert [queue["queue"] for queue in second["queues"]] == ["c", "default"]
+        assert second["next"] is None
+
+    def test_nothing_after_the_last(self, ask):
+        assert ask("GET", "/queues?after=zzz").json() == {"queues": [], "next": None}
+
+    @pytest.mark.parametrize("query", ["limit=0", "limit=1001", "limit=x", "after=", "after=A", "before=a"])
+    def test_bad_pages(self, ask, query):
+        answer = ask("GET", f"/queues?{query}")
+        assert (answer.status_code, answer.json()["field"]) == (
+            422,
+            {"after": "queue"}.get(query.partition("=")[0], query.partition("=")[0]),
+        )
+
+
+class TestOperate:
+    def test_pause_and_resume(self, ask, refused):
+        assert ask("POST", "/queues/default/pause").json()["state"] == "paused"
+        answer = refused("POST", "/next", 503, "paused")
+        assert int(answer.headers["retry-after"]) >= 1
+        assert answer.json()["retryable"] is True
+        assert ask("POST", "/queues/default/resume").json()["state"] == "open"
+        assert ask("POST", "/next").status_code == 200
+
+    def test_close(self, ask, refused):
+        assert ask("POST", "/queues/default/close").json()["state"] == "closed"
+        refused("POST", "/next", 410, "exhausted")
+
+    def test_advance_is_counted_as_jumped(self, ask, refused):
+        answer = ask("POST", "/queues/default/advance", json={"to_seq": 41}).json()
+        assert (answer["cursor"], answer["taken"], answer["jumped"]) == (41, 0, 41)
+        assert ask("POST", "/next").json() == {"queue": "default", "seq": 42, "value": 42}
+        refused("POST", "/queues/default/advance", 409, "conflict", json={"to_seq": 7})
+
+    def test_a_whole_number_may_be_written_with_a_point(self, ask):
+        answer = ask("POST", "/queues/default/advance", json={"to_seq": 41.0})
+        assert answer.json()["cursor"] == 41
+
+    def test_retry_only_what_failed(self, refused):
+        refused("POST", "/queues/default/retry", 409, "conflict")
+
+    def test_a_source_that_raised_shows_its_cause_until_it_is_retried(self, make, tmp_path, monkeypatch):
+        (tmp_path / "raises_at_three.py").write_text(
+            "broken = True\n"
+            "def generate():\n"
+            "    yield 'a'\n"
+            "    yield 'b'\n"
+            "    if broken:\n"
+            "        raise KeyError('nope')\n"
+            "    yield 'c'\n"
+        )
+        monkeypatch.syspath_prepend(tmp_path)
+        house = make(queues={"jobs": "raises_at_three:generate"})
+        assert house.ask("POST", "/queues/jobs/next?count=10").json()["state"] == "failed"
+        answer = house.ask("POST", "/queues/jobs/next")
+        problem = answer.json()
+        assert (answer.status_code, problem["type"]) == (409, "urn:dibs:problem:source-failed")
+        assert (problem["cause"], problem["seq"]) == ({"type": "KeyError", "message": "'nope'"}, 3)
+        shown = house.ask("GET", "/queues/jobs").json()["failure"]
+        assert shown == {"type": "KeyError", "message": "'nope'", "seq": 3}
+        import raises_at_three
+
+        raises_at_three.broken = False
+        assert house.ask("POST", "/queues/jobs/retry").status_code == 200
+        assert house.ask("POST", "/queues/jobs/next?wait=5").json()["value"] == "c"
+
+    @pytest.mark.parametrize("operation", ["pause", "close"])
+    def test_with_a_key(self, ask, operation):
+        answers = [ask("POST", f"/queues/default/{operation}", headers=keyed("k")) for _ in range(2)]
+        assert [answer.status_code for answer in answers] == [200, 200]
+        assert answers[1].headers["idempotent-replayed"] == "true"
+
+    def test_one_key_for_two_operations_is_refused(self, ask, refused):
+        ask("POST", "/queues/default/pause", headers=keyed("k"))
+        refused("POST", "/queues/default/resume", 422, "key-reused", headers=keyed("k"))
+
+
+def test_audit(house, ask):
+    ask("POST", "/next?count=3")
+    ask("POST", "/queues/default/advance", json={"to_seq": 10})
+    audit = ask("GET", "/queues/default/audit").json()
+    assert (audit["taken"], audit["jumped"], audit["cursor"], audit["balanced"]) == (3, 7, 10, True)
+
+
+class TestBackup:
+    def test_a_copy_in_the_data_folder(self, make, tmp_path):
+        house = make(data=tmp_path / "data")
+        house.ask("POST", "/next?count=7")
+        answer = house.ask("POST", "/backup").json()
+        copy = tmp_path / "restored" / "dibs.db"
+        copy.parent.mkdir()
+        copy.write_bytes((tmp_path / "data" / "backups" / answer["path"].rpartition("/")[2]).read_bytes())
+        assert copy.stat().st_size == answer["bytes"]
+        assert make(data=copy.parent).ask("POST", "/next").json()["seq"] == 8
+
+    def test_not_of_memory(self, refused):
+        refused("POST", "/backup", 403, "forbidden")
+
+
+def test_keys_survive_a_restart(open_house, tmp_path):
+    with open_house(data=tmp_path) as house:
+        first = house.ask("POST", "/next?count=3", headers=keyed("k"))
+    with open_house(data=tmp_path) as house:
+        again = house.ask("POST", "/next?count=3", headers=keyed("k"))
+        assert again.json() == first.json()
+        assert again.headers["idempotent-replayed"] == "true"
+        assert house.ask("POST", "/next").json()["seq"] == 4

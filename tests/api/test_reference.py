@@ -1,0 +1,93 @@
+"""/docs and /openapi.json: from this server alone, and true."""
+
+import re
+
+import pytest
+
+
+@pytest.fixture(scope="module")
+def house(open_house):
+    with open_house() as house:
+        yield house
+
+
+@pytest.fixture(scope="module")
+def document(house):
+    return house.ask("GET", "/openapi.json").json()
+
+
+def operations(document):
+    return {
+        (method.upper(), path): operation
+        for path, methods in document["paths"].items()
+        for method, operation in methods.items()
+    }
+
+
+def test_every_operation_of_the_design_is_there(document):
+    one = "/queues/{queue}"
+    assert set(operations(document)) == {
+        ("POST", "/next"),
+        ("GET", "/next"),
+        ("POST", f"{one}/next"),
+        ("GET", f"{one}/next"),
+        ("POST", f"{one}/block"),
+        ("GET", "/queues"),
+        ("GET", one),
+        ("PUT", one),
+        ("DELETE", one),
+        *((("POST"), f"{one}/{operation}") for operation in ("pause", "resume", "close", "retry", "advance")),
+        ("GET", f"{one}/audit"),
+        ("GET", "/stats"),
+        ("GET", f"{one}/stats"),
+        ("POST", "/backup"),
+        ("GET", "/healthz"),
+        ("GET", "/readyz"),
+    }
+
+
+def test_what_changes_something_takes_a_key(document):
+    with_key = {
+        name
+        for name, operation in operations(document).items()
+        if any(parameter["name"] == "Idempotency-Key" for parameter in operation["parameters"])
+    }
+    changes = {name for name in operations(document) if name[0] != "GET" or name[1].endswith("/next")}
+    assert with_key == changes - {("POST", "/backup")}
+
+
+def test_every_operation_is_described(document):
+    for name, operation in operations(document).items():
+        assert operation["summary"], name
+        assert operation["tags"] in (["consume"], ["manage"], ["observe"])
+        assert {"200", "403", "422", "500"} <= set(operation["responses"]), name
+    ids = [operation["operationId"] for operation in operations(document).values()]
+    assert len(set(ids)) == len(ids)
+
+
+def test_references_point_somewhere(document):
+    schemas = document["components"]["schemas"]
+    for name in re.findall(r'"#/components/schemas/(\w+)"', str(document).replace("'", '"')):
+        assert name in schemas
+
+
+def test_the_limits_in_it_are_the_settings(open_house):
+    with open_house(limits={"count": 7}) as house:
+        parameters = house.ask("GET", "/openapi.json").json()["paths"]["/next"]["post"]["parameters"]
+    assert parameters[0]["schema"] == {"type": "integer", "minimum": 1, "maximum": 7}
+
+
+def test_the_page_needs_no_other_host(house):
+    page = house.ask("GET", "/docs")
+    assert "://" not in page.text
+    policy = page.headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "script-src 'self';" in policy
+    for name in re.findall(r'(?:src|href)="(docs/[^"]+)"', page.text):
+        answer = house.ask("GET", f"/{name}")
+        assert (answer.status_code, bool(answer.content)) == (200, True)
+
+
+@pytest.mark.parametrize("name", ["nope.js", "..", "favicon.png", "redoc.standalone.js"])
+def test_only_its_own_files_are_served(house, name):
+    assert house.ask("GET", f"/docs/{name}").status_code == 404

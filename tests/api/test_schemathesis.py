@@ -1,0 +1,73 @@
+"""Whatever the OpenAPI document allows is answered as it says, and what it forbids is refused; never a 5xx.
+
+Against a real server, over a socket. The examples are the same in every run, so that a failure comes again.
+"""
+
+import uuid
+
+import httpx
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, settings
+from schemathesis import GenerationMode
+from schemathesis.specs.openapi.checks import positive_data_acceptance
+
+from app.cli.spawn import ServerProcess
+from app.config import Settings
+from app.main import create_app
+
+SEED = 20260131
+EXAMPLES = 20
+MEANT = ["2xx", "401", "403", "404", "409", "410"]  # 410: another example closed the queue
+OPERATIONS = [
+    (method, path)
+    for path, methods in create_app(Settings(data=":memory:")).openapi()["paths"].items()
+    for method in methods
+]
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    data = tmp_path_factory.mktemp("schemathesis") / "data"
+    limits = {"DIBS_LIMITS__WAIT": "0.01"}  # a paused queue would be waited for, otherwise
+    with ServerProcess(data, environment=limits) as running:
+        yield running.url
+
+
+@pytest.fixture(scope="module")
+def document(server):
+    config = schemathesis.Config.from_dict(
+        {"seed": SEED, "checks": {"positive_data_acceptance": {"expected-statuses": MEANT}}}
+    )
+    return schemathesis.openapi.from_url(f"{server}/openapi.json", config=config)
+
+
+@pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE], ids=["right", "wrong"])
+@pytest.mark.parametrize(("method", "path"), OPERATIONS)
+def test_the_document_is_true(document, method, path, mode):
+    operation = document[path][method.upper()]
+    parts = (operation.query, operation.headers, operation.body, operation.path_parameters)
+    if mode.is_negative and not any(parts):
+        return  # there is nothing that could be wrong
+
+    @settings(
+        max_examples=EXAMPLES,
+        derandomize=True,
+        deadline=None,
+        database=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(case=operation.as_strategy(mode))
+    def conforms(case):
+        if mode.is_positive and "Idempotency-Key" in case.headers:
+            case.headers["Idempotency-Key"] = str(uuid.uuid4())  # one that was used is refused, rightly
+        # which arguments a source takes, and whether they fit together, no schema says
+        case.call_and_validate(excluded_checks=[positive_data_acceptance] if method == "put" else [])
+
+    conforms()
+
+
+def test_and_the_books_balance_after_all_that(server):
+    for queue in httpx.get(f"{server}/queues?limit=1000").json()["queues"]:
+        assert httpx.get(f"{server}/queues/{queue['queue']}/audit").json()["balanced"]
