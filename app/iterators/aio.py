@@ -1,0 +1,117 @@
+"""The way to event loops: ``async for`` over a shared iterator pulls in a thread.
+
+Per iterator and loop there is at most one pull on its way, in one thread of the loop's own executor,
+however many tasks ask and however many of them give up. What it drew stands first in front of the source
+(an `Offer`) until a task takes it, on the loop, in a step that can't be cancelled half-way. So a value
+whose task was cancelled is simply the next one out, for whoever comes: a task, or a thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from typing import Generic, TypeVar
+
+from app.iterators.core import ThreadSafeIterator
+from app.iterators.front import Front
+
+T = TypeVar("T")
+
+GRACE = 0.05
+"""Seconds for which a thread leaves a value to the task that it was drawn for.
+
+Without it, threads that pull without a pause would snatch every value from the loop's tasks; without a
+bound, a loop that stands still would stop the threads.
+"""
+
+
+class Offer(Front[T]):
+    """One value on its way to a loop. Threads that come upon it wait a moment, then it is theirs."""
+
+    def __init__(self, owner: ThreadSafeIterator[T]) -> None:
+        super().__init__(owner, ())
+        self.settled = threading.Event()  # taken, or nobody on the loop asks any more
+        self._loop_thread = threading.get_ident()
+
+    def __next__(self) -> T:
+        self._leave_to_loop()
+        return super().__next__()
+
+    def drain(self) -> list[T]:
+        """All of its values at once; for ``send``."""
+        self._leave_to_loop()
+        return super().drain()
+
+    def _leave_to_loop(self) -> None:
+        if self.values and threading.get_ident() != self._loop_thread:
+            self.settled.wait(GRACE)
+
+
+class Courier(Generic[T]):
+    """Brings one iterator's values to one loop. Touched on that loop's thread only."""
+
+    def __init__(self, owner: ThreadSafeIterator[T]) -> None:
+        self._owner = owner
+        self._turn = asyncio.Lock()
+        self._asking = 0
+        self._flight: asyncio.Future[bool | BaseException] | None = None
+        self._offer = Offer(owner)
+
+    async def fetch(self) -> T:
+        """The next value; tasks are served in the order of their arrival."""
+        self._asking += 1
+        self._offer.settled.clear()
+        try:
+            async with self._turn:
+                return await self._claim()
+        finally:
+            self._asking -= 1
+            if not self._asking:
+                self._offer.settled.set()
+
+    async def _claim(self) -> T:
+        while True:
+            flight = self._flight
+            if flight is None or flight.cancelled():
+                flight = self._flight = self._launch()
+            found = await asyncio.shield(flight)  # a flight outlives a task that gives up
+            self._flight = None
+            if self._offer.values:
+                try:
+                    value = self._offer.values.popleft()
+                except IndexError:
+                    continue  # a thread was quicker
+                self._offer.settled.set()
+                self._owner._count_claim()
+                return value
+            ending = self._owner._ending
+            if ending and not found:
+                found = ending.error()
+            if isinstance(found, StopIteration):
+                raise StopAsyncIteration
+            if isinstance(found, BaseException):
+                raise found
+
+    def _launch(self) -> asyncio.Future[bool | BaseException]:
+        self._offer = Offer(self._owner)
+        return asyncio.get_running_loop().run_in_executor(None, _fly, self._owner, self._offer)
+
+
+def _fly(owner: ThreadSafeIterator[T], offer: Offer[T]) -> bool | BaseException:
+    """In a thread: draw one value for `offer`. False: the source has ended; or why we were refused."""
+    try:
+        return owner._in_turn(owner._draw_for, offer)
+    except BaseException as error:
+        return error
+
+
+def courier(owner: ThreadSafeIterator[T]) -> Courier[T]:
+    """The one of this iterator and the running loop."""
+    loop = asyncio.get_running_loop()
+    with owner._desk:
+        couriers: dict[asyncio.AbstractEventLoop, Courier[T]] = owner._couriers
+        if loop not in couriers:
+            for known in [known for known in couriers if known.is_closed()]:
+                del couriers[known]
+            couriers[loop] = Courier(owner)
+        return couriers[loop]

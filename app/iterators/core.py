@@ -1,0 +1,184 @@
+"""`ThreadSafeIterator`: one iterator, any number of threads, each value to exactly one of them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, NoReturn, SupportsIndex, TypeVar
+
+from app.errors import ReentrantPull
+from app.iterators import fork
+from app.iterators.pulls import Pulls, size_of
+from app.iterators.stats import IteratorStats, State
+from app.iterators.turns import PULLING, deadline_after
+
+if TYPE_CHECKING:
+    from app.iterators.hold import Hold
+
+T_co = TypeVar("T_co", covariant=True)
+
+
+class ThreadSafeIterator(Pulls[T_co], Iterator[T_co], AsyncIterator[T_co]):
+    """An iterator that any number of threads may share (the design's section 5).
+
+    Every value goes to exactly one caller, in the source's order, with the GIL and without. One caller
+    at a time is inside the source; the same thread coming back in gets `ReentrantPull`, never a deadlock.
+    A source that raises is *failed*: one caller gets its exception, every later one `SourceFailed` with
+    that as its cause, never a plain StopIteration. In a forked child each use raises `ForkedIterator`.
+
+    What the source raises counts, ``KeyboardInterrupt`` and ``SystemExit`` too: a generator that any
+    exception went through is finished, so "it ended" would be a lie. An interrupt that lands while a
+    value is on its way from the source to us is treated alike, as that value may be gone. An interrupt
+    while waiting changes nothing. One that lands after the lock was given back costs its caller the value
+    it was just given, as it would an instruction later. At no point does an interrupt leave the lock held.
+
+    Args:
+        iterable: The source. If its class has a ``take(n)`` that returns a sequence (shorter than n only
+            if it has ended; raising only if it gives nothing), batches are asked from that.
+        fair: Serve callers in the order of their arrival. It costs a thread switch a value when they
+            contend, so it is not the default.
+        finalizer: Called once by `close` instead of the source's own ``close``; for chains such as
+            ``map(encode, generator)``.
+    """
+
+    __slots__ = ("__weakref__",)
+
+    def __init__(
+        self, iterable: Iterable[T_co], *, fair: bool = False, finalizer: Callable[[], object] | None = None
+    ) -> None:
+        if hasattr(iterable, "__aiter__") and not hasattr(iterable, "__iter__"):
+            raise TypeError(
+                f"{type(iterable).__name__}: an async iterator belongs to one event loop, threads can't "
+                "share it; share a plain generator instead, `async for` works over that"
+            )
+        super().__init__(iter(iterable), fair=fair, finalizer=finalizer)
+        fork.watch(self)
+
+    def __next__(self) -> T_co:
+        held = False
+        try:
+            if self._busy or not self._lock.acquire(False):
+                self._wait_turn()
+            held = True
+            self._busy = PULLING
+            value = next(self._iterator)
+            self._singles += 1
+            self._busy = self._rest
+            held = False
+            self._lock.release()
+            if self._line:
+                self._after()
+        except BaseException as error:
+            try:
+                self._sort_out(error, held)
+            except BaseException:
+                self._sort_out(error, held)  # interrupted on its way in: once more
+                raise
+            finally:
+                if held:
+                    self._busy = self._rest
+                    try:
+                        self._lock.release()
+                    except RuntimeError:  # it was taken before a fork
+                        self._refuse_child()
+                if self._line:
+                    self._after()
+            raise
+        return value
+
+    def take(self, n: SupportsIndex) -> Sequence[T_co]:
+        """Up to `n` consecutive values, drawn under one hold of the lock; fewer only where the source ends.
+
+        If the source raises after k values, those k are returned; the failure shows in `state` and `cause`
+        at once, and the exception comes at the next call. Only an interrupt on the main thread does not
+        wait: it is raised at once, and the k values are the next ones out.
+
+        Raises:
+            ValueError: `n` is negative.
+            ReentrantPull, SourceFailed, SourceClosed, ForkedIterator: As for ``next``.
+        """
+        return self._in_turn(self._draw, size_of(n))
+
+    def pull(self, timeout: float | None = None) -> T_co:
+        """``next`` with a bound on waiting for other callers, in seconds. The source itself is not bounded.
+
+        Raises:
+            PullTimeout: Others were pulling all the time; nothing was consumed.
+            StopIteration: The source is exhausted, as for ``next``.
+            ValueError: `timeout` is negative or not a number.
+        """
+        value: T_co = self._in_turn(self._draw_by, self._step, deadline=deadline_after(timeout))
+        return value
+
+    def hold(self, timeout: float | None = None) -> Hold[T_co]:
+        """A context manager that keeps the lock over several steps, such as to draw and then enqueue.
+
+        ``with iterator.hold() as held: values = held.take(n); …``. An exhausted or a failed iterator can
+        be held too. Entering raises `PullTimeout`, `ReentrantPull`, `SourceClosed` or `ForkedIterator`.
+        """
+        from app.iterators.hold import Hold
+
+        return Hold(self, timeout)
+
+    def close(self, timeout: float | None = None) -> None:
+        """Give nothing more, and finalize the source once.
+
+        While another thread pulls, callers that wait get `SourceClosed` at once, and the source is
+        finalized as soon as that pull returns (its caller still gets the value). Called from inside the
+        pull, it returns at once and the same happens. Values that nobody was given are dropped.
+
+        Raises:
+            PullTimeout: The pull is still running after `timeout` seconds. It is closed all the same.
+            BaseException: What finalizing the source raised; once, here or at the next ``close``.
+        """
+        deadline = deadline_after(timeout)
+        self._refuse_child()
+        self._announce_close()
+        try:
+            self._in_turn(self._finalize, deadline=deadline, closer=True)
+        except ReentrantPull:
+            return  # this thread's own pull finalizes when it returns
+        try:
+            error = self._close_errors.pop()
+        except IndexError:
+            return
+        raise error
+
+    @property
+    def state(self) -> State:
+        """``open``, ``exhausted``, ``failed`` or ``closed``; the last from the call of `close` on."""
+        if self._closing:
+            return "closed"
+        return self._ending.state if self._ending else "open"
+
+    @property
+    def cause(self) -> BaseException | None:
+        """What the source raised, if it failed (kept when closed after), or what finalizing it raised."""
+        return self._ending.cause if self._ending else None
+
+    def stats(self) -> IteratorStats:
+        """Counters and times so far; doesn't wait for a pull that runs."""
+        singles = self._singles
+        closing = self._closing
+        return IteratorStats(
+            pulls=singles + self._pulls,
+            values=singles + self._values + self._claimed,
+            contended=self._contended,
+            waiting=sum(gate is not closing for gate in self._line.copy()),
+            wait_seconds=self._wait_seconds,
+            held_seconds=self._held_seconds,
+            state=self.state,
+        )
+
+    async def __anext__(self) -> T_co:
+        from app.iterators.aio import courier  # asyncio is for those who use it
+
+        return await courier(self).fetch()
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> NoReturn:
+        raise TypeError(
+            f"{type(self).__name__} can't be pickled or copied: each copy would hand out the same values. "
+            "To share a source between processes, serve it and use app.client.Client in each of them"
+        )
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.state} at {id(self):#x}>"

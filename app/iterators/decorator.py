@@ -1,0 +1,112 @@
+"""`threadsafe_generator` and `threadsafe_iter`: the two names that it began with."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Generator, Iterable
+from typing import Any, ParamSpec, Protocol, TypeVar, overload
+
+from app.iterators.core import ThreadSafeIterator
+from app.iterators.generator import ThreadSafeGenerator
+
+P = ParamSpec("P")
+T = TypeVar("T")
+Y = TypeVar("Y")
+S = TypeVar("S")
+R = TypeVar("R")
+
+
+class _Decorator(Protocol):
+    """What ``threadsafe_generator(fair=True)`` gives."""
+
+    @overload
+    def __call__(
+        self, function: Callable[P, Generator[Y, S, R]], /
+    ) -> Callable[P, ThreadSafeGenerator[Y, S, R]]: ...
+    @overload
+    def __call__(
+        self, function: Callable[P, Iterable[Y]], /
+    ) -> Callable[P, ThreadSafeGenerator[Y, Any, Any]]: ...
+
+
+@overload
+def threadsafe_generator(
+    function: Callable[P, Generator[Y, S, R]], /, *, fair: bool = False
+) -> Callable[P, ThreadSafeGenerator[Y, S, R]]: ...
+@overload
+def threadsafe_generator(
+    function: Callable[P, Iterable[Y]], /, *, fair: bool = False
+) -> Callable[P, ThreadSafeGenerator[Y, Any, Any]]: ...
+@overload
+def threadsafe_generator(*, fair: bool = False) -> _Decorator: ...
+def threadsafe_generator(function: Any = None, /, *, fair: bool = False) -> Any:
+    """Make each call of a generator function give a `ThreadSafeGenerator`.
+
+    The function keeps its parameters, its name and its yield, send and return types; ``__wrapped__`` is
+    the plain one. It works on methods as on functions. ``@staticmethod`` and ``@classmethod`` stand
+    above it::
+
+        @staticmethod
+        @threadsafe_generator
+        def numbers() -> Iterator[int]: ...
+
+    Args:
+        function: The generator function.
+        fair: As for `ThreadSafeIterator`: ``@threadsafe_generator(fair=True)``.
+
+    Raises:
+        TypeError: It is not a generator function. For what can't be told by looking (a callable object, a
+            function under another decorator), the call raises it.
+    """
+    if function is None:
+        return functools.partial(threadsafe_generator, fair=fair)
+    _check(function)
+
+    @functools.wraps(function)
+    def shared(*args: Any, **kwargs: Any) -> ThreadSafeGenerator[Any, Any, Any]:
+        made = function(*args, **kwargs)
+        if not isinstance(made, Generator):
+            raise TypeError(f"{_name(function)} gave {type(made).__name__}, not a generator")
+        return ThreadSafeGenerator(made, fair=fair)
+
+    return shared
+
+
+@overload
+def threadsafe_iter(
+    iterable: Generator[Y, S, R], /, *, fair: bool = False
+) -> ThreadSafeGenerator[Y, S, R]: ...
+@overload
+def threadsafe_iter(iterable: Iterable[T], /, *, fair: bool = False) -> ThreadSafeIterator[T]: ...
+def threadsafe_iter(iterable: Iterable[Any], /, *, fair: bool = False) -> ThreadSafeIterator[Any]:
+    """Share an iterator, under the name of the article that it began with; a generator stays a generator.
+
+    Raises:
+        TypeError: It is not iterable, or an async generator.
+    """
+    if isinstance(iterable, Generator):
+        return ThreadSafeGenerator(iterable, fair=fair)
+    return ThreadSafeIterator(iterable, fair=fair)
+
+
+def _check(function: Any) -> None:
+    """Refuse what certainly is no generator function, with the reason."""
+    name = _name(function)
+    if isinstance(function, (staticmethod, classmethod)):
+        kind = type(function).__name__
+        raise TypeError(f"{name}: put @{kind} above @threadsafe_generator, not below it")
+    if not callable(function) or inspect.isclass(function):
+        raise TypeError(f"{name} is not a generator function; share an iterator by ThreadSafeIterator(it)")
+    plain = inspect.unwrap(function)
+    if inspect.isasyncgenfunction(plain):
+        raise TypeError(f"{name}: an async generator belongs to one event loop, threads can't share it")
+    if inspect.iscoroutinefunction(plain):
+        raise TypeError(f"{name} is a coroutine function, not a generator function")
+    decided = plain is function and (inspect.isroutine(plain) or isinstance(plain, functools.partial))
+    if decided and not inspect.isgeneratorfunction(plain):
+        raise TypeError(f"{name} is not a generator function: it has no yield")
+
+
+def _name(function: Any) -> str:
+    return getattr(function, "__qualname__", None) or repr(function)

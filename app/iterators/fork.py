@@ -1,0 +1,38 @@
+"""A child process must not pull: it and its parent would hand out the same values.
+
+Nothing is asked on each pull. The iterators alive are kept in a weak set, and in a forked child each of
+them is told to refuse. A lock guards the set over the fork, so that the child never sees it half-changed.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import weakref
+from typing import Protocol
+
+
+class Forkable(Protocol):
+    """Something that must know that it woke up in a child."""
+
+    def _after_fork(self) -> None: ...
+
+
+_guard = threading.RLock()
+_live: weakref.WeakSet[Forkable] = weakref.WeakSet()
+
+
+def watch(iterator: Forkable) -> None:
+    """Tell `iterator` if this process turns out to be a child."""
+    with _guard:
+        _live.add(iterator)
+
+
+def _in_child() -> None:
+    for iterator in list(_live):
+        iterator._after_fork()
+    _guard.release()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
+    os.register_at_fork(before=_guard.acquire, after_in_parent=_guard.release, after_in_child=_in_child)

@@ -1,0 +1,45 @@
+"""Values that were drawn and then not handed out: an interrupted take, a cancelled async pull."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from typing import Any, Protocol, TypeVar
+
+T = TypeVar("T")
+
+
+class Owner(Protocol):
+    """The shared iterator before whose source a `Front` stands."""
+
+    _iterator: Any
+
+
+class Front(Iterator[T]):
+    """Stands before the source and gives these values first; then it steps aside for good.
+
+    Like the source, it is asked under the owner's lock only.
+    """
+
+    def __init__(self, owner: Owner, values: Iterable[T]) -> None:
+        self.values = deque(values)
+        self.behind: Iterator[T] = owner._iterator
+        self._owner = owner
+
+    def __next__(self) -> T:
+        try:
+            return self.values.popleft()
+        except IndexError:
+            self._owner._iterator = self.behind
+        return next(self.behind)
+
+    def drain(self) -> list[T]:
+        """All of its values at once."""
+        drained: list[T] = []
+        while self.values:
+            try:
+                drained.append(self.values.popleft())
+            except IndexError:  # an async caller claimed it in this very moment
+                break
+        self._owner._iterator = self.behind
+        return drained

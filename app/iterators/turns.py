@@ -1,0 +1,159 @@
+"""One at a time, and how the others wait.
+
+The lock is an ``RLock``, not for re-entry (that is refused) but because it knows its owner without
+asking for a thread's identity on each pull. Who finds it taken stands in a line, each on a gate of
+their own; who gives the lock back wakes the first. So a waiter can be woken for three reasons (its
+turn, a timeout, the end of it all), which a caller blocked on the lock itself could not.
+
+Guarantees
+----------
+- *No lost wake-up.* A waiter joins the line, then tries the lock; the holder gives the lock back, then
+  looks at the line. One of the two sees the other. (A machine that lets a load pass an earlier store,
+  with no GIL to forbid it, could break that once in a blue moon: hence ``BACKSTOP``.)
+- *No leaked lock.* An interrupt (``KeyboardInterrupt``, or whatever a signal handler raises) can land
+  between the lock's ``acquire`` and the note that we have it. Everything stands in one ``try``, and its
+  handler asks the lock itself, see `Turn._drop_leaked`. ``with lock:`` has no such gap, but can't say
+  "not now". Not covered: a second interrupt while the first is being dealt with.
+- *Arrival order*, if ``fair``: only the first in line may take the lock, newcomers included.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import threading
+import time
+from collections import deque
+
+from app.errors import PullTimeout, ReentrantPull
+
+IDLE, PULLING, ORDERED = 0, 1, 2
+"""What `Turn._busy` says to a newcomer: try the lock; somebody pulls; ask the line first (``fair``)."""
+
+BACKSTOP = 0.25
+"""Seconds after which a waiter looks for itself, woken or not."""
+
+clock = time.monotonic
+
+
+def deadline_after(timeout: float | None) -> float | None:
+    """The monotonic instant when `timeout` seconds are over; None is never.
+
+    Raises:
+        ValueError: It is negative or not a number.
+    """
+    if timeout is None:
+        return None
+    if math.isnan(timeout) or timeout < 0:
+        raise ValueError(f"timeout must be at least 0 seconds, or None to wait for ever: {timeout!r}")
+    return clock() + timeout
+
+
+class Turn:
+    """The lock and the line of one iterator. A base class, so that the quick path reads its own slots.
+
+    `_busy` is written by the lock's owner only. Read without the lock it is a hint; read by the owner it
+    is exact: PULLING there means that an outer frame of the same thread is in the middle of a pull.
+    """
+
+    __slots__ = ("_busy", "_contended", "_desk", "_fair", "_line", "_lock", "_rest", "_wait_seconds")
+
+    def __init__(self, *, fair: bool) -> None:
+        self._fair = fair
+        self._rest = ORDERED if fair else IDLE
+        self._line: deque[threading.Lock] = deque()
+        self._contended = 0
+        self._wait_seconds = 0.0
+        self._renew_locks()
+
+    def _renew_locks(self) -> None:
+        self._lock = threading.RLock()
+        self._desk = threading.RLock()  # for numbers that are kept without the turn; never held for long
+        self._busy = self._rest
+        self._line.clear()
+
+    def _refuse_closed(self) -> None:
+        """Raise if nobody need wait any longer."""
+        raise NotImplementedError
+
+    def _enter(self, deadline: float | None = None, *, closer: bool = False) -> None:
+        """Take the lock, waiting if need be. The caller then sets `_busy`, without a call in between."""
+        if self._busy or not self._lock.acquire(False):
+            self._wait_turn(deadline, closer=closer)
+
+    def _leave(self) -> None:
+        """Give the lock back and tell the next."""
+        self._busy = self._rest
+        self._lock.release()
+        if self._line:
+            self._after()
+
+    def _wait_turn(self, deadline: float | None = None, *, closer: bool = False) -> None:
+        """The slow way to the lock. A closer stands outside the order and is not refused.
+
+        Raises:
+            ReentrantPull: This thread is in a pull already: it would wait for itself.
+            PullTimeout: The deadline passed first.
+        """
+        lock = self._lock
+        if lock.acquire(False):
+            if self._busy == PULLING:
+                lock.release()
+                raise ReentrantPull("this thread is pulling from this iterator already")
+            if closer or not (self._fair and self._line):
+                return
+            lock.release()  # others were here first
+            self._after()
+        gate = threading.Lock()
+        gate.acquire()
+        started = clock()
+        owned = False
+        try:
+            self._line.append(gate)
+            self._stand_in_line(gate, deadline, closer)
+            owned = True
+        finally:
+            self._line.remove(gate)  # first: an interrupt must not leave it there
+            if not owned and self._line:
+                self._after()  # the wake-up may have been ours: pass it on
+            with self._desk:
+                self._contended += 1
+                self._wait_seconds += clock() - started
+
+    def _stand_in_line(self, gate: threading.Lock, deadline: float | None, closer: bool) -> None:
+        anywhere = closer or not self._fair
+        while True:
+            if (anywhere or self._line[0] is gate) and self._lock.acquire(False):
+                return
+            if not closer:
+                self._refuse_closed()
+            left = BACKSTOP if deadline is None else min(BACKSTOP, deadline - clock())
+            if left <= 0:
+                raise PullTimeout("another thread is pulling; nothing was consumed")
+            gate.acquire(timeout=left)
+
+    def _after(self) -> None:
+        """The lock was given back while others wait: wake the first."""
+        with contextlib.suppress(IndexError):  # went away meanwhile
+            _open(self._line[0])
+
+    def _wake_all(self) -> None:
+        for gate in self._line.copy():
+            _open(gate)
+
+    def _drop_leaked(self) -> None:
+        """An interrupt came before we noted that we have the lock: if we have it, give it back."""
+        if self._lock.acquire(False):
+            pulling = self._busy == PULLING
+            self._lock.release()
+            if not pulling:  # else it is the outer frame's, and rightly held
+                with contextlib.suppress(RuntimeError):  # we did not have it
+                    self._lock.release()
+        if self._line:
+            self._after()
+
+
+def _open(gate: threading.Lock) -> None:
+    if gate.locked():
+        with contextlib.suppress(RuntimeError):  # somebody else opened it just now
+            gate.release()

@@ -1,0 +1,170 @@
+"""``ThreadSafeGenerator``: send and throw under the same lock."""
+
+from collections.abc import Generator
+
+import pytest
+
+from app.errors import ReentrantPull, SourceFailed
+from app.iterators import ThreadSafeGenerator, ThreadSafeIterator, threadsafe_iter
+
+
+def echo():
+    """Yields what it was sent; answers an exception with its name; returns at "stop"."""
+    got = None
+    while got != "stop":
+        try:
+            got = yield got
+        except LookupError as error:
+            got = type(error).__name__
+    return "returned"
+
+
+def started():
+    shared = ThreadSafeGenerator(echo())
+    assert next(shared) is None
+    return shared
+
+
+def test_it_is_a_generator():
+    shared = ThreadSafeGenerator(echo())
+    assert isinstance(shared, Generator)
+    assert isinstance(shared, ThreadSafeIterator)
+
+
+def test_it_wants_a_generator():
+    with pytest.raises(TypeError, match="list is not a generator"):
+        ThreadSafeGenerator([1])
+
+
+def test_send_and_throw_and_return():
+    shared = started()
+    assert shared.send("a") == "a"
+    assert shared.throw(KeyError("x")) == "KeyError"
+    assert shared.throw(IndexError) == "IndexError"
+    with pytest.raises(StopIteration) as end:
+        shared.send("stop")
+    assert end.value.value == "returned"
+    assert shared.state == "exhausted"
+    with pytest.raises(StopIteration) as end:
+        shared.send("more")
+    assert end.value.value is None
+
+
+@pytest.mark.filterwarnings("ignore:the .* signature of throw.* is deprecated:DeprecationWarning")  # 3.12
+def test_the_long_form_of_throw():
+    assert started().throw(KeyError, "x", None) == "KeyError"
+
+
+def test_yield_from_goes_through_it():
+    def outer(inner):
+        return (yield from inner)
+
+    outside = outer(ThreadSafeGenerator(echo()))
+    assert next(outside) is None
+    assert outside.send("a") == "a"
+    assert outside.throw(KeyError()) == "KeyError"
+    with pytest.raises(StopIteration) as end:
+        outside.send("stop")
+    assert end.value.value == "returned"
+
+
+def test_a_value_for_a_generator_not_started_changes_nothing():
+    shared = ThreadSafeGenerator(echo())
+    with pytest.raises(TypeError, match="just-started"):
+        shared.send("early")
+    assert shared.state == "open"
+    assert shared.send(None) is None
+    assert shared.send("a") == "a"
+
+
+def test_an_exception_that_comes_back_out_fails_the_source():
+    shared = started()
+    boom = ZeroDivisionError("boom")
+    with pytest.raises(ZeroDivisionError):
+        shared.throw(boom)
+    assert (shared.state, shared.cause) == ("failed", boom)
+    for call in (lambda: next(shared), lambda: shared.send(1), lambda: shared.throw(KeyError())):
+        with pytest.raises(SourceFailed) as later:
+            call()
+        assert later.value.__cause__ is boom
+
+
+def test_an_exhausted_one_lets_an_exception_through():
+    """As a plain generator does: a StopIteration here would swallow it."""
+    shared = ThreadSafeGenerator(number for number in ())
+    assert list(shared) == []
+    with pytest.raises(KeyError):
+        shared.throw(KeyError("x"))
+    assert shared.state == "exhausted"
+
+
+def test_sends_wait_for_one_another(spawn, gate, in_line):
+    def gated():
+        got = yield
+        gate()
+        got = yield ("first", got)
+        yield ("second", got)
+
+    shared = ThreadSafeGenerator(gated())
+    next(shared)
+    first = spawn(shared.send, "a")
+    gate.reached()
+    second = spawn(shared.send, "b")
+    in_line(shared, 1)
+    gate.open()
+    assert first.result() == ("first", "a")
+    assert second.result() == ("second", "b")
+
+
+def test_throw_and_close_wait_for_a_send(spawn, gate, in_line):
+    caught = []
+
+    def gated():
+        yield
+        gate()
+        try:
+            yield 1
+        except KeyError as error:
+            caught.append(error)
+        yield 2
+
+    shared = ThreadSafeGenerator(gated())
+    next(shared)
+    send = spawn(shared.send, None)
+    gate.reached()
+    throw = spawn(shared.throw, KeyError("x"))
+    in_line(shared, 1)
+    assert caught == []
+    gate.open()
+    assert (send.result(), throw.result(), len(caught)) == (1, 2, 1)
+
+
+def test_from_inside_they_are_refused():
+    def selfish():
+        for call in (lambda: shared.send(None), lambda: shared.throw(KeyError())):
+            with pytest.raises(ReentrantPull):
+                call()
+        shared.close()
+        yield 1
+
+    shared = ThreadSafeGenerator(selfish())
+    assert next(shared) == 1
+    assert shared.state == "closed"
+
+
+def test_send_behind_values_that_were_put_back(source):
+    """An interrupted take left values in front: they come first, and none is lost."""
+    source.raises[4] = KeyboardInterrupt()
+    shared = ThreadSafeGenerator(source())
+    with pytest.raises(KeyboardInterrupt):
+        shared.take(10)
+    assert [shared.send(None), shared.send("x"), next(shared)] == [1, 2, 3]
+    with pytest.raises(SourceFailed):
+        shared.send(None)
+
+
+def test_threadsafe_iter_keeps_what_it_is_given():
+    assert isinstance(threadsafe_iter(echo()), ThreadSafeGenerator)
+    plain = threadsafe_iter([1, 2], fair=True)
+    assert not isinstance(plain, Generator)
+    assert list(plain) == [1, 2]
