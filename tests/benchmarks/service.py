@@ -1,6 +1,6 @@
 """The service against its floors, in one run: server on one core, wrk on the other.
 
-    python tests/benchmarks/service.py [--rounds 5] [--seconds 4]
+    python tests/benchmarks/service.py [--rounds 5] [--seconds 4] [--takes 1000000]
 
 Needs wrk (Debian's package), taskset and, for the slow disk, strace. Ratios are what counts: the absolute
 figures are those of this machine, at this hour. Nothing here fails because of a clock.
@@ -140,6 +140,7 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     options.add_argument("--rounds", type=int, default=5)
     options.add_argument("--seconds", type=int, default=4)
+    options.add_argument("--takes", type=int, default=1_000_000, help="single takes before the footprint")
     chosen = options.parse_args()
     for tool in ("wrk", "taskset"):
         if not shutil.which(tool):
@@ -148,12 +149,15 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         hand_outs(Path(folder), report, chosen.rounds, chosen.seconds)
         slow_disk(Path(folder), report, chosen.seconds)
-        footprint(Path(folder), report)
-    Console().print(report.table)
+        footprint(Path(folder), report, chosen.takes)
+    Console(width=120).print(report.table)
 
 
 def hand_outs(folder: Path, report: Report, rounds: int, seconds: int) -> None:
-    keyed = 'n = 0\nrequest = function()\n n = n + 1\n return wrk.format("POST", nil, {["Idempotency-Key"]=KEY .. n})\nend\n'
+    keyed = (
+        "n = 0\nrequest = function()\n n = n + 1\n"
+        ' return wrk.format("POST", nil, {["Idempotency-Key"]=KEY .. n})\nend\n'
+    )
     rates: dict[str, list[float]] = {name: [] for name in ("floor", "next", "keyed", "many", "block")}
     grouped: list[float] = []
     for turn in range(rounds):
@@ -201,29 +205,30 @@ def slow_disk(folder: Path, report: Report, seconds: int) -> None:
         after = server.stats()["ledger"]
         grouped = (after["ops"] - before["ops"]) / (after["syncs"] - before["syncs"])
         report.row("requests a sync, 10 ms in each sync", f"{grouped:,.1f} ({rate:,.0f}/s)", "1", grouped, 20)
-        alone = statistics.median(_timed(server) for _ in range(20))
+        with httpx.Client() as client:
+            alone = statistics.median(_timed(client, server) for _ in range(20))
         report.row(
             "… a lone request, seconds", f"{alone:.4f}", "one sync: 0.010", alone / 0.010, 1.5, most=True
         )
 
 
-def _timed(server: Server) -> float:
+def _timed(client: httpx.Client, server: Server) -> float:
     began = time.perf_counter()
-    httpx.post(f"{server.url}/next").raise_for_status()
+    client.post(f"{server.url}/next").raise_for_status()
     return time.perf_counter() - began
 
 
-def footprint(folder: Path, report: Report) -> None:
+def footprint(folder: Path, report: Report, takes: int) -> None:
     data = folder / "footprint"
     with dibs(data, "default=count()") as server:
         wrk(f"{server.url}/next", 1)
         before, taken = server.memory(), 0
-        while taken < 1_000_000:
-            wrk(f"{server.url}/next?count=100", 1, connections=16)
+        while taken < takes:
+            wrk(f"{server.url}/next", 10)
             taken = server.stats()["queues"][0]["taken"]
         grown = server.memory() - before
         size = sum(path.stat().st_size for path in data.rglob("*") if path.is_file()) / 1e6
-        report.row("data folder after 1,000,000 takes, MB", f"{size:.2f}", "", size, 5, most=True)
+        report.row(f"data folder after {takes:,} takes, MB", f"{size:.2f}", "", size, 5, most=True)
         report.row("memory grown over them, MB", f"{grown:.1f}", f"{before:.0f} MB", grown, 10, most=True)
         httpx.post(f"{server.url}/queues/default/advance", json={"to_seq": 1_000_000_000}).raise_for_status()
     with dibs(data, "default=count()") as server:
