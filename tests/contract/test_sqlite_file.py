@@ -13,7 +13,8 @@ import pytest
 from app.errors import LedgerForeign, LedgerLocked, LedgerTooNew, LedgerUnavailable
 from app.ledger import open_ledger
 from app.ledger.ops import Define, EngineFailed
-from app.ledger.sqlite import APPLICATION_ID, VERSION, SqliteEngine
+from app.ledger.files import APPLICATION_ID, VERSION
+from app.ledger.sqlite import SqliteEngine
 
 
 def sql(folder, statement: str):

@@ -1,0 +1,254 @@
+"""The files of an SQLite ledger: opening, reopening, one transaction, look-ups, backup.
+
+One connection writes and belongs to the committer's thread. A second one, read-only, answers look-ups from
+any thread; it sees what is committed and nothing else.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import threading
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any, NoReturn, cast
+
+import apsw
+
+from app.errors import LedgerForeign, LedgerFull, LedgerTooNew, LedgerUnavailable
+from app.ledger.lock import DataLock
+from app.ledger.ops import EngineFailed, OpFailed
+
+APPLICATION_ID = 0x64696273  # "dibs"
+VERSION = 1
+CHECKPOINT_PAGES = 256  # 1 MiB of WAL: small enough to keep the data folder small, large enough to be rare
+
+_DISK = (
+    apsw.IOError,
+    apsw.FullError,
+    apsw.CantOpenError,
+    apsw.CorruptError,
+    apsw.NotADBError,
+    apsw.ReadOnlyError,
+    apsw.BusyError,
+    apsw.LockedError,
+    apsw.NoMemError,
+    apsw.ProtocolError,
+)
+
+
+class SqliteFiles:
+    """``data/dibs.db`` with its log and its lock, or a database in memory where ``data`` is None.
+
+    ``vfs`` names an apsw VFS to open files through: the seam by which tests inject faults of a disk.
+    """
+
+    kind = "sqlite"
+
+    def __init__(self, data: Path | None, *, vfs: str | None = None) -> None:
+        self._vfs = vfs
+        self._lock: DataLock | None = None
+        self._reading = threading.Lock()
+        self._writer: apsw.Connection | None = None
+        self._reader: apsw.Connection | None = None
+        self._anchor: apsw.Connection | None = None
+        self.folder = data
+        self.path = f"file:/dibs-{uuid.uuid4()}?vfs=memdb" if data is None else str(data / "dibs.db")
+        try:
+            self.persisted = self._begin()
+        except BaseException as error:
+            self._give_up()
+            if isinstance(error, Exception):
+                _raise_at_start(self.path, error)
+            raise
+
+    def _begin(self) -> int:
+        """Open for the first time; the ledger time that was persisted."""
+        if self.folder is None:
+            self._anchor = self._connect(apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE)
+        else:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._lock = DataLock(self.folder)
+        self._open()
+        self._reader = self._connect(apsw.SQLITE_OPEN_READONLY)
+        [(clock,)] = self._write("SELECT clock FROM ledger").fetchall()
+        return cast(int, clock)
+
+    def _write(self, statement: str, values: Mapping[str, Any] | Sequence[Any] = ()) -> apsw.Cursor:
+        if self._writer is None:
+            raise EngineFailed("the ledger is not open")
+        return self._writer.execute(statement, values)
+
+    def _open(self) -> None:
+        self._writer = self._connect(apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE)
+        self._identify(self._writer)
+        if self.folder is not None:
+            self._writer.pragma("journal_mode", "WAL")
+        self._writer.pragma("synchronous", "FULL")
+        self._writer.pragma("wal_autocheckpoint", CHECKPOINT_PAGES)
+        self._writer.pragma("journal_size_limit", CHECKPOINT_PAGES * 4096)
+        if self._writer.pragma("user_version") == 0:
+            self._create(self._writer)
+
+    def _connect(self, flags: int) -> apsw.Connection:
+        connection = apsw.Connection(self.path, flags=flags | apsw.SQLITE_OPEN_URI, vfs=self._vfs)
+        connection.set_busy_timeout(5_000)
+        return connection
+
+    def _identify(self, writer: apsw.Connection) -> None:
+        """Refuse a file that is not ours before anything is written to it."""
+        application, version = writer.pragma("application_id"), writer.pragma("user_version")
+        tables = writer.execute("SELECT count(*) FROM sqlite_schema").get
+        if application != APPLICATION_ID and (application or version or tables):
+            raise LedgerForeign(f"{self.path} is an SQLite database, but not a ledger of dibs")
+        if version > VERSION:
+            raise LedgerTooNew(
+                f"{self.path} has format {version}, written by a newer dibs; this one knows up to {VERSION}"
+            )
+
+    def _create(self, writer: apsw.Connection) -> None:
+        schema = Path(__file__).with_name("sqlite.sql").read_text(encoding="utf-8")
+        with self._transaction():
+            writer.execute(schema)
+            writer.execute("INSERT INTO ledger VALUES (1, ?, 0)", (str(uuid.uuid4()),))
+            writer.pragma("application_id", APPLICATION_ID)
+            writer.pragma("user_version", VERSION)
+        if self.folder is not None:
+            # SQLite syncs its own files; that their names are in the folder, and the folder in its parent,
+            # is for us to see to.
+            for folder in (self.folder, self.folder.absolute().parent):
+                _sync(folder)
+
+    def reopen(self) -> None:
+        """Close, open, and bring the log into the database file by a truncating checkpoint.
+
+        A commit that failed can read as absent on the connection that made it and as present later. The
+        checkpoint syncs what is read from here on, so that it can't be otherwise again; until it has
+        succeeded nothing is read.
+        """
+        self._disconnect()
+        try:
+            self._open()
+            if self.folder is not None:
+                self._checkpoint()
+            self._reader = self._connect(apsw.SQLITE_OPEN_READONLY)
+        except apsw.Error as error:
+            raise EngineFailed(str(error), full=isinstance(error, apsw.FullError)) from error
+
+    def _checkpoint(self) -> None:
+        if self._write("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()[0][0]:
+            raise EngineFailed("the log can't be brought into the ledger while somebody reads it")
+
+    def _disconnect(self) -> None:
+        with self._reading:
+            connections = self._reader, self._writer
+            self._reader = self._writer = None
+            for connection in connections:
+                if connection is not None:
+                    try:
+                        connection.close()
+                    except apsw.Error:
+                        connection.close(
+                            force=True
+                        )  # the disk fails; what counts is decided at the reopening
+
+    def _give_up(self) -> None:
+        self._disconnect()
+        if self._anchor is not None:
+            self._anchor.close()
+        if self._lock is not None:
+            self._lock.release()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        try:
+            self._write("BEGIN IMMEDIATE")
+            try:
+                yield
+                self._write("COMMIT")
+            except BaseException:
+                if self._writer is not None and self._writer.in_transaction:
+                    self._write("ROLLBACK")
+                raise
+        except _DISK as error:
+            raise EngineFailed(str(error), full=isinstance(error, apsw.FullError)) from error
+        except apsw.Error as error:
+            raise OpFailed(str(error)) from error
+
+    def _changes(self, statement: str, values: Mapping[str, Any]) -> int:
+        return self._write(statement, values).connection.changes()
+
+    def _look(self, statement: str, values: dict[str, Any]) -> list[Any]:
+        try:
+            with self._reading:
+                if self._reader is None:
+                    raise LedgerUnavailable("the ledger is being reopened")
+                return self._reader.execute(statement, values).fetchall()
+        except apsw.Error as error:
+            raise LedgerUnavailable(f"the ledger can't be read: {error}") from error
+
+    @property
+    def durable(self) -> bool:
+        """Whether a commit is a sync of a disk."""
+        return self.folder is not None
+
+    def size(self) -> int:
+        """Bytes of the database and its log."""
+        if self.folder is None:
+            return 0
+        return sum(_bytes(path) for path in self.folder.glob("dibs.db*"))
+
+    def backup(self, to: str) -> int:
+        """Write a consistent copy to the file ``to``, synced under its final name; its size in bytes.
+
+        The online backup API on a connection of its own, in one step: one read transaction, so that the
+        copy is of one moment, and writers go on meanwhile.
+        """
+        partial = Path(f"{to}.partial")
+        try:
+            with (
+                closing(self._connect(apsw.SQLITE_OPEN_READONLY)) as source,
+                closing(apsw.Connection(str(partial))) as target,
+            ):
+                with target.backup("main", source, "main") as copy:
+                    copy.step(-1)
+                target.pragma("journal_mode", "DELETE")
+            _sync(partial)
+            partial.replace(to)
+            for folder in (Path(to).parent, Path(to).parent.parent):
+                _sync(folder)
+        except (apsw.Error, OSError) as error:
+            partial.unlink(missing_ok=True)
+            raise LedgerUnavailable(f"the backup failed: {error}") from error
+        return Path(to).stat().st_size
+
+
+def _raise_at_start(path: str, error: Exception) -> NoReturn:
+    """What went wrong while a ledger was opened, in words for who started the server."""
+    full = isinstance(error, apsw.FullError) or getattr(error, "full", False)
+    if full or (isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)):
+        raise LedgerFull(f"there is no room for the ledger {path}: {error}") from error
+    if isinstance(error, EngineFailed | OSError | apsw.IOError | apsw.CantOpenError | apsw.ReadOnlyError):
+        raise LedgerUnavailable(f"can't open the ledger {path}: {error}") from error
+    if isinstance(error, apsw.BusyError | apsw.LockedError | apsw.NoMemError | apsw.ProtocolError):
+        raise LedgerUnavailable(f"can't open the ledger {path}: {error}") from error
+    if isinstance(error, apsw.Error | OpFailed | ValueError):
+        raise LedgerForeign(f"{path} is not a ledger of dibs, or it is damaged: {error}") from error
+    raise error
+
+
+def _bytes(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:  # a log that a checkpoint has just removed
+        return 0
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
