@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, NoReturn, SupportsIndex, TypeVar
+from typing import NoReturn, SupportsIndex, TypeVar
 
 from app.errors import ReentrantPull
 from app.iterators import fork
+from app.iterators.hold import Hold
 from app.iterators.pulls import Pulls, size_of
 from app.iterators.stats import IteratorStats, State
 from app.iterators.turns import PULLING, deadline_after
-
-if TYPE_CHECKING:
-    from app.iterators.hold import Hold
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -115,8 +113,6 @@ class ThreadSafeIterator(Pulls[T_co], Iterator[T_co], AsyncIterator[T_co]):
         ``with iterator.hold() as held: values = held.take(n); …``. An exhausted or a failed iterator can
         be held too. Entering raises `PullTimeout`, `ReentrantPull`, `SourceClosed` or `ForkedIterator`.
         """
-        from app.iterators.hold import Hold
-
         return Hold(self, timeout)
 
     def close(self, timeout: float | None = None) -> None:

@@ -27,6 +27,7 @@ class Pulls(Turn, Generic[T_co]):
     """
 
     __slots__ = (
+        "_batcher",
         "_claimed",
         "_close_errors",
         "_closing",
@@ -47,6 +48,7 @@ class Pulls(Turn, Generic[T_co]):
     ) -> None:
         super().__init__(fair=fair)
         self._iterator: Iterator[T_co] = iterator
+        self._batcher: Any = iterator if _has_batches(iterator) else None
         self._finalizer = finalizer or getattr(iterator, "close", None)
         self._ending: Ending | None = None
         self._closing: Any = None  # once `close` was called, its mark in the line
@@ -67,7 +69,7 @@ class Pulls(Turn, Generic[T_co]):
         try:
             self._hand = drawn
             source: Any = self._iterator
-            if n and _has_batches(source):
+            if source is self._batcher and n:
                 self._hand = source.take(n)
             else:
                 drawn.extend(islice(source, n))  # what it got before an exception stays in it
@@ -247,6 +249,7 @@ class Pulls(Turn, Generic[T_co]):
         """Once; but an interrupted one is taken up again by the next ``close``."""
         if not isinstance(self._ending, Closed):
             self._ending = self._iterator = Closed(self._ending.cause if self._ending else None)
+            self._batcher = None
         if self._closing in self._line:
             self._line.remove(self._closing)
         finalizer, self._finalizer = self._finalizer, None
