@@ -29,11 +29,12 @@ from app.ledger.committer import Committer, Entry
 from app.ledger.ops import Define, Engine, QueueRow, Remember
 from app.ledger.pending import Pending
 from app.queue.answers import LedgerStats, QueueInfo, Stats
+from app.queue.handout import recall
 from app.queue.info import info_of, same_definition
 from app.queue.keys import KeysInFlight, check_same
 from app.queue.limits import Limits, check_name
 from app.queue.meters import percentiles
-from app.queue.queue import Queue, recall
+from app.queue.queue import Queue
 from app.sources import Registry, SourceSpec
 
 log = logging.getLogger("dibs.queue")
