@@ -95,7 +95,8 @@ class Committer:
         self._guard = threading.Lock()
         self._work = threading.Condition(self._guard)
         self._waiting: deque[Entry] = deque()
-        self._batch: list[Entry] = []
+        self._batch: list[Entry] = []  # what is being committed: it may be on disk
+        self._absent: list[Entry] = []  # taken out of the line and certainly not on disk
         self._asleep = False
         self._closing = False
         self._down: LedgerError | None = None
@@ -162,7 +163,7 @@ class Committer:
             log.critical("the committer has ended; nothing is handed out any more", exc_info=True)
             with self._guard:
                 self._down = LedgerUnavailable("the committer has ended: restart the server")
-                late = list(self._waiting)
+                late = [*self._absent, *self._waiting]
                 self._waiting.clear()
             settle_all(_fail_all(self._batch, OutcomeUnknown("the committer has ended: restart the server")))
             settle_all(_fail_all(late, self._down))
@@ -171,7 +172,7 @@ class Committer:
 
     def _commit_all(self) -> None:
         while batch := self._next_batch():
-            self._batch = batch
+            self._batch, self._absent = batch, []
             started = perf_counter()
             try:
                 outcomes = self._engine.apply([entry.op for entry in batch])
@@ -213,6 +214,7 @@ class Committer:
             for entry in self._waiting:
                 if entry.line in broken:
                     broken[entry.line].append(entry)
+                    self._absent.append(entry)
             self._waiting = deque(entry for entry in self._waiting if entry.line not in broken)
         for line, entries in broken.items():
             line.resume(entries, self._cursor(line))
@@ -234,6 +236,7 @@ class Committer:
         with self._guard:
             self._down = refusal
             absent = [*back, *self._waiting]
+            self._absent = absent
             self._waiting.clear()
         lines: dict[Line, list[Entry]] = {e.line: [] for e in (*batch, *absent) if e.line is not None}
         for line in lines:

@@ -109,12 +109,19 @@ class QueueLine:
             gate = gate.foreseen(op)
         self.gate = gate
 
-    def enter(self, op: Op, pending: Pending[QueueRow]) -> None:
+    def enter(self, op: Op, pending: Pending[QueueRow], told: Callable[[QueueRow], None]) -> None:
         """Put an op without items into the line, and narrow the gate in the same step.
 
-        Whatever is drawn from here on meets the new gate. It follows the ledger when ``pending`` is settled,
-        before any caller wakes.
+        Whatever is drawn from here on meets the new gate. When the op is on disk the gate follows it and
+        ``told`` is called with the row, on the committer's thread, in the order of the line, before any
+        caller wakes.
         """
+
+        def settled(row: Outcome) -> None:
+            assert row is not None  # noqa: S101  # every op but Take answers with a row
+            self._left(op, row)
+            told(row)
+
         with self.lock:
             if self.gate.deleted:
                 raise QueueUnknown(f"there is no queue {self.name}", field="queue")
@@ -124,15 +131,15 @@ class QueueLine:
                 )
             if isinstance(op, Retry) and self.gate.starting:
                 raise QueueStarting(f"{self.name} is being retried", retry_after=1.0)
-            self._committer.submit(Entry(op, pending))
+            self._committer.submit(Entry(op, pending, settled=settled))
             self._foreseen.append(op)
             self._regate()
-        pending.when_done(partial(self._left, op, pending))
+        pending.when_done(partial(self._left, op, None))  # refused, or decided after a reopening
 
-    def _left(self, op: Op, pending: Pending[QueueRow]) -> None:
+    def _left(self, op: Op, row: QueueRow | None) -> None:
         with self.lock:
-            self._foreseen.remove(op)
-            self._learn(pending.value)
+            self._foreseen = [other for other in self._foreseen if other is not op]
+            self._learn(row)
 
     def learn(self, row: QueueRow) -> None:
         """The queue as the ledger has it: the gate follows."""

@@ -124,14 +124,8 @@ class Queue(HandOuts):
     def submit(self, op: Op) -> Pending[QueueRow]:
         """Put an op into the line; the gate is narrowed in the same step."""
         pending: Pending[QueueRow] = Pending()
-        self._draw.enter(op, pending)
-        pending.when_done(partial(self._tell, pending))
+        self._draw.enter(op, pending, partial(self._call_on_loop, self._changed))
         return pending
-
-    def _tell(self, pending: Pending[QueueRow]) -> None:
-        """On the committer's thread, before the caller wakes."""
-        if pending.value is not None:
-            self._call_on_loop(self._changed, pending.value)
 
     def refresh(self, row: QueueRow) -> None:
         """What the ledger says after a reopening, told on the committer's thread before anything goes on."""

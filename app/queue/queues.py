@@ -11,7 +11,6 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import Self
 
@@ -26,7 +25,7 @@ from app.errors import (
 )
 from app.ledger import MEMORY, open_ledger
 from app.ledger.committer import Committer, Entry
-from app.ledger.ops import Define, Engine, QueueRow, Remember
+from app.ledger.ops import Define, Engine, Outcome, QueueRow, Remember
 from app.ledger.pending import Pending
 from app.queue.answers import LedgerStats, QueueInfo, Stats
 from app.queue.handout import recall
@@ -227,14 +226,13 @@ class Queues:
     def _submit(self, op: Define) -> Pending[QueueRow]:
         """Put the definition of a name that is not in use into the line."""
         pending: Pending[QueueRow] = Pending()
-        self._committer.submit(Entry(op, pending))
-        pending.when_done(partial(self._tell, pending))
+        self._committer.submit(Entry(op, pending, settled=self._tell))
         return pending
 
-    def _tell(self, pending: Pending[QueueRow]) -> None:
+    def _tell(self, row: Outcome) -> None:
         """On the committer's thread, before the caller wakes."""
-        if pending.value is not None:
-            self._loop.call_soon_threadsafe(self._changed, pending.value)
+        assert row is not None  # noqa: S101  # every op but Take answers with a row
+        self._loop.call_soon_threadsafe(self._changed, row)
 
     async def delete(self, name: str, *, key: str | None = None) -> QueueInfo:
         """Delete a queue; its name, cursor and generation stay, so that nothing is handed out again.
