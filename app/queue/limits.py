@@ -38,8 +38,9 @@ class Limits:
             raise LimitExceeded(f"wait must be from 0 to {limit} seconds", field="wait", limit=limit)
 
     def check_key(self, key: str) -> None:
-        """Raise unless the idempotency key is 1 to ``key_bytes`` bytes long."""
-        if not 1 <= len(key.encode("utf-8", "surrogatepass")) <= self.key_bytes:
+        """Raise unless the idempotency key is text of 1 to ``key_bytes`` bytes."""
+        text = key.encode("utf-8", "replace")
+        if not 1 <= len(text) <= self.key_bytes or text.decode() != key:
             raise LimitExceeded(
                 f"Idempotency-Key must be from 1 to {self.key_bytes} bytes long",
                 field="Idempotency-Key",
