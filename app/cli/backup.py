@@ -17,7 +17,8 @@ def backup(*, url: Url = None, json: Json = False) -> None:
     from app.cli.http import Api
     from app.cli.tables import print_json, size
 
-    done = Api(url).post("/backup")
+    with Api(url) as api:
+        done = api.post("/backup")
     if json:
         print_json(done)
     else:

@@ -16,13 +16,14 @@ from rich.table import Table
 from rich.text import Text
 
 from app.cli.demo_stage import Stage
-from app.cli.spawn import ServerProcess
-from app.errors import DibsError
+from app.proof.errors import HarnessFault
+from app.proof.server import ServerProcess
 
 CLIENTS: Final = 8
 TOTAL: Final = 4000
 KILLS: Final = 2
 GIVE_UP_SECONDS: Final = 30.0
+START_SECONDS: Final = 20.0
 
 _CODE: Final = """\
 POST /next                     # 8 clients, one server process on its own disk
@@ -62,16 +63,19 @@ class Client(threading.Thread):
 
 def fleet(stage: Stage) -> bool:
     """Kill the server twice under load; then count."""
-    stage.scene("A fleet", _CODE)
-    with (
-        tempfile.TemporaryDirectory(prefix="dibs-demo-") as folder,
-        ServerProcess(Path(folder) / "data") as server,
-    ):
+    stage.scene("A fleet", _CODE, "text")
+    with tempfile.TemporaryDirectory(prefix="dibs-demo-") as folder, ServerProcess(Path(folder)) as server:
         try:
+            _start(server)
             clients, kills = _run(stage, server)
-        except DibsError as error:
-            return stage.finding(False, str(error))
+        except HarnessFault as fault:
+            return stage.finding(False, str(fault))
     return _judge(stage, [value for client in clients for value in client.got], clients, kills)
+
+
+def _start(server: ServerProcess) -> None:
+    server.start()
+    server.wait_ready(START_SECONDS)
 
 
 def _run(stage: Stage, server: ServerProcess) -> tuple[list[Client], int]:
@@ -90,8 +94,8 @@ def _run(stage: Stage, server: ServerProcess) -> tuple[list[Client], int]:
                     server.kill()
                     live.update(_board(clients, "kill -9", kills))
                     stage.pause(0.8)
-                    server.start()
-                live.update(_board(clients, f"serving, process {server.pid}", kills))
+                    _start(server)
+                live.update(_board(clients, f"serving on {server.url}", kills))
                 time.sleep(0.05)
         finally:
             enough.set()
@@ -116,7 +120,7 @@ def _board(clients: list[Client], server: str, kills: int) -> Table:
         last = f"{client.got[-1]:,}" if client.got else ""
         grid.add_row(f"    client {number}", Text("━" * filled, style="cyan"), last)
     down = server == "kill -9"
-    grid.add_row("server", Text(server, style="bold red" if down else "green"), f"{kills} kills")
+    grid.add_row("server", Text(server, style="bold red" if down else "green"), f"killed {kills} of {KILLS}")
     return grid
 
 
@@ -126,7 +130,7 @@ def _judge(stage: Stage, values: list[int], clients: list[Client], kills: int) -
     missing = max(values, default=0) - len(counted)
     again = sum(client.again for client in clients)
     good = bool(values) and not twice and not missing and kills == KILLS
-    stage.note(f"{CLIENTS} clients, {kills} times kill -9, {again:,} requests sent again with their keys")
+    stage.note(f"{CLIENTS} clients, {kills} times kill -9, {again:,} times a request sent again with its key")
     return stage.finding(
         good,
         (f"{len(values):,}", "bold"),

@@ -7,10 +7,11 @@ import sys
 import time
 from typing import Final
 
-from rich.console import Console, Group
+from rich.console import Console
 from rich.panel import Panel
 from rich.rule import Rule
 from rich.syntax import Syntax
+from rich.table import Table
 from rich.text import Text
 
 WIDTH: Final = 88
@@ -38,7 +39,7 @@ class Stage:
             )
         )
 
-    def scene(self, title: str, code: str) -> None:
+    def scene(self, title: str, code: str, language: str = "python") -> None:
         """A new scene: what it is about, and the code that runs."""
         self._scene += 1
         self.console.print()
@@ -52,7 +53,7 @@ class Stage:
         )
         self.console.print(
             Panel(
-                Syntax(code, "python", theme="ansi_dark", background_color="default"),
+                Syntax(code.rstrip(), language, theme="ansi_dark", background_color="default"),
                 border_style="dim",
                 width=WIDTH,
                 padding=(0, 1),
@@ -78,16 +79,11 @@ class Stage:
 
     def end(self) -> None:
         """What to do next."""
+        rows = Table.grid(padding=(0, 3))
+        rows.add_column(style="bold green")
+        rows.add_column()
+        rows.add_row("dibs serve", "start one of your own")
+        rows.add_row("curl -X POST localhost:8000/next", "take a number")
+        rows.add_row("dibs loadtest --chaos", "doubt it properly")
         self.console.print()
-        self.console.print(
-            Panel(
-                Group(
-                    Text.assemble(("dibs serve", "bold green"), "                  start one of your own"),
-                    Text.assemble(("curl -X POST localhost:8000/next", "bold green"), "  take a number"),
-                    Text.assemble(("dibs loadtest --chaos", "bold green"), "       doubt it properly"),
-                ),
-                border_style="cyan",
-                width=WIDTH,
-                padding=(0, 2),
-            )
-        )
+        self.console.print(Panel(rows, border_style="cyan", width=WIDTH, padding=(0, 2)))

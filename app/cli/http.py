@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NoReturn, Self
 from urllib.parse import urlsplit
 
 import httpx
@@ -17,7 +17,7 @@ _MAX_PAUSE: Final = 2.0
 
 
 class Api:
-    """A server's paths.
+    """A server's paths. Leaving the ``with`` closes its connections.
 
     Args:
         url: Where it is. None: the default.
@@ -41,6 +41,12 @@ class Api:
         self._client = httpx.Client(
             base_url=self.url, timeout=httpx.Timeout(10, read=60), transport=transport, trust_env=False
         )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._client.close()
 
     def get(self, path: str, **params: Any) -> Any:
         """The JSON at ``path``; what is not 2xx ends the command."""

@@ -36,18 +36,18 @@ def next_(
     """
     from app.cli.http import Api
 
-    api = Api(url)
     path = f"/queues/{quote(queue, safe='')}/next"
     left = number
-    while left:
-        headers = {"Idempotency-Key": str(uuid.uuid4()), "Accept": "text/plain"}
-        params = {"count": min(left, BATCH), **({"wait": f"{wait:g}"} if wait else {})}
-        response = api.send("POST", path, params=params, headers=headers)
-        if response.status_code != 200:  # noqa: PLR2004
-            _end(response, printed=number - left)
-        sys.stdout.write(response.text)
-        sys.stdout.flush()
-        left -= response.text.count("\n")
+    with Api(url) as api:
+        while left:
+            headers = {"Idempotency-Key": str(uuid.uuid4()), "Accept": "text/plain"}
+            params = {"count": min(left, BATCH), **({"wait": f"{wait:g}"} if wait else {})}
+            response = api.send("POST", path, params=params, headers=headers)
+            if response.status_code != 200:  # noqa: PLR2004
+                _end(response, printed=number - left)
+            sys.stdout.write(response.text)
+            sys.stdout.flush()
+            left -= response.text.count("\n")
     raise typer.Exit(OK)
 
 

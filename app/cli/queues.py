@@ -18,7 +18,8 @@ def queues(*, url: Url = None, json: Json = False) -> None:
     from app.cli.http import Api
     from app.cli.tables import print_json, show
 
-    found = _all(Api(url))
+    with Api(url) as api:
+        found = _all(api)
     if json:
         print_json(found)
     elif found:

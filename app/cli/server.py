@@ -10,7 +10,7 @@ import socket
 import sys
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 import uvicorn
 from fastapi import FastAPI
@@ -122,17 +122,21 @@ def _listen(host: str, port: int) -> socket.socket:
         family, kind, proto, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
-        listener = socket.socket(family, kind, proto)
+    except OSError as error:
+        _cannot_listen(host, port, error)
+    listener = socket.socket(family, kind, proto)
+    try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
         listener.listen(BACKLOG)
     except OSError as error:
+        listener.close()
         _cannot_listen(host, port, error)
     listener.setblocking(False)
     return listener
 
 
-def _cannot_listen(host: str, port: int, error: OSError) -> None:
+def _cannot_listen(host: str, port: int, error: OSError) -> NoReturn:
     if error.errno == errno.EADDRINUSE:
         fail(f"port {port} on {host} is in use; choose another with --port (0 finds a free one)", FAILED)
     fail(f"can't listen on {host} port {port}: {error.strerror}", FAILED)

@@ -24,17 +24,17 @@ def stats(
     from app.cli.http import Api
     from app.cli.tables import print_json, show
 
-    api = Api(url)
-    if queue is not None:
-        found = api.get(f"/queues/{quote(queue, safe='')}/stats")
-        parts = [_queues([found]), _times(_queue_times(found))]
-    else:
-        found = api.get("/stats")
-        parts = [_server(found), _times(_server_times(found)), _queues(found["queues"])]
+    path = "/stats" if queue is None else f"/queues/{quote(queue, safe='')}/stats"
+    with Api(url) as api:
+        found = api.get(path)
     if json:
         print_json(found)
+        return
+    if queue is None:
+        parts = [_server(found), _times(_server_times(found)), _queues(found["queues"])]
     else:
-        show(*(part for part in parts if part is not None))
+        parts = [_queues([found]), _times(_queue_times(found))]
+    show(*(part for part in parts if part is not None))
 
 
 def _server(found: Mapping[str, Any]) -> Any:

@@ -12,9 +12,9 @@ from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis import GenerationMode
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
-from app.cli.spawn import ServerProcess
 from app.config import Settings
 from app.main import create_app
+from app.proof.server import ServerProcess
 
 SEED = 20260131
 EXAMPLES = 20
@@ -28,9 +28,11 @@ OPERATIONS = [
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
-    data = tmp_path_factory.mktemp("schemathesis") / "data"
-    limits = {"DIBS_LIMITS__WAIT": "0.01"}  # a paused queue would be waited for, otherwise
-    with ServerProcess(data, environment=limits) as running:
+    folder = tmp_path_factory.mktemp("schemathesis")
+    (folder / "dibs.toml").write_text("[limits]\nwait = 0.01\n")  # a paused queue would be waited for
+    with ServerProcess(folder) as running:
+        running.start()
+        running.wait_ready(20)
         yield running.url
 
 

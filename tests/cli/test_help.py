@@ -1,0 +1,112 @@
+import re
+import subprocess
+import sys
+
+import pytest
+
+COMMANDS = ["serve", "next", "queues", "stats", "backup", "loadtest", "verify", "demo"]
+HEAVY = ["fastapi", "starlette", "pydantic", "uvicorn", "httpx", "apsw", "rich.table", "app.queue", "app.api"]
+
+
+def test_help_shows_every_command_and_every_exit_code(run):
+    code, out, _ = run("--help")
+    assert code == 0
+    assert [command for command in COMMANDS if f"│ {command} " not in out] == []
+    assert [number for number in range(8) if f"{number} " not in out.partition("Exit codes")[2]] == []
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_an_example_that_is_one(run, command):
+    from app.cli import cli
+
+    code, out, _ = run(command, "--help")
+    assert code == 0
+    assert f"Example: dibs {command}" in " ".join(out.split())
+    described = next(known for known in cli.registered_commands if known.name == command)
+    options = set(re.findall(r"(?<!\S)(--?[a-z-]+)", described.epilog))
+    assert [option for option in options if option not in out] == []
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_option_is_explained(run, command):
+    from typer.main import get_command
+
+    from app.cli import cli
+
+    parameters = get_command(cli).commands[command].params
+    assert [parameter.name for parameter in parameters if not parameter.help] == []
+
+
+def test_without_a_command_it_shows_help(run):
+    assert "Commands" in "".join(run()[1:])
+
+
+def test_version(run):
+    code, out, _ = run("--version")
+    assert (code, bool(re.fullmatch(r"dibs \d+\.\d+\.\d+\n", out))) == (0, True)
+
+
+def test_the_short_help_option(run):
+    assert run("-h")[0] == 0
+
+
+def test_a_command_that_is_not_there(run):
+    assert run("sevre")[0] == 2
+
+
+def test_help_loads_nothing_heavy():
+    code = f"import sys, app.cli; print([name for name in {HEAVY} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
+def test_as_a_module(dibs):
+    done = dibs("--version")
+    assert (done.returncode, done.stdout[:5]) == (0, "dibs ")
+
+
+class TestMain:
+    """What nobody foresaw is a sentence too."""
+
+    @pytest.fixture
+    def raising(self, run, monkeypatch):
+        def raising(error):
+            def cli():
+                raise error
+
+            monkeypatch.setattr("app.cli.cli", cli)
+            return run()
+
+        return raising
+
+    def test_an_error_of_ours(self, raising):
+        from app.errors import ConfigError, LedgerLocked, QueueUnknown
+
+        assert raising(ConfigError("port: why")) == (2, "", "dibs: port: why\n")
+        assert raising(LedgerLocked("why")) == (4, "", "dibs: why\n")
+        assert raising(QueueUnknown("why")) == (1, "", "dibs: why\n")
+
+    def test_any_other(self, raising, monkeypatch):
+        monkeypatch.delenv("DIBS_TRACEBACK", raising=False)
+        code, _, err = raising(ZeroDivisionError("why"))
+        assert (code, err) == (1, "dibs: unexpected ZeroDivisionError: why (DIBS_TRACEBACK=1 shows where)\n")
+
+    def test_a_traceback_for_who_asks_for_one(self, monkeypatch):
+        from app.cli import main
+
+        monkeypatch.setenv("DIBS_TRACEBACK", "1")
+        monkeypatch.setattr("app.cli.cli", lambda: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            main()
+
+    def test_ctrl_c(self, raising):
+        assert raising(KeyboardInterrupt()) == (130, "", "")
+
+
+def test_a_reader_that_had_enough_is_no_error(server, dibs):
+    command = f"{sys.executable} -m app next many -n 5000 --url {server.url} | head -1"
+    import httpx
+
+    httpx.put(f"{server.url}/queues/many", json={"source": "count"})
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, check=False, timeout=20)
+    assert (done.stdout, done.stderr) == ("1\n", "")

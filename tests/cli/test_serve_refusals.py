@@ -1,0 +1,105 @@
+"""Every reason for `dibs serve` not to start: a sentence and an exit code, never a traceback."""
+
+import os
+import sqlite3
+
+import httpx
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def _nothing_around(monkeypatch, tmp_path):
+    for name in [name for name in os.environ if name.startswith("DIBS_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+
+
+def refused(ended, code, *says):
+    ended_with, out, err = ended
+    assert ended_with == code, err
+    assert "Traceback" not in err
+    assert out == ""
+    assert err.startswith("dibs: ")
+    assert err.count("\n") == 1
+    assert [part for part in says if part not in err] == []
+
+
+def test_the_data_is_in_use(serve, run):
+    server = serve()
+    refused(run("serve", "--port", 0), 4, f"process {server.process.pid}", "--data")
+
+
+def test_the_port_is_in_use(serve, run):
+    server = serve()
+    refused(run("serve", "--port", server.port, "--data", "other"), 1, str(server.port), "--port")
+
+
+def test_the_address_is_not_of_this_machine(run):
+    ended = run("serve", "--host", "192.0.2.1", "--allow-anonymous", "--port", 0)
+    refused(ended, 1, "192.0.2.1")
+
+
+def test_the_name_is_unknown(run):
+    ended = run("serve", "--host", "nowhere.invalid", "--allow-anonymous", "--port", 0)
+    refused(ended, 1, "nowhere.invalid")
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::"])
+def test_beyond_loopback(run, host):
+    refused(run("serve", "--host", host), 2, host, "--allow-anonymous")
+
+
+def test_two_workers(run):
+    refused(run("serve", "--workers", 2), 2, "--workers", "same values")
+
+
+@pytest.mark.parametrize(
+    ("queue", "says"),
+    [
+        ("ids=cuont", ["ids", "cuont", "count"]),
+        ("ids=count(strat=1)", ["ids", "strat"]),
+        ("ids=count(", ["ids", "position"]),
+        ("ids", ["NAME=SOURCE"]),
+        ("ids=", ["NAME=SOURCE"]),
+        ("Ids=count", ["Ids", "a-z"]),
+        ("ids=nowhere:generate", ["ids", "nowhere"]),
+        ("ids=lines(nowhere.txt)", ["ids", "nowhere.txt"]),
+    ],
+)
+def test_a_wrong_source(run, queue, says):
+    refused(run("serve", "--queue", queue), 2, *says)
+
+
+def test_a_queue_twice(run):
+    refused(run("serve", "--queue", "a=count", "--queue", "a=uuid7"), 2, "twice")
+
+
+def test_a_source_that_changed_after_it_was_handed_out(serve, run):
+    server = serve("--queue", "ids=count")
+    httpx.post(f"{server.url}/queues/ids/next")
+    server.end()
+    refused(run("serve", "--port", 0, "--queue", "ids=count(start=7)"), 2, "ids", "count(start=7)")
+
+
+def test_a_wrong_setting(run, tmp_path):
+    (tmp_path / "dibs.toml").write_text("prot = 1\n")
+    refused(run("serve"), 2, "dibs.toml", "prot")
+
+
+def test_a_file_that_is_not_a_ledger(run, tmp_path):
+    (tmp_path / "dibs-data").mkdir()
+    (tmp_path / "dibs-data" / "dibs.db").write_bytes(b"not a database" * 1000)
+    refused(run("serve", "--port", 0), 4, "dibs.db")
+
+
+def test_a_ledger_from_the_future(serve, run, tmp_path):
+    serve().end()
+    with sqlite3.connect(tmp_path / "dibs-data" / "dibs.db") as ledger:
+        ledger.execute("PRAGMA user_version = 9999")
+    ledger.close()
+    refused(run("serve", "--port", 0), 4, "newer")
+
+
+def test_the_data_folder_is_a_file(run, tmp_path):
+    (tmp_path / "file").write_text("")
+    refused(run("serve", "--port", 0, "--data", "file"), 4, "file")
