@@ -100,6 +100,8 @@ def breaks():
 def each_point(**options):
     """Interrupters for the first point, the second, and so on; the last one finds no point any more."""
     for n in itertools.count():
+        if sys.version_info >= (3, 13):  # it shows no opcodes in the first run, nor after one that raised
+            yield Interrupter(sys.maxsize, **options)
         interrupter = Interrupter(n, **options)
         yield interrupter
         if interrupter.where is None:
