@@ -86,8 +86,9 @@ class Front:
             self._hosts.check(headers.get(b"host"))
         if scope["method"] not in guards.READS:
             guards.check_site(headers)
-        if b"%" in scope.get("raw_path", b""):
-            _check_path(scope["raw_path"])
+        raw_path = scope.get("raw_path") or b""
+        if b"%" in raw_path:
+            _check_path(raw_path)
 
     async def _refuse(self, error: DibsError, scope: Scope, receive: Receive, send: Send) -> None:
         reply = reply_to(error)

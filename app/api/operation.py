@@ -33,6 +33,7 @@ EVERYWHERE: Final = (
     "not-acceptable",
     "body-too-large",
     "invalid",
+    "headers-too-large",
     "internal",
     "stopping",
 )

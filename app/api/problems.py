@@ -94,6 +94,7 @@ PROBLEMS: Final = (
     Problem(
         "value-refused", 422, "A value that JSON can't carry, or over its limit.", (errors.ValueRefused,)
     ),
+    Problem("headers-too-large", 431, "The request's line and headers are over their limit."),
     Problem(
         "internal",
         500,

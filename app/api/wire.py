@@ -60,13 +60,14 @@ def audit_fields(audit: Audit) -> dict[str, Any]:
 
 def block_fields(block: Block) -> dict[str, Any]:
     """A block as ``schemas.TakenBlock``."""
+    number = str if block.wide else exact
     return {
         "queue": block.queue,
         "state": block.state,
         "seq": block.seq,
-        "first": exact(block.first),
-        "last": exact(block.last),
-        "step": exact(block.step),
+        "first": number(block.first),
+        "last": number(block.last),
+        "step": number(block.step),
         "count": block.count,
     }
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, NoReturn
 
 import typer
 
@@ -54,6 +55,7 @@ def serve(
     ] = None,
 ) -> None:
     """Start the server. Without options: a queue called default that counts from 1, kept in ./dibs-data."""
+    signal.signal(signal.SIGTERM, _leave)
     from app.cli.server import run
     from app.config import load
 
@@ -69,6 +71,11 @@ def serve(
     }
     given = {name: value for name, value in options.items() if value is not None}
     raise typer.Exit(run(load(given, file=config)))
+
+
+def _leave(*_: object) -> NoReturn:
+    """End before there is anything to end. As process 1 of a container the default would be to ignore it."""
+    raise SystemExit(0)
 
 
 def _queues(definitions: list[str]) -> dict[str, str]:

@@ -8,7 +8,7 @@ import logging
 import signal
 import socket
 import sys
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Any, Final, NoReturn
 
@@ -36,13 +36,18 @@ class Server(uvicorn.Server):
     ``house`` is told at once, so that those who wait are answered rather than waited for.
     """
 
-    def __init__(self, config: uvicorn.Config, house: House, started: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, house: House, settings: Settings) -> None:
         super().__init__(config)
         self._house = house
-        self._announce = started
+        self._settings = settings
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
+        """Nothing: ``handling_signals`` has begun before the server did."""
+        yield
+
+    @contextmanager
+    def handling_signals(self) -> Iterator[None]:
         """Handle signals on the loop, between two steps of anything; don't raise them again at the end."""
         loop = asyncio.get_running_loop()
         for number in _SIGNALS:
@@ -63,7 +68,8 @@ class Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to accept, and say so."""
         await super().startup(sockets)
-        self._announce()
+        if sockets and not self.should_exit:
+            announce(_url(self._settings.host, sockets[0]), self._settings, self._house.queues)
 
 
 def run(settings: Settings) -> int:
@@ -92,11 +98,10 @@ def _run(main: Coroutine[Any, Any, int]) -> int:
 async def _serve(app: FastAPI, settings: Settings) -> int:
     """The ledger is opened first: a second server on the same data is told so, whatever its port."""
     house: House = app.state.house
-    async with app.router.lifespan_context(app):
-        listener = _listen(settings.host, settings.port)
-        url = _url(settings.host, listener)
-        server = Server(_config(app), house, lambda: announce(url, settings, house.queues))
-        await server.serve(sockets=[listener])
+    server = Server(_config(app), house, settings)
+    with server.handling_signals():
+        async with app.router.lifespan_context(app):
+            await server.serve(sockets=[_listen(settings.host, settings.port)])
     return OK
 
 

@@ -1,5 +1,6 @@
 """dibs serve: start, serve, end; and every reason not to start, as a sentence and an exit code."""
 
+import contextlib
 import json
 import os
 import signal
@@ -51,11 +52,11 @@ def test_queues_from_options_and_from_the_file(serve, tmp_path):
     assert (answer.status_code, answer.json()["type"]) == (404, "urn:dibs:problem:queue-unknown")
 
 
-def test_memory_is_forgotten(serve):
-    for _ in range(2):
-        server = serve("--data", ":memory:")
-        assert post(server.url).json()["seq"] == 1
-        assert server.end() == 0
+def test_memory_leaves_nothing_behind(serve, tmp_path):
+    server = serve("--data", ":memory:")
+    assert post(server.url).json()["seq"] == 1
+    assert server.end() == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["stderr.txt"]
 
 
 def test_the_users_own_generator(serve, tmp_path):
@@ -180,6 +181,23 @@ class TestWire:
         assert "content-type: application/problem+json" in head
         assert "cache-control: no-store" in head
         assert json.loads(body)["type"] == "urn:dibs:problem:malformed"
+
+    @pytest.mark.parametrize("piece", [b"X-Many: " + b"x" * 1000 + b"\r\n", b"x" * 1000])
+    def test_headers_without_end_are_not_kept_without_end(self, server, piece):
+        with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
+            connection.sendall(b"POST /next HTTP/1.1\r\nHost: localhost\r\nX-Long: x\r\n")
+            with contextlib.suppress(OSError):
+                for _ in range(10_000):
+                    connection.sendall(piece)
+            with contextlib.suppress(OSError):
+                assert connection.recv(100).startswith(b"HTTP/1.1 431 ")
+
+    def test_many_requests_in_one_breath_are_not_one_long_one(self, server):
+        one = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nX-Padding: " + b"x" * 1000
+        raw = (one + b"\r\n\r\n") * 200 + one + b"\r\nConnection: close\r\n\r\n"
+        head, body = self.talk(server, raw)
+        assert head[0] == "HTTP/1.1 200 OK"
+        assert body.count(b"HTTP/1.1 200 OK") == 200
 
     def test_an_upgrade_is_not_offered(self, server):
         raw = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade, close\r\n"
