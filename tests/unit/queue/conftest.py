@@ -1,0 +1,254 @@
+"""Queues whose disk and sources do what a test tells them to; each asynchronous test has its own loop."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import sys
+import threading
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from app.ledger.ops import EngineFailed, Op, Outcome
+from app.ledger.sqlite import SqliteEngine
+from app.queue import Limits, Queues
+from app.sources import Registry, SourceSpec, parse_source
+
+PATIENCE = 10.0  # seconds; only a test that fails waits for so long
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem):
+    """Run an asynchronous test."""
+    if not inspect.iscoroutinefunction(pyfuncitem.obj):
+        return None
+    names = pyfuncitem._fixtureinfo.argnames
+    asyncio.run(pyfuncitem.obj(**{name: pyfuncitem.funcargs[name] for name in names}))
+    return True
+
+
+class Door:
+    """Threads stop here, one by one, until the test lets them go. Open at first."""
+
+    def __init__(self) -> None:
+        self._shut = False
+        self._came = threading.Semaphore(0)
+        self._go = threading.Semaphore(0)
+
+    def shut(self) -> None:
+        self._shut = True
+
+    def open(self) -> None:
+        """For good: who stands here goes, who comes passes."""
+        self._shut = False
+        self._go.release(1_000)
+
+    def pass_(self) -> None:
+        if self._shut:
+            self._came.release()
+            assert self._go.acquire(timeout=PATIENCE)
+
+    async def somebody(self) -> None:
+        """Until a thread stands here."""
+        assert await asyncio.to_thread(self._came.acquire, True, PATIENCE)
+
+    def let_one(self) -> None:
+        self._go.release()
+
+
+class Disk:
+    """A real ledger behind a disk that fails on demand.
+
+    ``faults`` are for the next commits: ``absent`` or ``present`` (it fails, and is not or is there), or
+    ``full``; after these, ``fault`` is asked. ``repairs`` are what the next reopenings raise.
+    """
+
+    def __init__(self, data: Path | None) -> None:
+        self._engine = SqliteEngine(data)
+        self.faults: deque[Any] = deque()
+        self.fault: Callable[[Sequence[Op]], str | None] = lambda ops: None
+        self.repairs: deque[Exception | None] = deque()
+        self.door, self.repair_door = Door(), Door()
+        self.batches: list[list[Op]] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._engine, name)
+
+    def apply(self, ops: Sequence[Op]) -> list[Outcome]:
+        self.door.pass_()
+        fault = self.faults.popleft() if self.faults else self.fault(ops)
+        if fault in ("absent", "full"):
+            raise EngineFailed("EIO", full=fault == "full")
+        outcomes = self._engine.apply(ops)
+        self.batches.append(list(ops))
+        if fault == "present":
+            raise EngineFailed("EIO")
+        return outcomes
+
+    def reopen(self) -> None:
+        self.repair_door.pass_()
+        error = self.repairs.popleft() if self.repairs else None
+        if error is not None:
+            raise error
+        self._engine.reopen()
+
+    def ops(self, kind: type) -> list[Any]:
+        """All of a kind that are on disk, in order."""
+        return [op for batch in self.batches for op in batch if isinstance(op, kind)]
+
+
+class Script:
+    """What a source of the test's own does. Its door is passed before each value and before the end."""
+
+    def __init__(self, values: Sequence[Any] = range(1, 1_000_000)) -> None:
+        self.values = values
+        self.errors: dict[int, BaseException] = {}  # by seq
+        self.door, self.start_door = Door(), Door()
+        self.openings = 0
+        self.pulls = 0
+        self.closed = 0
+        self.last_words: BaseException | None = None
+
+    def play(self, first: int = 1) -> Iterator[Any]:
+        self.openings += 1
+        self.start_door.pass_()
+        try:
+            for seq, value in enumerate(self.values[first - 1 :], first):
+                self.door.pass_()
+                self.pulls += 1
+                if seq in self.errors:
+                    raise self.errors[seq]
+                yield value
+            self.door.pass_()
+        finally:
+            self.closed += 1
+            if self.last_words is not None:
+                raise self.last_words
+
+
+class Stage:
+    """Scripts by name, as sources: ``replayed`` from their start or ``resumed`` at a seq after a restart."""
+
+    def __init__(self) -> None:
+        self.scripts: dict[str, Script] = {}
+
+    def script(self, name: str = "s", values: Sequence[Any] = range(1, 1_000_000)) -> Script:
+        self.scripts[name] = Script(values)
+        return self.scripts[name]
+
+    def spec(self, name: str = "s", *, resumed: bool = False) -> SourceSpec:
+        return SourceSpec("staged:resumed" if resumed else "staged:replayed", {"name": name})
+
+    def module(self) -> ModuleType:
+        module = ModuleType("staged")
+
+        def replayed(name: str) -> Iterator[Any]:
+            return self.scripts[name].play()
+
+        def resumed(name: str, resume_at: int) -> Iterator[Any]:
+            return self.scripts[name].play(resume_at)
+
+        module.replayed, module.resumed = replayed, resumed
+        return module
+
+
+@pytest.fixture
+def stage(monkeypatch) -> Iterator[Stage]:
+    stage = Stage()
+    monkeypatch.setitem(sys.modules, "staged", stage.module())
+    yield stage
+    for script in stage.scripts.values():
+        script.door.open()
+        script.start_door.open()
+
+
+@pytest.fixture
+def script(stage) -> Script:
+    """The script of the source ``s``: 1, 2, 3…"""
+    return stage.script("s")
+
+
+class House:
+    """Queues that are open, and the disk below them."""
+
+    def __init__(self, queues: Queues, disk: Disk) -> None:
+        self.queues, self.disk = queues, disk
+
+    def __getitem__(self, name: str) -> Any:
+        return self.queues.get(name)
+
+    @property
+    def in_line(self) -> int:
+        """Ops that wait for the commit at hand to end."""
+        return len(self.queues._committer._waiting)
+
+
+Opened = Callable[..., AbstractAsyncContextManager[House]]
+
+
+@pytest.fixture
+def opened(monkeypatch) -> Opened:
+    """``async with opened({"q": "count()"}) as house``; in memory, or in the folder ``data``.
+
+    A start doesn't wait for its sources longer than a test can wait.
+    """
+    monkeypatch.setattr("app.queue.queues.START_PATIENCE", 0.1)
+
+    @asynccontextmanager
+    async def opened(
+        define: dict[str, str | SourceSpec] | None = None,
+        *,
+        data: Path | None = None,
+        sources: Registry | None = None,
+        root: Path | None = None,
+        disk: Callable[[Disk], None] = lambda disk: None,
+        **limits: Any,
+    ) -> AsyncIterator[House]:
+        below = Disk(data)
+        disk(below)
+        monkeypatch.setattr("app.queue.queues.open_ledger", lambda _: below)
+        specs = {
+            name: parse_source(spec) if isinstance(spec, str) else spec
+            for name, spec in (define or {}).items()
+        }
+        queues = await Queues.open(
+            data or ":memory:", define=specs, sources=sources, limits=Limits(**limits), root=root
+        )
+        try:
+            yield House(queues, below)
+        finally:
+            for door in (below.door, below.repair_door):
+                door.open()
+            await queues.close()
+
+    return opened
+
+
+@pytest.fixture
+def eventually() -> Callable[[Callable[[], bool]], Any]:
+    """Until a condition holds that no door can tell: the loop turns meanwhile, the clock doesn't matter."""
+
+    async def eventually(condition: Callable[[], bool]) -> None:
+        async with asyncio.timeout(PATIENCE):
+            while not condition():  # noqa: ASYNC110  # what threads do sets no asyncio.Event
+                await asyncio.sleep(0)
+
+    return eventually
+
+
+@pytest.fixture
+def soon() -> Callable[..., asyncio.Task[Any]]:
+    """Start a coroutine, and let it come to its first wait."""
+
+    async def soon(coroutine: Any) -> asyncio.Task[Any]:
+        task = asyncio.ensure_future(coroutine)
+        await asyncio.sleep(0)
+        return task
+
+    return soon

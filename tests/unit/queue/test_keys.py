@@ -1,0 +1,260 @@
+"""A key means one request: sent again after any failure it gets the same answer, and nothing more."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from app.errors import (
+    KeyReused,
+    LimitExceeded,
+    QueueExhausted,
+    QueueFailed,
+    QueuePaused,
+    QueueUnknown,
+    SourceBusy,
+)
+from app.ledger.ops import Close, Define, Delete, Pause, Take
+from app.sources import parse_source
+
+
+def handed(answer) -> tuple:
+    return answer.queue, answer.first, list(answer.values)
+
+
+async def test_the_same_key_again_is_a_replay(opened):
+    async with opened({"q": "count()"}) as house:
+        first = await house["q"].take(3, key="k")
+        again = await house["q"].take(3, key="k")
+        assert handed(again) == handed(first)
+        assert (first.replayed, again.replayed) == (False, True)
+        assert house["q"].audit().cursor == 3
+
+
+async def test_the_same_key_at_once_is_one_draw_and_replays(opened, stage, script):
+    async with opened({"q": stage.spec()}) as house:
+        script.door.shut()
+        calls = [asyncio.ensure_future(house["q"].take(2, key="k", wait=5)) for _ in range(5)]
+        await script.door.somebody()
+        script.door.open()
+        answers = await asyncio.gather(*calls)
+        assert {tuple(map(str, handed(answer))) for answer in answers} == {("q", "1", "['1', '2']")}
+        assert [answer.replayed for answer in answers].count(False) == 1
+        assert len(house.disk.ops(Take)) == 1
+        assert script.pulls == 2
+
+
+async def test_when_the_first_fails_the_second_runs(opened, stage, script):
+    async with opened({"q": stage.spec()}, pull_patience=0.01) as house:
+        script.door.shut()
+        first = asyncio.ensure_future(house["q"].take(1, key="k"))
+        await script.door.somebody()
+        second = asyncio.ensure_future(house["q"].take(1, key="k", wait=5))
+        with pytest.raises(SourceBusy):
+            await first
+        script.door.open()
+        answer = await second
+        assert (answer.first, answer.replayed) == (1, False)
+        assert house["q"].audit().cursor == 1
+
+
+async def test_a_key_of_another_request_is_refused_in_flight_and_later(opened, stage, script):
+    async with opened({"q": stage.spec(), "n": "count()"}) as house:
+        script.door.shut()
+        first = asyncio.ensure_future(house["q"].take(1, key="k", wait=5))
+        await script.door.somebody()
+        with pytest.raises(KeyReused) as caught:
+            await house["q"].take(2, key="k")
+        assert caught.value.field == "Idempotency-Key"
+        script.door.open()
+        await first
+        for other in (house["q"].take(2, key="k"), house["q"].pause(key="k"), house["q"].advance(9, key="k")):
+            with pytest.raises(KeyReused):
+                await other
+        await house["n"].block(5, key="k")  # a key belongs to its queue
+        with pytest.raises(KeyReused):
+            await house["n"].take(5, key="k")
+        assert house["q"].audit().cursor == 1
+
+
+async def test_waiting_is_not_part_of_the_request(opened):
+    async with opened({"q": "count()"}) as house:
+        await house["q"].take(1, key="k", wait=3)
+        assert (await house["q"].take(1, key="k", wait=0)).replayed
+
+
+@pytest.mark.parametrize(
+    "source", ["count()", "count(max=2**63-1)", 'count(format="N{}")', "staged", "uuid7()"]
+)
+async def test_a_replay_over_a_restart(opened, stage, script, source, tmp_path):
+    define = {"q": stage.spec() if source == "staged" else source}
+    async with opened(define, data=tmp_path) as house:
+        first = await house["q"].take(3, key="k")
+        await house["q"].take(3)
+    async with opened(define, data=tmp_path) as house:
+        again = await house["q"].take(3, key="k")
+        assert (handed(again), again.replayed) == (handed(first), True)
+
+
+async def test_a_block_is_replayed_as_a_block(opened, tmp_path):
+    async with opened({"q": "count(step=5)", "w": "count(max=2**63-1)"}, data=tmp_path) as house:
+        blocks = [await house[name].block(1000, key="k") for name in "qw"]
+    async with opened(data=tmp_path) as house:
+        for name, block in zip("qw", blocks, strict=True):
+            again = await house[name].block(1000, key="k")
+            assert again.replayed
+            assert (again.seq, again.first, again.last, again.count, again.wide) == (
+                block.seq,
+                block.first,
+                block.last,
+                block.count,
+                block.wide,
+            )
+
+
+async def test_a_cancelled_caller_finds_its_answer_by_its_key(opened):
+    """Its op was in the line: it can't be withdrawn, so the key says what came of it."""
+    async with opened({"q": "count()"}) as house:
+        house.disk.door.shut()
+        call = asyncio.ensure_future(house["q"].take(2, key="k"))
+        await house.disk.door.somebody()
+        call.cancel()
+        await asyncio.wait([call])
+        retry = asyncio.ensure_future(house["q"].take(2, key="k"))
+        await asyncio.sleep(0)
+        assert not retry.done()  # the key is held until the op is settled
+        house.disk.door.open()
+        answer = await retry
+        assert (answer.first, answer.count, answer.replayed) == (1, 2, True)
+        assert house["q"].audit().cursor == 2
+
+
+async def test_a_caller_that_is_cancelled_in_the_pull_has_drawn_nothing(opened, stage, script):
+    async with opened({"q": stage.spec()}) as house:
+        script.door.shut()
+        call = asyncio.ensure_future(house["q"].take(2, key="k"))
+        await script.door.somebody()
+        call.cancel()
+        await asyncio.wait([call])
+        script.door.open()
+        answer = await house["q"].take(2, key="k")
+        assert (answer.first, answer.replayed) == (1, False)
+
+
+@pytest.mark.parametrize("state", ["paused", "closed", "exhausted", "failed"])
+async def test_a_replay_whatever_state_the_queue_is_in(opened, stage, state):
+    script = stage.script("s", range(1, 5))
+    async with opened({"q": stage.spec()}) as house:
+        first = await house["q"].take(2, key="k")
+        if state == "paused":
+            await house["q"].pause()
+        elif state == "closed":
+            await house["q"].close()
+        else:
+            if state == "failed":
+                script.errors[3] = ValueError("bad")
+            await house["q"].take(9) if state == "exhausted" else None
+            with pytest.raises((QueueExhausted, QueueFailed)):
+                await house["q"].take(9)
+        assert house["q"].info().state == state
+        again = await house["q"].take(2, key="k")
+        assert (handed(again), again.replayed) == (handed(first), True)
+
+
+async def test_the_last_answer_of_a_source_is_replayed_with_its_state(opened):
+    async with opened({"q": "range(3)"}) as house:
+        assert (await house["q"].take(9, key="k")).state == "exhausted"
+        assert (await house["q"].take(9, key="k")).state == "exhausted"
+
+
+async def test_refusals_are_not_remembered(opened):
+    async with opened({"q": "count()"}) as house:
+        await house["q"].pause()
+        with pytest.raises(QueuePaused):
+            await house["q"].take(1, key="k")
+        await house["q"].resume()
+        assert not (await house["q"].take(1, key="k")).replayed
+
+
+async def test_a_deleted_queue_is_unknown_and_back_again_it_remembers(opened):
+    async with opened({"q": "range(9)"}) as house:
+        first = await house["q"].take(3, key="k")
+        await house.queues.delete("q")
+        with pytest.raises(QueueUnknown):
+            house.queues.get("q")
+        await house.queues.define("q", parse_source("count(start=100)"))
+        again = await house["q"].take(3, key="k")
+        assert (handed(again), again.replayed) == (handed(first), True)
+
+
+async def test_a_reset_forgets(opened):
+    async with opened({"q": "range(9)"}) as house:
+        await house["q"].take(3, key="k")
+        await house.queues.define("q", parse_source("range(9)"), reset=True)
+        again = await house["q"].take(3, key="k", wait=5)
+        assert (again.first, again.replayed) == (1, False)
+
+
+@pytest.mark.parametrize("key", ["", "x" * 256, "ä" * 128])
+async def test_a_key_over_its_limit_is_an_error_and_nothing_is_spent(opened, key):
+    async with opened({"q": "count()"}) as house:
+        for call in (house["q"].take(1, key=key), house["q"].pause(key=key)):
+            with pytest.raises(LimitExceeded) as caught:
+                await call
+            assert (caught.value.field, caught.value.limit) == ("Idempotency-Key", 255)
+        assert house["q"].audit().cursor == 0
+
+
+async def test_255_bytes_are_a_key(opened):
+    async with opened({"q": "count()"}) as house:
+        assert not (await house["q"].take(1, key="ä" * 127 + "x")).replayed
+
+
+async def test_a_key_that_is_no_text_is_refused_not_stumbled_over(opened):
+    async with opened({"q": "count()"}) as house:
+        with pytest.raises(LimitExceeded):
+            await house["q"].take(1, key="\ud800")
+
+
+# -- operations have keys too
+
+
+async def test_operations_are_done_once(opened):
+    async with opened({"q": "count()"}) as house:
+        done = [
+            await house["q"].pause(key="p"),
+            await house["q"].resume(key="r"),
+            await house["q"].pause(key="p"),  # a retry that comes late: it does not pause again
+        ]
+        assert [info.replayed for info in done] == [False, False, True]
+        assert (await house["q"].take(1)).first == 1
+        await house["q"].close(key="c")
+        again = await house["q"].close(key="c")
+        assert (again.state, again.replayed) == ("closed", True)
+        assert (len(house.disk.ops(Pause)), len(house.disk.ops(Close))) == (2, 1)
+
+
+async def test_definitions_are_made_once(opened):
+    async with opened() as house:
+        spec = parse_source("count()")
+        first, second = await asyncio.gather(*(house.queues.define("q", spec, key="d") for _ in range(2)))
+        assert sorted([first.replayed, second.replayed]) == [False, True]
+        await house["q"].take(3)
+        assert (await house.queues.define("q", spec, key="d")).replayed
+        with pytest.raises(KeyReused):
+            await house.queues.define("q", parse_source("range(4)"), key="d")
+        reset = await house.queues.define("q", spec, reset=True, key="r")
+        again = await house.queues.define("q", spec, reset=True, key="r")
+        assert (reset.generation, again.generation, again.replayed) == (2, 2, True)
+        assert len(house.disk.ops(Define)) == 2
+
+
+async def test_deletions_are_made_once_and_a_late_retry_spares_the_queue_that_came_after(opened):
+    async with opened({"q": "count()"}) as house:
+        assert not (await house.queues.delete("q", key="d")).replayed
+        assert (await house.queues.delete("q", key="d")).replayed
+        await house.queues.define("q", parse_source("count()"))
+        assert (await house.queues.delete("q", key="d")).replayed
+        assert (await house["q"].take(1, wait=5)).first == 1
+        assert len(house.disk.ops(Delete)) == 1

@@ -1,0 +1,252 @@
+"""All the queues of one ledger: defining, deleting, coming back; configuration; copies; going down."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from app.errors import (
+    ConfigError,
+    Forbidden,
+    LimitExceeded,
+    QueueConflict,
+    QueueUnknown,
+    SourceInvalid,
+    SourceUnknown,
+)
+from app.ledger.ops import Define
+from app.sources import parse_source
+
+COUNT, RANGE = parse_source("count()"), parse_source("range(100)")
+
+
+def names(house) -> list[str]:
+    return [queue.name for queue in house.queues.list()]
+
+
+async def first_of(queue, **options) -> int:
+    return (await queue.take(1, **{"wait": 5, **options})).first
+
+
+# -- which there are
+
+
+async def test_a_definition_makes_a_queue_and_says_so(opened):
+    async with opened() as house:
+        info = await house.queues.define("q", COUNT)
+        assert (info.queue, info.source, dict(info.args), info.state) == ("q", "count", {}, "open")
+        assert (info.created, info.replayed, info.generation, info.cursor) == (True, False, 1, 0)
+        assert await first_of(house["q"]) == 1
+
+
+async def test_the_same_definition_again_finds_the_queue_as_it_is(opened):
+    async with opened({"q": "count()"}) as house:
+        await house["q"].take(3)
+        info = await house.queues.define("q", parse_source("count(start=1)"))
+        assert (info.created, info.cursor) == (False, 3)
+        assert len(house.disk.ops(Define)) == 1
+
+
+async def test_they_are_listed_by_name(opened):
+    async with opened({"b": "count()", "a": "count()"}) as house:
+        await house.queues.define("aa", COUNT)
+        assert names(house) == ["a", "aa", "b"]
+
+
+async def test_an_unknown_queue_is_told_from_a_name_that_can_not_be(opened):
+    async with opened() as house:
+        with pytest.raises(QueueUnknown):
+            house.queues.get("q")
+        for bad in ("a/b", "x" * 65, "\0", ""):
+            with pytest.raises(LimitExceeded):
+                house.queues.get(bad)
+            with pytest.raises(LimitExceeded):
+                await house.queues.define(bad, COUNT)
+
+
+async def test_a_definition_that_is_wrong_changes_nothing(opened, stage, script):
+    async with opened({"q": "count()"}) as house:
+        with pytest.raises(SourceInvalid):
+            await house.queues.define("new", parse_source("count(step=0)"))
+        with pytest.raises(SourceUnknown):
+            await house.queues.define("new", stage.spec())  # not trusted: never imported
+        with pytest.raises(Forbidden):
+            await house.queues.define("new", parse_source("lines(/etc/passwd)"))
+        assert names(house) == ["q"]
+        assert script.openings == 0
+
+
+async def test_files_below_the_root_may_be_named(opened, tmp_path):
+    (tmp_path / "names.txt").write_text("ann\nben\n")
+    async with opened(root=tmp_path) as house:
+        await house.queues.define("q", parse_source("lines(names.txt)"))
+        assert list((await house["q"].take(9, wait=5)).values) == ['"ann"', '"ben"']
+        with pytest.raises((Forbidden, SourceInvalid)):
+            await house.queues.define("p", parse_source("lines('../x')"))
+
+
+# -- definitions that change
+
+
+async def test_where_nothing_was_handed_out_a_definition_may_change(opened):
+    async with opened({"q": "count()"}) as house:
+        info = await house.queues.define("q", RANGE)
+        assert (info.source, info.created, info.generation) == ("range", True, 1)
+        assert list((await house["q"].take(2, wait=5)).values) == [0, 1]
+
+
+async def test_where_something_was_it_stands(opened):
+    async with opened({"q": "count()"}) as house:
+        await house["q"].take(1)
+        with pytest.raises(QueueConflict) as caught:
+            await house.queues.define("q", RANGE)
+        assert (caught.value.reason, caught.value.field) == ("source-changed", "source")
+        assert await first_of(house["q"]) == 2
+
+
+async def test_a_first_take_that_is_not_on_disk_yet_counts_as_handed_out(opened):
+    async with opened({"q": "count()"}) as house:
+        house.disk.door.shut()
+        taking = asyncio.ensure_future(house["q"].take(1))
+        await house.disk.door.somebody()
+        with pytest.raises(QueueConflict) as caught:
+            await house.queues.define("q", RANGE)
+        assert caught.value.reason == "source-changed"
+        house.disk.door.open()
+        assert (await taking).first == 1
+        assert await first_of(house["q"]) == 2
+
+
+async def test_a_reset_begins_at_one_in_the_next_generation(opened):
+    async with opened({"q": "count()"}) as house:
+        await house["q"].take(3)
+        info = await house.queues.define("q", RANGE, reset=True)
+        assert (info.generation, info.cursor, info.created) == (2, 0, True)
+        assert await first_of(house["q"]) == 1
+        audit = house["q"].audit()
+        assert (audit.generation, audit.cursor, audit.taken, audit.balanced) == (2, 1, 1, True)
+
+
+async def test_many_definitions_of_one_name_at_once_make_one_queue(opened):
+    async with opened() as house:
+        infos = await asyncio.gather(*(house.queues.define("q", COUNT) for _ in range(10)))
+        assert [info.created for info in infos].count(True) == 1
+        answers = await asyncio.gather(*(house["q"].take(1, wait=5) for _ in range(10)))
+        assert sorted(answer.first for answer in answers) == list(range(1, 11))
+
+
+# -- deleting
+
+
+async def test_a_deleted_queue_is_gone_and_comes_back_behind_its_cursor(opened, tmp_path):
+    async with opened({"q": "count()"}, data=tmp_path) as house:
+        queue = house["q"]
+        await queue.take(3)
+        info = await house.queues.delete("q")
+        assert (info.queue, info.cursor) == ("q", 3)
+        assert names(house) == []
+        for call in (queue.take(1, wait=5), queue.pause(), queue.delete(), house.queues.delete("q")):
+            with pytest.raises(QueueUnknown):
+                await call
+        with pytest.raises(QueueUnknown):
+            queue.info()
+    async with opened(data=tmp_path) as house:  # over a restart too
+        assert names(house) == []
+        info = await house.queues.define("q", COUNT)
+        assert (info.created, info.cursor, info.generation) == (True, 3, 1)
+        assert await first_of(house["q"]) == 4
+
+
+async def test_statistics_asked_for_in_the_moment_of_a_deletion(opened, eventually):
+    """It is on disk, and the loop has not heard of it yet."""
+    async with opened({"q": "count()", "other": "count()"}) as house:
+        house.disk.door.shut()
+        deleting = asyncio.ensure_future(house.queues.delete("q"))
+        await house.disk.door.somebody()
+        house.disk.door.open()
+        while house.disk.row(1).deleted_at is None:  # the loop has no turn meanwhile
+            pass
+        assert "other" in [stats.queue for stats in house.queues.stats().queues]
+        await deleting
+        assert [stats.queue for stats in house.queues.stats().queues] == ["other"]
+
+
+async def test_a_caller_of_delete_or_define_that_is_cancelled_leaves_a_house_in_order(opened):
+    """The op was in the line: what the ledger says decides, whoever waits."""
+    async with opened({"q": "count()"}) as house:
+        await house["q"].take(3)
+        for call, left in (
+            (house.queues.delete("q"), []),
+            (house.queues.define("q", COUNT), ["q"]),
+            (house.queues.define("q", RANGE, reset=True), ["q"]),
+            (house.queues.define("new", COUNT), ["new", "q"]),
+        ):
+            house.disk.door.shut()
+            task = asyncio.ensure_future(call)
+            await house.disk.door.somebody()
+            task.cancel()
+            await asyncio.wait([task])
+            house.disk.door.open()
+            await house.queues.define("probe", COUNT)  # a commit later
+            await house.queues.delete("probe")
+            assert names(house) == left
+        assert house["q"].info().source == "range"
+        assert list((await house["q"].take(2, wait=5)).values) == [0, 1]
+        house.queues.stats()
+
+
+# -- configuration
+
+
+async def test_the_configuration_may_name_functions_of_the_user(opened, stage, script, tmp_path):
+    async with opened({"q": stage.spec()}, data=tmp_path) as house:
+        assert await first_of(house["q"]) == 1
+    async with opened({"q": stage.spec()}, data=tmp_path) as house:
+        assert await first_of(house["q"]) == 2
+        assert len(house.disk.ops(Define)) == 0
+
+
+async def test_a_configuration_that_changed_is_refused_once_something_was_handed_out(opened, tmp_path):
+    async with opened({"q": "count()"}, data=tmp_path):
+        pass
+    async with opened({"q": "range(50)"}, data=tmp_path) as house:  # nothing was: it may
+        await house["q"].take(1)
+    with pytest.raises(ConfigError, match="queue q"):
+        async with opened({"q": "count()"}, data=tmp_path):
+            pass
+    async with opened({"q": "range(50)"}, data=tmp_path) as house:  # and the folder is free again
+        assert await first_of(house["q"]) == 2
+
+
+async def test_a_queue_that_left_the_configuration_stays(opened, tmp_path):
+    async with opened({"q": "count()"}, data=tmp_path) as house:
+        await house["q"].take(2)
+    async with opened({"other": "count()"}, data=tmp_path) as house:
+        assert names(house) == ["other", "q"]
+        assert await first_of(house["q"]) == 3
+
+
+@pytest.mark.parametrize("spec", ["nosuch()", "count(step=0)", "nosuch:function", "count(stop=3)"])
+async def test_a_source_of_the_configuration_that_is_wrong_is_named(opened, spec):
+    with pytest.raises(ConfigError, match="queue bad"):
+        async with opened({"bad": spec}):
+            pass
+
+
+async def test_a_name_of_the_configuration_that_is_wrong_is_named(opened):
+    with pytest.raises(ConfigError, match="NO"):
+        async with opened({"NO": "count()"}):
+            pass
+
+
+async def test_a_file_that_vanished_is_a_matter_of_its_queue_alone(opened, tmp_path):
+    path = tmp_path / "names.txt"
+    path.write_text("ann\nben\n")
+    define = {"q": f"lines({str(path)!r})", "other": "count()"}
+    async with opened(define, data=tmp_path / "data") as house:
+        await house["q"].take(1, wait=5)
+    path.unlink()
+    async with opened(define, data=tmp_path / "data") as house:
+        assert await first_of(house["other"]) == 1
+        assert house["q"].info().state == "failed"
