@@ -78,8 +78,8 @@ Settled = tuple[Pending[Any], Any, BaseException | None]
 class Committer:
     """One thread that owns the engine's writing side.
 
-    ``observe(batch, seconds)`` is told of each commit. ``refresh(rows)`` is told what the ledger says after a
-    reopening, before any line goes on and any caller hears of it.
+    ``observe(batch, seconds)`` is told of each commit. After a reopening ``refresh(rows)`` is told what the
+    ledger says before any line goes on, and ``refreshed(rows)`` when ops are taken again; then callers wake.
     """
 
     def __init__(
@@ -88,10 +88,12 @@ class Committer:
         *,
         observe: Callable[[int, float], None] = lambda batch, seconds: None,
         refresh: Callable[[list[QueueRow]], None] = lambda rows: None,
+        refreshed: Callable[[list[QueueRow]], None] = lambda rows: None,
     ) -> None:
         self._engine = engine
         self._observe = observe
         self._refresh = refresh
+        self._refreshed = refreshed
         self._guard = threading.Lock()
         self._work = threading.Condition(self._guard)
         self._waiting: deque[Entry] = deque()
@@ -254,6 +256,7 @@ class Committer:
             line.resume(entries, cursors.get(line.queue))
         with self._guard:
             self._down = None
+        self._refreshed(rows)
         settle_all(settled)
 
     def _reopen(self, batch: list[Entry], absent: list[Entry], refusal: LedgerError) -> list[QueueRow] | None:

@@ -22,6 +22,7 @@ class Gate:
     ending: str | None = None
     deleted: bool = False
     failure: Failure | None = None
+    leaving: str | None = None
 
     @classmethod
     def of(cls, row: QueueRow, *, starting: bool) -> Gate:
@@ -44,16 +45,25 @@ class Gate:
             case Pause(paused=True):
                 return replace(self, paused=True)
             case Close():
-                return replace(self, ending="closed", failure=None)
+                return replace(self, leaving="closed")
             case Delete():
-                return replace(self, deleted=True)
-            case Retry() | Define():
+                return replace(self, leaving="deleted")
+            case Define():
+                return replace(self, leaving="defined anew")
+            case Retry():
                 return replace(self, starting=True)
             case _:
                 return self
 
+    def changing(self) -> QueueStarting:
+        """No final word before it is on disk: who hears that a queue has ended may stop for good."""
+        return QueueStarting(f"{self.name} is being {self.leaving}; ask again", retry_after=RETRY_AFTER)
+
     def refusal(self) -> Refused | None:
         """What whoever asks for items is told; None while the queue is open."""
+        return self._for_good() or self._for_now()
+
+    def _for_good(self) -> Refused | None:
         if self.deleted:
             return QueueUnknown(f"there is no queue {self.name}", field="queue")
         if self.ending == "failed" and self.failure is not None:
@@ -67,6 +77,11 @@ class Gate:
         if self.ending is not None:
             how = "is closed" if self.ending == "closed" else "has given all its items"
             return QueueExhausted(f"{self.name} {how}")
+        return None
+
+    def _for_now(self) -> Refused | None:
+        if self.leaving is not None:
+            return self.changing()
         if self.paused:
             return QueuePaused(f"{self.name} is paused", retry_after=RETRY_AFTER)
         if self.starting:

@@ -164,7 +164,7 @@ class HandOuts:
     def _refusal(self) -> Refused | None:
         if self._stopping:
             return Stopping("the server is going down", retry_after=1.0)
-        if self._retired:
+        if self._retired and not self._draw.gate.deleted:
             return QueueStarting(f"{self.name} was defined anew; ask again", retry_after=1.0)
         return self._draw.gate.refusal()
 

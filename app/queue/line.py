@@ -125,6 +125,8 @@ class QueueLine:
         with self.lock:
             if self.gate.deleted:
                 raise QueueUnknown(f"there is no queue {self.name}", field="queue")
+            if self.gate.leaving is not None:
+                raise self.gate.changing()
             if isinstance(op, Define) and not op.reset and self._head() > 1:
                 raise QueueConflict(
                     f"{self.name} has handed out items", reason="source-changed", field="source"

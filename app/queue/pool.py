@@ -11,6 +11,8 @@ import threading
 from collections import deque
 from collections.abc import Callable
 
+from app.errors import SourceBusy
+
 log = logging.getLogger("dibs.queue")
 
 IDLE = 10.0
@@ -30,14 +32,29 @@ class Pool:
         self.threads = 0
 
     def submit(self, job: Callable[[], None]) -> None:
-        """Run ``job`` as soon as a thread is free. What it raises is logged, and goes no further."""
+        """Run ``job`` as soon as a thread is free. What it raises is logged, and goes no further.
+
+        Raises:
+            SourceBusy: there is no thread, and the system gives none; the job is not run.
+        """
         with self._work:
             self._jobs.append(job)
             if len(self._jobs) <= self._idle or self.threads == self._most:
                 self._work.notify()
                 return
             self.threads += 1
-        threading.Thread(target=self._run, name=f"dibs-{self._name}", daemon=True).start()
+        try:
+            threading.Thread(target=self._run, name=f"dibs-{self._name}", daemon=True).start()
+        except RuntimeError:
+            self._not_started(job)
+
+    def _not_started(self, job: Callable[[], None]) -> None:
+        with self._work:
+            self.threads -= 1
+            if self.threads or job not in self._jobs:
+                return  # a thread that is busy now takes it, or has taken it
+            self._jobs.remove(job)
+        raise SourceBusy("the system gives no more threads; ask again", retry_after=1.0)
 
     @property
     def backlog(self) -> int:

@@ -84,7 +84,9 @@ class Queues:
         self._began = time.monotonic()
         self._stopping = False
         self._loop = asyncio.get_running_loop()
-        self._committer = Committer(engine, observe=self._observe, refresh=self._refresh)
+        self._committer = Committer(
+            engine, observe=self._observe, refresh=self._refresh, refreshed=self._refreshed
+        )
 
     @classmethod
     async def open(
@@ -303,7 +305,9 @@ class Queues:
         for queue in list(self._queues.values()):
             if queue.row.id in by_id:
                 queue.refresh(by_id[queue.row.id])
-        for row in by_id.values():
+
+    def _refreshed(self, rows: Iterable[QueueRow]) -> None:
+        for row in rows:
             self._loop.call_soon_threadsafe(self._changed, row)
 
     # -- looking

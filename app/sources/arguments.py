@@ -1,18 +1,22 @@
 """A source's arguments: bound by the signature of its function, then checked, strictly and by name.
 
-Types are strict: nothing is converted, and a boolean is not an integer. Every refusal is a
+Types are strict: nothing is converted but integers that JSON can't carry as numbers, and a boolean is not an
+integer. Every refusal is a
 ``SourceInvalid`` whose message begins with ``source.argument`` and gives the limit.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from inspect import Parameter, signature
 from typing import Any, Final
 
 from app.errors import SourceInvalid
+from app.sources.encode import MAX_SAFE
 from app.sources.spec import SourceSpec
 
+_DIGITS: Final = re.compile(r"-?[1-9][0-9]{15,18}")
 INT64_MIN: Final = -(2**63)
 INT64_MAX: Final = 2**63 - 1
 
@@ -57,6 +61,13 @@ def without_defaults(args: Mapping[str, Any], takes: tuple[Parameter, ...]) -> d
         for name, value in args.items()
         if not (name in default and type(value) is type(default[name]) and value == default[name])
     }
+
+
+def from_digits(value: Any) -> Any:
+    """An integer from text, as JSON has to write those beyond 2^53-1; any other value as it is."""
+    if isinstance(value, str) and _DIGITS.fullmatch(value) and abs(int(value)) > MAX_SAFE:
+        return int(value)
+    return value
 
 
 def integer(where: str, value: object, low: int = INT64_MIN, high: int = INT64_MAX) -> int:

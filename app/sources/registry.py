@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from app.errors import Forbidden, SourceChanged, SourceError, SourceInvalid, SourceUnknown
 from app.sources import files, functions, grid, ids, numbers
-from app.sources.arguments import bind, parameters, without_defaults
+from app.sources.arguments import bind, from_digits, parameters, without_defaults
 from app.sources.context import Context
 from app.sources.encode import MAX_VALUE_BYTES, find_fault, text_fault
 from app.sources.replay import Stop
@@ -160,6 +160,8 @@ def _takes(kind: Kind) -> tuple[Any, ...]:
 def _bound(spec: SourceSpec, kind: Kind) -> SourceSpec:
     takes = _takes(kind)
     args = bind(kind.positions(spec) if kind.positions else spec, takes)
+    integers = {parameter.name for parameter in takes if str(parameter.annotation).startswith("int")}
+    args = {name: from_digits(value) if name in integers else value for name, value in args.items()}
     return SourceSpec(spec.name, without_defaults(args, takes))
 
 
