@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 from pathlib import Path
 from typing import Annotated, Any, Final, NoReturn
@@ -55,10 +56,6 @@ def serve(
     ] = None,
 ) -> None:
     """Start the server. Without options: a queue called default that counts from 1, kept in ./dibs-data."""
-    signal.signal(signal.SIGTERM, _leave)
-    from app.cli.server import run
-    from app.config import load
-
     options: dict[str, Any] = {
         "port": port,
         "host": host,
@@ -70,7 +67,20 @@ def serve(
         "workers": workers,
     }
     given = {name: value for name, value in options.items() if value is not None}
-    raise typer.Exit(run(load(given, file=config)))
+    raise typer.Exit(_run(given, config))
+
+
+def _run(options: dict[str, Any], config: Path | None) -> int:
+    """Load the server and run it. While it is loaded nothing is garbage, so nobody needs to look for any."""
+    signal.signal(signal.SIGTERM, _leave)
+    gc.disable()
+    try:
+        from app.cli.server import run
+        from app.config import load
+
+        return run(load(options, file=config))
+    finally:
+        gc.enable()
 
 
 def _leave(*_: object) -> NoReturn:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import gc
 import logging
 import signal
 import socket
@@ -66,8 +67,10 @@ class Server(uvicorn.Server):
             self._house.opened.stop()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Begin to accept, and say so."""
+        """Begin to accept, and say so. What was loaded until now is never searched for garbage again."""
         await super().startup(sockets)
+        gc.freeze()
+        gc.enable()
         if sockets and not self.should_exit:
             announce(_url(self._settings.host, sockets[0]), self._settings, self._house.queues)
 
