@@ -12,8 +12,8 @@ import pytest
 
 from app.errors import LedgerForeign, LedgerLocked, LedgerTooNew, LedgerUnavailable
 from app.ledger import open_ledger
-from app.ledger.ops import Define, EngineFailed
 from app.ledger.files import APPLICATION_ID, VERSION
+from app.ledger.ops import Advance, Define, EngineFailed, Take
 from app.ledger.sqlite import SqliteEngine
 
 
@@ -243,3 +243,13 @@ def test_nothing_is_read_before_a_reopening_is_certain(tmp_path):
 def test_a_row_that_can_not_be_true_is_refused_by_the_database_itself(folder, statement):
     with pytest.raises(apsw.ConstraintError):
         sql(folder, statement)
+
+
+def test_a_damaged_counter_is_not_made_good_by_what_comes_after(folder):
+    """Each counter moves by its own length and none is derived from another: so an audit can find it."""
+    sql(folder, "UPDATE queue SET taken = taken - 1")
+    engine = open_ledger(folder)
+    engine.apply([Take(1, 4, 2), Advance(1, 5, 9), Take(1, 10, 1)])
+    row = engine.row(1)
+    engine.close()
+    assert (row.cursor, row.taken, row.jumped) == (10, 5, 4)  # one is missing, still
