@@ -10,7 +10,6 @@ from fastapi import FastAPI
 from app.api.application import build
 from app.api.house import House
 from app.config import DEFAULT_QUEUE, Settings, version
-from app.errors import ConfigError, SourceError
 from app.queue import Queues
 from app.sources import Registry, SourceSpec
 
@@ -18,18 +17,10 @@ from app.sources import Registry, SourceSpec
 def create_app(settings: Settings) -> FastAPI:
     """The application, as any ASGI server runs it; its lifespan opens the ledger and closes it.
 
-    ``app.state.house`` is what its operations share.
-
-    Raises:
-        ConfigError: A queue's source in the settings is wrong; the message names the queue.
+    ``app.state.house`` is what its operations share. What ``Queues.open`` raises comes from the lifespan.
     """
     registry = Registry(max_value_bytes=settings.limits.value_bytes)
     queues = settings.queues or {DEFAULT_QUEUE: SourceSpec("count")}
-    for name, spec in queues.items():
-        try:
-            registry.check(spec, trusted=True)
-        except SourceError as error:
-            raise ConfigError(f"queue {name} = {spec}: {error}") from error
     house = House(settings)
 
     @asynccontextmanager

@@ -36,8 +36,11 @@ class TestDefine:
         body = {"source": "count", "args": {"start": 2}}
         refused("PUT", "/queues/ids", 409, "source-changed", json=body)
 
-    def test_large_integers_in_arguments_come_back_as_text(self, house):
-        assert house.define("wide", "count", max=2**63 - 1)["args"] == {"max": str(2**63 - 1)}
+    def test_large_integers_in_arguments_come_back_as_text_and_may_be_sent_so(self, house, ask):
+        made = house.define("wide", "count", max=2**63 - 1)
+        assert made["args"] == {"max": str(2**63 - 1)}
+        again = ask("PUT", "/queues/wide", json={"source": made["source"], "args": made["args"]})
+        assert (again.status_code, again.json()) == (200, made)
 
     @pytest.mark.parametrize(
         ("body", "status", "name"),

@@ -183,6 +183,11 @@ class TestBlock:
         assert [answer.json()["first"] for answer in answers] == [1, 1]
         assert answers[1].headers["idempotent-replayed"] == "true"
 
+    def test_bounds_of_a_wide_queue_are_text_from_the_first_on(self, house, ask):
+        house.define("wide", "count", max=2**63 - 1)
+        answer = ask("POST", "/queues/wide/block?size=3").json()
+        assert (answer["first"], answer["last"], answer["count"]) == ("1", "3", 3)
+
     def test_not_of_a_source_that_does_not_count(self, house, refused):
         house.define("u", "uuid7")
         refused("POST", "/queues/u/block?size=4", 409, "not-arithmetic")
