@@ -26,6 +26,7 @@ from app.ledger.pending import Pending, settle_all
 log = logging.getLogger("dibs.ledger")
 
 GRACE = 2.0  # seconds: how long callers of a failed commit wait for certainty before they hear "maybe"
+ROOM_EVERY = 0.5  # seconds between two looks for room on a full disk
 BATCH_MOST = 1_024  # ops a transaction
 _PAUSES = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)  # seconds between attempts to reopen
 
@@ -254,10 +255,26 @@ class Committer:
         cursors = {row.id: row.cursor for row in rows}
         for line, entries in lines.items():
             line.resume(entries, cursors.get(line.queue))
-        with self._guard:
-            self._down = None
+        room = self._has_room()
         self._refreshed(rows)
         settle_all(settled)
+        while not room and not self._closing:
+            with self._guard:
+                self._work.wait(ROOM_EVERY)
+            room = self._has_room()
+            if room:
+                self._refreshed(rows)
+
+    def _has_room(self) -> bool:
+        """Take ops again, if there is room to fail once more and be certain about it."""
+        try:
+            self._engine.reserve()
+        except EngineFailed as error:
+            self._down = _refusal(error)
+            return False
+        with self._guard:
+            self._down = None
+        return True
 
     def _reopen(self, batch: list[Entry], absent: list[Entry], refusal: LedgerError) -> list[QueueRow] | None:
         """Try until it works, or until the server goes down.

@@ -21,6 +21,9 @@ from app.errors import LedgerForeign, LedgerFull, LedgerTooNew, LedgerUnavailabl
 from app.ledger.lock import DataLock
 from app.ledger.ops import EngineFailed, OpFailed
 
+BALLAST = 2 * 1024 * 1024
+"""Bytes held back, for the checkpoint that makes it certain what a full disk has kept."""
+
 APPLICATION_ID = 0x64696273  # "dibs"
 VERSION = 1
 CHECKPOINT_PAGES = 256  # 1 MiB of WAL: small enough to keep the data folder small, large enough to be rare
@@ -72,6 +75,7 @@ class SqliteFiles:
             self.folder.mkdir(parents=True, exist_ok=True)
             self._lock = DataLock(self.folder)
         self._open()
+        self.reserve()
         self._reader = self._connect(apsw.SQLITE_OPEN_READONLY)
         [(clock,)] = self._write("SELECT clock FROM ledger").fetchall()
         return cast(int, clock)
@@ -132,10 +136,37 @@ class SqliteFiles:
         try:
             self._open()
             if self.folder is not None:
-                self._checkpoint()
+                self._checkpoint_in_any_case()
             self._reader = self._connect(apsw.SQLITE_OPEN_READONLY)
         except apsw.Error as error:
             raise EngineFailed(str(error), full=isinstance(error, apsw.FullError)) from error
+
+    def _checkpoint_in_any_case(self) -> None:
+        """On a full disk too: then the ballast makes the room."""
+        try:
+            self._checkpoint()
+        except apsw.FullError:
+            self._ballast.unlink(missing_ok=True)
+            self._checkpoint()
+
+    @property
+    def _ballast(self) -> Path:
+        assert self.folder is not None  # noqa: S101  # asked for on a disk only
+        return self.folder / "ballast"
+
+    def reserve(self) -> None:
+        """Hold room back again; while there is none, the disk counts as full.
+
+        Raises:
+            EngineFailed: there is no room.
+        """
+        if self.folder is None or _bytes(self._ballast) >= BALLAST:
+            return
+        try:
+            self._ballast.write_bytes(bytes(BALLAST))
+        except OSError as error:
+            self._ballast.unlink(missing_ok=True)
+            raise EngineFailed(str(error), full=_no_room(error)) from error
 
     def _checkpoint(self) -> None:
         if self._write("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()[0][0]:
@@ -227,8 +258,7 @@ class SqliteFiles:
 
 def _raise_at_start(path: str, error: Exception) -> NoReturn:
     """What went wrong while a ledger was opened, in words for who started the server."""
-    full = isinstance(error, apsw.FullError) or getattr(error, "full", False)
-    if full or (isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)):
+    if isinstance(error, apsw.FullError) or getattr(error, "full", False) or _no_room(error):
         raise LedgerFull(f"there is no room for the ledger {path}: {error}") from error
     if isinstance(error, EngineFailed | OSError | apsw.IOError | apsw.CantOpenError | apsw.ReadOnlyError):
         raise LedgerUnavailable(f"can't open the ledger {path}: {error}") from error
@@ -237,6 +267,10 @@ def _raise_at_start(path: str, error: Exception) -> NoReturn:
     if isinstance(error, apsw.Error | OpFailed | ValueError):
         raise LedgerForeign(f"{path} is not a ledger of dibs, or it is damaged: {error}") from error
     raise error
+
+
+def _no_room(error: Exception) -> bool:
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 def _bytes(path: Path) -> int:

@@ -206,6 +206,9 @@ class Engine(Protocol):
     def reopen(self) -> None:
         """Close, open, and make the disk agree with what is read; raises EngineFailed until it does."""
 
+    def reserve(self) -> None:
+        """Hold back the room that the next reopening may need; EngineFailed while there is none."""
+
     def rows(self) -> list[QueueRow]:
         """Every queue, tombstones too."""
 

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
+from time import monotonic
 from typing import Any
 
 import pytest
@@ -62,6 +63,7 @@ class ScriptedEngine:
     def __init__(self) -> None:
         self.faults: deque[Any] = deque()
         self.repairs: deque[Exception | None] = deque()
+        self.rooms: deque[Exception | None] = deque()
         self.door, self.repair_door = Door(), Door()
         self.batches: list[list[Op]] = []
         self.bad: list[Op] = []
@@ -111,12 +113,23 @@ class ScriptedEngine:
             self.answers[row.id, op.remember.key] = Recalled(op.remember.request, kept)
         return None if isinstance(op, Take) else row
 
+    def reserve(self) -> None:
+        error = self.rooms.popleft() if self.rooms else None
+        if error is not None:
+            raise error
+
     def reopen(self) -> None:
         self.repair_door.pass_()
         self.reopenings += 1
         error = self.repairs.popleft() if self.repairs else None
         if error is not None:
             raise error
+
+    def reserve(self) -> None:
+        self.room_door.pass_()
+        if self.no_room:
+            self.no_room -= 1
+            raise EngineFailed("ENOSPC", full=True)
 
     def rows(self) -> list[QueueRow]:
         return list(self.queues.values())
@@ -192,6 +205,12 @@ class Desk:
         self.engine.door.await_one()
         return pending
 
+    def await_up(self) -> None:
+        """Until the committer takes ops again."""
+        until = monotonic() + PATIENCE
+        while self.committer.down is not None:
+            assert monotonic() < until
+
     def step(self) -> None:
         """Let the engine finish what it is at, and come to the next."""
         self.engine.door.let_one()
@@ -200,6 +219,7 @@ class Desk:
     def close(self) -> None:
         self.engine.door.open()
         self.engine.repair_door.open()
+        self.engine.room_door.open()
         assert self.committer.close(PATIENCE)
 
 

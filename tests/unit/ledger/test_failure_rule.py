@@ -243,3 +243,38 @@ def test_close_while_the_disk_is_down_ends_and_tells_everybody(desk):
     assert desk.engine.closed
     with pytest.raises(LedgerUnavailable):
         desk.take(1, 3)
+
+
+# -- a disk that is full
+
+
+@pytest.mark.parametrize("fault", ["full", "present"])
+def test_callers_hear_at_once_and_the_line_opens_when_there_is_room_again(desk, monkeypatch, fault):
+    """What is on disk is decided already; only new ops have to wait for room."""
+    monkeypatch.setattr(committer_module, "ROOM_EVERY", 0.0)
+    desk.engine.no_room = 3
+    desk.engine.faults.append(fault)
+    desk.engine.room_door.shut()
+    pending = desk.take(1, 1)
+    desk.engine.room_door.await_one()
+    desk.engine.room_door.let_one()
+    if fault == "present":
+        assert pending.result(10) == "1:1+1"
+    else:
+        refusal(pending, LedgerFull)
+    with pytest.raises(LedgerFull, match="nothing was handed out"):
+        desk.take(1, 2)
+    desk.engine.room_door.await_one()
+    assert isinstance(desk.committer.down, LedgerFull)
+    desk.engine.room_door.open()
+    desk.await_up()
+    first = 2 if fault == "present" else 1
+    assert desk.take(1, first).result(10) == f"1:{first}+1"
+
+
+def test_close_while_the_disk_is_full_ends(desk):
+    desk.engine.no_room = 10**9
+    desk.engine.faults.append("full")
+    refusal(desk.take(1, 1), LedgerFull)
+    assert desk.committer.close(10)
+    assert desk.engine.closed

@@ -74,6 +74,7 @@ class Disk:
         self.faults: deque[Any] = deque()
         self.fault: Callable[[Sequence[Op]], str | None] = lambda ops: None
         self.repairs: deque[Exception | None] = deque()
+        self.rooms: deque[Exception | None] = deque()
         self.door, self.repair_door = Door(), Door()
         self.batches: list[list[Op]] = []
 
@@ -90,6 +91,11 @@ class Disk:
         if fault == "present":
             raise EngineFailed("EIO")
         return outcomes
+
+    def reserve(self) -> None:
+        error = self.rooms.popleft() if self.rooms else None
+        if error is not None:
+            raise error
 
     def reopen(self) -> None:
         self.repair_door.pass_()

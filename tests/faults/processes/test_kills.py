@@ -1,0 +1,150 @@
+"""Kills and signals: what was answered stands, what was not is drawn again."""
+
+import json
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+
+import httpx
+import pytest
+
+pytestmark = pytest.mark.slow
+
+
+def dibs(*arguments, cwd, timeout=120):
+    return subprocess.run(
+        [sys.executable, "-m", "app", *map(str, arguments)],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        cwd=cwd,
+        stdin=subprocess.DEVNULL,
+    )
+
+
+@pytest.mark.timeout(180)
+def test_five_rounds_of_chaos(tmp_path, monkeypatch):
+    """SIGKILL at random moments. Fifty rounds: ``dibs loadtest --chaos --rounds 50``."""
+    monkeypatch.setenv("PYTHONPATH", str(__file__).rsplit("/tests/", 1)[0])
+    history = tmp_path / "h.jsonl"
+    ended = dibs("loadtest", "--chaos", "--rounds", 5, "--clients", 16, "--history", history, cwd=tmp_path)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert "clean" in ended.stdout
+    assert dibs("verify", history, cwd=tmp_path).returncode == 0
+    for damage in ("duplicate", "skip", "reorder"):
+        assert dibs("verify", history, "--plant", damage, cwd=tmp_path).returncode == 1, damage
+
+
+def test_a_kill_under_load_takes_back_nothing(serve, load):
+    server = serve()
+    asking = load(server)
+    asking.until(300)
+    server.kill()
+    asking.end()
+    assert len(set(asking.answers)) == len(asking.answers)
+    again = serve()
+    assert again.post().json()["seq"] > max(asking.answers)
+    audit = again.audit()
+    assert audit["balanced"]
+    # Beyond what was answered, at most what was in flight was spent: one for each of the eight clients.
+    assert len(asking.answers) < audit["cursor"] <= len(asking.answers) + 8 + 1
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_under_load_answers_what_is_in_flight(serve, load, number):
+    server = serve()
+    asking = load(server)
+    asking.until(200)
+    assert server.stop(number) == 0
+    asking.end()
+    assert all(problem["handed_out"] == "no" for problem in asking.refused)
+    cursor = serve().audit()["cursor"]
+    assert sorted(asking.answers) == list(range(1, cursor + 1))  # answered, all of it, or not handed out
+
+
+def test_a_signal_wakes_who_waits(serve):
+    server = serve()
+    server.post("/queues/default/pause").raise_for_status()
+    replies = []
+    waiting = threading.Thread(target=lambda: replies.append(server.post("/next?wait=30")))
+    waiting.start()
+    while not server.get("/stats").json()["waiting"]:
+        pass
+    assert server.stop() == 0
+    waiting.join(10)
+    assert (replies[0].status_code, replies[0].json()["handed_out"]) == (503, "no")
+
+
+def test_a_client_that_is_gone_before_its_reply(serve):
+    server = serve()
+    for number in range(20):
+        with socket.create_connection(("127.0.0.1", server.port)) as client:
+            client.sendall(
+                f"POST /next HTTP/1.1\r\nHost: localhost:{server.port}\r\nIdempotency-Key: k{number}\r\n"
+                "Content-Length: 0\r\n\r\n".encode()
+            )
+    firsts = [server.post(key=f"k{number}").json()["seq"] for number in range(20)]
+    assert sorted(firsts) == list(range(1, 21))
+    assert [server.post(key=f"k{number}").json()["seq"] for number in range(20)] == firsts
+    assert server.post().json()["seq"] == 21
+
+
+def test_one_key_many_times_at_once(serve):
+    server = serve()
+    start = threading.Barrier(16)
+    replies = []
+
+    def ask():
+        with httpx.Client(base_url=server.url, timeout=20) as client:
+            start.wait()
+            replies.append(client.post("/next?count=3", headers={"Idempotency-Key": "same"}))
+
+    threads = [threading.Thread(target=ask) for _ in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert {reply.content for reply in replies} == {replies[0].content}
+    assert sum("idempotent-replayed" not in reply.headers for reply in replies) == 1
+    assert server.audit()["cursor"] == 3
+
+
+def test_keys_outlive_a_kill(serve):
+    server = serve("--queue", "default=range(10)")
+    answers = [server.post("/next?count=3", key=f"k{number}").json() for number in range(3)]
+    server.kill()
+    again = serve("--queue", "default=range(10)")
+    replays = [again.post("/next?count=3", key=f"k{number}") for number in range(3)]
+    assert [reply.json() for reply in replays] == answers
+    assert all(reply.headers["idempotent-replayed"] == "true" for reply in replays)
+    assert again.post("/next?count=4", key="k0").json()["type"].endswith(":key-reused")
+    assert again.post("/next?count=9", key="last").json()["state"] == "exhausted"
+    again.kill()
+    third = serve("--queue", "default=range(10)")
+    assert third.post().status_code == 410
+    assert third.post("/next?count=9", key="last").json()["items"] == [{"seq": 10, "value": 9}]
+
+
+def test_a_second_server_is_told_who_owns_the_data(serve, tmp_path):
+    server = serve()
+    second = dibs("serve", "--port", 0, "--data", tmp_path / "data", cwd=tmp_path, timeout=20)
+    assert second.returncode == 4
+    assert re.search(rf"\b{server.process.pid}\b", second.stderr)
+    assert "Traceback" not in second.stderr
+    server.kill()
+    assert serve().post().status_code == 200
+
+
+def test_a_count_goes_on_far_up(serve):
+    server = serve("--queue", "default=count()")
+    server.post("/queues/default/advance", json={"to_seq": 1_000_000_000}).raise_for_status()
+    assert server.post().json()["value"] == 1_000_000_001
+    server.kill()
+    again = serve("--queue", "default=count()")
+    assert again.post().json()["value"] == 1_000_000_002
+    assert again.audit() | {"queue": ""} == again.audit() | {"queue": ""}
+    assert json.loads(again.get("/queues/default/audit").content)["balanced"]
