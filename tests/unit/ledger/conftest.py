@@ -64,7 +64,7 @@ class ScriptedEngine:
         self.faults: deque[Any] = deque()
         self.repairs: deque[Exception | None] = deque()
         self.rooms: deque[Exception | None] = deque()
-        self.door, self.repair_door = Door(), Door()
+        self.door, self.repair_door, self.room_door = Door(), Door(), Door()
         self.batches: list[list[Op]] = []
         self.bad: list[Op] = []
         self.queues: dict[int, QueueRow] = {}
@@ -113,11 +113,6 @@ class ScriptedEngine:
             self.answers[row.id, op.remember.key] = Recalled(op.remember.request, kept)
         return None if isinstance(op, Take) else row
 
-    def reserve(self) -> None:
-        error = self.rooms.popleft() if self.rooms else None
-        if error is not None:
-            raise error
-
     def reopen(self) -> None:
         self.repair_door.pass_()
         self.reopenings += 1
@@ -127,9 +122,9 @@ class ScriptedEngine:
 
     def reserve(self) -> None:
         self.room_door.pass_()
-        if self.no_room:
-            self.no_room -= 1
-            raise EngineFailed("ENOSPC", full=True)
+        error = self.rooms.popleft() if self.rooms else None
+        if error is not None:
+            raise error
 
     def rows(self) -> list[QueueRow]:
         return list(self.queues.values())

@@ -252,7 +252,7 @@ def test_close_while_the_disk_is_down_ends_and_tells_everybody(desk):
 def test_callers_hear_at_once_and_the_line_opens_when_there_is_room_again(desk, monkeypatch, fault):
     """What is on disk is decided already; only new ops have to wait for room."""
     monkeypatch.setattr(committer_module, "ROOM_EVERY", 0.0)
-    desk.engine.no_room = 3
+    desk.engine.rooms += [EngineFailed("ENOSPC", full=True)] * 3
     desk.engine.faults.append(fault)
     desk.engine.room_door.shut()
     pending = desk.take(1, 1)
@@ -273,7 +273,7 @@ def test_callers_hear_at_once_and_the_line_opens_when_there_is_room_again(desk, 
 
 
 def test_close_while_the_disk_is_full_ends(desk):
-    desk.engine.no_room = 10**9
+    desk.engine.rooms += [EngineFailed("ENOSPC", full=True)] * 10_000
     desk.engine.faults.append("full")
     refusal(desk.take(1, 1), LedgerFull)
     assert desk.committer.close(10)
