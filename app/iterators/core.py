@@ -27,7 +27,8 @@ class ThreadSafeIterator(Pulls[T_co], Iterator[T_co], AsyncIterator[T_co]):
     exception went through is finished, so "it ended" would be a lie. An interrupt that lands while a
     value is on its way from the source to us is treated alike, as that value may be gone. An interrupt
     while waiting changes nothing. One that lands after the lock was given back costs its caller the value
-    it was just given, as it would an instruction later. At no point does an interrupt leave the lock held.
+    it was just given, as it would an instruction later. No interrupt leaves the lock held
+    (`Hold` names its one exception).
 
     Args:
         iterable: The source. If its class has a ``take(n)`` that returns a sequence (shorter than n only

@@ -23,7 +23,6 @@ import contextlib
 import math
 import threading
 import time
-from collections import deque
 
 from app.errors import PullTimeout, ReentrantPull
 
@@ -61,7 +60,7 @@ class Turn:
     def __init__(self, *, fair: bool) -> None:
         self._fair = fair
         self._rest = ORDERED if fair else IDLE
-        self._line: deque[threading.Lock] = deque()
+        self._line: list[threading.Lock] = []  # append, remove and copy are atomic, with no GIL too
         self._contended = 0
         self._wait_seconds = 0.0
         self._renew_locks()

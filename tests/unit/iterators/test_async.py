@@ -84,12 +84,14 @@ def test_and_for_a_thread(source, spawn, in_line, take):
 
 def test_cancelled_after_the_draw_before_the_task_woke(source, until):
     """The narrowest moment: the value is drawn, its task is not told yet."""
+    gate = source.gate(1)
 
     async def main():
         shared = ThreadSafeIterator(source(4))
         pull = asyncio.ensure_future(anext(shared))
-        await asyncio.sleep(0)  # it asks
-        until(lambda: source.drawn == 1 and shared.stats().pulls == 1)  # the loop stands still meanwhile
+        await reached(gate)
+        gate.open()
+        until(lambda: shared.stats().held_seconds)  # the loop stands still until that turn is over
         pull.cancel()
         with pytest.raises(asyncio.CancelledError):
             await pull
@@ -151,11 +153,14 @@ def test_tasks_and_threads_together_get_each_value_once(source, spawn):
 
 
 def test_the_loops_own_thread_may_pull_while_a_value_is_on_its_way_to_it(source, until):
+    gate = source.gate(1)
+
     async def main():
         shared = ThreadSafeIterator(source(3))
         pull = asyncio.ensure_future(anext(shared))
-        await asyncio.sleep(0)
-        until(lambda: source.drawn == 1 and shared.stats().pulls == 1)
+        await reached(gate)
+        gate.open()
+        until(lambda: shared.stats().held_seconds)
         mine = next(shared)  # no deadlock: the task can't take it while we stand here
         return mine, await pull
 
