@@ -13,7 +13,6 @@ COPY --from=build /opt/dibs /opt/dibs
 ENV PATH=/opt/dibs/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 USER dibs
 WORKDIR /data
-VOLUME /data
 EXPOSE 8000
 STOPSIGNAL SIGTERM
 # /readyz is 200 while hand-outs can be answered; urllib raises, and so exits with 1, for anything else.

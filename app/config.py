@@ -62,7 +62,7 @@ class LimitSettings(BaseModel):
     )
     commit_patience: float = Field(default=30, gt=0, description="How long a request waits for the disk.")
     operate_patience: float = Field(
-        default=30, gt=0, description="How long pause, close and delete wait for a source."
+        default=30, gt=0, description="How long advance waits for a source to get there."
     )
 
     def of_queues(self) -> Limits:

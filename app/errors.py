@@ -76,9 +76,17 @@ class SourceError(DibsError):
 class SourceUnknown(SourceError):
     """There is no source of this name, or it may not be named from here."""
 
+    field = "source"
+
 
 class SourceInvalid(SourceError, ValueError):
-    """A source's argument is missing, unknown or out of range; the message names it."""
+    """A source's argument is missing, unknown or out of range; it says ``source.argument:`` first."""
+
+    @property
+    def field(self) -> str:
+        """The argument, as a request names it."""
+        name, dot, argument = str(self).partition(":")[0].partition(".")
+        return f"args.{argument}" if dot and name.isidentifier() else "args"
 
 
 class SourceChanged(SourceError):

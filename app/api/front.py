@@ -18,7 +18,7 @@ from app.api import bodies, guards
 from app.api.problems import RequestRefused, internal_error, reply_to
 from app.api.reply import Headers
 from app.config import Settings
-from app.errors import DibsError
+from app.errors import DibsError, OutcomeUnknown
 from app.queue.limits import check_name
 
 HEADERS: Final = "dibs.headers"
@@ -69,6 +69,11 @@ class Front:
             if started:
                 raise
             await self._refuse(error, scope, receive, send_ours)
+        except asyncio.CancelledError:  # the server goes down, and the time that this had is over
+            if started:
+                raise
+            unsure = OutcomeUnknown("the server went down in the middle of this; ask again with the same key")
+            await self._refuse(unsure, scope, receive, send_ours)
         except Exception:
             if started:
                 raise

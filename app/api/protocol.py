@@ -26,10 +26,10 @@ class Protocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Parse; give up on headers that don't end."""
-        heads = self._heads
+        heads, in_head = self._heads, self._in_head
         super().data_received(data)
-        if self._heads != heads or not self._in_head:
-            self._head_bytes = 0
+        if not in_head or not self._in_head or self._heads != heads:
+            self._head_bytes = 0  # what came was of a body, or the head ended in it
             return
         self._head_bytes += len(data)
         if self._head_bytes > HEAD_LIMIT and not self.transport.is_closing():

@@ -23,8 +23,8 @@ from app.cli.exits import FAILED, OK, fail
 from app.config import Settings
 from app.main import create_app
 
-GRACE: Final = 4
-"""Seconds that requests in flight have to be answered when the server goes down."""
+GRACE: Final = 2.5
+"""Seconds that requests in flight have to be answered when the server goes down, of 5 in all."""
 KEEP_ALIVE: Final = 75
 """Seconds that an idle connection is kept: longer than most clients keep theirs, so that they close it."""
 BACKLOG: Final = 2048
@@ -121,7 +121,7 @@ def _config(app: FastAPI) -> uvicorn.Config:
         proxy_headers=False,
         workers=1,
         timeout_keep_alive=KEEP_ALIVE,
-        timeout_graceful_shutdown=GRACE,
+        timeout_graceful_shutdown=GRACE,  # type: ignore[arg-type]  # it goes to wait_for, which takes a float
     )
 
 

@@ -11,13 +11,13 @@ import os
 import threading
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, NoReturn, cast
 
 import apsw
 
-from app.errors import LedgerForeign, LedgerFull, LedgerTooNew, LedgerUnavailable
+from app.errors import LedgerError, LedgerForeign, LedgerFull, LedgerTooNew, LedgerUnavailable
 from app.ledger.lock import DataLock
 from app.ledger.ops import EngineFailed, OpFailed
 
@@ -57,6 +57,7 @@ class SqliteFiles:
         self._writer: apsw.Connection | None = None
         self._reader: apsw.Connection | None = None
         self._anchor: apsw.Connection | None = None
+        self._instance: object = None
         self.folder = data
         self.path = f"file:/dibs-{uuid.uuid4()}?vfs=memdb" if data is None else str(data / "dibs.db")
         try:
@@ -74,7 +75,7 @@ class SqliteFiles:
         else:
             self.folder.mkdir(parents=True, exist_ok=True)
             self._lock = DataLock(self.folder)
-        self._open()
+        self._open(create=True)
         self.reserve()
         self._reader = self._connect(apsw.SQLITE_OPEN_READONLY)
         [(clock,)] = self._write("SELECT clock FROM ledger").fetchall()
@@ -85,8 +86,9 @@ class SqliteFiles:
             raise EngineFailed("the ledger is not open")
         return self._writer.execute(statement, values)
 
-    def _open(self) -> None:
-        self._writer = self._connect(apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE)
+    def _open(self, *, create: bool = False) -> None:
+        """Open for writing. Only at the start is a ledger made; later that would replace a lost one."""
+        self._writer = self._connect(apsw.SQLITE_OPEN_READWRITE | (apsw.SQLITE_OPEN_CREATE if create else 0))
         self._identify(self._writer)
         if self.folder is not None:
             self._writer.pragma("journal_mode", "WAL")
@@ -94,7 +96,13 @@ class SqliteFiles:
         self._writer.pragma("wal_autocheckpoint", CHECKPOINT_PAGES)
         self._writer.pragma("journal_size_limit", CHECKPOINT_PAGES * 4096)
         if self._writer.pragma("user_version") == 0:
+            if not create:
+                raise EngineFailed(f"{self.path} is not the ledger that it was")
             self._create(self._writer)
+        [(instance,)] = self._writer.execute("SELECT instance FROM ledger").fetchall()
+        if not create and instance != self._instance:
+            raise EngineFailed(f"{self.path} is another ledger now")
+        self._instance = instance
 
     def _connect(self, flags: int) -> apsw.Connection:
         connection = apsw.Connection(self.path, flags=flags | apsw.SQLITE_OPEN_URI, vfs=self._vfs)
@@ -138,8 +146,9 @@ class SqliteFiles:
             if self.folder is not None:
                 self._checkpoint_in_any_case()
             self._reader = self._connect(apsw.SQLITE_OPEN_READONLY)
-        except apsw.Error as error:
-            raise EngineFailed(str(error), full=isinstance(error, apsw.FullError)) from error
+        except (apsw.Error, OSError, LedgerError, OpFailed) as error:
+            full = isinstance(error, apsw.FullError) or _no_room(error)
+            raise EngineFailed(str(error), full=full) from error
 
     def _checkpoint_in_any_case(self) -> None:
         """On a full disk too: then the ballast makes the room."""
@@ -160,12 +169,14 @@ class SqliteFiles:
         Raises:
             EngineFailed: there is no room.
         """
-        if self.folder is None or _bytes(self._ballast) >= BALLAST:
+        if self.folder is None:
             return
         try:
-            self._ballast.write_bytes(bytes(BALLAST))
+            if _bytes(self._ballast) < BALLAST:
+                _allocate(self._ballast, BALLAST)
         except OSError as error:
-            self._ballast.unlink(missing_ok=True)
+            with suppress(OSError):
+                self._ballast.unlink(missing_ok=True)
             raise EngineFailed(str(error), full=_no_room(error)) from error
 
     def _checkpoint(self) -> None:
@@ -176,14 +187,13 @@ class SqliteFiles:
         with self._reading:
             connections = self._reader, self._writer
             self._reader = self._writer = None
-            for connection in connections:
-                if connection is not None:
-                    try:
-                        connection.close()
-                    except apsw.Error:
-                        connection.close(
-                            force=True
-                        )  # the disk fails; what counts is decided at the reopening
+        # Closing may sync: not under a lock that look-ups on the event loop wait for.
+        for connection in connections:
+            if connection is not None:
+                try:
+                    connection.close()
+                except apsw.Error:
+                    connection.close(force=True)  # the disk fails; what counts is decided at the reopening
 
     def _give_up(self) -> None:
         self._disconnect()
@@ -239,6 +249,7 @@ class SqliteFiles:
         """
         partial = Path(f"{to}.partial")
         try:
+            partial.parent.mkdir(exist_ok=True)
             with (
                 closing(self._connect(apsw.SQLITE_OPEN_READONLY)) as source,
                 closing(apsw.Connection(str(partial))) as target,
@@ -251,7 +262,10 @@ class SqliteFiles:
             for folder in (Path(to).parent, Path(to).parent.parent):
                 _sync(folder)
         except (apsw.Error, OSError) as error:
-            partial.unlink(missing_ok=True)
+            with suppress(OSError):
+                partial.unlink(missing_ok=True)
+            if isinstance(error, apsw.FullError) or _no_room(error):
+                raise LedgerFull("there is no room for the backup") from error
             raise LedgerUnavailable(f"the backup failed: {error}") from error
         return Path(to).stat().st_size
 
@@ -267,6 +281,14 @@ def _raise_at_start(path: str, error: Exception) -> NoReturn:
     if isinstance(error, apsw.Error | OpFailed | ValueError):
         raise LedgerForeign(f"{path} is not a ledger of dibs, or it is damaged: {error}") from error
     raise error
+
+
+def _allocate(path: Path, size: int) -> None:
+    """A file whose room is really taken, also where a hole or zeros would take none."""
+    with path.open("wb") as file:
+        file.write(os.urandom(size))
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def _no_room(error: Exception) -> bool:

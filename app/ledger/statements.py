@@ -87,7 +87,8 @@ SELECT request, outcome, item_values FROM answer
 WHERE key = :key AND queue = :queue AND generation = :generation AND caller = :caller AND expires > :now
 """
 
-# The oldest answers stand first, so a look at a handful of rows finds all that can have expired.
+# The oldest answers stand first, so a look at the first rows finds what has expired (where the setting was
+# lowered, a while later).
 PRUNE = """
 DELETE FROM answer WHERE expires <= :now AND id IN (SELECT id FROM answer ORDER BY id LIMIT :most)
 """

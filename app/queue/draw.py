@@ -26,6 +26,7 @@ from app.errors import (
     DibsError,
     LedgerUnavailable,
     PullTimeout,
+    Refused,
     SourceBusy,
     SourceClosed,
     Stopping,
@@ -97,9 +98,10 @@ class Draw(QueueLine):
                     if source is not self.source:
                         continue  # exchanged while this thread waited for its lock
                     self.waits.append(began - before)
-                    self._draw_held(ask, source, held)
+                    drawn = self._draw_held(ask, source, held)
                     self.holds.append(perf_counter() - began)
-                    return
+                    if drawn:
+                        return
             except SourceClosed:
                 if source is self.source:  # not exchanged for another one, but closed
                     raise Stopping("the server is going down", retry_after=1.0) from None
@@ -119,19 +121,20 @@ class Draw(QueueLine):
             raise LedgerUnavailable(f"{self.name} has no source yet")
         return self.source
 
-    def _draw_held(self, ask: Ask, source: Source, held: Hold[Any]) -> None:
+    def _draw_held(self, ask: Ask, source: Source, held: Hold[Any]) -> bool:
+        """False where the source was exchanged in the middle: there is nothing in the line, draw again."""
         with self.lock:
             self._admit(ask, self._epoch)
             epoch = self._epoch
             if self._back:
                 self._enqueue_or_put_back(ask, source, self._take_back(ask.count), None)
-                return
+                return True
         values, end = pull(source, held, ask.count, self._limits.handout_bytes)
         fit = fitting(values, self._limits.handout_bytes)
         with self.lock:
             if source is not self.source:
                 # Opened anew in the meantime, at the ledger's cursor: the new one gives these values again.
-                raise LedgerUnavailable("the source was opened anew in the middle of this; ask again")
+                return False
             segment = Segment(self._next_seq, values[:fit])
             rest = Segment(self._next_seq + fit, values[fit:])
             self._next_seq += len(values)
@@ -142,6 +145,7 @@ class Draw(QueueLine):
                 self._put_back(segment)
                 raise
             self._enqueue_or_put_back(ask, source, segment, None if rest.values else end)
+            return True
 
     def _admit(self, ask: Ask, epoch: int) -> None:
         """The look before and after the pull, with the line's lock held."""
@@ -185,13 +189,13 @@ class Draw(QueueLine):
         state = "open" if end is None else end.ending
         return answer(self.name, state, segment.first, segment.values, wide=source.wide, block=ask.block)
 
-    def give_up(self, ask: Ask) -> bool:
+    def give_up(self, ask: Ask, why: Refused | None = None) -> bool:
         """The caller waits no longer. False if its op is in the line already: that can't be withdrawn."""
         with self.lock:
             if ask.enqueued or ask.pending.done:
                 return False
             ask.given_up = True
-        ask.pending.fail(_busy(self.name))
+        ask.pending.fail(why or _busy(self.name))
         return True
 
 

@@ -103,7 +103,7 @@ class Feed:
         except SourceClosed:
             log.info("the replay of %s was stopped", row.name)
         except Exception as error:  # a user's function may raise anything; it is the queue's failure
-            log.warning("the source of %s can't be opened: %s", row.name, error)
+            log.warning("the source of %s can't be opened: %a", row.name, str(error))
             self._fail(row, error)
         else:
             self._draw.use(source, row)

@@ -57,7 +57,9 @@ class Gate:
 
     def changing(self) -> QueueStarting:
         """No final word before it is on disk: who hears that a queue has ended may stop for good."""
-        return QueueStarting(f"{self.name} is being {self.leaving}; ask again", retry_after=RETRY_AFTER)
+        return QueueStarting(
+            f"{self.name} is being {self.leaving or 'defined anew'}; ask again", retry_after=RETRY_AFTER
+        )
 
     def refusal(self) -> Refused | None:
         """What whoever asks for items is told; None while the queue is open."""

@@ -59,6 +59,7 @@ class HandOuts:
         self._loop = asyncio.get_running_loop()
         self._keys = KeysInFlight()
         self._waiters = Waiters()
+        self._asks: set[Ask] = set()
         self._stopping = False
         self._retired = False
         self._pool = Pool(row.name, limits.threads)
@@ -123,10 +124,10 @@ class HandOuts:
             raise NotArithmetic(f"{self.name} is fed by {self.spec.name}, which does not count: no blocks")
         if self._pool.backlog >= self._limits.waiting:
             raise SourceBusy(f"{self._limits.waiting} requests wait for {self.name} already", retry_after=1.0)
-        if track is not None:
-            track(ask.pending)
         ask.patience = max(until - self._loop.time(), self._limits.pull_patience)
         self._pool.submit(partial(self._draw.draw, ask))
+        if track is not None:
+            track(ask.pending)
         handed = await self._outcome(ask)
         if handed is None:  # this draw met the source's end, which is on disk now
             raise self._draw.gate.refusal() or SourceBusy(f"{self.name} is being retried", retry_after=1.0)
@@ -139,6 +140,7 @@ class HandOuts:
             turn: asyncio.Future[None] = self._loop.create_future()
             pending.when_done(partial(_wake, turn), self._loop)
             late = self._loop.call_later(ask.patience, self._late, ask, turn)
+            self._asks.add(ask)
             try:
                 await turn
             except asyncio.CancelledError:
@@ -146,6 +148,7 @@ class HandOuts:
                 raise
             finally:
                 late.cancel()
+                self._asks.discard(ask)
         return pending.result(0)
 
     def _late(self, ask: Ask, turn: asyncio.Future[None]) -> None:
@@ -179,7 +182,7 @@ class HandOuts:
     ) -> T:
         """Run a request once for its key: look among those in flight, then in the ledger, then run it."""
         self._limits.check_key(key)
-        async with self._keys.hold(key, request) as held:
+        async with self._keys.hold(key, request, self._limits.commit_patience) as held:
             recalled = recall(self._engine, self.row, key)
             if recalled is not None:
                 check_same(recalled.request, request)
@@ -216,6 +219,19 @@ def _wake(turn: asyncio.Future[None]) -> None:
 def _fail(turn: asyncio.Future[None], error: Exception) -> None:
     if not turn.done():
         turn.set_exception(error)
+
+
+async def outcome(pending: Pending[T], limits: Limits) -> T:
+    """Wait for an op without items, for a bounded time: a hung disk must not hang its callers.
+
+    Raises:
+        OutcomeUnknown: it has not come to an end yet, and goes on.
+    """
+    try:
+        async with asyncio.timeout(limits.operate_patience + limits.commit_patience):
+            return await pending
+    except TimeoutError:
+        raise unsure() from None
 
 
 def unsure() -> OutcomeUnknown:

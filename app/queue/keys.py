@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
 
-from app.errors import KeyReused
+from app.errors import KeyReused, OutcomeUnknown
 from app.ledger.pending import Pending
 
 
@@ -38,17 +38,24 @@ class KeysInFlight:
         return len(self._requests)
 
     @asynccontextmanager
-    async def hold(self, key: str, request: str) -> AsyncIterator[Held]:
-        """Wait until no other request with this key is in flight, then hold it.
+    async def hold(self, key: str, request: str, patience: float = 30.0) -> AsyncIterator[Held]:
+        """Wait until no other request with this key is in flight, at most ``patience`` seconds; then hold it.
 
         Raises:
             KeyReused: the one in flight asks for something else.
+            OutcomeUnknown: that one is still not settled.
         """
         while (other := self._requests.get(key)) is not None:
             check_same(other, request)
             turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._followers.setdefault(key, []).append(turn)
-            await turn
+            try:
+                async with asyncio.timeout(patience):
+                    await turn
+            except TimeoutError:
+                raise OutcomeUnknown(
+                    "the first request with this Idempotency-Key is not settled yet"
+                ) from None
         self._requests[key] = request
         held = Held()
         try:

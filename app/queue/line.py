@@ -125,7 +125,7 @@ class QueueLine:
         with self.lock:
             if self.gate.deleted:
                 raise QueueUnknown(f"there is no queue {self.name}", field="queue")
-            if self.gate.leaving is not None:
+            if self.gate.leaving is not None or self._replaced:
                 raise self.gate.changing()
             if isinstance(op, Define) and not op.reset and self._head() > 1:
                 raise QueueConflict(

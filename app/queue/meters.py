@@ -33,7 +33,7 @@ class Rate:
         """The mean over the window; the second that is still going on does not count."""
         now = int(self._clock())
         counted = sum(events for second, events in self._slots if now - RATE_SECONDS <= second < now)
-        return counted / RATE_SECONDS
+        return round(counted / RATE_SECONDS, 1)
 
 
 class Meter:
@@ -66,5 +66,5 @@ def percentiles(samples: Iterable[float]) -> Percentiles:
     if not ordered:
         return Percentiles()
     last = len(ordered) - 1
-    p50, p90, p99 = (ordered[round(last * share)] for share in (0.5, 0.9, 0.99))
-    return Percentiles(p50, p90, p99, ordered[-1], len(ordered))
+    p50, p90, p99, most = (round(ordered[round(last * share)], 6) for share in (0.5, 0.9, 0.99, 1))
+    return Percentiles(p50, p90, p99, most, len(ordered))

@@ -8,13 +8,13 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
-from app.errors import LedgerError, QueueConflict, QueueUnknown
+from app.errors import LedgerError, QueueConflict, QueueUnknown, Stopping
 from app.ledger.committer import Committer
 from app.ledger.ops import Close, Delete, Engine, Op, Pause, QueueRow, Recalled, Remember, Retry
 from app.ledger.pending import Pending
 from app.queue.answers import Audit, QueueInfo, QueueStats
 from app.queue.feed import Feed
-from app.queue.handout import HandOuts, Track, unsure
+from app.queue.handout import HandOuts, Track, outcome
 from app.queue.info import info_of
 from app.queue.limits import Limits
 from app.queue.meters import percentiles
@@ -112,11 +112,7 @@ class Queue(HandOuts):
         return await self._once(key, request, run, self._recalled_info)
 
     async def _operated(self, pending: Pending[QueueRow]) -> QueueInfo:
-        try:
-            async with asyncio.timeout(self._limits.operate_patience + self._limits.commit_patience):
-                return self.seen(await pending)
-        except TimeoutError:
-            raise unsure() from None
+        return self.seen(await outcome(pending, self._limits))
 
     def _recalled_info(self, recalled: Recalled) -> QueueInfo:
         return info_of(QueueRow(**recalled.outcome), replayed=True)
@@ -161,6 +157,8 @@ class Queue(HandOuts):
         """Wake who waits and begin nothing more: the server goes down."""
         self._stopping = True
         self._waiters.wake()
+        for ask in list(self._asks):
+            self._draw.give_up(ask, Stopping("the server is going down", retry_after=1.0))
 
     async def release(self, seconds: float) -> None:
         """Let the source go, after the last request; waits at most ``seconds`` for its ``finally``."""

@@ -28,7 +28,7 @@ from app.ledger.committer import Committer, Entry
 from app.ledger.ops import Define, Engine, Outcome, QueueRow, Remember
 from app.ledger.pending import Pending
 from app.queue.answers import LedgerStats, QueueInfo, Stats
-from app.queue.handout import recall
+from app.queue.handout import outcome, recall
 from app.queue.info import info_of, same_definition
 from app.queue.keys import KeysInFlight, check_same
 from app.queue.limits import Limits, check_name
@@ -46,7 +46,7 @@ START_PATIENCE = 0.5
 RELEASE_PATIENCE = 0.5
 """Seconds that the sources' own clean-up may take when the server goes down."""
 
-STOP_PATIENCE = 3.0
+STOP_PATIENCE = 1.5
 """Seconds that the last commits may take when the server goes down."""
 
 
@@ -192,7 +192,7 @@ class Queues:
             return await self._define(name, spec, reset=reset, remember=None)
         self._limits.check_key(key)
         request = f"define {spec.text} reset={reset}"
-        async with self._defining.hold(f"{name} {key}", request):
+        async with self._defining.hold(f"{name} {key}", request, self._limits.commit_patience):
             replay = self._recall(name, key, request)
             if replay is not None:
                 return replay
@@ -218,7 +218,7 @@ class Queues:
                 if queue.info().cursor:
                     raise _changed(name, queue.spec, spec)
             op = Define(name, spec.name, json.dumps(dict(spec.args)), reset, remember)
-            row = await (self._submit(op) if queue is None else queue.submit(op))
+            row = await outcome(self._submit(op) if queue is None else queue.submit(op), self._limits)
         queue = self._queues.get(name)
         if queue is None or queue.row.generation != row.generation:  # and already deleted again, or reset
             return info_of(row, created=True)
@@ -265,7 +265,8 @@ class Queues:
     async def close(self) -> None:
         """Go down: all that was acknowledged is on disk, the ledger is closed, the sources are let go."""
         self.stop()
-        await asyncio.gather(*(queue.release(RELEASE_PATIENCE) for queue in self._queues.values()))
+        queues = self._queues.values()
+        await asyncio.gather(*(queue.release(RELEASE_PATIENCE) for queue in queues), return_exceptions=True)
         await asyncio.to_thread(self._committer.close, STOP_PATIENCE)
 
     async def backup(self, name: str | None = None) -> Backup:
@@ -289,7 +290,6 @@ class Queues:
         path = folder / name
         if path.exists():
             raise QueueConflict(f"there is a backup {name} already", reason="backup-exists", field="name")
-        folder.mkdir(exist_ok=True)
         return Backup(str(path), await asyncio.to_thread(self._engine.backup, str(path)))
 
     # -- on the committer's thread

@@ -9,10 +9,10 @@ pytestmark = pytest.mark.slow
 
 def test_a_source_that_sleeps_stalls_its_own_queue_only(serve, tmp_path):
     gate = tmp_path / "go"
-    (tmp_path / "dibs.toml").write_text("[limits]\npull_patience = 0.3\n")
+    (tmp_path / "dibs.toml").write_text("[limits]\npull_patience = 2\n")
     server = serve("--queue", f"slow=sources:gated(path='{gate}')", "--queue", "quick=count()")
     assert [server.post("/queues/slow/next").json()["value"] for _ in range(2)] == [1, 2]
-    waiting = [threading.Thread(target=server.post, args=("/queues/slow/next?wait=1",)) for _ in range(8)]
+    waiting = [threading.Thread(target=server.post, args=("/queues/slow/next?wait=3",)) for _ in range(8)]
     for thread in waiting:
         thread.start()
     assert [server.post("/queues/quick/next").json()["seq"] for _ in range(100)] == list(range(1, 101))
