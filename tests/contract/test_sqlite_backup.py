@@ -62,7 +62,7 @@ def test_a_backup_is_of_one_moment_while_writes_go_on(folder, tmp_path):
 def test_a_backup_that_fails_leaves_nothing_and_harms_nothing(folder, tmp_path):
     engine = open_ledger(folder)
     with pytest.raises(LedgerUnavailable):
-        engine.backup(str(tmp_path / "nowhere" / "dibs.db"))
+        engine.backup(str(tmp_path / "no" / "where" / "dibs.db"))
     engine.apply([Take(1, 4, 1)])
     engine.close()
 
