@@ -26,6 +26,9 @@ from app.sources import Registry, Source, SourceSpec
 
 log = logging.getLogger("dibs.queue")
 
+TRY_EVERY = 1.0
+"""Seconds between attempts to read or write a ledger whose disk fails."""
+
 
 class Feed:
     """Keeps the source of one queue open at the place where the ledger's cursor stands.
@@ -94,7 +97,7 @@ class Feed:
             try:
                 return self._engine.row(self._draw.queue)
             except LedgerError:
-                self._stop.wait(1.0)
+                self._stop.wait(TRY_EVERY)
         return None
 
     def _open_after(self, row: QueueRow) -> None:
@@ -121,7 +124,7 @@ class Feed:
                 self._committer.submit(Entry(op, pending, settled=self._draw.end_settled(op)))
                 pending.result(self._limits.commit_patience)
             except (LedgerError, TimeoutError):
-                self._stop.wait(1.0)
+                self._stop.wait(TRY_EVERY)
             else:
                 return
 

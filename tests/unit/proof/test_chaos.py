@@ -13,6 +13,8 @@ from app.proof.chaos import Chaos, run_chaos
 from app.proof.clients import Plan
 from app.proof.server import ServerProcess, free_port
 
+pytestmark = pytest.mark.slow  # real processes that are killed
+
 FAKE = str(Path(__file__).with_name("fake_server.py"))
 PLAN = Plan(clients=6, timeout=5.0, patience=10.0)
 
