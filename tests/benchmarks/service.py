@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import os
 import re
 import shutil
 import signal
@@ -40,7 +41,10 @@ class Server:
         self.url = f"http://127.0.0.1:{port}"
         began = time.perf_counter()
         self.process = subprocess.Popen(
-            ["taskset", "-c", SERVER_CORE, *command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            ["taskset", "-c", SERVER_CORE, *command],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,  # strace and what it traces end together
         )
         self.started = self._await(began, ready)
 
@@ -63,11 +67,11 @@ class Server:
         return int(re.search(r"VmRSS:\s+(\d+)", status)[1]) / 1000
 
     def stop(self) -> None:
-        self.process.send_signal(signal.SIGTERM)
+        os.killpg(self.process.pid, signal.SIGTERM)
         try:
             self.process.wait(10)
         except subprocess.TimeoutExpired:
-            self.process.kill()
+            os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
 
 
