@@ -12,7 +12,9 @@ An op is a request to the ledger; an engine applies a list of them in one transa
 * **Endings stay.** An ending is lifted by :class:`Retry` (a failed one) and by a new definition, and by
   nothing else.
 * **A tombstone goes on.** Deleting keeps name, cursor and generation; defining again goes on after
-  the cursor, unless ``reset``, which starts at 0 in the next generation.
+  the cursor, unless ``reset``, which starts at 0 in the next generation. What was inside is purged by either.
+
+The ops of work, and what they promise, are in ``work.py``.
 
 An op that raises changes nothing. An engine says :class:`EngineFailed` when the disk is at fault and
 :class:`OpFailed` when the op is.
@@ -24,6 +26,23 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
+
+from app.ledger.work import (
+    Bury,
+    Claim,
+    Counts,
+    FailureRow,
+    ItemRow,
+    ItemState,
+    Purge,
+    Push,
+    QueueSettings,
+    Redrive,
+    Settle,
+    Streamed,
+    Terms,
+    WorkOutcome,
+)
 
 Ending = Literal["exhausted", "failed", "closed"]
 
@@ -64,14 +83,19 @@ class Remember:
 class Recalled:
     """What is filed under an idempotency key.
 
-    ``outcome`` is a queue's row; of a :class:`Take` its ``first`` seq and the source's ``ending``, beside the
-    ``values``.
+    ``outcome`` is a queue's row; of a :class:`Take` (also inside a :class:`Settle`) its ``first`` seq, the source's
+    ``ending`` and, under a lease, its ``due``, beside the ``values``. ``work`` is the outcome of an op of work;
+    ``token`` and ``ttl`` are those of the lease that the answer gave; ``source`` (name, arguments) is what computes
+    the values of a claim that has none.
     """
 
     request: str
     outcome: Mapping[str, Any]
     values: range | tuple[str, ...] = ()
     wide: bool = False
+    work: WorkOutcome | Streamed | None = None
+    token: str | None = None
+    source: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,20 +109,26 @@ class SourceEnd:
 
 @dataclass(frozen=True, slots=True)
 class Define:
-    """Create a queue, wake its tombstone, or change the source of one whose cursor is 0."""
+    """Create a queue, wake its tombstone, change the source of one whose cursor is 0, or its settings.
+
+    ``source`` is empty for a queue that producers push to. ``settings`` None: as they are, or the defaults.
+    """
 
     name: str
     source: str
     args: str
     reset: bool = False
     remember: Remember | None = None
+    settings: QueueSettings | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Take:
-    """Hand out ``count`` items from ``first`` on, for good, and record the source's end if it came.
+    """Hand out ``count`` fresh items from ``first`` on, and record the source's end if it came.
 
-    ``mark`` is what the source needs, beside the cursor, to go on (see ``Source.mark``).
+    For good, or under a lease on ``terms``; then ``texts`` are the values, where they can't be computed again.
+    The outcome of a lease is :class:`Claimed` with its ``due``. ``mark`` is what the source needs, beside the
+    cursor, to go on (see ``Source.mark``).
     """
 
     queue: int
@@ -107,6 +137,8 @@ class Take:
     mark: str | None = None
     end: SourceEnd | None = None
     remember: Remember | None = None
+    terms: Terms | None = None
+    texts: tuple[str, ...] | None = None
 
     @property
     def last(self) -> int:
@@ -125,7 +157,7 @@ class Pause:
 
 @dataclass(frozen=True, slots=True)
 class Close:
-    """No more draws, ever."""
+    """No more draws and no more pushes, ever; what is inside still goes out."""
 
     queue: int
     remember: Remember | None = None
@@ -152,18 +184,18 @@ class Advance:
 
 @dataclass(frozen=True, slots=True)
 class Delete:
-    """Leave a tombstone: name, cursor, generation."""
+    """Leave a tombstone: name, cursor, generation. What is inside is purged."""
 
     queue: int
     remember: Remember | None = None
 
 
-Op = Define | Take | Pause | Close | Retry | Advance | Delete
+Op = Define | Take | Pause | Close | Retry | Advance | Delete | Claim | Push | Settle | Redrive | Purge | Bury
 
 
 @dataclass(frozen=True, slots=True)
 class QueueRow:
-    """A queue as the ledger has it; the outcome of every op but :class:`Take`. Times: ledger milliseconds."""
+    """A queue as the ledger has it; the outcome of every op on queues. Times: ledger milliseconds."""
 
     id: int
     name: str
@@ -180,10 +212,18 @@ class QueueRow:
     cursor: int
     taken: int
     jumped: int
+    acked: int = 0
+    purged: int = 0
+    settings: QueueSettings = QueueSettings()
+
+    @property
+    def inside(self) -> int:
+        """Items that were drawn or pushed and are not done: waiting, leased or dead."""
+        return self.cursor - self.taken - self.acked - self.purged - self.jumped
 
 
-Outcome = QueueRow | None
-"""A row, or None for a :class:`Take`: who drew the items knows them already."""
+Outcome = QueueRow | WorkOutcome | None
+"""A row; what came of work; or None for a :class:`Take` for good: who drew the items knows them already."""
 
 
 class Engine(Protocol):
@@ -217,6 +257,23 @@ class Engine(Protocol):
 
     def recall(self, queue: int, generation: int, caller: str, key: str) -> Recalled | None:
         """What is filed under a key, if it has not expired."""
+
+    def next_due(self, queue: int) -> int | None:
+        """The earliest due of what is not dead; None where nothing is."""
+
+    def glance(self, queue: int) -> tuple[int, int, int]:
+        """Waiting (with delayed), leased and dead items, quickly: for statistics. All zero for none."""
+
+    def counts(self, queue: int) -> Counts:
+        """What is inside, run by run, and the row's counters, from one moment. May take seconds."""
+
+    def items(
+        self, queue: int, state: ItemState | None, after: int, most: int, most_bytes: int
+    ) -> list[ItemRow]:
+        """Items inside with a seq above ``after``, in order, with their kept values. May take seconds."""
+
+    def failures(self, queue: int, seq: int) -> list[FailureRow]:
+        """The last failed attempts of an item, oldest first."""
 
     def now(self) -> int:
         """Ledger time, in milliseconds: never behind what was persisted."""

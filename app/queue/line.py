@@ -118,7 +118,7 @@ class QueueLine:
         """
 
         def settled(row: Outcome) -> None:
-            assert row is not None  # noqa: S101  # every op but Take answers with a row
+            assert isinstance(row, QueueRow)  # noqa: S101  # every op on queues answers with a row
             self._left(op, row)
             told(row)
 

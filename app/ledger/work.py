@@ -1,0 +1,401 @@
+"""The ops of work: push, claim, settle, redrive, purge. Their contract (the design's section 7):
+
+* **A run** is consecutive items of one queue that share a state. A waiting run has no token; a leased one has
+  the token of its lease answer until ``due``; a dead one waits for a redrive or a purge.
+* **One rule:** a run can be claimed when it is not dead and ``due <= now``. So an expired lease needs no
+  reaper: its due has passed. Claims go by priority, then due, then seq.
+* **One owner:** a token is live while its run has it and ``now < due``. Whatever is not live is ``stale`` and
+  changes nothing, an expired lease that nobody else has claimed yet included.
+* **Attempts** count hand-outs under a lease. A run that is handed out for the n-th time has attempt n. One
+  that is nacked, or found expired by a claim, with ``attempt >= max_attempts`` is buried: it is dead. A
+  release does not count.
+* **Per run, not per item:** a lease of fresh items is one run; an ack of all of it deletes it; an ack of
+  some splits it.
+* **Values** that can't be computed live in blocks: immutable, deleted with the last item of theirs.
+* **Balance:** taken + acked + purged + jumped + the items in runs = cursor, in every queue, always; each
+  counter moves by what its own op did, and runs are counted one by one.
+* **Keys of items** are known for ``key_ttl`` milliseconds, in the queue's generation: a known one is not
+  pushed again, and the seq of the first push is told.
+
+Ops on what is not as they expect don't raise: their outcomes say ``stale`` or ``refused``, since a queue can
+be closed or deleted while they are in the line. Durations are milliseconds, instants ledger time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+if TYPE_CHECKING:
+    from app.ledger.ops import Remember, Take
+
+Seqs = tuple[tuple[int, int], ...]
+"""Ranges of seqs, both ends included, in order, not overlapping."""
+
+Refusal = Literal["unknown", "closed", "source", "full", "paused"]
+"""Why a queue did not take or give: there is none of the name, it is closed, fed by a source, over
+``max_ready``, paused."""
+
+ItemState = Literal["waiting", "leased", "dead"]
+
+FAILURES_KEPT = 10
+"""Failures of one item that are kept, the last ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class QueueSettings:
+    """How a queue treats what fails, and how much producers may pile up.
+
+    ``max_attempts``: hand-outs after which a failing item is dead; None: never. ``backoff``: the delay after
+    the first nack, doubled with each further attempt up to ``backoff_max``; ``jitter`` (0 to 1) is the share
+    of it that is left to chance. ``max_ready``: items that may wait (delayed ones too) before producers are
+    refused; None: any number.
+    """
+
+    max_attempts: int | None = 10
+    backoff: int = 1_000
+    backoff_max: int = 3_600_000
+    jitter: float = 0.1
+    max_ready: int | None = None
+
+    def delay(self, attempt: int, chance: float) -> int:
+        """Milliseconds until attempt ``attempt + 1`` after a nack; ``chance`` is from 0 to 1."""
+        full = min(self.backoff_max, self.backoff * 2 ** min(attempt - 1, 40))
+        return round(full * (1 - self.jitter * chance))
+
+    def buries(self, attempt: int) -> bool:
+        """Whether an item that failed at this attempt has used up its attempts."""
+        return self.max_attempts is not None and attempt >= self.max_attempts
+
+
+class Span(NamedTuple):
+    """Consecutive items that were handed out together, for the ``attempt``-th time."""
+
+    first: int
+    last: int
+    attempt: int = 1
+
+    @property
+    def size(self) -> int:
+        """How many items these are."""
+        return self.last - self.first + 1
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """Hand out under a lease: to whoever shows ``token``, until ``ttl`` after the commit."""
+
+    token: str
+    ttl: int
+    worker: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Hand out up to ``most`` waiting items: on ``terms``, or for good where there are none.
+
+    ``most_bytes`` bounds their values (one item at least), where they are kept in blocks. The outcome is
+    :class:`Claimed`; a paused or deleted queue gives none.
+    """
+
+    queue: int
+    most: int
+    most_bytes: int
+    terms: Terms | None = None
+    remember: Remember | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """What a claim got, in claim order: by priority, due, seq.
+
+    ``values`` are JSON texts, one an item; None where the queue's source computes them, or for no item. ``due``
+    is when the lease ends; None for good, or for nothing. ``next_due``: nothing more can be claimed before
+    that instant; None: nothing is inside that is not dead. It may be in the past, where more waits.
+    """
+
+    spans: tuple[Span, ...] = ()
+    values: tuple[str, ...] | None = None
+    due: int | None = None
+    next_due: int | None = None
+
+    @property
+    def count(self) -> int:
+        """How many items were handed out."""
+        return sum(span.size for span in self.spans)
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """Items pushed alike: JSON texts, one ``delay`` and ``priority``, and a key for each or for none."""
+
+    texts: tuple[str, ...]
+    delay: int = 0
+    priority: int = 0
+    keys: tuple[str | None, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a stream has been pushed when its op is on disk: bytes and lines read, and their CRC-32.
+
+    It is filed under the op's idempotency key in place of what stood there, with the sums of all its ops
+    (see :class:`Streamed`).
+    """
+
+    bytes: int
+    lines: int
+    crc: int
+
+
+@dataclass(frozen=True, slots=True)
+class Push:
+    """Add items at the end of a queue that has no source.
+
+    ``bounded``: refused whole where ``max_ready`` would be passed. ``progress``: part of a stream, which goes on
+    from ``since`` bytes; where the stream is somewhere else already the outcome is refused as ``moved``.
+    """
+
+    queue: int
+    parcels: tuple[Parcel, ...]
+    key_ttl: int = 86_400_000
+    bounded: bool = True
+    since: int = 0
+    progress: Progress | None = None
+    remember: Remember | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Pushed:
+    """What became of a push. ``seqs``: of each item, in order; ``known``: positions of those that were known.
+
+    ``refused``: nothing was pushed. ``due``: the earliest instant at which one of them can be claimed.
+    ``ready`` counts what waits or is delayed, where a push was refused as full.
+    """
+
+    seqs: Sequence[int] = ()
+    known: tuple[int, ...] = ()
+    due: int | None = None
+    refused: Refusal | Literal["moved"] | None = None
+    ready: int = 0
+
+
+class Streamed(NamedTuple):
+    """The sums of a stream so far, as its idempotency key files them.
+
+    ``ranges`` of seqs that were pushed, neighbours joined, the first :data:`RANGES_KEPT` of them.
+    """
+
+    bytes: int
+    lines: int
+    crc: int
+    accepted: int
+    duplicates: int
+    ranges: tuple[tuple[int, int], ...]
+
+
+RANGES_KEPT = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What an ack pushes: one item into another queue, by name."""
+
+    queue: str
+    text: str
+    delay: int = 0
+    priority: int = 0
+    key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ack:
+    """These items are done. With ``push`` it is all or nothing: one stale seq, or one target that does not
+    take its result, and the entry changes nothing."""
+
+    token: str
+    seqs: Seqs | None = None
+    push: tuple[Result, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Nack:
+    """These items failed. ``delay`` None: the queue's back-off."""
+
+    token: str
+    seqs: Seqs | None = None
+    delay: int | None = None
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Extend:
+    """These items are still worked on: their lease ends ``ttl`` after the commit, same token."""
+
+    token: str
+    ttl: int
+    seqs: Seqs | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """These items were not begun: they wait again at once, and the hand-out does not count."""
+
+    token: str
+    seqs: Seqs | None = None
+
+
+Entry = Ack | Nack | Extend | Release
+
+
+@dataclass(frozen=True, slots=True)
+class Settle:
+    """Settle entries in their order, then hand out the next lease, in one transaction.
+
+    ``seqs`` None: all that the token still holds. ``chance`` (0 to 1) is the jitter's. The next lease is a
+    :class:`Claim` of what waits or a draw of fresh items. ``key_ttl`` is for the keys of pushed results.
+    """
+
+    queue: int
+    entries: tuple[Entry, ...]
+    chance: float = 0.0
+    lease: Claim | Take | None = None
+    key_ttl: int = 86_400_000
+    remember: Remember | None = None
+
+
+Verdict = Literal["acked", "nacked", "extended", "released", "dead", "stale", "refused"]
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What became of consecutive items of one entry. ``first`` is None where the token holds nothing at all.
+
+    ``due``: when a nacked item can be claimed again, or when an extended lease ends. ``reason``: why an ack with
+    push was refused, and by which queue.
+    """
+
+    verdict: Verdict
+    first: int | None = None
+    last: int | None = None
+    due: int | None = None
+    reason: str | None = None
+
+
+class Woken(NamedTuple):
+    """A queue got ``items`` items that can be claimed at ``due``, or before."""
+
+    queue: int
+    due: int
+    items: int
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """The outcome of a :class:`Settle`: for each entry what became of its ranges, in the order of seqs.
+
+    ``claimed``: the next lease; for fresh items only its ``due``. ``woken``: where items came to wait, this queue
+    included.
+    """
+
+    entries: tuple[tuple[Settled, ...], ...]
+    claimed: Claimed | None = None
+    woken: tuple[Woken, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Redrive:
+    """Let dead items wait again with attempt 0: those of ``seqs`` or all, the first ``limit`` of them.
+
+    ``rate`` (items a second) spreads their dues; without it they are due at once.
+    """
+
+    queue: int
+    seqs: Seqs | None = None
+    limit: int | None = None
+    rate: float | None = None
+    remember: Remember | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Purge:
+    """Drop the items of these states for good; they count as purged. What is leased stays with its holder.
+
+    An expired lease counts as waiting.
+    """
+
+    queue: int
+    states: tuple[Literal["waiting", "dead"], ...]
+    remember: Remember | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Bury:
+    """Bury what is expired with its attempts used up, so that what is counted next is true."""
+
+    queue: int
+    remember: None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """How many items a :class:`Redrive`, a :class:`Purge` or a :class:`Bury` moved, and when the first is due."""
+
+    count: int
+    due: int | None = None
+
+
+WorkOp = Claim | Push | Settle | Redrive | Purge | Bury
+WorkOutcome = Claimed | Pushed | Settlement | Moved
+
+
+# -- looking
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """The items inside a queue, counted run by run at one moment; and the counters of its row at that moment.
+
+    ``waiting`` includes ``delayed`` ones. ``oldest``: since when the longest waiting one could be claimed.
+    ``overlaps``: pairs of runs that share a seq; there must be none.
+    """
+
+    cursor: int
+    taken: int
+    acked: int
+    purged: int
+    jumped: int
+    waiting: int
+    delayed: int
+    leased: int
+    dead: int
+    oldest: int | None
+    overlaps: int
+
+
+@dataclass(frozen=True, slots=True)
+class ItemRow:
+    """One item inside a queue. ``text`` is None where the queue's source computes it.
+
+    ``due``: since or from when it can be claimed; of a leased one, when the lease ends; of a dead one, since
+    when it is dead. ``worker``: who holds it, or held it last.
+    """
+
+    seq: int
+    state: ItemState
+    attempt: int
+    priority: int
+    due: int
+    worker: str
+    text: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FailureRow:
+    """One failed attempt of an item: a nack, or a lease that expired."""
+
+    attempt: int
+    at: int
+    worker: str
+    error: str
