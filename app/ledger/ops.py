@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from app.ledger.work import (
+    DEFAULT_SETTINGS,
     Bury,
     Claim,
     Counts,
@@ -83,9 +84,9 @@ class Remember:
 class Recalled:
     """What is filed under an idempotency key.
 
-    ``outcome`` is a queue's row; of a :class:`Take` (also inside a :class:`Settle`) its ``first`` seq, the source's
-    ``ending`` and, under a lease, its ``due``, beside the ``values``. ``work`` is the outcome of an op of work;
-    ``token`` and ``ttl`` are those of the lease that the answer gave; ``source`` (name, arguments) is what computes
+    ``outcome`` is a queue's row; of a :class:`Take` (also inside a :class:`Settle`) its ``first`` seq, the
+    source's ``ending`` and, under a lease, its ``due``, beside the ``values``. ``work`` is the outcome of an op
+    of work; ``token`` is that of the lease that the answer gave; ``source`` (name, arguments) is what computes
     the values of a claim that has none.
     """
 
@@ -126,9 +127,9 @@ class Define:
 class Take:
     """Hand out ``count`` fresh items from ``first`` on, and record the source's end if it came.
 
-    For good, or under a lease on ``terms``; then ``texts`` are the values, where they can't be computed again.
-    The outcome of a lease is :class:`Claimed` with its ``due``. ``mark`` is what the source needs, beside the
-    cursor, to go on (see ``Source.mark``).
+    For good, or under a lease on ``terms``; then ``texts`` are the values, where they can't be computed
+    again. The outcome of a lease is :class:`Claimed` with its ``due``. ``mark`` is what the source needs,
+    beside the cursor, to go on (see ``Source.mark``).
     """
 
     queue: int
@@ -214,7 +215,7 @@ class QueueRow:
     jumped: int
     acked: int = 0
     purged: int = 0
-    settings: QueueSettings = QueueSettings()
+    settings: QueueSettings = DEFAULT_SETTINGS
 
     @property
     def inside(self) -> int:

@@ -1,4 +1,4 @@
-"""The ops of work: push, claim, settle, redrive, purge. Their contract (the design's section 7):
+"""The ops of work: push, claim, settle, redrive, purge; and their contract (the design's section 7).
 
 * **A run** is consecutive items of one queue that share a state. A waiting run has no token; a leased one has
   the token of its lease answer until ``due``; a dead one waits for a redrive or a purge.
@@ -61,12 +61,15 @@ class QueueSettings:
 
     def delay(self, attempt: int, chance: float) -> int:
         """Milliseconds until attempt ``attempt + 1`` after a nack; ``chance`` is from 0 to 1."""
-        full = min(self.backoff_max, self.backoff * 2 ** min(attempt - 1, 40))
-        return round(full * (1 - self.jitter * chance))
+        full = min(self.backoff_max, self.backoff * (1 << min(attempt - 1, 40)))
+        return int(full * (1 - self.jitter * chance))
 
     def buries(self, attempt: int) -> bool:
         """Whether an item that failed at this attempt has used up its attempts."""
         return self.max_attempts is not None and attempt >= self.max_attempts
+
+
+DEFAULT_SETTINGS = QueueSettings()
 
 
 class Span(NamedTuple):
@@ -110,9 +113,9 @@ class Claim:
 class Claimed:
     """What a claim got, in claim order: by priority, due, seq.
 
-    ``values`` are JSON texts, one an item; None where the queue's source computes them, or for no item. ``due``
-    is when the lease ends; None for good, or for nothing. ``next_due``: nothing more can be claimed before
-    that instant; None: nothing is inside that is not dead. It may be in the past, where more waits.
+    ``values`` are JSON texts, one an item; None where the queue's source computes them, or for no item.
+    ``due`` is when the lease ends; None for good, or for nothing. ``next_due``: nothing more can be claimed
+    before that instant; None: nothing is inside that is not dead. It may be in the past, where more waits.
     """
 
     spans: tuple[Span, ...] = ()
@@ -153,8 +156,8 @@ class Progress:
 class Push:
     """Add items at the end of a queue that has no source.
 
-    ``bounded``: refused whole where ``max_ready`` would be passed. ``progress``: part of a stream, which goes on
-    from ``since`` bytes; where the stream is somewhere else already the outcome is refused as ``moved``.
+    ``bounded``: refused whole where ``max_ready`` would be passed. ``progress``: part of a stream, which goes
+    on from ``since`` bytes; where the stream is somewhere else already the outcome is refused as ``moved``.
     """
 
     queue: int
@@ -211,8 +214,11 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Ack:
-    """These items are done. With ``push`` it is all or nothing: one stale seq, or one target that does not
-    take its result, and the entry changes nothing."""
+    """These items are done.
+
+    With ``push`` it is all or nothing: one stale seq, or one target that does not take its result, and the
+    entry changes nothing.
+    """
 
     token: str
     seqs: Seqs | None = None
@@ -272,15 +278,16 @@ Verdict = Literal["acked", "nacked", "extended", "released", "dead", "stale", "r
 class Settled:
     """What became of consecutive items of one entry. ``first`` is None where the token holds nothing at all.
 
-    ``due``: when a nacked item can be claimed again, or when an extended lease ends. ``reason``: why an ack with
-    push was refused, and by which queue.
+    ``due``: when a nacked item can be claimed again, or when an extended lease ends. ``reason``: why an ack
+    with push was refused; ``target``: by which queue.
     """
 
     verdict: Verdict
     first: int | None = None
     last: int | None = None
     due: int | None = None
-    reason: str | None = None
+    reason: Refusal | None = None
+    target: str | None = None
 
 
 class Woken(NamedTuple):
@@ -295,8 +302,8 @@ class Woken(NamedTuple):
 class Settlement:
     """The outcome of a :class:`Settle`: for each entry what became of its ranges, in the order of seqs.
 
-    ``claimed``: the next lease; for fresh items only its ``due``. ``woken``: where items came to wait, this queue
-    included.
+    ``claimed``: the next lease; for fresh items only its ``due``. ``woken``: where items came to wait, this
+    queue included.
     """
 
     entries: tuple[tuple[Settled, ...], ...]
@@ -340,7 +347,7 @@ class Bury:
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """How many items a :class:`Redrive`, a :class:`Purge` or a :class:`Bury` moved, and when the first is due."""
+    """How many items a redrive, a purge or a burial moved, and when the first of them is due."""
 
     count: int
     due: int | None = None
