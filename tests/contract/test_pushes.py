@@ -1,0 +1,222 @@
+"""Pushes: at the end of a queue, whole or not at all, each key once, bounded by what waits."""
+
+from __future__ import annotations
+
+import pytest
+
+from app.ledger.ops import Close, Define, Delete, Pause
+from app.ledger.work import Ack, Nack, Parcel, Push
+
+
+def test_items_are_pushed_at_the_end_with_their_seqs(ledger):
+    queue = ledger.jobs()
+    pushed = ledger.push(queue, '"a"', '"b"')
+    assert (list(pushed.seqs), pushed.known, pushed.refused) == ([1, 2], (), None)
+    assert pushed.due == ledger.engine.now()
+    assert list(ledger.push(queue, '"c"').seqs) == [3]
+    row = ledger.engine.row(queue)
+    assert (row.cursor, row.taken, row.inside) == (3, 0, 3)
+    assert [(item.seq, item.state, item.attempt, item.text) for item in ledger.items(queue)] == [
+        (1, "waiting", 0, '"a"'),
+        (2, "waiting", 0, '"b"'),
+        (3, "waiting", 0, '"c"'),
+    ]
+
+
+def test_parcels_of_one_push_have_delays_and_priorities_of_their_own(ledger):
+    queue = ledger.jobs()
+    now = ledger.engine.now()
+    parcels = (Parcel(("1", "2"), 500, 9), Parcel(("3",), 200, 0), Parcel(("4",), 900, 4))
+    pushed = ledger.do(Push(queue, parcels))
+    assert (list(pushed.seqs), pushed.due) == ([1, 2, 3, 4], now + 200)
+    assert [(item.seq, item.due - now, item.priority) for item in ledger.items(queue)] == [
+        (1, 500, 9),
+        (2, 500, 9),
+        (3, 200, 0),
+        (4, 900, 4),
+    ]
+    counts = ledger.engine.counts(queue)
+    assert (counts.waiting, counts.delayed) == (4, 4)
+
+
+# -- refusals
+
+
+@pytest.mark.parametrize(
+    ("spoil", "reason"),
+    [
+        (Close, "closed"),
+        (Delete, "unknown"),
+    ],
+)
+def test_a_queue_that_takes_no_more_refuses_with_the_reason(ledger, spoil, reason):
+    queue = ledger.jobs("1")
+    ledger.do(spoil(queue))
+    before = ledger.all()
+    pushed = ledger.push(queue, "2")
+    assert (list(pushed.seqs), pushed.known, pushed.refused) == ([], (), reason)
+    assert ledger.all() == before
+
+
+def test_a_source_and_a_queue_that_never_was_refuse_too(ledger):
+    queue = ledger.define().id
+    assert ledger.push(queue, "1").refused == "source"
+    assert ledger.push(99, "1").refused == "unknown"
+    assert ledger.items(queue) == []
+
+
+def test_a_refusal_undoes_nothing_else_of_its_batch(ledger):
+    queue, closed = ledger.jobs(name="a"), ledger.jobs(name="b")
+    ledger.do(Close(closed))
+    ops = [Push(queue, (Parcel(("1",)),)), Push(closed, (Parcel(("1",)),)), Push(queue, (Parcel(("2",)),))]
+    assert [pushed.refused for pushed in ledger.engine.apply(ops)] == [None, "closed", None]
+    assert sorted(ledger.inside(queue)) == [1, 2]
+
+
+def test_a_paused_queue_takes_pushes(ledger):
+    queue = ledger.jobs()
+    ledger.do(Pause(queue, True))
+    assert ledger.push(queue, "1").refused is None
+
+
+# -- how much may wait
+
+
+def test_a_push_that_would_pass_max_ready_is_refused_whole(ledger):
+    queue = ledger.jobs("1", "2", max_ready=3)
+    ledger.push(queue, "3", delay=10_000)
+    before = ledger.all()
+    pushed = ledger.push(queue, "4", keys=("k",))
+    assert (list(pushed.seqs), pushed.refused, pushed.ready) == ([], "full", 3)
+    assert ledger.all() == before
+    ledger.claim(queue, 1)
+    pushed = ledger.push(queue, "4", "5")
+    assert (pushed.refused, pushed.ready) == ("full", 2)
+    assert list(ledger.push(queue, "4", keys=("k",)).seqs) == [4]  # its key was not kept by the refusal
+
+
+def test_exactly_full_is_not_over(ledger):
+    queue = ledger.jobs(max_ready=3)
+    assert ledger.push(queue, "1", "2", "3", "4").refused == "full"
+    assert ledger.push(queue, "1", "2", "3").refused is None
+    assert ledger.push(queue, "4").refused == "full"
+
+
+def test_what_comes_back_counts_as_ready_and_what_is_dead_or_leased_does_not(ledger):
+    queue = ledger.jobs("1", "2", max_ready=2, max_attempts=2)
+    ledger.claim(queue)
+    assert ledger.push(queue, "3").refused is None
+    ledger.one(queue, Nack("t", ((1, 1),)))
+    assert ledger.push(queue, "4").refused == "full"
+    ledger.claim(queue, token="u")
+    ledger.time.pass_(1_000)
+    ledger.claim(queue, token="v")
+    assert ledger.one(queue, Nack("v")) == [(1, "dead")]
+    assert ledger.push(queue, "4", "5").refused is None
+
+
+def test_an_unbounded_push_passes_max_ready(ledger):
+    queue = ledger.jobs("1", max_ready=1)
+    assert ledger.push(queue, "2", bounded=False).refused is None
+
+
+def test_known_items_take_no_room(ledger):
+    queue = ledger.jobs(max_ready=2)
+    ledger.push(queue, "1", "2", keys=("a", "b"))
+    pushed = ledger.push(queue, "1", "2", keys=("a", "b"))
+    assert (list(pushed.seqs), pushed.known, pushed.refused) == ([1, 2], (0, 1), None)
+    assert ledger.push(queue, "1", "3", keys=("a", "c")).refused == "full"
+
+
+def test_no_bound_is_any_number(ledger):
+    queue = ledger.jobs()
+    assert len(ledger.push(queue, *map(str, range(10_000))).seqs) == 10_000
+    assert ledger.engine.counts(queue).waiting == 10_000
+
+
+# -- keys
+
+
+def test_a_known_key_is_not_pushed_again_and_its_seq_is_told(ledger):
+    queue = ledger.jobs()
+    ledger.push(queue, '"a"', '"b"', keys=("k", None))
+    pushed = ledger.push(queue, '"c"', '"other"', '"d"', keys=(None, "k", "l"))
+    assert (list(pushed.seqs), pushed.known) == ([3, 1, 4], (1,))
+    assert [item.text for item in ledger.items(queue)] == ['"a"', '"b"', '"c"', '"d"']
+    assert ledger.engine.row(queue).cursor == 4
+
+
+def test_a_key_twice_in_one_push_is_pushed_once(ledger):
+    queue = ledger.jobs()
+    parcels = (Parcel(("1", "2", "3"), keys=("k", "k", "l")), Parcel(("4", "5"), 700, keys=("l", "m")))
+    pushed = ledger.do(Push(queue, parcels))
+    assert (list(pushed.seqs), pushed.known) == ([1, 1, 2, 2, 3], (1, 3))
+    assert [item.text for item in ledger.items(queue)] == ["1", "3", "5"]
+    ledger.balanced(queue)
+
+
+def test_only_known_items_push_nothing(ledger):
+    queue = ledger.jobs()
+    ledger.push(queue, "1", keys=("k",))
+    before = ledger.all()
+    pushed = ledger.push(queue, "1", keys=("k",))
+    assert (list(pushed.seqs), pushed.known, pushed.due) == ([1], (0,), None)
+    assert ledger.all() == before
+
+
+def test_a_key_is_known_after_its_item_is_done(ledger):
+    queue = ledger.jobs()
+    ledger.push(queue, "1", keys=("k",))
+    ledger.claim(queue)
+    ledger.one(queue, Ack("t"))
+    assert list(ledger.push(queue, "1", keys=("k",)).seqs) == [1]
+    assert ledger.items(queue) == []
+
+
+@pytest.mark.parametrize("ttl", [1, 5_000])
+def test_a_key_is_known_for_its_ttl_and_not_a_millisecond_more(ledger, ttl):
+    queue = ledger.jobs()
+    ledger.push(queue, "1", keys=("k",), key_ttl=ttl)
+    ledger.time.pass_(ttl - 1)
+    assert ledger.push(queue, "1", keys=("k",), key_ttl=ttl).known == (0,)  # and this does not renew it
+    ledger.time.pass_(1)
+    pushed = ledger.push(queue, "2", keys=("k",), key_ttl=ttl)
+    assert (list(pushed.seqs), pushed.known) == ([2], ())
+    assert ledger.push(queue, "2", keys=("k",), key_ttl=ttl).known == (0,)
+
+
+def test_keys_belong_to_queue_and_generation(ledger):
+    queue, other = ledger.jobs(name="a"), ledger.jobs(name="b")
+    ledger.push(queue, "1", keys=("k",))
+    assert ledger.push(other, "1", keys=("k",)).known == ()
+    ledger.do(Delete(queue))
+    ledger.do(Define("a", "", "{}"))
+    assert ledger.push(queue, "1", keys=("k",)).known == (0,)
+    ledger.do(Define("a", "", "{}", reset=True))
+    assert ledger.push(queue, "1", keys=("k",)).known == ()
+
+
+@pytest.mark.parametrize("key", ["", "x" * 255, "ä", "K", "k ", "k\0", "%", "🔑"])
+def test_keys_are_told_apart_exactly(ledger, key):
+    queue = ledger.jobs()
+    ledger.push(queue, "1", keys=("k",))
+    assert ledger.push(queue, "2", keys=(key,)).known == ()
+    assert list(ledger.push(queue, "2", keys=(key,)).seqs) == [2]
+
+
+def test_keys_live_over_a_restart(ledger):
+    queue = ledger.jobs()
+    ledger.push(queue, "1", keys=("k",))
+    ledger.restart()
+    assert ledger.push(queue, "1", keys=("k",)).known == (0,)
+
+
+def test_a_thousand_keys_of_which_half_are_known(ledger):
+    queue = ledger.jobs()
+    keys = [f"k{n}" for n in range(1_000)]
+    ledger.push(queue, *map(str, range(500)), keys=tuple(keys[::2]))
+    pushed = ledger.push(queue, *map(str, range(1_000)), keys=tuple(keys))
+    assert pushed.known == tuple(range(0, 1_000, 2))
+    assert list(pushed.seqs[::2]) == list(range(1, 501))
+    assert list(pushed.seqs[1::2]) == list(range(501, 1_001))
+    assert [item.text for item in ledger.items(queue)[500:]] == [str(n) for n in range(1, 1_000, 2)]

@@ -1,0 +1,205 @@
+"""What fails: back-off, burial, and the failures that are kept."""
+
+from __future__ import annotations
+
+import pytest
+
+from app.ledger.work import (
+    FAILURES_KEPT,
+    Ack,
+    Claimed,
+    Extend,
+    FailureRow,
+    Nack,
+    Release,
+    Settled,
+    Span,
+)
+
+
+def fail(ledger, queue: int, times: int = 1, **nack) -> None:
+    """Hand everything out and nack it, again and again."""
+    for n in range(times):
+        ledger.claim(queue, token=f"f{n}", worker=f"w{n}")
+        ledger.one(queue, Nack(f"f{n}", delay=0, **nack))
+
+
+def test_a_nack_with_a_delay_waits_that_long(ledger):
+    queue = ledger.jobs("1", "2", "3")
+    ledger.claim(queue)
+    due = ledger.engine.now() + 500
+    assert ledger.settle(queue, Nack("t", ((1, 2),), 500)).entries == ((Settled("nacked", 1, 2, due),),)
+    ledger.time.pass_(499)
+    assert ledger.claim(queue, token="u") == Claimed(next_due=due)
+    ledger.time.pass_(1)
+    assert ledger.claim(queue, token="u").spans == (Span(1, 2, 2),)
+
+
+def test_the_back_off_doubles_up_to_its_bound(ledger):
+    queue = ledger.jobs("1", max_attempts=None, backoff=100, backoff_max=1_000, jitter=0.0)
+    delays = []
+    for n in range(6):
+        assert ledger.claim(queue, token=f"t{n}").spans == (Span(1, 1, n + 1),)
+        [[part]] = ledger.settle(queue, Nack(f"t{n}")).entries
+        delays.append(part.due - ledger.engine.now())
+        ledger.time.pass_(delays[-1])
+    assert delays == [100, 200, 400, 800, 1_000, 1_000]
+
+
+@pytest.mark.parametrize(
+    ("jitter", "chance", "delay"),
+    [(0.5, 0.0, 1_000), (0.5, 0.5, 750), (0.5, 1.0, 500), (1.0, 1.0, 0), (0.0, 1.0, 1_000)],
+)
+def test_chance_shortens_the_back_off_by_no_more_than_the_jitter(ledger, jitter, chance, delay):
+    queue = ledger.jobs("1", backoff=1_000, jitter=jitter)
+    ledger.claim(queue)
+    [[part]] = ledger.settle(queue, Nack("t"), chance=chance).entries
+    assert part.due == ledger.engine.now() + delay
+
+
+def test_the_back_off_is_by_each_item_s_own_attempt(ledger):
+    queue = ledger.jobs("1", "2", "3", backoff=100, jitter=0.0)
+    ledger.claim(queue, 1)
+    ledger.one(queue, Nack("t", delay=0))
+    assert ledger.seqs(ledger.claim(queue, token="u")) == [1, 2, 3]
+    ledger.one(queue, Nack("u"))
+    now = ledger.engine.now()
+    assert {item.seq: item.due - now for item in ledger.items(queue)} == {1: 200, 2: 100, 3: 100}
+
+
+def test_attempts_beyond_counting_do_not_overflow_the_back_off(ledger):
+    queue = ledger.jobs("1", max_attempts=None, backoff=3_600_000, backoff_max=86_400_000, jitter=0.0)
+    fail(ledger, queue, 70)
+    ledger.claim(queue, token="t")
+    [[part]] = ledger.settle(queue, Nack("t")).entries
+    assert part.due == ledger.engine.now() + 86_400_000
+
+
+# -- burial
+
+
+def test_the_last_attempt_that_is_nacked_buries(ledger):
+    queue = ledger.jobs("1", "2", max_attempts=3)
+    fail(ledger, queue, 2)
+    ledger.claim(queue, worker="ann")
+    assert ledger.one(queue, Nack("t", ((1, 1),), 0, "boom")) == [(1, "dead")]
+    [dead] = ledger.items(queue, "dead")
+    assert (dead.seq, dead.attempt, dead.due, dead.worker) == (1, 3, ledger.engine.now(), "ann")
+    assert ledger.inside(queue) == {1: "dead", 2: "leased"}
+    assert ledger.one(queue, Nack("t", ((1, 1),))) == [(1, "stale")]
+
+
+def test_one_nack_can_bury_some_and_delay_others(ledger):
+    queue = ledger.jobs("1", max_attempts=2)
+    fail(ledger, queue)
+    ledger.push(queue, "2")
+    ledger.claim(queue)
+    assert ledger.one(queue, Nack("t")) == [(1, "dead"), (2, "nacked")]
+
+
+def test_a_claim_buries_an_expired_lease_that_has_used_up_its_attempts(ledger):
+    queue = ledger.jobs("1", "2", max_attempts=2)
+    fail(ledger, queue)
+    ledger.claim(queue, 1, "t", ttl=1_000, worker="ann")
+    ledger.time.pass_(1_000)
+    assert ledger.seqs(ledger.claim(queue, token="u")) == [2]
+    assert ledger.inside(queue) == {1: "dead", 2: "leased"}
+    last = ledger.engine.failures(queue, 1)[-1]
+    assert (last.attempt, last.worker) == (2, "ann")
+    ledger.time.pass_(50_000)
+    assert ledger.claim(queue, token="v").spans == ()
+    assert ledger.inside(queue) == {1: "dead", 2: "dead"}
+
+
+def test_a_claim_that_buries_still_hands_out_as_many_as_were_asked_for(ledger):
+    queue = ledger.jobs("1", "2", "3", max_attempts=1)
+    ledger.claim(queue, 2, ttl=10)
+    ledger.time.pass_(10)
+    ledger.push(queue, "4", priority=9)
+    assert ledger.seqs(ledger.claim(queue, 2, "u")) == [3, 4]
+    assert ledger.inside(queue) == {1: "dead", 2: "dead", 3: "leased", 4: "leased"}
+
+
+def test_a_claim_for_good_buries_too(ledger):
+    queue = ledger.jobs("1", max_attempts=1)
+    ledger.claim(queue, ttl=10)
+    ledger.time.pass_(10)
+    assert ledger.claim(queue, token=None).spans == ()
+    assert ledger.inside(queue) == {1: "dead"}
+
+
+def test_a_bury_finds_what_expired_with_its_attempts_used_up_and_nothing_else(ledger):
+    queue = ledger.jobs("1", "2", "3", "4", "5", max_attempts=2)
+    ledger.claim(queue, 2)
+    ledger.one(queue, Nack("t", delay=0))  # 1 and 2 have attempt 1
+    assert sorted(ledger.seqs(ledger.claim(queue, 4, "u", ttl=100, worker="ann"))) == [1, 2, 3, 4]
+    ledger.one(queue, Extend("u", 9_000, ((2, 2),)))
+    assert ledger.bury(queue) == 0
+    ledger.time.pass_(100)
+    assert ledger.bury(queue) == 1
+    assert ledger.inside(queue) == {1: "dead", 2: "leased", 3: "waiting", 4: "waiting", 5: "waiting"}
+    assert [failure.attempt for failure in ledger.engine.failures(queue, 1)] == [1, 2]
+    assert ledger.bury(queue) == 0
+    counts = ledger.engine.counts(queue)
+    assert (counts.waiting, counts.leased, counts.dead) == (3, 1, 1)
+
+
+def test_without_a_bound_nothing_is_buried(ledger):
+    queue = ledger.jobs("1", max_attempts=None)
+    fail(ledger, queue, 40)
+    ledger.claim(queue, token="t", ttl=1)
+    ledger.time.pass_(1)
+    assert ledger.bury(queue) == 0
+    assert ledger.claim(queue, token="u").spans == (Span(1, 1, 42),)
+
+
+# -- the record of failures
+
+
+def test_a_nack_is_recorded_with_attempt_time_worker_and_error(ledger):
+    queue = ledger.jobs("1", "2")
+    ledger.claim(queue, worker="ann")
+    ledger.time.pass_(7)
+    now = ledger.engine.now()
+    ledger.one(queue, Nack("t", ((2, 2),), 0, "Ümlaut: naïve\nline"))
+    assert ledger.engine.failures(queue, 2) == [FailureRow(1, now, "ann", "Ümlaut: naïve\nline")]
+    assert ledger.engine.failures(queue, 1) == []
+    ledger.claim(queue, token="u", worker="ben")
+    ledger.one(queue, Nack("u", delay=0))
+    assert ledger.engine.failures(queue, 2)[1] == FailureRow(2, now, "ben", "")
+
+
+def test_an_expiry_is_recorded_when_it_is_found(ledger):
+    queue = ledger.jobs("1", "2", "3")
+    due = ledger.claim(queue, ttl=1_000, worker="ann").due
+    ledger.time.pass_(3_000)
+    ledger.claim(queue, 2, "u", worker="ben")
+    for seq in (1, 2):
+        [failure] = ledger.engine.failures(queue, seq)
+        assert (failure.attempt, failure.worker) == (1, "ann")
+        assert due <= failure.at <= ledger.engine.now()
+        assert "expire" in failure.error
+    ledger.settle(queue, Ack("u", ((1, 1),)), Nack("u", ((2, 2),), error="no"))
+    assert ledger.engine.failures(queue, 1) == []
+    assert [row.worker for row in ledger.engine.failures(queue, 2)] == ["ann", "ben"]
+
+
+def test_the_last_failures_are_kept(ledger):
+    queue = ledger.jobs("1", "2", max_attempts=None)
+    for n in range(FAILURES_KEPT + 3):
+        ledger.claim(queue, token=f"t{n}", worker=f"w{n}")
+        ledger.settle(queue, Nack(f"t{n}", ((1, 1),), 0, f"e{n}"), Release(f"t{n}"))
+    assert [(row.attempt, row.worker, row.error) for row in ledger.engine.failures(queue, 1)] == [
+        (n + 1, f"w{n}", f"e{n}") for n in range(3, FAILURES_KEPT + 3)
+    ]
+    assert ledger.engine.failures(queue, 2) == []
+
+
+def test_failures_go_with_their_item(ledger):
+    queue = ledger.jobs("1", "2")
+    fail(ledger, queue, error="no")
+    ledger.claim(queue, 1, token=None)
+    assert ledger.engine.failures(queue, 1) == []
+    assert len(ledger.engine.failures(queue, 2)) == 1
+    assert ledger.engine.failures(queue, 99) == []
+    assert ledger.engine.failures(99, 1) == []

@@ -1,0 +1,129 @@
+"""Ops of work in batches: an op at fault changes nothing of its batch; a batch equals its ops one by one."""
+
+from __future__ import annotations
+
+import pytest
+
+from app.ledger.ops import Define, Pause, Take
+from app.ledger.work import (
+    Ack,
+    Bury,
+    Claim,
+    Nack,
+    Parcel,
+    Purge,
+    Push,
+    QueueSettings,
+    Redrive,
+    Release,
+    Result,
+    Settle,
+    Terms,
+)
+
+BYTES = 1 << 20
+
+
+def story(queue: int, source: int, under) -> list:
+    """A bit of everything."""
+    return [
+        Push(queue, (Parcel(('"a"', '"b"', '"c"'), keys=("k", "l", "m")), Parcel(("1",), 100, 2))),
+        Claim(queue, 2, BYTES, Terms("t", 1_000, "ann"), under("claim")),
+        Take(source, 1, 4, terms=Terms("s", 1_000)),
+        Settle(
+            queue,
+            (Ack("t", ((1, 1),), (Result("jobs", '"r"'),)), Nack("t", delay=0, error="no")),
+            lease=Claim(queue, 9, BYTES, Terms("u", 1_000)),
+            remember=under("settle"),
+        ),
+        Settle(source, (Ack("s", ((2, 3),)),), lease=Take(source, 5, 2, terms=Terms("v", 500))),
+        Settle(queue, (Release("u", ((3, 3),)), Nack("u"))),
+        Redrive(queue, remember=under("redrive")),
+        Claim(queue, 1, BYTES, None),
+        Push(queue, (Parcel(("2",), keys=("k",)),)),
+        Take(source, 7, 3, mark="m"),
+        Purge(queue, ("dead",)),
+        Define("jobs", "", "{}", settings=QueueSettings(max_attempts=3, backoff=5)),
+        Bury(queue),
+    ]
+
+
+def begin(ledger) -> tuple[int, int]:
+    return ledger.jobs(max_attempts=2), ledger.define("numbers").id
+
+
+@pytest.mark.parametrize("place", [0, 1, 4, 7, 10, 13])
+def test_one_op_at_fault_undoes_its_whole_batch_wherever_it_stands(ledger, under, place):
+    queue, source = begin(ledger)
+    ledger.push(queue, '"before"')
+    batch = story(queue, source, under)
+    batch.insert(place, Take(source, 1_000, 1))
+    ledger.refuses(*batch)
+    assert ledger.engine.recall(queue, 1, "", "claim") is None
+    assert ledger.engine.failures(queue, 2) == []
+    assert ledger.push(queue, "1", keys=("k",)).known == ()  # and the engine works on
+    assert ledger.seqs(ledger.claim(queue)) == [1, 2]
+
+
+def test_ops_that_share_a_transaction_equal_ops_one_by_one(new_ledger, under):
+    together, singly = new_ledger(), new_ledger()
+    results = []
+    for ledger in (together, singly):
+        queue, source = begin(ledger)
+        ops = story(queue, source, under)
+        outcomes = ledger.engine.apply(ops) if ledger is together else [ledger.do(op) for op in ops]
+        filed = [ledger.engine.recall(queue, 1, "", key) for key in ("claim", "settle", "redrive")]
+        failures = [ledger.engine.failures(queue, seq) for seq in range(1, 9)]
+        results.append((outcomes, ledger.all(), filed, failures))
+        for row in ledger.engine.rows():
+            ledger.balanced(row.id)
+        ledger.engine.close()
+    assert results[0] == results[1]
+
+
+def test_each_queue_is_balanced_after_each_op(ledger, under):
+    queue, source = begin(ledger)
+    for op in story(queue, source, under):
+        ledger.do(op)
+        ledger.balanced(queue)
+        ledger.balanced(source)
+    ledger.time.pass_(2_000)
+    ledger.bury(queue)
+    for one in (queue, source):
+        ledger.balanced(one)
+
+
+def test_a_taken_item_a_leased_one_and_a_jumped_one_are_each_counted_as_what_they_are(ledger):
+    from app.ledger.ops import Advance
+
+    queue = ledger.define().id
+    ledger.engine.apply(
+        [
+            Take(queue, 1, 3),
+            Take(queue, 4, 3, terms=Terms("t", 1_000)),
+            Advance(queue, 6, 10),
+            Take(queue, 11, 2, terms=Terms("u", 1_000)),
+            Settle(queue, (Ack("t", ((4, 4),)), Release("t", ((5, 5),)))),
+            Claim(queue, 1, BYTES, None),
+            Settle(queue, (Release("t"),)),
+            Purge(queue, ("waiting",)),
+        ]
+    )
+    row = ledger.engine.row(queue)
+    assert (row.cursor, row.taken, row.acked, row.purged, row.jumped) == (12, 4, 1, 1, 4)
+    assert ledger.inside(queue) == {11: "leased", 12: "leased"}
+    ledger.balanced(queue)
+
+
+def test_a_pause_in_a_batch_holds_from_there_on(ledger):
+    queue = ledger.jobs("1", "2", "3")
+    outcomes = ledger.engine.apply(
+        [
+            Claim(queue, 1, BYTES, Terms("t", 1_000)),
+            Pause(queue, True),
+            Claim(queue, 1, BYTES, Terms("u", 1_000)),
+            Pause(queue, False),
+            Claim(queue, 1, BYTES, Terms("v", 1_000)),
+        ]
+    )
+    assert [outcomes[n].count for n in (0, 2, 4)] == [1, 0, 1]
