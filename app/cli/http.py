@@ -34,10 +34,11 @@ class Api:
         sleep: Callable[[float], None] = time.sleep,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
-        self.url = _checked(url or DEFAULT_URL)
+        self.url = checked(url)
         self._patience = patience
         self._clock = clock
-        self._sleep = sleep
+        self.sleep = sleep
+        self._reached = False
         self._client = httpx.Client(
             base_url=self.url, timeout=httpx.Timeout(10, read=60), transport=transport, trust_env=False
         )
@@ -63,31 +64,35 @@ class Api:
         *,
         params: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
+        content: bytes | None = None,
+        json: Any = None,
     ) -> httpx.Response:
         """One request. It is repeated, unchanged, while its answer is lost or says that repeating helps.
 
-        Only what may be repeated is: reads, and what carries an idempotency key.
+        Only what may be repeated is: reads, and what carries an idempotency key. A server that has answered
+        once is waited for when it is gone; one that never did is said not to be there at once.
         """
         repeatable = method == "GET" or "Idempotency-Key" in (headers or {})
         until = self._clock() + self._patience if repeatable else 0.0
         pause = _PAUSE
-        reached = False
         while True:
             try:
-                response = self._client.request(method, path, params=params or {}, headers=headers)
+                response = self._client.request(
+                    method, path, params=params or {}, headers=headers, content=content, json=json
+                )
             except httpx.ConnectError as error:
-                if not reached or self._clock() >= until:
+                if not self._reached or self._clock() >= until:
                     self._unreachable(error)
             except httpx.TransportError as error:
-                reached = True
+                self._reached = True
                 if self._clock() >= until:
                     fail(f"the answer of {self.url} was lost: {_reason(error)}", UNREACHABLE)
             else:
-                reached = True
+                self._reached = True
                 if not _again(response) or self._clock() >= until:
                     return response
                 pause = max(pause, _retry_after(response))
-            self._sleep(min(pause, _MAX_PAUSE))
+            self.sleep(min(pause, _MAX_PAUSE))
             pause *= 2
 
     def _answer(self, response: httpx.Response) -> Any:
@@ -126,7 +131,9 @@ def _retry_after(response: httpx.Response) -> float:
     return float(value) if value.isdigit() else 0.0
 
 
-def _checked(url: str) -> str:
+def checked(url: str | None) -> str:
+    """The URL of a server, without a slash at the end; what is none ends the command. None: the default."""
+    url = url or DEFAULT_URL
     try:
         parts = urlsplit(url)
         parts.port  # noqa: B018  # raises where it is not a number

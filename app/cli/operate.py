@@ -1,0 +1,44 @@
+"""What several commands do to a queue on their way: create it, close it."""
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote
+
+from app.cli.exits import FAILED, fail
+
+if TYPE_CHECKING:
+    import httpx
+
+    from app.cli.http import Api
+
+NOT_FOUND: Final = 404
+
+
+def path_of(queue: str) -> str:
+    """The queue's path."""
+    return f"/queues/{quote(queue, safe='')}"
+
+
+def create_queue(api: Api, queue: str) -> None:
+    """Create a queue that producers push to. One of that name is left as it is, whatever it is.
+
+    It is looked for first: a definition would take the source of a queue that has not begun yet.
+    """
+    if api.send("GET", path_of(queue)).status_code == NOT_FOUND:
+        _changed(api, "PUT", path_of(queue), {"source": None})
+
+
+def close_queue(api: Api, queue: str) -> None:
+    """No more pushes; what is inside still goes out."""
+    _changed(api, "POST", f"{path_of(queue)}/close", None)
+
+
+def _changed(api: Api, method: str, path: str, body: Any) -> httpx.Response:
+    from app.cli.http import detail
+
+    response = api.send(method, path, json=body, headers={"Idempotency-Key": str(uuid.uuid4())})
+    if not response.is_success:
+        fail(detail(response), FAILED)
+    return response

@@ -1,0 +1,97 @@
+"""``dibs push``: lines of files, or of a pipe, into a queue; each goes in once."""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from app.cli.exits import OK, USAGE, fail
+from app.cli.options import Url
+
+if TYPE_CHECKING:
+    from app.cli.push_job import Source
+
+EXAMPLE: Final = "Example: dibs push jobs files.txt --create · seq 1000 | dibs push jobs --json"
+PATIENCE: Final = 60.0
+"""Seconds for which a server that is gone is waited for."""
+_MAX_DELAY: Final = 2_592_000
+
+
+def push(
+    queue: Annotated[str, typer.Argument(help="The queue.")],
+    files: Annotated[
+        list[str] | None, typer.Argument(metavar="[FILE]...", help="Files; - is stdin.  [default: -]")
+    ] = None,
+    *,
+    json: Annotated[bool, typer.Option("--json", help="Each line is a JSON value, not a text.")] = False,
+    delay: Annotated[
+        float, typer.Option(min=0, max=_MAX_DELAY, help="Seconds until they can be worked on.")
+    ] = 0,
+    priority: Annotated[int, typer.Option(min=0, max=9, help="0 goes out first, 9 last.")] = 0,
+    unique: Annotated[
+        bool, typer.Option("--unique", help="Don't push a line that is known, wherever it came from.")
+    ] = False,
+    key_field: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="With --json: as --unique, by this member of each object."),
+    ] = None,
+    create: Annotated[
+        bool, typer.Option("--create", help="Create the queue where there is none of the name.")
+    ] = False,
+    close: Annotated[
+        bool, typer.Option("--close", help="Close the queue at the end: workers stop when all is done.")
+    ] = False,
+    again: Annotated[
+        bool, typer.Option("--again", help="Push all of a file, although it was pushed before.")
+    ] = False,
+    url: Url = None,
+) -> None:
+    """Push each line as an item.
+
+    A file can be pushed again at any time: what the queue already has of it is known (for 24 hours after its
+    last push), and only new lines go in. So after an interruption the same command goes on where it stopped.
+    A pipe can't be read again: --unique makes that safe too.
+    """
+    from rich.console import Console
+
+    from app.cli.http import Api
+    from app.cli.operate import close_queue, create_queue
+    from app.cli.push_job import Push
+    from app.cli.push_lines import Shape
+
+    if key_field is not None and (unique or not json):
+        fail("option --key-field: it needs --json, and takes the place of --unique", USAGE)
+    shape = Shape(json=json, delay=delay, priority=priority, unique=unique, key_field=key_field)
+    console = Console(stderr=True, highlight=False)
+    with ExitStack() as stack:
+        sources = [_opened(name, stack) for name in files or ["-"]]
+        api = stack.enter_context(Api(url, patience=PATIENCE))
+        if create:
+            create_queue(api, queue)
+        for source in sources:
+            Push(api, queue, source, shape, console).run(again=again)
+        if close:
+            close_queue(api, queue)
+    raise typer.Exit(OK)
+
+
+def _opened(name: str, stack: ExitStack) -> Source:
+    """A file, before anything is sent: a name that is wrong pushes nothing of the others either."""
+    from app.cli.push_job import Source
+
+    if name == "-":
+        return Source("stdin", sys.stdin.buffer)
+    try:
+        file = stack.enter_context(Path(name).open("rb"))  # noqa: SIM115  # the stack closes it
+    except OSError as error:
+        fail(f"{name}: {error.strerror or error}", USAGE)
+    found = os.fstat(file.fileno())
+    if not stat.S_ISREG(found.st_mode):
+        return Source(name, file)
+    return Source(name, file, path=str(Path(name).resolve()), size=found.st_size)

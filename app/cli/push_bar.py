@@ -1,0 +1,55 @@
+"""How a push goes: a bar on a terminal; nothing elsewhere."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+class Bar:
+    """Bytes, lines and lines a second of one file, on stderr; ``total`` bytes, where that is known."""
+
+    def __init__(self, name: str, total: int | None, console: Console) -> None:
+        from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+
+        columns = [
+            SpinnerColumn(),
+            TextColumn("{task.description}", style="bold", markup=False),
+            *([BarColumn(bar_width=30), TextColumn("{task.percentage:>3.0f}%")] if total else []),
+            TextColumn("{task.fields[lines]} lines"),
+            TextColumn("{task.fields[sizes]}", style="dim"),
+            TextColumn("{task.fields[rate]}", style="cyan"),
+            *([TimeRemainingColumn(compact=True)] if total else []),
+            TextColumn("{task.fields[note]}", style="yellow", markup=False),
+        ]
+        self._progress = Progress(
+            *columns, console=console, transient=True, disable=not console.is_terminal, refresh_per_second=8
+        )
+        self._total = total
+        self._task = self._progress.add_task(name, total=total, lines="0", sizes="", rate="", note="")
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._progress.stop()
+
+    def at(self, read: int, lines: int, seconds: float, new: int) -> None:
+        """So much of the input has been read, and ``new`` lines were pushed in so many seconds."""
+        from app.cli.tables import size
+
+        of = f" of {size(self._total)}" if self._total else ""
+        rate = f"{new / seconds:,.0f}/s" if new and seconds > 0 else "looking for where it stopped"
+        self._progress.update(
+            self._task, completed=read, lines=f"{lines:,}", sizes=size(read) + of, rate=rate, note=""
+        )
+
+    def note(self, text: str) -> None:
+        """Why it does not go on just now."""
+        self._progress.update(self._task, note=text)

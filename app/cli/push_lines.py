@@ -1,0 +1,162 @@
+"""Lines of a file or a pipe, and the NDJSON that they become: line by line, the same text every time.
+
+One line of input is one line of the stream, blank ones too, so that a number means the same line to the
+server, to this program and to whoever looks into the file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import select
+from codecs import BOM_UTF8
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, BinaryIO, Final, NoReturn
+
+LINE_BYTES: Final = 16 * 1024 * 1024
+"""A longer line is refused before it is held in memory; the server's own limit is far lower."""
+KEY_BYTES: Final = 255
+_READ: Final = 1024 * 1024
+_LULL: Final = 0.05
+"""Seconds without input after which a pipe's lines are sent, though more of them would fit."""
+
+
+class BadLine(ValueError):
+    """A line that can't be pushed. Those before it can."""
+
+    def __init__(self, number: int, why: str) -> None:
+        super().__init__(f"line {number:,} {why}")
+        self.number = number
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """How a line becomes an item.
+
+    ``json``: the line is the value; otherwise its text is. ``unique``: the line itself is the item's key.
+    ``key_field``: the key is this member of the value. ``delay`` in seconds; ``priority`` 0 to 9, 0 first.
+    """
+
+    json: bool = False
+    delay: float = 0.0
+    priority: int = 0
+    unique: bool = False
+    key_field: str | None = None
+
+    def item(self, number: int, line: bytes) -> bytes:
+        """A line of NDJSON for this line, with its line end; an empty one where there is nothing to push.
+
+        Raises:
+            BadLine: It is not UTF-8, not JSON, or has no key where one is wanted.
+        """
+        if len(line) > LINE_BYTES:
+            raise BadLine(number, f"is longer than {LINE_BYTES:,} bytes")
+        if number == 1:
+            line = line.removeprefix(BOM_UTF8)
+        try:
+            text = line.decode()
+        except UnicodeDecodeError as error:
+            raise BadLine(number, f"is not UTF-8 (byte {error.start + 1})") from error
+        if self.json and not text.strip():
+            return b"\n"
+        value = _parsed(number, text) if self.json else text
+        fields = "".join(
+            f',"{name}":{json.dumps(given)}' for name, given in self._fields(number, text, value)
+        )
+        written = text.strip() if self.json else json.dumps(text, ensure_ascii=False)
+        return f'{{"value":{written}{fields}}}\n'.encode()
+
+    def _fields(self, number: int, text: str, value: Any) -> Iterator[tuple[str, Any]]:
+        if self.unique:
+            yield "key", _fitting(text.strip() if self.json else text)
+        elif self.key_field is not None:
+            yield "key", _fitting(_key(number, value, self.key_field))
+        if self.delay:
+            yield "delay", self.delay
+        if self.priority:
+            yield "priority", self.priority
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Whole lines of the stream, ``lines`` of them; until here ``read`` bytes of the input have been read."""
+
+    data: bytes
+    lines: int
+    read: int
+
+
+def parts(source: Iterator[bytes | None], shape: Shape, size: int) -> Iterator[Part]:
+    """The stream in parts of about ``size`` bytes. A ``None`` of the source ends a part early.
+
+    Raises:
+        BadLine: After a part with everything before it.
+    """
+    held: list[bytes] = []
+    held_bytes = number = lines = read = 0
+    for line in source:
+        if line is not None:
+            number += 1
+            try:
+                item = shape.item(number, line.removesuffix(b"\n").removesuffix(b"\r"))
+            except BadLine:
+                if held:
+                    yield Part(b"".join(held), lines, read)
+                raise
+            held.append(item)
+            held_bytes += len(item)
+            lines += 1
+            read += len(line)
+        if held and (line is None or held_bytes >= size):
+            yield Part(b"".join(held), lines, read)
+            held, held_bytes, lines = [], 0, 0
+    if held:
+        yield Part(b"".join(held), lines, read)
+
+
+def file_lines(file: BinaryIO) -> Iterator[bytes]:
+    """The lines of a file with their ends. No more than :data:`LINE_BYTES` of one are held."""
+    while line := file.readline(LINE_BYTES + 3):
+        yield line
+
+
+def pipe_lines(descriptor: int) -> Iterator[bytes | None]:
+    """The lines of a pipe with their ends; None where it pauses, so that what has come can be sent."""
+    rest = b""
+    while data := os.read(descriptor, _READ):
+        *whole, rest = (rest + data).split(b"\n")
+        yield from (line + b"\n" for line in whole)
+        if len(rest) > LINE_BYTES:
+            yield rest  # refused as too long, which ends it
+        if not select.select([descriptor], [], [], _LULL)[0]:
+            yield None
+    if rest:
+        yield rest
+
+
+def _parsed(number: int, text: str) -> Any:
+    try:
+        return json.loads(text, parse_constant=_no_constant)
+    except (ValueError, RecursionError) as error:
+        raise BadLine(number, f"is not JSON: {error}") from error
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not a JSON number")
+
+
+def _key(number: int, value: Any, field: str) -> str:
+    key = value.get(field) if isinstance(value, dict) else None
+    if isinstance(key, str) and key:
+        return key
+    if isinstance(key, int) and not isinstance(key, bool):
+        return str(key)
+    raise BadLine(number, f"has no text or whole number {field!r} to be its key")
+
+
+def _fitting(key: str) -> str:
+    """The key, or a digest of it where it would be empty or too long for the server."""
+    written = key.encode(errors="surrogatepass")
+    return key if 0 < len(written) <= KEY_BYTES else f"sha256:{hashlib.sha256(written).hexdigest()}"

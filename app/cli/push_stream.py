@@ -1,0 +1,164 @@
+"""A resumable stream: the server knows how far it is, byte by byte, under the stream's idempotency key."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote
+from zlib import crc32
+
+from app.cli.push_lines import Part
+
+if TYPE_CHECKING:
+    import httpx
+
+    from app.cli.http import Api
+
+_CREATED, _TOO_MANY = 201, 429
+_HEADERS: Final = {"Content-Type": "application/x-ndjson"}
+_PAUSE: Final = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Sums:
+    """How far a stream is: its bytes, lines and CRC-32 that are on disk, and the items that came of them."""
+
+    bytes: int = 0
+    lines: int = 0
+    crc: int = 0
+    accepted: int = 0
+    duplicates: int = 0
+
+    @property
+    def items(self) -> int:
+        """Items of the stream that the queue has, whether this stream brought them or their key was known."""
+        return self.accepted + self.duplicates
+
+
+class Changed(Exception):
+    """What the server has of the stream is not how the file begins."""
+
+
+class StreamRefused(Exception):
+    """The server takes no more of it. ``line`` (1-based, of the stream) is the one at fault, if one is."""
+
+    def __init__(self, response: httpx.Response, line: int | None) -> None:
+        super().__init__(str(response.status_code))
+        self.response = response
+        self.line = line
+
+
+class Stream:
+    """One stream into one queue. Whatever is lost on the way is sent again, and goes in once.
+
+    Args:
+        api: The server.
+        queue: The queue's name.
+        key: The stream's idempotency key: the same key goes on where it stopped.
+        full: Is told the seconds for which a full queue is waited for, and why.
+    """
+
+    def __init__(
+        self,
+        api: Api,
+        queue: str,
+        key: str,
+        *,
+        full: Callable[[float, str], None] = lambda seconds, why: None,
+    ) -> None:
+        self._api = api
+        self._path = f"/queues/{quote(queue, safe='')}/items"
+        self._headers = _HEADERS | {"Idempotency-Key": key}
+        self._full = full
+        self.sums = Sums()
+
+    def ask(self) -> Sums:
+        """Where the stream is; all zero for one that was never begun.
+
+        Raises:
+            StreamRefused: The queue does not take pushes, or there is none.
+        """
+        response = self._api.send("POST", self._path, headers=self._headers, content=b"")
+        if response.status_code != _CREATED:
+            raise StreamRefused(response, None)
+        self.sums = _sums(response.json(), self.sums)
+        return self.sums
+
+    def send(self, data: bytes) -> Sums:
+        """Bring whole lines in, after those that are; waits while the queue is full.
+
+        Raises:
+            StreamRefused: All before the refused line is in.
+        """
+        start = self.sums.bytes
+        while self.sums.bytes < start + len(data):
+            response = self._api.send(
+                "POST",
+                self._path,
+                params={"offset": self.sums.bytes},
+                headers=self._headers,
+                content=data[self.sums.bytes - start :],
+            )
+            self._take(response)
+        return self.sums
+
+    def _take(self, response: httpx.Response) -> None:
+        answer = _object(response)
+        before = self.sums
+        self.sums = _sums(answer, before)
+        if response.status_code == _CREATED:
+            if self.sums.bytes == before.bytes:
+                raise StreamRefused(response, None)  # never for ever: nothing of it went in
+            return
+        if response.status_code != _TOO_MANY:
+            raise StreamRefused(response, self.sums.lines + 1 if "line" in answer else None)
+        seconds = _retry_after(response)
+        self._full(seconds, str(answer.get("detail", "")))
+        self._api.sleep(seconds)
+
+
+def remaining(source: Iterator[Part], known: Sums) -> Iterator[Part]:
+    """What of the stream the server does not have; what it has is passed by with empty data.
+
+    Raises:
+        Changed: The stream does not begin with what the server has; no data was yielded then.
+    """
+    crc = seen = 0
+    for part in source:
+        if seen < known.bytes:
+            head = part.data[: known.bytes - seen]
+            crc = crc32(head, crc)
+            seen += len(part.data)
+            if seen >= known.bytes and crc != known.crc:
+                raise Changed
+            part = Part(part.data[len(head) :], part.lines, part.read)  # noqa: PLW2901
+        yield part
+    if seen < known.bytes:
+        raise Changed
+
+
+def _sums(answer: Mapping[str, Any], so_far: Sums) -> Sums:
+    """The sums that an answer tells: of a success, or of a refusal that tells how far it came."""
+    if "bytes" not in answer:
+        return so_far
+    return Sums(
+        bytes=answer["bytes"],
+        lines=answer["lines"],
+        crc=answer.get("crc32", so_far.crc),
+        accepted=answer["accepted"],
+        duplicates=answer["duplicates"],
+    )
+
+
+def _object(response: httpx.Response) -> Mapping[str, Any]:
+    try:
+        answer = response.json()
+    except ValueError:
+        return {}
+    return answer if isinstance(answer, dict) else {}
+
+
+def _retry_after(response: httpx.Response) -> float:
+    value = response.headers.get("retry-after", "")
+    return float(value) if value.isdigit() else _PAUSE

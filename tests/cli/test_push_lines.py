@@ -1,0 +1,133 @@
+"""Lines and the stream that they become: the same bytes every time, and a number for each that is bad."""
+
+import json
+import os
+
+import pytest
+
+from app.cli.push_lines import LINE_BYTES, BadLine, Shape, file_lines, parts, pipe_lines
+
+BIG = 10**9
+
+
+def stream(lines, shape=Shape()):  # noqa: B008
+    return b"".join(part.data for part in parts(iter(lines), shape, BIG))
+
+
+def items(lines, shape=Shape()):  # noqa: B008
+    return [json.loads(line) for line in stream(lines, shape).splitlines()]
+
+
+def test_text_is_the_line_without_its_end():
+    assert items([b"a b\n", b"\n", b" c\r\n", b"\xc3\xa9"]) == [
+        {"value": text} for text in ["a b", "", " c", "é"]
+    ]
+
+
+def test_a_byte_order_mark_is_no_text():
+    assert items([b"\xef\xbb\xbfa\n", b"\xef\xbb\xbfb\n"]) == [{"value": "a"}, {"value": "\ufeffb"}]
+
+
+def test_what_looks_like_json_is_text_too():
+    assert items([b'{"a": 1}\n']) == [{"value": '{"a": 1}'}]
+
+
+def test_json_is_the_value_and_numbers_stay_as_they_are_written():
+    assert stream([b' {"a": 1.10} \n'], Shape(json=True)) == b'{"value":{"a": 1.10}}\n'
+
+
+def test_blank_lines_of_json_keep_their_place_in_the_stream():
+    assert stream([b"1\n", b" \n", b"2\n"], Shape(json=True)) == b'{"value":1}\n\n{"value":2}\n'
+
+
+@pytest.mark.parametrize(
+    "line", [b'1,"key":"x"', b"1}\t{", b"NaN", b"{'a': 1}", b"[" * 100_000, b'"\\x"', b"1 2"]
+)
+def test_a_line_that_is_not_json_is_refused_here_and_can_smuggle_nothing_in(line):
+    with pytest.raises(BadLine, match="line 2 is not JSON: "):
+        items([b"1\n", line], Shape(json=True))
+
+
+def test_a_line_that_is_not_utf_8_is_told_with_its_number_after_what_comes_before_it():
+    found = parts(iter([b"a\n", b"b\n", b"c\xff\n", b"d\n"]), Shape(), BIG)
+    part = next(found)
+    assert (part.lines, part.data) == (2, b'{"value":"a"}\n{"value":"b"}\n')
+    with pytest.raises(BadLine, match=r"line 3 is not UTF-8 \(byte 2\)"):
+        next(found)
+
+
+def test_delay_and_priority_go_with_each():
+    assert items([b"a"], Shape(delay=1.5, priority=3)) == [{"value": "a", "delay": 1.5, "priority": 3}]
+
+
+class TestKeys:
+    def test_the_line_itself(self):
+        assert items([b"a\n"], Shape(unique=True)) == [{"value": "a", "key": "a"}]
+
+    @pytest.mark.parametrize("line", ["", "x" * 256, "é" * 128])
+    def test_one_that_is_no_key_by_its_length_has_a_digest(self, line):
+        (item,) = items([line.encode()], Shape(unique=True))
+        assert item["key"].startswith("sha256:")
+        assert items([line.encode()], Shape(unique=True)) == [item]
+
+    def test_the_longest_is_itself(self):
+        assert items([b"x" * 255], Shape(unique=True))[0]["key"] == "x" * 255
+
+    @pytest.mark.parametrize(("line", "key"), [(b'{"id": "a"}', "a"), (b'{"id": 7}', "7")])
+    def test_a_member(self, line, key):
+        assert items([line], Shape(json=True, key_field="id"))[0]["key"] == key
+
+    @pytest.mark.parametrize(
+        "line", [b'{"id": ""}', b'{"id": null}', b'{"id": true}', b"{}", b"7", b'{"id": 1.5}']
+    )
+    def test_one_without_it_is_refused(self, line):
+        with pytest.raises(BadLine, match="line 1 has no text or whole number 'id' to be its key"):
+            items([line], Shape(json=True, key_field="id"))
+
+
+class TestParts:
+    def test_whole_lines_of_about_the_size(self):
+        found = list(parts(iter([b"a\n"] * 5), Shape(), size=20))
+        assert [part.lines for part in found] == [2, 2, 1]
+        assert [part.read for part in found] == [4, 8, 10]
+
+    def test_a_pause_sends_what_there_is(self):
+        found = parts(iter([b"a\n", None, None, b"b\n"]), Shape(), BIG)
+        assert [part.lines for part in found] == [1, 1]
+
+    def test_nothing_of_nothing(self):
+        assert list(parts(iter([]), Shape(), BIG)) == []
+
+
+def test_no_more_of_a_line_than_the_limit_is_held(tmp_path):
+    path = tmp_path / "long"
+    with path.open("wb") as file:
+        file.truncate(10 * LINE_BYTES)
+    with path.open("rb") as file:
+        assert len(next(file_lines(file))) == LINE_BYTES + 3
+        file.seek(0)
+        with pytest.raises(BadLine, match="line 1 is longer than"):
+            list(parts(file_lines(file), Shape(), BIG))
+
+
+class TestPipe:
+    @pytest.fixture
+    def pipe(self):
+        read, write = os.pipe()
+        yield read, os.fdopen(write, "wb", buffering=0)
+        os.close(read)
+
+    def test_lines_as_they_come_and_the_last_one_without_an_end(self, pipe):
+        read, write = pipe
+        write.write(b"a\nb\nc")
+        write.close()
+        assert [line for line in pipe_lines(read) if line is not None] == [b"a\n", b"b\n", b"c"]
+
+    def test_a_pause_is_told_while_the_pipe_is_open(self, pipe):
+        read, write = pipe
+        write.write(b"a\nb")
+        lines = pipe_lines(read)
+        assert [next(lines), next(lines)] == [b"a\n", None]
+        write.write(b"\n")
+        assert next(lines) == b"b\n"
+        write.close()

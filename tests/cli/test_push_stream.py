@@ -1,0 +1,297 @@
+"""A push that is interrupted, refused, held up, sent again: each line goes in once. No sockets, no sleep."""
+
+import io
+import json
+from zlib import crc32
+
+import httpx
+import pytest
+import typer
+from rich.console import Console
+
+from app.cli import push_job
+from app.cli.http import Api
+from app.cli.push_job import ROUNDS, Push, Source
+from app.cli.push_lines import Shape
+
+NOTHING = {"bytes": 0, "lines": 0, "crc32": 0, "accepted": 0, "duplicates": 0}
+
+
+class Server:
+    """A queue and its streams, as the server keeps them. ``troubles`` come before answers, in turn."""
+
+    def __init__(self):
+        self.streams = {}
+        self.values = []
+        self.keys = set()
+        self.troubles = []
+        self.room = None
+        self.bodies = []
+        self.slept = []
+
+    def __call__(self, request):
+        trouble = self.troubles.pop(0) if self.troubles else None
+        if isinstance(trouble, BaseException):
+            raise trouble
+        assert request.headers["content-type"] == "application/x-ndjson"
+        body = request.read()
+        self.bodies.append(body)
+        answer = self.stream(
+            request.headers["idempotency-key"], body, int(request.url.params.get("offset", 0))
+        )
+        if trouble == "lost":
+            raise httpx.ReadError("the connection was reset")
+        return answer
+
+    def stream(self, key, body, offset):
+        sums = self.streams.setdefault(key, dict(NOTHING))
+        if offset > sums["bytes"]:
+            return problem(409, "conflict", **sums)
+        for line in body[sums["bytes"] - offset :].splitlines(keepends=True):
+            item = json.loads(line) if line.strip() else None
+            if item is not None and item["value"] == "refuse me":
+                return problem(422, "value-refused", line=sums["lines"] + 1, **sums)
+            if item is not None and self.room == 0:
+                self.room = None
+                return problem(429, "queue-full", retry_after=3, line=sums["lines"] + 1, **sums)
+            sums.update(
+                bytes=sums["bytes"] + len(line), lines=sums["lines"] + 1, crc32=crc32(line, sums["crc32"])
+            )
+            if item is not None:
+                self.push(item, sums)
+        return httpx.Response(201, json=sums | {"queue": "jobs", "ranges": []})
+
+    def push(self, item, sums):
+        known = item.get("key") in self.keys
+        sums["duplicates" if known else "accepted"] += 1
+        if not known:
+            self.values.append(item["value"])
+            self.room = None if self.room is None else self.room - 1
+        if "key" in item:
+            self.keys.add(item["key"])
+
+    def sleep(self, seconds):
+        self.slept.append(seconds)
+
+
+def problem(status, name, *, retry_after=None, **members):
+    headers = {} if retry_after is None else {"Retry-After": str(retry_after)}
+    body = {"type": f"urn:dibs:problem:{name}", "detail": "why", "retryable": status == 429, **members}
+    return httpx.Response(status, json=body, headers=headers)
+
+
+@pytest.fixture
+def server():
+    return Server()
+
+
+@pytest.fixture
+def push(server, capsys):
+    """Push a file: (exit code, stdout, stderr)."""
+
+    def push(path, *, again=False, **shape):
+        transport = httpx.MockTransport(server)
+        with path.open("rb") as file, Api("http://x", transport=transport, sleep=server.sleep) as api:
+            source = Source(path.name, file, path=str(path), size=path.stat().st_size)
+            code = 0
+            try:
+                Push(api, "jobs", source, Shape(**shape), Console(file=io.StringIO())).run(again=again)
+            except typer.Exit as ended:
+                code = ended.exit_code
+        return code, *capsys.readouterr()
+
+    return push
+
+
+@pytest.fixture
+def small(monkeypatch):
+    """Parts of two lines or so."""
+    monkeypatch.setattr(push_job, "PART", 30)
+
+
+@pytest.fixture
+def file(tmp_path):
+    def file(*lines):
+        path = tmp_path / "files.txt"
+        path.write_text("".join(f"{line}\n" for line in lines))
+        return path
+
+    return file
+
+
+LINES = [f"line {number}" for number in range(100)]
+
+
+def test_all_of_it(push, file, server):
+    code, out, err = push(file(*LINES))
+    assert (code, err) == (0, "")
+    assert out.startswith("files.txt: 100 lines pushed to jobs in ")
+    assert server.values == LINES
+
+
+def test_again_by_the_same_command_nothing(push, file, server):
+    push(file(*LINES))
+    assert push(file(*LINES)) == (0, "files.txt: 100 lines known, 0 new\n", "")
+    assert server.values == LINES
+
+
+def test_only_what_a_file_has_grown_by(push, file, server):
+    push(file(*LINES))
+    assert push(file(*LINES, "more"))[1] == "files.txt: 100 lines known, 1 new\n"
+    assert server.values == [*LINES, "more"]
+
+
+@pytest.mark.usefixtures("small")
+def test_an_interruption_at_every_request_and_the_rest_afterwards(push, file, server):
+    some = LINES[:30]
+    for stop in range(ROUNDS, ROUNDS + 17):
+        server.streams, server.values, server.troubles = {}, [], [None] * stop + [KeyboardInterrupt()]
+        code, _, err = push(file(*some))
+        before = list(server.values)
+        assert (code, before) == (130, some[: len(before)])
+        if before:
+            assert err == (
+                f"dibs: files.txt: interrupted; {len(before):,} lines before that are in;"
+                " the same command goes on from there\n"
+            )
+        assert push(file(*some))[0] == 0
+        assert server.values == some
+        if len(before) >= 28:
+            return
+    pytest.fail("never came to the end")
+
+
+def test_an_interruption_before_anything_is_in(push, file, server):
+    server.troubles = [None] * ROUNDS + [KeyboardInterrupt()]
+    _, _, err = push(file(*LINES))
+    assert err == "dibs: files.txt: interrupted; nothing was pushed; the same command goes on from there\n"
+
+
+@pytest.mark.usefixtures("small")
+def test_lost_answers_are_asked_for_again(push, file, server):
+    server.troubles = ["lost", None] * 40
+    assert push(file(*LINES))[0] == 0
+    assert server.values == LINES
+
+
+@pytest.mark.usefixtures("small")
+def test_a_server_that_is_restarted_is_waited_for(push, file, server):
+    server.troubles = [None] * 20 + [httpx.ConnectError("[Errno 111] Connection refused")] * 3
+    assert push(file(*LINES))[0] == 0
+    assert server.values == LINES
+    assert len(server.slept) == 3
+
+
+def test_a_full_queue_is_waited_for_as_long_as_it_says(push, file, server):
+    server.room = 40
+    assert push(file(*LINES))[0] == 0
+    assert (server.values, server.slept) == (LINES, [3])
+
+
+def test_a_file_that_has_changed_pushes_nothing_and_says_what_to_do(push, file, server):
+    push(file(*LINES))
+    for changed in (["other", *LINES[1:]], LINES[:50], []):
+        code, out, err = push(file(*changed))
+        assert (code, out) == (1, "")
+        assert err.startswith(
+            "dibs: files.txt: it does not begin with what was pushed from it before (100 lines)"
+        )
+        assert "--again" in err
+    assert server.values == LINES
+
+
+def test_other_options_are_a_change_too(push, file, server):
+    push(file("1", "2"))
+    assert push(file("1", "2"), priority=3)[0] == 1
+    assert server.values == ["1", "2"]
+
+
+def test_as_json_it_is_another_stream(push, file, server):
+    push(file("1", "2"))
+    push(file("1", "2"), json=True)
+    assert server.values == ["1", "2", 1, 2]
+
+
+def test_again_pushes_all_of_it_and_is_what_counts_from_then_on(push, file, server):
+    push(file("a"))
+    assert push(file("b", "c"), again=True)[0] == 0
+    assert push(file("b", "c"))[1] == "files.txt: 2 lines known, 0 new\n"
+    assert push(file("b", "c", "d"))[1] == "files.txt: 2 lines known, 1 new\n"
+    assert server.values == ["a", "b", "c", "d"]
+
+
+def test_an_interrupted_again_goes_on_without_it(push, file, server, monkeypatch):
+    push(file(*LINES))
+    monkeypatch.setattr(push_job, "PART", 30)
+    server.troubles = [None] * (ROUNDS + 5) + [KeyboardInterrupt()]
+    assert push(file(*LINES), again=True)[0] == 130
+    assert push(file(*LINES))[0] == 0
+    assert server.values == LINES * 2
+
+
+def test_again_has_an_end_and_says_what_then(push, file, server):
+    for _ in range(ROUNDS - 1):
+        assert push(file("a"), again=True)[0] == 0
+    code, _, err = push(file("a"), again=True)
+    assert (code, "dibs push jobs - < files.txt" in err) == (1, True)
+    assert push(file("a"))[1] == "files.txt: 1 line known, 0 new\n"
+    assert server.values == ["a"] * (ROUNDS - 1)
+
+
+def test_streams_that_the_server_forgot_make_room_and_the_last_one_still_counts(push, file, server):
+    for number in range(ROUNDS - 1):
+        push(file(number), again=True)
+    for key in list(server.streams)[:3]:
+        del server.streams[key]
+    assert push(file(ROUNDS - 2))[1] == "files.txt: 1 line known, 0 new\n"
+    for number in range(3):
+        assert push(file(f"new {number}"), again=True)[0] == 0
+    assert push(file("new 2"))[1] == "files.txt: 1 line known, 0 new\n"
+
+
+@pytest.mark.usefixtures("small")
+def test_a_line_that_the_server_refuses_is_named_and_all_before_it_is_in(push, file, server):
+    code, out, err = push(file(*LINES[:41], "refuse me", *LINES[42:]))
+    assert (code, out) == (1, "")
+    assert err == "dibs: files.txt: line 42: value-refused: why; 41 lines before that are in\n"
+    assert server.values == LINES[:41]
+
+
+def test_a_line_that_is_refused_here_too(push, file, server):
+    code, _, err = push(file("1", "2", "x"), json=True)
+    assert (code, server.values) == (1, [1, 2])
+    assert err.startswith("dibs: files.txt: line 3 is not JSON: ")
+    assert err.endswith("; 2 lines before that are in\n")
+
+
+def test_and_mended_it_goes_on(push, file, server):
+    push(file("1", "2", "x"), json=True)
+    assert push(file("1", "2", "3"), json=True)[1] == "files.txt: 2 lines known, 1 new\n"
+    assert server.values == [1, 2, 3]
+
+
+def test_lines_that_are_known_by_their_keys_are_told(push, file, tmp_path, server):
+    push(file("a", "b"), unique=True)
+    other = tmp_path / "other.txt"
+    other.write_text("b\nc\nd\n")
+    assert push(other, unique=True)[1].startswith(
+        "other.txt: 2 lines pushed to jobs, 1 known by their keys in "
+    )
+    assert server.values == ["a", "b", "c", "d"]
+
+
+def test_a_queue_that_is_not_there(push, file, server, monkeypatch):
+    monkeypatch.setattr(server, "stream", lambda *_: problem(404, "queue-unknown"))
+    assert push(file("a")) == (1, "", "dibs: files.txt: queue-unknown: why; --create makes it\n")
+
+
+def test_a_server_that_takes_nothing_and_calls_it_a_success_is_not_asked_for_ever(
+    push, file, server, monkeypatch
+):
+    sums = dict(NOTHING)
+    monkeypatch.setattr(server, "stream", lambda *_: httpx.Response(201, json=sums))
+    assert push(file("a"))[0] == 1
+
+
+def test_an_empty_file(push, file, server):
+    assert push(file())[:2] == (0, "files.txt: 0 lines pushed to jobs\n")
