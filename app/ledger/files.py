@@ -1,7 +1,8 @@
 """The files of an SQLite ledger: opening, reopening, one transaction, look-ups, backup.
 
 One connection writes and belongs to the committer's thread. A second one, read-only, answers look-ups from
-any thread; it sees what is committed and nothing else.
+any thread; it sees what is committed and nothing else. A third one is for what may take long (counting,
+browsing): look-ups, which the event loop waits for, don't wait for it.
 """
 
 from __future__ import annotations
@@ -10,22 +11,25 @@ import errno
 import os
 import threading
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from typing import Any, NoReturn, cast
+from typing import Any, NoReturn, TypeVar, cast
 
 import apsw
 
 from app.errors import LedgerError, LedgerForeign, LedgerFull, LedgerTooNew, LedgerUnavailable
 from app.ledger.lock import DataLock
+from app.ledger.migration import migrate
 from app.ledger.ops import EngineFailed, OpFailed
+
+T = TypeVar("T")
 
 BALLAST = 2 * 1024 * 1024
 """Bytes held back, for the checkpoint that makes it certain what a full disk has kept."""
 
 APPLICATION_ID = 0x64696273  # "dibs"
-VERSION = 1
+VERSION = 2
 CHECKPOINT_PAGES = 256  # 1 MiB of WAL: small enough to keep the data folder small, large enough to be rare
 
 _DISK = (
@@ -56,6 +60,8 @@ class SqliteFiles:
         self._reading = threading.Lock()
         self._writer: apsw.Connection | None = None
         self._reader: apsw.Connection | None = None
+        self._browsing = threading.Lock()
+        self._browser: apsw.Connection | None = None
         self._anchor: apsw.Connection | None = None
         self._instance: object = None
         self.folder = data
@@ -65,7 +71,7 @@ class SqliteFiles:
         except BaseException as error:
             self._give_up()
             if isinstance(error, Exception):
-                _raise_at_start(self.path, error)
+                raise_at_start(self.path, error)
             raise
 
     def _begin(self) -> int:
@@ -77,9 +83,13 @@ class SqliteFiles:
             self._lock = DataLock(self.folder)
         self._open(create=True)
         self.reserve()
-        self._reader = self._connect(apsw.SQLITE_OPEN_READONLY)
+        self._connect_readers()
         [(clock,)] = self._write("SELECT clock FROM ledger").fetchall()
         return cast(int, clock)
+
+    def _connect_readers(self) -> None:
+        self._reader = self._connect(apsw.SQLITE_OPEN_READONLY)
+        self._browser = self._connect(apsw.SQLITE_OPEN_READONLY)
 
     def _write(self, statement: str, values: Mapping[str, Any] | Sequence[Any] = ()) -> apsw.Cursor:
         if self._writer is None:
@@ -95,10 +105,15 @@ class SqliteFiles:
         self._writer.pragma("synchronous", "FULL")
         self._writer.pragma("wal_autocheckpoint", CHECKPOINT_PAGES)
         self._writer.pragma("journal_size_limit", CHECKPOINT_PAGES * 4096)
-        if self._writer.pragma("user_version") == 0:
+        if (version := self._writer.pragma("user_version")) < VERSION:
             if not create:
                 raise EngineFailed(f"{self.path} is not the ledger that it was")
-            self._create(self._writer)
+            if version == 0:
+                self._create(self._writer)
+            else:
+                with self._transaction():
+                    migrate(self._writer)
+                    self._writer.pragma("user_version", VERSION)
         [(instance,)] = self._writer.execute("SELECT instance FROM ledger").fetchall()
         if not create and instance != self._instance:
             raise EngineFailed(f"{self.path} is another ledger now")
@@ -121,9 +136,9 @@ class SqliteFiles:
             )
 
     def _create(self, writer: apsw.Connection) -> None:
-        schema = Path(__file__).with_name("sqlite.sql").read_text(encoding="utf-8")
         with self._transaction():
-            writer.execute(schema)
+            for name in ("sqlite.sql", "work.sql"):
+                writer.execute(Path(__file__).with_name(name).read_text(encoding="utf-8"))
             writer.execute("INSERT INTO ledger VALUES (1, ?, 0)", (str(uuid.uuid4()),))
             writer.pragma("application_id", APPLICATION_ID)
             writer.pragma("user_version", VERSION)
@@ -145,7 +160,7 @@ class SqliteFiles:
             self._open()
             if self.folder is not None:
                 self._checkpoint_in_any_case()
-            self._reader = self._connect(apsw.SQLITE_OPEN_READONLY)
+            self._connect_readers()
         except (apsw.Error, OSError, LedgerError, OpFailed) as error:
             full = isinstance(error, apsw.FullError) or _no_room(error)
             raise EngineFailed(str(error), full=full) from error
@@ -184,9 +199,13 @@ class SqliteFiles:
             raise EngineFailed("the log can't be brought into the ledger while somebody reads it")
 
     def _disconnect(self) -> None:
-        with self._reading:
-            connections = self._reader, self._writer
-            self._reader = self._writer = None
+        browser = self._browser
+        if browser is not None:
+            with suppress(apsw.ConnectionClosedError):
+                browser.interrupt()  # who counts or browses is told to ask again
+        with self._reading, self._browsing:
+            connections = self._reader, self._browser, self._writer
+            self._reader = self._browser = self._writer = None
         # Closing may sync: not under a lock that look-ups on the event loop wait for.
         for connection in connections:
             if connection is not None:
@@ -203,11 +222,11 @@ class SqliteFiles:
             self._lock.release()
 
     @contextmanager
-    def _transaction(self) -> Iterator[None]:
+    def _transaction(self) -> Iterator[apsw.Connection]:
         try:
-            self._write("BEGIN IMMEDIATE")
+            connection = self._write("BEGIN IMMEDIATE").connection
             try:
-                yield
+                yield connection
                 self._write("COMMIT")
             except BaseException:
                 if self._writer is not None and self._writer.in_transaction:
@@ -228,6 +247,17 @@ class SqliteFiles:
                     raise LedgerUnavailable("the ledger is being reopened")
                 return self._reader.execute(statement, values).fetchall()
         except apsw.Error as error:
+            raise LedgerUnavailable(f"the ledger can't be read: {error}") from error
+
+    def _browse(self, look: Callable[[apsw.Connection], T]) -> T:
+        """Look at one moment, however long it takes."""
+        try:
+            with self._browsing:
+                if self._browser is None:
+                    raise LedgerUnavailable("the ledger is being reopened")
+                with self._browser:
+                    return look(self._browser)
+        except (apsw.Error, OpFailed) as error:
             raise LedgerUnavailable(f"the ledger can't be read: {error}") from error
 
     @property
@@ -270,7 +300,7 @@ class SqliteFiles:
         return Path(to).stat().st_size
 
 
-def _raise_at_start(path: str, error: Exception) -> NoReturn:
+def raise_at_start(path: str, error: Exception) -> NoReturn:
     """What went wrong while a ledger was opened, in words for who started the server."""
     if isinstance(error, apsw.FullError) or getattr(error, "full", False) or _no_room(error):
         raise LedgerFull(f"there is no room for the ledger {path}: {error}") from error

@@ -1,31 +1,10 @@
--- The ledger, version 1. STRICT tables and CHECKs: a bug in dibs shall fail a transaction, not spoil the record.
+-- The ledger itself, as version 1 had it; the queues are in work.sql. STRICT tables and CHECKs: a bug in dibs shall fail a transaction, not spoil the record.
 
 -- One row: which ledger this is, and ledger time, which never goes back over a restart.
 CREATE TABLE ledger (
     one      INTEGER PRIMARY KEY CHECK (one = 1),
     instance TEXT    NOT NULL,
     clock    INTEGER NOT NULL
-) STRICT;
-
--- A queue is one row, however many items it has handed out. A deleted one is its own tombstone.
-CREATE TABLE queue (
-    id              INTEGER PRIMARY KEY,
-    name            TEXT    NOT NULL UNIQUE,
-    generation      INTEGER NOT NULL DEFAULT 1 CHECK (generation >= 1),
-    source          TEXT    NOT NULL,
-    args            TEXT    NOT NULL,
-    created_at      INTEGER NOT NULL,
-    deleted_at      INTEGER,
-    paused          INTEGER NOT NULL DEFAULT 0 CHECK (paused IN (0, 1)),
-    ending          TEXT    CHECK (ending IN ('exhausted', 'failed', 'closed')),
-    failure_type    TEXT,
-    failure_message TEXT,
-    mark            TEXT,
-    cursor          INTEGER NOT NULL DEFAULT 0 CHECK (cursor >= 0),
-    taken           INTEGER NOT NULL DEFAULT 0 CHECK (taken >= 0),
-    jumped          INTEGER NOT NULL DEFAULT 0 CHECK (jumped >= 0),
-    CHECK (taken + jumped <= cursor),
-    CHECK ((ending IS 'failed') = (failure_type IS NOT NULL))
 ) STRICT;
 
 -- The answer that a request with an idempotency key got. Rows are added and pruned in the order of time,

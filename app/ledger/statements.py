@@ -2,20 +2,14 @@
 
 COLUMNS = (
     "id, name, generation, source, args, created_at, deleted_at, paused, ending,"
-    " failure_type, failure_message, mark, cursor, taken, jumped"
+    " failure_type, failure_message, mark, cursor, taken, jumped, acked, purged, settings"
 )
-
-# A taken item follows the one before: the cursor moves only from where the draw began. Row count 0 is a
-# broken order and fails the transaction.
-TAKE = """
-UPDATE queue SET cursor = :last, taken = taken + :count, mark = :mark
-WHERE id = :queue AND cursor = :before AND deleted_at IS NULL AND ending IS NULL
-"""
 
 # A source ends once, at the cursor, and stays ended.
 END = """
 UPDATE queue SET ending = :ending, failure_type = :type, failure_message = :message
 WHERE id = :queue AND cursor = :cursor AND deleted_at IS NULL AND (ending IS NULL OR ending = :ending)
+RETURNING id
 """
 
 PAUSE = f"UPDATE queue SET paused = :paused WHERE id = :queue AND deleted_at IS NULL RETURNING {COLUMNS}"
@@ -39,25 +33,35 @@ WHERE id = :queue AND cursor = :cursor AND :to_seq > :cursor AND deleted_at IS N
 RETURNING {COLUMNS}
 """
 
-# A tombstone is the row itself: name, cursor and generation stay.
-DELETE = f"UPDATE queue SET deleted_at = :now WHERE id = :queue AND deleted_at IS NULL RETURNING {COLUMNS}"
+# A tombstone is the row itself: name, cursor and generation stay. What was inside is counted as purged.
+DELETE = f"""
+UPDATE queue SET deleted_at = :now, purged = purged + :purged
+WHERE id = :queue AND deleted_at IS NULL RETURNING {COLUMNS}
+"""
 
 CREATE = f"""
-INSERT INTO queue (name, source, args, created_at) VALUES (:name, :source, :args, :now) RETURNING {COLUMNS}
+INSERT INTO queue (name, source, args, created_at, settings) VALUES (:name, :source, :args, :now, :settings)
+RETURNING {COLUMNS}
 """
 
 # Where nothing was handed out yet, a definition may change, and is as new.
 REDEFINE = f"""
 UPDATE queue SET source = :source, args = :args, ending = NULL, failure_type = NULL, failure_message = NULL,
-    mark = NULL
+    mark = NULL, settings = :settings
 WHERE id = :id AND cursor = 0 AND deleted_at IS NULL RETURNING {COLUMNS}
+"""
+
+# Settings may change at any time; the same source goes on.
+SETTINGS = f"""
+UPDATE queue SET settings = :settings
+WHERE id = :id AND source = :source AND args = :args AND deleted_at IS NULL RETURNING {COLUMNS}
 """
 
 # A tombstone that wakes goes on after its cursor; its mark counts only for the same source.
 WAKE = f"""
 UPDATE queue SET mark = CASE WHEN source = :source AND args = :args THEN mark END,
     source = :source, args = :args, created_at = :now, deleted_at = NULL, paused = 0, ending = NULL,
-    failure_type = NULL, failure_message = NULL
+    failure_type = NULL, failure_message = NULL, settings = :settings
 WHERE id = :id AND deleted_at IS NOT NULL RETURNING {COLUMNS}
 """
 
@@ -65,7 +69,7 @@ WHERE id = :id AND deleted_at IS NOT NULL RETURNING {COLUMNS}
 RESET = f"""
 UPDATE queue SET generation = generation + 1, source = :source, args = :args, created_at = :now,
     deleted_at = NULL, paused = 0, ending = NULL, failure_type = NULL, failure_message = NULL, mark = NULL,
-    cursor = 0, taken = 0, jumped = 0
+    cursor = 0, taken = 0, jumped = 0, acked = 0, purged = 0, settings = :settings
 WHERE id = :id RETURNING {COLUMNS}
 """
 
@@ -77,6 +81,10 @@ ALL = f"SELECT {COLUMNS} FROM queue ORDER BY name"
 FORGET = """
 DELETE FROM answer
 WHERE key = :key AND queue = :queue AND generation = :generation AND caller = :caller AND expires <= :now
+"""
+# A stream files each of its parts in place of the one before.
+REPLACE = """
+DELETE FROM answer WHERE key = :key AND queue = :queue AND generation = :generation AND caller = :caller
 """
 REMEMBER = """
 INSERT INTO answer (queue, generation, caller, key, request, outcome, item_values, expires)

@@ -1,0 +1,109 @@
+"""Answers filed under idempotency keys: rows of the table ``answer``, and what is read back from them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+from app.ledger import codec
+from app.ledger import statements as sql
+from app.ledger.inside.transaction import Transaction
+from app.ledger.ops import Recalled, Remember, Take
+from app.ledger.work import Claimed, Moved, Pushed, Settlement, Streamed, WorkOutcome
+
+
+@dataclass(slots=True)
+class Filing:
+    """What is to be filed: ``outcome`` of an op on queues or of a take, ``work`` of an op of work."""
+
+    outcome: dict[str, Any] = field(default_factory=dict)
+    work: WorkOutcome | Streamed | None = None
+    token: str | None = None
+    source: tuple[str, str] | None = None
+    replace: bool = False
+
+
+def file(tx: Transaction, queue: int, generation: int, remember: Remember, filing: Filing) -> None:
+    """File an answer, in the transaction of what it answers."""
+    outcome = {**filing.outcome, "wide": remember.wide}
+    kept: range | tuple[str, ...] = remember.values
+    if filing.work is not None:
+        outcome["work"] = codec.to_json(filing.work)
+        given = codec.values_of(filing.work)
+        if given is not None:
+            kept, outcome["given"] = given, True
+    if filing.token is not None:
+        outcome["token"] = filing.token
+    if filing.source is not None:
+        outcome["computed"] = filing.source
+    if isinstance(kept, range):
+        outcome |= {"start": kept.start, "stop": kept.stop, "step": kept.step}
+    values = {
+        "queue": queue,
+        "generation": generation,
+        "caller": remember.caller,
+        "key": remember.key,
+        "request": remember.request,
+        "outcome": json.dumps(outcome, separators=(",", ":")),
+        "values": json.dumps(kept, ensure_ascii=False) if isinstance(kept, tuple) else None,
+        "expires": tx.now + remember.ttl,
+        "now": tx.now,
+    }
+    tx.execute(sql.REPLACE if filing.replace else sql.FORGET, values)
+    tx.execute(sql.REMEMBER, values)
+
+
+def recalled(request: str, text: str, kept: str | None) -> Recalled:
+    """A row, read back."""
+    outcome = json.loads(text)
+    wide = outcome.pop("wide")
+    work, token, source = (outcome.pop(name, None) for name in ("work", "token", "computed"))
+    values: range | tuple[str, ...]
+    if kept is None:
+        values = range(*map(outcome.pop, ("start", "stop", "step")))
+    else:
+        values = tuple(json.loads(kept))
+    given = None
+    if outcome.pop("given", False):
+        given, values = tuple(values), ()
+    return Recalled(
+        request,
+        outcome,
+        values,
+        wide,
+        None if work is None else codec.from_json(work, given),
+        token,
+        None if source is None else tuple(source),
+    )
+
+
+def streamed(tx: Transaction, queue: int, generation: int, remember: Remember) -> Streamed | None:
+    """How far the stream of a key has come; None where nothing is filed under it."""
+    values = {
+        "queue": queue,
+        "generation": generation,
+        "caller": remember.caller,
+        "key": remember.key,
+        "now": tx.now,
+    }
+    found = tx.execute(sql.RECALL, values).fetchone()
+    work = recalled(*found).work if found else None
+    return work if isinstance(work, Streamed) else None
+
+
+def of_take(op: Take, due: int | None) -> dict[str, Any]:
+    """What is filed of a take, beside its values."""
+    outcome = {"first": op.first, "ending": op.end.ending if op.end else None}
+    return outcome if op.terms is None else outcome | {"due": due}
+
+
+def changed(work: WorkOutcome) -> bool:
+    """Whether an outcome changed anything: only such answers are kept, the others can be asked again."""
+    if isinstance(work, Pushed):
+        return work.refused is None
+    if isinstance(work, Settlement):
+        if work.claimed is not None and changed(work.claimed):
+            return True
+        return any(part.verdict not in {"stale", "refused"} for entry in work.entries for part in entry)
+    return work.count > 0 if isinstance(work, Claimed | Moved) else False

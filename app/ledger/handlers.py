@@ -1,0 +1,291 @@
+"""What each op does in a transaction of SQLite, and what is filed of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from typing import Any
+
+from app.ledger import statements as sql
+from app.ledger.filing import Filing, changed, file, of_take, streamed
+from app.ledger.inside import blocks, claims, moving, pushing, settling
+from app.ledger.inside import sql as inside
+from app.ledger.inside.runs import LEASED
+from app.ledger.inside.transaction import Account, Transaction, settings_of
+from app.ledger.ops import (
+    Advance,
+    Close,
+    Define,
+    Delete,
+    OpFailed,
+    Outcome,
+    Pause,
+    QueueRow,
+    Remember,
+    Retry,
+    Take,
+)
+from app.ledger.work import (
+    DEFAULT_SETTINGS,
+    Bury,
+    Claim,
+    Claimed,
+    Purge,
+    Push,
+    Pushed,
+    QueueSettings,
+    Redrive,
+    Settle,
+    Settlement,
+    Terms,
+    WorkOutcome,
+)
+
+
+def row_of(found: Any) -> QueueRow:
+    """A row of the table of queues."""
+    row = QueueRow(*found)
+    return replace(row, paused=bool(row.paused), settings=settings_of(found[-1]))
+
+
+# -- fresh items
+
+
+def _take(tx: Transaction, op: Take) -> Claimed | None:
+    claimed = _draw(tx, op)
+    if op.remember is not None:
+        due = claimed.due if claimed else None
+        token = op.terms.token if op.terms else None
+        file(tx, *_place(tx, op.queue), op.remember, Filing(of_take(op, due), claimed, token))
+    return claimed
+
+
+def _draw(tx: Transaction, op: Take) -> Claimed | None:
+    """Takes of one queue that follow each other in a transaction move its cursor once."""
+    if op.count < 0:
+        raise OpFailed(f"a take of {op.count} items")
+    claimed = None if op.terms is None else Claimed()
+    if op.count:
+        account = tx.live(op.queue)
+        if account is None or account.ending is not None:
+            raise OpFailed(f"queue {op.queue} gives no items")
+        if account.cursor != op.first - 1:
+            raise OpFailed(f"item {op.first} does not follow item {account.cursor}")
+        tx.write_tail(account)
+        account.cursor += op.count
+        account.mark = op.mark
+        if op.terms is None:
+            account.taken += op.count
+        else:
+            claimed = Claimed(due=_lease(tx, op, op.terms))
+    if op.end is not None:
+        _end(tx, op)
+    return claimed
+
+
+def _lease(tx: Transaction, op: Take, terms: Terms) -> int:
+    due = tx.now + terms.ttl
+    kept = op.texts is not None
+    lease = LEASED, due, terms.ttl, 1, terms.token, terms.worker, 0, 0, int(kept)
+    tx.execute(inside.INSERT, (op.queue, op.first, op.last, *lease))
+    if op.texts is not None:
+        if len(op.texts) != op.count:
+            raise OpFailed(f"{len(op.texts)} values for {op.count} items")
+        blocks.write(tx.executemany, op.queue, op.first, op.texts)
+    return due
+
+
+def _end(tx: Transaction, op: Take) -> None:
+    assert op.end is not None  # noqa: S101  # its callers have seen it
+    tx.write_all_and_forget()
+    failed = op.end.ending == "failed"
+    values = {
+        "queue": op.queue,
+        "cursor": op.last,
+        "ending": op.end.ending,
+        "type": op.end.type if failed else None,
+        "message": op.end.message if failed else None,
+    }
+    if not tx.execute(sql.END, values).fetchall():
+        raise OpFailed(f"the queue is not as this op expects it: {values}")
+
+
+def _place(tx: Transaction, queue: int) -> tuple[int, int]:
+    """Where the answers of a queue are filed now."""
+    account = tx.account(queue)
+    if account is None:
+        raise OpFailed(f"there is no queue {queue}")
+    return account.id, account.generation
+
+
+# -- queues
+
+
+def _define(tx: Transaction, op: Define) -> Outcome:
+    tx.write_all_and_forget()
+    found = tx.execute(sql.BY_NAME, {"name": op.name}).fetchone()
+    row = row_of(found) if found else None
+    settings = op.settings
+    if settings is None:  # of one that is there, as they are
+        settings = DEFAULT_SETTINGS if row is None or row.deleted_at is not None else row.settings
+    values = {
+        "id": row.id if row else None,
+        "name": op.name,
+        "source": op.source,
+        "args": op.args,
+        "now": tx.now,
+        "settings": _written(settings),
+    }
+    if row is None:
+        statement = sql.CREATE
+    elif op.reset:
+        account = tx.account(row.id)
+        assert account is not None  # noqa: S101  # its row was just read
+        moving.empty(tx, account)
+        statement = sql.RESET
+    elif row.deleted_at is not None:
+        statement = sql.WAKE
+    elif op.settings is not None and (row.source, row.args) == (op.source, op.args):
+        statement = sql.SETTINGS
+    else:
+        statement = sql.REDEFINE
+    return _changed_row(tx, statement, values, op.remember)
+
+
+def _written(settings: QueueSettings) -> str:
+    """Only what differs from the defaults, so that a later default reaches those who never chose."""
+    default = asdict(DEFAULT_SETTINGS)
+    return json.dumps({name: value for name, value in asdict(settings).items() if value != default[name]})
+
+
+def _pause(tx: Transaction, op: Pause) -> Outcome:
+    return _changed_row(tx, sql.PAUSE, {"queue": op.queue, "paused": int(op.paused)}, op.remember)
+
+
+def _close(tx: Transaction, op: Close) -> Outcome:
+    return _changed_row(tx, sql.CLOSE, {"queue": op.queue}, op.remember)
+
+
+def _retry(tx: Transaction, op: Retry) -> Outcome:
+    return _changed_row(tx, sql.RETRY, {"queue": op.queue}, op.remember)
+
+
+def _advance(tx: Transaction, op: Advance) -> Outcome:
+    values = {"queue": op.queue, "cursor": op.cursor, "to_seq": op.to_seq, "mark": op.mark}
+    return _changed_row(tx, sql.ADVANCE, values, op.remember)
+
+
+def _delete(tx: Transaction, op: Delete) -> Outcome:
+    account = tx.live(op.queue)
+    purged = 0 if account is None else moving.empty(tx, account)
+    values = {"queue": op.queue, "now": tx.now, "purged": purged}
+    return _changed_row(tx, sql.DELETE, values, op.remember)
+
+
+def _changed_row(
+    tx: Transaction, statement: str, values: dict[str, Any], remember: Remember | None
+) -> QueueRow:
+    tx.write_all_and_forget()
+    found = tx.execute(statement, values).fetchall()
+    if not found:
+        raise OpFailed(f"the queue is not as this op expects it: {values}")
+    row = row_of(found[0])
+    if remember is not None:
+        file(tx, row.id, row.generation, remember, Filing(asdict(row)))
+    return row
+
+
+# -- work
+
+
+def _claim(tx: Transaction, op: Claim) -> Claimed:
+    claimed = claims.claim(tx, op)
+    if op.remember is not None:
+        _file_work(tx, op.queue, op.remember, claimed, op)
+    return claimed
+
+
+def _settle(tx: Transaction, op: Settle) -> Settlement:
+    entries, woken = settling.settle(tx, op)
+    claimed = None
+    if op.lease is not None:
+        claimed = _draw(tx, op.lease) if isinstance(op.lease, Take) else claims.claim(tx, op.lease)
+    outcome = Settlement(entries, claimed, woken)
+    if op.remember is not None:
+        _file_work(tx, op.queue, op.remember, outcome, op.lease)
+    return outcome
+
+
+def _push(tx: Transaction, op: Push) -> Pushed:
+    account = tx.account(op.queue)
+    if account is None or op.progress is None or op.remember is None:
+        pushed = pushing.push(tx, op)
+        if op.remember is not None:
+            _file_work(tx, op.queue, op.remember, pushed, None)
+        return pushed
+    before = streamed(tx, account.id, account.generation, op.remember)
+    if (before.bytes if before else 0) != op.since:
+        return Pushed(refused="moved")
+    pushed = pushing.push(tx, op)
+    if pushed.refused is None:
+        sums = pushing.streamed(before, op, pushed)
+        file(tx, account.id, account.generation, op.remember, Filing(work=sums, replace=True))
+    return pushed
+
+
+def _redrive(tx: Transaction, op: Redrive) -> WorkOutcome:
+    return _moved(tx, op, moving.redrive(tx, op))
+
+
+def _purge(tx: Transaction, op: Purge) -> WorkOutcome:
+    return _moved(tx, op, moving.purge(tx, op))
+
+
+def _bury(tx: Transaction, op: Bury) -> WorkOutcome:
+    return claims.bury(tx, op)
+
+
+def _moved(tx: Transaction, op: Redrive | Purge, moved: WorkOutcome) -> WorkOutcome:
+    if op.remember is not None:
+        _file_work(tx, op.queue, op.remember, moved, None)
+    return moved
+
+
+def _file_work(
+    tx: Transaction, queue: int, remember: Remember, work: WorkOutcome, lease: Claim | Take | None
+) -> None:
+    """File what changed something; with what is needed to give the values of its lease again."""
+    account = tx.account(queue)
+    if account is None or not (changed(work) or isinstance(lease, Take)):
+        return
+    claimed = work.claimed if isinstance(work, Settlement) else work
+    filing = Filing(work=work)
+    if isinstance(lease, Take):
+        filing.outcome = of_take(lease, claimed.due if isinstance(claimed, Claimed) else None)
+        filing.token = lease.terms.token if lease.terms else None
+    elif lease is not None and isinstance(claimed, Claimed) and claimed.spans:
+        filing.token = lease.terms.token if lease.terms else None
+        filing.source = _computed_by(account, claimed)
+    file(tx, account.id, account.generation, remember, filing)
+
+
+def _computed_by(account: Account, claimed: Claimed) -> tuple[str, str] | None:
+    return None if claimed.values is not None else (account.source, account.args)
+
+
+HANDLERS: dict[type, Callable[[Transaction, Any], Outcome]] = {
+    Define: _define,
+    Take: _take,
+    Pause: _pause,
+    Close: _close,
+    Retry: _retry,
+    Advance: _advance,
+    Delete: _delete,
+    Claim: _claim,
+    Push: _push,
+    Settle: _settle,
+    Redrive: _redrive,
+    Purge: _purge,
+    Bury: _bury,
+}

@@ -1,0 +1,173 @@
+"""Claims: what waits is handed out again, by priority, due, seq."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from app.ledger.inside import runs, sql
+from app.ledger.inside.blocks import Reader
+from app.ledger.inside.runs import LEASED, Run
+from app.ledger.inside.transaction import Account, Transaction
+from app.ledger.work import Bury, Claim, Claimed, Moved, Span, Terms
+
+EXPIRED = "the lease expired"
+
+
+class Found(NamedTuple):
+    """What a claim finds: runs with how many items of each, their values, spent ones, the next instant."""
+
+    picked: list[tuple[Run, int]]
+    texts: list[str]
+    spent: list[Run]
+    next_due: int | None
+
+
+def claim(tx: Transaction, op: Claim) -> Claimed:
+    """Hand out what waits. An expired lease is one attempt that failed; a spent one is buried."""
+    account = tx.live(op.queue)
+    if account is None:
+        return Claimed()
+    tx.write_tail(account)
+    if account.paused or op.most < 1:
+        return Claimed(next_due=next_due(tx, op.queue))
+    found = _find(tx, account, op)
+    for run in found.spent:
+        _bury(tx, op.queue, run)
+    if not found.picked:
+        return Claimed(next_due=found.next_due)
+    values = tuple(found.texts) if found.picked[0][0].kept else None
+    if op.terms is None:
+        spans = _give(tx, account, found.picked)
+        return Claimed(spans, values, None, found.next_due)
+    due = tx.now + op.terms.ttl
+    spans = _lease(tx, op.queue, found.picked, op.terms, due)
+    return Claimed(spans, values, due, due if found.next_due is None else min(due, found.next_due))
+
+
+def next_due(tx: Transaction, queue: int) -> int | None:
+    """The earliest due of what is not dead."""
+    due: int | None = tx.execute(sql.NEXT_DUE, {"queue": queue}).get
+    return due
+
+
+def _find(tx: Transaction, account: Account, op: Claim) -> Found:
+    """Nothing is written while the runs are read."""
+    now, queue, need = tx.now, op.queue, op.most
+    picked: list[tuple[Run, int]] = []
+    texts: list[str] = []
+    spent: list[Run] = []
+    nearest: int | None = None
+    reader: Reader | None = None
+    level: int | None = -1
+    while level is not None:
+        rows = tx.execute(sql.CLAIMABLE, (queue, level))
+        level = None
+        for row in rows:
+            run = Run._make(row)
+            if run.due > now:
+                nearest = run.due if nearest is None else min(nearest, run.due)
+                level = run.priority
+                break
+            if run.state == LEASED and account.settings.buries(run.attempt):
+                spent.append(run)
+                continue
+            if not need or (picked and run.kept != picked[0][0].kept):
+                nearest = run.due
+                break
+            size = min(need, run.size)
+            if run.kept:
+                if reader is None:
+                    reader = Reader(tx.execute, queue, op.most_bytes)
+                part = reader.read(run.first, run.first + size - 1, one=not picked)
+                texts += part
+                size = len(part)
+                need = need - size if size == min(need, run.size) else 0
+            else:
+                need -= size
+            if size:
+                picked.append((run, size))
+            if size < run.size:
+                nearest = run.due
+                break
+        else:
+            break
+    return Found(picked, texts, spent, nearest)
+
+
+def _give(tx: Transaction, account: Account, picked: list[tuple[Run, int]]) -> tuple[Span, ...]:
+    """For good: they are inside no more."""
+    spans: list[Span] = []
+    for run, size in picked:
+        last = run.first + size - 1
+        rest = [] if last == run.last else [run.part(last + 1, run.last)]
+        runs.rewrite(tx, account.id, run, rest)
+        runs.done(tx, account.id, run.first, last, run.history)
+        if run.kept:
+            account.gone.append((run.first, last))
+        account.taken += size
+        _join(spans, Span(run.first, last, run.attempt + 1))
+    return tuple(spans)
+
+
+def _lease(
+    tx: Transaction, queue: int, picked: list[tuple[Run, int]], terms: Terms, due: int
+) -> tuple[Span, ...]:
+    """Neighbours that are alike become one run of the lease."""
+    spans: list[Span] = []
+    leased: list[Run] = []
+    first_of: list[Run] = []
+    for run, size in picked:
+        last = run.first + size - 1
+        piece = run if last == run.last else run.part(run.first, last)
+        if run.state == LEASED:
+            piece = runs.failed(tx, queue, piece, EXPIRED)
+        piece = Run(
+            piece.first,
+            last,
+            LEASED,
+            due,
+            terms.ttl,
+            run.attempt + 1,
+            terms.token,
+            terms.worker,
+            run.priority,
+            piece.history,
+            run.kept,
+        )
+        _join(spans, Span(run.first, last, piece.attempt))
+        if last < run.last:
+            rest = run.part(last + 1, run.last)
+            runs.add(tx, queue, rest)
+        if leased and leased[-1].last + 1 == piece.first and leased[-1][5:] == piece[5:]:
+            leased[-1] = leased[-1]._replace(last=last)
+            tx.execute(sql.REMOVE, (queue, run.first))
+        else:
+            leased.append(piece)
+            first_of.append(run)
+    for run, piece in zip(first_of, leased, strict=True):
+        runs.rewrite(tx, queue, run, (piece,))
+    return tuple(spans)
+
+
+def _join(spans: list[Span], span: Span) -> None:
+    if spans and spans[-1].last + 1 == span.first and spans[-1].attempt == span.attempt:
+        spans[-1] = Span(spans[-1].first, span.last, span.attempt)
+    else:
+        spans.append(span)
+
+
+def _bury(tx: Transaction, queue: int, run: Run) -> None:
+    runs.rewrite(tx, queue, run, (runs.failed(tx, queue, run, EXPIRED).buried(tx.now),))
+
+
+def bury(tx: Transaction, op: Bury) -> Moved:
+    """Bury what is expired with its attempts used up."""
+    account = tx.live(op.queue)
+    if account is None or account.settings.max_attempts is None:
+        return Moved(0)
+    spent = [
+        Run._make(row) for row in tx.execute(sql.SPENT, (op.queue, tx.now, account.settings.max_attempts))
+    ]
+    for run in spent:
+        _bury(tx, op.queue, run)
+    return Moved(sum(run.size for run in spent))

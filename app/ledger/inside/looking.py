@@ -1,0 +1,52 @@
+"""Looking at what is inside: on a connection that reads one moment."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from app.ledger.inside import sql
+from app.ledger.inside.blocks import Reader
+from app.ledger.inside.runs import DEAD, LEASED, Run
+from app.ledger.work import Counts, ItemRow, ItemState
+
+Execute = Callable[..., Any]
+
+
+def counts(execute: Execute, queue: int, now: int) -> Counts:
+    """Counted run by run; all zero where there is no such queue."""
+    found = execute(sql.COUNTS, {"queue": queue, "now": now}).fetchone()
+    return Counts(*found) if found else Counts(0, 0, 0, 0, 0, 0, 0, 0, 0, None, 0)
+
+
+def items(
+    execute: Execute, queue: int, state: ItemState | None, after: int, most: int, most_bytes: int, now: int
+) -> list[ItemRow]:
+    """Items above ``after`` in the order of seqs, one by one."""
+    found: list[ItemRow] = []
+    reader = Reader(execute, queue, most_bytes)
+    values = {"queue": queue, "after": after}
+    if state in {"waiting", "leased"}:
+        values["now"] = now
+    for row in execute(sql.ITEMS[state], values):
+        run = Run._make(row)
+        first, last = (
+            max(run.first, after + 1),
+            min(run.last, max(run.first, after + 1) + most - len(found) - 1),
+        )
+        texts: list[str | None] = [None] * (last - first + 1)
+        if run.kept:
+            texts = list(reader.read(first, last, one=not found))
+        found += [
+            ItemRow(seq, _state(run, now), run.attempt, run.priority, run.due, run.worker, text)
+            for seq, text in enumerate(texts, first)
+        ]
+        if len(found) >= most or len(texts) <= last - first:
+            break
+    return found
+
+
+def _state(run: Run, now: int) -> ItemState:
+    if run.state == DEAD:
+        return "dead"
+    return "leased" if run.state == LEASED and run.due > now else "waiting"

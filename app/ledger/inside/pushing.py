@@ -1,0 +1,154 @@
+"""Pushing: items get their seqs from the cursor; a known key gives the seq of its first push."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from app.ledger.inside import sql
+from app.ledger.inside.transaction import Account, Transaction
+from app.ledger.work import RANGES_KEPT, Parcel, Push, Pushed, Refusal, Result, Streamed
+
+
+def refusal(account: Account | None) -> Refusal | None:
+    """Why a queue takes no items from outside, if it does not."""
+    if account is None or account.deleted:
+        return "unknown"
+    if account.source:
+        return "source"
+    return None if account.ending is None else "closed"
+
+
+def push(tx: Transaction, op: Push) -> Pushed:
+    """Add the items of all parcels, or none."""
+    account = tx.account(op.queue)
+    reason = refusal(account)
+    if account is None or reason is not None:
+        return Pushed(refused=reason)
+    known = _known_keys(tx, account, op.parcels)
+    if op.bounded and account.settings.max_ready is not None:
+        ready = _over(tx, account, account.settings.max_ready, _fresh(op.parcels, known))
+        if ready is not None:
+            return Pushed(refused="full", ready=ready)
+    first = account.cursor + 1
+    seqs: list[int] = []
+    duplicates: list[int] = []
+    learned: dict[str, int] = {}
+    dues: list[int] = []
+    keyed = any(parcel.keys for parcel in op.parcels)
+    for parcel in op.parcels:
+        due = tx.now + parcel.delay
+        texts: Sequence[str] = parcel.texts
+        if keyed:
+            texts = _place(parcel, account.cursor + 1, known, learned, seqs, duplicates)
+        if texts:
+            tx.push(account, texts, due, parcel.priority)
+            dues.append(due)
+    if learned:
+        expires = tx.now + op.key_ttl
+        tx.executemany(
+            sql.LEARN,
+            [(account.id, account.generation, key, seq, expires) for key, seq in learned.items()],
+        )
+    consecutive = range(first, account.cursor + 1)
+    return Pushed(tuple(seqs) if duplicates else consecutive, tuple(duplicates), min(dues, default=None))
+
+
+def _place(
+    parcel: Parcel,
+    seq: int,
+    known: dict[str, int],
+    learned: dict[str, int],
+    seqs: list[int],
+    duplicates: list[int],
+) -> list[str]:
+    """Give each item its seq, a known one that of its first push; the texts of the new ones."""
+    texts: list[str] = []
+    for text, key in zip(parcel.texts, parcel.keys or [None] * len(parcel.texts), strict=True):
+        before = None if key is None else known.get(key, learned.get(key))
+        if before is not None:
+            duplicates.append(len(seqs))
+            seqs.append(before)
+            continue
+        if key is not None:
+            learned[key] = seq
+        seqs.append(seq)
+        texts.append(text)
+        seq += 1
+    return texts
+
+
+def _known_keys(tx: Transaction, account: Account, parcels: Sequence[Parcel]) -> dict[str, int]:
+    """Those of the parcels' keys that were pushed before, with their seqs."""
+    asked = [
+        (key, account.id, account.generation, tx.now)
+        for parcel in parcels
+        for key in parcel.keys or ()
+        if key is not None
+    ]
+    return dict(tx.executemany(sql.KNOWN, asked)) if asked else {}
+
+
+def _fresh(parcels: Sequence[Parcel], known: dict[str, int]) -> int:
+    """How many items would be new."""
+    seen = set(known)
+    fresh = 0
+    for parcel in parcels:
+        if not parcel.keys:
+            fresh += len(parcel.texts)
+            continue
+        for key in parcel.keys:
+            fresh += key is None or key not in seen
+            if key is not None:
+                seen.add(key)
+    return fresh
+
+
+def _over(tx: Transaction, account: Account, most: int, fresh: int) -> int | None:
+    """How many items are ready, if so many more would be over the bound; cheap while it is far away."""
+    if not fresh or account.inside + fresh <= most:
+        return None
+    leased: int = tx.execute(sql.LEASED, (account.id, tx.now)).get
+    dead: int = tx.execute(sql.BURIED, (account.id,)).get
+    ready = account.inside - leased - dead
+    return ready if ready + fresh > most else None
+
+
+def push_result(tx: Transaction, account: Account, result: Result, key_ttl: int) -> int | None:
+    """Push what an ack gives; when it is due, or None where its key was known."""
+    if result.key is not None:
+        place = (result.key, account.id, account.generation, tx.now)
+        if tx.execute(sql.KNOWN, place).fetchone() is not None:
+            return None
+        learned = (account.id, account.generation, result.key, account.cursor + 1, tx.now + key_ttl)
+        tx.execute(sql.LEARN, learned)
+    due = tx.now + result.delay
+    tx.push(account, (result.text,), due, result.priority)
+    return due
+
+
+def streamed(before: Streamed | None, op: Push, pushed: Pushed) -> Streamed:
+    """The sums of a stream after this part of it."""
+    assert op.progress is not None  # noqa: S101  # asked for of a stream only
+    accepted, duplicates, ranges = (
+        (before.accepted, before.duplicates, before.ranges) if before else (0, 0, ())
+    )
+    known = set(pushed.known)
+    fresh = [seq for at, seq in enumerate(pushed.seqs) if at not in known] if known else pushed.seqs
+    return Streamed(
+        op.progress.bytes,
+        op.progress.lines,
+        op.progress.crc,
+        accepted + len(fresh),
+        duplicates + len(known),
+        _joined(ranges, fresh),
+    )
+
+
+def _joined(ranges: tuple[tuple[int, int], ...], fresh: Sequence[int]) -> tuple[tuple[int, int], ...]:
+    """New seqs follow each other: a push gets them from the cursor."""
+    if not fresh:
+        return ranges
+    first, last = fresh[0], fresh[-1]
+    if ranges and ranges[-1][1] + 1 == first:
+        return (*ranges[:-1], (ranges[-1][0], last))
+    return (*ranges, (first, last)) if len(ranges) < RANGES_KEPT else ranges

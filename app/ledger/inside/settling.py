@@ -1,0 +1,284 @@
+"""Settling: what the holders of tokens say of their items.
+
+A token is live while its run has it and ``now < due``; whatever is not live is stale and changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from app.ledger.inside import pushing, runs, sql
+from app.ledger.inside.runs import Run
+from app.ledger.inside.transaction import Account, Transaction
+from app.ledger.work import (
+    Ack,
+    Entry,
+    Extend,
+    Nack,
+    Refusal,
+    Release,
+    Seqs,
+    Settle,
+    Settled,
+    Verdict,
+    Woken,
+)
+
+STALE = (Settled("stale"),)
+
+Piece = tuple[int, int, Run | None]
+"""First, last, and the live run that has them; None where they are stale."""
+
+Change = Callable[[Run], tuple[Verdict, int | None, Run | None]]
+"""What becomes of a part of a run: the verdict, its due, and the part as it is then; None: it is done."""
+
+
+def settle(tx: Transaction, op: Settle) -> tuple[tuple[tuple[Settled, ...], ...], tuple[Woken, ...]]:
+    """Apply the entries in their order: what became of each, and which queues got waiting items."""
+    account = tx.live(op.queue)
+    if account is None:
+        return tuple([_stale(entry.seqs) for entry in op.entries]), ()
+    desk = _Desk(tx, account, op)
+    entries = tuple([_VERBS[type(entry)](desk, entry) for entry in op.entries])
+    return entries, desk.woken()
+
+
+class _Desk:
+    """Settles the entries of one op. ``_held``: the live runs of each token that has been looked at."""
+
+    __slots__ = ("_account", "_chance", "_held", "_key_ttl", "_queue", "_tx", "_wakes")
+
+    def __init__(self, tx: Transaction, account: Account, op: Settle) -> None:
+        self._tx = tx
+        self._account = account
+        self._queue = op.queue
+        self._chance = op.chance
+        self._key_ttl = op.key_ttl
+        self._held: dict[str, list[Run]] = {}
+        self._wakes: dict[tuple[int, int], int] = {}
+
+    def woken(self) -> tuple[Woken, ...]:
+        """Where items came to wait, and until when."""
+        return tuple([Woken(queue, due, items) for (queue, due), items in self._wakes.items()])
+
+    def ack(self, entry: Ack) -> tuple[Settled, ...]:
+        """Done; with results, all of it or nothing."""
+        if entry.push:
+            return self._ack_with_push(entry)
+        if entry.seqs is None and entry.token not in self._held:
+            return self._ack_all(entry.token)
+        return self._apply(entry.token, self._pieces(entry), self._acked)
+
+    def _ack_all(self, token: str) -> tuple[Settled, ...]:
+        """All that a token holds, in one statement."""
+        rows = self._tx.execute(sql.ACK_ALL, (self._queue, token, self._tx.now)).fetchall()
+        if not rows:
+            return STALE
+        self._held[token] = []
+        if len(rows) == 1:  # as a rule; spare it the list
+            [(first, last, history, kept)] = rows
+            self._count_acked(first, last, history, kept)
+            return (Settled("acked", first, last),)
+        told = _Told()
+        for first, last, history, kept in sorted(rows):
+            self._count_acked(first, last, history, kept)
+            told.add("acked", first, last)
+        return told.all()
+
+    def _count_acked(self, first: int, last: int, history: int, kept: int) -> None:
+        account = self._account
+        account.acked += last - first + 1
+        if kept:
+            account.gone.append((first, last))
+        if history:
+            runs.done(self._tx, self._queue, first, last, history)
+
+    def _acked(self, run: Run) -> tuple[Verdict, None, None]:
+        self._count_acked(run.first, run.last, run.history, run.kept)
+        return "acked", None, None
+
+    def _ack_with_push(self, entry: Ack) -> tuple[Settled, ...]:
+        pieces = self._pieces(entry)
+        if not pieces:
+            return STALE
+        reason, target = self._refusal(entry)
+        if reason is not None or any(run is None for _, _, run in pieces):
+            told = _Told()
+            for first, last, run in pieces:
+                if run is None:
+                    told.add("stale", first, last)
+                else:
+                    told.add("refused", first, last, None, reason, target)
+            return told.all()
+        settled = self._apply(entry.token, pieces, self._acked)
+        for result in entry.push:
+            account = self._tx.named(result.queue)
+            assert account is not None  # noqa: S101  # it took the result a moment ago
+            due = pushing.push_result(self._tx, account, result, self._key_ttl)
+            if due is not None:
+                self._wake(account.id, due, 1)
+        return settled
+
+    def _refusal(self, entry: Ack) -> tuple[Refusal | None, str | None]:
+        """The first target that does not take its result, and why."""
+        for result in entry.push:
+            reason = pushing.refusal(self._tx.named(result.queue))
+            if reason is not None:
+                return reason, result.queue
+        return None, None
+
+    def nack(self, entry: Nack) -> tuple[Settled, ...]:
+        """Failed: it waits for its next attempt, or is dead if there is none."""
+        tx, settings = self._tx, self._account.settings
+
+        def nacked(run: Run) -> tuple[Verdict, int | None, Run]:
+            after = runs.failed(tx, self._queue, run, entry.error)
+            if settings.buries(run.attempt):
+                return "dead", None, after.buried(tx.now)
+            delay = settings.delay(run.attempt, self._chance) if entry.delay is None else entry.delay
+            self._wake(self._queue, tx.now + delay, run.size)
+            return "nacked", tx.now + delay, after.waits(tx.now + delay, run.attempt)
+
+        return self._apply(entry.token, self._pieces(entry), nacked)
+
+    def extend(self, entry: Extend) -> tuple[Settled, ...]:
+        """The lease goes on, under the same token."""
+        due = self._tx.now + entry.ttl
+        return self._apply(
+            entry.token,
+            self._pieces(entry),
+            lambda run: ("extended", due, run._replace(due=due, ttl=entry.ttl)),
+        )
+
+    def release(self, entry: Release) -> tuple[Settled, ...]:
+        """Given back; the hand-out does not count."""
+        now = self._tx.now
+
+        def released(run: Run) -> tuple[Verdict, None, Run]:
+            self._wake(self._queue, now, run.size)
+            return "released", None, run.waits(now, run.attempt - 1)
+
+        return self._apply(entry.token, self._pieces(entry), released)
+
+    def _wake(self, queue: int, due: int, items: int) -> None:
+        self._wakes[queue, due] = self._wakes.get((queue, due), 0) + items
+
+    # -- which items an entry means, and how they change
+
+    def _runs(self, token: str) -> list[Run]:
+        """The live runs of a token, in the order of seqs; read once."""
+        held = self._held.get(token)
+        if held is None:
+            rows = self._tx.execute(sql.HELD, (self._queue, token, self._tx.now))
+            held = self._held[token] = sorted(map(Run._make, rows))
+        return held
+
+    def _pieces(self, entry: Entry) -> list[Piece]:
+        held = self._runs(entry.token)
+        if entry.seqs is None:
+            return [(run.first, run.last, run) for run in held]
+        pieces: list[Piece] = []
+        at = 0
+        for first, end in entry.seqs:
+            seq = first
+            while seq <= end:
+                while at < len(held) and held[at].last < seq:
+                    at += 1
+                run = held[at] if at < len(held) else None
+                if run is None or run.first > end:
+                    pieces.append((seq, end, None))
+                    break
+                if run.first > seq:
+                    pieces.append((seq, run.first - 1, None))
+                    seq = run.first
+                last = min(end, run.last)
+                pieces.append((seq, last, run))
+                seq = last + 1
+        return pieces
+
+    def _apply(self, token: str, pieces: Sequence[Piece], change: Change) -> tuple[Settled, ...]:
+        """Change the live pieces; each run is written once, however many pieces of it there are."""
+        if not pieces:
+            return STALE
+        told = _Told()
+        cuts: dict[int, tuple[Run, list[tuple[int, int, Run | None]]]] = {}
+        for first, last, run in pieces:
+            if run is None:
+                told.add("stale", first, last)
+                continue
+            verdict, due, part = change(run if (first, last) == run[:2] else run.part(first, last))
+            told.add(verdict, first, last, due)
+            cuts.setdefault(run.first, (run, []))[1].append((first, last, part))
+        if cuts:
+            held = [run for run in self._held[token] if run.first not in cuts]
+            for run, changed in cuts.values():
+                parts = _parts(run, changed)
+                runs.rewrite(self._tx, self._queue, run, parts)
+                held += [part for part in parts if part.token == token]
+            self._held[token] = sorted(held)
+        return told.all()
+
+
+def _parts(run: Run, changed: list[tuple[int, int, Run | None]]) -> list[Run]:
+    """A run after some of it changed: what is left of it in between, and the changed parts that are not done."""
+    parts: list[Run] = []
+    seq = run.first
+    for first, last, part in changed:
+        if first > seq:
+            parts.append(run.part(seq, first - 1))
+        if part is not None:
+            parts.append(part)
+        seq = last + 1
+    if seq <= run.last:
+        parts.append(run.part(seq, run.last))
+    return parts
+
+
+class _Told:
+    """Outcomes in the order of seqs, neighbours with the same one joined."""
+
+    __slots__ = ("_parts",)
+
+    def __init__(self) -> None:
+        self._parts: list[list[Any]] = []
+
+    def add(
+        self,
+        verdict: Verdict,
+        first: int,
+        last: int,
+        due: int | None = None,
+        reason: Refusal | None = None,
+        target: str | None = None,
+    ) -> None:
+        before = self._parts[-1] if self._parts else None
+        if (
+            before is not None
+            and before[2] + 1 == first
+            and (before[0], *before[3:]) == (verdict, due, reason, target)
+        ):
+            before[2] = last
+        else:
+            self._parts.append([verdict, first, last, due, reason, target])
+
+    def all(self) -> tuple[Settled, ...]:
+        """As the op's outcome has them."""
+        return tuple([Settled(*part) for part in self._parts])
+
+
+def _stale(seqs: Seqs | None) -> tuple[Settled, ...]:
+    if seqs is None:
+        return STALE
+    told = _Told()
+    for first, last in seqs:
+        told.add("stale", first, last)
+    return told.all()
+
+
+_VERBS: dict[type, Callable[[_Desk, Any], tuple[Settled, ...]]] = {
+    Ack: _Desk.ack,
+    Nack: _Desk.nack,
+    Extend: _Desk.extend,
+    Release: _Desk.release,
+}

@@ -1,0 +1,198 @@
+"""The SQL of what is inside queues, each statement with the sentence that it keeps true."""
+
+# -- the queue's own row
+
+ACCOUNT = """
+SELECT id, generation, source, args, deleted_at IS NOT NULL, paused, ending, mark, cursor,
+    cursor - taken - acked - purged - jumped, settings
+FROM queue WHERE id = ?
+"""
+NAMED = "SELECT id FROM queue WHERE name = ? AND deleted_at IS NULL"
+
+# The cursor moves only from where the transaction found it, and each counter by what its own ops did. Row
+# count 0 is a broken order and fails the transaction.
+MOVE = """
+UPDATE queue SET cursor = ?, taken = taken + ?, acked = acked + ?, purged = purged + ?, mark = ?
+WHERE id = ? AND cursor = ?
+"""
+
+# -- runs
+
+# Columns as in ``runs.Run``, after the queue.
+INSERT = "INSERT INTO run VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+
+# A run's own row: what may change while its first seq stays.
+CHANGE = """
+UPDATE run SET last = ?, state = ?, due = ?, ttl = ?, attempt = ?, token = ?, worker = ?, history = ?
+WHERE queue = ? AND first = ?
+"""
+REMOVE = "DELETE FROM run WHERE queue = ? AND first = ?"
+
+# What is not dead, in the order of claims, from the level below a priority on. The reader stops at the first
+# run of a level that is not due, and asks again from the next level: one pass over all levels would read
+# every delayed run.
+CLAIMABLE = """
+SELECT first, last, state, due, ttl, attempt, token, worker, priority, history, kept
+FROM run INDEXED BY run_claim WHERE queue = ? AND state < 2 AND priority > ?
+ORDER BY priority, due, first
+"""
+
+# A token is live while its run is not due.
+HELD = """
+SELECT first, last, state, due, ttl, attempt, token, worker, priority, history, kept
+FROM run INDEXED BY run_lease WHERE queue = ? AND token = ? AND due > ? ORDER BY first
+"""
+ACK_ALL = """
+DELETE FROM run WHERE queue = ? AND token = ? AND due > ? RETURNING first, last, history, kept
+"""
+
+# An expired lease whose attempts are used up.
+SPENT = """
+SELECT first, last, state, due, ttl, attempt, token, worker, priority, history, kept
+FROM run INDEXED BY run_lease WHERE queue = ? AND token IS NOT NULL AND due <= ? AND attempt >= ?
+ORDER BY first
+"""
+
+DEAD = """
+SELECT first, last, state, due, ttl, attempt, token, worker, priority, history, kept
+FROM run INDEXED BY run_dead
+WHERE queue = ?1 AND state = 2 AND first <= ?3 AND last >= ?2 AND first >= ifnull(
+    (SELECT max(first) FROM run INDEXED BY run_dead WHERE queue = ?1 AND state = 2 AND first <= ?2), ?2)
+ORDER BY first
+"""
+REDRIVE_ALL = """
+UPDATE run SET state = 0, due = ?, attempt = 0 WHERE queue = ? AND state = 2 RETURNING last - first + 1
+"""
+
+# An expired lease waits; a live one stays with its holder.
+PURGE_WAITING = """
+DELETE FROM run WHERE queue = ? AND (state = 0 OR (state = 1 AND due <= ?)) RETURNING last - first + 1
+"""
+PURGE_DEAD = "DELETE FROM run WHERE queue = ? AND state = 2 RETURNING last - first + 1"
+
+INSIDE = "SELECT ifnull(sum(last - first + 1), 0) FROM run WHERE queue = ?"
+EMPTY = (
+    "DELETE FROM run WHERE queue = ?",
+    "DELETE FROM block WHERE queue = ?",
+    "DELETE FROM failure WHERE queue = ?",
+)
+
+# An outage ends no lease early: what was live when the ledger was last heard of begins its time again.
+REVIVE = "UPDATE run SET due = max(due, ? + ttl) WHERE token IS NOT NULL AND due > ?"
+
+# -- blocks
+
+BLOCK = "INSERT INTO block (queue, first, last, texts) VALUES (?, ?, ?, ?)"
+BLOCKS = """
+SELECT first, last, texts FROM block
+WHERE queue = ?1 AND first >= ifnull((SELECT max(first) FROM block WHERE queue = ?1 AND first <= ?2), ?2)
+ORDER BY first
+"""
+
+# A block is deleted with the last item of it that is inside. Runs don't overlap, so the last one that begins
+# in or before the block is the only one to ask.
+SWEEP = """
+DELETE FROM block
+WHERE queue = ?1 AND first <= ?3 AND last >= ?2
+    AND first >= ifnull((SELECT max(first) FROM block WHERE queue = ?1 AND first <= ?2), ?2)
+    AND ifnull((SELECT run.last FROM run WHERE run.queue = ?1 AND run.first <= block.last
+                ORDER BY run.first DESC LIMIT 1), 0) < block.first
+"""
+
+# -- failures
+
+FAIL = "INSERT INTO failure (queue, seq, attempt, at, worker, error) VALUES (?, ?, ?, ?, ?, ?)"
+FAIL_ALL = """
+WITH RECURSIVE item (seq) AS (VALUES (?2) UNION ALL SELECT seq + 1 FROM item WHERE seq < ?3)
+INSERT INTO failure (queue, seq, attempt, at, worker, error) SELECT ?1, seq, ?4, ?5, ?6, ?7 FROM item
+"""
+
+# Of each item the last ten stay.
+TRIM = """
+DELETE FROM failure WHERE id IN (
+    SELECT id FROM (
+        SELECT id, row_number() OVER (PARTITION BY seq ORDER BY id DESC) AS age
+        FROM failure WHERE queue = ? AND seq BETWEEN ? AND ?)
+    WHERE age > ?)
+"""
+FORGIVE = "DELETE FROM failure WHERE queue = ? AND seq BETWEEN ? AND ?"
+
+# After a purge: failures of what is inside no more.
+FORGIVE_GONE = """
+DELETE FROM failure WHERE queue = ?1 AND ifnull((SELECT run.last FROM run
+    WHERE run.queue = ?1 AND run.first <= failure.seq ORDER BY run.first DESC LIMIT 1), 0) < seq
+"""
+
+# -- keys of items
+
+KNOWN = "SELECT key, seq FROM item_key WHERE key = ? AND queue = ? AND generation = ? AND expires > ?"
+LEARN = "INSERT OR REPLACE INTO item_key (queue, generation, key, seq, expires) VALUES (?, ?, ?, ?, ?)"
+PRUNE_KEYS = """
+DELETE FROM item_key WHERE expires <= :now AND id IN (SELECT id FROM item_key ORDER BY id LIMIT :most)
+"""
+
+# -- looking
+
+LEASED = """
+SELECT ifnull(sum(last - first + 1), 0) FROM run INDEXED BY run_lease
+WHERE queue = ? AND token IS NOT NULL AND due > ?
+"""
+BURIED = "SELECT ifnull(sum(last - first + 1), 0) FROM run INDEXED BY run_dead WHERE queue = ? AND state = 2"
+
+# What waits is what is inside, but for what is leased or dead: so only those are summed.
+GLANCE = """
+SELECT cursor - taken - acked - purged - jumped,
+    (SELECT ifnull(sum(last - first + 1), 0) FROM run INDEXED BY run_lease
+     WHERE run.queue = queue.id AND token IS NOT NULL AND due > :now),
+    (SELECT ifnull(sum(last - first + 1), 0) FROM run INDEXED BY run_dead
+     WHERE run.queue = queue.id AND state = 2)
+FROM queue WHERE id = :queue
+"""
+
+# The earliest of each level, by one probe a level.
+NEXT_DUE = """
+WITH level (priority) AS (VALUES (0), (1), (2), (3), (4), (5), (6), (7), (8), (9))
+SELECT min((SELECT due FROM run INDEXED BY run_claim
+            WHERE queue = :queue AND state < 2 AND run.priority = level.priority ORDER BY due LIMIT 1))
+FROM level
+"""
+
+COUNTS = """
+SELECT cursor, taken, acked, purged, jumped, waiting, delayed, leased, dead, oldest, overlaps
+FROM queue, (
+    SELECT ifnull(sum(size) FILTER (WHERE state = 0 OR (state = 1 AND due <= :now)), 0) AS waiting,
+        ifnull(sum(size) FILTER (WHERE state = 0 AND due > :now), 0) AS delayed,
+        ifnull(sum(size) FILTER (WHERE state = 1 AND due > :now), 0) AS leased,
+        ifnull(sum(size) FILTER (WHERE state = 2), 0) AS dead,
+        min(due) FILTER (WHERE state < 2 AND due <= :now) AS oldest,
+        ifnull(sum(first <= reach), 0) AS overlaps
+    FROM (SELECT state, due, first, last - first + 1 AS size, max(last) OVER
+            (ORDER BY first ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS reach
+          FROM run WHERE queue = :queue))
+WHERE id = :queue
+"""
+
+# Runs from the one on that may have the seq after ``after``, of one state or of all.
+_FROM = """
+SELECT first, last, state, due, ttl, attempt, token, worker, priority, history, kept FROM run
+WHERE queue = :queue
+    AND first >= ifnull((SELECT max(first) FROM run WHERE queue = :queue AND first <= :after), 0)
+    AND last > :after
+"""
+ITEMS = {
+    None: _FROM + " ORDER BY first",
+    "waiting": _FROM + " AND (state = 0 OR (state = 1 AND due <= :now)) ORDER BY first",
+    "leased": """
+SELECT first, last, state, due, ttl, attempt, token, worker, priority, history, kept
+FROM run INDEXED BY run_lease
+WHERE queue = :queue AND token IS NOT NULL AND due > :now AND last > :after ORDER BY first
+""",
+    "dead": """
+SELECT first, last, state, due, ttl, attempt, token, worker, priority, history, kept
+FROM run INDEXED BY run_dead
+WHERE queue = :queue AND state = 2 AND last > :after AND first >= ifnull(
+    (SELECT max(first) FROM run INDEXED BY run_dead WHERE queue = :queue AND state = 2 AND first <= :after), 0)
+ORDER BY first
+""",
+}
+FAILURES = "SELECT attempt, at, worker, error FROM failure WHERE queue = :queue AND seq = :seq ORDER BY id"

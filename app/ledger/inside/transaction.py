@@ -1,0 +1,177 @@
+"""One transaction: its instant, and an account of each queue that it touches.
+
+A queue's row is read once, moved in memory, and written once; what statements of others need of it is written
+before them. Items that are pushed alike one after the other, by however many ops, become one run.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+import apsw
+
+from app.ledger.inside import blocks, sql
+from app.ledger.ops import OpFailed
+from app.ledger.work import QueueSettings
+
+
+@lru_cache(maxsize=256)
+def settings_of(text: str) -> QueueSettings:
+    """A queue's settings, as its row has them."""
+    return QueueSettings(**json.loads(text))
+
+
+class Account:
+    """What a transaction knows of one queue, and by how much it has moved it."""
+
+    __slots__ = (
+        "_inside",
+        "_settings",
+        "acked",
+        "args",
+        "before",
+        "cursor",
+        "deleted",
+        "ending",
+        "generation",
+        "gone",
+        "id",
+        "mark",
+        "paused",
+        "purged",
+        "source",
+        "tail",
+        "taken",
+    )
+
+    def __init__(self, found: Any) -> None:
+        (
+            self.id,
+            self.generation,
+            self.source,
+            self.args,
+            self.deleted,
+            self.paused,
+            self.ending,
+            self.mark,
+            self.cursor,
+            self._inside,
+            self._settings,
+        ) = found
+        self.before: int = self.cursor
+        self.taken = self.acked = self.purged = 0
+        self.tail: Tail | None = None
+        self.gone: list[tuple[int, int]] = []  # kept values that nobody may need any more
+
+    @property
+    def settings(self) -> QueueSettings:
+        """How the queue treats what fails."""
+        return settings_of(self._settings)
+
+    @property
+    def inside(self) -> int:
+        """Items that are waiting, leased or dead, as of now in the transaction."""
+        moved: int = self.cursor - self.before - self.taken - self.acked - self.purged
+        return self._inside + moved
+
+    def moved(self) -> None:
+        """The row is as this account says."""
+        self._inside = self.inside
+        self.before = self.cursor
+        self.taken = self.acked = self.purged = 0
+
+
+class Tail:
+    """Pushed items at the end of a queue that are not written yet: one run."""
+
+    __slots__ = ("due", "first", "priority", "texts")
+
+    def __init__(self, first: int, due: int, priority: int) -> None:
+        self.first = first
+        self.due = due
+        self.priority = priority
+        self.texts: list[str] = []
+
+
+class Transaction:
+    """The accounts of one ``apply``. ``now`` is the instant of everything in it."""
+
+    __slots__ = ("_accounts", "_connection", "_names", "execute", "executemany", "now")
+
+    def __init__(self, connection: apsw.Connection, now: int) -> None:
+        self._connection = connection
+        self.execute = connection.execute
+        self.executemany = connection.executemany
+        self.now = now
+        self._accounts: dict[int, Account] = {}
+        self._names: dict[str, int | None] = {}
+
+    def account(self, queue: int) -> Account | None:
+        """The account of a queue, a tombstone's too; None where there is no such queue."""
+        account = self._accounts.get(queue)
+        if account is None:
+            found = self.execute(sql.ACCOUNT, (queue,)).fetchone()
+            if found is None:
+                return None
+            account = self._accounts[queue] = Account(found)
+        return account
+
+    def live(self, queue: int) -> Account | None:
+        """The account of a queue that is not deleted."""
+        account = self.account(queue)
+        return None if account is None or account.deleted else account
+
+    def named(self, name: str) -> Account | None:
+        """The account of the queue of this name, if it is not deleted."""
+        if name not in self._names:
+            self._names[name] = self.execute(sql.NAMED, (name,)).get
+        queue = self._names[name]
+        return None if queue is None else self.live(queue)
+
+    def push(self, account: Account, texts: Sequence[str], due: int, priority: int) -> None:
+        """Add items at the end of a queue, to be written with those before them if they are alike."""
+        tail = account.tail
+        if tail is None or tail.due != due or tail.priority != priority:
+            self.write_tail(account)
+            tail = account.tail = Tail(account.cursor + 1, due, priority)
+        tail.texts.extend(texts)
+        account.cursor += len(texts)
+
+    def write_tail(self, account: Account) -> None:
+        """Write what was pushed: before anything else looks at the queue's runs, or moves its cursor."""
+        tail = account.tail
+        if tail is None:
+            return
+        account.tail = None
+        last = tail.first + len(tail.texts) - 1
+        self.execute(
+            sql.INSERT, (account.id, tail.first, last, 0, tail.due, 0, 0, None, "", tail.priority, 0, 1)
+        )
+        blocks.write(self.executemany, account.id, tail.first, tail.texts)
+
+    def write(self) -> None:
+        """Write all accounts."""
+        for account in self._accounts.values():
+            self._write(account)
+
+    def _write(self, account: Account) -> None:
+        if account.tail is not None:
+            self.write_tail(account)
+        if account.cursor != account.before or account.acked or account.taken or account.purged:
+            counters = account.cursor, account.taken, account.acked, account.purged, account.mark
+            self.execute(sql.MOVE, (*counters, account.id, account.before))
+            if self._connection.changes() != 1:
+                raise OpFailed(f"the cursor of queue {account.id} is not where this transaction found it")
+            account.moved()
+        if account.gone:
+            blocks.sweep(self.execute, account.id, account.gone)
+            account.gone.clear()
+
+    def write_all_and_forget(self) -> None:
+        """Write all accounts, and read them anew: a statement is to change the rows of queues themselves."""
+        self.write()
+        self._accounts.clear()
+        self._names.clear()
