@@ -17,8 +17,8 @@ from app.ledger.work import (
     Settlement,
     Span,
     Streamed,
-    WorkOutcome,
     Woken,
+    WorkOutcome,
 )
 
 Texts = tuple[str, ...]
@@ -96,8 +96,9 @@ def _write_streamed(work: Streamed) -> list[Any]:
 
 
 def _read_streamed(rest: list[Any], values: Texts | None) -> Streamed:
-    *sums, ranges = rest
-    return Streamed(*sums, tuple([(first, last) for first, last in ranges]))
+    bytes_, lines, crc, accepted, duplicates, ranges = rest
+    joined = tuple([(first, last) for first, last in ranges])
+    return Streamed(bytes_, lines, crc, accepted, duplicates, joined)
 
 
 _WRITERS: dict[type, Callable[[Any], list[Any]]] = {

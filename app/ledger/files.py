@@ -255,8 +255,11 @@ class SqliteFiles:
             with self._browsing:
                 if self._browser is None:
                     raise LedgerUnavailable("the ledger is being reopened")
-                with self._browser:
+                self._browser.execute("BEGIN")
+                try:
                     return look(self._browser)
+                finally:
+                    self._browser.execute("ROLLBACK")
         except (apsw.Error, OpFailed) as error:
             raise LedgerUnavailable(f"the ledger can't be read: {error}") from error
 

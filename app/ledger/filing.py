@@ -59,20 +59,16 @@ def recalled(request: str, text: str, kept: str | None) -> Recalled:
     outcome = json.loads(text)
     wide = outcome.pop("wide")
     work, token, source = (outcome.pop(name, None) for name in ("work", "token", "computed"))
-    values: range | tuple[str, ...]
-    if kept is None:
-        values = range(*map(outcome.pop, ("start", "stop", "step")))
-    else:
-        values = tuple(json.loads(kept))
-    given = None
-    if outcome.pop("given", False):
-        given, values = tuple(values), ()
+    texts = None if kept is None else tuple(json.loads(kept))
+    given = outcome.pop("given", False)  # the values are those of the work's own claim
+    bounds = range(0) if kept is not None else range(*map(outcome.pop, ("start", "stop", "step")))
+    values = bounds if texts is None else () if given else texts
     return Recalled(
         request,
         outcome,
         values,
         wide,
-        None if work is None else codec.from_json(work, given),
+        None if work is None else codec.from_json(work, texts if given else None),
         token,
         None if source is None else tuple(source),
     )

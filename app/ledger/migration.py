@@ -17,9 +17,8 @@ def migrate(writer: apsw.Connection) -> None:
 
     The table of queues is made anew, since a CHECK can't be added to one; the rows are as they were.
     """
-    writer.pragma(
-        "legacy_alter_table", True
-    )  # else the foreign keys of other tables would follow the old one
+    # Else the foreign keys of other tables would follow the old one.
+    writer.pragma("legacy_alter_table", True)
     try:
         writer.execute("ALTER TABLE queue RENAME TO queue_1")
         writer.execute(Path(__file__).with_name("work.sql").read_text(encoding="utf-8"))

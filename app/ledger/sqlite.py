@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import cast
 
 import apsw
 
@@ -118,7 +119,7 @@ class SqliteEngine(SqliteFiles):
     def next_due(self, queue: int) -> int | None:
         """The earliest due of what is not dead; None where nothing is."""
         [(due,)] = self._look(inside.NEXT_DUE, {"queue": queue})
-        return due
+        return cast("int | None", due)
 
     def glance(self, queue: int) -> tuple[int, int, int]:
         """Waiting (with delayed), leased and dead items. What waits is what the others leave of all."""
@@ -135,7 +136,9 @@ class SqliteEngine(SqliteFiles):
     ) -> list[ItemRow]:
         """Items inside with a seq above ``after``, in order, with their kept values. May take seconds."""
         return self._browse(
-            lambda browser: looking.items(browser.execute, queue, state, after, most, most_bytes, self.now())
+            lambda browser: looking.items(
+                browser.execute, queue, state, after=after, most=most, most_bytes=most_bytes, now=self.now()
+            )
         )
 
     def failures(self, queue: int, seq: int) -> list[FailureRow]:

@@ -71,7 +71,7 @@ class Reader:
         self.room = room
 
     def read(self, first: int, last: int, *, one: bool) -> list[str]:
-        """The values from ``first`` on, up to ``last`` or as many as there is room for; ``one``: at least one."""
+        """The values from ``first`` on, up to ``last`` or while there is room; ``one``: at least one."""
         texts: list[str] = []
         while first <= last:
             if not self._first <= first <= self._last:

@@ -89,8 +89,6 @@ def _find(tx: Transaction, account: Account, op: Claim) -> Found:
             if size < run.size:
                 nearest = run.due
                 break
-        else:
-            break
     return Found(picked, texts, spent, nearest)
 
 
@@ -163,11 +161,9 @@ def _bury(tx: Transaction, queue: int, run: Run) -> None:
 def bury(tx: Transaction, op: Bury) -> Moved:
     """Bury what is expired with its attempts used up."""
     account = tx.live(op.queue)
-    if account is None or account.settings.max_attempts is None:
+    if account is None or (most := account.settings.max_attempts) is None:
         return Moved(0)
-    spent = [
-        Run._make(row) for row in tx.execute(sql.SPENT, (op.queue, tx.now, account.settings.max_attempts))
-    ]
+    spent = [Run._make(row) for row in tx.execute(sql.SPENT, (op.queue, tx.now, most))]
     for run in spent:
         _bury(tx, op.queue, run)
     return Moved(sum(run.size for run in spent))

@@ -20,7 +20,7 @@ def counts(execute: Execute, queue: int, now: int) -> Counts:
 
 
 def items(
-    execute: Execute, queue: int, state: ItemState | None, after: int, most: int, most_bytes: int, now: int
+    execute: Execute, queue: int, state: ItemState | None, *, after: int, most: int, most_bytes: int, now: int
 ) -> list[ItemRow]:
     """Items above ``after`` in the order of seqs, one by one."""
     found: list[ItemRow] = []

@@ -30,51 +30,49 @@ def push(tx: Transaction, op: Push) -> Pushed:
         if ready is not None:
             return Pushed(refused="full", ready=ready)
     first = account.cursor + 1
-    seqs: list[int] = []
-    duplicates: list[int] = []
-    learned: dict[str, int] = {}
+    places = _Places(known) if any(parcel.keys for parcel in op.parcels) else None
     dues: list[int] = []
-    keyed = any(parcel.keys for parcel in op.parcels)
     for parcel in op.parcels:
-        due = tx.now + parcel.delay
-        texts: Sequence[str] = parcel.texts
-        if keyed:
-            texts = _place(parcel, account.cursor + 1, known, learned, seqs, duplicates)
+        texts = parcel.texts if places is None else places.give(parcel, account.cursor + 1)
         if texts:
-            tx.push(account, texts, due, parcel.priority)
-            dues.append(due)
+            dues.append(tx.now + parcel.delay)
+            tx.push(account, texts, dues[-1], parcel.priority)
+    due = min(dues, default=None)
+    if places is None:
+        return Pushed(range(first, account.cursor + 1), (), due)
+    expires = tx.now + op.key_ttl
+    learned = [(account.id, account.generation, key, seq, expires) for key, seq in places.learned.items()]
     if learned:
-        expires = tx.now + op.key_ttl
-        tx.executemany(
-            sql.LEARN,
-            [(account.id, account.generation, key, seq, expires) for key, seq in learned.items()],
-        )
-    consecutive = range(first, account.cursor + 1)
-    return Pushed(tuple(seqs) if duplicates else consecutive, tuple(duplicates), min(dues, default=None))
+        tx.executemany(sql.LEARN, learned)
+    if not places.duplicates:
+        return Pushed(range(first, account.cursor + 1), (), due)
+    return Pushed(tuple(places.seqs), tuple(places.duplicates), due)
 
 
-def _place(
-    parcel: Parcel,
-    seq: int,
-    known: dict[str, int],
-    learned: dict[str, int],
-    seqs: list[int],
-    duplicates: list[int],
-) -> list[str]:
-    """Give each item its seq, a known one that of its first push; the texts of the new ones."""
-    texts: list[str] = []
-    for text, key in zip(parcel.texts, parcel.keys or [None] * len(parcel.texts), strict=True):
-        before = None if key is None else known.get(key, learned.get(key))
-        if before is not None:
-            duplicates.append(len(seqs))
-            seqs.append(before)
-            continue
-        if key is not None:
-            learned[key] = seq
-        seqs.append(seq)
-        texts.append(text)
-        seq += 1
-    return texts
+class _Places:
+    """Gives items of one push their seqs, one with a known key that of its first push."""
+
+    def __init__(self, known: dict[str, int]) -> None:
+        self._known = known
+        self.learned: dict[str, int] = {}
+        self.seqs: list[int] = []
+        self.duplicates: list[int] = []
+
+    def give(self, parcel: Parcel, seq: int) -> list[str]:
+        """Place the items of a parcel from ``seq`` on; the texts of those that are new."""
+        texts: list[str] = []
+        for text, key in zip(parcel.texts, parcel.keys or [None] * len(parcel.texts), strict=True):
+            before = None if key is None else self._known.get(key, self.learned.get(key))
+            if before is not None:
+                self.duplicates.append(len(self.seqs))
+                self.seqs.append(before)
+                continue
+            if key is not None:
+                self.learned[key] = seq
+            self.seqs.append(seq)
+            texts.append(text)
+            seq += 1
+        return texts
 
 
 def _known_keys(tx: Transaction, account: Account, parcels: Sequence[Parcel]) -> dict[str, int]:

@@ -72,7 +72,7 @@ class _Desk:
 
     def _ack_all(self, token: str) -> tuple[Settled, ...]:
         """All that a token holds, in one statement."""
-        rows = self._tx.execute(sql.ACK_ALL, (self._queue, token, self._tx.now)).fetchall()
+        rows: list[Any] = self._tx.execute(sql.ACK_ALL, (self._queue, token, self._tx.now)).fetchall()
         if not rows:
             return STALE
         self._held[token] = []
@@ -109,7 +109,7 @@ class _Desk:
                 if run is None:
                     told.add("stale", first, last)
                 else:
-                    told.add("refused", first, last, None, reason, target)
+                    told.add("refused", first, last, reason=reason, target=target)
             return told.all()
         settled = self._apply(entry.token, pieces, self._acked)
         for result in entry.push:
@@ -221,7 +221,7 @@ class _Desk:
 
 
 def _parts(run: Run, changed: list[tuple[int, int, Run | None]]) -> list[Run]:
-    """A run after some of it changed: what is left of it in between, and the changed parts that are not done."""
+    """A run after some of it changed: what is left of it in between, and the parts that are not done."""
     parts: list[Run] = []
     seq = run.first
     for first, last, part in changed:
@@ -249,6 +249,7 @@ class _Told:
         first: int,
         last: int,
         due: int | None = None,
+        *,
         reason: Refusal | None = None,
         target: str | None = None,
     ) -> None:

@@ -173,15 +173,19 @@ WHERE id = :queue
 """
 
 # Runs from the one on that may have the seq after ``after``, of one state or of all.
-_FROM = """
-SELECT first, last, state, due, ttl, attempt, token, worker, priority, history, kept FROM run
-WHERE queue = :queue
-    AND first >= ifnull((SELECT max(first) FROM run WHERE queue = :queue AND first <= :after), 0)
-    AND last > :after
-"""
 ITEMS = {
-    None: _FROM + " ORDER BY first",
-    "waiting": _FROM + " AND (state = 0 OR (state = 1 AND due <= :now)) ORDER BY first",
+    None: """
+SELECT first, last, state, due, ttl, attempt, token, worker, priority, history, kept FROM run
+WHERE queue = :queue AND last > :after
+    AND first >= ifnull((SELECT max(first) FROM run WHERE queue = :queue AND first <= :after), 0)
+ORDER BY first
+""",
+    "waiting": """
+SELECT first, last, state, due, ttl, attempt, token, worker, priority, history, kept FROM run
+WHERE queue = :queue AND last > :after AND (state = 0 OR (state = 1 AND due <= :now))
+    AND first >= ifnull((SELECT max(first) FROM run WHERE queue = :queue AND first <= :after), 0)
+ORDER BY first
+""",
     "leased": """
 SELECT first, last, state, due, ttl, attempt, token, worker, priority, history, kept
 FROM run INDEXED BY run_lease
@@ -190,8 +194,9 @@ WHERE queue = :queue AND token IS NOT NULL AND due > :now AND last > :after ORDE
     "dead": """
 SELECT first, last, state, due, ttl, attempt, token, worker, priority, history, kept
 FROM run INDEXED BY run_dead
-WHERE queue = :queue AND state = 2 AND last > :after AND first >= ifnull(
-    (SELECT max(first) FROM run INDEXED BY run_dead WHERE queue = :queue AND state = 2 AND first <= :after), 0)
+WHERE queue = :queue AND state = 2 AND last > :after AND first >= ifnull((
+    SELECT max(first) FROM run INDEXED BY run_dead
+    WHERE queue = :queue AND state = 2 AND first <= :after), 0)
 ORDER BY first
 """,
 }

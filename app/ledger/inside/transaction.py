@@ -62,7 +62,9 @@ class Account:
             self._settings,
         ) = found
         self.before: int = self.cursor
-        self.taken = self.acked = self.purged = 0
+        self.taken: int = 0
+        self.acked: int = 0
+        self.purged: int = 0
         self.tail: Tail | None = None
         self.gone: list[tuple[int, int]] = []  # kept values that nobody may need any more
 
@@ -74,8 +76,8 @@ class Account:
     @property
     def inside(self) -> int:
         """Items that are waiting, leased or dead, as of now in the transaction."""
-        moved: int = self.cursor - self.before - self.taken - self.acked - self.purged
-        return self._inside + moved
+        inside: int = self._inside + self.cursor - self.before
+        return inside - self.taken - self.acked - self.purged
 
     def moved(self) -> None:
         """The row is as this account says."""
