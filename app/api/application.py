@@ -13,12 +13,15 @@ from starlette.responses import Response
 from starlette.routing import Match
 
 from app.api import docs
+from app.api.browse import Browse
 from app.api.consume import Consume
 from app.api.front import Front
 from app.api.house import House
+from app.api.lease import Work
 from app.api.manage import Manage
 from app.api.observe import Observe
 from app.api.problems import RequestRefused, reply_to
+from app.api.produce import Produce
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
@@ -37,9 +40,17 @@ def build(house: House, *, version: str, lifespan: Lifespan) -> FastAPI:
     )
     app.add_middleware(Front, settings=house.settings, version=version)
     app.add_exception_handler(HTTPException, _refuse)
-    for audience in (Consume(house), Manage(house), Observe(house)):
+    for audience in (
+        Consume(house),
+        Work(house),
+        Produce(house),
+        Manage(house),
+        Browse(house),
+        Observe(house),
+    ):
         audience.add_to(app)
     docs.add_to(app)
+    app.state.limits = house.limits
     app.openapi = lambda: docs.document(app)  # type: ignore[method-assign]
     return app
 

@@ -6,6 +6,7 @@ surrogates, nesting without end.
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Mapping
 from math import isfinite
@@ -16,8 +17,13 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Receive
 
 from app.api.problems import RequestRefused
+from app.sources.encode import MAX_DEPTH as VALUE_DEPTH
 
 MAX_DEPTH: Final = 32
+LARGE: Final = 128 * 1024
+"""A body of more bytes is parsed on a thread."""
+JSON: Final = b"application/json"
+NDJSON: Final = b"application/x-ndjson"
 
 _Body = TypeVar("_Body", bound=BaseModel)
 Headers = Mapping[bytes, bytes]
@@ -82,30 +88,80 @@ async def read_model(receive: Receive, headers: Headers, limit: int, model: type
     Raises:
         RequestRefused: 400, 413, 415 or 422.
     """
-    _check_type(headers.get(b"content-type"))
-    fields = parse_json(await read(receive, limit))
-    if not isinstance(fields, dict):
-        raise RequestRefused("invalid", "the body is not a JSON object", field="body")
+    check_type(headers)
+    fields = as_object(parse_json(await read(receive, limit)))
     try:
         return model.model_validate(fields, strict=True)
     except ValidationError as error:
         _explain(error)
 
 
+async def read_fields(receive: Receive, headers: Headers, limit: int) -> dict[str, Any]:
+    """The fields of the body, where all of them have defaults: no body at all is an empty object.
+
+    They are parsed, not checked; see ``parse``.
+
+    Raises:
+        RequestRefused: 400, 413, 415 or 422.
+    """
+    if not has_body(headers):
+        return {}
+    body = await read(receive, limit)
+    if body.strip() in {b"", b"{}"}:  # some clients always send one of these, of any type
+        return {}
+    check_type(headers)
+    return as_object(parse(body))
+
+
+async def read_object(receive: Receive, headers: Headers, limit: int) -> dict[str, Any]:
+    """The body's object, parsed, not checked; see ``parse``.
+
+    Raises:
+        RequestRefused: 400, 413, 415 or 422.
+    """
+    check_type(headers)
+    body = await read(receive, limit)
+    if len(body) > LARGE:  # it would keep the event loop from everyone else
+        return as_object(await asyncio.to_thread(parse, body))
+    return as_object(parse(body))
+
+
+def as_object(value: object) -> dict[str, Any]:
+    """The body's JSON, if it is an object."""
+    if not isinstance(value, dict):
+        raise RequestRefused("invalid", "the body is not a JSON object", field="body")
+    return value
+
+
 def parse_json(body: bytes) -> Any:
     """What the bytes say, read as strictly as RFC 8259 and RFC 7493 (I-JSON) allow."""
+    value = parse(body, MAX_DEPTH)
+    _check(value)
+    return value
+
+
+def parse_line(line: bytes) -> Any:
+    """As ``parse``, of a line of a stream; a refusal says ``it`` and not ``the body``."""
     try:
-        value = json.loads(body.decode("utf-8"), parse_constant=_no_constant, object_pairs_hook=_no_twins)
+        return parse(line)
+    except RequestRefused as error:
+        why = str(error).replace("the body can't be read: ", "").replace("the body", "it")
+        why = why.replace("at line 1 column", "at column")
+        raise RequestRefused(error.name, why, field=error.field, limit=error.limit) from None
+
+
+def parse(body: bytes, max_depth: int = VALUE_DEPTH) -> Any:
+    """As ``parse_json``, but depth, lone surrogates and 1e999 get through: for readers that check fields."""
+    try:
+        return _decode(body.decode("utf-8"))
     except UnicodeDecodeError as error:
         raise _malformed(f"it is not UTF-8, at byte {error.start}") from None
     except json.JSONDecodeError as error:
         raise _malformed(f"{error.msg}, at line {error.lineno} column {error.colno}") from None
     except RecursionError:
-        _too_deep()
+        _too_deep(max_depth)
     except ValueError:
         raise RequestRefused("invalid", "a number in the body has too many digits", field="body") from None
-    _check(value)
-    return value
 
 
 def _no_constant(name: str) -> NoReturn:
@@ -121,10 +177,13 @@ def _no_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return members
 
 
+_decode = json.JSONDecoder(parse_constant=_no_constant, object_pairs_hook=_no_twins).decode
+
+
 def _check(value: object, depth: int = 0) -> None:
     """Refuse what got through the parser: depth, lone surrogates, 1e999."""
     if depth > MAX_DEPTH:
-        _too_deep()
+        _too_deep(MAX_DEPTH)
     if isinstance(value, str):
         _check_text(value)
     elif isinstance(value, float) and not isfinite(value):
@@ -147,25 +206,41 @@ def _check_text(text: str) -> None:
         ) from None
 
 
-def _check_type(content_type: bytes | None) -> None:
-    media, _, parameters = (content_type or b"").lower().partition(b";")
+def is_stream(headers: Headers) -> bool:
+    """Whether the body is said to be one item a line."""
+    return headers.get(b"content-type", b"").lower().partition(b";")[0].strip() == NDJSON
+
+
+def check_type(headers: Headers, *types: bytes) -> bytes:
+    """The body's type: JSON, or one of ``types``.
+
+    Raises:
+        RequestRefused: 415.
+    """
+    content_type = headers.get(b"content-type", b"")
+    if content_type == JSON:
+        return JSON
+    media, _, parameters = content_type.lower().partition(b";")
+    media = media.strip()
     charset = parameters.replace(b" ", b"").replace(b'"', b"")
-    if media.strip() != b"application/json" or charset not in {b"", b"charset=utf-8"}:
+    if media not in {JSON, *types} or charset not in {b"", b"charset=utf-8"}:
         sent = content_type.decode("latin-1") if content_type else "none"
+        wanted = b" or ".join([JSON, *types]).decode()
         raise RequestRefused(
             "unsupported-media-type",
-            f"the body must be application/json in UTF-8; Content-Type says {sent!a}",
+            f"the body must be {wanted} in UTF-8; Content-Type says {sent!a}",
             field="Content-Type",
         )
+    return media
 
 
 def _malformed(why: str) -> RequestRefused:
     return RequestRefused("malformed", f"the body can't be read: {why}", field="body")
 
 
-def _too_deep() -> NoReturn:
+def _too_deep(most: int) -> NoReturn:
     raise RequestRefused(
-        "invalid", f"the body is nested more than {MAX_DEPTH} levels deep", field="body", limit=MAX_DEPTH
+        "invalid", f"the body is nested more than {most} levels deep", field="body", limit=most
     )
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any, Final
 
 from fastapi import FastAPI
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 
 from app.api import handout
 from app.api.accept import TEXT, negotiate
+from app.api.connected import while_connected
 from app.api.front import HEADERS
 from app.api.guards import check_get
 from app.api.house import House
@@ -21,7 +21,6 @@ from app.api.schemas import TakenBlock, TakenMany, TakenOne
 from app.api.wire import answer, block_fields
 from app.config import DEFAULT_QUEUE
 from app.queue import Queue
-from app.queue.answers import Taken
 
 HAND_OUT: Final = (*QUEUES, *LEDGER, "source-failed", "exhausted", "paused", "starting", "source-busy")
 _ANSWERS: Final[dict[int, dict[str, Any]]] = {
@@ -139,7 +138,8 @@ class Consume:
         await self._house.bodiless(request)
         count: int | None = asked["count"]
         if asked["wait"]:
-            taken = await _take_while_connected(request, queue, count or 1, asked["wait"], key)
+            taking = queue.take(count or 1, wait=asked["wait"], key=key)
+            taken = await while_connected(request, taking)
         else:
             taken = await queue.take(count or 1, key=key)
         if taken is None:
@@ -147,28 +147,3 @@ class Consume:
         if kind is TEXT:
             return handout.as_lines(taken)
         return handout.as_one(taken) if count is None else handout.as_list(taken)
-
-
-async def _take_while_connected(
-    request: Request, queue: Queue, count: int, wait: float, key: str | None
-) -> Taken | None:
-    """Wait for items as long as somebody waits for the answer.
-
-    Without this a client that gave up would still be handed something when its turn comes.
-    """
-    taking = asyncio.ensure_future(queue.take(count, wait=wait, key=key))
-    leaving = asyncio.ensure_future(_disconnected(request))
-    try:
-        await asyncio.wait((taking, leaving), return_when=asyncio.FIRST_COMPLETED)
-        if not taking.done():
-            raise ClientDisconnect
-        return taking.result()
-    finally:
-        for task in (taking, leaving):
-            task.cancel()
-        await asyncio.gather(taking, leaving, return_exceptions=True)
-
-
-async def _disconnected(request: Request) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
-        pass

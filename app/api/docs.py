@@ -18,6 +18,7 @@ from starlette.requests import Request
 from app.api.operation import schemas
 from app.api.problems import RequestRefused
 from app.api.reply import JSON, Reply
+from app.config import LimitSettings
 
 _HTML: Final = """<!doctype html>
 <html lang="en">
@@ -43,6 +44,7 @@ _POLICY: Final = (
     b" connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 _TYPES: Final = {"js": b"text/javascript; charset=utf-8", "css": b"text/css; charset=utf-8"}
+_BOUNDS: Final = frozenset({"maximum", "maxLength", "maxItems"})
 _DESCRIPTION: Final = """Share any Python generator with any number of threads, processes and machines.
 Every value goes to exactly one caller: none twice, none skipped, through retries, crashes and restarts.
 
@@ -67,8 +69,22 @@ def document(app: FastAPI) -> dict[str, Any]:
             title=app.title, version=app.version, description=_DESCRIPTION, routes=app.routes
         )
         described["components"]["schemas"] |= schemas()
-        app.openapi_schema = described
+        app.openapi_schema = _with_limits(described, app.state.limits)
     return app.openapi_schema
+
+
+def _with_limits(schema: Any, limits: LimitSettings) -> Any:
+    """A schema whose bounds are the names of settings, with the settings' values."""
+    if isinstance(schema, list):
+        return [_with_limits(item, limits) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    return {
+        name: getattr(limits, member)
+        if name in _BOUNDS and isinstance(member, str)
+        else _with_limits(member, limits)
+        for name, member in schema.items()
+    }
 
 
 async def _openapi(request: Request) -> Reply:

@@ -15,6 +15,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api import bodies, guards
+from app.api.early import Early
 from app.api.problems import RequestRefused, internal_error, reply_to
 from app.api.reply import Headers
 from app.config import Settings
@@ -22,8 +23,7 @@ from app.errors import DibsError, OutcomeUnknown
 from app.queue.limits import check_name
 
 HEADERS: Final = "dibs.headers"
-DRAIN_BYTES: Final = 8 * 1024 * 1024
-DRAIN_SECONDS: Final = 2.0
+_LARGE_BODIES: Final = ("/items", "/settle")
 
 logger = logging.getLogger("dibs.api")
 
@@ -43,6 +43,7 @@ class Front:
     def __init__(self, app: ASGIApp, *, settings: Settings, version: str) -> None:
         self._app = app
         self._limit = settings.limits.body_bytes
+        self._items_limit = settings.limits.items_bytes
         self._hosts = guards.Hosts(settings.allowed_hosts, settings.host)
         self._always = always(version)
 
@@ -86,7 +87,7 @@ class Front:
         scope[HEADERS] = headers
         length = headers.get(b"content-length")
         if length is not None and (not length.isdigit() or int(length[:20]) > self._limit):
-            raise bodies.too_large(self._limit)
+            self._check_length(scope, length, headers)
         if scope["path"] not in guards.HEALTH:
             self._hosts.check(headers.get(b"host"))
         if scope["method"] not in guards.READS:
@@ -95,10 +96,20 @@ class Front:
         if b"%" in raw_path:
             _check_path(raw_path)
 
+    def _check_length(self, scope: Scope, length: bytes, headers: guards.Headers) -> None:
+        """Where more may be sent than elsewhere: items, and what becomes of them; a stream has no limit."""
+        limit, path = self._limit, scope["path"]
+        if scope["method"] == "POST" and path.startswith("/queues/") and path.endswith(_LARGE_BODIES):
+            if path.endswith("/items") and bodies.is_stream(headers) and length.isdigit():
+                return
+            limit = max(limit, self._items_limit)
+        if not length.isdigit() or int(length[:20]) > limit:
+            raise bodies.too_large(limit)
+
     async def _refuse(self, error: DibsError, scope: Scope, receive: Receive, send: Send) -> None:
         reply = reply_to(error)
         if isinstance(error, RequestRefused) and error.name == "body-too-large":
-            await _answer_and_drain(reply.raw_headers, reply.status_code, bytes(reply.body), receive, send)
+            await Early(reply)(scope, receive, send)
         else:
             await reply(scope, receive, send)
 
@@ -110,24 +121,3 @@ def _check_path(raw_path: bytes) -> None:
     """
     if b"%2f" in raw_path.lower():
         check_name("a/b")
-
-
-async def _answer_and_drain(headers: Headers, status: int, body: bytes, receive: Receive, send: Send) -> None:
-    """Answer now, close when the rest of the body has been thrown away, or has become too much.
-
-    Closing at once would reset the connection under a client that is still sending, and it would never
-    read the answer.
-    """
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body, "more_body": True})
-    drained = 0
-    try:
-        async with asyncio.timeout(DRAIN_SECONDS):
-            while drained < DRAIN_BYTES:
-                message = await receive()
-                drained += len(message.get("body", b""))
-                if message["type"] == "http.disconnect" or not message.get("more_body", False):
-                    break
-    except TimeoutError:
-        pass
-    await send({"type": "http.response.body", "body": b""})

@@ -7,7 +7,8 @@ import re
 from typing import Final
 
 from app.api.reply import REPLAYED, TEXT, Headers, Reply
-from app.queue.answers import Taken
+from app.api.wire import instant
+from app.queue.answers import Leased, Taken
 
 _BREAKS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _REPLAYED: Final[Headers] = [REPLAYED]
@@ -21,9 +22,9 @@ def as_one(taken: Taken) -> Reply:
 
 def as_list(taken: Taken) -> Reply:
     """200 with a list of items."""
-    items = ",".join(
-        [f'{{"seq":{seq},"value":{value}}}' for seq, value in enumerate(taken.values, taken.first)]
-    )
+    seqs = taken.seqs or range(taken.first, taken.first + len(taken.values))
+    pairs = zip(seqs, taken.values, strict=True)
+    items = ",".join([f'{{"seq":{seq},"value":{value}}}' for seq, value in pairs])
     body = f'{{"queue":"{taken.queue}","state":"{taken.state}","items":[{items}]}}'
     return Reply(body.encode(), headers=_REPLAYED if taken.replayed else None)
 
@@ -44,3 +45,24 @@ def line(value: int | str) -> str:
         return str(value)
     text: str = json.loads(value)
     return json.dumps(text) if _BREAKS.search(text) else text
+
+
+def as_lease(leased: Leased) -> Reply:
+    """200 with items under a lease."""
+    return Reply(lease_text(leased).encode(), headers=_REPLAYED if leased.replayed else None)
+
+
+def lease_text(leased: Leased) -> str:
+    """A lease as ``schemas_work.Lease``."""
+    items: list[str] = []
+    values, at = leased.values, 0
+    for first, last, attempt in leased.spans:
+        part, rest = values[at : at + last - first + 1], f',"attempt":{attempt}}}'
+        pairs = zip(range(first, last + 1), part, strict=True)
+        items += [f'{{"seq":{seq},"value":{value}{rest}' for seq, value in pairs]
+        at += last - first + 1
+    return (
+        f'{{"queue":"{leased.queue}","state":"{leased.state}","token":"{leased.token}",'
+        f'"expires_at":"{instant(leased.due)}","expires_in":{max(leased.expires_in, 0.0):.3f},'
+        f'"items":[{",".join(items)}]}}'
+    )

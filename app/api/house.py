@@ -7,7 +7,7 @@ from starlette.requests import Request
 from app.api import bodies
 from app.api.accept import negotiate
 from app.api.front import HEADERS
-from app.api.operation import NO_PARAMETERS, QUEUE
+from app.api.operation import NO_PARAMETERS, QUEUE, SEQ
 from app.api.params import parse_key
 from app.api.problems import RequestRefused
 from app.config import Settings
@@ -36,6 +36,10 @@ class House:
     def name(self, request: Request) -> str:
         """The queue's name in the path, checked."""
         return QUEUE.parse(request.path_params["queue"])
+
+    def seq(self, request: Request) -> int:
+        """The item's seq in the path, checked."""
+        return SEQ.parse(request.path_params["seq"])
 
     def key(self, request: Request) -> str | None:
         """The request's idempotency key, the same for its bare and its quoted form."""

@@ -14,12 +14,13 @@ from app.api.accept import negotiate
 from app.api.front import HEADERS
 from app.api.house import House
 from app.api.operation import LEDGER, QUEUES, add
-from app.api.params import Name, Query, Whole
+from app.api.params import Name, Query, Whole, refuse
 from app.api.reply import Reply
 from app.api.schemas import Advance, BackupDone, DefineQueue, QueueAudit, QueueList, QueueState
 from app.api.wire import answer, audit_fields, queue_fields
 from app.queue import Queue
 from app.queue.answers import QueueInfo
+from app.queue.definition import queue_settings
 from app.sources import SourceSpec
 
 MAX_PAGE: Final = 1000
@@ -94,9 +95,9 @@ class Manage:
     async def define(self, request: Request) -> Reply:
         """Define a queue.
 
-        With a built-in source. The same definition again changes nothing; another source for a
-        queue whose cursor is above 0 is a conflict. A deleted queue's name goes on after its cursor,
-        unless `reset` says to begin again.
+        With a built-in source, or without one: then producers push. The same definition again changes
+        nothing; another source for a queue whose cursor is above 0 is a conflict; `settings` may change at
+        any time. A deleted queue's name goes on after its cursor, unless `reset` says to begin again.
         """
         house = self._house
         name = house.name(request)
@@ -105,8 +106,11 @@ class Manage:
         headers = request.scope[HEADERS]
         negotiate(headers.get(b"accept"))
         body = await bodies.read_model(request.receive, headers, house.limits.body_bytes, DefineQueue)
-        spec = SourceSpec(body.source, body.args)
-        info = await house.queues.define(name, spec, reset=body.reset, key=key)
+        if body.source is None and body.args:
+            refuse("args", "they are a source's, and there is none")
+        spec = None if body.source is None else SourceSpec(body.source, body.args)
+        settings = None if body.settings is None else queue_settings(**body.settings.model_dump())
+        info = await house.queues.define(name, spec, reset=body.reset, settings=settings, key=key)
         return answer(queue_fields(info), 201 if info.created else 200, replayed=info.replayed)
 
     async def delete(self, request: Request) -> Reply:
@@ -133,7 +137,8 @@ class Manage:
     async def close(self, request: Request) -> Reply:
         """Close a queue.
 
-        Nothing more is drawn from its source: whoever asks is told 410 `exhausted`.
+        Nothing more is drawn from its source or pushed; what is inside still goes out. After that whoever
+        asks is told 410 `exhausted`.
         """
         return await self._operate(request, lambda queue, key: queue.close(key=key))
 
@@ -163,7 +168,8 @@ class Manage:
 
         Counters that are kept independently of each other, read in one moment: they must add up.
         """
-        return answer(audit_fields((await self._queue(request)).audit()))
+        queue = await self._queue(request)
+        return answer(audit_fields(await queue.audit()))
 
     async def backup(self, request: Request) -> Reply:
         """Copy the ledger.

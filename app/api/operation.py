@@ -19,13 +19,16 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from app.api.params import Name, Query
+from app.api.params import Name, Parameter, Query, Whole
 from app.api.problems import BY_NAME, TYPE, Problem
 from app.api.schemas import ProblemDetails
+from app.sources.encode import MAX_SAFE
 
+_IN_IDS: Final = str.maketrans({"/": "_", "{": None, "}": None})
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 QUEUE: Final = Name("queue", "The queue's name.", required=True)
+SEQ: Final = Whole("seq", 1, MAX_SAFE, "The item's seq.", required=True)
 NO_PARAMETERS: Final = Query()
 EVERYWHERE: Final = (
     "malformed",
@@ -67,7 +70,11 @@ def add(
     problems: Iterable[str],
     query: Query = NO_PARAMETERS,
     body: type[BaseModel] | None = None,
+    other_bodies: Mapping[str, Any] | None = None,
+    optional: bool = False,
     key: bool = False,
+    status: int = 200,
+    tag: str | None = None,
     more: Mapping[int, Mapping[str, Any]] | None = None,
 ) -> None:
     """Add one operation, described completely.
@@ -77,11 +84,15 @@ def add(
         method: Its method.
         path: Its path; ``{queue}`` stands for a queue's name.
         endpoint: What answers; its docstring is the description.
-        answer: The model of its 200.
+        answer: The model of its 200, or of ``status``.
         problems: The names of the problems that it can answer with, beside those of ``EVERYWHERE``.
         query: What its query may hold.
         body: The model of its body; without one it takes none.
+        other_bodies: Other types of body, as OpenAPI writes them.
+        optional: Whether the body may be left out.
         key: Whether it takes an Idempotency-Key.
+        status: The status of success.
+        tag: The audience, where it is not the endpoint's module.
         more: Other answers, or more about the 200, as OpenAPI writes them.
     """
     names = {*EVERYWHERE, *problems}
@@ -90,21 +101,23 @@ def add(
     extra: dict[str, Any] = {"parameters": _parameters(path, query, key=key)}
     if body is not None:
         schema = {"$ref": f"#/components/schemas/{body.__name__}"}
-        extra["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema}}}
-    responses: dict[int | str, dict[str, Any]] = {200: _success(key=key)}
-    for status, description in (more or {}).items():
-        responses[status] = {**responses.get(status, {}), **description}
+        content = {"application/json": {"schema": schema}, **(other_bodies or {})}
+        extra["requestBody"] = {"required": not optional, "content": content}
+    responses: dict[int | str, dict[str, Any]] = {status: _success(key=key)}
+    for other, description in (more or {}).items():
+        responses[other] = {**responses.get(other, {}), **description}
     responses |= _refusals(names)
     route = Operation(
         path,
         endpoint,
         methods=[method],
         response_model=answer,
+        status_code=status,
         responses=responses,
         openapi_extra=extra,
-        operation_id=f"{method.lower()}_{path.strip('/').replace('/', '_').replace('{queue}', 'queue')}",
+        operation_id=f"{method.lower()}_{path.strip('/').translate(_IN_IDS)}",
         summary=(endpoint.__doc__ or "").partition("\n")[0].rstrip("."),
-        tags=[endpoint.__module__.rpartition(".")[2]],
+        tags=[tag or endpoint.__module__.rpartition(".")[2]],
     )
     app.router.routes.append(route)
 
@@ -114,15 +127,21 @@ def schemas() -> dict[str, Any]:
     from pydantic.json_schema import models_json_schema
 
     from app.api.schemas import Advance, DefineQueue
+    from app.api.schemas_items import REQUESTS as ITEM_REQUESTS
+    from app.api.schemas_work import REQUESTS
 
-    models = [(model, "validation") for model in (Advance, DefineQueue, ProblemDetails)]
+    models = [
+        (model, "validation") for model in (Advance, DefineQueue, ProblemDetails, *REQUESTS, *ITEM_REQUESTS)
+    ]
     _, document = models_json_schema(models, ref_template="#/components/schemas/{model}")  # type: ignore[arg-type]
     definitions: dict[str, Any] = document["$defs"]
     return definitions
 
 
 def _parameters(path: str, query: Query, *, key: bool) -> list[dict[str, Any]]:
-    described = [("path", QUEUE)] if "{queue}" in path else []
+    described: list[tuple[str, Parameter]] = [
+        ("path", parameter) for parameter in (QUEUE, SEQ) if f"{{{parameter.name}}}" in path
+    ]
     parameters = [
         {
             "name": parameter.name,

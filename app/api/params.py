@@ -116,7 +116,29 @@ class Name:
         }
 
 
-Parameter = Whole | Seconds | Name
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One of some words."""
+
+    name: str
+    words: tuple[str, ...]
+    description: str
+    default: str | None = None
+    required: bool = False
+
+    def parse(self, text: str) -> str:
+        """The word, or a refusal that says which there are."""
+        if text not in self.words:
+            refuse(self.name, f"{_shown(text)} is none of {', '.join(self.words)}")
+        return text
+
+    @property
+    def schema(self) -> dict[str, Any]:
+        """As OpenAPI writes it."""
+        return {"type": "string", "enum": list(self.words)}
+
+
+Parameter = Whole | Seconds | Name | Choice
 
 
 class Query:

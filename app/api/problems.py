@@ -55,6 +55,12 @@ PROBLEMS: Final = (
     ),
     Problem("not-found", 404, "There is nothing at this path."),
     Problem("queue-unknown", 404, "There is no queue of this name.", (errors.QueueUnknown,)),
+    Problem(
+        "item-unknown",
+        404,
+        "The item is not inside the queue: not drawn or pushed yet, or done.",
+        (errors.ItemUnknown,),
+    ),
     Problem("method-not-allowed", 405, "The path does not take this method. Allow names those it takes."),
     Problem("not-acceptable", 406, "None of the types in Accept can be made here."),
     Problem("conflict", 409, "The queue's state or definition does not allow this.", (errors.QueueConflict,)),
@@ -74,9 +80,23 @@ PROBLEMS: Final = (
     Problem(
         "exhausted",
         410,
-        "The source has ended or the queue is closed: nothing more.",
+        "The source has ended or the queue is closed, and nothing is left inside: nothing more.",
         (errors.QueueExhausted,),
     ),
+    Problem(
+        "stale-lease",
+        409,
+        "The token holds none of these items: its lease ended, or they were settled. Nothing was changed.",
+        (errors.StaleLease,),
+    ),
+    Problem(
+        "result-refused",
+        409,
+        "The queue that a result goes to does not take it. The lease is untouched.",
+        (errors.ResultRefused,),
+    ),
+    Problem("source-fed", 409, "A source feeds the queue, so nobody can push to it."),
+    Problem("closed", 409, "The queue is closed: it takes nothing more."),
     Problem("body-too-large", 413, "The body is over its limit; it was not read further."),
     Problem("unsupported-media-type", 415, "The body is of another type than application/json."),
     Problem("invalid", 422, "A parameter or field is missing, unknown, repeated or wrong."),
@@ -93,6 +113,13 @@ PROBLEMS: Final = (
     ),
     Problem(
         "value-refused", 422, "A value that JSON can't carry, or over its limit.", (errors.ValueRefused,)
+    ),
+    Problem(
+        "queue-full",
+        429,
+        "As many items wait as the queue's max_ready allows. Nothing of this was pushed.",
+        (errors.QueueFull,),
+        retry_after=1,
     ),
     Problem("headers-too-large", 431, "The request's line and headers are over their limit."),
     Problem(
@@ -184,8 +211,17 @@ def problem_of(error: errors.DibsError) -> Problem:
     return BY_NAME["internal"]
 
 
-def reply_to(error: errors.DibsError) -> Reply:
-    """The answer that says what went wrong."""
+def reply_to(error: errors.DibsError, **more: Any) -> Reply:
+    """The answer that says what went wrong; ``more`` are members of its own."""
+    fields = {**problem_fields(error), **more}
+    headers = list(error.headers) if isinstance(error, RequestRefused) else []
+    if "retry_after" in fields:
+        headers.append((b"retry-after", b"%d" % fields["retry_after"]))
+    return Reply(json.dumps(fields).encode("ascii"), fields["status"], content=PROBLEM, headers=headers)
+
+
+def problem_fields(error: errors.DibsError) -> dict[str, Any]:
+    """An error as ``schemas.ProblemDetails``."""
     problem = problem_of(error)
     detail = problem.meaning if problem.name == "internal" else str(error)
     extra: dict[str, Any] = {
@@ -194,27 +230,9 @@ def reply_to(error: errors.DibsError) -> Reply:
     if isinstance(error, errors.QueueFailed):
         extra["cause"] = {"type": error.cause_type, "message": error.cause_message[:MAX_CAUSE]}
         extra["seq"] = error.seq
-    wait = _retry_after(problem, error)
-    return _reply(problem, detail, extra, wait, error.headers if isinstance(error, RequestRefused) else [])
-
-
-def internal_error() -> Reply:
-    """For what nobody foresaw. The cause is in the server's log, not here."""
-    problem = BY_NAME["internal"]
-    return _reply(problem, problem.meaning, {}, None, [])
-
-
-def _retry_after(problem: Problem, error: errors.DibsError) -> int | None:
-    if problem.retry_after is None:
-        return None
-    asked = getattr(error, "retry_after", None)
-    return problem.retry_after if asked is None else max(1, ceil(asked))
-
-
-def _reply(
-    problem: Problem, detail: str, extra: Mapping[str, Any], wait: int | None, headers: Headers
-) -> Reply:
-    body: dict[str, Any] = {
+    if isinstance(error, errors.ResultRefused):
+        extra["reason"] = error.reason
+    fields = {
         "type": TYPE + problem.name,
         "title": problem.title,
         "status": problem.status,
@@ -223,7 +241,17 @@ def _reply(
         "retryable": problem.retryable,
         **extra,
     }
-    if wait is not None:
-        body["retry_after"] = wait
-        headers = [*headers, (b"retry-after", b"%d" % wait)]
-    return Reply(json.dumps(body).encode("ascii"), problem.status, content=PROBLEM, headers=headers)
+    wait = _retry_after(problem, error)
+    return fields if wait is None else {**fields, "retry_after": wait}
+
+
+def internal_error() -> Reply:
+    """For what nobody foresaw. The cause is in the server's log, not here."""
+    return reply_to(RequestRefused("internal", ""))
+
+
+def _retry_after(problem: Problem, error: errors.DibsError) -> int | None:
+    if problem.retry_after is None:
+        return None
+    asked = getattr(error, "retry_after", None)
+    return problem.retry_after if asked is None else max(1, ceil(asked))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from app.sources import BUILTINS, MAX_SAFE
 
@@ -18,11 +18,24 @@ Counter = Annotated[int, Field(ge=0, le=MAX_SAFE)]
 Number = int | Annotated[str, Field(pattern="^-?[0-9]+$")]
 """An integer; as text where it is beyond 2^53-1."""
 
+
+Attempts = Annotated[int, Field(ge=0, le=1_000_000)]
+Ready = Annotated[int, Field(ge=0, le=10**15)]
+
 _IDS: dict[str, Any] = {"queue": "ids", "state": "open"}
 
 
-def _example(**fields: Any) -> ConfigDict:
+Moment = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
+
+
+def example(**fields: Any) -> ConfigDict:
+    """Of an answer, with an example."""
     return ConfigDict(json_schema_extra={"examples": [fields]})
+
+
+def _whole(number: object) -> object:
+    """1000.0 is the integer 1000: JSON knows one kind of number (JSON Schema section 6.1.1)."""
+    return int(number) if isinstance(number, float) and number.is_integer() else number
 
 
 class Item(BaseModel):
@@ -35,7 +48,7 @@ class Item(BaseModel):
 class TakenOne(BaseModel):
     """The answer without ``count``: one item, on disk before it was sent."""
 
-    model_config = _example(queue="default", seq=1, value=1)
+    model_config = example(queue="default", seq=1, value=1)
 
     queue: str
     seq: Seq
@@ -45,7 +58,7 @@ class TakenOne(BaseModel):
 class TakenMany(BaseModel):
     """The answer with ``count``: up to so many consecutive items, on disk before they were sent."""
 
-    model_config = _example(**_IDS, items=[{"seq": 1, "value": 100}, {"seq": 2, "value": 101}])
+    model_config = example(**_IDS, items=[{"seq": 1, "value": 100}, {"seq": 2, "value": 101}])
 
     queue: str
     state: State
@@ -55,7 +68,7 @@ class TakenMany(BaseModel):
 class TakenBlock(BaseModel):
     """Consecutive numbers, for clients that number by themselves; ``seq`` is the seq of ``first``."""
 
-    model_config = _example(**_IDS, seq=1, first=100, last=1099, step=1, count=1000)
+    model_config = example(**_IDS, seq=1, first=100, last=1099, step=1, count=1000)
 
     queue: str
     state: State
@@ -64,6 +77,34 @@ class TakenBlock(BaseModel):
     last: Number
     step: Number
     count: Counter
+
+
+class QueueSettings(BaseModel):
+    """How a queue treats what fails, and how much producers may pile up. Durations are in seconds."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    max_attempts: Annotated[Attempts | None, BeforeValidator(_whole)] = Field(
+        10, description="Hand-outs under a lease, after which a failing item is dead; null or 0: never."
+    )
+    backoff: Annotated[float, Field(ge=0, le=86_400)] = Field(
+        1.0, description="The delay after the first nack; doubled with each further attempt."
+    )
+    backoff_max: Annotated[float, Field(ge=0, le=2_592_000)] = Field(
+        3600.0, description="As far as it is doubled."
+    )
+    jitter: Annotated[float, Field(ge=0, le=1)] = Field(
+        0.1, description="The share of it that is left to chance."
+    )
+    max_ready: Annotated[Ready | None, BeforeValidator(_whole)] = Field(
+        None, description="Items that may wait before producers are refused (429); null or 0: any number."
+    )
+
+    @model_validator(mode="after")
+    def _in_order(self) -> QueueSettings:
+        if self.backoff > self.backoff_max:
+            raise ValueError(f"backoff is over backoff_max ({self.backoff_max:g} seconds)")
+        return self
 
 
 class Failed(BaseModel):
@@ -75,9 +116,13 @@ class Failed(BaseModel):
 
 
 class QueueState(BaseModel):
-    """A queue as the ledger has it. Integers beyond 2^53-1 in ``args`` are text."""
+    """A queue as the ledger has it.
 
-    model_config = _example(
+    ``source`` is null where producers push. Integers beyond 2^53-1 in ``args`` are text. ``waiting`` items
+    include delayed ones. ``state`` says how the source ended; what is inside still goes out.
+    """
+
+    model_config = example(
         queue="ids",
         source="count",
         args={"start": 100},
@@ -85,22 +130,34 @@ class QueueState(BaseModel):
         paused=False,
         generation=1,
         cursor=42,
-        taken=42,
+        taken=40,
+        acked=0,
+        purged=0,
         jumped=0,
+        waiting=0,
+        leased=2,
+        dead=0,
+        settings={"max_attempts": 10, "backoff": 1, "backoff_max": 3600, "jitter": 0.1, "max_ready": None},
         created_at="2026-01-31T12:00:00.000Z",
         failure=None,
     )
 
     queue: str
-    source: str
+    source: str | None
     args: dict[str, Any]
     state: State
     paused: bool
     generation: Counter
     cursor: Counter
     taken: Counter
+    acked: Counter
+    purged: Counter
     jumped: Counter
-    created_at: Annotated[str, Field(json_schema_extra={"format": "date-time"})]
+    waiting: Counter
+    leased: Counter
+    dead: Counter
+    settings: QueueSettings
+    created_at: Moment
     failure: Failed | None
 
 
@@ -112,22 +169,47 @@ class QueueList(BaseModel):
 
 
 class QueueAudit(BaseModel):
-    """Independent counters of one moment. ``balanced``: taken + jumped = cursor, so nothing is missing."""
+    """Independent counters of one moment, and the items inside, counted one by one.
 
-    model_config = _example(queue="ids", generation=1, cursor=42, taken=40, jumped=2, balanced=True)
+    ``balanced``: taken + acked + purged + jumped + waiting + leased + dead = cursor and no item is there
+    twice, so nothing is missing. ``waiting`` items include the ``delayed`` ones.
+    """
+
+    model_config = example(
+        queue="ids",
+        generation=1,
+        cursor=42,
+        taken=30,
+        acked=5,
+        purged=0,
+        jumped=2,
+        waiting=3,
+        delayed=1,
+        leased=2,
+        dead=0,
+        overlaps=0,
+        balanced=True,
+    )
 
     queue: str
     generation: Counter
     cursor: Counter
     taken: Counter
+    acked: Counter
+    purged: Counter
     jumped: Counter
+    waiting: Counter
+    delayed: Counter
+    leased: Counter
+    dead: Counter
+    overlaps: Counter
     balanced: bool
 
 
 class BackupDone(BaseModel):
     """A consistent copy of the ledger, made while the server went on; ``path`` is on the server's machine."""
 
-    model_config = _example(path="dibs-data/backups/dibs-20260131T120000.000000Z.db", bytes=57344)
+    model_config = example(path="dibs-data/backups/dibs-20260131T120000.000000Z.db", bytes=57344)
 
     path: str
     bytes: Counter
@@ -144,25 +226,32 @@ class _Request(BaseModel):
 
 
 class DefineQueue(_Request):
-    """A queue's definition: a built-in source and its arguments."""
+    """A queue's definition: a built-in source and its arguments, or none where producers push."""
 
     model_config = ConfigDict(
         extra="forbid",
         frozen=True,
-        json_schema_extra={"examples": [{"source": "count", "args": {"start": 100}}]},
+        json_schema_extra={
+            "examples": [
+                {"source": "count", "args": {"start": 100}},
+                {"source": None, "settings": {"max_attempts": 3, "max_ready": 100_000}},
+            ]
+        },
     )
 
-    source: str = Field(description="A built-in source.", json_schema_extra={"enum": list(BUILTINS)})
+    source: str | None = Field(
+        None,
+        description="A built-in source; null or nothing: producers push.",
+        json_schema_extra={"enum": [*BUILTINS, None]},
+    )
     args: dict[str, Any] = Field(default_factory=dict, description="Its arguments, by name.")
     reset: bool = Field(
         False,
         description="Begin again at seq 1, in a new generation, where a queue of this name was deleted.",
     )
-
-
-def _whole(number: object) -> object:
-    """1000.0 is the integer 1000: JSON knows one kind of number (JSON Schema section 6.1.1)."""
-    return int(number) if isinstance(number, float) and number.is_integer() else number
+    settings: QueueSettings | None = Field(
+        None, description="All of its settings, defaults for those not named; null or nothing: unchanged."
+    )
 
 
 class Advance(_Request):
@@ -198,3 +287,7 @@ class ProblemDetails(BaseModel):
     retry_after: Annotated[int, Field(ge=1)] | None = Field(None, description="Seconds, as in Retry-After.")
     cause: Cause | None = Field(None, description="Of a failed source.")
     seq: Seq | None = Field(None, description="The seq that the failed source did not give.")
+    reason: str | None = Field(None, description="Of a refused result: unknown, closed or source-fed.")
+    line: Annotated[int, Field(ge=1)] | None = Field(
+        None, description="The line that ended a stream; beside it stand the sums of what is in."
+    )

@@ -9,13 +9,27 @@ from datetime import UTC, datetime
 from typing import Any
 
 from app.api.reply import REPLAYED, Reply
-from app.queue.answers import Audit, Block, Failure, QueueInfo
+from app.ledger.work import FailureRow, QueueSettings, Streamed
+from app.queue.answers import (
+    Audit,
+    Block,
+    Failure,
+    ItemAnswer,
+    MovedAnswer,
+    Page,
+    Peeked,
+    PushAnswer,
+    QueueInfo,
+)
 from app.sources.encode import MAX_SAFE
+
+dumps = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+"""A record to JSON text."""
 
 
 def answer(fields: Mapping[str, Any], status: int = 200, *, replayed: bool = False) -> Reply:
     """A JSON answer."""
-    body = json.dumps(fields, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+    body = dumps(fields).encode("utf-8", "replace")
     return Reply(body, status, headers=[REPLAYED] if replayed else None)
 
 
@@ -47,7 +61,13 @@ def queue_fields(info: QueueInfo) -> dict[str, Any]:
         "generation": info.generation,
         "cursor": info.cursor,
         "taken": info.taken,
+        "acked": info.acked,
+        "purged": info.purged,
         "jumped": info.jumped,
+        "waiting": info.waiting,
+        "leased": info.leased,
+        "dead": info.dead,
+        "settings": settings_fields(info.settings),
         "created_at": instant(info.created_at),
         "failure": _failure(info.failure),
     }
@@ -56,6 +76,73 @@ def queue_fields(info: QueueInfo) -> dict[str, Any]:
 def audit_fields(audit: Audit) -> dict[str, Any]:
     """An audit as ``schemas.QueueAudit``."""
     return {**asdict(audit), "balanced": audit.balanced}
+
+
+def settings_fields(settings: QueueSettings) -> dict[str, Any]:
+    """Settings as ``schemas_work.QueueSettings``: durations in seconds."""
+    return {
+        "max_attempts": settings.max_attempts,
+        "backoff": settings.backoff / 1000,
+        "backoff_max": settings.backoff_max / 1000,
+        "jitter": settings.jitter,
+        "max_ready": settings.max_ready,
+    }
+
+
+def push_fields(pushed: PushAnswer) -> dict[str, Any]:
+    """What was pushed as ``schemas_work.Pushed``."""
+    items: list[dict[str, Any]] = [{"seq": seq} for seq in pushed.seqs]
+    for position in pushed.known:
+        items[position]["duplicate"] = True
+    return {"queue": pushed.queue, "items": items}
+
+
+def stream_fields(state: Streamed) -> dict[str, Any]:
+    """How far a stream is in, as ``schemas_work.Streamed``."""
+    return {
+        "lines": state.lines,
+        "bytes": state.bytes,
+        "crc32": state.crc,
+        "accepted": state.accepted,
+        "duplicates": state.duplicates,
+        "ranges": state.ranges,
+    }
+
+
+def moved_fields(moved: MovedAnswer, what: str) -> dict[str, Any]:
+    """How many items were ``what``: redriven, purged."""
+    return {"queue": moved.queue, what: moved.count}
+
+
+def failure_fields(failure: FailureRow) -> dict[str, Any]:
+    """One failed attempt, as ``schemas_work.FailedAttempt``."""
+    return {**asdict(failure), "at": instant(failure.at)}
+
+
+def page_text(page: Page) -> str:
+    """Items inside a queue, as ``schemas_work.ItemPage``; their values are JSON text already."""
+    items = ",".join([f"{{{item_text(item)}}}" for item in page.items])
+    following = "null" if page.next is None else page.next
+    return f'{{"queue":"{page.queue}","items":[{items}],"next":{following}}}'
+
+
+def item_answer_text(found: ItemAnswer) -> str:
+    """One item with its history, as ``schemas_items.ItemAlone``."""
+    history = dumps([failure_fields(failure) for failure in found.history])
+    return f'{{"queue":"{found.queue}",{item_text(found.item)},"history":{history}}}'
+
+
+def item_text(item: Peeked) -> str:
+    """The members of one item, as text."""
+    rest = {
+        "state": item.state,
+        "attempt": item.attempt,
+        "priority": item.priority,
+        "due_at": instant(item.due),
+        "worker": item.worker,
+        "error": item.error,
+    }
+    return f'"seq":{item.seq},"value":{item.value},{dumps(rest)[1:-1]}'
 
 
 def block_fields(block: Block) -> dict[str, Any]:

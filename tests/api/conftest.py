@@ -67,6 +67,25 @@ class House:
         """How much was handed out or jumped over: what a refusal must not change."""
         return self.queues.get(name).info().cursor
 
+    def counters(self):
+        """How much of each queue was pushed, handed out, settled: what a refusal must not change."""
+        infos = [queue.info() for queue in self.queues.list()]
+        names = ("queue", "cursor", "taken", "acked", "purged", "waiting", "leased", "dead")
+        return [tuple(getattr(info, name) for name in names) for info in infos]
+
+    def pushed(self, name, *values, **settings):
+        """A queue that producers push to, with these values in it."""
+        body = {"settings": settings} if settings else {}
+        assert self.ask("PUT", f"/queues/{name}", json=body).status_code in {200, 201}
+        if values:
+            items = [{"value": value} for value in values]
+            assert self.ask("POST", f"/queues/{name}/items", json={"items": items}).status_code == 201
+
+    def lease(self, name, **asked):
+        answer = self.ask("POST", f"/queues/{name}/lease", json=asked)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
     async def call(self, method, path, *, headers=(), chunks: Iterable[bytes] = (), query=b"", hold=None):
         """One request by hand, below httpx: the messages that came back, and how many were received.
 
@@ -143,7 +162,7 @@ def refused(house):
     """A function that asks, and checks that it is refused, how, and that nothing was spent."""
 
     def refused(method, url, status, name, *, house=house, **options):
-        before = [(queue.name, queue.info().cursor) for queue in house.queues.list()]
+        before = house.counters()
         answer = house.ask(method, url, **options)
         assert answer.status_code == status, answer.text
         assert answer.headers["content-type"] == "application/problem+json"
@@ -151,7 +170,7 @@ def refused(house):
         assert problem["type"] == f"urn:dibs:problem:{name}"
         assert problem["status"] == status
         assert problem["handed_out"] == "no"
-        assert [(queue.name, queue.info().cursor) for queue in house.queues.list()] == before
+        assert house.counters() == before
         return answer
 
     return refused

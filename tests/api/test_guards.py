@@ -31,6 +31,12 @@ def test_head_hands_out_nothing(house, ask):
     assert (answer.status_code, answer.headers["allow"], house.cursor()) == (405, "GET, POST", 0)
 
 
+@pytest.mark.parametrize("path", ["lease", "settle", "ack", "items", "items/1", "purge"])
+def test_head_is_not_taken_by_work(house, path):
+    answer = house.ask("HEAD", f"/queues/default/{path}")
+    assert (answer.status_code, house.cursor()) == (405, 0)
+
+
 @pytest.mark.parametrize("path", ["/next", "/queues/default/next"])
 def test_get_can_be_turned_off(make, path):
     house = make(allow_get=False)
@@ -47,6 +53,18 @@ CHANGES = [
     ("POST", "/backup", {}),
     ("PUT", "/queues/new", {"json": {"source": "count"}}),
     ("DELETE", "/queues/default", {}),
+    ("POST", "/queues/default/lease", {}),
+    *(("POST", f"/queues/default/{act}", {"json": {"token": "t"}}) for act in ("ack", "nack", "release")),
+    ("POST", "/queues/default/extend", {"json": {"token": "t", "ttl": 1}}),
+    ("POST", "/queues/default/settle", {"json": {"lease": {}}}),
+    ("POST", "/queues/default/items", {"json": {"items": [{"value": 1}]}}),
+    (
+        "POST",
+        "/queues/default/items",
+        {"content": b"{}", "headers": {"Content-Type": "application/x-ndjson"}},
+    ),
+    ("POST", "/queues/default/redrive", {}),
+    ("POST", "/queues/default/purge", {"json": {"confirm": "default"}}),
 ]
 
 
@@ -65,7 +83,8 @@ CHANGES = [
 )
 def test_another_sites_page_changes_nothing(refused, house, change, headers):
     method, path, options = change
-    refused(method, path, 403, "forbidden", headers=headers, **options)
+    options = {**options, "headers": {**options.get("headers", {}), **headers}}
+    refused(method, path, 403, "forbidden", **options)
     assert [queue.name for queue in house.queues.list()] == ["default"]
 
 

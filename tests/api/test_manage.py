@@ -18,7 +18,19 @@ class TestDefine:
             "generation": made["generation"],
             "cursor": 0,
             "taken": 0,
+            "acked": 0,
+            "purged": 0,
             "jumped": 0,
+            "waiting": 0,
+            "leased": 0,
+            "dead": 0,
+            "settings": {
+                "max_attempts": 10,
+                "backoff": 1.0,
+                "backoff_max": 3600.0,
+                "jitter": 0.1,
+                "max_ready": None,
+            },
             "created_at": "",
             "failure": None,
         }
@@ -46,6 +58,7 @@ class TestDefine:
         ("body", "status", "name"),
         [
             ({"source": "nope"}, 422, "source-unknown"),
+            ({"source": ""}, 422, "source-unknown"),
             ({"source": "os:getcwd"}, 422, "source-unknown"),
             ({"source": "count(start=1)"}, 422, "source-unknown"),
             ({"source": "count", "args": {"strat": 1}}, 422, "source-invalid"),
@@ -70,6 +83,30 @@ class TestDefine:
         body = {"source": "lines", "args": {"path": "../out.txt"}}
         answer = house.ask("PUT", "/queues/other", json=body)
         assert (answer.status_code, answer.json()["type"]) == (403, "urn:dibs:problem:forbidden")
+
+    def test_without_a_source_producers_push(self, ask):
+        made = ask("PUT", "/queues/jobs", json={})
+        assert (made.status_code, made.json()["source"], made.json()["args"]) == (201, None, {})
+        again = ask("PUT", "/queues/jobs", json={"source": None})
+        assert (again.status_code, again.json()) == (200, made.json())
+
+    def test_settings_may_change_at_any_time_and_stay_when_they_are_not_named(self, house, ask):
+        house.pushed("jobs", "a", max_attempts=3, backoff=0.5, jitter=0)
+        wanted = {"max_attempts": 3, "backoff": 0.5, "backoff_max": 3600, "jitter": 0, "max_ready": None}
+        assert ask("PUT", "/queues/jobs", json={}).json()["settings"] == wanted
+        changed = ask("PUT", "/queues/jobs", json={"settings": {"max_ready": 10, "max_attempts": None}})
+        assert changed.status_code == 200
+        assert changed.json()["settings"] == {
+            "max_attempts": None,
+            "backoff": 1,
+            "backoff_max": 3600,
+            "jitter": 0.1,
+            "max_ready": 10,
+        }
+
+    def test_a_pushed_queue_is_not_given_a_source_once_items_are_in_it(self, house, refused):
+        house.pushed("jobs", "a")
+        refused("PUT", "/queues/jobs", 409, "source-changed", json={"source": "count"})
 
     def test_with_a_key(self, ask):
         body = {"source": "count"}
@@ -194,6 +231,28 @@ def test_audit(house, ask):
     ask("POST", "/queues/default/advance", json={"to_seq": 10})
     audit = ask("GET", "/queues/default/audit").json()
     assert (audit["taken"], audit["jumped"], audit["cursor"], audit["balanced"]) == (3, 7, 10, True)
+
+
+def test_audit_of_work(house, ask):
+    house.pushed("jobs", *range(10))
+    token = house.lease("jobs", max=4)["token"]
+    ask("POST", "/queues/jobs/ack", json={"token": token, "seqs": [[1, 2]]})
+    ask("POST", "/queues/jobs/next")
+    assert ask("GET", "/queues/jobs/audit").json() == {
+        "queue": "jobs",
+        "generation": 1,
+        "cursor": 10,
+        "taken": 1,
+        "acked": 2,
+        "purged": 0,
+        "jumped": 0,
+        "waiting": 5,
+        "delayed": 0,
+        "leased": 2,
+        "dead": 0,
+        "overlaps": 0,
+        "balanced": True,
+    }
 
 
 class TestBackup:

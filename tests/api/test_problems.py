@@ -48,9 +48,9 @@ def test_an_error_maps_once():
     assert len(mapped) == len(set(mapped))
 
 
-def test_a_server_error_is_one_where_asking_again_helps():
+def test_where_asking_again_helps_it_is_a_server_error_or_too_many():
     for problem in PROBLEMS:
-        assert (problem.status >= 500) == problem.retryable
+        assert (problem.status >= 500 or problem.status == 429) == problem.retryable
         assert (problem.retry_after is not None) == (problem.status in {429, 503, 507})
 
 
@@ -173,6 +173,13 @@ def test_unknown_paths(refused, path):
         ("PATCH", "/queues/a", "DELETE, GET, PUT"),
         ("GET", "/queues/a/pause", "POST"),
         ("GET", "/queues/a/block", "POST"),
+        ("GET", "/queues/a/lease", "POST"),
+        ("GET", "/queues/a/settle", "POST"),
+        ("PUT", "/queues/a/ack", "POST"),
+        ("DELETE", "/queues/a/items", "GET, POST"),
+        ("POST", "/queues/a/items/1", "GET"),
+        ("DELETE", "/queues/a/items/1", "GET"),
+        ("GET", "/queues/a/purge", "POST"),
         ("POST", "/stats", "GET"),
         ("POST", "/docs", "GET, HEAD"),
     ],

@@ -36,7 +36,11 @@ def test_every_operation_of_the_design_is_there(document):
         ("GET", one),
         ("PUT", one),
         ("DELETE", one),
-        *((("POST"), f"{one}/{operation}") for operation in ("pause", "resume", "close", "retry", "advance")),
+        *(("POST", f"{one}/{operation}") for operation in ("pause", "resume", "close", "retry", "advance")),
+        *(("POST", f"{one}/{operation}") for operation in ("lease", "settle", "ack", "nack", "extend")),
+        *(("POST", f"{one}/{operation}") for operation in ("release", "items", "redrive", "purge")),
+        ("GET", f"{one}/items"),
+        ("GET", f"{one}/items/{{seq}}"),
         ("GET", f"{one}/audit"),
         ("GET", "/stats"),
         ("GET", f"{one}/stats"),
@@ -59,8 +63,9 @@ def test_what_changes_something_takes_a_key(document):
 def test_every_operation_is_described(document):
     for name, operation in operations(document).items():
         assert operation["summary"], name
-        assert operation["tags"] in (["consume"], ["manage"], ["observe"])
-        assert {"200", "403", "422", "500"} <= set(operation["responses"]), name
+        assert operation["tags"] in (["consume"], ["produce"], ["manage"], ["observe"])
+        success = "201" if name == ("POST", "/queues/{queue}/items") else "200"
+        assert {success, "403", "422", "500"} <= set(operation["responses"]), name
     ids = [operation["operationId"] for operation in operations(document).values()]
     assert len(set(ids)) == len(ids)
 
@@ -75,6 +80,32 @@ def test_the_limits_in_it_are_the_settings(open_house):
     with open_house(limits={"count": 7}) as house:
         parameters = house.ask("GET", "/openapi.json").json()["paths"]["/next"]["post"]["parameters"]
     assert parameters[0]["schema"] == {"type": "integer", "minimum": 1, "maximum": 7}
+
+
+def test_the_limits_of_bodies_are_the_settings(open_house):
+    with open_house(limits={"count": 7, "ttl": 60, "error_bytes": 9}) as house:
+        schemas = house.ask("GET", "/openapi.json").json()["components"]["schemas"]
+    assert schemas["AskLease"]["properties"]["max"]["maximum"] == 7
+    assert schemas["AskLease"]["properties"]["ttl"]["maximum"] == 60
+    assert schemas["NackItems"]["properties"]["error"]["maxLength"] == 9
+    assert schemas["PushItems"]["properties"]["items"]["maxItems"] == 7
+
+
+def test_the_examples_are_taken_as_they_stand(open_house):
+    with open_house() as house:
+        document = house.ask("GET", "/openapi.json").json()
+        for (method, path), operation in operations(document).items():
+            body = operation.get("requestBody", {}).get("content", {}).get("application/json")
+            if body is None:
+                continue
+            house.pushed("jobs")
+            house.pushed("done")
+            name = body["schema"]["$ref"].rpartition("/")[2]
+            for number, example in enumerate(document["components"]["schemas"][name]["examples"]):
+                queue = f"new{number}" if method == "PUT" else "default" if name == "Advance" else "jobs"
+                answer = house.ask(method, path.replace("{queue}", queue), json=example)
+                assert answer.status_code in {200, 201, 204, 409}, (name, answer.text)
+                assert not answer.is_error or answer.json()["type"].endswith(":stale-lease"), answer.text
 
 
 def test_the_page_needs_no_other_host(house):

@@ -1,0 +1,121 @@
+"""For those who look after items: browse them, redrive what is dead, purge."""
+
+from __future__ import annotations
+
+from typing import Any, Final, Literal
+
+from fastapi import FastAPI
+from starlette.requests import Request
+
+from app.api import bodies
+from app.api.accept import negotiate
+from app.api.front import HEADERS
+from app.api.house import House
+from app.api.operation import LEDGER, NO_PARAMETERS, QUEUES, add
+from app.api.params import Choice, Query, Whole, refuse
+from app.api.read import Members, check_known, items_of, number, over, ranges, whole
+from app.api.reply import Reply
+from app.api.schemas_items import ItemAlone, ItemPage, Purge, Purged, Redrive, Redriven
+from app.api.wire import answer, item_answer_text, moved_fields, page_text
+from app.ledger.work import ItemState, Seqs
+from app.queue import Queue
+from app.sources.encode import MAX_SAFE
+
+MAX_PAGE: Final = 1000
+RATES: Final = (0.001, 100_000)
+STATES: Final[tuple[ItemState, ...]] = ("waiting", "leased", "dead")
+PURGED: Final[tuple[Literal["waiting", "dead"], ...]] = ("waiting", "dead")
+CHANGES: Final = (*QUEUES, *LEDGER)
+
+
+class Browse:
+    """The operations on the items of a queue."""
+
+    def __init__(self, house: House) -> None:
+        self._house = house
+        self._page = Query(
+            Choice("state", STATES, "Only items in this state; without it all."),
+            Whole("after", 0, MAX_SAFE, "Show the items whose seq is above this one.", 0),
+            Whole("limit", 1, MAX_PAGE, "How many items, at most.", 100),
+        )
+
+    def add_to(self, app: FastAPI) -> None:
+        """Add the operations to the application."""
+        items = "/queues/{queue}/items"
+        look: dict[str, Any] = {"tag": "manage"}
+        change: dict[str, Any] = {"problems": CHANGES, "key": True, "tag": "manage"}
+        add(app, "GET", items, self.items, answer=ItemPage, problems=QUEUES, query=self._page, **look)
+        problems = (*QUEUES, "item-unknown")
+        add(app, "GET", f"{items}/{{seq}}", self.item, answer=ItemAlone, problems=problems, **look)
+        path = "/queues/{queue}/redrive"
+        add(app, "POST", path, self.redrive, answer=Redriven, body=Redrive, optional=True, **change)
+        add(app, "POST", "/queues/{queue}/purge", self.purge, answer=Purged, body=Purge, **change)
+
+    async def items(self, request: Request) -> Reply:
+        """Look at the items inside a queue.
+
+        By seq, a page at a time: `next` is the `after` of the next page. Items that were taken or acked
+        are gone.
+        """
+        queue = self._house.queue(request)
+        page = self._page.parse(request.scope["query_string"])
+        await self._house.bodiless(request)
+        negotiate(request.scope[HEADERS].get(b"accept"))
+        found = await queue.page(page["state"], page["after"], page["limit"])
+        return Reply(page_text(found).encode())
+
+    async def item(self, request: Request) -> Reply:
+        """Look at one item, with the history of its attempts."""
+        await self._house.bare(request)
+        queue = self._house.queue(request)
+        return Reply(item_answer_text(await queue.item(self._house.seq(request))).encode())
+
+    async def redrive(self, request: Request) -> Reply:
+        """Let dead items wait again.
+
+        With attempt 0: all of them, or those of `seqs`, the first `limit`; at once, or at a `rate`.
+        """
+        queue, key = self._asked(request)
+        limit = self._house.limits.body_bytes
+        body = await bodies.read_fields(request.receive, request.scope[HEADERS], limit)
+        moved = await queue.redrive(*self._redrive(body), key=key)
+        return answer(moved_fields(moved, "redriven"), replayed=moved.replayed)
+
+    async def purge(self, request: Request) -> Reply:
+        """Drop items for good.
+
+        Those that wait and those that are dead, or one of both. `confirm` has to be the queue's name.
+        """
+        queue, key = self._asked(request)
+        limit = self._house.limits.body_bytes
+        body = await bodies.read_object(request.receive, request.scope[HEADERS], limit)
+        moved = await queue.purge(_purge(body, queue.name), key=key)
+        return answer(moved_fields(moved, "purged"), replayed=moved.replayed)
+
+    def _redrive(self, body: Members) -> tuple[Seqs | None, int | None, float | None]:
+        check_known(body, frozenset(Redrive.model_fields), "")
+        seqs = ranges(body["seqs"], "seqs") if "seqs" in body else None
+        most = self._house.limits.ranges
+        if seqs and len(seqs) > most:
+            over("seqs", f"a request names at most {most} ranges", most)
+        limit = whole(body["limit"], "limit", 1, MAX_SAFE) if "limit" in body else None
+        rate = number(body["rate"], "rate", *RATES) if "rate" in body else None
+        return seqs, limit, rate
+
+    def _asked(self, request: Request) -> tuple[Queue, str | None]:
+        queue = self._house.queue(request)
+        NO_PARAMETERS.parse(request.scope["query_string"])
+        negotiate(request.scope[HEADERS].get(b"accept"))
+        return queue, self._house.key(request)
+
+
+def _purge(body: Members, name: str) -> tuple[Literal["waiting", "dead"], ...]:
+    """The states to purge; without the queue's name once more, nothing."""
+    check_known(body, frozenset(Purge.model_fields), "")
+    if body.get("confirm") != name:
+        refuse("confirm", f"to drop items for good, say the queue's name here: {name}")
+    states = items_of(body.get("states", list(PURGED)), "states")
+    known = tuple(state for state in PURGED if state in states)
+    if not states or len(known) != len(states):
+        refuse("states", f"it names one or both of {', '.join(PURGED)}, each once")
+    return known

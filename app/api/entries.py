@@ -1,0 +1,178 @@
+"""What becomes of leased items, as a request says it: acks, nacks, extends, releases, and the next lease."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from app.api.params import refuse
+from app.api.parcels import ItemReader
+from app.api.read import (
+    Members,
+    check_known,
+    check_once,
+    items_of,
+    members_of,
+    milliseconds,
+    number,
+    over,
+    ranges,
+    required,
+    text,
+    whole,
+)
+from app.config import LimitSettings
+from app.errors import LimitExceeded
+from app.ledger.work import Ack, Entry, Extend, Nack, Release, Result, Seqs
+from app.queue.answers import LeaseAsk
+from app.queue.limits import check_name
+
+KINDS: Final = ("acks", "nacks", "extends", "releases")
+"""The lists of a settle, in the order in which they are applied."""
+MIN_TTL: Final = 0.001
+TOKEN_BYTES: Final = 255
+
+_SETTLE: Final = frozenset({*KINDS, "lease"})
+_LEASE: Final = frozenset({"max", "ttl", "wait", "worker"})
+_ACK: Final = frozenset({"token", "seqs", "push"})
+_NACK: Final = frozenset({"token", "seqs", "delay", "error"})
+_EXTEND: Final = frozenset({"token", "seqs", "ttl"})
+_RELEASE: Final = frozenset({"token", "seqs"})
+_RESULT: Final = frozenset({"queue", "value", "key", "delay", "priority"})
+
+
+@dataclass(frozen=True, slots=True)
+class SettleBody:
+    """A settle, read: its entries in their order, how many there are of each kind, the lease it asks for."""
+
+    entries: tuple[Entry, ...]
+    counts: tuple[int, ...]
+    lease: LeaseAsk | None
+
+
+class EntryReader:
+    """Reads the bodies of lease, settle and the four short calls, by the limits of the settings."""
+
+    def __init__(self, limits: LimitSettings, items: ItemReader) -> None:
+        self._limits = limits
+        self._items = items
+        self.readers: dict[str, Callable[[Members, str], Entry]] = {
+            "acks": self.ack,
+            "nacks": self.nack,
+            "extends": self.extend,
+            "releases": self.release,
+        }
+
+    def settle(self, body: Members) -> SettleBody:
+        """The body of a settle."""
+        check_known(body, _SETTLE, "")
+        entries: list[Entry] = []
+        counts: list[int] = []
+        for kind in KINDS:
+            found = items_of(body.get(kind, []), kind)
+            counts.append(len(found))
+            if len(entries) + len(found) > self._limits.entries:
+                over(kind, f"a settle has at most {self._limits.entries} entries", self._limits.entries)
+            read = self.readers[kind]
+            entries += [
+                read(members_of(entry, f"{kind}.{at}"), f"{kind}.{at}.") for at, entry in enumerate(found)
+            ]
+        self._check_size(entries)
+        if len(entries) > 1:
+            _check_once(entries)
+        lease = self.lease(members_of(body["lease"], "lease"), "lease.") if "lease" in body else None
+        return SettleBody(tuple(entries), tuple(counts), lease)
+
+    def one(self, kind: str, body: Members) -> Entry:
+        """The body of a short call: one entry."""
+        entry = self.readers[kind](body, "")
+        self._check_size([entry])
+        return entry
+
+    def lease(self, members: Members, where: str = "") -> LeaseAsk:
+        """What a lease is asked for."""
+        limits = self._limits
+        check_known(members, _LEASE, where)
+        most, ttl, wait, worker = 1, 30.0, 0.0, ""
+        if "max" in members:
+            most = whole(members["max"], f"{where}max", 1, limits.count)
+        if "ttl" in members:
+            ttl = number(members["ttl"], f"{where}ttl", MIN_TTL, limits.ttl)
+        if "wait" in members:
+            wait = number(members["wait"], f"{where}wait", 0, limits.wait)
+        if "worker" in members:
+            worker = text(members["worker"], f"{where}worker", limits.worker_bytes)
+        return LeaseAsk(most, ttl, wait, worker)
+
+    def ack(self, members: Members, where: str) -> Ack:
+        """Done, with the results to push."""
+        check_known(members, _ACK, where)
+        token, seqs = _holding(members, where)
+        if "push" not in members:
+            return Ack(token, seqs)
+        results = items_of(members["push"], f"{where}push", self._limits.count)
+        return Ack(
+            token, seqs, tuple(self._result(each, f"{where}push.{at}") for at, each in enumerate(results))
+        )
+
+    def nack(self, members: Members, where: str) -> Nack:
+        """Failed, with a delay of its own or the queue's back-off."""
+        check_known(members, _NACK, where)
+        token, seqs = _holding(members, where)
+        delay, error = None, ""
+        if "delay" in members:
+            delay = milliseconds(number(members["delay"], f"{where}delay", 0, self._limits.delay))
+        if "error" in members:
+            error = text(members["error"], f"{where}error", self._limits.error_bytes)
+        return Nack(token, seqs, delay, error)
+
+    def extend(self, members: Members, where: str) -> Extend:
+        """Still worked on."""
+        check_known(members, _EXTEND, where)
+        token, seqs = _holding(members, where)
+        ttl = number(required(members, "ttl", where), f"{where}ttl", MIN_TTL, self._limits.ttl)
+        return Extend(token, milliseconds(ttl), seqs)
+
+    def release(self, members: Members, where: str) -> Release:
+        """Not begun."""
+        check_known(members, _RELEASE, where)
+        return Release(*_holding(members, where))
+
+    def _result(self, value: object, field: str) -> Result:
+        members, where = members_of(value, field), f"{field}."
+        check_known(members, _RESULT, where)
+        name = required(members, "queue", where)
+        if type(name) is not str:
+            refuse(f"{where}queue", "it must be a string")
+        try:
+            check_name(name)
+        except LimitExceeded as error:
+            raise LimitExceeded(str(error), field=f"{where}queue", limit=error.limit) from None
+        value_text = self._items.encode(required(members, "value", where), f"{where}value")
+        key, delay, priority = self._items.terms(members, where)
+        return Result(name, value_text, delay, priority, key)
+
+    def _check_size(self, entries: list[Entry]) -> None:
+        limits = self._limits
+        if sum(len(entry.seqs) for entry in entries if entry.seqs) > limits.ranges:
+            over("seqs", f"a request names at most {limits.ranges} ranges", limits.ranges)
+        if sum(len(entry.push) for entry in entries if isinstance(entry, Ack)) > limits.count:
+            over("push", f"a request pushes at most {limits.count} results", limits.count)
+
+
+def _holding(members: dict[str, Any], where: str) -> tuple[str, Seqs | None]:
+    """The token, and the seqs that are meant; None: all that it holds."""
+    token = text(required(members, "token", where), f"{where}token", TOKEN_BYTES, least=1)
+    return token, ranges(members["seqs"], f"{where}seqs") if "seqs" in members else None
+
+
+def _check_once(entries: list[Entry]) -> None:
+    """Refuse an item that is named twice: which of both would hold?"""
+    whole_leases = [entry.token for entry in entries if entry.seqs is None]
+    once = frozenset(whole_leases)
+    if len(once) < len(whole_leases):
+        refuse("token", "a lease is named twice")
+    if any(entry.token in once for entry in entries if entry.seqs is not None):
+        refuse("token", "a lease is named as a whole and by seqs")
+    check_once(sorted(span for entry in entries for span in entry.seqs or ()), "seqs")

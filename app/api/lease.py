@@ -1,0 +1,151 @@
+"""For those who work: lease items, say what became of them, lease the next."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from fastapi import FastAPI
+from starlette.requests import Request
+
+from app.api import bodies, handout
+from app.api.accept import negotiate
+from app.api.connected import while_connected
+from app.api.entries import EntryReader
+from app.api.front import HEADERS
+from app.api.house import House
+from app.api.operation import LEDGER, NO_PARAMETERS, QUEUES, add
+from app.api.outcomes import as_one_outcome, as_settled
+from app.api.parcels import ItemReader
+from app.api.reply import NoContent, Reply
+from app.api.schemas_work import (
+    AckItems,
+    AskLease,
+    ExtendItems,
+    Lease,
+    NackItems,
+    Outcomes,
+    ReleaseItems,
+    Settled,
+    SettleItems,
+)
+from app.queue import Queue
+
+LEASE: Final = (*QUEUES, *LEDGER, "source-failed", "exhausted", "paused", "starting", "source-busy")
+SETTLE: Final = (*QUEUES, *LEDGER, "value-refused")
+_EMPTY: Final[dict[int, dict[str, Any]]] = {
+    204: {"description": "Empty: nothing to lease now, but more may come."}
+}
+
+
+class Work:
+    """The operations on leased items."""
+
+    def __init__(self, house: House) -> None:
+        self._house = house
+        self._read = EntryReader(house.limits, ItemReader(house.limits))
+
+    def add_to(self, app: FastAPI) -> None:
+        """Add the operations to the application."""
+        one = "/queues/{queue}"
+        common: dict[str, Any] = {"key": True, "tag": "consume"}
+        lease: dict[str, Any] = {
+            "answer": Lease,
+            "problems": LEASE,
+            "body": AskLease,
+            "optional": True,
+            "more": _EMPTY,
+        }
+        add(app, "POST", f"{one}/lease", self.lease, **lease, **common)
+        add(
+            app,
+            "POST",
+            f"{one}/settle",
+            self.settle,
+            answer=Settled,
+            problems=SETTLE,
+            body=SettleItems,
+            **common,
+        )
+        for operate, body in (
+            (self.ack, AckItems),
+            (self.nack, NackItems),
+            (self.extend, ExtendItems),
+            (self.release, ReleaseItems),
+        ):
+            problems = (*SETTLE, "stale-lease", *(("result-refused",) if operate == self.ack else ()))
+            path = f"{one}/{operate.__name__}"
+            add(app, "POST", path, operate, answer=Outcomes, problems=problems, body=body, **common)
+
+    async def lease(self, request: Request) -> Reply:
+        """Lease items.
+
+        Hands out up to `max` items until a deadline, to whoever shows the `token`: ack what is done, nack
+        what failed, extend what takes longer, release what was not begun. What is none of these when the
+        lease ends is handed out again, with `attempt` + 1. One token an answer.
+        """
+        house = self._house
+        queue, key = self._asked(request)
+        body = await bodies.read_fields(request.receive, request.scope[HEADERS], house.limits.body_bytes)
+        ask = self._read.lease(body)
+        leasing = queue.lease(ask, key=key)
+        leased = await (while_connected(request, leasing) if ask.wait else leasing)
+        return NoContent() if leased is None else handout.as_lease(leased)
+
+    async def settle(self, request: Request) -> Reply:
+        """Settle leased items, and lease the next.
+
+        All in one transaction: acks, nacks, extends, releases, in this order, then the lease. An entry is a
+        token, for all that it holds or for ranges of `seqs`. What is stale changes nothing, and the rest
+        applies; an ack with `push` is all or nothing. Answers for each entry with what became of its ranges.
+        """
+        house = self._house
+        queue, key = self._asked(request)
+        body = await bodies.read_object(request.receive, request.scope[HEADERS], house.limits.items_bytes)
+        asked = self._read.settle(body)
+        settling = queue.settle(asked.entries, lease=asked.lease, key=key)
+        waits = asked.lease is not None and asked.lease.wait
+        answer = await (while_connected(request, settling) if waits else settling)
+        return as_settled(answer, asked.counts, lease=asked.lease is not None)
+
+    async def ack(self, request: Request) -> Reply:
+        """Ack leased items.
+
+        They are done, and gone. With `push`, results go into other queues in the same transaction, even
+        where those are full: all of it, or (409 `result-refused`) nothing.
+        """
+        return await self._one(request, "acks")
+
+    async def nack(self, request: Request) -> Reply:
+        """Nack leased items.
+
+        They failed, and wait for the queue's back-off or for `delay` seconds. After the queue's
+        `max_attempts` they are dead. `error` is kept in their history.
+        """
+        return await self._one(request, "nacks")
+
+    async def extend(self, request: Request) -> Reply:
+        """Extend a lease.
+
+        It ends `ttl` seconds from now instead, under the same token.
+        """
+        return await self._one(request, "extends")
+
+    async def release(self, request: Request) -> Reply:
+        """Release leased items.
+
+        They were not begun: they wait again at once, and this hand-out does not count as an attempt.
+        """
+        return await self._one(request, "releases")
+
+    async def _one(self, request: Request, kind: str) -> Reply:
+        queue, key = self._asked(request)
+        limit = self._house.limits.body_bytes
+        body = await bodies.read_object(request.receive, request.scope[HEADERS], limit)
+        return as_one_outcome(await queue.settle((self._read.one(kind, body),), key=key))
+
+    def _asked(self, request: Request) -> tuple[Queue, str | None]:
+        """Everything that is checked before the body is read."""
+        queue = self._house.queue(request)
+        NO_PARAMETERS.parse(request.scope["query_string"])
+        negotiate(request.scope[HEADERS].get(b"accept"))
+        return queue, self._house.key(request)

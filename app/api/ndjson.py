@@ -1,0 +1,204 @@
+"""A stream of items, one a line: read as it arrives, committed in parts, in constant memory.
+
+Nothing is read ahead of the commits: while a part is on its way to disk the transport is not asked for
+more, so a producer that is faster than the disk waits. A part goes to disk when it is large enough, and
+also when nothing arrives for a moment: lines that trickle in don't wait for a thousand others.
+
+**Resuming.** Under an idempotency key the ledger knows how far the stream has come, in the same transaction
+as the items. Sent again from its start, the part that is known is skipped, and its CRC-32 must be what it
+was; with an offset the body begins there, and what is known of it is skipped unseen.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Final, Protocol
+from zlib import crc32
+
+from starlette.requests import ClientDisconnect
+from starlette.types import Receive
+
+from app.api import bodies
+from app.api.parcels import Bundle, ItemReader
+from app.api.read import over
+from app.errors import KeyReused, QueueConflict
+from app.ledger.work import Parcel, Progress, Streamed
+
+PART_ITEMS: Final = 1000
+PART_BYTES: Final = 1024 * 1024
+LINGER: Final = 0.1
+"""Seconds without a byte after which a part that is not full is committed all the same."""
+ESCAPED: Final = 4
+"""A line may be so many times as long as its value's limit: escaped text is three times as long as plain."""
+ENVELOPE: Final = 4096
+
+
+class Sink(Protocol):
+    """Where the parts go; ``state`` is how far the stream has come."""
+
+    @property
+    def state(self) -> Streamed:
+        """The sums so far; all zero at first."""
+
+    async def push(self, parcels: tuple[Parcel, ...], progress: Progress) -> Streamed:
+        """Commit one part; what it raises, nothing of the part was pushed."""
+
+
+class StreamReader:
+    """One request's stream. ``read`` goes to its end, or raises at the first line that is refused."""
+
+    def __init__(self, receive: Receive, sink: Sink, items: ItemReader, *, max_value_bytes: int) -> None:
+        self._receive = receive
+        self._sink = sink
+        self._items = items
+        self._line_limit = ESCAPED * max_value_bytes + ENVELOPE
+        self._message: asyncio.Future[Any] | None = None
+        self._started = self._ended = False
+        self._begin(sink.state)
+
+    def _begin(self, state: Streamed) -> None:
+        self._bytes, self._lines, self._crc = state.bytes, state.lines, state.crc
+        self._known = state
+        self._bundle = Bundle()
+
+    @property
+    def state(self) -> Streamed:
+        """How far the stream is in."""
+        return self._known
+
+    @property
+    def line(self) -> int:
+        """The line that a refusal is about, counted from 1: the first that is not in."""
+        return self._lines + 1
+
+    async def read(self, offset: int | None) -> bool:
+        """Read all of it; whether there was anything new.
+
+        Raises:
+            RequestRefused, LimitExceeded: a line; everything before it is committed.
+            Refused, LedgerError: the queue; everything before this part is committed.
+            ClientDisconnect: the producer is gone; what was committed stays.
+        """
+        try:
+            tail = await self._skip(offset)
+            while tail is not None:
+                tail = await self._lines_of(tail)
+            return self._started
+        finally:
+            if self._message is not None:
+                self._message.cancel()
+
+    # -- what is known already
+
+    async def _skip(self, offset: int | None) -> bytes | None:
+        """Read past what is known; what came behind it, or None where the body ended first."""
+        if offset is not None and offset > self._bytes:
+            raise QueueConflict(
+                f"the stream goes on at byte {self._bytes}, not at offset {offset}", field="offset"
+            )
+        left, crc = self._bytes - (offset or 0), 0
+        asked = False
+        while left:
+            chunk = await self._next()
+            if chunk is None:
+                if asked:
+                    raise _another_stream(f"it ended {left} bytes before")
+                return None
+            asked = asked or bool(chunk)
+            crc = crc32(chunk[:left], crc)
+            rest = chunk[left:]
+            left -= len(chunk) - len(rest)
+        if asked:
+            if not offset and crc != self._crc:
+                raise _another_stream("it differs from")
+            return rest
+        return b""
+
+    # -- lines
+
+    async def _lines_of(self, data: bytes) -> bytes | None:
+        """Take the lines of ``data``; then what comes next, up to a line's end, or None at the end."""
+        *lines, tail = data.split(b"\n")
+        for line in lines:
+            await self._take(line, 1)
+        pieces, size = [tail], len(tail)
+        while True:
+            if size > self._line_limit:
+                await self._refuse_long()
+            chunk = await self._next()
+            if chunk is None:
+                await self._end(b"".join(pieces))
+                return None
+            pieces.append(chunk)
+            if b"\n" in chunk:
+                return b"".join(pieces)
+            size += len(chunk)
+
+    async def _take(self, line: bytes, newline: int) -> None:
+        """One line into the part, and the part to disk if it is full."""
+        if len(line) > self._line_limit:
+            await self._refuse_long()
+        written = line.strip(b" \t\r")
+        if written:
+            try:
+                self._items.add(self._bundle, bodies.parse_line(written), "")
+            except Exception:
+                await self._commit()
+                raise
+        self._started = True
+        self._lines += 1
+        self._bytes += len(line) + newline
+        self._crc = crc32(b"\n", crc32(line, self._crc)) if newline else crc32(line, self._crc)
+        if self._bundle.count >= PART_ITEMS or self._bytes - self._known.bytes >= PART_BYTES:
+            await self._commit()
+
+    async def _refuse_long(self) -> None:
+        await self._commit()
+        over("line", f"it is over {self._line_limit} bytes", self._line_limit)
+
+    async def _end(self, line: bytes) -> None:
+        """The body is over, perhaps without a last line break."""
+        if line:
+            await self._take(line, 0)
+        await self._commit()
+
+    async def _commit(self) -> None:
+        """Everything up to here to disk, with how far that is."""
+        if self._bytes == self._known.bytes:
+            return
+        parcels = self._bundle.parcels()
+        progress = Progress(self._bytes, self._lines, self._crc)
+        try:
+            state = await self._sink.push(parcels, progress)
+        except BaseException:
+            self._begin(self._known)  # nothing of this part is in: the refusal is about its first line
+            raise
+        self._begin(state)
+
+    # -- the transport
+
+    async def _next(self) -> bytes | None:
+        """The next bytes of the body; None at its end. What waits is committed when nothing comes."""
+        if self._ended:
+            return None
+        if self._bundle.count:
+            self._message = asyncio.ensure_future(self._receive())
+            await asyncio.wait((self._message,), timeout=LINGER)
+            if not self._message.done():
+                await self._commit()
+            message = await self._message
+            self._message = None
+        else:
+            message = await self._receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        self._ended = not message.get("more_body", False)
+        body: bytes = message.get("body", b"")
+        return body
+
+
+def _another_stream(why: str) -> KeyReused:
+    return KeyReused(
+        f"this Idempotency-Key was first sent with another stream: {why} what is known of that",
+        field="Idempotency-Key",
+    )

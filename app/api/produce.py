@@ -1,0 +1,131 @@
+"""For those who push: ``/queues/{queue}/items``."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Final
+
+from fastapi import FastAPI
+from starlette.requests import Request
+
+from app.api import bodies
+from app.api.accept import negotiate
+from app.api.early import Early
+from app.api.front import HEADERS
+from app.api.house import House
+from app.api.ndjson import StreamReader
+from app.api.operation import LEDGER, QUEUES, add
+from app.api.params import Query, Whole, refuse
+from app.api.parcels import ItemReader
+from app.api.problems import RequestRefused, reply_to
+from app.api.reply import Reply
+from app.api.schemas_work import Pushed, PushItems, Streamed
+from app.api.wire import answer, push_fields, stream_fields
+from app.errors import DibsError, LimitExceeded
+from app.queue import Queue
+from app.sources.encode import MAX_SAFE
+
+PUSH: Final = (*QUEUES, *LEDGER, "value-refused", "queue-full", "source-fed", "closed", "conflict")
+_STREAM: Final[dict[str, Any]] = {
+    "application/x-ndjson": {
+        "schema": {"type": "string"},
+        "example": '{"value": "a.png"}\n{"value": "b.png", "key": "b", "priority": 1}\n',
+    }
+}
+
+
+class Produce:
+    """The operation that pushes."""
+
+    def __init__(self, house: House) -> None:
+        self._house = house
+        self._items = ItemReader(house.limits)
+        self._push = Query(
+            Whole(
+                "offset", 0, MAX_SAFE, "Of a stream that goes on: the byte of it at which this body begins."
+            )
+        )
+
+    def add_to(self, app: FastAPI) -> None:
+        """Add the operation to the application."""
+        add(
+            app,
+            "POST",
+            "/queues/{queue}/items",
+            self.push,
+            answer=Pushed | Streamed,
+            status=201,
+            problems=PUSH,
+            query=self._push,
+            body=PushItems,
+            other_bodies=_STREAM,
+            key=True,
+        )
+
+    async def push(self, request: Request) -> Reply:
+        """Push items.
+
+        All of them or none, as JSON. With a `key` an item is pushed once only: sent again it is known
+        (`duplicate`), and its seq is told. Over the queue's `max_ready` nothing is pushed (429).
+
+        As `application/x-ndjson`, one item a line and as many as you like: committed in parts while they
+        arrive. The first line that is refused ends it, with a problem that says which `line` it is and what
+        is in. With an `Idempotency-Key` a stream can be sent again after any failure, from its start or, with
+        `offset`, from that byte on: what is in already is skipped. An empty body tells how far it has come.
+        """
+        headers = request.scope[HEADERS]
+        if not bodies.is_stream(headers):
+            return await self._push_items(request)
+        try:
+            return await self._push_stream(request)
+        except DibsError as error:
+            return Early(reply_to(error))
+
+    async def _push_items(self, request: Request) -> Reply:
+        house, headers = self._house, request.scope[HEADERS]
+        queue, key, offset = self._asked(request)
+        if offset is not None:
+            refuse("offset", "only a stream (application/x-ndjson) has one")
+        bodies.check_type(headers, bodies.NDJSON)
+        body = await bodies.read(request.receive, house.limits.items_bytes)
+        if len(body) > bodies.LARGE:  # it would keep the event loop from everyone else
+            parcels = await asyncio.to_thread(self._parcels, body)
+        else:
+            parcels = self._parcels(body)
+        pushed = await queue.push(parcels, key=key)
+        return answer(push_fields(pushed), 201, replayed=pushed.replayed)
+
+    def _parcels(self, body: bytes) -> Any:
+        return self._items.parcels(bodies.as_object(bodies.parse(body)))
+
+    async def _push_stream(self, request: Request) -> Reply:
+        queue, key, offset = self._asked(request)
+        bodies.check_type(request.scope[HEADERS], bodies.NDJSON)
+        if offset and key is None:
+            refuse("offset", "it goes on with a stream that has an Idempotency-Key, and there is none")
+        async with queue.stream(key) as sink:
+            began = sink.state.bytes
+            reader = StreamReader(
+                request.receive, sink, self._items, max_value_bytes=self._house.limits.value_bytes
+            )
+            try:
+                new = await reader.read(offset)
+            except DibsError as error:
+                return Early(_problem(error, reader))
+        replayed = began > 0 and not new
+        return answer({"queue": queue.name, **stream_fields(reader.state)}, 201, replayed=replayed)
+
+    def _asked(self, request: Request) -> tuple[Queue, str | None, int | None]:
+        """Everything that can be checked before the body is read."""
+        queue = self._house.queue(request)
+        offset: int | None = self._push.parse(request.scope["query_string"])["offset"]
+        negotiate(request.scope[HEADERS].get(b"accept"))
+        return queue, self._house.key(request), offset
+
+
+def _problem(error: DibsError, reader: StreamReader) -> Reply:
+    """What ended a stream, at which line, and what is in."""
+    more = {"line": reader.line, **stream_fields(reader.state)}
+    if isinstance(error, RequestRefused | LimitExceeded):
+        more["detail"] = f"line {reader.line}: {error}"
+    return reply_to(error, **more)

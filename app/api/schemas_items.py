@@ -1,0 +1,115 @@
+"""The shapes of looking at items, redriving and purging them, as the OpenAPI document shows them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import BaseModel, Field
+
+from app.api.schemas import Counter, Moment, Seq, example
+from app.api.schemas_work import ItemState, Range, Request, optional, request_example
+
+_DEAD: Final[dict[str, Any]] = {
+    "seq": 42,
+    "value": "a.png",
+    "state": "dead",
+    "attempt": 10,
+    "priority": 0,
+    "due_at": "2026-01-31T12:00:00.000Z",
+    "worker": "w1",
+    "error": "exit 1",
+}
+
+
+class ItemShown(BaseModel):
+    """One item inside a queue.
+
+    ``due_at``: since when, or from when on, it can be handed out; of a leased one when its lease ends; of a
+    dead one since when it is dead. ``worker`` holds it, or held it last. ``error`` is what its last failed
+    attempt said.
+    """
+
+    seq: Seq
+    value: Any
+    state: ItemState
+    attempt: Counter
+    priority: Annotated[int, Field(ge=0, le=9)]
+    due_at: Moment
+    worker: str
+    error: str | None
+
+
+class ItemPage(BaseModel):
+    """Items by seq; ``next`` is the ``after`` of the next page, null on the last one."""
+
+    model_config = example(queue="jobs", items=[_DEAD], next=None)
+
+    queue: str
+    items: list[ItemShown]
+    next: Seq | None
+
+
+class FailedAttempt(BaseModel):
+    """One failed attempt: a nack, or a lease that expired."""
+
+    attempt: Annotated[int, Field(ge=1)]
+    at: Moment
+    worker: str
+    error: str
+
+
+class ItemAlone(ItemShown):
+    """One item, and its last failed attempts, oldest first."""
+
+    model_config = example(
+        queue="jobs",
+        **_DEAD,
+        history=[{"attempt": 10, "at": "2026-01-31T12:00:00.000Z", "worker": "w1", "error": "exit 1"}],
+    )
+
+    queue: str
+    history: list[FailedAttempt]
+
+
+class Redrive(Request):
+    """Which dead items; without anything all of them, at once."""
+
+    model_config = request_example(seqs=[[1, 5]], limit=100, rate=10)
+
+    seqs: list[Range] = optional("These of them.", minItems=1, maxItems="ranges")
+    limit: int = optional("So many, at most.", minimum=1, maximum=2**53 - 1)
+    rate: float = optional("So many a second.", minimum=0.001, maximum=100_000)
+
+
+class Redriven(BaseModel):
+    """How many dead items wait again."""
+
+    model_config = example(queue="jobs", redriven=5)
+
+    queue: str
+    redriven: Counter
+
+
+class Purge(Request):
+    """What is dropped for good. ``confirm`` is the queue's name, once more."""
+
+    model_config = request_example(confirm="jobs", states=["dead"])
+
+    confirm: str
+    states: list[Literal["waiting", "dead"]] = Field(
+        ["waiting", "dead"],
+        description="Items of these states; what is leased stays with its holder.",
+        json_schema_extra={"minItems": 1, "uniqueItems": True},
+    )
+
+
+class Purged(BaseModel):
+    """How many items were dropped."""
+
+    model_config = example(queue="jobs", purged=5)
+
+    queue: str
+    purged: Counter
+
+
+REQUESTS: Final[tuple[type[BaseModel], ...]] = (Redrive, Purge)

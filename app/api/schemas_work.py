@@ -1,0 +1,271 @@
+"""The shapes of work's requests and answers, as the OpenAPI document shows them.
+
+Requests are read by hand (``entries``, ``parcels``), because that is quicker and names each field by its
+place, and answers are written by hand; the tests hold both against these. Where a bound is the name of a
+setting, the document shows the setting's value.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StrictBool
+
+from app.api.schemas import Counter, Moment, ProblemDetails, Seq, State, example
+
+Value = Annotated[Any, Field(description="Any JSON value, up to the setting `value_bytes`.")]
+ItemState = Literal["waiting", "leased", "dead"]
+_TOKEN = "x3hVb2Zf0Q9yqk7pC1mW8g"  # noqa: S105  # an example
+_HOLDING: dict[str, Any] = {"token": _TOKEN, "seqs": [[1, 40], [42, 42]]}
+
+
+def _bounds(**bounds: Any) -> Any:
+    """Bounds of a field, as JSON Schema writes them; text is the name of a setting."""
+    return Field(json_schema_extra=bounds)
+
+
+def optional(description: str, default: Any = None, **bounds: Any) -> Any:
+    """A field that may be left out, but is never null."""
+
+    def written(schema: dict[str, Any]) -> None:
+        if default is None:
+            schema.pop("default", None)
+        schema.update(bounds)
+
+    return Field(default, description=description, json_schema_extra=written)
+
+
+Range = Annotated[list[Seq], Field(min_length=2, max_length=2)]
+Ttl = Annotated[float, _bounds(minimum=0.001, maximum="ttl")]
+Token = Annotated[str, Field(min_length=1, max_length=255, description="Of the lease's answer.")]
+
+
+class Request(BaseModel):
+    """Unknown fields are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def request_example(**fields: Any) -> ConfigDict:
+    """Of a request, with an example."""
+    return ConfigDict(extra="forbid", frozen=True, json_schema_extra={"examples": [fields]})
+
+
+# -- push
+
+
+class PushItem(Request):
+    """One item to push."""
+
+    value: Value
+    key: str = optional(
+        "Pushed once only: a known key is not pushed again.", minLength=1, maxLength="key_bytes"
+    )
+    delay: float = optional("Seconds before it can be handed out.", 0.0, minimum=0, maximum="delay")
+    priority: int = optional("0 goes first.", 0, minimum=0, maximum=9)
+
+
+class PushItems(Request):
+    """Items to push, all of them or none."""
+
+    model_config = request_example(
+        items=[{"value": "a.png"}, {"value": {"n": 2}, "key": "b", "delay": 5, "priority": 1}]
+    )
+
+    items: Annotated[list[PushItem], _bounds(minItems=1, maxItems="count")]
+
+
+class PushedItem(BaseModel):
+    """The seq of one item that was pushed, now or (``duplicate``) before."""
+
+    seq: Seq
+    duplicate: StrictBool = False
+
+
+class Pushed(BaseModel):
+    """What was pushed, in the order of the request; on disk before this was sent."""
+
+    model_config = example(queue="jobs", items=[{"seq": 1}, {"seq": 7, "duplicate": True}])
+
+    queue: str
+    items: list[PushedItem]
+
+
+class StreamSums(BaseModel):
+    """How far a stream is in. ``ranges`` are the seqs that were pushed, the first 1,000 of them."""
+
+    lines: Counter
+    bytes: Counter
+    crc32: Annotated[int, Field(ge=0, le=2**32 - 1, description="Of these bytes.")]
+    accepted: Counter
+    duplicates: Counter
+    ranges: list[Range]
+
+
+class Streamed(StreamSums):
+    """A stream's sums; on disk before this was sent."""
+
+    model_config = example(
+        queue="jobs", lines=3, bytes=57, crc32=907060870, accepted=2, duplicates=1, ranges=[[1, 2]]
+    )
+
+    queue: str
+
+
+# -- lease and settle
+
+
+class AskLease(Request):
+    """How many items, for how long."""
+
+    model_config = request_example(max=50, ttl=30, wait=10, worker="w1")
+
+    max: int = optional("How many, at most.", 1, minimum=1, maximum="count")
+    ttl: Ttl = Field(30.0, description="Seconds until the lease ends.")
+    wait: float = optional("Seconds to wait for the first one.", 0.0, minimum=0, maximum="wait")
+    worker: str = optional("Who works: shown with the items.", "", maxLength="worker_bytes")
+
+
+class LeasedItem(BaseModel):
+    """One item under a lease, for the ``attempt``-th time."""
+
+    seq: Seq
+    value: Any
+    attempt: Annotated[int, Field(ge=1)]
+
+
+class Lease(BaseModel):
+    """Items that are the holder's until ``expires_at``; show ``token`` to settle them."""
+
+    model_config = example(
+        queue="jobs",
+        state="open",
+        token=_TOKEN,
+        expires_at="2026-01-31T12:00:30.000Z",
+        expires_in=29.998,
+        items=[{"seq": 1, "value": "a.png", "attempt": 1}],
+    )
+
+    queue: str
+    state: State
+    token: str
+    expires_at: Moment
+    expires_in: Annotated[float, Field(ge=0)]
+    items: list[LeasedItem]
+
+
+class Holding(Request):
+    """Leased items: all that the token holds, or ranges of seqs, both ends included."""
+
+    token: Token
+    seqs: list[Range] = optional("These of them; without it all.", minItems=1, maxItems="ranges")
+
+
+class Result(PushItem):
+    """What an ack pushes: an item into another queue."""
+
+    queue: Annotated[str, Field(pattern=r"^[a-z0-9._-]{1,64}$")]
+
+
+class AckItems(Holding):
+    """They are done; ``push`` goes into other queues in the same transaction."""
+
+    model_config = request_example(**_HOLDING, push=[{"queue": "done", "value": {"size": 7}}])
+
+    push: list[Result] = optional("Results, all of them or (refused) none.", maxItems="count")
+
+
+class NackItems(Holding):
+    """They failed."""
+
+    model_config = request_example(**_HOLDING, delay=5, error="TimeoutError: 30 s")
+
+    delay: float = optional("Seconds; without it the queue's back-off.", minimum=0, maximum="delay")
+    error: str = optional("Why; kept in the item's history.", "", maxLength="error_bytes")
+
+
+class ExtendItems(Holding):
+    """They are still worked on, for ``ttl`` seconds from now."""
+
+    model_config = request_example(**_HOLDING, ttl=30)
+
+    ttl: Ttl
+
+
+class ReleaseItems(Holding):
+    """They were not begun."""
+
+    model_config = request_example(**_HOLDING)
+
+
+class SettleItems(Request):
+    """What became of leased items, and the next lease."""
+
+    model_config = request_example(
+        acks=[_HOLDING], nacks=[{"token": _TOKEN, "seqs": [[41, 41]], "error": "no"}], lease={"max": 50}
+    )
+
+    acks: list[AckItems] = optional("Done.", maxItems="entries")
+    nacks: list[NackItems] = optional("Failed.", maxItems="entries")
+    extends: list[ExtendItems] = optional("Still worked on.", maxItems="entries")
+    releases: list[ReleaseItems] = optional("Not begun.", maxItems="entries")
+    lease: AskLease = optional("The next lease.")
+
+
+class Outcome(BaseModel):
+    """What became of consecutive items; ``seqs`` is null where the token holds nothing at all."""
+
+    seqs: Range | None
+    outcome: Literal["acked", "nacked", "extended", "released", "dead", "stale", "refused"]
+    due_at: Moment | None = Field(None, description="Of nacked ones: when they can be handed out again.")
+    expires_at: Moment | None = Field(None, description="Of extended ones: when the lease ends.")
+    expires_in: float | None = Field(None, description="The same, in seconds from now.")
+    reason: Literal["unknown", "closed", "source-fed"] | None = Field(None, description="Why it was refused.")
+    queue: str | None = Field(None, description="Which queue refused.")
+
+
+class Outcomes(BaseModel):
+    """What became of one entry, by ranges."""
+
+    model_config = example(queue="jobs", outcomes=[{"seqs": [1, 40], "outcome": "acked"}])
+
+    queue: str
+    outcomes: list[Outcome]
+
+
+class Settled(BaseModel):
+    """For each entry, in its order, what became of its ranges; and the next lease, if one was asked for."""
+
+    model_config = example(
+        queue="jobs",
+        state="open",
+        acks=[[{"seqs": [1, 40], "outcome": "acked"}]],
+        nacks=[[{"seqs": [41, 41], "outcome": "nacked", "due_at": "2026-01-31T12:00:01.000Z"}]],
+        extends=[],
+        releases=[],
+        lease=None,
+        lease_problem=None,
+    )
+
+    queue: str
+    state: State
+    acks: list[list[Outcome]]
+    nacks: list[list[Outcome]]
+    extends: list[list[Outcome]]
+    releases: list[list[Outcome]]
+    lease: Lease | None = None
+    lease_problem: ProblemDetails | None = Field(
+        None, description="Why there is no lease; null where the queue is just empty."
+    )
+
+
+REQUESTS: Final[tuple[type[BaseModel], ...]] = (
+    PushItems,
+    AskLease,
+    SettleItems,
+    AckItems,
+    NackItems,
+    ExtendItems,
+    ReleaseItems,
+)
+"""The bodies of requests; answers come into the document by themselves."""
