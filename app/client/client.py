@@ -1,35 +1,45 @@
-"""The client for threads: ``Client``, and the queue at the other end of the wire."""
+"""The client for threads."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, Literal, Self
+import weakref
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from types import TracebackType
+from typing import Any, Self, TypeVar, Unpack
 
 import httpx
 
-from app.client.records import (
-    Entry,
-    Item,
-    Lease,
-    LeaseAsk,
-    NewItem,
-    Pushed,
-    PushReport,
-    Settlement,
-    Uploaded,
-)
+from app.client import calls
+from app.client.answers import QueueInfo, QueueSettings
+from app.client.errors import ClientClosed
+from app.client.flow import Call, Flow, Tempo, persist
+from app.client.held import Counts
+from app.client.leases import Leases
+from app.client.queue import RemoteQueue
+from app.client.records import Result
+from app.client.setup import LeaseOptions, Setup
+from app.client.threads import Line, PollLine, run
+
+T = TypeVar("T")
 
 
 class Client:
     """A server, over HTTP. Threads may share it; leaving the ``with`` closes it.
 
+    Every request that changes something carries an Idempotency-Key of its own (a UUID) and is sent again with
+    it, so that a lost reply, a full disk or a restart of the server neither loses nor doubles anything.
+
     Args:
         url: Where the server is. None: ``DIBS_URL``, else ``http://127.0.0.1:8000``.
-        worker: Who leases, as ``dibs queues`` and dead letters show it. None: ``host:pid``.
-        patience: For how many seconds a request is sent again, with one Idempotency-Key, while its answer is
-            lost or says "later". Then ``Unreachable`` or ``Unavailable`` is raised. 0: one try.
+        worker: Who leases, as dead letters show it; at most 255 bytes. None: ``host:pid``.
+        patience: For how many seconds a request is sent again while its answer is lost or says "later". Then
+            ``Unreachable`` or ``Unavailable`` is raised. 0: one try.
         timeout: Seconds for connecting, and for each step of an answer.
-        transport: Instead of the network (tests; proxies).
+        transport: Instead of the network: tests, proxies. It is closed with the client.
+        tempo: Time and chance, for tests.
+
+    Raises:
+        ValueError: The URL is none.
     """
 
     def __init__(
@@ -40,167 +50,121 @@ class Client:
         patience: float = 60.0,
         timeout: float = 30.0,
         transport: httpx.BaseTransport | None = None,
+        tempo: Tempo | None = None,
     ) -> None:
-        raise NotImplementedError
+        self.setup = Setup(url, worker, patience, timeout, tempo)
+        self._given = transport
+        self._line = Line(self.setup.wire, transport or self._transport())
+        self._leases: weakref.WeakSet[Leases] = weakref.WeakSet()
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
+    def __repr__(self) -> str:
+        return f"<Client of {self.url}>"
+
+    @property
+    def url(self) -> str:
+        """Where the server is."""
+        return self.setup.wire.url
+
     def close(self) -> None:
-        """End its lease iterators (each gives back what it holds), then its connections."""
-        raise NotImplementedError
+        """Close its lease iterators (each gives back what it holds), then its connections."""
+        for leases in list(self._leases):
+            leases.close()
+        self._line.close()
 
     def queue(self, name: str = "default") -> RemoteQueue:
-        """The queue of this name; nothing is asked yet."""
-        raise NotImplementedError
+        """The queue of this name. Nothing is asked yet."""
+        return RemoteQueue(self, name)
 
+    def queues(self) -> Iterator[QueueInfo]:
+        """All queues, by name."""
+        after: str | None = None
+        while True:
+            found, after = self.ask(calls.queues(after))
+            yield from found
+            if after is None:
+                return
 
-class RemoteQueue:
-    """A queue of a server. ``for value in queue`` takes one value after the other for good.
-
-    Every request that changes something goes with an Idempotency-Key of its own and is sent again with it
-    for ``patience`` seconds. Each method raises ``ServerRefused`` (its kinds), ``Unreachable`` or
-    ``UnexpectedAnswer``.
-    """
-
-    name: str
-
-    # -- the one-request layer, for who schedules by himself (dibs work, dibs push)
-
-    def claim(self, ask: LeaseAsk = LeaseAsk()) -> Lease | None:  # noqa: B008
-        """``POST /lease``: items under a lease; None where none can be claimed now.
-
-        Raises:
-            Exhausted: Nothing more, ever.
-            SourceFailed: The source raised.
-        """
-        raise NotImplementedError
-
-    def settle(self, entries: Sequence[Entry], *, lease: LeaseAsk | None = None) -> Settlement:
-        """``POST /settle``: all entries, and the next lease, in one transaction and one round trip."""
-        raise NotImplementedError
-
-    def push_items(self, items: Sequence[NewItem], *, idempotency_key: str | None = None) -> list[Pushed]:
-        """``POST /items``: all of them or none, in order.
-
-        Waits while the queue is full (429) for as long as it takes: that is back-pressure.
-        """
-        raise NotImplementedError
-
-    def upload(self, part: bytes, *, key: str, offset: int = 0) -> Uploaded:
-        """One part of a resumable NDJSON stream: whole lines, the bytes of the stream from ``offset`` on.
-
-        The server keeps under ``key`` how far the stream is. A part that it has already, or has in part, is
-        not pushed twice. Waits while the queue is full, and goes on there.
-
-        Raises:
-            ServerRefused: A line is refused; ``error.problem.members`` has ``line`` (1-based, in the stream),
-                ``accepted``, ``duplicates``, ``bytes``, ``lines``: what is in.
-        """
-        raise NotImplementedError
-
-    def uploaded(self, key: str) -> Uploaded:
-        """How far the stream of this key is; all zero for one that is not known."""
-        raise NotImplementedError
-
-    # -- taking
-
-    def __iter__(self) -> Iterator[Any]:
-        raise NotImplementedError
-
-    def next(self, *, wait: float = 0.0) -> Item | None:
-        """Take one item for good; None where there is none now."""
-        raise NotImplementedError
-
-    def take(self, count: int, *, wait: float = 0.0) -> list[Item]:
-        """Take up to ``count`` items for good; empty where there are none now."""
-        raise NotImplementedError
-
-    # -- work
-
-    def lease(
+    def define(
         self,
+        name: str,
+        source: str | None = None,
+        args: Mapping[str, Any] | None = None,
+        settings: QueueSettings | None = None,
         *,
-        batch: int | None = None,
-        ttl: float = 30.0,
-        prefetch: int | None = None,
-        in_hand: int | None = None,
-        wait: float = 20.0,
-        on_error: Literal["nack", "raise"] = "nack",
-        on_lost: Callable[[Job], None] | None = None,
-        grace: float = 5.0,
-    ) -> Leases:
-        """Jobs, one after the other: ``for job in queue.lease(): with job: work(job.value)``.
+        reset: bool = False,
+    ) -> QueueInfo:
+        """Define a queue, or change its settings.
 
         Args:
-            batch: Items of one request. None: adapted to the pace of the work.
-            ttl: Seconds after which the items of a worker that died are handed out again.
-            prefetch: The next batch is fetched when fewer jobs than this are left to begin. None: a batch, where
-                that pays. 0: only when somebody waits for one.
-            in_hand: At most so many jobs that are not settled yet. None: no bound but the batches.
-            wait: Seconds of a long poll.
-            on_error: What ``with job`` does with an exception, beside the nack: log and swallow it, or raise it.
-            on_lost: Called, from another thread, with a job whose lease has ended while it was in hand.
-            grace: Seconds that closing may take to settle and give back.
+            name: Its name.
+            source: One of the built-in sources. None: producers push.
+            args: The source's arguments.
+            settings: All of them; None: as they are.
+            reset: Begin again at seq 1 where a queue of this name was deleted.
+
+        Raises:
+            Conflict: It was defined with another source, and has handed out items.
+            Invalid: There is no such source, or it does not take these arguments.
         """
-        raise NotImplementedError
+        return self.ask(calls.define(name, source, args, settings, reset=reset))
 
-    def push(
+    def stats(self) -> dict[str, Any]:
+        """Totals, rates and percentiles of the server, as ``GET /stats`` gives them."""
+        return self.ask(calls.stats(None))
+
+    def map(
         self,
-        values: Iterable[Any],
-        *,
-        key: Callable[[Any], str] | None = None,
-        delay: float = 0.0,
-        priority: int = 0,
-        chunk: int = 1_000,
-    ) -> PushReport:
-        """Push any iterable, in atomic chunks, each exactly once, in constant memory; waits while it is full."""
-        raise NotImplementedError
+        function: Callable[[Any], Any],
+        queue: str,
+        results: str | None = "done",
+        **options: Unpack[LeaseOptions],
+    ) -> Counts:
+        """Call a function with every value of a queue; what it returns is pushed into ``results`` with the ack.
 
-    def put(self, value: Any, *, key: str | None = None, delay: float = 0.0, priority: int = 0) -> int:
-        """Push one value; its seq."""
-        raise NotImplementedError
+        An exception nacks the item. Returns when the queue is exhausted; ``options`` are those of
+        ``RemoteQueue.lease``.
 
-    # -- management
+        Raises:
+            QueueUnknown: There is no queue of the name of ``results``; nothing was leased.
+            And what ``Leases`` raises.
+        """
+        if results is not None:
+            self.queue(results).info()
+        with self.queue(queue).lease(**options) as leases:
+            for job in leases:
+                with job:
+                    value = function(job.value)
+                    job.ack(() if results is None else Result(results, value))
+        return leases.counts
 
-    def info(self) -> Mapping[str, Any]:
-        """``GET /queues/{q}``."""
-        raise NotImplementedError
+    # -- for its queues
 
+    def ask(self, call: Call[T]) -> T:
+        """Make one call, as often as it takes."""
+        return self.do(persist(call, self.setup.terms))
 
-class Job:
-    """An item in hand. ``with job:`` acks it at the end, nacks it with the traceback on an exception.
+    def do(self, flow: Flow[T], values: Iterable[Any] = ()) -> T:
+        """Run a flow on this thread."""
+        return run(flow, self._line, values=values)
 
-    Any thread may settle it. A call queues the settlement; it is sent with the next batch, soon.
-    """
+    def lines(self) -> tuple[Line, PollLine]:
+        """The line for requests, and a new one for long polls."""
+        if self._line.closed:
+            raise ClientClosed("the client is closed")
+        shared = self._given is not None
+        return self._line, PollLine(self.setup.wire, self._given or self._transport(), shared=shared)
 
-    seq: int
-    value: Any
-    attempt: int
-    lost: bool
+    def watch(self, leases: Leases) -> None:
+        """Close this iterator with the client."""
+        self._leases.add(leases)
 
-    def ack(self, push: Iterable[Any] = ()) -> None:
-        """Done. ``push``: ``Result`` records for other queues, in the same transaction."""
-        raise NotImplementedError
-
-    def nack(self, error: str | BaseException = "", *, delay: float | None = None) -> None:
-        """Failed. ``delay`` None: the queue's back-off."""
-        raise NotImplementedError
-
-    def release(self) -> None:
-        """Not begun after all: it waits again, and this hand-out does not count."""
-        raise NotImplementedError
-
-
-class Leases(Iterator[Job]):
-    """The iterator of jobs. Threads may share it. Close it, or leave its ``with``: it gives back what it has."""
-
-    def __next__(self) -> Job:
-        raise NotImplementedError
-
-    def close(self) -> None:
-        """Settle what is done, give back what is not begun; at most ``grace`` seconds."""
-        raise NotImplementedError
+    def _transport(self) -> httpx.BaseTransport:
+        return httpx.HTTPTransport(verify=self.setup.wire.tls(), trust_env=False)

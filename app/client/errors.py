@@ -27,8 +27,8 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from app.errors import DibsError
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 TYPE: Final = "urn:dibs:problem:"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclasses.dataclass(frozen=True, slots=True)
 class Problem:
     """The server's own words (RFC 9457).
 
@@ -56,7 +56,7 @@ class Problem:
     field: str | None = None
     limit: int | float | str | None = None
     retry_after: float | None = None
-    members: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
+    members: Mapping[str, Any] = dataclasses.field(default_factory=dict, repr=False, compare=False)
 
 
 class ClientError(DibsError):

@@ -1,0 +1,139 @@
+"""The client for asyncio: what ``client.py`` has, awaited."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from types import TracebackType
+from typing import Any, Self, TypeVar, Unpack
+
+import httpx
+
+from app.client import calls
+from app.client.aio import AsyncLine, AsyncPollLine, run
+from app.client.aleases import AsyncCrew
+from app.client.answers import QueueInfo, QueueSettings
+from app.client.aqueue import AsyncRemoteQueue
+from app.client.errors import ClientClosed
+from app.client.flow import Call, Flow, Tempo, persist
+from app.client.held import Counts
+from app.client.records import Result
+from app.client.setup import LeaseOptions, Setup
+
+T = TypeVar("T")
+
+
+class AsyncClient:
+    """A server, over HTTP, for the tasks of one event loop; ``async with`` closes it. Else as ``Client``.
+
+    Args:
+        url: Where the server is. None: ``DIBS_URL``, else ``http://127.0.0.1:8000``.
+        worker: Who leases, as dead letters show it; at most 255 bytes. None: ``host:pid``.
+        patience: For how many seconds a request is sent again while its answer is lost or says "later".
+        timeout: Seconds for connecting, and for each step of an answer.
+        transport: Instead of the network. It is closed with the client.
+        tempo: Time and chance, for tests.
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        *,
+        worker: str | None = None,
+        patience: float = 60.0,
+        timeout: float = 30.0,
+        transport: httpx.AsyncBaseTransport | None = None,
+        tempo: Tempo | None = None,
+    ) -> None:
+        self.setup = Setup(url, worker, patience, timeout, tempo)
+        self._line = AsyncLine(self.setup.wire, transport or self._transport())
+        self.crews: set[AsyncCrew] = set()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    def __repr__(self) -> str:
+        return f"<AsyncClient of {self.url}>"
+
+    @property
+    def url(self) -> str:
+        """Where the server is."""
+        return self.setup.wire.url
+
+    async def close(self) -> None:
+        """Close its lease iterators (each gives back what it holds), then its connections."""
+        for crew in list(self.crews):
+            await crew.close()
+        await self._line.close()
+
+    def queue(self, name: str = "default") -> AsyncRemoteQueue:
+        """The queue of this name. Nothing is asked yet."""
+        return AsyncRemoteQueue(self, name)
+
+    async def queues(self) -> AsyncIterator[QueueInfo]:
+        """As ``Client.queues``."""
+        after: str | None = None
+        while True:
+            found, after = await self.ask(calls.queues(after))
+            for info in found:
+                yield info
+            if after is None:
+                return
+
+    async def define(
+        self,
+        name: str,
+        source: str | None = None,
+        args: Mapping[str, Any] | None = None,
+        settings: QueueSettings | None = None,
+        *,
+        reset: bool = False,
+    ) -> QueueInfo:
+        """As ``Client.define``."""
+        return await self.ask(calls.define(name, source, args, settings, reset=reset))
+
+    async def stats(self) -> dict[str, Any]:
+        """As ``Client.stats``."""
+        return await self.ask(calls.stats(None))
+
+    async def map(
+        self,
+        function: Callable[[Any], Any] | Callable[[Any], Awaitable[Any]],
+        queue: str,
+        results: str | None = "done",
+        **options: Unpack[LeaseOptions],
+    ) -> Counts:
+        """As ``Client.map``; the function may be a coroutine function. One call at a time."""
+        if results is not None:
+            await self.queue(results).info()
+        async with self.queue(queue).lease(**options) as leases:
+            async for job in leases:
+                with job:
+                    value = function(job.value)
+                    value = await value if inspect.isawaitable(value) else value
+                    job.ack(() if results is None else Result(results, value))
+        return leases.counts
+
+    # -- for its queues
+
+    async def ask(self, call: Call[T]) -> T:
+        """Make one call, as often as it takes."""
+        return await self.do(persist(call, self.setup.terms))
+
+    async def do(self, flow: Flow[T], values: Iterable[Any] | AsyncIterable[Any] = ()) -> T:
+        """Run a flow in this task."""
+        return await run(flow, self._line, values=values)
+
+    def lines(self) -> tuple[AsyncLine, AsyncPollLine]:
+        """The line for requests, and a new one for long polls."""
+        if self._line.closed:
+            raise ClientClosed("the client is closed")
+        return self._line, AsyncPollLine(self.setup.wire, self._line.transport)
+
+    def _transport(self) -> httpx.AsyncBaseTransport:
+        return httpx.AsyncHTTPTransport(verify=self.setup.wire.tls(), trust_env=False)

@@ -1,0 +1,136 @@
+"""The iterator of jobs, for asyncio: a consumer in front, two background tasks behind."""
+
+from __future__ import annotations
+
+import asyncio
+import weakref
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from types import TracebackType
+from typing import Any, Final, Self
+
+from app.client.aio import AsyncLine, AsyncPollLine, run
+from app.client.consume import Consumer
+from app.client.errors import ClientError
+from app.client.flow import Flow
+from app.client.held import Counts
+from app.client.job import Job, log
+
+_SLACK: Final = 0.5
+"""Seconds beyond the grace for tasks to see that it is over."""
+
+
+class AsyncCrew:
+    """The background tasks of one lease iterator, which know nothing of the iterator itself."""
+
+    def __init__(
+        self,
+        consumer: Consumer,
+        line: AsyncLine,
+        poll: AsyncPollLine,
+        grace: float,
+        crews: set[AsyncCrew],
+    ) -> None:
+        self.consumer = consumer
+        self._crews = crews
+        self.line = line
+        self.tasks: list[asyncio.Task[None]] = []
+        self._poll = poll
+        self._grace = grace
+        self._loop = asyncio.get_running_loop()
+
+    def start(self) -> None:
+        """Start them, the first time."""
+        if not self.tasks and not self.consumer.hand.stopping:
+            flows = {"fetch": self.consumer.fetch(), "keep": self.consumer.keep()}
+            self.tasks = [asyncio.create_task(self._run(flow), name=name) for name, flow in flows.items()]
+            self._crews.add(self)
+            self.tasks[-1].add_done_callback(lambda _: self._crews.discard(self))  # keeping ends last
+
+    async def _run(self, flow: Flow[None]) -> None:
+        """A task's last resort: whatever breaks, the consumer is told."""
+        try:
+            await run(flow, self.line, poll=self._poll)
+        except Exception as error:
+            log.exception("the client broke")
+            broken = error if isinstance(error, ClientError) else ClientError(f"the client broke: {error!r}")
+            self.consumer.hand.fail(broken, at_once=True)
+
+    def stop(self) -> None:
+        """Begin nothing more."""
+        self.consumer.hand.stop()
+        self._poll.abort()
+
+    def end(self) -> None:
+        """Begin to close; from any thread, also in a finalizer: the tasks do it while their loop runs."""
+        hand = self.consumer.hand
+        hand.stop(hand.clock() + self._grace)
+        with suppress(RuntimeError):  # the loop is closed, and the tasks with it
+            self._loop.call_soon_threadsafe(self._poll.abort)
+
+    async def close(self) -> None:
+        """Stop, settle, give back; at most ``grace`` seconds."""
+        self.end()
+        self._poll.abort()
+        if not self.tasks:
+            return
+        _, late = await asyncio.wait(self.tasks, timeout=self._grace + _SLACK)
+        for task in late:
+            task.cancel()
+        if late:
+            queue = self.consumer.hand.queue
+            log.warning("%s: no answer in time while closing; leases that are held run out", queue)
+            await asyncio.wait(late)
+
+
+class AsyncLeases(AsyncIterator[Job]):
+    """Jobs, one after the other: ``async for job in queue.lease(): with job: await work(job.value)``.
+
+    As ``Leases``, with two tasks in the background. ``async with`` closes it; without that, it closes when nobody
+    refers to it any more, while its loop runs, and ``AsyncClient.close`` waits for that.
+    """
+
+    def __init__(self, crew: AsyncCrew) -> None:
+        self._crew = crew
+        self._consumer = crew.consumer
+        weakref.finalize(self, crew.end)
+
+    @property
+    def counts(self) -> Counts:
+        """What became of its jobs so far, as the server confirmed it."""
+        return self._consumer.hand.counts
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Job:
+        self._crew.start()
+        job = self._consumer.hand.enter() or await self._do(self._consumer.next_job())
+        if job is None:
+            await self.close()
+            raise StopAsyncIteration
+        return job
+
+    async def flush(self, timeout: float | None = None) -> bool:  # noqa: ASYNC109
+        """Wait until the server has confirmed every end so far; False where it has not in time."""
+        flushed: bool = await self._do(self._consumer.flush(timeout))
+        return flushed
+
+    def stop(self) -> None:
+        """Begin nothing more; jobs in hand can be finished until it is closed."""
+        self._crew.stop()
+
+    async def close(self) -> None:
+        """Settle what is done, give back the rest; at most ``grace`` seconds. A second time does nothing."""
+        await self._crew.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def _do(self, flow: Flow[Any]) -> Any:
+        return await run(flow, self._crew.line)

@@ -1,0 +1,215 @@
+"""A queue at the other end of the wire, for asyncio: what ``queue.py`` has, awaited. No logic stands here."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+from app.client import calls, work
+from app.client.aio import LoopBell
+from app.client.aleases import AsyncCrew, AsyncLeases
+from app.client.answers import Audit, QueueInfo, QueueItem, QueueSettings
+from app.client.consume import consumer
+from app.client.flow import FULL, persist
+from app.client.push import Packer, push
+from app.client.queue import ONE
+from app.client.records import (
+    Entry,
+    Item,
+    Lease,
+    LeaseAsk,
+    NewItem,
+    Pushed,
+    PushReport,
+    Seqs,
+    Settlement,
+    Uploaded,
+)
+from app.client.setup import OnError, OnLost
+from app.client.take import take_one
+
+if TYPE_CHECKING:
+    from app.client.aclient import AsyncClient
+
+
+class AsyncRemoteQueue:
+    """A queue of a server. ``for value in queue`` takes one value after the other, for good.
+
+    What is taken belongs to the caller: a loop that is left early has lost nothing but its current value.
+    Who must not lose work leases it. Every method raises ``ServerRefused`` (its kinds), ``Unreachable`` or
+    ``UnexpectedAnswer``.
+    """
+
+    def __init__(self, client: AsyncClient, name: str) -> None:
+        self.name = name
+        self._client = client
+
+    def __repr__(self) -> str:
+        return f"<AsyncRemoteQueue {self.name} of {self._client.url}>"
+
+    # -- taking
+
+    async def __aiter__(self) -> AsyncIterator[Any]:
+        """As ``RemoteQueue.__iter__``."""
+        while (item := await self._client.do(take_one(self.name, self._client.setup.terms))) is not None:
+            yield item.value
+
+    async def next(self, *, wait: float = 0.0) -> Item | None:
+        """As ``RemoteQueue.next``."""
+        items = await self.take(1, wait=wait)
+        return items[0] if items else None
+
+    async def take(self, count: int, *, wait: float = 0.0) -> list[Item]:
+        """As ``RemoteQueue.take``."""
+        return await self._client.ask(calls.take(self.name, count, wait))
+
+    # -- work
+
+    def lease(
+        self,
+        *,
+        batch: int | None = None,
+        ttl: float = 30.0,
+        prefetch: int | None = None,
+        in_hand: int | None = None,
+        wait: float = 20.0,
+        on_error: OnError = "nack",
+        on_lost: OnLost | None = None,
+        grace: float = 5.0,
+    ) -> AsyncLeases:
+        """As ``RemoteQueue.lease``."""
+        client = self._client
+        bells = (LoopBell(), LoopBell())
+        made = consumer(
+            self.name,
+            client.setup.worker,
+            client.setup.terms,
+            bells,
+            batch=batch,
+            ttl=ttl,
+            prefetch=prefetch,
+            in_hand=in_hand,
+            wait=wait,
+            on_error=on_error,
+            on_lost=on_lost,
+        )
+        return AsyncLeases(AsyncCrew(made, *client.lines(), grace, client.crews))
+
+    # -- pushing
+
+    async def push(
+        self,
+        values: Iterable[Any] | AsyncIterable[Any],
+        *,
+        key: Callable[[Any], str] | None = None,
+        delay: float = 0.0,
+        priority: int = 0,
+        chunk: int = 1_000,
+    ) -> PushReport:
+        """As ``RemoteQueue.push``."""
+        flow = push(self.name, Packer(key, delay, priority, chunk), self._client.setup.terms)
+        return await self._client.do(flow, values)
+
+    async def put(self, value: Any, *, key: str | None = None, delay: float = 0.0, priority: int = 0) -> int:
+        """As ``RemoteQueue.put``."""
+        return (await self.push_items([NewItem(value, key, delay, priority)]))[0].seq
+
+    # -- the layer of single requests, for who schedules by himself
+
+    async def claim(self, ask: LeaseAsk = ONE) -> Lease | None:
+        """As ``RemoteQueue.claim``."""
+        return await self._client.ask(work.lease(self.name, ask))
+
+    async def settle(self, entries: Sequence[Entry], *, lease: LeaseAsk | None = None) -> Settlement:
+        """As ``RemoteQueue.settle``."""
+        return await self._client.ask(work.settle(self.name, entries, lease))
+
+    async def push_items(
+        self, items: Sequence[NewItem], *, idempotency_key: str | None = None
+    ) -> list[Pushed]:
+        """As ``RemoteQueue.push_items``."""
+        call = work.push(self.name, [work.item_text(item) for item in items])
+        return await self._client.do(
+            persist(call, self._client.setup.terms, key=idempotency_key, endless=FULL)
+        )
+
+    async def upload(self, part: bytes, *, key: str, offset: int = 0) -> Uploaded:
+        """As ``RemoteQueue.upload``."""
+        call = work.upload(self.name, part, offset)
+        return await self._client.do(persist(call, self._client.setup.terms, key=key, endless=FULL))
+
+    async def uploaded(self, key: str) -> Uploaded:
+        """As ``RemoteQueue.uploaded``."""
+        return await self.upload(b"", key=key)
+
+    # -- operating
+
+    async def define(
+        self,
+        source: str | None = None,
+        args: dict[str, Any] | None = None,
+        settings: QueueSettings | None = None,
+        *,
+        reset: bool = False,
+    ) -> QueueInfo:
+        """As ``RemoteQueue.define``."""
+        return await self._client.define(self.name, source, args, settings, reset=reset)
+
+    async def info(self) -> QueueInfo:
+        """As ``RemoteQueue.info``."""
+        return await self._client.ask(calls.info(self.name))
+
+    async def audit(self) -> Audit:
+        """As ``RemoteQueue.audit``."""
+        return await self._client.ask(calls.audit(self.name))
+
+    async def stats(self) -> dict[str, Any]:
+        """As ``RemoteQueue.stats``."""
+        return await self._client.ask(calls.stats(self.name))
+
+    async def pause(self) -> QueueInfo:
+        """As ``RemoteQueue.pause``."""
+        return await self._client.ask(calls.operate(self.name, "pause"))
+
+    async def resume(self) -> QueueInfo:
+        """As ``RemoteQueue.resume``."""
+        return await self._client.ask(calls.operate(self.name, "resume"))
+
+    async def close(self) -> QueueInfo:
+        """As ``RemoteQueue.close``."""
+        return await self._client.ask(calls.operate(self.name, "close"))
+
+    async def retry(self) -> QueueInfo:
+        """As ``RemoteQueue.retry``."""
+        return await self._client.ask(calls.operate(self.name, "retry"))
+
+    async def delete(self) -> QueueInfo:
+        """As ``RemoteQueue.delete``."""
+        return await self._client.ask(calls.delete(self.name))
+
+    # -- items inside
+
+    async def items(
+        self, state: Literal["waiting", "leased", "dead"] | None = None, *, after: int = 0
+    ) -> AsyncIterator[QueueItem]:
+        """As ``RemoteQueue.items``."""
+        following: int | None = after
+        while following is not None:
+            page = await self._client.ask(calls.page(self.name, state, following))
+            for item in page.items:
+                yield item
+            following = page.next
+
+    async def item(self, seq: int) -> QueueItem:
+        """As ``RemoteQueue.item``."""
+        return await self._client.ask(calls.item(self.name, seq))
+
+    async def redrive(
+        self, seqs: Seqs | None = None, *, limit: int | None = None, rate: float | None = None
+    ) -> int:
+        """As ``RemoteQueue.redrive``."""
+        return await self._client.ask(calls.redrive(self.name, seqs, limit, rate))
+
+    async def purge(self, *, confirm: str, states: Sequence[Literal["waiting", "dead"]] | None = None) -> int:
+        """As ``RemoteQueue.purge``."""
+        return await self._client.ask(calls.purge(self.name, confirm, states))

@@ -1,0 +1,132 @@
+"""The requests that look at queues and operate them, as ``Call`` values. Nothing is sent here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, TypeVar
+from urllib.parse import quote, urlencode
+
+from app.client.answers import Audit, Page, QueueInfo, QueueItem, QueueSettings
+from app.client.flow import Call, Request
+from app.client.records import Item, Seqs
+from app.client.text import encode
+
+T = TypeVar("T")
+Json = Any
+_PAGE: Final = 100
+
+
+def path_of(queue: str, *parts: str, **query: Json) -> str:
+    """A path under ``/queues``; parameters that are None are left out."""
+    path = "/queues/" + "/".join(quote(part, safe="") for part in (queue, *parts))
+    given = {name: value for name, value in query.items() if value is not None}
+    return f"{path}?{urlencode(given)}" if given else path
+
+
+def get(path: str, read: Callable[[Any], T]) -> Call[T]:
+    """A read."""
+    return Call(Request("GET", path), read)
+
+
+def post(path: str, read: Callable[[Any], T], body: Json = None, *, wait: float = 0.0) -> Call[T]:
+    """A change."""
+    data = b"" if body is None else encode(body).encode()
+    return Call(Request("POST", path, data, wait=wait), read, keyed=True)
+
+
+def same(answer: Json) -> Json:
+    """An answer as it is."""
+    return answer
+
+
+# -- taking
+
+
+def take(queue: str, count: int, wait: float) -> Call[list[Item]]:
+    """Items for good; none where the answer is empty."""
+    return post(path_of(queue, "next", count=count, wait=wait or None), _items, wait=wait)
+
+
+def _items(answer: Json) -> list[Item]:
+    return [] if answer is None else [Item(item["seq"], item["value"]) for item in answer["items"]]
+
+
+# -- queues
+
+
+def define(
+    queue: str,
+    source: str | None,
+    args: Mapping[str, Json] | None,
+    settings: QueueSettings | None,
+    *,
+    reset: bool,
+) -> Call[QueueInfo]:
+    """Define a queue, or change its settings."""
+    body: dict[str, Json] = {"source": source}
+    if args:
+        body["args"] = dict(args)
+    if settings is not None:
+        body["settings"] = settings.to_json()
+    if reset:
+        body["reset"] = True
+    return Call(Request("PUT", path_of(queue), encode(body).encode()), QueueInfo.of, keyed=True)
+
+
+def delete(queue: str) -> Call[QueueInfo]:
+    """Leave a tombstone."""
+    return Call(Request("DELETE", path_of(queue)), QueueInfo.of, keyed=True)
+
+
+def info(queue: str) -> Call[QueueInfo]:
+    """One queue."""
+    return get(path_of(queue), QueueInfo.of)
+
+
+def queues(after: str | None) -> Call[tuple[list[QueueInfo], str | None]]:
+    """A page of queues, and where the next one begins."""
+    query = "" if after is None else f"?{urlencode({'after': after})}"
+    return get(f"/queues{query}", lambda answer: (list(map(QueueInfo.of, answer["queues"])), answer["next"]))
+
+
+def audit(queue: str) -> Call[Audit]:
+    """The independent counters."""
+    return get(path_of(queue, "audit"), Audit.of)
+
+
+def stats(queue: str | None) -> Call[dict[str, Json]]:
+    """Rates and percentiles, of a queue or of the server."""
+    return get("/stats" if queue is None else path_of(queue, "stats"), dict)
+
+
+def operate(queue: str, verb: str) -> Call[QueueInfo]:
+    """``pause``, ``resume``, ``close`` or ``retry``."""
+    return post(path_of(queue, verb), QueueInfo.of)
+
+
+# -- items
+
+
+def redrive(queue: str, seqs: Seqs | None, limit: int | None, rate: float | None) -> Call[int]:
+    """Let dead items wait again."""
+    body = {"seqs": seqs, "limit": limit, "rate": rate}
+    given = {name: value for name, value in body.items() if value is not None}
+    return post(path_of(queue, "redrive"), lambda answer: int(answer["redriven"]), given)
+
+
+def purge(queue: str, confirm: str, states: Sequence[str] | None) -> Call[int]:
+    """Drop items for good."""
+    body: dict[str, Json] = {"confirm": confirm}
+    if states is not None:
+        body["states"] = list(states)
+    return post(path_of(queue, "purge"), lambda answer: int(answer["purged"]), body)
+
+
+def page(queue: str, state: str | None, after: int, limit: int = _PAGE) -> Call[Page]:
+    """Items of a state, by seq."""
+    return get(path_of(queue, "items", state=state, after=after or None, limit=limit), Page.of)
+
+
+def item(queue: str, seq: int) -> Call[QueueItem]:
+    """One item and its history."""
+    return get(path_of(queue, "items", str(seq)), QueueItem.of)

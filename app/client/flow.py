@@ -1,0 +1,280 @@
+"""How a request is made, written once: generators that yield what is to be done and are told what came of it.
+
+A flow yields ``Send``, ``Sleep``, ``Listen`` or ``Gather``; the drivers (``threads.py``, ``aio.py``) do it and
+send the answer back in. So every rule stands in one place, for threads, for asyncio, and for tests that turn
+the clock by hand.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+import uuid
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, Generic, Literal, NamedTuple, Protocol, TypeVar
+
+from app.client.errors import (
+    TYPE,
+    ClientError,
+    Problem,
+    ServerRefused,
+    UnexpectedAnswer,
+    Unreachable,
+    refusal,
+)
+from app.client.text import decode
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+NO_CONTENT: Final = 204
+_SUCCESS: Final = range(200, 300)
+_SERVER_ERROR: Final = 500
+_FIRST_STEP: Final = 0.05
+_LAST_STEP: Final = 2.0
+_DOUBLINGS: Final = 10
+_SHOWN: Final = 200
+
+PATIENT: Final = frozenset({"paused", "starting", "source-busy"})
+"""Refusals of a queue that is well: it just gives nothing now."""
+FULL: Final = frozenset({"queue-full"})
+
+
+class Request(NamedTuple):
+    """One request as bytes. ``wait``: seconds that the server may take on purpose, beside the timeout."""
+
+    method: str
+    path: str
+    body: bytes = b""
+    kind: str = "application/json"
+    key: str | None = None
+    wait: float = 0.0
+
+
+class Reply(NamedTuple):
+    """One answer as bytes; names of headers in lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class Lost(NamedTuple):
+    """No answer. ``reached``: it may have been sent. ``aborted``: by ourselves."""
+
+    error: Exception
+    reached: bool = True
+    aborted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Call(Generic[T_co]):
+    """A request, and how its answer is read. ``keyed``: it changes something, so it goes with a key."""
+
+    request: Request
+    read: Callable[[Any], T_co]
+    keyed: bool = False
+
+
+# -- what a flow asks of its driver
+
+
+class Send(NamedTuple):
+    """Send it; the answer is a ``Reply`` or ``Lost``. ``abortable``: closing need not wait for it."""
+
+    request: Request
+    abortable: bool = False
+
+
+class Sleep(NamedTuple):
+    """Wait so many seconds."""
+
+    seconds: float
+
+
+class Bell(Protocol):
+    """Tells of changes. Whoever looks at ``rings`` first and then at what changed misses nothing."""
+
+    rings: int
+
+    def ring(self) -> None:
+        """From any thread: wake who listens."""
+
+
+class Listen(NamedTuple):
+    """Wait until the bell has rung since ``seen``, at most so many seconds."""
+
+    bell: Bell
+    seen: int
+    seconds: float | None = None
+
+
+class Gather(NamedTuple):
+    """Give values to ``into`` until it returns True, or there are no more; the answer: whether there may be."""
+
+    into: Callable[[Any], bool]
+
+
+Effect = Send | Sleep | Listen | Gather
+Flow = Generator[Effect, Any, T]
+
+
+# -- time and chance
+
+
+@dataclass(frozen=True, slots=True)
+class Tempo:
+    """Time and chance, so that tests can hold both. ``clock``: monotonic seconds; ``chance``: from 0 to 1."""
+
+    clock: Callable[[], float] = time.monotonic
+    chance: Callable[[], float] = random.random
+    new_key: Callable[[], str] = field(default=lambda: str(uuid.uuid4()))
+
+    def step(self, tries: int, asked: float | None) -> float:
+        """Seconds until the next try: full jitter under a doubling bound, after what the server asked for.
+
+        (Exponential Backoff And Jitter, AWS Architecture Blog, 2015.)
+        """
+        bound = min(_LAST_STEP, _FIRST_STEP * (1 << min(tries, _DOUBLINGS)))
+        return (asked or 0.0) + self.chance() * bound
+
+
+class Terms:
+    """How long a flow goes on asking, and how it waits in between."""
+
+    def __init__(self, tempo: Tempo, patience: float) -> None:
+        self.tempo = tempo
+        self.patience = patience
+
+    def deadline(self, began: float) -> float:
+        """Until when a request that is asked since ``began`` is sent again."""
+        return began + self.patience
+
+    def pause(self, seconds: float) -> Flow[None]:
+        """Wait."""
+        yield Sleep(seconds)
+
+
+class Aborted(ClientError):
+    """A request was given up because its lease iterator is being closed. Never leaves the client.
+
+    ``reached``: the server may have had it.
+    """
+
+    def __init__(self, *, reached: bool) -> None:
+        super().__init__("given up")
+        self.reached = reached
+
+
+# -- one request, until it is answered
+
+
+def persist(
+    call: Call[T],
+    terms: Terms,
+    *,
+    key: str | None = None,
+    endless: frozenset[str] = frozenset(),
+    abortable: bool = False,
+) -> Flow[T]:
+    """Send a request as often as it takes, always with one key, and read its answer.
+
+    It is sent again while the reply is lost or says that this helps. ``endless`` names the refusals that
+    count as answers: the time that the server says so is no part of the patience.
+
+    Raises:
+        ServerRefused: One of its kinds.
+        Unreachable: No answer within the patience.
+        UnexpectedAnswer: No answer of dibs.
+    """
+    tempo = terms.tempo
+    request = call.request._replace(key=key or tempo.new_key()) if call.keyed else call.request
+    began, tries, reached = tempo.clock(), 0, False
+    while True:
+        answer: Reply | Lost = yield Send(request, abortable)
+        failure = answer if isinstance(answer, Lost) else _failure(answer)
+        if failure is None:
+            assert isinstance(answer, Reply)  # noqa: S101
+            return _read(call, answer)
+        reached = reached or not isinstance(failure, Lost) or failure.reached
+        if isinstance(failure, Lost) and failure.aborted:
+            raise Aborted(reached=reached)
+        if isinstance(failure, ServerRefused) and failure.problem.name in endless:
+            began, tries = tempo.clock(), 0
+        pause = tempo.step(tries, getattr(failure, "retry_after", None))
+        if tempo.clock() + pause >= terms.deadline(began):
+            raise _given_up(failure, request, reached)
+        yield from terms.pause(pause)
+        tries += 1
+
+
+def _failure(reply: Reply) -> ServerRefused | UnexpectedAnswer | None:
+    """Why this is not the answer yet. What no retry helps is raised."""
+    if reply.status in _SUCCESS:
+        return None
+    problem = problem_of(reply)
+    if problem is None:
+        strange = UnexpectedAnswer(f"{reply.status} with {reply.body[:_SHOWN]!r}: not an answer of dibs")
+        if reply.status < _SERVER_ERROR:
+            raise strange
+        return strange
+    refused = refusal(problem)
+    if not problem.retryable:
+        raise refused
+    return refused
+
+
+def _given_up(
+    failure: Lost | ServerRefused | UnexpectedAnswer, request: Request, reached: bool
+) -> ClientError:
+    if not isinstance(failure, Lost):
+        return failure
+    what = f"{request.method} {request.path} was not answered: {_named(failure.error)}"
+    error = Unreachable(what, reached=reached)
+    error.__cause__ = failure.error
+    return error
+
+
+def _named(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+
+
+def _read(call: Call[T], reply: Reply) -> T:
+    try:
+        return call.read(None if reply.status == NO_CONTENT else decode(reply.body))
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise UnexpectedAnswer(
+            f"{reply.status} with {reply.body[:_SHOWN]!r}: not an answer of dibs"
+        ) from error
+
+
+def problem_of(reply: Reply) -> Problem | None:
+    """The problem that an answer states, in the server's own words; None: it has none."""
+    try:
+        found = problem_from(decode(reply.body))
+    except ValueError:
+        return None
+    asked = reply.headers.get("retry-after", "")
+    if found is not None and found.retry_after is None and asked.isdecimal():
+        return replace(found, retry_after=float(asked))
+    return found
+
+
+def problem_from(members: Any) -> Problem | None:
+    """A problem as a JSON object has it."""
+    if not isinstance(members, dict) or not str(members.get("type", "")).startswith(TYPE):
+        return None
+    handed_out: Literal["no", "maybe"] = "no" if members.get("handed_out") == "no" else "maybe"
+    after = members.get("retry_after")
+    return Problem(
+        members["type"].removeprefix(TYPE),
+        int(members.get("status", 0)),
+        str(members.get("detail", "")),
+        handed_out,
+        members.get("retryable") is True,
+        members.get("field"),
+        members.get("limit"),
+        float(after) if isinstance(after, int | float) else None,
+        members,
+    )

@@ -1,0 +1,317 @@
+"""What a lease iterator has in hand: jobs, their leases, and what is to be told about them.
+
+No I/O here, and no waiting: flows and consumers look at it under one lock and ring when something changed.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from typing import Final, Literal
+
+from app.client.errors import ClientError, ServerRefused
+from app.client.flow import Bell
+from app.client.held import Counts, Held
+from app.client.job import RELEASE, Job, Stage, Verdict, log
+from app.client.pace import Pace
+from app.client.records import Lease
+from app.client.text import fit
+from app.client.work import NACKS
+
+MANY: Final = 10_000
+"""Ends that wait to be sent, beyond which nothing more is fetched."""
+_LINGER: Final = 1.0
+
+
+class Hand:
+    """The jobs of one lease iterator. Every method may be called from any thread.
+
+    Args:
+        queue: The queue's name.
+        ttl: Seconds of a lease.
+        pace: How much to fetch.
+        jobs: Rings for consumers: jobs came, or the end did.
+        work: Rings for the flows: there is something to send, or to end.
+        clock: Monotonic seconds.
+        in_hand: At most so many jobs that are fetched and not settled.
+        on_error: What ``with job`` does with an exception.
+        on_lost: Told of jobs whose lease was lost.
+    """
+
+    def __init__(
+        self,
+        queue: str,
+        ttl: float,
+        pace: Pace,
+        *,
+        jobs: Bell,
+        work: Bell,
+        clock: Callable[[], float],
+        in_hand: int | None = None,
+        on_error: Literal["nack", "raise"] = "nack",
+        on_lost: Callable[[Job], None] | None = None,
+    ) -> None:
+        self.queue = queue
+        self.ttl = ttl
+        self.pace = pace
+        self.jobs = jobs
+        self.work = work
+        self.clock = clock
+        self.on_error = on_error
+        self.counts = Counts()
+        self.lock = threading.RLock()  # a finalizer may come in the middle of anything, in the same thread
+        self.ready: deque[Job] = deque()
+        self.outbox: deque[Job] = deque()
+        self.helds: list[Held] = []
+        self.sent = 0
+        self.waiting = 0
+        self.begun = 0
+        self.fetching = False
+        self.polling = False
+        self.fetcher_left = False
+        self.flushing = 0
+        self.stopping = False
+        self.deadline: float | None = None
+        self.exhausted = False
+        self.error: ClientError | None = None
+        self._at_once = False
+        self._in_hand = in_hand
+        self._on_lost = on_lost
+        self._linger = min(_LINGER, ttl / 10)
+        self._done_since = 0.0
+        self._returned: float | None = None
+
+    # -- the consumer
+
+    def enter(self) -> Job | None:
+        """The consumer is back and wants the next job, if one is there."""
+        with self.lock:
+            if self._returned is not None:
+                self.pace.worked(self.clock() - self._returned)
+                self._returned = None
+            return self.begin()
+
+    def begin(self) -> Job | None:
+        """The next job; None: none yet. A job whose lease may have run out waits for its heartbeat's answer.
+
+        Raises:
+            ClientError: Why there are no more.
+        """
+        with self.lock:
+            if self.error is not None and (self._at_once or not self.ready):
+                raise self.error
+            now = self.clock()
+            if self.stopping or not self.ready or self.ready[0].held.due <= now:
+                return None
+            job = self.ready.popleft()
+            job.stage = Stage.BEGUN
+            self.begun += 1
+            self.counts.begun += 1
+            self._returned = now
+            self._nudge()
+            return job
+
+    @property
+    def ended(self) -> bool:
+        """Whether there are no more jobs: stopped, or the queue is exhausted and all of our own is settled."""
+        with self.lock:
+            return self.stopping or (
+                self.exhausted and not (self.ready or self.outbox or self.sent) and self.error is None
+            )
+
+    def wait(self, change: int) -> None:
+        """A consumer begins or stops to wait for a job."""
+        with self.lock:
+            self.waiting += change
+            self._nudge()
+
+    def settle(self, job: Job, verdict: Verdict) -> bool:
+        """Decide how a job ends; False: that was decided before."""
+        with self.lock:
+            if job.stage >= Stage.DONE or job.lost:
+                return False
+            self._leave(job)
+            self._end(job, verdict)
+            return True
+
+    def extend(self, job: Job, ttl: float) -> None:
+        """Keep a job for ``ttl`` at a time from now on, apart from the rest of its lease."""
+        with self.lock:
+            if job.stage >= Stage.DONE or job.lost:
+                return
+            own = Held(job.held.token, ttl)
+            own.due = job.held.due
+            own.jobs[job.seq] = job
+            del job.held.jobs[job.seq]
+            job.held.whole = 0
+            self._tidy(job.held)
+            job.held = own
+            self.helds.append(own)
+        self.work.ring()
+
+    # -- what flows ask
+
+    def wanted(self) -> int:
+        """How many items to fetch now."""
+        ready = len(self.ready)
+        if self.stopping or self.exhausted or self.error is not None or len(self.outbox) > MANY:
+            return 0
+        if ready >= self.pace.prefetch and ready >= self.waiting:
+            return 0
+        most = self.pace.batch if self.pace.fixed else max(self.pace.batch, self.waiting - ready)
+        return most if self._in_hand is None else max(0, min(most, self._in_hand - ready - self.begun))
+
+    def next_due(self) -> float | None:
+        """When something is to be sent even if nothing rings."""
+        with self.lock:
+            dues = [held.beat_at for held in self.helds]
+            if self.outbox:
+                dues.append(self._done_since + self._linger)
+            return min(dues, default=None)
+
+    def should_settle(self, now: float) -> bool:
+        """Whether what is done is to be sent without waiting for the next fetch."""
+        if not self.outbox:
+            return False
+        alone = self.polling or self.fetcher_left or self.stopping or self.flushing > 0
+        return alone or self.pace.slow or now >= self._done_since + self._linger
+
+    def finished(self, now: float) -> bool:
+        """Whether the last of all has been said, or the time for that is over."""
+        if self.deadline is None:
+            return False
+        return now >= self.deadline or (self.fetcher_left and not self.outbox and not self.sent)
+
+    @property
+    def unsaid(self) -> int:
+        """Jobs that are done and of which the server has not said so."""
+        return len(self.outbox) + self.sent
+
+    # -- what flows tell
+
+    def poll(self, *, polling: bool) -> None:
+        """The fetcher begins or ends a wait: meanwhile what is done can't go with it."""
+        self.polling = polling
+        if polling and self.outbox:
+            self.work.ring()
+
+    def flush(self, change: int) -> None:
+        """Somebody begins or ends to wait until all is said."""
+        with self.lock:
+            self.flushing += change
+        self.work.ring()
+
+    def arrived(self, lease: Lease, sent: float, asked: int, size: int = 0) -> None:
+        """A lease was given, by a request that was sent at ``sent``. Too late for the consumer: it goes back."""
+        held = Held(lease.token, self.ttl)
+        held.kept(sent, lease.expires_in)
+        with self.lock:
+            self.helds.append(held)
+            held.whole = len(lease.items)
+            for seq, value, attempt in lease.items:
+                job = held.jobs[seq] = Job(self, held, seq, value, attempt)
+                if self.stopping:
+                    self._end(job, RELEASE)
+                else:
+                    self.ready.append(job)
+            self.pace.fetched(asked, len(lease.items), size)
+        self.jobs.ring()
+        self.work.ring()
+
+    def end(self) -> None:
+        """The queue is exhausted."""
+        self.exhausted = True
+        self.jobs.ring()
+
+    def fail(self, error: ClientError, *, at_once: bool = False) -> None:
+        """No more will come. What is ready is still handed out, unless ``at_once``."""
+        with self.lock:
+            self.error = self.error or error
+            self._at_once = self._at_once or at_once
+        self.jobs.ring()
+
+    def stop(self, deadline: float | None = None) -> None:
+        """Begin nothing more. With a deadline: that is the end, and by then all is to be said.
+
+        It may come from a finalizer in the middle of anything, so it only leaves word.
+        """
+        if deadline is not None and self.deadline is None:
+            self.deadline = deadline
+        self.stopping = True
+        self.work.ring()
+        self.jobs.ring()
+
+    def give_back(self) -> None:
+        """After a stop: release what was not begun; at the very end, nack what was begun and never settled.
+
+        That counts as an attempt: an item that ends its workers must not go round for ever.
+        """
+        with self.lock:
+            while self.ready:
+                self._end(self.ready.popleft(), RELEASE)
+            if self.deadline is None or not self.begun:
+                return
+            left = Verdict(NACKS, error="its worker stopped without settling it")
+            for job in [job for held in self.helds for job in held.jobs.values() if job.stage == Stage.BEGUN]:
+                self.begun -= 1
+                self._end(job, left)
+
+    def over(self, job: Job, outcome: str) -> None:
+        """The server has said what became of a job."""
+        job.stage = Stage.OVER
+        job.outcome = outcome
+        setattr(self.counts, outcome, getattr(self.counts, outcome) + 1)
+        job.held.jobs.pop(job.seq, None)
+        self._tidy(job.held)
+
+    def lose(self, job: Job) -> None:
+        """A job's lease has ended: say so, whatever the job is at."""
+        with self.lock:
+            if job.lost or job.stage == Stage.OVER:
+                return
+            begun = job.stage != Stage.READY
+            self._leave(job)
+            job.lost = True
+            self.over(job, "lost")
+        if not begun:
+            return
+        told = "job %d of %s: the lease was lost, attempt %d; others may do it again"
+        log.warning(told, job.seq, job.queue, job.attempt)
+        if self._on_lost is not None:
+            try:
+                self._on_lost(job)
+            except Exception:
+                log.exception("on_lost failed for job %d of %s", job.seq, job.queue)
+
+    def refused(self, job: Job, error: ServerRefused) -> None:
+        """A job's end was refused: it is nacked instead, so that the refusal is seen with the item."""
+        with self.lock:
+            self._end(job, Verdict(NACKS, error=fit(str(error)), fallback=True))
+        self.fail(error, at_once=True)
+
+    # -- inside
+
+    def _end(self, job: Job, verdict: Verdict) -> None:
+        job.verdict = verdict
+        job.stage = Stage.DONE
+        if not self.outbox:
+            self._done_since = self.clock()
+            self.work.ring()
+        self.outbox.append(job)
+        self._nudge()
+
+    def _leave(self, job: Job) -> None:
+        if job.stage == Stage.BEGUN:
+            self.begun -= 1
+        elif job.stage == Stage.READY:
+            self.ready.remove(job)
+
+    def _tidy(self, held: Held) -> None:
+        if not held.jobs and held in self.helds:
+            self.helds.remove(held)
+
+    def _nudge(self) -> None:
+        """Ring for a fetch, when there is none and one is wanted: not for every job."""
+        if (not self.fetching and self.wanted() > 0) or self.polling or self.flushing:
+            self.work.ring()

@@ -1,0 +1,46 @@
+"""Leases that are held, and the sums of what became of their jobs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from app.client.job import Job
+
+_BEATS: Final = 3
+"""Heartbeats in the time of a lease."""
+
+
+class Held:
+    """One lease, or a part of it that is kept for another ``ttl``.
+
+    ``jobs``: those that the server has not settled. ``due``: until when it is ours for certain, counted from
+    before the request that got it was sent. ``whole``: how many items its token was given for; 0 for a part.
+    """
+
+    __slots__ = ("beat_at", "due", "jobs", "token", "ttl", "whole")
+
+    def __init__(self, token: str, ttl: float) -> None:
+        self.token = token
+        self.ttl = ttl
+        self.jobs: dict[int, Job] = {}
+        self.whole = 0
+        self.due = self.beat_at = 0.0
+
+    def kept(self, sent: float, seconds: float | None = None) -> None:
+        """It was given or extended by a request that was sent at ``sent``."""
+        self.due = sent + (self.ttl if seconds is None else seconds)
+        self.beat_at = sent + (self.due - sent) / _BEATS
+
+
+@dataclass
+class Counts:
+    """What became of the jobs of a lease iterator, as the server confirmed it. ``begun``: handed to the consumer."""
+
+    begun: int = 0
+    acked: int = 0
+    nacked: int = 0
+    dead: int = 0
+    released: int = 0
+    lost: int = 0

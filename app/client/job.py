@@ -1,0 +1,167 @@
+"""A job: an item in hand, and its end."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from enum import IntEnum
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
+
+from app.client.errors import JobSettled
+from app.client.records import Result
+from app.client.text import encode, fit, told
+from app.client.work import ACKS, NACKS, RELEASES, Kind
+
+if TYPE_CHECKING:
+    from app.client.hand import Hand
+    from app.client.held import Held
+
+log: Final = logging.getLogger("dibs.client")
+
+
+class Stage(IntEnum):
+    """Where a job stands.
+
+    ::
+
+        READY ──► BEGUN ──► DONE ──► SENT ──► OVER
+          │                  ▲ │       │
+          └──────────────────┘ └───────┘ the answer is lost for good, or a result was refused: DONE again
+    """
+
+    READY = 0  # fetched, not begun
+    BEGUN = 1  # with the consumer
+    DONE = 2  # its end is decided, and is to be sent
+    SENT = 3  # on its way
+    OVER = 4  # the server has answered
+
+
+class Verdict(NamedTuple):
+    """What is to be told to the server about a job.
+
+    ``push``: JSON texts of results. ``fallback``: said in place of what the server did not take.
+    """
+
+    kind: Kind
+    push: tuple[str, ...] = ()
+    error: str = ""
+    delay: float | None = None
+    fallback: bool = False
+
+    @property
+    def size(self) -> int:
+        """About how many bytes of a request it takes."""
+        return sum(map(len, self.push)) + len(self.error)
+
+
+ACK: Final = Verdict(ACKS)
+RELEASE: Final = Verdict(RELEASES)
+VERBS: Final = {ACKS: "acked", NACKS: "nacked", RELEASES: "released"}
+
+
+class Job:
+    """An item in hand, until it is settled or its lease is lost.
+
+    ``with job:`` acks it at the end of the block (also after ``break``, ``continue`` and ``return``). An exception
+    nacks it, with the traceback as its error, is logged, and is swallowed, so that the loop goes on with the
+    next job; with ``on_error="raise"`` it is raised. ``KeyboardInterrupt``, ``SystemExit``, ``GeneratorExit`` and
+    ``asyncio.CancelledError`` release it and are raised. What the block has settled itself stays so.
+
+    Any thread may settle it. The calls return at once: what they say is sent soon, with other jobs' ends
+    and the next lease; ``Leases.flush`` waits for that. Until then the lease is kept alive.
+
+    Attributes:
+        queue: The queue's name.
+        seq, value: The item.
+        attempt: For the how many-th time it was handed out.
+        lost: The lease has ended early: others may have the item by now, and what is said of it counts no more.
+        outcome: What the server made of it: ``acked``, ``nacked``, ``dead``, ``released``, ``lost``, or None yet.
+    """
+
+    __slots__ = ("attempt", "hand", "held", "lost", "outcome", "queue", "seq", "stage", "value", "verdict")
+
+    def __init__(self, hand: Hand, held: Held, seq: int, value: Any, attempt: int) -> None:
+        self.queue: str = hand.queue
+        self.seq = seq
+        self.value = value
+        self.attempt = attempt
+        self.lost = False
+        self.outcome: str | None = None
+        self.hand = hand
+        self.held = held
+        self.stage = Stage.READY
+        self.verdict = ACK
+
+    def __repr__(self) -> str:
+        return f"<Job {self.seq} of {self.queue}, attempt {self.attempt}, {self.outcome or self.stage.name.lower()}>"
+
+    @property
+    def settled(self) -> bool:
+        """Whether its end is decided. The server may not know yet."""
+        return self.stage >= Stage.DONE
+
+    def ack(self, push: Iterable[Result] | Result = ()) -> None:
+        """Done.
+
+        Args:
+            push: Results for other queues: they are in exactly if the ack is (one transaction).
+
+        Raises:
+            ValueNotJson: A result's value can't be sent; the job is as it was.
+            JobSettled: It was nacked or released before.
+        """
+        results = (push,) if isinstance(push, Result) else tuple(push)
+        self.end(Verdict(ACKS, tuple(encode(result.to_json()) for result in results)) if results else ACK)
+
+    def nack(self, error: str | BaseException = "", *, delay: float | None = None) -> None:
+        """Failed: it is handed out again, or dead if this was its last attempt.
+
+        Args:
+            error: Why; an exception goes with its traceback. The last 8 KiB are kept.
+            delay: Seconds until it is handed out again. None: the queue's back-off.
+
+        Raises:
+            JobSettled: It was acked or released before.
+        """
+        self.end(Verdict(NACKS, error=told(error), delay=delay))
+
+    def release(self) -> None:
+        """Not begun after all: it waits again at once, and this hand-out does not count as an attempt.
+
+        Raises:
+            JobSettled: It was acked or nacked before.
+        """
+        self.end(RELEASE)
+
+    def extend(self, ttl: float) -> None:
+        """Keep it for ``ttl`` seconds at a time from now on, renewed every third of that.
+
+        Heartbeats keep the lease as long as this process lives, so this is for a process that may be
+        suspended, or to let others have the item sooner.
+        """
+        self.hand.extend(self, ttl)
+
+    def end(self, verdict: Verdict) -> None:
+        """Decide how it ends."""
+        if not self.hand.settle(self, verdict) and self.verdict != verdict and not self.lost:
+            raise JobSettled(f"job {self.seq} of {self.queue} was {VERBS[self.verdict.kind]} before")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        if error is None:
+            if not self.settled:
+                self.ack()
+            return False
+        if not isinstance(error, Exception):
+            if not self.settled:
+                self.release()
+            return False
+        log.warning("job %d of %s failed, attempt %d", self.seq, self.queue, self.attempt, exc_info=error)
+        if not self.settled:
+            self.nack(fit(told(error)))
+        return self.hand.on_error == "nack"

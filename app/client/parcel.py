@@ -1,0 +1,172 @@
+"""From jobs to the entries of a settle request, and from its answer back to jobs."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
+
+from app.client.errors import Invalid, Problem, ResultRefused, ServerRefused
+from app.client.hand import Hand
+from app.client.held import Held
+from app.client.job import Job, Stage, log
+from app.client.records import Outcome, Settlement
+from app.client.text import encode, ranges
+from app.client.work import EXTENDS, NACKS, Kind
+
+_JOBS: Final = 5_000
+_BYTES: Final = 4 * 1024 * 1024
+_SOON: Final = 12
+
+
+class Part(NamedTuple):
+    """One entry: jobs of one lease, with the same to say of each."""
+
+    kind: Kind
+    text: str
+    jobs: Sequence[Job]
+    held: Held
+
+
+def compose(hand: Hand, now: float, *, done: bool) -> list[Part]:
+    """The entries that are to be sent now: what is ``done``, and the heartbeats that are due."""
+    with hand.lock:
+        parts = _done(hand) if done else []
+        named = {job for part in parts for job in part.jobs}
+        return parts + _beats(hand, now, named)
+
+
+def _done(hand: Hand) -> list[Part]:
+    """What is in the outbox, as far as it fits a request. Jobs with results go alone: all or nothing is one job."""
+    groups: dict[Any, list[Job]] = {}
+    size = count = 0
+    while hand.outbox and count < _JOBS and size < _BYTES:
+        job = hand.outbox.popleft()
+        verdict, job.stage = job.verdict, Stage.SENT
+        count += 1
+        size += verdict.size
+        groups.setdefault((id(job.held), verdict, job.seq if verdict.push else 0), []).append(job)
+    hand.sent += count
+    return [_part(jobs) for jobs in groups.values()]
+
+
+def _part(jobs: list[Job]) -> Part:
+    verdict, held = jobs[0].verdict, jobs[0].held
+    fields = []
+    if verdict.push:
+        fields.append(f'"push":[{",".join(verdict.push)}]')
+    if verdict.kind == NACKS:
+        fields += [f'"error":{encode(verdict.error)}'] if verdict.error else []
+        fields += [f'"delay":{verdict.delay}'] if verdict.delay is not None else []
+    return Part(verdict.kind, _entry(held, jobs, fields), jobs, held)
+
+
+def _beats(hand: Hand, now: float, named: set[Job]) -> list[Part]:
+    """Extend what is due, and what is due soon with it. What is on its way in another request too: it may be slow."""
+    if not any(held.beat_at <= now for held in hand.helds):
+        return []
+    parts = []
+    for held in hand.helds:
+        jobs = [job for job in held.jobs.values() if job not in named]
+        if jobs and held.beat_at <= now + held.ttl / _SOON:
+            held.beat_at = now + held.ttl / 3  # until the answer says more
+            parts.append(Part(EXTENDS, _entry(held, jobs, [f'"ttl":{held.ttl}']), jobs, held))
+    return parts
+
+
+def _entry(held: Held, jobs: Sequence[Job], fields: list[str]) -> str:
+    """A whole lease goes by its token; parts by their seqs."""
+    members = [f'"token":{encode(held.token)}']
+    if len(jobs) != held.whole:
+        members.append(f'"seqs":{encode(ranges(job.seq for job in jobs))}')
+    return f"{{{','.join(members + fields)}}}"
+
+
+def conclude(hand: Hand, parts: Sequence[Part], settlement: Settlement, sent: float) -> None:
+    """Take in an answer to a request that was sent at ``sent``."""
+    lost: list[Job] = []
+    refused: list[tuple[Job, Outcome]] = []
+    with hand.lock:
+        for part, outcomes in zip(parts, settlement.outcomes, strict=True):
+            if part.kind == EXTENDS:
+                lost += _extended(part, outcomes, sent)
+            else:
+                hand.sent -= len(part.jobs)
+                _ended(hand, part, outcomes, lost, refused)
+    for job in lost:
+        hand.lose(job)
+    for job, outcome in refused:
+        hand.refused(job, _refusal(outcome))
+    hand.jobs.ring()
+
+
+def _extended(part: Part, outcomes: Sequence[Outcome], sent: float) -> list[Job]:
+    """Which jobs are ours no more. Those whose end is on its way will hear of it there."""
+    gone = []
+    for job, outcome in _each(part.jobs, outcomes):
+        if outcome is not None and outcome.outcome == "extended":
+            part.held.kept(sent, outcome.expires_in)
+        elif job.stage <= Stage.BEGUN:
+            gone.append(job)
+    return gone
+
+
+def _ended(
+    hand: Hand,
+    part: Part,
+    outcomes: Sequence[Outcome],
+    lost: list[Job],
+    refused: list[tuple[Job, Outcome]],
+) -> None:
+    for job, outcome in _each(part.jobs, outcomes):
+        if outcome is not None and outcome.outcome in {"acked", "nacked", "dead", "released"}:
+            hand.over(job, outcome.outcome)
+        elif outcome is not None and outcome.outcome == "refused":
+            refused.append((job, outcome))
+        else:
+            lost.append(job)
+
+
+def _each(jobs: Sequence[Job], outcomes: Sequence[Outcome]) -> list[tuple[Job, Outcome | None]]:
+    """Each job with the outcome of the range that it is in; None: no range tells of it, so it is not held."""
+    told = sorted((outcome.seqs, outcome) for outcome in outcomes if outcome.seqs is not None)
+    firsts = [seqs[0] for seqs, _ in told]
+    found: list[tuple[Job, Outcome | None]] = []
+    for job in jobs:
+        place = bisect_right(firsts, job.seq) - 1
+        inside = place >= 0 and job.seq <= told[place][0][1]
+        found.append((job, told[place][1] if inside else None))
+    return found
+
+
+def reject(hand: Hand, parts: Sequence[Part], error: ServerRefused) -> None:
+    """The server takes none of these entries, and asking again does not help."""
+    for part in parts:
+        if part.kind == EXTENDS and part.held.ttl != hand.ttl:
+            log.warning("%s: the leases of %d jobs can't be extended: %s", hand.queue, len(part.jobs), error)
+            part.held.ttl, part.held.beat_at = hand.ttl, hand.clock()
+            continue
+        if part.kind != EXTENDS:
+            hand.sent -= len(part.jobs)
+        for job in part.jobs:
+            if isinstance(error, Invalid) and not job.verdict.fallback and part.kind != EXTENDS:
+                hand.refused(job, error)
+            else:
+                hand.lose(job)
+        hand.fail(error, at_once=True)
+    hand.jobs.ring()
+
+
+def abandon(hand: Hand, parts: Sequence[Part]) -> None:
+    """The time for closing is over, and nobody answered."""
+    ended = sum(len(part.jobs) for part in parts if part.kind != EXTENDS)
+    hand.sent -= ended
+    log.warning("%s: the end of %d jobs could not be told; their leases run out", hand.queue, ended)
+
+
+def _refusal(outcome: Outcome) -> ResultRefused:
+    why = {"unknown": "there is no such queue", "closed": "it is closed"}.get(
+        outcome.reason or "", "it is fed by a source"
+    )
+    detail = f"the queue {outcome.queue} does not take the result: {why}"
+    return ResultRefused(Problem("result-refused", 409, detail, "no", members={"reason": outcome.reason}))

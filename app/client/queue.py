@@ -1,0 +1,270 @@
+"""A queue at the other end of the wire, for threads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+from app.client import calls, work
+from app.client.answers import Audit, QueueInfo, QueueItem, QueueSettings
+from app.client.consume import consumer
+from app.client.flow import FULL, persist
+from app.client.leases import Crew, Leases
+from app.client.push import Packer, push
+from app.client.records import (
+    Entry,
+    Item,
+    Lease,
+    LeaseAsk,
+    NewItem,
+    Pushed,
+    PushReport,
+    Seqs,
+    Settlement,
+    Uploaded,
+)
+from app.client.setup import OnError, OnLost
+from app.client.take import take_one
+from app.client.threads import ThreadBell
+
+if TYPE_CHECKING:
+    from app.client.client import Client
+
+ONE = LeaseAsk()
+
+
+class RemoteQueue:
+    """A queue of a server. ``for value in queue`` takes one value after the other, for good.
+
+    What is taken belongs to the caller: a loop that is left early has lost nothing but its current value.
+    Who must not lose work leases it. Every method raises ``ServerRefused`` (its kinds), ``Unreachable`` or
+    ``UnexpectedAnswer``.
+    """
+
+    def __init__(self, client: Client, name: str) -> None:
+        self.name = name
+        self._client = client
+
+    def __repr__(self) -> str:
+        return f"<RemoteQueue {self.name} of {self._client.url}>"
+
+    # -- taking
+
+    def __iter__(self) -> Iterator[Any]:
+        """Take one value after the other, a request each, until the queue is exhausted; wait where it is empty."""
+        while (item := self._client.do(take_one(self.name, self._client.setup.terms))) is not None:
+            yield item.value
+
+    def next(self, *, wait: float = 0.0) -> Item | None:
+        """Take one item for good; None: there is none now.
+
+        Args:
+            wait: Seconds to wait for one, at most 30.
+
+        Raises:
+            Exhausted: Nothing more, ever.
+            SourceFailed: The source raised.
+        """
+        items = self.take(1, wait=wait)
+        return items[0] if items else None
+
+    def take(self, count: int, *, wait: float = 0.0) -> list[Item]:
+        """Take up to ``count`` items for good, in one request; a short answer is legal. Else as ``next``."""
+        return self._client.ask(calls.take(self.name, count, wait))
+
+    # -- work
+
+    def lease(
+        self,
+        *,
+        batch: int | None = None,
+        ttl: float = 30.0,
+        prefetch: int | None = None,
+        in_hand: int | None = None,
+        wait: float = 20.0,
+        on_error: OnError = "nack",
+        on_lost: OnLost | None = None,
+        grace: float = 5.0,
+    ) -> Leases:
+        """Jobs, one after the other: ``for job in queue.lease(): with job: work(job.value)``.
+
+        Args:
+            batch: Items of one request, at most. None: adapted to the pace of the work.
+            ttl: Seconds after which the items of a worker that died are handed out again. Heartbeats keep
+                those of one that lives, however long it takes.
+            prefetch: The next batch is fetched when fewer jobs than this are left to begin. None: a batch,
+                where that pays. 0: only when somebody waits for a job.
+            in_hand: At most so many jobs that are fetched and not settled. None: no bound but the batches.
+            wait: Seconds of a long poll, at most 30.
+            on_error: What ``with job`` does with an exception beside the nack: log and swallow it, or raise it.
+            on_lost: Called, from another thread, with a job whose lease has ended while it was in hand.
+            grace: Seconds that closing may take.
+
+        Raises:
+            ValueError: An argument is out of range.
+        """
+        client = self._client
+        bells = (ThreadBell(), ThreadBell())
+        made = consumer(
+            self.name,
+            client.setup.worker,
+            client.setup.terms,
+            bells,
+            batch=batch,
+            ttl=ttl,
+            prefetch=prefetch,
+            in_hand=in_hand,
+            wait=wait,
+            on_error=on_error,
+            on_lost=on_lost,
+        )
+        leases = Leases(Crew(made, *client.lines(), grace))
+        client.watch(leases)
+        return leases
+
+    # -- pushing
+
+    def push(
+        self,
+        values: Iterable[Any],
+        *,
+        key: Callable[[Any], str] | None = None,
+        delay: float = 0.0,
+        priority: int = 0,
+        chunk: int = 1_000,
+    ) -> PushReport:
+        """Push any iterable, in atomic chunks, each exactly once, in constant memory.
+
+        While the queue is full it waits, for as long as it takes: that is back-pressure, and the iterable is
+        not asked further meanwhile.
+
+        Args:
+            values: Any JSON values. If the iterable raises, whole chunks before that are in.
+            key: Gives each value a key (at most 255 bytes): what is known under its key already is not pushed
+                again, so that the whole push can be run again.
+            delay: Seconds until they are handed out.
+            priority: 0 to 9, 0 first.
+            chunk: Items of a request, at most; a chunk is also sent when it has 1 MiB.
+
+        Raises:
+            ClientError: ``error.pushed`` tells what was in before.
+        """
+        flow = push(self.name, Packer(key, delay, priority, chunk), self._client.setup.terms)
+        return self._client.do(flow, values)
+
+    def put(self, value: Any, *, key: str | None = None, delay: float = 0.0, priority: int = 0) -> int:
+        """Push one value; its seq, or that of the first push with this key. Else as ``push``."""
+        return self.push_items([NewItem(value, key, delay, priority)])[0].seq
+
+    # -- the layer of single requests, for who schedules by himself
+
+    def claim(self, ask: LeaseAsk = ONE) -> Lease | None:
+        """``POST /lease``: items under a lease, which nobody keeps alive for you; None: none now."""
+        return self._client.ask(work.lease(self.name, ask))
+
+    def settle(self, entries: Sequence[Entry], *, lease: LeaseAsk | None = None) -> Settlement:
+        """``POST /settle``: all entries, and the next lease, in one transaction and one round trip."""
+        return self._client.ask(work.settle(self.name, entries, lease))
+
+    def push_items(self, items: Sequence[NewItem], *, idempotency_key: str | None = None) -> list[Pushed]:
+        """``POST /items``: all of them or none; waits while the queue is full."""
+        call = work.push(self.name, [work.item_text(item) for item in items])
+        return self._client.do(persist(call, self._client.setup.terms, key=idempotency_key, endless=FULL))
+
+    def upload(self, part: bytes, *, key: str, offset: int = 0) -> Uploaded:
+        """One part of a resumable NDJSON stream: whole lines, the stream's bytes from ``offset`` on.
+
+        The server keeps under ``key`` how far the stream is, so a part that it has already, in part or whole,
+        is not pushed twice. While the queue is full it waits, and goes on where it was.
+
+        Raises:
+            ServerRefused: A line is refused, or the queue takes none. ``error.problem.members`` has ``line``
+                (from 1, in the stream), and ``accepted``, ``duplicates``, ``bytes``, ``lines`` of what is in.
+        """
+        call = work.upload(self.name, part, offset)
+        return self._client.do(persist(call, self._client.setup.terms, key=key, endless=FULL))
+
+    def uploaded(self, key: str) -> Uploaded:
+        """How far the stream of this key is; all zero for one that is not known."""
+        return self.upload(b"", key=key)
+
+    # -- operating
+
+    def define(
+        self,
+        source: str | None = None,
+        args: dict[str, Any] | None = None,
+        settings: QueueSettings | None = None,
+        *,
+        reset: bool = False,
+    ) -> QueueInfo:
+        """Define it, or change its settings; see ``Client.define``."""
+        return self._client.define(self.name, source, args, settings, reset=reset)
+
+    def info(self) -> QueueInfo:
+        """The queue as it is on disk now."""
+        return self._client.ask(calls.info(self.name))
+
+    def audit(self) -> Audit:
+        """The independent counters of one moment."""
+        return self._client.ask(calls.audit(self.name))
+
+    def stats(self) -> dict[str, Any]:
+        """Rates and percentiles, as ``GET /queues/{q}/stats`` gives them."""
+        return self._client.ask(calls.stats(self.name))
+
+    def pause(self) -> QueueInfo:
+        """Hand nothing out until resumed. Pushes and settles go on."""
+        return self._client.ask(calls.operate(self.name, "pause"))
+
+    def resume(self) -> QueueInfo:
+        """Hand out again."""
+        return self._client.ask(calls.operate(self.name, "resume"))
+
+    def close(self) -> QueueInfo:
+        """No more pushes and draws, for good; what is inside still goes out."""
+        return self._client.ask(calls.operate(self.name, "close"))
+
+    def retry(self) -> QueueInfo:
+        """Open a failed source again, after the cursor."""
+        return self._client.ask(calls.operate(self.name, "retry"))
+
+    def delete(self) -> QueueInfo:
+        """Delete it; its name and cursor stay as a tombstone."""
+        return self._client.ask(calls.delete(self.name))
+
+    # -- items inside
+
+    def items(
+        self, state: Literal["waiting", "leased", "dead"] | None = None, *, after: int = 0
+    ) -> Iterator[QueueItem]:
+        """The items inside, by seq, those of one state or all; pages are asked for as they are needed."""
+        following: int | None = after
+        while following is not None:
+            page = self._client.ask(calls.page(self.name, state, following))
+            yield from page.items
+            following = page.next
+
+    def item(self, seq: int) -> QueueItem:
+        """One item inside, with its history of failures.
+
+        Raises:
+            ItemUnknown: It is not drawn yet, or done.
+        """
+        return self._client.ask(calls.item(self.name, seq))
+
+    def redrive(
+        self, seqs: Seqs | None = None, *, limit: int | None = None, rate: float | None = None
+    ) -> int:
+        """Let dead items wait again, with all their attempts; how many.
+
+        Args:
+            seqs: Ranges, both ends included; None: all.
+            limit: The first so many.
+            rate: Items a second; None: all at once.
+        """
+        return self._client.ask(calls.redrive(self.name, seqs, limit, rate))
+
+    def purge(self, *, confirm: str, states: Sequence[Literal["waiting", "dead"]] | None = None) -> int:
+        """Drop items for good; how many. ``confirm`` is the queue's name; ``states`` None: both."""
+        return self._client.ask(calls.purge(self.name, confirm, states))

@@ -1,0 +1,61 @@
+"""JSON as the wire carries it, ranges of seqs, and texts that fit their limit."""
+
+from __future__ import annotations
+
+import json
+import traceback
+from collections.abc import Iterable
+from typing import Any, Final
+
+from app.client.errors import ValueNotJson
+
+ERROR_BYTES: Final = 8_192
+"""The longest error of a nack."""
+_CUT: Final = "…"
+
+
+def encode(value: Any) -> str:
+    """The JSON text of a value.
+
+    Raises:
+        ValueNotJson: JSON, or UTF-8, can't carry it.
+    """
+    try:
+        text = json.dumps(value, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+        text.encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ValueNotJson(f"{type(value).__name__} can't be sent as JSON: {error}") from error
+    return text
+
+
+def decode(body: bytes) -> Any:
+    """What a JSON text says; ValueError where it is none."""
+    return json.loads(body)
+
+
+def fit(text: str, limit: int = ERROR_BYTES) -> str:
+    """The end of a text, which says most in a traceback; at most ``limit`` bytes of UTF-8."""
+    data = text.encode(errors="backslashreplace")
+    if len(data) <= limit:
+        return data.decode()
+    return _CUT + data[len(data) - limit + len(_CUT.encode()) :].decode(errors="ignore")
+
+
+def told(error: str | BaseException) -> str:
+    """An error as a nack carries it: an exception with its traceback, cut to the limit."""
+    return fit(error if isinstance(error, str) else "".join(traceback.format_exception(error)).rstrip())
+
+
+def ranges(seqs: Iterable[int]) -> list[tuple[int, int]]:
+    """As few ranges as hold exactly these seqs, in order."""
+    found: list[tuple[int, int]] = []
+    first = last = None
+    for seq in sorted(seqs):
+        if last is not None and first is not None and seq > last + 1:
+            found.append((first, last))
+            first = None
+        first = seq if first is None else first
+        last = seq
+    if first is not None and last is not None:
+        found.append((first, last))
+    return found

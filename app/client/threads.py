@@ -1,0 +1,150 @@
+"""The driver for threads: does what flows ask for, with blocking calls."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from typing import Any, TypeVar
+
+import httpx
+
+from app.client.errors import ClientClosed
+from app.client.flow import Effect, Flow, Gather, Listen, Lost, Reply, Request, Send, Sleep
+from app.client.wire import Wire
+
+T = TypeVar("T")
+_CLOSING = "the lease iterator is being closed"
+
+
+class ThreadBell:
+    """A bell that threads listen to. A listener's own thread may ring it too, in a signal or a finalizer."""
+
+    def __init__(self) -> None:
+        self.rings = 0
+        self._condition = threading.Condition()
+
+    def ring(self) -> None:
+        """Wake everyone who listens."""
+        with self._condition:
+            self.rings += 1
+            self._condition.notify_all()
+
+    def wait(self, seen: int, seconds: float | None) -> None:
+        """Wait until it has rung since ``seen``."""
+        with self._condition:
+            self._condition.wait_for(lambda: self.rings != seen, seconds)
+
+
+class Line:
+    """Sends requests over a transport. Threads may share it."""
+
+    def __init__(self, wire: Wire, transport: httpx.BaseTransport) -> None:
+        self.wire = wire
+        self.transport = transport
+        self.closed = False
+
+    def send(self, request: Request) -> Reply | Lost:
+        """One request, one try."""
+        if self.closed:
+            raise ClientClosed("the client is closed")
+        return self.exchange(request, {})
+
+    def exchange(self, request: Request, extensions: dict[str, Any]) -> Reply | Lost:
+        """One request, with more for the transport to know."""
+        try:
+            response = self.transport.handle_request(self.wire.write(request, extensions))
+            try:
+                body = response.read()
+            finally:
+                response.close()
+        except httpx.TransportError as error:
+            return self.wire.lost(error)
+        return self.wire.read(response, body)
+
+    def close(self) -> None:
+        """Close its connections; what is asked afterwards raises ``ClientClosed``."""
+        self.closed = True
+        self.transport.close()
+
+
+class PollLine(Line):
+    """A line for long polls: one connection, whose wait another thread can end.
+
+    A read that blocks is ended by shutting its socket down. The socket is learnt from httpcore's trace; over
+    a transport without one (a test's) an abort takes effect when the poll comes back.
+    """
+
+    def __init__(self, wire: Wire, transport: httpx.BaseTransport, *, shared: bool) -> None:
+        super().__init__(wire, transport)
+        self._shared = shared
+        self._aborted = False
+        self._stream: Any = None
+
+    def send(self, request: Request) -> Reply | Lost:
+        """One request, unless the line was aborted; aborted, it is as good as lost."""
+        if self._aborted:
+            return Lost(ClientClosed(_CLOSING), reached=False, aborted=True)
+        answer = self.exchange(request, {"trace": self._learn})
+        return answer._replace(aborted=self._aborted) if isinstance(answer, Lost) else answer
+
+    def abort(self) -> None:
+        """End the poll that waits, and every later one."""
+        self._aborted = True
+        self._shut()
+
+    def close(self) -> None:
+        """Close its connection, unless it is the client's."""
+        if not self._shared:
+            super().close()
+
+    def _learn(self, event: str, info: dict[str, Any]) -> None:
+        if event in {"connection.connect_tcp.complete", "connection.start_tls.complete"}:
+            self._stream = info["return_value"]
+            if self._aborted:  # it was between looking and connecting
+                self._shut()
+
+    def _shut(self) -> None:
+        found = None if self._stream is None else self._stream.get_extra_info("socket")
+        if isinstance(found, socket.socket):
+            try:
+                found.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                return  # closed already, which is as good
+
+
+def run(
+    flow: Flow[T],
+    line: Line,
+    *,
+    poll: Line | None = None,
+    values: Iterable[Any] = (),
+    sleep: Callable[[float], None] = time.sleep,
+) -> T:
+    """Do what a flow asks for until it returns."""
+    source = iter(values)
+    step: Callable[[], Effect] = partial(next, flow)
+    while True:
+        try:
+            effect = step()
+        except StopIteration as end:
+            result: T = end.value
+            return result
+        try:
+            step = partial(flow.send, _do(effect, line, poll or line, source, sleep))
+        except BaseException as error:  # an interrupt too: the flow leaves things as they should be
+            step = partial(flow.throw, error)
+
+
+def _do(effect: Effect, line: Line, poll: Line, source: Iterator[Any], sleep: Callable[[float], None]) -> Any:
+    if isinstance(effect, Send):
+        return (poll if effect.abortable else line).send(effect.request)
+    if isinstance(effect, Sleep):
+        return sleep(effect.seconds)
+    if isinstance(effect, Gather):
+        return any(effect.into(value) for value in source)
+    assert isinstance(effect, Listen)  # noqa: S101
+    assert isinstance(effect.bell, ThreadBell)  # noqa: S101
+    return effect.bell.wait(effect.seen, effect.seconds)

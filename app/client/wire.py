@@ -1,0 +1,79 @@
+"""Requests and answers as httpx has them; the same for both drivers.
+
+httpx's transports are used without its clients: redirects, cookies and proxies have no place here, and a
+worker's background thread should cost its work as little as it can.
+"""
+
+from __future__ import annotations
+
+import os
+import ssl
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import httpx
+
+from app.client.flow import Lost, Reply, Request
+
+DEFAULT_URL: Final = "http://127.0.0.1:8000"
+_UNSENT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
+_AGENT: Final = "dibs-client"
+
+
+class Wire:
+    """How one server is spoken to.
+
+    Args:
+        url: Where it is. None: ``DIBS_URL``, else ``http://127.0.0.1:8000``.
+        timeout: Seconds for connecting, and for each step of an answer.
+
+    Raises:
+        ValueError: The URL is none of http or https.
+    """
+
+    def __init__(self, url: str | None, timeout: float) -> None:
+        self.url = (url or os.environ.get("DIBS_URL") or DEFAULT_URL).rstrip("/")
+        parts = urlsplit(self.url)
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise ValueError(f"url {self.url!r}: say http://HOST:PORT")
+        self.timeout = timeout
+        self._urls: dict[str, httpx.URL] = {}
+
+    def tls(self) -> ssl.SSLContext:
+        """What https needs. For plain http an empty one: loading authorities takes long."""
+        secure = self.url.startswith("https:")
+        return ssl.create_default_context() if secure else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
+    def write(self, request: Request, extensions: dict[str, Any]) -> httpx.Request:
+        """A request for a transport."""
+        headers = {"Accept": "application/json, application/problem+json", "User-Agent": _AGENT}
+        if request.key is not None:
+            headers["Idempotency-Key"] = request.key
+        if request.body:
+            headers["Content-Type"] = request.kind
+        timeout = dict.fromkeys(("connect", "write", "pool"), self.timeout)
+        timeout["read"] = self.timeout + request.wait
+        return httpx.Request(
+            request.method,
+            self._url(request.path),
+            headers=headers,
+            content=request.body or None,
+            extensions={"timeout": timeout, **extensions},
+        )
+
+    def read(self, response: httpx.Response, body: bytes) -> Reply:
+        """An answer of a transport."""
+        return Reply(response.status_code, response.headers, body)
+
+    def lost(self, error: httpx.TransportError) -> Lost:
+        """What is known after a request without an answer."""
+        return Lost(error, reached=not isinstance(error, _UNSENT))
+
+    def _url(self, path: str) -> httpx.URL:
+        """Reading a URL costs as much as a small request; a worker asks for the same few."""
+        url = self._urls.get(path)
+        if url is None:
+            url = httpx.URL(self.url + path)
+            if "items/" not in path:
+                self._urls[path] = url
+        return url

@@ -1,0 +1,111 @@
+"""The requests of work as ``Call`` values: lease, settle, push, upload. Nothing is sent here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from app.client.calls import path_of, post
+from app.client.errors import UnexpectedAnswer, refusal
+from app.client.flow import Call, Request, problem_from
+from app.client.records import (
+    Ack,
+    Entry,
+    Extend,
+    Lease,
+    LeaseAsk,
+    Nack,
+    NewItem,
+    Outcome,
+    Pushed,
+    Settlement,
+    Uploaded,
+)
+from app.client.text import encode
+
+Json = Any
+Kind = str
+
+ACKS: Final = "acks"
+NACKS: Final = "nacks"
+EXTENDS: Final = "extends"
+RELEASES: Final = "releases"
+KINDS: Final = (ACKS, NACKS, EXTENDS, RELEASES)
+"""In the order in which a server applies them."""
+
+
+def kind_of(entry: Entry) -> Kind:
+    """The list of a settle request that an entry belongs to."""
+    if isinstance(entry, Ack):
+        return ACKS
+    if isinstance(entry, Nack):
+        return NACKS
+    return EXTENDS if isinstance(entry, Extend) else RELEASES
+
+
+def lease(queue: str, ask: LeaseAsk) -> Call[Lease | None]:
+    """Items under a lease; None where none can be claimed now."""
+    return post(path_of(queue, "lease"), _lease, ask.to_json(), wait=ask.wait)
+
+
+def _lease(answer: Json) -> Lease | None:
+    return None if answer is None else Lease.of(answer)
+
+
+def settle(queue: str, entries: Sequence[Entry], ask: LeaseAsk | None) -> Call[Settlement]:
+    """Entries, and the next lease, in one transaction."""
+    return settle_texts(queue, [(kind_of(entry), encode(entry.to_json())) for entry in entries], ask)
+
+
+def settle_texts(queue: str, entries: Sequence[tuple[Kind, str]], ask: LeaseAsk | None) -> Call[Settlement]:
+    """The same, with entries that are JSON texts already. The outcomes come in the order of ``entries``."""
+    lists: dict[Kind, list[str]] = {kind: [] for kind in KINDS}
+    places = []
+    for kind, text in entries:
+        places.append((kind, len(lists[kind])))
+        lists[kind].append(text)
+    members = [f'"{kind}":[{",".join(texts)}]' for kind, texts in lists.items() if texts]
+    if ask is not None:
+        members.append(f'"lease":{encode(ask.to_json())}')
+    request = Request(
+        "POST",
+        path_of(queue, "settle"),
+        f"{{{','.join(members)}}}".encode(),
+        wait=0.0 if ask is None else ask.wait,
+    )
+    return Call(request, lambda answer: _settlement(answer, places), keyed=True)
+
+
+def _settlement(answer: Mapping[str, Json], places: Sequence[tuple[Kind, int]]) -> Settlement:
+    problem = problem_from(answer.get("lease_problem"))
+    return Settlement(
+        answer["queue"],
+        answer["state"],
+        tuple(tuple(map(Outcome.of, answer[kind][place])) for kind, place in places),
+        _lease(answer.get("lease")),
+        None if problem is None else refusal(problem),
+    )
+
+
+def push(queue: str, texts: Sequence[str]) -> Call[list[Pushed]]:
+    """Items, each a JSON text of its own: all of them or none."""
+    request = Request("POST", path_of(queue, "items"), f'{{"items":[{",".join(texts)}]}}'.encode())
+
+    def read(answer: Json) -> list[Pushed]:
+        pushed = [Pushed(item["seq"], item.get("duplicate") is True) for item in answer["items"]]
+        if len(pushed) != len(texts):
+            raise UnexpectedAnswer(f"{len(pushed)} of {len(texts)} items were answered")
+        return pushed
+
+    return Call(request, read, keyed=True)
+
+
+def item_text(item: NewItem) -> str:
+    """An item to push, as JSON."""
+    return encode(item.to_json())
+
+
+def upload(queue: str, part: bytes, offset: int) -> Call[Uploaded]:
+    """A part of an NDJSON stream; it goes with the stream's key. An empty part asks how far the stream is."""
+    path = path_of(queue, "items", offset=offset or None)
+    return Call(Request("POST", path, part, "application/x-ndjson"), Uploaded.of, keyed=True)
