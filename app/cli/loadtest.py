@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -12,20 +12,33 @@ from app.cli.options import DEFAULT_URL, Url
 
 if TYPE_CHECKING:
     from app.proof.clients import Plan
-    from app.proof.load import Result
     from app.proof.progress import Watch
+    from app.proof.stage import Result
+    from app.proof.work.plan import WorkPlan
 
-EXAMPLE: Final = "Example: dibs loadtest --clients 64 --total 100000 · dibs loadtest --chaos --rounds 50"
+EXAMPLE: Final = (
+    "Example: dibs loadtest --clients 64 --total 100000 · dibs loadtest --chaos --rounds 50 ·"
+    " dibs loadtest --work --crash 0.05"
+)
 _INTERRUPTED: Final = 130
 
 
 def loadtest(
     *,
-    clients: Annotated[int, typer.Option("--clients", "-c", min=1, max=4096, help="Threads that ask.")] = 64,
+    clients: Annotated[
+        int | None,
+        typer.Option(
+            "--clients", "-c", min=1, max=4096, help="Threads that ask.  [default: 64; 16 with --work]"
+        ),
+    ] = None,
     total: Annotated[
-        int, typer.Option("--total", "-n", min=1, help="Items to ask for, all in all.")
-    ] = 100_000,
-    count: Annotated[int, typer.Option(min=1, max=1_000_000, help="Items of one request.")] = 1,
+        int | None,
+        typer.Option("--total", "-n", min=1, help="Items, all in all.  [default: 100000; 20000 with --work]"),
+    ] = None,
+    count: Annotated[
+        int | None,
+        typer.Option(min=1, max=1_000_000, help="Items of one request.  [default: 1; 50 with --work]"),
+    ] = None,
     queue: Annotated[
         str | None,
         typer.Option(metavar="NAME", help="A queue that exists.  [default: a new one, deleted afterwards]"),
@@ -46,6 +59,25 @@ def loadtest(
     history: Annotated[
         Path | None, typer.Option(metavar="FILE", dir_okay=False, help="Keep the history, for `dibs verify`.")
     ] = None,
+    work: Annotated[
+        bool,
+        typer.Option(
+            "--work",
+            help="Producers push to a queue of the test's own; the clients lease, settle, fail and crash.",
+        ),
+    ] = False,
+    crash: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            max=0.9,
+            help="With --work: share of the leases that a crashing consumer forgets.  [default: 0.05]",
+        ),
+    ] = None,
+    ttl: Annotated[
+        float | None,
+        typer.Option(min=0.1, max=60, help="With --work: seconds of a lease.  [default: 1.5]"),
+    ] = None,
     chaos: Annotated[
         bool,
         typer.Option(
@@ -56,7 +88,8 @@ def loadtest(
     ] = False,
     rounds: Annotated[int, typer.Option(min=1, help="Kills, with --chaos.")] = 50,
     seed: Annotated[
-        int | None, typer.Option(help="Decides the moments, with --chaos.  [default: drawn and shown]")
+        int | None,
+        typer.Option(help="Decides the moments of --chaos and who fails in --work.  [default: drawn, shown]"),
     ] = None,
 ) -> None:
     """Prove the promise: many clients take items at once, and the checker judges what they got.
@@ -65,26 +98,31 @@ def loadtest(
     violation; 3 for a fault of the test or where nothing is proved; 130 after Ctrl-C, with a verdict on
     what there is.
 
+    With --work: 0 only if nothing is lost, no item had two owners at once, none was handed out after its
+    ack, and no token outlived its lease. Items that were handed out again are counted, with the reason.
+
     On a queue that others use meanwhile, missing items can't be told from theirs: the verdict says so.
     """
+    from random import SystemRandom
+
     from rich.console import Console
 
-    from app.proof.clients import Plan
     from app.proof.errors import HarnessFault
     from app.proof.progress import watch_on
     from app.proof.summary import show_result
 
     if chaos and (queue is not None or not keys):
         fail("option --chaos: it has its own queue and needs keys; leave out --queue and --no-keys", USAGE)
-    plan = Plan(
-        url=(url or DEFAULT_URL).rstrip("/"),
-        queue=queue,
-        clients=clients,
-        total=total,
-        count=count,
-        keys=keys,
-        timeout=timeout,
-        patience=patience,
+    if work and (queue is not None or not keys):
+        fail("option --work: it has its own queue and needs keys; leave out --queue and --no-keys", USAGE)
+    if not work and (crash is not None or ttl is not None):
+        fail("options --crash and --ttl: they are for --work", USAGE)
+    seed = SystemRandom().randrange(10**6) if seed is None else seed
+    given = {"clients": clients, "total": total, "count": count, "crash": crash, "ttl": ttl}
+    plan = _plan(
+        {name: value for name, value in given.items() if value is not None}
+        | {"url": (url or DEFAULT_URL).rstrip("/"), "timeout": timeout, "patience": patience}
+        | ({"seed": seed} if work else {"queue": queue, "keys": keys})
     )
     console = Console(highlight=False)
     if not console.is_terminal:
@@ -101,13 +139,23 @@ def loadtest(
     raise typer.Exit(result.exit_code)
 
 
-def _run(plan: Plan, watch: Watch, history: Path | None, rounds: int, seed: int | None) -> Result:
-    from random import SystemRandom
+def _plan(given: dict[str, Any]) -> Plan | WorkPlan:
+    """What is to be done; what was not given is as that kind of load has it."""
+    from dataclasses import replace
 
+    from app.proof.clients import Plan
+    from app.proof.work.plan import WorkPlan
+
+    if "seed" not in given:
+        return Plan(**given)
+    plan = WorkPlan(**given)
+    return replace(plan, producers=max(1, plan.clients // 4))
+
+
+def _run(plan: Plan | WorkPlan, watch: Watch, history: Path | None, rounds: int, seed: int) -> Result:
     from app.proof.chaos import Chaos, run_chaos
     from app.proof.load import run_load
 
-    if not rounds:
-        return run_load(plan, watch, history=history)
-    drawn = SystemRandom().randrange(10**6) if seed is None else seed
-    return run_chaos(plan, Chaos(rounds, drawn), watch, history=history)
+    if rounds:
+        return run_chaos(plan, Chaos(rounds, seed), watch, history=history)
+    return run_load(plan, watch, history=history)

@@ -12,9 +12,9 @@ from app.cli.options import Json
 from app.proof.plant import Damage
 
 if TYPE_CHECKING:
-    from app.proof.verdict import Verdict
+    from app.proof.histories import AnyReader, AnyVerdict
 
-EXAMPLE: Final = "Example: dibs verify h.jsonl · dibs verify h.jsonl --plant duplicate"
+EXAMPLE: Final = "Example: dibs verify h.jsonl · dibs verify h.jsonl --plant duplicate (of work: lost)"
 
 
 def verify(
@@ -28,7 +28,10 @@ def verify(
     examples: Annotated[int, typer.Option(min=0, help="Cases to show of each kind.")] = 5,
     json: Json = False,
 ) -> None:
-    """Judge a history: duplicates, skipped, reordered in real time, unexplained.
+    """Judge a history: of takes (duplicates, skipped, reordered in real time, unexplained), or of work.
+
+    Of work: lost, two owners at once, acked and handed out again, tokens that outlive their lease, values,
+    attempts, pushes.
 
     Exit code 0 if it is clean, 1 for a violation, 3 if it can't be read, judged or damaged.
     """
@@ -42,32 +45,44 @@ def verify(
         fail(f"{history}: {error.strerror or error}", HARNESS)
     _show(verdict, told, json=json)
     if plant is not None and not verdict.column(plant.column):
-        fail(f"planted a {plant}, and the checker missed it: do not trust it", HARNESS)
+        fail(f"planted {plant}, and the checker missed it: do not trust it", HARNESS)
     raise typer.Exit(verdict.exit_code)
 
 
-def _judged(history: Path, damage: Damage | None, seed: int, examples: int) -> tuple[Verdict, str]:
+def _judged(history: Path, damage: Damage | None, seed: int, examples: int) -> tuple[AnyVerdict, str]:
+    from app.proof.histories import judge, open_history
+
+    with open_history(history) as reader:
+        if damage is None:
+            return judge(reader, examples=examples), ""
+        return _damaged(reader, damage, seed, examples)
+
+
+def _damaged(reader: AnyReader, damage: Damage, seed: int, examples: int) -> tuple[AnyVerdict, str]:
+    """The verdict on a damaged copy, and what was done to it."""
     from random import Random
 
     from app.proof.checker import check
-    from app.proof.history import read_history
     from app.proof.plant import plant
     from app.proof.records import History
+    from app.proof.work.checker import check_work
+    from app.proof.work.history import WorkReader
+    from app.proof.work.plant import plant_work
+    from app.proof.work.records import WorkHistory
 
-    with read_history(history) as reader:
-        if damage is None:
-            return check(reader, examples=examples), ""
-        records = list(reader.records)
-        whole = History(reader.header, records, reader.end)
-    damaged, told = plant(whole, damage, Random(seed))  # noqa: S311  # repeatable, not secret
-    return check(damaged, examples=examples), f"Planted a {damage}: {told}."
+    random = Random(seed)  # noqa: S311  # repeatable, not secret
+    if isinstance(reader, WorkReader):
+        work, told = plant_work(WorkHistory(reader.header, list(reader.lines), reader.end), damage, random)
+        return check_work(work, examples=examples), f"Planted {damage}: {told}."
+    takes, told = plant(History(reader.header, list(reader.records), reader.end), damage, random)
+    return check(takes, examples=examples), f"Planted a {damage}: {told}."
 
 
-def _show(verdict: Verdict, told: str, *, json: bool) -> None:
+def _show(verdict: AnyVerdict, told: str, *, json: bool) -> None:
     from rich.console import Console
 
     from app.cli.tables import print_json
-    from app.proof.report import show
+    from app.proof.summary import show
 
     if json:
         print_json(verdict.as_json() | ({"planted": told} if told else {}))

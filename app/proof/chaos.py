@@ -16,14 +16,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
+from typing import Any
 
 from app.proof.clients import Plan
 from app.proof.errors import HarnessFault
-from app.proof.load import Load, Result
+from app.proof.load import load_of
 from app.proof.progress import Watch
-from app.proof.records import Audited
 from app.proof.server import ServerProcess
+from app.proof.stage import Result, Stage
 from app.proof.verdict import EXIT_FAULT, EXIT_VIOLATED
+from app.proof.work.plan import WorkPlan
 
 START_PATIENCE = 30.0
 """Seconds in which a server has to be ready after a start."""
@@ -49,7 +51,7 @@ class Chaos:
     command: Sequence[str] | None = None
 
 
-def run_chaos(plan: Plan, chaos: Chaos, watch: Watch, *, history: Path | None = None) -> Result:
+def run_chaos(plan: Plan | WorkPlan, chaos: Chaos, watch: Watch, *, history: Path | None = None) -> Result:
     """Run the load against a server that is killed at random moments.
 
     The plan's ``url``, ``queue``, ``total`` and ``keys`` don't count: the server and the queue are the
@@ -72,11 +74,16 @@ def run_chaos(plan: Plan, chaos: Chaos, watch: Watch, *, history: Path | None = 
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _run(plan: Plan, chaos: Chaos, watch: Watch, server: ServerProcess, history: Path | None) -> Result:
+def _run(
+    plan: Plan | WorkPlan, chaos: Chaos, watch: Watch, server: ServerProcess, history: Path | None
+) -> Result:
     server.start()
     server.wait_ready(START_PATIENCE)
-    plan = replace(plan, url=server.url, queue=None, total=None, keys=True)
-    with Load(plan, watch, history=history) as load:
+    if isinstance(plan, WorkPlan):
+        plan = replace(plan, url=server.url, total=None)
+    else:
+        plan = replace(plan, url=server.url, queue=None, total=None, keys=True)
+    with load_of(plan, watch, history) as load:
         moments = Random(chaos.seed)  # noqa: S311  # repeatable, not secret
         rounds = _Rounds(load, server, moments, chaos.rounds)
         with load.until_interrupted():
@@ -91,7 +98,7 @@ def _run(plan: Plan, chaos: Chaos, watch: Watch, server: ServerProcess, history:
 class _Rounds:
     """Kill and start again; the load runs in its own threads meanwhile."""
 
-    def __init__(self, load: Load, server: ServerProcess, random: Random, rounds: int) -> None:
+    def __init__(self, load: Stage[Any], server: ServerProcess, random: Random, rounds: int) -> None:
         self.kills = 0
         self._load = load
         self._server = server
@@ -116,13 +123,14 @@ class _Rounds:
         life = self._random.uniform(0, _LONGEST_LIFE)
         self._load.is_done(life)
         self._kill()
-        down = time.monotonic()
+        down, killed = time.monotonic(), time.monotonic_ns()
         self._server.start()
         if self._random.random() < _KILLED_IN_START:
             self._load.is_done(self._random.uniform(0, _LONGEST_START))
             self._kill()
             self._server.start()
         self._server.wait_ready(START_PATIENCE)
+        self._load.restarted(killed, time.monotonic_ns())
         after = self._load.crowd.tally()
         self._load.watch.say(
             f"round {number}/{self._rounds}: killed {life:.2f} s after it answered, "
@@ -155,12 +163,14 @@ class _Rounds:
             self._load.crowd.fail(str(fault))
         self._load.quiet(self._load.plan.patience)
 
-    def audits(self) -> tuple[Audited, ...]:
+    def audits(self) -> tuple[Any, ...]:
         """The audit, and the audit after one more kill: what was counted must be what is on disk."""
         self._up()
         before = self._load.audit()
         self._kill()
+        killed = time.monotonic_ns()
         self._up()
+        self._load.restarted(killed, time.monotonic_ns())
         return before, self._load.audit()
 
     def _up(self) -> None:

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import threading
 import time
 import uuid
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import partial
 
+from app.proof.crew import FIRST_PAUSE, LONGEST_PAUSE, Clock, Crew
 from app.proof.history import HistoryWriter
 from app.proof.records import Ask, Outcome
 from app.proof.wire import Connection, Fate, Reply, tls_for
-
-_FIRST_PAUSE = 0.02
-_LONGEST_PAUSE = 0.5
-_STOPPING_PAUSE = 0.1
-
-Clock = Callable[[], int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +35,10 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """What the crowd has done so far. Latencies are nanoseconds, of answered requests only."""
+    """What the crowd has done so far. Latencies are nanoseconds, of answered requests only.
+
+    ``also``: what else a reader may want to see, by name.
+    """
 
     items: int
     answers: int
@@ -49,9 +46,10 @@ class Tally:
     refused: int
     lost: int
     recent: list[int]
+    also: Mapping[str, int] = field(default_factory=dict)
 
 
-class Crowd:
+class Crowd(Crew):
     """Runs the clients of one load test.
 
     Args:
@@ -64,70 +62,23 @@ class Crowd:
     def __init__(
         self, plan: Plan, queue: str, history: HistoryWriter, *, clock: Clock = time.monotonic_ns
     ) -> None:
+        super().__init__(clock)
         self.plan = plan
         self.history = history
-        self.clock = clock
         self.exhausted = False
-        self.fault: str | None = None
         self._left = plan.total
-        self._lock = threading.Lock()
-        self._stopping = threading.Event()
-        self._deadline = 0
         run = uuid.uuid4().hex[:12]
         connect = partial(Connection, plan.url, queue, timeout=plan.timeout, tls=tls_for(plan.url))
         self._clients = [Client(self, f"{run}-{number}", connect()) for number in range(1, plan.clients + 1)]
-        self._threads = [
-            threading.Thread(target=client.run, name=f"client {client.name}", daemon=True)
-            for client in self._clients
-        ]
-
-    def start(self) -> None:
-        """Start asking."""
-        for thread in self._threads:
-            thread.start()
-
-    def join(self, timeout: float) -> bool:
-        """Wait for up to ``timeout`` seconds; whether every client is done."""
-        until = time.monotonic() + timeout
-        for thread in self._threads:
-            thread.join(max(0.0, until - time.monotonic()))
-        return not any(thread.is_alive() for thread in self._threads)
-
-    def stop(self, grace: float) -> None:
-        """Ask nothing new. Requests whose reply is lost are sent again for up to ``grace`` seconds."""
-        with self._lock:
-            if not self._stopping.is_set():
-                self._deadline = self.clock() + int(grace * 1e9)
-                self._stopping.set()
-
-    def fail(self, problem: str) -> None:
-        """Stop because the test can't go on; the first problem is kept."""
-        with self._lock:
-            self.fault = self.fault or problem
-        self.stop(_LONGEST_PAUSE)
-
-    @property
-    def stopping(self) -> bool:
-        """Whether nothing new is asked."""
-        return self._stopping.is_set()
-
-    @property
-    def given_up(self) -> bool:
-        """Whether lost replies are not asked for any more either."""
-        return self._stopping.is_set() and self.clock() > self._deadline
-
-    def pause(self, seconds: float) -> None:
-        """Wait; when stopping, only briefly."""
-        if self._stopping.wait(seconds):
-            time.sleep(min(seconds, _STOPPING_PAUSE))
+        self.employ({f"client {client.name}": client.run for client in self._clients})
 
     def claim(self) -> int:
         """How many items to ask for next; 0 when enough are asked for."""
-        if self._stopping.is_set():
+        if self.stopping:
             return 0
         if self._left is None:
             return self.plan.count
-        with self._lock:
+        with self.lock:
             wanted = min(self.plan.count, self._left)
             self._left -= wanted
         return wanted
@@ -135,7 +86,7 @@ class Crowd:
     def give_back(self, items: int) -> None:
         """What was claimed and not handed out may be asked for again."""
         if items and self._left is not None:
-            with self._lock:
+            with self.lock:
                 self._left += items
 
     def tally(self) -> Tally:
@@ -187,7 +138,7 @@ class Client:
 
     def _until_answered(self, wanted: int, key: str | None) -> int:
         """Send one request as often as it takes; how many items it got."""
-        crowd, pause, open_question, told = self._crowd, _FIRST_PAUSE, False, ""
+        crowd, pause, open_question, told = self._crowd, FIRST_PAUSE, False, ""
         while True:
             invoked = crowd.clock()
             reply = self._connection.next(wanted, key)
@@ -202,7 +153,7 @@ class Client:
             if key is None and open_question:
                 return 0
             crowd.pause(reply.pause or pause)
-            pause = min(pause * 2, _LONGEST_PAUSE)
+            pause = min(pause * 2, LONGEST_PAUSE)
 
     def _keep(self, ask: Ask, reply: Reply) -> int:
         self._crowd.history.answered(ask, reply.seqs, reply.values, replay=reply.replay)

@@ -28,7 +28,7 @@ def header(line: int, raw: str) -> Header:
     if "dibs_history" not in body:
         raise HistoryError(line, 'not a history of dibs: the first line has no "dibs_history"')
     if body["dibs_history"] != FORMAT:
-        raise HistoryError(line, f"version {body['dibs_history']!r} is not known; this dibs reads {FORMAT}")
+        raise HistoryError(line, f"version {body['dibs_history']!r} is not known; this dibs reads 1 and 2")
     return Header(
         queue=text(line, body, "queue"),
         url=str(body.get("url") or ""),

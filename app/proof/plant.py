@@ -16,30 +16,39 @@ from app.proof.missing import arrived_before
 from app.proof.records import History, Record
 from app.proof.spans import shown
 from app.proof.verdict import Column, Findings
+from app.proof.work.rules import WorkColumn
 
 
 class Damage(StrEnum):
-    """What can be planted, named after what the checker must then find."""
+    """What can be planted, named after what the checker must then find: in takes, or in work."""
 
     DUPLICATE = "duplicate"
     SKIP = "skip"
     REORDER = "reorder"
+    LOST = "lost"
+    TWO_OWNERS = "two-owners"
+    ACKED_AGAIN = "acked-again"
+    VALUE = "value"
 
     @property
-    def column(self) -> Column:
+    def column(self) -> StrEnum:
         """The column of the verdict that must grow."""
         return _COLUMNS[self]
 
 
-_COLUMNS = {
+_COLUMNS: dict[Damage, StrEnum] = {
     Damage.DUPLICATE: Column.DUPLICATES,
     Damage.SKIP: Column.SKIPPED,
     Damage.REORDER: Column.REORDERED,
+    Damage.LOST: WorkColumn.LOST,
+    Damage.TWO_OWNERS: WorkColumn.TWO_OWNERS,
+    Damage.ACKED_AGAIN: WorkColumn.ACKED_AGAIN,
+    Damage.VALUE: WorkColumn.VALUES,
 }
 
 
 def plant(history: History, damage: Damage, random: Random) -> tuple[History, str]:
-    """Damage a copy of a history.
+    """Damage a copy of a history of takes.
 
     Returns:
         The damaged history, and a sentence that says what was done to it.
@@ -47,6 +56,8 @@ def plant(history: History, damage: Damage, random: Random) -> tuple[History, st
     Raises:
         PlantError: the history is too short, or too concurrent, for this damage.
     """
+    if damage not in _PLANTERS:
+        raise PlantError(f"this is a history of takes, which knows {', '.join(_PLANTERS)}")
     folded = fold(history.records, Findings(0))
     if not folded.answers:
         raise PlantError("nothing was handed out in this history")

@@ -53,8 +53,8 @@ def _latency(tally: Tally) -> str:
 
 
 def _troubles(tally: Tally) -> str:
-    troubles = {"lost": tally.lost, "replayed": tally.replays, "refused": tally.refused}
-    return "  ".join(f"{count} {name}" for name, count in troubles.items() if count)
+    troubles = {"lost": tally.lost, "replayed": tally.replays, "refused": tally.refused, **tally.also}
+    return "  ".join(f"{count:,} {name}" for name, count in troubles.items() if count)
 
 
 class _Bar:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from enum import StrEnum
+from typing import Any
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
 from app.proof.spans import shown
-from app.proof.verdict import Column, Finding, Outcome, Rule, Sighting, Verdict
+from app.proof.verdict import Column, Finding, Judgement, Kind, Outcome, Rule, Sighting, Verdict
 
 _STYLES = {Outcome.CLEAN: "green", Outcome.VIOLATED: "red", Outcome.INCONCLUSIVE: "yellow"}
 _MEANING = {
@@ -25,19 +27,26 @@ _MEANING = {
 
 def rendered(verdict: Verdict) -> RenderableType:
     """The verdict as something a rich console prints."""
+    top: list[RenderableType] = [
+        facts(_facts(verdict)),
+        Text(),
+        columns(verdict, _MEANING, soft=Column.ALLOWED),
+    ]
+    return panel(verdict, Rule, verdict.totals.began or 0, top, sentence(verdict))
+
+
+def panel(
+    verdict: Judgement, rules: type[Kind], began: int, top: Sequence[RenderableType], last: str
+) -> RenderableType:
+    """A verdict: what is at its ``top``, the cases of each rule, the notes, and the ``last`` line."""
     style = _STYLES[verdict.outcome]
-    parts: list[RenderableType] = [_facts(verdict), Text(), _columns(verdict)]
-    for rule in Rule:
+    parts = [*top]
+    for rule in rules:
         if verdict.counts.get(rule):
-            parts += [Text(), *_cases(verdict, rule)]
+            parts += [Text(), *_cases(verdict, rule, began)]
     parts += [Padding(Text(f"Note: {note}", style="dim"), (1, 0, 0, 0)) for note in verdict.notes]
-    parts += [Text(), Text(sentence(verdict), style=f"bold {style}")]
+    parts += [Text(), Text(last, style=f"bold {style}")]
     return Panel(Group(*parts), title=f"verdict: {verdict.outcome}", border_style=style, expand=False)
-
-
-def show(verdict: Verdict, console: Console) -> None:
-    """Print the verdict."""
-    console.print(rendered(verdict))
 
 
 def sentence(verdict: Verdict) -> str:
@@ -50,58 +59,66 @@ def sentence(verdict: Verdict) -> str:
         return (
             f"Clean: {items:,} items{span}, each to exactly one request: none twice, none skipped, in order."
         )
-    counts = ", ".join(f"{verdict.column(column):,} {column}" for column in Column if verdict.column(column))
+    return unclean(verdict, Column)
+
+
+def unclean(verdict: Judgement, names: Iterable[StrEnum]) -> str:
+    """A verdict that is not clean in one line."""
+    counts = ", ".join(f"{verdict.column(column):,} {column}" for column in names if verdict.column(column))
     if verdict.outcome is Outcome.VIOLATED:
         return f"Violated: {counts}."
     return f"Inconclusive: {counts}. No promise is proved broken, and not every one is proved kept."
 
 
-def _facts(verdict: Verdict) -> Table:
+def _facts(verdict: Verdict) -> Mapping[str, str]:
     totals, header = verdict.totals, verdict.header
-    table = Table.grid(padding=(0, 2))
-    table.add_row("queue", Text(" ".join(part for part in (header.queue, header.source, header.url) if part)))
-    table.add_row(
-        "items", f"{totals.items:,} in {totals.ok - totals.replays:,} answers and {totals.replays:,} replays"
-    )
-    table.add_row(
-        "requests", f"{totals.requests:,}: {totals.failed:,} refused, {totals.unknown:,} without a reply"
-    )
+    told = {
+        "queue": " ".join(part for part in (header.queue, header.source, header.url) if part),
+        "items": f"{totals.items:,} in {totals.ok - totals.replays:,} answers and {totals.replays:,} replays",
+        "requests": f"{totals.requests:,}: {totals.failed:,} refused, {totals.unknown:,} without a reply",
+    }
     if verdict.window and verdict.window[0] <= verdict.window[1]:
-        table.add_row("seqs", f"{verdict.window[0]} to {verdict.window[1]}")
-    table.add_row("time", f"{totals.seconds:.2f} s")
+        told["seqs"] = f"{verdict.window[0]} to {verdict.window[1]}"
+    return told | {"time": f"{totals.seconds:.2f} s"}
+
+
+def facts(told: Mapping[str, str]) -> Table:
+    """A line a fact."""
+    table = Table.grid(padding=(0, 2))
+    for name, text in told.items():
+        table.add_row(name, Text(text))
     return table
 
 
-def _columns(verdict: Verdict) -> Table:
+def columns(verdict: Judgement, meaning: Mapping[Any, str], *, soft: StrEnum) -> Table:
+    """A line a column, with what it means; the ``soft`` one, which breaks no promise, only if it counts."""
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0), pad_edge=False)
     table.add_column(justify="right")
-    for column in Column:
+    for column, text in meaning.items():
         count = verdict.column(column)
-        if column is Column.ALLOWED and not count:
+        if column is soft and not count:
             continue
-        style = "green" if not count else "yellow" if column is Column.ALLOWED else "red"
-        table.add_row(
-            Text(f"{count:,}", style=f"bold {style}"), str(column), Text(_MEANING[column], style="dim")
-        )
+        style = "green" if not count else "yellow" if column is soft else "red"
+        table.add_row(Text(f"{count:,}", style=f"bold {style}"), str(column), Text(text, style="dim"))
     return table
 
 
-def _cases(verdict: Verdict, rule: Rule) -> Iterator[RenderableType]:
+def _cases(verdict: Judgement, rule: Kind, began: int) -> Iterator[RenderableType]:
     cases = [finding for finding in verdict.examples if finding.rule is rule]
     style = "bold red" if rule.violates else "bold yellow"
     yield Text(f"{rule.title}: {verdict.counts[rule]:,} {rule.unit}", style=style)
     for finding in cases:
-        yield Padding(_case(verdict, finding), (0, 0, 0, 2))
+        yield Padding(_case(finding, began), (0, 0, 0, 2))
     more = verdict.counts[rule] - sum(finding.count for finding in cases)
     if more > 0:
         yield Text(f"  … and {more:,} {rule.unit} more", style="dim")
 
 
-def _case(verdict: Verdict, finding: Finding) -> Text:
+def _case(finding: Finding, began: int) -> Text:
     seqs = ", ".join(map(shown, finding.seqs))
     text = Text(f"{'seq ' + seqs + ': ' if seqs else ''}{finding.detail}")
     for request in finding.requests:
-        text.append("\n    " + _request(request, verdict.totals.began or 0), style="dim")
+        text.append("\n    " + _request(request, began), style="dim")
     return text
 
 

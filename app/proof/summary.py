@@ -6,9 +6,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from app.proof.load import Result
+from app.proof.histories import AnyVerdict
 from app.proof.progress import in_ms, percentile
 from app.proof.report import rendered
+from app.proof.stage import Result
+from app.proof.work.report import work_rendered
+from app.proof.work.rules import WorkVerdict
 
 _SHARES = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "max": 1.0}
 
@@ -16,7 +19,7 @@ _SHARES = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "max": 1.0}
 def show_result(result: Result, console: Console) -> None:
     """Print it all; what went wrong comes last, where it is seen."""
     console.print(_numbers(result))
-    console.print(rendered(result.verdict))
+    show(result.verdict, console)
     if result.history is not None:
         console.print(Text(f"History: {result.history}  (dibs verify {result.history})"), soft_wrap=True)
     for remark in result.remarks:
@@ -27,6 +30,11 @@ def show_result(result: Result, console: Console) -> None:
         )
     if result.fault:
         console.print(Text(f"Fault of the test: {result.fault}", style="bold yellow"))
+
+
+def show(verdict: AnyVerdict, console: Console) -> None:
+    """Print a verdict of either kind."""
+    console.print(work_rendered(verdict) if isinstance(verdict, WorkVerdict) else rendered(verdict))
 
 
 def _numbers(result: Result) -> Table:

@@ -20,12 +20,12 @@ _MAX_SAFE = 2**53 - 1
 _DISTINCT = frozenset({"count", "range", "snowflake", "uuid7"})
 
 
-class Target:
+class Endpoint:
     """Asks the server about one queue; not for hand-outs.
 
     Args:
         url: The server.
-        queue: An existing queue; None makes one that counts from 1.
+        queue: An existing queue; None makes one.
         patience: For how many seconds a request is repeated that the server could not answer.
     """
 
@@ -33,57 +33,27 @@ class Target:
         self.url = url
         self.own = queue is None
         self.queue = queue or f"loadtest-{uuid.uuid4().hex[:12]}"
-        self._path = f"/queues/{quote(self.queue, safe='')}"
+        self.path = f"/queues/{quote(self.queue, safe='')}"
         self._patience = patience
         self._client = httpx.Client(base_url=url, timeout=timeout, trust_env=False, verify=tls_for(url))
-
-    def open(self) -> Header:
-        """Make the queue, or look at it.
-
-        Raises:
-            HarnessFault: there is no server or no queue, or it says what can't be understood.
-        """
-        if self.own:
-            response = self._send("PUT", self._path, {"source": "count", "args": {}}, first=True)
-        else:
-            response = self._send("GET", self._path, first=True)
-        state = self._json(response)
-        start, step = _arithmetic(state)
-        return Header(
-            queue=self.queue,
-            url=self.url,
-            source=_source(state),
-            instance=response.headers.get("dibs-instance"),
-            server=response.headers.get("dibs-version"),
-            started_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
-            cursor=_counter(state, "cursor"),
-            taken=_counter(state, "taken"),
-            jumped=_counter(state, "jumped"),
-            exclusive=self.own,
-            distinct=state.get("source") in _DISTINCT,
-            start=start,
-            step=step,
-        )
-
-    def audit(self) -> Audited:
-        """The server's own counters."""
-        body = self._json(self._send("GET", f"{self._path}/audit"))
-        cursor, taken, jumped = (_counter(body, name) for name in ("cursor", "taken", "jumped"))
-        return Audited(cursor, taken, jumped, body.get("balanced") is True)
 
     def delete(self) -> None:
         """Clear the queue away, if it is the test's own. That it is gone already is fine."""
         if self.own:
-            self._send("DELETE", self._path)
+            self.send("DELETE", self.path)
 
     def close(self) -> None:
         """Close the connection; the queue stays."""
         self._client.close()
 
-    def _send(
+    def send(
         self, method: str, path: str, body: Mapping[str, Any] | None = None, *, first: bool = False
     ) -> httpx.Response:
-        """One request, repeated while that may help: all of them may be. The very first is not."""
+        """One request, repeated while that may help: all of them may be. The very first is not.
+
+        Raises:
+            HarnessFault: there was no answer, or one of a server in trouble, until patience was over.
+        """
         until = time.monotonic() + (0 if first else self._patience)
         while True:
             answered: httpx.Response | None = None
@@ -100,7 +70,8 @@ class Target:
                 raise HarnessFault(problem or _told(answered))
             time.sleep(_PAUSE)
 
-    def _json(self, response: httpx.Response) -> Mapping[str, Any]:
+    def json(self, response: httpx.Response) -> Mapping[str, Any]:
+        """What was answered. Raises HarnessFault where it is a refusal, or no JSON object."""
         if not response.is_success:
             raise HarnessFault(_told(response))
         try:
@@ -110,6 +81,44 @@ class Target:
         if not isinstance(body, dict):
             raise HarnessFault(f"{response.request.method} {response.url} did not answer with JSON")
         return body
+
+
+class Target(Endpoint):
+    """The queue that is taken from: one that counts from 1, unless it exists."""
+
+    def open(self) -> Header:
+        """Make the queue, or look at it.
+
+        Raises:
+            HarnessFault: there is no server or no queue, or it says what can't be understood.
+        """
+        if self.own:
+            response = self.send("PUT", self.path, {"source": "count", "args": {}}, first=True)
+        else:
+            response = self.send("GET", self.path, first=True)
+        state = self.json(response)
+        start, step = _arithmetic(state)
+        return Header(
+            queue=self.queue,
+            url=self.url,
+            source=_source(state),
+            instance=response.headers.get("dibs-instance"),
+            server=response.headers.get("dibs-version"),
+            started_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
+            cursor=counter(state, "cursor"),
+            taken=counter(state, "taken"),
+            jumped=counter(state, "jumped"),
+            exclusive=self.own,
+            distinct=state.get("source") in _DISTINCT,
+            start=start,
+            step=step,
+        )
+
+    def audit(self) -> Audited:
+        """The server's own counters."""
+        body = self.json(self.send("GET", f"{self.path}/audit"))
+        cursor, taken, jumped = (counter(body, name) for name in ("cursor", "taken", "jumped"))
+        return Audited(cursor, taken, jumped, body.get("balanced") is True)
 
 
 def ready(url: str, *, timeout: float) -> bool:
@@ -142,7 +151,8 @@ def _source(state: Mapping[str, Any]) -> str:
     return f"{state.get('source')}({inside})"
 
 
-def _counter(body: Mapping[str, Any], name: str) -> int:
+def counter(body: Mapping[str, Any], name: str) -> int:
+    """A counter that must be there; else HarnessFault."""
     value = body.get(name)
     if type(value) is not int:
         raise HarnessFault(f'the server\'s answer has no counter "{name}"')

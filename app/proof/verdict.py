@@ -26,11 +26,26 @@ class Column(StrEnum):
     ALLOWED = "allowed"
 
 
-class Rule(Enum):
-    """What the checker looks for. Each rule has its column, its unit, and whether one case breaks a promise.
+class Kind(Enum):
+    """What a checker looks for. Each rule has its column, its unit, and whether one case breaks a promise.
 
     A rule that breaks none leaves a question open: the history can't prove the promise kept, nor broken.
     """
+
+    def __init__(self, column: StrEnum, violates: bool, unit: str, title: str) -> None:
+        self.column = column
+        self.violates = violates
+        self.unit = unit
+        self.title = title
+
+    @property
+    def slug(self) -> str:
+        """For programs: ``seq-twice``."""
+        return self.name.lower().replace("_", "-")
+
+
+class Rule(Kind):
+    """What the checker of takes looks for."""
 
     SEQ_TWICE = (Column.DUPLICATES, True, "items", "a seq was handed out twice")
     TWO_VALUES = (Column.DUPLICATES, True, "seqs", "a seq was handed out with two different values")
@@ -47,12 +62,6 @@ class Rule(Enum):
     UNRESOLVED = (Column.UNEXPLAINED, False, "requests", "no reply, and no later answer to its key")
     UNJUDGED = (Column.UNEXPLAINED, False, "seqs", "missing seqs that others may have taken or jumped over")
     ALLOWED = (Column.ALLOWED, False, "seqs", "missing seqs that requests without a reply may own")
-
-    def __init__(self, column: Column, violates: bool, unit: str, title: str) -> None:
-        self.column = column
-        self.violates = violates
-        self.unit = unit
-        self.title = title
 
 
 class Outcome(StrEnum):
@@ -86,7 +95,7 @@ class Sighting:
 class Finding:
     """One case. ``count`` is in the rule's unit; ``seqs`` are the ones it is about."""
 
-    rule: Rule
+    rule: Kind
     count: int
     detail: str
     seqs: tuple[Span, ...] = ()
@@ -118,12 +127,12 @@ class Findings:
     """Counts every case, keeps the first ``limit`` of each rule."""
 
     limit: int
-    counts: dict[Rule, int] = field(default_factory=dict)
+    counts: dict[Kind, int] = field(default_factory=dict)
     examples: list[Finding] = field(default_factory=list)
-    _kept: dict[Rule, int] = field(default_factory=dict)
+    _kept: dict[Kind, int] = field(default_factory=dict)
 
     def add(
-        self, rule: Rule, count: int, detail: str, seqs: tuple[Span, ...], *requests: Sighting | None
+        self, rule: Kind, count: int, detail: str, seqs: tuple[Span, ...], *requests: Sighting | None
     ) -> None:
         """Count a case; the requests that are None are not known."""
         self.counts[rule] = self.counts.get(rule, 0) + count
@@ -131,30 +140,60 @@ class Findings:
             self._kept[rule] = self._kept.get(rule, 0) + 1
             self.examples.append(Finding(rule, count, detail, seqs, tuple(r for r in requests if r)))
 
+    def in_order(self) -> tuple[Finding, ...]:
+        """The examples by rule, in the order of the rules."""
+        rules = [rule for kind in {type(one.rule) for one in self.examples} for rule in kind]
+        order = {rule: at for at, rule in enumerate(rules)}
+        return tuple(sorted(self.examples, key=lambda finding: order[finding.rule]))
+
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
-    """What the checker says of a history. ``examples`` are the first few cases of each rule."""
+class Judgement:
+    """What a checker says of a history. ``examples`` are the first few cases of each rule."""
+
+    counts: Mapping[Kind, int]
+    examples: tuple[Finding, ...]
+    notes: tuple[str, ...]
+
+    def column(self, column: StrEnum) -> int:
+        """The sum of a column's rules."""
+        return sum(count for rule, count in self.counts.items() if rule.column is column)
+
+    @property
+    def outcome(self) -> Outcome:
+        """``violated`` if one rule that breaks a promise has a case; else ``inconclusive`` or ``clean``."""
+        if any(rule.violates for rule, count in self.counts.items() if count):
+            return Outcome.VIOLATED
+        return Outcome.INCONCLUSIVE if any(self.counts.values()) else Outcome.CLEAN
+
+    @property
+    def exit_code(self) -> int:
+        """0 clean, 1 violated, 3 can't be judged."""
+        return self.outcome.exit_code
+
+    def cases_as_json(self) -> dict[str, Any]:
+        """What was found, for programs."""
+        return {
+            "rules": {rule.slug: count for rule, count in self.counts.items()},
+            "findings": [asdict(finding) | {"rule": finding.rule.slug} for finding in self.examples],
+            "notes": list(self.notes),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict(Judgement):
+    """The verdict on takes."""
 
     header: Header
     totals: Totals
-    counts: Mapping[Rule, int]
-    examples: tuple[Finding, ...]
     window: Span | None
-    notes: tuple[str, ...] = ()
 
     @classmethod
     def of(
         cls, header: Header, totals: Totals, findings: Findings, window: Span | None, notes: tuple[str, ...]
     ) -> Self:
         """The verdict of all findings."""
-        order = {rule: at for at, rule in enumerate(Rule)}
-        examples = tuple(sorted(findings.examples, key=lambda finding: order[finding.rule]))
-        return cls(header, totals, dict(findings.counts), examples, window, notes)
-
-    def column(self, column: Column) -> int:
-        """The sum of a column's rules."""
-        return sum(count for rule, count in self.counts.items() if rule.column is column)
+        return cls(dict(findings.counts), findings.in_order(), notes, header, totals, window)
 
     @property
     def duplicates(self) -> int:
@@ -181,18 +220,6 @@ class Verdict:
         """Missing seqs that requests without a reply may own: not proved lost."""
         return self.column(Column.ALLOWED)
 
-    @property
-    def outcome(self) -> Outcome:
-        """``violated`` if one rule that breaks a promise has a case; else ``inconclusive`` or ``clean``."""
-        if any(rule.violates for rule, count in self.counts.items() if count):
-            return Outcome.VIOLATED
-        return Outcome.INCONCLUSIVE if any(self.counts.values()) else Outcome.CLEAN
-
-    @property
-    def exit_code(self) -> int:
-        """0 clean, 1 violated, 3 can't be judged."""
-        return self.outcome.exit_code
-
     def as_json(self) -> dict[str, Any]:
         """For programs."""
         return {
@@ -200,10 +227,5 @@ class Verdict:
             **{column.value: self.column(column) for column in Column},
             "window": self.window,
             "totals": asdict(self.totals),
-            "rules": {rule.name.lower().replace("_", "-"): count for rule, count in self.counts.items()},
-            "findings": [
-                asdict(finding) | {"rule": finding.rule.name.lower().replace("_", "-")}
-                for finding in self.examples
-            ],
-            "notes": list(self.notes),
+            **self.cases_as_json(),
         }

@@ -81,13 +81,10 @@ class Connection:
             headers={} if key is None else {"Idempotency-Key": key},
             extensions=self._extensions,
         )
-        try:
-            response = self._transport.handle_request(request)
-            body = response.read()
-        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
-            return Reply(Fate.UNSENT, error=_named(error))
-        except httpx.TransportError as error:
-            return Reply(Fate.LOST, error=_named(error))
+        answered = exchange(self._transport, request)
+        if isinstance(answered, Reply):
+            return answered
+        response, body = answered
         if response.status_code == HTTPStatus.OK:
             return self._items(body, response.headers.get("idempotent-replayed") == "true")
         return refusal(response, body)
@@ -108,6 +105,17 @@ class Connection:
         if queue != self._queue or not all(type(seq) is int and seq >= 1 for seq in seqs):
             return _fault(f"200 with items that are not of this queue: {body[:200]!r}")
         return Reply(Fate.ITEMS, _ranges(seqs), values, replay)
+
+
+def exchange(transport: httpx.BaseTransport, request: httpx.Request) -> tuple[httpx.Response, bytes] | Reply:
+    """One request and its whole answer; or what is known without one."""
+    try:
+        response = transport.handle_request(request)
+        return response, response.read()
+    except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
+        return Reply(Fate.UNSENT, error=_named(error))
+    except httpx.TransportError as error:
+        return Reply(Fate.LOST, error=_named(error))
 
 
 def refusal(response: httpx.Response, body: bytes) -> Reply:

@@ -174,9 +174,9 @@ class Server(ThreadingHTTPServer):
 
 
 @contextmanager
-def serving(queue):
+def serving(queue, handler=None):
     """Serve a queue in a thread; gives the URL."""
-    with Server(("127.0.0.1", 0), handler_of(queue)) as server:
+    with Server(("127.0.0.1", 0), handler or handler_of(queue)) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         try:

@@ -120,7 +120,7 @@ def test_a_correct_server_is_never_accused_of_what_a_lost_reply_may_hide(history
     assert verdict.allowed == history.end.audits[-1].cursor - verdict.totals.seqs
 
 
-@pytest.mark.parametrize("damage", Damage)
+@pytest.mark.parametrize("damage", [Damage.DUPLICATE, Damage.SKIP, Damage.REORDER])
 @settings(max_examples=40)
 @given(history=histories(), seed=st.integers(0, 2**32))
 def test_each_planted_damage_is_found_and_nothing_else(damage, history, seed):
@@ -133,7 +133,7 @@ def test_each_planted_damage_is_found_and_nothing_else(damage, history, seed):
     assert {rule.column for rule, found in verdict.counts.items() if found} == {damage.column}
 
 
-@pytest.mark.parametrize("damage", Damage)
+@pytest.mark.parametrize("damage", [Damage.DUPLICATE, Damage.SKIP, Damage.REORDER])
 @settings(max_examples=40)
 @given(history=histories(patience=2), seed=st.integers(0, 2**32))
 def test_planted_damage_is_found_among_lost_replies_too(damage, history, seed):

@@ -10,8 +10,10 @@ from app.proof import PlantError, check
 from app.proof.plant import Damage, plant
 from app.proof.verdict import Outcome
 
+TAKES = [Damage.DUPLICATE, Damage.SKIP, Damage.REORDER]
 
-@pytest.mark.parametrize("damage", Damage)
+
+@pytest.mark.parametrize("damage", TAKES)
 def test_the_damage_says_what_it_did_and_leaves_the_history_as_it_was(build, damage):
     history = build.history(*(build.ok(str(seq), seq, seq, [seq]) for seq in range(1, 6)))
     damaged, told = plant(history, damage, Random(1))
@@ -20,7 +22,7 @@ def test_the_damage_says_what_it_did_and_leaves_the_history_as_it_was(build, dam
     assert "line " in told
 
 
-@pytest.mark.parametrize("damage", Damage)
+@pytest.mark.parametrize("damage", TAKES)
 def test_an_empty_history_has_no_room(build, damage):
     with pytest.raises(PlantError, match="nothing was handed out"):
         plant(build.history(build.refused("a", 0, 1)), damage, Random(1))

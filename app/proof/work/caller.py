@@ -1,0 +1,109 @@
+"""What producers and consumers share: ask until it is answered, and write down everything."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from app.proof.crew import FIRST_PAUSE, LONGEST_PAUSE, Crew
+from app.proof.records import Outcome
+from app.proof.wire import Fate
+from app.proof.work.history import WorkWriter
+from app.proof.work.plan import WorkPlan
+from app.proof.work.wire import WorkConnection, WorkReply
+
+
+class WorkCrew(Crew):
+    """What a caller needs of its crowd."""
+
+    plan: WorkPlan
+    history: WorkWriter
+    run: str
+
+    def is_drained(self) -> bool:
+        """Whether there is nothing to consume, and never will be: asked by consumers that got nothing."""
+        raise NotImplementedError
+
+
+class Caller:
+    """One thread with one connection: one request at a time, each sent again under its key until answered."""
+
+    def __init__(self, crew: WorkCrew, name: str, connection: WorkConnection) -> None:
+        self.name = name
+        self.replays = 0
+        self.refused = 0
+        self.lost = 0
+        self.latencies: list[int] = []
+        self.crew = crew
+        self.connection = connection
+        self.random = crew.plan.random(name)
+        self._requests = 0
+        self._answered = 0
+
+    def run(self) -> None:
+        """Work until there is nothing more to do. A thread's last resort: whatever breaks is a fault."""
+        try:
+            self._answered = self.crew.clock()
+            self.live()
+        except Exception as error:
+            self.crew.fail(f"client {self.name} broke: {type(error).__name__}: {error}")
+        finally:
+            self.connection.close()
+
+    def live(self) -> None:
+        """What this one does."""
+        raise NotImplementedError
+
+    def ask(self, asked: Mapping[str, Any], send: Callable[[str], WorkReply]) -> WorkReply | None:
+        """Send one request as often as it takes; None where it was given up, or the test can't go on."""
+        self._requests += 1
+        key = f"{self.crew.run}-{self.name}-{self._requests}"
+        asked = {"op": asked["op"], "client": self.name, "key": key, **asked}
+        pause, open_question, told = FIRST_PAUSE, False, ""
+        while True:
+            invoked = self.crew.clock()
+            reply = send(key)
+            times = invoked, self.crew.clock()
+            if reply.fate is Fate.ITEMS:
+                return self._keep(asked, times, reply)
+            self._unanswered(asked, times, reply)
+            told = told if told and reply.fate is Fate.UNSENT else reply.error
+            open_question = (open_question or reply.fate is Fate.LOST) and reply.fate is not Fate.REFUSED
+            if self._is_over(reply, told) or self.crew.given_up or (self.crew.stopping and not open_question):
+                return None
+            self.crew.pause(reply.pause or pause)
+            pause = min(pause * 2, LONGEST_PAUSE)
+
+    def _keep(self, asked: Mapping[str, Any], times: tuple[int, int], reply: WorkReply) -> WorkReply:
+        self.crew.history.request(asked, times, Outcome.OK, reply.answer)
+        self._answered = times[1]
+        self.latencies.append(times[1] - times[0])
+        self.replays += bool(reply.answer["replay"])
+        return reply
+
+    def _unanswered(self, asked: Mapping[str, Any], times: tuple[int, int], reply: WorkReply) -> None:
+        """Write down what was not answered. What the server never saw is no request."""
+        if reply.fate is Fate.UNSENT:
+            return
+        lost = reply.fate is Fate.LOST or reply.maybe
+        self.lost += lost
+        self.refused += not lost
+        outcome = Outcome.UNKNOWN if lost else Outcome.FAILED
+        self.crew.history.request(asked, times, outcome, {"error": reply.error})
+
+    def _is_over(self, reply: WorkReply, told: str) -> bool:
+        """Whether this ends the load, or this client's patience; ``told``: the last word it had.
+
+        A refusal is a word of the server's too, so a producer waits for room as long as others consume.
+        """
+        now = self.crew.clock()
+        if reply.fate is Fate.REFUSED:
+            self._answered = now
+        if reply.fate in {Fate.FAULT, Fate.EXHAUSTED}:
+            self.crew.fail(reply.error)
+            return True
+        waited = (now - self._answered) / 1e9
+        if waited > self.crew.plan.patience:
+            self.crew.fail(f"no answer for {waited:.0f} s; the last word: {told}")
+            return True
+        return False

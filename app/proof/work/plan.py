@@ -1,0 +1,77 @@
+"""What a load test of work does: who pushes, who settles, and who fails how often."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from random import Random
+from typing import Any
+
+POISON_EVERY = 1_000
+"""Each job of a number that this divides fails whenever it is tried, until it is dead."""
+
+_KINDS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class WorkPlan:
+    """What a load test of work does. The queue is its own, deleted afterwards.
+
+    ``clients`` consumers lease ``count`` items for ``ttl`` seconds and settle them together with the next
+    lease. Of the leases, the share ``crash`` is forgotten and its consumer replaced, and the share ``late``
+    is settled when it has expired. Of the items, the shares ``nack`` and ``release`` are given back; the
+    share ``partly`` of such leases is settled in two parts. The share ``again`` of the pushes is pushed a
+    second time, as by a producer that starts over. ``total`` None: until it is stopped. ``timeout`` is for
+    one request, ``patience`` for going on without an answer or an end; seconds.
+    """
+
+    url: str = "http://127.0.0.1:8000"
+    clients: int = 16
+    producers: int = 4
+    total: int | None = 20_000
+    count: int = 50
+    ttl: float = 1.5
+    crash: float = 0.05
+    late: float = 0.03
+    nack: float = 0.02
+    release: float = 0.01
+    partly: float = 0.1
+    again: float = 0.05
+    max_attempts: int = 5
+    seed: int = 0
+    timeout: float = 10.0
+    patience: float = 30.0
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The queue's: failures come back soon, and producers feel when nobody consumes."""
+        return {
+            "max_attempts": self.max_attempts,
+            "backoff": 0.05,
+            "backoff_max": 1.0,
+            "jitter": 0.2,
+            "max_ready": max(5_000, 4 * self.clients * self.count),
+        }
+
+    def random(self, who: str) -> Random:
+        """The dice of one client: the same in each run with the same seed."""
+        return Random(f"{self.seed} {who}")  # noqa: S311  # repeatable, not secret
+
+
+def value_of(number: int) -> Any:
+    """The value of a job: one of several kinds of JSON, each with the number in it, so that all differ."""
+    match number % _KINDS:
+        case 0:
+            return number
+        case 1:
+            return f'job "{number}"\n\u00fc\u2603'
+        case 2:
+            return {"job": number, "tags": ["a", None, True], "note": "x" * (number % 50)}
+        case 3:
+            return [number, number / 2]
+        case _:
+            return {"job": {"number": number}}
+
+
+def is_poison(value: Any) -> bool:
+    """Whether a job fails however often it is tried."""
+    return type(value) is int and value % POISON_EVERY == 0

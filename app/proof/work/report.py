@@ -1,0 +1,78 @@
+"""The verdict on work for people: what happened, what was found, why items were handed out again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from app.proof.report import columns, facts, panel, unclean
+from app.proof.verdict import Outcome
+from app.proof.work.rules import Cause, WorkColumn, WorkRule, WorkVerdict
+
+_MEANING = {
+    WorkColumn.LOST: "neither acked, nor still in the queue",
+    WorkColumn.TWO_OWNERS: "handed out while somebody's lease was certainly live",
+    WorkColumn.ACKED_AGAIN: "handed out after the ack had been answered",
+    WorkColumn.FENCING: "a dead token that had an effect, or a live one that had none",
+    WorkColumn.VALUES: "not the value that was pushed",
+    WorkColumn.ATTEMPTS: "counted wrongly, or more than allowed",
+    WorkColumn.PUSHES: "pushed twice in spite of a key, or by nobody",
+    WorkColumn.UNEXPLAINED: "not accounted for",
+    WorkColumn.ALLOWED: "not proved either way",
+}
+
+
+def work_rendered(verdict: WorkVerdict) -> RenderableType:
+    """The verdict as something a rich console prints."""
+    top: list[RenderableType] = [
+        facts(_facts(verdict)),
+        Text(),
+        columns(verdict, _MEANING, soft=WorkColumn.ALLOWED),
+    ]
+    if verdict.totals.redelivered:
+        top += [Text(), *_redelivered(verdict.totals.redelivered)]
+    return panel(verdict, WorkRule, verdict.totals.began or 0, top, work_sentence(verdict))
+
+
+def work_sentence(verdict: WorkVerdict) -> str:
+    """The verdict in one line."""
+    if verdict.outcome is not Outcome.CLEAN:
+        return unclean(verdict, WorkColumn)
+    totals = verdict.totals
+    if not totals.pushed:
+        return "Clean: nothing was pushed, and nothing is missing."
+    ends = {"acked": totals.items, "dead": totals.dead, "still in the queue": totals.waiting}
+    told = ", ".join(f"{count:,} {name}" for name, count in ends.items() if count)
+    return f"Clean: {totals.pushed:,} items, one owner at a time: {told}; none lost, none after its ack."
+
+
+def _facts(verdict: WorkVerdict) -> Mapping[str, str]:
+    totals, header = verdict.totals, verdict.header
+    known = f", {totals.known:,} more known by their keys" if totals.known else ""
+    restarts = f", the server killed {totals.restarts:,} times" if totals.restarts else ""
+    without = f"{totals.unknown:,} without a reply, {totals.replays:,} replays"
+    return {
+        "queue": " ".join(part for part in (header.queue, header.url) if part),
+        "pushed": f"{totals.pushed:,} items{known}",
+        "handed out": f"{totals.handed_out:,} times in {totals.leases:,} leases",
+        "settled": f"{totals.items:,} acked, {totals.dead:,} dead, {totals.stale:,} refused as stale",
+        "trouble": f"{totals.crashes:,} leases forgotten in crashes{restarts}",
+        "requests": f"{totals.requests:,}: {totals.refused:,} refused, {without}",
+        "time": f"{totals.seconds:.2f} s",
+    }
+
+
+def _redelivered(causes: Mapping[Cause, int]) -> list[RenderableType]:
+    """Redeliveries are no violation: they are what at-least-once means. Each has its reason."""
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0), pad_edge=False)
+    table.add_column(justify="right")
+    for cause in Cause:
+        if causes.get(cause):
+            table.add_row(Text(f"{causes[cause]:,}", style="bold cyan"), Text(str(cause), style="dim"))
+    return [
+        Text(f"redelivered: {sum(causes.values()):,}, because the hand-out before was", style="cyan"),
+        table,
+    ]
