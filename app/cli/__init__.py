@@ -8,11 +8,20 @@ from typing import Annotated
 
 import typer
 
-from app.cli import backup, demo, loadtest, next, queues, serve, stats, verify  # the command's name
-from app.cli.exits import EXIT_CODES, FAILED, code_of
+from app.cli import (
+    backup,
+    demo,
+    loadtest,
+    next,
+    push,
+    queues,
+    serve,
+    stats,
+    verify,
+    work,
+)  # the command's name
+from app.cli.exits import EXIT_CODES, FAILED, INTERRUPTED, code_of
 from app.errors import DibsError
-
-_INTERRUPTED = 130
 
 cli = typer.Typer(
     name="dibs",
@@ -27,6 +36,8 @@ cli = typer.Typer(
 )
 cli.command("serve", epilog=serve.EXAMPLE)(serve.serve)
 cli.command("next", epilog=next.EXAMPLE)(next.next_)
+cli.command("push", epilog=push.EXAMPLE)(push.push)
+cli.command("work", epilog=work.EXAMPLE)(work.work)
 cli.command("queues", epilog=queues.EXAMPLE)(queues.queues)
 cli.command("stats", epilog=stats.EXAMPLE)(stats.stats)
 cli.command("backup", epilog=backup.EXAMPLE)(backup.backup)
@@ -61,7 +72,7 @@ def main() -> None:
         print(f"dibs: {error}", file=sys.stderr)
         sys.exit(code_of(error))
     except KeyboardInterrupt:
-        sys.exit(_INTERRUPTED)
+        sys.exit(INTERRUPTED)
     except BrokenPipeError:  # the reader had enough: `dibs next -n 1000 | head -1`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(FAILED)

@@ -24,10 +24,19 @@ EXHAUSTED: Final = 6
 """``next``: nothing more, ever."""
 UNREACHABLE: Final = 7
 """No server at the URL."""
+JOBS_FAILED: Final = 8
+"""``work``: everything was tried, and some commands failed."""
+CANNOT_RUN: Final = 126
+"""``work``: the command is there and can't be run."""
+NO_COMMAND: Final = 127
+"""``work``: there is no such command."""
+INTERRUPTED: Final = 130
+"""Ctrl-C."""
 
 EXIT_CODES: Final = (
     "Exit codes: 0 done · 1 refused or failed · 2 wrong option or setting · 3 fault of a test harness ·"
-    " 4 data folder in use or not ours · 5 empty · 6 exhausted · 7 no server there"
+    " 4 data folder in use or not ours · 5 empty · 6 exhausted · 7 no server there · 8 some jobs failed ·"
+    " 126 and 127 a job's command can't be run, is not there · 130 interrupted"
 )
 
 

@@ -1,0 +1,175 @@
+"""``dibs work``: xargs over the network."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+from app.cli.exits import CANNOT_RUN, FAILED, NO_COMMAND, USAGE, fail
+from app.cli.options import Url
+
+if TYPE_CHECKING:
+    from app.cli.http import Api
+    from app.cli.work_perform import Plan
+
+EXAMPLE: Final = "Example: dibs work jobs -j 8 -- convert {} -resize 50% small/{}"
+_MAX_TTL: Final = 43_200
+PATIENCE: Final = 60.0
+"""Seconds for which a server that is gone is waited for."""
+GRACE: Final = 10.0
+"""Seconds that the last settlements may take."""
+
+
+def work(
+    queue: Annotated[str, typer.Argument(help="The queue.")],
+    command: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="-- COMMAND [WORD]...",
+            help="What to run. {} in a word is the value; without one, it is put last.",
+        ),
+    ],
+    *,
+    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, max=1024, help="Commands at a time.")] = 1,
+    stdin: Annotated[
+        bool, typer.Option("--stdin", help="The command reads the value, as JSON, from its stdin.")
+    ] = False,
+    timeout: Annotated[
+        float | None,
+        typer.Option(
+            min=0.001, help="Seconds after which a command is ended, and has failed.  [default: none]"
+        ),
+    ] = None,
+    results: Annotated[
+        str | None,
+        typer.Option(metavar="QUEUE", help="Push what a command writes to stdout here, as it is acked."),
+    ] = None,
+    json_results: Annotated[
+        bool, typer.Option("--json-results", help="With --results: it is a JSON value, not a text.")
+    ] = False,
+    create: Annotated[
+        bool, typer.Option("--create", help="Create the queues that are not there, QUEUE of --results too.")
+    ] = False,
+    exit_when_empty: Annotated[
+        bool,
+        typer.Option("--exit-when-empty", help="End when nothing waits and nobody has anything in hand."),
+    ] = False,
+    most: Annotated[
+        int | None, typer.Option("--max", metavar="N", min=1, help="End after N jobs.  [default: never]")
+    ] = None,
+    ttl: Annotated[
+        float,
+        typer.Option(
+            min=1, max=_MAX_TTL, help="Seconds after which the jobs of a worker that died go to others."
+        ),
+    ] = 30,
+    url: Url = None,
+) -> None:
+    """Run a command for each item of a queue: xargs over the network.
+
+    A job is done when its command exits with 0. Otherwise it is tried again later, here or elsewhere, and the
+    tail of stderr is kept with it. DIBS_SEQ, DIBS_ATTEMPT and DIBS_QUEUE tell the command what it works on.
+    There is no shell between: for one, say -- sh -c '… "$1" …' sh {}.
+
+    Ctrl-C finishes what is in hand, a second one gives it back. It ends by itself when the queue is closed or
+    its source has ended, and all is done. Exit code 0: all that was tried is done; 8: some of it failed; 126,
+    127: the command can't be run, is not there.
+    """
+    from app.cli.http import Api, checked
+    from app.cli.work_perform import Plan
+    from app.cli.work_words import Words
+
+    if json_results and results is None:
+        fail("option --json-results: it needs --results", USAGE)
+    words = Words(command, append=not stdin)
+    _runnable(words.program)
+    plan = Plan(
+        queue=queue,
+        words=words,
+        url=checked(url),
+        stdin=stdin,
+        timeout=timeout,
+        results=results,
+        json_results=json_results,
+    )
+    with Api(url) as api:
+        _look(api, plan, create=create)
+    raise typer.Exit(_work(plan, jobs, most, ttl, until_empty=exit_when_empty))
+
+
+def _runnable(program: str | None) -> None:
+    """Refuse what can't be run before anything is leased for it."""
+    if program is None or shutil.which(program) is not None:
+        return
+    if "/" in program and os.path.exists(program):
+        fail(f"can't run {program}: it is not executable", CANNOT_RUN)
+    fail(f"can't run {program}: there is no such command", NO_COMMAND)
+
+
+def _look(api: Api, plan: Plan, *, create: bool) -> None:
+    """Refuse what could not be worked on, or would lose its results, before anything is run."""
+    from app.cli.operate import create_queue
+
+    for name in filter(None, (plan.queue, plan.results)):
+        if create:
+            create_queue(api, name)
+    _info(api, plan.queue)
+    if plan.results is None:
+        return
+    info = _info(api, plan.results)
+    if info["source"] is not None:
+        fail(f"option --results {plan.results}: a source feeds that queue, so nothing can be pushed to it")
+    if info["state"] == "closed":
+        fail(f"option --results {plan.results}: that queue is closed")
+
+
+def _info(api: Api, queue: str) -> Any:
+    from app.cli.http import detail
+    from app.cli.operate import NOT_FOUND, path_of
+
+    response = api.send("GET", path_of(queue))
+    if not response.is_success:
+        made = "; --create makes it" if response.status_code == NOT_FOUND else ""
+        fail(f"{detail(response)}{made}", FAILED)
+    return response.json()
+
+
+def _work(plan: Plan, hands: int, most: int | None, ttl: float, *, until_empty: bool) -> int:
+    from app.cli.work_board import Board
+    from app.cli.work_crew import Crew
+    from app.cli.work_perform import Performer
+    from app.cli.work_run import Emptiness, Stops, run, verdict
+    from app.cli.work_tally import Tally
+    from app.client import Client
+
+    performer: Performer
+    stops = Stops()
+    with stops.heard(), Client(plan.url, patience=PATIENCE) as client:
+        queue = client.queue(plan.queue)
+        leases = queue.lease(
+            ttl=ttl,
+            prefetch=0,
+            in_hand=hands,
+            on_lost=lambda job: performer.lost(job),  # noqa: PLW0108  # it is made of what is leased
+            grace=GRACE,
+        )
+        tally = Tally(leases.counts)
+        board = Board(plan.queue, tally)
+        performer = Performer(plan, tally, board)
+        crew = Crew(leases, performer, hands, most=most)
+        emptiness = Emptiness(queue.info, tally, crew.drain)
+        if until_empty:
+            emptiness.start()
+        try:
+            run(crew, tally, board, stops)
+        finally:
+            emptiness.stop()
+            leases.close()
+            board.summary()
+    sentence, code = verdict(tally, crew.fault, stops)
+    if sentence:
+        fail(sentence, code)
+    return code

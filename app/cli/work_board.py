@@ -1,0 +1,141 @@
+"""What `dibs work` shows: one live line on a terminal, and above it what the commands write."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, BinaryIO, Final
+
+from rich.console import Console
+from rich.control import Control
+from rich.segment import ControlType
+from rich.text import Text
+
+from app.cli.tables import span
+
+if TYPE_CHECKING:
+    from app.cli.work_tally import Tally
+
+_ERASE: Final = Control(ControlType.CARRIAGE_RETURN, (ControlType.ERASE_IN_LINE, 2))
+
+_FRAMES: Final = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
+_FRAMES_A_SECOND: Final = 10
+
+
+class Board:
+    """The terminal, shared by all threads; everything else goes above the live line.
+
+    The line, notes and the summary are on stderr: stdout is the commands' alone. What a command wrote is
+    shown in one piece when it has ended, so that commands don't talk into each other.
+    """
+
+    def __init__(self, queue: str, tally: Tally, *, console: Console | None = None) -> None:
+        self._queue = queue
+        self._tally = tally
+        self._console = console or Console(stderr=True, highlight=False)
+        self._live = self._console.is_terminal
+        self._lock = threading.RLock()
+        self._phase = ""
+        self._shown = False
+
+    def tick(self) -> None:
+        """Draw the live line anew."""
+        if self._live:
+            with self._lock:
+                self._hide()
+                self._console.print(self._line(), end="", no_wrap=True, overflow="ellipsis", crop=True)
+                self._shown = True
+
+    def output(self, out: BinaryIO | None, err: BinaryIO) -> None:
+        """Pass on what a command wrote."""
+        with self._above():
+            if out is not None:
+                self._copy(out, sys.stdout.buffer)
+            self._copy(err, sys.stderr.buffer)
+
+    def failed(self, seq: int, attempt: int, why: str) -> None:
+        """Tell of a command that failed."""
+        self.note(f"{self._queue} {seq}, attempt {attempt}: {why.partition(chr(10))[0]}")
+
+    def note(self, text: str) -> None:
+        """Tell something that is no error of ours."""
+        with self._above():
+            print(f"dibs: {text}", file=sys.stderr, flush=True)
+
+    def phase(self, text: str) -> None:
+        """What goes on now, at the end of the line; told once where there is no line."""
+        self._phase = text
+        if not self._live:
+            self.note(text)
+
+    def summary(self) -> None:
+        """The last word; the live line is gone."""
+        with self._above():
+            self._console.print(
+                Text(f"{self._queue}: {told(self._tally)}"), markup=False, soft_wrap=True, highlight=False
+            )
+        self._live = False
+
+    @contextmanager
+    def _above(self) -> Iterator[None]:
+        with self._lock:
+            self._hide()
+            yield
+
+    def _hide(self) -> None:
+        if self._shown:
+            self._console.control(_ERASE)
+            self._shown = False
+
+    def _copy(self, file: BinaryIO, to: BinaryIO) -> None:
+        size = file.seek(0, 2)
+        if not size:
+            return
+        file.seek(0)
+        shutil.copyfileobj(file, to)
+        file.seek(size - 1)
+        if self._live and file.read() != b"\n":
+            to.write(b"\n")  # or the live line would wipe it out
+        to.flush()
+
+    def _line(self) -> Text:
+        tally = self._tally
+        line = Text.assemble(
+            (_FRAMES[int(tally.seconds * _FRAMES_A_SECOND) % len(_FRAMES)], "green"),
+            (f" {self._queue}", "bold"),
+            (f"  {tally.counts.acked:,} done", "green"),
+        )
+        if tally.failed:
+            line.append(f"  {tally.failed:,} failed", "red")
+        if tally.counts.lost:
+            line.append(f"  {tally.counts.lost:,} lost", "yellow")
+        line.append(f"  {tally.running:,} running")
+        line.append(f"  {_per_second(tally.lately())}", "cyan")
+        line.append(f"  {span(tally.seconds)}", "dim")
+        if self._phase:
+            line.append(f"  {self._phase}", "yellow")
+        return line
+
+
+def told(tally: Tally) -> str:
+    """The summary: what there was of it, and nothing else."""
+    counts = tally.counts
+    parts = [f"{counts.acked:,} done"]
+    if tally.failed:
+        mended = tally.failed - tally.unmended
+        parts.append(f"{tally.failed:,} failed" + (f" ({mended:,} of them tried again)" if mended else ""))
+    if counts.dead:
+        parts.append(f"{counts.dead:,} dead")
+    if counts.lost:
+        parts.append(f"{counts.lost:,} lost to other workers")
+    if counts.released:
+        parts.append(f"{counts.released:,} given back")
+    rate = f" ({_per_second(tally.rate)})" if tally.rate else ""
+    return f"{', '.join(parts)} in {span(tally.seconds)}{rate}"
+
+
+def _per_second(rate: float) -> str:
+    return f"{rate:,.1f}/s" if rate < 100 else f"{rate:,.0f}/s"  # noqa: PLR2004

@@ -1,0 +1,185 @@
+"""One command as a process: in a session of its own, ended in order, with what it wrote."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import subprocess
+import tempfile
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from types import TracebackType
+from typing import BinaryIO, Final, Self
+
+ERROR_BYTES: Final = 8192
+"""The longest error that the server takes, in bytes of UTF-8."""
+GRACE: Final = 2.0
+"""Seconds between SIGTERM and SIGKILL."""
+
+
+class CannotStart(Exception):
+    """The command can't be run at all: no item of the queue would fare better. ``missing``: there is none."""
+
+    def __init__(self, program: str, why: str, *, missing: bool = False) -> None:
+        super().__init__(f"{program}: {why}")
+        self.missing = missing
+
+
+class Unfit(Exception):
+    """The command can't be run for this item: its words are too long, or have a NUL in them."""
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """How a process ended: in a few words, which are empty where all went well."""
+
+    why: str = ""
+
+    @property
+    def good(self) -> bool:
+        """Whether it exited with 0, by itself."""
+        return not self.why
+
+
+class Process:
+    """A command that runs. Leaving the ``with`` frees what it wrote, which is kept in files without a name.
+
+    It has a session of its own: Ctrl-C on the terminal reaches ``dibs`` alone. Signals go to the whole group,
+    so that what the command has started ends with it. Files rather than pipes: a command that leaves
+    something behind in the background has ended all the same, and none waits for a reader.
+
+    Raises:
+        CannotStart, Unfit: Nothing was run.
+    """
+
+    def __init__(
+        self,
+        words: Sequence[str],
+        *,
+        env: Mapping[str, str] | None = None,
+        stdin: bytes | None = None,
+        timeout: float | None = None,
+        grace: float = GRACE,
+    ) -> None:
+        self._grace = grace
+        self._lock = threading.Lock()
+        self._over = False
+        self._ended_for: str | None = None
+        self._timers: list[threading.Timer] = []
+        with ExitStack() as files:
+            self._process = self._start(words, env, stdin, files)
+            self._files = files.pop_all()
+        if timeout is not None:
+            self._after(timeout, lambda: self.end(f"timed out after {timeout:g} s"))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.end("abandoned")
+        self.wait()
+        self._files.close()
+
+    def _start(
+        self, words: Sequence[str], env: Mapping[str, str] | None, stdin: bytes | None, files: ExitStack
+    ) -> subprocess.Popen[bytes]:
+        try:
+            self.out = files.enter_context(tempfile.TemporaryFile())  # noqa: SIM115  # the stack closes it
+            self.err = files.enter_context(tempfile.TemporaryFile())  # noqa: SIM115
+            with _file_of(stdin) as given:
+                return subprocess.Popen(  # noqa: S603  # to run what the user says is what this is for
+                    words, stdin=given, stdout=self.out, stderr=self.err, env=env, start_new_session=True
+                )
+        except ValueError as error:
+            raise Unfit(f"can't be the argument of a command ({error}): --stdin takes any value") from error
+        except OSError as error:
+            if error.errno == errno.E2BIG:
+                raise Unfit("too long for the argument of a command: --stdin takes any length") from error
+            missing = isinstance(error, FileNotFoundError)
+            raise CannotStart(words[0], error.strerror or str(error), missing=missing) from error
+
+    def wait(self) -> End:
+        """Until it has ended; how it did."""
+        _await_end(self._process)
+        with self._lock:
+            if self._ended_for is not None and not self._over:
+                self._signal(signal.SIGKILL)  # what it left behind, while its group can't be another's
+            status = self._process.wait()
+            self._over = True
+            why = self._ended_for
+        for timer in self._timers:
+            timer.cancel()
+        return End(_described(status) if why is None else why)
+
+    def end(self, why: str) -> None:
+        """Ask it to end, and in ``grace`` seconds make it; whoever waits is told why. Doesn't wait itself.
+
+        May be called from any thread, at any time; what has ended by itself stays so.
+        """
+        with self._lock:
+            if self._over or self._ended_for is not None:
+                return
+            self._ended_for = why
+            self._signal(signal.SIGTERM)
+        self._after(self._grace, self._kill)
+
+    def _kill(self) -> None:
+        with self._lock:
+            if not self._over:
+                self._signal(signal.SIGKILL)
+
+    def _signal(self, number: int) -> None:
+        """To the whole group. Its leader has not been waited for, so the group's id is still its own."""
+        with suppress(ProcessLookupError, PermissionError):  # macOS says the latter of a group of zombies
+            os.killpg(self._process.pid, number)
+
+    def _after(self, seconds: float, action: Callable[[], None]) -> None:
+        timer = threading.Timer(seconds, action)
+        timer.daemon = True
+        self._timers.append(timer)
+        timer.start()
+
+
+def error_text(why: str, err: BinaryIO, most: int = ERROR_BYTES) -> str:
+    """Why a command failed, and below it the tail of what it said; at most ``most`` bytes in all."""
+    room = most - len(f"{why}\n".encode())
+    size = err.seek(0, os.SEEK_END)
+    err.seek(max(0, size - room))
+    tail = err.read().decode(errors="replace").replace("\0", "\ufffd").strip()
+    tail = tail.encode()[-room:].decode(errors="ignore")
+    return f"{why}\n{tail}" if tail else why
+
+
+@contextmanager
+def _file_of(content: bytes | None) -> Iterator[BinaryIO | int]:
+    if content is None:
+        yield subprocess.DEVNULL
+        return
+    with tempfile.TemporaryFile() as file:
+        file.write(content)
+        file.seek(0)
+        yield file
+
+
+def _await_end(process: subprocess.Popen[bytes]) -> None:
+    """Until the process has ended; where the system can, its id stays its own until it is reaped."""
+    if not hasattr(os, "waitid"):  # macOS has it from Python 3.13 on
+        process.wait()
+    elif process.returncode is None:
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+
+
+def _described(status: int) -> str:
+    if status == 0:
+        return ""
+    if status > 0:
+        return f"exit {status}"
+    try:
+        return f"killed by {signal.Signals(-status).name}"
+    except ValueError:
+        return f"killed by signal {-status}"

@@ -1,0 +1,128 @@
+"""From the first job to the last word: signals, the live line, the end."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
+
+from app.cli.exits import CANNOT_RUN, FAILED, INTERRUPTED, JOBS_FAILED, NO_COMMAND, OK, UNREACHABLE
+from app.cli.work_process import CannotStart
+from app.client.errors import ClientError, Unreachable
+
+if TYPE_CHECKING:
+    from app.cli.work_board import Board
+    from app.cli.work_crew import Crew
+    from app.cli.work_tally import Tally
+    from app.client import QueueInfo
+
+TICK: Final = 0.1
+"""Seconds between two drawings of the live line, and the longest that a signal waits to be acted on."""
+LOOK: Final = 0.5
+"""Seconds between two looks at whether the queue is empty."""
+
+
+_AT_ONCE: Final = (signal.SIGTERM, signal.SIGHUP)
+_TWICE: Final = 2
+
+
+class Stops:
+    """Signals that end the work, counted.
+
+    The first Ctrl-C finishes what is in hand, the second gives it back. SIGTERM and SIGHUP give back at once:
+    a supervisor that sends them kills soon afterwards.
+    """
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    @contextmanager
+    def heard(self) -> Iterator[None]:
+        """Hear them, in place of dying by them."""
+        before = {number: signal.getsignal(number) for number in (signal.SIGINT, *_AT_ONCE)}
+        for number in before:
+            signal.signal(number, self._hear)
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _hear(self, number: int, _: object) -> None:
+        """Only counts: it runs between any two steps of the main thread, which may hold any lock."""
+        self.asked += _TWICE if number in _AT_ONCE else 1
+
+
+def run(crew: Crew, tally: Tally, board: Board, stops: Stops) -> None:
+    """Work until every hand has ended, for whatever reason."""
+    crew.start()
+    acted = 0
+    while not crew.over(TICK):
+        asked = min(stops.asked, _TWICE)
+        if asked > acted:
+            acted = asked
+            _stop(crew, tally, board, at_once=asked == _TWICE)
+        board.tick()
+
+
+def _stop(crew: Crew, tally: Tally, board: Board, *, at_once: bool) -> None:
+    if at_once:
+        board.phase("giving back what is in hand")
+        crew.give_back()
+    else:
+        crew.drain()
+        if tally.running:
+            board.phase(f"finishing {tally.running:,}; Ctrl-C again gives them back")
+
+
+class Emptiness(threading.Thread):
+    """Looks whether a queue is empty, while nothing runs here, and says so once.
+
+    Empty is a queue that producers push to, or whose source has ended, where nothing waits, is delayed or is
+    leased by anybody: what failed is waited for until it is tried again, and what a dead worker had until it
+    is handed out again.
+    """
+
+    def __init__(self, info: Callable[[], QueueInfo], tally: Tally, then: Callable[[], None]) -> None:
+        super().__init__(name="emptiness", daemon=True)
+        self._info = info
+        self._tally = tally
+        self._then = then
+        self._enough = threading.Event()
+
+    def run(self) -> None:
+        """Until it is empty, or enough."""
+        while not self._enough.wait(LOOK):
+            try:
+                if not self._tally.running and empty(self._info()):
+                    self._then()
+                    return
+            except ClientError:
+                continue  # the hands meet it too, and tell it
+
+    def stop(self) -> None:
+        """Enough."""
+        self._enough.set()
+
+
+def empty(info: QueueInfo) -> bool:
+    """Whether a queue has nothing for anybody, now and, unless something is pushed, later."""
+    ended = info.source is None or info.state in {"exhausted", "closed"}
+    return ended and info.waiting == info.leased == 0
+
+
+def verdict(tally: Tally, fault: Exception | None, stops: Stops) -> tuple[str, int]:
+    """A sentence, where something is to be said, and the exit code."""
+    if isinstance(fault, CannotStart):
+        return f"can't run {fault}", NO_COMMAND if fault.missing else CANNOT_RUN
+    if isinstance(fault, Unreachable):
+        return str(fault), UNREACHABLE
+    if isinstance(fault, ClientError):
+        return str(fault), FAILED
+    if fault is not None:
+        raise fault
+    if stops.asked:
+        return "", INTERRUPTED
+    return "", JOBS_FAILED if tally.unmended else OK

@@ -1,0 +1,107 @@
+"""What came of the jobs so far."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Final, Protocol
+
+_WINDOW: Final = 10.0
+"""Seconds over which the rate is taken."""
+
+
+class Counts(Protocol):
+    """What the server has confirmed."""
+
+    @property
+    def acked(self) -> int:
+        """Done."""
+
+    @property
+    def nacked(self) -> int:
+        """Failed; to be tried again."""
+
+    @property
+    def dead(self) -> int:
+        """Failed for the last time."""
+
+    @property
+    def released(self) -> int:
+        """Given back."""
+
+    @property
+    def lost(self) -> int:
+        """Not ours any more when they were settled."""
+
+
+class Tally:
+    """What is known of the jobs, from any thread.
+
+    ``counts`` are the server's words. Beside them: how many commands run, and which items failed when they
+    were last tried here.
+    """
+
+    def __init__(self, counts: Counts, clock: Callable[[], float] = time.monotonic) -> None:
+        self.counts = counts
+        self._clock = clock
+        self._began = clock()
+        self._lock = threading.Lock()
+        self._running = 0
+        self._unmended: set[int] = set()
+        self._samples: deque[tuple[float, int]] = deque([(self._began, 0)])
+
+    @property
+    def running(self) -> int:
+        """Commands that run."""
+        return self._running
+
+    @property
+    def failed(self) -> int:
+        """Attempts that failed, whatever became of their items."""
+        return self.counts.nacked + self.counts.dead
+
+    @property
+    def unmended(self) -> int:
+        """Items that failed when they were last tried here."""
+        return len(self._unmended)
+
+    @property
+    def seconds(self) -> float:
+        """Since the beginning."""
+        return self._clock() - self._began
+
+    @property
+    def rate(self) -> float:
+        """Jobs that ended in a second, on the whole."""
+        return (self.counts.acked + self.failed) / max(self.seconds, 1e-3)
+
+    def lately(self) -> float:
+        """Jobs that end in a second, over the last ten. To be called every now and then, by one thread."""
+        now, ended = self._clock(), self.counts.acked + self.failed
+        self._samples.append((now, ended))
+        while len(self._samples) > 1 and self._samples[1][0] <= now - _WINDOW:
+            self._samples.popleft()
+        then, before = self._samples[0]
+        return (ended - before) / (now - then) if now > then else 0.0
+
+    def begun(self) -> None:
+        """A command runs."""
+        with self._lock:
+            self._running += 1
+
+    def ended(self) -> None:
+        """A command has ended, well or not."""
+        with self._lock:
+            self._running -= 1
+
+    def good(self, seq: int) -> None:
+        """This item is done."""
+        with self._lock:
+            self._unmended.discard(seq)
+
+    def bad(self, seq: int) -> None:
+        """This item failed."""
+        with self._lock:
+            self._unmended.add(seq)

@@ -1,0 +1,487 @@
+"""Hands, jobs and their ends, with real commands and no server. What blocks is let go by the test."""
+
+import io
+import os
+import threading
+from collections import deque
+from types import SimpleNamespace
+
+import pytest
+from rich.console import Console
+
+from app.cli.work_board import Board, told
+from app.cli.work_crew import Crew
+from app.cli.work_perform import RESULT_BYTES, Performer, Plan
+from app.cli.work_process import CannotStart
+from app.cli.work_run import Emptiness, Stops, empty, run, verdict
+from app.cli.work_tally import Tally
+from app.cli.work_words import Words
+from app.client.errors import Problem, QueueUnknown, Unreachable
+from app.client.hand import Counts
+
+SECONDS = 20
+
+
+class Job:
+    def __init__(self, seq, value, attempt=1):
+        self.seq, self.value, self.attempt = seq, value, attempt
+        self.lost = False
+        self.end = None
+
+    def ack(self, push=()):
+        self.end = ("ack", [(result.queue, result.value) for result in push])
+
+    def nack(self, error=""):
+        self.end = ("nack", error)
+
+    def release(self):
+        self.end = ("release", None)
+
+
+class Leases:
+    """Jobs for threads. With ``endless`` an empty one waits for more, until it is stopped."""
+
+    def __init__(self, *values, endless=False):
+        self.jobs = deque(Job(seq, value) for seq, value in enumerate(values, 1))
+        self.given = []
+        self.counts = Counts()
+        self.change = threading.Condition()
+        self.endless = endless
+        self.stopped = False
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        with self.change:
+            if not self.jobs and self.endless:
+                assert self.change.wait_for(lambda: self.stopped, SECONDS)
+            if not self.jobs or self.stopped:
+                raise StopIteration
+            self.given.append(self.jobs.popleft())
+            return self.given[-1]
+
+    def stop(self):
+        with self.change:
+            self.stopped = True
+            self.change.notify_all()
+
+    @property
+    def ends(self):
+        return [job.end and job.end[0] for job in self.given]
+
+
+class Shop:
+    """All the parts, put together as the command does."""
+
+    def __init__(self, *command, leases, hands=1, most=None, append=True, **plan):
+        self.leases = leases
+        self.tally = Tally(leases.counts)
+        self.said = io.StringIO()
+        self.board = Board("jobs", self.tally, console=Console(file=self.said))
+        self.plan = Plan("jobs", Words(command, append=append), "http://x", **plan)
+        self.performer = Performer(self.plan, self.tally, self.board)
+        self.crew = Crew(leases, self.performer, hands, most=most)
+        self.stops = Stops()
+
+    def run(self):
+        run(self.crew, self.tally, self.board, self.stops)
+        return self
+
+    @property
+    def verdict(self):
+        return verdict(self.tally, self.crew.fault, self.stops)
+
+
+def seen(**changes):
+    """A queue as the server shows it."""
+    return SimpleNamespace(
+        **{"source": None, "state": "open", "waiting": 0, "leased": 0, "dead": 0} | changes
+    )
+
+
+def one(*command, value="x", **options):
+    """The end of one job."""
+    leases = Leases(value)
+    Shop(*command, leases=leases, **options).run()
+    return leases.given[0].end
+
+
+@pytest.fixture
+def gate(tmp_path):
+    """A command that tells that it runs, and ends well when the test opens its gate."""
+    started = tmp_path / "started"
+    os.mkfifo(started)
+    for seq in range(1, 10):
+        os.mkfifo(tmp_path / str(seq))
+
+    class Gate:
+        command = ("sh", "-c", f"echo $DIBS_SEQ > {started}; cat {tmp_path}/$DIBS_SEQ", "sh")
+
+        def begun(self, count=1):
+            found = []
+            while len(found) < count:
+                found += started.read_text().split()
+            return sorted(found)
+
+        def open(self, *seqs):
+            for seq in seqs:
+                (tmp_path / str(seq)).write_text("")  # waits for the command to come to it
+
+    return Gate()
+
+
+def background(action):
+    thread = threading.Thread(target=action, daemon=True)
+    thread.start()
+    return thread
+
+
+class TestEnds:
+    def test_good_is_an_ack(self):
+        assert one("true") == ("ack", [])
+
+    def test_bad_is_a_nack_with_the_tail_of_stderr(self):
+        assert one("sh", "-c", "echo why >&2; exit 3") == ("nack", "exit 3\nwhy")
+
+    def test_too_long_is_a_nack(self):
+        assert one("sleep", value="1000", timeout=0.05) == ("nack", "timed out after 0.05 s")
+
+    def test_words_stdin_and_environment(self, tmp_path):
+        out = tmp_path / "out"
+        script = f'echo "$1 $DIBS_QUEUE $DIBS_SEQ $DIBS_ATTEMPT $DIBS_URL $(cat)" > {out}'
+        one("sh", "-c", script, "sh", "{}", value={"a": "é"}, stdin=True, append=False)
+        assert out.read_text() == '{"a":"é"} jobs 1 1 http://x {"a":"é"}\n'
+
+    def test_a_value_that_no_command_takes_is_a_nack(self):
+        assert one("echo", value="a\0b") == (
+            "nack",
+            "the value can't be the argument of a command (embedded null byte): --stdin takes any value",
+        )
+        end, why = one("echo", value="x" * 200_000)
+        assert (end, why) == (
+            "nack",
+            "the value is too long for the argument of a command: --stdin takes any length",
+        )
+
+    def test_a_value_that_is_no_command_is_a_nack(self):
+        end, why = one("{}", value="dibs-no-such-command")
+        assert end == "nack"
+        assert (
+            why
+            == "the value is not a command that can be run (dibs-no-such-command: No such file or directory)"
+        )
+
+    def test_a_lost_lease_ends_the_command_and_claims_nothing(self, gate):
+        leases = Leases("x")
+        shop = Shop(*gate.command, leases=leases)
+        running = background(shop.run)
+        gate.begun()
+        leases.given[0].lost = True
+        shop.performer.lost(leases.given[0])
+        running.join(SECONDS)
+        assert leases.ends == ["release"]
+        assert shop.verdict == ("", 0)
+
+
+class TestResults:
+    def test_text_without_its_last_line_end(self):
+        assert one("echo", results="done") == ("ack", [("done", "x")])
+        assert one("printf", "a\\n\\n", results="done", append=False) == ("ack", [("done", "a\n")])
+
+    def test_nothing_is_a_result(self):
+        assert one("true", results="done") == ("ack", [("done", "")])
+
+    def test_json(self):
+        end = one("echo", '{"a": [1.5]}', results="done", json_results=True, append=False)
+        assert end == ("ack", [("done", {"a": [1.5]})])
+
+    @pytest.mark.parametrize("written", ["", "{", "NaN", "1 2"])
+    def test_what_is_not_json_is_a_nack(self, written):
+        end, why = one("echo", written, results="done", json_results=True, append=False)
+        assert (end, why.partition(": ")[0]) == ("nack", "its output is not a JSON value")
+
+    def test_what_is_not_text_is_a_nack(self):
+        assert one("printf", "\\377", results="done", append=False) == ("nack", "its output is not UTF-8")
+
+    def test_what_is_too_much_is_a_nack(self):
+        script = f"head -c {RESULT_BYTES + 1} /dev/zero | tr '\\\\0' x"
+        assert one("sh", "-c", script, results="done", append=False) == (
+            "nack",
+            "its output is over 262,144 bytes",
+        )
+
+    def test_a_failure_has_none(self):
+        assert one("sh", "-c", "echo x; exit 1", results="done")[0] == "nack"
+
+
+class TestOutput:
+    def test_passed_on_in_one_piece(self, capfd):
+        Shop("sh", "-c", 'echo "out $1"; echo "err $1" >&2', "sh", leases=Leases(*"abcdef"), hands=3).run()
+        out, err = capfd.readouterr()
+        assert sorted(out.splitlines()) == [f"out {value}" for value in "abcdef"]
+        assert sorted(err.splitlines()) == [f"err {value}" for value in "abcdef"]
+
+    def test_results_are_not_shown_too(self, capfd):
+        one("echo", results="done")
+        assert capfd.readouterr() == ("", "")
+
+    def test_failures_are_told(self, capfd):
+        one("sh", "-c", "echo why >&2; exit 3")
+        assert capfd.readouterr().err == "why\ndibs: jobs 1, attempt 1: exit 3\n"
+
+
+class TestCrew:
+    def test_each_job_once_by_many_hands(self):
+        shop = Shop("true", leases=Leases(*range(50)), hands=8).run()
+        assert shop.leases.ends == ["ack"] * 50
+        assert (shop.verdict, shop.tally.running) == (("", 0), 0)
+
+    def test_as_many_at_a_time_as_there_are_hands(self, gate):
+        shop = Shop(*gate.command, leases=Leases(*range(4)), hands=3)
+        running = background(shop.run)
+        assert gate.begun(3) == ["1", "2", "3"]
+        assert shop.tally.running == 3
+        gate.open(2)
+        assert gate.begun() == ["4"]
+        gate.open(1, 3, 4)
+        running.join(SECONDS)
+        assert shop.leases.ends == ["ack"] * 4
+
+    def test_no_more_than_are_wanted_and_the_rest_is_not_kept(self):
+        shop = Shop("true", leases=Leases(*range(50), endless=True), hands=8, most=5).run()
+        assert shop.leases.ends.count("ack") == 5
+        assert set(shop.leases.ends) <= {"ack", "release"}
+        assert shop.verdict == ("", 0)
+
+    def test_a_command_that_is_gone_ends_it_at_once_with_everything_given_back(self):
+        shop = Shop("dibs-no-such-command", leases=Leases(*range(50)), hands=4).run()
+        assert set(shop.leases.ends) == {"release"}
+        assert len(shop.leases.given) <= 4
+        why = "can't run dibs-no-such-command: No such file or directory"
+        assert shop.verdict == (why, 127)
+
+    def test_one_that_can_not_be_run_has_another_code(self):
+        assert verdict(Tally(Counts()), CannotStart("x", "why"), Stops()) == ("can't run x: why", 126)
+
+    def test_a_fault_of_the_queue_ends_it_after_what_is_in_hand(self, gate):
+        class Failing(Leases):
+            def __next__(self):
+                if not self.jobs:
+                    raise QueueUnknown(Problem("queue-unknown", 404, "there is no queue jobs"))
+                return super().__next__()
+
+        shop = Shop(*gate.command, leases=Failing("a"), hands=2)
+        running = background(shop.run)
+        gate.begun()
+        with shop.leases.change:
+            assert shop.leases.change.wait_for(lambda: shop.leases.stopped, SECONDS)
+        gate.open(1)
+        running.join(SECONDS)
+        assert shop.leases.ends == ["ack"]
+        assert shop.verdict == ("queue-unknown: there is no queue jobs", 1)
+
+    def test_no_server_has_its_exit_code(self):
+        fault = Unreachable("no answer", reached=False)
+        assert verdict(Tally(Counts()), fault, Stops()) == ("no answer", 7)
+
+    def test_what_nobody_foresaw_is_raised(self):
+        with pytest.raises(ZeroDivisionError):
+            verdict(Tally(Counts()), ZeroDivisionError(), Stops())
+
+
+class TestStops:
+    def test_once_finishes_what_is_in_hand(self, gate, capfd):
+        shop = Shop(*gate.command, leases=Leases("a", "b", endless=True), hands=1)
+        running = background(shop.run)
+        gate.begun()
+        shop.stops.asked = 1
+        with shop.leases.change:
+            assert shop.leases.change.wait_for(lambda: shop.leases.stopped, SECONDS)
+        gate.open(1)
+        running.join(SECONDS)
+        assert shop.leases.ends == ["ack"]
+        assert shop.verdict == ("", 130)
+        assert "finishing 1; Ctrl-C again gives them back" in capfd.readouterr().err
+
+    def test_twice_gives_it_back(self, gate):
+        shop = Shop(*gate.command, leases=Leases("a", "b", endless=True), hands=2, grace=0.05)
+        running = background(shop.run)
+        gate.begun(2)
+        shop.stops.asked = 2
+        running.join(SECONDS)
+        assert shop.leases.ends == ["release", "release"]
+        assert shop.verdict == ("", 130)
+
+    def test_what_starts_just_then_is_given_back_too(self):
+        leases = Leases("1000")
+        shop = Shop("sleep", leases=leases)
+        shop.performer.give_back()
+        shop.run()
+        assert leases.ends == ["release"]
+
+    def test_while_it_waits_for_jobs_it_ends_at_once(self):
+        shop = Shop("true", leases=Leases(endless=True), hands=4)
+        shop.stops.asked = 1
+        assert shop.run().verdict == ("", 130)
+
+    def test_signals_are_counted_and_given_back_to_whom_they_belong(self):
+        import signal
+
+        before = signal.getsignal(signal.SIGINT)
+        stops = Stops()
+        with stops.heard():
+            signal.raise_signal(signal.SIGINT)
+            assert stops.asked == 1
+            signal.raise_signal(signal.SIGTERM)
+            assert stops.asked == 3
+        assert signal.getsignal(signal.SIGINT) is before
+
+
+class TestVerdict:
+    def test_some_failed(self):
+        shop = Shop("false", leases=Leases("a")).run()
+        assert shop.verdict == ("", 8)
+
+    def test_what_was_mended_counts_as_done(self):
+        leases = Leases("a", "b")
+        leases.jobs = deque([Job(1, "1"), Job(1, "0", attempt=2)])
+        shop = Shop("sh", "-c", "exit $1", "sh", leases=leases).run()
+        assert (leases.ends, shop.verdict) == (["nack", "ack"], ("", 0))
+
+
+class TestEmptiness:
+    @pytest.mark.parametrize(
+        ("info", "is_empty"),
+        [
+            ({}, True),
+            ({"waiting": 1}, False),
+            ({"leased": 1}, False),
+            ({"dead": 1}, True),
+            ({"source": "count"}, False),
+            ({"source": "count", "state": "paused"}, False),
+            ({"source": "count", "state": "exhausted"}, True),
+            ({"source": "count", "state": "closed", "leased": 1}, False),
+        ],
+    )
+    def test_what_is_empty(self, info, is_empty):
+        assert empty(seen(**info)) == is_empty
+
+    def test_it_looks_until_it_is_and_not_while_something_runs_here(self, monkeypatch):
+        monkeypatch.setattr("app.cli.work_run.LOOK", 0)
+        tally, then = Tally(Counts()), threading.Event()
+        looks = iter([Unreachable("not now", reached=True), 2, 1, 0])
+        looked = []
+
+        def info():
+            looked.append(next(looks))
+            if isinstance(looked[-1], Exception):
+                raise looked[-1]
+            return seen(leased=looked[-1])
+
+        tally.begun()
+        emptiness = Emptiness(info, tally, then.set)
+        emptiness.start()
+        assert looked == []
+        tally.ended()
+        assert then.wait(SECONDS)
+        assert len(looked) == 4
+        emptiness.join(SECONDS)
+
+    def test_enough_ends_it(self):
+        emptiness = Emptiness(lambda: {}, Tally(Counts()), lambda: None)
+        emptiness.start()
+        emptiness.stop()
+        emptiness.join(SECONDS)
+        assert not emptiness.is_alive()
+
+
+class TestTold:
+    class Clock:
+        now = 0.0
+
+        def __call__(self):
+            return self.now
+
+    @pytest.fixture
+    def clock(self):
+        return self.Clock()
+
+    @pytest.mark.parametrize(
+        ("counts", "bad", "line"),
+        [
+            ({}, [], "0 done in 10.0 s"),
+            ({"acked": 200}, [], "200 done in 10.0 s (20.0/s)"),
+            ({"acked": 5000}, [], "5,000 done in 10.0 s (500/s)"),
+            (
+                {"acked": 1, "nacked": 2, "dead": 1},
+                [7],
+                "1 done, 3 failed (2 of them tried again), 1 dead in 10.0 s (0.4/s)",
+            ),
+            (
+                {"acked": 1, "lost": 1, "released": 3},
+                [],
+                "1 done, 1 lost to other workers, 3 given back in 10.0 s (0.1/s)",
+            ),
+        ],
+    )
+    def test_the_summary(self, clock, counts, bad, line):
+        tally = Tally(Counts(**counts), clock)
+        for seq in bad:
+            tally.bad(seq)
+        clock.now = 10.0
+        assert told(tally) == line
+
+    def test_the_rate_is_of_the_last_seconds(self, clock):
+        counts = Counts()
+        tally = Tally(counts, clock)
+        assert tally.lately() == 0
+        for _ in range(100):
+            clock.now += 1
+            counts.acked += 3
+            found = tally.lately()
+        assert found == 3
+        for _ in range(20):
+            clock.now += 1
+            found = tally.lately()
+        assert found == 0
+
+
+class TestBoard:
+    @pytest.fixture
+    def board(self):
+        self.said = io.StringIO()
+        console = Console(
+            file=self.said, force_terminal=True, width=60, color_system=None, legacy_windows=False
+        )
+        return Board("jobs", Tally(Counts(acked=1234, nacked=2, lost=1)), console=console)
+
+    def test_one_line_drawn_anew_each_time(self, board):
+        board.tick()
+        board.tick()
+        first, erased, _ = self.said.getvalue().partition("\r\x1b[2K")
+        assert erased
+        assert "jobs  1,234 done  2 failed  1 lost  0 running" in first
+        assert "\n" not in self.said.getvalue()
+
+    def test_never_longer_than_the_terminal(self, board):
+        board.phase("a very long remark " * 10)
+        board.tick()
+        assert len(self.said.getvalue()) <= 60
+
+    def test_it_is_gone_at_the_end(self, board):
+        board.tick()
+        board.summary()
+        board.tick()
+        last = self.said.getvalue().rpartition("\x1b[2K")[2]
+        assert last.startswith("jobs: 1,234 done, 2 failed")
+        assert last.endswith("\n")
+
+    def test_no_line_where_nobody_looks(self, capfd):
+        said = io.StringIO()
+        board = Board("jobs", Tally(Counts()), console=Console(file=said))
+        board.tick()
+        board.phase("finishing 2")
+        board.summary()
+        assert said.getvalue().startswith("jobs: 0 done in ")
+        assert capfd.readouterr().err == "dibs: finishing 2\n"

@@ -1,0 +1,52 @@
+import pytest
+
+from app.cli.work_words import Words, compact, environment, text_of
+
+
+@pytest.mark.parametrize(
+    ("words", "value", "filled"),
+    [
+        (["wc", "-w"], "a.txt", ["wc", "-w", "a.txt"]),
+        (["mv", "{}", "{}.bak"], "a", ["mv", "a", "a.bak"]),
+        (["echo", "--name={}", "{}{}"], "x", ["echo", "--name=x", "xx"]),
+        (
+            ["sh", "-c", 'echo "$1"', "sh", "{}"],
+            "a; rm -rf $HOME",
+            ["sh", "-c", 'echo "$1"', "sh", "a; rm -rf $HOME"],
+        ),
+        (["{}", "-v"], "ls", ["ls", "-v"]),
+        (["echo"], "", ["echo", ""]),
+        (["echo"], "{}", ["echo", "{}"]),
+        (["echo", "{} {}"], "{}", ["echo", "{} {}"]),
+        (["echo"], {"a": [1, None], "ü": "x y"}, ["echo", '{"a":[1,null],"ü":"x y"}']),
+        (["echo"], True, ["echo", "true"]),
+        (["echo"], 1.5, ["echo", "1.5"]),
+    ],
+)
+def test_the_value_in_the_words(words, value, filled):
+    assert Words(words).filled(value) == filled
+
+
+def test_what_reads_stdin_gets_no_word_unless_it_says_where():
+    assert Words(["cat"], append=False).filled("x") == ["cat"]
+    assert Words(["tee", "{}"], append=False).filled("x") == ["tee", "x"]
+
+
+def test_the_program_is_known_unless_it_is_the_value():
+    assert Words(["wc", "-w"]).program == "wc"
+    assert Words(["./run-{}"]).program is None
+
+
+def test_text_is_bare_and_json_is_not():
+    assert (text_of("a b"), compact("a b")) == ("a b", '"a b"')
+
+
+def test_the_environment():
+    env = environment({"HOME": "/h", "DIBS_SEQ": "old"}, queue="jobs", seq=7, attempt=2, url="http://x")
+    assert env == {
+        "HOME": "/h",
+        "DIBS_QUEUE": "jobs",
+        "DIBS_SEQ": "7",
+        "DIBS_ATTEMPT": "2",
+        "DIBS_URL": "http://x",
+    }
