@@ -1,0 +1,267 @@
+"""The contract of ``work.py`` as plain Python: every op as a few loops over items."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+
+from app.ledger.ops import OpFailed, QueueRow, Take
+from app.ledger.work import Ack, Extend, Nack, Streamed
+from workmodel.shelf import Item, Shelf
+
+UNCHANGED = "unchanged"
+"""The verdict of an item that is as it was because its entry was refused or stale in another part."""
+
+
+class Model:
+    """``apply`` answers in the normal form of ``compare.py``, or raises OpFailed and is spoilt."""
+
+    def __init__(self) -> None:
+        self.shelves: dict[int, Shelf] = {}
+
+    def named(self, name: str) -> Shelf | None:
+        return next((shelf for shelf in self.shelves.values() if shelf.row.name == name), None)
+
+    def there(self, queue: int) -> Shelf | None:
+        shelf = self.shelves.get(queue)
+        return shelf if shelf is not None and shelf.row.deleted_at is None else None
+
+    def apply(self, op, now: int):
+        return getattr(self, type(op).__name__.lower())(op, now)
+
+    def start(self, stopped: int, now: int) -> None:
+        """What a start does to the leases that were live when the ledger stopped."""
+        for shelf in self.shelves.values():
+            for item in shelf.items.values():
+                if item.state(stopped) == "leased":
+                    item.due = max(item.due, now + item.ttl)
+
+    # -- handing out
+
+    def take(self, op: Take, now: int):
+        shelf = self.there(op.queue)
+        if shelf is None or shelf.row.ending is not None or op.first != shelf.row.cursor + 1:
+            raise OpFailed
+        shelf.row = replace(shelf.row, mark=op.mark)
+        shelf.count(cursor=op.count)
+        if op.terms is None:
+            shelf.count(taken=op.count)
+            answer = None
+        else:
+            due = now + op.terms.ttl
+            for n in range(op.count):
+                text = op.texts[n] if op.texts else None
+                item = Item(op.first + n, text, due, 0, 1, op.terms.token, op.terms.ttl, op.terms.worker)
+                shelf.items[item.seq] = item
+            answer = ([], None, due, None)
+        if op.end is not None:
+            shelf.row = replace(shelf.row, ending=op.end.ending)
+        return answer
+
+    def claim(self, op, now: int):
+        shelf = self.there(op.queue)
+        if shelf is None or shelf.row.paused:
+            return ([], None, None, shelf and shelf.next_claim(now))
+        self.bury(op, now)
+        ready = [item for item in shelf.items.values() if not item.dead and item.due <= now]
+        got, size = [], 0
+        for item in sorted(ready, key=lambda item: (item.priority, item.due, item.seq))[: op.most]:
+            size += len((item.text or "").encode())
+            if got and size > op.most_bytes:
+                break
+            got.append(item)
+        for item in got:
+            if item.token is not None:
+                item.fail(None, None)
+            item.attempt += 1
+            item.token = None
+            if op.terms is not None:
+                item.token, item.ttl, item.worker = op.terms.token, op.terms.ttl, op.terms.worker
+                item.due = now + op.terms.ttl
+        if op.terms is None:
+            shelf.done(got, "taken")
+        values = tuple(item.text for item in got) if got and got[0].text is not None else None
+        due = now + op.terms.ttl if got and op.terms else None
+        return ([(item.seq, item.attempt) for item in got], values, due, shelf.next_claim(now))
+
+    def bury(self, op, now: int):
+        shelf, moved = self.there(op.queue), 0
+        for item in shelf.items.values() if shelf else ():
+            lapsed = item.token is not None and item.state(now) == "waiting"
+            if lapsed and shelf.row.settings.buries(item.attempt):
+                item.fail(None, None)
+                item.dead, item.token, item.due = True, None, None
+                moved += 1
+        return moved
+
+    # -- pushing
+
+    def push(self, op, now: int):
+        shelf = self.there(op.queue)
+        refused = "unknown" if shelf is None else shelf.refusal()
+        ready = 0
+        if refused is None:
+            at = shelf.stream[0].bytes if shelf.stream and shelf.stream[1] > now else 0
+            if op.progress is not None and op.since != at:
+                refused = "moved"
+            flat = [
+                (text, parcel.keys[n] if parcel.keys else None, parcel)
+                for parcel in op.parcels
+                for n, text in enumerate(parcel.texts)
+            ]
+            names = [key for _, key, _ in flat if key is not None]
+            known = sum(shelf.keys.get(key, (0, 0))[1] > now for key in set(names))
+            fresh = len(flat) - len(names) + len(set(names)) - known
+            waits = sum(item.state(now) == "waiting" for item in shelf.items.values())
+            most = shelf.row.settings.max_ready
+            if refused is None and op.bounded and most is not None and fresh and waits + fresh > most:
+                refused, ready = "full", waits
+        if refused is not None:
+            return ([], (), None, refused, ready)
+        seqs, known, dues = [], [], []
+        for n, (text, key, parcel) in enumerate(flat):
+            due = now + parcel.delay
+            seq = shelf.add(text, key, due, parcel.priority, now + op.key_ttl, now)
+            if seq is None:
+                known.append(n)
+                seqs.append(shelf.keys[key][0])
+            else:
+                seqs.append(seq)
+                dues.append(due)
+        if op.progress is not None:
+            self.stream(shelf, op, now, [seq for n, seq in enumerate(seqs) if n not in known], len(known))
+        return (seqs, tuple(known), min(dues, default=None), None, 0)
+
+    def stream(self, shelf: Shelf, op, now: int, pushed: list[int], known: int) -> None:
+        old = shelf.stream[0] if shelf.stream and shelf.stream[1] > now else Streamed(0, 0, 0, 0, 0, ())
+        ranges = [list(one) for one in old.ranges]
+        for seq in pushed:
+            if ranges and ranges[-1][1] == seq - 1:
+                ranges[-1][1] = seq
+            else:
+                ranges.append([seq, seq])
+        at = op.progress
+        sums = (old.accepted + len(pushed), old.duplicates + known, tuple(map(tuple, ranges)))
+        shelf.stream = (Streamed(at.bytes, at.lines, at.crc, *sums), now + op.remember.ttl)
+
+    # -- settling
+
+    def settle(self, op, now: int):
+        woken: Counter[int] = Counter()
+        entries = [self.entry(op, entry, now, woken) for entry in op.entries]
+        claimed = None if op.lease is None else self.apply(op.lease, now)
+        return (entries, claimed, +woken)
+
+    def entry(self, op, entry, now: int, woken: Counter):
+        shelf = self.there(op.queue)
+        held = shelf.held(entry.token, now) if shelf else {}
+        asked = list(held) or [None]
+        if entry.seqs is not None:
+            asked = [seq for first, last in entry.seqs for seq in range(first, last + 1)]
+        push = entry.push if isinstance(entry, Ack) else ()
+        if push and not all(seq in held for seq in asked):
+            return [(seq, UNCHANGED if seq in held else "stale", None, None, None) for seq in asked]
+        for result in push:
+            target = self.named(result.queue)
+            reason = "unknown" if target is None else target.refusal()
+            if reason is not None:
+                return [(seq, "refused", None, reason, result.queue) for seq in asked]
+        for result in push:
+            target = self.named(result.queue)
+            due = now + result.delay
+            if target.add(result.text, result.key, due, result.priority, now + op.key_ttl, now):
+                woken[target.row.id] += 1
+        return [
+            (seq, *self.verdict(shelf, entry, held[seq], op, now, woken), None, None)
+            if seq in held
+            else (seq, "stale", None, None, None)
+            for seq in asked
+        ]
+
+    def verdict(self, shelf: Shelf, entry, item: Item, op, now: int, woken: Counter):
+        if isinstance(entry, Ack):
+            shelf.done([item], "acked")
+            return ("acked", None)
+        if isinstance(entry, Extend):
+            item.due, item.ttl = now + entry.ttl, entry.ttl
+            return ("extended", item.due)
+        item.token = None
+        if isinstance(entry, Nack):
+            item.fail(now, entry.error)
+            settings = shelf.row.settings
+            if settings.buries(item.attempt):
+                item.dead, item.due = True, now
+                return ("dead", None)
+            delay = settings.delay(item.attempt, op.chance) if entry.delay is None else entry.delay
+            item.due = now + delay
+        else:
+            item.due, item.attempt = now, item.attempt - 1
+        woken[shelf.row.id] += 1
+        return ("nacked", item.due) if isinstance(entry, Nack) else ("released", None)
+
+    # -- operating
+
+    def redrive(self, op, now: int):
+        shelf = self.there(op.queue)
+        dead = [item for _, item in sorted(shelf.items.items()) if item.dead] if shelf else []
+        if op.seqs is not None:
+            dead = [i for i in dead if any(first <= i.seq <= last for first, last in op.seqs)]
+        dead = dead[: op.limit]
+        for n, item in enumerate(dead):
+            item.dead, item.attempt = False, 0
+            item.due = now + (int(n * 1_000 / op.rate) if op.rate else 0)
+        return len(dead)
+
+    def purge(self, op, now: int):
+        shelf = self.there(op.queue)
+        gone = [i for i in shelf.items.values() if i.state(now) in op.states] if shelf else []
+        if shelf:
+            shelf.done(gone, "purged")
+        return len(gone)
+
+    def changed(self, queue: int, **changes) -> QueueRow:
+        shelf = self.there(queue)
+        if shelf is None:
+            raise OpFailed
+        shelf.row = replace(shelf.row, **changes)
+        return shelf.row
+
+    def pause(self, op, now: int):
+        return self.changed(op.queue, paused=op.paused)
+
+    def close(self, op, now: int):
+        return self.changed(op.queue, ending="closed")
+
+    def advance(self, op, now: int):
+        row = self.changed(op.queue, cursor=op.to_seq, mark=op.mark)
+        return self.changed(op.queue, jumped=row.jumped + op.to_seq - op.cursor)
+
+    def delete(self, op, now: int):
+        shelf = self.there(op.queue)
+        if shelf is not None:
+            shelf.done(list(shelf.items.values()), "purged")
+        return self.changed(op.queue, deleted_at=now)
+
+    def define(self, op, now: int):
+        shelf = self.named(op.name)
+        begun = {
+            "created_at": now,
+            "deleted_at": None,
+            "paused": False,
+            "ending": None,
+            "settings": op.settings,
+        }
+        if shelf is None:
+            queue = len(self.shelves) + 1
+            anew = QueueRow(queue, op.name, 1, op.source, op.args, now, None, False, *[None] * 4, 0, 0, 0)
+            shelf = self.shelves[queue] = Shelf(replace(anew, settings=op.settings))
+        elif op.reset:
+            old = shelf.row
+            counters = dict.fromkeys(("cursor", "taken", "jumped", "acked", "purged"), 0)
+            row = replace(old, generation=old.generation + 1, mark=None, **begun, **counters)
+            self.shelves[old.id] = shelf = Shelf(row)
+        elif shelf.row.deleted_at is not None:
+            shelf.row = replace(shelf.row, **begun)
+        else:
+            shelf.row = replace(shelf.row, settings=op.settings)
+        return shelf.row

@@ -1,0 +1,104 @@
+"""What is inside a queue, item by item: no runs, no blocks, no SQL."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field, replace
+
+from app.ledger.ops import QueueRow
+from app.ledger.work import Counts, ItemRow, Streamed
+
+
+@dataclass
+class Item:
+    """One item inside a queue. ``due`` is None where the contract leaves open since when it is dead."""
+
+    seq: int
+    text: str | None
+    due: int | None
+    priority: int = 0
+    attempt: int = 0
+    token: str | None = None
+    ttl: int = 0
+    worker: str = ""
+    dead: bool = False
+    failures: list = field(default_factory=list)
+
+    def state(self, now: int) -> str:
+        if self.dead:
+            return "dead"
+        return "leased" if self.token is not None and self.due > now else "waiting"
+
+    def fail(self, at: int | None, error: str | None) -> None:
+        self.failures = [*self.failures, (self.attempt, at, self.worker, error)][-10:]
+
+
+class Shelf:
+    """A queue: its row, what is inside, the keys that it knows, and its stream's sums."""
+
+    def __init__(self, row: QueueRow) -> None:
+        self.row = row
+        self.items: dict[int, Item] = {}
+        self.keys: dict[str, tuple[int, int]] = {}
+        self.stream: tuple[Streamed, int] | None = None
+
+    def count(self, **moved: int) -> None:
+        self.row = replace(self.row, **{name: getattr(self.row, name) + n for name, n in moved.items()})
+
+    def add(self, text: str, key: str | None, due: int, priority: int, expires: int, now: int) -> int | None:
+        """Push one item; None where its key is known."""
+        if key is not None and self.keys.get(key, (0, 0))[1] > now:
+            return None
+        self.count(cursor=1)
+        seq = self.row.cursor
+        self.items[seq] = Item(seq, text, due, priority)
+        if key is not None:
+            self.keys[key] = (seq, expires)
+        return seq
+
+    def done(self, items: list[Item], counter: str) -> None:
+        for item in items:
+            del self.items[item.seq]
+        self.count(**{counter: len(items)})
+
+    def held(self, token: str, now: int) -> dict[int, Item]:
+        return {
+            seq: item
+            for seq, item in sorted(self.items.items())
+            if item.token == token and item.state(now) == "leased"
+        }
+
+    def next_due(self) -> int | None:
+        return min((item.due for item in self.items.values() if not item.dead), default=None)
+
+    def next_claim(self, now: int) -> int | None:
+        """When the next can be claimed. That it could be claimed before now makes no difference."""
+        due = self.next_due()
+        return due if due is None else max(due, now)
+
+    def refusal(self) -> str | None:
+        if self.row.deleted_at is not None:
+            return "unknown"
+        if self.row.ending == "closed":
+            return "closed"
+        return "source" if self.row.source else None
+
+    def counts(self, now: int) -> Counts:
+        states = Counter(item.state(now) for item in self.items.values())
+        waits = [item.due for item in self.items.values() if item.state(now) == "waiting"]
+        row = self.row
+        return Counts(
+            *(row.cursor, row.taken, row.acked, row.purged, row.jumped),
+            waiting=states["waiting"],
+            delayed=sum(due > now for due in waits),
+            leased=states["leased"],
+            dead=states["dead"],
+            oldest=min((due for due in waits if due <= now), default=None),
+            overlaps=0,
+        )
+
+    def looks(self, now: int) -> list[ItemRow]:
+        return [
+            ItemRow(i.seq, i.state(now), i.attempt, i.priority, i.due, i.worker, i.text)
+            for _, i in sorted(self.items.items())
+        ]
