@@ -61,14 +61,16 @@ WHERE queue = ?1 AND state = 2 AND first <= ?3 AND last >= ?2 AND first >= ifnul
 ORDER BY first
 """
 REDRIVE_ALL = """
-UPDATE run SET state = 0, due = ?, attempt = 0 WHERE queue = ? AND state = 2 RETURNING last - first + 1
+UPDATE run INDEXED BY run_dead SET state = 0, due = ?, attempt = 0 WHERE queue = ? AND state = 2 RETURNING last - first + 1
 """
 
 # An expired lease waits; a live one stays with its holder.
 PURGE_WAITING = """
 DELETE FROM run WHERE queue = ? AND (state = 0 OR (state = 1 AND due <= ?)) RETURNING last - first + 1
 """
-PURGE_DEAD = "DELETE FROM run WHERE queue = ? AND state = 2 RETURNING last - first + 1"
+PURGE_DEAD = """
+DELETE FROM run INDEXED BY run_dead WHERE queue = ? AND state = 2 RETURNING last - first + 1
+"""
 
 INSIDE = "SELECT ifnull(sum(last - first + 1), 0) FROM run WHERE queue = ?"
 EMPTY = (

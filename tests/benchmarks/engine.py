@@ -1,0 +1,252 @@
+"""The engine alone against its floors, in one run: ``apply`` on a disk, without queues, HTTP or clients.
+
+    python tests/benchmarks/engine.py [--rounds 5] [--pairs 6400] [--backlog 1000000] [--folder DIR]
+
+Ratios are what counts: the absolute figures are those of this machine, at this hour. Nothing here fails
+because of a clock. The floor of single items is the same SQL by itself, in the same kind of transactions, on
+the same file: two statements a pair, one for the queue's row a transaction.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from app.ledger.inside import sql
+from app.ledger.ops import Define, Op, Take
+from app.ledger.sqlite import SqliteEngine
+from app.ledger.work import Ack, Claim, Parcel, Push, Settle, Terms
+
+BATCH = 64  # ops a transaction
+TTL = 3_600_000
+ROOM = 4 << 20
+DELAYED, LIVE = 100_000, 10_000  # of a backlog of a million; in proportion where it is smaller
+
+
+class Report:
+    def __init__(self) -> None:
+        self.table = Table(
+            "what", "measured", "against", "ratio", "target", "holds", title="dibs, the engine"
+        )
+
+    def row(
+        self, what: str, measured: str, against: str, ratio: float, target: float, *, most: bool = False
+    ) -> None:
+        holds = ratio <= target if most else ratio >= target
+        sign = "≤" if most else "≥"
+        self.table.add_row(
+            what, measured, against, f"{ratio:,.2f}", f"{sign} {target:,g}", "yes" if holds else "[red]no"
+        )
+
+
+class Lab:
+    """An engine in a folder of its own, a queue in it, and tokens that are never used twice."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.engine = SqliteEngine(folder)
+        self._names = iter(range(1_000_000))
+        self._tokens = iter(range(1 << 60))
+
+    def queue(self, source: str = "") -> int:
+        return self.engine.apply([Define(f"q{next(self._names)}", source, "{}")])[0].id
+
+    def token(self) -> str:
+        return f"{next(self._tokens):032x}"
+
+    def apply(self, op: Op) -> object:
+        return self.engine.apply([op])[0]
+
+
+def timed(work: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    options.add_argument("--rounds", type=int, default=5)
+    options.add_argument("--pairs", type=int, default=6_400, help="of single items, a round")
+    options.add_argument("--backlog", type=int, default=1_000_000, help="items that wait")
+    options.add_argument("--folder", type=Path, help="where the ledgers are made: on the disk that is meant")
+    chosen = options.parse_args()
+    report = Report()
+    with tempfile.TemporaryDirectory(dir=chosen.folder) as folder:
+        lab = Lab(Path(folder) / "small")
+        single_items(lab, report, chosen.rounds, chosen.pairs)
+        big_leases(lab, report, chosen.rounds)
+        pushed_items(lab, report, chosen.rounds)
+        lab.engine.close()
+        backlog(Path(folder) / "backlog", report, chosen.backlog)
+    Console(width=130).print(report.table)
+
+
+# -- single items
+
+
+def single_items(lab: Lab, report: Report, rounds: int, pairs: int) -> None:
+    """Lease one fresh item, ack it: 32 of each a transaction."""
+    ours, bare = lab.queue("count"), lab.queue("count")
+    rates: dict[str, list[float]] = {"ours": [], "bare": []}
+    for turn in range(rounds):
+        first = turn * pairs + 1
+        batches = list(_pairs(lab, ours, first, pairs))
+        rates["ours"].append(pairs / timed(partial(_apply_all, lab, batches)))
+        tokens = [[lab.token() for _ in range(BATCH // 2)] for _ in batches]
+        rates["bare"].append(pairs / timed(partial(_bare, lab, bare, first, tokens)))
+    ours_rate, bare_rate = (statistics.median(rates[name]) for name in ("ours", "bare"))
+    report.row(
+        "lease + ack of single items",
+        f"{ours_rate:,.0f}/s",
+        f"bare SQL {bare_rate:,.0f}/s",
+        ours_rate / bare_rate,
+        0.5,
+    )
+
+
+def _apply_all(lab: Lab, batches: list[list[Op]]) -> None:
+    for ops in batches:
+        lab.engine.apply(ops)
+
+
+def _pairs(lab: Lab, queue: int, first: int, pairs: int) -> Iterator[list[Op]]:
+    half = BATCH // 2
+    for begin in range(first, first + pairs, half):
+        tokens = [lab.token() for _ in range(half)]
+        takes: list[Op] = [
+            Take(queue, begin + n, 1, terms=Terms(token, TTL)) for n, token in enumerate(tokens)
+        ]
+        yield takes + [Settle(queue, (Ack(token),)) for token in tokens]
+
+
+def _bare(lab: Lab, queue: int, first: int, batches: list[list[str]]) -> None:
+    execute = lab.engine._writer.execute  # the same connection, with the same settings
+    now = lab.engine.now()
+    for tokens in batches:
+        execute("BEGIN IMMEDIATE")
+        for at, token in enumerate(tokens):
+            lease = (1, now + TTL, TTL, 1, token, "", 0, 0, 0)
+            execute(sql.INSERT, (queue, first + at, first + at, *lease))
+        for token in tokens:
+            execute(sql.ACK_ALL, (queue, token, now)).fetchall()
+        moved = (first + len(tokens) - 1, 0, len(tokens), 0, None, queue, first - 1)
+        execute(sql.MOVE, moved)
+        execute("COMMIT")
+        first += len(tokens)
+
+
+# -- many items
+
+
+def big_leases(lab: Lab, report: Report, rounds: int) -> None:
+    """Leases of 1,000 from an arithmetic queue, acked whole with the next lease; a transaction each."""
+    queue, items, leases = lab.queue("count"), 1_000, 500
+    rates = []
+    token = lab.token()
+    lab.apply(Take(queue, 1, items, terms=Terms(token, TTL)))
+    cursor = items
+    for _ in range(rounds):
+        batches = []
+        for _ in range(leases):
+            lease = Take(queue, cursor + 1, items, terms=Terms(lab.token(), TTL))
+            batches.append([Settle(queue, (Ack(token),), lease=lease)])
+            token, cursor = lease.terms.token, cursor + items
+        rates.append(items * leases / timed(partial(_apply_all, lab, batches)))
+    rate = statistics.median(rates)
+    report.row("leases of 1,000 numbers, acked whole, items/s", f"{rate:,.0f}", "1", rate, 1_000_000)
+
+
+def pushed_items(lab: Lab, report: Report, rounds: int) -> None:
+    """Push 1,000 in one op; work them off 100 by 100, each ack with the next lease; a transaction each."""
+    queue = lab.queue()
+    texts = tuple(json.dumps({"n": n, "path": f"/var/data/{n:09}.png"}) for n in range(1_000))
+    rates = {"push": [], "work": []}
+    for _ in range(rounds):
+        rates["push"].append(
+            10_000 / timed(lambda: [lab.apply(Push(queue, (Parcel(texts),))) for _ in range(10)])
+        )
+        rates["work"].append(10_000 / timed(lambda: _work_off(lab, queue, 100)))
+    for name, what in (("push", "pushes of 1,000, items/s"), ("work", "claim + ack of 100 pushed, items/s")):
+        rate = statistics.median(rates[name])
+        report.table.add_row(what, f"{rate:,.0f}", "1", "", "", "")
+
+
+def _work_off(lab: Lab, queue: int, most: int) -> None:
+    entries: tuple[Ack, ...] = ()
+    while True:
+        token = lab.token()
+        settled = lab.apply(Settle(queue, entries, lease=Claim(queue, most, ROOM, Terms(token, TTL))))
+        if not settled.claimed.count:
+            return
+        entries = (Ack(token),)
+
+
+# -- a backlog
+
+
+def backlog(folder: Path, report: Report, items: int) -> None:
+    """A million items, a tenth of them delayed one by one, and 10,000 leases live: what does a claim cost?"""
+    lab = Lab(folder)
+    share = items / 1_000_000
+    empty, full = lab.queue(), lab.queue()
+    payload = _pile_up(lab, full, items, round(DELAYED * share))
+    tokens = [lab.token() for _ in range(round(LIVE * share))]
+    for begin in range(0, len(tokens), BATCH):
+        lab.engine.apply([Claim(full, 1, ROOM, Terms(token, TTL)) for token in tokens[begin : begin + BATCH]])
+    claims: dict[str, list[float]] = {"empty": [], "full": []}
+    for turn in range(2_000):
+        lab.apply(Push(empty, (Parcel((f'{{"n":{turn}}}',)),)))
+        for name, queue in (("empty", empty), ("full", full)):
+            op = Claim(queue, 1, ROOM, Terms(lab.token(), TTL))
+            claims[name].append(timed(lambda op=op: lab.apply(op)))
+    for name, at in (("p50", 0.5), ("p99", 0.99)):
+        on_full, on_empty = (sorted(claims[which])[int(2_000 * at)] * 1e3 for which in ("full", "empty"))
+        report.row(
+            f"a claim on {items:,} items, {name}",
+            f"{on_full:.3f} ms",
+            f"empty: {on_empty:.3f} ms",
+            on_full / on_empty,
+            2,
+            most=True,
+        )
+    lab.engine.close()
+    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    report.row(
+        "data folder against payload",
+        f"{size / 1e6:,.1f} MB",
+        f"{payload / 1e6:,.1f} MB",
+        size / payload,
+        2,
+        most=True,
+    )
+    seconds = timed(lambda: SqliteEngine(folder).close())
+    report.row("to open and close it again, s", f"{seconds:.3f}", "1", seconds, 2, most=True)
+
+
+def _pile_up(lab: Lab, queue: int, items: int, delayed: int) -> int:
+    """Push them; bytes of their values."""
+    payload = 0
+    for begin in range(0, items, 1_000):
+        texts = tuple(
+            json.dumps({"n": n, "path": f"/var/data/{n:09}.png"}) for n in range(begin, begin + 1_000)
+        )
+        late = round(delayed * 1_000 / items)  # of each thousand, each with a due of its own
+        parcels = [Parcel(texts[late:])]
+        parcels += [Parcel((text,), delay=TTL + begin + n) for n, text in enumerate(texts[:late])]
+        lab.apply(Push(queue, tuple(parcels)))
+        payload += sum(map(len, texts))
+    return payload
+
+
+if __name__ == "__main__":
+    main()
