@@ -61,7 +61,8 @@ WHERE queue = ?1 AND state = 2 AND first <= ?3 AND last >= ?2 AND first >= ifnul
 ORDER BY first
 """
 REDRIVE_ALL = """
-UPDATE run INDEXED BY run_dead SET state = 0, due = ?, attempt = 0 WHERE queue = ? AND state = 2 RETURNING last - first + 1
+UPDATE run INDEXED BY run_dead SET state = 0, due = ?, attempt = 0
+WHERE queue = ? AND state = 2 RETURNING last - first + 1
 """
 
 # An expired lease waits; a live one stays with its holder.
