@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 from app.ledger.ops import Advance, Close, Define, Delete, Pause, Remember, SourceEnd, Take
 from app.ledger.work import (
     Ack,
@@ -35,30 +37,36 @@ SETTINGS = (
     QueueSettings(max_attempts=3, backoff=1_000, backoff_max=3_000, jitter=0.0, max_ready=6),
     QueueSettings(max_attempts=None, backoff=0, max_ready=2),
 )
-KINDS = (
-    *["lease", "lease", "claim", "claim", "claim_all", "keep", "push", "push", "push", "stream"],
-    *["settle"] * 8,
-    *["redrive", "purge", "bury", "pause", "resume", "settings", "fault", "take", "advance"],
-    *["close", "delete", "reset"],
-)
+OFTEN = ("settle",) * 6 + ("lease", "lease", "claim", "claim", "claim_all", "push", "push", "push")
+SOMETIMES = ("keep", "stream", "take", "redrive", "purge", "bury", "resume", "settings")
+SELDOM = ("fault", "advance", "pause", "close", "delete", "reset")
+KINDS = OFTEN * 6 + SOMETIMES * 3 + SELDOM
+"""The ops, as often as they should come."""
 
 
 class Mover:
-    """Makes ops from bytes that decide; where they end, the first choice is taken."""
+    """Makes ops of a kind; a seed decides the rest."""
 
     def __init__(self, model: Model, now: int, serial: int) -> None:
         self.model = model
         self.now = now
         self._serial = serial
-        self._bytes: list[int] = []
+        self._chance = random.Random(0)
 
-    def op(self, kind: str, decisions: bytes):
-        self._bytes = list(decisions[::-1])
-        shelf = self.model.shelves[self.pick(list(self.model.shelves))]
-        return getattr(self, kind)(shelf)
+    def op(self, kind: str, seed: int):
+        self._chance.seed(seed)
+        return getattr(self, kind)(self.pick(list(self.model.shelves.values())))
 
     def pick(self, options):
-        return options[(self._bytes.pop() if self._bytes else 0) % len(options)]
+        return self._chance.choice(options)
+
+    def one_with(self, shelf: Shelf, wanted) -> Shelf:
+        """Mostly a queue that has an item of this sort, if there is any; else this one."""
+        having = [s for s in self.model.shelves.values() if any(map(wanted, s.items.values()))]
+        return self.pick([*having, *having, *having, shelf])
+
+    def claimable(self, shelf: Shelf) -> Shelf:
+        return self.one_with(shelf, lambda item: not item.dead and item.due <= self.now)
 
     def serial(self) -> int:
         self._serial += 1
@@ -116,14 +124,17 @@ class Mover:
         return Advance(shelf.row.id, shelf.row.cursor, shelf.row.cursor + self.pick((1, 4)))
 
     def claim(self, shelf: Shelf):
+        shelf = self.claimable(shelf)
         return Claim(
             shelf.row.id, self.pick((2, 1, 5, ALL)), self.pick((BYTES, 35, 5)), self.terms(), self.filed()
         )
 
     def claim_all(self, shelf: Shelf):
+        shelf = self.claimable(shelf)
         return Claim(shelf.row.id, ALL, BYTES, self.terms(), self.filed())
 
     def keep(self, shelf: Shelf):
+        shelf = self.claimable(shelf)
         return Claim(shelf.row.id, self.pick((1, 3)), BYTES, None, self.filed())
 
     # -- pushing
@@ -166,15 +177,11 @@ class Mover:
     # -- settling
 
     def settle(self, shelf: Shelf):
-        tokens = sorted({item.token for item in shelf.items.values() if item.token})
-        if not tokens:
-            shelf = next(
-                (s for s in self.model.shelves.values() if any(i.token for i in s.items.values())), shelf
-            )
-            tokens = sorted({item.token for item in shelf.items.values() if item.token}) or ["none"]
-        entries = tuple(
-            self.entry(shelf, self.pick([*tokens, *tokens, "forged"])) for _ in range(self.pick((1, 2, 3)))
-        )
+        shelf = self.one_with(shelf, lambda item: item.state(self.now) == "leased")
+        live = sorted({i.token for i in shelf.items.values() if i.state(self.now) == "leased"})
+        lapsed = sorted({i.token for i in shelf.items.values() if i.token}.difference(live))
+        tokens = [*live * 6, *lapsed, "forged"]
+        entries = tuple(self.entry(shelf, self.pick(tokens)) for _ in range(self.pick((1, 2, 3))))
         return Settle(
             shelf.row.id,
             entries,
@@ -235,7 +242,7 @@ class Mover:
     # -- operating
 
     def redrive(self, shelf: Shelf):
-        shelf = next((s for s in self.model.shelves.values() if any(i.dead for i in s.items.values())), shelf)
+        shelf = self.one_with(shelf, lambda item: item.dead)
         dead = sorted(item.seq for item in shelf.items.values() if item.dead)
         return Redrive(
             shelf.row.id,
