@@ -201,13 +201,15 @@ class SqliteFiles:
             raise EngineFailed("the log can't be brought into the ledger while somebody reads it")
 
     def _disconnect(self) -> None:
-        browser = self._browser
-        if browser is not None:
-            with suppress(apsw.ConnectionClosedError):
+        while not self._browsing.acquire(timeout=0.01):
+            if (browser := self._browser) is not None:
                 browser.interrupt()  # who counts or browses is told to ask again
-        with self._reading, self._browsing:
-            connections = self._reader, self._browser, self._writer
-            self._reader = self._browser = self._writer = None
+        try:
+            with self._reading:
+                connections = self._reader, self._browser, self._writer
+                self._reader = self._browser = self._writer = None
+        finally:
+            self._browsing.release()
         # Closing may sync: not under a lock that look-ups on the event loop wait for.
         for connection in connections:
             if connection is not None:

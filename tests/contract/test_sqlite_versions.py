@@ -1,0 +1,171 @@
+"""A ledger that an older dibs has left is brought to this version at the start, whole or not at all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import apsw
+import pytest
+
+from app.errors import LedgerForeign, LedgerFull
+from app.ledger import open_ledger
+from app.ledger.files import APPLICATION_ID, VERSION
+from app.ledger.ops import Define, EngineFailed, Take
+from app.ledger.sqlite import SqliteEngine
+from app.ledger.work import Ack, Claim, Parcel, Push, QueueSettings, Settle, Terms
+
+NOW = 1_750_000_000_000
+
+
+def opened(path: Path) -> apsw.Connection:
+    return apsw.Connection(str(path))
+
+
+def write_version_1(folder: Path) -> Path:
+    """Three queues (one fed and ended, one paused, one a tombstone) and an answer, as version 1 had them."""
+    folder.mkdir()
+    path = folder / "dibs.db"
+    with opened(path) as file:
+        file.execute(Path(__file__).with_name("version_1.sql").read_text())
+        file.execute(
+            """
+            INSERT INTO ledger VALUES (1, 'the instance', 1750000000000);
+            INSERT INTO queue VALUES
+                (1, 'jobs', 2, 'lines', '{"path":"f"}', 5, NULL, 0, 'failed', 'E', 'm', 'mark', 9, 7, 2),
+                (2, 'ids', 1, 'count', '{}', 6, NULL, 1, NULL, NULL, NULL, NULL, 4, 4, 0),
+                (4, 'gone', 3, 'count', '{}', 7, 8, 0, 'closed', NULL, NULL, NULL, 1, 0, 1);
+            INSERT INTO answer VALUES (3, 2, 1, 'ann', 'k', 'take 2',
+                '{"first": 3, "ending": null, "start": 3, "stop": 5, "step": 1, "wide": false}', NULL,
+                9750000000000);
+            """
+        )
+        file.pragma("application_id", APPLICATION_ID)
+        file.pragma("user_version", 1)
+    file.close()
+    return path
+
+
+@pytest.fixture
+def old(tmp_path) -> Path:
+    return write_version_1(tmp_path / "data")
+
+
+def test_what_version_1_had_is_there_as_it_was(old):
+    engine = open_ledger(old.parent)
+    rows = {row.name: row for row in engine.rows()}
+    jobs, ids, gone = rows["jobs"], rows["ids"], rows["gone"]
+    assert (jobs.id, jobs.generation, jobs.source, jobs.args) == (1, 2, "lines", '{"path":"f"}')
+    assert (jobs.ending, jobs.failure_type, jobs.failure_message, jobs.mark) == ("failed", "E", "m", "mark")
+    assert (jobs.cursor, jobs.taken, jobs.jumped, jobs.acked, jobs.purged) == (9, 7, 2, 0, 0)
+    assert (ids.id, ids.paused, ids.cursor, ids.created_at, ids.deleted_at) == (2, True, 4, 6, None)
+    assert (gone.id, gone.deleted_at, gone.ending, gone.generation) == (4, 8, "closed", 3)
+    assert {row.settings for row in rows.values()} == {QueueSettings()}
+    assert engine.now() >= NOW
+    found = engine.recall(2, 1, "ann", "k")
+    assert (found.request, dict(found.outcome), found.values) == (
+        "take 2",
+        {"first": 3, "ending": None},
+        range(3, 5),
+    )
+    engine.close()
+    with opened(old) as file:
+        assert file.execute("SELECT instance FROM ledger").get == "the instance"
+
+
+def test_it_goes_on_with_work(old):
+    engine = open_ledger(old.parent)
+    [queue, _, _] = engine.apply(
+        [Define("new", "", "{}"), Take(2, 5, 2, terms=Terms("t", 60_000)), Settle(2, (Ack("t", ((5, 5),)),))]
+    )
+    engine.apply([Push(queue.id, (Parcel(("1", "2")),)), Claim(queue.id, 1, 100, Terms("u", 60_000))])
+    assert queue.id not in {1, 2, 4}
+    assert engine.row(2).acked == 1
+    assert engine.glance(queue.id) == (1, 1, 0)
+    engine.close()
+
+
+def test_its_schema_is_that_of_a_new_file_and_stays_so(old, tmp_path):
+    def schema(path: Path) -> tuple:
+        with opened(path) as file:
+            found = set(file.execute("SELECT type, name, tbl_name, sql FROM sqlite_schema"))
+            return found, file.pragma("user_version"), file.pragma("integrity_check")
+
+    for _ in range(2):
+        open_ledger(old.parent).close()
+    open_ledger(tmp_path / "new").close()
+    assert schema(old) == schema(tmp_path / "new" / "dibs.db")
+    assert schema(old)[1:] == (VERSION, "ok")
+
+
+def test_a_copy_that_version_1_wrote_serves_too(old, tmp_path):
+    """A backup is one file in the old format, without a log."""
+    (tmp_path / "restored").mkdir()
+    (tmp_path / "restored" / "dibs.db").write_bytes(old.read_bytes())
+    engine = open_ledger(tmp_path / "restored")
+    assert [row.cursor for row in engine.rows()] == [1, 4, 9]
+    engine.close()
+
+
+class NoRoom(apsw.VFS):
+    """A disk on which the log can't be written any more once it has ``room`` bytes."""
+
+    def __init__(self, room: int) -> None:
+        self.room = room
+        super().__init__("contract-no-room", "")
+
+    def xOpen(self, name, flags):
+        return NoRoomFile(self, name, flags)
+
+
+class NoRoomFile(apsw.VFSFile):
+    def __init__(self, disk: NoRoom, name, flags) -> None:
+        self._disk, self._is_log = disk, bool(flags[0] & apsw.SQLITE_OPEN_WAL)
+        super().__init__("", name, flags)
+
+    def xWrite(self, data: bytes, offset: int) -> None:
+        if self._is_log and offset + len(data) > self._disk.room:
+            raise apsw.FullError("no room")
+        super().xWrite(data, offset)
+
+
+@pytest.mark.parametrize("room", [0, 4096, 20_000, 40_000])
+def test_without_room_it_stays_what_it_was(old, room):
+    disk = NoRoom(room)
+    try:
+        with pytest.raises(LedgerFull):
+            SqliteEngine(old.parent, vfs="contract-no-room")
+    finally:
+        disk.unregister()
+    with opened(old) as file:
+        assert file.pragma("user_version") == 1
+        assert file.execute("SELECT count(*) FROM queue").get == 3
+    file.close()
+    engine = open_ledger(old.parent)
+    assert len(engine.rows()) == 3
+    engine.close()
+
+
+def test_a_file_that_says_version_1_and_is_not_is_refused(tmp_path):
+    (tmp_path / "data").mkdir()
+    with opened(tmp_path / "data" / "dibs.db") as file:
+        file.execute("CREATE TABLE queue (name TEXT)")
+        file.pragma("application_id", APPLICATION_ID)
+        file.pragma("user_version", 1)
+    file.close()
+    with pytest.raises(LedgerForeign):
+        open_ledger(tmp_path / "data")
+
+
+def test_an_older_file_under_a_running_ledger_is_not_taken_for_it(tmp_path):
+    """Only a start brings a file to this version: what is reopened has to be what it was."""
+    engine = open_ledger(tmp_path / "data")
+    old = write_version_1(tmp_path / "old")
+    for path in (tmp_path / "data").glob("dibs.db*"):
+        path.unlink()
+    (tmp_path / "data" / "dibs.db").write_bytes(old.read_bytes())
+    with pytest.raises(EngineFailed, match="not the ledger that it was"):
+        engine.reopen()
+    with opened(tmp_path / "data" / "dibs.db") as file:
+        assert file.pragma("user_version") == 1
+    file.close()
+    engine.close()

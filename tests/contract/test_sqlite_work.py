@@ -1,0 +1,309 @@
+"""What SQLite's file has of work: rows a run, blocks a page, statements that don't read the backlog."""
+
+from __future__ import annotations
+
+import re
+import threading
+
+import apsw
+import pytest
+
+from app.errors import LedgerUnavailable
+from app.ledger.inside import sql
+from app.ledger.ops import Define, OpFailed, Take
+from app.ledger.sqlite import SqliteEngine
+from app.ledger.work import Ack, Claim, Nack, Parcel, Purge, Push, Redrive, Settle, Terms
+
+HOUR = 3_600_000
+
+
+class File:
+    """An engine with a queue that is pushed to and one with a source, and a look at its file from outside."""
+
+    def __init__(self, folder, time) -> None:
+        self.engine = SqliteEngine(folder, clock=time.clock)
+        self.jobs, self.numbers = (
+            row.id for row in self.engine.apply([Define("jobs", "", "{}"), Define("numbers", "count", "{}")])
+        )
+        self._outside = apsw.Connection(str(folder / "dibs.db"), flags=apsw.SQLITE_OPEN_READONLY)
+
+    def see(self, statement: str) -> list:
+        return self._outside.execute(statement).fetchall()
+
+    def runs(self) -> list:
+        return self.see("SELECT first, last, state FROM run ORDER BY queue, first")
+
+    def do(self, *ops):
+        return self.engine.apply(ops)[-1]
+
+    def push(self, *texts: str, **options):
+        return self.do(Push(self.jobs, (Parcel(texts, **options),)))
+
+    def claim(self, most: int, token: str = "t"):
+        return self.do(Claim(self.jobs, most, 1 << 22, Terms(token, HOUR)))
+
+    def ack(self, queue: int, *seqs, token: str = "t"):
+        return self.do(Settle(queue, (Ack(token, seqs or None),)))
+
+    def close(self) -> None:
+        self._outside.close()
+        self.engine.close()
+
+
+@pytest.fixture
+def file(tmp_path, time):
+    opened = File(tmp_path / "data", time)
+    yield opened
+    opened.close()
+
+
+# -- runs, not items
+
+
+def test_a_lease_of_a_thousand_fresh_items_is_a_row_and_an_ack_of_it_deletes_one(file):
+    file.do(Take(file.numbers, 1, 1_000, terms=Terms("t", HOUR)))
+    assert file.runs() == [(1, 1_000, 1)]
+    file.ack(file.numbers)
+    assert file.runs() == []
+
+
+def test_an_ack_of_some_splits_the_row(file):
+    file.do(Take(file.numbers, 1, 1_000, terms=Terms("t", HOUR)))
+    file.ack(file.numbers, (1, 10), (500, 500))
+    assert file.runs() == [(11, 499, 1), (501, 1_000, 1)]
+
+
+def test_items_taken_for_good_leave_no_row(file):
+    file.do(Take(file.numbers, 1, 1_000))
+    assert file.runs() == []
+
+
+def test_pushes_of_one_transaction_that_are_alike_are_one_run_and_as_few_blocks(file):
+    file.do(*[Push(file.jobs, (Parcel((str(n),)),)) for n in range(64)])
+    assert file.runs() == [(1, 64, 0)]
+    assert file.see("SELECT first, last FROM block") == [(1, 64)]
+
+
+def test_pushes_that_differ_in_due_or_priority_are_runs_of_their_own(file):
+    file.do(
+        Push(file.jobs, (Parcel(("1", "2")), Parcel(("3",), delay=5), Parcel(("4",), delay=5, priority=2))),
+        Push(file.jobs, (Parcel(("5",), delay=5, priority=2),)),
+    )
+    assert file.runs() == [(1, 2, 0), (3, 3, 0), (4, 5, 0)]
+
+
+def test_neighbours_that_are_claimed_together_become_one_run(file):
+    for n in range(5):
+        file.push(str(n))
+    assert len(file.runs()) == 5
+    assert file.claim(4).values == ("0", "1", "2", "3")
+    assert file.runs() == [(1, 4, 1), (5, 5, 0)]
+
+
+# -- blocks
+
+
+def test_blocks_fill_pages_and_no_value_is_cut(file):
+    texts = [f'"{"é" * (n % 700)}"' for n in range(3_000)]
+    texts[1_500] = f'"{"x" * 100_000}"'
+    file.push(*texts)
+    sizes = file.see("SELECT last - first + 1, length(CAST(texts AS BLOB)) FROM block ORDER BY first")
+    assert sum(count for count, _ in sizes) == 3_000
+    assert all(size <= 3_900 or count == 1 for count, size in sizes)
+    assert sum(size <= 3_900 for _, size in sizes) == len(sizes) - 1
+    file._outside.execute("SELECT count(*) FROM block").fetchall()
+    [(spilled,)] = file.see("SELECT count(*) FROM dbstat WHERE name = 'block' AND pagetype = 'overflow'")
+    assert spilled == 100_002 // 4_092  # pages of the one value that is larger than a page
+    assert file.claim(3_000).values == tuple(texts)
+
+
+def test_a_block_goes_with_its_last_item_whichever_way_that_leaves(file):
+    texts = [f'"{"x" * 900}"' for _ in range(16)]  # four a block
+    file.push(*texts)
+    blocks = file.see("SELECT first, last FROM block ORDER BY first")
+    assert blocks == [(1, 4), (5, 8), (9, 12), (13, 16)]
+    file.claim(8)
+    file.ack(file.jobs, (1, 3), (5, 5))
+    assert len(file.see("SELECT 1 FROM block")) == 4
+    file.ack(file.jobs, (4, 4))
+    assert file.see("SELECT first FROM block ORDER BY first") == [(5,), (9,), (13,)]
+    file.do(Claim(file.jobs, 4, 1 << 22))  # for good
+    assert file.see("SELECT first FROM block ORDER BY first") == [(5,), (13,)]
+    file.do(Purge(file.jobs, ("waiting",)))
+    assert file.see("SELECT first FROM block ORDER BY first") == [(5,)]
+    file.ack(file.jobs)
+    assert file.see("SELECT first FROM block") == []
+
+
+def test_a_lost_value_is_told_and_the_engine_works_on(file):
+    file.push("1", "2")
+    file.engine._writer.execute("DELETE FROM block")
+    with pytest.raises(OpFailed, match="item 1 is lost"):
+        file.claim(2)
+    with pytest.raises(LedgerUnavailable, match="item 1 is lost"):
+        file.engine.items(file.jobs, None, 0, 10, 100)
+    file.push("3")
+    assert file.runs() == [(1, 2, 0), (3, 3, 0)]
+
+
+# -- what a request costs follows what it touches, not what lies about
+
+
+def steps(file: File, *ops) -> int:
+    """Steps of SQLite's machine that a transaction takes: its work, without a clock."""
+    count = 0
+
+    def step() -> bool:
+        nonlocal count
+        count += 1
+        return False
+
+    file.engine._writer.set_progress_handler(step, 1)
+    file.engine.apply(ops)
+    file.engine._writer.set_progress_handler(None)
+    return count
+
+
+def lease(file: File, token: str) -> Claim:
+    return Claim(file.jobs, 1, 1 << 22, Terms(token, HOUR))
+
+
+def test_a_claim_costs_the_same_with_a_backlog_behind_it(file):
+    file.push("1", "2")
+    alone = steps(file, lease(file, "a"))
+    for level in (0, 0, 5, 9):
+        parcels = [Parcel((str(n),), delay=HOUR + n, priority=level) for n in range(500)]
+        file.do(Push(file.jobs, (*parcels, Parcel(("0",) * 500, priority=level))))
+    file.do(*[Claim(file.jobs, 1, 1 << 22, Terms(f"x{n}", HOUR)) for n in range(200)])
+    assert steps(file, lease(file, "b")) < alone * 1.5
+
+
+def test_a_claim_in_vain_costs_the_same_with_a_thousand_delayed_ones(file):
+    file.push("1", delay=HOUR)
+    alone = steps(file, lease(file, "a"))
+    file.do(Push(file.jobs, tuple(Parcel((str(n),), delay=HOUR + n) for n in range(1_000))))
+    assert steps(file, lease(file, "b")) < alone * 1.5
+
+
+def test_a_settle_costs_the_same_with_a_thousand_leases_beside_it(file):
+    file.push(*map(str, range(2_000)))
+    file.claim(10, "a")
+    file.claim(10, "b")
+    alone = steps(file, Settle(file.jobs, (Ack("a", ((2, 2), (4, 6))), Nack("a", error="no"))))
+    file.do(*[Claim(file.jobs, 1, 1 << 22, Terms(f"x{n}", HOUR)) for n in range(1_000)])
+    assert (
+        steps(file, Settle(file.jobs, (Ack("b", ((12, 12), (14, 16))), Nack("b", error="no")))) < alone * 1.5
+    )
+
+
+SORTS = {"HELD", "SPENT", "ITEMS", "TRIM"}
+"""Statements that may sort what they found: of one token, of what is leased, of what failed."""
+
+
+def statements():
+    for name, value in vars(sql).items():
+        if name.isupper():
+            several = value.values() if isinstance(value, dict) else value
+            yield from ((name, one) for one in ([value] if isinstance(value, str) else several))
+
+
+@pytest.mark.parametrize(("name", "statement"), list(statements()))
+def test_no_statement_reads_a_whole_table_or_sorts_a_backlog(file, name, statement):
+    named = dict.fromkeys(re.findall(r":(\w+)", statement), 1)
+    numbered = [int(found) for found in re.findall(r"\?(\d)", statement)]
+    values = named or (1,) * (max(numbered) if numbered else statement.count("?"))
+    plan = [row[3] for row in file.engine._writer.execute(f"EXPLAIN QUERY PLAN {statement}", values)]
+    whole = [
+        step for step in plan if re.match(r"SCAN (run|block|failure|queue)\b(?! USING INDEX run_lease)", step)
+    ]
+    assert whole == []
+    if name not in SORTS:
+        assert not any("TEMP B-TREE" in step for step in plan)
+
+
+# -- looking does not stand in the way
+
+
+def test_a_look_up_does_not_wait_for_who_counts(file):
+    file.push("1")
+    begun, go_on = threading.Event(), threading.Event()
+
+    def count(browser):
+        begun.set()
+        go_on.wait()
+        return browser.execute(sql.INSIDE, (file.jobs,)).get
+
+    counted = []
+    counting = threading.Thread(target=lambda: counted.append(file.engine._browse(count)))
+    counting.start()
+    begun.wait()
+    assert file.engine.row(file.jobs).cursor == 1
+    assert file.engine.glance(file.jobs) == (1, 0, 0)
+    file.push("2")
+    go_on.set()
+    counting.join()
+    assert counted == [2]  # it began its reading with its first statement
+
+
+def test_a_reopening_does_not_wait_for_who_counts_for_hours(file):
+    begun = threading.Event()
+    told = []
+
+    def count(browser):
+        begun.set()
+        endless = "WITH RECURSIVE n (i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n"
+        return browser.execute(endless).get
+
+    def counting():
+        try:
+            file.engine._browse(count)
+        except LedgerUnavailable as error:
+            told.append(str(error))
+
+    thread = threading.Thread(target=counting)
+    thread.start()
+    begun.wait()
+    file.engine.reopen()
+    thread.join()
+    assert len(told) == 1
+    assert file.engine.counts(file.jobs).cursor == 0
+
+
+# -- the last line of defence
+
+RUN = "INSERT INTO run VALUES ({}, {}, {}, {}, 0, 0, {}, {}, '', {}, {}, {})"
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE queue SET acked = 1",
+        "UPDATE queue SET purged = 1",
+        "UPDATE queue SET acked = -1",
+        "UPDATE queue SET purged = -1",
+        RUN.format(1, 0, 3, 0, 0, "NULL", 0, 0, 0),
+        RUN.format(1, 3, 2, 0, 0, "NULL", 0, 0, 0),
+        RUN.format(1, 1, 1, 3, 0, "NULL", 0, 0, 0),
+        RUN.format(1, 1, 1, 0, 0, "'t'", 0, 0, 0),
+        RUN.format(1, 1, 1, 1, 1, "NULL", 0, 0, 0),
+        RUN.format(1, 1, 1, 2, 1, "'t'", 0, 0, 0),
+        RUN.format(1, 1, 1, 0, -1, "NULL", 0, 0, 0),
+        RUN.format(1, 1, 1, 0, 0, "NULL", 10, 0, 0),
+        RUN.format(1, 1, 1, 0, 0, "NULL", 0, 11, 0),
+        RUN.format(1, 1, 1, 0, 0, "NULL", 0, 0, 2),
+        "INSERT INTO block (queue, first, last, texts) VALUES (1, 5, 4, '')",
+    ],
+)
+def test_what_can_not_be_true_of_work_is_refused_by_the_database_itself(file, statement):
+    with pytest.raises(apsw.ConstraintError):
+        file.engine._writer.execute(statement)
+
+
+def test_a_redrive_at_a_rate_makes_no_more_than_ten_runs_a_second(file):
+    file.do(Define("jobs", "", "{}"))
+    file.push(*map(str, range(1_000)))
+    file.claim(1_000)
+    file.engine._writer.execute("UPDATE run SET state = 2, token = NULL")  # as a thousand burials would
+    assert file.do(Redrive(file.jobs, rate=500.0)).count == 1_000
+    dues = [due for (due,) in file.see("SELECT due FROM run ORDER BY first")]
+    assert [due - dues[0] for due in dues] == [100 * n for n in range(20)]
