@@ -7,6 +7,7 @@ fetcher. Neither waits for the other, so a slow source or a long poll never cost
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final, Literal
@@ -41,7 +42,8 @@ class WorkTerms(Terms):
 
     def pause(self, seconds: float) -> Flow[None]:
         """Wait, but not into a stop."""
-        hand, until, stopping = self._hand, self.tempo.clock() + seconds, self._hand.stopping
+        hand, stopping = self._hand, self._hand.stopping
+        until = min(self.tempo.clock() + seconds, math.inf if hand.deadline is None else hand.deadline)
         while hand.stopping == stopping and (left := until - self.tempo.clock()) > 0:
             yield Listen(hand.work, hand.work.rings, left)
 

@@ -274,6 +274,7 @@ class Hand:
             self._leave(job)
             job.lost = True
             self.over(job, "lost")
+            self._nudge()
         if not begun:
             return
         told = "job %d of %s: the lease was lost, attempt %d; others may do it again"

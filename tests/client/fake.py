@@ -1,0 +1,524 @@
+"""A server in memory, faithful to what the API says of work: tokens, strict expiry, keys, back-pressure, endings.
+
+Its clock is given. ``handle`` answers one request, or gives ``Parked`` where a server would wait; faults are
+put in by the transport around it (see ``conftest.py``).
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import zlib
+from dataclasses import dataclass, field
+from urllib.parse import parse_qs, unquote
+
+
+class Refuse(Exception):
+    def __init__(self, status, name, detail="", *, retry_after=None, handed_out="no", **members):
+        super().__init__(name)
+        self.status = status
+        self.members = {
+            "type": f"urn:dibs:problem:{name}",
+            "title": name,
+            "status": status,
+            "detail": detail or f"it is {name}",
+            "handed_out": handed_out,
+            "retryable": retry_after is not None or handed_out == "maybe",
+            **members,
+        }
+        if retry_after is not None:
+            self.members["retry_after"] = retry_after
+
+    @property
+    def answer(self):
+        return Answer(self.status, self.members)
+
+
+@dataclass
+class Answer:
+    status: int
+    body: object = None
+    headers: dict = field(default_factory=dict)
+
+
+@dataclass
+class Parked:
+    """Nothing yet: ask ``again`` when something changed, and give up at ``until``."""
+
+    until: float
+
+
+@dataclass
+class Entry:
+    """An item inside a queue."""
+
+    seq: int
+    value: object
+    due: float = 0.0
+    attempt: int = 0
+    token: str = ""
+    dead: bool = False
+    priority: int = 0
+    worker: str = ""
+    history: list = field(default_factory=list)
+
+
+class FakeQueue:
+    def __init__(self, name, source=None, *, max_attempts=10, backoff=1.0, max_ready=None, fails_at=None):
+        self.name = name
+        self.source = None if source is None else list(source)
+        self.fails_at = fails_at
+        self.settings = {
+            "max_attempts": max_attempts,
+            "backoff": backoff,
+            "backoff_max": 3600.0,
+            "jitter": 0.0,
+            "max_ready": max_ready,
+        }
+        self.cursor = self.taken = self.acked = self.purged = self.jumped = 0
+        self.inside = {}
+        self.known = {}
+        self.closed = self.paused = False
+        self.streams = {}
+        self.done = []  # (seq, value) in the order of acks
+
+    @property
+    def state(self):
+        if self.closed:
+            return "closed"
+        if self.source is not None and self.cursor >= len(self.source):
+            return "exhausted"
+        if self.fails_at is not None and self.cursor + 1 >= self.fails_at:
+            return "failed"
+        return "paused" if self.paused else "open"
+
+    def counted(self, now):
+        leased = [entry for entry in self.inside.values() if entry.token and now < entry.due]
+        dead = [entry for entry in self.inside.values() if entry.dead]
+        waiting = len(self.inside) - len(leased) - len(dead)
+        return {"waiting": waiting, "leased": len(leased), "dead": len(dead)}
+
+    def info(self, now):
+        counters = {name: getattr(self, name) for name in ("cursor", "taken", "acked", "purged", "jumped")}
+        return {
+            "queue": self.name,
+            "source": None if self.source is None else "range",
+            "args": {},
+            "state": self.state,
+            "paused": self.paused,
+            "generation": 1,
+            **counters,
+            **self.counted(now),
+            "created_at": "2026-01-31T12:00:00.000Z",
+            "failure": None,
+            "settings": self.settings,
+            "a-later-member": 1,
+        }
+
+
+class FakeServer:
+    """All queues; one request at a time. ``wake`` is called when something changed."""
+
+    def __init__(self, clock):
+        self.clock = clock
+        self.queues = {}
+        self.lock = threading.RLock()
+        self.keys = {}
+        self.requests = []
+        self.tokens = 0
+        self.wake = lambda: None
+        self.owners = {}  # (queue, seq) -> (token, until): two live owners at once are a failure
+        self.violations = []
+
+    def add(self, name, source=None, **how):
+        self.queues[name] = FakeQueue(name, source, **how)
+        return self.queues[name]
+
+    # -- one request
+
+    def handle(self, method, target, body=b"", key=None, kind="", waited=False):
+        """The answer, or ``Parked``. ``waited``: the wait is over."""
+        path, _, query = target.partition("?")
+        parts = [unquote(part) for part in path.strip("/").split("/")]
+        query = {name: values[0] for name, values in parse_qs(query).items()}
+        with self.lock:
+            try:
+                asked = self._identity(method, target, body)
+                stream = "ndjson" in kind  # it is kept under its key in another way
+                if key is not None and key in self.keys:
+                    first, answer = self.keys[key]
+                    if first != asked:
+                        raise Refuse(422, "key-reused", field="Idempotency-Key")
+                    return Answer(answer.status, answer.body, {"idempotent-replayed": "true"})
+                answer = self._answer(method, parts, query, body, key if stream else None, waited)
+            except Refuse as refuse:
+                answer = refuse.answer
+                if refuse.members.get("retry_after"):
+                    answer.headers["retry-after"] = str(refuse.members["retry_after"])
+            if key is not None and not stream and isinstance(answer, Answer) and answer.status in (200, 201):
+                self.keys[key] = (asked, Answer(answer.status, json.loads(json.dumps(answer.body))))
+            return answer
+
+    def _identity(self, method, target, body):
+        if target.endswith("/lease"):
+            ask = json.loads(body)
+            ask.pop("wait", None)
+            return (method, target, json.dumps(ask))
+        return (method, target, body)
+
+    def _answer(self, method, parts, query, body, key, waited):
+        if parts == ["queues"]:
+            return Answer(200, {"queues": [q.info(self.clock()) for q in self.queues.values()], "next": None})
+        if parts == ["stats"]:
+            return Answer(200, {"queues": len(self.queues)})
+        queue = self.queues.get(parts[1])
+        verb = parts[2] if len(parts) > 2 else ""
+        if method == "PUT":
+            return self._define(parts[1], json.loads(body))
+        if queue is None:
+            raise Refuse(404, "queue-unknown", field="queue")
+        self.requests.append((method, verb, body))
+        if method == "DELETE":
+            del self.queues[queue.name]
+            return Answer(200, queue.info(self.clock()))
+        if verb == "items" and method == "POST":
+            return self._push(queue, query, body, key)
+        if verb == "items" and len(parts) == 4:
+            return self._item(queue, int(parts[3]))
+        fields = json.loads(body) if body else {}
+        return getattr(self, f"_{verb or 'info'}")(queue, fields, query, waited)
+
+    # -- managing
+
+    def _define(self, name, fields):
+        source = {"range": range(fields.get("args", {}).get("stop", 0))}.get(fields.get("source"))
+        queue = self.queues.get(name) or self.add(name, source)
+        queue.settings |= fields.get("settings", {})
+        return Answer(201, queue.info(self.clock()))
+
+    def _info(self, queue, *_):
+        return Answer(200, queue.info(self.clock()))
+
+    def _stats(self, queue, *_):
+        return Answer(200, {"queue": queue.name, **queue.counted(self.clock())})
+
+    def _operate(self, queue, **changes):
+        for name, value in changes.items():
+            setattr(queue, name, value)
+        self.wake()
+        return Answer(200, queue.info(self.clock()))
+
+    def _pause(self, queue, *_):
+        return self._operate(queue, paused=True)
+
+    def _resume(self, queue, *_):
+        return self._operate(queue, paused=False)
+
+    def _close(self, queue, *_):
+        return self._operate(queue, closed=True)
+
+    def _retry(self, queue, *_):
+        return self._operate(queue, fails_at=None)
+
+    def _audit(self, queue, *_):
+        counts = queue.counted(self.clock())
+        counters = {name: getattr(queue, name) for name in ("cursor", "taken", "acked", "purged", "jumped")}
+        balanced = sum(counts.values()) + sum(counters.values()) - queue.cursor == queue.cursor
+        more = {"queue": queue.name, "generation": 1, "delayed": 0, "overlaps": 0, "balanced": balanced}
+        return Answer(200, {**counts, **counters, **more})
+
+    def _items(self, queue, _fields, query, _waited):
+        after, limit = int(query.get("after", 0)), int(query.get("limit", 100))
+        wanted = query.get("state")
+        found = [self._told(entry) for entry in queue.inside.values() if entry.seq > after]
+        found = [item for item in found if wanted in (None, item["state"])]
+        page = found[:limit]
+        return Answer(200, {"items": page, "next": page[-1]["seq"] if len(found) > limit else None})
+
+    def _item(self, queue, seq):
+        if seq not in queue.inside:
+            raise Refuse(404, "item-unknown", field="seq")
+        entry = queue.inside[seq]
+        return Answer(200, {**self._told(entry), "history": entry.history})
+
+    def _told(self, entry):
+        live = entry.token and self.clock() < entry.due
+        return {
+            "seq": entry.seq,
+            "value": entry.value,
+            "state": "dead" if entry.dead else "leased" if live else "waiting",
+            "attempt": entry.attempt,
+            "priority": entry.priority,
+            "due_at": "2026-01-31T12:00:00.000Z",
+            "worker": entry.worker,
+            "error": entry.history[-1]["error"] if entry.history else None,
+        }
+
+    def _redrive(self, queue, fields, *_):
+        dead = [entry for entry in queue.inside.values() if entry.dead][: fields.get("limit")]
+        if "seqs" in fields:
+            dead = [entry for entry in dead if any(a <= entry.seq <= b for a, b in fields["seqs"])]
+        for entry in dead:
+            entry.dead, entry.attempt, entry.due = False, 0, self.clock()
+        self.wake()
+        return Answer(200, {"queue": queue.name, "redriven": len(dead)})
+
+    def _purge(self, queue, fields, *_):
+        if fields.get("confirm") != queue.name:
+            raise Refuse(422, "invalid", field="confirm")
+        states = fields.get("states", ["waiting", "dead"])
+        gone = [entry.seq for entry in queue.inside.values() if self._told(entry)["state"] in states]
+        for seq in gone:
+            del queue.inside[seq]
+        queue.purged += len(gone)
+        return Answer(200, {"queue": queue.name, "purged": len(gone)})
+
+    # -- handing out
+
+    def _claimable(self, queue):
+        now = self.clock()
+        for entry in queue.inside.values():
+            if entry.token and now >= entry.due:
+                entry.history.append(_failure(entry, "expired"))
+                entry.token = ""
+                entry.dead = entry.attempt >= (queue.settings["max_attempts"] or 1 << 30)
+        free = [entry for entry in queue.inside.values() if not entry.dead and not entry.token]
+        return sorted(
+            (entry for entry in free if entry.due <= now), key=lambda entry: (entry.priority, entry.due)
+        )
+
+    def _hand_out(self, queue, most):
+        """Entries that can be handed out now; raises what /lease would answer where there are none."""
+        if queue.paused:
+            raise Refuse(503, "paused", retry_after=1)
+        waiting = self._claimable(queue)[:most]
+        if waiting:
+            return waiting
+        fresh = []
+        if queue.source is not None and not queue.closed:
+            while len(fresh) < most and queue.cursor < len(queue.source) and queue.state != "failed":
+                queue.cursor += 1
+                fresh.append(Entry(queue.cursor, queue.source[queue.cursor - 1]))
+        if fresh:
+            return fresh
+        if queue.state == "failed":
+            cause = {"type": "RuntimeError", "message": "no more today"}
+            raise Refuse(409, "source-failed", cause=cause, seq=queue.fails_at)
+        if queue.state in ("exhausted", "closed") and not any(not e.dead for e in queue.inside.values()):
+            raise Refuse(410, "exhausted")
+        return []
+
+    def _next(self, queue, _fields, query, waited):
+        found = self._hand_out(queue, int(query["count"]))
+        if not found:
+            wait = float(query.get("wait", 0))
+            return Parked(self.clock() + wait) if wait and not waited else Answer(204)
+        for entry in found:
+            queue.inside.pop(entry.seq, None)
+        queue.taken += len(found)
+        items = [{"seq": entry.seq, "value": entry.value} for entry in found]
+        return Answer(200, {"queue": queue.name, "state": queue.state, "items": items})
+
+    def _lease(self, queue, fields, _query, waited):
+        lease = self._leased(queue, fields)
+        if lease is None:
+            wait = fields.get("wait", 0)
+            return Parked(self.clock() + wait) if wait and not waited else Answer(204)
+        return Answer(200, lease)
+
+    def _leased(self, queue, ask):
+        _check_ask(ask)
+        found = self._hand_out(queue, ask.get("max", 1))
+        if not found:
+            return None
+        self.tokens += 1
+        token, due = f"token-{self.tokens}", self.clock() + ask.get("ttl", 30)
+        for entry in found:
+            entry.attempt += 1
+            entry.token, entry.due, entry.worker = token, due, ask.get("worker", "")
+            queue.inside[entry.seq] = entry
+            self._own(queue, entry)
+        items = [{"seq": e.seq, "value": e.value, "attempt": e.attempt} for e in found]
+        return {
+            "queue": queue.name,
+            "state": queue.state,
+            "token": token,
+            "expires_at": "2026-01-31T12:00:00.000Z",
+            "expires_in": float(ask.get("ttl", 30)),
+            "items": items,
+        }
+
+    def _own(self, queue, entry):
+        _, until = self.owners.get((queue.name, entry.seq), ("", 0.0))
+        if self.clock() < until:
+            self.violations.append(f"two owners of {queue.name} {entry.seq}")
+        self.owners[queue.name, entry.seq] = (entry.token, entry.due)
+
+    # -- settling
+
+    def _settle(self, queue, fields, _query, _waited):
+        named = set()
+        answer = {"queue": queue.name, "acks": [], "nacks": [], "extends": [], "releases": [], "lease": None}
+        for kind in ("acks", "nacks", "extends", "releases"):
+            for entry in fields.get(kind, ()):
+                self._check_entry(queue, kind, entry, named)
+        for kind in ("acks", "nacks", "extends", "releases"):
+            for entry in fields.get(kind, ()):
+                answer[kind].append(self._settle_one(queue, kind, entry))
+        self.wake()
+        if "lease" in fields:
+            answer["lease_problem"] = None
+            try:
+                answer["lease"] = self._leased(queue, fields["lease"])
+            except Refuse as refuse:
+                if refuse.status == 422:
+                    raise
+                answer["lease_problem"] = refuse.members
+        answer["state"] = queue.state
+        return Answer(200, answer)
+
+    def _check_entry(self, queue, kind, entry, named):
+        for first, last in entry.get("seqs") or [(None, None)]:
+            names = {(entry["token"], None)} if first is None else {(entry["token"], s) for s in range(first, last + 1)}
+            if names & named:
+                raise Refuse(422, "invalid", "named twice", field=f"{kind}.0.seqs")
+            named |= names
+        if len(entry.get("error", "").encode()) > 8192:
+            raise Refuse(422, "limit-exceeded", field=f"{kind}.0.error", limit=8192)
+        for result in entry.get("push", ()):
+            if len(json.dumps(result["value"])) > 262144:
+                raise Refuse(422, "limit-exceeded", field=f"{kind}.0.push.0.value", limit=262144)
+        if entry.get("ttl", 1) > 43200:
+            raise Refuse(422, "limit-exceeded", field=f"{kind}.0.ttl", limit=43200)
+
+    def _settle_one(self, queue, kind, entry):
+        token, now = entry["token"], self.clock()
+        live = {e.seq: e for e in queue.inside.values() if e.token == token and now < e.due}
+        if entry.get("seqs") is None:
+            if not live:
+                return [{"seqs": None, "outcome": "stale"}]
+            asked = sorted(live)
+        else:
+            asked = [seq for first, last in entry["seqs"] for seq in range(first, last + 1)]
+        if entry.get("push"):
+            refused = self._refused(entry["push"])
+            if refused:
+                return [{"seqs": [asked[0], asked[-1]], "outcome": "refused", **refused}]
+            if any(seq not in live for seq in asked):
+                return [{"seqs": [asked[0], asked[-1]], "outcome": "stale"}]
+            for result in entry["push"]:
+                self._put(self.queues[result["queue"]], result)
+        return _joined([(seq, self._apply(queue, kind, entry, live.get(seq))) for seq in asked])
+
+    def _refused(self, push):
+        for result in push:
+            target = self.queues.get(result["queue"])
+            if target is None or target.closed or target.source is not None:
+                reason = "unknown" if target is None else "closed" if target.closed else "source-fed"
+                return {"reason": reason, "queue": result["queue"]}
+        return None
+
+    def _apply(self, queue, kind, entry, item):
+        if item is None:
+            return {"outcome": "stale"}
+        now = self.clock()
+        if kind == "extends":
+            item.due = now + entry["ttl"]
+            self.owners[queue.name, item.seq] = (item.token, item.due)
+            return {"outcome": "extended", "expires_in": entry["ttl"], "expires_at": "2026-01-31T12:00:00.000Z"}
+        self.owners.pop((queue.name, item.seq), None)
+        item.token = ""
+        if kind == "acks":
+            del queue.inside[item.seq]
+            queue.acked += 1
+            queue.done.append((item.seq, item.value))
+            return {"outcome": "acked"}
+        if kind == "releases":
+            item.attempt -= 1
+            item.due = now
+            return {"outcome": "released"}
+        item.history.append(_failure(item, entry.get("error", "")))
+        if item.attempt >= (queue.settings["max_attempts"] or 1 << 30):
+            item.dead = True
+            return {"outcome": "dead"}
+        delay = entry.get("delay")
+        item.due = now + (queue.settings["backoff"] if delay is None else delay)
+        return {"outcome": "nacked", "due_at": "2026-01-31T12:00:00.000Z"}
+
+    # -- pushing
+
+    def _push(self, queue, query, body, key):
+        if queue.source is not None:
+            raise Refuse(409, "source-fed")
+        if queue.closed:
+            raise Refuse(409, "closed")
+        if key is not None:
+            return self._stream(queue, int(query.get("offset", 0)), body, key)
+        items = json.loads(body)["items"]
+        self._check_room(queue, len(items))
+        answer = Answer(201, {"queue": queue.name, "items": [self._put(queue, item) for item in items]})
+        self.wake()
+        return answer
+
+    def _check_room(self, queue, count):
+        most = queue.settings["max_ready"]
+        if most is not None and queue.counted(self.clock())["waiting"] + count > most:
+            raise Refuse(429, "queue-full", retry_after=1, field="items", limit="max_ready")
+
+    def _put(self, queue, item):
+        known = queue.known.get(item.get("key"))
+        if known is not None:
+            return {"seq": known, "duplicate": True}
+        queue.cursor += 1
+        due = self.clock() + item.get("delay", 0)
+        queue.inside[queue.cursor] = Entry(queue.cursor, item["value"], due, priority=item.get("priority", 0))
+        if item.get("key") is not None:
+            queue.known[item["key"]] = queue.cursor
+        return {"seq": queue.cursor}
+
+    def _stream(self, queue, offset, body, key):
+        """A stream is kept whole here; each line is one commit."""
+        sums = queue.streams.setdefault(key, {"data": b"", "lines": 0, "accepted": 0, "duplicates": 0})
+        if offset > len(sums["data"]):
+            raise Refuse(409, "conflict", field="offset")
+        if sums["data"][offset:][: len(body)] != body[: len(sums["data"]) - offset]:
+            raise Refuse(422, "key-reused", field="Idempotency-Key")
+        for line in body[len(sums["data"]) - offset :].splitlines(keepends=True):
+            try:
+                self._check_room(queue, 1)
+                put = self._put(queue, json.loads(line))
+            except Refuse as refuse:
+                told = {name: sums[name] for name in ("lines", "accepted", "duplicates")}
+                refuse.members |= told | {"line": sums["lines"] + 1, "bytes": len(sums["data"])}
+                raise
+            except ValueError:
+                raise Refuse(422, "value-refused", line=sums["lines"] + 1) from None
+            sums["data"] += line
+            sums["lines"] += 1
+            sums["duplicates" if put.get("duplicate") else "accepted"] += 1
+        self.wake()
+        told = {name: sums[name] for name in ("lines", "accepted", "duplicates")}
+        more = {"bytes": len(sums["data"]), "crc32": zlib.crc32(sums["data"]), "ranges": []}
+        return Answer(201, {"queue": queue.name, **told, **more})
+
+
+def _failure(entry, error):
+    at = "2026-01-31T12:00:00.000Z"
+    return {"attempt": entry.attempt, "at": at, "worker": entry.worker, "error": error}
+
+
+def _check_ask(ask):
+    for name, least, most in (("max", 1, 10_000), ("ttl", 0.001, 43_200), ("wait", 0, 30)):
+        if not least <= ask.get(name, 1) <= most:
+            raise Refuse(422, "limit-exceeded", field=f"lease.{name}", limit=most)
+
+
+def _joined(told):
+    """Neighbours with the same outcome as one range."""
+    ranges = []
+    for seq, outcome in told:
+        if ranges and ranges[-1][1] == seq - 1 and ranges[-1][2] == outcome:
+            ranges[-1][1] = seq
+        else:
+            ranges.append([seq, seq, outcome])
+    return [{"seqs": [first, last], **outcome} for first, last, outcome in ranges]

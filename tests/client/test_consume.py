@@ -1,0 +1,532 @@
+"""What the lease iterator promises, on a clock that jumps: nothing here sleeps or races."""
+
+import json
+
+import pytest
+
+from app.client.errors import (
+    ClientError,
+    QueueUnknown,
+    ResultRefused,
+    SourceFailed,
+    Unreachable,
+)
+from app.client.flow import Sleep
+from app.client.records import Result
+
+
+@pytest.fixture
+def lab(sim):
+    return sim.Sim()
+
+
+def requests(lab, verb):
+    return [json.loads(request.body) for request in lab.log if request.path.endswith("/" + verb)]
+
+
+def closed(lab, made, grace=5.0):
+    """Close it and run to the end; what is left of its tasks."""
+    lab.close(made, grace)
+    lab.run()
+    return [task.name for task in lab.tasks if task.state != "over"]
+
+
+def test_ends_when_exhausted_and_all_is_settled(lab, sim):
+    queue = lab.server.add("jobs", range(100, 110))
+    made = lab.consumer(batch=3)
+    jobs = lab.finish(lab.spawn(sim.worker(made, 0.5)))
+    assert [job.value for job in jobs] == list(range(100, 110))
+    assert queue.acked == 10
+    assert {job.outcome for job in jobs} == {"acked"}
+    assert closed(lab, made) == []
+    assert not lab.server.violations
+
+
+def test_a_batch_is_settled_with_the_next_lease_in_one_round_trip(lab, sim):
+    lab.server.add("jobs", range(9))
+    made = lab.consumer(batch=3, prefetch=0)
+    lab.finish(lab.spawn(sim.worker(made)))
+    assert len(requests(lab, "lease")) == 1
+    settles = requests(lab, "settle")
+    assert [settle["acks"][0].get("seqs") for settle in settles] == [None, None, None]  # whole leases, by token
+    assert all(settle["lease"]["max"] == 3 for settle in settles)
+    assert len(settles) == 3
+
+
+def test_the_next_batch_is_fetched_while_this_one_is_worked_on(lab, sim):
+    lab.server.add("jobs", range(100))
+    made = lab.consumer(batch=5)
+    task = lab.spawn(sim.worker(made, 10.0, jobs=1))
+    lab.run(lambda: len(getattr(made, "seen", ())) == 1 and lab.now >= 1)
+    assert task.state == "sleep"
+    assert len(made.hand.ready) == 9  # four of this batch, five of the next
+
+
+def test_prefetch_0_fetches_only_for_who_waits(lab, sim):
+    queue = lab.server.add("jobs", range(100))
+    made = lab.consumer(batch=1, prefetch=0)
+    lab.spawn(sim.worker(made, 10.0))
+    lab.run(lambda: lab.now >= 5)
+    assert queue.cursor == 1
+
+
+def test_in_hand_bounds_what_is_not_settled(lab, sim):
+    queue = lab.server.add("jobs", range(50))
+    made = lab.consumer(batch=10, prefetch=10, in_hand=4)
+    workers = [lab.spawn(sim.worker(made, 1.0)) for _ in range(8)]
+    most = 0
+    while any(task.state != "over" for task in workers):
+        lab.run(lambda now=lab.now: lab.now > now or all(task.state == "over" for task in workers))
+        hand = made.hand
+        most = max(most, hand.begun + len(hand.ready))
+    assert most == 4
+    assert queue.acked == 50
+
+
+def test_a_slow_job_keeps_its_lease(lab, sim):
+    queue = lab.server.add("jobs", range(3))
+    made = lab.consumer(batch=3, ttl=3.0)
+    jobs = lab.finish(lab.spawn(sim.worker(made, 60.0)))
+    assert [job.attempt for job in jobs] == [1, 1, 1]
+    assert queue.acked == 3
+    beats = [settle for settle in requests(lab, "settle") if "extends" in settle]
+    assert 170 <= len(beats) <= 190  # a third of the ttl each, for all that is held, prefetched jobs too
+    assert beats[0]["extends"] == [{"token": "token-1", "ttl": 3.0}]
+
+
+def test_heartbeats_go_on_in_a_long_poll(lab, sim):
+    queue = lab.server.add("jobs")
+    lab.server.handle("POST", "/queues/jobs/items", b'{"items":[{"value":1}]}')
+    made = lab.consumer(batch=1, ttl=3.0, wait=20.0)
+    lab.spawn(sim.worker(made, 100.0), "slow")
+    lab.run(lambda: lab.now > 1)
+    lab.spawn(sim.worker(made, 1.0), "waits")
+    lab.run(lambda: lab.now > 90)
+    assert [entry.attempt for entry in queue.inside.values()] == [1]
+    lab.run(lambda: lab.now > 110)
+    assert queue.acked == 1
+
+
+def test_what_is_done_does_not_wait_for_a_poll(lab, sim):
+    queue = lab.server.add("jobs")
+    lab.server.handle("POST", "/queues/jobs/items", b'{"items":[{"value":1}]}')
+    made = lab.consumer(batch=1, prefetch=1)
+    lab.spawn(sim.worker(made, 2.0))
+    lab.run(lambda: queue.acked == 1)
+    assert lab.now == 2
+
+
+def test_what_is_done_is_settled_within_a_second_by_itself(lab, sim):
+    queue = lab.server.add("jobs", range(100))
+    made = lab.consumer(batch=50)
+    lab.spawn(sim.worker(made, 0.4))
+    lab.run(lambda: queue.acked > 0)
+    assert lab.now <= 1.5
+
+
+def test_an_exception_nacks_with_the_traceback_and_goes_on(lab, sim, caplog):
+    queue = lab.server.add("jobs", range(4), backoff=5.0)
+    made = lab.consumer(batch=4)
+    bad = lab.spawn(sim.worker(made, 0.1, fail=lambda job: job.seq == 2 and job.attempt == 1))
+    jobs = lab.finish(bad)
+    assert [job.seq for job in jobs] == [1, 2, 3, 4, 2]
+    assert queue.acked == 4
+    assert made.hand.counts.nacked == 1
+    nack = next(settle["nacks"][0] for settle in requests(lab, "settle") if "nacks" in settle)
+    assert "RuntimeError: job 2 is bad" in nack["error"]
+    assert "Traceback" in nack["error"]
+    assert "job 2 of jobs failed, attempt 1" in caplog.text
+
+
+def test_on_error_raise_nacks_and_raises(lab, sim):
+    queue = lab.server.add("jobs", range(4))
+    made = lab.consumer(batch=4, on_error="raise")
+    with pytest.raises(RuntimeError, match="job 1 is bad"):
+        lab.finish(lab.spawn(sim.worker(made, 0.1, fail=lambda job: True)))
+    assert closed(lab, made) == []
+    assert queue.inside[1].history[0]["attempt"] == 1
+    assert [queue.inside[seq].attempt for seq in (2, 3, 4)] == [0, 0, 0]  # released
+
+
+def test_the_last_attempt_makes_it_dead(lab, sim):
+    queue = lab.server.add("jobs", range(2), max_attempts=2, backoff=1.0)
+    made = lab.consumer()
+    jobs = lab.finish(lab.spawn(sim.worker(made, 0.1, fail=lambda job: job.value == 0)))
+    assert [job.seq for job in jobs].count(1) == 2
+    assert queue.inside[1].dead
+    assert made.hand.counts.dead == 1
+
+
+def test_a_source_that_failed_raises_after_what_came_before(lab, sim):
+    queue = lab.server.add("jobs", range(10), fails_at=4)
+    made = lab.consumer(batch=2)
+    task = lab.spawn(sim.worker(made, 0.1))
+    with pytest.raises(SourceFailed) as caught:
+        lab.finish(task)
+    assert [job.seq for job in made.seen] == [1, 2, 3]
+    assert (caught.value.cause_type, caught.value.cause_message, caught.value.seq) == (
+        "RuntimeError",
+        "no more today",
+        4,
+    )
+    closed(lab, made)
+    assert queue.acked == 3
+
+
+def test_an_unknown_queue_raises(lab, sim):
+    made = lab.consumer("nowhere")
+    with pytest.raises(QueueUnknown):
+        lab.finish(lab.spawn(sim.worker(made)))
+    assert closed(lab, made) == []
+
+
+def test_a_paused_queue_is_waited_for_without_end(lab, sim):
+    queue = lab.server.add("jobs", range(2))
+    queue.paused = True
+    made = lab.consumer(patience=10.0)
+    task = lab.spawn(sim.worker(made))
+    lab.run(lambda: lab.now > 500)
+    assert task.state == "listen"
+    lab.server.handle("POST", "/queues/jobs/resume")
+    assert len(lab.finish(task)) == 2
+
+
+def test_a_queue_that_is_paused_under_way_settles_and_goes_on(lab, sim):
+    queue = lab.server.add("jobs", range(4))
+    made = lab.consumer(batch=2, prefetch=0)
+    task = lab.spawn(sim.worker(made, 1.0))
+    lab.run(lambda: lab.now >= 1)
+    queue.paused = True
+    lab.run(lambda: lab.now > 100)
+    assert queue.acked == 2
+    lab.server.handle("POST", "/queues/jobs/resume")
+    lab.finish(task)
+    assert queue.acked == 4
+
+
+def test_a_lease_that_was_lost_is_told_at_once(lab, sim, caplog):
+    """The holder hears of it by its heartbeat, while it is at work."""
+    lost = []
+    queue = lab.server.add("jobs", range(3))
+    made = lab.consumer(batch=3, ttl=3.0, on_lost=lost.append)
+    task = lab.spawn(sim.worker(made, 10.0, jobs=1))
+    lab.run(lambda: lab.now > 0.5)
+    for seq in (1, 3):
+        queue.inside[seq].token = "another's"
+        queue.inside[seq].due = 1000.0
+    lab.run(lambda: lab.now > 2)
+    assert [(job.seq, job.lost) for job in lost] == [(1, True)]  # 3 was not begun: it is just dropped
+    assert [job.seq for job in made.hand.ready] == [2]
+    assert "job 1 of jobs: the lease was lost" in caplog.text
+    assert lab.finish(task)[0].outcome == "lost"
+    assert queue.acked == 0
+
+
+def test_a_stale_ack_is_told(lab, sim, caplog):
+    lost = []
+    queue = lab.server.add("jobs", range(3))
+    made = lab.consumer(batch=3, on_lost=lost.append)
+    task = lab.spawn(sim.worker(made, 1.0, jobs=2))
+    lab.run(lambda: lab.now > 0.5)
+    queue.inside[1].token = "another's"
+    jobs = lab.finish(task)
+    closed(lab, made)
+    assert [job.outcome for job in jobs] == ["lost", "acked"]
+    assert lost == [jobs[0]]
+    assert made.hand.counts.lost == 1
+
+
+def test_on_lost_that_raises_harms_nobody(lab, sim, caplog):
+    queue = lab.server.add("jobs", range(2))
+    made = lab.consumer(batch=2, on_lost=lambda job: 1 / 0)
+    task = lab.spawn(sim.worker(made, 1.0))
+    lab.run(lambda: lab.now > 0.5)
+    queue.inside.pop(1)
+    lab.finish(task)
+    assert "on_lost failed" in caplog.text
+    assert queue.acked == 1
+
+
+def test_a_job_whose_lease_may_have_run_out_is_not_begun(lab, sim):
+    """An answer that was delayed for longer than its lease: the heartbeat decides what is still ours."""
+    queue = lab.server.add("jobs", range(4))
+    lab.fault = lambda number, request: "reply" if number == 1 else None
+    made = lab.consumer(batch=4, ttl=0.01)
+    lab.spawn(sim.worker(made, 0.001, jobs=4))
+    lab.run(lambda: queue.acked == 4)
+    assert made.hand.counts.lost == 4  # the first lease, before it was begun
+    assert [job.attempt for job in made.seen] == [2, 2, 2, 2]
+    assert made.hand.counts.begun == 4
+    assert not lab.server.violations
+
+
+def test_a_server_that_is_away_for_a_while(lab, sim):
+    queue = lab.server.add("jobs", range(30))
+    made = lab.consumer(batch=4, ttl=1000.0, patience=60.0)
+    task = lab.spawn(sim.worker(made, 1.0))
+    lab.run(lambda: lab.now > 5)
+    lab.down = True
+    lab.run(lambda: lab.now > 45)
+    lab.down = False
+    jobs = lab.finish(task)
+    assert [job.seq for job in jobs] == list(range(1, 31))
+    assert queue.acked == 30
+    assert made.hand.counts.lost == 0
+
+
+def test_a_server_that_is_away_for_too_long(lab, sim):
+    lab.server.add("jobs", range(30))
+    made = lab.consumer(batch=4, patience=20.0)
+    task = lab.spawn(sim.worker(made, 1.0))
+    lab.run(lambda: lab.now > 5)
+    lab.down = True
+    with pytest.raises(Unreachable, match="was not answered"):
+        lab.finish(task)
+    assert 20 <= lab.now <= 30
+    started = lab.now
+    assert closed(lab, made) == []
+    assert lab.now <= started + 6
+
+
+def test_what_was_done_is_told_though_the_patience_was_over(lab, sim):
+    """The same request goes on with its key until closing ends, so that no ack is lost or looks stale."""
+    queue = lab.server.add("jobs", range(3))
+    made = lab.consumer(batch=3, patience=20.0, ttl=1000.0)
+    task = lab.spawn(sim.worker(made, 1.0))
+    lab.run(lambda: lab.now > 0.5)
+    lab.down = True
+    with pytest.raises(Unreachable):
+        lab.finish(task)
+    lab.down = False
+    closed(lab, made)
+    assert queue.acked == len(made.seen) == 3
+    assert made.hand.counts.lost == 0
+
+
+@pytest.mark.parametrize("lost", ["request", "reply"])
+def test_every_request_lost_once_changes_nothing(lab, sim, lost):
+    queue = lab.server.add("jobs", range(20))
+    lab.server.add("done")
+    tried = set()
+
+    def fault(number, request):
+        first = request.key not in tried
+        tried.add(request.key)
+        return lost if first else None
+
+    lab.fault = fault
+    made = lab.consumer(batch=3)
+
+    def work():
+        while (job := (yield from made.next_job())) is not None:
+            yield Sleep(0.1)
+            job.ack(push=Result("done", job.value))
+
+    lab.finish(lab.spawn(work()))
+    assert queue.acked == 20
+    assert [entry.value for entry in lab.server.queues["done"].inside.values()] == list(range(20))
+    assert made.hand.counts.lost == 0
+    assert not lab.server.violations
+
+
+def test_stopping_gives_back_what_was_not_begun_and_settles_what_is_done(lab, sim):
+    queue = lab.server.add("jobs", range(100))
+    made = lab.consumer(batch=5)
+    lab.finish(lab.spawn(sim.worker(made, 0.1, jobs=3)))
+    assert closed(lab, made) == []
+    assert queue.acked == 3
+    left = list(queue.inside.values())
+    assert [entry.seq for entry in left] == list(range(4, 11))
+    assert {(entry.token, entry.attempt) for entry in left} == {("", 0)}
+    assert lab.now < 1.5
+
+
+def test_a_poll_that_closing_ended_gives_back_what_it_got(lab, sim):
+    """The hand-out and the closing cross: only the key can tell, so it is asked."""
+    queue = lab.server.add("jobs")
+    made = lab.consumer(batch=2, wait=20.0)
+    lab.spawn(sim.worker(made))
+    lab.run(lambda: any(task.state == "parked" for task in lab.tasks))
+    lab.server.wake = lambda: None
+    lab.server.handle("POST", "/queues/jobs/items", b'{"items":[{"value":1}]}')
+    request = next(task.effect.request for task in lab.tasks if task.state == "parked")
+    lab.server.handle(request.method, request.path, request.body, request.key)  # the server has answered
+    assert queue.inside[1].token
+    assert closed(lab, made) == []
+    assert (queue.inside[1].token, queue.inside[1].attempt) == ("", 0)
+
+
+def test_closing_while_nobody_answers_is_bounded(lab, sim, caplog):
+    lab.server.add("jobs", range(100))
+    made = lab.consumer(batch=5)
+    lab.finish(lab.spawn(sim.worker(made, 0.1, jobs=3)))
+    lab.down = True
+    started = lab.now
+    assert closed(lab, made, grace=5.0) == []
+    assert lab.now <= started + 5.001
+    assert "could not be told" in caplog.text
+
+
+def test_what_was_begun_and_never_settled_counts_as_an_attempt(lab):
+    queue = lab.server.add("jobs", range(10))
+    made = lab.consumer(batch=2, prefetch=0)
+    assert lab.finish(lab.spawn(made.next_job())).seq == 1
+    closed(lab, made)
+    assert queue.inside[1].history[0]["error"] == "its worker stopped without settling it"
+    assert (queue.inside[2].attempt, queue.inside[2].history) == (0, [])
+
+
+def test_stop_lets_jobs_in_hand_be_finished(lab, sim):
+    queue = lab.server.add("jobs", range(10))
+    made = lab.consumer(batch=4, ttl=3.0)
+    tasks = [lab.spawn(sim.worker(made, 30.0)) for _ in range(2)]
+    lab.run(lambda: lab.now > 1)
+    made.hand.stop()
+    lab.abort(made)
+    for task in tasks:
+        lab.finish(task)
+    assert closed(lab, made) == []
+    assert queue.acked == 2
+    assert {entry.attempt for entry in queue.inside.values()} == {0}
+
+
+def test_a_result_that_is_refused_ends_the_loop_and_is_seen_with_the_item(lab):
+    queue = lab.server.add("jobs", range(10))
+    made = lab.consumer(batch=2, prefetch=0)
+
+    def work():
+        while (job := (yield from made.next_job())) is not None:
+            job.ack(push=Result("nowhere", 1))
+        yield Sleep(0)
+
+    with pytest.raises(ResultRefused, match="nowhere does not take the result: there is no such queue"):
+        lab.finish(lab.spawn(work()))
+    closed(lab, made)
+    assert queue.acked == 0
+    assert "nowhere" in queue.inside[1].history[0]["error"]
+
+
+def test_one_wrong_entry_does_not_cost_the_others(lab):
+    """The server refuses a request whole; the client finds the entry that it means."""
+    queue = lab.server.add("jobs", range(8))
+    lab.server.add("done")
+    made = lab.consumer(batch=8, prefetch=0)
+
+    def work():
+        for number in range(8):
+            job = yield from made.next_job()
+            job.ack(push=Result("done", "x" * 300_000 if number == 5 else "x"))
+        while (yield from made.next_job()) is not None:
+            pass
+
+    with pytest.raises(ClientError, match="limit-exceeded"):
+        lab.finish(lab.spawn(work()))
+    closed(lab, made)
+    assert sorted(seq for seq, _ in queue.done) == [1, 2, 3, 4, 5, 7, 8]
+    assert "limit-exceeded" in queue.inside[6].history[0]["error"]
+
+
+def test_own_ttl_of_a_job(lab, sim):
+    queue = lab.server.add("jobs", range(2))
+    made = lab.consumer(batch=2, ttl=30.0, prefetch=0)
+
+    def work():
+        job = yield from made.next_job()
+        job.extend(300.0)
+        yield Sleep(95.0)
+        assert queue.inside[1].due > lab.now + 200
+        assert lab.now < queue.inside[2].due <= lab.now + 30
+        job.ack()
+
+    lab.finish(lab.spawn(work()))
+    extends = [settle["extends"] for settle in requests(lab, "settle") if "extends" in settle]
+    assert [{"token": "token-1", "seqs": [[1, 1]], "ttl": 300.0}] == extends[0]
+    assert sum(entry["ttl"] == 300.0 for entries in extends for entry in entries) == 2  # at 0 s, and before 100 s
+
+
+def test_an_own_ttl_that_is_refused_leaves_the_usual_one(lab, caplog):
+    queue = lab.server.add("jobs", range(1))
+    made = lab.consumer(ttl=30.0)
+
+    def work():
+        job = yield from made.next_job()
+        job.extend(1_000_000.0)
+        yield Sleep(95.0)
+        job.ack()
+        return (yield from made.next_job())
+
+    assert lab.finish(lab.spawn(work())) is None
+    assert queue.acked == 1
+    assert "can't be extended" in caplog.text
+
+
+def test_flush_waits_for_the_server_s_word(lab):
+    queue = lab.server.add("jobs", range(10))
+    made = lab.consumer(batch=10)
+
+    def work():
+        for _ in range(3):
+            (yield from made.next_job()).ack()
+        return (yield from made.flush(None))
+
+    assert lab.finish(lab.spawn(work()))
+    assert queue.acked == 3
+    assert lab.now < 1
+
+
+def test_flush_says_when_it_was_too_long(lab):
+    lab.server.add("jobs", range(10))
+    made = lab.consumer(batch=10)
+
+    def work():
+        (yield from made.next_job()).ack()
+        lab.down = True
+        return (yield from made.flush(3.0))
+
+    assert lab.finish(lab.spawn(work())) is False
+    assert lab.now == pytest.approx(3.0, abs=0.1)
+
+
+def test_a_slow_hand_out_does_not_hold_up_the_acks(lab, sim):
+    """Where a settle with the next lease takes a tenth of the ttl, the two go apart."""
+    lab.server.add("jobs", range(10))
+    made = lab.consumer(batch=1, prefetch=0, ttl=1.0)
+    made.hand.pace.travelled(5.0)
+    lab.finish(lab.spawn(sim.worker(made, 0.1, jobs=3)))
+    assert all("lease" not in settle for settle in requests(lab, "settle")[:2])
+
+
+def test_workers_share_the_work_without_losing_any(lab, sim):
+    queue = lab.server.add("jobs", range(200))
+    made = [lab.consumer(worker=f"w{number}") for number in range(4)]
+    tasks = [lab.spawn(sim.worker(one, 0.05)) for one in made]
+    seen = [job.seq for task in tasks for job in lab.finish(task)]
+    assert sorted(seen) == list(range(1, 201))
+    assert queue.acked == 200
+
+
+@pytest.mark.parametrize(("per_job", "least", "most"), [(0.0001, 500, 1000), (0.01, 2, 64), (100.0, 1, 1)])
+def test_the_batch_follows_the_pace_of_the_work(lab, sim, per_job, least, most):
+    lab.server.add("jobs", range(20_000))
+    made = lab.consumer()
+    trip = 0.01
+    settle = made.settle
+
+    def slow(*arguments):
+        yield Sleep(trip)
+        answer = yield from settle(*arguments)
+        made.hand.pace.travelled(trip)
+        return answer
+
+    made.settle = slow
+    lab.spawn(sim.worker(made, per_job, jobs=10_000))
+    lab.run(lambda: lab.now > min(2000 * per_job, 3000.0))
+    assert least <= made.hand.pace.batch <= most
+
+
+@pytest.mark.parametrize("wrong", [{"batch": 0}, {"prefetch": -1}, {"in_hand": 0}, {"ttl": 0}, {"on_error": "x"}])
+def test_wrong_arguments(lab, wrong):
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        lab.consumer(**wrong)
+
+
