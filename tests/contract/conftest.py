@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory, mkdtemp
 from typing import Any
 
 import pytest
@@ -89,8 +92,14 @@ class Ledger:
 
     def __init__(self, kind: Any, folder: Path, time: Time) -> None:
         self.time = time
+        self._folder = folder
         self._kind = kind(folder, time)
         self.engine: Engine = self._kind.open()
+
+    def close(self) -> None:
+        """Close for good, and leave nothing behind."""
+        self.engine.close()
+        shutil.rmtree(self._folder)
 
     def restart(self) -> None:
         self.engine = self._kind.restart(self.engine)
@@ -220,17 +229,27 @@ def time() -> Time:
     return Time()
 
 
-@pytest.fixture(params=ENGINES.values(), ids=ENGINES.keys())
-def ledger(request, tmp_path, time) -> Iterator[Ledger]:
-    opened = Ledger(request.param, tmp_path, time)
-    yield opened
-    opened.engine.close()
+@pytest.fixture(scope="session")
+def quick_folder(tmp_path_factory) -> Iterator[Path]:
+    """A folder in memory where the system has one: these tests need files, and no disk."""
+    if not os.access("/dev/shm", os.W_OK):
+        yield tmp_path_factory.mktemp("ledgers")
+        return
+    with TemporaryDirectory(dir="/dev/shm", prefix="dibs-contract-") as folder:
+        yield Path(folder)
 
 
 @pytest.fixture(params=ENGINES.values(), ids=ENGINES.keys())
-def new_ledger(request, tmp_path_factory) -> Callable[[], Ledger]:
+def new_ledger(request, quick_folder) -> Callable[[], Ledger]:
     """As many ledgers as a test wants, each with a time of its own; closing them is the test's part."""
-    return lambda: Ledger(request.param, tmp_path_factory.mktemp("ledger"), Time())
+    return lambda: Ledger(request.param, Path(mkdtemp(dir=quick_folder)), Time())
+
+
+@pytest.fixture
+def ledger(new_ledger) -> Iterator[Ledger]:
+    opened = new_ledger()
+    yield opened
+    opened.close()
 
 
 @pytest.fixture

@@ -232,7 +232,7 @@ def machine(new_ledger):
                     assert (found.request, dict(found.outcome), found.values) == (asked, kept, values)
 
         def teardown(self) -> None:
-            self.ledger.engine.close()
+            self.ledger.close()
 
     return Machine
 

@@ -136,7 +136,7 @@ def test_takes_that_share_a_transaction_equal_takes_one_by_one(new_ledger, under
             for op in ops:
                 ledger.do(op)
         results.append((ledger.engine.rows(), [ledger.engine.recall(q, 1, "", "k") for q in (a, b)]))
-        ledger.engine.close()
+        ledger.close()
     assert results[0] == results[1]
 
 

@@ -129,7 +129,7 @@ def machine(new_ledger):
                 assert (found and found.work) == (shelf.stream[0] if live else None)
 
         def teardown(self) -> None:
-            self.ledger.engine.close()
+            self.ledger.close()
 
     return Machine
 

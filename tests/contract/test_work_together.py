@@ -77,7 +77,7 @@ def test_ops_that_share_a_transaction_equal_ops_one_by_one(new_ledger, under):
         results.append((outcomes, ledger.all(), filed, failures))
         for row in ledger.engine.rows():
             ledger.balanced(row.id)
-        ledger.engine.close()
+        ledger.close()
     assert results[0] == results[1]
 
 
