@@ -27,6 +27,8 @@ from pydantic_settings import (
 )
 
 from app.errors import ConfigError, LimitExceeded, SourceError
+from app.ledger.work import QueueSettings
+from app.queue.definition import Definition, queue_settings
 from app.queue.limits import Limits, check_name
 from app.sources.encode import MAX_SAFE
 from app.sources.spec import SourceSpec, parse_source
@@ -44,7 +46,10 @@ class LimitSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     body_bytes: int = Field(default=MIB, ge=1024, description="The largest request body.")
-    value_bytes: int = Field(default=256 * 1024, ge=1, description="The largest value of a source, as JSON.")
+    items_bytes: int = Field(
+        default=16 * MIB, ge=1024, description="The largest body of `/items`, `/settle`."
+    )
+    value_bytes: int = Field(default=256 * 1024, ge=1, description="The largest value, as JSON.")
     handout_bytes: int = Field(
         default=4 * MIB, ge=1024, description="A hand-out stops before it is larger (one item at least)."
     )
@@ -64,6 +69,17 @@ class LimitSettings(BaseModel):
     operate_patience: float = Field(
         default=30, gt=0, description="How long advance waits for a source to get there."
     )
+    ttl: float = Field(default=43_200, ge=0.001, le=2_592_000, description="The longest `ttl` of a lease.")
+    delay: float = Field(
+        default=2_592_000, ge=0, le=31_536_000, description="The longest `delay` of an item."
+    )
+    error_bytes: int = Field(default=8192, ge=1, le=MIB, description="The longest `error` of a nack.")
+    worker_bytes: int = Field(default=255, ge=1, le=4096, description="The longest name of a `worker`.")
+    entries: int = Field(default=10_000, ge=1, description="Entries of one `/settle`.")
+    ranges: int = Field(default=100_000, ge=1, description="Ranges of seqs of one `/settle`.")
+    settle_patience: float = Field(
+        default=0.25, gt=0, description="How long a settling waits for the source of its next lease."
+    )
 
     def of_queues(self) -> Limits:
         """The part that the queues keep."""
@@ -82,8 +98,10 @@ class Settings(BaseSettings):
     data: Path | Literal[":memory:"] = Field(
         default=Path("dibs-data"), description="The folder of the ledger; `:memory:` keeps nothing."
     )
-    queues: dict[str, SourceSpec] = Field(
-        default_factory=dict, description="Queues and their sources; none: `default`, which counts from 1."
+    queues: dict[str, Definition] = Field(
+        default_factory=dict,
+        description="Queues with their sources, or without one where producers push; none at all: `default`,"
+        " which counts from 1.",
     )
     allow_anonymous: bool = Field(
         default=False, description="Listen beyond this machine although nobody has to show a token."
@@ -127,7 +145,7 @@ class Settings(BaseSettings):
     def _queues(cls, queues: object) -> object:
         if not isinstance(queues, Mapping):
             raise ValueError('it is a table of NAME = "SOURCE"')  # noqa: TRY004  # pydantic wants ValueError
-        return {name: _source(name, definition) for name, definition in queues.items()}
+        return {name: _definition(name, definition) for name, definition in queues.items()}
 
     @field_validator("workers")
     @classmethod
@@ -215,27 +233,48 @@ def _read_file(file: Path | None) -> tuple[Path, dict[str, Any]]:
         raise ConfigError(f"config file {path}: {error}") from None
 
 
-def _source(name: str, definition: object) -> SourceSpec:
-    """A queue's source from ``"count(start=1)"``, or from a table of ``source`` and ``args``."""
+def _definition(name: str, definition: object) -> Definition:
+    """A queue from ``"count(start=1)"``, from ``""`` (producers push), or from a table with settings too."""
     try:
         check_name(name)
     except LimitExceeded as error:
         raise ValueError(f"{name!r}: {error}") from None
-    if isinstance(definition, SourceSpec):
-        return definition
+    if isinstance(definition, Definition | SourceSpec):
+        return Definition.of(definition)
     if isinstance(definition, str):
-        return _parse(name, definition)
-    if not isinstance(definition, Mapping) or not isinstance(definition.get("source"), str):
+        return Definition(_parse(name, definition) if definition.strip() else None)
+    if not isinstance(definition, Mapping):
+        raise ValueError(f'{name}: say "count(start=100)", or "" where producers push')  # noqa: TRY004
+    table = dict(definition)
+    source = _source(name, table.pop("source", ""), table.pop("args", {}))
+    return Definition(source, _settings(name, table) if table else None)
+
+
+def _source(name: str, source: object, args: object) -> SourceSpec | None:
+    if not isinstance(source, str):
         raise ValueError(f'{name}: say source = "count", or "count(start=100)"')  # noqa: TRY004
-    if unknown := sorted(set(definition) - {"source", "args"}):
-        raise ValueError(f"{name}: there is no {unknown[0]}, only source and args")
-    args = definition.get("args", {})
     if not isinstance(args, Mapping):
         raise ValueError(f"{name}: args is a table, such as {{start = 100}}")  # noqa: TRY004
-    spec = _parse(name, definition["source"])
+    if not source.strip():
+        if args:
+            raise ValueError(f"{name}: there are args, but no source")
+        return None
+    spec = _parse(name, source)
     if twice := sorted(set(spec.args) & set(args)):
         raise ValueError(f"{name}: {twice[0]} is there twice")
     return SourceSpec(spec.name, {**spec.args, **args}, spec.positional)
+
+
+def _settings(name: str, table: Mapping[str, Any]) -> QueueSettings:
+    """A queue's settings, in the configuration's units."""
+    known = {field.name for field in fields(QueueSettings)}
+    if unknown := sorted(set(table) - known):
+        there = ", ".join(("source", "args", *sorted(known)))
+        raise ValueError(f"{name}: there is no {unknown[0]}, only {there}")
+    try:
+        return queue_settings(**table)
+    except LimitExceeded as error:
+        raise ValueError(f"{name}: {error}") from None
 
 
 def _parse(name: str, text: str) -> SourceSpec:

@@ -26,6 +26,10 @@
     │   ├── KeyReused              the idempotency key belongs to another request
     │   ├── LimitExceeded          over a limit; names the field and the limit
     │   ├── Forbidden              not allowed from here
+    │   ├── QueueFull              more may not wait; come again later
+    │   ├── ItemUnknown            not in the queue: not drawn yet, or done
+    │   ├── StaleLease             the token holds none of these items any more
+    │   ├── ResultRefused          the queue that a result goes to does not take it
     │   └── Stopping               the server is going down
     ├── LedgerError                the durable record
     │   ├── LedgerFull             no room on the disk; nothing was handed out
@@ -172,6 +176,29 @@ class LimitExceeded(Refused):
 
 class Forbidden(Refused):
     """Not allowed from here."""
+
+
+class QueueFull(Refused):
+    """As many items wait as the queue's ``max_ready`` allows. Nothing was pushed; ask again later."""
+
+
+class ItemUnknown(Refused):
+    """The item is not inside the queue: not drawn or pushed yet, or done."""
+
+
+class StaleLease(Refused):
+    """The token holds none of these items: the lease expired, or they were settled. Nothing was changed."""
+
+
+class ResultRefused(Refused):
+    """The queue that a result should go to does not take it. The lease is untouched.
+
+    ``reason`` is the word for programs: ``unknown``, ``closed`` or ``source-fed``.
+    """
+
+    def __init__(self, detail: str, *, reason: str, field: str | None = "push") -> None:
+        super().__init__(detail, field=field)
+        self.reason = reason
 
 
 class Stopping(Refused):

@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from app.api.application import build
 from app.api.house import House
 from app.config import DEFAULT_QUEUE, Settings, version
-from app.queue import Queues
+from app.queue import Definition, Queues
 from app.sources import Registry, SourceSpec
 
 
@@ -20,7 +20,7 @@ def create_app(settings: Settings) -> FastAPI:
     ``app.state.house`` is what its operations share. What ``Queues.open`` raises comes from the lifespan.
     """
     registry = Registry(max_value_bytes=settings.limits.value_bytes)
-    queues = settings.queues or {DEFAULT_QUEUE: SourceSpec("count")}
+    queues = settings.queues or {DEFAULT_QUEUE: Definition(SourceSpec("count"))}
     house = House(settings)
 
     @asynccontextmanager

@@ -64,9 +64,12 @@ def _queue(queue: Queue) -> Text:
 
     info = queue.info()
     text = Text(info.queue, style="bold")
-    text.append(f"  {queue.spec}", style="default not bold")
-    if info.cursor:
-        text.append(f"  {info.cursor:,} handed out", style="dim not bold")
+    text.append(f"  {queue.spec or 'producers push'}", style="default not bold")
+    if info.taken + info.acked:
+        text.append(f"  {info.taken + info.acked:,} done", style="dim not bold")
+    if info.waiting + info.leased + info.dead:
+        inside = f"  {info.waiting:,} waiting · {info.leased:,} leased · {info.dead:,} dead"
+        text.append(inside, style="dim not bold")
     if info.state != "open":
         text.append(f"  {info.state}", style="red" if info.state == "failed" else "yellow")
     return text

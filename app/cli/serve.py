@@ -36,8 +36,9 @@ def serve(
         typer.Option(
             "--queue",
             "-q",
-            metavar="NAME=SOURCE",
-            help="A queue and its source; repeatable.  [default: default=count]",
+            metavar="NAME[=SOURCE]",
+            help="A queue and its source, or a NAME alone where producers push; repeatable.  [default:"
+            " default=count]",
         ),
     ] = None,
     allow_anonymous: Annotated[
@@ -92,8 +93,12 @@ def _queues(definitions: list[str]) -> dict[str, str]:
     queues: dict[str, str] = {}
     for definition in definitions:
         name, equals, source = definition.partition("=")
-        if not equals or not source.strip():
-            fail(f"option --queue {definition!r}: say NAME=SOURCE, such as 'ids=count(start=100)'", USAGE)
+        if equals and not source.strip():
+            fail(
+                f"option --queue {definition!r}: say NAME=SOURCE, such as 'ids=count(start=100)', or a NAME"
+                " alone where producers push",
+                USAGE,
+            )
         if name in queues:
             fail(f"option --queue {definition!r}: {name} is there twice", USAGE)
         queues[name] = source

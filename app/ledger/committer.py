@@ -20,8 +20,9 @@ from time import monotonic, perf_counter
 from typing import Any, Protocol
 
 from app.errors import LedgerError, LedgerFull, LedgerUnavailable, OutcomeUnknown
-from app.ledger.ops import Advance, Define, Engine, EngineFailed, Op, Outcome, QueueRow, Take
+from app.ledger.ops import Advance, Define, Engine, EngineFailed, Op, Outcome, QueueRow, Recalled, Take
 from app.ledger.pending import Pending, settle_all
+from app.ledger.work import Bury, Push, Settle, Streamed
 
 log = logging.getLogger("dibs.ledger")
 
@@ -49,8 +50,10 @@ class Line(Protocol):
 class Entry:
     """An op in the line, with what waits for it.
 
-    ``settled`` runs on the committer's thread when the op is on disk, before its caller wakes. ``answer`` is
-    what the caller gets; without one, the engine's outcome. ``values`` are a drawn op's, to put back.
+    ``settled`` runs on the committer's thread when the op is on disk, before its caller wakes, in the order
+    of the line. ``answer`` makes what the caller gets from the engine's outcome (None, where a drawn op was
+    granted by the ledger's cursor after a failure); without one, it gets the outcome. ``values`` are a drawn
+    op's, to put back.
     """
 
     __slots__ = ("answer", "line", "op", "pending", "settled", "values")
@@ -62,7 +65,7 @@ class Entry:
         *,
         line: Line | None = None,
         values: Sequence[Any] = (),
-        answer: Any = None,
+        answer: Callable[[Outcome], Any] | None = None,
         settled: Callable[[Outcome], None] | None = None,
     ) -> None:
         self.op = op
@@ -248,9 +251,13 @@ class Committer:
         if rows is None:
             return
         self._refresh(rows)
+        by_id = {row.id: row for row in rows}
         settled = self._decide(batch, rows, refusal) + _fail_all(absent, refusal)
-        for entry, (_, _, failure) in zip((*batch, *absent), settled, strict=True):
-            if entry.line is not None and failure is not None:
+        for entry in batch:
+            if entry.line is not None and not _on_disk(entry.op, by_id.get(entry.line.queue)):
+                lines[entry.line].append(entry)
+        for entry in absent:
+            if entry.line is not None:
                 lines[entry.line].append(entry)
         cursors = {row.id: row.cursor for row in rows}
         for line, entries in lines.items():
@@ -310,29 +317,59 @@ class Committer:
         settled: list[Settled] = []
         for entry in batch:
             op = entry.op
-            if isinstance(op, Take | Advance):
-                row = by_id.get(op.queue)
-                granted = _on_disk(op, row)
-                answer = entry.answer if isinstance(op, Take) else row
-                settled.append((entry.pending, answer, None if granted else _again(refusal)))
+            row = by_name.get(op.name) if isinstance(op, Define) else by_id.get(op.queue)
+            if drawn(op) is not None and not _on_disk(op, row):
+                settled.append((entry.pending, None, _again(refusal)))
+            elif isinstance(op, Take):
+                settled.append(_answered(entry, None))
+            elif isinstance(op, Advance):
+                settled.append((entry.pending, row, None if _on_disk(op, row) else _again(refusal)))
             else:
-                row = by_name.get(op.name) if isinstance(op, Define) else by_id.get(op.queue)
-                settled.append((entry.pending, *self._resolve(op, row, refusal)))
+                settled.append(self._resolve(entry, row, refusal))
         return settled
 
-    def _resolve(
-        self, op: Op, row: QueueRow | None, refusal: LedgerError
-    ) -> tuple[QueueRow | None, LedgerError | None]:
-        """An op without items: by its key, if it has one."""
+    def _resolve(self, entry: Entry, row: QueueRow | None, refusal: LedgerError) -> Settled:
+        """An op that the cursor does not decide: by its key, if it has one."""
+        op, pending = entry.op, entry.pending
         if op.remember is None:
-            return None, OutcomeUnknown("the disk failed in the middle of this: look, then ask again")
+            if isinstance(op, Bury):
+                return pending, None, _again(refusal)
+            error = OutcomeUnknown("the disk failed in the middle of this: look, then ask again")
+            return pending, None, error
         if row is None:
-            return None, _again(refusal)
+            return pending, None, _again(refusal)
         try:
             found = self._engine.recall(row.id, row.generation, op.remember.caller, op.remember.key)
         except LedgerError as error:
-            return None, OutcomeUnknown(f"the disk failed in the middle of this: {error}")
-        return (QueueRow(**found.outcome), None) if found else (None, _again(refusal))
+            return pending, None, OutcomeUnknown(f"the disk failed in the middle of this: {error}")
+        if found is None or not _tells(found, op):
+            return pending, None, _again(refusal)
+        return _answered(entry, QueueRow.of(found.outcome) if found.work is None else found.work)
+
+
+def drawn(op: Op) -> Take | None:
+    """The fresh items that an op hands out, whose fate the ledger's cursor decides."""
+    if isinstance(op, Settle):
+        return op.lease if isinstance(op.lease, Take) else None
+    return op if isinstance(op, Take) else None
+
+
+def _tells(found: Recalled, op: Op) -> bool:
+    """Whether what is filed was filed by this op: a stream files each of its parts under one key."""
+    if isinstance(op, Push) and op.progress is not None:
+        return isinstance(found.work, Streamed) and found.work.bytes >= op.progress.bytes
+    return True
+
+
+def _answered(entry: Entry, outcome: Any) -> Settled:
+    """What the caller hears of an op that is on disk, whatever its owner makes of it."""
+    if entry.answer is None:
+        return entry.pending, outcome, None
+    try:
+        return entry.pending, entry.answer(outcome), None
+    except Exception:
+        log.exception("the answer to %r", entry.op)
+        return entry.pending, None, OutcomeUnknown("this is on disk, but its answer can't be made")
 
 
 def _grant(entry: Entry, outcome: Outcome) -> Settled:
@@ -341,16 +378,18 @@ def _grant(entry: Entry, outcome: Outcome) -> Settled:
             entry.settled(outcome)
         except Exception:  # the op is on disk, whatever its owner makes of it
             log.exception("after %r", entry.op)
-    return entry.pending, outcome if entry.answer is None else entry.answer, None
+    return _answered(entry, outcome)
 
 
-def _on_disk(op: Take | Advance, row: QueueRow | None) -> bool:
+def _on_disk(op: Op, row: QueueRow | None) -> bool:
     """The ledger's cursor decides; for a bare ending, the ending."""
     if row is None:
         return False
     if isinstance(op, Advance):
         return row.cursor >= op.to_seq
-    return row.cursor >= op.last if op.count else op.end is not None and row.ending == op.end.ending
+    take = drawn(op)
+    assert take is not None  # noqa: S101  # what has a line is drawn, or a jump
+    return row.cursor >= take.last if take.count else take.end is not None and row.ending == take.end.ending
 
 
 def _fail_all(entries: list[Entry], error: LedgerError) -> list[Settled]:

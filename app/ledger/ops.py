@@ -85,9 +85,9 @@ class Recalled:
     """What is filed under an idempotency key.
 
     ``outcome`` is a queue's row; of a :class:`Take` (also inside a :class:`Settle`) its ``first`` seq, the
-    source's ``ending`` and, under a lease, its ``due``, beside the ``values``. ``work`` is the outcome of an op
-    of work; ``token`` is that of the lease that the answer gave; ``source`` (name, arguments) is what computes
-    the values of a claim that has none.
+    source's ``ending`` and, under a lease, its ``due``, beside the ``values``. ``work`` is the outcome of an
+    op of work, or the sums of a stream; ``token`` is that of the lease that the answer gave; ``source``
+    (name, arguments) is what computes the values of a claim that has none.
     """
 
     request: str
@@ -216,6 +216,12 @@ class QueueRow:
     acked: int = 0
     purged: int = 0
     settings: QueueSettings = DEFAULT_SETTINGS
+
+    @classmethod
+    def of(cls, outcome: Mapping[str, Any]) -> QueueRow:
+        """A row that was filed under a key."""
+        settings = outcome.get("settings") or {}
+        return cls(**{**outcome, "settings": QueueSettings(**settings)})
 
     @property
     def inside(self) -> int:

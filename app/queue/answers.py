@@ -10,19 +10,26 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from app.errors import DibsError
+from app.ledger.work import FailureRow, ItemState, QueueSettings, Settled, Span, Terms
+
 Values = Sequence[int] | Sequence[str]
 """A ``range`` (arithmetic sources), or a list of JSON texts."""
 
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """Consecutive items, handed out for good; on disk before anyone sees this."""
+    """Items handed out for good; on disk before anyone sees this.
+
+    Fresh ones are consecutive from ``first`` on; of waiting ones ``seqs`` tells each.
+    """
 
     queue: str
     state: str
     first: int
     values: Values
     replayed: bool = False
+    seqs: Sequence[int] | None = None
 
     @property
     def count(self) -> int:
@@ -46,6 +53,117 @@ class Block:
     count: int
     wide: bool = False
     replayed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Leased:
+    """Items handed out until ``due`` (ledger milliseconds) to whoever shows ``token``; on disk.
+
+    ``expires_in``: seconds until then, when this was made. ``values`` go with ``spans``, in order.
+    """
+
+    queue: str
+    state: str
+    token: str
+    due: int
+    expires_in: float
+    spans: tuple[Span, ...]
+    values: Values
+    replayed: bool = False
+
+    @property
+    def count(self) -> int:
+        """How many items these are."""
+        return len(self.values)
+
+
+def leased(  # noqa: PLR0917  # the fields of a lease, in their order
+    queue: str, state: str, terms: Terms, due: int | None, spans: tuple[Span, ...], values: Values, now: int
+) -> Leased:
+    """A lease that was given now. Without a ``due`` (a failure hid it) it ends no later than this says."""
+    due = now + terms.ttl if due is None else due
+    return Leased(queue, state, terms.token, due, max(due - now, 0) / 1000, spans, values)
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseAsk:
+    """What a lease is asked for: up to ``most`` items for ``ttl`` seconds; ``wait`` seconds for the first."""
+
+    most: int = 1
+    ttl: float = 30.0
+    wait: float = 0.0
+    worker: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SettleAnswer:
+    """What became of each entry, and the next lease if one was asked for.
+
+    ``refusal`` says why there is no next lease; None where there is one, or where the queue is just empty.
+    ``now`` (ledger milliseconds) is when this was answered.
+    """
+
+    queue: str
+    state: str
+    entries: tuple[tuple[Settled, ...], ...]
+    now: int
+    lease: Leased | None = None
+    refusal: DibsError | None = None
+    replayed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PushAnswer:
+    """The seq of each item that was pushed; ``known`` are the positions of those whose key was known."""
+
+    queue: str
+    seqs: Sequence[int]
+    known: tuple[int, ...]
+    replayed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class MovedAnswer:
+    """How many items were redriven or purged."""
+
+    queue: str
+    count: int
+    replayed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Peeked:
+    """One item inside a queue, looked at. ``value`` is JSON text; ``due`` as in ``ItemRow``.
+
+    ``error`` is what its last failed attempt said.
+    """
+
+    seq: int
+    value: str
+    state: ItemState
+    attempt: int
+    priority: int
+    due: int
+    worker: str
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Items by seq; ``next`` is the ``after`` of the next page."""
+
+    queue: str
+    items: tuple[Peeked, ...]
+    next: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class ItemAnswer:
+    """One item, and its failed attempts, oldest first."""
+
+    queue: str
+    item: Peeked
+    history: tuple[FailureRow, ...]
 
 
 def answer(
@@ -74,18 +192,24 @@ class QueueInfo:
     """A queue as the ledger has it.
 
     ``state`` is one word: ``open``, ``starting``, ``paused``, ``exhausted``, ``failed``, ``closed``.
-    ``created_at`` is ledger time, in milliseconds.
+    ``source`` is None where producers push. ``created_at`` is ledger time, in milliseconds.
     """
 
     queue: str
     generation: int
-    source: str
+    source: str | None
     args: Mapping[str, Any]
     state: str
     paused: bool
     cursor: int
     taken: int
+    acked: int
+    purged: int
     jumped: int
+    waiting: int
+    leased: int
+    dead: int
+    settings: QueueSettings
     created_at: int
     failure: Failure | None
     created: bool = False
@@ -94,18 +218,29 @@ class QueueInfo:
 
 @dataclass(frozen=True, slots=True)
 class Audit:
-    """The independent counters of one queue, read in one transaction; they must add up to the cursor."""
+    """The independent counters of one queue, and its items counted run by run, at one moment.
+
+    ``waiting`` includes ``delayed`` ones; ``overlaps`` are pairs of runs that share an item.
+    """
 
     queue: str
     generation: int
     cursor: int
     taken: int
+    acked: int
+    purged: int
     jumped: int
+    waiting: int
+    delayed: int
+    leased: int
+    dead: int
+    overlaps: int
 
     @property
     def balanced(self) -> bool:
         """Whether nothing is missing and nothing is there twice (the design's promise 4)."""
-        return self.taken + self.jumped == self.cursor
+        gone = self.taken + self.acked + self.purged + self.jumped
+        return gone + self.waiting + self.leased + self.dead == self.cursor and not self.overlaps
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,12 +256,24 @@ class Percentiles:
 
 @dataclass(frozen=True, slots=True)
 class QueueStats:
-    """One queue, since the server started, except for what the ledger counts (``cursor``, ``taken``)."""
+    """One queue, since the server started, except for what the ledger counts.
+
+    That is ``cursor``, ``taken``, ``acked``, and the items inside: ``waiting_items`` (delayed ones too),
+    ``leased``, ``dead``; ``oldest_waiting``: for how many seconds the first could have been handed out.
+    """
 
     queue: str
     state: str
     cursor: int
     taken: int
+    acked: int
+    waiting_items: int
+    leased: int
+    dead: int
+    oldest_waiting: float | None
+    pushed: int
+    settled: int
+    nacked: int
     requests: int
     handed_out: int
     replays: int

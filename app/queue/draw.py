@@ -19,6 +19,7 @@ import logging
 from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -32,9 +33,10 @@ from app.errors import (
     Stopping,
 )
 from app.ledger.committer import Committer, Entry
-from app.ledger.ops import QueueRow, Remember, SourceEnd, Take
+from app.ledger.ops import Op, Outcome, QueueRow, Remember, SourceEnd, Take
 from app.ledger.pending import Pending
-from app.queue.answers import Block, Taken, Values, answer
+from app.ledger.work import Claimed, Settle, Settlement, Span, Terms
+from app.queue.answers import Block, Leased, Taken, Values, answer, leased
 from app.queue.limits import Limits
 from app.queue.line import QueueLine, Segment
 from app.queue.pull import fitting, pull
@@ -50,28 +52,59 @@ log = logging.getLogger("dibs.queue")
 class Ask:
     """One request for values, from the event loop to a thread of the queue's pool.
 
-    ``patience`` (seconds) is how long it waits for the source.
+    ``patience`` (seconds) is how long it waits for the source. ``terms``: hand out under a lease. ``settle``
+    makes an op that settles and hands out in one transaction, and ``settled`` the answer to it.
     """
 
-    __slots__ = ("block", "count", "enqueued", "given_up", "patience", "pending", "remember")
+    __slots__ = (
+        "block",
+        "count",
+        "enqueued",
+        "given_up",
+        "patience",
+        "pending",
+        "remember",
+        "settle",
+        "settled",
+        "terms",
+    )
 
-    def __init__(self, count: int, *, block: bool = False) -> None:
+    def __init__(self, count: int, *, block: bool = False, terms: Terms | None = None) -> None:
         self.count = count
         self.block = block
-        self.patience = 0.0
+        self.terms = terms
         self.remember: Remember | None = None
+        self.settle: Callable[[Take, Remember | None], Settle] | None = None
+        self.settled: Callable[[Settlement | None, Leased], Any] | None = None
+        self.begin()
+
+    def begin(self) -> None:
+        """Ask anew: the draw before met the source's end."""
+        self.patience = 0.0
         self.pending: Pending[Any] = Pending()
         self.enqueued = False
         self.given_up = False
 
 
 class Draw(QueueLine):
-    """Draws for one queue, on the threads of its pool."""
+    """Draws for one queue, on the threads of its pool.
+
+    ``told`` is called, on the committer's thread, with each outcome of fresh items under a lease.
+    """
 
     def __init__(
-        self, row: QueueRow, committer: Committer, limits: Limits, *, reopen: Callable[[], None]
+        self,
+        row: QueueRow,
+        committer: Committer,
+        limits: Limits,
+        *,
+        reopen: Callable[[], None],
+        now: Callable[[], int],
+        told: Callable[[Outcome], None],
     ) -> None:
         super().__init__(row, committer, limits, reopen=reopen)
+        self._now = now
+        self._told = told
         self.waits: deque[float] = deque(maxlen=1024)
         self.holds: deque[float] = deque(maxlen=1024)
 
@@ -168,26 +201,59 @@ class Draw(QueueLine):
 
     def _enqueue(self, ask: Ask, source: Source, segment: Segment, end: SourceEnd | None) -> None:
         first, values = segment
-        op = Take(
+        take = Take(
             self.queue,
             first,
             len(values),
             source.mark(values[-1]) if values else None,
             end,
-            _remembered(ask.remember, values, wide=source.wide) if values else None,
+            terms=ask.terms if values else None,
+            texts=_kept(source, values) if ask.terms and values else None,
         )
-        answer = self._answer(ask, source, segment, end) if values else None
-        settled = None if end is None else self.end_settled(op)
+        remember = _remembered(ask.remember, values, wide=source.wide) if values else None
+        if values and ask.settle is not None:
+            op: Op = ask.settle(take, remember)
+        else:
+            op = replace(take, remember=remember)
         self._committer.submit(
-            Entry(op, ask.pending, line=self, values=values, answer=answer, settled=settled)
+            Entry(
+                op,
+                ask.pending,
+                line=self,
+                values=values,
+                answer=self._answer(ask, source, segment, end) if values else None,
+                settled=partial(self._settled, take),
+            )
         )
         ask.enqueued = True
         if values:
-            self._mark = op.mark
+            self._mark = take.mark
 
-    def _answer(self, ask: Ask, source: Source, segment: Segment, end: SourceEnd | None) -> Taken | Block:
+    def _answer(
+        self, ask: Ask, source: Source, segment: Segment, end: SourceEnd | None
+    ) -> Callable[[Outcome], Any]:
+        """What makes the caller's answer from the outcome; most of it is made here, beside the draw."""
         state = "open" if end is None else end.ending
-        return answer(self.name, state, segment.first, segment.values, wide=source.wide, block=ask.block)
+        told = answer(self.name, state, *segment, wide=source.wide, block=ask.block)
+        if ask.terms is None or isinstance(told, Block):
+            return lambda _: told
+        return partial(self._lease, ask, ask.terms, told)
+
+    def _lease(self, ask: Ask, terms: Terms, taken: Taken, outcome: Outcome) -> Any:
+        claimed = outcome.claimed if isinstance(outcome, Settlement) else outcome
+        due = claimed.due if isinstance(claimed, Claimed) else None
+        spans = (Span(taken.first, taken.first + taken.count - 1),)
+        handed = leased(self.name, taken.state, terms, due, spans, taken.values, self._now())
+        if ask.settled is None:
+            return handed
+        return ask.settled(outcome if isinstance(outcome, Settlement) else None, handed)
+
+    def _settled(self, take: Take, outcome: Outcome) -> None:
+        """It is on disk: what was leased or settled is told first, then the source's end."""
+        if outcome is not None:
+            self._told(outcome)
+        if take.end is not None:
+            self.end_settled(take)(None)
 
     def give_up(self, ask: Ask, why: Refused | None = None) -> bool:
         """The caller waits no longer. False if its op is in the line already: that can't be withdrawn."""
@@ -197,6 +263,11 @@ class Draw(QueueLine):
             ask.given_up = True
         ask.pending.fail(why or _busy(self.name))
         return True
+
+
+def _kept(source: Source, values: Values) -> tuple[str, ...] | None:
+    """The values of a lease, where they can't be computed again."""
+    return None if source.computed else tuple(map(str, values))
 
 
 def _remembered(remember: Remember | None, values: Values, *, wide: bool) -> Remember | None:

@@ -62,8 +62,14 @@ class Gate:
         )
 
     def refusal(self) -> Refused | None:
-        """What whoever asks for items is told; None while the queue is open."""
+        """What whoever asks for fresh items is told; None while there may be some."""
         return self._for_good() or self._for_now()
+
+    def bar(self) -> Refused | None:
+        """Why nothing is handed out, not even what waits; an ending or a start bars only the source."""
+        if self.deleted:
+            return self._for_good()
+        return replace(self, starting=False)._for_now()
 
     def _for_good(self) -> Refused | None:
         if self.deleted:

@@ -1,18 +1,25 @@
-"""Hand-outs: admission, keys and waiting on the event loop; the draw on a thread of the queue's own pool."""
+"""Hand-outs: admission, keys and waiting on the event loop; the draw on a thread of the queue's own pool.
+
+Waiting items (pushed, nacked, released, expired) go first, by a claim that the ledger alone decides; fresh
+ones are drawn from the source when nothing waits. An answer holds the one or the other, never both.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from functools import partial
 from time import perf_counter
-from typing import Any, TypeVar
+from typing import Any
 
 from app.errors import (
     DibsError,
-    LedgerUnavailable,
+    LedgerError,
     NotArithmetic,
-    OutcomeUnknown,
+    QueueExhausted,
+    QueuePaused,
     QueueStarting,
     Refused,
     SourceBusy,
@@ -21,54 +28,51 @@ from app.errors import (
 from app.ledger.committer import Committer
 from app.ledger.ops import Engine, QueueRow, Recalled, Remember
 from app.ledger.pending import Pending
-from app.queue.answers import Block, Taken, answer
+from app.ledger.work import Claim, Claimed, Release, Settle, Span, Terms, Woken
+from app.queue.answers import Block, LeaseAsk, Leased, Taken, answer, leased
+from app.queue.claims import Claims
+from app.queue.desk import Desk, Track, unsure
 from app.queue.draw import Ask, Draw
 from app.queue.info import spec_of
-from app.queue.keys import KeysInFlight, check_same
 from app.queue.limits import Limits
 from app.queue.meters import Meter
 from app.queue.pool import Pool
+from app.queue.values import Computing, seqs_of
 from app.queue.wait import Waiters
-
-T = TypeVar("T")
-Track = Callable[[Pending[Any]], None]
+from app.sources import Registry
 
 
-class HandOuts:
-    """The part of a queue that hands out.
-
-    Idempotency: with a ``key`` a request can be sent again after any failure and gets the same answer,
-    ``replayed``; nothing more is handed out.
-    """
+class HandOuts(Desk):
+    """The part of a queue that hands out."""
 
     def __init__(
         self,
         row: QueueRow,
         engine: Engine,
         committer: Committer,
+        sources: Registry,
         limits: Limits,
         *,
         reopen: Callable[[], None],
+        route: Callable[[Woken], None],
     ) -> None:
-        self.name = row.name
+        super().__init__(row, engine, committer, limits)
         self.spec = spec_of(row)
         self.meter = Meter()
-        self.row = row
-        self._engine = engine
-        self._limits = limits
-        self._loop = asyncio.get_running_loop()
-        self._keys = KeysInFlight()
         self._waiters = Waiters()
         self._asks: set[Ask] = set()
         self._stopping = False
         self._retired = False
         self._pool = Pool(row.name, limits.threads)
-        self._draw = Draw(row, committer, limits, reopen=reopen)
+        self._computing = Computing(self.spec, sources)
+        self.claims = Claims(row.id, engine, self._waiters, route=route, ended=self._ended)
+        self._draw = Draw(row, committer, limits, reopen=reopen, now=engine.now, told=self.claims.leased)
 
-    async def take(self, count: int, *, wait: float = 0.0, key: str | None = None) -> Taken:
-        """Take up to ``count`` items for good. They are on disk when this returns.
+    async def take(self, count: int, *, wait: float = 0.0, key: str | None = None) -> Taken | None:
+        """Take up to ``count`` items for good, on disk when this returns; None: empty, but more may come.
 
-        ``wait`` (seconds) is how long to wait for a queue that is paused or starting, or for a slow source.
+        ``wait`` (seconds) is how long to wait for the first item: of a queue that is empty, paused or
+        starting, or whose source is slow.
 
         Raises:
             Refused: one of its kinds; nothing was handed out.
@@ -76,7 +80,7 @@ class HandOuts:
             OutcomeUnknown: perhaps something was; ask again with the same key.
         """
         self._limits.check_count("count", count, self._limits.count)
-        handed: Taken = await self._hand_out(f"take {count}", Ask(count), wait, key)
+        handed: Taken | None = await self._hand_out(f"take {count}", Ask(count), wait, key)
         return handed
 
     async def block(self, size: int, *, key: str | None = None) -> Block:
@@ -90,6 +94,23 @@ class HandOuts:
         handed: Block = await self._hand_out(f"block {size}", Ask(size, block=True), 0.0, key)
         return handed
 
+    async def lease(self, ask: LeaseAsk, *, key: str | None = None) -> Leased | None:
+        """Hand items out until a deadline; None: empty, but more may come.
+
+        Raises:
+            Whatever :meth:`take` raises.
+        """
+        self._limits.check_lease(ask)
+        handed: Leased | None = await self._hand_out(request_of(ask), self._leasing(ask), ask.wait, key)
+        return handed
+
+    def _leasing(self, ask: LeaseAsk) -> Ask:
+        return Ask(ask.most, terms=Terms(self._new_token(), round(ask.ttl * 1000), ask.worker))
+
+    def _new_token(self) -> str:
+        """A secret; its beginning is the time, so that tokens of one time lie side by side in the ledger."""
+        return f"{self._engine.now() // 1000:x}-{secrets.token_urlsafe(15)}"
+
     async def _hand_out(self, request: str, ask: Ask, wait: float, key: str | None) -> Any:
         meter, began = self.meter, perf_counter()
         meter.requests += 1
@@ -99,39 +120,148 @@ class HandOuts:
             if key is None:
                 handed = await self._ask(ask, wait)
             else:
-                handed = await self._once(
-                    key,
-                    request,
-                    partial(self._ask_with_key, ask, wait),
-                    partial(self._replay, block=ask.block),
-                )
+                run = partial(self._ask_with_key, ask, wait)
+                handed = await self.once_for(key, request, run, partial(self._replay, ask=ask))
         except DibsError:
             meter.refused += 1
             raise
         finally:
             meter.in_flight -= 1
-        meter.handed(handed.count, replayed=handed.replayed, seconds=perf_counter() - began)
+        if handed is not None:
+            meter.handed(handed.count, replayed=handed.replayed, seconds=perf_counter() - began)
         return handed
 
     def _ask_with_key(self, ask: Ask, wait: float, remember: Remember, track: Track) -> Awaitable[Any]:
         ask.remember = remember
         return self._ask(ask, wait, track)
 
-    async def _ask(self, ask: Ask, wait: float, track: Track | None = None) -> Any:
-        until = self._loop.time() + wait
-        await self._admitted(until)
-        if ask.block and not self._draw.arithmetic:
-            raise NotArithmetic(f"{self.name} is fed by {self.spec.name}, which does not count: no blocks")
+    async def _ask(self, ask: Ask, wait: float, track: Track = lambda pending: None) -> Any:
+        """Waiting items, else fresh ones, else wait; None when the queue is still empty at the end of it."""
+        until, place, newcomer = self._loop.time() + wait, self._waiters.place(), True
+        while True:
+            refusal, ended = self._barred(), self._ended()
+            if refusal is None:
+                handed = None if ask.block else await self._claim(ask, track, newcomer=newcomer)
+                if handed is None:
+                    handed, refusal = await self._fresh(ask, until, track)
+                if handed is not None:
+                    return handed
+                if refusal is None and self._ended() and not ended:
+                    continue  # it ended since the claim: what is left inside has to be certain
+            left = until - self._loop.time()
+            if left <= 0 or self._leaving or (refusal is not None and refusal.retry_after is None):
+                return _end(refusal)
+            await self.claims.park(left, place)
+            newcomer = False
+
+    @property
+    def _leaving(self) -> bool:
+        """Whether waiting is in vain: the server goes down, or this is the queue no more."""
+        return self._stopping or self._retired
+
+    def _barred(self) -> Refused | None:
+        """Why nothing at all is handed out now, be it waiting or fresh."""
+        if self._stopping:
+            return Stopping("the server is going down", retry_after=1.0)
+        if self._retired and not self._draw.gate.deleted:
+            return QueueStarting(f"{self.name} was defined anew; ask again", retry_after=1.0)
+        bar = self._draw.gate.bar()
+        if isinstance(bar, QueuePaused) and self._ended() and self.claims.due is None:
+            return None  # a pause says nothing to who asks for what has ended
+        return bar
+
+    def _ended(self) -> bool:
+        return self._draw.gate.ending is not None
+
+    # -- waiting items
+
+    async def _claim(self, ask: Ask, track: Track, *, newcomer: bool) -> Taken | Leased | None:
+        if not self.claims.worth_knowing():
+            return None
+        if newcomer:
+            await self.claims.yield_to_waiters()
+        pending = self.commit(self._claim_op(ask, ask.remember), self.claims.claimed)
+        track(pending)
+        try:
+            claimed = await self._certain(pending)
+        except asyncio.CancelledError:
+            self._give_back(pending, ask)
+            raise
+        return self._handed(ask, claimed) if claimed.spans else None
+
+    def _claim_op(self, ask: Ask, remember: Remember | None = None) -> Claim:
+        return Claim(self.row.id, ask.count, self._limits.handout_bytes, ask.terms, remember)
+
+    async def _certain(self, pending: Pending[Claimed]) -> Claimed:
+        try:
+            async with asyncio.timeout(self._limits.commit_patience):
+                return await self.claims.claim(pending)
+        except TimeoutError:
+            raise unsure() from None
+
+    def _give_back(self, pending: Pending[Claimed], ask: Ask) -> None:
+        """Nobody is there to receive the lease, and without a key nobody can ask for it again."""
+        if ask.terms is None or ask.remember is not None:
+            return
+        release = Settle(self.row.id, (Release(ask.terms.token),))
+        pending.when_done(partial(self._release, release), self._loop)
+
+    def _release(self, release: Settle) -> None:
+        with suppress(LedgerError):  # then the lease ends by itself
+            self.commit(release, self.claims.settled)
+
+    def _handed(self, ask: Ask, claimed: Claimed) -> Taken | Leased:
+        """What a claim got, as its caller sees it."""
+        spans = claimed.spans
+        values = self._computing.of(spans, claimed.values)
+        if ask.terms is None:
+            return Taken(self.name, self.state, spans[0].first, values, seqs=seqs_of(spans))
+        return leased(self.name, self.state, ask.terms, claimed.due, spans, values, self._engine.now())
+
+    @property
+    def state(self) -> str:
+        """One word for answers: whether the source, or whoever pushes, may give more."""
+        return self._draw.gate.state
+
+    # -- fresh items
+
+    async def _fresh(self, ask: Ask, until: float, track: Track) -> tuple[Any, Refused | None]:
+        """Fresh items, or why there are none; neither where the queue is empty for now."""
+        while True:
+            if ask.block and not (self.spec and self._computing.arithmetic):
+                by = self.spec.name if self.spec else "producers"
+                raise NotArithmetic(f"{self.name} is fed by {by}, which does not count: no blocks")
+            refusal = self._draw.gate.refusal()
+            if refusal is None and self.spec is None:
+                return None, None
+            if isinstance(refusal, QueueExhausted) and self.claims.due is not None and not ask.block:
+                return None, None  # what is delayed or leased may come back
+            if refusal is not None:
+                if isinstance(refusal, QueueExhausted):
+                    self._waiters.wake()  # it is the last word for all
+                return None, refusal
+            try:
+                handed = await self._drawn(ask, until, track)
+            except QueueExhausted:
+                continue  # it ended while this waited for its turn
+            if handed is not None:
+                return handed, None
+            if not self._draw.gate.ending:  # this draw met the source's end, and somebody retries it
+                raise SourceBusy(f"{self.name} is being retried", retry_after=1.0)
+
+    async def _drawn(self, ask: Ask, until: float, track: Track) -> Any:
         if self._pool.backlog >= self._limits.waiting:
             raise SourceBusy(f"{self._limits.waiting} requests wait for {self.name} already", retry_after=1.0)
+        ask.begin()
         ask.patience = max(until - self._loop.time(), self._limits.pull_patience)
         self._pool.submit(partial(self._draw.draw, ask))
-        if track is not None:
-            track(ask.pending)
-        handed = await self._outcome(ask)
-        if handed is None:  # this draw met the source's end, which is on disk now
-            raise self._draw.gate.refusal() or SourceBusy(f"{self.name} is being retried", retry_after=1.0)
-        return handed
+        track(ask.pending)
+        try:
+            return await self._outcome(ask)
+        except asyncio.CancelledError:
+            if ask.enqueued:
+                self._give_back(ask.pending, ask)
+            raise
 
     async def _outcome(self, ask: Ask) -> Any:
         """Wait for the draw, then for the disk; each for a bounded time."""
@@ -156,59 +286,54 @@ class HandOuts:
         if not self._draw.give_up(ask):
             self._loop.call_later(self._limits.commit_patience, _fail, turn, unsure())
 
-    async def _admitted(self, until: float) -> None:
-        """Return when the queue hands out; raise its refusal if it still says so at ``until``."""
-        while (refusal := self._refusal()) is not None:
-            left = until - self._loop.time()
-            if refusal.retry_after is None or left <= 0 or self._stopping or self._retired:
-                raise refusal
-            await self._waiters.park(left)
+    # -- the same answer again
 
-    def _refusal(self) -> Refused | None:
-        if self._stopping:
-            return Stopping("the server is going down", retry_after=1.0)
-        if self._retired and not self._draw.gate.deleted:
-            return QueueStarting(f"{self.name} was defined anew; ask again", retry_after=1.0)
-        return self._draw.gate.refusal()
-
-    # -- idempotency
-
-    async def _once(
-        self,
-        key: str,
-        request: str,
-        run: Callable[[Remember, Track], Awaitable[T]],
-        replay: Callable[[Recalled], T],
-    ) -> T:
-        """Run a request once for its key: look among those in flight, then in the ledger, then run it."""
-        self._limits.check_key(key)
-        async with self._keys.hold(key, request, self._limits.commit_patience) as held:
-            recalled = recall(self._engine, self.row, key)
-            if recalled is not None:
-                check_same(recalled.request, request)
-                return replay(recalled)
-            remember = Remember(key, request, int(self._limits.key_ttl * 1000))
-            return await run(remember, held.track)
-
-    def _replay(self, recalled: Recalled, *, block: bool) -> Taken | Block:
+    def _replay(self, recalled: Recalled, *, ask: Ask) -> Taken | Block | Leased:
+        if isinstance(recalled.work, Claimed):
+            return self._replay_claim(recalled, recalled.work, ask)
         first, state = recalled.outcome["first"], recalled.outcome["ending"] or "open"
+        due = recalled.outcome.get("due")
+        if due is not None and ask.terms is not None:
+            return self.replayed_lease(recalled, ask.terms, due, (Span(first, first + _size(recalled) - 1),))
         return answer(
-            self.name, state, first, recalled.values, wide=recalled.wide, block=block, replayed=True
+            self.name, state, first, recalled.values, wide=recalled.wide, block=ask.block, replayed=True
+        )
+
+    def _replay_claim(self, recalled: Recalled, claimed: Claimed, ask: Ask) -> Taken | Leased:
+        if ask.terms is not None and claimed.due is not None:
+            return self.replayed_lease(recalled, ask.terms, claimed.due, claimed.spans)
+        spans, values = claimed.spans, self._computing.recalled(recalled, claimed.spans)
+        return Taken(self.name, self.state, spans[0].first, values, replayed=True, seqs=seqs_of(spans))
+
+    def replayed_lease(self, recalled: Recalled, terms: Terms, due: int, spans: tuple[Span, ...]) -> Leased:
+        """The lease that was answered then, expired or not."""
+        values = self._computing.recalled(recalled, spans)
+        if recalled.wide and isinstance(values, range):
+            values = [f'"{number}"' for number in values]
+        return Leased(
+            self.name,
+            self.state,
+            recalled.token or "",
+            due,
+            max(due - self._engine.now(), 0) / 1000,
+            spans,
+            values,
+            replayed=True,
         )
 
 
-def recall(engine: Engine, row: QueueRow, key: str) -> Recalled | None:
-    """What is filed under a key of this queue.
+def request_of(ask: LeaseAsk) -> str:
+    """What tells one lease request from another under the same key."""
+    return f"lease {ask.most} {ask.ttl:g} {ask.worker}"
 
-    Raises:
-        OutcomeUnknown: that can't be read now, so whether the key has its answer already can't be told.
-    """
-    try:
-        return engine.recall(row.id, row.generation, "", key)
-    except LedgerUnavailable as error:
-        raise OutcomeUnknown(
-            f"what this Idempotency-Key stands for can't be looked up now: {error}"
-        ) from error
+
+def _size(recalled: Recalled) -> int:
+    return len(recalled.values)
+
+
+def _end(refusal: Refused | None) -> None:
+    if refusal is not None:
+        raise refusal
 
 
 def _wake(turn: asyncio.Future[None]) -> None:
@@ -219,23 +344,3 @@ def _wake(turn: asyncio.Future[None]) -> None:
 def _fail(turn: asyncio.Future[None], error: Exception) -> None:
     if not turn.done():
         turn.set_exception(error)
-
-
-async def outcome(pending: Pending[T], limits: Limits) -> T:
-    """Wait for an op without items, for a bounded time: a hung disk must not hang its callers.
-
-    Raises:
-        OutcomeUnknown: it has not come to an end yet, and goes on.
-    """
-    try:
-        async with asyncio.timeout(limits.operate_patience + limits.commit_patience):
-            return await pending
-    except TimeoutError:
-        raise unsure() from None
-
-
-def unsure() -> OutcomeUnknown:
-    """The disk is silent; the op may still reach it."""
-    return OutcomeUnknown(
-        "the disk did not answer in time; ask again with the same key to learn what came of it"
-    )

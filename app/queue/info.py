@@ -10,9 +10,9 @@ from app.queue.gate import Gate
 from app.sources import SourceSpec
 
 
-def spec_of(row: QueueRow) -> SourceSpec:
-    """The definition that a row keeps."""
-    return SourceSpec(row.source, json.loads(row.args))
+def spec_of(row: QueueRow) -> SourceSpec | None:
+    """The definition that a row keeps; None where producers push."""
+    return SourceSpec(row.source, json.loads(row.args)) if row.source else None
 
 
 def same_definition(one: QueueRow, other: QueueRow) -> bool:
@@ -27,20 +27,31 @@ def same_definition(one: QueueRow, other: QueueRow) -> bool:
 
 
 def info_of(
-    row: QueueRow, *, starting: bool = False, created: bool = False, replayed: bool = False
+    row: QueueRow,
+    inside: tuple[int, int, int] = (0, 0, 0),
+    *,
+    starting: bool = False,
+    created: bool = False,
+    replayed: bool = False,
 ) -> QueueInfo:
-    """What a row says; ``starting`` is what only the server knows."""
+    """What a row says, and what is ``inside`` (waiting, leased, dead); ``starting`` only the server knows."""
     spec, gate = spec_of(row), Gate.of(row, starting=starting)
     return QueueInfo(
         queue=row.name,
         generation=row.generation,
-        source=spec.name,
-        args=spec.args,
+        source=spec.name if spec else None,
+        args=spec.args if spec else {},
         state=gate.state,
         paused=row.paused,
         cursor=row.cursor,
         taken=row.taken,
+        acked=row.acked,
+        purged=row.purged,
         jumped=row.jumped,
+        waiting=inside[0],
+        leased=inside[1],
+        dead=inside[2],
+        settings=row.settings,
         created_at=row.created_at,
         failure=gate.failure,
         created=created,

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from app.errors import LimitExceeded
+from app.ledger.work import Ack, Entry
+
+if TYPE_CHECKING:
+    from app.queue.answers import LeaseAsk
 
 NAME = re.compile(r"[a-z0-9._-]{1,64}")
 
@@ -25,6 +31,14 @@ class Limits:
     pull_patience: float = 5.0
     commit_patience: float = 30.0
     operate_patience: float = 30.0
+    value_bytes: int = 262_144
+    ttl: float = 43_200.0
+    delay: float = 2_592_000.0
+    error_bytes: int = 8_192
+    worker_bytes: int = 255
+    entries: int = 10_000
+    ranges: int = 100_000
+    settle_patience: float = 0.25
 
     def check_count(self, field: str, value: int, most: int) -> None:
         """Raise unless 1 ≤ value ≤ most."""
@@ -36,6 +50,39 @@ class Limits:
         if not 0 <= wait <= self.wait:
             limit = f"{self.wait:g}"
             raise LimitExceeded(f"wait must be from 0 to {limit} seconds", field="wait", limit=limit)
+
+    def check_lease(self, ask: LeaseAsk) -> None:
+        """Raise unless a lease can be asked for like that."""
+        self.check_count("max", ask.most, self.count)
+        self.check_wait(ask.wait)
+        self.check_seconds("ttl", ask.ttl, self.ttl, least=0.001)
+        self.check_text("worker", ask.worker, self.worker_bytes)
+
+    def check_entries(self, entries: Sequence[Entry]) -> None:
+        """Raise where one request names too many leases, ranges or results."""
+        sizes = {
+            "entries": (len(entries), self.entries),
+            "seqs": (sum(len(entry.seqs or ()) for entry in entries), self.ranges),
+            "push": (sum(len(entry.push) for entry in entries if isinstance(entry, Ack)), self.count),
+        }
+        for field, (size, most) in sizes.items():
+            if size > most:
+                raise LimitExceeded(
+                    f"{size} {field} in one request; the limit is {most}", field=field, limit=most
+                )
+
+    def check_seconds(self, field: str, value: float, most: float, *, least: float = 0.0) -> None:
+        """Raise unless a duration is from ``least`` to ``most`` seconds; NaN is not."""
+        if not least <= value <= most:
+            raise LimitExceeded(
+                f"{field} must be from {least:g} to {most:g} seconds", field=field, limit=f"{most:g}"
+            )
+
+    def check_text(self, field: str, text: str, most: int) -> None:
+        """Raise unless a text is at most ``most`` bytes of UTF-8."""
+        encoded = text.encode("utf-8", "replace")
+        if len(encoded) > most or encoded.decode() != text:
+            raise LimitExceeded(f"{field} must be at most {most} bytes of text", field=field, limit=most)
 
     def check_key(self, key: str) -> None:
         """Raise unless the idempotency key is text of 1 to ``key_bytes`` bytes."""

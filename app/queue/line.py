@@ -23,7 +23,7 @@ from app.errors import (
     QueueUnknown,
     SourceBusy,
 )
-from app.ledger.committer import Committer, Entry
+from app.ledger.committer import Committer, Entry, drawn
 from app.ledger.ops import Advance, Define, Op, Outcome, QueueRow, Remember, Retry, Take
 from app.ledger.pending import Pending
 from app.queue.answers import Values
@@ -109,8 +109,10 @@ class QueueLine:
             gate = gate.foreseen(op)
         self.gate = gate
 
-    def enter(self, op: Op, pending: Pending[QueueRow], told: Callable[[QueueRow], None]) -> None:
-        """Put an op without items into the line, and narrow the gate in the same step.
+    def enter(
+        self, op: Op, pending: Pending[QueueRow], told: Callable[[QueueRow], None], *, narrows: bool = True
+    ) -> None:
+        """Put an op without items into the line, and narrow the gate in the same step, if it ``narrows`` it.
 
         Whatever is drawn from here on meets the new gate. When the op is on disk the gate follows it and
         ``told`` is called with the row, on the committer's thread, in the order of the line, before any
@@ -127,15 +129,16 @@ class QueueLine:
                 raise QueueUnknown(f"there is no queue {self.name}", field="queue")
             if self.gate.leaving is not None or self._replaced:
                 raise self.gate.changing()
-            if isinstance(op, Define) and not op.reset and self._head() > 1:
+            if isinstance(op, Define) and not op.reset and narrows and self._head() > 1:
                 raise QueueConflict(
                     f"{self.name} has handed out items", reason="source-changed", field="source"
                 )
             if isinstance(op, Retry) and self.gate.starting:
                 raise QueueStarting(f"{self.name} is being retried", retry_after=1.0)
             self._committer.submit(Entry(op, pending, settled=settled))
-            self._foreseen.append(op)
-            self._regate()
+            if narrows:
+                self._foreseen.append(op)
+                self._regate()
         pending.when_done(partial(self._left, op, None))  # refused, or decided after a reopening
 
     def _left(self, op: Op, row: QueueRow | None) -> None:
@@ -259,8 +262,9 @@ class QueueLine:
         """
         with self.lock:
             for entry in back:
-                if isinstance(entry.op, Take):
-                    self._put_back(Segment(entry.op.first, entry.values))
+                take = drawn(entry.op)
+                if take is not None:
+                    self._put_back(Segment(take.first, entry.values))
             self._suspended = False
             astray = cursor is not None and self.source is not None and not self._follows(cursor)
             if astray:

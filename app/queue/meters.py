@@ -6,6 +6,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable
 
+from app.ledger.work import Settled
 from app.queue.answers import Percentiles
 
 RATE_SECONDS = 10
@@ -39,7 +40,18 @@ class Rate:
 class Meter:
     """Counts of one queue, written on the event loop only."""
 
-    __slots__ = ("answers", "handed_out", "in_flight", "rate", "refused", "replays", "requests")
+    __slots__ = (
+        "answers",
+        "handed_out",
+        "in_flight",
+        "nacked",
+        "pushed",
+        "rate",
+        "refused",
+        "replays",
+        "requests",
+        "settled",
+    )
 
     def __init__(self) -> None:
         self.requests = 0
@@ -47,17 +59,33 @@ class Meter:
         self.replays = 0
         self.refused = 0
         self.in_flight = 0
+        self.pushed = 0
+        self.settled = 0
+        self.nacked = 0
         self.rate = Rate()
         self.answers: deque[float] = deque(maxlen=1024)
 
-    def handed(self, items: int, *, replayed: bool, seconds: float) -> None:
+    def settle(self, entries: Iterable[Iterable[Settled]]) -> None:
+        """Count what was settled, and what of it came back or died."""
+        for entry in entries:
+            for settled in entry:
+                if settled.first is None or settled.last is None or settled.verdict in ("stale", "refused"):
+                    continue
+                items = settled.last - settled.first + 1
+                if settled.verdict in ("nacked", "dead"):
+                    self.nacked += items
+                elif settled.verdict == "acked":
+                    self.settled += items
+
+    def handed(self, items: int, *, replayed: bool, seconds: float | None) -> None:
         """Count an answer; a replay hands out nothing."""
         if replayed:
             self.replays += 1
         else:
             self.handed_out += items
             self.rate.add(items)
-        self.answers.append(seconds)
+        if seconds is not None:
+            self.answers.append(seconds)
 
 
 def percentiles(samples: Iterable[float]) -> Percentiles:

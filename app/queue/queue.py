@@ -1,4 +1,4 @@
-"""A queue: hand-outs (see ``handout.py``), operating, looking."""
+"""A queue: hand-outs, settling, pushing, what is inside (a file each); here operating and statistics."""
 
 from __future__ import annotations
 
@@ -8,25 +8,27 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
-from app.errors import LedgerError, QueueConflict, QueueUnknown, Stopping
+from app.errors import LedgerError, QueueConflict, Stopping
 from app.ledger.committer import Committer
 from app.ledger.ops import Close, Delete, Engine, Op, Pause, QueueRow, Recalled, Remember, Retry
 from app.ledger.pending import Pending
-from app.queue.answers import Audit, QueueInfo, QueueStats
+from app.ledger.work import Woken
+from app.queue.answers import QueueInfo, QueueStats
+from app.queue.desk import Track, outcome
 from app.queue.feed import Feed
-from app.queue.handout import HandOuts, Track, outcome
 from app.queue.info import info_of
+from app.queue.inside import Holds
 from app.queue.limits import Limits
 from app.queue.meters import percentiles
 from app.sources import Registry
 
 
-class Queue(HandOuts):
-    """A named stream of items with one source. Its methods are called on the event loop.
+class Queue(Holds):
+    """A named stream of items with one source, or none. Its methods are called on the event loop.
 
     ``row`` is the queue as the ledger had it when that was last told; its counters may be behind. ``changed``
     is called on the event loop with each row that the ledger tells, before who asked for it wakes: the row
-    decides whether this object is still the queue.
+    decides whether this object is still the queue. ``route`` tells a queue, on any thread, that it got items.
     """
 
     def __init__(
@@ -38,9 +40,14 @@ class Queue(HandOuts):
         limits: Limits,
         *,
         changed: Callable[[QueueRow], None],
+        route: Callable[[Woken], None] = lambda woken: None,
     ) -> None:
-        super().__init__(row, engine, committer, limits, reopen=self._reopen)
+        super().__init__(row, engine, committer, sources, limits, reopen=self._reopen, route=route)
         self._changed = changed
+        self._feed: Feed | None = None
+        if self.spec is None:
+            self._draw.end_start()
+            return
         self._feed = Feed(
             self.spec,
             self._draw,
@@ -64,11 +71,11 @@ class Queue(HandOuts):
         return await self._operate("resume", key, lambda remember: Pause(self.row.id, False, remember))
 
     async def close(self, *, key: str | None = None) -> QueueInfo:
-        """No more draws, for good; later callers are told that the queue is exhausted."""
+        """No more draws and no more pushes, for good. What is inside still goes out; then it is exhausted."""
         return await self._operate("close", key, lambda remember: Close(self.row.id, remember))
 
     async def delete(self, *, key: str | None = None) -> QueueInfo:
-        """Leave a tombstone: name, cursor and generation; the source is let go."""
+        """Leave a tombstone: name, cursor and generation; what is inside is purged, the source is let go."""
         return await self._operate("delete", key, lambda remember: Delete(self.row.id, remember))
 
     async def retry(self, *, key: str | None = None) -> QueueInfo:
@@ -91,8 +98,11 @@ class Queue(HandOuts):
             QueueConflict: not forward, beyond the source's end, or the queue has ended.
             SourceBusy: the source did not come to ``to_seq`` in time; nothing was changed.
         """
+        feed = self._feed
+        if feed is None:
+            raise QueueConflict(f"{self.name} has no source to advance", reason="conflict", field="to_seq")
         return await self._operate_by(
-            f"advance {to_seq}", key, lambda remember: self._feed.advance(to_seq, remember)
+            f"advance {to_seq}", key, lambda remember: feed.advance(to_seq, remember)
         )
 
     async def _operate(self, request: str, key: str | None, op: Callable[[Remember | None], Op]) -> QueueInfo:
@@ -109,22 +119,27 @@ class Queue(HandOuts):
             track(pending)
             return self._operated(pending)
 
-        return await self._once(key, request, run, self._recalled_info)
+        return await self.once_for(key, request, run, self._recalled_info)
 
     async def _operated(self, pending: Pending[QueueRow]) -> QueueInfo:
         return self.seen(await outcome(pending, self._limits))
 
     def _recalled_info(self, recalled: Recalled) -> QueueInfo:
-        return info_of(QueueRow(**recalled.outcome), replayed=True)
+        return info_of(QueueRow.of(recalled.outcome), replayed=True)
 
-    def submit(self, op: Op) -> Pending[QueueRow]:
-        """Put an op into the line; the gate is narrowed in the same step."""
+    def submit(self, op: Op, *, same_source: bool = False) -> Pending[QueueRow]:
+        """Put an op into the line; the gate is narrowed in the same step.
+
+        ``same_source``: a definition that changes the settings only, so nothing is held up by it.
+        """
         pending: Pending[QueueRow] = Pending()
-        self._draw.enter(op, pending, partial(self._call_on_loop, self._changed))
+        told = partial(self._call_on_loop, self._changed)
+        self._draw.enter(op, pending, told, narrows=not same_source)
         return pending
 
     def refresh(self, row: QueueRow) -> None:
         """What the ledger says after a reopening, told on the committer's thread before anything goes on."""
+        self.claims.look()
         self._draw.learn(row)
 
     def learn(self, row: QueueRow) -> None:
@@ -135,11 +150,14 @@ class Queue(HandOuts):
     def retire(self) -> None:
         """This object is the queue no more: it was deleted, or defined anew."""
         self._retired = True
-        self._feed.stop()
+        self.claims.close()
+        if self._feed is not None:
+            self._feed.stop()
         self._waiters.wake()
 
     def _reopen(self) -> None:
-        self._call_on_loop(self._feed.open)
+        if self._feed is not None:
+            self._call_on_loop(self._feed.open)
 
     def _call_on_loop(self, callback: Callable[..., None], *args: Any) -> None:
         try:
@@ -162,6 +180,9 @@ class Queue(HandOuts):
 
     async def release(self, seconds: float) -> None:
         """Let the source go, after the last request; waits at most ``seconds`` for its ``finally``."""
+        self.claims.close()
+        if self._feed is None:
+            return
         self._feed.stop()
         gone = asyncio.Event()
         self._pool.submit(partial(self._call_on_loop, gone.set))
@@ -172,22 +193,27 @@ class Queue(HandOuts):
 
     def info(self) -> QueueInfo:
         """The queue as it is on disk now."""
-        return self.seen(self._on_disk())
+        return self.seen(self.on_disk())
 
     def seen(self, row: QueueRow, *, created: bool = False) -> QueueInfo:
         """What a row says, with the state that only the server knows."""
-        return info_of(row, starting=self._draw.gate.starting, created=created)
+        inside = self._glance(row)
+        return info_of(row, inside, starting=self._draw.gate.starting, created=created)
 
-    def audit(self) -> Audit:
-        """The independent counters, from one moment."""
-        row = self._on_disk()
-        return Audit(row.name, row.generation, row.cursor, row.taken, row.jumped)
+    def _glance(self, row: QueueRow) -> tuple[int, int, int]:
+        """Waiting, leased and dead items; nobody has to look where nothing is inside."""
+        if not row.inside:
+            return 0, 0, 0
+        try:
+            return self._engine.glance(row.id)
+        except LedgerError:
+            return 0, 0, 0
 
-    def _on_disk(self) -> QueueRow:
-        row = self._engine.row(self.row.id)
-        if row is None or row.deleted_at is not None:
-            raise QueueUnknown(f"there is no queue {self.name}", field="queue")
-        return row
+    def _oldest_waiting(self, waiting: int) -> float | None:
+        due = self.claims.due
+        if not waiting or due is None or not due:
+            return None
+        return max(self._engine.now() - due, 0) / 1000
 
     def _last_known(self) -> QueueRow:
         """As it is on disk, or as it was: statistics are asked for just when the disk fails."""
@@ -200,11 +226,20 @@ class Queue(HandOuts):
         """Counted since the server started, except ``cursor`` and ``taken``."""
         row, meter, draw = self._last_known(), self.meter, self._draw
         iterator = draw.iterator_stats()
+        waiting, leased, dead = self._glance(row)
         return QueueStats(
             queue=self.name,
             state=draw.gate.state,
             cursor=row.cursor,
             taken=row.taken,
+            acked=row.acked,
+            waiting_items=waiting,
+            leased=leased,
+            dead=dead,
+            oldest_waiting=self._oldest_waiting(waiting),
+            pushed=meter.pushed,
+            settled=meter.settled,
+            nacked=meter.nacked,
             requests=meter.requests,
             handed_out=meter.handed_out,
             replays=meter.replays,

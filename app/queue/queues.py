@@ -27,8 +27,10 @@ from app.ledger import MEMORY, open_ledger
 from app.ledger.committer import Committer, Entry
 from app.ledger.ops import Define, Engine, Outcome, QueueRow, Remember
 from app.ledger.pending import Pending
+from app.ledger.work import QueueSettings, Woken
 from app.queue.answers import LedgerStats, QueueInfo, Stats
-from app.queue.handout import outcome, recall
+from app.queue.definition import Definition
+from app.queue.desk import outcome, recall
 from app.queue.info import info_of, same_definition
 from app.queue.keys import KeysInFlight, check_same
 from app.queue.limits import Limits, check_name
@@ -74,6 +76,7 @@ class Queues:
         self._limits = limits
         self._root = root
         self._queues: dict[str, Queue] = {}
+        self._by_id: dict[int, Queue] = {}
         self._tombstones: dict[str, QueueRow] = {}
         self._defining = KeysInFlight()
         self._defining_names = asyncio.Lock()
@@ -95,7 +98,7 @@ class Queues:
         *,
         sources: Registry | None = None,
         limits: Limits | None = None,
-        define: Mapping[str, SourceSpec] | None = None,
+        define: Mapping[str, SourceSpec | Definition | None] | None = None,
         root: Path | None = None,
     ) -> Self:
         """Open the ledger in ``data`` (a folder, or ``:memory:``) and begin to open every queue's source.
@@ -110,25 +113,25 @@ class Queues:
         engine = await asyncio.to_thread(open_ledger, data)
         queues = cls(engine, sources=sources or Registry(), limits=limits or Limits(), root=root)
         try:
-            await queues._load(define or {})
+            await queues._load({name: Definition.of(wanted) for name, wanted in (define or {}).items()})
         except BaseException:
             await queues.close()
             raise
         return queues
 
-    async def _load(self, wanted: Mapping[str, SourceSpec]) -> None:
+    async def _load(self, wanted: Mapping[str, Definition]) -> None:
         for row in self._engine.rows():
             self._changed(row)
-        for name, spec in wanted.items():
+        for name, definition in wanted.items():
             try:
-                await self.define(name, spec, trusted=True)
+                await self.define(name, definition.source, trusted=True, settings=definition.settings)
             except SourceError as error:
                 if name not in self._queues:
-                    raise ConfigError(f"queue {name} = {spec}: {error}") from error
+                    raise ConfigError(f"queue {name} = {definition}: {error}") from error
                 # Its file or module is gone for now: a matter of this queue, which says so.
-                log.warning("queue %s = %s: %s", name, spec, error)
+                log.warning("queue %s = %s: %s", name, definition, error)
             except (QueueConflict, LimitExceeded) as error:
-                raise ConfigError(f"queue {name} = {spec}: {error}") from error
+                raise ConfigError(f"queue {name} = {definition}: {error}") from error
         await asyncio.gather(*(queue.started(START_PATIENCE) for queue in self._queues.values()))
 
     def _changed(self, row: QueueRow) -> None:
@@ -137,16 +140,29 @@ class Queues:
         if row.deleted_at is not None:
             self._tombstones[row.name] = row
             self._queues.pop(row.name, None)
+            self._by_id.pop(row.id, None)
         elif queue is not None and same_definition(queue.row, row):
             queue.learn(row)
             return
         else:
             self._tombstones.pop(row.name, None)
-            self._queues[row.name] = Queue(
-                row, self._engine, self._committer, self._sources, self._limits, changed=self._changed
+            self._queues[row.name] = self._by_id[row.id] = Queue(
+                row,
+                self._engine,
+                self._committer,
+                self._sources,
+                self._limits,
+                changed=self._changed,
+                route=self._route,
             )
         if queue is not None:
             queue.retire()
+
+    def _route(self, woken: Woken) -> None:
+        """Tell a queue that it got items; on the committer's thread."""
+        queue = self._by_id.get(woken.queue)
+        if queue is not None:
+            queue.claims.lower(woken.due, woken.items)
 
     # -- which there are
 
@@ -169,15 +185,17 @@ class Queues:
     async def define(
         self,
         name: str,
-        spec: SourceSpec,
+        spec: SourceSpec | None,
         *,
         trusted: bool = False,
         reset: bool = False,
+        settings: QueueSettings | None = None,
         key: str | None = None,
     ) -> QueueInfo:
         """Create a queue, or find it defined like that already. A deleted one goes on after its cursor.
 
-        ``reset`` begins a new generation at 1 instead. ``trusted`` definitions may name the user's own
+        Without a source producers push to it. ``settings`` may be given at any time; None leaves them as they
+        are. ``reset`` begins a new generation at 1 instead. ``trusted`` definitions may name the user's own
         functions and any file; those that come over HTTP may not.
 
         Raises:
@@ -187,17 +205,19 @@ class Queues:
         check_name(name)
         if self._stopping:
             raise Stopping("the server is going down", retry_after=1.0)
-        spec = await asyncio.to_thread(self._sources.check, spec, trusted=trusted, root=self._root)
+        if spec is not None:
+            spec = await asyncio.to_thread(self._sources.check, spec, trusted=trusted, root=self._root)
+        wanted = Definition(spec, settings)
         if key is None:
-            return await self._define(name, spec, reset=reset, remember=None)
+            return await self._define(name, wanted, reset=reset, remember=None)
         self._limits.check_key(key)
-        request = f"define {spec.text} reset={reset}"
+        request = f"define {wanted} reset={reset}"
         async with self._defining.hold(f"{name} {key}", request, self._limits.commit_patience):
             replay = self._recall(name, key, request)
             if replay is not None:
                 return replay
             remember = Remember(key, request, int(self._limits.key_ttl * 1000))
-            return await self._define(name, spec, reset=reset, remember=remember)
+            return await self._define(name, wanted, reset=reset, remember=remember)
 
     def _recall(self, name: str, key: str, request: str) -> QueueInfo | None:
         row = self._queues[name].row if name in self._queues else self._tombstones.get(name)
@@ -205,20 +225,26 @@ class Queues:
         if found is None:
             return None
         check_same(found.request, request)
-        return info_of(QueueRow(**found.outcome), replayed=True)
+        return info_of(QueueRow.of(found.outcome), replayed=True)
 
     async def _define(
-        self, name: str, spec: SourceSpec, *, reset: bool, remember: Remember | None
+        self, name: str, wanted: Definition, *, reset: bool, remember: Remember | None
     ) -> QueueInfo:
         async with self._defining_names:
             queue = self._queues.get(name)
+            same = queue is not None and queue.spec == wanted.source and not reset
             if queue is not None and not reset:
-                if queue.spec == spec:
+                if same and wanted.settings in (None, queue.row.settings):
                     return queue.info()
-                if queue.info().cursor:
-                    raise _changed(name, queue.spec, spec)
-            op = Define(name, spec.name, json.dumps(dict(spec.args)), reset, remember)
-            row = await outcome(self._submit(op) if queue is None else queue.submit(op), self._limits)
+                if not same and queue.info().cursor:
+                    raise _changed(name, queue.spec, wanted.source)
+            spec = wanted.source
+            source, args = (spec.name, json.dumps(dict(spec.args))) if spec else ("", "{}")
+            op = Define(name, source, args, reset, remember, wanted.settings)
+            begin = self._submit(op) if queue is None else queue.submit(op, same_source=same)
+            row = await outcome(begin, self._limits)
+        if same and queue is not None:
+            return queue.seen(row)
         queue = self._queues.get(name)
         if queue is None or queue.row.generation != row.generation:  # and already deleted again, or reset
             return info_of(row, created=True)
@@ -344,9 +370,10 @@ class Queues:
         )
 
 
-def _changed(name: str, old: SourceSpec, new: SourceSpec) -> QueueConflict:
+def _changed(name: str, old: SourceSpec | None, new: SourceSpec | None) -> QueueConflict:
+    before, after = (spec.text if spec else "producers" for spec in (old, new))
     return QueueConflict(
-        f"{name} has handed out items of {old.text}; they can't become items of {new.text}."
+        f"{name} has handed out items of {before}; they can't become items of {after}."
         " Give the new source a queue of its own, or begin again at 1 with reset",
         reason="source-changed",
         field="source",

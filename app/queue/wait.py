@@ -3,33 +3,67 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+import heapq
+from collections.abc import Callable
+from itertools import count
 
 
 class Waiters:
-    """Parked requests of one queue, in the order in which they came. Lives on the event loop."""
+    """Parked requests of one queue. Lives on the event loop.
+
+    A place is a request's turn among all that wait: who was woken and got nothing parks again with the place
+    that it had, before all who came later.
+    """
 
     def __init__(self) -> None:
-        self._parked: deque[asyncio.Future[None]] = deque()
+        self._places = count()
+        self._parked: dict[int, asyncio.Future[bool]] = {}
+        self.woken = 0
+        """Those that were woken and have not looked yet."""
 
     def __len__(self) -> int:
         return len(self._parked)
 
-    async def park(self, seconds: float) -> None:
-        """Return when woken, or after ``seconds``: the caller looks at the queue again either way."""
-        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._parked.append(turn)
-        try:
-            await asyncio.wait_for(turn, seconds)
-        except TimeoutError:
-            pass
-        finally:
-            if turn in self._parked:
-                self._parked.remove(turn)
+    def place(self) -> int:
+        """A place behind all others."""
+        return next(self._places)
 
-    def wake(self) -> None:
-        """Wake all, the first to come first."""
-        while self._parked:
-            turn = self._parked.popleft()
-            if not turn.done():
-                turn.set_result(None)
+    async def park(
+        self, seconds: float, place: int | None = None, parked: Callable[[], None] = lambda: None
+    ) -> None:
+        """Return when woken, or after ``seconds``: the caller looks at the queue again either way.
+
+        ``parked`` is called when the request stands in its place. Who is cancelled just when it was woken
+        passes that on: what it was woken for is there for the next.
+        """
+        place = self.place() if place is None else place
+        loop = asyncio.get_running_loop()
+        turn: asyncio.Future[bool] = loop.create_future()
+        self._parked[place] = turn
+        late = loop.call_later(seconds, _settle, turn, False)
+        parked()
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled() and turn.result():
+                self.wake(1)
+            raise
+        finally:
+            late.cancel()
+            if self._parked.pop(place, None) is None:
+                self.woken -= 1
+
+    def wake(self, most: int | None = None) -> None:
+        """Wake those who came first, at most so many; all where that isn't said."""
+        if most is None or most >= len(self._parked):
+            places = sorted(self._parked)
+        else:
+            places = heapq.nsmallest(most, self._parked)
+        for place in places:
+            self.woken += 1
+            _settle(self._parked.pop(place), True)
+
+
+def _settle(turn: asyncio.Future[bool], woken: bool) -> None:
+    if not turn.done():
+        turn.set_result(woken)

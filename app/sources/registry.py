@@ -20,7 +20,7 @@ from app.sources.arguments import bind, from_digits, parameters, without_default
 from app.sources.context import Context
 from app.sources.encode import MAX_VALUE_BYTES, find_fault, text_fault
 from app.sources.replay import Stop
-from app.sources.source import Definition, Position, Resume, Source, open_source
+from app.sources.source import Definition, Position, Resume, Seekable, Source, open_source
 from app.sources.spec import MAX_TEXT, SourceSpec
 
 
@@ -137,6 +137,16 @@ class Registry:
         except (SourceError, Forbidden) as error:
             raise SourceChanged(f"the source can't be opened as it was defined: {error}") from error
         return open_source(spec, definition, Position(cursor, mark, stop))
+
+    def seekable(self, spec: SourceSpec) -> Seekable | None:
+        """The values of a checked spec that follow from their seqs alone; None for other sources.
+
+        Nothing is imported and no file is opened.
+        """
+        if spec.is_function or _kind(spec.name).resume != "seek":
+            return None
+        definition = self._define(spec)
+        return definition if isinstance(definition, Seekable) else None
 
     def _define(self, spec: SourceSpec) -> Definition:
         if spec.is_function:

@@ -179,6 +179,11 @@ class Source:
         """How many values there are in all, where that is known."""
         return None if self._values is None else self._values.length
 
+    @property
+    def computed(self) -> bool:
+        """Whether any value can be computed again from its seq."""
+        return self._values is not None
+
     def values_at(self, first: int, count: int) -> Values | None:
         """The values from seq ``first`` on, computed again; None where they can't be.
 

@@ -4,6 +4,8 @@ import pytest
 
 from app.config import LimitSettings, Settings, is_loopback, load
 from app.errors import ConfigError
+from app.ledger.work import QueueSettings
+from app.queue import Definition
 from app.queue.limits import Limits
 from app.sources import SourceSpec
 
@@ -80,13 +82,34 @@ def test_the_file_is_named_by_option_then_by_environment(write, monkeypatch):
 )
 def test_a_queue_in_the_file(write, written):
     write(written)
-    assert load().queues == {"ids": SourceSpec("count", {"start": 100})}
+    assert load().queues == {"ids": Definition(SourceSpec("count", {"start": 100}))}
+
+
+@pytest.mark.parametrize("written", ['queues.jobs = ""', "[queues.jobs]"])
+def test_a_queue_without_a_source_is_pushed_to(write, written):
+    write(written)
+    assert load().queues == {"jobs": Definition(None)}
+
+
+def test_a_queue_with_settings_in_seconds(write):
+    write("[queues.jobs]\nmax_attempts = 3\nbackoff = 0.5\nbackoff_max = 60\njitter = 0\nmax_ready = 1000")
+    assert load().queues == {"jobs": Definition(None, QueueSettings(3, 500, 60_000, 0.0, 1000))}
+
+
+def test_zero_attempts_and_zero_ready_are_no_bound(write):
+    write('[queues.jobs]\nsource = "count"\nmax_attempts = 0\nmax_ready = 0')
+    settings = load().queues["jobs"].settings
+    assert settings == QueueSettings(max_attempts=None, max_ready=None)
 
 
 def test_options_add_queues_to_those_of_the_file(write):
     write('[queues]\na = "count"\nb = "count"')
     queues = load({"queues": {"b": "range(3)", "c": "uuid7"}}).queues
-    assert {name: spec.text for name, spec in queues.items()} == {"a": "count", "b": "range(3)", "c": "uuid7"}
+    assert {name: str(queue) for name, queue in queues.items()} == {
+        "a": "count",
+        "b": "range(3)",
+        "c": "uuid7",
+    }
 
 
 def test_limits_from_the_file_and_from_the_environment(write, monkeypatch):
@@ -117,7 +140,10 @@ def test_memory_is_not_a_folder():
         ('[queues]\nIds = "count"', ["dibs.toml", "Ids", "a-z"]),
         ('[queues]\n".." = "count"', ["dibs.toml", "'..'"]),
         ('[queues]\nids = "count("', ["dibs.toml", "ids", "position"]),
-        ("[queues.ids]\nargs = {}", ["dibs.toml", "ids", "source"]),
+        ("[queues.ids]\nargs = {start = 1}", ["dibs.toml", "ids", "no source"]),
+        ("[queues.ids]\nmax_attempts = -1", ["dibs.toml", "ids", "max_attempts", "1000000"]),
+        ("[queues.ids]\njitter = 2", ["dibs.toml", "ids", "jitter", "0 to 1"]),
+        ("[queues.ids]\nbackoff = nan", ["dibs.toml", "ids", "backoff"]),
         ("[queues.ids]\nsource = 'count'\nargs = 3", ["dibs.toml", "ids", "args"]),
         ("[queues.ids]\nsource = 'count'\nsorce = 3", ["dibs.toml", "ids", "sorce"]),
         ("[queues.ids]\nsource = 'count(start=1)'\nargs = {start = 2}", ["ids", "start", "twice"]),

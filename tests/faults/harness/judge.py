@@ -20,11 +20,11 @@ class Judge:
         self.notebook = notebook
         self.faults: list[str] = []
 
-    def judge(self, queues: Queues) -> list[str]:
+    async def judge(self, queues: Queues) -> list[str]:
         for name in QUEUES:
             handed = self._handed(name)
             try:
-                audit = queues.get(name).audit()
+                audit = await queues.get(name).audit()
             except QueueUnknown:
                 if handed and not self._words("delete", name):
                     self.faults.append(f"{name} is gone")

@@ -122,7 +122,7 @@ class Lives:
                 self._disk.plan = replace(self._disk.plan, nth=0)
                 await client.start()
             await client.replay()
-            faults = Judge(self._story, client.notebook).judge(client.opened)
+            faults = await Judge(self._story, client.notebook).judge(client.opened)
             await client.end()
             self._calls = self._disk.calls
             faults += self._integrity()

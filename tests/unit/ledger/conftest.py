@@ -6,7 +6,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import asdict, replace
 from time import monotonic
 from typing import Any
 
@@ -109,8 +109,7 @@ class ScriptedEngine:
             row = replace(row, cursor=last, ending=getattr(getattr(op, "end", None), "ending", None))
         self.queues[row.id] = row
         if op.remember is not None:
-            kept = {name: getattr(row, name) for name in row.__slots__}
-            self.answers[row.id, op.remember.key] = Recalled(op.remember.request, kept)
+            self.answers[row.id, op.remember.key] = Recalled(op.remember.request, asdict(row))
         return None if isinstance(op, Take) else row
 
     def reopen(self) -> None:
@@ -191,7 +190,8 @@ class Desk:
     def take(self, queue: int, first: int, count: int = 1, **options: Any) -> Pending[Any]:
         op = Take(queue, first, count, **options)
         values = range(first, first + count)
-        return self.submit(op, line=self.lines[queue], values=values, answer=f"{queue}:{first}+{count}")
+        told = f"{queue}:{first}+{count}"
+        return self.submit(op, line=self.lines[queue], values=values, answer=lambda _: told)
 
     def busy(self, op: Op | None = None) -> Pending[Any]:
         """Submit an op and return when the engine is at it, behind its shut door."""

@@ -45,7 +45,7 @@ async def test_a_jump_goes_on_behind_its_seq_and_counts_what_it_left_out(opened,
         info = await house["q"].advance(10)
         assert (info.cursor, info.taken, info.jumped) == (10, 3, 7)
         assert await next_item(house["q"]) == (11, "11")
-        assert house["q"].audit().balanced
+        assert (await house["q"].audit()).balanced
     async with opened({"q": spec}, data=tmp_path) as house:
         assert await next_item(house["q"]) == (12, "12")
 
@@ -70,7 +70,7 @@ async def test_a_jump_whose_commit_fails_happened_or_did_not(opened, spec, fault
             with pytest.raises(LedgerUnavailable):
                 await house["q"].advance(10)
             assert await next_item(house["q"]) == (4, "4")
-        assert house["q"].audit().balanced
+        assert (await house["q"].audit()).balanced
 
 
 async def test_draws_before_and_behind_a_jump_that_fails_with_it(opened, spec, eventually):
@@ -211,7 +211,7 @@ async def test_takes_at_the_same_time_lie_before_or_behind_and_none_is_refused(o
         behind = [first for first in firsts if first > 100]
         assert before == list(range(1, len(before) + 1))
         assert behind == list(range(101, 101 + len(behind)))
-        assert house["q"].audit().balanced
+        assert (await house["q"].audit()).balanced
         assert len(house.disk.ops(Advance)) == 1
 
 

@@ -126,7 +126,7 @@ async def test_a_count_over_its_limit_is_an_error_and_nothing_is_spent(opened, c
         with pytest.raises(LimitExceeded) as caught:
             await house["q"].block(count if count != 10_001 else 1_000_001)
         assert caught.value.field == "size"
-        assert house["q"].audit().cursor == 0
+        assert (await house["q"].audit()).cursor == 0
 
 
 @pytest.mark.parametrize("wait", [-0.001, 30.001, float("nan"), float("inf")])
@@ -169,7 +169,7 @@ async def test_only_a_source_that_counts_gives_blocks(opened, stage, script, sou
     async with opened({"q": stage.spec() if source == "staged" else source}) as house:
         with pytest.raises(NotArithmetic):
             await house["q"].block(1)
-        assert house["q"].audit().cursor == 0
+        assert (await house["q"].audit()).cursor == 0
 
 
 # -- threads

@@ -82,7 +82,7 @@ async def test_a_close_in_the_middle_of_a_pull(opened, stage, script, pulling):
         script.door.open()
         with pytest.raises(QueueExhausted):
             await task
-        assert house["q"].audit().cursor == 0
+        assert (await house["q"].audit()).cursor == 0
         assert house.disk.ops(Take) == []
 
 
@@ -166,7 +166,7 @@ async def test_an_epoch_that_is_raised(opened, stage, script, fault):
         left = FIRST_THREE[1:] if fault == "present" else FIRST_THREE
         assert await taken(house["q"], len(left)) == left
         assert script.pulls == 3
-        assert house["q"].audit().balanced
+        assert (await house["q"].audit()).balanced
 
 
 async def test_a_ledger_that_goes_down_between_the_look_and_the_line(opened, stage, script, eventually):

@@ -106,7 +106,7 @@ async def test_each_item_once_and_in_order_whatever_the_disk_does(opened, stage,
         callers = Callers(house, seed)
         await asyncio.gather(*(callers.work(name) for name in range(CALLERS)))
         house.disk.fault = lambda ops: None
-        audit = house["q"].audit()
+        audit = await house["q"].audit()
         assert audit.balanced
         verdict(callers.answers, audit.cursor)
         for answer in callers.answers:
@@ -125,11 +125,11 @@ async def test_with_keys_the_same_holds_when_callers_are_left_in_doubt(
         callers = Callers(house, seed, keys=True)
         await asyncio.gather(*(callers.work(name) for name in range(CALLERS)))
         house.disk.fault = lambda ops: None
-        verdict(callers.answers, house["q"].audit().cursor)
+        verdict(callers.answers, (await house["q"].audit()).cursor)
         again = Callers(house, seed, keys=True)
         await asyncio.gather(*(again.work(name) for name in range(CALLERS)))
         assert handed_out(again) == handed_out(callers)
-        verdict(callers.answers, house["q"].audit().cursor)
+        verdict(callers.answers, (await house["q"].audit()).cursor)
 
 
 def handed_out(callers: Callers) -> list[tuple]:
@@ -147,7 +147,7 @@ async def test_the_same_holds_over_restarts(opened, stage, script, seed, tmp_pat
             callers.clock, callers.answers = clock, answers
             await asyncio.gather(*(callers.work(name) for name in range(6)))
             house.disk.fault = lambda ops: None
-            verdict(answers, house["q"].audit().cursor)
+            verdict(answers, (await house["q"].audit()).cursor)
 
 
 async def test_queues_do_not_disturb_each_other(opened):

@@ -42,7 +42,7 @@ async def test_left_in_doubt_a_caller_learns_by_its_key_what_came_of_it(
             break
         assert handed(answer) == ("q", 1, ["1", "2"])
         assert answer.replayed is (fault == "present")
-        assert house["q"].audit().cursor == 2
+        assert (await house["q"].audit()).cursor == 2
 
 
 async def test_while_the_ledger_can_not_be_read_a_key_says_maybe(opened, tmp_path):

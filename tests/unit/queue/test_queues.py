@@ -124,7 +124,7 @@ async def test_a_reset_begins_at_one_in_the_next_generation(opened):
         info = await house.queues.define("q", RANGE, reset=True)
         assert (info.generation, info.cursor, info.created) == (2, 0, True)
         assert await first_of(house["q"]) == 1
-        audit = house["q"].audit()
+        audit = await house["q"].audit()
         assert (audit.generation, audit.cursor, audit.taken, audit.balanced) == (2, 1, 1, True)
 
 

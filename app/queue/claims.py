@@ -1,0 +1,179 @@
+"""Waiting items: when a claim is worth trying, and who is told when something comes to wait.
+
+``due`` is a lower bound in ledger time: nothing inside can be claimed before it, and None says that nothing
+is inside but what is dead. The committer's thread writes it, in the order of the commits: a claim that found
+less than it asked for makes it exact, whatever comes to wait lowers it. Anybody may read it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from app.errors import LedgerError
+from app.ledger.ops import Engine, Outcome
+from app.ledger.pending import Pending
+from app.ledger.work import Claimed, Settlement, Woken
+from app.queue.wait import Waiters
+
+FIRST_BURST = 2
+"""Waiters that are woken when a claim left something; doubled while claims go on finding something."""
+
+
+class Claims:
+    """The waiting items of one queue, as its requests see them.
+
+    ``route`` tells the queue that got items of them: an ack may push into another queue than this. ``ended``
+    tells whether the source has ended, or the queue is closed.
+    """
+
+    def __init__(
+        self,
+        queue: int,
+        engine: Engine,
+        waiters: Waiters,
+        *,
+        route: Callable[[Woken], None],
+        ended: Callable[[], bool],
+    ) -> None:
+        self._route = route
+        self._ended = ended
+        self._engine = engine
+        self._waiters = waiters
+        self._loop = asyncio.get_running_loop()
+        self._timer: asyncio.TimerHandle | None = None
+        self._looking = 0
+        self._burst = FIRST_BURST
+        self._queue = queue
+        self.due: int | None = None
+        self.look()
+
+    def worth_trying(self) -> bool:
+        """Whether a claim may find something."""
+        return self.due is not None and self.due <= self._engine.now()
+
+    def worth_knowing(self) -> bool:
+        """Whether a claim tells more than is known: of an ended queue, what is left has to be certain."""
+        return self.worth_trying() or (self.due is not None and self._ended())
+
+    async def claim(self, pending: Pending[Claimed]) -> Claimed:
+        """Wait for a claim; what it left is for those who wait.
+
+        A push wakes as many as it brings. Where items came to wait otherwise (a lease of many expired) one is
+        woken, and its success wakes more. But only when nobody else is looking: a waiter that looks in vain
+        could miss its turn meanwhile.
+        """
+        self._looking += 1
+        try:
+            claimed = await pending
+        finally:
+            self._looking -= 1
+            self._arm()
+        if not claimed.spans:
+            self._burst = FIRST_BURST
+        elif self.worth_trying() and not self._busy:
+            self._waiters.wake(self._burst)
+            self._burst *= 2
+        return claimed
+
+    # -- on the committer's thread
+
+    def claimed(self, outcome: Outcome) -> None:
+        """A claim is on disk: what it says about what is left is exact."""
+        assert isinstance(outcome, Claimed)  # noqa: S101  # the outcome of a claim
+        self.due = outcome.next_due
+
+    def leased(self, outcome: Outcome) -> None:
+        """Fresh items were leased, perhaps by an op that settled others too."""
+        if isinstance(outcome, Settlement):
+            self.settled(outcome)
+            outcome = outcome.claimed
+        if isinstance(outcome, Claimed) and outcome.due is not None:
+            self.lower(outcome.due, 0)
+
+    def settled(self, outcome: Outcome) -> None:
+        """Items were settled; where none came back, it may have been the last of an ended queue."""
+        assert isinstance(outcome, Settlement)  # noqa: S101  # the outcome of a settle
+        for woken in outcome.woken:
+            self._route(woken)
+        if self._ended():
+            self._wake(1)
+
+    def settled_and_claimed(self, outcome: Outcome) -> None:
+        """Items were settled, and then waiting ones claimed."""
+        assert isinstance(outcome, Settlement)  # noqa: S101  # the outcome of a settle
+        self.settled(outcome)
+        if outcome.claimed is not None:
+            self.claimed(outcome.claimed)
+
+    def lower(self, due: int, items: int) -> None:
+        """So many items can be claimed from ``due`` on."""
+        if self.due is None or due < self.due:
+            self.due = due
+        self._wake(items if due <= self._engine.now() else 0)
+
+    def look(self) -> None:
+        """Read from the ledger what is known no more: at the start, and after a reopening."""
+        try:
+            self.due = self._engine.next_due(self._queue)
+        except LedgerError:
+            self.doubt()
+
+    def doubt(self) -> None:
+        """What is inside is not known: a claim will tell."""
+        self.due = 0
+
+    def _wake(self, most: int) -> None:
+        if not len(self._waiters):
+            return
+        try:
+            self._loop.call_soon_threadsafe(self._wake_on_loop, most)
+        except RuntimeError:
+            return  # the loop is closed: nobody waits there
+
+    # -- on the event loop
+
+    def _wake_on_loop(self, most: int) -> None:
+        self._waiters.wake(most)
+        self._arm()
+
+    async def park(self, seconds: float, place: int) -> None:
+        """Wait until something can be claimed, or the queue has changed, at most ``seconds``.
+
+        What came to wait while this one looked is for the first in line; if others look already, for them.
+        """
+        if self.worth_trying() and not self._busy:
+            self._loop.call_soon(self._waiters.wake, 1)
+        await self._waiters.park(seconds, place, self._arm)
+
+    @property
+    def _busy(self) -> bool:
+        """Whether somebody looks for items, and will pass on what is left."""
+        return self._looking > 0 or self._waiters.woken > 0
+
+    async def yield_to_waiters(self) -> None:
+        """Let those who waited ask first: a newcomer must not overtake them."""
+        if len(self._waiters):
+            self._waiters.wake(1)
+            await asyncio.sleep(0)
+
+    def _arm(self) -> None:
+        """While somebody waits, one timer stands for the next item that comes due."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self.due is None or not len(self._waiters) or self._busy:
+            return  # who looks now arms it again
+        seconds = max(self.due - self._engine.now(), 0) / 1000
+        self._timer = self._loop.call_later(seconds, self._came_due)
+
+    def _came_due(self) -> None:
+        self._timer = None
+        if not self._busy:
+            self._waiters.wake(1)
+
+    def close(self) -> None:
+        """The queue is no more: no timer is left."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None

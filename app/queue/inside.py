@@ -1,0 +1,181 @@
+"""What is inside a queue: looked at, redriven, purged, counted."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+
+from app.errors import ItemUnknown, LimitExceeded, QueueUnknown
+from app.ledger.ops import Outcome, QueueRow, Recalled
+from app.ledger.work import Bury, ItemRow, ItemState, Moved, Purge, Redrive, Seqs
+from app.queue.answers import Audit, ItemAnswer, MovedAnswer, Page, Peeked
+from app.queue.desk import outcome
+from app.queue.produce import Produces
+
+RATE_MOST = 100_000.0
+RATE_LEAST = 0.001
+
+
+class Holds(Produces):
+    """The part of a queue that shows what it holds."""
+
+    async def redrive(
+        self,
+        seqs: Seqs | None = None,
+        limit: int | None = None,
+        rate: float | None = None,
+        *,
+        key: str | None = None,
+    ) -> MovedAnswer:
+        """Let dead items wait again with attempt 0: all, some, or the first ``limit``, ``rate`` a second.
+
+        Raises:
+            LimitExceeded: a range, the limit or the rate is none; nothing was changed.
+        """
+        if limit is not None and limit < 1:
+            raise LimitExceeded("limit must be at least 1", field="limit", limit=1)
+        if rate is not None and not RATE_LEAST <= rate <= RATE_MOST:
+            limits = f"{RATE_LEAST:g}..{RATE_MOST:g}"
+            raise LimitExceeded(f"rate must be within {limits} items a second", field="rate", limit=limits)
+        if seqs is not None:
+            seqs = self._sorted(seqs)
+        return await self.once(
+            key,
+            _digest(f"redrive {seqs} {limit} {rate}"),
+            lambda remember: self.commit(
+                Redrive(self.row.id, seqs, limit, rate, remember), self._told_redriven
+            ),
+            self._moved,
+            self._replay_moved,
+        )
+
+    def _sorted(self, seqs: Seqs) -> Seqs:
+        if len(seqs) > self._limits.ranges:
+            most = self._limits.ranges
+            raise LimitExceeded(f"{len(seqs)} ranges; the limit is {most}", field="seqs", limit=most)
+        before = 0
+        for first, last in sorted(seqs):
+            if not before < first <= last:
+                raise LimitExceeded(
+                    f"seqs [{first}, {last}] is no range, or overlaps one", field="seqs", limit="ranges"
+                )
+            before = last
+        return tuple(sorted(seqs))
+
+    def _told_redriven(self, moved: Outcome) -> None:
+        assert isinstance(moved, Moved)  # noqa: S101  # the outcome of a redrive
+        if moved.due is not None:
+            self.claims.lower(moved.due, moved.count)
+
+    async def purge(
+        self, states: tuple[ItemState, ...] = ("waiting", "dead"), *, key: str | None = None
+    ) -> MovedAnswer:
+        """Drop what waits, what is dead, or both, for good; it counts as purged. Leases are left alone."""
+        kept = tuple(state for state in ("waiting", "dead") if state in states)
+        if not kept or len(kept) < len(set(states)):
+            raise LimitExceeded(
+                "states are waiting, dead, or both; what is leased stays with its holder",
+                field="states",
+                limit="waiting, dead",
+            )
+        return await self.once(
+            key,
+            f"purge {kept}",
+            lambda remember: self.commit(Purge(self.row.id, kept, remember), self._told_purged),
+            self._moved,
+            self._replay_moved,
+        )
+
+    def _told_purged(self, _: Outcome) -> None:
+        """Whether anything is left is for a claim to find out; where the queue has ended, at once."""
+        self.claims.doubt()
+
+    def _moved(self, moved: Moved) -> MovedAnswer:
+        return MovedAnswer(self.name, moved.count)
+
+    def _replay_moved(self, recalled: Recalled) -> MovedAnswer:
+        assert isinstance(recalled.work, Moved)  # noqa: S101  # filed under its request
+        return MovedAnswer(self.name, recalled.work.count, replayed=True)
+
+    # -- looking; what is expired for the last time is buried first, so that it is shown as what it is
+
+    async def page(self, state: ItemState | None = None, after: int = 0, limit: int = 100) -> Page:
+        """Items inside with a seq above ``after``, in order; of one state, or all."""
+        await self._bury()
+        queue, most_bytes = self.row.id, self._limits.handout_bytes
+        rows = await asyncio.to_thread(self._engine.items, queue, state, after, limit, most_bytes)
+        items = await asyncio.to_thread(lambda: tuple(map(self._peeked, rows)))
+        return Page(self.name, items, rows[-1].seq if len(rows) == limit else self._short_page(rows))
+
+    def _short_page(self, rows: list[ItemRow]) -> int | None:
+        """A page that stopped at its bytes goes on after its last item."""
+        size = sum(len(row.text or "") for row in rows)
+        return rows[-1].seq if rows and size * 2 >= self._limits.handout_bytes else None
+
+    async def item(self, seq: int) -> ItemAnswer:
+        """One item inside the queue, and its failed attempts.
+
+        Raises:
+            ItemUnknown: it is not inside: not drawn or pushed yet, or done.
+        """
+        await self._bury()
+        rows = await asyncio.to_thread(self._engine.items, self.row.id, None, seq - 1, 1, 1)
+        if not rows or rows[0].seq != seq:
+            row = self.on_disk()
+            why = "is done" if seq <= row.cursor else "has not come yet"
+            raise ItemUnknown(f"item {seq} of {self.name} {why}", field="seq")
+        history = self._engine.failures(self.row.id, seq)
+        return ItemAnswer(self.name, self._peeked(rows[0]), tuple(history))
+
+    def _peeked(self, row: ItemRow) -> Peeked:
+        failures = self._engine.failures(self.row.id, row.seq) if row.attempt or row.state == "dead" else []
+        return Peeked(
+            row.seq,
+            self._computing.text(row.seq) if row.text is None else row.text,
+            row.state,
+            row.attempt,
+            row.priority,
+            row.due,
+            row.worker,
+            failures[-1].error if failures else None,
+        )
+
+    async def _bury(self) -> None:
+        if self.row.settings.max_attempts is not None:
+            await outcome(self.commit(Bury(self.row.id)), self._limits)
+
+    async def audit(self) -> Audit:
+        """The independent counters, and the items run by run, from one moment."""
+        await self._bury()
+        row = self.on_disk()
+        counts = await asyncio.to_thread(self._engine.counts, self.row.id)
+        return Audit(
+            row.name,
+            row.generation,
+            counts.cursor,
+            counts.taken,
+            counts.acked,
+            counts.purged,
+            counts.jumped,
+            counts.waiting,
+            counts.delayed,
+            counts.leased,
+            counts.dead,
+            counts.overlaps,
+        )
+
+    def on_disk(self) -> QueueRow:
+        """The queue's row as it is on disk now.
+
+        Raises:
+            QueueUnknown: it was deleted.
+        """
+        row = self._engine.row(self.row.id)
+        if row is None or row.deleted_at is not None:
+            raise QueueUnknown(f"there is no queue {self.name}", field="queue")
+        return row
+
+
+def _digest(request: str) -> str:
+    """A request's own words where they are short."""
+    return request if len(request) <= 100 else hashlib.blake2b(request.encode(), digest_size=16).hexdigest()  # noqa: PLR2004
