@@ -148,7 +148,7 @@ class EntryReader:
         try:
             check_name(name)
         except LimitExceeded as error:
-            raise LimitExceeded(str(error), field=f"{where}queue", limit=error.limit) from None
+            raise LimitExceeded(f"{where}queue: {error}", field=f"{where}queue", limit=error.limit) from None
         value_text = self._items.encode(required(members, "value", where), f"{where}value")
         key, delay, priority = self._items.terms(members, where)
         return Result(name, value_text, delay, priority, key)

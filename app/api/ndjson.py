@@ -45,7 +45,10 @@ class Sink(Protocol):
 
 
 class StreamReader:
-    """One request's stream. ``read`` goes to its end, or raises at the first line that is refused."""
+    """One request's stream. ``read`` goes to its end, or raises at the first line that is refused.
+
+    ``ended`` says whether the whole body has come.
+    """
 
     def __init__(self, receive: Receive, sink: Sink, items: ItemReader, *, max_value_bytes: int) -> None:
         self._receive = receive
@@ -53,7 +56,7 @@ class StreamReader:
         self._items = items
         self._line_limit = ESCAPED * max_value_bytes + ENVELOPE
         self._message: asyncio.Future[Any] | None = None
-        self._started = self._ended = False
+        self._started = self.ended = False
         self._begin(sink.state)
 
     def _begin(self, state: Streamed) -> None:
@@ -179,7 +182,7 @@ class StreamReader:
 
     async def _next(self) -> bytes | None:
         """The next bytes of the body; None at its end. What waits is committed when nothing comes."""
-        if self._ended:
+        if self.ended:
             return None
         if self._bundle.count:
             self._message = asyncio.ensure_future(self._receive())
@@ -192,7 +195,7 @@ class StreamReader:
             message = await self._receive()
         if message["type"] == "http.disconnect":
             raise ClientDisconnect
-        self._ended = not message.get("more_body", False)
+        self.ended = not message.get("more_body", False)
         body: bytes = message.get("body", b"")
         return body
 

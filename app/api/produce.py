@@ -78,8 +78,8 @@ class Produce:
             return await self._push_items(request)
         try:
             return await self._push_stream(request)
-        except DibsError as error:
-            return Early(reply_to(error))
+        except DibsError as error:  # before the body was read
+            return Early(reply_to(error)) if bodies.has_body(headers) else reply_to(error)
 
     async def _push_items(self, request: Request) -> Reply:
         house, headers = self._house, request.scope[HEADERS]
@@ -111,7 +111,8 @@ class Produce:
             try:
                 new = await reader.read(offset)
             except DibsError as error:
-                return Early(_problem(error, reader))
+                problem = _problem(error, reader)
+                return problem if reader.ended else Early(problem)
         replayed = began > 0 and not new
         return answer({"queue": queue.name, **stream_fields(reader.state)}, 201, replayed=replayed)
 

@@ -98,7 +98,7 @@ def test_the_examples_are_taken_as_they_stand(open_house):
             body = operation.get("requestBody", {}).get("content", {}).get("application/json")
             if body is None:
                 continue
-            house.pushed("jobs")
+            house.pushed("jobs", "something to lease")
             house.pushed("done")
             name = body["schema"]["$ref"].rpartition("/")[2]
             for number, example in enumerate(document["components"]["schemas"][name]["examples"]):
