@@ -9,8 +9,10 @@ from typing import Any
 from app.ledger import codec
 from app.ledger import statements as sql
 from app.ledger.inside.transaction import Transaction
-from app.ledger.ops import Recalled, Remember, Take
+from app.ledger.ops import OpFailed, Recalled, Remember, Take
 from app.ledger.work import Claimed, Moved, Pushed, Settlement, Streamed, WorkOutcome
+
+_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 @dataclass(slots=True)
@@ -39,19 +41,12 @@ def file(tx: Transaction, queue: int, generation: int, remember: Remember, filin
         outcome["computed"] = filing.source
     if isinstance(kept, range):
         outcome |= {"start": kept.start, "stop": kept.stop, "step": kept.step}
-    values = {
-        "queue": queue,
-        "generation": generation,
-        "caller": remember.caller,
-        "key": remember.key,
-        "request": remember.request,
-        "outcome": json.dumps(outcome, separators=(",", ":")),
-        "values": json.dumps(kept, ensure_ascii=False) if isinstance(kept, tuple) else None,
-        "expires": tx.now + remember.ttl,
-        "now": tx.now,
-    }
-    tx.execute(sql.REPLACE if filing.replace else sql.FORGET, values)
-    tx.execute(sql.REMEMBER, values)
+    texts = _json(kept) if isinstance(kept, tuple) else None
+    name = queue, generation, remember.caller, remember.key
+    answer = remember.request, _json(outcome), texts, tx.now + remember.ttl
+    tx.execute(sql.REMEMBER, (*name, *answer, tx.now, filing.replace))
+    if not tx.changes():
+        raise OpFailed(f"something else is filed under the key {remember.key!r}")
 
 
 def recalled(request: str, text: str, kept: str | None) -> Recalled:

@@ -77,18 +77,15 @@ BY_NAME = f"SELECT {COLUMNS} FROM queue WHERE name = :name"
 BY_ID = f"SELECT {COLUMNS} FROM queue WHERE id = :id"
 ALL = f"SELECT {COLUMNS} FROM queue ORDER BY name"
 
-# A key is filed once; an expired one of the same name makes room first.
-FORGET = """
-DELETE FROM answer
-WHERE key = :key AND queue = :queue AND generation = :generation AND caller = :caller AND expires <= :now
-"""
-# A stream files each of its parts in place of the one before.
-REPLACE = """
-DELETE FROM answer WHERE key = :key AND queue = :queue AND generation = :generation AND caller = :caller
-"""
+# A key is filed once; only an expired one makes room, and a stream files each part in place of the one
+# before. Row count 0 is a second filing and fails the transaction. What is filed anew stands last again.
 REMEMBER = """
 INSERT INTO answer (queue, generation, caller, key, request, outcome, item_values, expires)
-VALUES (:queue, :generation, :caller, :key, :request, :outcome, :values, :expires)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+ON CONFLICT (key, queue, generation, caller) DO UPDATE SET id = (SELECT max(id) + 1 FROM answer),
+    request = excluded.request, outcome = excluded.outcome, item_values = excluded.item_values,
+    expires = excluded.expires
+WHERE answer.expires <= ?9 OR ?10
 """
 RECALL = """
 SELECT request, outcome, item_values FROM answer

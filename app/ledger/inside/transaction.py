@@ -101,10 +101,10 @@ class Tail:
 class Transaction:
     """The accounts of one ``apply``. ``now`` is the instant of everything in it."""
 
-    __slots__ = ("_accounts", "_connection", "_names", "execute", "executemany", "now")
+    __slots__ = ("_accounts", "_names", "changes", "execute", "executemany", "now")
 
     def __init__(self, connection: apsw.Connection, now: int) -> None:
-        self._connection = connection
+        self.changes = connection.changes
         self.execute = connection.execute
         self.executemany = connection.executemany
         self.now = now
@@ -165,7 +165,7 @@ class Transaction:
         if account.cursor != account.before or account.acked or account.taken or account.purged:
             counters = account.cursor, account.taken, account.acked, account.purged, account.mark
             self.execute(sql.MOVE, (*counters, account.id, account.before))
-            if self._connection.changes() != 1:
+            if self.changes() != 1:
                 raise OpFailed(f"the cursor of queue {account.id} is not where this transaction found it")
             account.moved()
         if account.gone:
