@@ -289,7 +289,7 @@ class HandOuts(Desk):
     # -- the same answer again
 
     def _replay(self, recalled: Recalled, *, ask: Ask) -> Taken | Block | Leased:
-        if isinstance(recalled.work, Claimed):
+        if isinstance(recalled.work, Claimed) and recalled.work.spans:
             return self._replay_claim(recalled, recalled.work, ask)
         first, state = recalled.outcome["first"], recalled.outcome["ending"] or "open"
         due = recalled.outcome.get("due")
