@@ -28,6 +28,7 @@ from app.client.text import decode
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
+JSON: Final = "application/json"
 NO_CONTENT: Final = 204
 _SUCCESS: Final = range(200, 300)
 _SERVER_ERROR: Final = 500
@@ -47,7 +48,7 @@ class Request(NamedTuple):
     method: str
     path: str
     body: bytes = b""
-    kind: str = "application/json"
+    kind: str = JSON
     key: str | None = None
     wait: float = 0.0
 

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from app.client.flow import Lost, Reply, Request
+from app.client.flow import JSON, Lost, Reply, Request
 
 DEFAULT_URL: Final = "http://127.0.0.1:8000"
 _UNSENT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
@@ -49,7 +49,7 @@ class Wire:
         headers = {"Accept": "application/json, application/problem+json", "User-Agent": _AGENT}
         if request.key is not None:
             headers["Idempotency-Key"] = request.key
-        if request.body:
+        if request.body or request.kind != JSON:  # an empty part of a stream has its type too
             headers["Content-Type"] = request.kind
         timeout = dict.fromkeys(("connect", "write", "pool"), self.timeout)
         timeout["read"] = self.timeout + request.wait

@@ -1,0 +1,265 @@
+"""The lease iterator in real threads and tasks, over a transport to a fake server."""
+
+import asyncio
+import gc
+import threading
+
+import pytest
+
+from app.client import AsyncClient, Client, ClientClosed, Result, SourceFailed, Unreachable
+
+MANY = 500
+
+
+def test_works_a_queue_to_its_end(both):
+    queue = both.wire.server.add("jobs", range(MANY))
+    seen, leases = both.work("jobs", lambda job: None)
+    assert [job.seq for job in seen] == list(range(1, MANY + 1))
+    assert queue.acked == leases.counts.acked == leases.counts.begun == MANY
+    assert len(both.wire.sent) < MANY / 5  # the batch has grown
+
+
+@pytest.mark.parametrize("lost", ["request", "reply", "refused"])
+def test_every_request_fails_once(both, lost):
+    tried = set()
+
+    def fault(number, request):
+        key = request.headers["idempotency-key"]
+        first = key not in tried
+        tried.add(key)
+        return lost if first else None
+
+    both.wire.faults = fault
+    queue = both.wire.server.add("jobs", range(40))
+    seen, _ = both.work("jobs", lambda job: None, options={"batch": 4})
+    assert [job.seq for job in seen] == list(range(1, 41))
+    assert queue.acked == 40
+
+
+def test_a_failed_job_is_nacked_and_comes_again(both):
+    queue = both.wire.server.add("jobs", range(3), backoff=0.0)
+    seen, _ = both.work("jobs", lambda job: 1 / (job.attempt - 1) if job.seq == 2 else None)
+    assert sorted((job.seq, job.attempt) for job in seen) == [(1, 1), (2, 1), (2, 2), (3, 1)]
+    assert queue.acked == 3
+
+
+def test_break_gives_back(both):
+    queue = both.wire.server.add("jobs", range(100))
+    both.work("jobs", lambda job: None, jobs=3, options={"batch": 10})
+    assert queue.acked == 3
+    assert {(entry.token, entry.attempt) for entry in queue.inside.values()} == {("", 0)}
+
+
+def test_an_interrupt_releases(both):
+    queue = both.wire.server.add("jobs", range(10))
+
+    def work(job):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        both.work("jobs", work, options={"batch": 4})
+    assert {(entry.token, entry.attempt) for entry in queue.inside.values()} == {("", 0)}
+
+
+def test_on_error_raise(both):
+    queue = both.wire.server.add("jobs", range(10))
+    with pytest.raises(ZeroDivisionError):
+        both.work("jobs", lambda job: 1 / 0, options={"batch": 4, "on_error": "raise"})
+    assert [entry.seq for entry in queue.inside.values() if entry.history] == [1]
+
+
+def test_a_failed_source_raises(both):
+    both.wire.server.add("jobs", range(10), fails_at=3)
+    with pytest.raises(SourceFailed, match="source-failed"):
+        both.work("jobs", lambda job: None)
+
+
+def test_nobody_there(both):
+    both.wire.faults = lambda number, request: "refused"
+    with pytest.raises(Unreachable, match="POST /queues/jobs/lease was not answered: ConnectError") as caught:
+        both.work("jobs", lambda job: None, patience=0.05)
+    assert not caught.value.reached
+
+
+def test_waits_for_items_that_come(both):
+    server = both.wire.server
+    queue = server.add("jobs")
+    pushes = iter(range(3))
+
+    def work(job):
+        if next(pushes, None) is None:
+            server.handle("POST", "/queues/jobs/close")
+        else:
+            server.handle("POST", "/queues/jobs/items", b'{"items":[{"value":2}]}')
+
+    server.handle("POST", "/queues/jobs/items", b'{"items":[{"value":1}]}')
+    seen, _ = both.work("jobs", work, options={"wait": 20})
+    assert [job.value for job in seen] == [1, 2, 2, 2]
+    assert queue.acked == 4
+
+
+def test_map_pushes_what_the_function_returns(both):
+    server = both.wire.server
+    server.add("jobs", range(20), max_attempts=1)
+    done = server.add("done")
+    counts = both.ask(lambda client: client.map(lambda n: 100 // n, "jobs"))
+    assert (counts.acked, counts.dead) == (19, 1)
+    assert [entry.value for entry in done.inside.values()] == [100 // n for n in range(1, 20)]
+
+
+def test_map_without_results(both):
+    queue = both.wire.server.add("jobs", range(5))
+    seen = []
+    both.ask(lambda client: client.map(seen.append, "jobs", None, batch=2))
+    assert seen == list(range(5))
+    assert queue.acked == 5
+
+
+def test_map_with_a_coroutine_function(wire):
+    wire.server.add("jobs", range(5))
+    done = wire.server.add("done")
+
+    async def double(n):
+        await asyncio.sleep(0)
+        return 2 * n
+
+    async def main():
+        async with AsyncClient("http://dibs", transport=wire) as client:
+            await client.map(double, "jobs")
+
+    asyncio.run(main())
+    assert [entry.value for entry in done.inside.values()] == [0, 2, 4, 6, 8]
+
+
+def test_threads_share_one_iterator(wire):
+    """As ``dibs work -j 8`` does: one iterator, at most eight jobs in hand."""
+    queue = wire.server.add("jobs", range(200))
+    done = wire.server.add("done")
+    inside, most, lock = 0, 0, threading.Lock()
+
+    def work(leases):
+        nonlocal inside, most
+        for job in leases:
+            with lock:
+                inside += 1
+                most = max(most, inside)
+            job.ack(Result("done", job.value))
+            with lock:
+                inside -= 1
+
+    with Client("http://dibs", transport=wire) as client:
+        leases = client.queue("jobs").lease(prefetch=0, in_hand=8)
+        threads = [threading.Thread(target=work, args=(leases,)) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(30)
+            assert not thread.is_alive()
+    assert most <= 8
+    assert queue.acked == 200
+    assert sorted(entry.value for entry in done.inside.values()) == list(range(200))
+
+
+def test_a_job_is_settled_from_another_thread(both):
+    queue = both.wire.server.add("jobs", range(10))
+
+    def work(job):
+        thread = threading.Thread(target=job.ack)
+        thread.start()
+        thread.join()
+
+    both.work("jobs", work)
+    assert queue.acked == 10
+
+
+def test_a_loop_that_is_left_is_closed_by_itself(wire):
+    queue = wire.server.add("jobs", range(100))
+    client = Client("http://dibs", transport=wire)
+    for job in client.queue("jobs").lease(batch=10):
+        with job:
+            break
+    gc.collect()  # not needed where references are counted
+    assert queue.acked == 1
+    assert not [entry for entry in queue.inside.values() if entry.token]
+    client.close()
+
+
+def test_closing_the_client_closes_its_iterators(wire):
+    queue = wire.server.add("jobs", range(100))
+    with Client("http://dibs", transport=wire) as client:
+        leases = client.queue("jobs").lease(batch=10)
+        next(leases).ack()
+    assert queue.acked == 1
+    assert not [entry for entry in queue.inside.values() if entry.token]
+    assert list(leases) == []
+    with pytest.raises(ClientClosed):
+        client.queue("jobs").info()
+    with pytest.raises(ClientClosed):
+        client.queue("jobs").lease()
+    assert wire.closed
+
+
+def test_closing_an_async_client_waits_for_what_was_left(wire):
+    queue = wire.server.add("jobs", range(100))
+
+    async def main():
+        async with AsyncClient("http://dibs", transport=wire) as client:
+            async for job in client.queue("jobs").lease(batch=10):
+                with job:
+                    break
+        assert len(asyncio.all_tasks()) == 1
+
+    asyncio.run(main())
+    assert queue.acked == 1
+    assert not [entry for entry in queue.inside.values() if entry.token]
+
+
+def test_a_cancelled_task_releases_its_job(wire):
+    queue = wire.server.add("jobs", range(10))
+
+    async def work(began):
+        async with AsyncClient("http://dibs", transport=wire) as client, client.queue("jobs").lease() as leases:
+            async for job in leases:
+                with job:
+                    began.set()
+                    await asyncio.Event().wait()
+
+    async def main():
+        began = asyncio.Event()
+        task = asyncio.create_task(work(began))
+        await began.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(main())
+    assert {(entry.token, entry.attempt) for entry in queue.inside.values()} == {("", 0)}
+
+
+def test_closing_an_async_poll_is_prompt(wire):
+    wire.server.add("jobs")
+
+    async def main():
+        loop = asyncio.get_running_loop()
+        async with AsyncClient("http://dibs", transport=wire) as client:
+            leases = client.queue("jobs").lease(wait=20)
+            waiting = asyncio.create_task(anext(leases))
+            while not wire.loops:
+                await asyncio.sleep(0.001)
+            began = loop.time()
+            await leases.close()
+            assert loop.time() - began < 2
+            with pytest.raises(StopAsyncIteration):
+                await waiting
+
+    asyncio.run(main())
+
+
+def test_a_flow_that_breaks_is_told_to_the_consumer(wire, monkeypatch):
+    """A fault of ours must not look like a queue that gives nothing."""
+    wire.server.add("jobs", range(10))
+    with Client("http://dibs", transport=wire) as client:
+        leases = client.queue("jobs").lease()
+        monkeypatch.setattr(leases._consumer.hand, "arrived", lambda *_: 1 / 0)
+        with pytest.raises(Exception, match="the client broke: ZeroDivisionError"):
+            next(leases)

@@ -1,0 +1,273 @@
+"""One request, until it is answered: keys, patience, back-off, and answers of strangers."""
+
+import pytest
+
+from app.client import (
+    Conflict,
+    Exhausted,
+    Invalid,
+    Item,
+    LeaseAsk,
+    LimitExceeded,
+    QueueUnknown,
+    ServerRefused,
+    Unavailable,
+    UnexpectedAnswer,
+    Unreachable,
+)
+from app.client.calls import take
+from app.client.flow import Call, Lost, Reply, Request, Send, Sleep, Tempo, Terms, persist
+
+
+class Talk:
+    """Drives ``persist`` with answers that are given; keeps what it sent and how long it waited."""
+
+    def __init__(self, *answers, patience=60.0, chance=1.0, call=None, **how):
+        self.now = 0.0
+        self.sent, self.pauses = [], []
+        tempo = Tempo(lambda: self.now, lambda: chance, lambda: "the-key")
+        flow = persist(call or take("q", 1, 0.0), Terms(tempo, patience), **how)
+        answers, answer = iter(answers), None
+        while True:
+            try:
+                effect = flow.send(answer)
+            except StopIteration as end:
+                self.result = end.value
+                return
+            if isinstance(effect, Sleep):
+                self.pauses.append(effect.seconds)
+                self.now += effect.seconds
+                answer = None
+            else:
+                assert isinstance(effect, Send)
+                self.sent.append(effect.request)
+                answer = next(answers)
+
+
+def problem(status, name, *, headers=None, **members):
+    body = {"type": f"urn:dibs:problem:{name}", "status": status, "detail": "so it is", **members}
+    import json
+
+    return Reply(status, headers or {}, json.dumps(body).encode())
+
+
+LOST = Lost(OSError("gone"))
+TAKEN = Reply(200, {}, b'{"items":[{"seq":1,"value":"a"}],"more":"later"}')
+BUSY = problem(503, "stopping", retryable=True, handed_out="no")
+
+
+def test_the_same_request_with_the_same_key_until_it_is_answered():
+    talk = Talk(LOST, BUSY, LOST, TAKEN)
+    assert talk.result == [Item(1, "a")]
+    assert {request.key for request in talk.sent} == {"the-key"}
+    assert len(set(talk.sent)) == 1
+
+
+def test_back_off_has_full_jitter_under_a_doubling_bound():
+    talk = Talk(*[LOST] * 8, TAKEN)
+    assert talk.pauses == [0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 2.0, 2.0]
+    assert Talk(*[LOST] * 3, TAKEN, chance=0.5).pauses == [0.025, 0.05, 0.1]
+
+
+@pytest.mark.parametrize(
+    "busy",
+    [
+        problem(503, "stopping", retryable=True, retry_after=7),
+        problem(503, "stopping", retryable=True, headers={"retry-after": "7"}),
+        problem(507, "ledger-full", retryable=True, retry_after=7),
+    ],
+)
+def test_retry_after_comes_first(busy):
+    assert Talk(busy, TAKEN, chance=0.0).pauses == [7.0]
+
+
+@pytest.mark.parametrize(
+    ("status", "name"), [(500, "internal"), (503, "outcome-unknown"), (503, "ledger-unavailable")]
+)
+def test_whatever_says_that_a_retry_helps(status, name):
+    assert Talk(problem(status, name, retryable=True, handed_out="maybe"), TAKEN).result
+
+
+def test_a_proxy_s_error_is_a_lost_reply():
+    assert Talk(Reply(502, {}, b"<html>bad gateway</html>"), TAKEN).result
+
+
+def test_patience_ends_with_the_last_word():
+    with pytest.raises(Unavailable, match="stopping: so it is"):
+        Talk(*[BUSY] * 60, patience=20.0)
+    with pytest.raises(UnexpectedAnswer, match="502 with"):
+        Talk(*[Reply(502, {}, b"?")] * 60, patience=20.0)
+    with pytest.raises(Unreachable, match="POST /queues/q/next.* was not answered: OSError: gone") as caught:
+        Talk(BUSY, *[Lost(OSError("gone"), reached=False)] * 60, patience=20.0)
+    assert caught.value.reached
+    assert isinstance(caught.value.__cause__, OSError)
+
+
+def test_no_patience_is_one_try():
+    with pytest.raises(Unreachable):
+        Talk(LOST, patience=0.0, chance=0.0)
+
+
+def test_endless_refusals_are_no_part_of_the_patience():
+    paused = problem(503, "paused", retryable=True, retry_after=5)
+    talk = Talk(*[paused] * 50, *[BUSY] * 3, TAKEN, patience=10.0, endless=frozenset({"paused"}))
+    assert talk.now > 250
+
+
+@pytest.mark.parametrize(
+    ("status", "name", "kind"),
+    [
+        (404, "queue-unknown", QueueUnknown),
+        (410, "exhausted", Exhausted),
+        (409, "source-changed", Conflict),
+        (422, "limit-exceeded", LimitExceeded),
+        (422, "invalid", Invalid),
+        (409, "a-later-one", Conflict),
+        (418, "a-later-one", ServerRefused),
+    ],
+)
+def test_what_no_retry_helps_is_raised_at_once(status, name, kind):
+    members = {"field": "count", "limit": 5, "handed_out": "no", "more": 1}
+    with pytest.raises(kind) as caught:
+        Talk(problem(status, name, retryable=False, **members))
+    error = caught.value
+    assert type(error) is kind
+    assert str(error) == f"{name}: so it is"
+    assert (error.field, error.limit, error.handed_out, error.retryable) == ("count", 5, "no", False)
+    assert (error.problem.name, error.problem.status, error.problem.members["more"]) == (name, status, 1)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Reply(404, {}, b"<html>not here</html>"),
+        Reply(200, {}, b"welcome"),
+        Reply(200, {}, b"{}"),
+        Reply(200, {}, b"[]"),
+        Reply(200, {}, b'{"items":[{"seq":1}]}'),
+        Reply(301, {}, b""),
+        Reply(204, {}, b"never for a status"),
+    ],
+)
+def test_another_service_at_the_address(answer):
+    call = take("q", 1, 0.0) if answer.status != 204 else Call(Request("GET", "/stats"), dict)
+    with pytest.raises(UnexpectedAnswer, match="not an answer of dibs"):
+        Talk(answer, call=call)
+
+
+def test_reads_carry_no_key():
+    talk = Talk(Reply(200, {}, b"{}"), call=Call(Request("GET", "/stats"), dict))
+    assert talk.sent[0].key is None
+
+
+def test_a_key_of_one_s_own():
+    assert Talk(TAKEN, key="mine").sent[0].key == "mine"
+
+
+def test_keys_are_uuids_and_differ(both):
+    both.wire.server.add("ids", range(10))
+
+    def twice(client):
+        return client.queue("ids").take(2)
+
+    both.ask(twice)
+    both.ask(twice)
+    keys = [request.headers["idempotency-key"] for request in both.wire.sent]
+    assert len(set(keys)) == 2
+    assert all(len(key) == 36 for key in keys)
+
+
+def test_taking(both):
+    both.wire.server.add("ids", "abcde")
+    assert both.ask(lambda client: client.queue("ids").next()) == Item(1, "a")
+    assert both.ask(lambda client: client.queue("ids").take(2)) == [Item(2, "b"), Item(3, "c")]
+    assert both.ask(lambda client: client.queue("ids").take(9)) == [Item(4, "d"), Item(5, "e")]
+    with pytest.raises(Exhausted):
+        both.ask(lambda client: client.queue("ids").next())
+
+
+def test_taking_where_nothing_is(both):
+    both.wire.server.add("ids")
+    assert both.ask(lambda client: client.queue("ids").next()) is None
+    assert both.ask(lambda client: client.queue("ids").take(3)) == []
+
+
+def test_iterating_takes_one_after_the_other(both):
+    queue = both.wire.server.add("ids", "abc")
+    both.wire.faults = lambda number, request: "reply" if number == 2 else None
+    assert both.ask(iterate) == ["a", "b", "c"]
+    assert queue.taken == 3
+
+
+def iterate(client):
+    queue = client.queue("ids")
+    if hasattr(queue, "__iter__"):
+        return list(queue)
+
+    async def all_of_them():
+        return [value async for value in queue]
+
+    return all_of_them()
+
+
+def test_the_layer_of_single_requests(both):
+    from app.client import Ack, Nack, Release
+
+    queue = both.wire.server.add("jobs", range(10))
+    lease = both.ask(lambda client: client.queue("jobs").claim(LeaseAsk(4, 10.0, worker="w")))
+    assert [tuple(item) for item in lease.items] == [(1, 0, 1), (2, 1, 1), (3, 2, 1), (4, 3, 1)]
+    assert lease.expires_in == 10.0
+    token = lease.token
+    entries = [Release(token, [(3, 3)]), Ack(token, [(1, 2)]), Nack(token, [(4, 5)], error="why")]
+    settled = both.ask(lambda client: client.queue("jobs").settle(entries, lease=LeaseAsk(1)))
+    told = [[(outcome.seqs, outcome.outcome) for outcome in outcomes] for outcomes in settled.outcomes]
+    assert told == [[((3, 3), "released")], [((1, 2), "acked")], [((4, 4), "nacked"), ((5, 5), "stale")]]
+    assert [item.seq for item in settled.lease.items] == [3]
+    assert settled.refusal is None
+    assert queue.inside[3].worker == ""
+
+
+def test_a_settle_tells_why_there_is_no_next_lease(both):
+    both.wire.server.add("jobs", range(1))
+    lease = both.ask(lambda client: client.queue("jobs").claim())
+
+    def settle(client):
+        from app.client import Ack
+
+        return client.queue("jobs").settle([Ack(lease.token)], lease=LeaseAsk())
+
+    settled = both.ask(settle)
+    assert settled.lease is None
+    assert isinstance(settled.refusal, Exhausted)
+    assert settled.state == "exhausted"
+
+
+@pytest.mark.parametrize("url", ["localhost:8000", "ftp://x", "http://", "nonsense"])
+def test_a_url_that_is_none(url):
+    from app.client import AsyncClient, Client
+
+    for kind in (Client, AsyncClient):
+        with pytest.raises(ValueError, match="say http://HOST:PORT"):
+            kind(url)
+
+
+def test_the_url_of_the_environment(monkeypatch):
+    from app.client import Client
+
+    monkeypatch.setenv("DIBS_URL", "http://elsewhere:1234/")
+    with Client() as client:
+        assert client.url == "http://elsewhere:1234"
+    monkeypatch.delenv("DIBS_URL")
+    with Client() as client:
+        assert client.url == "http://127.0.0.1:8000"
+        assert repr(client.queue("x")) == "<RemoteQueue x of http://127.0.0.1:8000>"
+
+
+def test_a_worker_s_name(monkeypatch, wire):
+    from app.client import Client
+
+    with Client(worker="me", transport=wire) as client:
+        assert client.setup.worker == "me"
+    monkeypatch.setattr("socket.gethostname", lambda: "ü" * 300)
+    with Client(transport=wire) as client:
+        assert len(client.setup.worker.encode()) <= 255
