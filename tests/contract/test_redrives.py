@@ -70,6 +70,16 @@ def test_a_rate_spreads_the_dues(ledger, rate, step):
     assert ledger.engine.next_due(queue) == now
 
 
+@pytest.mark.parametrize("rate", [3.0, 30.0, 70.0, 999.0, 1e6])
+def test_a_high_rate_is_kept_in_tenths_of_a_second(ledger, rate):
+    """Those of a tenth of a second may be due together; none is due later than the rate says."""
+    queue = bury(ledger, 300)
+    now = ledger.engine.now()
+    ledger.do(Redrive(queue, rate=rate))
+    for n, item in enumerate(ledger.items(queue)):
+        assert n * 1_000 / rate - 101 < item.due - now <= n * 1_000 / rate
+
+
 def test_a_redriven_item_can_be_buried_again(ledger):
     queue = bury(ledger, 1)
     ledger.do(Redrive(queue))

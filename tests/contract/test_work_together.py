@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 
 from app.ledger.ops import Define, Pause, Take
@@ -127,3 +129,40 @@ def test_a_pause_in_a_batch_holds_from_there_on(ledger):
         ]
     )
     assert [outcomes[n].count for n in (0, 2, 4)] == [1, 0, 1]
+
+
+def test_what_is_looked_at_is_of_one_moment_while_ops_go_on(ledger):
+    """A reader beside the writer never sees half of a transaction."""
+    queue, done = ledger.jobs(max_attempts=3), threading.Event()
+
+    def write() -> None:
+        try:
+            for n in range(150):
+                ledger.engine.apply(
+                    [
+                        Push(queue, (Parcel(tuple("1234")), Parcel(("5",), delay=50))),
+                        Claim(queue, 2, BYTES, Terms(f"t{n}", 1_000)),
+                        Settle(queue, (Ack(f"t{n}"),), lease=Claim(queue, 1, BYTES, Terms(f"u{n}", 20))),
+                        Claim(queue, 1, BYTES, None),
+                    ]
+                )
+        finally:
+            done.set()
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        looks = 0
+        while not done.is_set() or not looks:
+            counts = ledger.engine.counts(queue)
+            assert counts.overlaps == 0
+            inside = counts.waiting + counts.leased + counts.dead
+            assert counts.taken + counts.acked + counts.purged + counts.jumped + inside == counts.cursor
+            assert (counts.cursor, counts.acked) == (5 * counts.taken, 2 * counts.taken)
+            seqs = [item.seq for item in ledger.engine.items(queue, None, 0, 1_000, BYTES)]
+            assert seqs == sorted(set(seqs))
+            looks += 1
+    finally:
+        writer.join()
+    assert ledger.engine.counts(queue).cursor == 750
+    ledger.balanced(queue)

@@ -154,8 +154,7 @@ class Mover:
     def push(self, shelf: Shelf):
         shelf = self.unfed(shelf)
         parcels = tuple(self.parcel() for _ in range(self.pick((1, 1, 2))))
-        lapsed = any(i.token and i.state(self.now) == "waiting" for i in shelf.items.values())
-        bounded = not lapsed  # whether an expired lease counts as ready is left to the engine
+        bounded = not shelf.lapsed(self.now)  # whether an expired lease counts as ready is left to the engine
         return Push(
             shelf.row.id, parcels, self.pick((20_000, 90_000)), bounded=bounded, remember=self.filed()
         )

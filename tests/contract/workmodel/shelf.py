@@ -68,6 +68,10 @@ class Shelf:
             if item.token == token and item.state(now) == "leased"
         }
 
+    def lapsed(self, now: int) -> bool:
+        """Whether a lease has expired that no claim and no burial has found yet."""
+        return any(item.token and item.state(now) == "waiting" for item in self.items.values())
+
     def next_due(self) -> int | None:
         return min((item.due for item in self.items.values() if not item.dead), default=None)
 
