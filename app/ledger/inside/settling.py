@@ -5,10 +5,11 @@ A token is live while its run has it and ``now < due``; whatever is not live is 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from app.ledger.inside import pushing, runs, sql
+from app.ledger.inside.holding import Holding
 from app.ledger.inside.runs import Run
 from app.ledger.inside.transaction import Account, Transaction
 from app.ledger.work import (
@@ -27,9 +28,6 @@ from app.ledger.work import (
 
 STALE = (Settled("stale"),)
 
-Piece = tuple[int, int, Run | None]
-"""First, last, and the live run that has them; None where they are stale."""
-
 Change = Callable[[Run], tuple[Verdict, int | None, Run | None]]
 """What becomes of a part of a run: the verdict, its due, and the part as it is then; None: it is done."""
 
@@ -41,11 +39,12 @@ def settle(tx: Transaction, op: Settle) -> tuple[tuple[tuple[Settled, ...], ...]
         return tuple([_stale(entry.seqs) for entry in op.entries]), ()
     desk = _Desk(tx, account, op)
     entries = tuple([_VERBS[type(entry)](desk, entry) for entry in op.entries])
+    desk.write()
     return entries, desk.woken()
 
 
 class _Desk:
-    """Settles the entries of one op. ``_held``: the live runs of each token that has been looked at."""
+    """Settles the entries of one op. ``_held``: what each token holds that was looked at."""
 
     __slots__ = ("_account", "_chance", "_held", "_key_ttl", "_queue", "_tx", "_wakes")
 
@@ -55,8 +54,13 @@ class _Desk:
         self._queue = op.queue
         self._chance = op.chance
         self._key_ttl = op.key_ttl
-        self._held: dict[str, list[Run]] = {}
+        self._held: dict[str, Holding] = {}
         self._wakes: dict[tuple[int, int], int] = {}
+
+    def write(self) -> None:
+        """Write what the entries have changed."""
+        for holding in self._held.values():
+            holding.write(self._tx, self._queue)
 
     def woken(self) -> tuple[Woken, ...]:
         """Where items came to wait, and until when."""
@@ -68,14 +72,14 @@ class _Desk:
             return self._ack_with_push(entry)
         if entry.seqs is None and entry.token not in self._held:
             return self._ack_all(entry.token)
-        return self._apply(entry.token, self._pieces(entry), self._acked)
+        return self._apply(entry, self._acked)
 
     def _ack_all(self, token: str) -> tuple[Settled, ...]:
         """All that a token holds, in one statement."""
         rows: list[Any] = self._tx.execute(sql.ACK_ALL, (self._queue, token, self._tx.now)).fetchall()
         if not rows:
             return STALE
-        self._held[token] = []
+        self._held[token] = Holding([])
         if len(rows) == 1:  # as a rule; spare it the list
             [(first, last, history, kept)] = rows
             self._count_acked(first, last, history, kept)
@@ -99,19 +103,19 @@ class _Desk:
         return "acked", None, None
 
     def _ack_with_push(self, entry: Ack) -> tuple[Settled, ...]:
-        pieces = self._pieces(entry)
+        pieces = self._holding(entry.token).pieces(entry.seqs)
         if not pieces:
             return STALE
         reason, target = self._refusal(entry)
-        if reason is not None or any(run is None for _, _, run in pieces):
+        if reason is not None or not all(held for _, _, held in pieces):
             told = _Told()
-            for first, last, run in pieces:
-                if run is None:
-                    told.add("stale", first, last)
-                else:
+            for first, last, held in pieces:
+                if held:
                     told.add("refused", first, last, reason=reason, target=target)
+                else:
+                    told.add("stale", first, last)
             return told.all()
-        settled = self._apply(entry.token, pieces, self._acked)
+        settled = self._apply(entry, self._acked)
         for result in entry.push:
             account = self._tx.named(result.queue)
             assert account is not None  # noqa: S101  # it took the result a moment ago
@@ -140,16 +144,12 @@ class _Desk:
             self._wake(self._queue, tx.now + delay, run.size)
             return "nacked", tx.now + delay, after.waits(tx.now + delay, run.attempt)
 
-        return self._apply(entry.token, self._pieces(entry), nacked)
+        return self._apply(entry, nacked)
 
     def extend(self, entry: Extend) -> tuple[Settled, ...]:
         """The lease goes on, under the same token."""
         due = self._tx.now + entry.ttl
-        return self._apply(
-            entry.token,
-            self._pieces(entry),
-            lambda run: ("extended", due, run._replace(due=due, ttl=entry.ttl)),
-        )
+        return self._apply(entry, lambda run: ("extended", due, run._replace(due=due, ttl=entry.ttl)))
 
     def release(self, entry: Release) -> tuple[Settled, ...]:
         """Given back; the hand-out does not count."""
@@ -159,80 +159,35 @@ class _Desk:
             self._wake(self._queue, now, run.size)
             return "released", None, run.waits(now, run.attempt - 1)
 
-        return self._apply(entry.token, self._pieces(entry), released)
+        return self._apply(entry, released)
 
     def _wake(self, queue: int, due: int, items: int) -> None:
         self._wakes[queue, due] = self._wakes.get((queue, due), 0) + items
 
-    # -- which items an entry means, and how they change
-
-    def _runs(self, token: str) -> list[Run]:
-        """The live runs of a token, in the order of seqs; read once."""
-        held = self._held.get(token)
-        if held is None:
+    def _holding(self, token: str) -> Holding:
+        """What a token holds; read once."""
+        holding = self._held.get(token)
+        if holding is None:
             rows = self._tx.execute(sql.HELD, (self._queue, token, self._tx.now))
-            held = self._held[token] = sorted(map(Run._make, rows))
-        return held
+            holding = self._held[token] = Holding([Run._make(row) for row in rows])
+        return holding
 
-    def _pieces(self, entry: Entry) -> list[Piece]:
-        held = self._runs(entry.token)
-        if entry.seqs is None:
-            return [(run.first, run.last, run) for run in held]
-        pieces: list[Piece] = []
-        at = 0
-        for first, end in entry.seqs:
-            seq = first
-            while seq <= end:
-                while at < len(held) and held[at].last < seq:
-                    at += 1
-                run = held[at] if at < len(held) else None
-                if run is None or run.first > end:
-                    pieces.append((seq, end, None))
-                    break
-                if run.first > seq:
-                    pieces.append((seq, run.first - 1, None))
-                    seq = run.first
-                last = min(end, run.last)
-                pieces.append((seq, last, run))
-                seq = last + 1
-        return pieces
-
-    def _apply(self, token: str, pieces: Sequence[Piece], change: Change) -> tuple[Settled, ...]:
-        """Change the live pieces; each run is written once, however many pieces of it there are."""
+    def _apply(self, entry: Entry, change: Change) -> tuple[Settled, ...]:
+        """Change the items of an entry that its token holds; the others are stale."""
+        holding = self._holding(entry.token)
+        pieces = holding.pieces(entry.seqs)
         if not pieces:
             return STALE
         told = _Told()
-        cuts: dict[int, tuple[Run, list[tuple[int, int, Run | None]]]] = {}
-        for first, last, run in pieces:
-            if run is None:
+        for first, last, held in pieces:
+            if not held:
                 told.add("stale", first, last)
                 continue
-            verdict, due, part = change(run if (first, last) == run[:2] else run.part(first, last))
+            verdict, due, part = change(holding.take(first, last))
             told.add(verdict, first, last, due)
-            cuts.setdefault(run.first, (run, []))[1].append((first, last, part))
-        if cuts:
-            held = [run for run in self._held[token] if run.first not in cuts]
-            for run, changed in cuts.values():
-                parts = _parts(run, changed)
-                runs.rewrite(self._tx, self._queue, run, parts)
-                held += [part for part in parts if part.token == token]
-            self._held[token] = sorted(held)
+            if part is not None:
+                (holding.leave if part.token is None else holding.keep)(part)
         return told.all()
-
-
-def _parts(run: Run, changed: list[tuple[int, int, Run | None]]) -> list[Run]:
-    """A run after some of it changed: what is left of it in between, and the parts that are not done."""
-    parts: list[Run] = []
-    seq = run.first
-    for first, last, part in changed:
-        if first > seq:
-            parts.append(run.part(seq, first - 1))
-        if part is not None:
-            parts.append(part)
-        seq = last + 1
-    if seq <= run.last:
-        parts.append(run.part(seq, run.last))
-    return parts
 
 
 class _Told:
