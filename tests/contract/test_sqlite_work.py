@@ -73,6 +73,16 @@ def test_an_ack_of_some_splits_the_row(file):
     assert file.runs() == [(11, 499, 1), (501, 1_000, 1)]
 
 
+def test_many_entries_of_one_lease_write_its_row_once(file):
+    file.do(Take(file.numbers, 1, 100, terms=Terms("t", HOUR)))
+    nacks = tuple(Nack("t", ((seq, seq),), delay=5) for seq in (3, 2, 1, *range(50, 40, -1)))
+    acks = tuple(Ack("t", ((seq, seq),)) for seq in range(90, 60, -1))
+    file.do(Settle(file.numbers, nacks + acks))
+    assert file.runs() == [(1, 3, 0), (4, 40, 1), (41, 50, 0), (51, 60, 1), (91, 100, 1)]
+    file.do(Settle(file.numbers, tuple(Ack("t", ((seq, seq),)) for seq in range(4, 41))))
+    assert file.runs() == [(1, 3, 0), (41, 50, 0), (51, 60, 1), (91, 100, 1)]
+
+
 def test_items_taken_for_good_leave_no_row(file):
     file.do(Take(file.numbers, 1, 1_000))
     assert file.runs() == []
