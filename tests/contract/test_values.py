@@ -7,8 +7,8 @@ import random
 
 import pytest
 
-from app.ledger.ops import Take
-from app.ledger.work import Ack, Nack, Parcel, Purge, Push, Release, Terms
+from app.ledger.ops import OpFailed, Take
+from app.ledger.work import Ack, Nack, Parcel, Purge, Push, Release, Result, Settle, Terms
 
 KIB = 1024
 
@@ -132,3 +132,25 @@ def test_what_can_not_be_stored_is_the_op_s_fault_and_the_engine_works_on(ledger
     for text in ('"\ud800"', '"\udfff"'):
         ledger.refuses(Push(queue, (Parcel(("2",)),)), Push(queue, (Parcel((text,)),)))
     assert list(ledger.push(queue, "2").seqs) == [2]
+
+
+@pytest.mark.parametrize("text", ['{"a":\n 1}', '"a"\n', "[1,\r\n2]", "\n\n1"])
+def test_a_line_break_between_tokens_damages_nothing(ledger, text):
+    """JSON allows it as white space: it is kept, or it is the op's fault, and its neighbours are well."""
+    queue, source, target = ledger.jobs('"before"'), ledger.define("q", "lines").id, ledger.jobs(name="done")
+    ledger.claim(queue, 1, "ack")
+    for op in (
+        Push(queue, (Parcel(('"1"', text, '"3"')),)),
+        Settle(queue, (Ack("ack", push=(Result("done", text),)),)),
+        Take(source, 1, 2, terms=Terms("t", 10), texts=(text, '"2"')),
+    ):
+        try:
+            ledger.do(op)
+        except (OpFailed, ValueError):
+            continue
+    ledger.push(queue, '"after"')
+    ledger.push(target, '"after"')
+    ledger.time.pass_(30_000)
+    for one in (queue, target, source):
+        values = [json.loads(value) for value in ledger.claim(one, token="u").values or ()]
+        assert values == [json.loads(item.text) for item in ledger.items(one)]
