@@ -15,6 +15,7 @@ from app.cli.http import detail
 from app.cli.push_bar import Bar
 from app.cli.push_lines import BadLine, Part, Shape, file_lines, parts, pipe_lines
 from app.cli.push_stream import Changed, Stream, StreamRefused, Sums, remaining
+from app.cli.tables import span
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -119,7 +120,9 @@ class Push:
         why = detail(refused.response)
         if refused.response.status_code == _NOT_FOUND:
             return f"{why}; --create makes it"
-        return f"line {refused.line:,}: {why}" if refused.line is not None else why
+        if refused.line is None:
+            return why
+        return f"line {refused.line:,}: {why.replace(f'line {refused.line}: ', '', 1)}"
 
     def _fail(self, why: str) -> NoReturn:
         fail(f"{self._source.name}: {why}{self._so_far()}", FAILED)
@@ -139,7 +142,7 @@ class Push:
         by_key = f", {twice:,} known by their keys" if twice else ""
         if known.bytes:
             return f"{self._source.name}: {_lines(known.items)} known, {new:,} new{by_key}"
-        rate = f" in {seconds:,.1f} s ({new / seconds:,.0f}/s)" if new and seconds > 0 else ""
+        rate = f" in {span(seconds)} ({new / seconds:,.0f}/s)" if new and seconds > 0 else ""
         return f"{self._source.name}: {_lines(new)} pushed to {self._queue}{by_key}{rate}"
 
 

@@ -139,6 +139,8 @@ def pipe_lines(descriptor: int) -> Iterator[bytes | None]:
 def _parsed(number: int, text: str) -> Any:
     try:
         return json.loads(text, parse_constant=_no_constant)
+    except json.JSONDecodeError as error:
+        raise BadLine(number, f"is not JSON: {error.msg} at character {error.pos + 1}") from error
     except (ValueError, RecursionError) as error:
         raise BadLine(number, f"is not JSON: {error}") from error
 

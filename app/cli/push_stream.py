@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from app.cli.http import Api
 
-_CREATED, _TOO_MANY = 201, 429
+_CREATED, _INVALID, _TOO_MANY = 201, 422, 429
 _HEADERS: Final = {"Content-Type": "application/x-ndjson"}
 _PAUSE: Final = 1.0
 
@@ -41,7 +41,10 @@ class Changed(Exception):
 
 
 class StreamRefused(Exception):
-    """The server takes no more of it. ``line`` (1-based, of the stream) is the one at fault, if one is."""
+    """The server takes no more of it. ``line`` (1-based, of the stream) is the one at fault, if one is.
+
+    Every refusal names the line at which it came; only of an invalid request that line is the reason.
+    """
 
     def __init__(self, response: httpx.Response, line: int | None) -> None:
         super().__init__(str(response.status_code))
@@ -112,7 +115,8 @@ class Stream:
                 raise StreamRefused(response, None)  # never for ever: nothing of it went in
             return
         if response.status_code != _TOO_MANY:
-            raise StreamRefused(response, self.sums.lines + 1 if "line" in answer else None)
+            at_fault = response.status_code == _INVALID and "line" in answer
+            raise StreamRefused(response, self.sums.lines + 1 if at_fault else None)
         seconds = _retry_after(response)
         self._full(seconds, str(answer.get("detail", "")))
         self._api.sleep(seconds)

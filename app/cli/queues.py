@@ -11,10 +11,11 @@ if TYPE_CHECKING:
 
 EXAMPLE: Final = "Example: `dibs queues --json`"
 PAGE: Final = 1000
+INSIDE: Final = ("waiting", "leased", "dead")
 
 
 def queues(*, url: Url = None, json: Json = False) -> None:
-    """Show the queues: source, state, how many were handed out, and why one has failed."""
+    """Show the queues: source, state, what is inside, what is gone, and why one has failed."""
     from app.cli.http import Api
     from app.cli.tables import print_json, show
 
@@ -40,21 +41,19 @@ def _all(api: Api) -> list[dict[str, Any]]:
 
 
 def _table(found: list[dict[str, Any]]) -> Any:
-    from app.cli.tables import failure, plain, source, state, table
+    from app.cli.tables import failure, number, plain, present, source, state, table
 
-    jumped = any(queue["jumped"] for queue in found)
+    gone = present(found, "acked", "purged", "jumped")
+    taken = present(found, "taken") if gone else ["taken"]  # unless all of them go in other ways
+    numbers = [*present(found, *INSIDE), *taken, *gone, "cursor"]
     failed = any(queue["failure"] for queue in found)
-    columns = ["queue", "source", "state", "taken", *(["jumped"] if jumped else []), "cursor"]
-    shown = table(*columns, *(["failed"] if failed else []), right=("taken", "jumped", "cursor"))
+    shown = table("queue", "source", "state", *numbers, *(["failed"] if failed else []), right=numbers)
     for queue in found:
-        cells = [
+        shown.add_row(
             plain(queue["queue"], "bold"),
-            plain(source(queue)),
+            plain(source(queue), "dim" if queue["source"] is None else ""),
             state(queue["state"]),
-            f"{queue['taken']:,}",
-            *([f"{queue['jumped']:,}"] if jumped else []),
-            f"{queue['cursor']:,}",
+            *(number(name, queue[name]) for name in numbers),
             *([plain(failure(queue), "red")] if failed else []),
-        ]
-        shown.add_row(*cells)
+        )
     return shown

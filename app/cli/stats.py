@@ -11,6 +11,9 @@ import typer
 from app.cli.options import Json, Url
 
 EXAMPLE: Final = "Example: `dibs stats ids --json`"
+_INSIDE: Final = ("waiting_items", "leased", "dead")
+_ENDS: Final = ("acked", "nacked")
+_WORK: Final = ("pushed", "settled", "nacked")
 _PERCENTILES: Final = ("p50", "p90", "p99", "max")
 
 
@@ -31,9 +34,14 @@ def stats(
         print_json(found)
         return
     if queue is None:
-        parts = [_server(found), _times(_server_times(found)), _queues(found["queues"])]
+        parts = [
+            _server(found),
+            _times(_server_times(found)),
+            _items(found["queues"]),
+            _queues(found["queues"]),
+        ]
     else:
-        parts = [_queues([found]), _times(_queue_times(found))]
+        parts = [_items([found]), _queues([found]), _times(_queue_times(found))]
     show(*(part for part in parts if part is not None))
 
 
@@ -51,6 +59,9 @@ def _server(found: Mapping[str, Any]) -> Any:
         ("ledger", f"{ledger['engine']} {ledger['path']}, {size(ledger['bytes'])}"),
         ("commits", f"{ledger['commits']:,}: {ledger['ops']:,} ops, {per_sync}"),
     ]
+    pushed, acked, nacked = (sum(queue[name] for queue in found["queues"]) for name in _WORK)
+    if pushed or acked or nacked:
+        lines.insert(2, ("work", f"{pushed:,} pushed, {acked:,} acked, {nacked:,} nacked"))
     return _grid([(name, plain(text)) for name, text in lines])
 
 
@@ -85,23 +96,36 @@ def _times(rows: list[tuple[str, Mapping[str, float]]]) -> Any:
     return shown
 
 
-def _queues(found: list[dict[str, Any]]) -> Any:
-    from app.cli.tables import failure, plain, span, state, table
+def _items(found: list[dict[str, Any]]) -> Any:
+    """What is inside, and what came of it; nothing where there is only what was taken."""
+    from app.cli.tables import number, plain, present, span, table
 
-    numbers = ("taken", "now", "p50", "p99", "waiting", "replays", "refused")
+    if not present(found, *_INSIDE, *_ENDS):
+        return None
+    names = ("waiting", "oldest", *_INSIDE[1:], *_ENDS)
+    shown = table("items", *names, right=names)
+    for queue in found:
+        inside, ends = ([number(name, queue[name]) for name in part] for part in (_INSIDE, _ENDS))
+        oldest = plain(span(queue["oldest_waiting"] or 0), "" if queue["oldest_waiting"] else "dim")
+        shown.add_row(plain(queue["queue"], "bold"), inside[0], oldest, *inside[1:], *ends)
+    return shown
+
+
+def _queues(found: list[dict[str, Any]]) -> Any:
+    from app.cli.tables import failure, number, plain, span, state, table
+
+    numbers = ("taken", "now", "p50", "p99", "waiters", "replays", "refused")
     failed = any(queue["failure"] for queue in found)
     shown = table("queue", "state", *numbers, *(["failed"] if failed else []), right=numbers)
     for queue in found:
         shown.add_row(
             plain(queue["queue"], "bold"),
             state(queue["state"]),
-            f"{queue['taken']:,}",
+            number("taken", queue["taken"]),
             f"{queue['rate']:,.0f}/s",
             span(queue["answer"]["p50"]),
             span(queue["answer"]["p99"]),
-            f"{queue['waiting']:,}",
-            f"{queue['replays']:,}",
-            f"{queue['refused']:,}",
+            *(number(name, queue[name]) for name in ("waiting", "replays", "refused")),
             *([plain(failure(queue), "red")] if failed else []),
         )
     return shown

@@ -51,6 +51,11 @@ def state(word: str) -> Any:
     return Text(word, style=_STATES.get(word, "dim"))
 
 
+def number(name: str, count: int) -> Any:
+    """A count in its column; nothing is dim, and what is dead is not to be overlooked."""
+    return plain(f"{count:,}", "dim" if not count else "red" if name == "dead" else "")
+
+
 def plain(text: object, style: str = "") -> Any:
     """Text that is not markup."""
     from rich.text import Text
@@ -59,11 +64,18 @@ def plain(text: object, style: str = "") -> Any:
 
 
 def source(queue: Mapping[str, Any]) -> str:
-    """``count(start=100)`` from a queue's fields."""
+    """``count(start=100)`` from a queue's fields; ``pushed`` where producers push."""
+    if queue["source"] is None:
+        return "pushed"
     args = ", ".join(
         f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in queue["args"].items()
     )
     return f"{queue['source']}({args})" if args else str(queue["source"])
+
+
+def present(found: Sequence[Mapping[str, Any]], *names: str) -> list[str]:
+    """Those of these numbers that are not zero everywhere: a table has no columns of nothing."""
+    return [name for name in names if any(queue[name] for queue in found)]
 
 
 def failure(queue: Mapping[str, Any]) -> str:

@@ -160,7 +160,7 @@ def _work(plan: Plan, hands: int, most: int | None, ttl: float, *, until_empty: 
         board = Board(plan.queue, tally)
         performer = Performer(plan, tally, board)
         crew = Crew(leases, performer, hands, most=most)
-        emptiness = Emptiness(queue.info, tally, crew.drain)
+        emptiness = Emptiness(queue.info, tally, board, crew.drain)
         if until_empty:
             emptiness.start()
         try:

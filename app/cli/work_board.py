@@ -29,7 +29,8 @@ class Board:
     """The terminal, shared by all threads; everything else goes above the live line.
 
     The line, notes and the summary are on stderr: stdout is the commands' alone. What a command wrote is
-    shown in one piece when it has ended, so that commands don't talk into each other.
+    shown in one piece when it has ended, so that commands don't talk into each other. ``idle`` stands at the
+    end of the line: what is waited for.
     """
 
     def __init__(self, queue: str, tally: Tally, *, console: Console | None = None) -> None:
@@ -39,6 +40,7 @@ class Board:
         self._live = self._console.is_terminal
         self._lock = threading.RLock()
         self._phase = ""
+        self.idle = ""
         self._shown = False
 
     def tick(self) -> None:
@@ -115,8 +117,8 @@ class Board:
         line.append(f"  {tally.running:,} running")
         line.append(f"  {_per_second(tally.lately())}", "cyan")
         line.append(f"  {span(tally.seconds)}", "dim")
-        if self._phase:
-            line.append(f"  {self._phase}", "yellow")
+        if self._phase or self.idle:
+            line.append(f"  {self._phase or self.idle}", "yellow")
         return line
 
 
@@ -131,8 +133,8 @@ def told(tally: Tally) -> str:
         parts.append(f"{counts.dead:,} dead")
     if counts.lost:
         parts.append(f"{counts.lost:,} lost to other workers")
-    if counts.released:
-        parts.append(f"{counts.released:,} given back")
+    if tally.returned:
+        parts.append(f"{tally.returned:,} given back")
     rate = f" ({_per_second(tally.rate)})" if tally.rate else ""
     return f"{', '.join(parts)} in {span(tally.seconds)}{rate}"
 

@@ -127,6 +127,7 @@ class Performer:
             self._done(job, process)
         elif self._giving_back and end.why == "given back":
             job.release()
+            self._tally.gave_back()
         else:
             self._failed(job, error_text(end.why, process.err))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Final
 
 from app.cli.exits import CANNOT_RUN, FAILED, INTERRUPTED, JOBS_FAILED, NO_COMMAND, OK, UNREACHABLE
@@ -85,22 +85,28 @@ class Emptiness(threading.Thread):
     is handed out again.
     """
 
-    def __init__(self, info: Callable[[], QueueInfo], tally: Tally, then: Callable[[], None]) -> None:
+    def __init__(
+        self, info: Callable[[], QueueInfo], tally: Tally, board: Board, then: Callable[[], None]
+    ) -> None:
         super().__init__(name="emptiness", daemon=True)
         self._info = info
         self._tally = tally
+        self._board = board
         self._then = then
         self._enough = threading.Event()
 
     def run(self) -> None:
         """Until it is empty, or enough."""
         while not self._enough.wait(LOOK):
-            try:
-                if not self._tally.running and empty(self._info()):
+            if self._tally.running:
+                self._board.idle = ""
+                continue
+            with suppress(ClientError):  # the hands meet it too, and tell it
+                info = self._info()
+                if empty(info):
                     self._then()
                     return
-            except ClientError:
-                continue  # the hands meet it too, and tell it
+                self._board.idle = f"{info.waiting:,} to be tried later, {info.leased:,} elsewhere"
 
     def stop(self) -> None:
         """Enough."""

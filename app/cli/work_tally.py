@@ -28,10 +28,6 @@ class Counts(Protocol):
         """Failed for the last time."""
 
     @property
-    def released(self) -> int:
-        """Given back."""
-
-    @property
     def lost(self) -> int:
         """Not ours any more when they were settled."""
 
@@ -39,8 +35,8 @@ class Counts(Protocol):
 class Tally:
     """What is known of the jobs, from any thread.
 
-    ``counts`` are the server's words. Beside them: how many commands run, and which items failed when they
-    were last tried here.
+    ``counts`` are the server's words. Beside them: how many commands run, how many were ended so that their
+    items could be given back, and which items failed when they were last tried here.
     """
 
     def __init__(self, counts: Counts, clock: Callable[[], float] = time.monotonic) -> None:
@@ -49,6 +45,7 @@ class Tally:
         self._began = clock()
         self._lock = threading.Lock()
         self._running = 0
+        self.returned = 0
         self._unmended: set[int] = set()
         self._samples: deque[tuple[float, int]] = deque([(self._began, 0)])
 
@@ -95,6 +92,11 @@ class Tally:
         """A command has ended, well or not."""
         with self._lock:
             self._running -= 1
+
+    def gave_back(self) -> None:
+        """An item that was begun goes to somebody else."""
+        with self._lock:
+            self.returned += 1
 
     def good(self, seq: int) -> None:
         """This item is done."""

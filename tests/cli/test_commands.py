@@ -1,6 +1,7 @@
 """next, queues, stats, backup: against a real server."""
 
 import json
+import re
 import sys
 
 import httpx
@@ -81,8 +82,44 @@ class TestQueues:
         httpx.put(f"{server.url}/queues/markup", json=body)
         assert '"[red]x[/]", "[/nope]"' in run("queues")[1]
 
+    def test_work_has_columns_of_its_own(self, run, work):
+        out = run("queues")[1].splitlines()
+        assert out[0].split() == [
+            "queue",
+            "source",
+            "state",
+            "waiting",
+            "leased",
+            "dead",
+            "taken",
+            "acked",
+            "cursor",
+        ]
+        row = next(line for line in out if line.startswith("work "))
+        assert row.split() == ["work", "pushed", "open", "2", "1", "1", "0", "1", "5"]
+
+
+@pytest.fixture
+def work(server):
+    """A queue with an item of every kind: two wait, one is leased, one dead, one done."""
+    path = f"{server.url}/queues/work"
+    httpx.put(path, json={"settings": {"max_attempts": 1}})
+    httpx.post(f"{path}/items", json={"items": [{"value": number} for number in range(5)]}).raise_for_status()
+    token = httpx.post(f"{path}/lease", json={"max": 3, "ttl": 1000}).json()["token"]
+    entries = {"acks": [{"token": token, "seqs": [[1, 1]]}], "nacks": [{"token": token, "seqs": [[2, 2]]}]}
+    httpx.post(f"{path}/settle", json=entries).raise_for_status()
+    yield
+    httpx.delete(path)
+
 
 class TestStats:
+    @pytest.mark.usefixtures("work")
+    def test_of_work(self, run):
+        out = run("stats")[1]
+        assert re.search(r"\d+ pushed, \d+ acked, \d+ nacked", out)
+        row = next(line for line in out.splitlines() if line.startswith("work "))
+        assert [*row.split()[:2], *row.split()[-4:]] == ["work", "2", "1", "1", "1", "1"]
+
     def test_of_the_server(self, run):
         run("next")
         code, out, _ = run("stats")
@@ -148,7 +185,12 @@ def test_why_a_queue_failed_stands_in_the_tables():
         "source": "own:gen",
         "args": {},
         "state": "failed",
+        "waiting": 0,
+        "leased": 0,
+        "dead": 0,
         "taken": 1,
+        "acked": 0,
+        "purged": 0,
         "jumped": 2,
         "cursor": 3,
     }

@@ -380,16 +380,16 @@ class TestEmptiness:
             return seen(leased=looked[-1])
 
         tally.begun()
-        emptiness = Emptiness(info, tally, then.set)
+        emptiness = Emptiness(info, tally, board := Board("jobs", tally), then.set)
         emptiness.start()
-        assert looked == []
         tally.ended()
         assert then.wait(SECONDS)
-        assert len(looked) == 4
+        assert (len(looked), board.idle) == (4, "0 to be tried later, 1 elsewhere")
         emptiness.join(SECONDS)
 
     def test_enough_ends_it(self):
-        emptiness = Emptiness(lambda: {}, Tally(Counts()), lambda: None)
+        tally = Tally(Counts())
+        emptiness = Emptiness(seen, tally, Board("jobs", tally), lambda: None)
         emptiness.start()
         emptiness.stop()
         emptiness.join(SECONDS)
@@ -429,6 +429,8 @@ class TestTold:
         tally = Tally(Counts(**counts), clock)
         for seq in bad:
             tally.bad(seq)
+        for _ in range(3 * ("lost" in counts)):
+            tally.gave_back()
         clock.now = 10.0
         assert told(tally) == line
 
