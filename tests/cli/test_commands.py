@@ -82,7 +82,7 @@ class TestQueues:
         httpx.put(f"{server.url}/queues/markup", json=body)
         assert '"[red]x[/]", "[/nope]"' in run("queues")[1]
 
-    def test_work_has_columns_of_its_own(self, run, work):
+    def test_work_has_columns_of_its_own(self, run, jobs):
         out = run("queues")[1].splitlines()
         assert out[0].split() == [
             "queue",
@@ -95,14 +95,14 @@ class TestQueues:
             "acked",
             "cursor",
         ]
-        row = next(line for line in out if line.startswith("work "))
-        assert row.split() == ["work", "pushed", "open", "2", "1", "1", "0", "1", "5"]
+        row = next(line for line in out if line.startswith("jobs "))
+        assert row.split() == ["jobs", "pushed", "open", "2", "1", "1", "0", "1", "5"]
 
 
 @pytest.fixture
-def work(server):
+def jobs(server):
     """A queue with an item of every kind: two wait, one is leased, one dead, one done."""
-    path = f"{server.url}/queues/work"
+    path = f"{server.url}/queues/jobs"
     httpx.put(path, json={"settings": {"max_attempts": 1}})
     httpx.post(f"{path}/items", json={"items": [{"value": number} for number in range(5)]}).raise_for_status()
     token = httpx.post(f"{path}/lease", json={"max": 3, "ttl": 1000}).json()["token"]
@@ -113,12 +113,12 @@ def work(server):
 
 
 class TestStats:
-    @pytest.mark.usefixtures("work")
+    @pytest.mark.usefixtures("jobs")
     def test_of_work(self, run):
         out = run("stats")[1]
         assert re.search(r"\d+ pushed, \d+ acked, \d+ nacked", out)
-        row = next(line for line in out.splitlines() if line.startswith("work "))
-        assert [*row.split()[:2], *row.split()[-4:]] == ["work", "2", "1", "1", "1", "1"]
+        row = next(line for line in out.splitlines() if line.startswith("jobs "))
+        assert [*row.split()[:2], *row.split()[-4:]] == ["jobs", "2", "1", "1", "1", "1"]
 
     def test_of_the_server(self, run):
         run("next")
