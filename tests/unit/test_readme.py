@@ -59,7 +59,7 @@ def test_every_source_is_named_and_what_is_written_can_be_read(name):
 
 
 def test_the_python_example_runs():
-    (example,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    example, _ = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     script = example + "\nassert [next(shared), *shared.take(2)] == [1, 2, 3]\n"
     subprocess.run([sys.executable, "-c", script], check=True, cwd=ROOT, timeout=30)
 
@@ -71,5 +71,6 @@ def test_the_example_of_a_configuration_is_one(tmp_path, monkeypatch):
     (tmp_path / "dibs.toml").write_text(example)
     monkeypatch.chdir(tmp_path)
     settings = load({})
-    assert settings.queues["ids"] == parse_source("count(start=100)")
+    assert settings.queues["ids"].source == parse_source("count(start=100)")
+    assert settings.queues["jobs"].source is None
     assert settings.limits.count == 10_000
