@@ -143,6 +143,13 @@ def parse_json(body: bytes) -> Any:
 def parse_line(line: bytes) -> Any:
     """As ``parse``, of a line of a stream; a refusal says ``it`` and not ``the body``."""
     try:
+        text = line.decode("utf-8")
+        value, end = _decoder.raw_decode(text)
+        if end == len(text):
+            return value
+    except (ValueError, RecursionError, RequestRefused):
+        pass  # once more, to say what is wrong
+    try:
         return parse(line)
     except RequestRefused as error:
         why = str(error).replace("the body can't be read: ", "").replace("the body", "it")
@@ -153,7 +160,7 @@ def parse_line(line: bytes) -> Any:
 def parse(body: bytes, max_depth: int = VALUE_DEPTH) -> Any:
     """As ``parse_json``, but depth, lone surrogates and 1e999 get through: for readers that check fields."""
     try:
-        return _decode(body.decode("utf-8"))
+        return _decoder.decode(body.decode("utf-8"))
     except UnicodeDecodeError as error:
         raise _malformed(f"it is not UTF-8, at byte {error.start}") from None
     except json.JSONDecodeError as error:
@@ -177,7 +184,7 @@ def _no_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return members
 
 
-_decode = json.JSONDecoder(parse_constant=_no_constant, object_pairs_hook=_no_twins).decode
+_decoder = json.JSONDecoder(parse_constant=_no_constant, object_pairs_hook=_no_twins)
 
 
 def _check(value: object, depth: int = 0) -> None:

@@ -12,22 +12,26 @@ was; with an offset the body begins there, and what is known of it is skipped un
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Final, Protocol
+from collections.abc import Awaitable
+from typing import Any, Final, NoReturn, Protocol
 from zlib import crc32
 
 from starlette.requests import ClientDisconnect
-from starlette.types import Receive
+from starlette.types import Message, Receive
 
 from app.api import bodies
 from app.api.parcels import Bundle, ItemReader
+from app.api.problems import RequestRefused
 from app.api.read import over
-from app.errors import KeyReused, QueueConflict
+from app.errors import KeyReused, LimitExceeded, QueueConflict
 from app.ledger.work import Parcel, Progress, Streamed
 
 PART_ITEMS: Final = 1000
 PART_BYTES: Final = 1024 * 1024
 LINGER: Final = 0.1
 """Seconds without a byte after which a part that is not full is committed all the same."""
+IDLE: Final = 60.0
+"""Seconds without a byte after which a stream that holds a key is given up."""
 ESCAPED: Final = 4
 """A line may be so many times as long as its value's limit: escaped text is three times as long as plain."""
 ENVELOPE: Final = 4096
@@ -50,11 +54,14 @@ class StreamReader:
     ``ended`` says whether the whole body has come.
     """
 
-    def __init__(self, receive: Receive, sink: Sink, items: ItemReader, *, max_value_bytes: int) -> None:
+    def __init__(
+        self, receive: Receive, sink: Sink, items: ItemReader, *, max_value_bytes: int, keyed: bool
+    ) -> None:
         self._receive = receive
         self._sink = sink
         self._items = items
         self._line_limit = ESCAPED * max_value_bytes + ENVELOPE
+        self._keyed = keyed
         self._message: asyncio.Future[Any] | None = None
         self._started = self.ended = False
         self._begin(sink.state)
@@ -86,10 +93,13 @@ class StreamReader:
             tail = await self._skip(offset)
             while tail is not None:
                 tail = await self._lines_of(tail)
-            return self._started
+        except (RequestRefused, LimitExceeded):  # a line; where it was the queue there is nothing to commit
+            await self._commit()
+            raise
         finally:
             if self._message is not None:
                 self._message.cancel()
+        return self._started
 
     # -- what is known already
 
@@ -121,49 +131,38 @@ class StreamReader:
 
     async def _lines_of(self, data: bytes) -> bytes | None:
         """Take the lines of ``data``; then what comes next, up to a line's end, or None at the end."""
-        *lines, tail = data.split(b"\n")
-        for line in lines:
-            await self._take(line, 1)
-        pieces, size = [tail], len(tail)
-        while True:
-            if size > self._line_limit:
-                await self._refuse_long()
-            chunk = await self._next()
-            if chunk is None:
-                await self._end(b"".join(pieces))
-                return None
+        start = 0
+        while end := data.find(b"\n", start) + 1:
+            if self._take(data[start:end]):
+                await self._commit()
+            start = end
+        pieces, size = [data[start:]], len(data) - start
+        while (chunk := await self._next()) is not None:
             pieces.append(chunk)
             if b"\n" in chunk:
                 return b"".join(pieces)
             size += len(chunk)
+            if size > self._line_limit:
+                self._refuse_long()
+        if line := b"".join(pieces):  # without a last line break
+            self._take(line)
+        await self._commit()
+        return None
 
-    async def _take(self, line: bytes, newline: int) -> None:
-        """One line into the part, and the part to disk if it is full."""
+    def _take(self, line: bytes) -> bool:
+        """One line into the part; whether that is full now."""
         if len(line) > self._line_limit:
-            await self._refuse_long()
-        written = line.strip(b" \t\r")
-        if written:
-            try:
-                self._items.add(self._bundle, bodies.parse_line(written), "")
-            except Exception:
-                await self._commit()
-                raise
+            self._refuse_long()
+        if written := line.strip(b" \t\r\n"):
+            self._items.add(self._bundle, bodies.parse_line(written), "")
         self._started = True
         self._lines += 1
-        self._bytes += len(line) + newline
-        self._crc = crc32(b"\n", crc32(line, self._crc)) if newline else crc32(line, self._crc)
-        if self._bundle.count >= PART_ITEMS or self._bytes - self._known.bytes >= PART_BYTES:
-            await self._commit()
+        self._bytes += len(line)
+        self._crc = crc32(line, self._crc)
+        return self._bundle.count >= PART_ITEMS or self._bytes - self._known.bytes >= PART_BYTES
 
-    async def _refuse_long(self) -> None:
-        await self._commit()
+    def _refuse_long(self) -> NoReturn:
         over("line", f"it is over {self._line_limit} bytes", self._line_limit)
-
-    async def _end(self, line: bytes) -> None:
-        """The body is over, perhaps without a last line break."""
-        if line:
-            await self._take(line, 0)
-        await self._commit()
 
     async def _commit(self) -> None:
         """Everything up to here to disk, with how far that is."""
@@ -189,15 +188,23 @@ class StreamReader:
             await asyncio.wait((self._message,), timeout=LINGER)
             if not self._message.done():
                 await self._commit()
-            message = await self._message
+            message = await self._patiently(self._message)
             self._message = None
         else:
-            message = await self._receive()
+            message = await self._patiently(self._receive())
         if message["type"] == "http.disconnect":
             raise ClientDisconnect
         self.ended = not message.get("more_body", False)
         body: bytes = message.get("body", b"")
         return body
+
+    async def _patiently(self, arriving: Awaitable[Message]) -> Message:
+        """A producer whose line is dead would hold the key for good, and its next try would wait for it."""
+        try:
+            async with asyncio.timeout(IDLE if self._keyed else None):
+                return await arriving
+        except TimeoutError:
+            raise RequestRefused("body-timeout", f"nothing came for {IDLE:g} seconds", limit=IDLE) from None
 
 
 def _another_stream(why: str) -> KeyReused:

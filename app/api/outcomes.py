@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from typing import Any, Final
+from typing import Final
 
 from app.api.entries import KINDS
 from app.api.handout import lease_text
@@ -17,21 +17,21 @@ from app.queue.answers import SettleAnswer
 
 REASONS: Final = {"source": "source-fed"}
 """Words of the ledger, where HTTP has others."""
-_dumps = json.JSONEncoder(separators=(",", ":")).encode
 
 
 def as_settled(answer: SettleAnswer, counts: Sequence[int], *, lease: bool) -> Reply:
     """200: for each entry of the request, in its order, what became of its ranges; and the next lease."""
-    entries = iter(answer.entries)
     parts = [f'{{"queue":"{answer.queue}","state":"{answer.state}"']
+    at = 0
     for kind, count in zip(KINDS, counts, strict=True):
-        lists = [outcome_fields(next(entries), answer.now) for _ in range(count)]
-        parts.append(f'"{kind}":{_dumps(lists)}')
+        entries = answer.entries[at : at + count]
+        parts.append(f'"{kind}":[{",".join([outcome_texts(entry, answer.now) for entry in entries])}]')
+        at += count
     if lease:
         parts.append(f'"lease":{lease_text(answer.lease) if answer.lease else "null"}')
         if answer.lease is None:
             problem = problem_fields(answer.refusal) if answer.refusal else None
-            parts.append(f'"lease_problem":{_dumps(problem)}')
+            parts.append(f'"lease_problem":{json.dumps(problem)}')
     return Reply((",".join(parts) + "}").encode(), headers=[REPLAYED] if answer.replayed else None)
 
 
@@ -49,35 +49,29 @@ def as_one_outcome(answer: SettleAnswer) -> Reply:
             raise ResultRefused(f"{each.target} does not take the result: {reason}", reason=reason)
     if all(each.verdict == "stale" for each in settled):
         raise StaleLease("the token holds none of these items any more", field="token")
-    outcomes = _dumps(outcome_fields(settled, answer.now))
-    body = f'{{"queue":"{answer.queue}","outcomes":{outcomes}}}'
+    body = f'{{"queue":"{answer.queue}","outcomes":{outcome_texts(settled, answer.now)}}}'
     return Reply(body.encode(), headers=[REPLAYED] if answer.replayed else None)
 
 
-def outcome_fields(settled: Iterable[Settled], now: int) -> list[dict[str, Any]]:
-    """Outcomes as ``schemas_work.Outcome``."""
-    return [_fields(each, now) for each in settled]
+def outcome_texts(settled: Iterable[Settled], now: int) -> str:
+    """What became of one entry, as a JSON array of ``schemas_work.Outcome``."""
+    return f"[{','.join([_text(each, now) for each in settled])}]"
 
 
-def _fields(each: Settled, now: int) -> dict[str, Any]:
-    fields: dict[str, Any] = {
-        "seqs": None if each.first is None else [each.first, each.last],
-        "outcome": each.verdict,
-    }
+def _text(each: Settled, now: int) -> str:
+    seqs = "null" if each.first is None else f"[{each.first},{each.last}]"
+    return f'{{"seqs":{seqs},"outcome":"{each.verdict}"{_more(each, now)}}}'
+
+
+def _more(each: Settled, now: int) -> str:
+    """What only this verdict has."""
     if each.verdict == "refused":
-        fields["reason"] = _reason(each)
-        fields["queue"] = each.target
-    elif each.due is not None and each.verdict == "nacked":
-        fields["due_at"] = instant(each.due)
-    elif each.due is not None and each.verdict == "extended":
-        fields["expires_at"] = instant(each.due)
-        fields["expires_in"] = seconds_until(each.due, now)
-    return fields
-
-
-def seconds_until(due: int, now: int) -> float:
-    """Seconds that are left; 0 where it has passed."""
-    return max(due - now, 0) / 1000
+        return f',"reason":"{_reason(each)}","queue":"{each.target}"'
+    if each.due is not None and each.verdict == "nacked":
+        return f',"due_at":"{instant(each.due)}"'
+    if each.due is not None and each.verdict == "extended":
+        return f',"expires_at":"{instant(each.due)}","expires_in":{max(each.due - now, 0) / 1000}'
+    return ""
 
 
 def _reason(each: Settled) -> str:

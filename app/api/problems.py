@@ -63,6 +63,7 @@ PROBLEMS: Final = (
     ),
     Problem("method-not-allowed", 405, "The path does not take this method. Allow names those it takes."),
     Problem("not-acceptable", 406, "None of the types in Accept can be made here."),
+    Problem("body-timeout", 408, "A stream under a key stopped coming.", retry_after=1),
     Problem("conflict", 409, "The queue's state or definition does not allow this.", (errors.QueueConflict,)),
     Problem(
         "source-changed",

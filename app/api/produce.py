@@ -25,7 +25,16 @@ from app.errors import DibsError, LimitExceeded
 from app.queue import Queue
 from app.sources.encode import MAX_SAFE
 
-PUSH: Final = (*QUEUES, *LEDGER, "value-refused", "queue-full", "source-fed", "closed", "conflict")
+PUSH: Final = (
+    *QUEUES,
+    *LEDGER,
+    "value-refused",
+    "queue-full",
+    "source-fed",
+    "closed",
+    "conflict",
+    "body-timeout",
+)
 _STREAM: Final[dict[str, Any]] = {
     "application/x-ndjson": {
         "schema": {"type": "string"},
@@ -106,7 +115,11 @@ class Produce:
         async with queue.stream(key) as sink:
             began = sink.state.bytes
             reader = StreamReader(
-                request.receive, sink, self._items, max_value_bytes=self._house.limits.value_bytes
+                request.receive,
+                sink,
+                self._items,
+                max_value_bytes=self._house.limits.value_bytes,
+                keyed=key is not None,
             )
             try:
                 new = await reader.read(offset)

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 from app.api.reply import REPLAYED, Reply
@@ -36,7 +37,13 @@ def answer(fields: Mapping[str, Any], status: int = 200, *, replayed: bool = Fal
 def instant(milliseconds: int) -> str:
     """Ledger time as RFC 3339, in UTC, to the millisecond."""
     seconds, rest = divmod(milliseconds, 1000)
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest:03}Z"
+    return f"{_second(seconds)}.{rest:03}Z"
+
+
+@lru_cache(maxsize=256)
+def _second(seconds: int) -> str:
+    """Leases that were handed out together end together."""
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}"
 
 
 def exact(value: Any) -> Any:

@@ -48,10 +48,10 @@ def test_an_error_maps_once():
     assert len(mapped) == len(set(mapped))
 
 
-def test_where_asking_again_helps_it_is_a_server_error_or_too_many():
+def test_where_asking_again_helps_it_is_a_server_error_or_a_matter_of_time():
     for problem in PROBLEMS:
-        assert (problem.status >= 500 or problem.status == 429) == problem.retryable
-        assert (problem.retry_after is not None) == (problem.status in {429, 503, 507})
+        assert (problem.status >= 500 or problem.status in {408, 429}) == problem.retryable
+        assert (problem.retry_after is not None) == (problem.status in {408, 429, 503, 507})
 
 
 def test_every_problem_stands_in_the_openapi_document(ask):

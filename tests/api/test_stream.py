@@ -7,7 +7,7 @@ from zlib import crc32
 
 import pytest
 
-from app.api import ndjson
+from app.api import early, ndjson
 from app.queue.produce import Stream
 
 NDJSON = {"Content-Type": "application/x-ndjson"}
@@ -370,6 +370,20 @@ class TestResuming:
         assert there == len(self.BODY[:cut].splitlines()) // 1000 * 1000  # whole parts, and nothing else
         assert send(self.BODY, keyed("k")).json() == sums(self.BODY, accepted=2500, ranges=[[1, 2500]])
         assert values(house) == list(range(1000))
+
+    def test_a_key_is_not_held_for_good_by_a_producer_that_fell_silent(self, house, send, monkeypatch):
+        monkeypatch.setattr(ndjson, "IDLE", 0.01)
+        monkeypatch.setattr(early, "DRAIN_SECONDS", 0.01)
+
+        async def silence():
+            await asyncio.Event().wait()
+
+        key = (b"idempotency-key", b"k")
+        receive = received(self.BODY[:15_000], then=silence)
+        status, problem = house.run(stream(house, receive, headers=[key]))
+        assert (status, problem["type"]) == (408, "urn:dibs:problem:body-timeout")
+        assert problem["accepted"] == house.cursor("jobs") > 0
+        assert send(self.BODY, keyed("k")).json() == sums(self.BODY, accepted=2500, ranges=[[1, 2500]])
 
     def test_an_empty_body_tells_how_far_it_is(self, send):
         assert send(b"", keyed("k")).json() == {**sums(b"", accepted=0, ranges=[]), "lines": 0}
