@@ -1,4 +1,4 @@
-"""The client: a queue of a server as an iterator, for threads and for asyncio. It needs httpx and nothing else.
+"""The client: a queue of a server as an iterator, for threads and for asyncio. It needs only httpx.
 
 ::
 

@@ -86,8 +86,8 @@ class AsyncCrew:
 class AsyncLeases(AsyncIterator[Job]):
     """Jobs, one after the other: ``async for job in queue.lease(): with job: await work(job.value)``.
 
-    As ``Leases``, with two tasks in the background. ``async with`` closes it; without that, it closes when nobody
-    refers to it any more, while its loop runs, and ``AsyncClient.close`` waits for that.
+    As ``Leases``, with two tasks in the background. ``async with`` closes it; without that, it closes when
+    nobody refers to it any more, while its loop runs, and ``AsyncClient.close`` waits for that.
     """
 
     def __init__(self, crew: AsyncCrew) -> None:

@@ -14,8 +14,8 @@ Json = Any
 class QueueSettings:
     """How a queue treats what fails, and how much producers may pile up; durations in seconds.
 
-    ``max_attempts`` and ``max_ready`` None: no bound. The back-off doubles from ``backoff`` to ``backoff_max``;
-    ``jitter`` (0 to 1) is the share of it that is left to chance.
+    ``max_attempts`` and ``max_ready`` None: no bound. The back-off doubles from ``backoff`` to
+    ``backoff_max``; ``jitter`` (0 to 1) is the share of it that is left to chance.
     """
 
     max_attempts: int | None = 10
@@ -126,9 +126,11 @@ class FailedAttempt:
 
 @dataclass(frozen=True, slots=True)
 class QueueItem:
-    """An item inside a queue. ``due_at``: since or from when it can be claimed, when its lease ends, or since
-    when it is dead. ``error``: of its last failed attempt. ``history``: only where one item was asked for.
-    """  # noqa: D205
+    """An item inside a queue.
+
+    ``due_at``: since or from when it can be claimed, when its lease ends, or since when it is dead.
+    ``error``: of its last failed attempt. ``history``: only where one item was asked for.
+    """
 
     seq: int
     value: Json

@@ -127,7 +127,7 @@ class Client:
         results: str | None = "done",
         **options: Unpack[LeaseOptions],
     ) -> Counts:
-        """Call a function with every value of a queue; what it returns is pushed into ``results`` with the ack.
+        """Call a function with every value of a queue; push what it returns into ``results`` with the ack.
 
         An exception nacks the item. Returns when the queue is exhausted; ``options`` are those of
         ``RemoteQueue.lease``.

@@ -1,4 +1,4 @@
-"""What a lease iterator does: two flows, one that fetches and one that keeps; written once for threads and asyncio.
+"""What a lease iterator does: a flow that fetches, and one that keeps.
 
 *The fetcher* settles what is done together with the next lease, one round trip; where nothing is done or
 nothing came, it waits in a long poll. *The keeper* sends heartbeats, and settles what should not wait for the
@@ -161,13 +161,13 @@ class Consumer:
             lease = yield from persist(call, self._terms, key=key, endless=PATIENT, abortable=True)
             if lease is None and self._tempo.clock() - began < ask.wait / 2:
                 yield from self._terms.pause(self._tempo.step(_EARLY, None))
-            return lease
         except Aborted as aborted:
             if not aborted.reached:
                 raise
-            return (yield from persist(work.lease(queue, replace(ask, wait=0.0)), self._terms, key=key))
+            lease = yield from persist(work.lease(queue, replace(ask, wait=0.0)), self._terms, key=key)
         finally:
             hand.poll(polling=False)
+        return lease
 
     def _rest(self, refusal: ServerRefused) -> Flow[None]:
         """The queue gives nothing for a while; what is done is the keeper's until then."""

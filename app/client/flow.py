@@ -1,8 +1,8 @@
-"""How a request is made, written once: generators that yield what is to be done and are told what came of it.
+"""How a request is made, written once: generators that yield what is to be done.
 
-A flow yields ``Send``, ``Sleep``, ``Listen`` or ``Gather``; the drivers (``threads.py``, ``aio.py``) do it and
-send the answer back in. So every rule stands in one place, for threads, for asyncio, and for tests that turn
-the clock by hand.
+A flow yields ``Send``, ``Sleep``, ``Listen`` or ``Gather``; the drivers (``threads.py``, ``aio.py``) do it
+and send the answer back in. So every rule stands in one place, for threads, for asyncio, and for tests that
+turn the clock by hand.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ class Listen(NamedTuple):
 
 
 class Gather(NamedTuple):
-    """Give values to ``into`` until it returns True, or there are no more; the answer: whether there may be."""
+    """Give values to ``into`` until it returns True. The answer: False when there were no more."""
 
     into: Callable[[Any], bool]
 

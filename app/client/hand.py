@@ -114,7 +114,7 @@ class Hand:
 
     @property
     def ended(self) -> bool:
-        """Whether there are no more jobs: stopped, or the queue is exhausted and all of our own is settled."""
+        """Whether there are no more jobs: stopped, or exhausted and all of our own is settled."""
         with self.lock:
             return self.stopping or (
                 self.exhausted and not (self.ready or self.outbox or self.sent) and self.error is None
@@ -203,7 +203,7 @@ class Hand:
         self.work.ring()
 
     def arrived(self, lease: Lease, sent: float, asked: int, size: int = 0) -> None:
-        """A lease was given, by a request that was sent at ``sent``. Too late for the consumer: it goes back."""
+        """A lease was given, by a request that was sent at ``sent``. After a stop it goes back at once."""
         held = Held(lease.token, self.ttl)
         held.kept(sent, lease.expires_in)
         with self.lock:

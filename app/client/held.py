@@ -36,7 +36,10 @@ class Held:
 
 @dataclass
 class Counts:
-    """What became of the jobs of a lease iterator, as the server confirmed it. ``begun``: handed to the consumer."""
+    """What became of the jobs of a lease iterator, as the server confirmed it.
+
+    ``begun``: handed to the consumer. ``lost``: their leases ended early, begun or not.
+    """
 
     begun: int = 0
     acked: int = 0

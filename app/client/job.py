@@ -63,10 +63,11 @@ VERBS: Final = {ACKS: "acked", NACKS: "nacked", RELEASES: "released"}
 class Job:
     """An item in hand, until it is settled or its lease is lost.
 
-    ``with job:`` acks it at the end of the block (also after ``break``, ``continue`` and ``return``). An exception
-    nacks it, with the traceback as its error, is logged, and is swallowed, so that the loop goes on with the
-    next job; with ``on_error="raise"`` it is raised. ``KeyboardInterrupt``, ``SystemExit``, ``GeneratorExit`` and
-    ``asyncio.CancelledError`` release it and are raised. What the block has settled itself stays so.
+    ``with job:`` acks it at the end of the block (also after ``break``, ``continue`` and ``return``). An
+    exception nacks it, with the traceback as its error, is logged, and is swallowed, so that the loop goes on
+    with the next job; with ``on_error="raise"`` it is raised. ``KeyboardInterrupt``, ``SystemExit``,
+    ``GeneratorExit`` and ``asyncio.CancelledError`` release it and are raised. What the block has settled
+    itself stays so.
 
     Any thread may settle it. The calls return at once: what they say is sent soon, with other jobs' ends
     and the next lease; ``Leases.flush`` waits for that. Until then the lease is kept alive.
@@ -75,8 +76,8 @@ class Job:
         queue: The queue's name.
         seq, value: The item.
         attempt: For the how many-th time it was handed out.
-        lost: The lease has ended early: others may have the item by now, and what is said of it counts no more.
-        outcome: What the server made of it: ``acked``, ``nacked``, ``dead``, ``released``, ``lost``, or None yet.
+        lost: The lease has ended early: others may have the item, and what is said of it counts no more.
+        outcome: What the server made of it: ``acked``, ``nacked``, ``dead``, ``released``, ``lost``; or None.
     """
 
     __slots__ = ("attempt", "hand", "held", "lost", "outcome", "queue", "seq", "stage", "value", "verdict")
@@ -94,7 +95,8 @@ class Job:
         self.verdict = ACK
 
     def __repr__(self) -> str:
-        return f"<Job {self.seq} of {self.queue}, attempt {self.attempt}, {self.outcome or self.stage.name.lower()}>"
+        stands = self.outcome or self.stage.name.lower()
+        return f"<Job {self.seq} of {self.queue}, attempt {self.attempt}, {stands}>"
 
     @property
     def settled(self) -> bool:

@@ -37,7 +37,10 @@ def compose(hand: Hand, now: float, *, done: bool) -> list[Part]:
 
 
 def _done(hand: Hand) -> list[Part]:
-    """What is in the outbox, as far as it fits a request. Jobs with results go alone: all or nothing is one job."""
+    """What is in the outbox, as far as it fits a request.
+
+    A job with results is an entry of its own: such an entry is all or nothing.
+    """
     groups: dict[Any, list[Job]] = {}
     size = count = 0
     while hand.outbox and count < _JOBS and size < _BYTES:
@@ -62,7 +65,10 @@ def _part(jobs: list[Job]) -> Part:
 
 
 def _beats(hand: Hand, now: float, named: set[Job]) -> list[Part]:
-    """Extend what is due, and what is due soon with it. What is on its way in another request too: it may be slow."""
+    """Extend what is due, and with it what is due soon.
+
+    Also jobs whose end is on its way in another request: that may be slow, or have been lost.
+    """
     if not any(held.beat_at <= now for held in hand.helds):
         return []
     parts = []

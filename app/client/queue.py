@@ -51,7 +51,7 @@ class RemoteQueue:
     # -- taking
 
     def __iter__(self) -> Iterator[Any]:
-        """Take one value after the other, a request each, until the queue is exhausted; wait where it is empty."""
+        """Take one value after the other until the queue is exhausted; a request each. Waits while empty."""
         while (item := self._client.do(take_one(self.name, self._client.setup.terms))) is not None:
             yield item.value
 
@@ -96,7 +96,7 @@ class RemoteQueue:
                 where that pays. 0: only when somebody waits for a job.
             in_hand: At most so many jobs that are fetched and not settled. None: no bound but the batches.
             wait: Seconds of a long poll, at most 30.
-            on_error: What ``with job`` does with an exception beside the nack: log and swallow it, or raise it.
+            on_error: What ``with job`` does with an exception beside the nack: swallow it, or raise it.
             on_lost: Called, from another thread, with a job whose lease has ended while it was in hand.
             grace: Seconds that closing may take.
 

@@ -1,4 +1,4 @@
-"""A server in memory, faithful to what the API says of work: tokens, strict expiry, keys, back-pressure, endings.
+"""A server in memory, faithful to what the API says of work: tokens, strict expiry, keys, endings.
 
 Its clock is given. ``handle`` answers one request, or gives ``Parked`` where a server would wait; faults are
 put in by the transport around it (see ``conftest.py``).
@@ -141,15 +141,12 @@ class FakeServer:
         path, _, query = target.partition("?")
         parts = [unquote(part) for part in path.strip("/").split("/")]
         query = {name: values[0] for name, values in parse_qs(query).items()}
+        stream = "ndjson" in kind  # it is kept under its key in another way
         with self.lock:
+            asked = self._identity(method, target, body)
             try:
-                asked = self._identity(method, target, body)
-                stream = "ndjson" in kind  # it is kept under its key in another way
                 if key is not None and key in self.keys:
-                    first, answer = self.keys[key]
-                    if first != asked:
-                        raise Refuse(422, "key-reused", field="Idempotency-Key")
-                    return Answer(answer.status, answer.body, {"idempotent-replayed": "true"})
+                    return self._replay(key, asked)
                 answer = self._answer(method, parts, query, body, key if stream else None, waited)
             except Refuse as refuse:
                 answer = refuse.answer
@@ -158,6 +155,12 @@ class FakeServer:
             if key is not None and not stream and isinstance(answer, Answer) and answer.status in (200, 201):
                 self.keys[key] = (asked, Answer(answer.status, json.loads(json.dumps(answer.body))))
             return answer
+
+    def _replay(self, key, asked):
+        first, answer = self.keys[key]
+        if first != asked:
+            raise Refuse(422, "key-reused", field="Idempotency-Key")
+        return Answer(answer.status, answer.body, {"idempotent-replayed": "true"})
 
     def _identity(self, method, target, body):
         if target.endswith("/lease"):
@@ -171,10 +174,13 @@ class FakeServer:
             return Answer(200, {"queues": [q.info(self.clock()) for q in self.queues.values()], "next": None})
         if parts == ["stats"]:
             return Answer(200, {"queues": len(self.queues)})
-        queue = self.queues.get(parts[1])
-        verb = parts[2] if len(parts) > 2 else ""
         if method == "PUT":
             return self._define(parts[1], json.loads(body))
+        return self._on_queue(method, parts, query, body, key, waited)
+
+    def _on_queue(self, method, parts, query, body, key, waited):
+        queue = self.queues.get(parts[1])
+        verb = parts[2] if len(parts) > 2 else ""
         if queue is None:
             raise Refuse(404, "queue-unknown", field="queue")
         self.requests.append((method, verb, body))
@@ -379,7 +385,11 @@ class FakeServer:
 
     def _check_entry(self, queue, kind, entry, named):
         for first, last in entry.get("seqs") or [(None, None)]:
-            names = {(entry["token"], None)} if first is None else {(entry["token"], s) for s in range(first, last + 1)}
+            names = (
+                {(entry["token"], None)}
+                if first is None
+                else {(entry["token"], s) for s in range(first, last + 1)}
+            )
             if names & named:
                 raise Refuse(422, "invalid", "named twice", field=f"{kind}.0.seqs")
             named |= names
@@ -425,7 +435,11 @@ class FakeServer:
         if kind == "extends":
             item.due = now + entry["ttl"]
             self.owners[queue.name, item.seq] = (item.token, item.due)
-            return {"outcome": "extended", "expires_in": entry["ttl"], "expires_at": "2026-01-31T12:00:00.000Z"}
+            return {
+                "outcome": "extended",
+                "expires_in": entry["ttl"],
+                "expires_at": "2026-01-31T12:00:00.000Z",
+            }
         self.owners.pop((queue.name, item.seq), None)
         item.token = ""
         if kind == "acks":

@@ -10,10 +10,10 @@ import json
 from functools import partial
 
 import httpx
+from fake import FakeServer, Parked
 
 from app.client.consume import consumer
 from app.client.flow import Gather, Listen, Lost, Reply, Send, Sleep, Tempo, Terms
-from fake import FakeServer, Parked
 
 
 class SimBell:
@@ -37,7 +37,9 @@ class Task:
 class Sim:
     """``fault(number, request)`` may answer "request" or "reply" (lost), or a ``Refuse``."""
 
-    def __init__(self, pick=lambda choices: choices[0], fault=lambda number, request: None, chance=lambda: 0.5):
+    def __init__(
+        self, pick=lambda choices: choices[0], fault=lambda number, request: None, chance=lambda: 0.5
+    ):
         self.now = 0.0
         self.server = FakeServer(lambda: self.now)
         self.server.wake = self._wake
@@ -64,7 +66,10 @@ class Sim:
         options = {"batch": None, "ttl": 30.0, "prefetch": None, "in_hand": None, "wait": 20.0}
         options |= {"on_error": "nack", "on_lost": None, **how}
         made = consumer(queue, worker, Terms(self.tempo, patience), (SimBell(), SimBell()), **options)
-        made.crew = [self.spawn(made.fetch(), f"{worker} fetch", made), self.spawn(made.keep(), f"{worker} keep", made)]
+        made.crew = [
+            self.spawn(made.fetch(), f"{worker} fetch", made),
+            self.spawn(made.keep(), f"{worker} keep", made),
+        ]
         return made
 
     def close(self, made, grace=5.0):
@@ -167,8 +172,12 @@ class Sim:
             return self._arrive(task, Lost(httpx.ConnectError("refused"), reached=False))
         if fault == "request":
             return self._arrive(task, Lost(httpx.ReadError("lost")))
-        answer = fault.answer if hasattr(fault, "answer") else self.server.handle(
-            request.method, request.path, request.body, request.key, request.kind, waited
+        answer = (
+            fault.answer
+            if hasattr(fault, "answer")
+            else self.server.handle(
+                request.method, request.path, request.body, request.key, request.kind, waited
+            )
         )
         if isinstance(answer, Parked):
             task.state, task.until = "parked", answer.until

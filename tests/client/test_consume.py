@@ -48,7 +48,11 @@ def test_a_batch_is_settled_with_the_next_lease_in_one_round_trip(lab, sim):
     lab.finish(lab.spawn(sim.worker(made)))
     assert len(requests(lab, "lease")) == 1
     settles = requests(lab, "settle")
-    assert [settle["acks"][0].get("seqs") for settle in settles] == [None, None, None]  # whole leases, by token
+    assert [settle["acks"][0].get("seqs") for settle in settles] == [
+        None,
+        None,
+        None,
+    ]  # whole leases, by token
     assert all(settle["lease"]["max"] == 3 for settle in settles)
     assert len(settles) == 3
 
@@ -440,8 +444,10 @@ def test_own_ttl_of_a_job(lab, sim):
 
     lab.finish(lab.spawn(work()))
     extends = [settle["extends"] for settle in requests(lab, "settle") if "extends" in settle]
-    assert [{"token": "token-1", "seqs": [[1, 1]], "ttl": 300.0}] == extends[0]
-    assert sum(entry["ttl"] == 300.0 for entries in extends for entry in entries) == 2  # at 0 s, and before 100 s
+    assert extends[0] == [{"token": "token-1", "seqs": [[1, 1]], "ttl": 300.0}]
+    assert (
+        sum(entry["ttl"] == 300.0 for entries in extends for entry in entries) == 2
+    )  # at 0 s, and before 100 s
 
 
 def test_an_own_ttl_that_is_refused_leaves_the_usual_one(lab, caplog):
@@ -524,9 +530,9 @@ def test_the_batch_follows_the_pace_of_the_work(lab, sim, per_job, least, most):
     assert least <= made.hand.pace.batch <= most
 
 
-@pytest.mark.parametrize("wrong", [{"batch": 0}, {"prefetch": -1}, {"in_hand": 0}, {"ttl": 0}, {"on_error": "x"}])
+@pytest.mark.parametrize(
+    "wrong", [{"batch": 0}, {"prefetch": -1}, {"in_hand": 0}, {"ttl": 0}, {"on_error": "x"}]
+)
 def test_wrong_arguments(lab, wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
         lab.consumer(**wrong)
-
-

@@ -218,7 +218,10 @@ def test_a_cancelled_task_releases_its_job(wire):
     queue = wire.server.add("jobs", range(10))
 
     async def work(began):
-        async with AsyncClient("http://dibs", transport=wire) as client, client.queue("jobs").lease() as leases:
+        async with (
+            AsyncClient("http://dibs", transport=wire) as client,
+            client.queue("jobs").lease() as leases,
+        ):
             async for job in leases:
                 with job:
                     began.set()
@@ -241,11 +244,11 @@ def test_closing_an_async_poll_is_prompt(wire):
 
     async def main():
         loop = asyncio.get_running_loop()
+        wire.parked = asyncio.Event()
         async with AsyncClient("http://dibs", transport=wire) as client:
             leases = client.queue("jobs").lease(wait=20)
             waiting = asyncio.create_task(anext(leases))
-            while not wire.loops:
-                await asyncio.sleep(0.001)
+            await wire.parked.wait()
             began = loop.time()
             await leases.close()
             assert loop.time() - began < 2

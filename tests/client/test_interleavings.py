@@ -57,8 +57,12 @@ def test_all_is_done_once(sim, seed):
     end(lab, made)
     confirmed = [job.seq for one in made for job in set(one.seen) if job.outcome == "acked"]
     dead = {seq for seq, entry in queue.inside.items() if entry.dead}
-    expired = {seq for seq in dead - bad if {one["error"] for one in queue.inside[seq].history} == {"expired"}}
-    assert sorted(confirmed) == sorted(seq for seq, _ in queue.done) == sorted(set(range(1, items + 1)) - dead)
+    expired = {
+        seq for seq in dead - bad if {one["error"] for one in queue.inside[seq].history} == {"expired"}
+    }
+    assert (
+        sorted(confirmed) == sorted(seq for seq, _ in queue.done) == sorted(set(range(1, items + 1)) - dead)
+    )
     assert set(queue.inside) == dead == bad | expired
     assert not lab.server.violations
     for one in made:
@@ -70,7 +74,7 @@ def test_all_is_done_once(sim, seed):
 @pytest.mark.parametrize("seed", range(150))
 def test_who_closes_leaves_nothing_behind(sim, seed):
     """Close at a random step. What was confirmed is done; the rest waits again, with nobody's name on it."""
-    rng, lab, queue, items = scene(sim, seed)
+    rng, lab, queue, _ = scene(sim, seed)
     made = lab.consumer(**options(rng) | {"ttl": 43_200.0})
     task = lab.spawn(sim.worker(made, rng.choice([0.0, 0.01, 2.0])))
     steps = iter(range(rng.randrange(1, 400)))

@@ -173,7 +173,9 @@ def test_uploading_parts_of_a_stream(both):
     first = both.ask(lambda client: client.queue("jobs").upload(part, key="file-1"))
     assert (first.lines, first.bytes, first.accepted) == (2, len(part), 2)
     both.wire.faults = lambda number, request: "reply" if number == 2 else None
-    later = both.ask(lambda client: client.queue("jobs").upload(b'{"value":3}\n', key="file-1", offset=first.bytes))
+    later = both.ask(
+        lambda client: client.queue("jobs").upload(b'{"value":3}\n', key="file-1", offset=first.bytes)
+    )
     assert (later.lines, later.accepted) == (3, 3)
     assert both.ask(lambda client: client.queue("jobs").uploaded("file-1")) == later
     assert both.ask(lambda client: client.queue("jobs").uploaded("nothing")).bytes == 0

@@ -97,7 +97,7 @@ def test_patience_ends_with_the_last_word():
         Talk(*[BUSY] * 60, patience=20.0)
     with pytest.raises(UnexpectedAnswer, match="502 with"):
         Talk(*[Reply(502, {}, b"?")] * 60, patience=20.0)
-    with pytest.raises(Unreachable, match="POST /queues/q/next.* was not answered: OSError: gone") as caught:
+    with pytest.raises(Unreachable, match=r"POST /queues/q/next.* was not answered: OSError: gone") as caught:
         Talk(BUSY, *[Lost(OSError("gone"), reached=False)] * 60, patience=20.0)
     assert caught.value.reached
     assert isinstance(caught.value.__cause__, OSError)

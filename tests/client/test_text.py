@@ -1,5 +1,7 @@
 """Ranges, and texts that fit."""
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,7 +13,7 @@ from app.client.text import ERROR_BYTES, encode, fit, ranges, told
 def test_ranges_hold_exactly_the_seqs(seqs):
     found = ranges(seqs)
     assert [seq for first, last in found for seq in range(first, last + 1)] == sorted(seqs)
-    assert all(after[0] > before[1] + 1 for before, after in zip(found, found[1:], strict=False))
+    assert all(after[0] > before[1] + 1 for before, after in pairwise(found))
 
 
 @given(st.text(st.characters(codec=None), max_size=50), st.integers(10, 60))

@@ -8,7 +8,6 @@ import threading
 import time
 
 import httpx
-
 from fake import FakeServer, Parked, Refuse
 
 
@@ -26,6 +25,7 @@ class Wires(httpx.BaseTransport, httpx.AsyncBaseTransport):
         self.changed = threading.Condition()
         self.loops = set()
         self.closed = False
+        self.parked = None
         server.wake = self.wake
 
     def wake(self):
@@ -69,6 +69,8 @@ class Wires(httpx.BaseTransport, httpx.AsyncBaseTransport):
         event = asyncio.Event()
         mine = (asyncio.get_running_loop(), event)
         self.loops.add(mine)
+        if self.parked is not None:
+            self.parked.set()
         try:
             while True:
                 event.clear()

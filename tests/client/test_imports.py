@@ -1,0 +1,68 @@
+"""Who uses the client needs httpx, and who shares an iterator needs nothing."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+BLOCKED = """
+import sys
+
+before = set(sys.modules)
+ALLOWED = {allowed!r}
+
+class Wall:
+    def find_spec(self, name, path=None, target=None):
+        top = name.partition(".")[0]
+        if top not in ALLOWED and top not in sys.stdlib_module_names:
+            raise ImportError(f"{{name}} is not installed here")
+
+sys.meta_path.insert(0, Wall())
+{code}
+loaded = {{name.partition(".")[0] for name in set(sys.modules) - before}}
+print(sorted(loaded - set(sys.stdlib_module_names)))
+print(sorted(name for name in sys.modules if name.startswith("app.") and name.count(".") == 1))
+"""
+
+HTTPX = {"app", "httpx", "httpcore", "h11", "anyio", "idna", "certifi", "sniffio", "typing_extensions"}
+
+
+def run(code, allowed):
+    done = subprocess.run(
+        [sys.executable, "-c", BLOCKED.format(code=code, allowed=allowed)],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+        env={"PYTHONPATH": str(ROOT), "PATH": ""},
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "from app.client import Client, AsyncClient; Client().close()",
+        "from app import Client, AsyncClient; Client().close()",
+        "import app; app.Client; app.AsyncClient",
+    ],
+)
+def test_the_client_needs_httpx_and_nothing_else(code):
+    out = run(code, HTTPX)
+    assert "'app.client', 'app.errors', 'app.iterators'" in out
+
+
+def test_sharing_an_iterator_needs_nothing():
+    out = run("import app; app.threadsafe_iter([]); 'Client' in dir(app) or exit(1)", {"app"})
+    assert out.splitlines()[0] == "['app']"
+
+
+def test_there_is_nothing_else():
+    out = run(
+        "import app\ntry: app.Cliant\nexcept AttributeError as error: print(error)\nelse: exit(1)", {"app"}
+    )
+    assert "has no attribute 'Cliant'" in out

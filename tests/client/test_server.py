@@ -1,0 +1,443 @@
+"""Against real server processes: the whole way, and SIGKILL in the middle of it."""
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from app.client import (
+    Ack,
+    AsyncClient,
+    Client,
+    Conflict,
+    Exhausted,
+    Invalid,
+    LeaseAsk,
+    Nack,
+    PushReport,
+    QueueFull,
+    QueueSettings,
+    QueueUnknown,
+    Result,
+    ResultRefused,
+    SourceFailed,
+)
+from app.client.work import push
+
+ROOT = Path(__file__).parents[2]
+SOURCES = """
+def breaks():
+    yield from range(3)
+    raise RuntimeError("no more today")
+"""
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
+
+
+def free_port():
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return one.getsockname()[1]
+
+
+class Server:
+    """``dibs serve`` on one port, so that it is there again after a restart."""
+
+    def __init__(self, folder, *options):
+        self.folder = folder
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.options = options
+        self.process = None
+        (folder / "sources.py").write_text(SOURCES)
+        self.start()
+
+    def start(self):
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("DIBS_")}
+        with (self.folder / "stderr.txt").open("a") as log:
+            self.process = subprocess.Popen(
+                [
+                    *(sys.executable, "-m", "app", "serve", "--port", str(self.port)),
+                    *("--data", str(self.folder / "data"), *self.options),
+                ],
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                cwd=self.folder,
+                env=environment | {"PYTHONPATH": f"{ROOT}:{self.folder}"},
+            )
+        line = self.process.stdout.readline()
+        assert "serving" in line, (self.folder / "stderr.txt").read_text()
+
+    def kill(self):
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+        self.process.stdout.close()
+
+    def stop(self):
+        self.process.send_signal(signal.SIGTERM)
+        assert self.process.wait(10) == 0
+        self.process.stdout.close()
+
+
+@pytest.fixture
+def serve(tmp_path):
+    started = []
+
+    def serve(*options):
+        started.append(Server(tmp_path, *options))
+        return started[-1]
+
+    yield serve
+    for server in started:
+        if server.process.poll() is None:
+            server.kill()
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    running = Server(
+        tmp_path_factory.mktemp("server"),
+        *("--queue", "few=range(3)", "--queue", "ids=count", "--queue", "breaks=sources:breaks"),
+        *("--queue", "hundred=range(100)", "--queue", "hundred2=range(100)", "--queue", "twenty=range(20)"),
+    )
+    yield running
+    running.kill()
+
+
+@pytest.fixture
+def client(server):
+    with Client(server.url) as client:
+        yield client
+
+
+def balanced(queue):
+    audit = queue.audit()
+    assert audit.balanced
+    assert audit.overlaps == 0
+    return audit
+
+
+def test_a_source_is_worked_to_its_end(client):
+    queue = client.queue("hundred")
+    seen = []
+    with queue.lease() as leases:
+        for job in leases:
+            with job:
+                seen.append(job.value)
+    assert seen == list(range(100))
+    audit = balanced(queue)
+    assert (audit.acked, audit.leased, audit.waiting) == (100, 0, 0)
+
+
+def test_asyncio_too(server):
+    async def main():
+        async with AsyncClient(server.url) as client:
+            seen = []
+            async with client.queue("hundred2").lease(batch=7) as leases:
+                async for job in leases:
+                    with job:
+                        seen.append(job.value)
+            return seen, await client.queue("hundred2").audit()
+
+    seen, audit = asyncio.run(main())
+    assert seen == list(range(100))
+    assert (audit.acked, audit.balanced) == (100, True)
+
+
+def test_a_source_that_fails(client):
+    seen = []
+    with pytest.raises(SourceFailed) as caught:
+        client.map(seen.append, "breaks", None, batch=2)
+    assert seen == [0, 1, 2]
+    assert (caught.value.cause_type, caught.value.seq) == ("RuntimeError", 4)
+    assert balanced(client.queue("breaks")).acked == 3
+
+
+def test_taking(client):
+    assert list(client.queue("few")) == [0, 1, 2]
+    first = client.queue("ids").next()
+    assert [item.seq for item in client.queue("ids").take(3)] == [first.seq + n for n in (1, 2, 3)]
+    with pytest.raises(Exhausted):
+        client.queue("few").next()
+    with pytest.raises(QueueUnknown):
+        client.queue("nowhere").next()
+
+
+def test_push_lease_nack_dead_redrive_purge(client):
+    settings = QueueSettings(max_attempts=2, backoff=0.01)
+    info = client.define("story", settings=settings)
+    assert (info.source, info.settings) == (None, settings)
+    queue = client.queue("story")
+    assert queue.push(range(10), key=str, chunk=4) == PushReport(10, 0)
+    assert queue.push(range(12), key=str) == PushReport(2, 10)
+    assert queue.put("urgent", priority=0) == 13
+    lease = queue.claim(LeaseAsk(20, 30.0, worker="me"))
+    assert [item.attempt for item in lease.items] == [1] * 13
+    settled = queue.settle([Ack(lease.token, [(1, 1)])])
+    assert [(one.seqs, one.outcome) for one in settled.outcomes[0]] == [((1, 1), "acked")]
+    while lease is not None:
+        queue.settle([Nack(lease.token, error="broke")])
+        lease = queue.claim(LeaseAsk(20, 30.0, wait=1.0))
+    assert (queue.info().dead, queue.info().waiting) == (12, 0)
+    dead = list(queue.items("dead"))
+    assert {item.error for item in dead} == {"broke"}
+    assert [one.attempt for one in queue.item(dead[0].seq).history] == [1, 2]
+    assert queue.redrive([(dead[0].seq, dead[0].seq)]) == 1
+    assert queue.redrive(limit=1) == 1
+    with pytest.raises(Invalid):
+        queue.purge(confirm="wrong")
+    assert queue.purge(confirm="story", states=["dead"]) == 10
+    balanced(queue)
+    assert queue.stats()["queue"] == "story"
+    assert "story" in [one.queue for one in client.queues()]
+    assert client.stats()
+
+
+def test_operating(client):
+    client.define("switch")
+    queue = client.queue("switch")
+    assert queue.pause().paused
+    assert not queue.resume().paused
+    assert queue.close().state == "closed"
+    with pytest.raises(Conflict):
+        queue.push([1])
+    with pytest.raises(Conflict):
+        client.queue("ids").push([1])
+    queue.delete()
+    with pytest.raises(QueueUnknown):
+        queue.info()
+
+
+def test_back_pressure(client):
+    client.define("narrow", settings=QueueSettings(max_ready=10))
+    queue = client.queue("narrow")
+    pushed = []
+    producer = threading.Thread(target=lambda: pushed.append(queue.push(range(40), chunk=5)))
+    producer.start()
+    seen = []
+    with queue.lease(batch=4) as leases:
+        for job in leases:
+            with job:
+                seen.append(job.value)
+            if len(seen) == 40:
+                break
+    producer.join(30)
+    assert pushed == [PushReport(40, 0)]
+    assert sorted(seen) == list(range(40))
+    with Client(client.url, patience=0.0) as hasty, pytest.raises(QueueFull):
+        hasty.ask(push("narrow", ['{"value":1}'] * 11))
+
+
+def test_a_stream_in_parts(client):
+    client.define("stream")
+    queue = client.queue("stream")
+    assert queue.uploaded("file").bytes == 0
+    part = b"".join(b'{"value":%d}\n' % number for number in range(1000))
+    first = queue.upload(part, key="file")
+    assert (first.bytes, first.lines, first.accepted) == (len(part), 1000, 1000)
+    again = queue.upload(part, key="file")
+    assert again == first
+    more = queue.upload(b'{"value":"last"}\n', key="file", offset=first.bytes)
+    assert (more.lines, more.accepted) == (1001, 1001)
+    with pytest.raises(Invalid) as caught:
+        queue.upload(b'{"value":1}\n{"value":\n', key="file", offset=more.bytes)
+    assert caught.value.problem.members["line"] == 1003
+    assert queue.info().waiting == 1002
+
+
+def test_map_and_a_result_that_is_refused(client):
+    client.define("squares")
+    client.map(lambda n: n * n, "twenty", "squares", batch=3)
+    assert sorted(item.value for item in client.queue("squares").items()) == [n * n for n in range(20)]
+    client.define("jobs2")
+    client.queue("jobs2").push([1])
+    with pytest.raises(ResultRefused, match="ids"):
+        client.map(abs, "jobs2", "ids")
+    assert "ids" in next(client.queue("jobs2").items()).error
+
+
+def test_closing_does_not_wait_for_a_long_poll(client):
+    client.define("empty")
+    leases = client.queue("empty").lease(wait=30)
+    waiting = threading.Thread(target=list, args=(leases,))
+    waiting.start()
+    while not leases._consumer.hand.polling:
+        time.sleep(0.001)
+    time.sleep(0.05)  # let the poll get to the server; closing is as prompt if it has not
+    began = time.monotonic()
+    leases.close()
+    assert time.monotonic() - began < 2
+    waiting.join(5)
+    assert not waiting.is_alive()
+
+
+def test_who_waits_in_a_long_poll_hears_of_the_end(client):
+    """The last job is another's: when that is settled, the queue is exhausted for us too, at once."""
+    client.define("ending")
+    queue = client.queue("ending")
+    queue.push([1])
+    lease = queue.claim()
+    queue.close()
+    seen = []
+    waiting = threading.Thread(target=lambda: seen.extend(queue.lease(wait=30)))
+    waiting.start()
+    time.sleep(0.3)  # so that it is waiting at the server; the result is the same if it is not
+    began = time.monotonic()
+    queue.settle([Ack(lease.token)])
+    waiting.join(20)
+    assert not waiting.is_alive()
+    assert time.monotonic() - began < 5
+    assert seen == []
+
+
+def test_a_lease_is_kept_alive_and_a_lost_one_is_told(client):
+    client.define("slow")
+    queue = client.queue("slow")
+    queue.push([1, 2])
+    lost = []
+    with queue.lease(batch=2, ttl=0.6, on_lost=lost.append) as leases:
+        with next(leases) as job:
+            time.sleep(2.0)  # the time that this is about
+        leases.flush(10)
+        assert (job.outcome, job.attempt) == ("acked", 1)
+        job = next(leases)
+        assert job.attempt == 1
+        queue.settle(
+            [Nack(job.held.token)]
+        )  # somebody with our token: the server calls ours stale from now on
+        until = time.monotonic() + 10
+        while not job.lost and time.monotonic() < until:
+            time.sleep(0.01)
+        assert lost == [job]
+
+
+def work_all(url, seen, errors, kind):
+    try:
+        with Client(url, worker=kind, patience=60) as client, client.queue("jobs").lease(ttl=30) as leases:
+            for job in leases:
+                with job:
+                    seen.append(job.value)
+                    time.sleep(0.001)
+                    job.ack(Result("done", job.value))
+    except Exception as error:
+        errors.append(error)
+
+
+@pytest.mark.parametrize("end", ["kill", "stop"])
+def test_restarts_of_the_server_lose_nothing(serve, end):
+    """Four workers, results with the acks, a server that goes down in the middle of it, three times."""
+    server = serve("--queue", "jobs=range(2000)", "--queue", "unused=count")
+    with Client(server.url) as client:
+        client.define("done")
+    seen, errors = [], []
+    threads = [
+        threading.Thread(target=work_all, args=(server.url, seen, errors, f"w{number}"))
+        for number in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    for share in (300, 800, 1400):
+        while len(seen) < share and any(thread.is_alive() for thread in threads):
+            time.sleep(0.002)
+        getattr(server, end)()
+        server.start()
+    for thread in threads:
+        thread.join(90)
+        assert not thread.is_alive()
+    assert errors == []
+    with Client(server.url) as client:
+        audit = balanced(client.queue("jobs"))
+        assert (audit.acked, audit.leased, audit.waiting, audit.dead) == (2000, 0, 0, 0)
+        results = sorted(item.value for item in client.queue("done").items())
+    assert results == list(range(2000))  # each result once: the ack and its push are one
+
+
+def test_a_producer_survives_restarts(serve):
+    server = serve("--queue", "unused=count")
+    with Client(server.url) as client:
+        client.define("jobs")
+
+        def values():
+            for number in range(20_000):
+                if number in {5_000, 12_000}:
+                    server.kill()
+                    threading.Timer(0.2, server.start).start()
+                yield number
+
+        report = client.queue("jobs").push(values(), chunk=500)
+        assert report == PushReport(20_000, 0)
+        audit = balanced(client.queue("jobs"))
+        assert audit.waiting == 20_000
+
+
+WORKER = """
+import sys, time
+from app import Client
+with Client(sys.argv[1]) as client:
+    with client.queue("jobs").lease(batch=5, ttl=1.5, wait=1) as leases:
+        for job in leases:
+            with job:
+                time.sleep(0.01)
+                print(job.value, flush=True)
+"""
+
+
+def test_a_worker_that_is_killed_loses_no_work(serve):
+    server = serve("--queue", "jobs=range(300)")
+    workers = [
+        subprocess.Popen(
+            [sys.executable, "-c", WORKER, server.url],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+        )
+        for _ in range(3)
+    ]
+    for _ in range(20):
+        workers[0].stdout.readline()
+    workers[0].kill()
+    for worker in workers[1:]:
+        _, err = worker.communicate(timeout=60)
+        assert (worker.returncode, err) == (0, "")
+    workers[0].communicate()
+    with Client(server.url) as client:
+        audit = balanced(client.queue("jobs"))
+    assert (audit.acked, audit.dead) == (300, 0)
+
+
+INTERRUPTED = """
+import sys, time
+from app import Client
+for job in Client(sys.argv[1]).queue("jobs").lease(batch=10):
+    with job:
+        print(job.value, flush=True)
+        time.sleep(60 if job.value == 2 else 0)
+"""
+
+
+def test_ctrl_c_gives_back_at_once(serve):
+    server = serve("--queue", "jobs=range(300)")
+    worker = subprocess.Popen(
+        [sys.executable, "-c", INTERRUPTED, server.url],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    for _ in range(3):
+        worker.stdout.readline()
+    worker.send_signal(signal.SIGINT)
+    _, err = worker.communicate(timeout=20)
+    assert "KeyboardInterrupt" in err
+    with Client(server.url) as client:
+        info = client.queue("jobs").info()
+        assert (info.acked, info.leased) == (2, 0)
+        assert {item.attempt for item in client.queue("jobs").items("waiting")} == {0}
