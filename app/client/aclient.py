@@ -15,7 +15,7 @@ from app.client.aleases import AsyncCrew
 from app.client.answers import QueueInfo, QueueSettings
 from app.client.aqueue import AsyncRemoteQueue
 from app.client.errors import ClientClosed
-from app.client.flow import Call, Flow, Tempo, persist
+from app.client.flow import Call, Flow, OnWait, Tempo, persist
 from app.client.held import Counts
 from app.client.records import Result
 from app.client.setup import LeaseOptions, Setup
@@ -32,6 +32,7 @@ class AsyncClient:
         patience: For how many seconds a request is sent again while its answer is lost or says "later".
         timeout: Seconds for connecting, and for each step of an answer.
         transport: Instead of the network. It is closed with the client.
+        on_wait: Told before a request is sent again: after how many seconds, and why; from any thread.
         tempo: Time and chance, for tests.
     """
 
@@ -43,9 +44,10 @@ class AsyncClient:
         patience: float = 60.0,
         timeout: float = 30.0,
         transport: httpx.AsyncBaseTransport | None = None,
+        on_wait: OnWait | None = None,
         tempo: Tempo | None = None,
     ) -> None:
-        self.setup = Setup(url, worker, patience, timeout, tempo)
+        self.setup = Setup(url, worker, patience, timeout, on_wait, tempo)
         self._line = AsyncLine(self.setup.wire, transport or self._transport())
         self.crews: set[AsyncCrew] = set()
 

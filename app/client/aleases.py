@@ -107,7 +107,8 @@ class AsyncLeases(AsyncIterator[Job]):
         self._crew.start()
         job = self._consumer.hand.enter() or await self._do(self._consumer.next_job())
         if job is None:
-            await self.close()
+            if not self._consumer.hand.begun:  # other tasks may still be at work on theirs
+                await self.close()
             raise StopAsyncIteration
         return job
 

@@ -12,7 +12,7 @@ import httpx
 from app.client import calls
 from app.client.answers import QueueInfo, QueueSettings
 from app.client.errors import ClientClosed
-from app.client.flow import Call, Flow, Tempo, persist
+from app.client.flow import Call, Flow, OnWait, Tempo, persist
 from app.client.held import Counts
 from app.client.leases import Leases
 from app.client.queue import RemoteQueue
@@ -36,6 +36,7 @@ class Client:
             ``Unreachable`` or ``Unavailable`` is raised. 0: one try.
         timeout: Seconds for connecting, and for each step of an answer.
         transport: Instead of the network: tests, proxies. It is closed with the client.
+        on_wait: Told before a request is sent again: after how many seconds, and why; from any thread.
         tempo: Time and chance, for tests.
 
     Raises:
@@ -50,9 +51,10 @@ class Client:
         patience: float = 60.0,
         timeout: float = 30.0,
         transport: httpx.BaseTransport | None = None,
+        on_wait: OnWait | None = None,
         tempo: Tempo | None = None,
     ) -> None:
-        self.setup = Setup(url, worker, patience, timeout, tempo)
+        self.setup = Setup(url, worker, patience, timeout, on_wait, tempo)
         self._given = transport
         self._line = Line(self.setup.wire, transport or self._transport())
         self._leases: weakref.WeakSet[Leases] = weakref.WeakSet()

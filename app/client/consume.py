@@ -14,7 +14,7 @@ from typing import Final, Literal
 
 from app.client import work
 from app.client.errors import ClientError, Exhausted, Invalid, ServerRefused
-from app.client.flow import PATIENT, Aborted, Bell, Flow, Listen, Tempo, Terms, persist
+from app.client.flow import PATIENT, Aborted, Bell, Flow, Listen, Terms, persist
 from app.client.hand import Hand
 from app.client.job import Job
 from app.client.pace import Pace
@@ -31,8 +31,8 @@ _EARLY: Final = 3
 class WorkTerms(Terms):
     """Patience that ends with the time for closing; a pause that ends when closing begins."""
 
-    def __init__(self, tempo: Tempo, patience: float, hand: Hand) -> None:
-        super().__init__(tempo, patience)
+    def __init__(self, terms: Terms, hand: Hand) -> None:
+        super().__init__(terms.tempo, terms.patience, terms.on_wait)
         self._hand = hand
 
     def deadline(self, began: float) -> float:
@@ -54,15 +54,14 @@ class Consumer:
     Args:
         hand: What it has in hand.
         ask: What a lease request says; ``max`` is decided each time.
-        tempo: Time and chance.
-        patience: Seconds that a request is sent again while nobody answers.
+        terms: How long a request is sent again while nobody answers.
     """
 
-    def __init__(self, hand: Hand, ask: LeaseAsk, tempo: Tempo, patience: float) -> None:
+    def __init__(self, hand: Hand, ask: LeaseAsk, terms: Terms) -> None:
         self.hand = hand
         self._ask = ask
-        self._tempo = tempo
-        self._terms = WorkTerms(tempo, patience, hand)
+        self._tempo = terms.tempo
+        self._terms = WorkTerms(terms, hand)
         self._ending = False
 
     # -- the consumer's own thread or task
@@ -171,8 +170,11 @@ class Consumer:
 
     def _rest(self, refusal: ServerRefused) -> Flow[None]:
         """The queue gives nothing for a while; what is done is the keeper's until then."""
+        pause = self._tempo.step(0, refusal.retry_after or _REST)
+        if self._terms.on_wait is not None:
+            self._terms.on_wait(pause, str(refusal))
         self.hand.poll(polling=True)
-        yield from self._terms.pause(self._tempo.step(0, refusal.retry_after or _REST))
+        yield from self._terms.pause(pause)
         self.hand.poll(polling=False)
 
     # -- the keeper
@@ -283,7 +285,7 @@ def consumer(
         on_error=on_error,
         on_lost=on_lost,
     )
-    return Consumer(hand, LeaseAsk(1, ttl, wait, worker), terms.tempo, terms.patience)
+    return Consumer(hand, LeaseAsk(1, ttl, wait, worker), terms)
 
 
 def _check(name: str, value: int | None, least: int) -> None:

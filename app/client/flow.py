@@ -141,12 +141,19 @@ class Tempo:
         return (asked or 0.0) + self.chance() * bound
 
 
-class Terms:
-    """How long a flow goes on asking, and how it waits in between."""
+OnWait = Callable[[float, str], None]
 
-    def __init__(self, tempo: Tempo, patience: float) -> None:
+
+class Terms:
+    """How long a flow goes on asking, and how it waits in between.
+
+    ``on_wait`` is told before a request is sent again: after how many seconds, and why.
+    """
+
+    def __init__(self, tempo: Tempo, patience: float, on_wait: OnWait | None = None) -> None:
         self.tempo = tempo
         self.patience = patience
+        self.on_wait = on_wait
 
     def deadline(self, began: float) -> float:
         """Until when a request that is asked since ``began`` is sent again."""
@@ -206,6 +213,8 @@ def persist(
         pause = tempo.step(tries, getattr(failure, "retry_after", None))
         if tempo.clock() + pause >= terms.deadline(began):
             raise _given_up(failure, request, reached)
+        if terms.on_wait is not None:
+            terms.on_wait(pause, _why(failure))
         yield from terms.pause(pause)
         tries += 1
 
@@ -231,13 +240,16 @@ def _given_up(
 ) -> ClientError:
     if not isinstance(failure, Lost):
         return failure
-    what = f"{request.method} {request.path} was not answered: {_named(failure.error)}"
+    what = f"{request.method} {request.path} was not answered: {_why(failure)}"
     error = Unreachable(what, reached=reached)
     error.__cause__ = failure.error
     return error
 
 
-def _named(error: Exception) -> str:
+def _why(failure: Lost | ClientError) -> str:
+    if not isinstance(failure, Lost):
+        return str(failure)
+    error = failure.error
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
 
 

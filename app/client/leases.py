@@ -107,7 +107,8 @@ class Leases(Iterator[Job]):
         self._crew.start()
         job = self._consumer.hand.enter() or self._do(self._consumer.next_job())
         if job is None:
-            self.close()
+            if not self._consumer.hand.begun:  # other threads may still be at work on theirs
+                self.close()
             raise StopIteration
         return job
 

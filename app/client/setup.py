@@ -7,7 +7,7 @@ import socket
 from collections.abc import Callable
 from typing import Final, Literal, TypedDict
 
-from app.client.flow import Tempo, Terms
+from app.client.flow import OnWait, Tempo, Terms
 from app.client.job import Job
 from app.client.wire import Wire
 
@@ -34,10 +34,16 @@ class Setup:
     """The arguments of a client, checked."""
 
     def __init__(
-        self, url: str | None, worker: str | None, patience: float, timeout: float, tempo: Tempo | None
+        self,
+        url: str | None,
+        worker: str | None,
+        patience: float,
+        timeout: float,
+        on_wait: OnWait | None,
+        tempo: Tempo | None,
     ) -> None:
         self.wire = Wire(url, timeout)
-        self.terms = Terms(tempo or Tempo(), patience)
+        self.terms = Terms(tempo or Tempo(), patience, on_wait)
         self.worker = worker if worker is not None else _whoami()
 
 

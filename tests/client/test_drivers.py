@@ -160,6 +160,35 @@ def test_threads_share_one_iterator(wire):
     assert sorted(entry.value for entry in done.inside.values()) == list(range(200))
 
 
+def test_a_stop_leaves_jobs_in_hand_to_who_has_them(both):
+    """``next`` ends in the thread that is free; the job of another one is its own to finish."""
+    queue = both.wire.server.add("jobs", range(10))
+
+    def stop(leases, job):
+        leases.stop()
+        return job
+
+    def threads(client):
+        with client.queue("jobs").lease(batch=2) as leases:
+            job = stop(leases, next(leases))
+            assert next(leases, None) is None
+            job.ack()
+            assert leases.flush(10)
+
+    async def tasks(client):
+        async with client.queue("jobs").lease(batch=2) as leases:
+            job = stop(leases, await anext(leases))
+            assert await anext(leases, None) is None
+            job.ack()
+            assert await leases.flush(10)
+
+    both.ask(lambda client: (threads if isinstance(client, Client) else tasks)(client))
+    assert queue.acked == 1
+    assert {(entry.token, entry.attempt, len(entry.history)) for entry in queue.inside.values()} == {
+        ("", 0, 0)
+    }
+
+
 def test_a_job_is_settled_from_another_thread(both):
     queue = both.wire.server.add("jobs", range(10))
 

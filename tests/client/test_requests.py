@@ -155,6 +155,17 @@ def test_another_service_at_the_address(answer):
         Talk(answer, call=call)
 
 
+def test_who_wants_to_know_is_told_why_it_waits(both):
+    both.wire.server.add("ids", range(10))
+    both.wire.faults = lambda number, request: "refused" if number < 3 else None
+    told = []
+    both.ask(
+        lambda client: client.queue("ids").next(), on_wait=lambda seconds, why: told.append((seconds, why))
+    )
+    assert [why for _, why in told] == ["ConnectError: [Errno 111] Connection refused"] * 2
+    assert all(0 <= seconds < 1 for seconds, _ in told)
+
+
 def test_reads_carry_no_key():
     talk = Talk(Reply(200, {}, b"{}"), call=Call(Request("GET", "/stats"), dict))
     assert talk.sent[0].key is None
