@@ -182,6 +182,8 @@ def test_an_expiry_is_recorded_when_it_is_found(ledger):
     ledger.settle(queue, Ack("u", ((1, 1),)), Nack("u", ((2, 2),), error="no"))
     assert ledger.engine.failures(queue, 1) == []
     assert [row.worker for row in ledger.engine.failures(queue, 2)] == ["ann", "ben"]
+    ledger.claim(queue, token="v", worker="cid")
+    assert [row.worker for row in ledger.engine.failures(queue, 3)] == ["ann"]
 
 
 def test_the_last_failures_are_kept(ledger):
