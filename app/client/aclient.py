@@ -47,7 +47,9 @@ class AsyncClient:
         on_wait: OnWait | None = None,
         tempo: Tempo | None = None,
     ) -> None:
-        self.setup = Setup(url, worker, patience, timeout, on_wait, tempo)
+        self.setup = Setup(
+            url, worker=worker, patience=patience, timeout=timeout, on_wait=on_wait, tempo=tempo
+        )
         self._line = AsyncLine(self.setup.wire, transport or self._transport())
         self.crews: set[AsyncCrew] = set()
 

@@ -54,7 +54,9 @@ class Client:
         on_wait: OnWait | None = None,
         tempo: Tempo | None = None,
     ) -> None:
-        self.setup = Setup(url, worker, patience, timeout, on_wait, tempo)
+        self.setup = Setup(
+            url, worker=worker, patience=patience, timeout=timeout, on_wait=on_wait, tempo=tempo
+        )
         self._given = transport
         self._line = Line(self.setup.wire, transport or self._transport())
         self._leases: weakref.WeakSet[Leases] = weakref.WeakSet()

@@ -88,8 +88,8 @@ class Consumer:
         try:
             while True:
                 seen = hand.jobs.rings
-                if not hand.unsaid or hand.error is not None:
-                    return not hand.unsaid
+                if not hand.outbox.unsaid or hand.error is not None:
+                    return not hand.outbox.unsaid
                 left = None if until is None else until - clock()
                 if left is not None and left <= 0:
                     return False

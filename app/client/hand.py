@@ -8,20 +8,17 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable
-from typing import Final, Literal
+from typing import Literal
 
 from app.client.errors import ClientError, ServerRefused
 from app.client.flow import Bell
 from app.client.held import Counts, Held
 from app.client.job import RELEASE, Job, Stage, Verdict, log
+from app.client.outbox import Outbox
 from app.client.pace import Pace
 from app.client.records import Lease
 from app.client.text import fit
 from app.client.work import NACKS
-
-MANY: Final = 10_000
-"""Ends that wait to be sent, beyond which nothing more is fetched."""
-_LINGER: Final = 1.0
 
 
 class Hand:
@@ -50,7 +47,7 @@ class Hand:
         clock: Callable[[], float],
         in_hand: int | None = None,
         on_error: Literal["nack", "raise"] = "nack",
-        on_lost: Callable[[Job], None] | None = None,
+        on_lost: Callable[[Job], object] | None = None,
     ) -> None:
         self.queue = queue
         self.ttl = ttl
@@ -62,9 +59,8 @@ class Hand:
         self.counts = Counts()
         self.lock = threading.RLock()  # a finalizer may come in the middle of anything, in the same thread
         self.ready: deque[Job] = deque()
-        self.outbox: deque[Job] = deque()
+        self.outbox = Outbox(ttl, clock)
         self.helds: list[Held] = []
-        self.sent = 0
         self.waiting = 0
         self.begun = 0
         self.fetching = False
@@ -77,9 +73,7 @@ class Hand:
         self.error: ClientError | None = None
         self._at_once = False
         self._in_hand = in_hand
-        self._on_lost = on_lost
-        self._linger = min(_LINGER, ttl / 10)
-        self._done_since = 0.0
+        self._on_lost = on_lost or (lambda _: None)
         self._returned: float | None = None
 
     # -- the consumer
@@ -117,7 +111,7 @@ class Hand:
         """Whether there are no more jobs: stopped, or exhausted and all of our own is settled."""
         with self.lock:
             return self.stopping or (
-                self.exhausted and not (self.ready or self.outbox or self.sent) and self.error is None
+                self.exhausted and not self.ready and not self.outbox.unsaid and self.error is None
             )
 
     def wait(self, change: int) -> None:
@@ -140,14 +134,9 @@ class Hand:
         with self.lock:
             if job.stage >= Stage.DONE or job.lost:
                 return
-            own = Held(job.held.token, ttl)
-            own.due = job.held.due
-            own.jobs[job.seq] = job
-            del job.held.jobs[job.seq]
-            job.held.whole = 0
-            self._tidy(job.held)
-            job.held = own
-            self.helds.append(own)
+            whole = job.held
+            self.helds.append(whole.split(job, ttl))
+            self._tidy(whole)
         self.work.ring()
 
     # -- what flows ask
@@ -155,7 +144,7 @@ class Hand:
     def wanted(self) -> int:
         """How many items to fetch now."""
         ready = len(self.ready)
-        if self.stopping or self.exhausted or self.error is not None or len(self.outbox) > MANY:
+        if self.stopping or self.exhausted or self.error is not None or self.outbox.crowded:
             return 0
         if ready >= self.pace.prefetch and ready >= self.waiting:
             return 0
@@ -166,27 +155,20 @@ class Hand:
         """When something is to be sent even if nothing rings."""
         with self.lock:
             dues = [held.beat_at for held in self.helds]
-            if self.outbox:
-                dues.append(self._done_since + self._linger)
+            if self.outbox.due is not None:
+                dues.append(self.outbox.due)
             return min(dues, default=None)
 
     def should_settle(self, now: float) -> bool:
         """Whether what is done is to be sent without waiting for the next fetch."""
-        if not self.outbox:
-            return False
-        alone = self.polling or self.fetcher_left or self.stopping or self.flushing > 0
-        return alone or self.pace.slow or now >= self._done_since + self._linger
+        due = self.outbox.due
+        return due is not None and (now >= due or self.pace.slow or self._alone)
 
     def finished(self, now: float) -> bool:
         """Whether the last of all has been said, or the time for that is over."""
         if self.deadline is None:
             return False
-        return now >= self.deadline or (self.fetcher_left and not self.outbox and not self.sent)
-
-    @property
-    def unsaid(self) -> int:
-        """Jobs that are done and of which the server has not said so."""
-        return len(self.outbox) + self.sent
+        return now >= self.deadline or (self.fetcher_left and not self.outbox.unsaid)
 
     # -- what flows tell
 
@@ -202,7 +184,7 @@ class Hand:
             self.flushing += change
         self.work.ring()
 
-    def arrived(self, lease: Lease, sent: float, asked: int, size: int = 0) -> None:
+    def arrived(self, lease: Lease, sent: float, asked: int) -> None:
         """A lease was given, by a request that was sent at ``sent``. After a stop it goes back at once."""
         held = Held(lease.token, self.ttl)
         held.kept(sent, lease.expires_in)
@@ -215,7 +197,7 @@ class Hand:
                     self._end(job, RELEASE)
                 else:
                     self.ready.append(job)
-            self.pace.fetched(asked, len(lease.items), size)
+            self.pace.fetched(asked, len(lease.items))
         self.jobs.ring()
         self.work.ring()
 
@@ -277,13 +259,11 @@ class Hand:
             self._nudge()
         if not begun:
             return
-        told = "job %d of %s: the lease was lost, attempt %d; others may do it again"
-        log.warning(told, job.seq, job.queue, job.attempt)
-        if self._on_lost is not None:
-            try:
-                self._on_lost(job)
-            except Exception:
-                log.exception("on_lost failed for job %d of %s", job.seq, job.queue)
+        log.warning("%r: others may do it again", job)
+        try:
+            self._on_lost(job)
+        except Exception:
+            log.exception("on_lost failed for %r", job)
 
     def refused(self, job: Job, error: ServerRefused) -> None:
         """A job's end was refused: it is nacked instead, so that the refusal is seen with the item."""
@@ -296,10 +276,8 @@ class Hand:
     def _end(self, job: Job, verdict: Verdict) -> None:
         job.verdict = verdict
         job.stage = Stage.DONE
-        if not self.outbox:
-            self._done_since = self.clock()
+        if self.outbox.add(job):
             self.work.ring()
-        self.outbox.append(job)
         self._nudge()
 
     def _leave(self, job: Job) -> None:
@@ -314,5 +292,11 @@ class Hand:
 
     def _nudge(self) -> None:
         """Ring for a fetch, when there is none and one is wanted: not for every job."""
-        if (not self.fetching and self.wanted() > 0) or self.polling or self.flushing:
+        if (not self.fetching and self.wanted() > 0) or (self.outbox and self._alone):
             self.work.ring()
+
+    @property
+    def _alone(self) -> bool:
+        """Whether no fetch will take along what is done, or somebody waits for that."""
+        idle = self.polling and (self.waiting > 0 or not self.ready)
+        return idle or self.fetcher_left or self.stopping or self.flushing > 0

@@ -28,6 +28,13 @@ class Held:
         self.whole = 0
         self.due = self.beat_at = 0.0
 
+    def split(self, job: Job, ttl: float) -> Held:
+        """Take a job out, to be kept for ``ttl`` at a time under the same token; a heartbeat is due at once."""
+        part = Held(self.token, ttl)
+        part.due, part.jobs = self.due, {job.seq: self.jobs.pop(job.seq)}
+        self.whole, job.held = 0, part
+        return part
+
     def kept(self, sent: float, seconds: float | None = None) -> None:
         """It was given or extended by a request that was sent at ``sent``."""
         self.due = sent + (self.ttl if seconds is None else seconds)

@@ -9,8 +9,6 @@ from __future__ import annotations
 from typing import Final
 
 MOST: Final = 1_000
-ROOMY: Final = 2 * 1024 * 1024
-"""Bytes of an answer beyond which a batch does not grow."""
 _SHARE: Final = 20
 _TTL_SHARE: Final = 10
 _HYSTERESIS: Final = 4
@@ -70,17 +68,20 @@ class Pace:
         """A settle was answered after so long."""
         self._trip = _mean(self._trip, seconds)
 
-    def fetched(self, asked: int, got: int, size: int = 0) -> None:
-        """A fetch brought ``got`` of ``asked`` items, ``size`` bytes: grow, shrink or stay."""
+    def fetched(self, asked: int, got: int) -> None:
+        """A fetch brought ``got`` of ``asked`` items: grow, shrink or stay.
+
+        A short answer lets nothing grow: there is no more, or the server stopped at its 4 MiB.
+        """
         if self._work is None:
             return
         target = self._ttl / _TTL_SHARE
         if self._trip is not None:
             target = min(target, self._trip * _SHARE)
         lasts = self._work * self._grown
-        if lasts < target and got >= asked >= self._grown and size < ROOMY:
+        if lasts < target and got >= asked >= self._grown:
             self._grown = min(MOST, self._grown * 2)
-        elif lasts > target * _HYSTERESIS or size > 2 * ROOMY:
+        elif lasts > target * _HYSTERESIS:
             self._grown = max(1, self._grown // 2)
 
 

@@ -14,8 +14,6 @@ from app.client.records import Outcome, Settlement
 from app.client.text import encode, ranges
 from app.client.work import EXTENDS, NACKS, Kind
 
-_JOBS: Final = 5_000
-_BYTES: Final = 4 * 1024 * 1024
 _SOON: Final = 12
 
 
@@ -42,14 +40,9 @@ def _done(hand: Hand) -> list[Part]:
     A job with results is an entry of its own: such an entry is all or nothing.
     """
     groups: dict[Any, list[Job]] = {}
-    size = count = 0
-    while hand.outbox and count < _JOBS and size < _BYTES:
-        job = hand.outbox.popleft()
+    for job in hand.outbox.take():
         verdict, job.stage = job.verdict, Stage.SENT
-        count += 1
-        size += verdict.size
         groups.setdefault((id(job.held), verdict, job.seq if verdict.push else 0), []).append(job)
-    hand.sent += count
     return [_part(jobs) for jobs in groups.values()]
 
 
@@ -97,7 +90,7 @@ def conclude(hand: Hand, parts: Sequence[Part], settlement: Settlement, sent: fl
             if part.kind == EXTENDS:
                 lost += _extended(part, outcomes, sent)
             else:
-                hand.sent -= len(part.jobs)
+                hand.outbox.sent -= len(part.jobs)
                 _ended(hand, part, outcomes, lost, refused)
     for job in lost:
         hand.lose(job)
@@ -153,7 +146,7 @@ def reject(hand: Hand, parts: Sequence[Part], error: ServerRefused) -> None:
             part.held.ttl, part.held.beat_at = hand.ttl, hand.clock()
             continue
         if part.kind != EXTENDS:
-            hand.sent -= len(part.jobs)
+            hand.outbox.sent -= len(part.jobs)
         for job in part.jobs:
             if isinstance(error, Invalid) and not job.verdict.fallback and part.kind != EXTENDS:
                 hand.refused(job, error)
@@ -166,7 +159,7 @@ def reject(hand: Hand, parts: Sequence[Part], error: ServerRefused) -> None:
 def abandon(hand: Hand, parts: Sequence[Part]) -> None:
     """The time for closing is over, and nobody answered."""
     ended = sum(len(part.jobs) for part in parts if part.kind != EXTENDS)
-    hand.sent -= ended
+    hand.outbox.sent -= ended
     log.warning("%s: the end of %d jobs could not be told; their leases run out", hand.queue, ended)
 
 

@@ -36,6 +36,7 @@ class Setup:
     def __init__(
         self,
         url: str | None,
+        *,
         worker: str | None,
         patience: float,
         timeout: float,

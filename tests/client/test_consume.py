@@ -221,7 +221,7 @@ def test_a_lease_that_was_lost_is_told_at_once(lab, sim, caplog):
     lab.run(lambda: lab.now > 2)
     assert [(job.seq, job.lost) for job in lost] == [(1, True)]  # 3 was not begun: it is just dropped
     assert [job.seq for job in made.hand.ready] == [2]
-    assert "job 1 of jobs: the lease was lost" in caplog.text
+    assert "<Job 1 of jobs, attempt 1, lost>: others may do it again" in caplog.text
     assert lab.finish(task)[0].outcome == "lost"
     assert queue.acked == 0
 

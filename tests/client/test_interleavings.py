@@ -67,7 +67,7 @@ def test_all_is_done_once(sim, seed):
     assert not lab.server.violations
     for one in made:
         counts, hand = one.hand.counts, one.hand
-        assert (hand.begun, len(hand.ready), hand.unsaid, hand.helds) == (0, 0, 0, [])
+        assert (hand.begun, len(hand.ready), hand.outbox.unsaid, hand.helds) == (0, 0, 0, [])
         assert counts.begun == len(one.seen) <= counts.acked + counts.nacked + counts.dead + counts.lost
 
 

@@ -1,11 +1,11 @@
 """How much is fetched at once."""
 
-from app.client.pace import MOST, ROOMY, Pace
+from app.client.pace import MOST, Pace
 
 
-def fetch(pace, times, size=0):
+def fetch(pace, times):
     for _ in range(times):
-        pace.fetched(pace.batch, pace.batch, size)
+        pace.fetched(pace.batch, pace.batch)
     return pace.batch
 
 
@@ -50,13 +50,6 @@ def test_a_short_answer_does_not_let_it_grow():
     pace = measured(work=0.001, trip=0.005)
     pace.fetched(1, 0)
     assert pace.batch == 1
-
-
-def test_large_values_bound_it():
-    pace = measured(work=0.001, trip=0.005)
-    assert fetch(pace, 5, size=ROOMY) == 1
-    fetch(pace, 3)
-    assert fetch(pace, 1, size=3 * ROOMY) == 4
 
 
 def test_an_explicit_batch_wins():
