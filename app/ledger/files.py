@@ -7,18 +7,17 @@ browsing): look-ups, which the event loop waits for, don't wait for it.
 
 from __future__ import annotations
 
-import errno
-import os
 import threading
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar, cast
 
 import apsw
 
 from app.errors import LedgerError, LedgerForeign, LedgerFull, LedgerTooNew, LedgerUnavailable
+from app.ledger.disk import allocate, bytes_of, copy, no_room, sync
 from app.ledger.lock import DataLock
 from app.ledger.migration import migrate
 from app.ledger.ops import EngineFailed, OpFailed
@@ -148,7 +147,7 @@ class SqliteFiles:
             # SQLite syncs its own files; that their names are in the folder, and the folder in its parent,
             # is for us to see to.
             for folder in (self.folder, self.folder.absolute().parent):
-                _sync(folder)
+                sync(folder)
 
     def reopen(self) -> None:
         """Close, open, and bring the log into the database file by a truncating checkpoint.
@@ -164,7 +163,7 @@ class SqliteFiles:
                 self._checkpoint_in_any_case()
             self._connect_readers()
         except (apsw.Error, OSError, LedgerError, OpFailed) as error:
-            full = isinstance(error, apsw.FullError) or _no_room(error)
+            full = isinstance(error, apsw.FullError) or no_room(error)
             raise EngineFailed(str(error), full=full) from error
 
     def _checkpoint_in_any_case(self) -> None:
@@ -189,12 +188,12 @@ class SqliteFiles:
         if self.folder is None:
             return
         try:
-            if _bytes(self._ballast) < BALLAST:
-                _allocate(self._ballast, BALLAST)
+            if bytes_of(self._ballast) < BALLAST:
+                allocate(self._ballast, BALLAST)
         except OSError as error:
             with suppress(OSError):
                 self._ballast.unlink(missing_ok=True)
-            raise EngineFailed(str(error), full=_no_room(error)) from error
+            raise EngineFailed(str(error), full=no_room(error)) from error
 
     def _checkpoint(self) -> None:
         if self._write("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()[0][0]:
@@ -276,7 +275,7 @@ class SqliteFiles:
         """Bytes of the database and its log."""
         if self.folder is None:
             return 0
-        return sum(_bytes(path) for path in self.folder.glob("dibs.db*"))
+        return sum(bytes_of(path) for path in self.folder.glob("dibs.db*"))
 
     def backup(self, to: str) -> int:
         """Write a consistent copy to the file ``to``, synced under its final name; its size in bytes.
@@ -284,32 +283,13 @@ class SqliteFiles:
         The online backup API on a connection of its own, in one step: one read transaction, so that the
         copy is of one moment, and writers go on meanwhile.
         """
-        partial = Path(f"{to}.partial")
-        try:
-            partial.parent.mkdir(exist_ok=True)
-            with (
-                closing(self._connect(apsw.SQLITE_OPEN_READONLY)) as source,
-                closing(apsw.Connection(str(partial))) as target,
-            ):
-                with target.backup("main", source, "main") as copy:
-                    copy.step(-1)
-                target.pragma("journal_mode", "DELETE")
-            _sync(partial)
-            partial.replace(to)
-            for folder in (Path(to).parent, Path(to).parent.parent):
-                _sync(folder)
-        except (apsw.Error, OSError) as error:
-            with suppress(OSError):
-                partial.unlink(missing_ok=True)
-            if isinstance(error, apsw.FullError) or _no_room(error):
-                raise LedgerFull("there is no room for the backup") from error
-            raise LedgerUnavailable(f"the backup failed: {error}") from error
+        copy(self._connect, to)
         return Path(to).stat().st_size
 
 
 def raise_at_start(path: str, error: Exception) -> NoReturn:
     """What went wrong while a ledger was opened, in words for who started the server."""
-    if isinstance(error, apsw.FullError) or getattr(error, "full", False) or _no_room(error):
+    if isinstance(error, apsw.FullError) or getattr(error, "full", False) or no_room(error):
         raise LedgerFull(f"there is no room for the ledger {path}: {error}") from error
     if isinstance(error, EngineFailed | OSError | apsw.IOError | apsw.CantOpenError | apsw.ReadOnlyError):
         raise LedgerUnavailable(f"can't open the ledger {path}: {error}") from error
@@ -318,30 +298,3 @@ def raise_at_start(path: str, error: Exception) -> NoReturn:
     if isinstance(error, apsw.Error | OpFailed | ValueError):
         raise LedgerForeign(f"{path} is not a ledger of dibs, or it is damaged: {error}") from error
     raise error
-
-
-def _allocate(path: Path, size: int) -> None:
-    """A file whose room is really taken, also where a hole or zeros would take none."""
-    with path.open("wb") as file:
-        file.write(os.urandom(size))
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _no_room(error: Exception) -> bool:
-    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
-
-
-def _bytes(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except FileNotFoundError:  # a log that a checkpoint has just removed
-        return 0
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -30,10 +30,18 @@ def _rows(queue: int, first: int, texts: Sequence[str]) -> Iterator[tuple[int, i
         needed = size(text) + 1
         if needed > room:
             if at > begin:
-                yield queue, first + begin, first + at - 1, "\n".join(texts[begin:at])
+                yield queue, first + begin, first + at - 1, _joined(texts[begin:at])
             begin, room = at, PAGE
         room -= needed
-    yield queue, first + begin, first + len(texts) - 1, "\n".join(texts[begin:])
+    yield queue, first + begin, first + len(texts) - 1, _joined(texts[begin:])
+
+
+def _joined(texts: Sequence[str]) -> str:
+    """One a line. A line break in JSON is white space between tokens, where a space says the same."""
+    joined = "\n".join(texts)
+    if joined.count("\n") < len(texts):
+        return joined
+    return "\n".join([text.replace("\n", " ") for text in texts])
 
 
 def sweep(execute: Execute, queue: int, gone: list[tuple[int, int]]) -> None:

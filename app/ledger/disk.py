@@ -1,0 +1,67 @@
+"""Room, syncs and copies: what SQLite leaves to its user."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable
+from contextlib import closing, suppress
+from pathlib import Path
+
+import apsw
+
+from app.errors import LedgerFull, LedgerUnavailable
+
+
+def copy(connect: Callable[[int], apsw.Connection], to: str) -> None:
+    """Write what ``connect`` opens to the file ``to``, of one moment, synced under its final name."""
+    partial = Path(f"{to}.partial")
+    try:
+        partial.parent.mkdir(exist_ok=True)
+        with (
+            closing(connect(apsw.SQLITE_OPEN_READONLY)) as source,
+            closing(apsw.Connection(str(partial))) as target,
+        ):
+            with target.backup("main", source, "main") as copying:
+                copying.step(-1)
+            target.pragma("journal_mode", "DELETE")
+        sync(partial)
+        partial.replace(to)
+        for folder in (Path(to).parent, Path(to).parent.parent):
+            sync(folder)
+    except (apsw.Error, OSError) as error:
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
+        if isinstance(error, apsw.FullError) or no_room(error):
+            raise LedgerFull("there is no room for the backup") from error
+        raise LedgerUnavailable(f"the backup failed: {error}") from error
+
+
+def allocate(path: Path, size: int) -> None:
+    """A file whose room is really taken, also where a hole or zeros would take none."""
+    with path.open("wb") as file:
+        file.write(os.urandom(size))
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def no_room(error: Exception) -> bool:
+    """Whether the disk was full."""
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+
+
+def bytes_of(path: Path) -> int:
+    """The size of a file, 0 where there is none."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:  # a log that a checkpoint has just removed
+        return 0
+
+
+def sync(path: Path) -> None:
+    """Make a file, or the names in a folder, last."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
