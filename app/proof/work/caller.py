@@ -30,6 +30,7 @@ class Caller:
 
     def __init__(self, crew: WorkCrew, name: str, connection: WorkConnection) -> None:
         self.name = name
+        self.answers = 0
         self.replays = 0
         self.refused = 0
         self.lost = 0
@@ -54,8 +55,13 @@ class Caller:
         """What this one does."""
         raise NotImplementedError
 
-    def ask(self, asked: Mapping[str, Any], send: Callable[[str], WorkReply]) -> WorkReply | None:
-        """Send one request as often as it takes; None where it was given up, or the test can't go on."""
+    def ask(
+        self, asked: Mapping[str, Any], send: Callable[[str], WorkReply], *, timed: bool = True
+    ) -> WorkReply | None:
+        """Send one request as often as it takes; None where it was given up, or the test can't go on.
+
+        ``timed``: its latency says something, since it does not wait for items.
+        """
         self._requests += 1
         key = f"{self.crew.run}-{self.name}-{self._requests}"
         asked = {"op": asked["op"], "client": self.name, "key": key, **asked}
@@ -65,6 +71,7 @@ class Caller:
             reply = send(key)
             times = invoked, self.crew.clock()
             if reply.fate is Fate.ITEMS:
+                self.latencies += [times[1] - times[0]] if timed else []
                 return self._keep(asked, times, reply)
             self._unanswered(asked, times, reply)
             told = told if told and reply.fate is Fate.UNSENT else reply.error
@@ -77,7 +84,7 @@ class Caller:
     def _keep(self, asked: Mapping[str, Any], times: tuple[int, int], reply: WorkReply) -> WorkReply:
         self.crew.history.request(asked, times, Outcome.OK, reply.answer)
         self._answered = times[1]
-        self.latencies.append(times[1] - times[0])
+        self.answers += 1
         self.replays += bool(reply.answer["replay"])
         return reply
 

@@ -10,7 +10,7 @@ from app.proof.work.plan import is_poison
 from app.proof.work.records import Do, Entry, Lease, Note
 from app.proof.work.wire import Ask, WorkConnection, WorkReply, entry_body
 
-_LATER = 60_000_000
+_LATER = 20_000_000
 """How long after its lease has ended a late one settles, in nanoseconds."""
 
 _WAIT = 0.25
@@ -53,7 +53,7 @@ class Consumer(Caller):
             "max": ask.most if ask else 0,
             "ttl": ask.ttl if ask else 0,
         }
-        reply = self.ask(asked, lambda key: self.connection.work(entries, ask, key))
+        reply = self.ask(asked, lambda key: self.connection.work(entries, ask, key), timed=not idle)
         for verdict, count in (reply.settled if reply else {}).items():
             self.settled[verdict] = self.settled.get(verdict, 0) + count
         return reply

@@ -120,7 +120,7 @@ class WorkCrowd(WorkCrew):
         }
         return Tally(
             items=sum(one.settled.get("acked", 0) + one.settled.get("dead", 0) for one in consumers),
-            answers=sum(len(one.latencies) for one in callers),
+            answers=sum(one.answers for one in callers),
             replays=sum(one.replays for one in callers),
             refused=sum(one.refused for one in callers),
             lost=sum(one.lost for one in callers),

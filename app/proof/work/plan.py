@@ -20,8 +20,9 @@ class WorkPlan:
     lease. Of the leases, the share ``crash`` is forgotten and its consumer replaced, and the share ``late``
     is settled when it has expired. Of the items, the shares ``nack`` and ``release`` are given back; the
     share ``partly`` of such leases is settled in two parts. The share ``again`` of the pushes is pushed a
-    second time, as by a producer that starts over. ``total`` None: until it is stopped. ``timeout`` is for
-    one request, ``patience`` for going on without an answer or an end; seconds.
+    second time, as by a producer that starts over. ``max_ready`` items may wait before producers have to.
+    ``total`` None: until it is stopped. ``timeout`` is for one request, ``patience`` for going on without an
+    answer or an end; seconds.
     """
 
     url: str = "http://127.0.0.1:8000"
@@ -37,6 +38,7 @@ class WorkPlan:
     partly: float = 0.1
     again: float = 0.05
     max_attempts: int = 5
+    max_ready: int = 5_000
     seed: int = 0
     timeout: float = 10.0
     patience: float = 30.0
@@ -49,7 +51,7 @@ class WorkPlan:
             "backoff": 0.05,
             "backoff_max": 1.0,
             "jitter": 0.2,
-            "max_ready": max(5_000, 4 * self.clients * self.count),
+            "max_ready": self.max_ready,
         }
 
     def random(self, who: str) -> Random:

@@ -12,7 +12,7 @@ from app.proof.records import Outcome
 from app.proof.verdict import Findings
 from app.proof.work.fold import Folded, fold
 from app.proof.work.holdings import Act, Holding, Holdings, find_holdings
-from app.proof.work.records import Came, Do, Entry, Lease, Line, WorkHistory, WorkRequest
+from app.proof.work.records import Came, Do, Entry, Lease, Line, PushRequest, WorkHistory, WorkRequest
 
 _Planter = Callable[[WorkHistory, Holdings, Random], tuple[WorkHistory, str]]
 _TOKEN = "planted"  # noqa: S105  # not a secret
@@ -143,7 +143,11 @@ def _handed_out(holding: Holding, at: int) -> WorkRequest:
 
 def _value(history: WorkHistory, held: Holdings, random: Random) -> tuple[WorkHistory, str]:
     """One hand-out carries another value."""
-    holding = random.choice([holding for holding in held if holding.done.record.lease])
+    pushed = {seq for line in history.lines if isinstance(line, PushRequest) for seq in line.seqs}
+    able = [holding for holding in held if holding.seq in pushed]
+    if not able:
+        raise PlantError("nothing that was pushed, with a reply, was handed out in this history")
+    holding = random.choice(able)
     lines = [
         _revalued(line, holding.seq)
         if _is_of(line, holding.done.record) and isinstance(line, WorkRequest)

@@ -2,8 +2,8 @@
 
     python fake_work.py PORT JOURNAL [forget]
 
-Its state is what its journal of requests makes of it, so a kill loses nothing; with ``forget`` it answers first
-and writes now and then, so a kill brings back what was acked: the load test must find that.
+Its state is what its journal of requests makes of it, so a kill loses nothing; with ``forget`` it answers
+first and writes now and then, so a kill brings back what was acked: the load test must find that.
 """
 
 from __future__ import annotations
@@ -68,6 +68,9 @@ class FakeWork:
         if journal is not None and journal.exists():
             self.recover(journal)
         self.journal = journal
+        started = self.now()
+        self.restart(started)
+        self.write({"restart": started})
 
     # -- one request
 
@@ -88,6 +91,9 @@ class FakeWork:
 
     def apply(self, path, body, now):
         if path == "items":
+            ready = sum(item.state(now) == "waiting" for item in self.items.values())
+            if ready + len(body["items"]) > self.settings.get("max_ready", 10**9):
+                raise Fault.problem(429, "queue-full")
             return 201, {"queue": "q", "items": [self.push(item, now) for item in body["items"]]}
         if path == "lease":
             lease = self.lease(body, now)
@@ -230,12 +236,17 @@ class FakeWork:
             self.unwritten = []
 
     def recover(self, journal):
-        """Do it all again, with the clock of then; then no outage ends a lease early."""
+        """Do it all again, with the clock of then, restarts too: no outage ends a lease early."""
         for line in base.journal_lines(journal):
-            self.keys[line["key"]] = self.apply(line["path"], line["body"], line["now"])
-        now = self.now()
+            if "restart" in line:
+                self.restart(line["restart"])
+            else:
+                self.keys[line["key"]] = self.apply(line["path"], line["body"], line["now"])
+
+    def restart(self, now, killed=None):
+        """What was live when the server was killed is live; so far as that is known."""
         for item in self.items.values():
-            if item.token and now < item.due:
+            if item.token and (killed or now) < item.due:
                 item.due = max(item.due, now + item.ttl)
 
 

@@ -12,6 +12,7 @@ from app.proof import HarnessFault
 from app.proof.chaos import Chaos, run_chaos
 from app.proof.clients import Plan
 from app.proof.server import ServerProcess, free_port
+from app.proof.work.plan import WorkPlan
 
 pytestmark = pytest.mark.slow  # real processes that are killed
 
@@ -38,6 +39,30 @@ def test_a_server_that_answers_before_it_writes_is_caught(quiet, tmp_path, monke
     folder = Path(result.remarks[-1].rpartition(" ")[2])
     assert folder.parent == tmp_path
     assert (folder / "data").exists()
+
+
+FAKE_WORK = str(Path(__file__).with_name("fake_work.py"))
+WORK = WorkPlan(clients=4, producers=2, count=10, ttl=0.3, timeout=5.0, patience=10.0, max_ready=200)
+
+
+def work_chaos(*more):
+    return Chaos(rounds=3, seed=7, command=(sys.executable, FAKE_WORK, "{port}", "{data}", *more))
+
+
+def test_work_survives_every_kill_of_a_server_that_keeps_its_word(quiet):
+    result = run_chaos(WORK, work_chaos(), quiet)
+    assert (result.exit_code, result.fault) == (0, None), result
+    totals = result.verdict.totals
+    assert totals.pushed == totals.items + totals.dead > 0
+    assert totals.restarts == 4  # three rounds, and one between the audits
+    assert totals.open == 0
+
+
+def test_work_of_a_server_that_answers_before_it_writes_is_caught(quiet, tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    result = run_chaos(WORK, work_chaos("forget"), quiet)
+    assert result.exit_code == 1
+    assert "kept" in result.remarks[-1]
 
 
 def test_a_server_that_ends_by_itself_is_a_fault_with_its_log(quiet):
