@@ -1,4 +1,4 @@
-"""How a push goes: a bar on a terminal; nothing elsewhere."""
+"""How a push goes: a bar on a terminal; elsewhere only what holds it up."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ class Bar:
         columns = [
             SpinnerColumn(),
             TextColumn("{task.description}", style="bold", markup=False),
-            *([BarColumn(bar_width=30), TextColumn("{task.percentage:>3.0f}%")] if total else []),
+            *([BarColumn(bar_width=20), TextColumn("{task.percentage:>3.0f}%")] if total else []),
             TextColumn("{task.fields[lines]} lines"),
             TextColumn("{task.fields[sizes]}", style="dim"),
             TextColumn("{task.fields[rate]}", style="cyan"),
             *([TimeRemainingColumn(compact=True)] if total else []),
-            TextColumn("{task.fields[note]}", style="yellow", markup=False),
         ]
         self._progress = Progress(
             *columns, console=console, transient=True, disable=not console.is_terminal, refresh_per_second=8
         )
         self._total = total
-        self._task = self._progress.add_task(name, total=total, lines="0", sizes="", rate="", note="")
+        self._held_up = False
+        self._task = self._progress.add_task(name, total=total, lines="0", sizes="", rate="")
 
     def __enter__(self) -> Self:
         self._progress.start()
@@ -45,11 +45,14 @@ class Bar:
         from app.cli.tables import size
 
         of = f" of {size(self._total)}" if self._total else ""
-        rate = f"{new / seconds:,.0f}/s" if new and seconds > 0 else "looking for where it stopped"
+        rate = f"{new / seconds:,.0f}/s" if new and seconds > 0 else "comparing"
         self._progress.update(
-            self._task, completed=read, lines=f"{lines:,}", sizes=size(read) + of, rate=rate, note=""
+            self._task, completed=read, lines=f"{lines:,}", sizes=size(read) + of, rate=rate
         )
+        self._held_up = False
 
     def note(self, text: str) -> None:
-        """Why it does not go on just now."""
-        self._progress.update(self._task, note=text)
+        """Why it does not go on just now; told once for each time that it stops."""
+        if not self._held_up:
+            self._progress.console.print(f"dibs: {text}", markup=False, soft_wrap=True)
+        self._held_up = True

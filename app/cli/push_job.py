@@ -96,7 +96,9 @@ class Push:
         return stream
 
     def _full(self, seconds: float, why: str) -> None:
-        self._bar.note(f"{why}; trying again in {seconds:g} s")
+        self._bar.note(
+            f"{self._source.name}: {why}; it goes on when there is room, asked every {seconds:g} s"
+        )
 
     def _send(self, stream: Stream) -> None:
         try:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from io import BytesIO
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 from zlib import crc32
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 _CREATED, _INVALID, _TOO_MANY = 201, 422, 429
 _HEADERS: Final = {"Content-Type": "application/x-ndjson"}
 _PAUSE: Final = 1.0
+_FEW: Final = 2_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +77,7 @@ class Stream:
         self._path = f"/queues/{quote(queue, safe='')}/items"
         self._headers = _HEADERS | {"Idempotency-Key": key}
         self._full = full
+        self._most: int | None = None
         self.sums = Sums()
 
     def ask(self) -> Sums:
@@ -101,7 +105,7 @@ class Stream:
                 self._path,
                 params={"offset": self.sums.bytes},
                 headers=self._headers,
-                content=data[self.sums.bytes - start :],
+                content=_lines_of(data[self.sums.bytes - start :], self._most),
             )
             self._take(response)
         return self.sums
@@ -117,6 +121,7 @@ class Stream:
         if response.status_code != _TOO_MANY:
             at_fault = response.status_code == _INVALID and "line" in answer
             raise StreamRefused(response, self.sums.lines + 1 if at_fault else None)
+        self._most = _fitting(answer.get("limit"))
         seconds = _retry_after(response)
         self._full(seconds, str(answer.get("detail", "")))
         self._api.sleep(seconds)
@@ -140,6 +145,18 @@ def remaining(source: Iterator[Part], known: Sums) -> Iterator[Part]:
         yield part
     if seen < known.bytes:
         raise Changed
+
+
+def _fitting(limit: object) -> int | None:
+    """Lines to send at a time to a queue that holds so few items: more of them might never fit at once."""
+    return max(1, limit // 2) if isinstance(limit, int) and limit < _FEW else None
+
+
+def _lines_of(data: bytes, most: int | None) -> bytes:
+    """The first ``most`` lines of whole lines."""
+    if most is None:
+        return data
+    return b"".join(islice(BytesIO(data), most))
 
 
 def _sums(answer: Mapping[str, Any], so_far: Sums) -> Sums:

@@ -67,11 +67,10 @@ class Board:
         with self._above():
             print(f"dibs: {text}", file=sys.stderr, flush=True)
 
-    def phase(self, text: str) -> None:
-        """What goes on now, at the end of the line; told once where there is no line."""
-        self._phase = text
-        if not self._live:
-            self.note(text)
+    def phase(self, word: str, text: str) -> None:
+        """Tell that it goes to its end; ``word`` stands in the line from then on."""
+        self._phase = word
+        self.note(text)
 
     def summary(self) -> None:
         """The last word; the live line is gone."""

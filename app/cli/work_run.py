@@ -69,12 +69,12 @@ def run(crew: Crew, tally: Tally, board: Board, stops: Stops) -> None:
 
 def _stop(crew: Crew, tally: Tally, board: Board, *, at_once: bool) -> None:
     if at_once:
-        board.phase("giving back what is in hand")
+        board.phase("giving back", f"giving back {tally.running:,}")
         crew.give_back()
     else:
         crew.drain()
         if tally.running:
-            board.phase(f"finishing {tally.running:,}; Ctrl-C again gives them back")
+            board.phase("finishing", f"finishing {tally.running:,}; Ctrl-C again gives them back")
 
 
 class Emptiness(threading.Thread):

@@ -188,6 +188,17 @@ def test_a_full_queue_is_waited_for_as_long_as_it_says(push, file, server):
     assert (server.values, server.slept) == (LINES, [3])
 
 
+def test_a_queue_that_never_has_room_for_many_gets_few_at_a_time(push, file, server, monkeypatch):
+    stream = server.stream
+
+    def small(key, body, offset):
+        return stream(key, body, offset) if body.count(b"\n") <= 4 else problem(429, "queue-full", limit=9)
+
+    monkeypatch.setattr(server, "stream", small)
+    assert push(file(*LINES))[0] == 0
+    assert (server.values, len(server.slept)) == (LINES, 1)
+
+
 def test_a_file_that_has_changed_pushes_nothing_and_says_what_to_do(push, file, server):
     push(file(*LINES))
     for changed in (["other", *LINES[1:]], LINES[:50], []):

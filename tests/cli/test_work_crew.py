@@ -467,7 +467,7 @@ class TestBoard:
         assert "\n" not in self.said.getvalue()
 
     def test_never_longer_than_the_terminal(self, board):
-        board.phase("a very long remark " * 10)
+        board.idle = "a very long remark " * 10
         board.tick()
         assert len(self.said.getvalue()) <= 60
 
@@ -483,7 +483,7 @@ class TestBoard:
         said = io.StringIO()
         board = Board("jobs", Tally(Counts()), console=Console(file=said))
         board.tick()
-        board.phase("finishing 2")
+        board.phase("finishing", "finishing 2")
         board.summary()
         assert said.getvalue().startswith("jobs: 0 done in ")
         assert capfd.readouterr().err == "dibs: finishing 2\n"
