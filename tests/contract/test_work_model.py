@@ -153,6 +153,7 @@ def run(machine, examples: int, steps: int) -> None:
     )
 
 
+@pytest.mark.timeout(300)  # seconds as a rule; a failure is made small before it is told
 def test_an_engine_works_as_the_model_does(machine):
     run(machine, 20, 10)
 
