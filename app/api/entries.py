@@ -168,11 +168,19 @@ def _holding(members: dict[str, Any], where: str) -> tuple[str, Seqs | None]:
 
 
 def _check_once(entries: list[Entry]) -> None:
-    """Refuse an item that is named twice: which of both would hold?"""
-    whole_leases = [entry.token for entry in entries if entry.seqs is None]
-    once = frozenset(whole_leases)
-    if len(once) < len(whole_leases):
-        refuse("token", "a lease is named twice")
-    if any(entry.token in once for entry in entries if entry.seqs is not None):
-        refuse("token", "a lease is named as a whole and by seqs")
-    check_once(sorted(span for entry in entries for span in entry.seqs or ()), "seqs")
+    """Refuse what is said twice of one item under one token: which of both would hold?
+
+    The same seq under two tokens is none of that: at most one of them is live, and a late worker that settles
+    both does right.
+    """
+    named: dict[str, list[tuple[int, int]]] = {}
+    whole_leases: set[str] = set()
+    for entry in entries:
+        if entry.token in whole_leases or (entry.seqs is None and entry.token in named):
+            refuse("token", "a lease is named twice, as a whole too")
+        if entry.seqs is None:
+            whole_leases.add(entry.token)
+        else:
+            named.setdefault(entry.token, []).extend(entry.seqs)
+    for found in named.values():
+        check_once(sorted(found), "seqs")
