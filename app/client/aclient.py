@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from types import TracebackType
@@ -71,8 +72,7 @@ class AsyncClient:
 
     async def close(self) -> None:
         """Close its lease iterators (each gives back what it holds), then its connections."""
-        for crew in list(self.crews):
-            await crew.close()
+        await asyncio.gather(*(crew.close() for crew in list(self.crews)))
         await self._line.close()
 
     def queue(self, name: str = "default") -> AsyncRemoteQueue:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from contextlib import suppress
 from functools import partial
 from typing import Any, TypeVar
 
@@ -28,13 +29,8 @@ class LoopBell:
     def ring(self) -> None:
         """Wake everyone who listens."""
         self.rings += 1
-        if asyncio._get_running_loop() is self._loop:
-            self._wake()
-            return
-        try:
+        with suppress(RuntimeError):  # the loop is closed: nobody is there to be told
             self._loop.call_soon_threadsafe(self._wake)
-        except RuntimeError:
-            return  # the loop is closed: nobody is there to be told
 
     async def wait(self, seen: int, seconds: float | None) -> None:
         """Wait until it has rung since ``seen``."""

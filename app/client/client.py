@@ -60,6 +60,7 @@ class Client:
         self._given = transport
         self._line = Line(self.setup.wire, transport or self._transport())
         self._leases: weakref.WeakSet[Leases] = weakref.WeakSet()
+        self._hang_up = weakref.finalize(self, self._line.close)
 
     def __enter__(self) -> Self:
         return self
@@ -79,9 +80,12 @@ class Client:
 
     def close(self) -> None:
         """Close its lease iterators (each gives back what it holds), then its connections."""
-        for leases in list(self._leases):
+        open_ones = list(self._leases)
+        for leases in open_ones:
+            leases.end()
+        for leases in open_ones:
             leases.close()
-        self._line.close()
+        self._hang_up()
 
     def queue(self, name: str = "default") -> RemoteQueue:
         """The queue of this name. Nothing is asked yet."""

@@ -24,6 +24,8 @@ from app.client.records import Lease, LeaseAsk, Settlement
 _ENDING: Final = frozenset({"exhausted", "closed"})
 _SHORT_WAIT: Final = 1.0
 _REST: Final = 1.0
+_HURRY: Final = 5.0
+"""Seconds for a settle on a connection that hangs, at least; else a third of the ttl."""
 _EARLY: Final = 3
 """A pause of so many doublings where a poll came back empty before its time."""
 
@@ -206,6 +208,7 @@ class Consumer:
         """
         hand, key = self.hand, self._tempo.new_key()
         call = work.settle_texts(hand.queue, [(part.kind, part.text) for part in parts], ask)
+        call = replace(call, request=call.request._replace(within=max(_HURRY, hand.ttl / 3)))
         sent = self._tempo.clock()
         while True:
             try:

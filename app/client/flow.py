@@ -43,7 +43,11 @@ FULL: Final = frozenset({"queue-full"})
 
 
 class Request(NamedTuple):
-    """One request as bytes. ``wait``: seconds that the server may take on purpose, beside the timeout."""
+    """One request as bytes.
+
+    ``wait``: seconds that the server may take on purpose, beside the timeout. ``within``: a shorter timeout,
+    where a connection that hangs would cost more than asking again.
+    """
 
     method: str
     path: str
@@ -51,6 +55,7 @@ class Request(NamedTuple):
     kind: str = JSON
     key: str | None = None
     wait: float = 0.0
+    within: float | None = None
 
 
 class Reply(NamedTuple):

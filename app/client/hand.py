@@ -1,6 +1,6 @@
 """What a lease iterator has in hand: jobs, their leases, and what is to be told about them.
 
-No I/O here, and no waiting: flows and consumers look at it under one lock and ring when something changed.
+No I/O here, and no waiting: flows and consumers look at it under one lock, and ring when it changed.
 """
 
 from __future__ import annotations

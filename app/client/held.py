@@ -29,7 +29,7 @@ class Held:
         self.due = self.beat_at = 0.0
 
     def split(self, job: Job, ttl: float) -> Held:
-        """Take a job out, to be kept for ``ttl`` at a time under the same token; a heartbeat is due at once."""
+        """Take a job out, to be kept for ``ttl`` at a time under the same token. A heartbeat is due."""
         part = Held(self.token, ttl)
         part.due, part.jobs = self.due, {job.seq: self.jobs.pop(job.seq)}
         self.whole, job.held = 0, part

@@ -59,11 +59,16 @@ class Crew:
         self.consumer.hand.stop()
         self._poll.abort()
 
+    def end(self) -> None:
+        """Begin to close."""
+        hand = self.consumer.hand
+        hand.stop(hand.clock() + self._grace)
+        self._poll.abort()
+
     def close(self) -> None:
         """Stop, settle, give back; at most ``grace`` seconds."""
         hand, until = self.consumer.hand, time.monotonic() + self._grace + _SLACK
-        hand.stop(hand.clock() + self._grace)
-        self._poll.abort()
+        self.end()
         for thread in self._threads or ():
             if thread is not threading.current_thread():  # a finalizer may run anywhere
                 thread.join(max(0.0, until - time.monotonic()))
@@ -90,8 +95,9 @@ class Leases(Iterator[Job]):
         ServerRefused: Any other of its kinds.
     """
 
-    def __init__(self, crew: Crew) -> None:
+    def __init__(self, crew: Crew, client: object) -> None:
         self._crew = crew
+        self._client = client  # it must not be closed as long as somebody iterates
         self._consumer = crew.consumer
         self._close = weakref.finalize(self, crew.close)
 
@@ -123,6 +129,10 @@ class Leases(Iterator[Job]):
         Jobs in hand can be finished: their leases are kept, and they are settled, until it is closed.
         """
         self._crew.stop()
+
+    def end(self) -> None:
+        """Begin to close, and do not wait for it."""
+        self._crew.end()
 
     def close(self) -> None:
         """Settle what is done, give back the rest; at most ``grace`` seconds. A second time does nothing."""

@@ -118,7 +118,7 @@ class RemoteQueue:
             on_error=on_error,
             on_lost=on_lost,
         )
-        leases = Leases(Crew(made, *client.lines(), grace))
+        leases = Leases(Crew(made, *client.lines(), grace), client)
         client.watch(leases)
         return leases
 

@@ -51,8 +51,8 @@ class Wire:
             headers["Idempotency-Key"] = request.key
         if request.body or request.kind != JSON:  # an empty part of a stream has its type too
             headers["Content-Type"] = request.kind
-        timeout = dict.fromkeys(("connect", "write", "pool"), self.timeout)
-        timeout["read"] = self.timeout + request.wait
+        step = self.timeout if request.within is None else min(self.timeout, request.within)
+        timeout = httpx.Timeout(step, read=step + request.wait).as_dict()
         return httpx.Request(
             request.method,
             self._url(request.path),

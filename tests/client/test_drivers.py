@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import threading
+import time
 
 import pytest
 
@@ -211,6 +212,30 @@ def test_a_loop_that_is_left_is_closed_by_itself(wire):
     assert queue.acked == 1
     assert not [entry for entry in queue.inside.values() if entry.token]
     client.close()
+
+
+def test_a_client_that_nobody_holds_is_there_while_its_iterator_is(wire):
+    queue = wire.server.add("jobs", range(50))
+    for job in Client("http://dibs", transport=wire).queue("jobs").lease(batch=10):
+        gc.collect()
+        with job:
+            assert not wire.closed
+    gc.collect()
+    assert queue.acked == 50
+    assert wire.closed
+
+
+def test_closing_takes_as_long_as_the_slowest_iterator(wire):
+    """Nobody answers any more: each has its grace, all at the same time."""
+    wire.server.add("jobs", range(50))
+    client = Client("http://dibs", transport=wire)
+    many = [client.queue("jobs").lease(batch=2, grace=0.3) for _ in range(4)]
+    for leases in many:
+        next(leases).ack()
+    wire.faults = lambda number, request: "refused"
+    began = time.monotonic()
+    client.close()
+    assert time.monotonic() - began < 1.0
 
 
 def test_closing_the_client_closes_its_iterators(wire):

@@ -262,6 +262,16 @@ def test_a_url_that_is_none(url):
             kind(url)
 
 
+def test_a_long_poll_has_time_and_a_settle_is_in_a_hurry():
+    from app.client.wire import Wire
+
+    wire = Wire("http://dibs", 30.0)
+    poll = wire.write(Request("POST", "/queues/q/lease", b"{}", wait=20.0), {}).extensions["timeout"]
+    assert (poll["connect"], poll["read"]) == (30.0, 50.0)
+    settle = wire.write(Request("POST", "/queues/q/settle", b"{}", within=5.0), {}).extensions["timeout"]
+    assert (settle["connect"], settle["read"]) == (5.0, 5.0)
+
+
 def test_the_url_of_the_environment(monkeypatch):
     from app.client import Client
 

@@ -1,0 +1,18 @@
+"""What a user writes with the client is typed, under ``mypy --strict``."""
+
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+USAGE = pathlib.Path(__file__).with_name("typed_usage.py")
+ROOT = pathlib.Path(__file__).parents[2]
+
+
+def test_the_types_come_out_as_promised(tmp_path):
+    pytest.importorskip("mypy", reason="mypy is not installed for this Python")
+    options = ["--strict", "--config-file=", f"--cache-dir={tmp_path}"]
+    command = [sys.executable, "-m", "mypy", *options, str(USAGE)]
+    checked = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
