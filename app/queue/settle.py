@@ -15,7 +15,7 @@ from app.ledger.ops import Recalled, Remember, Take
 from app.ledger.pending import Pending
 from app.ledger.work import Ack, Claim, Entry, Extend, Nack, Release, Settle, Settlement, Span, Terms
 from app.queue.answers import LeaseAsk, Leased, SettleAnswer
-from app.queue.desk import Track, outcome
+from app.queue.desk import Track, outcome, recall
 from app.queue.handout import HandOuts, request_of
 
 NEXT = "\n"
@@ -70,10 +70,7 @@ class Settles(HandOuts):
             request.remember, request.track = remember, track
             return await self._settle(request)
 
-        answered = await self.once_for(key, _digest(request), run, replay)
-        if answered.replayed and request.lease and answered.lease is None and answered.refusal is None:
-            return await self._next_lease(answered, request, key)
-        return answered
+        return await self.once_for(key, _digest(request), run, replay)
 
     def _metered(self, answered: SettleAnswer) -> SettleAnswer:
         if not answered.replayed:
@@ -165,12 +162,15 @@ class Settles(HandOuts):
         return SettleAnswer(self.name, self.state, settlement.entries, self._engine.now(), handed)
 
     def _replay_settling(self, recalled: Recalled, *, key: str, request: _Request) -> SettleAnswer:
+        """The same answer again; where it gave no lease, or a crash came before that, there is none now."""
         settlement = recalled.work
         assert isinstance(settlement, Settlement)  # noqa: S101  # filed under a settle's request
         answered = replace(self._answer(settlement, None), replayed=True)
         claimed, terms = settlement.claimed, Terms(recalled.token or "", 0)
         if claimed is None or claimed.due is None:
-            return answered
+            later = recall(self._engine, self.row, key + NEXT) if request.lease else None
+            handed = later and self._replay(later, ask=self._leasing(request.lease or LeaseAsk()))
+            return replace(answered, lease=handed if isinstance(handed, Leased) else None)
         spans = claimed.spans
         if not spans:
             first = recalled.outcome["first"]

@@ -1,7 +1,8 @@
 """EIO and a full disk at every possible call, a kill and a loss of power at every possible call.
 
 ``harness/matrix.py`` lives through a fixed story on several queues (takes with and without keys, blocks,
-endings, a pause, a jump, a deletion, restarts) once for each call that the ledger makes to its files.
+endings, a pause, a jump, a deletion, restarts) once for each call that the ledger makes to its files. Another
+story is of work: pushes, leases, settlings with the next lease, results, burials, a redrive, a purge.
 """
 
 import pytest
@@ -23,6 +24,10 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
         "full-while",
         "checkpoint-crash",
         "checkpoint-eio",
+        "work-crash",
+        "work-eio",
+        "work-eio-while",
+        "work-full",
     ],
 )
 def test_what_was_answered_stands_and_what_was_not_is_drawn_again(harness, mode):

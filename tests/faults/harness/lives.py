@@ -17,6 +17,7 @@ from disk import CHANGES, Disk, Images, Plan, Write
 from judge import Judge
 from shm import SharedMemory
 from story import Story
+from work import WorkClient, WorkJudge, WorkStory
 
 HANG = 30.0
 LATER = (0, 1, 2, 3, 5, 8, 13, 21)
@@ -36,11 +37,12 @@ class Left:
 class Lives:
     """Lives of one place, one after the other, on one disk."""
 
-    def __init__(self, place: Path, *, bulky: bool) -> None:
+    def __init__(self, place: Path, *, bulky: bool = False, work: bool = False) -> None:
         self._disk = Disk()
         self._shared = SharedMemory(self._disk)
         self._data = place / "data"
-        self._story = Story(place, bulky=bulky)
+        self._story: Story = WorkStory(place) if work else Story(place, bulky=bulky)
+        self._client, self._judge = (WorkClient, WorkJudge) if work else (Client, Judge)
         self._left: list[Left] = []
         self._calls = 0
         self.faults: list[str] = []
@@ -104,7 +106,7 @@ class Lives:
         faulthandler.dump_traceback_later(HANG, exit=True)
         self._clear()
         self._disk.reset(plan)
-        return Client(self._story, self._data, [])
+        return self._client(self._story, self._data, [])
 
     def _clear(self) -> None:
         shutil.rmtree(self._data, ignore_errors=True)
@@ -122,7 +124,9 @@ class Lives:
                 self._disk.plan = replace(self._disk.plan, nth=0)
                 await client.start()
             await client.replay()
-            faults = await Judge(self._story, client.notebook).judge(client.opened)
+            plan, self._disk.plan = self._disk.plan, replace(self._disk.plan, nth=0)
+            faults = await self._judge(self._story, client.notebook).judge(client.opened)
+            self._disk.plan = plan
             await client.end()
             self._calls = self._disk.calls
             faults += self._integrity()

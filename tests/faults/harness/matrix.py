@@ -32,6 +32,7 @@ class Mode:
     plan: Plan
     crash: bool = False
     bulky: bool = False
+    work: bool = False
     step: int = 1
 
 
@@ -47,6 +48,10 @@ MODES: dict[str, Mode] = {
     "full-while": Mode(Plan(("write", "truncate"), error="FULL", times=5), step=2),
     "checkpoint-crash": Mode(Plan(CHANGES), crash=True, bulky=True, step=37),
     "checkpoint-eio": Mode(Plan(CHANGES, times=2), bulky=True, step=31),
+    "work-crash": Mode(Plan(CHANGES), crash=True, work=True),
+    "work-eio": Mode(Plan(CHANGES), work=True),
+    "work-eio-while": Mode(Plan(CHANGES, times=4), work=True, step=2),
+    "work-full": Mode(Plan(("write", "truncate"), error="FULL", torn=True), work=True),
     "lying": Mode(Plan(CHANGES, lying=True), crash=True, step=40),  # the control: this has to be found
 }
 
@@ -100,7 +105,7 @@ def count(mode: Mode) -> Job:
     """A job that tells how many calls one life has."""
 
     def job(place: Path) -> Told:
-        lives = Lives(place, bulky=mode.bulky)
+        lives = Lives(place, bulky=mode.bulky, work=mode.work)
         return lives.calls(mode.plan), lives.faults
 
     return job
@@ -110,7 +115,7 @@ def live(mode: Mode, batch: range) -> Job:
     """A job that goes through some of the calls."""
 
     def job(place: Path) -> Told:
-        lives = Lives(place, bulky=mode.bulky)
+        lives = Lives(place, bulky=mode.bulky, work=mode.work)
         if mode.crash:
             return lives.ended_at(mode.plan, batch), lives.faults
         return sum(lives.failed_at(replace(mode.plan, nth=nth)) for nth in batch), lives.faults
