@@ -26,7 +26,7 @@ _MAX_DELAY: Final = 2_592_000
 def push(
     queue: Annotated[str, typer.Argument(help="The queue.")],
     files: Annotated[
-        list[str] | None, typer.Argument(metavar="[FILE]...", help="Files; - is stdin.  [default: -]")
+        list[str] | None, typer.Argument(metavar="FILE", help="Files; - is stdin.  [default: -]")
     ] = None,
     *,
     json: Annotated[bool, typer.Option("--json", help="Each line is a JSON value, not a text.")] = False,

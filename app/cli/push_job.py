@@ -131,12 +131,12 @@ class Push:
 
     def _interrupted(self) -> NoReturn:
         goes_on = "" if self._source.path is None else "; the same command goes on from there"
-        so_far = self._so_far() or "; nothing was pushed"
+        so_far = self._so_far("") or "; nothing was pushed"
         fail(f"{self._source.name}: interrupted{so_far}{goes_on}", INTERRUPTED)
 
-    def _so_far(self) -> str:
+    def _so_far(self, before: str = " before that") -> str:
         new = self._now.lines - self._known.lines
-        return f"; {_lines(new)} before that {'is' if new == 1 else 'are'} in" if new else ""
+        return f"; {_lines(new)}{before} {'is' if new == 1 else 'are'} in" if new else ""
 
     def _told(self) -> str:
         now, known, seconds = self._now, self._known, self._seconds()

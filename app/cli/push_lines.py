@@ -12,12 +12,13 @@ import os
 import select
 from codecs import BOM_UTF8
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, BinaryIO, Final, NoReturn
 
 LINE_BYTES: Final = 16 * 1024 * 1024
 """A longer line is refused before it is held in memory; the server's own limit is far lower."""
 KEY_BYTES: Final = 255
+_encode: Final = json.JSONEncoder(ensure_ascii=False).encode
 _READ: Final = 1024 * 1024
 _LULL: Final = 0.05
 """Seconds without input after which a pipe's lines are sent, though more of them would fit."""
@@ -44,6 +45,12 @@ class Shape:
     priority: int = 0
     unique: bool = False
     key_field: str | None = None
+    _rest: str = field(init=False, default="")
+
+    def __post_init__(self) -> None:
+        given = {"delay": self.delay, "priority": self.priority}
+        rest = "".join(f',"{name}":{_encode(value)}' for name, value in given.items() if value)
+        object.__setattr__(self, "_rest", rest)
 
     def item(self, number: int, line: bytes) -> bytes:
         """A line of NDJSON for this line, with its line end; an empty one where there is nothing to push.
@@ -62,21 +69,15 @@ class Shape:
         if self.json and not text.strip():
             return b"\n"
         value = _parsed(number, text) if self.json else text
-        fields = "".join(
-            f',"{name}":{json.dumps(given)}' for name, given in self._fields(number, text, value)
-        )
-        written = text.strip() if self.json else json.dumps(text, ensure_ascii=False)
-        return f'{{"value":{written}{fields}}}\n'.encode()
+        written = text.strip() if self.json else _encode(text)
+        return f'{{"value":{written}{self._key(number, text, value)}{self._rest}}}\n'.encode()
 
-    def _fields(self, number: int, text: str, value: Any) -> Iterator[tuple[str, Any]]:
+    def _key(self, number: int, text: str, value: Any) -> str:
         if self.unique:
-            yield "key", _fitting(text.strip() if self.json else text)
-        elif self.key_field is not None:
-            yield "key", _fitting(_key(number, value, self.key_field))
-        if self.delay:
-            yield "delay", self.delay
-        if self.priority:
-            yield "priority", self.priority
+            return f',"key":{_encode(_fitting(text.strip() if self.json else text))}'
+        if self.key_field is not None:
+            return f',"key":{_encode(_fitting(_key(number, value, self.key_field)))}'
+        return ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,8 +28,8 @@ def work(
     command: Annotated[
         list[str],
         typer.Argument(
-            metavar="-- COMMAND [WORD]...",
-            help="What to run. {} in a word is the value; without one, it is put last.",
+            metavar="COMMAND",
+            help="After --: what to run. {} in a word is the value; without one, it is put last.",
         ),
     ],
     *,
@@ -145,20 +145,13 @@ def _work(plan: Plan, hands: int, most: int | None, ttl: float, *, until_empty: 
     from app.cli.work_tally import Tally
     from app.client import Client
 
-    performer: Performer
-    stops = Stops()
-    with stops.heard(), Client(plan.url, patience=PATIENCE) as client:
+    tally, stops = Tally(), Stops()
+    board = Board(plan.queue, tally)
+    performer = Performer(plan, tally, board)
+    with stops.heard(), Client(plan.url, patience=PATIENCE, on_wait=board.held_up) as client:
         queue = client.queue(plan.queue)
-        leases = queue.lease(
-            ttl=ttl,
-            prefetch=0,
-            in_hand=hands,
-            on_lost=lambda job: performer.lost(job),  # noqa: PLW0108  # it is made of what is leased
-            grace=GRACE,
-        )
-        tally = Tally(leases.counts)
-        board = Board(plan.queue, tally)
-        performer = Performer(plan, tally, board)
+        leases = queue.lease(ttl=ttl, prefetch=0, in_hand=hands, on_lost=performer.lost, grace=GRACE)
+        tally.counts = leases.counts
         crew = Crew(leases, performer, hands, most=most)
         emptiness = Emptiness(queue.info, tally, board, crew.drain)
         if until_empty:

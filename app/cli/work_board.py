@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import sys
 import threading
@@ -23,6 +24,8 @@ _ERASE: Final = Control(ControlType.CARRIAGE_RETURN, (ControlType.ERASE_IN_LINE,
 
 _FRAMES: Final = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 _FRAMES_A_SECOND: Final = 10
+_MINUTE: Final = 60.0
+_ERRNO: Final = re.compile(r"\[Errno -?\d+\] ")
 
 
 class Board:
@@ -40,6 +43,7 @@ class Board:
         self._live = self._console.is_terminal
         self._lock = threading.RLock()
         self._phase = ""
+        self._held_up = ("", 0.0)
         self.idle = ""
         self._shown = False
 
@@ -66,6 +70,15 @@ class Board:
         """Tell something that is no error of ours."""
         with self._above():
             print(f"dibs: {text}", file=sys.stderr, flush=True)
+
+    def held_up(self, _: float, why: str) -> None:
+        """Tell why it does not go on just now: once a minute for as long as it is the same."""
+        now = self._tally.seconds
+        with self._lock:
+            if why == self._held_up[0] and now < self._held_up[1] + _MINUTE:
+                return
+            self._held_up = (why, now)
+        self.note(f"waiting: {_ERRNO.sub('', why)}")
 
     def phase(self, word: str, text: str) -> None:
         """Tell that it goes to its end; ``word`` stands in the line from then on."""
@@ -126,8 +139,7 @@ def told(tally: Tally) -> str:
     counts = tally.counts
     parts = [f"{counts.acked:,} done"]
     if tally.failed:
-        mended = tally.failed - tally.unmended
-        parts.append(f"{tally.failed:,} failed" + (f" ({mended:,} of them tried again)" if mended else ""))
+        parts.append(f"{tally.failed:,} failed{_mended(tally.failed, tally.unmended)}")
     if counts.dead:
         parts.append(f"{counts.dead:,} dead")
     if counts.lost:
@@ -136,6 +148,13 @@ def told(tally: Tally) -> str:
         parts.append(f"{tally.returned:,} given back")
     rate = f" ({_per_second(tally.rate)})" if tally.rate else ""
     return f"{', '.join(parts)} in {span(tally.seconds)}{rate}"
+
+
+def _mended(failed: int, unmended: int) -> str:
+    again = failed - unmended
+    if not again:
+        return ""
+    return " (tried again)" if not unmended else f" ({again:,} of them tried again)"
 
 
 def _per_second(rate: float) -> str:

@@ -124,7 +124,7 @@ def verdict(tally: Tally, fault: Exception | None, stops: Stops) -> tuple[str, i
     if isinstance(fault, CannotStart):
         return f"can't run {fault}", NO_COMMAND if fault.missing else CANNOT_RUN
     if isinstance(fault, Unreachable):
-        return str(fault), UNREACHABLE
+        return f"{fault}; what was in hand goes to others when its leases end", UNREACHABLE
     if isinstance(fault, ClientError):
         return str(fault), FAILED
     if fault is not None:

@@ -6,41 +6,24 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import Final, Protocol
+from typing import Final
+
+from app.client import Counts
 
 _WINDOW: Final = 10.0
 """Seconds over which the rate is taken."""
 
 
-class Counts(Protocol):
-    """What the server has confirmed."""
-
-    @property
-    def acked(self) -> int:
-        """Done."""
-
-    @property
-    def nacked(self) -> int:
-        """Failed; to be tried again."""
-
-    @property
-    def dead(self) -> int:
-        """Failed for the last time."""
-
-    @property
-    def lost(self) -> int:
-        """Not ours any more when they were settled."""
-
-
 class Tally:
     """What is known of the jobs, from any thread.
 
-    ``counts`` are the server's words. Beside them: how many commands run, how many were ended so that their
-    items could be given back, and which items failed when they were last tried here.
+    ``counts`` are the server's words, once there is somebody to ask. Beside them: how many commands run, how
+    many were ended so that their items could be given back, and which items failed when they were last tried
+    here.
     """
 
-    def __init__(self, counts: Counts, clock: Callable[[], float] = time.monotonic) -> None:
-        self.counts = counts
+    def __init__(self, counts: Counts | None = None, clock: Callable[[], float] = time.monotonic) -> None:
+        self.counts = counts or Counts()
         self._clock = clock
         self._began = clock()
         self._lock = threading.Lock()

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-COMMANDS = ["serve", "next", "queues", "stats", "backup", "loadtest", "verify", "demo"]
+COMMANDS = ["serve", "next", "push", "work", "queues", "stats", "backup", "loadtest", "verify", "demo"]
 HEAVY = ["fastapi", "starlette", "pydantic", "uvicorn", "httpx", "apsw", "rich.table", "app.queue", "app.api"]
 
 
@@ -12,7 +12,9 @@ def test_help_shows_every_command_and_every_exit_code(run):
     code, out, _ = run("--help")
     assert code == 0
     assert [command for command in COMMANDS if f"│ {command} " not in out] == []
-    assert [number for number in range(8) if f"{number} " not in out.partition("Exit codes")[2]] == []
+    assert [
+        number for number in (*range(9), 126, 127, 130) if f"{number} " not in out.partition("Exit codes")[2]
+    ] == []
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -151,7 +151,7 @@ def test_an_interruption_at_every_request_and_the_rest_afterwards(push, file, se
         assert (code, before) == (130, some[: len(before)])
         if before:
             assert err == (
-                f"dibs: files.txt: interrupted; {len(before):,} lines before that are in;"
+                f"dibs: files.txt: interrupted; {len(before):,} lines are in;"
                 " the same command goes on from there\n"
             )
         assert push(file(*some))[0] == 0

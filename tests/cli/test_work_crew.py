@@ -283,7 +283,8 @@ class TestCrew:
 
     def test_no_server_has_its_exit_code(self):
         fault = Unreachable("no answer", reached=False)
-        assert verdict(Tally(Counts()), fault, Stops()) == ("no answer", 7)
+        why, code = verdict(Tally(Counts()), fault, Stops())
+        assert (why.startswith("no answer; "), code) == (True, 7)
 
     def test_what_nobody_foresaw_is_raised(self):
         with pytest.raises(ZeroDivisionError):
@@ -478,6 +479,13 @@ class TestBoard:
         last = self.said.getvalue().rpartition("\x1b[2K")[2]
         assert last.startswith("jobs: 1,234 done, 2 failed")
         assert last.endswith("\n")
+
+    def test_what_holds_it_up_is_told_once(self, board, capfd):
+        for why in ("down", "down", "paused", "down"):
+            board.held_up(1.0, why)
+        assert capfd.readouterr().err == "".join(
+            f"dibs: waiting: {why}\n" for why in ("down", "paused", "down")
+        )
 
     def test_no_line_where_nobody_looks(self, capfd):
         said = io.StringIO()

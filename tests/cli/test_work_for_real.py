@@ -193,7 +193,7 @@ class TestWork:
         code, _, err = work(jobs.name, "--exit-when-empty", "--", "sh", "-c", script)
         assert (code, jobs.audit["acked"]) == (0, 1)
         assert f"dibs: {jobs.name} 1, attempt 2: exit 1\n" in err
-        assert "1 done, 2 failed (2 of them tried again)" in err
+        assert "1 done, 2 failed (tried again)" in err
 
     def test_what_is_dead_has_its_exit_code_and_its_history(self, queue, work, server):
         jobs = queue()
