@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from rich.console import Console
@@ -11,6 +11,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 from app.proof.clients import Tally
 
 _EVERY = 2.0
+_WIDE, _WIDE_BAR, _NARROW_BAR = 110, 30, 12
 _MILLION = 1e6
 
 
@@ -53,8 +54,11 @@ def _latency(tally: Tally) -> str:
 
 
 def _troubles(tally: Tally) -> str:
-    troubles = {"lost": tally.lost, "replayed": tally.replays, "refused": tally.refused, **tally.also}
-    return "  ".join(f"{count:,} {name}" for name, count in troubles.items() if count)
+    return _counted({"lost": tally.lost, "replayed": tally.replays, "refused": tally.refused})
+
+
+def _counted(counts: Mapping[str, int]) -> str:
+    return "  ".join(f"{count:,} {name}" for name, count in counts.items() if count)
 
 
 class _Bar:
@@ -62,9 +66,10 @@ class _Bar:
         self._progress = Progress(
             SpinnerColumn(),
             TextColumn("{task.fields[items]} items"),
-            BarColumn(bar_width=30),
+            BarColumn(bar_width=_WIDE_BAR if console.width >= _WIDE else _NARROW_BAR),
             TextColumn("{task.fields[rate]}/s"),
             TextColumn("{task.fields[latency]}", style="dim"),
+            TextColumn("{task.fields[also]}", style="cyan"),
             TextColumn("{task.fields[troubles]}", style="yellow"),
             console=console,
             transient=True,
@@ -74,7 +79,9 @@ class _Bar:
         self._last: list[tuple[float, int]] = []
 
     def begin(self, total: int | None) -> None:
-        self._task = self._progress.add_task("", total=total, items=0, rate=0, latency="", troubles="")
+        self._task = self._progress.add_task(
+            "", total=total, items=0, rate=0, latency="", also="", troubles=""
+        )
         self._progress.start()
 
     def tick(self, tally: Tally, seconds: float) -> None:
@@ -88,6 +95,7 @@ class _Bar:
             items=f"{tally.items:,}",
             rate=f"{(after - before) / (now - then):,.0f}" if now > then else "…",
             latency=_latency(tally),
+            also=_counted(tally.also),
             troubles=_troubles(tally),
         )
 
@@ -111,7 +119,14 @@ class _Lines:
             return
         self._next = seconds + _EVERY
         rate = f"{tally.items / seconds:,.0f}/s"
-        parts = (f"{seconds:6.1f} s", f"{tally.items:,} items", rate, _latency(tally), _troubles(tally))
+        parts = (
+            f"{seconds:6.1f} s",
+            f"{tally.items:,} items",
+            rate,
+            _latency(tally),
+            _counted(tally.also),
+            _troubles(tally),
+        )
         self.say("  ".join(part for part in parts if part))
 
     def say(self, line: str) -> None:

@@ -152,7 +152,9 @@ def _total(folded: Folded, held: Holdings, acks: Mapping[int, Act], inside: Iter
     totals.stale = sum(act.verdict == "stale" for holding in held for act in holding.acts)
     totals.dead = sum(item.state == "dead" for item in inside)
     totals.waiting = sum(item.state != "dead" for item in inside)
-    totals.crashes = sum(note.what == "crash" for note in folded.notes)
+    crashes = [note for note in folded.notes if note.what == "crash"]
+    totals.crashes = len({(note.client, note.at) for note in crashes})
+    totals.forgotten = len(crashes)
     totals.restarts = sum(note.what == "restart" for note in folded.notes)
 
 

@@ -59,7 +59,7 @@ def _facts(verdict: WorkVerdict) -> Mapping[str, str]:
         "pushed": f"{totals.pushed:,} items{known}",
         "handed out": f"{totals.handed_out:,} times in {totals.leases:,} leases",
         "settled": f"{totals.items:,} acked, {totals.dead:,} dead, {totals.stale:,} refused as stale",
-        "trouble": f"{totals.crashes:,} leases forgotten in crashes{restarts}",
+        "trouble": f"{totals.crashes:,} consumers crashed and forgot {totals.forgotten:,} leases{restarts}",
         "requests": f"{totals.requests:,}: {totals.refused:,} refused, {without}",
         "time": f"{totals.seconds:.2f} s",
     }

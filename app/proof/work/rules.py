@@ -83,8 +83,8 @@ class WorkTotals:
     """What the history holds.
 
     ``items`` are those acked; ``handed_out`` counts items, each time again; ``unseen`` are hand-outs that
-    only later attempts tell of, and that requests without a reply may have had. ``open`` requests never got a
-    reply, not when asked again either.
+    only later attempts tell of, and that requests without a reply may have had. Consumers that crashed had
+    ``forgotten`` so many leases. ``open`` requests never got a reply, not when asked again either.
     """
 
     requests: int = 0
@@ -101,6 +101,7 @@ class WorkTotals:
     waiting: int = 0
     dead: int = 0
     crashes: int = 0
+    forgotten: int = 0
     restarts: int = 0
     stale: int = 0
     redelivered: dict[Cause, int] = field(default_factory=dict)

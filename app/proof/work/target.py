@@ -22,7 +22,7 @@ class WorkTarget(Endpoint):
 
     def __init__(self, plan: WorkPlan) -> None:
         super().__init__(plan.url, None, timeout=plan.timeout, patience=plan.patience)
-        self._plan = plan
+        self.plan = plan
         self._opened = 0.0
 
     def open(self) -> WorkHeader:
@@ -31,7 +31,7 @@ class WorkTarget(Endpoint):
         Raises:
             HarnessFault: there is no server, or it says what can't be understood.
         """
-        body = {"source": None, "settings": self._plan.settings}
+        body = {"source": None, "settings": self.plan.settings}
         response = self.send("PUT", self.path, body, first=True)
         state = self.json(response)
         self._opened = time.monotonic()
@@ -41,7 +41,7 @@ class WorkTarget(Endpoint):
             instance=response.headers.get("dibs-instance"),
             server=response.headers.get("dibs-version"),
             started_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
-            max_attempts=self._plan.max_attempts,
+            max_attempts=self.plan.max_attempts,
             cursor=counter(state, "cursor"),
             acked=counter(state, "acked"),
         )

@@ -1,0 +1,181 @@
+"""SIGKILL of the server and of workers in turn, under load: the checker of work finds nothing wrong."""
+
+import json
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from app.proof.histories import judge, open_history
+from app.proof.records import Outcome
+from app.proof.server import ServerProcess
+from app.proof.work.crowd import WorkCrowd
+from app.proof.work.history import WorkWriter
+from app.proof.work.plan import WorkPlan
+from app.proof.work.records import Note, WorkEnd
+from app.proof.work.report import work_sentence
+from app.proof.work.rules import Cause
+from app.proof.work.target import WorkTarget
+
+pytestmark = pytest.mark.slow
+
+ROOT = Path(__file__).parents[3]
+WORKER = Path(__file__).parents[1] / "harness" / "worker.py"
+READY = 30.0
+
+
+class Worker:
+    """A worker process; what it tells is written to the history, the reply that its death lost included."""
+
+    def __init__(self, target, writer, name, left=None):
+        self.name, self.writer, self.left = name, writer, None
+        self.answers, self.tokens, self.fault = 0, [], "died"
+        command = [sys.executable, str(WORKER), target.url, target.queue, "run", name]
+        self.process = subprocess.Popen(
+            [*command, json.dumps(left)] if left else command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={"PYTHONPATH": str(ROOT), "PATH": ""},
+        )
+        self.reader = threading.Thread(target=self.read)
+        self.reader.start()
+
+    def read(self):
+        for line in self.process.stdout:
+            if line.endswith("\n"):
+                self.hear(json.loads(line))
+
+    def hear(self, told):
+        if "begin" in told:
+            self.left = told
+        elif "note" in told:
+            self.writer.note(Note(*told["note"]))
+        elif "fault" in told:
+            self.fault = told["fault"]
+        else:
+            outcome = Outcome(told["outcome"])
+            self.writer.request(told["asked"], tuple(told["times"]), outcome, told["answer"])
+            if outcome is Outcome.OK:
+                self.left, self.answers = None, self.answers + 1
+                lease = told["answer"]["lease"]
+                self.tokens += [lease["token"]] if lease else []
+
+    def kill(self):
+        """The request that it was about to send or had sent, if any: nobody knows what became of it."""
+        self.process.kill()
+        self.end()
+        now = time.monotonic_ns()
+        for token in self.tokens[-2:]:
+            self.writer.note(Note("crash", now, now, self.name, token))
+        if self.left is None:
+            return None
+        asked = {"op": "work", **self.left["begin"]}
+        self.writer.request(asked, (self.left["at"], now), Outcome.UNKNOWN, {"error": "killed"})
+        return asked
+
+    def end(self):
+        """It settles what it has in hand, unless it was killed."""
+        self.process.stdin.close()
+        self.process.wait(30)
+        self.reader.join(30)
+        self.process.stdout.close()
+
+
+class Fleet:
+    """Workers that are replaced when they are killed: the next one asks again for the lost reply."""
+
+    def __init__(self, target, writer, size):
+        self.target, self.writer, self.hired = target, writer, size
+        self.workers = [Worker(target, writer, f"w{number}") for number in range(1, size + 1)]
+
+    @property
+    def answers(self):
+        return sum(worker.answers for worker in self.workers)
+
+    def kill(self, at):
+        self.until_more()
+        left = self.workers[at].kill()
+        self.hired += 1
+        self.workers[at] = Worker(self.target, self.writer, f"w{self.hired}", left)
+
+    def until_more(self, answers=10):
+        """Whoever is killed is killed at work."""
+        enough, deadline = self.answers + answers, time.monotonic() + 30
+        while self.answers < enough:
+            assert time.monotonic() < deadline
+            time.sleep(0.002)
+
+    def stop(self):
+        for worker in self.workers:
+            worker.end()
+
+    def close(self):
+        for worker in self.workers:
+            if worker.process.poll() is None:
+                worker.process.kill()
+                worker.end()
+
+
+def down_and_up(server, writer):
+    killed = time.monotonic_ns()
+    server.kill()
+    server.start()
+    server.wait_ready(READY)
+    writer.note(Note("restart", killed, time.monotonic_ns()))
+
+
+def drained(target, crowd):
+    """Wait until everything that was pushed is acked or dead."""
+    crowd.finish()
+    deadline = time.monotonic() + 60
+    while not crowd.join(0.05) or target.left():
+        assert time.monotonic() < deadline, target.audit()
+
+
+def run(target, server, path):
+    """Four kills of the server, five of workers; the verdict, and the workers that were left."""
+    with WorkWriter(path, target.open()) as writer:
+        crowd = WorkCrowd(target.plan, target.queue, writer, target.left)
+        fleet = Fleet(target, writer, 3)
+        try:
+            crowd.start()
+            for turn in range(9):
+                if turn % 2:
+                    fleet.until_more()
+                    down_and_up(server, writer)
+                else:
+                    fleet.kill(turn % 3)
+            drained(target, crowd)
+            fleet.stop()
+        finally:
+            crowd.stop(0)
+            fleet.close()
+        assert crowd.fault is None
+        writer.end(WorkEnd(0, target.inside(), (target.audit(),), steady=True))
+    with open_history(path) as reader:
+        return judge(reader), fleet.workers
+
+
+@pytest.mark.timeout(180)
+def test_server_and_workers_are_killed_in_turn(tmp_path):
+    with ServerProcess(tmp_path) as server:
+        server.start()
+        server.wait_ready(READY)
+        plan = WorkPlan(
+            url=server.url, clients=0, producers=2, total=None, timeout=5, patience=60, max_ready=1_000
+        )
+        target = WorkTarget(plan)
+        verdict, workers = run(target, server, tmp_path / "h.jsonl")
+        target.close()
+    totals = verdict.totals
+    assert verdict.exit_code == 0, (work_sentence(verdict), verdict.examples)
+    assert [worker.fault for worker in workers] == [None] * 3
+    assert totals.pushed == totals.items + totals.dead > 500
+    assert totals.restarts == 4
+    assert totals.open == 0, "every lost reply was asked for again, those of killed workers too"
+    assert totals.redelivered[Cause.CRASHED] > 0
+    assert Cause.UNKNOWN not in totals.redelivered
