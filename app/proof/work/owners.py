@@ -74,7 +74,7 @@ def find_unfenced(held: Holdings, notes: Iterable[Note], findings: Findings, *, 
     """
     restarts = [note.until for note in notes if note.what == "restart"]
     for seq, holdings in held.by_seq.items():
-        overtaken = _Overtaken(holdings)
+        overtaken = _Overtaken(holdings) if len(holdings) > 1 else None
         for holding in holdings:
             for act in holding.acts:
                 if act.verdict == "stale" and act.until < holding.sure_until:
@@ -116,12 +116,12 @@ class _Soonest:
 
 
 def _unfenced(
-    holding: Holding, overtaken: _Overtaken, restarts: Sequence[int] | None
+    holding: Holding, overtaken: _Overtaken | None, restarts: Sequence[int] | None
 ) -> Iterable[tuple[Act, str]]:
     worked = [act for act in holding.acts if act.worked]
     if not worked:
         return
-    gone, ended = overtaken.at(holding), NEVER
+    gone, ended = overtaken.at(holding) if overtaken else NEVER, NEVER
     # Within the certain lease it is the other hand-out that is wrong, and told as two owners.
     gone = NEVER if gone < holding.sure_until else gone
     over = NEVER if restarts is None else _over_by(holding, restarts)
