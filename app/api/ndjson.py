@@ -55,13 +55,21 @@ class StreamReader:
     """
 
     def __init__(
-        self, receive: Receive, sink: Sink, items: ItemReader, *, max_value_bytes: int, keyed: bool
+        self,
+        receive: Receive,
+        sink: Sink,
+        items: ItemReader,
+        *,
+        max_value_bytes: int,
+        keyed: bool,
+        part_items: int = PART_ITEMS,
     ) -> None:
         self._receive = receive
         self._sink = sink
         self._items = items
         self._line_limit = ESCAPED * max_value_bytes + ENVELOPE
         self._keyed = keyed
+        self._part_items = part_items
         self._message: asyncio.Future[Any] | None = None
         self._started = self.ended = False
         self._begin(sink.state)
@@ -159,7 +167,7 @@ class StreamReader:
         self._lines += 1
         self._bytes += len(line)
         self._crc = crc32(line, self._crc)
-        return self._bundle.count >= PART_ITEMS or self._bytes - self._known.bytes >= PART_BYTES
+        return self._bundle.count >= self._part_items or self._bytes - self._known.bytes >= PART_BYTES
 
     def _refuse_long(self) -> NoReturn:
         over("line", f"it is over {self._line_limit} bytes", self._line_limit)

@@ -13,7 +13,7 @@ from app.api.accept import negotiate
 from app.api.early import Early
 from app.api.front import HEADERS
 from app.api.house import House
-from app.api.ndjson import StreamReader
+from app.api.ndjson import PART_ITEMS, StreamReader
 from app.api.operation import LEDGER, QUEUES, add
 from app.api.params import Query, Whole, refuse
 from app.api.parcels import ItemReader
@@ -120,6 +120,7 @@ class Produce:
                 self._items,
                 max_value_bytes=self._house.limits.value_bytes,
                 keyed=key is not None,
+                part_items=_part_items(queue),
             )
             try:
                 new = await reader.read(offset)
@@ -135,6 +136,12 @@ class Produce:
         offset: int | None = self._push.parse(request.scope["query_string"])["offset"]
         negotiate(request.scope[HEADERS].get(b"accept"))
         return queue, self._house.key(request), offset
+
+
+def _part_items(queue: Queue) -> int:
+    """A part goes in whole or not at all, so it is well below what may wait in the queue."""
+    most = queue.row.settings.max_ready
+    return PART_ITEMS if most is None else min(PART_ITEMS, max(1, most // 2))
 
 
 def _problem(error: DibsError, reader: StreamReader) -> Reply:
