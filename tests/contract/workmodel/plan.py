@@ -8,7 +8,7 @@ from typing import Any
 from app.ledger.ops import Define, Op, OpFailed
 from app.ledger.work import Bury, Claim
 from workmodel.model import Model
-from workmodel.moves import ALL, Mover
+from workmodel.moves import ALL, BYTES, Mover
 
 
 @dataclass
@@ -34,7 +34,8 @@ class Plan:
 
         A claim of all finds all, so its queue is spared, unless it is paused.
         """
-        finds = spared.queue if isinstance(spared, Claim) and spared.most == ALL else None
+        unbounded = isinstance(spared, Claim) and (spared.most, spared.most_bytes) == (ALL, BYTES)
+        finds = spared.queue if unbounded else None
         for queue, shelf in self.after.shelves.items():
             if queue != finds or shelf.row.paused:
                 self.add(Bury(queue))
