@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -19,8 +20,8 @@ EXAMPLE: Final = "Example: dibs work jobs -j 8 -- convert {} -resize 50% small/{
 _MAX_TTL: Final = 43_200
 PATIENCE: Final = 60.0
 """Seconds for which a server that is gone is waited for."""
-GRACE: Final = 10.0
-"""Seconds that the last settlements may take."""
+GRACE: Final = 5.0
+"""Seconds that giving back may take."""
 
 
 def work(
@@ -141,10 +142,11 @@ def _work(plan: Plan, hands: int, most: int | None, ttl: float, *, until_empty: 
     from app.cli.work_board import Board
     from app.cli.work_crew import Crew
     from app.cli.work_perform import Performer
-    from app.cli.work_run import Emptiness, Stops, run, verdict
+    from app.cli.work_run import Emptiness, Stops, run, settle, verdict
     from app.cli.work_tally import Tally
     from app.client import Client
 
+    logging.getLogger("dibs.client").addHandler(logging.NullHandler())  # the board tells it
     tally, stops = Tally(), Stops()
     board = Board(plan.queue, tally)
     performer = Performer(plan, tally, board)
@@ -160,9 +162,10 @@ def _work(plan: Plan, hands: int, most: int | None, ttl: float, *, until_empty: 
             run(crew, tally, board, stops)
         finally:
             emptiness.stop()
+            settled = settle(leases.flush, board, stops, PATIENCE)
             leases.close()
             board.summary()
-    sentence, code = verdict(tally, crew.fault, stops)
+    sentence, code = verdict(tally, crew.fault, stops, settled=settled)
     if sentence:
         fail(sentence, code)
     return code

@@ -128,7 +128,7 @@ class Board:
             line.append(f"  {tally.counts.lost:,} lost", "yellow")
         line.append(f"  {tally.running:,} running")
         line.append(f"  {_per_second(tally.lately())}", "cyan")
-        line.append(f"  {span(tally.seconds)}", "dim")
+        line.append(f"  {_clock(tally.seconds)}", "dim")
         if self._phase or self.idle:
             line.append(f"  {self._phase or self.idle}", "yellow")
         return line
@@ -155,6 +155,12 @@ def _mended(failed: int, unmended: int) -> str:
     if not again:
         return ""
     return " (tried again)" if not unmended else f" ({again:,} of them tried again)"
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 def _per_second(rate: float) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Final
@@ -20,12 +21,15 @@ if TYPE_CHECKING:
 
 TICK: Final = 0.1
 """Seconds between two drawings of the live line, and the longest that a signal waits to be acted on."""
+LAST: Final = 5.0
+"""Seconds for the last words to a server that is away, when it is not to be waited for."""
 LOOK: Final = 0.5
 """Seconds between two looks at whether the queue is empty."""
 
 
 _AT_ONCE: Final = (signal.SIGTERM, signal.SIGHUP)
 _TWICE: Final = 2
+_OTHERS: Final = "what it does not know to be done goes to others when its leases end"
 
 
 class Stops:
@@ -77,6 +81,28 @@ def _stop(crew: Crew, tally: Tally, board: Board, *, at_once: bool) -> None:
             board.phase("finishing", f"finishing {tally.running:,}; Ctrl-C again gives them back")
 
 
+def settle(
+    flush: Callable[[float], bool],
+    board: Board,
+    stops: Stops,
+    patience: float,
+    clock: Callable[[], float] = time.monotonic,
+) -> bool:
+    """Wait until the server knows how every job ended; whether it does.
+
+    It may be away just now, so this is as patient as everything else; whoever asked twice to stop is not.
+    """
+    until = clock() + patience
+    while not flush(TICK):
+        if stops.asked >= _TWICE:
+            return flush(LAST)
+        if clock() > until:
+            return False
+        board.tick()
+        time.sleep(TICK)  # a client that has given up answers at once
+    return True
+
+
 class Emptiness(threading.Thread):
     """Looks whether a queue is empty, while nothing runs here, and says so once.
 
@@ -119,16 +145,18 @@ def empty(info: QueueInfo) -> bool:
     return ended and info.waiting == info.leased == 0
 
 
-def verdict(tally: Tally, fault: Exception | None, stops: Stops) -> tuple[str, int]:
-    """A sentence, where something is to be said, and the exit code."""
+def verdict(tally: Tally, fault: Exception | None, stops: Stops, *, settled: bool = True) -> tuple[str, int]:
+    """A sentence, where something is to be said, and the exit code. ``settled``: the server knows it all."""
     if isinstance(fault, CannotStart):
         return f"can't run {fault}", NO_COMMAND if fault.missing else CANNOT_RUN
     if isinstance(fault, Unreachable):
-        return f"{fault}; what was in hand goes to others when its leases end", UNREACHABLE
+        return f"{fault}; {_OTHERS}", UNREACHABLE
     if isinstance(fault, ClientError):
         return str(fault), FAILED
     if fault is not None:
         raise fault
+    if not settled:
+        return f"no answer from the server in time; {_OTHERS}", UNREACHABLE
     if stops.asked:
         return "", INTERRUPTED
     return "", JOBS_FAILED if tally.unmended else OK

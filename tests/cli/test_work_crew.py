@@ -13,7 +13,7 @@ from app.cli.work_board import Board, told
 from app.cli.work_crew import Crew
 from app.cli.work_perform import RESULT_BYTES, Performer, Plan
 from app.cli.work_process import CannotStart
-from app.cli.work_run import Emptiness, Stops, empty, run, verdict
+from app.cli.work_run import Emptiness, Stops, empty, run, settle, verdict
 from app.cli.work_tally import Tally
 from app.cli.work_words import Words
 from app.client.errors import Problem, QueueUnknown, Unreachable
@@ -286,6 +286,10 @@ class TestCrew:
         why, code = verdict(Tally(Counts()), fault, Stops())
         assert (why.startswith("no answer; "), code) == (True, 7)
 
+    def test_an_end_that_the_server_does_not_know_is_no_success(self):
+        why, code = verdict(Tally(), None, Stops(), settled=False)
+        assert (why[:29], code) == ("no answer from the server in ", 7)
+
     def test_what_nobody_foresaw_is_raised(self):
         with pytest.raises(ZeroDivisionError):
             verdict(Tally(Counts()), ZeroDivisionError(), Stops())
@@ -337,6 +341,36 @@ class TestStops:
             signal.raise_signal(signal.SIGTERM)
             assert stops.asked == 3
         assert signal.getsignal(signal.SIGINT) is before
+
+
+class TestSettle:
+    """The server may be away at the end of all."""
+
+    @pytest.fixture(autouse=True)
+    def _quick(self, monkeypatch):
+        monkeypatch.setattr("app.cli.work_run.TICK", 0)
+
+    def settle(self, answers, stops=None):
+        asked, seconds = [], iter(range(100))
+
+        def flush(timeout):
+            asked.append(timeout)
+            return next(answers)
+
+        board = Board("jobs", Tally(), console=Console(file=io.StringIO()))
+        return settle(flush, board, stops or Stops(), 10, clock=lambda: next(seconds)), asked
+
+    def test_it_is_waited_for(self):
+        assert self.settle(iter([False, False, True])) == (True, [0, 0, 0])
+
+    def test_but_not_for_ever(self):
+        settled, asked = self.settle(iter([False] * 100))
+        assert (settled, len(asked)) == (False, 11)
+
+    def test_nor_for_long_by_who_wants_to_leave(self):
+        stops = Stops()
+        stops.asked = 2
+        assert self.settle(iter([False, True]), stops) == (True, [0, 5.0])
 
 
 class TestVerdict:

@@ -462,6 +462,23 @@ def test_and_with_a_server_that_is_killed_again_and_again(start, serve, tmp_path
 
 
 @pytest.mark.slow
+def test_a_server_that_is_away_at_the_end_of_the_last_job_is_waited_for(start, serve, gate, tmp_path):
+    server = serve("--queue", "default=count")
+    url, port = server.url, server.port
+    jobs = Queue(url, "jobs")
+    gate.make("a")
+    jobs.push("a")
+    working = start(url, "work", "jobs", "--max", 1, "--", *gate.command, terminal=True)
+    gate.begun(1)
+    server.end(signal.SIGKILL)
+    gate.open("a")
+    working.until(b"dibs: waiting: ")
+    serve("--port", port, "--queue", "default=count")
+    assert working.end()[0] == 0
+    assert jobs.audit == {"acked": 1, "waiting": 0, "leased": 0, "dead": 0}
+
+
+@pytest.mark.slow
 @pytest.mark.timeout(180)
 def test_a_push_that_is_killed_and_a_server_that_is_killed_and_each_line_is_there_once(
     start, serve, tmp_path
