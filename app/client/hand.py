@@ -168,7 +168,8 @@ class Hand:
         """Whether the last of all has been said, or the time for that is over."""
         if self.deadline is None:
             return False
-        return now >= self.deadline or (self.fetcher_left and not self.outbox.unsaid)
+        said = self.fetcher_left and not self.ready and not self.outbox.unsaid
+        return said or now >= self.deadline
 
     # -- what flows tell
 
@@ -185,18 +186,15 @@ class Hand:
         self.work.ring()
 
     def arrived(self, lease: Lease, sent: float, asked: int) -> None:
-        """A lease was given, by a request that was sent at ``sent``. After a stop it goes back at once."""
+        """A lease was given, by a request that was sent at ``sent``."""
         held = Held(lease.token, self.ttl)
         held.kept(sent, lease.expires_in)
         with self.lock:
             self.helds.append(held)
             held.whole = len(lease.items)
             for seq, value, attempt in lease.items:
-                job = held.jobs[seq] = Job(self, held, seq, value, attempt)
-                if self.stopping:
-                    self._end(job, RELEASE)
-                else:
-                    self.ready.append(job)
+                held.jobs[seq] = Job(self, held, seq, value, attempt)
+            self.ready.extend(held.jobs.values())
             self.pace.fetched(asked, len(lease.items))
         self.jobs.ring()
         self.work.ring()

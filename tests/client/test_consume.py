@@ -298,12 +298,19 @@ def test_what_was_done_is_told_though_the_patience_was_over(lab, sim):
     made = lab.consumer(batch=3, patience=20.0, ttl=1000.0)
     task = lab.spawn(sim.worker(made, 1.0))
     lab.run(lambda: lab.now > 0.5)
-    lab.down = True
+
+    def down_after_this(number, request):
+        lab.down = queue.acked > 0
+        return "reply"
+
+    lab.fault = down_after_this
+    lab.run(lambda: queue.acked > 0)
     with pytest.raises(Unreachable):
         lab.finish(task)
+    lab.fault = lambda number, request: None
     lab.down = False
     closed(lab, made)
-    assert queue.acked == len(made.seen) == 3
+    assert queue.acked == len(made.seen) == made.hand.counts.acked == 3
     assert made.hand.counts.lost == 0
 
 
