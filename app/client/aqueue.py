@@ -11,7 +11,7 @@ from app.client.aleases import AsyncCrew, AsyncLeases
 from app.client.answers import Audit, QueueInfo, QueueItem, QueueSettings
 from app.client.consume import consumer
 from app.client.flow import FULL, persist
-from app.client.push import Packer, push
+from app.client.push import Packer, never_fits, push
 from app.client.queue import ONE
 from app.client.records import (
     Entry,
@@ -128,15 +128,15 @@ class AsyncRemoteQueue:
         self, items: Sequence[NewItem], *, idempotency_key: str | None = None
     ) -> list[Pushed]:
         """As ``RemoteQueue.push_items``."""
-        call = work.push(self.name, [work.item_text(item) for item in items])
-        return await self._client.do(
-            persist(call, self._client.setup.terms, key=idempotency_key, endless=FULL)
-        )
+        call, vain = work.push(self.name, [work.item_text(item) for item in items]), never_fits(len(items))
+        flow = persist(call, self._client.setup.terms, key=idempotency_key, endless=FULL, vain=vain)
+        return await self._client.do(flow)
 
     async def upload(self, part: bytes, *, key: str, offset: int = 0) -> Uploaded:
         """As ``RemoteQueue.upload``."""
-        call = work.upload(self.name, part, offset)
-        return await self._client.do(persist(call, self._client.setup.terms, key=key, endless=FULL))
+        call, vain = work.upload(self.name, part, offset), never_fits(part.count(b"\n"))
+        flow = persist(call, self._client.setup.terms, key=key, endless=FULL, vain=vain)
+        return await self._client.do(flow)
 
     async def uploaded(self, key: str) -> Uploaded:
         """As ``RemoteQueue.uploaded``."""

@@ -11,18 +11,17 @@ import random
 import time
 import uuid
 from collections.abc import Callable, Generator, Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any, Final, Generic, Literal, NamedTuple, Protocol, TypeVar
+from dataclasses import dataclass, field
+from typing import Any, Final, Generic, NamedTuple, Protocol, TypeVar
 
 from app.client.errors import (
-    TYPE,
     ClientError,
-    Problem,
     ServerRefused,
     UnexpectedAnswer,
     Unreachable,
     refusal,
 )
+from app.client.problems import problem_of
 from app.client.text import decode
 
 T = TypeVar("T")
@@ -189,12 +188,14 @@ def persist(
     *,
     key: str | None = None,
     endless: frozenset[str] = frozenset(),
+    vain: Callable[[ServerRefused], bool] = lambda _: False,
     abortable: bool = False,
 ) -> Flow[T]:
     """Send a request as often as it takes, always with one key, and read its answer.
 
     It is sent again while the reply is lost or says that this helps. ``endless`` names the refusals that
-    count as answers: the time that the server says so is no part of the patience.
+    count as answers: the time that the server says so is no part of the patience. ``vain``: whether asking
+    the same again can't help after this refusal, whatever it says.
 
     Raises:
         ServerRefused: One of its kinds.
@@ -213,8 +214,11 @@ def persist(
         reached = reached or not isinstance(failure, Lost) or failure.reached
         if isinstance(failure, Lost) and failure.aborted:
             raise Aborted(reached=reached)
-        if isinstance(failure, ServerRefused) and failure.problem.name in endless:
-            began, tries = tempo.clock(), 0
+        if isinstance(failure, ServerRefused):
+            if vain(failure):
+                raise failure
+            if failure.problem.name in endless:
+                began, tries = tempo.clock(), 0
         pause = tempo.step(tries, getattr(failure, "retry_after", None))
         if tempo.clock() + pause >= terms.deadline(began):
             raise _given_up(failure, request, reached)
@@ -228,7 +232,7 @@ def _failure(reply: Reply) -> ServerRefused | UnexpectedAnswer | None:
     """Why this is not the answer yet. What no retry helps is raised."""
     if reply.status in _SUCCESS:
         return None
-    problem = problem_of(reply)
+    problem = problem_of(reply.body, reply.headers)
     if problem is None:
         strange = UnexpectedAnswer(f"{reply.status} with {reply.body[:_SHOWN]!r}: not an answer of dibs")
         if reply.status < _SERVER_ERROR:
@@ -265,34 +269,3 @@ def _read(call: Call[T], reply: Reply) -> T:
         raise UnexpectedAnswer(
             f"{reply.status} with {reply.body[:_SHOWN]!r}: not an answer of dibs"
         ) from error
-
-
-def problem_of(reply: Reply) -> Problem | None:
-    """The problem that an answer states, in the server's own words; None: it has none."""
-    try:
-        found = problem_from(decode(reply.body))
-    except ValueError:
-        return None
-    asked = reply.headers.get("retry-after", "")
-    if found is not None and found.retry_after is None and asked.isdecimal():
-        return replace(found, retry_after=float(asked))
-    return found
-
-
-def problem_from(members: Any) -> Problem | None:
-    """A problem as a JSON object has it."""
-    if not isinstance(members, dict) or not str(members.get("type", "")).startswith(TYPE):
-        return None
-    handed_out: Literal["no", "maybe"] = "no" if members.get("handed_out") == "no" else "maybe"
-    after = members.get("retry_after")
-    return Problem(
-        members["type"].removeprefix(TYPE),
-        int(members.get("status", 0)),
-        str(members.get("detail", "")),
-        handed_out,
-        members.get("retryable") is True,
-        members.get("field"),
-        members.get("limit"),
-        float(after) if isinstance(after, int | float) else None,
-        members,
-    )

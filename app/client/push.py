@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from app.client import work
-from app.client.errors import ClientError, ValueNotJson
+from app.client.errors import ClientError, QueueFull, ServerRefused, ValueNotJson
 from app.client.flow import FULL, Flow, Gather, Terms, persist
-from app.client.records import NewItem, PushReport
+from app.client.records import NewItem, Pushed, PushReport
 
 CHUNK_BYTES: Final = 1024 * 1024
 """A chunk is sent when it has so many bytes, however few items that are."""
@@ -20,7 +20,7 @@ class Packer:
     Args:
         key: Gives each value its key; None: none has one.
         delay, priority: Of every item.
-        chunk: Items of a chunk, at most.
+        chunk: Items of a chunk, at most; it may be made smaller under way.
     """
 
     def __init__(self, key: Callable[[Any], str] | None, delay: float, priority: int, chunk: int) -> None:
@@ -30,7 +30,7 @@ class Packer:
         self._key = key
         self._delay = delay
         self._priority = priority
-        self._chunk = chunk
+        self.chunk = chunk
         self._size = 0
         self._packed = 0
 
@@ -45,30 +45,52 @@ class Packer:
             raise
         self.texts.append(text)
         self._size += len(text)
-        return len(self.texts) >= self._chunk or self._size >= CHUNK_BYTES
+        return len(self.texts) >= self.chunk or self._size >= CHUNK_BYTES
 
-    def clear(self) -> None:
-        """Begin the next chunk."""
-        self.texts = []
-        self._size = 0
+    def take(self) -> list[str]:
+        """The chunk, if there is anything in it; the next one begins."""
+        texts, self.texts, self._size = self.texts, [], 0
+        return texts
 
 
 def push(queue: str, packer: Packer, terms: Terms) -> Flow[PushReport]:
     """Push all values that can be gathered; no more than a chunk of them is in memory.
 
     While the queue is full (429) the same chunk is sent again, for as long as it takes. The key makes it
-    safe: a chunk whose answer was lost is not pushed twice.
+    safe: a chunk whose answer was lost is not pushed twice. A chunk that is larger than the queue may ever be
+    is cut, to half of that, so that consumers and producers work side by side.
     """
     report, more = PushReport(), True
     try:
         while more:
             more = yield Gather(packer.add)
-            if packer.texts:
-                pushed = yield from persist(work.push(queue, packer.texts), terms, endless=FULL)
+            texts = packer.take()
+            while texts:
+                pushed = yield from _send(queue, texts, packer, terms)
                 known = sum(item.duplicate for item in pushed)
                 report += PushReport(len(pushed) - known, known)
-                packer.clear()
+                del texts[: len(pushed)]
     except ClientError as error:
         error.pushed = report
         raise
     return report
+
+
+def _send(queue: str, texts: list[str], packer: Packer, terms: Terms) -> Flow[list[Pushed]]:
+    """Push the first chunk of these; none of them where it must be cut first."""
+    chunk = texts[: packer.chunk]
+    try:
+        return (yield from persist(work.push(queue, chunk), terms, endless=FULL, vain=never_fits(len(chunk))))
+    except QueueFull as full:
+        packer.chunk = max(1, _room(full) // 2)
+        return []
+
+
+def never_fits(items: int) -> Callable[[ServerRefused], bool]:
+    """Whether a queue refuses so many items at once even when it is empty."""
+    return lambda refused: isinstance(refused, QueueFull) and 0 < _room(refused) < items
+
+
+def _room(full: ServerRefused) -> int:
+    """How many items may wait in the queue, where it says so."""
+    return full.limit if isinstance(full.limit, int) else 0

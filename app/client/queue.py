@@ -10,7 +10,7 @@ from app.client.answers import Audit, QueueInfo, QueueItem, QueueSettings
 from app.client.consume import consumer
 from app.client.flow import FULL, persist
 from app.client.leases import Crew, Leases
-from app.client.push import Packer, push
+from app.client.push import Packer, never_fits, push
 from app.client.records import (
     Entry,
     Item,
@@ -167,9 +167,14 @@ class RemoteQueue:
         return self._client.ask(work.settle(self.name, entries, lease))
 
     def push_items(self, items: Sequence[NewItem], *, idempotency_key: str | None = None) -> list[Pushed]:
-        """``POST /items``: all of them or none; waits while the queue is full."""
-        call = work.push(self.name, [work.item_text(item) for item in items])
-        return self._client.do(persist(call, self._client.setup.terms, key=idempotency_key, endless=FULL))
+        """``POST /items``: all of them or none; waits while the queue is full.
+
+        Raises:
+            QueueFull: These are more items than the queue may ever hold.
+        """
+        call, vain = work.push(self.name, [work.item_text(item) for item in items]), never_fits(len(items))
+        flow = persist(call, self._client.setup.terms, key=idempotency_key, endless=FULL, vain=vain)
+        return self._client.do(flow)
 
     def upload(self, part: bytes, *, key: str, offset: int = 0) -> Uploaded:
         """One part of a resumable NDJSON stream: whole lines, the stream's bytes from ``offset`` on.
@@ -178,11 +183,13 @@ class RemoteQueue:
         is not pushed twice. While the queue is full it waits, and goes on where it was.
 
         Raises:
+            QueueFull: The part has more lines than the queue may ever hold; send smaller ones.
             ServerRefused: A line is refused, or the queue takes none. ``error.problem.members`` has ``line``
                 (from 1, in the stream), and ``accepted``, ``duplicates``, ``bytes``, ``lines`` of what is in.
         """
-        call = work.upload(self.name, part, offset)
-        return self._client.do(persist(call, self._client.setup.terms, key=key, endless=FULL))
+        call, vain = work.upload(self.name, part, offset), never_fits(part.count(b"\n"))
+        flow = persist(call, self._client.setup.terms, key=key, endless=FULL, vain=vain)
+        return self._client.do(flow)
 
     def uploaded(self, key: str) -> Uploaded:
         """How far the stream of this key is; all zero for one that is not known."""

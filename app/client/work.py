@@ -7,7 +7,8 @@ from typing import Any, Final
 
 from app.client.calls import path_of, post
 from app.client.errors import UnexpectedAnswer, refusal
-from app.client.flow import Call, Request, problem_from
+from app.client.flow import Call, Request
+from app.client.problems import problem_from
 from app.client.records import (
     Ack,
     Entry,

@@ -477,7 +477,7 @@ class FakeServer:
     def _check_room(self, queue, count):
         most = queue.settings["max_ready"]
         if most is not None and queue.counted(self.clock())["waiting"] + count > most:
-            raise Refuse(429, "queue-full", retry_after=1, field="items", limit="max_ready")
+            raise Refuse(429, "queue-full", retry_after=1, field="items", limit=most)
 
     def _put(self, queue, item):
         known = queue.known.get(item.get("key"))

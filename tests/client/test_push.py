@@ -5,7 +5,16 @@ import json
 
 import pytest
 
-from app.client import AsyncClient, Client, Conflict, PushReport, Unreachable, ValueNotJson
+from app.client import (
+    AsyncClient,
+    Client,
+    Conflict,
+    NewItem,
+    PushReport,
+    QueueFull,
+    Unreachable,
+    ValueNotJson,
+)
 from app.client.push import CHUNK_BYTES
 
 
@@ -90,6 +99,29 @@ def test_back_pressure_is_waited_for(sim):
     assert len({(request.key, request.body) for request in waits}) == 1
 
 
+@pytest.mark.parametrize("room", [1, 2, 7])
+def test_a_chunk_that_is_larger_than_the_queue_may_ever_be(sim, room):
+    from app.client.flow import Sleep, Terms
+    from app.client.push import Packer, push
+
+    lab = sim.Sim()
+    queue = lab.server.add("jobs", max_ready=room)
+    task = lab.spawn(push("jobs", Packer(None, 0.0, 0, 20), Terms(lab.tempo, 5.0)))
+    task.values = iter(range(30))
+    seen = []
+
+    def drain():
+        while queue.cursor < 30:
+            yield Sleep(2.0)
+            seen.extend(entry.value for entry in queue.inside.values())
+            queue.inside.clear()
+
+    lab.spawn(drain())
+    assert lab.finish(task) == PushReport(30, 0)
+    seen.extend(entry.value for entry in queue.inside.values())
+    assert seen == list(range(30))
+
+
 def test_put(both):
     queue = both.wire.server.add("jobs")
     assert both.ask(lambda client: client.queue("jobs").put({"n": 1})) == 1
@@ -165,6 +197,14 @@ def test_async_iterables(wire):
 def test_a_chunk_of_nothing(wire):
     with Client("http://dibs", transport=wire) as client, pytest.raises(ValueError, match="chunk 0"):
         client.queue("jobs").push([1], chunk=0)
+
+
+def test_single_requests_that_never_fit(both):
+    both.wire.server.add("jobs", max_ready=2)
+    with pytest.raises(QueueFull):
+        both.ask(lambda client: client.queue("jobs").push_items([NewItem(n) for n in range(3)]))
+    with pytest.raises(QueueFull):
+        both.ask(lambda client: client.queue("jobs").upload(b'{"value":1}\n' * 3, key="file-1"))
 
 
 def test_uploading_parts_of_a_stream(both):

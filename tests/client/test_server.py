@@ -231,6 +231,12 @@ def test_back_pressure(client):
     producer.join(30)
     assert pushed == [PushReport(40, 0)]
     assert sorted(seen) == list(range(40))
+    client.define("tiny", settings=QueueSettings(max_ready=2))
+    producer = threading.Thread(target=lambda: pushed.append(client.queue("tiny").push(range(10))))
+    producer.start()
+    taken = [client.queue("tiny").next(wait=20).value for _ in range(10)]
+    producer.join(30)
+    assert (taken, pushed[1]) == (list(range(10)), PushReport(10, 0))
     with Client(client.url, patience=0.0) as hasty, pytest.raises(QueueFull):
         hasty.ask(push("narrow", ['{"value":1}'] * 11))
 
