@@ -8,8 +8,9 @@ from typing import Annotated
 
 import typer
 
-from app.cli import (
+from app.cli import (  # the command's name
     backup,
+    dead,
     demo,
     loadtest,
     next,
@@ -19,7 +20,7 @@ from app.cli import (
     stats,
     verify,
     work,
-)  # the command's name
+)
 from app.cli.exits import EXIT_CODES, FAILED, INTERRUPTED, code_of
 from app.errors import DibsError
 
@@ -40,6 +41,7 @@ cli.command("push", epilog=push.EXAMPLE)(push.push)
 cli.command("work", epilog=work.EXAMPLE)(work.work)
 cli.command("queues", epilog=queues.EXAMPLE)(queues.queues)
 cli.command("stats", epilog=stats.EXAMPLE)(stats.stats)
+cli.command("dead", epilog=dead.EXAMPLE)(dead.dead)
 cli.command("backup", epilog=backup.EXAMPLE)(backup.backup)
 cli.command("loadtest", epilog=loadtest.EXAMPLE)(loadtest.loadtest)
 cli.command("verify", epilog=verify.EXAMPLE)(verify.verify)

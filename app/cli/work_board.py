@@ -88,10 +88,13 @@ class Board:
     def summary(self) -> None:
         """The last word; the live line is gone."""
         with self._above():
-            self._console.print(
-                Text(f"{self._queue}: {told(self._tally)}"), markup=False, soft_wrap=True, highlight=False
-            )
+            self._say(f"{self._queue}: {told(self._tally)}")
+            if self._tally.counts.dead:
+                self._say(f"`dibs dead {self._queue}` shows what is dead, and why")
         self._live = False
+
+    def _say(self, text: str) -> None:
+        self._console.print(Text(text), markup=False, soft_wrap=True, highlight=False)
 
     @contextmanager
     def _above(self) -> Iterator[None]:

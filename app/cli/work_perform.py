@@ -61,12 +61,17 @@ class Performer:
         Raises:
             CannotStart: No command can be run; the job is given back.
         """
+        self._tally.begun()
+        try:
+            self._perform(job)
+        finally:
+            self._tally.ended()
+
+    def _perform(self, job: Job) -> None:
         try:
             process = self._start(job)
         except Unfit as error:
-            self._failed(
-                job, f"the value is {error}" if str(error).startswith("too") else f"the value {error}"
-            )
+            self._failed(job, str(error))
             return
         except CannotStart:
             job.release()
@@ -101,7 +106,7 @@ class Performer:
             )
         except CannotStart as error:
             if plan.words.program is None:
-                raise Unfit(f"is not a command that can be run ({error})") from error
+                raise Unfit(f"the value is not a command that can be run ({error})") from error
             raise
 
     def _run(self, job: Job, process: Process) -> End:
@@ -110,11 +115,9 @@ class Performer:
             late = self._giving_back
         if late:
             process.end("given back")
-        self._tally.begun()
         try:
             return process.wait()
         finally:
-            self._tally.ended()
             with self._lock:
                 del self._processes[job]
 

@@ -96,10 +96,14 @@ class Process:
                     words, stdin=given, stdout=self.out, stderr=self.err, env=env, start_new_session=True
                 )
         except ValueError as error:
-            raise Unfit(f"can't be the argument of a command ({error}): --stdin takes any value") from error
+            raise Unfit(
+                f"the value can't be the argument of a command ({error}): --stdin takes any value"
+            ) from error
         except OSError as error:
             if error.errno == errno.E2BIG:
-                raise Unfit("too long for the argument of a command: --stdin takes any length") from error
+                raise Unfit(
+                    "the value is too long for the argument of a command: --stdin takes any length"
+                ) from error
             missing = isinstance(error, FileNotFoundError)
             raise CannotStart(words[0], error.strerror or str(error), missing=missing) from error
 

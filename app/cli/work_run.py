@@ -72,13 +72,16 @@ def run(crew: Crew, tally: Tally, board: Board, stops: Stops) -> None:
 
 
 def _stop(crew: Crew, tally: Tally, board: Board, *, at_once: bool) -> None:
+    """The first time finish what is in hand, the second time, or ``at_once``, give it back."""
+    running = tally.running
+    if running and at_once:
+        board.phase("giving back", f"giving back {running:,}")
+    elif running:
+        board.phase("finishing", f"finishing {running:,}; Ctrl-C again gives them back")
     if at_once:
-        board.phase("giving back", f"giving back {tally.running:,}")
         crew.give_back()
     else:
         crew.drain()
-        if tally.running:
-            board.phase("finishing", f"finishing {tally.running:,}; Ctrl-C again gives them back")
 
 
 def settle(
@@ -130,6 +133,7 @@ class Emptiness(threading.Thread):
             with suppress(ClientError):  # the hands meet it too, and tell it
                 info = self._info()
                 if empty(info):
+                    self._board.idle = ""
                     self._then()
                     return
                 self._board.idle = f"{info.waiting:,} to be tried later, {info.leased:,} elsewhere"

@@ -4,7 +4,19 @@ import sys
 
 import pytest
 
-COMMANDS = ["serve", "next", "push", "work", "queues", "stats", "backup", "loadtest", "verify", "demo"]
+COMMANDS = [
+    "serve",
+    "next",
+    "push",
+    "work",
+    "queues",
+    "stats",
+    "dead",
+    "backup",
+    "loadtest",
+    "verify",
+    "demo",
+]
 HEAVY = ["fastapi", "starlette", "pydantic", "uvicorn", "httpx", "apsw", "rich.table", "app.queue", "app.api"]
 
 

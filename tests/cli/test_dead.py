@@ -1,0 +1,74 @@
+"""``dibs dead``: what failed for the last time, why, and another chance."""
+
+import json
+
+import httpx
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def _url(server, monkeypatch):
+    monkeypatch.setenv("DIBS_URL", server.url)
+
+
+@pytest.fixture
+def jobs(server):
+    """A queue with two dead items and one that waits."""
+    path = f"{server.url}/queues/jobs"
+    settings = {"max_attempts": 2, "backoff": 0, "jitter": 0}
+    httpx.put(path, json={"reset": True, "settings": settings}).raise_for_status()
+    push(path, "a.txt", {"a": ["long "] * 100})
+    for attempt in (1, 2):
+        lease = httpx.post(f"{path}/lease", json={"max": 2, "worker": "w1"}).json()
+        assert [item["seq"] for item in lease["items"]] == [1, 2]
+        nack = {"token": lease["token"], "delay": 0, "error": f"exit {attempt}\n[red]why[/]"}
+        httpx.post(f"{path}/nack", json=nack).raise_for_status()
+    push(path, "c.txt")
+    return path
+
+
+def push(path, *values):
+    httpx.post(f"{path}/items", json={"items": [{"value": value} for value in values]}).raise_for_status()
+
+
+@pytest.mark.usefixtures("jobs")
+class TestDead:
+    def test_each_in_a_line(self, run):
+        code, out, _ = run("dead", "jobs")
+        assert code == 0
+        heads, _, *rows = out.splitlines()
+        assert heads.split() == ["seq", "value", "attempts", "worker", "dead", "since", "error"]
+        assert [row.split()[0] for row in rows] == ["1", "2"]
+        assert "exit 2" in rows[0]
+        assert "…" in rows[1]
+
+    def test_no_more_than_wanted_and_it_says_so(self, run):
+        out = run("dead", "jobs", "--limit", 1)[1]
+        assert ("a.txt" in out, "long" in out, "There are more" in out) == (True, False, True)
+
+    def test_one_with_all_that_is_known(self, run):
+        code, out, _ = run("dead", "jobs", 1)
+        assert code == 0
+        lines = [line.rstrip() for line in out.splitlines() if line.strip()]
+        assert lines[:2] == ["1  dead  attempt 2", "a.txt"]
+        assert [lines[2].partition(",")[0], *lines[3:5]] == ["attempt 1", "exit 1", "[red]why[/]"]
+        assert [lines[5].partition(",")[0], *lines[6:]] == ["attempt 2", "exit 2", "[red]why[/]"]
+
+    def test_one_that_is_not_there(self, run):
+        code, _, err = run("dead", "jobs", 99)
+        assert (code, err[:20]) == (1, "dibs: item-unknown: ")
+
+    def test_another_chance_for_one_and_for_all(self, run, jobs):
+        assert run("dead", "jobs", 2, "--redrive") == (0, "1 of jobs to be tried again\n", "")
+        assert run("dead", "jobs", "--redrive", "--rate", 100)[1] == "1 of jobs to be tried again\n"
+        assert run("dead", "jobs") == (0, "Nothing in jobs is dead.\n", "")
+        assert httpx.get(jobs).json()["waiting"] == 3
+
+    def test_json(self, run):
+        assert [item["seq"] for item in json.loads(run("dead", "jobs", "--json")[1])["items"]] == [1, 2]
+        assert json.loads(run("dead", "jobs", 1, "--json")[1])["history"][0]["error"] == "exit 1\n[red]why[/]"
+        assert json.loads(run("dead", "jobs", "--redrive", "--json")[1])["redriven"] == 2
+
+
+def test_an_unknown_queue(run):
+    assert run("dead", "nope") == (1, "", "dibs: queue-unknown: there is no queue nope\n")
