@@ -83,7 +83,9 @@ def _show_all(queue: str, found: Mapping[str, Any]) -> None:
     if not found["items"]:
         show(plain(f"Nothing in {queue} is dead."))
         return
-    shown = table("seq", "value", "attempts", "worker", "dead since", "error", right=("seq", "attempts"))
+    shown = table(
+        "seq", "value", "attempts", "worker", "dead since (UTC)", "error", right=("seq", "attempts")
+    )
     for item in found["items"]:
         shown.add_row(
             plain(f"{item['seq']:,}", "bold"),
@@ -91,7 +93,7 @@ def _show_all(queue: str, found: Mapping[str, Any]) -> None:
             plain(f"{item['attempt']:,}"),
             plain(item["worker"], "dim"),
             plain(_when(item["due_at"]), "dim"),
-            plain(_short((item["error"] or "").partition("\n")[0]), "red"),
+            plain(_short(_gist(item["error"] or "")), "red"),
         )
     more = [] if found["next"] is None else [plain("There are more: --limit shows them.", "dim")]
     show(shown, *more)
@@ -107,13 +109,19 @@ def _show(item: Mapping[str, Any]) -> None:
         plain(_text(item["value"])),
     ]
     for failure in item["history"]:
-        head = f"attempt {failure['attempt']:,}, {_when(failure['at'])}, {failure['worker'] or 'nobody'}"
+        head = f"attempt {failure['attempt']:,}, {_when(failure['at'])} UTC, {failure['worker'] or 'nobody'}"
         grid.append(plain(f"{head}\n", "dim") + plain(failure["error"], "red"))
     show(*grid)
 
 
 def _text(value: Any) -> str:
     return value if isinstance(value, str) else jsons.dumps(value, ensure_ascii=False)
+
+
+def _gist(error: str) -> str:
+    """The first line says how it ended, the last one most often why."""
+    lines = error.strip().splitlines()
+    return ": ".join(dict.fromkeys((lines[0], lines[-1]))) if lines else ""
 
 
 def _short(text: str) -> str:

@@ -37,9 +37,9 @@ class TestDead:
         code, out, _ = run("dead", "jobs")
         assert code == 0
         heads, _, *rows = out.splitlines()
-        assert heads.split() == ["seq", "value", "attempts", "worker", "dead", "since", "error"]
+        assert heads.split() == ["seq", "value", "attempts", "worker", "dead", "since", "(UTC)", "error"]
         assert [row.split()[0] for row in rows] == ["1", "2"]
-        assert "exit 2" in rows[0]
+        assert rows[0].rstrip().endswith("exit 2: [red]why[/]")
         assert "…" in rows[1]
 
     def test_no_more_than_wanted_and_it_says_so(self, run):
