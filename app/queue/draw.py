@@ -108,6 +108,24 @@ class Draw(QueueLine):
         self.waits: deque[float] = deque(maxlen=1024)
         self.holds: deque[float] = deque(maxlen=1024)
 
+    def draw_at_once(self, ask: Ask) -> bool:
+        """Draw on the event loop, from a source that counts: it never waits, so no thread has to.
+
+        False: it is drawn from just now, or does not count; nothing was drawn.
+        """
+        source, patience = self.source, ask.patience
+        if source is None or not source.arithmetic:
+            return False
+        ask.patience = 0.0
+        try:
+            self._draw(ask)
+        except SourceBusy:
+            ask.patience = patience
+            return False
+        except DibsError as error:
+            ask.pending.fail(error)
+        return True
+
     def draw(self, ask: Ask) -> None:
         """Draw for ``ask`` and put the op into the line, or fail what it waits for."""
         if ask.given_up:

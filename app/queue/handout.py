@@ -254,7 +254,7 @@ class HandOuts(Desk):
             raise SourceBusy(f"{self._limits.waiting} requests wait for {self.name} already", retry_after=1.0)
         ask.begin()
         ask.patience = max(until - self._loop.time(), self._limits.pull_patience)
-        self._pool.submit(partial(self._draw.draw, ask))
+        self._begin(ask)
         track(ask.pending)
         try:
             return await self._outcome(ask)
@@ -262,6 +262,11 @@ class HandOuts(Desk):
             if ask.enqueued:
                 self._give_back(ask.pending, ask)
             raise
+
+    def _begin(self, ask: Ask) -> None:
+        """Draw here if that can't wait for anything, else on a thread."""
+        if self._pool.backlog or not self._draw.draw_at_once(ask):
+            self._pool.submit(partial(self._draw.draw, ask))
 
     async def _outcome(self, ask: Ask) -> Any:
         """Wait for the draw, then for the disk; each for a bounded time."""

@@ -125,7 +125,7 @@ class Settles(HandOuts):
         ask.settled = self._answer
         ask.begin()
         ask.patience = self._limits.settle_patience
-        self._pool.submit(partial(self._draw.draw, ask))
+        self._begin(ask)
         request.track(ask.pending)
         try:
             answered: SettleAnswer | None = await self._outcome(ask)

@@ -8,7 +8,7 @@ from app.errors import SourceBusy
 
 
 async def test_a_key_is_let_go_when_no_thread_can_be_had(opened, monkeypatch):
-    async with opened({"q": "count()"}) as house:
+    async with opened({"q": 'count(format="{}")'}) as house:
         monkeypatch.setattr(house["q"]._pool, "threads", 0)
         monkeypatch.setattr(house["q"]._pool, "_idle", 0)
         start = threading.Thread.start
