@@ -161,4 +161,4 @@ def test_an_engine_works_as_the_model_does(machine):
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_an_engine_works_as_the_model_does_for_long(machine):
-    run(machine, 500, 40)
+    run(machine, 100, 40)
