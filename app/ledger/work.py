@@ -291,7 +291,10 @@ class Settled:
 
 
 class Woken(NamedTuple):
-    """A queue got ``items`` items that can be claimed at ``due``, or before."""
+    """A queue got ``items`` items that can be claimed at ``due``, or before.
+
+    Of an extended lease ``items`` is 0: nothing has come to wait, but something may be claimed at its ``due``.
+    """
 
     queue: int
     due: int

@@ -219,3 +219,13 @@ def test_a_settle_of_many_ranges(ledger):
     told = ledger.one(queue, Nack("t", delay=0))
     assert told == [(seq, "nacked") for seq in range(2, 4_001, 2)]
     assert ledger.seqs(ledger.claim(queue, 5_000, "u")) == list(range(2, 4_001, 2))
+
+
+def test_an_extend_tells_when_its_lease_ends_and_wakes_nobody(ledger):
+    """It may be earlier than before, and then it is the next thing that can be claimed."""
+    queue = ledger.jobs("1", "2", "3")
+    ledger.claim(queue)
+    now = ledger.engine.now()
+    woken = ledger.settle(queue, Extend("t", 10, ((2, 2),)), Extend("t", 10, ((3, 3),)), Extend("no", 5)).woken
+    assert [tuple(one) for one in woken] == [(queue, now + 10, 0)]
+    assert ledger.engine.next_due(queue) == now + 10

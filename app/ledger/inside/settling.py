@@ -147,9 +147,14 @@ class _Desk:
         return self._apply(entry, nacked)
 
     def extend(self, entry: Extend) -> tuple[Settled, ...]:
-        """The lease goes on, under the same token."""
+        """The lease goes on, under the same token. It may end earlier than before: who waits is to know."""
         due = self._tx.now + entry.ttl
-        return self._apply(entry, lambda run: ("extended", due, run._replace(due=due, ttl=entry.ttl)))
+
+        def extended(run: Run) -> tuple[Verdict, int, Run]:
+            self._wake(self._queue, due, 0)
+            return "extended", due, run._replace(due=due, ttl=entry.ttl)
+
+        return self._apply(entry, extended)
 
     def release(self, entry: Release) -> tuple[Settled, ...]:
         """Given back; the hand-out does not count."""

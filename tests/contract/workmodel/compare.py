@@ -26,7 +26,7 @@ def normal(outcome, now: int):
     for queue, _, items in outcome.woken:
         woken[queue] += items
     entries = [[item for part in entry for item in single(part)] for entry in outcome.entries]
-    return (entries, normal(outcome.claimed, now), woken)
+    return (entries, normal(outcome.claimed, now), dict(woken))
 
 
 def single(part):

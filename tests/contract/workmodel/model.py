@@ -150,7 +150,7 @@ class Model:
         woken: Counter[int] = Counter()
         entries = [self.entry(op, entry, now, woken) for entry in op.entries]
         claimed = None if op.lease is None else self.apply(op.lease, now)
-        return (entries, claimed, +woken)
+        return (entries, claimed, dict(woken))
 
     def entry(self, op, entry, now: int, woken: Counter):
         shelf = self.there(op.queue)
@@ -184,6 +184,7 @@ class Model:
             return ("acked", None)
         if isinstance(entry, Extend):
             item.due, item.ttl = now + entry.ttl, entry.ttl
+            woken[shelf.row.id] += 0  # its due is told, though nothing has come to wait
             return ("extended", item.due)
         item.token = None
         if isinstance(entry, Nack):
