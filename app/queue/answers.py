@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.errors import DibsError
-from app.ledger.work import FailureRow, ItemState, QueueSettings, Settled, Span, Terms
+from app.ledger.work import FailureRow, ItemState, QueueSettings, Settled, Span
 
 Values = Sequence[int] | Sequence[str]
 """A ``range`` (arithmetic sources), or a list of JSON texts."""
@@ -78,11 +78,10 @@ class Leased:
 
 
 def leased(  # noqa: PLR0917  # the fields of a lease, in their order
-    queue: str, state: str, terms: Terms, due: int | None, spans: tuple[Span, ...], values: Values, now: int
+    queue: str, state: str, token: str, due: int, spans: tuple[Span, ...], values: Values, now: int
 ) -> Leased:
-    """A lease that was given now. Without a ``due`` (a failure hid it) it ends no later than this says."""
-    due = now + terms.ttl if due is None else due
-    return Leased(queue, state, terms.token, due, max(due - now, 0) / 1000, spans, values)
+    """A lease that was given, seen from ``now``."""
+    return Leased(queue, state, token, due, max(due - now, 0) / 1000, spans, values)
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,7 +46,6 @@ class Claims:
         self._burst = FIRST_BURST
         self._queue = queue
         self.due: int | None = None
-        self.look()
 
     def worth_trying(self) -> bool:
         """Whether a claim may find something."""
@@ -68,7 +67,7 @@ class Claims:
             claimed = await pending
         finally:
             self._looking -= 1
-            self._arm()
+            self.arm()
         if not claimed.spans:
             self._burst = FIRST_BURST
         elif self.worth_trying() and not self._busy:
@@ -113,11 +112,24 @@ class Claims:
         self._wake(items if due <= self._engine.now() else 0)
 
     def look(self) -> None:
-        """Read from the ledger what is known no more: at the start, and after a reopening."""
+        """Read from the ledger what is known no more; what was told since is lower, and stays."""
         try:
-            self.due = self._engine.next_due(self._queue)
+            due = self._engine.next_due(self._queue)
         except LedgerError:
-            self.doubt()
+            due = 0  # a claim will tell
+        if due is not None and (self.due is None or due < self.due):
+            self.due = due
+
+    def look_anew(self) -> None:
+        """After a reopening, before anything is committed again."""
+        self.due = None
+        self.look()
+
+    def purged(self) -> None:
+        """Whether anything is left is for a claim to find out; where the queue has ended, at once."""
+        self.doubt()
+        if self._ended():
+            self._wake(1)
 
     def doubt(self) -> None:
         """What is inside is not known: a claim will tell."""
@@ -135,7 +147,7 @@ class Claims:
 
     def _wake_on_loop(self, most: int) -> None:
         self._waiters.wake(most)
-        self._arm()
+        self.arm()
 
     async def park(self, seconds: float, place: int) -> None:
         """Wait until something can be claimed, or the queue has changed, at most ``seconds``.
@@ -144,21 +156,26 @@ class Claims:
         """
         if self.worth_trying() and not self._busy:
             self._loop.call_soon(self._waiters.wake, 1)
-        await self._waiters.park(seconds, place, self._arm)
+        await self._waiters.park(seconds, place, self.arm)
 
     @property
     def _busy(self) -> bool:
         """Whether somebody looks for items, and will pass on what is left."""
         return self._looking > 0 or self._waiters.woken > 0
 
+    @property
+    def contended(self) -> bool:
+        """Whether somebody waits, or was woken and is about to ask."""
+        return len(self._waiters) > 0 or self._waiters.woken > 0
+
     async def yield_to_waiters(self) -> None:
         """Let those who waited ask first: a newcomer must not overtake them."""
-        if len(self._waiters):
+        if self.contended:
             self._waiters.wake(1)
             await asyncio.sleep(0)
 
-    def _arm(self) -> None:
-        """While somebody waits, one timer stands for the next item that comes due."""
+    def arm(self) -> None:
+        """While somebody waits and nobody looks, one timer stands for the next item that comes due."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

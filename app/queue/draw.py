@@ -255,13 +255,15 @@ class Draw(QueueLine):
         told = answer(self.name, state, *segment, wide=source.wide, block=ask.block)
         if ask.terms is None or isinstance(told, Block):
             return lambda _: told
-        return partial(self._lease, ask, ask.terms, told)
+        # A failure may hide when the lease ends; then it is told to end a little early, never late.
+        return partial(self._lease, ask, ask.terms, told, self._now() + ask.terms.ttl)
 
-    def _lease(self, ask: Ask, terms: Terms, taken: Taken, outcome: Outcome) -> Any:
+    def _lease(self, ask: Ask, terms: Terms, taken: Taken, due: int, outcome: Outcome) -> Any:
         claimed = outcome.claimed if isinstance(outcome, Settlement) else outcome
-        due = claimed.due if isinstance(claimed, Claimed) else None
+        if isinstance(claimed, Claimed) and claimed.due is not None:
+            due = claimed.due
         spans = (Span(taken.first, taken.first + taken.count - 1),)
-        handed = leased(self.name, taken.state, terms, due, spans, taken.values, self._now())
+        handed = leased(self.name, taken.state, terms.token, due, spans, taken.values, self._now())
         if ask.settled is None:
             return handed
         return ask.settled(outcome if isinstance(outcome, Settlement) else None, handed)

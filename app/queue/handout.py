@@ -10,6 +10,7 @@ import asyncio
 import secrets
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from time import perf_counter
 from typing import Any
@@ -21,6 +22,7 @@ from app.errors import (
     QueueExhausted,
     QueuePaused,
     QueueStarting,
+    QueueUnknown,
     Refused,
     SourceBusy,
     Stopping,
@@ -65,6 +67,7 @@ class HandOuts(Desk):
         self._retired = False
         self._pool = Pool(row.name, limits.threads)
         self._computing = Computing(self.spec, sources)
+        self._route = route
         self.claims = Claims(row.id, engine, self._waiters, route=route, ended=self._ended)
         self._draw = Draw(row, committer, limits, reopen=reopen, now=engine.now, told=self.claims.leased)
 
@@ -137,7 +140,13 @@ class HandOuts(Desk):
 
     async def _ask(self, ask: Ask, wait: float, track: Track = lambda pending: None) -> Any:
         """Waiting items, else fresh ones, else wait; None when the queue is still empty at the end of it."""
-        until, place, newcomer = self._loop.time() + wait, self._waiters.place(), True
+        try:
+            return await self._ask_until(ask, self._loop.time() + wait, track)
+        finally:
+            self.claims.arm()  # whoever was woken last leaves nobody without a timer
+
+    async def _ask_until(self, ask: Ask, until: float, track: Track) -> Any:
+        place, newcomer = self._waiters.place(), True
         while True:
             refusal, ended = self._barred(), self._ended()
             if refusal is None:
@@ -159,12 +168,31 @@ class HandOuts(Desk):
         """Whether waiting is in vain: the server goes down, or this is the queue no more."""
         return self._stopping or self._retired
 
-    def _barred(self) -> Refused | None:
-        """Why nothing at all is handed out now, be it waiting or fresh."""
+    def _over(self) -> Refused | None:
+        """Why this is not, or not for much longer, the queue to ask."""
         if self._stopping:
             return Stopping("the server is going down", retry_after=1.0)
         if self._retired and not self._draw.gate.deleted:
             return QueueStarting(f"{self.name} was defined anew; ask again", retry_after=1.0)
+        return None
+
+    def check_current(self) -> None:
+        """Raise where this object is the queue no more: what it did would be done to another one.
+
+        Raises:
+            Refused: ask again, or there is no such queue.
+        """
+        over = self._over()
+        if over is None and self._draw.gate.deleted:
+            over = QueueUnknown(f"there is no queue {self.name}", field="queue")
+        if over is not None:
+            raise over
+
+    def _barred(self) -> Refused | None:
+        """Why nothing at all is handed out now, be it waiting or fresh."""
+        over = self._over()
+        if over is not None:
+            return over
         bar = self._draw.gate.bar()
         if isinstance(bar, QueuePaused) and self._ended() and self.claims.due is None:
             return None  # a pause says nothing to who asks for what has ended
@@ -199,7 +227,7 @@ class HandOuts(Desk):
         except TimeoutError:
             raise unsure() from None
 
-    def _give_back(self, pending: Pending[Claimed], ask: Ask) -> None:
+    def _give_back(self, pending: Pending[Any], ask: Ask) -> None:
         """Nobody is there to receive the lease, and without a key nobody can ask for it again."""
         if ask.terms is None or ask.remember is not None:
             return
@@ -216,7 +244,8 @@ class HandOuts(Desk):
         values = self._computing.of(spans, claimed.values)
         if ask.terms is None:
             return Taken(self.name, self.state, spans[0].first, values, seqs=seqs_of(spans))
-        return leased(self.name, self.state, ask.terms, claimed.due, spans, values, self._engine.now())
+        due = claimed.due or 0  # of a lease there is one
+        return leased(self.name, self.state, ask.terms.token, due, spans, values, self._engine.now())
 
     @property
     def state(self) -> str:
@@ -299,32 +328,24 @@ class HandOuts(Desk):
         first, state = recalled.outcome["first"], recalled.outcome["ending"] or "open"
         due = recalled.outcome.get("due")
         if due is not None and ask.terms is not None:
-            return self.replayed_lease(recalled, ask.terms, due, (Span(first, first + _size(recalled) - 1),))
+            return self.replayed_lease(recalled, due, (Span(first, first + _size(recalled) - 1),))
         return answer(
             self.name, state, first, recalled.values, wide=recalled.wide, block=ask.block, replayed=True
         )
 
     def _replay_claim(self, recalled: Recalled, claimed: Claimed, ask: Ask) -> Taken | Leased:
         if ask.terms is not None and claimed.due is not None:
-            return self.replayed_lease(recalled, ask.terms, claimed.due, claimed.spans)
+            return self.replayed_lease(recalled, claimed.due, claimed.spans)
         spans, values = claimed.spans, self._computing.recalled(recalled, claimed.spans)
         return Taken(self.name, self.state, spans[0].first, values, replayed=True, seqs=seqs_of(spans))
 
-    def replayed_lease(self, recalled: Recalled, terms: Terms, due: int, spans: tuple[Span, ...]) -> Leased:
+    def replayed_lease(self, recalled: Recalled, due: int, spans: tuple[Span, ...]) -> Leased:
         """The lease that was answered then, expired or not."""
         values = self._computing.recalled(recalled, spans)
         if recalled.wide and isinstance(values, range):
             values = [f'"{number}"' for number in values]
-        return Leased(
-            self.name,
-            self.state,
-            recalled.token or "",
-            due,
-            max(due - self._engine.now(), 0) / 1000,
-            spans,
-            values,
-            replayed=True,
-        )
+        again = leased(self.name, self.state, recalled.token or "", due, spans, values, self._engine.now())
+        return replace(again, replayed=True)
 
 
 def request_of(ask: LeaseAsk) -> str:

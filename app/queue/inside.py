@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from collections.abc import Callable
+from contextlib import suppress
 
-from app.errors import ItemUnknown, LimitExceeded, QueueUnknown
+from app.errors import ItemUnknown, LedgerError, LimitExceeded, QueueUnknown
 from app.ledger.ops import Outcome, QueueRow, Recalled
-from app.ledger.work import Bury, ItemRow, ItemState, Moved, Purge, Redrive, Seqs
+from app.ledger.pending import Pending
+from app.ledger.work import Bury, ItemRow, ItemState, Moved, Purge, Redrive, Seqs, Woken
 from app.queue.answers import Audit, ItemAnswer, MovedAnswer, Page, Peeked
 from app.queue.desk import outcome
 from app.queue.produce import Produces
@@ -42,7 +45,7 @@ class Holds(Produces):
         return await self.once(
             key,
             _digest(f"redrive {seqs} {limit} {rate}"),
-            lambda remember: self.commit(
+            lambda remember: self._change(
                 Redrive(self.row.id, seqs, limit, rate, remember), self._told_redriven
             ),
             self._moved,
@@ -65,7 +68,7 @@ class Holds(Produces):
     def _told_redriven(self, moved: Outcome) -> None:
         assert isinstance(moved, Moved)  # noqa: S101  # the outcome of a redrive
         if moved.due is not None:
-            self.claims.lower(moved.due, moved.count)
+            self._route(Woken(self.row.id, moved.due, moved.count))
 
     async def purge(
         self, states: tuple[ItemState, ...] = ("waiting", "dead"), *, key: str | None = None
@@ -81,14 +84,17 @@ class Holds(Produces):
         return await self.once(
             key,
             f"purge {kept}",
-            lambda remember: self.commit(Purge(self.row.id, kept, remember), self._told_purged),
+            lambda remember: self._change(Purge(self.row.id, kept, remember), self._told_purged),
             self._moved,
             self._replay_moved,
         )
 
     def _told_purged(self, _: Outcome) -> None:
-        """Whether anything is left is for a claim to find out; where the queue has ended, at once."""
-        self.claims.doubt()
+        self.claims.purged()
+
+    def _change(self, op: Redrive | Purge, told: Callable[[Outcome], None]) -> Pending[Moved]:
+        self.check_current()
+        return self.commit(op, told)
 
     def _moved(self, moved: Moved) -> MovedAnswer:
         return MovedAnswer(self.name, moved.count)
@@ -141,8 +147,10 @@ class Holds(Produces):
         )
 
     async def _bury(self) -> None:
+        """Where the disk fails, things are shown as they stand: just then somebody looks."""
         if self.row.settings.max_attempts is not None:
-            await outcome(self.commit(Bury(self.row.id)), self._limits)
+            with suppress(LedgerError):
+                await outcome(self.commit(Bury(self.row.id)), self._limits)
 
     async def audit(self) -> Audit:
         """The independent counters, and the items run by run, from one moment."""

@@ -7,10 +7,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
-from app.errors import LimitExceeded, QueueConflict, QueueFull, QueueUnknown, Stopping
+from app.errors import LimitExceeded, QueueConflict, QueueFull, QueueUnknown
 from app.ledger.ops import Outcome, Recalled, Remember
 from app.ledger.pending import Pending
-from app.ledger.work import RANGES_KEPT, Parcel, Progress, Push, Pushed, Streamed
+from app.ledger.work import RANGES_KEPT, Parcel, Progress, Push, Pushed, Streamed, Woken
 from app.queue.answers import PushAnswer
 from app.queue.desk import Track, outcome, recall
 from app.queue.keys import check_same
@@ -75,15 +75,14 @@ class Produces(Settles):
         return int(self._limits.key_ttl * 1000)
 
     def _push(self, op: Push) -> Pending[Pushed]:
-        if self._stopping:
-            raise Stopping("the server is going down", retry_after=1.0)
+        self.check_current()
         return self.commit(op, self._told_pushed)
 
     def _told_pushed(self, outcome: Outcome) -> None:
         """On the committer's thread: who waits is woken."""
         assert isinstance(outcome, Pushed)  # noqa: S101  # the outcome of a push
         if outcome.due is not None:
-            self.claims.lower(outcome.due, len(outcome.seqs) - len(outcome.known))
+            self._route(Woken(self.row.id, outcome.due, len(outcome.seqs) - len(outcome.known)))
 
     def _pushed(self, pushed: Pushed) -> PushAnswer:
         self.check_taken(pushed)

@@ -139,7 +139,7 @@ class Queue(Holds):
 
     def refresh(self, row: QueueRow) -> None:
         """What the ledger says after a reopening, told on the committer's thread before anything goes on."""
-        self.claims.look()
+        self.claims.look_anew()
         self._draw.learn(row)
 
     def learn(self, row: QueueRow) -> None:

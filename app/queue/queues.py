@@ -155,6 +155,8 @@ class Queues:
                 changed=self._changed,
                 route=self._route,
             )
+            # Only now, when it is told what comes to wait: nothing can come between the look and that.
+            self._by_id[row.id].claims.look()
         if queue is not None:
             queue.retire()
 

@@ -10,10 +10,10 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
 
-from app.errors import DibsError, LimitExceeded, SourceBusy, Stopping
+from app.errors import DibsError, LimitExceeded, QueueExhausted, Refused, SourceBusy, Stopping
 from app.ledger.ops import Recalled, Remember, Take
 from app.ledger.pending import Pending
-from app.ledger.work import Ack, Claim, Entry, Extend, Nack, Release, Settle, Settlement, Span, Terms
+from app.ledger.work import Ack, Claim, Entry, Extend, Nack, Release, Settle, Settlement, Span
 from app.queue.answers import LeaseAsk, Leased, SettleAnswer
 from app.queue.desk import Track, outcome, recall
 from app.queue.handout import HandOuts, request_of
@@ -59,8 +59,7 @@ class Settles(HandOuts):
         if key is None:
             answered = await self._settle(request)
         else:
-            replay = partial(self._replay_settling, key=key, request=request)
-            answered = await self._settle_once(key, request, replay)
+            answered = await self._settle_once(key, request, self._replay_settling)
         return self._metered(answered)
 
     async def _settle_once(
@@ -68,9 +67,30 @@ class Settles(HandOuts):
     ) -> SettleAnswer:
         async def run(remember: Remember, track: Track) -> SettleAnswer:
             request.remember, request.track = remember, track
+            later = await self._later_lease(request, key)
+            if later is not None:  # its settling changed nothing, so only the lease was filed
+                return replace(await self._alone(request), lease=later, replayed=True)
             return await self._settle(request)
 
-        return await self.once_for(key, _digest(request), run, replay)
+        answered = await self.once_for(key, _digest(request), run, replay)
+        if not answered.replayed or request.lease is None or answered.lease is not None:
+            return answered
+        later = await self._later_lease(request, key)
+        return replace(answered, lease=later, refusal=None if later else self._why_none())
+
+    async def _later_lease(self, request: _Request, key: str) -> Leased | None:
+        """The lease that came after its settling, in an op of its own, perhaps just now."""
+        if request.lease is None:
+            return None
+        async with self._keys.hold(key + NEXT, request_of(request.lease), self._limits.commit_patience):
+            recalled = recall(self._engine, self.row, key + NEXT)
+        handed = recalled and self._replay(recalled, ask=self._leasing(request.lease))
+        return handed if isinstance(handed, Leased) else None
+
+    def _why_none(self) -> Refused | None:
+        """Why there is no lease, as far as that can be told without asking for one."""
+        refusal = self._barred() or self._draw.gate.refusal()
+        return None if isinstance(refusal, QueueExhausted) and self.claims.due is not None else refusal
 
     def _metered(self, answered: SettleAnswer) -> SettleAnswer:
         if not answered.replayed:
@@ -90,7 +110,9 @@ class Settles(HandOuts):
         if barred is not None:
             answered = await self._alone(request)
             return replace(answered, refusal=barred)
-        if self.spec is None or request.comes_back or self.claims.worth_knowing():
+        if self.claims.contended:  # those who wait come first
+            answered = await self._alone(request)
+        elif self.spec is None or request.comes_back or self.claims.worth_knowing():
             answered = await self._with_claim(request, request.lease)
         else:
             answered = await self._with_fresh(request, request.lease)
@@ -109,10 +131,17 @@ class Settles(HandOuts):
 
     async def _with_claim(self, request: _Request, lease: LeaseAsk) -> SettleAnswer:
         ask = self._leasing(lease)
+        ask.remember = request.remember
         op = self._op(request, self._claim_op(ask), request.remember)
         pending: Pending[Settlement] = self.commit(op, self.claims.settled_and_claimed)
         request.track(pending)
-        settlement = await outcome(pending, self._limits)
+        try:
+            settlement = await outcome(pending, self._limits)
+        except asyncio.CancelledError:
+            self._give_back(pending, ask)
+            raise
+        finally:
+            self.claims.arm()
         claimed = settlement.claimed
         handed = self._handed(ask, claimed) if claimed and claimed.spans else None
         return self._answer(settlement, handed if isinstance(handed, Leased) else None)
@@ -134,7 +163,9 @@ class Settles(HandOuts):
                 raise
             answered = None  # the draw was refused before it came to the line
         except asyncio.CancelledError:
-            if not ask.enqueued:  # the acks of who has gone are done all the same
+            if ask.enqueued:
+                self._give_back(ask.pending, ask)
+            else:  # the acks of who has gone are done all the same
                 request.track(self.commit(self._op(request, None, request.remember), self.claims.settled))
             raise
         return answered if answered is not None else await self._alone(request)
@@ -161,21 +192,19 @@ class Settles(HandOuts):
             raise RuntimeError("granted by the cursor after a failure: what was settled is not known")
         return SettleAnswer(self.name, self.state, settlement.entries, self._engine.now(), handed)
 
-    def _replay_settling(self, recalled: Recalled, *, key: str, request: _Request) -> SettleAnswer:
-        """The same answer again; where it gave no lease, or a crash came before that, there is none now."""
+    def _replay_settling(self, recalled: Recalled) -> SettleAnswer:
+        """The same answer again, with the lease that was given in the same transaction."""
         settlement = recalled.work
         assert isinstance(settlement, Settlement)  # noqa: S101  # filed under a settle's request
         answered = replace(self._answer(settlement, None), replayed=True)
-        claimed, terms = settlement.claimed, Terms(recalled.token or "", 0)
+        claimed = settlement.claimed
         if claimed is None or claimed.due is None:
-            later = recall(self._engine, self.row, key + NEXT) if request.lease else None
-            handed = later and self._replay(later, ask=self._leasing(request.lease or LeaseAsk()))
-            return replace(answered, lease=handed if isinstance(handed, Leased) else None)
+            return answered
         spans = claimed.spans
         if not spans:
             first = recalled.outcome["first"]
             spans = (Span(first, first + len(recalled.values) - 1),)
-        return replace(answered, lease=self.replayed_lease(recalled, terms, claimed.due, spans))
+        return replace(answered, lease=self.replayed_lease(recalled, claimed.due, spans))
 
     # -- before anything is spent
 

@@ -17,7 +17,7 @@ class Waiters:
 
     def __init__(self) -> None:
         self._places = count()
-        self._parked: dict[int, asyncio.Future[bool]] = {}
+        self._parked: dict[int, asyncio.Future[None]] = {}
         self.woken = 0
         """Those that were woken and have not looked yet."""
 
@@ -38,14 +38,14 @@ class Waiters:
         """
         place = self.place() if place is None else place
         loop = asyncio.get_running_loop()
-        turn: asyncio.Future[bool] = loop.create_future()
+        turn: asyncio.Future[None] = loop.create_future()
         self._parked[place] = turn
-        late = loop.call_later(seconds, _settle, turn, False)
+        late = loop.call_later(seconds, _settle, turn)
         parked()
         try:
             await turn
         except asyncio.CancelledError:
-            if turn.done() and not turn.cancelled() and turn.result():
+            if place not in self._parked:
                 self.wake(1)
             raise
         finally:
@@ -61,9 +61,9 @@ class Waiters:
             places = heapq.nsmallest(most, self._parked)
         for place in places:
             self.woken += 1
-            _settle(self._parked.pop(place), True)
+            _settle(self._parked.pop(place))
 
 
-def _settle(turn: asyncio.Future[bool], woken: bool) -> None:
+def _settle(turn: asyncio.Future[None]) -> None:
     if not turn.done():
-        turn.set_result(woken)
+        turn.set_result(None)

@@ -1,0 +1,200 @@
+"""What a reviewer proved to go wrong once: races of keys, waiters, generations and failing disks."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+
+import pytest
+
+from app.errors import QueueExhausted, QueueStarting, QueueUnknown
+from app.ledger.ops import EngineFailed
+from app.ledger.work import Ack, Bury, Extend, Parcel, Result, Settle
+from app.queue import LeaseAsk
+from app.queue.wait import Waiters
+
+
+def parcel(*texts: str, **options) -> tuple[Parcel, ...]:
+    return (Parcel(texts, **options),)
+
+
+async def test_a_shorter_extend_brings_the_item_back_when_it_says(opened):
+    async with opened({"jobs": None}) as house:
+        await house["jobs"].push(parcel("1"))
+        leased = await house["jobs"].lease(LeaseAsk(ttl=1000))
+        await house["jobs"].settle((Extend(leased.token, 40),))
+        again = await house["jobs"].lease(LeaseAsk(wait=10))
+        assert again.spans[0].attempt == 2
+
+
+async def test_a_settling_that_changed_nothing_leases_once_for_its_key(opened, soon, eventually):
+    async with opened({"jobs": None}) as house:
+        ask, stale = LeaseAsk(ttl=1000, wait=10), (Ack("0-forged"),)
+        waiting = await soon(house["jobs"].settle(stale, lease=ask, key="k"))
+        await eventually(lambda: house["jobs"].stats().waiting == 1)
+        await house["jobs"].push(parcel("1", "2"))
+        first = await waiting
+        again = await house["jobs"].settle(stale, lease=ask, key="k")
+        assert (again.lease.token, again.entries) == (first.lease.token, first.entries)
+        assert (await house["jobs"].audit()).leased == 1
+
+
+async def test_a_retry_waits_for_the_next_lease_that_is_on_its_way(opened, soon, eventually):
+    async with opened({"jobs": None}) as house:
+        await house["jobs"].push(parcel("1"))
+        leased = await house["jobs"].lease(LeaseAsk(ttl=1000))
+        ask, acks = LeaseAsk(ttl=1000, wait=10), (Ack(leased.token),)
+        first = await soon(house["jobs"].settle(acks, lease=ask, key="k"))
+        await eventually(lambda: house["jobs"].stats().waiting == 1)
+        await house["jobs"].push(parcel("2"))
+        house.disk.door.shut()
+        await house.disk.door.somebody()  # the claim is in the line
+        first.cancel()
+        retry = await soon(house["jobs"].settle(acks, lease=ask, key="k"))
+        house.disk.door.open()
+        with contextlib.suppress(asyncio.CancelledError):
+            await first
+        assert (await retry).lease is not None
+        again = await house["jobs"].settle(acks, lease=ask, key="k")
+        assert again.lease.token == (await retry).lease.token
+        assert (await house["jobs"].audit()).leased == 1
+
+
+async def test_the_replay_says_why_there_is_no_lease(opened):
+    async with opened({"jobs": None}) as house:
+        await house["jobs"].push(parcel("1"))
+        leased = await house["jobs"].lease(LeaseAsk())
+        await house["jobs"].close()
+        for _ in range(2):
+            settled = await house["jobs"].settle((Ack(leased.token),), lease=LeaseAsk(), key="k")
+            assert (settled.lease, type(settled.refusal)) == (None, QueueExhausted)
+
+
+@pytest.mark.parametrize("anew", ["reset", "deleted and defined"])
+async def test_who_still_has_the_queue_that_was_changes_nothing_in_the_new_one(opened, anew):
+    async with opened({"jobs": None}) as house:
+        old = house["jobs"]
+        if anew == "reset":
+            await house.queues.define("jobs", None, reset=True)
+        else:
+            await house.queues.delete("jobs")
+            await house.queues.define("jobs", None)
+        for ask in (old.push(parcel("1")), old.redrive(), old.purge(), old.push(parcel("1"), key="k")):
+            with pytest.raises((QueueStarting, QueueUnknown)):
+                await ask
+        assert (await house["jobs"].audit()).cursor == 0
+
+
+async def test_what_comes_while_a_queue_is_made_is_seen(opened, monkeypatch):
+    """An ack pushes into the queue right after its object has looked, and before it can be told."""
+    async with opened({"jobs": None}) as house:
+        await house["jobs"].push(parcel("1"))
+        leased = await house["jobs"].lease(LeaseAsk())
+        looked = house.disk._engine.next_due
+
+        def next_due(queue: int) -> int | None:
+            due = looked(queue)
+            if queue == 2 and "done" not in house.queues._queues:
+                house.disk.apply([Settle(1, (Ack(leased.token, push=(Result("done", "1"),)),))])
+            return due
+
+        house.disk.next_due = next_due
+        await house.queues.define("done", None)
+        if not (await house["done"].audit()).cursor:  # it looks only when it can be told: nothing to hit
+            await house["jobs"].settle((Ack(leased.token, push=(Result("done", "1"),)),))
+        assert list((await house["done"].lease(LeaseAsk(wait=5))).values) == ["1"]
+
+
+async def test_a_lease_of_a_failed_commit_is_never_told_to_end_late(opened):
+    async with opened({"ids": "count()"}) as house:
+        house.disk.faults.append("present")
+        house.disk.repairs += [EngineFailed("not yet")] * 4  # the reopening takes a while
+        leased = await house["ids"].lease(LeaseAsk(ttl=30))
+        [item] = (await house["ids"].page("leased")).items
+        assert leased.due <= item.due
+
+
+@pytest.mark.parametrize("name", ["ids", "jobs"])
+async def test_a_settling_that_nobody_waits_for_gives_its_lease_back(opened, name, eventually):
+    async with opened({"ids": "count()", "jobs": None}) as house:
+        await house["jobs"].push(parcel("1", "2"))
+        leased = await house[name].lease(LeaseAsk(ttl=1000))
+        house.disk.door.shut()
+        settling = asyncio.ensure_future(house[name].settle((Ack(leased.token),), lease=LeaseAsk(ttl=1000)))
+        await house.disk.door.somebody()
+        settling.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await settling
+        house.disk.door.open()
+        await eventually(lambda: house[name].stats().leased == 0)
+        assert (await house[name].lease(LeaseAsk(wait=10))).spans[0] == (2, 2, 1)
+        assert (await house[name].audit()).acked == 1
+
+
+async def test_a_newcomer_does_not_overtake_who_was_woken(opened, soon, eventually):
+    async with opened({"jobs": None}) as house:
+        waiting = await soon(house["jobs"].lease(LeaseAsk(wait=10)))
+        await eventually(lambda: house["jobs"].stats().waiting == 1)
+        await house["jobs"].push(parcel("1"))
+        newcomer = await house["jobs"].lease(LeaseAsk())
+        assert (list((await waiting).values), newcomer) == (["1"], None)
+
+
+async def test_who_settles_lets_those_who_wait_go_first(opened, soon, eventually):
+    async with opened({"jobs": None}) as house:
+        await house["jobs"].push(parcel("1"))
+        leased = await house["jobs"].lease(LeaseAsk())
+        waiting = await soon(house["jobs"].lease(LeaseAsk(wait=10)))
+        await eventually(lambda: house["jobs"].stats().waiting == 1)
+        settling = await soon(house["jobs"].settle((Ack(leased.token),), lease=LeaseAsk(wait=10)))
+        await eventually(lambda: house["jobs"].stats().waiting == 2)
+        await house["jobs"].push(parcel("2"))
+        await house["jobs"].push(parcel("3"))
+        assert (list((await waiting).values), list((await settling).lease.values)) == (["2"], ["3"])
+
+
+async def test_a_purge_of_an_ended_queue_tells_those_who_wait(opened, soon, eventually):
+    async with opened({"jobs": None}) as house:
+        await house["jobs"].push(parcel("1", delay=100_000))
+        await house["jobs"].close()
+        waiting = await soon(house["jobs"].lease(LeaseAsk(wait=20)))
+        await eventually(lambda: house["jobs"].stats().waiting == 1)
+        await house["jobs"].purge()
+        with pytest.raises(QueueExhausted):
+            await waiting
+
+
+async def test_who_leaves_at_its_deadline_leaves_a_timer_for_the_others(opened, soon, eventually):
+    async with opened({"jobs": None}) as house:
+        await house["jobs"].push(parcel("1"))
+        await house["jobs"].lease(LeaseAsk(ttl=0.3))
+        short = await soon(house["jobs"].lease(LeaseAsk(wait=0.05)))
+        long = await soon(house["jobs"].lease(LeaseAsk(wait=20)))
+        await eventually(lambda: house["jobs"].stats().waiting == 2)
+        house.disk.door.shut()
+        bury = house["jobs"].commit(Bury(house["jobs"].row.id))
+        await house.disk.door.somebody()
+        house["jobs"]._waiters.wake(1)  # in vain, as by a push whose item somebody else takes
+        house["jobs"].claims.arm()
+        house.disk.door.open()
+        await bury
+        assert await short is None
+        assert (await long).spans[0].attempt == 2
+
+
+async def test_a_cancelled_waiter_passes_a_wake_on_even_at_its_deadline():
+    waiters, woken = Waiters(), []
+
+    async def wait(name: str, seconds: float) -> None:
+        await waiters.park(seconds)
+        woken.append(name)
+
+    first = asyncio.ensure_future(wait("first", 0.0))
+    second = asyncio.ensure_future(wait("second", 10))
+    await asyncio.sleep(0)
+    for turn in list(waiters._parked.values())[:1]:
+        turn.set_result(None)  # its time is over, in the turn of the loop in which it is woken and cancelled
+    waiters.wake(1)
+    first.cancel()
+    await second
+    assert woken == ["second"]
