@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any, Final
 
 from fastapi import FastAPI
@@ -10,7 +11,7 @@ from starlette.requests import Request
 from app.api import bodies, handout
 from app.api.accept import negotiate
 from app.api.connected import while_connected
-from app.api.entries import EntryReader
+from app.api.entries import EntryReader, SettleBody
 from app.api.front import HEADERS
 from app.api.house import House
 from app.api.operation import LEDGER, NO_PARAMETERS, QUEUES, add
@@ -100,12 +101,19 @@ class Work:
         """
         house = self._house
         queue, key = self._asked(request)
-        body = await bodies.read_object(request.receive, request.scope[HEADERS], house.limits.items_bytes)
-        asked = self._read.settle(body)
+        bodies.check_type(request.scope[HEADERS])
+        body = await bodies.read(request.receive, house.limits.items_bytes)
+        if len(body) > bodies.LARGE:  # it would keep the event loop from everyone else
+            asked = await asyncio.to_thread(self._settling, body)
+        else:
+            asked = self._settling(body)
         settling = queue.settle(asked.entries, lease=asked.lease, key=key)
         waits = asked.lease is not None and asked.lease.wait
         answer = await (while_connected(request, settling) if waits else settling)
         return as_settled(answer, asked.counts, lease=asked.lease is not None)
+
+    def _settling(self, body: bytes) -> SettleBody:
+        return self._read.settle(bodies.as_object(bodies.parse(body)))
 
     async def ack(self, request: Request) -> Reply:
         """Ack leased items.

@@ -44,10 +44,10 @@ def as_one_outcome(answer: SettleAnswer) -> Reply:
     """
     (settled,) = answer.entries
     for each in settled:
-        if each.verdict == "refused":
+        if each.verdict == "refused" and each.target is not None:
             reason = _reason(each)
             raise ResultRefused(f"{each.target} does not take the result: {reason}", reason=reason)
-    if all(each.verdict == "stale" for each in settled):
+    if all(each.verdict in {"stale", "refused"} for each in settled):
         raise StaleLease("the token holds none of these items any more", field="token")
     body = f'{{"queue":"{answer.queue}","outcomes":{outcome_texts(settled, answer.now)}}}'
     return Reply(body.encode(), headers=[REPLAYED] if answer.replayed else None)
@@ -66,7 +66,8 @@ def _text(each: Settled, now: int) -> str:
 def _more(each: Settled, now: int) -> str:
     """What only this verdict has."""
     if each.verdict == "refused":
-        return f',"reason":"{_reason(each)}","queue":"{each.target}"'
+        target = "" if each.target is None else f',"queue":"{each.target}"'
+        return f',"reason":"{_reason(each)}"{target}'
     if each.due is not None and each.verdict == "nacked":
         return f',"due_at":"{instant(each.due)}"'
     if each.due is not None and each.verdict == "extended":

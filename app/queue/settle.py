@@ -23,14 +23,19 @@ NEXT = "\n"
 caller can send has it."""
 
 
+FEW = 1_000
+"""Entries, or ranges, that are checked on the event loop; more would keep it from everyone else."""
+
+
 @dataclass(slots=True)
 class _Request:
-    """One settling under way. ``remember`` and ``track`` are those of its key."""
+    """One settling under way. ``remember``, ``track`` and ``text`` (its digest) belong to its key."""
 
     entries: tuple[Entry, ...]
     lease: LeaseAsk | None
     remember: Remember | None = None
     track: Track = lambda pending: None
+    text: str = ""
 
     @property
     def comes_back(self) -> bool:
@@ -54,13 +59,22 @@ class Settles(HandOuts):
             LedgerFull, LedgerUnavailable: the disk is at fault; nothing was changed.
             OutcomeUnknown: perhaps something was; ask again with the same key.
         """
-        self._check(entries, lease)
-        request = _Request(tuple(map(in_order, entries)), lease)
+        if len(entries) <= FEW and sum(len(entry.seqs or ()) for entry in entries) <= FEW:
+            request = self._request(entries, lease, key)
+        else:
+            request = await asyncio.to_thread(self._request, entries, lease, key)
         if key is None:
             answered = await self._settle(request)
         else:
             answered = await self._settle_once(key, request, self._replay_settling)
         return self._metered(answered)
+
+    def _request(self, entries: tuple[Entry, ...], lease: LeaseAsk | None, key: str | None) -> _Request:
+        self._check(entries, lease)
+        request = _Request(tuple(map(in_order, entries)), lease)
+        if key is not None:
+            request.text = _digest(request)
+        return request
 
     async def _settle_once(
         self, key: str, request: _Request, replay: Callable[[Recalled], SettleAnswer]
@@ -72,7 +86,7 @@ class Settles(HandOuts):
                 return replace(await self._alone(request), lease=later, replayed=True)
             return await self._settle(request)
 
-        answered = await self.once_for(key, _digest(request), run, replay)
+        answered = await self.once_for(key, request.text, run, replay)
         if not answered.replayed or request.lease is None or answered.lease is not None:
             return answered
         later = await self._later_lease(request, key)

@@ -284,3 +284,18 @@ class TestResults:
         short(house, "ack", **body)
         assert house.cursor("done") == 0
         assert house.ask("GET", "/queues/jobs").json()["acked"] == 0
+
+
+def test_an_ack_with_results_that_is_partly_stale_is_stale(house):
+    house.pushed("jobs")
+    house.pushed("done")
+    house.ask("POST", "/queues/jobs/items", json={"items": [{"value": 1}]})
+    token = house.ask("POST", "/queues/jobs/lease", json={}).json()["token"]
+    entry = {"token": token, "seqs": [[1, 2]], "push": [{"queue": "done", "value": 1}]}
+    settled = house.ask("POST", "/queues/jobs/settle", json={"acks": [entry]}).json()
+    assert settled["acks"] == [
+        [{"seqs": [1, 1], "outcome": "refused", "reason": "stale"}, {"seqs": [2, 2], "outcome": "stale"}]
+    ]
+    short = house.ask("POST", "/queues/jobs/ack", json=entry)
+    assert (short.status_code, short.json()["type"]) == (409, "urn:dibs:problem:stale-lease")
+    assert house.cursor("done") == 0
