@@ -33,9 +33,9 @@ if TYPE_CHECKING:
 Seqs = tuple[tuple[int, int], ...]
 """Ranges of seqs, both ends included, in order, not overlapping."""
 
-Refusal = Literal["unknown", "closed", "source", "full", "paused"]
+Refusal = Literal["unknown", "closed", "source", "full", "paused", "stale"]
 """Why a queue did not take or give: there is none of the name, it is closed, fed by a source, over
-``max_ready``, paused."""
+``max_ready``, paused. ``stale``: an ack with push did nothing, for others of its items are stale."""
 
 ItemState = Literal["waiting", "leased", "dead"]
 
@@ -279,7 +279,7 @@ class Settled:
     """What became of consecutive items of one entry. ``first`` is None where the token holds nothing at all.
 
     ``due``: when a nacked item can be claimed again, or when an extended lease ends. ``reason``: why an ack
-    with push was refused; ``target``: by which queue.
+    with push was refused; ``target``: by which queue, if it was by one.
     """
 
     verdict: Verdict

@@ -76,6 +76,8 @@ def test_one_stale_seq_and_the_entry_changes_nothing(ledger, job, seqs):
     verdicts = {verdict for _, verdict in ledger.told(settlement)[0]}
     assert "stale" in verdicts
     assert verdicts <= {"stale", "refused"}
+    for part in settlement.entries[0]:
+        assert (part.reason, part.target) == ("stale" if part.verdict == "refused" else None, None)
     assert settlement.woken == ()
     assert ledger.all() == before
 

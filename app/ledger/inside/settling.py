@@ -107,7 +107,9 @@ class _Desk:
         if not pieces:
             return STALE
         reason, target = self._refusal(entry)
-        if reason is not None or not all(held for _, _, held in pieces):
+        if reason is None and not all(held for _, _, held in pieces):
+            reason = "stale"
+        if reason is not None:
             told = _Told()
             for first, last, held in pieces:
                 if held:
