@@ -276,8 +276,11 @@ class Engine(Protocol):
 
     def items(
         self, queue: int, state: ItemState | None, after: int, most: int, most_bytes: int
-    ) -> list[ItemRow]:
-        """Items inside with a seq above ``after``, in order, with their kept values. May take seconds."""
+    ) -> tuple[list[ItemRow], bool]:
+        """Items inside with a seq above ``after``, in order, with their kept values; whether more follow.
+
+        Up to ``most``, and up to ``most_bytes`` of values, one at least. May take seconds.
+        """
 
     def failures(self, queue: int, seq: int) -> list[FailureRow]:
         """The last failed attempts of an item, oldest first."""

@@ -133,8 +133,8 @@ class SqliteEngine(SqliteFiles):
 
     def items(
         self, queue: int, state: ItemState | None, after: int, most: int, most_bytes: int
-    ) -> list[ItemRow]:
-        """Items inside with a seq above ``after``, in order, with their kept values. May take seconds."""
+    ) -> tuple[list[ItemRow], bool]:
+        """Items inside with a seq above ``after``, in order, with their kept values; whether more follow."""
         return self._browse(
             lambda browser: looking.items(
                 browser.execute, queue, state, after=after, most=most, most_bytes=most_bytes, now=self.now()

@@ -109,14 +109,9 @@ class Holds(Produces):
         """Items inside with a seq above ``after``, in order; of one state, or all."""
         await self._bury()
         queue, most_bytes = self.row.id, self._limits.handout_bytes
-        rows = await asyncio.to_thread(self._engine.items, queue, state, after, limit, most_bytes)
+        rows, more = await asyncio.to_thread(self._engine.items, queue, state, after, limit, most_bytes)
         items = await asyncio.to_thread(lambda: tuple(map(self._peeked, rows)))
-        return Page(self.name, items, rows[-1].seq if len(rows) == limit else self._short_page(rows))
-
-    def _short_page(self, rows: list[ItemRow]) -> int | None:
-        """A page that stopped at its bytes goes on after its last item."""
-        size = sum(len(row.text or "") for row in rows)
-        return rows[-1].seq if rows and size * 2 >= self._limits.handout_bytes else None
+        return Page(self.name, items, rows[-1].seq if more else None)
 
     async def item(self, seq: int) -> ItemAnswer:
         """One item inside the queue, and its failed attempts.
@@ -125,7 +120,7 @@ class Holds(Produces):
             ItemUnknown: it is not inside: not drawn or pushed yet, or done.
         """
         await self._bury()
-        rows = await asyncio.to_thread(self._engine.items, self.row.id, None, seq - 1, 1, 1)
+        rows, _ = await asyncio.to_thread(self._engine.items, self.row.id, None, seq - 1, 1, 1)
         if not rows or rows[0].seq != seq:
             row = self.on_disk()
             why = "is done" if seq <= row.cursor else "has not come yet"

@@ -120,7 +120,7 @@ class TestStale:
         async def expire():
             lease = (await house.send("POST", "/queues/jobs/lease", json={"ttl": 0.001})).json()
             engine = house.queues.get("jobs")._engine
-            due = engine.items(house.queues.get("jobs").row.id, None, 0, 1, 1)[0].due
+            due = engine.items(house.queues.get("jobs").row.id, None, 0, 1, 1)[0][0].due
             await house.until(lambda: engine.now() >= due)
             return lease["token"]
 

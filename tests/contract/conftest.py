@@ -197,7 +197,9 @@ class Ledger:
 
     def items(self, queue: int, state: Any = None) -> list:
         """All items inside."""
-        return self.engine.items(queue, state, 0, 100_000, 1 << 30)
+        items, more = self.engine.items(queue, state, 0, 100_000, 1 << 30)
+        assert not more
+        return items
 
     def inside(self, queue: int) -> dict[int, str]:
         """The state of each item inside."""

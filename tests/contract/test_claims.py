@@ -230,22 +230,27 @@ def test_items_are_looked_at_in_order_by_state_and_in_pages(ledger):
         6: ItemRow(6, "waiting", 0, 2, now + 50, "", "6"),
     }
     look = ledger.engine.items
-    assert look(queue, None, 0, 100, 1 << 20) == list(rows.values())
-    assert look(queue, "waiting", 0, 100, 1 << 20) == [rows[4], rows[5], rows[6]]
-    assert look(queue, "leased", 0, 100, 1 << 20) == [rows[1], rows[3]]
-    assert look(queue, "dead", 0, 100, 1 << 20) == [rows[2]]
-    assert look(queue, None, 2, 2, 1 << 20) == [rows[3], rows[4]]
-    assert look(queue, "leased", 1, 1, 1 << 20) == [rows[3]]
-    assert look(queue, None, 6, 100, 1 << 20) == []
-    assert look(queue, None, 0, 100, 2) == [rows[1], rows[2]]
-    assert look(queue, None, 0, 100, 0) == [rows[1]]
+    assert look(queue, None, 0, 100, 1 << 20) == (list(rows.values()), False)
+    assert look(queue, "waiting", 0, 100, 1 << 20) == ([rows[4], rows[5], rows[6]], False)
+    assert look(queue, "leased", 0, 100, 1 << 20) == ([rows[1], rows[3]], False)
+    assert look(queue, "dead", 0, 100, 1 << 20) == ([rows[2]], False)
+    assert look(queue, None, 2, 2, 1 << 20) == ([rows[3], rows[4]], True)
+    assert look(queue, None, 4, 2, 1 << 20) == ([rows[5], rows[6]], False)
+    assert look(queue, "waiting", 0, 1, 1 << 20) == ([rows[4]], True)
+    assert look(queue, "dead", 0, 1, 1 << 20) == ([rows[2]], False)
+    assert look(queue, "leased", 1, 1, 1 << 20) == ([rows[3]], False)
+    assert look(queue, None, 6, 100, 1 << 20) == ([], False)
+    assert look(queue, None, 0, 100, 2) == ([rows[1], rows[2]], True)
+    assert look(queue, None, 0, 100, 0) == ([rows[1]], True)
+    assert look(queue, None, 5, 100, 0) == ([rows[6]], False)
     assert ledger.engine.glance(queue) == (3, 2, 1)
 
 
 def test_a_page_begins_in_the_middle_of_a_run(ledger):
     queue = ledger.define().id
     ledger.fresh(queue, 1_000_000)
-    rows = ledger.engine.items(queue, "leased", 499_999, 3, 1 << 20)
+    rows, more = ledger.engine.items(queue, "leased", 499_999, 3, 1 << 20)
+    assert more
     assert [row.seq for row in rows] == [500_000, 500_001, 500_002]
 
 

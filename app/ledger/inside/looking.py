@@ -21,14 +21,16 @@ def counts(execute: Execute, queue: int, now: int) -> Counts:
 
 def items(
     execute: Execute, queue: int, state: ItemState | None, *, after: int, most: int, most_bytes: int, now: int
-) -> list[ItemRow]:
-    """Items above ``after`` in the order of seqs, one by one."""
+) -> tuple[list[ItemRow], bool]:
+    """Items above ``after`` in the order of seqs, one by one; and whether there are more."""
     found: list[ItemRow] = []
     reader = Reader(execute, queue, most_bytes)
     values = {"queue": queue, "after": after}
     if state in {"waiting", "leased"}:
         values["now"] = now
     for row in execute(sql.ITEMS[state], values):
+        if len(found) >= most:
+            return found, True
         run = Run._make(row)
         first, last = (
             max(run.first, after + 1),
@@ -41,9 +43,9 @@ def items(
             ItemRow(seq, _state(run, now), run.attempt, run.priority, run.due, run.worker, text)
             for seq, text in enumerate(texts, first)
         ]
-        if len(found) >= most or len(texts) <= last - first:
-            break
-    return found
+        if first + len(texts) <= run.last:
+            return found, True
+    return found, False
 
 
 def _state(run: Run, now: int) -> ItemState:
