@@ -115,7 +115,8 @@ class Claimed:
 
     ``values`` are JSON texts, one an item; None where the queue's source computes them, or for no item.
     ``due`` is when the lease ends; None for good, or for nothing. ``next_due``: nothing more can be claimed
-    before that instant; None: nothing is inside that is not dead. It may be in the past, where more waits.
+    before that instant; None: nothing is inside that is not dead. It may be in the past, where more waits,
+    or where more is spent than one op buries: then this claim may have got less than it asked for, or nothing.
     """
 
     spans: tuple[Span, ...] = ()
@@ -342,7 +343,10 @@ class Purge:
 
 @dataclass(frozen=True, slots=True)
 class Bury:
-    """Bury what is expired with its attempts used up, so that what is counted next is true."""
+    """Bury what is expired with its attempts used up, so that what is counted next is true.
+
+    One op buries a thousand runs or so; where more is left, the outcome's ``due`` is the present instant.
+    """
 
     queue: int
     remember: None = None

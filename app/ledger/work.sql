@@ -45,8 +45,8 @@ CREATE TABLE run (
     CHECK ((state = 1) = (token IS NOT NULL))
 ) STRICT, WITHOUT ROWID;
 
--- The order of claims: a level of priority at a time, by due, then seq.
-CREATE INDEX run_claim ON run (queue, priority, due, first) WHERE state < 2;
+-- The order of claims: a level of priority at a time, by due, then seq; and which of them are leases.
+CREATE INDEX run_claim ON run (queue, priority, due, first, state) WHERE state < 2;
 
 -- Who has what: a token is looked up with its queue, and what is leased is summed from the index alone.
 CREATE INDEX run_lease ON run (queue, token, due, last) WHERE token IS NOT NULL;

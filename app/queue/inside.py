@@ -18,6 +18,9 @@ from app.queue.produce import Produces
 RATE_MOST = 100_000.0
 RATE_LEAST = 0.001
 
+BURIALS = 1_000
+"""Ops that bury what is spent before a look, at most."""
+
 
 class Holds(Produces):
     """The part of a queue that shows what it holds."""
@@ -142,10 +145,17 @@ class Holds(Produces):
         )
 
     async def _bury(self) -> None:
-        """Where the disk fails, things are shown as they stand: just then somebody looks."""
-        if self.row.settings.max_attempts is not None:
-            with suppress(LedgerError):
-                await outcome(self.commit(Bury(self.row.id)), self._limits)
+        """Where the disk fails, things are shown as they stand: just then somebody looks.
+
+        An op buries only so many; should many ops not do, the rest is shown as waiting.
+        """
+        if self.row.settings.max_attempts is None:
+            return
+        with suppress(LedgerError):
+            for _ in range(BURIALS):
+                buried = await outcome(self.commit(Bury(self.row.id)), self._limits)
+                if buried.due is None:
+                    return
 
     async def audit(self) -> Audit:
         """The independent counters, and the items run by run, from one moment."""

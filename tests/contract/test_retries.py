@@ -7,13 +7,19 @@ import pytest
 from app.ledger.work import (
     FAILURES_KEPT,
     Ack,
+    Bury,
+    Claim,
     Claimed,
     Extend,
     FailureRow,
+    Moved,
     Nack,
+    Parcel,
+    Push,
     Release,
     Settled,
     Span,
+    Terms,
 )
 
 
@@ -142,6 +148,42 @@ def test_a_bury_finds_what_expired_with_its_attempts_used_up_and_nothing_else(le
     assert ledger.bury(queue) == 0
     counts = ledger.engine.counts(queue)
     assert (counts.waiting, counts.leased, counts.dead) == (3, 1, 1)
+
+
+def test_an_op_buries_so_many_and_the_next_goes_on(ledger):
+    """Many thousand leases that are spent at once must not keep everybody waiting."""
+    queue = ledger.jobs(max_attempts=1)
+    ledger.engine.apply([Push(queue, (Parcel(("1",) * 2_500),))])
+    ledger.engine.apply([Claim(queue, 1, 100, Terms(f"t{n}", 10)) for n in range(2_500)])
+    ledger.time.pass_(10)
+    ledger.push(queue, "last")
+    now = ledger.engine.now()
+    claims, claimed = 0, Claimed(next_due=now)
+    while not claimed.spans:
+        assert claimed.next_due <= now
+        claimed = ledger.claim(queue, 1, "u")
+        claims += 1
+        assert claims <= 10
+    assert claims > 1
+    assert ledger.seqs(claimed) == [2_501]
+    assert ledger.engine.counts(queue).dead == 2_500
+
+
+def test_a_bury_tells_that_it_has_to_go_on(ledger):
+    queue = ledger.jobs(max_attempts=1)
+    ledger.engine.apply([Push(queue, (Parcel(("1",) * 2_500, priority=n),)) for n in (0, 3)])
+    ledger.engine.apply([Claim(queue, 1, 100, Terms(f"t{n}", 10)) for n in range(2_500)])
+    ledger.engine.apply([Claim(queue, 2_500, 1 << 20, Terms("all", 10))])
+    ledger.time.pass_(10)
+    buried = [Moved(0, ledger.engine.now())]
+    while buried[-1].due is not None:
+        assert buried[-1].due == ledger.engine.now()
+        buried.append(ledger.do(Bury(queue)))
+        ledger.balanced(queue)
+        assert len(buried) < 10
+    assert len(buried) > 2
+    assert sum(moved.count for moved in buried) == 5_000
+    assert ledger.bury(queue) == 0
 
 
 def test_without_a_bound_nothing_is_buried(ledger):

@@ -12,6 +12,12 @@ from app.ledger.work import Bury, Claim, Claimed, Moved, Span, Terms
 
 EXPIRED = "the lease expired"
 
+BURY_RUNS = 1_000
+"""Runs that one op buries at most: it must not keep the others of its transaction waiting."""
+
+BURY_ITEMS = 10_000
+"""Items after which it buries no further run: each gets a record of its failure."""
+
 
 class Found(NamedTuple):
     """What a claim finds: runs with how many items of each, their values, spent ones, the next instant."""
@@ -56,6 +62,7 @@ def _find(tx: Transaction, account: Account, op: Claim) -> Found:
     picked: list[tuple[Run, int]] = []
     texts: list[str] = []
     spent: list[Run] = []
+    buried = 0
     nearest: int | None = None
     reader: Reader | None = None
     level: int | None = -1
@@ -69,7 +76,11 @@ def _find(tx: Transaction, account: Account, op: Claim) -> Found:
                 level = run.priority
                 break
             if run.state == LEASED and account.settings.buries(run.attempt):
+                if len(spent) == BURY_RUNS or buried >= BURY_ITEMS:
+                    nearest = run.due  # the next claim goes on
+                    break
                 spent.append(run)
+                buried += run.size
                 continue
             if not need or (picked and run.kept != picked[0][0].kept):
                 nearest = run.due
@@ -159,11 +170,16 @@ def _bury(tx: Transaction, queue: int, run: Run) -> None:
 
 
 def bury(tx: Transaction, op: Bury) -> Moved:
-    """Bury what is expired with its attempts used up."""
+    """Bury what is expired with its attempts used up; due is now where that is not all of it."""
     account = tx.live(op.queue)
     if account is None or (most := account.settings.max_attempts) is None:
         return Moved(0)
-    spent = [Run._make(row) for row in tx.execute(sql.SPENT, (op.queue, tx.now, most))]
-    for run in spent:
+    found = tx.execute(sql.SPENT, (op.queue, tx.now, most, BURY_RUNS + 1)).fetchall()
+    count = 0
+    for at, row in enumerate(found):
+        if at == BURY_RUNS or count >= BURY_ITEMS:
+            return Moved(count, tx.now)
+        run = Run._make(row)
         _bury(tx, op.queue, run)
-    return Moved(sum(run.size for run in spent))
+        count += run.size
+    return Moved(count)
