@@ -35,7 +35,7 @@ RETURNING {COLUMNS}
 
 # A tombstone is the row itself: name, cursor and generation stay. What was inside is counted as purged.
 DELETE = f"""
-UPDATE queue SET deleted_at = :now, purged = purged + :purged
+UPDATE queue SET deleted_at = :now, purged = purged + :purged, dead = 0
 WHERE id = :queue AND deleted_at IS NULL RETURNING {COLUMNS}
 """
 
@@ -69,7 +69,7 @@ WHERE id = :id AND deleted_at IS NOT NULL RETURNING {COLUMNS}
 RESET = f"""
 UPDATE queue SET generation = generation + 1, source = :source, args = :args, created_at = :now,
     deleted_at = NULL, paused = 0, ending = NULL, failure_type = NULL, failure_message = NULL, mark = NULL,
-    cursor = 0, taken = 0, jumped = 0, acked = 0, purged = 0, settings = :settings
+    cursor = 0, taken = 0, jumped = 0, acked = 0, purged = 0, dead = 0, settings = :settings
 WHERE id = :id RETURNING {COLUMNS}
 """
 

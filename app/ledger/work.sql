@@ -1,6 +1,7 @@
 -- Queues and what is inside them, version 2.
 
--- A queue is one row, however many items it has handed out. A deleted one is its own tombstone.
+-- A queue is one row, however many items it has handed out. A deleted one is its own tombstone. dead: items
+-- inside that are dead, so that nobody has to sum them; each op that buries or lets out counts them.
 CREATE TABLE queue (
     id              INTEGER PRIMARY KEY,
     name            TEXT    NOT NULL UNIQUE,
@@ -19,8 +20,9 @@ CREATE TABLE queue (
     jumped          INTEGER NOT NULL DEFAULT 0 CHECK (jumped >= 0),
     acked           INTEGER NOT NULL DEFAULT 0 CHECK (acked >= 0),
     purged          INTEGER NOT NULL DEFAULT 0 CHECK (purged >= 0),
+    dead            INTEGER NOT NULL DEFAULT 0 CHECK (dead >= 0),
     settings        TEXT    NOT NULL DEFAULT '{}',
-    CHECK (taken + jumped + acked + purged <= cursor),
+    CHECK (taken + jumped + acked + purged + dead <= cursor),
     CHECK ((ending IS 'failed') = (failure_type IS NOT NULL))
 ) STRICT;
 
@@ -51,7 +53,7 @@ CREATE INDEX run_claim ON run (queue, priority, due, first, state) WHERE state <
 -- Who has what: a token is looked up with its queue, and what is leased is summed from the index alone.
 CREATE INDEX run_lease ON run (queue, token, due, last) WHERE token IS NOT NULL;
 
--- Dead letters, in order, and their sum.
+-- Dead letters, in order.
 CREATE INDEX run_dead ON run (queue, first, last) WHERE state = 2;
 
 -- Values that can't be computed again: JSON texts, one a line (compact JSON has no line break). Immutable;

@@ -221,6 +221,7 @@ class Ledger:
         )
         assert sum(moved[1:]) + counts.waiting + counts.leased + counts.dead == counts.cursor
         assert counts.overlaps == 0
+        assert self.engine.glance(queue)[2] == counts.dead  # one is a counter, the other is counted
         assert counts.delayed <= counts.waiting
         if row is not None:
             assert row.inside == counts.waiting + counts.leased + counts.dead

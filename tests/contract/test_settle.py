@@ -226,6 +226,8 @@ def test_an_extend_tells_when_its_lease_ends_and_wakes_nobody(ledger):
     queue = ledger.jobs("1", "2", "3")
     ledger.claim(queue)
     now = ledger.engine.now()
-    woken = ledger.settle(queue, Extend("t", 10, ((2, 2),)), Extend("t", 10, ((3, 3),)), Extend("no", 5)).woken
+    woken = ledger.settle(
+        queue, Extend("t", 10, ((2, 2),)), Extend("t", 10, ((3, 3),)), Extend("no", 5)
+    ).woken
     assert [tuple(one) for one in woken] == [(queue, now + 10, 0)]
     assert ledger.engine.next_due(queue) == now + 10

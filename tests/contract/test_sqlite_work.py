@@ -12,7 +12,7 @@ from app.errors import LedgerUnavailable
 from app.ledger.inside import sql
 from app.ledger.ops import Define, OpFailed, Take
 from app.ledger.sqlite import SqliteEngine
-from app.ledger.work import Ack, Bury, Claim, Nack, Parcel, Purge, Push, Redrive, Settle, Terms
+from app.ledger.work import Ack, Bury, Claim, Nack, Parcel, Purge, Push, QueueSettings, Redrive, Settle, Terms
 
 HOUR = 3_600_000
 
@@ -214,6 +214,23 @@ def test_a_look_for_what_is_spent_does_not_read_live_leases(file):
     assert steps(file, Bury(file.jobs)) < alone * 1.5
 
 
+def test_a_bounded_push_and_a_glance_cost_the_same_with_a_thousand_dead(file):
+    file.do(Define("jobs", "", "{}", settings=QueueSettings(max_attempts=1, max_ready=1)))
+
+    def full() -> int:
+        return steps(file, Push(file.jobs, (Parcel(("0",)),)))
+
+    file.push("1")
+    alone = full()
+    assert file.engine.glance(file.jobs) == (1, 0, 0)
+    for n in range(1_000):
+        file.do(lease(file, f"t{n}"))
+        file.do(Settle(file.jobs, (Nack(f"t{n}"),)))
+        file.push("1")
+    assert file.engine.glance(file.jobs) == (1, 0, 1_000)
+    assert full() < alone * 1.5
+
+
 SORTS = {"HELD", "ITEMS", "TRIM"}
 """Statements that may sort what they found: of one token, of what is leased, of what failed."""
 
@@ -299,6 +316,8 @@ RUN = "INSERT INTO run VALUES ({}, {}, {}, {}, 0, 0, {}, {}, '', {}, {}, {})"
         "UPDATE queue SET purged = 1",
         "UPDATE queue SET acked = -1",
         "UPDATE queue SET purged = -1",
+        "UPDATE queue SET dead = 1",
+        "UPDATE queue SET dead = -1",
         RUN.format(1, 0, 3, 0, 0, "NULL", 0, 0, 0),
         RUN.format(1, 3, 2, 0, 0, "NULL", 0, 0, 0),
         RUN.format(1, 1, 1, 3, 0, "NULL", 0, 0, 0),
@@ -322,6 +341,7 @@ def test_a_redrive_at_a_rate_makes_no_more_than_ten_runs_a_second(file):
     file.push(*map(str, range(1_000)))
     file.claim(1_000)
     file.engine._writer.execute("UPDATE run SET state = 2, token = NULL")  # as a thousand burials would
+    file.engine._writer.execute("UPDATE queue SET dead = 1000 WHERE name = 'jobs'")
     assert file.do(Redrive(file.jobs, rate=500.0)).count == 1_000
     dues = [due for (due,) in file.see("SELECT due FROM run ORDER BY first")]
     assert [due - dues[0] for due in dues] == [100 * n for n in range(20)]

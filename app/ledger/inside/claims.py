@@ -38,7 +38,7 @@ def claim(tx: Transaction, op: Claim) -> Claimed:
         return Claimed(next_due=next_due(tx, op.queue))
     found = _find(tx, account, op)
     for run in found.spent:
-        _bury(tx, op.queue, run)
+        _bury(tx, account, run)
     if not found.picked:
         return Claimed(next_due=found.next_due)
     values = tuple(found.texts) if found.picked[0][0].kept else None
@@ -165,8 +165,9 @@ def _join(spans: list[Span], span: Span) -> None:
         spans.append(span)
 
 
-def _bury(tx: Transaction, queue: int, run: Run) -> None:
-    runs.rewrite(tx, queue, run, (runs.failed(tx, queue, run, EXPIRED).buried(tx.now),))
+def _bury(tx: Transaction, account: Account, run: Run) -> None:
+    runs.rewrite(tx, account.id, run, (runs.failed(tx, account.id, run, EXPIRED).buried(tx.now),))
+    account.buried += run.size
 
 
 def bury(tx: Transaction, op: Bury) -> Moved:
@@ -180,6 +181,6 @@ def bury(tx: Transaction, op: Bury) -> Moved:
         if at == BURY_RUNS or count >= BURY_ITEMS:
             return Moved(count, tx.now)
         run = Run._make(row)
-        _bury(tx, op.queue, run)
+        _bury(tx, account, run)
         count += run.size
     return Moved(count)

@@ -14,10 +14,12 @@ SLICES = 10  # a second: how finely a rate spreads its items
 
 def redrive(tx: Transaction, op: Redrive) -> Moved:
     """Dead items wait again, with all their attempts before them."""
-    if tx.live(op.queue) is None:
+    account = tx.live(op.queue)
+    if account is None:
         return Moved(0)
     if op.seqs is None and op.limit is None and op.rate is None:
         count = sum(size for (size,) in tx.execute(sql.REDRIVE_ALL, (tx.now, op.queue)))
+        account.buried -= count
         return Moved(count, tx.now if count else None)
     pace = _Pace(tx.now, op.rate)
     left = op.limit
@@ -39,6 +41,7 @@ def redrive(tx: Transaction, op: Redrive) -> Moved:
         if seq <= run.last:
             parts.append(run.part(seq, run.last))
         runs.rewrite(tx, op.queue, run, parts)
+    account.buried -= pace.count
     return Moved(pace.count, tx.now if pace.count else None)
 
 
@@ -86,7 +89,9 @@ def purge(tx: Transaction, op: Purge) -> Moved:
     if "waiting" in op.states:
         count += sum(size for (size,) in tx.execute(sql.PURGE_WAITING, (op.queue, tx.now)))
     if "dead" in op.states:
-        count += sum(size for (size,) in tx.execute(sql.PURGE_DEAD, (op.queue,)))
+        dead = sum(size for (size,) in tx.execute(sql.PURGE_DEAD, (op.queue,)))
+        account.buried -= dead
+        count += dead
     if count:
         account.purged += count
         account.gone.append((1, account.cursor))

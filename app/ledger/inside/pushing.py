@@ -106,8 +106,7 @@ def _over(tx: Transaction, account: Account, most: int, fresh: int) -> int | Non
     if not fresh or account.inside + fresh <= most:
         return None
     leased: int = tx.execute(sql.LEASED, (account.id, tx.now)).get
-    dead: int = tx.execute(sql.BURIED, (account.id,)).get
-    ready = account.inside - leased - dead
+    ready = account.inside - leased - account.dead
     return ready if ready + fresh > most else None
 
 

@@ -4,7 +4,7 @@
 
 ACCOUNT = """
 SELECT id, generation, source, args, deleted_at IS NOT NULL, paused, ending, mark, cursor,
-    cursor - taken - acked - purged - jumped, settings
+    cursor - taken - acked - purged - jumped, dead, settings
 FROM queue WHERE id = ?
 """
 NAMED = "SELECT id FROM queue WHERE name = ? AND deleted_at IS NULL"
@@ -12,7 +12,8 @@ NAMED = "SELECT id FROM queue WHERE name = ? AND deleted_at IS NULL"
 # The cursor moves only from where the transaction found it, and each counter by what its own ops did. Row
 # count 0 is a broken order and fails the transaction.
 MOVE = """
-UPDATE queue SET cursor = ?, taken = taken + ?, acked = acked + ?, purged = purged + ?, mark = ?
+UPDATE queue SET cursor = ?, taken = taken + ?, acked = acked + ?, purged = purged + ?,
+    dead = dead + ?, mark = ?
 WHERE id = ? AND cursor = ?
 """
 
@@ -143,15 +144,13 @@ LEASED = """
 SELECT ifnull(sum(last - first + 1), 0) FROM run INDEXED BY run_lease
 WHERE queue = ? AND token IS NOT NULL AND due > ?
 """
-BURIED = "SELECT ifnull(sum(last - first + 1), 0) FROM run INDEXED BY run_dead WHERE queue = ? AND state = 2"
 
-# What waits is what is inside, but for what is leased or dead: so only those are summed.
+# What waits is what is inside, but for what is dead, which the row counts, or leased: so only that is summed.
 GLANCE = """
 SELECT cursor - taken - acked - purged - jumped,
     (SELECT ifnull(sum(last - first + 1), 0) FROM run INDEXED BY run_lease
      WHERE run.queue = queue.id AND token IS NOT NULL AND due > :now),
-    (SELECT ifnull(sum(last - first + 1), 0) FROM run INDEXED BY run_dead
-     WHERE run.queue = queue.id AND state = 2)
+    dead
 FROM queue WHERE id = :queue
 """
 
@@ -164,7 +163,7 @@ FROM level
 """
 
 COUNTS = """
-SELECT cursor, taken, acked, purged, jumped, waiting, delayed, leased, dead, oldest, overlaps
+SELECT cursor, taken, acked, purged, jumped, waiting, delayed, leased, inside.dead, oldest, overlaps
 FROM queue, (
     SELECT ifnull(sum(size) FILTER (WHERE state = 0 OR (state = 1 AND due <= :now)), 0) AS waiting,
         ifnull(sum(size) FILTER (WHERE state = 0 AND due > :now), 0) AS delayed,
@@ -174,7 +173,7 @@ FROM queue, (
         ifnull(sum(first <= reach), 0) AS overlaps
     FROM (SELECT state, due, first, last - first + 1 AS size, max(last) OVER
             (ORDER BY first ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS reach
-          FROM run WHERE queue = :queue))
+          FROM run WHERE queue = :queue)) AS inside
 WHERE id = :queue
 """
 

@@ -28,11 +28,13 @@ class Account:
     """What a transaction knows of one queue, and by how much it has moved it."""
 
     __slots__ = (
+        "_dead",
         "_inside",
         "_settings",
         "acked",
         "args",
         "before",
+        "buried",
         "cursor",
         "deleted",
         "ending",
@@ -59,12 +61,14 @@ class Account:
             self.mark,
             self.cursor,
             self._inside,
+            self._dead,
             self._settings,
         ) = found
         self.before: int = self.cursor
         self.taken: int = 0
         self.acked: int = 0
         self.purged: int = 0
+        self.buried: int = 0  # less than 0: more dead items were let out, or purged, than were buried
         self.tail: Tail | None = None
         self.gone: list[tuple[int, int]] = []  # kept values that nobody may need any more
 
@@ -79,11 +83,18 @@ class Account:
         inside: int = self._inside + self.cursor - self.before
         return inside - self.taken - self.acked - self.purged
 
+    @property
+    def dead(self) -> int:
+        """How many of those inside are dead."""
+        dead: int = self._dead + self.buried
+        return dead
+
     def moved(self) -> None:
         """The row is as this account says."""
         self._inside = self.inside
+        self._dead = self.dead
         self.before = self.cursor
-        self.taken = self.acked = self.purged = 0
+        self.taken = self.acked = self.purged = self.buried = 0
 
 
 class Tail:
@@ -162,9 +173,9 @@ class Transaction:
     def _write(self, account: Account) -> None:
         if account.tail is not None:
             self.write_tail(account)
-        if account.cursor != account.before or account.acked or account.taken or account.purged:
-            counters = account.cursor, account.taken, account.acked, account.purged, account.mark
-            self.execute(sql.MOVE, (*counters, account.id, account.before))
+        counters = account.taken, account.acked, account.purged, account.buried
+        if account.cursor != account.before or any(counters):
+            self.execute(sql.MOVE, (account.cursor, *counters, account.mark, account.id, account.before))
             if self.changes() != 1:
                 raise OpFailed(f"the cursor of queue {account.id} is not where this transaction found it")
             account.moved()
