@@ -17,6 +17,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Receive
 
 from app.api.problems import RequestRefused
+from app.errors import LimitExceeded
 from app.sources.encode import MAX_DEPTH as VALUE_DEPTH
 
 MAX_DEPTH: Final = 32
@@ -260,4 +261,13 @@ def _explain(error: ValidationError) -> NoReturn:
         message = "there is no such field"
     elif first["type"] == "missing":
         message = "it is required"
+    elif (bound := _bound(first)) is not None:
+        raise LimitExceeded(f"{field}: it must be {bound}", field=field, limit=bound) from None
     raise RequestRefused("invalid", f"{ascii(field)[1:-1]}: {message}", field=ascii(field)[1:-1]) from None
+
+
+def _bound(error: Any) -> str | None:
+    """The bound that a number missed, in words."""
+    words = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
+    found = [f"{word} {error['ctx'][name]:g}" for name, word in words.items() if name in error.get("ctx", {})]
+    return found[0] if found else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Final
 
 from app.api.params import refuse
@@ -11,7 +12,6 @@ from app.api.parcels import ItemReader
 from app.api.read import (
     Members,
     check_known,
-    check_once,
     items_of,
     members_of,
     milliseconds,
@@ -80,7 +80,7 @@ class EntryReader:
             ]
         self._check_size(entries)
         if len(entries) > 1:
-            _check_once(entries)
+            _check_once(entries, counts)
         lease = self.lease(members_of(body["lease"], "lease"), "lease.") if "lease" in body else None
         return SettleBody(tuple(entries), tuple(counts), lease)
 
@@ -167,20 +167,33 @@ def _holding(members: dict[str, Any], where: str) -> tuple[str, Seqs | None]:
     return token, ranges(members["seqs"], f"{where}seqs") if "seqs" in members else None
 
 
-def _check_once(entries: list[Entry]) -> None:
+def _check_once(entries: list[Entry], counts: list[int]) -> None:
     """Refuse what is said twice of one item under one token: which of both would hold?
 
     The same seq under two tokens is none of that: at most one of them is live, and a late worker that settles
     both does right.
     """
-    named: dict[str, list[tuple[int, int]]] = {}
+    named: dict[str, list[tuple[int, int, int]]] = {}
     whole_leases: set[str] = set()
-    for entry in entries:
+    for at, entry in enumerate(entries):
         if entry.token in whole_leases or (entry.seqs is None and entry.token in named):
-            refuse("token", "a lease is named twice, as a whole too")
+            where = _where(at, counts)
+            refuse(f"{where}.token", "an entry before it names this lease already, and one of them all of it")
         if entry.seqs is None:
             whole_leases.add(entry.token)
         else:
-            named.setdefault(entry.token, []).extend(entry.seqs)
+            named.setdefault(entry.token, []).extend([(*span, at) for span in entry.seqs])
     for found in named.values():
-        check_once(sorted(found), "seqs")
+        found.sort()
+        for (_, last, one), (first, _, other) in pairwise(found):
+            if first <= last:
+                refuse(f"{_where(max(one, other), counts)}.seqs", f"seq {first} is named twice")
+
+
+def _where(at: int, counts: list[int]) -> str:
+    """The entry's place in the body: ``acks.1``."""
+    for kind, count in zip(KINDS, counts, strict=True):
+        if at < count:
+            return f"{kind}.{at}"
+        at -= count
+    raise IndexError(at)

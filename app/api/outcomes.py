@@ -18,6 +18,12 @@ from app.queue.answers import SettleAnswer
 REASONS: Final = {"source": "source-fed"}
 """Words of the ledger, where HTTP has others."""
 
+WHY: Final = {
+    "unknown": "there is no queue {}",
+    "closed": "{} is closed",
+    "source-fed": "{} is fed by a source",
+}
+
 
 def as_settled(answer: SettleAnswer, counts: Sequence[int], *, lease: bool) -> Reply:
     """200: for each entry of the request, in its order, what became of its ranges; and the next lease."""
@@ -46,7 +52,8 @@ def as_one_outcome(answer: SettleAnswer) -> Reply:
     for each in settled:
         if each.verdict == "refused" and each.target is not None:
             reason = _reason(each)
-            raise ResultRefused(f"{each.target} does not take the result: {reason}", reason=reason)
+            why = WHY.get(reason, "it does not take results").format(each.target)
+            raise ResultRefused(f"the result was refused, and the lease is as it was: {why}", reason=reason)
     if all(each.verdict in {"stale", "refused"} for each in settled):
         raise StaleLease("the token holds none of these items any more", field="token")
     body = f'{{"queue":"{answer.queue}","outcomes":{outcome_texts(settled, answer.now)}}}'

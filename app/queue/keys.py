@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from app.errors import KeyReused, OutcomeUnknown
 from app.ledger.pending import Pending
+
+DIGEST: Final = re.compile("[0-9a-f]{32}")
 
 
 class Held:
@@ -77,7 +80,14 @@ class KeysInFlight:
 def check_same(first: str, second: str) -> None:
     """Raise unless both requests ask for the same."""
     if first != second:
+        one, other = _shown(first), _shown(second)
         raise KeyReused(
-            f"this Idempotency-Key was first sent with another request ({first}, not {second})",
+            f"this Idempotency-Key was first sent with another request ({one}, not {other})",
             field="Idempotency-Key",
         )
+
+
+def _shown(request: str) -> str:
+    """A request's words; not the digest of one that is too long to be kept."""
+    verb, _, digest = request.rpartition(" ")
+    return f"another {verb}" if DIGEST.fullmatch(digest) else request

@@ -10,7 +10,7 @@ from dataclasses import replace
 from app.errors import LimitExceeded, QueueConflict, QueueFull, QueueUnknown
 from app.ledger.ops import Outcome, Recalled, Remember
 from app.ledger.pending import Pending
-from app.ledger.work import RANGES_KEPT, Parcel, Progress, Push, Pushed, Streamed, Woken
+from app.ledger.work import Parcel, Progress, Push, Pushed, Streamed, Woken
 from app.queue.answers import PushAnswer
 from app.queue.desk import Track, outcome, recall
 from app.queue.keys import check_same
@@ -22,7 +22,7 @@ RETRY_AFTER = 1.0
 STREAM = "stream"
 """What a stream's key is filed with, whatever has come of it so far."""
 
-NOTHING = Streamed(0, 0, 0, 0, 0, ())
+NOTHING = Streamed()
 
 
 class Produces(Settles):
@@ -164,35 +164,9 @@ class Stream:
             self.state = pushed
             return pushed
         queue.check_taken(pushed)
-        self.state = _added(self.state, pushed, progress)
+        self.state = self.state.with_part(pushed, progress)
         queue.meter.pushed += len(pushed.seqs) - len(pushed.known)
         return self.state
-
-
-def _added(state: Streamed, pushed: Pushed, progress: Progress) -> Streamed:
-    """The sums with one part more; the ledger adds them up by the same rule."""
-    known = set(pushed.known)
-    ranges = list(state.ranges)
-    fresh = [seq for at, seq in enumerate(pushed.seqs) if at not in known] if known else pushed.seqs
-    if fresh:
-        add_range(ranges, fresh[0], fresh[-1])
-    new = len(pushed.seqs) - len(known)
-    return Streamed(
-        progress.bytes,
-        progress.lines,
-        progress.crc,
-        state.accepted + new,
-        state.duplicates + len(known),
-        tuple(ranges),
-    )
-
-
-def add_range(ranges: list[tuple[int, int]], first: int, last: int) -> None:
-    """Add what follows; neighbours are joined, and what is beyond the limit is left off."""
-    if ranges and ranges[-1][1] + 1 == first:
-        ranges[-1] = (ranges[-1][0], last)
-    elif len(ranges) < RANGES_KEPT:
-        ranges.append((first, last))
 
 
 def _digest(parcels: tuple[Parcel, ...]) -> str:

@@ -174,18 +174,18 @@ def test_fields_of_one_kind(refused, call, body, name, field, limit):
 @pytest.mark.parametrize(
     ("body", "field"),
     [
-        ({"acks": [entry(), entry()]}, "token"),
-        ({"acks": [entry()], "nacks": [entry()]}, "token"),
-        ({"acks": [entry()], "releases": [entry(seqs=[[1, 1]])]}, "token"),
-        ({"acks": [entry(seqs=[[1, 5]])], "nacks": [entry(seqs=[[5, 5]])]}, "seqs"),
-        ({"extends": [entry(seqs=[[1, 1]], ttl=1), entry(seqs=[[1, 1]], ttl=2)]}, "seqs"),
-        ({"acks": [entry(seqs=[[7, 9], [1, 2]])], "releases": [entry(seqs=[[3, 7]])]}, "seqs"),
+        ({"acks": [entry(), entry()]}, "acks.1.token"),
+        ({"acks": [entry()], "nacks": [entry()]}, "nacks.0.token"),
+        ({"acks": [entry()], "releases": [entry(seqs=[[1, 1]])]}, "releases.0.token"),
+        ({"acks": [entry(seqs=[[1, 5]])], "nacks": [entry(seqs=[[5, 5]])]}, "nacks.0.seqs"),
+        ({"extends": [entry(seqs=[[1, 1]], ttl=1), entry(seqs=[[1, 1]], ttl=2)]}, "extends.1.seqs"),
+        ({"acks": [entry(seqs=[[7, 9], [1, 2]])], "releases": [entry(seqs=[[3, 7]])]}, "releases.0.seqs"),
     ],
 )
 def test_an_item_is_named_once_in_a_request(refused, body, field):
     problem = refused("POST", "/queues/jobs/settle", 422, "invalid", json=body).json()
     assert problem["field"] == field
-    assert "twice" in problem["detail"]
+    assert "twice" in problem["detail"] or "already" in problem["detail"]
 
 
 @pytest.mark.parametrize(
