@@ -38,6 +38,7 @@ from app.ledger.work import (
     Redrive,
     Settle,
     Settlement,
+    Streamed,
     Terms,
     WorkOutcome,
 )
@@ -229,7 +230,7 @@ def _push(tx: Transaction, op: Push) -> Pushed:
         return Pushed(refused="moved")
     pushed = pushing.push(tx, op)
     if pushed.refused is None:
-        sums = pushing.streamed(before, op, pushed)
+        sums = (before or Streamed()).with_part(pushed, op.progress)
         file(tx, account.id, account.generation, op.remember, Filing(work=sums, replace=True))
     return pushed
 

@@ -116,7 +116,7 @@ class Claimed:
     ``values`` are JSON texts, one an item; None where the queue's source computes them, or for no item.
     ``due`` is when the lease ends; None for good, or for nothing. ``next_due``: nothing more can be claimed
     before that instant; None: nothing is inside that is not dead. It may be in the past, where more waits,
-    or where more is spent than one op buries: then this claim may have got less than it asked for, or nothing.
+    or where more is spent than one op buries: then this claim may have got less than was asked for, or none.
     """
 
     spans: tuple[Span, ...] = ()
@@ -191,15 +191,34 @@ class Streamed(NamedTuple):
     ``ranges`` of seqs that were pushed, neighbours joined, the first :data:`RANGES_KEPT` of them.
     """
 
-    bytes: int
-    lines: int
-    crc: int
-    accepted: int
-    duplicates: int
-    ranges: tuple[tuple[int, int], ...]
+    bytes: int = 0
+    lines: int = 0
+    crc: int = 0
+    accepted: int = 0
+    duplicates: int = 0
+    ranges: tuple[tuple[int, int], ...] = ()
+
+    def with_part(self, pushed: Pushed, progress: Progress) -> Streamed:
+        """The sums with one part more. Its new seqs follow each other: a push gets them from the cursor."""
+        known = set(pushed.known)
+        fresh = [seq for at, seq in enumerate(pushed.seqs) if at not in known] if known else pushed.seqs
+        ranges = self.ranges
+        if fresh and ranges and ranges[-1][1] + 1 == fresh[0]:
+            ranges = (*ranges[:-1], (ranges[-1][0], fresh[-1]))
+        elif fresh and len(ranges) < RANGES_KEPT:
+            ranges = (*ranges, (fresh[0], fresh[-1]))
+        return Streamed(
+            progress.bytes,
+            progress.lines,
+            progress.crc,
+            self.accepted + len(fresh),
+            self.duplicates + len(known),
+            ranges,
+        )
 
 
 RANGES_KEPT = 1_000
+"""Ranges of a stream that its sums have; it goes on beyond them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,7 +313,7 @@ class Settled:
 class Woken(NamedTuple):
     """A queue got ``items`` items that can be claimed at ``due``, or before.
 
-    Of an extended lease ``items`` is 0: nothing has come to wait, but something may be claimed at its ``due``.
+    Of an extended lease ``items`` is 0: nothing came to wait, but something may be claimed at its ``due``.
     """
 
     queue: int

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from app.ledger.inside import sql
 from app.ledger.inside.transaction import Account, Transaction
-from app.ledger.work import RANGES_KEPT, Parcel, Push, Pushed, Refusal, Result, Streamed
+from app.ledger.work import Parcel, Push, Pushed, Refusal, Result
 
 
 def refusal(account: Account | None) -> Refusal | None:
@@ -121,31 +121,3 @@ def push_result(tx: Transaction, account: Account, result: Result, key_ttl: int)
     due = tx.now + result.delay
     tx.push(account, (result.text,), due, result.priority)
     return due
-
-
-def streamed(before: Streamed | None, op: Push, pushed: Pushed) -> Streamed:
-    """The sums of a stream after this part of it."""
-    assert op.progress is not None  # noqa: S101  # asked for of a stream only
-    accepted, duplicates, ranges = (
-        (before.accepted, before.duplicates, before.ranges) if before else (0, 0, ())
-    )
-    known = set(pushed.known)
-    fresh = [seq for at, seq in enumerate(pushed.seqs) if at not in known] if known else pushed.seqs
-    return Streamed(
-        op.progress.bytes,
-        op.progress.lines,
-        op.progress.crc,
-        accepted + len(fresh),
-        duplicates + len(known),
-        _joined(ranges, fresh),
-    )
-
-
-def _joined(ranges: tuple[tuple[int, int], ...], fresh: Sequence[int]) -> tuple[tuple[int, int], ...]:
-    """New seqs follow each other: a push gets them from the cursor."""
-    if not fresh:
-        return ranges
-    first, last = fresh[0], fresh[-1]
-    if ranges and ranges[-1][1] + 1 == first:
-        return (*ranges[:-1], (ranges[-1][0], last))
-    return (*ranges, (first, last)) if len(ranges) < RANGES_KEPT else ranges
