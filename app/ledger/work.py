@@ -42,6 +42,12 @@ ItemState = Literal["waiting", "leased", "dead"]
 FAILURES_KEPT = 10
 """Failures of one item that are kept, the last ones."""
 
+ERRORS_BYTES = 1 << 20
+"""Bytes of errors that the nacks of one settle write: each item has its own, so that of many is cut."""
+
+ERROR_LEAST = 200
+"""Bytes of an error that are kept in any case."""
+
 
 @dataclass(frozen=True, slots=True)
 class QueueSettings:
@@ -247,7 +253,11 @@ class Ack:
 
 @dataclass(frozen=True, slots=True)
 class Nack:
-    """These items failed. ``delay`` None: the queue's back-off."""
+    """These items failed. ``delay`` None: the queue's back-off.
+
+    ``error`` is kept for each of them; of many items shortened, so that what one op writes stays about within
+    :data:`ERRORS_BYTES`, but no shorter than :data:`ERROR_LEAST`.
+    """
 
     token: str
     seqs: Seqs | None = None

@@ -211,6 +211,37 @@ def test_a_nack_is_recorded_with_attempt_time_worker_and_error(ledger):
     assert ledger.engine.failures(queue, 2)[1] == FailureRow(2, now, "ben", "")
 
 
+def test_an_error_of_few_items_is_kept_whole(ledger):
+    queue = ledger.jobs("1", "2")
+    ledger.claim(queue)
+    ledger.one(queue, Nack("t", delay=0, error="é" * 8_192))
+    assert [ledger.engine.failures(queue, seq)[0].error for seq in (1, 2)] == ["é" * 8_192] * 2
+
+
+@pytest.mark.parametrize("letter", ["e", "é", "漢"])
+def test_a_large_error_of_many_items_is_shortened(ledger, letter):
+    """Ten thousand items of one nack must not write their error ten thousand times in full."""
+    queue = ledger.jobs()
+    ledger.do(Push(queue, (Parcel(("1",) * 3_000),)))
+    ledger.claim(queue, 3_000)
+    ledger.one(queue, Nack("t", delay=0, error="begin " + letter * 8_192))
+    [kept] = {ledger.engine.failures(queue, seq)[0].error for seq in (1, 1_500, 3_000)}
+    assert 200 <= len(kept.encode()) <= (1 << 20) // 3_000
+    assert kept.startswith("begin " + letter)
+    assert kept.endswith(letter + " ...")
+
+
+def test_many_nacks_of_one_settle_share_the_room_for_their_errors(ledger):
+    queue = ledger.jobs()
+    ledger.do(Push(queue, (Parcel(("1",) * 2_000),)))
+    ledger.claim(queue, 2_000)
+    nacks = [Nack("t", ((n, n + 99),), 0, "e" * 8_192) for n in range(1, 2_000, 100)]
+    ledger.settle(queue, *nacks)
+    sizes = [len(ledger.engine.failures(queue, seq)[0].error) for seq in range(1, 2_001, 100)]
+    assert min(sizes) >= 197
+    assert sum(sizes) * 100 <= (1 << 20) + 2_000 * 200
+
+
 def test_an_expiry_is_recorded_when_it_is_found(ledger):
     queue = ledger.jobs("1", "2", "3")
     due = ledger.claim(queue, ttl=1_000, worker="ann").due

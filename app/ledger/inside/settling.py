@@ -13,6 +13,8 @@ from app.ledger.inside.holding import Holding
 from app.ledger.inside.runs import Run
 from app.ledger.inside.transaction import Account, Transaction
 from app.ledger.work import (
+    ERROR_LEAST,
+    ERRORS_BYTES,
     Ack,
     Entry,
     Extend,
@@ -27,6 +29,9 @@ from app.ledger.work import (
 )
 
 STALE = (Settled("stale"),)
+
+CUT = " ..."
+"""The end of an error that was shortened."""
 
 Change = Callable[[Run], tuple[Verdict, int | None, Run | None]]
 """What becomes of a part of a run: the verdict, its due, and the part as it is then; None: it is done."""
@@ -46,7 +51,7 @@ def settle(tx: Transaction, op: Settle) -> tuple[tuple[tuple[Settled, ...], ...]
 class _Desk:
     """Settles the entries of one op. ``_held``: what each token holds that was looked at."""
 
-    __slots__ = ("_account", "_chance", "_held", "_key_ttl", "_queue", "_tx", "_wakes")
+    __slots__ = ("_account", "_chance", "_errors", "_held", "_key_ttl", "_queue", "_tx", "_wakes")
 
     def __init__(self, tx: Transaction, account: Account, op: Settle) -> None:
         self._tx = tx
@@ -54,6 +59,7 @@ class _Desk:
         self._queue = op.queue
         self._chance = op.chance
         self._key_ttl = op.key_ttl
+        self._errors = ERRORS_BYTES  # that may still be written
         self._held: dict[str, Holding] = {}
         self._wakes: dict[tuple[int, int], int] = {}
 
@@ -135,11 +141,12 @@ class _Desk:
         return None, None
 
     def nack(self, entry: Nack) -> tuple[Settled, ...]:
-        """Failed: it waits for its next attempt, or is dead if there is none."""
+        """Failed: it waits for its next attempt, or is dead if there is none. A large error is shortened."""
         tx, settings = self._tx, self._account.settings
+        error = self._error(entry) if len(entry.error) > ERROR_LEAST // 4 else entry.error
 
         def nacked(run: Run) -> tuple[Verdict, int | None, Run]:
-            after = runs.failed(tx, self._queue, run, entry.error)
+            after = runs.failed(tx, self._queue, run, error)
             if settings.buries(run.attempt):
                 self._account.buried += run.size
                 return "dead", None, after.buried(tx.now)
@@ -148,6 +155,14 @@ class _Desk:
             return "nacked", tx.now + delay, after.waits(tx.now + delay, run.attempt)
 
         return self._apply(entry, nacked)
+
+    def _error(self, entry: Nack) -> str:
+        """The error as it is kept for each item: in what room the nacks before have left."""
+        pieces = self._holding(entry.token).pieces(entry.seqs)
+        items = sum(last - first + 1 for first, last, held in pieces if held)
+        error = _shortened(entry.error, max(self._errors // max(items, 1), ERROR_LEAST))
+        self._errors = max(self._errors - items * len(error.encode()), 0)
+        return error
 
     def extend(self, entry: Extend) -> tuple[Settled, ...]:
         """The lease goes on, under the same token. It may end earlier than before: who waits is to know."""
@@ -229,6 +244,12 @@ class _Told:
     def all(self) -> tuple[Settled, ...]:
         """As the op's outcome has them."""
         return tuple([Settled(*part) for part in self._parts])
+
+
+def _shortened(text: str, most: int) -> str:
+    """As much of the beginning as fits so many bytes."""
+    whole = text.encode()
+    return text if len(whole) <= most else whole[: most - len(CUT)].decode(errors="ignore") + CUT
 
 
 def _stale(seqs: Seqs | None) -> tuple[Settled, ...]:
