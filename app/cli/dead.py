@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from app.cli.exits import FAILED, fail
+from app.cli.exits import FAILED, USAGE, fail
 from app.cli.options import Json, Url
 
 if TYPE_CHECKING:
@@ -38,6 +38,8 @@ def dead(
     from app.cli.http import Api
     from app.cli.tables import print_json
 
+    if rate is not None and not redrive:
+        fail("option --rate: it needs --redrive", USAGE)
     with Api(url) as api:
         if redrive:
             answer = _redriven(api, queue, seq, rate)

@@ -22,6 +22,7 @@ class Api:
     Args:
         url: Where it is. None: the default.
         patience: For how many seconds a request is tried again that got no answer, or one that says to.
+        on_wait: Is told why, once for each request that has to wait before it is tried again.
         clock, sleep: Time, for tests.
     """
 
@@ -30,12 +31,14 @@ class Api:
         url: str | None,
         *,
         patience: float = 10.0,
+        on_wait: Callable[[str], None] = lambda why: None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
         self.url = checked(url)
         self._patience = patience
+        self._on_wait = on_wait
         self._clock = clock
         self.sleep = sleep
         self._reached = False
@@ -74,7 +77,7 @@ class Api:
         """
         repeatable = method == "GET" or "Idempotency-Key" in (headers or {})
         until = self._clock() + self._patience if repeatable else 0.0
-        pause = _PAUSE
+        pause, waits = _PAUSE, False
         while True:
             try:
                 response = self._client.request(
@@ -83,17 +86,32 @@ class Api:
             except httpx.ConnectError as error:
                 if not self._reached or self._clock() >= until:
                     self._unreachable(error)
+                why = reason(error)
             except httpx.TransportError as error:
                 self._reached = True
                 if self._clock() >= until:
-                    fail(f"the answer of {self.url} was lost: {_reason(error)}", UNREACHABLE)
+                    fail(f"the answer of {self.url} was lost: {reason(error)}", UNREACHABLE)
+                why = reason(error)
             else:
                 self._reached = True
                 if not _again(response) or self._clock() >= until:
                     return response
                 pause = max(pause, _retry_after(response))
+                why = detail(response)
+            if not waits:
+                self._on_wait(why)
+            waits = True
             self.sleep(min(pause, _MAX_PAUSE))
             pause *= 2
+
+    def once(
+        self, method: str, path: str, *, headers: Mapping[str, str], content: bytes, timeout: float
+    ) -> httpx.Response | None:
+        """One request, sent once; None where it got no answer in ``timeout`` seconds."""
+        try:
+            return self._client.request(method, path, headers=headers, content=content, timeout=timeout)
+        except httpx.TransportError:
+            return None
 
     def _answer(self, response: httpx.Response) -> Any:
         if not response.is_success:
@@ -102,7 +120,7 @@ class Api:
 
     def _unreachable(self, error: Exception) -> NoReturn:
         fail(
-            f"no server at {self.url} ({_reason(error)}). Start one with `dibs serve`, or say where it is"
+            f"no server at {self.url} ({reason(error)}). Start one with `dibs serve`, or say where it is"
             " with --url or DIBS_URL",
             UNREACHABLE,
         )
@@ -144,5 +162,7 @@ def checked(url: str | None) -> str:
     return url.rstrip("/")
 
 
-def _reason(error: Exception) -> str:
-    return str(error).partition("] ")[2] or str(error) or type(error).__name__
+def reason(error: Exception) -> str:
+    """Why there was no answer, in words."""
+    told = str(error)
+    return told.partition("] ")[2] or told or "the connection was lost"

@@ -69,9 +69,13 @@ def push(
         fail("option --key-field: it needs --json, and takes the place of --unique", USAGE)
     shape = Shape(json=json, delay=delay, priority=priority, unique=unique, key_field=key_field)
     console = Console(stderr=True, highlight=False)
+
+    def waits(where: str, why: str) -> None:
+        console.print(f"dibs: waiting for the server at {where} ({why})", markup=False, soft_wrap=True)
+
     with ExitStack() as stack:
         sources = [_opened(name, stack) for name in files or ["-"]]
-        api = stack.enter_context(Api(url, patience=PATIENCE))
+        api = stack.enter_context(Api(url, patience=PATIENCE, on_wait=lambda why: waits(api.url, why)))
         if create:
             create_queue(api, queue)
         for source in sources:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from app.cli.http import Api
 
 PART: Final = 2 * 1024 * 1024
+LAST: Final = 5.0
+"""Seconds for the server to tell, after an interruption, how much is in."""
 ROUNDS: Final = 8
 """Streams that one file can have at a time; one is always left free, so that the last one can be told."""
 _NOT_FOUND: Final = 404
@@ -49,6 +51,7 @@ class Push:
         self._began = time.monotonic()
         self._bar = Bar(source.name, source.size, console)
         self._known = self._now = Sums()
+        self._in_the_air: Stream | None = None
 
     def run(self, *, again: bool) -> None:
         """Push what is new and say what became of it; what goes wrong ends the command with a sentence."""
@@ -104,7 +107,9 @@ class Push:
         try:
             for part in remaining(self._parts(), self._known):
                 if part.data:
+                    self._in_the_air = stream
                     stream.send(part.data)
+                    self._in_the_air = None
                 self._now = stream.sums
                 self._bar.at(part.read, self._now.lines, self._seconds(), self._now.lines - self._known.lines)
         finally:
@@ -131,8 +136,24 @@ class Push:
 
     def _interrupted(self) -> NoReturn:
         goes_on = "" if self._source.path is None else "; the same command goes on from there"
-        so_far = self._so_far("") or "; nothing was pushed"
+        if self._asked_last():
+            so_far = self._so_far("") or "; nothing was pushed"
+        else:
+            new = self._now.lines - self._known.lines
+            so_far = f"; at least {_lines(new)} {'is' if new == 1 else 'are'} in"
         fail(f"{self._source.name}: interrupted{so_far}{goes_on}", INTERRUPTED)
+
+    def _asked_last(self) -> bool:
+        """Whether it is known how much is in: of what was in the air, only the server knows."""
+        stream = self._in_the_air
+        if stream is None:
+            return True
+        try:
+            return stream.ask_once(LAST)
+        except KeyboardInterrupt:
+            return False
+        finally:
+            self._now = stream.sums
 
     def _so_far(self, before: str = " before that") -> str:
         new = self._now.lines - self._known.lines

@@ -15,6 +15,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO, Final, NoReturn
 
+from app.sources.encode import MAX_DEPTH
+
 LINE_BYTES: Final = 16 * 1024 * 1024
 """A longer line is refused before it is held in memory; the server's own limit is far lower."""
 KEY_BYTES: Final = 255
@@ -142,7 +144,9 @@ def _parsed(number: int, text: str) -> Any:
         return json.loads(text, parse_constant=_no_constant)
     except json.JSONDecodeError as error:
         raise BadLine(number, f"is not JSON: {error.msg} at character {error.pos + 1}") from error
-    except (ValueError, RecursionError) as error:
+    except RecursionError as error:
+        raise BadLine(number, f"is nested more than {MAX_DEPTH} levels deep") from error
+    except ValueError as error:
         raise BadLine(number, f"is not JSON: {error}") from error
 
 

@@ -92,6 +92,14 @@ class Stream:
         self.sums = _sums(response.json(), self.sums)
         return self.sums
 
+    def ask_once(self, timeout: float) -> bool:
+        """Bring ``sums`` up to date, if the server tells where the stream is in ``timeout`` seconds."""
+        response = self._api.once("POST", self._path, headers=self._headers, content=b"", timeout=timeout)
+        if response is None or response.status_code != _CREATED:
+            return False
+        self.sums = _sums(response.json(), self.sums)
+        return True
+
     def send(self, data: bytes) -> Sums:
         """Bring whole lines in, after those that are; waits while the queue is full.
 

@@ -64,6 +64,9 @@ class TestDead:
         assert run("dead", "jobs") == (0, "Nothing in jobs is dead.\n", "")
         assert httpx.get(jobs).json()["waiting"] == 3
 
+    def test_a_rate_of_nothing_is_refused(self, run):
+        assert run("dead", "jobs", "--rate", 4) == (2, "", "dibs: option --rate: it needs --redrive\n")
+
     def test_json(self, run):
         assert [item["seq"] for item in json.loads(run("dead", "jobs", "--json")[1])["items"]] == [1, 2]
         assert json.loads(run("dead", "jobs", 1, "--json")[1])["history"][0]["error"] == "exit 1\n[red]why[/]"

@@ -29,10 +29,11 @@ class Net:
         self.slept.append(seconds)
         self.now += seconds
 
-    def api(self, patience=10.0):
+    def api(self, patience=10.0, **options):
         return Api(
             "http://x",
             patience=patience,
+            **options,
             clock=lambda: self.now,
             sleep=self.sleep,
             transport=httpx.MockTransport(self),  # nothing that would have to be closed
@@ -74,6 +75,15 @@ def test_a_server_that_was_there_is_waited_for():
     net = Net(httpx.ReadError("killed"), httpx.ConnectError("down"), httpx.ConnectError("down"), OK)
     assert net.api().send("POST", "/next", headers=KEY).status_code == 200
     assert net.slept == sorted(net.slept)
+
+
+def test_why_it_waits_is_told_once_each_time_and_in_words():
+    down, told = httpx.ConnectError("[Errno 111] Connection refused"), []
+    net = Net(OK, down, down, down, OK, httpx.ReadError(""), down, OK)
+    api = net.api(on_wait=told.append)
+    for _ in range(3):
+        api.get("/queues")
+    assert told == ["Connection refused", "the connection was lost"]
 
 
 def test_but_not_for_ever():

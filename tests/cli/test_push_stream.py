@@ -41,6 +41,8 @@ class Server:
         )
         if trouble == "lost":
             raise httpx.ReadError("the connection was reset")
+        if trouble == "Ctrl-C":
+            raise KeyboardInterrupt
         return answer
 
     def stream(self, key, body, offset):
@@ -165,6 +167,29 @@ def test_an_interruption_before_anything_is_in(push, file, server):
     server.troubles = [None] * ROUNDS + [KeyboardInterrupt()]
     _, _, err = push(file(*LINES))
     assert err == "dibs: files.txt: interrupted; nothing was pushed; the same command goes on from there\n"
+
+
+def test_what_is_in_though_its_answer_never_came_is_asked_for(push, file, server):
+    server.troubles = [None] * ROUNDS + ["Ctrl-C"]
+    code, _, err = push(file(*LINES))
+    assert (code, server.bodies[-1]) == (130, b"")
+    assert err == "dibs: files.txt: interrupted; 100 lines are in; the same command goes on from there\n"
+
+
+@pytest.mark.usefixtures("small")
+@pytest.mark.parametrize("trouble", ["lost", httpx.ReadTimeout("timed out"), KeyboardInterrupt()])
+def test_what_nobody_can_tell_is_called_at_least(push, file, server, trouble):
+    server.troubles = [None] * ROUNDS + [None, "Ctrl-C", trouble]
+    _, _, err = push(file(*LINES))
+    assert err.startswith("dibs: files.txt: interrupted; at least 2 lines are in; ")
+    assert len(server.values) > 2
+
+
+def test_an_interruption_while_it_is_compared_asks_nothing(push, file, server):
+    server.troubles = [None] * 3 + [KeyboardInterrupt()]
+    _, _, err = push(file(*LINES))
+    assert "interrupted; nothing was pushed" in err
+    assert len(server.bodies) == 3
 
 
 @pytest.mark.usefixtures("small")
