@@ -15,14 +15,14 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from time import monotonic, perf_counter
-from typing import Any, Protocol
 
 from app.errors import LedgerError, LedgerFull, LedgerUnavailable, OutcomeUnknown
-from app.ledger.ops import Advance, Define, Engine, EngineFailed, Op, Outcome, QueueRow, Recalled, Take
-from app.ledger.pending import Pending, settle_all
-from app.ledger.work import Bury, Push, Settle, Streamed
+from app.ledger.entry import Entry, Line, Settled, answered, drawn, grant, on_disk, tells
+from app.ledger.ops import Advance, Define, Engine, EngineFailed, QueueRow, Take
+from app.ledger.pending import settle_all
+from app.ledger.work import Bury
 
 log = logging.getLogger("dibs.ledger")
 
@@ -30,53 +30,6 @@ GRACE = 2.0  # seconds: how long callers of a failed commit wait for certainty b
 ROOM_EVERY = 0.5  # seconds between two looks for room on a full disk
 BATCH_MOST = 1_024  # ops a transaction
 _PAUSES = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)  # seconds between attempts to reopen
-
-
-class Line(Protocol):
-    """Where drawn ops come from: the one owner of a queue's epoch and of what was put back."""
-
-    queue: int
-
-    def suspend(self) -> None:
-        """Raise the epoch: nothing drawn before is enqueued any more, nothing is drawn until resumed."""
-
-    def resume(self, back: Sequence[Entry], cursor: int | None) -> None:
-        """Draw again after the ledger's ``cursor``; the values of ``back`` first, in the order of their seqs.
-
-        Without a cursor (it can't be read now) the queue goes on as it was.
-        """
-
-
-class Entry:
-    """An op in the line, with what waits for it.
-
-    ``settled`` runs on the committer's thread when the op is on disk, before its caller wakes, in the order
-    of the line. ``answer`` makes what the caller gets from the engine's outcome (None, where a drawn op was
-    granted by the ledger's cursor after a failure); without one, it gets the outcome. ``values`` are a drawn
-    op's, to put back.
-    """
-
-    __slots__ = ("answer", "line", "op", "pending", "settled", "values")
-
-    def __init__(
-        self,
-        op: Op,
-        pending: Pending[Any],
-        *,
-        line: Line | None = None,
-        values: Sequence[Any] = (),
-        answer: Callable[[Outcome], Any] | None = None,
-        settled: Callable[[Outcome], None] | None = None,
-    ) -> None:
-        self.op = op
-        self.pending = pending
-        self.line = line
-        self.values = values
-        self.answer = answer
-        self.settled = settled
-
-
-Settled = tuple[Pending[Any], Any, BaseException | None]
 
 
 class Committer:
@@ -189,7 +142,7 @@ class Committer:
                 self._apply_singly(batch)
             else:
                 self._observe(len(batch), perf_counter() - started)
-                settle_all([_grant(entry, outcome) for entry, outcome in zip(batch, outcomes, strict=True)])
+                settle_all([grant(entry, outcome) for entry, outcome in zip(batch, outcomes, strict=True)])
 
     # -- when an op is at fault
 
@@ -215,7 +168,7 @@ class Committer:
                     broken[entry.line] = [entry]
             else:
                 self._observe(1, perf_counter() - started)
-                settle_all([_grant(entry, outcome)])
+                settle_all([grant(entry, outcome)])
         with self._guard:
             for entry in self._waiting:
                 if entry.line in broken:
@@ -254,7 +207,7 @@ class Committer:
         by_id = {row.id: row for row in rows}
         settled = self._decide(batch, rows, refusal) + _fail_all(absent, refusal)
         for entry in batch:
-            if entry.line is not None and not _on_disk(entry.op, by_id.get(entry.line.queue)):
+            if entry.line is not None and not on_disk(entry.op, by_id.get(entry.line.queue)):
                 lines[entry.line].append(entry)
         for entry in absent:
             if entry.line is not None:
@@ -318,12 +271,12 @@ class Committer:
         for entry in batch:
             op = entry.op
             row = by_name.get(op.name) if isinstance(op, Define) else by_id.get(op.queue)
-            if drawn(op) is not None and not _on_disk(op, row):
+            if drawn(op) is not None and not on_disk(op, row):
                 settled.append((entry.pending, None, _again(refusal)))
             elif isinstance(op, Take):
-                settled.append(_answered(entry, None))
+                settled.append(answered(entry, None))
             elif isinstance(op, Advance):
-                settled.append((entry.pending, row, None if _on_disk(op, row) else _again(refusal)))
+                settled.append((entry.pending, row, None if on_disk(op, row) else _again(refusal)))
             else:
                 settled.append(self._resolve(entry, row, refusal))
         return settled
@@ -342,54 +295,9 @@ class Committer:
             found = self._engine.recall(row.id, row.generation, op.remember.caller, op.remember.key)
         except LedgerError as error:
             return pending, None, OutcomeUnknown(f"the disk failed in the middle of this: {error}")
-        if found is None or not _tells(found, op):
+        if found is None or not tells(found, op):
             return pending, None, _again(refusal)
-        return _answered(entry, QueueRow.of(found.outcome) if found.work is None else found.work)
-
-
-def drawn(op: Op) -> Take | None:
-    """The fresh items that an op hands out, whose fate the ledger's cursor decides."""
-    if isinstance(op, Settle):
-        return op.lease if isinstance(op.lease, Take) else None
-    return op if isinstance(op, Take) else None
-
-
-def _tells(found: Recalled, op: Op) -> bool:
-    """Whether what is filed was filed by this op: a stream files each of its parts under one key."""
-    if isinstance(op, Push) and op.progress is not None:
-        return isinstance(found.work, Streamed) and found.work.bytes >= op.progress.bytes
-    return True
-
-
-def _answered(entry: Entry, outcome: Any) -> Settled:
-    """What the caller hears of an op that is on disk, whatever its owner makes of it."""
-    if entry.answer is None:
-        return entry.pending, outcome, None
-    try:
-        return entry.pending, entry.answer(outcome), None
-    except Exception:
-        log.exception("the answer to %r", entry.op)
-        return entry.pending, None, OutcomeUnknown("this is on disk, but its answer can't be made")
-
-
-def _grant(entry: Entry, outcome: Outcome) -> Settled:
-    if entry.settled is not None:
-        try:
-            entry.settled(outcome)
-        except Exception:  # the op is on disk, whatever its owner makes of it
-            log.exception("after %r", entry.op)
-    return _answered(entry, outcome)
-
-
-def _on_disk(op: Op, row: QueueRow | None) -> bool:
-    """The ledger's cursor decides; for a bare ending, the ending."""
-    if row is None:
-        return False
-    if isinstance(op, Advance):
-        return row.cursor >= op.to_seq
-    take = drawn(op)
-    assert take is not None  # noqa: S101  # what has a line is drawn, or a jump
-    return row.cursor >= take.last if take.count else take.end is not None and row.ending == take.end.ending
+        return answered(entry, QueueRow.of(found.outcome) if found.work is None else found.work)
 
 
 def _fail_all(entries: list[Entry], error: LedgerError) -> list[Settled]:

@@ -7,7 +7,8 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 from app.errors import LedgerUnavailable, OutcomeUnknown
-from app.ledger.committer import Committer, Entry
+from app.ledger.committer import Committer
+from app.ledger.entry import Entry
 from app.ledger.ops import Engine, Op, Outcome, QueueRow, Recalled, Remember
 from app.ledger.pending import Pending
 from app.queue.keys import KeysInFlight, check_same

@@ -32,7 +32,8 @@ from app.errors import (
     SourceClosed,
     Stopping,
 )
-from app.ledger.committer import Committer, Entry
+from app.ledger.committer import Committer
+from app.ledger.entry import Entry
 from app.ledger.ops import Op, Outcome, QueueRow, Remember, SourceEnd, Take
 from app.ledger.pending import Pending
 from app.ledger.work import Claimed, Settle, Settlement, Span, Terms

@@ -15,7 +15,8 @@ from app.errors import (
     SourceChanged,
     SourceClosed,
 )
-from app.ledger.committer import Committer, Entry
+from app.ledger.committer import Committer
+from app.ledger.entry import Entry
 from app.ledger.ops import Engine, QueueRow, Remember, Take
 from app.ledger.pending import Pending
 from app.queue.draw import Draw

@@ -23,7 +23,8 @@ from app.errors import (
     QueueUnknown,
     SourceBusy,
 )
-from app.ledger.committer import Committer, Entry, drawn
+from app.ledger.committer import Committer
+from app.ledger.entry import Entry, drawn
 from app.ledger.ops import Advance, Define, Op, Outcome, QueueRow, Remember, Retry, Take
 from app.ledger.pending import Pending
 from app.queue.answers import Values

@@ -24,7 +24,8 @@ from app.errors import (
     Stopping,
 )
 from app.ledger import MEMORY, open_ledger
-from app.ledger.committer import Committer, Entry
+from app.ledger.committer import Committer
+from app.ledger.entry import Entry
 from app.ledger.ops import Define, Engine, Outcome, QueueRow, Remember
 from app.ledger.pending import Pending
 from app.ledger.work import QueueSettings, Woken

@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from app.ledger.committer import Committer, Entry
+from app.ledger.committer import Committer
+from app.ledger.entry import Entry
 from app.ledger.ops import Advance, Define, EngineFailed, Op, OpFailed, Outcome, QueueRow, Recalled, Take
 from app.ledger.pending import Pending
 

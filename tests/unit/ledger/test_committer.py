@@ -8,7 +8,8 @@ import pytest
 
 from app.errors import LedgerUnavailable, OutcomeUnknown
 from app.ledger import committer as committer_module
-from app.ledger.committer import Committer, Entry
+from app.ledger.committer import Committer
+from app.ledger.entry import Entry
 from app.ledger.ops import Define, Pause, Take
 from app.ledger.pending import Pending
 

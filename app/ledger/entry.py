@@ -1,0 +1,107 @@
+"""An op in the line, what waits for it, and what came of it: also where a failed commit has hidden that."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+from app.errors import OutcomeUnknown
+from app.ledger.ops import Advance, Op, Outcome, QueueRow, Recalled, Take
+from app.ledger.pending import Pending
+from app.ledger.work import Push, Settle, Streamed
+
+log = logging.getLogger("dibs.ledger")
+
+
+class Line(Protocol):
+    """Where drawn ops come from: the one owner of a queue's epoch and of what was put back."""
+
+    queue: int
+
+    def suspend(self) -> None:
+        """Raise the epoch: nothing drawn before is enqueued any more, nothing is drawn until resumed."""
+
+    def resume(self, back: Sequence[Entry], cursor: int | None) -> None:
+        """Draw again after the ledger's ``cursor``; the values of ``back`` first, in the order of their seqs.
+
+        Without a cursor (it can't be read now) the queue goes on as it was.
+        """
+
+
+class Entry:
+    """An op in the line, with what waits for it.
+
+    ``settled`` runs on the committer's thread when the op is on disk, before its caller wakes, in the order
+    of the line. ``answer`` makes what the caller gets from the engine's outcome (None, where a drawn op was
+    granted by the ledger's cursor after a failure); without one, it gets the outcome. ``values`` are a drawn
+    op's, to put back.
+    """
+
+    __slots__ = ("answer", "line", "op", "pending", "settled", "values")
+
+    def __init__(
+        self,
+        op: Op,
+        pending: Pending[Any],
+        *,
+        line: Line | None = None,
+        values: Sequence[Any] = (),
+        answer: Callable[[Outcome], Any] | None = None,
+        settled: Callable[[Outcome], None] | None = None,
+    ) -> None:
+        self.op = op
+        self.pending = pending
+        self.line = line
+        self.values = values
+        self.answer = answer
+        self.settled = settled
+
+
+Settled = tuple[Pending[Any], Any, BaseException | None]
+
+
+def drawn(op: Op) -> Take | None:
+    """The fresh items that an op hands out, whose fate the ledger's cursor decides."""
+    if isinstance(op, Settle):
+        return op.lease if isinstance(op.lease, Take) else None
+    return op if isinstance(op, Take) else None
+
+
+def tells(found: Recalled, op: Op) -> bool:
+    """Whether what is filed was filed by this op: a stream files each of its parts under one key."""
+    if isinstance(op, Push) and op.progress is not None:
+        return isinstance(found.work, Streamed) and found.work.bytes >= op.progress.bytes
+    return True
+
+
+def answered(entry: Entry, outcome: Any) -> Settled:
+    """What the caller hears of an op that is on disk, whatever its owner makes of it."""
+    if entry.answer is None:
+        return entry.pending, outcome, None
+    try:
+        return entry.pending, entry.answer(outcome), None
+    except Exception:
+        log.exception("the answer to %r", entry.op)
+        return entry.pending, None, OutcomeUnknown("this is on disk, but its answer can't be made")
+
+
+def grant(entry: Entry, outcome: Outcome) -> Settled:
+    """It is on disk: who follows it is told, and its caller's answer is made."""
+    if entry.settled is not None:
+        try:
+            entry.settled(outcome)
+        except Exception:  # the op is on disk, whatever its owner makes of it
+            log.exception("after %r", entry.op)
+    return answered(entry, outcome)
+
+
+def on_disk(op: Op, row: QueueRow | None) -> bool:
+    """The ledger's cursor decides; for a bare ending, the ending."""
+    if row is None:
+        return False
+    if isinstance(op, Advance):
+        return row.cursor >= op.to_seq
+    take = drawn(op)
+    assert take is not None  # noqa: S101  # what has a line is drawn, or a jump
+    return row.cursor >= take.last if take.count else take.end is not None and row.ending == take.end.ending
