@@ -45,6 +45,7 @@ def file(tx: Transaction, queue: int, generation: int, remember: Remember, filin
     name = queue, generation, remember.caller, remember.key
     answer = remember.request, _json(outcome), texts, tx.now + remember.ttl
     tx.execute(sql.REMEMBER, (*name, *answer, tx.now, filing.replace))
+    tx.learned += 1
     if not tx.changes():
         raise OpFailed(f"something else is filed under the key {remember.key!r}")
 

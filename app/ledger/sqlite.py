@@ -27,7 +27,7 @@ from app.ledger.ops import EngineFailed, Op, OpFailed, Outcome, QueueRow, Recall
 from app.ledger.work import Counts, FailureRow, ItemRow, ItemState
 
 PRUNE_EVERY = 60_000  # milliseconds of ledger time
-PRUNE_MOST = 1_000  # rows a transaction
+PRUNE_MOST = 1_000  # rows a transaction, or twice as many as it has learned
 CLOCK_EVERY = 1_000  # milliseconds: how much ledger time a crash may lose, if the wall clock steps back too
 
 
@@ -80,20 +80,24 @@ class SqliteEngine(SqliteFiles):
             tx = Transaction(writer, now)
             outcomes = [HANDLERS[type(op)](tx, op) for op in ops]
             tx.write()
-            persisted, pruned = self._keep_house(now)
+            persisted, pruned = self._keep_house(now, tx.learned)
         self._persisted, self._pruned = persisted, pruned
         return outcomes
 
-    def _keep_house(self, now: int) -> tuple[int, int]:
-        """Persist ledger time and prune answers and keys, now and then; when that was last done."""
+    def _keep_house(self, now: int, learned: int) -> tuple[int, int]:
+        """Persist ledger time and prune answers and keys, now and then; when that was last done.
+
+        A transaction that prunes does so faster than it has ``learned``: else keys would pile up for ever.
+        """
         persisted, pruned = self._persisted, self._pruned
         if now - persisted >= CLOCK_EVERY:
             self._write(sql.CLOCK, {"now": now})
             persisted = now
         if now - pruned >= PRUNE_EVERY:
-            oldest = {"now": now, "most": PRUNE_MOST}
+            most = max(PRUNE_MOST, 2 * learned)
+            oldest = {"now": now, "most": most}
             gone = [self._changes(statement, oldest) for statement in (sql.PRUNE, inside.PRUNE_KEYS)]
-            if max(gone) < PRUNE_MOST:
+            if max(gone) < most:
                 pruned = now
         return persisted, pruned
 

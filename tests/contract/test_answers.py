@@ -10,6 +10,7 @@ import pytest
 
 from app.ledger.ops import Advance, Close, Define, Delete, Pause, Retry, SourceEnd, Take
 from app.ledger.sqlite import SqliteEngine
+from app.ledger.work import Parcel, Push
 
 
 def test_a_take_is_recalled_with_its_first_seq_and_its_values(ledger, under):
@@ -193,6 +194,26 @@ def test_a_backlog_of_expired_answers_is_pruned_in_bounded_steps(tmp_path, time,
         engine.apply([Pause(queue, True)])
         left.append(looking.execute("SELECT count(*) FROM answer").get)
     assert left == [1501, 501, 0, 0]
+    looking.close()
+    engine.close()
+
+
+def test_keys_are_pruned_faster_than_they_are_learned(tmp_path, time):
+    """Else they would pile up for ever where each transaction learns thousands."""
+    engine = SqliteEngine(tmp_path, clock=time.clock)
+    queue = engine.apply([Define("q", "", "{}")])[0].id
+    looking = apsw.Connection(str(tmp_path / "dibs.db"), flags=apsw.SQLITE_OPEN_READONLY)
+
+    def learn(name: str, count: int) -> int:
+        keys = tuple(f"{name}-{n}" for n in range(count))
+        engine.apply([Push(queue, (Parcel(("1",) * count, keys=keys),), key_ttl=1)])
+        time.pass_(10)
+        return looking.execute("SELECT count(*) FROM item_key").get
+
+    assert learn("backlog", 9_000) == 9_000
+    time.pass_(60_000)
+    left = [learn(f"n{n}", 2_000) for n in range(6)]
+    assert left == [7_000, 5_000, 3_000, 2_000, 4_000, 6_000]  # all is pruned; the next is in a minute
     looking.close()
     engine.close()
 

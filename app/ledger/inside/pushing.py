@@ -44,6 +44,7 @@ def push(tx: Transaction, op: Push) -> Pushed:
     learned = [(account.id, account.generation, key, seq, expires) for key, seq in places.learned.items()]
     if learned:
         tx.executemany(sql.LEARN, learned)
+        tx.learned += len(learned)
     if not places.duplicates:
         return Pushed(range(first, account.cursor + 1), (), due)
     return Pushed(tuple(places.seqs), tuple(places.duplicates), due)
@@ -118,6 +119,7 @@ def push_result(tx: Transaction, account: Account, result: Result, key_ttl: int)
             return None
         learned = (account.id, account.generation, result.key, account.cursor + 1, tx.now + key_ttl)
         tx.execute(sql.LEARN, learned)
+        tx.learned += 1
     due = tx.now + result.delay
     tx.push(account, (result.text,), due, result.priority)
     return due

@@ -112,13 +112,14 @@ class Tail:
 class Transaction:
     """The accounts of one ``apply``. ``now`` is the instant of everything in it."""
 
-    __slots__ = ("_accounts", "_names", "changes", "execute", "executemany", "now")
+    __slots__ = ("_accounts", "_names", "changes", "execute", "executemany", "learned", "now")
 
     def __init__(self, connection: apsw.Connection, now: int) -> None:
         self.changes = connection.changes
         self.execute = connection.execute
         self.executemany = connection.executemany
         self.now = now
+        self.learned = 0  # keys of items and of answers
         self._accounts: dict[int, Account] = {}
         self._names: dict[str, int | None] = {}
 
