@@ -94,7 +94,7 @@ class AsyncClient:
         name: str,
         source: str | None = None,
         args: Mapping[str, Any] | None = None,
-        settings: QueueSettings | None = None,
+        settings: QueueSettings | Mapping[str, Any] | None = None,
         *,
         reset: bool = False,
     ) -> QueueInfo:

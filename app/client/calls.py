@@ -58,7 +58,7 @@ def define(
     queue: str,
     source: str | None,
     args: Mapping[str, Json] | None,
-    settings: QueueSettings | None,
+    settings: QueueSettings | Mapping[str, Json] | None,
     *,
     reset: bool,
 ) -> Call[QueueInfo]:
@@ -67,7 +67,7 @@ def define(
     if args:
         body["args"] = dict(args)
     if settings is not None:
-        body["settings"] = settings.to_json()
+        body["settings"] = settings.to_json() if isinstance(settings, QueueSettings) else dict(settings)
     if reset:
         body["reset"] = True
     return Call(Request("PUT", path_of(queue), encode(body).encode()), QueueInfo.of, keyed=True)

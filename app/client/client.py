@@ -105,7 +105,7 @@ class Client:
         name: str,
         source: str | None = None,
         args: Mapping[str, Any] | None = None,
-        settings: QueueSettings | None = None,
+        settings: QueueSettings | Mapping[str, Any] | None = None,
         *,
         reset: bool = False,
     ) -> QueueInfo:
@@ -115,7 +115,8 @@ class Client:
             name: Its name.
             source: One of the built-in sources. None: producers push.
             args: The source's arguments.
-            settings: All of them; None: as they are.
+            settings: A mapping, such as ``{"max_attempts": 3, "backoff": 0.5}``, or a ``QueueSettings``. They
+                replace all that the queue has: what is not named becomes the default. None: as they are.
             reset: Begin again at seq 1 where a queue of this name was deleted.
 
         Raises:

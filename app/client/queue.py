@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from app.client import calls, work
@@ -200,8 +200,8 @@ class RemoteQueue:
     def define(
         self,
         source: str | None = None,
-        args: dict[str, Any] | None = None,
-        settings: QueueSettings | None = None,
+        args: Mapping[str, Any] | None = None,
+        settings: QueueSettings | Mapping[str, Any] | None = None,
         *,
         reset: bool = False,
     ) -> QueueInfo:

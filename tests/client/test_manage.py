@@ -1,5 +1,7 @@
 """Looking at queues and operating them, with both clients."""
 
+import json
+
 import pytest
 
 from app.client import Audit, ItemUnknown, LeaseAsk, Nack, QueueSettings
@@ -15,6 +17,14 @@ def test_define(both):
     assert both.ask(lambda client: client.define("jobs")).source is None
     info = on(both, lambda queue: queue.define(settings=QueueSettings(max_attempts=3, max_ready=10)))
     assert info.settings == QueueSettings(max_attempts=3, max_ready=10, jitter=0.1)
+
+
+def test_settings_may_be_a_mapping(both):
+    few = {"max_attempts": 2, "backoff": 0.1}
+    info = both.ask(lambda client: client.define("jobs", settings=few))
+    assert (info.settings.max_attempts, info.settings.backoff) == (2, 0.1)
+    assert json.loads(both.wire.sent[-1].content)["settings"] == few
+    assert on(both, lambda queue: queue.define(settings=few)).settings == info.settings
 
 
 def test_info_and_audit(both):
