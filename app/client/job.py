@@ -67,7 +67,7 @@ class Job:
     exception nacks it, with the traceback as its error, is logged, and is swallowed, so that the loop goes on
     with the next job; with ``on_error="raise"`` it is raised. ``KeyboardInterrupt``, ``SystemExit``,
     ``GeneratorExit`` and ``asyncio.CancelledError`` release it and are raised. What the block has settled
-    itself stays so.
+    itself stays so. ``async with job:`` is the same.
 
     Any thread may settle it. The calls return at once: what they say is sent soon, with other jobs' ends
     and the next lease; ``Leases.flush`` waits for that. Until then the lease is kept alive.
@@ -167,3 +167,11 @@ class Job:
         if not self.settled:
             self.nack(fit(told(error)))
         return self.hand.on_error == "nack"
+
+    async def __aenter__(self) -> Self:
+        return self.__enter__()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        return self.__exit__(kind, error, trace)

@@ -1,5 +1,7 @@
 """What is in hand: the decisions that no order of steps may change."""
 
+import asyncio
+
 import pytest
 
 from app.client import JobSettled, Lease, LeasedItem
@@ -103,6 +105,21 @@ def test_the_block_leaves_alone_what_it_settled_itself(hand):
         job.nack("by hand", delay=5.0)
         raise RuntimeError("after that")
     assert (job.verdict.error, job.verdict.delay) == ("by hand", 5.0)
+
+
+def test_async_with_is_the_same(hand):
+    async def work(job, error=None):
+        async with job as entered:
+            assert entered is job
+            if error is not None:
+                raise error
+
+    hand.arrived(lease(2), 0.0, 2)
+    good, bad = hand.begin(), hand.begin()
+    asyncio.run(work(good))
+    asyncio.run(work(bad, RuntimeError("it broke")))
+    assert (good.verdict.kind, bad.verdict.kind) == ("acks", "nacks")
+    assert "it broke" in bad.verdict.error
 
 
 def test_what_a_job_looks_like(hand):
