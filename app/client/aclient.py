@@ -60,6 +60,9 @@ class AsyncClient:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if isinstance(error, Exception):
+            for crew in list(self.crews):
+                crew.consumer.hand.broken = True
         await self.close()
 
     def __repr__(self) -> str:

@@ -131,6 +131,8 @@ class AsyncLeases(AsyncIterator[Job]):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if isinstance(error, Exception):
+            self._consumer.hand.broken = True
         await self.close()
 
     async def _do(self, flow: Flow[Any]) -> Any:

@@ -68,6 +68,9 @@ class Client:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if isinstance(error, Exception):
+            for leases in list(self._leases):
+                leases.broke()
         self.close()
 
     def __repr__(self) -> str:

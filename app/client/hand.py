@@ -68,6 +68,7 @@ class Hand:
         self.fetcher_left = False
         self.flushing = 0
         self.stopping = False
+        self.broken = False
         self.deadline: float | None = None
         self.exhausted = False
         self.error: ClientError | None = None
@@ -223,9 +224,10 @@ class Hand:
         self.jobs.ring()
 
     def give_back(self) -> None:
-        """After a stop: release what was not begun; at the very end, nack what was begun and never settled.
+        """After a stop: release what is ready; at the very end, also what was handed out and never settled.
 
-        That counts as an attempt: an item that ends its workers must not go round for ever.
+        What was entered (``with job``) is nacked instead, and all that was handed out where an exception ends
+        the loop: that counts as an attempt, as an item that ends its workers must not go round for ever.
         """
         with self.lock:
             while self.ready:
@@ -235,7 +237,7 @@ class Hand:
             left = Verdict(NACKS, error="its worker stopped without settling it")
             for job in [job for held in self.helds for job in held.jobs.values() if job.stage == Stage.BEGUN]:
                 self.begun -= 1
-                self._end(job, left)
+                self._end(job, left if job.entered or self.broken else RELEASE)
 
     def over(self, job: Job, outcome: str) -> None:
         """The server has said what became of a job."""

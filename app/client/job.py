@@ -80,7 +80,10 @@ class Job:
         outcome: What the server made of it: ``acked``, ``nacked``, ``dead``, ``released``, ``lost``; or None.
     """
 
-    __slots__ = ("attempt", "hand", "held", "lost", "outcome", "queue", "seq", "stage", "value", "verdict")
+    __slots__ = (
+        *("attempt", "entered", "hand", "held", "lost", "outcome"),
+        *("queue", "seq", "stage", "value", "verdict"),
+    )
 
     def __init__(self, hand: Hand, held: Held, seq: int, value: Any, attempt: int) -> None:
         self.queue: str = hand.queue
@@ -92,6 +95,7 @@ class Job:
         self.hand = hand
         self.held = held
         self.stage = Stage.READY
+        self.entered = False
         self.verdict = ACK
 
     def __repr__(self) -> str:
@@ -150,6 +154,7 @@ class Job:
             raise JobSettled(f"job {self.seq} of {self.queue} was {VERBS[self.verdict.kind]} before")
 
     def __enter__(self) -> Self:
+        self.entered = True
         return self
 
     def __exit__(

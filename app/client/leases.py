@@ -85,8 +85,9 @@ class Leases(Iterator[Job]):
     in batches, and every lease is kept alive until then, also that of a job that takes hours.
 
     Close it, or leave its ``with``; a loop that is left with ``break`` or an exception closes it when nobody
-    refers to it any more. Closing settles what is done, gives back (release) what was not begun, and nacks
-    what was begun and never settled, within ``grace`` seconds.
+    refers to it any more. Closing settles what is done, gives back (release) what was not begun, also the job
+    that a loop had in hand and never entered, and nacks what was entered (``with job``) and never settled,
+    within ``grace`` seconds. Where an exception leaves its ``with``, all that was handed out counts as begun.
 
     Raises (from ``next``):
         SourceFailed: The queue's source raised; what had come before was handed out first.
@@ -134,6 +135,10 @@ class Leases(Iterator[Job]):
         """Begin to close, and do not wait for it."""
         self._crew.end()
 
+    def broke(self) -> None:
+        """An exception ends the loop: what was handed out may be why, so it counts as an attempt."""
+        self._consumer.hand.broken = True
+
     def close(self) -> None:
         """Settle what is done, give back the rest; at most ``grace`` seconds. A second time does nothing."""
         self._close()
@@ -144,6 +149,8 @@ class Leases(Iterator[Job]):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if isinstance(error, Exception):
+            self.broke()
         self.close()
 
     def _do(self, flow: Flow[Any]) -> Any:

@@ -381,10 +381,20 @@ def test_closing_while_nobody_answers_is_bounded(lab, sim, caplog):
 def test_what_was_begun_and_never_settled_counts_as_an_attempt(lab):
     queue = lab.server.add("jobs", range(10))
     made = lab.consumer(batch=2, prefetch=0)
-    assert lab.finish(lab.spawn(made.next_job())).seq == 1
+    assert lab.finish(lab.spawn(made.next_job())).__enter__().seq == 1
     closed(lab, made)
     assert queue.inside[1].history[0]["error"] == "its worker stopped without settling it"
     assert (queue.inside[2].attempt, queue.inside[2].history) == (0, [])
+
+
+def test_what_was_handed_out_and_never_entered_is_given_back(lab):
+    queue = lab.server.add("jobs", range(10), max_attempts=1)
+    made = lab.consumer(batch=2, prefetch=0)
+    first, second = lab.finish(lab.spawn(made.next_job())), lab.finish(lab.spawn(made.next_job()))
+    second.__enter__()
+    closed(lab, made)
+    assert (first.outcome, second.outcome) == ("released", "dead")
+    assert (queue.inside[1].attempt, queue.inside[1].history, queue.inside[1].dead) == (0, [], False)
 
 
 def test_stop_lets_jobs_in_hand_be_finished(lab, sim):

@@ -4,6 +4,7 @@ import asyncio
 import gc
 import threading
 import time
+from contextlib import suppress
 
 import pytest
 
@@ -320,3 +321,32 @@ def test_a_flow_that_breaks_is_told_to_the_consumer(wire, monkeypatch):
         monkeypatch.setattr(leases._consumer.hand, "arrived", lambda *_: 1 / 0)
         with pytest.raises(Exception, match="the client broke: ZeroDivisionError"):
             next(leases)
+
+
+@pytest.mark.parametrize("leaving", ["break", "close", "error"])
+def test_a_loop_that_is_left_before_its_job_was_entered(both, leaving):
+    """On purpose: it spends no attempt. By an exception: the item may be why."""
+    queue = both.wire.server.add("jobs", range(3), max_attempts=1)
+
+    def threads(client):
+        with client.queue("jobs").lease(wait=0.5) as leases:
+            for _ in leases:
+                if leaving == "error":
+                    raise RuntimeError("before the with")
+                if leaving == "close":
+                    leases.close()
+                break
+
+    async def tasks(client):
+        async with client.queue("jobs").lease(wait=0.5) as leases:
+            async for _ in leases:
+                if leaving == "error":
+                    raise RuntimeError("before the with")
+                if leaving == "close":
+                    await leases.close()
+                break
+
+    with suppress(RuntimeError):
+        both.ask(lambda client: (threads if isinstance(client, Client) else tasks)(client))
+    assert queue.inside[1].dead == (leaving == "error")
+    assert not any(entry.token for entry in queue.inside.values())
