@@ -50,10 +50,12 @@ DELETE FROM run WHERE queue = ? AND token = ? AND due > ? RETURNING first, last,
 # An expired lease whose attempts are used up: found by its due on each level, past those that wait (which the
 # index alone tells), so that live leases, however many, cost nothing.
 SPENT = """
-SELECT first, last, state, due, ttl, attempt, token, worker, priority, history, kept
-FROM run INDEXED BY run_claim
-WHERE queue = ? AND priority IN (0, 1, 2, 3, 4, 5, 6, 7, 8, 9) AND due <= ? AND state < 2 AND state = 1
-    AND attempt >= ?
+SELECT run.first, run.last, run.state, run.due, run.ttl, run.attempt, run.token, run.worker, run.priority,
+    run.history, run.kept
+FROM run AS lapsed INDEXED BY run_claim
+    CROSS JOIN run ON run.queue = lapsed.queue AND run.first = lapsed.first
+WHERE lapsed.queue = ? AND lapsed.priority IN (0, 1, 2, 3, 4, 5, 6, 7, 8, 9) AND lapsed.due <= ?
+    AND lapsed.state < 2 AND lapsed.state = 1 AND run.attempt >= ?
 LIMIT ?
 """
 
