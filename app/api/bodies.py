@@ -269,5 +269,11 @@ def _explain(error: ValidationError) -> NoReturn:
 def _bound(error: Any) -> str | None:
     """The bound that a number missed, in words."""
     words = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
-    found = [f"{word} {error['ctx'][name]:g}" for name, word in words.items() if name in error.get("ctx", {})]
+    bounds = error.get("ctx", {})
+    found = [f"{word} {_plain(bounds[name])}" for name, word in words.items() if name in bounds]
     return found[0] if found else None
+
+
+def _plain(number: float) -> str:
+    """A number without a decimal point that says nothing."""
+    return str(int(number)) if number == int(number) else str(number)
