@@ -220,7 +220,9 @@ class Outcome(BaseModel):
     due_at: Moment | None = Field(None, description="Of nacked ones: when they can be handed out again.")
     expires_at: Moment | None = Field(None, description="Of extended ones: when the lease ends.")
     expires_in: float | None = Field(None, description="The same, in seconds from now.")
-    reason: Literal["unknown", "closed", "source-fed"] | None = Field(None, description="Why it was refused.")
+    reason: Literal["unknown", "closed", "source-fed", "stale"] | None = Field(
+        None, description="Why it was refused."
+    )
     queue: str | None = Field(None, description="Which queue refused.")
 
 
