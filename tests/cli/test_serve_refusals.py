@@ -59,7 +59,6 @@ def test_two_workers(run):
         ("ids=cuont", ["ids", "cuont", "count"]),
         ("ids=count(strat=1)", ["ids", "strat"]),
         ("ids=count(", ["ids", "position"]),
-        ("ids", ["NAME=SOURCE"]),
         ("ids=", ["NAME=SOURCE"]),
         ("Ids=count", ["Ids", "a-z"]),
         ("ids=nowhere:generate", ["ids", "nowhere"]),
