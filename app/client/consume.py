@@ -24,6 +24,7 @@ from app.client.records import Lease, LeaseAsk, Settlement
 _ENDING: Final = frozenset({"exhausted", "closed"})
 _SHORT_WAIT: Final = 1.0
 _REST: Final = 1.0
+_LEAST_TTL: Final = 0.001
 _HURRY: Final = 5.0
 """Seconds for a settle on a connection that hangs, at least; else a third of the ttl."""
 _EARLY: Final = 3
@@ -34,7 +35,7 @@ class WorkTerms(Terms):
     """Patience that ends with the time for closing; a pause that ends when closing begins."""
 
     def __init__(self, terms: Terms, hand: Hand) -> None:
-        super().__init__(terms.tempo, terms.patience, terms.on_wait)
+        super().__init__(terms.tempo, terms.patience, terms.on_wait, terms.contact)
         self._hand = hand
 
     def deadline(self, began: float) -> float:
@@ -272,8 +273,11 @@ def consumer(
     _check("batch", batch, 1)
     _check("prefetch", prefetch, 0)
     _check("in_hand", in_hand, 1)
-    if ttl <= 0:
-        raise ValueError(f"ttl {ttl}: above 0 seconds")
+    for name, seconds, least in (("ttl", ttl, _LEAST_TTL), ("wait", wait, 0)):
+        if isinstance(seconds, bool) or not isinstance(seconds, int | float):
+            raise TypeError(f"{name} must be a number of seconds from {least} up, not {seconds!r}")
+        if not least <= seconds < math.inf:
+            raise ValueError(f"{name} must be a number of seconds from {least} up, not {seconds}")
     if on_error not in {"nack", "raise"}:
         raise ValueError(f"on_error {on_error!r}: nack or raise")
     jobs, work_bell = bells
@@ -292,5 +296,7 @@ def consumer(
 
 
 def _check(name: str, value: int | None, least: int) -> None:
+    if value is not None and not isinstance(value, int):
+        raise TypeError(f"{name} must be a whole number from {least} up, not {value!r}")
     if value is not None and value < least:
         raise ValueError(f"{name} {value}: at least {least}")

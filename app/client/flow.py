@@ -7,6 +7,7 @@ turn the clock by hand.
 
 from __future__ import annotations
 
+import logging
 import random
 import time
 import uuid
@@ -35,6 +36,10 @@ _FIRST_STEP: Final = 0.05
 _LAST_STEP: Final = 2.0
 _DOUBLINGS: Final = 10
 _SHOWN: Final = 200
+_STRANGER: Final = 5.0
+"""Seconds for which a server that this client never reached is looked for, at most."""
+
+log: Final = logging.getLogger("dibs.client")
 
 PATIENT: Final = frozenset({"paused", "starting", "source-busy"})
 """Refusals of a queue that is well: it just gives nothing now."""
@@ -148,20 +153,33 @@ class Tempo:
 OnWait = Callable[[float, str], None]
 
 
+class Contact:
+    """Whether the server was ever reached; one for all flows of a client."""
+
+    made = False
+
+
 class Terms:
     """How long a flow goes on asking, and how it waits in between.
 
     ``on_wait`` is told before a request is sent again: after how many seconds, and why.
     """
 
-    def __init__(self, tempo: Tempo, patience: float, on_wait: OnWait | None = None) -> None:
+    def __init__(
+        self,
+        tempo: Tempo,
+        patience: float,
+        on_wait: OnWait | None = None,
+        contact: Contact | None = None,
+    ) -> None:
         self.tempo = tempo
+        self.contact = contact or Contact()
         self.patience = patience
         self.on_wait = on_wait
 
     def deadline(self, began: float) -> float:
         """Until when a request that is asked since ``began`` is sent again."""
-        return began + self.patience
+        return began + (self.patience if self.contact.made else min(self.patience, _STRANGER))
 
     def pause(self, seconds: float) -> Flow[None]:
         """Wait."""
@@ -204,9 +222,11 @@ def persist(
     """
     tempo = terms.tempo
     request = call.request._replace(key=key or tempo.new_key()) if call.keyed else call.request
-    began, tries, reached = tempo.clock(), 0, False
+    began, tries, reached, quiet = tempo.clock(), 0, False, terms.on_wait is not None
     while True:
         answer: Reply | Lost = yield Send(request, abortable)
+        if not isinstance(answer, Lost) or (answer.reached and not answer.aborted):
+            terms.contact.made = True
         failure = answer if isinstance(answer, Lost) else _failure(answer)
         if failure is None:
             assert isinstance(answer, Reply)  # noqa: S101
@@ -224,6 +244,11 @@ def persist(
             raise _given_up(failure, request, reached)
         if terms.on_wait is not None:
             terms.on_wait(pause, _why(failure))
+        if not quiet and getattr(getattr(failure, "problem", None), "name", None) not in endless:
+            log.warning(
+                "%s %s is sent again until it is answered: %s", request.method, request.path, _why(failure)
+            )
+            quiet = True
         yield from terms.pause(pause)
         tries += 1
 

@@ -13,7 +13,7 @@ import httpx
 from fake import FakeServer, Parked
 
 from app.client.consume import consumer
-from app.client.flow import Gather, Listen, Lost, Reply, Send, Sleep, Tempo, Terms
+from app.client.flow import Contact, Gather, Listen, Lost, Reply, Send, Sleep, Tempo, Terms
 
 
 class SimBell:
@@ -41,6 +41,8 @@ class Sim:
         self, pick=lambda choices: choices[0], fault=lambda number, request: None, chance=lambda: 0.5
     ):
         self.now = 0.0
+        self.contact = Contact()
+        self.contact.made = True
         self.server = FakeServer(lambda: self.now)
         self.server.wake = self._wake
         self.tasks = []
@@ -65,7 +67,13 @@ class Sim:
         """A lease iterator: its two flows run; the caller asks for jobs."""
         options = {"batch": None, "ttl": 30.0, "prefetch": None, "in_hand": None, "wait": 20.0}
         options |= {"on_error": "nack", "on_lost": None, **how}
-        made = consumer(queue, worker, Terms(self.tempo, patience), (SimBell(), SimBell()), **options)
+        made = consumer(
+            queue,
+            worker,
+            Terms(self.tempo, patience, contact=self.contact),
+            (SimBell(), SimBell()),
+            **options,
+        )
         made.crew = [
             self.spawn(made.fetch(), f"{worker} fetch", made),
             self.spawn(made.keep(), f"{worker} keep", made),

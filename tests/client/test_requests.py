@@ -1,5 +1,7 @@
 """One request, until it is answered: keys, patience, back-off, and answers of strangers."""
 
+import time
+
 import pytest
 
 from app.client import (
@@ -16,17 +18,17 @@ from app.client import (
     Unreachable,
 )
 from app.client.calls import take
-from app.client.flow import Call, Lost, Reply, Request, Send, Sleep, Tempo, Terms, persist
+from app.client.flow import Call, Contact, Lost, Reply, Request, Send, Sleep, Tempo, Terms, persist
 
 
 class Talk:
     """Drives ``persist`` with answers that are given; keeps what it sent and how long it waited."""
 
-    def __init__(self, *answers, patience=60.0, chance=1.0, call=None, **how):
+    def __init__(self, *answers, patience=60.0, chance=1.0, call=None, contact=None, **how):
         self.now = 0.0
         self.sent, self.pauses = [], []
         tempo = Tempo(lambda: self.now, lambda: chance, lambda: "the-key")
-        flow = persist(call or take("q", 1, 0.0), Terms(tempo, patience), **how)
+        flow = persist(call or take("q", 1, 0.0), Terms(tempo, patience, contact=contact), **how)
         answers, answer = iter(answers), None
         while True:
             try:
@@ -101,6 +103,41 @@ def test_patience_ends_with_the_last_word():
         Talk(BUSY, *[Lost(OSError("gone"), reached=False)] * 60, patience=20.0)
     assert caught.value.reached
     assert isinstance(caught.value.__cause__, OSError)
+
+
+def test_a_server_that_was_never_there_is_not_looked_for_long():
+    away = Lost(OSError("refused"), reached=False)
+    with pytest.raises(Unreachable) as caught:
+        Talk(*[away] * 60)
+    assert not caught.value.reached
+    with pytest.raises(Unreachable):
+        Talk(*[away] * 2, patience=0.06)
+    contact = Contact()
+    Talk(TAKEN, contact=contact)
+    assert Talk(*[away] * 20, TAKEN, contact=contact).now > 30  # it was there before: it may come back
+
+
+def test_five_seconds_for_nobody():
+    from app.client import Client
+
+    talk = []
+    with Client("http://127.0.0.1:1", tempo=Tempo(chance=lambda: 0.5)) as client:
+        client.setup.terms.on_wait = lambda seconds, why: talk.append(seconds)
+        began = time.monotonic()
+        with pytest.raises(Unreachable, match="refused"):
+            client.queue("x").push([1])
+    assert 2 < time.monotonic() - began < 6
+    assert sum(talk) < 5
+
+
+def test_a_retry_is_warned_of_once(caplog):
+    Talk(LOST, LOST, BUSY, TAKEN)
+    assert [(one.name, one.levelname) for one in caplog.records] == [("dibs.client", "WARNING")]
+    assert "OSError: gone" in caplog.text
+    caplog.clear()
+    paused = problem(503, "paused", retryable=True)
+    Talk(paused, paused, TAKEN, endless=frozenset({"paused"}))
+    assert not caplog.records
 
 
 def test_no_patience_is_one_try():
