@@ -11,7 +11,7 @@ from app.client.aleases import AsyncCrew, AsyncLeases
 from app.client.answers import Audit, QueueInfo, QueueItem, QueueSettings
 from app.client.consume import consumer
 from app.client.flow import FULL, persist
-from app.client.push import Packer, never_fits, push
+from app.client.push import Packer, never_fits, push, several
 from app.client.queue import ONE
 from app.client.records import (
     Entry,
@@ -41,7 +41,7 @@ class AsyncRemoteQueue:
     """
 
     def __init__(self, client: AsyncClient, name: str) -> None:
-        self.name = name
+        self.name = calls.named(name)
         self._client = client
 
     def __repr__(self) -> str:
@@ -108,7 +108,7 @@ class AsyncRemoteQueue:
     ) -> PushReport:
         """As ``RemoteQueue.push``."""
         flow = push(self.name, Packer(key, delay, priority, chunk), self._client.setup.terms)
-        return await self._client.do(flow, values)
+        return await self._client.do(flow, several(values))
 
     async def put(self, value: Any, *, key: str | None = None, delay: float = 0.0, priority: int = 0) -> int:
         """As ``RemoteQueue.put``."""
@@ -128,7 +128,7 @@ class AsyncRemoteQueue:
         self, items: Sequence[NewItem], *, idempotency_key: str | None = None
     ) -> list[Pushed]:
         """As ``RemoteQueue.push_items``."""
-        call, vain = work.push(self.name, [work.item_text(item) for item in items]), never_fits(len(items))
+        call, vain = work.push(self.name, work.item_texts(items)), never_fits(len(items))
         flow = persist(call, self._client.setup.terms, key=idempotency_key, endless=FULL, vain=vain)
         return await self._client.do(flow)
 

@@ -16,9 +16,18 @@ Json = Any
 _PAGE: Final = 100
 
 
+def named(queue: str) -> str:
+    """The name of a queue, where it can be one at all."""
+    if not isinstance(queue, str):
+        raise TypeError(f"a queue's name must be a text, not {queue!r}")
+    if not queue:
+        raise ValueError("a queue's name must not be empty")
+    return queue
+
+
 def path_of(queue: str, *parts: str, **query: Json) -> str:
     """A path under ``/queues``; parameters that are None are left out."""
-    path = "/queues/" + "/".join(quote(part, safe="") for part in (queue, *parts))
+    path = "/queues/" + "/".join(quote(part, safe="") for part in (named(queue), *parts))
     given = {name: value for name, value in query.items() if value is not None}
     return f"{path}?{urlencode(given)}" if given else path
 

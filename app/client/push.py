@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from app.client import work
-from app.client.errors import ClientError, QueueFull, ServerRefused, ValueNotJson
+from app.client.errors import ClientError, QueueFull, ServerRefused
 from app.client.flow import FULL, Flow, Gather, Terms, persist
 from app.client.records import NewItem, Pushed, PushReport
 
@@ -36,13 +36,9 @@ class Packer:
 
     def add(self, value: Any) -> bool:
         """Pack a value; whether the chunk is full."""
-        self._packed += 1
         item = NewItem(value, None if self._key is None else self._key(value), self._delay, self._priority)
-        try:
-            text = work.item_text(item)
-        except ValueNotJson as error:
-            error.add_note(f"it is value number {self._packed} of the push")
-            raise
+        text = work.placed_text(self._packed, item)
+        self._packed += 1
         self.texts.append(text)
         self._size += len(text)
         return len(self.texts) >= self.chunk or self._size >= CHUNK_BYTES
@@ -51,6 +47,18 @@ class Packer:
         """The chunk, if there is anything in it; the next one begins."""
         texts, self.texts, self._size = self.texts, [], 0
         return texts
+
+
+T = TypeVar("T")
+
+
+def several(values: T) -> T:
+    """Refuse one text where values are wanted: each of its letters would become an item."""
+    if isinstance(values, str | bytes | bytearray):
+        raise TypeError(
+            f"push takes an iterable of values, not one {type(values).__name__}: push([x]) or put(x)"
+        )
+    return values
 
 
 def push(queue: str, packer: Packer, terms: Terms) -> Flow[PushReport]:

@@ -10,7 +10,7 @@ from app.client.answers import Audit, QueueInfo, QueueItem, QueueSettings
 from app.client.consume import consumer
 from app.client.flow import FULL, persist
 from app.client.leases import Crew, Leases
-from app.client.push import Packer, never_fits, push
+from app.client.push import Packer, never_fits, push, several
 from app.client.records import (
     Entry,
     Item,
@@ -42,7 +42,7 @@ class RemoteQueue:
     """
 
     def __init__(self, client: Client, name: str) -> None:
-        self.name = name
+        self.name = calls.named(name)
         self._client = client
 
     def __repr__(self) -> str:
@@ -101,7 +101,7 @@ class RemoteQueue:
             grace: Seconds that closing may take.
 
         Raises:
-            ValueError: An argument is out of range.
+            TypeError, ValueError: An argument is no number, or out of range.
         """
         client = self._client
         bells = (ThreadBell(), ThreadBell())
@@ -147,10 +147,12 @@ class RemoteQueue:
             chunk: Items of a request, at most; a chunk is also sent when it has 1 MiB.
 
         Raises:
+            TypeError: ``values`` is one text (or bytes): its letters would be the items.
+            ValueNotJson: JSON can't carry a value; names its position (from 0) and what is wrong.
             ClientError: ``error.pushed`` tells what was in before.
         """
         flow = push(self.name, Packer(key, delay, priority, chunk), self._client.setup.terms)
-        return self._client.do(flow, values)
+        return self._client.do(flow, several(values))
 
     def put(self, value: Any, *, key: str | None = None, delay: float = 0.0, priority: int = 0) -> int:
         """Push one value; its seq, or that of the first push with this key. Else as ``push``."""
@@ -172,7 +174,7 @@ class RemoteQueue:
         Raises:
             QueueFull: These are more items than the queue may ever hold.
         """
-        call, vain = work.push(self.name, [work.item_text(item) for item in items]), never_fits(len(items))
+        call, vain = work.push(self.name, work.item_texts(items)), never_fits(len(items))
         flow = persist(call, self._client.setup.terms, key=idempotency_key, endless=FULL, vain=vain)
         return self._client.do(flow)
 

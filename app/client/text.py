@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import traceback
 from collections.abc import Iterable
 from typing import Any, Final
@@ -12,6 +13,8 @@ from app.client.errors import ValueNotJson
 ERROR_BYTES: Final = 8_192
 """The longest error of a nack."""
 _CUT: Final = "…"
+_SHOWN: Final = 40
+_LOOKED_AT: Final = 100_000
 
 
 def encode(value: Any) -> str:
@@ -24,8 +27,36 @@ def encode(value: Any) -> str:
         text = json.dumps(value, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
         text.encode()
     except (TypeError, ValueError, RecursionError) as error:
-        raise ValueNotJson(f"{type(value).__name__} can't be sent as JSON: {error}") from error
+        raise ValueNotJson(_why_not(value) or f"a {type(value).__name__} is not JSON: {error}") from error
     return text
+
+
+def _why_not(value: Any) -> str | None:
+    """What in a value JSON can't carry, and where; None where that was not found."""
+    rest, seen = [(value, "")], 0
+    while rest and (seen := seen + 1) <= _LOOKED_AT:
+        one, place = rest.pop()
+        if len(place) > _SHOWN * _SHOWN:  # nested too deep, or in itself
+            return None
+        where = f" (at {place})" if place else ""
+        if isinstance(one, str):
+            if one.isascii() or one == one.encode(errors="ignore").decode():
+                continue
+            return f"{one[:_SHOWN]!a} is not JSON{where}: it has half a surrogate pair"
+        if isinstance(one, float):
+            if not math.isfinite(one):
+                return f"{one} is not JSON{where}"
+        elif isinstance(one, dict):
+            for key in one:
+                if key is not None and not isinstance(key, str | int | float):
+                    return f"a {type(key).__name__} as a key is not JSON{where}"
+            rest += [(inside, f"{place}[{key!r}]") for key, inside in reversed(one.items())]
+            rest += [(key, place) for key in one]
+        elif isinstance(one, list | tuple):
+            rest += [(inside, f"{place}[{n}]") for n, inside in reversed(list(enumerate(one)))]
+        elif one is not None and not isinstance(one, int):
+            return f"a {type(one).__name__} is not JSON{where}"
+    return None
 
 
 def decode(body: bytes) -> Any:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from app.client.calls import path_of, post
-from app.client.errors import UnexpectedAnswer, refusal
+from app.client.errors import UnexpectedAnswer, ValueNotJson, refusal
 from app.client.flow import Call, Request
 from app.client.problems import problem_from
 from app.client.records import (
@@ -103,7 +103,24 @@ def push(queue: str, texts: Sequence[str]) -> Call[list[Pushed]]:
 
 def item_text(item: NewItem) -> str:
     """An item to push, as JSON."""
-    return encode(item.to_json())
+    try:
+        return encode(item.to_json())
+    except ValueNotJson:
+        encode(item.value)  # so that its own words say why, without the item around it
+        raise
+
+
+def item_texts(items: Iterable[NewItem]) -> list[str]:
+    """Items to push, as JSON; an error names the position of the one that is none."""
+    return [placed_text(place, item) for place, item in enumerate(items)]
+
+
+def placed_text(place: int, item: NewItem) -> str:
+    """The same for one of many."""
+    try:
+        return item_text(item)
+    except ValueNotJson as error:
+        raise ValueNotJson(f"item {place}: {error}") from error
 
 
 def upload(queue: str, part: bytes, offset: int) -> Call[Uploaded]:

@@ -135,9 +135,52 @@ def test_values_that_are_not_json(both, value):
     queue = both.wire.server.add("jobs")
     with pytest.raises(ValueNotJson) as caught:
         both.ask(lambda client: client.queue("jobs").push([1, 2, 3, value], chunk=2))
-    assert "number 4" in caught.value.__notes__[0]
+    assert str(caught.value).startswith("item 3: ")
+    assert "is not JSON" in str(caught.value)
     assert caught.value.pushed == PushReport(2, 0)
     assert len(queue.inside) == 2
+
+
+@pytest.mark.parametrize(
+    ("value", "why"),
+    [
+        (float("nan"), "item 0: nan is not JSON"),
+        ({1}, "item 0: a set is not JSON"),
+        ("a\ud800", r"item 0: 'a\ud800' is not JSON: it has half a surrogate pair"),
+        ({"a": [1, {"b": float("-inf")}]}, "item 0: -inf is not JSON (at ['a'][1]['b'])"),
+        ({(1, 2): 3}, "item 0: a tuple as a key is not JSON"),
+    ],
+)
+def test_what_is_wrong_with_a_value_is_said(both, value, why):
+    both.wire.server.add("jobs")
+    for push in (
+        lambda client: client.queue("jobs").push([value]),
+        lambda client: client.queue("jobs").push_items([NewItem(value)]),
+    ):
+        with pytest.raises(ValueNotJson) as caught:
+            both.ask(push)
+        assert str(caught.value) == why
+    assert not both.wire.sent
+
+
+@pytest.mark.parametrize("values", ["abc", b"abc"])
+def test_one_text_is_not_an_iterable_of_values(both, values):
+    with pytest.raises(TypeError, match=r"push\(\[x\]\) or put\(x\)"):
+        both.ask(lambda client: client.queue("jobs").push(values))
+
+
+@pytest.mark.parametrize(
+    ("options", "kind"),
+    [({"ttl": "x"}, TypeError), ({"ttl": 0}, ValueError), ({"ttl": float("nan")}, ValueError)],
+)
+def test_a_ttl_that_is_none(both, options, kind):
+    with pytest.raises(kind, match=r"ttl must be a number of seconds from 0\.001 up"):
+        both.ask(lambda client: client.queue("jobs").lease(**options))
+
+
+def test_a_queue_has_a_name(both):
+    with pytest.raises(ValueError, match="must not be empty"):
+        both.ask(lambda client: client.queue(""))
 
 
 def test_a_nested_value_is_refused_not_fatal(both):
