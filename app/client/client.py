@@ -33,10 +33,12 @@ class Client:
         url: Where the server is. None: ``DIBS_URL``, else ``http://127.0.0.1:8000``.
         worker: Who leases, as dead letters show it; at most 255 bytes. None: ``host:pid``.
         patience: For how many seconds a request is sent again while its answer is lost or says "later". Then
-            ``Unreachable`` or ``Unavailable`` is raised. 0: one try.
+            ``Unreachable`` or ``Unavailable`` is raised. 0: one try. A server that this client never reached
+            is looked for at most 5 seconds.
         timeout: Seconds for connecting, and for each step of an answer.
         transport: Instead of the network: tests, proxies. It is closed with the client.
-        on_wait: Told before a request is sent again: after how many seconds, and why; from any thread.
+        on_wait: Told before a request is sent again: after how many seconds, and why; from any thread. None:
+            the logger ``dibs.client`` warns, once for each request.
         tempo: Time and chance, for tests.
 
     Raises:
@@ -141,8 +143,19 @@ class Client:
     ) -> Counts:
         """Call a function with every value of a queue; push what it returns into ``results`` with the ack.
 
-        An exception nacks the item. Returns when the queue is exhausted; ``options`` are those of
-        ``RemoteQueue.lease``.
+        An exception nacks the item. It ends when the queue is exhausted. The queue of the results stays open:
+        close it (``client.queue(results).close()``) so that who reads it comes to an end.
+
+        Args:
+            function: Called with each value, on this thread.
+            queue: Whose values.
+            results: The queue, which must be there, that gets what the function returns. None: none does.
+            options: Those of ``RemoteQueue.lease``: ``batch``, ``ttl``, ``prefetch``, ``in_hand``, ``wait``,
+                ``on_error``, ``on_lost``, ``grace``.
+
+        Returns:
+            What became of the jobs: ``begun``, ``acked``, ``nacked``, ``dead``, ``released``, ``lost``, each
+            a number; an item that was tried three times counts three times.
 
         Raises:
             QueueUnknown: There is no queue of the name of ``results``; nothing was leased.

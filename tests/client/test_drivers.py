@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import json
 import threading
 import time
 from contextlib import suppress
@@ -350,3 +351,14 @@ def test_a_loop_that_is_left_before_its_job_was_entered(both, leaving):
         both.ask(lambda client: (threads if isinstance(client, Client) else tasks)(client))
     assert queue.inside[1].dead == (leaving == "error")
     assert not any(entry.token for entry in queue.inside.values())
+
+
+def test_map_takes_the_options_of_lease_and_leaves_the_results_open(both):
+    both.wire.server.add("jobs", range(6))
+    both.wire.server.add("done")
+    counts = both.ask(lambda client: client.map(lambda n: n * n, "jobs", batch=2, ttl=7.0, wait=0.5))
+    assert (counts.begun, counts.acked, counts.nacked) == (6, 6, 0)
+    asked = next(json.loads(sent.content) for sent in both.wire.sent if sent.url.path.endswith("/lease"))
+    assert (asked["max"], asked["ttl"]) == (2, 7.0)
+    assert both.ask(lambda client: client.queue("done").info()).state == "open"
+    assert both.ask(lambda client: client.queue("done").put("more")) == 7
