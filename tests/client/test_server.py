@@ -319,7 +319,7 @@ def test_a_lease_is_kept_alive_and_a_lost_one_is_told(client):
             [Nack(job.held.token)]
         )  # somebody with our token: the server calls ours stale from now on
         until = time.monotonic() + 10
-        while not job.lost and time.monotonic() < until:
+        while not lost and time.monotonic() < until:
             time.sleep(0.01)
         assert lost == [job]
 
