@@ -164,5 +164,5 @@ def checked(url: str | None) -> str:
 
 def reason(error: Exception) -> str:
     """Why there was no answer, in words."""
-    told = str(error)
+    told = str(error).rstrip(".")
     return told.partition("] ")[2] or told or "the connection was lost"

@@ -10,11 +10,15 @@ import typer
 from app.cli.exits import HARNESS, fail
 from app.cli.options import Json
 from app.proof.plant import Damage
+from app.proof.work.rules import WorkColumn
 
 if TYPE_CHECKING:
     from app.proof.histories import AnyReader, AnyVerdict
 
 EXAMPLE: Final = "Example: dibs verify h.jsonl · dibs verify h.jsonl --plant duplicate (of work: lost)"
+
+_OF_WORK: Final = [damage for damage in Damage if isinstance(damage.column, WorkColumn)]
+_OF_TAKES: Final = [damage for damage in Damage if damage not in _OF_WORK]
 
 
 def verify(
@@ -22,7 +26,11 @@ def verify(
     *,
     plant: Annotated[
         Damage | None,
-        typer.Option(help="Damage the history first (in memory): the checker must find it, so exit code 1."),
+        typer.Option(
+            metavar="NAME",
+            help="Damage the history first (in memory): the checker must find it, so exit code 1. Of takes:"
+            f" {', '.join(_OF_TAKES)}; of work: {', '.join(_OF_WORK)}.",
+        ),
     ] = None,
     seed: Annotated[int, typer.Option(help="Decides where to damage it.")] = 0,
     examples: Annotated[int, typer.Option(min=0, help="Cases to show of each kind.")] = 5,

@@ -148,7 +148,7 @@ def _work(plan: Plan, hands: int, most: int | None, ttl: float, *, until_empty: 
 
     logging.getLogger("dibs.client").addHandler(logging.NullHandler())  # the board tells it
     tally, stops = Tally(), Stops()
-    board = Board(plan.queue, tally)
+    board = Board(plan.queue, tally, url=plan.url)
     performer = Performer(plan, tally, board)
     with stops.heard(), Client(plan.url, patience=PATIENCE, on_wait=board.held_up) as client:
         queue = client.queue(plan.queue)

@@ -24,8 +24,12 @@ _ERASE: Final = Control(ControlType.CARRIAGE_RETURN, (ControlType.ERASE_IN_LINE,
 
 _FRAMES: Final = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 _FRAMES_A_SECOND: Final = 10
-_MINUTE: Final = 60.0
-_ERRNO: Final = re.compile(r"\[Errno -?\d+\] ")
+_SLACK: Final = 5.0
+"""Seconds after a pause until it is known that it helped: a request that is tried again may take so long."""
+_NO_ANSWER: Final = re.compile(
+    r"(?:\w+\.)*[A-Z]\w*(?:Error|Timeout|Exception)(?:: (?:\[Errno -?\d+\] )?(.*))?"
+)
+"""How the client tells of a request that got no answer, by the name of an exception."""
 
 
 class Board:
@@ -33,17 +37,18 @@ class Board:
 
     The line, notes and the summary are on stderr: stdout is the commands' alone. What a command wrote is
     shown in one piece when it has ended, so that commands don't talk into each other. ``idle`` stands at the
-    end of the line: what is waited for.
+    end of the line: what is waited for. ``url`` is where the server should be.
     """
 
-    def __init__(self, queue: str, tally: Tally, *, console: Console | None = None) -> None:
+    def __init__(self, queue: str, tally: Tally, *, url: str = "", console: Console | None = None) -> None:
         self._queue = queue
+        self._url = url
         self._tally = tally
         self._console = console or Console(stderr=True, highlight=False)
         self._live = self._console.is_terminal
         self._lock = threading.RLock()
         self._phase = ""
-        self._held_up = ("", 0.0)
+        self._held_up: dict[str, float] = {}
         self.idle = ""
         self._shown = False
 
@@ -71,14 +76,18 @@ class Board:
         with self._above():
             print(f"dibs: {text}", file=sys.stderr, flush=True)
 
-    def held_up(self, _: float, why: str) -> None:
-        """Tell why it does not go on just now: once a minute for as long as it is the same."""
+    def held_up(self, pause: float, why: str) -> None:
+        """Tell why it does not go on just now, and for ``pause`` seconds: once each time that it begins."""
+        lost = _NO_ANSWER.fullmatch(why)
+        about = "the server" if lost else why
         now = self._tally.seconds
         with self._lock:
-            if why == self._held_up[0] and now < self._held_up[1] + _MINUTE:
-                return
-            self._held_up = (why, now)
-        self.note(f"waiting: {_ERRNO.sub('', why)}")
+            known = now < self._held_up.get(about, 0.0)
+            self._held_up[about] = now + pause + _SLACK
+        if not known:
+            self.note(
+                f"waiting for the server at {self._url} ({_reason(lost)})" if lost else f"waiting: {why}"
+            )
 
     def phase(self, word: str, text: str) -> None:
         """Tell that it goes to its end; ``word`` stands in the line from then on."""
@@ -141,8 +150,6 @@ def told(tally: Tally) -> str:
     """The summary: what there was of it, and nothing else."""
     counts = tally.counts
     parts = [f"{counts.acked:,} done"]
-    if tally.failed:
-        parts.append(f"{tally.failed:,} failed{_mended(tally.failed, tally.unmended)}")
     if counts.dead:
         parts.append(f"{counts.dead:,} dead")
     if counts.lost:
@@ -150,14 +157,18 @@ def told(tally: Tally) -> str:
     if tally.returned:
         parts.append(f"{tally.returned:,} given back")
     rate = f" ({_per_second(tally.rate)})" if tally.rate else ""
-    return f"{', '.join(parts)} in {span(tally.seconds)}{rate}"
+    return f"{', '.join(parts)} in {span(tally.worked)}{rate}{_failed(tally.failed, tally.left)}"
 
 
-def _mended(failed: int, unmended: int) -> str:
-    again = failed - unmended
-    if not again:
+def _failed(attempts: int, left: int) -> str:
+    if not attempts:
         return ""
-    return " (tried again)" if not unmended else f" ({again:,} of them tried again)"
+    again = f", {left:,} to be tried again" if left else ""
+    return f"; {attempts:,} {'attempt' if attempts == 1 else 'attempts'} failed{again}"
+
+
+def _reason(lost: re.Match[str]) -> str:
+    return lost[1] or ("no answer in time" if "Timeout" in lost[0] else "the connection was lost")
 
 
 def _clock(seconds: float) -> str:

@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Final
 
 from app.cli.exits import CANNOT_RUN, FAILED, INTERRUPTED, JOBS_FAILED, NO_COMMAND, OK, UNREACHABLE
+from app.cli.http import reason
 from app.cli.work_process import CannotStart
 from app.client.errors import ClientError, Unreachable
 
@@ -154,7 +155,7 @@ def verdict(tally: Tally, fault: Exception | None, stops: Stops, *, settled: boo
     if isinstance(fault, CannotStart):
         return f"can't run {fault}", NO_COMMAND if fault.missing else CANNOT_RUN
     if isinstance(fault, Unreachable):
-        return f"{fault}; {_OTHERS}", UNREACHABLE
+        return f"{_in_words(fault)}; {_OTHERS}", UNREACHABLE
     if isinstance(fault, ClientError):
         return str(fault), FAILED
     if fault is not None:
@@ -164,3 +165,12 @@ def verdict(tally: Tally, fault: Exception | None, stops: Stops, *, settled: boo
     if stops.asked:
         return "", INTERRUPTED
     return "", JOBS_FAILED if tally.unmended else OK
+
+
+def _in_words(fault: Unreachable) -> str:
+    """Without the name of the exception that the client tells its callers."""
+    cause = fault.__cause__
+    if not isinstance(cause, Exception):
+        return str(fault)
+    name = type(cause).__name__
+    return str(fault).replace(f"{name}: {cause}" if str(cause) else name, reason(cause))

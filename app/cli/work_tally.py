@@ -28,6 +28,7 @@ class Tally:
         self._began = clock()
         self._lock = threading.Lock()
         self._running = 0
+        self._last: float | None = None
         self.returned = 0
         self._unmended: set[int] = set()
         self._samples: deque[tuple[float, int]] = deque([(self._began, 0)])
@@ -48,14 +49,24 @@ class Tally:
         return len(self._unmended)
 
     @property
+    def left(self) -> int:
+        """Items that failed when they were last tried here, and are not dead."""
+        return max(0, self.unmended - self.counts.dead)
+
+    @property
+    def worked(self) -> float:
+        """Seconds from the beginning until the last command ended; waiting for more is no work."""
+        return self.seconds if self._last is None else self._last - self._began
+
+    @property
     def seconds(self) -> float:
         """Since the beginning."""
         return self._clock() - self._began
 
     @property
     def rate(self) -> float:
-        """Jobs that ended in a second, on the whole."""
-        return (self.counts.acked + self.failed) / max(self.seconds, 1e-3)
+        """Items that were done, or are dead, in a second of what was worked."""
+        return (self.counts.acked + self.counts.dead) / max(self.worked, 1e-3)
 
     def lately(self) -> float:
         """Jobs that end in a second, over the last ten. To be called every now and then, by one thread."""
@@ -75,6 +86,7 @@ class Tally:
         """A command has ended, well or not."""
         with self._lock:
             self._running -= 1
+            self._last = self._clock()
 
     def gave_back(self) -> None:
         """An item that was begun goes to somebody else."""

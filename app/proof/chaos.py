@@ -23,6 +23,7 @@ from app.proof.errors import HarnessFault
 from app.proof.load import load_of
 from app.proof.progress import Watch
 from app.proof.server import ServerProcess
+from app.proof.spans import counted
 from app.proof.stage import Result, Stage
 from app.proof.verdict import EXIT_FAULT, EXIT_VIOLATED
 from app.proof.work.plan import WorkPlan
@@ -91,20 +92,26 @@ def _run(
             rounds.run()
         with load.until_interrupted():
             rounds.settle()
-        load.remarks.append(f"{rounds.kills} kills, seed {chaos.seed}.")
-        return load.finish(rounds.audits)
+        result = load.finish(rounds.audits)
+        return replace(result, remarks=(f"{rounds.told}; seed {chaos.seed}.", *result.remarks))
 
 
 class _Rounds:
     """Kill and start again; the load runs in its own threads meanwhile."""
 
     def __init__(self, load: Stage[Any], server: ServerProcess, random: Random, rounds: int) -> None:
-        self.kills = 0
+        self._kills = {"in rounds": 0, "more while it started": 0, "between the audits": 0}
         self._load = load
         self._server = server
         self._random = random
         self._rounds = rounds
         self._until = time.monotonic() + START_PATIENCE + rounds * ROUND_LIMIT
+
+    @property
+    def told(self) -> str:
+        """How often it was killed, and when."""
+        when = ", ".join(f"{count:,} {name}" for name, count in self._kills.items() if count)
+        return counted(sum(self._kills.values()), "kills") + (f": {when}" if when else "")
 
     def run(self) -> None:
         """All rounds, unless something goes wrong, which is then the load's fault."""
@@ -122,20 +129,20 @@ class _Rounds:
             return False
         life = self._random.uniform(0, _LONGEST_LIFE)
         self._load.is_done(life)
-        self._kill()
+        self._kill("in rounds")
         down, killed = time.monotonic(), time.monotonic_ns()
         self._server.start()
         if self._random.random() < _KILLED_IN_START:
             self._load.is_done(self._random.uniform(0, _LONGEST_START))
-            self._kill()
+            self._kill("more while it started")
             self._server.start()
         self._server.wait_ready(START_PATIENCE)
         self._load.restarted(killed, time.monotonic_ns())
         after = self._load.crowd.tally()
         self._load.watch.say(
             f"round {number}/{self._rounds}: killed {life:.2f} s after it answered, "
-            f"back after {time.monotonic() - down:.2f} s; {after.lost - before.lost} replies lost, "
-            f"{after.items:,} items in all"
+            f"back after {time.monotonic() - down:.2f} s; {counted(after.lost - before.lost, 'replies')} lost, "
+            f"{counted(after.items, 'items')} in all"
         )
         return True
 
@@ -150,10 +157,10 @@ class _Rounds:
                 return False
         return True
 
-    def _kill(self) -> None:
+    def _kill(self, when: str) -> None:
         self._server.check_alive()
         self._server.kill()
-        self.kills += 1
+        self._kills[when] += 1
 
     def settle(self) -> None:
         """See to it that the server runs, and let every request have its answer."""
@@ -167,7 +174,7 @@ class _Rounds:
         """The audit, and the audit after one more kill: what was counted must be what is on disk."""
         self._up()
         before = self._load.audit()
-        self._kill()
+        self._kill("between the audits")
         killed = time.monotonic_ns()
         self._up()
         self._load.restarted(killed, time.monotonic_ns())

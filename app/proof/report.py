@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 from rich.console import Group, RenderableType
 from rich.padding import Padding
@@ -12,7 +12,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from app.proof.spans import shown
+from app.proof.spans import counted, shown
 from app.proof.verdict import Column, Finding, Judgement, Kind, Outcome, Rule, Sighting, Verdict
 
 _STYLES = {Outcome.CLEAN: "green", Outcome.VIOLATED: "red", Outcome.INCONCLUSIVE: "yellow"}
@@ -23,6 +23,9 @@ _MEANING = {
     Column.UNEXPLAINED: "not accounted for",
     Column.ALLOWED: "missing, but a request without a reply may own it",
 }
+
+_PLURALS: Final = ("duplicates", "values", "attempts", "pushes")
+"""Names of columns that are plurals."""
 
 
 def rendered(verdict: Verdict) -> RenderableType:
@@ -56,15 +59,18 @@ def sentence(verdict: Verdict) -> str:
     if verdict.outcome is Outcome.CLEAN:
         items, window = verdict.totals.items, verdict.window
         span = f" ({shown(window)})" if window else ""
-        return (
-            f"Clean: {items:,} items{span}, each to exactly one request: none twice, none skipped, in order."
-        )
+        return f"Clean: {counted(items, 'items')}{span}, each to exactly one request: none twice, none skipped, in order."
     return unclean(verdict, Column)
 
 
 def unclean(verdict: Judgement, names: Iterable[StrEnum]) -> str:
     """A verdict that is not clean in one line."""
-    counts = ", ".join(f"{verdict.column(column):,} {column}" for column in names if verdict.column(column))
+    told = {str(column): verdict.column(column) for column in names}
+    counts = ", ".join(
+        counted(count, name) if name in _PLURALS else f"{count:,} {name}"
+        for name, count in told.items()
+        if count
+    )
     if verdict.outcome is Outcome.VIOLATED:
         return f"Violated: {counts}."
     return f"Inconclusive: {counts}. No promise is proved broken, and not every one is proved kept."
@@ -74,7 +80,8 @@ def _facts(verdict: Verdict) -> Mapping[str, str]:
     totals, header = verdict.totals, verdict.header
     told = {
         "queue": " ".join(part for part in (header.queue, header.source, header.url) if part),
-        "items": f"{totals.items:,} in {totals.ok - totals.replays:,} answers and {totals.replays:,} replays",
+        "items": f"{totals.items:,} in {counted(totals.ok - totals.replays, 'answers')}"
+        f" and {counted(totals.replays, 'replays')}",
         "requests": f"{totals.requests:,}: {totals.failed:,} refused, {totals.unknown:,} without a reply",
     }
     if verdict.window and verdict.window[0] <= verdict.window[1]:
@@ -106,12 +113,12 @@ def columns(verdict: Judgement, meaning: Mapping[Any, str], *, soft: StrEnum) ->
 def _cases(verdict: Judgement, rule: Kind, began: int) -> Iterator[RenderableType]:
     cases = [finding for finding in verdict.examples if finding.rule is rule]
     style = "bold red" if rule.violates else "bold yellow"
-    yield Text(f"{rule.title}: {verdict.counts[rule]:,} {rule.unit}", style=style)
+    yield Text(f"{rule.title}: {counted(verdict.counts[rule], rule.unit)}", style=style)
     for finding in cases:
         yield Padding(_case(finding, began), (0, 0, 0, 2))
     more = verdict.counts[rule] - sum(finding.count for finding in cases)
     if more > 0:
-        yield Text(f"  … and {more:,} {rule.unit} more", style="dim")
+        yield Text(f"  … and {counted(more, rule.unit)} more", style="dim")
 
 
 def _case(finding: Finding, began: int) -> Text:

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator
 
 Span = tuple[int, int]
 
+_ONE = {"replies": "reply", "pushes": "push"}
+
 
 def size(spans: Iterable[Span]) -> int:
     """How many numbers disjoint spans hold."""
@@ -23,6 +25,11 @@ def gaps(spans: Iterable[Span], first: int, last: int) -> Iterator[Span]:
         at = max(at, end + 1)
     if at <= last:
         yield at, last
+
+
+def counted(count: int, units: str) -> str:
+    """``1 item`` or ``2,000 items``: ``units`` is the plural."""
+    return f"{count:,} {_ONE.get(units, units.removesuffix('s')) if count == 1 else units}"
 
 
 def shown(span: Span) -> str:

@@ -40,9 +40,7 @@ def test_blank_lines_of_json_keep_their_place_in_the_stream():
     assert stream([b"1\n", b" \n", b"2\n"], Shape(json=True)) == b'{"value":1}\n\n{"value":2}\n'
 
 
-@pytest.mark.parametrize(
-    "line", [b'1,"key":"x"', b"1}\t{", b"NaN", b"{'a': 1}", b'"\\x"', b"1 2"]
-)
+@pytest.mark.parametrize("line", [b'1,"key":"x"', b"1}\t{", b"NaN", b"{'a': 1}", b'"\\x"', b"1 2"])
 def test_a_line_that_is_not_json_is_refused_here_and_can_smuggle_nothing_in(line):
     with pytest.raises(BadLine, match="line 2 is not JSON: "):
         items([b"1\n", line], Shape(json=True))
@@ -50,7 +48,7 @@ def test_a_line_that_is_not_json_is_refused_here_and_can_smuggle_nothing_in(line
 
 @pytest.mark.parametrize("line", [b"[" * 5000, b"[" * 100_000, b'{"a":' * 100_000])
 def test_a_line_that_is_too_deep_is_refused_in_words_of_ours(line):
-    with pytest.raises(BadLine, match="^line 2 is nested more than 100 levels deep$"):
+    with pytest.raises(BadLine, match=r"^line 2 is nested more than 100 levels deep$"):
         items([b"1\n", line], Shape(json=True))
 
 

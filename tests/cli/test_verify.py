@@ -52,7 +52,23 @@ def test_each_damage_is_found(run, clean, damage, column, seed):
     assert result.exit_code == 1
     assert f"Planted a {damage}: " in result.output
     assert "Violated: " in result.output
-    assert f" {column}" in result.output.rpartition("Violated: ")[2]
+    assert f" {column.removesuffix('s')}" in result.output.rpartition("Violated: ")[2]
+
+
+def test_help_says_which_damage_is_of_which_history(run):
+    told = " ".join(run("--help").output.replace("│", " ").split())
+    assert "Of takes: duplicate, skip, reorder; of work: lost, two-owners, acked-again, value." in told
+
+
+def test_one_is_no_plural(run, tmp_path):
+    path = tmp_path / "one.jsonl"
+    with HistoryWriter(path, Header("orders", source="count()", cursor=0, taken=0, jumped=0)) as writer:
+        writer.answered(Ask("1", "a", 1, 10, 13), [[1, 1]], [1], replay=False)
+        writer.end((Audited(1, 1, 0, True), Audited(2, 2, 0, True)))
+    output = run(path).output
+    assert "1 in 1 answer and 0 replays" in output
+    assert ": 1 audit" in output
+    assert "1 audits" not in output
 
 
 def test_a_damage_leaves_the_file_as_it_was(run, clean):

@@ -2,10 +2,14 @@
 
 import io
 import os
+import signal
+import subprocess
 import threading
 from collections import deque
+from contextlib import suppress
 from types import SimpleNamespace
 
+import httpx
 import pytest
 from rich.console import Console
 
@@ -129,6 +133,23 @@ def gate(tmp_path):
                 (tmp_path / str(seq)).write_text("")  # waits for the command to come to it
 
     return Gate()
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_left_behind(monkeypatch):
+    """Kill what was started, with all that it has started, however the test ended."""
+    started = []
+
+    class Started(subprocess.Popen):
+        def __init__(self, *words, **options):
+            super().__init__(*words, **options)
+            started.append(self.pid)
+
+    monkeypatch.setattr("app.cli.work_process.subprocess.Popen", Started)
+    yield
+    for group in started:
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(group, signal.SIGKILL)
 
 
 def background(action):
@@ -286,6 +307,12 @@ class TestCrew:
         why, code = verdict(Tally(Counts()), fault, Stops())
         assert (why.startswith("no answer; "), code) == (True, 7)
 
+    def test_nor_does_it_name_what_python_calls_it(self):
+        fault = Unreachable("POST /x was not answered: ConnectError: [Errno 111] why", reached=True)
+        fault.__cause__ = httpx.ConnectError("[Errno 111] why")
+        told, _ = verdict(Tally(), fault, Stops())
+        assert told.startswith("POST /x was not answered: why; ")
+
     def test_an_end_that_the_server_does_not_know_is_no_success(self):
         why, code = verdict(Tally(), None, Stops(), settled=False)
         assert (why[:29], code) == ("no answer from the server in ", 7)
@@ -331,8 +358,6 @@ class TestStops:
         assert shop.run().verdict == ("", 130)
 
     def test_signals_are_counted_and_given_back_to_whom_they_belong(self):
-        import signal
-
         before = signal.getsignal(signal.SIGINT)
         stops = Stops()
         with stops.heard():
@@ -451,8 +476,14 @@ class TestTold:
             (
                 {"acked": 1, "nacked": 2, "dead": 1},
                 [7],
-                "1 done, 3 failed (2 of them tried again), 1 dead in 10.0 s (0.4/s)",
+                "1 done, 1 dead in 10.0 s (0.2/s); 3 attempts failed",
             ),
+            (
+                {"acked": 3, "nacked": 3, "dead": 3},
+                [1, 2, 3, 7, 8, 9],
+                "3 done, 3 dead in 10.0 s (0.6/s); 6 attempts failed, 3 to be tried again",
+            ),
+            ({"nacked": 1}, [7], "0 done in 10.0 s; 1 attempt failed, 1 to be tried again"),
             (
                 {"acked": 1, "lost": 1, "released": 3},
                 [],
@@ -468,6 +499,14 @@ class TestTold:
             tally.gave_back()
         clock.now = 10.0
         assert told(tally) == line
+
+    def test_what_is_waited_for_at_the_end_is_no_work(self, clock):
+        tally = Tally(Counts(acked=20), clock)
+        tally.begun()
+        clock.now = 2.0
+        tally.ended()
+        clock.now = 60.0
+        assert told(tally) == "20 done in 2.0 s (10.0/s)"
 
     def test_the_rate_is_of_the_last_seconds(self, clock):
         counts = Counts()
@@ -511,15 +550,34 @@ class TestBoard:
         board.summary()
         board.tick()
         last = self.said.getvalue().rpartition("\x1b[2K")[2]
-        assert last.startswith("jobs: 1,234 done, 2 failed")
-        assert last.endswith("\n")
+        assert last.startswith("jobs: 1,234 done, 1 lost")
+        assert last.endswith("; 2 attempts failed\n")
 
     def test_what_holds_it_up_is_told_once(self, board, capfd):
-        for why in ("down", "down", "paused", "down"):
+        for why in ("full: why", "full: why", "paused: why", "full: why"):
             board.held_up(1.0, why)
-        assert capfd.readouterr().err == "".join(
-            f"dibs: waiting: {why}\n" for why in ("down", "paused", "down")
-        )
+        assert capfd.readouterr().err == "dibs: waiting: full: why\ndibs: waiting: paused: why\n"
+
+    @pytest.mark.parametrize(
+        ("why", "words"),
+        [
+            ("ConnectError: [Errno 111] Connection refused", "Connection refused"),
+            ("ReadError", "the connection was lost"),
+            ("ReadTimeout", "no answer in time"),
+            ("ReadTimeout: timed out", "timed out"),
+            ("RemoteProtocolError: Server disconnected", "Server disconnected"),
+        ],
+    )
+    def test_a_server_that_is_away_is_told_in_words_each_time_that_it_goes(self, capfd, why, words):
+        clock = TestTold.Clock()
+        board = Board("jobs", Tally(clock=clock), url="http://x", console=Console(file=io.StringIO()))
+        for clock.now in (0.0, 1.0, 4.0, 8.0):
+            board.held_up(2.0, why if not clock.now else "ConnectError: [Errno 111] Connection refused")
+        told = capfd.readouterr().err
+        assert told == f"dibs: waiting for the server at http://x ({words})\n"
+        clock.now = 60.0
+        board.held_up(2.0, why)
+        assert capfd.readouterr().err == told
 
     def test_no_line_where_nobody_looks(self, capfd):
         said = io.StringIO()

@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from app.proof.report import columns, facts, panel, unclean
+from app.proof.spans import counted
 from app.proof.verdict import Outcome
 from app.proof.work.rules import Cause, WorkColumn, WorkRule, WorkVerdict
 
@@ -46,20 +47,21 @@ def work_sentence(verdict: WorkVerdict) -> str:
         return "Clean: nothing was pushed, and nothing is missing."
     ends = {"acked": totals.items, "dead": totals.dead, "still in the queue": totals.waiting}
     told = ", ".join(f"{count:,} {name}" for name, count in ends.items() if count)
-    return f"Clean: {totals.pushed:,} items, one owner at a time: {told}; none lost, none after its ack."
+    return f"Clean: {counted(totals.pushed, 'items')}, one owner at a time: {told}; none lost, none after its ack."
 
 
 def _facts(verdict: WorkVerdict) -> Mapping[str, str]:
     totals, header = verdict.totals, verdict.header
     known = f", {totals.known:,} more known by their keys" if totals.known else ""
-    restarts = f", the server killed {totals.restarts:,} times" if totals.restarts else ""
-    without = f"{totals.unknown:,} without a reply, {totals.replays:,} replays"
+    restarts = f", the server was down {counted(totals.restarts, 'times')}" if totals.restarts else ""
+    crashed = counted(totals.crashes, "consumers")
+    without = f"{totals.unknown:,} without a reply, {counted(totals.replays, 'replays')}"
     return {
         "queue": " ".join(part for part in (header.queue, header.url) if part),
-        "pushed": f"{totals.pushed:,} items{known}",
-        "handed out": f"{totals.handed_out:,} times in {totals.leases:,} leases",
+        "pushed": f"{counted(totals.pushed, 'items')}{known}",
+        "handed out": f"{counted(totals.handed_out, 'times')} in {counted(totals.leases, 'leases')}",
         "settled": f"{totals.items:,} acked, {totals.dead:,} dead, {totals.stale:,} refused as stale",
-        "trouble": f"{totals.crashes:,} consumers crashed and forgot {totals.forgotten:,} leases{restarts}",
+        "trouble": f"{crashed} crashed and forgot {counted(totals.forgotten, 'leases')}{restarts}",
         "requests": f"{totals.requests:,}: {totals.refused:,} refused, {without}",
         "time": f"{totals.seconds:.2f} s",
     }

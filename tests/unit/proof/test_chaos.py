@@ -28,7 +28,12 @@ def test_a_server_that_keeps_its_word_survives_every_kill(quiet):
     result = run_chaos(PLAN, chaos(), quiet)
     assert (result.exit_code, result.fault) == (0, None), result
     assert len(quiet.said) == 3
-    assert "seed 7" in result.remarks[0]
+    told, _, seed = result.remarks[0].partition("; ")
+    kills, _, when = told.partition(": ")
+    assert seed == "seed 7."
+    assert sum(int(part.split()[0]) for part in when.split(", ")) == int(kills.split()[0])
+    assert when.startswith("3 in rounds")
+    assert when.endswith("1 between the audits")
 
 
 def test_a_server_that_answers_before_it_writes_is_caught(quiet, tmp_path, monkeypatch):
