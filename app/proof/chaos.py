@@ -141,7 +141,8 @@ class _Rounds:
         after = self._load.crowd.tally()
         self._load.watch.say(
             f"round {number}/{self._rounds}: killed {life:.2f} s after it answered, "
-            f"back after {time.monotonic() - down:.2f} s; {counted(after.lost - before.lost, 'replies')} lost, "
+            f"back after {time.monotonic() - down:.2f} s; "
+            f"{counted(after.lost - before.lost, 'replies')} lost, "
             f"{counted(after.items, 'items')} in all"
         )
         return True

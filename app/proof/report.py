@@ -59,7 +59,8 @@ def sentence(verdict: Verdict) -> str:
     if verdict.outcome is Outcome.CLEAN:
         items, window = verdict.totals.items, verdict.window
         span = f" ({shown(window)})" if window else ""
-        return f"Clean: {counted(items, 'items')}{span}, each to exactly one request: none twice, none skipped, in order."
+        told = "each to exactly one request: none twice, none skipped, in order."
+        return f"Clean: {counted(items, 'items')}{span}, {told}"
     return unclean(verdict, Column)
 
 

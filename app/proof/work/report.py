@@ -47,7 +47,10 @@ def work_sentence(verdict: WorkVerdict) -> str:
         return "Clean: nothing was pushed, and nothing is missing."
     ends = {"acked": totals.items, "dead": totals.dead, "still in the queue": totals.waiting}
     told = ", ".join(f"{count:,} {name}" for name, count in ends.items() if count)
-    return f"Clean: {counted(totals.pushed, 'items')}, one owner at a time: {told}; none lost, none after its ack."
+    return (
+        f"Clean: {counted(totals.pushed, 'items')}, one owner at a time: {told};"
+        f" none lost, none after its ack."
+    )
 
 
 def _facts(verdict: WorkVerdict) -> Mapping[str, str]:
