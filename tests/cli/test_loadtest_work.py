@@ -68,7 +68,7 @@ def test_its_history_can_be_verified(run, made):
         ("lost", "lost"),
         ("two-owners", "two owners"),
         ("acked-again", "acked again"),
-        ("value", "values"),
+        ("value", "value"),
     ],
 )
 def test_each_damage_is_found(run, made, damage, column, seed):
