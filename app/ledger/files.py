@@ -81,6 +81,10 @@ class SqliteFiles:
             self.folder.mkdir(parents=True, exist_ok=True)
             self._lock = DataLock(self.folder)
         self._open(create=True)
+        if self.folder is not None:
+            # The process before may have ended after a sync that failed: what it wrote is read, but may never
+            # come to the disk by itself. As in a reopening, it is brought there before anybody relies on it.
+            self._checkpoint_in_any_case()
         self.reserve()
         self._connect_readers()
         [(clock,)] = self._write("SELECT clock FROM ledger").fetchall()
