@@ -98,7 +98,7 @@ class Consumer(Caller):
             self._hand.append(Entry(Do.ACK, lease.token))
             return
         acks = whose[Do.ACK]
-        if acks and self.random.random() < plan.partly:
+        if len(acks) > 1 and self.random.random() < plan.partly:
             whose[Do.ACK], whose[Do.EXTEND] = acks[::2], acks[1::2]
             self._rest.append(Entry(Do.ACK, lease.token, tuple(ranges(whose[Do.EXTEND]))))
         ttl = int(plan.ttl * 1e9)
