@@ -121,10 +121,11 @@ class Draw(QueueLine):
         try:
             self._draw(ask)
         except SourceBusy:
-            ask.patience = patience
             return False
         except DibsError as error:
             ask.pending.fail(error)
+        finally:
+            ask.patience = patience
         return True
 
     def draw(self, ask: Ask) -> None:

@@ -143,7 +143,7 @@ def _bare(lab: Lab, queue: int, first: int, batches: list[list[str]]) -> None:
             execute(sql.INSERT, (queue, first + at, first + at, *lease))
         for token in tokens:
             execute(sql.ACK_ALL, (queue, token, now)).fetchall()
-        moved = (first + len(tokens) - 1, 0, len(tokens), 0, None, queue, first - 1)
+        moved = (first + len(tokens) - 1, 0, len(tokens), 0, 0, None, queue, first - 1)
         execute(sql.MOVE, moved)
         execute("COMMIT")
         first += len(tokens)

@@ -257,3 +257,12 @@ async def test_threads_that_wait_for_the_source_are_served_in_the_order_of_its_v
         assert sorted(a.first for a in answers) == list(range(1, 9))
         assert all(list(a.values) == [str(a.first)] for a in answers)
         assert [op.first for op in house.disk.ops(Take)] == list(range(1, 9))
+
+
+async def test_a_take_from_a_source_that_counts_leaves_no_timer_behind(opened, monkeypatch):
+    async with opened({"q": "count()"}) as house:
+        late = []
+        monkeypatch.setattr(house["q"], "_late", lambda *args: late.append(args))
+        for _ in range(20):
+            await house["q"].take(1)
+        assert not late
