@@ -13,6 +13,8 @@ from app.proof.work.records import Note
 from app.proof.work.report import work_sentence
 from app.proof.work.rules import Cause, WorkRule
 
+pytestmark = pytest.mark.slow  # loads of a few hundred items, half a second each
+
 SMALL = {"clients": 3, "producers": 2, "total": 300, "count": 10, "ttl": 0.2, "timeout": 5.0, "patience": 5.0}
 
 
