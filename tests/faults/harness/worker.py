@@ -1,9 +1,10 @@
-"""A consumer in a process of its own, there to be killed: ``python worker.py URL QUEUE RUN NAME [OPEN]``.
+"""A consumer in a process of its own, there to be killed: ``python worker.py URL QUEUE RUN NAME [LEFT]``.
 
 It is the load test's consumer. Its history goes to stdout, each request announced before it is sent, so that
-nothing is unknown of a worker that was killed but the reply of its last request. ``OPEN`` is that request of
-the one it replaces: it asks again with the same key, and forgets what the answer hands out. It ends when its
-stdin does. Its clock is the machine's monotonic one, which all processes share.
+nothing is unknown of a worker that was killed but the reply of its last request. ``LEFT`` is that request of
+the one it replaces: it asks again with the same key, and forgets what the answer hands out. With ``hold`` in
+its place it stops at its first lease and settles nothing of it: whoever is killed then is certain to leave
+items behind. Else it ends when its stdin does. Its clock is the machine's monotonic one, which all share.
 """
 
 from __future__ import annotations
@@ -37,12 +38,21 @@ class Journal:
         tell({"note": note})
 
 
+class Holding(Journal):
+    """Goes no further than the first answer that hands something out."""
+
+    def request(self, asked, times, outcome, answer):
+        super().request(asked, times, outcome, answer)
+        if outcome is Outcome.OK and answer["lease"]:
+            threading.Event().wait()
+
+
 class Alone(WorkCrew):
     """A crew of one, that goes on until it is told to stop."""
 
-    def __init__(self, plan, run):
+    def __init__(self, plan, run, journal):
         super().__init__(time.monotonic_ns)
-        self.plan, self.run, self.history = plan, run, Journal()
+        self.plan, self.run, self.history = plan, run, journal
 
     def is_drained(self):
         return self.stopping
@@ -79,10 +89,11 @@ class Announcing(Consumer):
 
 def main(url, queue, run, name, left=None):
     plan = WorkPlan(url=url, crash=0.0, count=20, ttl=1.0)
-    crew = Alone(plan, run)
+    hold = left == "hold"
+    crew = Alone(plan, run, Holding() if hold else Journal())
     threading.Thread(target=lambda: (sys.stdin.read(), crew.stop(10)), daemon=True).start()
     worker = Announcing(crew, name, WorkConnection(url, queue, timeout=5, tls=tls_for(url)))
-    if left is not None:
+    if left is not None and not hold:
         worker.repeat(json.loads(left))
     worker.run()
     tell({"fault": crew.fault})

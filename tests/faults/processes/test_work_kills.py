@@ -30,12 +30,12 @@ READY = 30.0
 class Worker:
     """A worker process; what it tells is written to the history, the reply that its death lost included."""
 
-    def __init__(self, target, writer, name, left=None):
+    def __init__(self, target, writer, name, left=None, *, hold=False):
         self.name, self.writer, self.left = name, writer, None
         self.answers, self.tokens, self.fault = 0, [], "died"
         command = [sys.executable, str(WORKER), target.url, target.queue, "run", name]
         self.process = subprocess.Popen(
-            [*command, json.dumps(left)] if left else command,
+            [*command, "hold"] if hold else [*command, json.dumps(left)] if left else command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -102,6 +102,18 @@ class Fleet:
         self.hired += 1
         self.workers[at] = Worker(self.target, self.writer, f"w{self.hired}", left)
 
+    def kill_one_that_holds(self):
+        """One more, killed with a lease in hand and no request under way: nobody can ask again for that."""
+        self.hired += 1
+        holder = Worker(self.target, self.writer, f"w{self.hired}", hold=True)
+        self.workers.append(holder)
+        deadline = time.monotonic() + 30
+        while not holder.tokens:
+            assert time.monotonic() < deadline
+            time.sleep(0.002)
+        assert holder.kill() is None
+        self.workers.remove(holder)
+
     def until_more(self, answers=10):
         """Whoever is killed is killed at work."""
         enough, deadline = self.answers + answers, time.monotonic() + 30
@@ -137,7 +149,7 @@ def drained(target, crowd):
 
 
 def run(target, server, path):
-    """Four kills of the server, five of workers; the verdict, and the workers that were left."""
+    """Four kills of the server, six of workers; the verdict, and the workers that were left."""
     with WorkWriter(path, target.open()) as writer:
         crowd = WorkCrowd(target.plan, target.queue, writer, target.left)
         fleet = Fleet(target, writer, 3)
@@ -149,6 +161,7 @@ def run(target, server, path):
                     down_and_up(server, writer)
                 else:
                     fleet.kill(turn % 3)
+            fleet.kill_one_that_holds()
             drained(target, crowd)
             fleet.stop()
         finally:
