@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from math import isfinite
 from typing import Any, Final, NoReturn, TypeVar
 
@@ -26,6 +26,7 @@ LARGE: Final = 128 * 1024
 JSON: Final = b"application/json"
 NDJSON: Final = b"application/x-ndjson"
 
+T = TypeVar("T")
 _Body = TypeVar("_Body", bound=BaseModel)
 Headers = Mapping[bytes, bytes]
 
@@ -108,10 +109,19 @@ async def read_fields(receive: Receive, headers: Headers, limit: int) -> dict[st
     if not has_body(headers):
         return {}
     body = await read(receive, limit)
-    if body.strip() in {b"", b"{}"}:  # some clients always send one of these, of any type
-        return {}
-    check_type(headers)
-    return as_object(parse(body))
+    if not is_blank(body):
+        check_type(headers)
+    return fields_of(body)
+
+
+def is_blank(body: bytes) -> bool:
+    """Whether it says nothing: some clients always send one of these, of any type."""
+    return body.strip() in {b"", b"{}"}
+
+
+def fields_of(body: bytes) -> dict[str, Any]:
+    """The fields of a body that may be left out."""
+    return {} if is_blank(body) else as_object(parse(body))
 
 
 async def read_object(receive: Receive, headers: Headers, limit: int) -> dict[str, Any]:
@@ -121,10 +131,12 @@ async def read_object(receive: Receive, headers: Headers, limit: int) -> dict[st
         RequestRefused: 400, 413, 415 or 422.
     """
     check_type(headers)
-    body = await read(receive, limit)
-    if len(body) > LARGE:  # it would keep the event loop from everyone else
-        return as_object(await asyncio.to_thread(parse, body))
-    return as_object(parse(body))
+    return as_object(await apart(parse, await read(receive, limit)))
+
+
+async def apart(reader: Callable[[bytes], T], body: bytes) -> T:
+    """What ``reader`` makes of a body; of a large one on a thread, for it would keep the loop from everyone else."""
+    return await asyncio.to_thread(reader, body) if len(body) > LARGE else reader(body)
 
 
 def as_object(value: object) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from fastapi import FastAPI
 from starlette.requests import Request
 
 from app.api import handout
-from app.api.accept import TEXT, negotiate
+from app.api.accept import TEXT, Type, negotiate
 from app.api.connected import while_connected
 from app.api.front import HEADERS
 from app.api.guards import check_get
@@ -21,6 +21,7 @@ from app.api.schemas import TakenBlock, TakenMany, TakenOne
 from app.api.wire import answer, block_fields
 from app.config import DEFAULT_QUEUE
 from app.queue import Queue
+from app.queue.answers import Taken
 
 HAND_OUT: Final = (*QUEUES, *LEDGER, "source-failed", "exhausted", "paused", "starting", "source-busy")
 _ANSWERS: Final[dict[int, dict[str, Any]]] = {
@@ -43,17 +44,17 @@ class Consume:
     def __init__(self, house: House) -> None:
         limits = house.limits
         self._house = house
-        self._take = Query(
+        self.take_query = Query(
             Whole("count", 1, limits.count, "How many items, at most; the answer is then a list."),
             Seconds("wait", limits.wait, "How many seconds to wait for a queue that can't give now.", 0.0),
         )
-        self._block = Query(Whole("size", 1, limits.block, "How many numbers, at most.", required=True))
+        self.block_query = Query(Whole("size", 1, limits.block, "How many numbers, at most.", required=True))
 
     def add_to(self, app: FastAPI) -> None:
         """Add the operations to the application."""
         common: dict[str, Any] = {
             "answer": TakenOne | TakenMany,
-            "query": self._take,
+            "query": self.take_query,
             "key": True,
             "more": _ANSWERS,
         }
@@ -69,7 +70,7 @@ class Consume:
             self.block,
             answer=TakenBlock,
             problems=(*HAND_OUT, "not-arithmetic"),
-            query=self._block,
+            query=self.block_query,
             key=True,
         )
 
@@ -113,11 +114,10 @@ class Consume:
         """
         house = self._house
         queue = house.queue(request)
-        size = self._block.parse(request.scope["query_string"])["size"]
+        size = self.block_query.parse(request.scope["query_string"])["size"]
         await house.bodiless(request)
         negotiate(request.scope[HEADERS].get(b"accept"))
-        block = await queue.block(size, key=house.key(request))
-        return answer(block_fields(block), replayed=block.replayed)
+        return await block_reply(queue, size, house.key(request))
 
     def _check_get(self, request: Request) -> None:
         if not self._house.settings.allow_get:
@@ -132,7 +132,7 @@ class Consume:
         """Everything is checked before the queue is asked: what is refused has spent nothing."""
         scope = request.scope
         headers = scope[HEADERS]
-        asked = self._take.parse(scope["query_string"])
+        asked = self.take_query.parse(scope["query_string"])
         kind = negotiate(headers.get(b"accept"), text=True)
         key = self._house.key(request)
         await self._house.bodiless(request)
@@ -142,8 +142,19 @@ class Consume:
             taken = await while_connected(request, taking)
         else:
             taken = await queue.take(count or 1, key=key)
-        if taken is None:
-            return NoContent()
-        if kind is TEXT:
-            return handout.as_lines(taken)
-        return handout.as_one(taken) if count is None else handout.as_list(taken)
+        return taken_reply(taken, count, kind)
+
+
+async def block_reply(queue: Queue, size: int, key: str | None) -> Reply:
+    """Take a block, and answer."""
+    block = await queue.block(size, key=key)
+    return answer(block_fields(block), replayed=block.replayed)
+
+
+def taken_reply(taken: Taken | None, count: int | None, kind: Type) -> Reply:
+    """What was taken, as it was asked for: one item, a list, or text."""
+    if taken is None:
+        return NoContent()
+    if kind is TEXT:
+        return handout.as_lines(taken)
+    return handout.as_one(taken) if count is None else handout.as_list(taken)

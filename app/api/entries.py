@@ -50,6 +50,11 @@ class SettleBody:
     counts: tuple[int, ...]
     lease: LeaseAsk | None
 
+    @property
+    def waits(self) -> bool:
+        """Whether its answer may take as long as somebody waits for it."""
+        return self.lease is not None and self.lease.wait > 0
+
 
 class EntryReader:
     """Reads the bodies of lease, settle and the four short calls, by the limits of the settings."""

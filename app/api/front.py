@@ -62,7 +62,7 @@ class Front:
             await send(message)
 
         try:
-            self._admit(scope)
+            self.admit(scope)
             await self._app(scope, receive, send_ours)
         except ClientDisconnect:
             return
@@ -73,15 +73,14 @@ class Front:
         except asyncio.CancelledError:  # the server goes down, and the time that this had is over
             if started:
                 raise
-            unsure = OutcomeUnknown("the server went down in the middle of this; ask again with the same key")
-            await self._refuse(unsure, scope, receive, send_ours)
+            await self._refuse(cut_off(), scope, receive, send_ours)
         except Exception:
             if started:
                 raise
             logger.exception("%s %s", scope["method"], ascii(scope["path"]))
             await internal_error()(scope, receive, send_ours)
 
-    def _admit(self, scope: Scope) -> None:
+    def admit(self, scope: Scope) -> None:
         """Everything that can be said before the path is looked at."""
         headers = guards.read_headers(scope["headers"])
         scope[HEADERS] = headers
@@ -112,6 +111,11 @@ class Front:
             await Early(reply)(scope, receive, send)
         else:
             await reply(scope, receive, send)
+
+
+def cut_off() -> OutcomeUnknown:
+    """What a request is told that the end of the server cuts off."""
+    return OutcomeUnknown("the server went down in the middle of this; ask again with the same key")
 
 
 def _check_path(raw_path: bytes) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from starlette.requests import Request
+from starlette.types import Receive, Scope, Send
 
 from app.api import bodies
 from app.api.accept import negotiate
@@ -21,6 +22,10 @@ class House:
         self.settings = settings
         self.limits = settings.limits
         self.opened: Queues | None = None
+
+    @staticmethod
+    async def no_app(scope: Scope, receive: Receive, send: Send) -> None:
+        """Nothing behind the front door: for those who only ask what it lets in."""
 
     @property
     def queues(self) -> Queues:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any, Final
 
 from fastapi import FastAPI
@@ -30,6 +29,7 @@ from app.api.schemas_work import (
     SettleItems,
 )
 from app.queue import Queue
+from app.queue.answers import LeaseAsk
 
 LEASE: Final = (*QUEUES, *LEDGER, "source-failed", "exhausted", "paused", "starting", "source-busy")
 SETTLE: Final = (*QUEUES, *LEDGER, "value-refused")
@@ -43,7 +43,7 @@ class Work:
 
     def __init__(self, house: House) -> None:
         self._house = house
-        self._read = EntryReader(house.limits, ItemReader(house.limits))
+        self.read = EntryReader(house.limits, ItemReader(house.limits))
 
     def add_to(self, app: FastAPI) -> None:
         """Add the operations to the application."""
@@ -87,10 +87,9 @@ class Work:
         house = self._house
         queue, key = self._asked(request)
         body = await bodies.read_fields(request.receive, request.scope[HEADERS], house.limits.body_bytes)
-        ask = self._read.lease(body)
-        leasing = queue.lease(ask, key=key)
-        leased = await (while_connected(request, leasing) if ask.wait else leasing)
-        return NoContent() if leased is None else handout.as_lease(leased)
+        ask = self.read.lease(body)
+        leasing = lease_reply(queue, ask, key)
+        return await (while_connected(request, leasing) if ask.wait else leasing)
 
     async def settle(self, request: Request) -> Reply:
         """Settle leased items, and lease the next.
@@ -103,17 +102,13 @@ class Work:
         queue, key = self._asked(request)
         bodies.check_type(request.scope[HEADERS])
         body = await bodies.read(request.receive, house.limits.items_bytes)
-        if len(body) > bodies.LARGE:  # it would keep the event loop from everyone else
-            asked = await asyncio.to_thread(self._settling, body)
-        else:
-            asked = self._settling(body)
-        settling = queue.settle(asked.entries, lease=asked.lease, key=key)
-        waits = asked.lease is not None and asked.lease.wait
-        answer = await (while_connected(request, settling) if waits else settling)
-        return as_settled(answer, asked.counts, lease=asked.lease is not None)
+        asked = await bodies.apart(self.settling, body)
+        settling = settle_reply(queue, asked, key)
+        return await (while_connected(request, settling) if asked.waits else settling)
 
-    def _settling(self, body: bytes) -> SettleBody:
-        return self._read.settle(bodies.as_object(bodies.parse(body)))
+    def settling(self, body: bytes) -> SettleBody:
+        """What a settle asks for."""
+        return self.read.settle(bodies.as_object(bodies.parse(body)))
 
     async def ack(self, request: Request) -> Reply:
         """Ack leased items.
@@ -149,7 +144,7 @@ class Work:
         queue, key = self._asked(request)
         limit = self._house.limits.body_bytes
         body = await bodies.read_object(request.receive, request.scope[HEADERS], limit)
-        return as_one_outcome(await queue.settle((self._read.one(kind, body),), key=key))
+        return as_one_outcome(await queue.settle((self.read.one(kind, body),), key=key))
 
     def _asked(self, request: Request) -> tuple[Queue, str | None]:
         """Everything that is checked before the body is read."""
@@ -157,3 +152,15 @@ class Work:
         NO_PARAMETERS.parse(request.scope["query_string"])
         negotiate(request.scope[HEADERS].get(b"accept"))
         return queue, self._house.key(request)
+
+
+async def lease_reply(queue: Queue, ask: LeaseAsk, key: str | None) -> Reply:
+    """Lease, and answer."""
+    leased = await queue.lease(ask, key=key)
+    return NoContent() if leased is None else handout.as_lease(leased)
+
+
+async def settle_reply(queue: Queue, asked: SettleBody, key: str | None) -> Reply:
+    """Settle, and answer."""
+    answer = await queue.settle(asked.entries, lease=asked.lease, key=key)
+    return as_settled(answer, asked.counts, lease=asked.lease is not None)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any, Final
 
 from fastapi import FastAPI
@@ -22,6 +21,7 @@ from app.api.reply import Reply
 from app.api.schemas_work import Pushed, PushItems, Streamed
 from app.api.wire import answer, push_fields, stream_fields
 from app.errors import DibsError, LimitExceeded
+from app.ledger.work import Parcel
 from app.queue import Queue
 from app.sources.encode import MAX_SAFE
 
@@ -49,7 +49,7 @@ class Produce:
     def __init__(self, house: House) -> None:
         self._house = house
         self._items = ItemReader(house.limits)
-        self._push = Query(
+        self.push_query = Query(
             Whole(
                 "offset", 0, MAX_SAFE, "Of a stream that goes on: the byte of it at which this body begins."
             )
@@ -65,7 +65,7 @@ class Produce:
             answer=Pushed | Streamed,
             status=201,
             problems=PUSH,
-            query=self._push,
+            query=self.push_query,
             body=PushItems,
             other_bodies=_STREAM,
             key=True,
@@ -97,14 +97,10 @@ class Produce:
             refuse("offset", "only a stream (application/x-ndjson) has one")
         bodies.check_type(headers, bodies.NDJSON)
         body = await bodies.read(request.receive, house.limits.items_bytes)
-        if len(body) > bodies.LARGE:  # it would keep the event loop from everyone else
-            parcels = await asyncio.to_thread(self._parcels, body)
-        else:
-            parcels = self._parcels(body)
-        pushed = await queue.push(parcels, key=key)
-        return answer(push_fields(pushed), 201, replayed=pushed.replayed)
+        return await push_reply(queue, await bodies.apart(self.parcels, body), key)
 
-    def _parcels(self, body: bytes) -> Any:
+    def parcels(self, body: bytes) -> tuple[Parcel, ...]:
+        """The items that a body pushes."""
         return self._items.parcels(bodies.as_object(bodies.parse(body)))
 
     async def _push_stream(self, request: Request) -> Reply:
@@ -133,9 +129,15 @@ class Produce:
     def _asked(self, request: Request) -> tuple[Queue, str | None, int | None]:
         """Everything that can be checked before the body is read."""
         queue = self._house.queue(request)
-        offset: int | None = self._push.parse(request.scope["query_string"])["offset"]
+        offset: int | None = self.push_query.parse(request.scope["query_string"])["offset"]
         negotiate(request.scope[HEADERS].get(b"accept"))
         return queue, self._house.key(request), offset
+
+
+async def push_reply(queue: Queue, parcels: tuple[Parcel, ...], key: str | None) -> Reply:
+    """Push, and answer."""
+    pushed = await queue.push(parcels, key=key)
+    return answer(push_fields(pushed), 201, replayed=pushed.replayed)
 
 
 def _part_items(queue: Queue) -> int:

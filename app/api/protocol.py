@@ -23,6 +23,7 @@ class Protocol(HttpToolsProtocol):
         self._in_head = True
         self._heads = 0
         self._head_bytes = 0
+        self.between = True  # nothing of the next request has come
 
     def data_received(self, data: bytes) -> None:
         """Parse; give up on headers that don't end."""
@@ -35,6 +36,11 @@ class Protocol(HttpToolsProtocol):
         if self._head_bytes > HEAD_LIMIT and not self.transport.is_closing():
             self._refuse("headers-too-large", f"the headers are over {HEAD_LIMIT} bytes", HEAD_LIMIT)
 
+    def on_message_begin(self) -> None:
+        """A request begins."""
+        self.between = False
+        super().on_message_begin()
+
     def on_headers_complete(self) -> None:
         """The head is over, the body begins."""
         self._in_head = False
@@ -43,7 +49,7 @@ class Protocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """The request is over, the next head may begin."""
-        self._in_head = True
+        self._in_head = self.between = True
         super().on_message_complete()
 
     def send_400_response(self, msg: str) -> None:

@@ -11,16 +11,18 @@ import socket
 import sys
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, Final, NoReturn
 
 import uvicorn
 from fastapi import FastAPI
 
 from app.api.house import House
-from app.api.protocol import Protocol
+from app.api.fast.connection import FastProtocol
+from app.api.fast.lane import Lane
 from app.cli.banner import announce
 from app.cli.exits import FAILED, OK, fail
-from app.config import Settings
+from app.config import Settings, version
 from app.main import create_app
 
 GRACE: Final = 2.5
@@ -112,7 +114,7 @@ def _config(app: FastAPI) -> uvicorn.Config:
     """One process, whatever the environment says (WEB_CONCURRENCY, FORWARDED_ALLOW_IPS)."""
     return uvicorn.Config(
         app,
-        http=Protocol,
+        http=partial(FastProtocol, Lane(app.state.house, version=version())),  # type: ignore[arg-type]
         ws="none",
         lifespan="off",
         log_config=None,

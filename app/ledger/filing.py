@@ -9,7 +9,7 @@ from typing import Any
 from app.ledger import codec
 from app.ledger import statements as sql
 from app.ledger.inside.transaction import Transaction
-from app.ledger.ops import OpFailed, Recalled, Remember, Take
+from app.ledger.ops import OpFailed, Recalled, Remember, Shares, Take
 from app.ledger.work import Claimed, Moved, Pushed, Settlement, Streamed, WorkOutcome
 
 _json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
@@ -48,6 +48,30 @@ def file(tx: Transaction, queue: int, generation: int, remember: Remember, filin
     tx.learned += 1
     if not tx.changes():
         raise OpFailed(f"something else is filed under the key {remember.key!r}")
+
+
+def file_shares(tx: Transaction, queue: int, generation: int, shares: Shares, op: Take) -> None:
+    """File what each of several callers got of a take for good, as ``file`` would have for each alone."""
+    values, expires = shares.values, tx.now + shares.ttl
+    wide = "true" if shares.wide else "false"
+    step, at, rows = values.step, 0, []
+    for key, request, count in shares.parts:
+        part = values[at : at + count]
+        if key is not None and part:
+            ending = _json(op.end.ending) if op.end is not None and len(part) < count else "null"
+            outcome = (
+                f'{{"first":{op.first + at},"ending":{ending},"wide":{wide},'
+                f'"start":{part.start},"stop":{part.stop},"step":{step}}}'
+            )
+            rows.append(
+                (queue, generation, shares.caller, key, request, outcome, None, expires, tx.now, False)
+            )
+        at += count
+    before = tx.total_changes()
+    tx.executemany(sql.REMEMBER, rows)
+    tx.learned += len(rows)
+    if tx.total_changes() - before != len(rows):
+        raise OpFailed("something else is filed under one of the keys")
 
 
 def recalled(request: str, text: str, kept: str | None) -> Recalled:

@@ -8,7 +8,7 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from app.ledger import statements as sql
-from app.ledger.filing import Filing, changed, file, of_take, streamed
+from app.ledger.filing import Filing, changed, file, file_shares, of_take, streamed
 from app.ledger.inside import blocks, claims, moving, pushing, settling
 from app.ledger.inside import sql as inside
 from app.ledger.inside.runs import LEASED
@@ -59,6 +59,8 @@ def _take(tx: Transaction, op: Take) -> Claimed | None:
         due = claimed.due if claimed else None
         token = op.terms.token if op.terms else None
         file(tx, *_place(tx, op.queue), op.remember, Filing(of_take(op, due), claimed, token))
+    if op.shares is not None:
+        file_shares(tx, *_place(tx, op.queue), op.shares, op)
     return claimed
 
 

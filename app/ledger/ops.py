@@ -25,7 +25,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 from app.ledger.work import (
     DEFAULT_SETTINGS,
@@ -80,6 +80,29 @@ class Remember:
     wide: bool = False
 
 
+class Share(NamedTuple):
+    """What one of several callers asked for, filed under its ``key``; without one nothing is filed."""
+
+    key: str | None
+    request: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Shares:
+    """File the values of a :class:`Take` in ``parts``: to each caller the next of them, under its own key.
+
+    The last may get fewer than it asked for, or nothing; what is filed is as if each had taken alone. ``ttl``,
+    ``caller``, ``values`` and ``wide`` are as in :class:`Remember`.
+    """
+
+    parts: tuple[Share, ...]
+    ttl: int
+    caller: str = ""
+    values: range = range(0)
+    wide: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Recalled:
     """What is filed under an idempotency key.
@@ -127,7 +150,7 @@ class Define:
 class Take:
     """Hand out ``count`` fresh items from ``first`` on, and record the source's end if it came.
 
-    For good, or under a lease on ``terms``; then ``texts`` are the values, where they can't be computed
+    For good, for one caller or several (``shares``), or under a lease on ``terms``; then ``texts`` are the values, where they can't be computed
     again. The outcome of a lease is :class:`Claimed` with its ``due``. ``mark`` is what the source needs,
     beside the cursor, to go on (see ``Source.mark``).
     """
@@ -140,6 +163,7 @@ class Take:
     remember: Remember | None = None
     terms: Terms | None = None
     texts: tuple[str, ...] | None = None
+    shares: Shares | None = None
 
     @property
     def last(self) -> int:
@@ -264,6 +288,9 @@ class Engine(Protocol):
 
     def recall(self, queue: int, generation: int, caller: str, key: str) -> Recalled | None:
         """What is filed under a key, if it has not expired."""
+
+    def known_keys(self, queue: int, generation: int, caller: str, keys: Sequence[str]) -> set[str]:
+        """Those of the keys that something is filed under, if it has not expired."""
 
     def next_due(self, queue: int) -> int | None:
         """The earliest due of what is not dead; None where nothing is."""

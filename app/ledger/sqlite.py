@@ -120,6 +120,12 @@ class SqliteEngine(SqliteFiles):
         )
         return filing.recalled(*found[0]) if found else None
 
+    def known_keys(self, queue: int, generation: int, caller: str, keys: Sequence[str]) -> set[str]:
+        """Those of the keys that something is filed under, if it has not expired."""
+        now = self.now()
+        asked = [(key, queue, generation, caller, now) for key in keys]
+        return {key for (key,) in self._look_for_each(sql.KNOWN, asked)}
+
     def next_due(self, queue: int) -> int | None:
         """The earliest due of what is not dead; None where nothing is."""
         [(due,)] = self._look(inside.NEXT_DUE, {"queue": queue})

@@ -91,6 +91,9 @@ RECALL = """
 SELECT request, outcome, item_values FROM answer
 WHERE key = :key AND queue = :queue AND generation = :generation AND caller = :caller AND expires > :now
 """
+KNOWN = """
+SELECT key FROM answer WHERE key = ? AND queue = ? AND generation = ? AND caller = ? AND expires > ?
+"""
 
 # The oldest answers stand first, so a look at the first rows finds what has expired (where the setting was
 # lowered, a while later).

@@ -33,7 +33,7 @@ class Desk:
         self._committer = committer
         self._limits = limits
         self._loop = asyncio.get_running_loop()
-        self._keys = KeysInFlight()
+        self.keys = KeysInFlight()
 
     def commit(self, op: Op, settled: Callable[[Outcome], None] | None = None) -> Pending[Any]:
         """Put an op that draws nothing into the line; ``settled`` is called on the committer's thread."""
@@ -72,7 +72,7 @@ class Desk:
         """Run a request once for its key: look among those in flight, then in the ledger, then run it."""
         if not checked:
             self._limits.check_key(key)
-        async with self._keys.hold(key, request, self._limits.commit_patience) as held:
+        async with self.keys.hold(key, request, self._limits.commit_patience) as held:
             recalled = recall(self._engine, self.row, key)
             if recalled is not None:
                 check_same(recalled.request, request)
@@ -81,7 +81,12 @@ class Desk:
 
     def remember(self, key: str, request: str) -> Remember:
         """File an answer under ``key`` for as long as keys are kept."""
-        return Remember(key, request, int(self._limits.key_ttl * 1000))
+        return Remember(key, request, self.key_ttl)
+
+    @property
+    def key_ttl(self) -> int:
+        """Milliseconds that the answer of a key is kept."""
+        return int(self._limits.key_ttl * 1000)
 
 
 def recall(engine: Engine, row: QueueRow, key: str) -> Recalled | None:

@@ -34,7 +34,7 @@ from app.errors import (
 )
 from app.ledger.committer import Committer
 from app.ledger.entry import Entry
-from app.ledger.ops import Op, Outcome, QueueRow, Remember, SourceEnd, Take
+from app.ledger.ops import Op, Outcome, QueueRow, Remember, Shares, SourceEnd, Take
 from app.ledger.pending import Pending
 from app.ledger.work import Claimed, Settle, Settlement, Span, Terms
 from app.queue.answers import Block, Leased, Taken, Values, answer, leased
@@ -53,7 +53,8 @@ log = logging.getLogger("dibs.queue")
 class Ask:
     """One request for values, from the event loop to a thread of the queue's pool.
 
-    ``patience`` (seconds) is how long it waits for the source. ``terms``: hand out under a lease. ``settle``
+    ``patience`` (seconds) is how long it waits for the source. ``terms``: hand out under a lease. ``shares``:
+    it asks for several callers, with keys. ``settle``
     makes an op that settles and hands out in one transaction, and ``settled`` the answer to it.
     """
 
@@ -67,6 +68,7 @@ class Ask:
         "remember",
         "settle",
         "settled",
+        "shares",
         "terms",
     )
 
@@ -75,6 +77,7 @@ class Ask:
         self.block = block
         self.terms = terms
         self.remember: Remember | None = None
+        self.shares: Shares | None = None
         self.settle: Callable[[Take, Remember | None], Settle] | None = None
         self.settled: Callable[[Settlement | None, Leased], Any] | None = None
         self.begin()
@@ -229,6 +232,7 @@ class Draw(QueueLine):
             end,
             terms=ask.terms if values else None,
             texts=_kept(source, values) if ask.terms and values else None,
+            shares=_shared(ask.shares, values, wide=source.wide) if ask.shares and values else None,
         )
         remember = _remembered(ask.remember, values, wide=source.wide) if values else None
         if values and ask.settle is not None:
@@ -298,6 +302,12 @@ def _remembered(remember: Remember | None, values: Values, *, wide: bool) -> Rem
         return None
     kept = values if isinstance(values, range) else tuple(map(str, values))
     return replace(remember, values=kept, wide=wide)
+
+
+def _shared(shares: Shares, values: Values, *, wide: bool) -> Shares:
+    """The same for several keys."""
+    assert isinstance(values, range)  # noqa: S101  # only takes from a source that counts are gathered
+    return replace(shares, values=values, wide=wide)
 
 
 def _busy(name: str) -> SourceBusy:

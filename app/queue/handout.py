@@ -35,6 +35,7 @@ from app.queue.answers import Block, LeaseAsk, Leased, Taken, answer, leased
 from app.queue.claims import Claims
 from app.queue.desk import Desk, Track, unsure
 from app.queue.draw import Ask, Draw
+from app.queue.gather import Gathering
 from app.queue.info import spec_of
 from app.queue.limits import Limits
 from app.queue.meters import Meter
@@ -70,6 +71,7 @@ class HandOuts(Desk):
         self._route = route
         self.claims = Claims(row.id, engine, self._waiters, route=route, ended=self._ended)
         self._draw = Draw(row, committer, limits, reopen=reopen, now=engine.now, told=self.claims.leased)
+        self.gathering = Gathering(self, self._loop)
 
     async def take(self, count: int, *, wait: float = 0.0, key: str | None = None) -> Taken | None:
         """Take up to ``count`` items for good, on disk when this returns; None: empty, but more may come.
@@ -319,6 +321,49 @@ class HandOuts(Desk):
         """The caller's patience is over. What is in the line already is waited for a while longer."""
         if not self._draw.give_up(ask):
             self._loop.call_later(self._limits.commit_patience, _fail, turn, unsure())
+
+    # -- fresh items for many at once (see ``gather``)
+
+    @property
+    def draws_at_once(self) -> bool:
+        """Whether there is nothing to do for a take but to draw: no refusal, nothing that waits."""
+        draw = self._draw
+        return (
+            draw.arithmetic
+            and not self._leaving
+            and draw.gate.refusal() is None
+            and not self.claims.worth_knowing()
+            and not self._pool.backlog
+        )
+
+    def begin_gathered(self, ask: Ask) -> float:
+        """Begin a draw for several; for how many seconds the source may keep it waiting."""
+        ask.patience = self._limits.pull_patience
+        self._asks.add(ask)
+        self._begin(ask)
+        return ask.patience
+
+    def give_up(self, ask: Ask) -> bool:
+        """False if what it drew is in the line already."""
+        return self._draw.give_up(ask)
+
+    def forget(self, ask: Ask) -> None:
+        """It has come to its end."""
+        self._asks.discard(ask)
+
+    def known_keys(self, keys: list[str]) -> set[str] | None:
+        """Those of the keys that have their answer; None where that can't be looked up now."""
+        if not keys:
+            return set()
+        try:
+            return self._engine.known_keys(self.row.id, self.row.generation, "", keys)
+        except LedgerError:
+            return None
+
+    @property
+    def commit_patience(self) -> float:
+        """Seconds that a caller waits for the disk."""
+        return self._limits.commit_patience
 
     # -- the same answer again
 

@@ -65,12 +65,19 @@ class KeysInFlight:
             yield held
         finally:
             if held.pending is None:
-                self._leave(key)
+                self.end(key)
             else:
-                held.pending.when_done(partial(self._leave, key), asyncio.get_running_loop())
+                held.pending.when_done(partial(self.end, key), asyncio.get_running_loop())
 
-    def _leave(self, key: str) -> None:
-        """Let the key go: whoever waits looks into the ledger next."""
+    def begin(self, key: str, request: str) -> bool:
+        """Hold a key until :meth:`end`; False where another request with it is in flight."""
+        if key in self._requests:
+            return False
+        self._requests[key] = request
+        return True
+
+    def end(self, key: str) -> None:
+        """Its op is settled, or there will be none: whoever waits for it looks into the ledger next."""
         del self._requests[key]
         for turn in self._followers.pop(key, []):
             if not turn.done():

@@ -87,6 +87,18 @@ class Meter:
         if seconds is not None:
             self.answers.append(seconds)
 
+    def refuse(self, requests: int) -> None:
+        """Count requests that were refused together."""
+        self.requests += requests
+        self.refused += requests
+
+    def handed_together(self, requests: int, items: int, seconds: float) -> None:
+        """Count as many answers, with so many items in all, that took as long as each other."""
+        self.requests += requests
+        self.handed_out += items
+        self.rate.add(items)
+        self.answers.extend([seconds] * requests)
+
 
 def percentiles(samples: Iterable[float]) -> Percentiles:
     """Of the samples at hand; nearest rank."""

@@ -41,7 +41,7 @@ class Produces(Settles):
         answered = await self.once(
             key,
             _digest(parcels) if key else "",
-            lambda remember: self._push(Push(self.row.id, parcels, self._key_ttl, remember=remember)),
+            lambda remember: self._push(Push(self.row.id, parcels, self.key_ttl, remember=remember)),
             self._pushed,
             self._replay_push,
         )
@@ -61,7 +61,7 @@ class Produces(Settles):
             yield Stream(self, None, lambda pending: None, NOTHING)
             return
         self._limits.check_key(key)
-        async with self._keys.hold(key, STREAM, self._limits.commit_patience) as held:
+        async with self.keys.hold(key, STREAM, self._limits.commit_patience) as held:
             recalled = recall(self._engine, self.row, key)
             state = NOTHING
             if recalled is not None:
@@ -69,10 +69,6 @@ class Produces(Settles):
                 assert isinstance(recalled.work, Streamed)  # noqa: S101  # filed under this request
                 state = recalled.work
             yield Stream(self, self.remember(key, STREAM), held.track, state)
-
-    @property
-    def _key_ttl(self) -> int:
-        return int(self._limits.key_ttl * 1000)
 
     def _push(self, op: Push) -> Pending[Pushed]:
         self.check_current()
@@ -152,7 +148,7 @@ class Stream:
         op = Push(
             queue.row.id,
             parcels,
-            queue._key_ttl,
+            queue.key_ttl,
             since=self.state.bytes,
             progress=progress if self._remember else None,
             remember=self._remember,

@@ -96,7 +96,7 @@ class Settles(HandOuts):
         """The lease that came after its settling, in an op of its own, perhaps just now."""
         if request.lease is None:
             return None
-        async with self._keys.hold(key + NEXT, request_of(request.lease), self._limits.commit_patience):
+        async with self.keys.hold(key + NEXT, request_of(request.lease), self._limits.commit_patience):
             recalled = recall(self._engine, self.row, key + NEXT)
         handed = recalled and self._replay(recalled, ask=self._leasing(request.lease))
         return handed if isinstance(handed, Leased) else None
@@ -135,8 +135,7 @@ class Settles(HandOuts):
         return await self._next_lease(answered, request, request.remember.key if request.remember else None)
 
     def _op(self, request: _Request, lease: Claim | Take | None, remember: Remember | None) -> Settle:
-        key_ttl = int(self._limits.key_ttl * 1000)
-        return Settle(self.row.id, request.entries, random.random(), lease, key_ttl, remember)  # noqa: S311
+        return Settle(self.row.id, request.entries, random.random(), lease, self.key_ttl, remember)  # noqa: S311
 
     async def _alone(self, request: _Request) -> SettleAnswer:
         pending = self.commit(self._op(request, None, request.remember), self.claims.settled)

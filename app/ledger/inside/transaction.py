@@ -112,10 +112,20 @@ class Tail:
 class Transaction:
     """The accounts of one ``apply``. ``now`` is the instant of everything in it."""
 
-    __slots__ = ("_accounts", "_names", "changes", "execute", "executemany", "learned", "now")
+    __slots__ = (
+        "_accounts",
+        "_names",
+        "changes",
+        "execute",
+        "executemany",
+        "learned",
+        "now",
+        "total_changes",
+    )
 
     def __init__(self, connection: apsw.Connection, now: int) -> None:
         self.changes = connection.changes
+        self.total_changes = connection.total_changes
         self.execute = connection.execute
         self.executemany = connection.executemany
         self.now = now

@@ -1,0 +1,171 @@
+"""What a request's head asks for, known by its bytes.
+
+Most clients send the same head again and again. What it means depends on nothing but its bytes and the
+settings, so it is read once: by the parser that reads all others, the guards of the front door and the
+readers of the operations. A head that any of them refuses is none for the fast lane.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+import httptools
+
+from app.api import bodies
+from app.api.accept import TEXT, negotiate
+from app.api.front import HEADERS, Front
+from app.api.operation import NO_PARAMETERS, QUEUE
+from app.api.params import Query
+from app.config import DEFAULT_QUEUE
+from app.errors import DibsError
+
+MOST_HEADS: Final = 1_024
+"""Heads that are remembered; then it begins anew. Clients send few different ones."""
+HEAD_BYTES: Final = 4_096
+"""A head that is longer is not remembered: nobody's hot call has one."""
+
+_KEY_LINE: Final = b"\r\nidempotency-key:"
+_INSIDE: Final = b"dempotency-"
+
+
+@dataclass(slots=True)
+class Route:
+    """A hot call: what answers it, and the query it takes.
+
+    ``limit``: the bytes of its body, 0 where it takes none; ``optional``: it may be left out. ``text``: it has
+    plain text as an answer, too.
+    """
+
+    call: Callable[..., None]
+    query: Query = NO_PARAMETERS
+    limit: int = 0
+    optional: bool = False
+    text: bool = False
+
+
+@dataclass(slots=True)
+class Head:
+    """What a head says: its call, the queue, the query, the bytes of the body, whether text is wanted."""
+
+    call: Callable[..., None]
+    queue: str
+    query: Any
+    length: int
+    text: bool
+
+
+def without_key(head: bytes) -> tuple[bytes, bytes | None]:
+    """The head without the line of its Idempotency-Key, and the key; as it is where there is none to be seen."""
+    at = head.find(_INSIDE)
+    if at < 0:
+        return head, None
+    begin = at - 3
+    if begin < 0 or head[begin : begin + len(_KEY_LINE)].lower() != _KEY_LINE:
+        return head, None
+    end = head.find(b"\r\n", at)
+    if end < 0:
+        return head[:begin], head[begin + len(_KEY_LINE) :]
+    if head[end + 2] in b" \t":  # it is continued, as RFC 9112 section 5.2 has it: not for us to unfold
+        return head, None
+    return head[:begin] + head[end:], head[begin + len(_KEY_LINE) : end]
+
+
+class Heads:
+    """The heads that were read, by their bytes."""
+
+    def __init__(self, front: Front, routes: dict[str, Route]) -> None:
+        self._front = front
+        self._routes = routes
+        self.known: dict[bytes, Head | None] = {}
+
+    def read(self, head: bytes) -> Head | None:
+        """What it asks for; None: something for the ordinary way."""
+        if head in self.known:
+            return self.known[head]
+        if not head.startswith(b"POST /") or len(head) > HEAD_BYTES:
+            return None
+        reader = _Reader()
+        found = self._read(head, reader)
+        if reader.keyed:  # of these each is another one
+            return None
+        if len(self.known) >= MOST_HEADS:
+            self.known.clear()
+        self.known[head] = found
+        return found
+
+    def _read(self, head: bytes, reader: _Reader) -> Head | None:
+        parser = httptools.HttpRequestParser(reader)
+        try:
+            parser.feed_data(head + b"\r\n\r\n")
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade):
+            return None
+        plain = reader.heads == 1 and parser.get_http_version() == "1.1" and parser.should_keep_alive()
+        if not plain or parser.get_method() != b"POST" or b"%" in reader.url or b"#" in reader.url:
+            return None
+        names = {name for name, _ in reader.headers}
+        if names & _SPECIAL:
+            return None
+        try:
+            return self._meaning(reader)
+        except (DibsError, UnicodeDecodeError):
+            return None  # it is refused the ordinary way, in the order of its rules
+
+    def _meaning(self, reader: _Reader) -> Head | None:
+        path, _, query = reader.url.partition(b"?")
+        scope: dict[str, Any] = {
+            "type": "http",
+            "method": "POST",
+            "path": path.decode("ascii"),
+            "raw_path": path,
+            "headers": reader.headers,
+        }
+        name, operation = _place(scope["path"])
+        route = self._routes.get(operation)
+        if route is None:
+            return None
+        self._front.admit(scope)
+        headers = scope[HEADERS]
+        length = int(headers.get(b"content-length", b"0"))
+        if length > route.limit or (not length and route.limit and not route.optional):
+            return None
+        if length:
+            bodies.check_type(headers)
+        kind = negotiate(headers.get(b"accept"), text=route.text)
+        return Head(route.call, QUEUE.parse(name), route.query.parse(query), length, kind is TEXT)
+
+
+_SPECIAL: Final = frozenset({b"transfer-encoding", b"expect", b"upgrade", b"connection", b"trailer", b"te"})
+"""Headers that change how a message is read or answered."""
+
+
+class _Reader:
+    """What the parser tells."""
+
+    def __init__(self) -> None:
+        self.url = b""
+        self.headers: list[tuple[bytes, bytes]] = []
+        self.heads = 0
+        self.keyed = False
+
+    def on_message_begin(self) -> None:
+        self.heads += 1
+
+    def on_url(self, url: bytes) -> None:
+        self.url += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        name = name.lower()
+        self.keyed |= name == b"idempotency-key"
+        self.headers.append((name, value))
+
+
+def _place(path: str) -> tuple[str, str]:
+    """The queue and the operation that a path names."""
+    if path == "/next":
+        return DEFAULT_QUEUE, "next"
+    parts = path.split("/")
+    if len(parts) != 4 or parts[0] or parts[1] != "queues":  # noqa: PLR2004  # "", queues, name, operation
+        return "", ""
+    return parts[2], parts[3]

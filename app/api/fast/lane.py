@@ -1,0 +1,65 @@
+"""What all connections of the fast lane share: the heads that are known, and the beginnings of answers."""
+
+from __future__ import annotations
+
+import logging
+from typing import Final
+
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE
+
+from app.api.fast.calls import Calls
+from app.api.fast.heads import Heads
+from app.api.front import Front, always, cut_off
+from app.api.house import House
+from app.api.params import parse_key
+from app.api.problems import internal_error, reply_to
+from app.api.reply import JSON, Headers, Reply
+from app.errors import DibsError
+
+_CLOSE: Final = (b"connection", b"close")
+
+logger = logging.getLogger("dibs.api")
+
+
+class Lane:
+    """The fast lane of one server. ``dated`` are uvicorn's headers, which change once a second."""
+
+    def __init__(self, house: House, *, version: str) -> None:
+        self._key_bytes = house.limits.key_bytes
+        self._always = always(version)
+        front = Front(house.no_app, settings=house.settings, version=version)
+        self.heads = Heads(front, Calls(house).routes())
+        self.dated: Headers = []
+        self.ok = b""
+        self.ending = b"\r\n" + _lines([*self._always]) + b"\r\n"
+        self.closing = b"\r\n" + _lines([*self._always, _CLOSE]) + b"\r\n"
+
+    def date(self, headers: Headers) -> None:
+        """The date has changed."""
+        self.ok = STATUS_LINE[200] + _lines([*headers, JSON]) + b"content-length: "
+        self.dated = headers
+
+    def head_of(self, reply: Reply, headers: Headers, *, close: bool) -> bytes:
+        """All of an answer but its body."""
+        lines = [*headers, *reply.raw_headers, *self._always, *([_CLOSE] if close else [])]
+        return STATUS_LINE[reply.status_code] + _lines(lines) + b"\r\n"
+
+    def read_key(self, raw: bytes) -> str | None:
+        """The idempotency key; None: it is refused, the ordinary way."""
+        try:
+            return parse_key(raw, self._key_bytes)
+        except DibsError:
+            return None
+
+    def refusal(self, error: BaseException) -> Reply:
+        """What becomes of a call that raised; as the front door has it."""
+        if isinstance(error, DibsError):
+            return reply_to(error)
+        if isinstance(error, Exception):
+            logger.error("a hot call", exc_info=error)
+            return internal_error()
+        return reply_to(cut_off())
+
+
+def _lines(headers: Headers) -> bytes:
+    return b"".join([name + b": " + value + b"\r\n" for name, value in headers])

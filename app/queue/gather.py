@@ -1,0 +1,169 @@
+"""Takes that are asked for in one step of an event loop, drawn together.
+
+Many connections ask at once, as a rule, not one after the other. So takes from a source that counts wait for
+the end of the loop's step, and are then one draw, one op and one wake-up, however many they are: what a
+request costs is its share. Whatever is not that simple goes its own way (``HandOuts.take``), and is told
+there what is to be said.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+from time import perf_counter
+from typing import TYPE_CHECKING, Protocol
+
+from app.errors import DibsError, QueueExhausted
+from app.ledger.ops import Share, Shares
+from app.queue.answers import Taken, Values
+from app.queue.desk import unsure
+from app.queue.draw import Ask
+
+if TYPE_CHECKING:
+    from app.queue.handout import HandOuts
+
+
+class Taker(Protocol):
+    """Who asks for ``count`` items, perhaps under a ``key``.
+
+    Exactly one of the methods is called, once, on the event loop. ``request`` tells one request from another
+    under the same key.
+    """
+
+    count: int
+    key: str | None
+
+    @property
+    def request(self) -> str:
+        """As ``HandOuts.take`` calls it."""
+
+    def handed(self, first: int, values: Values, state: str) -> None:
+        """These are on disk."""
+
+    def refused(self, error: DibsError) -> None:
+        """Nothing is handed out, or nobody knows."""
+
+    def alone(self) -> None:
+        """Nothing was drawn: ask the queue by itself."""
+
+
+class Gathering:
+    """The takes of one queue, on its event loop."""
+
+    def __init__(self, queue: HandOuts, loop: asyncio.AbstractEventLoop) -> None:
+        self._queue = queue
+        self._loop = loop
+        self._asked: list[Taker] = []
+        self._keyed = False
+
+    def take(self, taker: Taker) -> None:
+        """Take for this one, with all who ask in this step of the loop."""
+        if not self._asked:
+            self._loop.call_soon(self._draw)
+        self._asked.append(taker)
+        if taker.key is not None:
+            self._keyed = True
+
+    def _draw(self) -> None:
+        takers, self._asked = self._asked, []
+        keyed, self._keyed = self._keyed, False
+        if not self._queue.draws_at_once:
+            for taker in takers:
+                taker.alone()
+            return
+        if keyed:
+            takers = self._fresh(takers)
+        if takers:
+            _Draught(self._queue, self._loop, takers)
+
+    def _fresh(self, takers: list[Taker]) -> list[Taker]:
+        """Those without a key, or with a new one, which is held from here on. The others ask alone."""
+        queue, keys = self._queue, self._queue.keys
+        fresh: list[Taker] = []
+        asked: dict[str, Taker] = {}
+        for taker in takers:
+            if taker.key is None:
+                fresh.append(taker)
+            elif keys.begin(taker.key, taker.request):
+                asked[taker.key] = taker
+            else:
+                taker.alone()  # it waits for the one in flight
+        known = queue.known_keys(list(asked))
+        for key, taker in asked.items():
+            if known is not None and key not in known:
+                fresh.append(taker)
+            else:
+                keys.end(key)
+                taker.alone()
+        return fresh
+
+
+class _Draught:
+    """One draw for many takers. Their keys are let go when its op is settled, whatever they were told before."""
+
+    __slots__ = ("_ask", "_began", "_keys", "_late", "_loop", "_queue", "_takers")
+
+    def __init__(self, queue: HandOuts, loop: asyncio.AbstractEventLoop, takers: list[Taker]) -> None:
+        self._queue = queue
+        self._loop = loop
+        self._takers = takers
+        self._began = perf_counter()
+        self._ask = ask = Ask(sum([taker.count for taker in takers]))
+        self._keys = [taker.key for taker in takers if taker.key is not None]
+        if self._keys:
+            parts = [Share(taker.key, taker.request, taker.count) for taker in takers]
+            ask.shares = Shares(tuple(parts), queue.key_ttl)
+        queue.meter.in_flight += len(takers)
+        self._late = loop.call_later(queue.begin_gathered(ask), self._is_late)
+        ask.pending.when_done(self._done, loop)
+
+    def _is_late(self) -> None:
+        """The takers' patience with the source is over; with the disk they have some more."""
+        if not self._queue.give_up(self._ask):
+            self._late = self._loop.call_later(self._queue.commit_patience, partial(self._refuse, unsure()))
+
+    def _done(self) -> None:
+        for key in self._keys:
+            self._queue.keys.end(key)
+        if not self._takers:
+            return  # they were told that nobody knows
+        try:
+            taken: Taken | None = self._ask.pending.result(0)
+        except DibsError as error:
+            if self._ask.enqueued or not isinstance(error, QueueExhausted):
+                self._refuse(error)
+                return
+            taken = None
+        takers = self._end()
+        if taken is None:  # the source has ended, or is being retried
+            for taker in takers:
+                taker.alone()
+        else:
+            self._hand_out(takers, taken)
+
+    def _end(self) -> list[Taker]:
+        self._late.cancel()
+        takers, self._takers = self._takers, []
+        self._queue.meter.in_flight -= len(takers)
+        self._queue.forget(self._ask)
+        return takers
+
+    def _refuse(self, error: DibsError) -> None:
+        takers = self._end()
+        self._queue.meter.refuse(len(takers))
+        for taker in takers:
+            taker.refused(error)
+
+    def _hand_out(self, takers: list[Taker], taken: Taken) -> None:
+        """To each the next of them; who comes after the source's end is told so by the queue."""
+        first, values = taken.first, taken.values
+        at, total, served = 0, len(values), 0
+        for taker in takers:
+            if at >= total:
+                taker.alone()
+                continue
+            end = min(at + taker.count, total)
+            taker.handed(first + at, values[at:end], "open" if end - at == taker.count else taken.state)
+            at = end
+            served += 1
+        self._queue.meter.handed_together(served, total, perf_counter() - self._began)
