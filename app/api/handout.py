@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable
 from typing import Final
 
 from app.api.reply import REPLAYED, TEXT, Headers, Reply
 from app.api.wire import instant
-from app.queue.answers import Leased, Taken
+from app.ledger.work import Span
+from app.queue.answers import Leased, Taken, Values
 
 _BREAKS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _REPLAYED: Final[Headers] = [REPLAYED]
@@ -54,15 +56,45 @@ def as_lease(leased: Leased) -> Reply:
 
 def lease_text(leased: Leased) -> str:
     """A lease as ``schemas_work.Lease``."""
+    return lease_json(
+        leased.queue,
+        leased.state,
+        leased.token,
+        leased.due,
+        leased.expires_in,
+        leased.spans,
+        leased.values,
+    )
+
+
+def lease_json(  # noqa: PLR0917  # the fields of a lease, in their order
+    queue: str,
+    state: str,
+    token: str,
+    due: int,
+    expires_in: float,
+    spans: Iterable[Span],
+    values: Values,
+) -> str:
+    """The same, of its parts."""
+    if len(values) == 1:
+        [(first, _, attempt)] = spans
+        items = f'{{"seq":{first},"value":{values[0]},"attempt":{attempt}}}'
+    else:
+        items = ",".join(_leased_items(spans, values))
+    return (
+        f'{{"queue":"{queue}","state":"{state}","token":"{token}",'
+        f'"expires_at":"{instant(due)}","expires_in":{max(expires_in, 0.0):.3f},'
+        f'"items":[{items}]}}'
+    )
+
+
+def _leased_items(spans: Iterable[Span], values: Values) -> list[str]:
     items: list[str] = []
-    values, at = leased.values, 0
-    for first, last, attempt in leased.spans:
+    at = 0
+    for first, last, attempt in spans:
         part, rest = values[at : at + last - first + 1], f',"attempt":{attempt}}}'
         pairs = zip(range(first, last + 1), part, strict=True)
         items += [f'{{"seq":{seq},"value":{value}{rest}' for seq, value in pairs]
         at += last - first + 1
-    return (
-        f'{{"queue":"{leased.queue}","state":"{leased.state}","token":"{leased.token}",'
-        f'"expires_at":"{instant(leased.due)}","expires_in":{max(leased.expires_in, 0.0):.3f},'
-        f'"items":[{",".join(items)}]}}'
-    )
+    return items

@@ -34,15 +34,16 @@ def answer(fields: Mapping[str, Any], status: int = 200, *, replayed: bool = Fal
     return Reply(body, status, headers=[REPLAYED] if replayed else None)
 
 
+@lru_cache(maxsize=1024)
 def instant(milliseconds: int) -> str:
-    """Ledger time as RFC 3339, in UTC, to the millisecond."""
+    """Ledger time as RFC 3339, in UTC, to the millisecond. Leases that were given together end together."""
     seconds, rest = divmod(milliseconds, 1000)
     return f"{_second(seconds)}.{rest:03}Z"
 
 
 @lru_cache(maxsize=256)
 def _second(seconds: int) -> str:
-    """Leases that were handed out together end together."""
+    """And those that were not, often in the same second."""
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}"
 
 

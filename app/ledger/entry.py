@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from app.errors import OutcomeUnknown
 from app.ledger.ops import Advance, Op, Outcome, QueueRow, Recalled, Take
 from app.ledger.pending import Pending
+from app.ledger.together import Exchange
 from app.ledger.work import Push, Settle, Streamed
 
 log = logging.getLogger("dibs.ledger")
@@ -63,6 +64,8 @@ Settled = tuple[Pending[Any], Any, BaseException | None]
 
 def drawn(op: Op) -> Take | None:
     """The fresh items that an op hands out, whose fate the ledger's cursor decides."""
+    if isinstance(op, Exchange):
+        return op.take
     if isinstance(op, Settle):
         return op.lease if isinstance(op.lease, Take) else None
     return op if isinstance(op, Take) else None

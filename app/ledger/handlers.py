@@ -9,9 +9,8 @@ from typing import Any
 
 from app.ledger import statements as sql
 from app.ledger.filing import Filing, changed, file, file_shares, of_take, streamed
-from app.ledger.inside import blocks, claims, moving, pushing, settling
-from app.ledger.inside import sql as inside
-from app.ledger.inside.runs import LEASED
+from app.ledger.inside import claims, drawing, moving, pushing, settling
+from app.ledger.inside.exchange import exchange
 from app.ledger.inside.transaction import Account, Transaction, settings_of
 from app.ledger.ops import (
     Advance,
@@ -26,6 +25,7 @@ from app.ledger.ops import (
     Retry,
     Take,
 )
+from app.ledger.together import Exchange
 from app.ledger.work import (
     DEFAULT_SETTINGS,
     Bury,
@@ -39,7 +39,6 @@ from app.ledger.work import (
     Settle,
     Settlement,
     Streamed,
-    Terms,
     WorkOutcome,
 )
 
@@ -54,7 +53,7 @@ def row_of(found: Any) -> QueueRow:
 
 
 def _take(tx: Transaction, op: Take) -> Claimed | None:
-    claimed = _draw(tx, op)
+    claimed = drawing.draw(tx, op)
     if op.remember is not None:
         due = claimed.due if claimed else None
         token = op.terms.token if op.terms else None
@@ -62,56 +61,6 @@ def _take(tx: Transaction, op: Take) -> Claimed | None:
     if op.shares is not None:
         file_shares(tx, *_place(tx, op.queue), op.shares, op)
     return claimed
-
-
-def _draw(tx: Transaction, op: Take) -> Claimed | None:
-    """Takes of one queue that follow each other in a transaction move its cursor once."""
-    if op.count < 0:
-        raise OpFailed(f"a take of {op.count} items")
-    claimed = None if op.terms is None else Claimed()
-    if op.count:
-        account = tx.live(op.queue)
-        if account is None or account.ending is not None:
-            raise OpFailed(f"queue {op.queue} gives no items")
-        if account.cursor != op.first - 1:
-            raise OpFailed(f"item {op.first} does not follow item {account.cursor}")
-        tx.write_tail(account)
-        account.cursor += op.count
-        account.mark = op.mark
-        if op.terms is None:
-            account.taken += op.count
-        else:
-            claimed = Claimed(due=_lease(tx, op, op.terms))
-    if op.end is not None:
-        _end(tx, op)
-    return claimed
-
-
-def _lease(tx: Transaction, op: Take, terms: Terms) -> int:
-    due = tx.now + terms.ttl
-    kept = op.texts is not None
-    lease = LEASED, due, terms.ttl, 1, terms.token, terms.worker, 0, 0, int(kept)
-    tx.execute(inside.INSERT, (op.queue, op.first, op.last, *lease))
-    if op.texts is not None:
-        if len(op.texts) != op.count:
-            raise OpFailed(f"{len(op.texts)} values for {op.count} items")
-        blocks.write(tx.executemany, op.queue, op.first, op.texts)
-    return due
-
-
-def _end(tx: Transaction, op: Take) -> None:
-    assert op.end is not None  # noqa: S101  # its callers have seen it
-    tx.write_all_and_forget()
-    failed = op.end.ending == "failed"
-    values = {
-        "queue": op.queue,
-        "cursor": op.last,
-        "ending": op.end.ending,
-        "type": op.end.type if failed else None,
-        "message": op.end.message if failed else None,
-    }
-    if not tx.execute(sql.END, values).fetchall():
-        raise OpFailed(f"the queue is not as this op expects it: {values}")
 
 
 def _place(tx: Transaction, queue: int) -> tuple[int, int]:
@@ -213,7 +162,7 @@ def _settle(tx: Transaction, op: Settle) -> Settlement:
     entries, woken = settling.settle(tx, op)
     claimed = None
     if op.lease is not None:
-        claimed = _draw(tx, op.lease) if isinstance(op.lease, Take) else claims.claim(tx, op.lease)
+        claimed = drawing.draw(tx, op.lease) if isinstance(op.lease, Take) else claims.claim(tx, op.lease)
     outcome = Settlement(entries, claimed, woken)
     if op.remember is not None:
         _file_work(tx, op.queue, op.remember, outcome, op.lease)
@@ -288,6 +237,7 @@ HANDLERS: dict[type, Callable[[Transaction, Any], Outcome]] = {
     Claim: _claim,
     Push: _push,
     Settle: _settle,
+    Exchange: exchange,
     Redrive: _redrive,
     Purge: _purge,
     Bury: _bury,

@@ -14,7 +14,7 @@ An op is a request to the ledger; an engine applies a list of them in one transa
 * **A tombstone goes on.** Deleting keeps name, cursor and generation; defining again goes on after
   the cursor, unless ``reset``, which starts at 0 in the next generation. What was inside is purged by either.
 
-The ops of work, and what they promise, are in ``work.py``.
+The ops of work, and what they promise, are in ``work.py``; those for several callers in ``together.py``.
 
 An op that raises changes nothing. An engine says :class:`EngineFailed` when the disk is at fault and
 :class:`OpFailed` when the op is.
@@ -25,8 +25,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Literal, Protocol
 
+from app.ledger.together import Exchange, Exchanged, Shares
 from app.ledger.work import (
     DEFAULT_SETTINGS,
     Bury,
@@ -80,29 +81,6 @@ class Remember:
     wide: bool = False
 
 
-class Share(NamedTuple):
-    """What one of several callers asked for, filed under its ``key``; without one nothing is filed."""
-
-    key: str | None
-    request: str
-    count: int
-
-
-@dataclass(frozen=True, slots=True)
-class Shares:
-    """File the values of a :class:`Take` in ``parts``: to each caller the next of them, under its own key.
-
-    The last may get fewer than it asked for, or nothing; what is filed is as if each had taken alone. ``ttl``,
-    ``caller``, ``values`` and ``wide`` are as in :class:`Remember`.
-    """
-
-    parts: tuple[Share, ...]
-    ttl: int
-    caller: str = ""
-    values: range = range(0)
-    wide: bool = False
-
-
 @dataclass(frozen=True, slots=True)
 class Recalled:
     """What is filed under an idempotency key.
@@ -150,8 +128,8 @@ class Define:
 class Take:
     """Hand out ``count`` fresh items from ``first`` on, and record the source's end if it came.
 
-    For good, for one caller or several (``shares``), or under a lease on ``terms``; then ``texts`` are the values, where they can't be computed
-    again. The outcome of a lease is :class:`Claimed` with its ``due``. ``mark`` is what the source needs,
+    For good, for one caller or several (``shares``), or under a lease on ``terms``; then ``texts`` are the
+    values, where they can't be computed again. The outcome of a lease is :class:`Claimed` with its ``due``. ``mark`` is what the source needs,
     beside the cursor, to go on (see ``Source.mark``).
     """
 
@@ -215,7 +193,8 @@ class Delete:
     remember: Remember | None = None
 
 
-Op = Define | Take | Pause | Close | Retry | Advance | Delete | Claim | Push | Settle | Redrive | Purge | Bury
+WorkOp = Claim | Push | Settle | Exchange | Redrive | Purge | Bury
+Op = Define | Take | Pause | Close | Retry | Advance | Delete | WorkOp
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,7 +232,7 @@ class QueueRow:
         return self.cursor - self.taken - self.acked - self.purged - self.jumped
 
 
-Outcome = QueueRow | WorkOutcome | None
+Outcome = QueueRow | WorkOutcome | Exchanged | None
 """A row; what came of work; or None for a :class:`Take` for good: who drew the items knows them already."""
 
 

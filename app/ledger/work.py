@@ -389,7 +389,6 @@ class Moved:
     due: int | None = None
 
 
-WorkOp = Claim | Push | Settle | Redrive | Purge | Bury
 WorkOutcome = Claimed | Pushed | Settlement | Moved
 
 

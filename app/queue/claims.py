@@ -13,6 +13,7 @@ from collections.abc import Callable
 from app.errors import LedgerError
 from app.ledger.ops import Engine, Outcome
 from app.ledger.pending import Pending
+from app.ledger.together import Exchanged
 from app.ledger.work import Claimed, Settlement, Woken
 from app.queue.wait import Waiters
 
@@ -84,6 +85,9 @@ class Claims:
 
     def leased(self, outcome: Outcome) -> None:
         """Fresh items were leased, perhaps by an op that settled others too."""
+        if isinstance(outcome, Exchanged):
+            self.exchanged(outcome)
+            return
         if isinstance(outcome, Settlement):
             self.settled(outcome)
             outcome = outcome.claimed
@@ -104,6 +108,16 @@ class Claims:
         self.settled(outcome)
         if outcome.claimed is not None:
             self.claimed(outcome.claimed)
+
+    def exchanged(self, outcome: Outcome) -> None:
+        """Leases were acked, and others given: fresh ones, or claimed, or none."""
+        assert isinstance(outcome, Exchanged)  # noqa: S101  # the outcome of an exchange
+        if outcome.leases:
+            self.due = outcome.next_due
+        elif outcome.next_due is not None:
+            self.lower(outcome.next_due, 0)
+        if self._ended():
+            self._wake(1)
 
     def lower(self, due: int, items: int) -> None:
         """So many items can be claimed from ``due`` on."""

@@ -34,8 +34,9 @@ from app.errors import (
 )
 from app.ledger.committer import Committer
 from app.ledger.entry import Entry
-from app.ledger.ops import Op, Outcome, QueueRow, Remember, Shares, SourceEnd, Take
+from app.ledger.ops import Op, Outcome, QueueRow, Remember, SourceEnd, Take
 from app.ledger.pending import Pending
+from app.ledger.together import Exchange, Shares, Trade
 from app.ledger.work import Claimed, Settle, Settlement, Span, Terms
 from app.queue.answers import Block, Leased, Taken, Values, answer, leased
 from app.queue.limits import Limits
@@ -54,8 +55,8 @@ class Ask:
     """One request for values, from the event loop to a thread of the queue's pool.
 
     ``patience`` (seconds) is how long it waits for the source. ``terms``: hand out under a lease. ``shares``:
-    it asks for several callers, with keys. ``settle``
-    makes an op that settles and hands out in one transaction, and ``settled`` the answer to it.
+    it asks for several callers, with keys; ``trades``:
+    for several workers, and is answered with what was drawn and the op's outcome. ``settle`` makes an op that settles and hands out in one transaction, and ``settled`` the answer to it.
     """
 
     __slots__ = (
@@ -70,6 +71,7 @@ class Ask:
         "settled",
         "shares",
         "terms",
+        "trades",
     )
 
     def __init__(self, count: int, *, block: bool = False, terms: Terms | None = None) -> None:
@@ -78,6 +80,7 @@ class Ask:
         self.terms = terms
         self.remember: Remember | None = None
         self.shares: Shares | None = None
+        self.trades: tuple[Trade, ...] | None = None
         self.settle: Callable[[Take, Remember | None], Settle] | None = None
         self.settled: Callable[[Settlement | None, Leased], Any] | None = None
         self.begin()
@@ -235,8 +238,11 @@ class Draw(QueueLine):
             shares=_shared(ask.shares, values, wide=source.wide) if ask.shares and values else None,
         )
         remember = _remembered(ask.remember, values, wide=source.wide) if values else None
-        if values and ask.settle is not None:
-            op: Op = ask.settle(take, remember)
+        op: Op
+        if values and ask.trades is not None:
+            op = Exchange(self.queue, ask.trades, take)
+        elif values and ask.settle is not None:
+            op = ask.settle(take, remember)
         else:
             op = replace(take, remember=remember)
         self._committer.submit(
@@ -259,6 +265,8 @@ class Draw(QueueLine):
         """What makes the caller's answer from the outcome; most of it is made here, beside the draw."""
         state = "open" if end is None else end.ending
         told = answer(self.name, state, *segment, wide=source.wide, block=ask.block)
+        if ask.trades is not None:
+            return lambda outcome: (told, outcome)
         if ask.terms is None or isinstance(told, Block):
             return lambda _: told
         # A failure may hide when the lease ends; then it is told to end a little early, never late.

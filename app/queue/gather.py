@@ -14,7 +14,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Protocol
 
 from app.errors import DibsError, QueueExhausted
-from app.ledger.ops import Share, Shares
+from app.ledger.together import Share, Shares
 from app.queue.answers import Taken, Values
 from app.queue.desk import unsure
 from app.queue.draw import Ask
@@ -55,14 +55,25 @@ class Gathering:
         self._loop = loop
         self._asked: list[Taker] = []
         self._keyed = False
+        self._under_way = 0
 
     def take(self, taker: Taker) -> None:
         """Take for this one, with all who ask in this step of the loop."""
-        if not self._asked:
+        if not self._asked and not self._under_way:
             self._loop.call_soon(self._draw)
         self._asked.append(taker)
         if taker.key is not None:
             self._keyed = True
+
+    def began(self) -> None:
+        """A draw goes to the disk. Who asks now could not get there before it has: they gather until then."""
+        self._under_way += 1
+
+    def ended(self) -> None:
+        """It is there, or failed: the next one begins before anyone is told, and the disk has no break."""
+        self._under_way -= 1
+        if self._asked and not self._under_way:
+            self._draw()
 
     def _draw(self) -> None:
         takers, self._asked = self._asked, []
@@ -114,15 +125,20 @@ class _Draught:
             parts = [Share(taker.key, taker.request, taker.count) for taker in takers]
             ask.shares = Shares(tuple(parts), queue.key_ttl)
         queue.meter.in_flight += len(takers)
-        self._late = loop.call_later(queue.begin_gathered(ask), self._is_late)
+        queue.gathering.began()
+        self._late = loop.call_later(queue.limits.pull_patience, self._is_late)
+        queue.begin_gathered(ask)
         ask.pending.when_done(self._done, loop)
 
     def _is_late(self) -> None:
         """The takers' patience with the source is over; with the disk they have some more."""
         if not self._queue.give_up(self._ask):
-            self._late = self._loop.call_later(self._queue.commit_patience, partial(self._refuse, unsure()))
+            self._late = self._loop.call_later(
+                self._queue.limits.commit_patience, partial(self._refuse, unsure())
+            )
 
     def _done(self) -> None:
+        self._queue.gathering.ended()
         for key in self._keys:
             self._queue.keys.end(key)
         if not self._takers:

@@ -7,7 +7,6 @@ ones are drawn from the source when nothing waits. An answer holds the one or th
 from __future__ import annotations
 
 import asyncio
-import secrets
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import replace
@@ -31,7 +30,7 @@ from app.ledger.committer import Committer
 from app.ledger.ops import Engine, QueueRow, Recalled, Remember
 from app.ledger.pending import Pending
 from app.ledger.work import Claim, Claimed, Release, Settle, Span, Terms, Woken
-from app.queue.answers import Block, LeaseAsk, Leased, Taken, answer, leased
+from app.queue.answers import Block, LeaseAsk, Leased, Taken, Values, answer, leased
 from app.queue.claims import Claims
 from app.queue.desk import Desk, Track, unsure
 from app.queue.draw import Ask, Draw
@@ -40,6 +39,7 @@ from app.queue.info import spec_of
 from app.queue.limits import Limits
 from app.queue.meters import Meter
 from app.queue.pool import Pool
+from app.queue.tokens import Tokens
 from app.queue.values import Computing, seqs_of
 from app.queue.wait import Waiters
 from app.sources import Registry
@@ -71,6 +71,7 @@ class HandOuts(Desk):
         self._route = route
         self.claims = Claims(row.id, engine, self._waiters, route=route, ended=self._ended)
         self._draw = Draw(row, committer, limits, reopen=reopen, now=engine.now, told=self.claims.leased)
+        self.tokens = Tokens(engine.now)
         self.gathering = Gathering(self, self._loop)
 
     async def take(self, count: int, *, wait: float = 0.0, key: str | None = None) -> Taken | None:
@@ -110,11 +111,7 @@ class HandOuts(Desk):
         return handed
 
     def _leasing(self, ask: LeaseAsk) -> Ask:
-        return Ask(ask.most, terms=Terms(self._new_token(), round(ask.ttl * 1000), ask.worker))
-
-    def _new_token(self) -> str:
-        """A secret; its beginning is the time, so that tokens of one time lie side by side in the ledger."""
-        return f"{self._engine.now() // 1000:x}-{secrets.token_urlsafe(15)}"
+        return Ask(ask.most, terms=Terms(self.tokens.new(), round(ask.ttl * 1000), ask.worker))
 
     async def _hand_out(self, request: str, ask: Ask, wait: float, key: str | None) -> Any:
         meter, began = self.meter, perf_counter()
@@ -231,19 +228,18 @@ class HandOuts(Desk):
 
     def _give_back(self, pending: Pending[Any], ask: Ask) -> None:
         """Nobody is there to receive the lease, and without a key nobody can ask for it again."""
-        if ask.terms is None or ask.remember is not None:
-            return
-        release = Settle(self.row.id, (Release(ask.terms.token),))
-        pending.when_done(partial(self._release, release), self._loop)
+        if ask.terms is not None and ask.remember is None:
+            pending.when_done(partial(self.release_lease, ask.terms.token), self._loop)
 
-    def _release(self, release: Settle) -> None:
+    def release_lease(self, token: str) -> None:
+        """Let the items of a lease wait again, that nobody has received."""
         with suppress(LedgerError):  # then the lease ends by itself
-            self.commit(release, self.claims.settled)
+            self.commit(Settle(self.row.id, (Release(token),)), self.claims.settled)
 
     def _handed(self, ask: Ask, claimed: Claimed) -> Taken | Leased:
         """What a claim got, as its caller sees it."""
         spans = claimed.spans
-        values = self._computing.of(spans, claimed.values)
+        values = self.values_of(claimed)
         if ask.terms is None:
             return Taken(self.name, self.state, spans[0].first, values, seqs=seqs_of(spans))
         due = claimed.due or 0  # of a lease there is one
@@ -336,12 +332,11 @@ class HandOuts(Desk):
             and not self._pool.backlog
         )
 
-    def begin_gathered(self, ask: Ask) -> float:
-        """Begin a draw for several; for how many seconds the source may keep it waiting."""
+    def begin_gathered(self, ask: Ask) -> None:
+        """Begin a draw for several, from a source that doesn't keep anyone waiting."""
         ask.patience = self._limits.pull_patience
         self._asks.add(ask)
         self._begin(ask)
-        return ask.patience
 
     def give_up(self, ask: Ask) -> bool:
         """False if what it drew is in the line already."""
@@ -360,10 +355,18 @@ class HandOuts(Desk):
         except LedgerError:
             return None
 
+    def values_of(self, claimed: Claimed) -> Values:
+        """The values of what was claimed: kept, or computed."""
+        return self._computing.of(claimed.spans, claimed.values)
+
+    def now(self) -> int:
+        """Ledger time."""
+        return self._engine.now()
+
     @property
-    def commit_patience(self) -> float:
-        """Seconds that a caller waits for the disk."""
-        return self._limits.commit_patience
+    def limits(self) -> Limits:
+        """What a request may ask for, and how long it may take."""
+        return self._limits
 
     # -- the same answer again
 

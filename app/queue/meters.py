@@ -87,6 +87,14 @@ class Meter:
         if seconds is not None:
             self.answers.append(seconds)
 
+    def traded(self, requests: int, acked: int, items: int, seconds: float) -> None:
+        """Count what was settled and leased together; ``requests`` were for a lease alone."""
+        self.requests += requests
+        self.settled += acked
+        self.handed_out += items
+        self.rate.add(items)
+        self.answers.extend([seconds] * requests)
+
     def refuse(self, requests: int) -> None:
         """Count requests that were refused together."""
         self.requests += requests

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
+from typing import Any
 
 from app.errors import DibsError, LimitExceeded, QueueExhausted, Refused, SourceBusy, Stopping
 from app.ledger.ops import Recalled, Remember, Take
@@ -16,6 +17,7 @@ from app.ledger.pending import Pending
 from app.ledger.work import Ack, Claim, Entry, Extend, Nack, Release, Settle, Settlement, Span
 from app.queue.answers import LeaseAsk, Leased, SettleAnswer
 from app.queue.desk import Track, outcome, recall
+from app.queue.exchange import Exchanging
 from app.queue.handout import HandOuts, request_of
 
 NEXT = "\n"
@@ -48,6 +50,10 @@ class _Request:
 
 class Settles(HandOuts):
     """The part of a queue that takes back what it handed out under leases."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.exchanging = Exchanging(self, self._loop)
 
     async def settle(
         self, entries: tuple[Entry, ...], *, lease: LeaseAsk | None = None, key: str | None = None
@@ -218,6 +224,20 @@ class Settles(HandOuts):
             first = recalled.outcome["first"]
             spans = (Span(first, first + len(recalled.values) - 1),)
         return replace(answered, lease=self.replayed_lease(recalled, claimed.due, spans))
+
+    # -- for many workers at once (see ``exchange``)
+
+    @property
+    def trades_at_once(self) -> bool:
+        """Whether leases can be settled and given now, and nobody waits who comes first."""
+        return not self._leaving and self._barred() is None and not self.claims.contended
+
+    async def lease_after(self, answered: SettleAnswer, lease: LeaseAsk) -> SettleAnswer:
+        """The next lease of one whose settling is on disk and found none; without a key."""
+        after = await self._next_lease(answered, _Request((), lease), None)
+        if after.lease is not None:
+            self.meter.handed(after.lease.count, replayed=False, seconds=None)
+        return after
 
     # -- before anything is spent
 

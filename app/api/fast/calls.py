@@ -8,6 +8,7 @@ from app.api import bodies
 from app.api.accept import JSON, TEXT
 from app.api.consume import Consume, block_reply, taken_reply
 from app.api.fast.heads import Head, Route
+from app.api.fast.trades import Leaser, Settler, Shapes
 from app.api.house import House
 from app.api.lease import Work, lease_reply, settle_reply
 from app.api.problems import reply_to
@@ -29,6 +30,7 @@ class Calls:
         self._consume = Consume(house)
         self._work = Work(house)
         self._produce = Produce(house)
+        self._shapes = Shapes(self._work)
 
     def routes(self) -> dict[str, Route]:
         """All of them."""
@@ -70,15 +72,22 @@ class Calls:
         except DibsError as error:
             connection.reply(reply_to(error))
             return
-        connection.run(lease_reply(queue, ask, key), wanted=ask.wait > 0)
+        if key is None:
+            queue.exchanging.trade(Leaser(connection, queue, ask))
+        else:
+            connection.run(lease_reply(queue, ask, key), wanted=ask.wait > 0)
 
     def settle(self, connection: FastProtocol, head: Head, key: str | None, body: bytes) -> None:
         """Settle, and lease the next."""
         if len(body) > bodies.LARGE:
             connection.run(self._settle_large(head, key, body))
             return
+        usual = self._shapes.read(body) if key is None else None
         try:
             queue = self._house.queues.get(head.queue)
+            if usual is not None:
+                queue.exchanging.trade(Settler(connection, queue, *usual))
+                return
             asked = self._work.settling(body)
         except DibsError as error:
             connection.reply(reply_to(error))

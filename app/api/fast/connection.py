@@ -46,7 +46,7 @@ class FastProtocol(Protocol):
         self._wanted: asyncio.Task[None] | None = None  # there is no sense in it without its client
         self._idle_since = 0.0
         self._idle: asyncio.TimerHandle | None = None
-        self._gone = False
+        self.gone = False
 
     # -- what comes
 
@@ -114,7 +114,7 @@ class FastProtocol(Protocol):
 
     def answer(self, body: bytes) -> None:
         """200 with JSON."""
-        if not self._gone:
+        if not self.gone:
             lane = self._lane
             if lane.dated is not self.server_state.default_headers:
                 lane.date(self.server_state.default_headers)
@@ -124,14 +124,14 @@ class FastProtocol(Protocol):
 
     def reply(self, reply: Reply) -> None:
         """Any answer, as uvicorn would write it."""
-        if not self._gone:
+        if not self.gone:
             head = self._lane.head_of(reply, self.server_state.default_headers, close=self._last)
             self.transport.write(head + bytes(reply.body))
         self._end()
 
     def _end(self) -> None:
         self.server_state.total_requests += 1
-        if self._gone:
+        if self.gone:
             return
         if self._last:
             self.transport.close()
@@ -147,7 +147,7 @@ class FastProtocol(Protocol):
 
     def _go_on(self) -> None:
         """The next request, if it is here already; not before the client reads what it was answered."""
-        if self._gone or self._state != ANSWERED or self.flow.write_paused:
+        if self.gone or self._state != ANSWERED or self.flow.write_paused:
             return
         self._state = BETWEEN
         data, self._rest = self._rest, b""
@@ -174,7 +174,7 @@ class FastProtocol(Protocol):
         try:
             reply = await work
         except (Exception, asyncio.CancelledError) as error:
-            if self._gone:
+            if self.gone:
                 return
             reply = self._lane.refusal(error)
         self._wanted = None
@@ -184,7 +184,7 @@ class FastProtocol(Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The client has gone; what is in the line goes on."""
-        self._gone = True
+        self.gone = True
         self._part, self._rest = None, b""
         if self._idle is not None:
             self._idle.cancel()
@@ -212,10 +212,10 @@ class FastProtocol(Protocol):
 
     async def _say_when_cancelled(self) -> None:
         try:
-            while not self._gone:
+            while not self.gone:
                 await asyncio.sleep(0.05)
         except asyncio.CancelledError as error:
-            if not self._gone and self._wanted is None:
+            if not self.gone and self._wanted is None:
                 self.reply(self._lane.refusal(error))
 
     def _close_if_idle(self) -> None:

@@ -36,7 +36,7 @@ def claim(tx: Transaction, op: Claim) -> Claimed:
     tx.write_tail(account)
     if account.paused or op.most < 1:
         return Claimed(next_due=next_due(tx, op.queue))
-    found = _find(tx, account, op)
+    found = find(tx, account, op)
     for run in found.spent:
         _bury(tx, account, run)
     if not found.picked:
@@ -56,8 +56,8 @@ def next_due(tx: Transaction, queue: int) -> int | None:
     return due
 
 
-def _find(tx: Transaction, account: Account, op: Claim) -> Found:
-    """Nothing is written while the runs are read."""
+def find(tx: Transaction, account: Account, op: Claim) -> Found:
+    """What can be claimed now, up to what is asked for. Nothing is written while the runs are read."""
     now, queue, need = tx.now, op.queue, op.most
     picked: list[tuple[Run, int]] = []
     texts: list[str] = []

@@ -43,6 +43,10 @@ HELD = """
 SELECT first, last, state, due, ttl, attempt, token, worker, priority, history, kept
 FROM run INDEXED BY run_lease WHERE queue = ? AND token = ? AND due > ? ORDER BY first
 """
+HELD_BY = """
+SELECT token, first, last, history, kept
+FROM run INDEXED BY run_lease WHERE queue = ? AND token = ? AND due > ?
+"""
 ACK_ALL = """
 DELETE FROM run WHERE queue = ? AND token = ? AND due > ? RETURNING first, last, history, kept
 """

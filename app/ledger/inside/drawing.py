@@ -1,0 +1,68 @@
+"""Fresh items: the cursor moves, and under a lease a run is written."""
+
+from __future__ import annotations
+
+from app.ledger import statements as sql
+from app.ledger.inside import blocks
+from app.ledger.inside import sql as inside
+from app.ledger.inside.runs import LEASED
+from app.ledger.inside.transaction import Account, Transaction
+from app.ledger.ops import OpFailed, Take
+from app.ledger.work import Claimed, Terms
+
+
+def draw(tx: Transaction, op: Take) -> Claimed | None:
+    """Hand out for good, or under a lease; then the source's end, if it came."""
+    claimed = None if op.terms is None else Claimed()
+    if op.count:
+        account = follow(tx, op)
+        if op.terms is None:
+            account.taken += op.count
+        else:
+            claimed = Claimed(due=_lease(tx, op, op.terms))
+    if op.end is not None:
+        end(tx, op)
+    return claimed
+
+
+def follow(tx: Transaction, op: Take) -> Account:
+    """Move the cursor over the items of a take. Those that follow each other in a transaction move it once."""
+    if op.count < 0:
+        raise OpFailed(f"a take of {op.count} items")
+    account = tx.live(op.queue)
+    if account is None or account.ending is not None:
+        raise OpFailed(f"queue {op.queue} gives no items")
+    if account.cursor != op.first - 1:
+        raise OpFailed(f"item {op.first} does not follow item {account.cursor}")
+    tx.write_tail(account)
+    account.cursor += op.count
+    account.mark = op.mark
+    return account
+
+
+def _lease(tx: Transaction, op: Take, terms: Terms) -> int:
+    due = tx.now + terms.ttl
+    kept = op.texts is not None
+    lease = LEASED, due, terms.ttl, 1, terms.token, terms.worker, 0, 0, int(kept)
+    tx.execute(inside.INSERT, (op.queue, op.first, op.last, *lease))
+    if op.texts is not None:
+        if len(op.texts) != op.count:
+            raise OpFailed(f"{len(op.texts)} values for {op.count} items")
+        blocks.write(tx.executemany, op.queue, op.first, op.texts)
+    return due
+
+
+def end(tx: Transaction, op: Take) -> None:
+    """Record that the source has ended, after the items of this take."""
+    assert op.end is not None  # noqa: S101  # its callers have seen it
+    tx.write_all_and_forget()
+    failed = op.end.ending == "failed"
+    values = {
+        "queue": op.queue,
+        "cursor": op.last,
+        "ending": op.end.ending,
+        "type": op.end.type if failed else None,
+        "message": op.end.message if failed else None,
+    }
+    if not tx.execute(sql.END, values).fetchall():
+        raise OpFailed(f"the queue is not as this op expects it: {values}")

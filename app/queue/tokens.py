@@ -1,0 +1,38 @@
+"""The tokens of leases."""
+
+from __future__ import annotations
+
+import os
+from base64 import urlsafe_b64encode
+from collections.abc import Callable
+from typing import Final
+
+SECRET: Final = 20
+"""Characters of a token that nobody can guess: 120 bits."""
+BATCH: Final = 256
+"""Tokens whose secrets are asked of the system at once: a call for each costs more than all else about it."""
+
+
+class Tokens:
+    """Gives tokens; each is new, and a secret. ``now`` is ledger time."""
+
+    def __init__(self, now: Callable[[], int]) -> None:
+        self._now = now
+        self._secrets: list[str] = []
+
+    def new(self) -> str:
+        """A token. Its beginning is the time, so that those of one time lie side by side in the ledger."""
+        return f"{self._now() // 1000:x}-{self._secret()}"
+
+    def several(self, count: int) -> list[str]:
+        """Tokens of one time."""
+        prefix = f"{self._now() // 1000:x}-"
+        return [prefix + self._secret() for _ in range(count)]
+
+    def _secret(self) -> str:
+        while True:
+            try:
+                return self._secrets.pop()  # atomic: no two threads get the same one
+            except IndexError:
+                text = urlsafe_b64encode(os.urandom(BATCH * SECRET * 6 // 8)).decode()
+                self._secrets.extend([text[at : at + SECRET] for at in range(0, len(text), SECRET)])
