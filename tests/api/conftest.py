@@ -1,12 +1,16 @@
 """The application in this process, on its own event loop, with the real queues in memory.
 
-No sockets, no threads of ours: a test says what it sends and gets the answer. What needs a real server is in
-tests/cli.
+A test says what it sends and gets the answer. Each runs twice, for there are two ways in: through the framework
+alone, without a socket, and on the wire, through the protocol with the fast lane. What needs a process of its own
+is in tests/cli.
 """
 
 import asyncio
+import importlib.util
+import sys
 from collections.abc import Iterable
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 import httpx
 import pytest
@@ -14,24 +18,44 @@ import pytest
 from app.config import Settings
 from app.main import create_app
 
+
+def _load(name):
+    """A module beside this one: the tests are no packages."""
+    spec = importlib.util.spec_from_file_location(f"api_{name}", Path(__file__).with_name(f"{name}.py"))
+    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+wires = _load("wire")
 HOST = "localhost:8000"
 
 
 class House:
     """One application with its lifespan; ``ask`` sends a request and returns the answer."""
 
-    def __init__(self, app):
+    def __init__(self, app, way="framework"):
         self.app = app
         self._runner = asyncio.Runner()
         self._lifespan = app.router.lifespan_context(app)
-        self._client = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=f"http://{HOST}")
+        self.wire = wires.Wire(app) if way == "wire" else None
+        base = f"http://{HOST}"
+        self._client = (
+            self.wire.client(base)
+            if self.wire
+            else httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=base)
+        )
 
     def __enter__(self):
         self.run(self._lifespan.__aenter__())
+        if self.wire:
+            self.run(self.wire.start())
         return self
 
     def __exit__(self, *error):
         self.run(self._client.aclose())
+        if self.wire:
+            self.run(self.wire.stop())
         self.run(self._lifespan.__aexit__(*error))
         self._runner.close()
 
@@ -91,6 +115,11 @@ class House:
 
         ``hold`` is an event after which the client goes away, once the body is sent.
         """
+        if self.wire:
+            lines = [(b"host", HOST.encode()), *headers]
+            pieces = wires.request_bytes(method, path, lines, list(chunks), query)
+            answer, received = await self.wire.raw(*pieces, close=hold)
+            return wires.messages(answer), received
         sent, received, bodies = [], 0, list(chunks) or [b""]
 
         async def receive():
@@ -127,20 +156,39 @@ class House:
         return sent, received
 
 
-@contextmanager
-def open_house(**settings):
-    with House(create_app(Settings(**{"data": ":memory:", **settings}))) as house:
-        yield house
+@pytest.fixture(scope="session", params=["framework", "wire"])
+def way(request):
+    """The way in."""
+    return request.param
 
 
-@pytest.fixture(name="open_house", scope="session")
-def _open_house():
+def pytest_collection_modifyitems(config, items):
+    """What no HTTP parser lets through can be sent to the framework alone."""
+    gone = [
+        item
+        for item in items
+        if item.get_closest_marker("framework")
+        and getattr(item, "callspec", None)
+        and item.callspec.params.get("way") != "framework"
+    ]
+    config.hook.pytest_deselected(items=gone)
+    items[:] = [item for item in items if item not in gone]
+
+
+@pytest.fixture(scope="session")
+def open_house(way):
     """A context manager: an application with these settings."""
+
+    @contextmanager
+    def open_house(**settings):
+        with House(create_app(Settings(**{"data": ":memory:", **settings})), way) as house:
+            yield house
+
     return open_house
 
 
 @pytest.fixture
-def make():
+def make(open_house):
     """A function that gives an application with these settings, closed after the test."""
     with ExitStack() as opened:
         yield lambda **settings: opened.enter_context(open_house(**settings))

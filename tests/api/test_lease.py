@@ -128,8 +128,9 @@ class TestWaiting:
 
         async def leave():
             left = asyncio.Event()
-            headers = [(b"content-type", b"application/json"), (b"content-length", b"20")]
-            call = house.call("POST", path, headers=headers, chunks=[json.dumps(body).encode()], hold=left)
+            sent = json.dumps(body).encode()
+            headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(sent))]
+            call = house.call("POST", path, headers=headers, chunks=[sent], hold=left)
             request = asyncio.ensure_future(call)
             await house.until(lambda: house.queues.get("none").stats().waiting)
             left.set()

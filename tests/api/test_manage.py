@@ -1,3 +1,5 @@
+import sys
+
 import pytest
 
 
@@ -201,6 +203,7 @@ class TestOperate:
             "    yield 'c'\n"
         )
         monkeypatch.syspath_prepend(tmp_path)
+        monkeypatch.delitem(sys.modules, "raises_at_three", raising=False)
         house = make(queues={"jobs": "raises_at_three:generate"})
         assert house.ask("POST", "/queues/jobs/next?count=10").json()["state"] == "failed"
         answer = house.ask("POST", "/queues/jobs/next")

@@ -70,11 +70,13 @@ class TestSize:
         assert sent[0]["status"] == 413
         assert received < 160  # the limit is 17 chunks; some more are thrown away, so that the answer is read
 
+    @pytest.mark.framework
     def test_one_that_is_longer_than_announced(self, house):
         chunks = [b" " * 65_536] * 20
         sent, _ = self.send(house, headers=[(b"content-length", b"10")], chunks=chunks)
         assert sent[0]["status"] == 413
 
+    @pytest.mark.framework
     @pytest.mark.parametrize("length", [b"-1", b"x", b"1e3", b"9" * 5000, b""])
     def test_an_announcement_that_is_no_number(self, house, length):
         sent, _ = self.send(house, headers=[(b"content-length", length)])
@@ -85,6 +87,7 @@ class TestSize:
         sent, _ = self.send(house, headers=[(b"transfer-encoding", b"chunked")], chunks=[body])
         assert sent[0]["status"] == 201
 
+    @pytest.mark.framework
     def test_a_client_that_goes_away_in_its_body_gets_no_answer_and_changes_nothing(self, house):
         async def go_away():
             async def receive():
