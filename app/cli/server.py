@@ -17,9 +17,9 @@ from typing import Any, Final, NoReturn
 import uvicorn
 from fastapi import FastAPI
 
-from app.api.house import House
 from app.api.fast.connection import FastProtocol
 from app.api.fast.lane import Lane
+from app.api.house import House
 from app.cli.banner import announce
 from app.cli.exits import FAILED, OK, fail
 from app.config import Settings, version

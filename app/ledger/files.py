@@ -257,7 +257,7 @@ class SqliteFiles:
             raise LedgerUnavailable(f"the ledger can't be read: {error}") from error
 
     def _look_for_each(self, statement: str, values: Sequence[tuple[Any, ...]]) -> list[Any]:
-        """What a statement finds for each of ``values``, at one moment: one transaction costs less than many."""
+        """What a statement finds for each of ``values``, at one moment: cheaper than a transaction each."""
         try:
             with self._reading:
                 if self._reader is None:

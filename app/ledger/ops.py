@@ -129,8 +129,8 @@ class Take:
     """Hand out ``count`` fresh items from ``first`` on, and record the source's end if it came.
 
     For good, for one caller or several (``shares``), or under a lease on ``terms``; then ``texts`` are the
-    values, where they can't be computed again. The outcome of a lease is :class:`Claimed` with its ``due``. ``mark`` is what the source needs,
-    beside the cursor, to go on (see ``Source.mark``).
+    values, where they can't be computed again. The outcome of a lease is :class:`Claimed` with its ``due``.
+    ``mark`` is what the source needs, beside the cursor, to go on (see ``Source.mark``).
     """
 
     queue: int

@@ -1,7 +1,7 @@
-"""What several callers ask for in one op: takes that share a draw, and workers that trade a lease for the next.
+"""What several callers ask for in one op: takes that share a draw, workers that trade a lease for the next.
 
-An op a caller costs more than what it does. These say the same for many at once, and promise the same: what comes
-of it, and what is filed, is as if each had asked alone, one after the other.
+An op for each costs more than what it does. These say the same for many at once, and promise the same: what
+comes of it, and what is filed, is as if each had asked alone, one after the other.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ class Share(NamedTuple):
 class Shares:
     """File the values of a :class:`Take` in ``parts``: to each caller the next of them, under its own key.
 
-    The last may get fewer than it asked for, or nothing. ``ttl``, ``caller``, ``values`` and ``wide`` are as in
-    :class:`Remember`.
+    The last may get fewer than it asked for, or nothing. ``ttl``, ``caller``, ``values`` and ``wide`` are as
+    in :class:`Remember`.
     """
 
     parts: tuple[Share, ...]
@@ -55,7 +55,7 @@ class Exchange:
     """Each of several workers acks a whole lease and takes the next one, in one transaction.
 
     With ``take`` the leases are of its fresh items, in the order of ``trades``; else of what waits, and
-    ``most_bytes`` bounds the values of all of them together (one item at least). It is never filed under a key.
+    ``most_bytes`` bounds the values (one item at least). It is never filed under a key.
     """
 
     queue: int
@@ -70,8 +70,8 @@ class Exchanged:
     """The outcome of an :class:`Exchange`, as of ``now``.
 
     ``acked``: for each trade the ranges that were acked, neighbours joined; none where its token was stale.
-    ``leases``: for each trade what its claim got; empty where nobody claimed: then the leases are of fresh items, and
-    end ``ttl`` after ``now``. ``next_due``: that of the last claim, or when the first of the fresh leases ends.
+    ``leases``: for each trade what its claim got; empty where nobody claimed: then the leases are of fresh
+    items, and end ``ttl`` after ``now``. ``next_due``: that of the last claim, or the end of the first lease.
     """
 
     now: int

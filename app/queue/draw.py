@@ -55,8 +55,9 @@ class Ask:
     """One request for values, from the event loop to a thread of the queue's pool.
 
     ``patience`` (seconds) is how long it waits for the source. ``terms``: hand out under a lease. ``shares``:
-    it asks for several callers, with keys; ``trades``:
-    for several workers, and is answered with what was drawn and the op's outcome. ``settle`` makes an op that settles and hands out in one transaction, and ``settled`` the answer to it.
+    it asks for several callers, some with keys. ``trades``: for several workers; it is answered with what was
+    drawn and the op's outcome. ``settle`` makes an op that settles and hands out in one transaction, and
+    ``settled`` the answer to it.
     """
 
     __slots__ = (

@@ -1,7 +1,7 @@
 """Workers that settle a lease and take the next one, gathered in one step of the event loop into one op.
 
-As in ``gather``: what can be done at once for all is done together, and whatever is not that simple goes its own
-way (``Settles.settle``, ``HandOuts.lease``).
+As in ``gather``: what can be done at once for all is done together, and whatever is not that simple goes its
+own way (``Settles.settle``, ``HandOuts.lease``).
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Trader(Protocol):
         """It is on disk. No ranges: the token was stale. No lease: none was asked for."""
 
     def unleased(self, acked: Ranges, state: str, now: int) -> None:
-        """The acks are on disk, and there was nothing to lease just then: ask the queue by itself for that."""
+        """The acks are on disk, and there was nothing to lease just then: ask the queue for that alone."""
 
     def refused(self, error: DibsError) -> None:
         """Nothing was done, or nobody knows."""

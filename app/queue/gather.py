@@ -110,7 +110,7 @@ class Gathering:
 
 
 class _Draught:
-    """One draw for many takers. Their keys are let go when its op is settled, whatever they were told before."""
+    """One draw for many takers. Their keys are let go when its op is settled, whatever they were told."""
 
     __slots__ = ("_ask", "_began", "_keys", "_late", "_loop", "_queue", "_takers")
 

@@ -1,8 +1,8 @@
 """The application in this process, on its own event loop, with the real queues in memory.
 
-A test says what it sends and gets the answer. Each runs twice, for there are two ways in: through the framework
-alone, without a socket, and on the wire, through the protocol with the fast lane. What needs a process of its own
-is in tests/cli.
+A test says what it sends and gets the answer. Each runs twice, for there are two ways in: through the
+framework alone, without a socket, and on the wire, through the protocol with the fast lane. What needs a
+process of its own is in tests/cli.
 """
 
 import asyncio
@@ -185,6 +185,16 @@ def open_house(way):
             yield house
 
     return open_house
+
+
+@pytest.fixture(scope="session")
+def house_class():
+    return House
+
+
+@pytest.fixture(scope="session")
+def wire_class():
+    return wires.Wire
 
 
 @pytest.fixture

@@ -64,10 +64,16 @@ class Wire:
             transport=httpx.AsyncHTTPTransport(uds=self.path, verify=TLS), base_url=base_url, timeout=60
         )
 
-    async def raw(self, *pieces, close=None):
+    async def talk(self):
+        """A connection for one request after the other."""
+        reader, writer = await asyncio.open_unix_connection(self.path, limit=2**24)
+        return Talk(reader, writer)
+
+    async def raw(self, *pieces, close=None, wait=0.0):
         """Send bytes, a write each, until they are answered; what came back, and how many were sent.
 
-        ``close``: an event after which the client goes away.
+        ``close``: an event after which the client goes away; else the server has to. ``wait``: seconds between
+        the writes, so that they are read one by one.
         """
         reader, writer = await asyncio.open_unix_connection(self.path, limit=2**24)
         answer = asyncio.ensure_future(_read_all(reader))
@@ -78,6 +84,7 @@ class Wire:
                     break
                 writer.write(piece)
                 await writer.drain()
+                await asyncio.sleep(wait)
                 sent += 1
             if close is not None:
                 await close.wait()
@@ -88,6 +95,27 @@ class Wire:
             found = await answer
             writer.transport.abort()
         return found, sent
+
+
+class Talk:
+    """Ask, and wait for the whole answer."""
+
+    def __init__(self, reader, writer):
+        self._reader, self._writer = reader, writer
+        self.answer = b""
+
+    async def __call__(self, request):
+        self._writer.write(request)
+        head = await self._reader.readuntil(b"\r\n\r\n")
+        length = re.search(rb"content-length: (\d+)", head)
+        self.answer = head + (await self._reader.readexactly(int(length[1])) if length else b"")
+        return self.answer
+
+    def token(self):
+        return re.search(rb'"token":"([^"]+)"', self.answer)[1]
+
+    def close(self):
+        self._writer.close()
 
 
 async def _read_all(reader):

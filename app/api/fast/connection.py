@@ -1,8 +1,8 @@
 """A connection whose hot calls go the fast lane, one at a time and in order; all else is uvicorn's.
 
 Between two requests the next head is looked at. A hot call is answered from here; anything else is given to
-uvicorn's protocol with all that follows it in the same read, and uvicorn has the connection until its answer is
-out and its parser stands between two messages.
+uvicorn's protocol with all that follows it in the same read, and uvicorn has the connection until its answer
+is out and its parser stands between two messages.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ READ_AHEAD: Final = 65_536
 """Bytes of further requests that are kept while one is being answered; then nothing more is read."""
 
 BETWEEN, CALLING, ANSWERED, ORDINARY = range(4)
-"""No request is here; a hot call is under way; its answer is out, and the next request has to wait for its turn;
+"""No request is here; a hot call is under way; its answer is out, and the next request waits for its turn;
 uvicorn has the connection."""
 
 
@@ -44,6 +44,7 @@ class FastProtocol(Protocol):
         self._rest = b""
         self._last = False  # the server goes down: no request after this one
         self._wanted: asyncio.Task[None] | None = None  # there is no sense in it without its client
+        self._over: asyncio.Event | None = None  # once the server goes down
         self._idle_since = 0.0
         self._idle: asyncio.TimerHandle | None = None
         self.gone = False
@@ -134,6 +135,7 @@ class FastProtocol(Protocol):
         if self.gone:
             return
         if self._last:
+            self._state = ANSWERED
             self.transport.close()
             return
         self._idle_since = now = self.loop.time()
@@ -163,7 +165,7 @@ class FastProtocol(Protocol):
     # -- a call that takes a task
 
     def run(self, work: Coroutine[Any, Any, Reply], *, wanted: bool = False) -> None:
-        """Answer with what ``work`` gives; it is cancelled with the connection where it is only ``wanted`` there."""
+        """Answer with what ``work`` gives; where it is only ``wanted`` there, it is cancelled when that is lost."""
         task = self.loop.create_task(self._run(work))
         if wanted:
             self._wanted = task
@@ -174,11 +176,10 @@ class FastProtocol(Protocol):
         try:
             reply = await work
         except (Exception, asyncio.CancelledError) as error:
-            if self.gone:
-                return
             reply = self._lane.refusal(error)
         self._wanted = None
-        self.reply(reply)
+        if self._state == CALLING:  # else it was told before that the server cuts it off
+            self.reply(reply)
 
     # -- the end
 
@@ -190,6 +191,8 @@ class FastProtocol(Protocol):
             self._idle.cancel()
         if self._wanted is not None:
             self._wanted.cancel()
+        if self._over is not None:
+            self._over.set()
         super().connection_lost(exc)
 
     def shutdown(self) -> None:
@@ -201,21 +204,18 @@ class FastProtocol(Protocol):
         self._rest = b""
         if self._state == ANSWERED:
             self.transport.close()
-        else:
-            self._cut_off()
-
-    def _cut_off(self) -> None:
-        """Be among the tasks that the server waits for, and tells when their time is over."""
-        task = self.loop.create_task(self._say_when_cancelled())
+            return
+        self._over = asyncio.Event()
+        task = self.loop.create_task(self._say_if_cut_off(self._over))
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
 
-    async def _say_when_cancelled(self) -> None:
+    async def _say_if_cut_off(self, over: asyncio.Event) -> None:
+        """Be among the tasks that the server waits for, and cancels when their time is over."""
         try:
-            while not self.gone:
-                await asyncio.sleep(0.05)
+            await over.wait()
         except asyncio.CancelledError as error:
-            if not self.gone and self._wanted is None:
+            if self._state in (CALLING, BETWEEN):  # or it was told so by its own task
                 self.reply(self._lane.refusal(error))
 
     def _close_if_idle(self) -> None:

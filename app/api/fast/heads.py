@@ -34,8 +34,8 @@ _INSIDE: Final = b"dempotency-"
 class Route:
     """A hot call: what answers it, and the query it takes.
 
-    ``limit``: the bytes of its body, 0 where it takes none; ``optional``: it may be left out. ``text``: it has
-    plain text as an answer, too.
+    ``limit``: the bytes of its body, 0 where it takes none; ``optional``: it may be left out. ``text``: it can
+    answer with plain text, too.
     """
 
     call: Callable[..., None]
@@ -57,7 +57,7 @@ class Head:
 
 
 def without_key(head: bytes) -> tuple[bytes, bytes | None]:
-    """The head without the line of its Idempotency-Key, and the key; as it is where there is none to be seen."""
+    """The head without the line of its Idempotency-Key, and the key; as it is where none is to be seen."""
     at = head.find(_INSIDE)
     if at < 0:
         return head, None

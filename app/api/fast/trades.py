@@ -88,6 +88,7 @@ class Settler:
         self.ask = ask
 
     def traded(self, acked: Ranges, lease: Leasing | None, state: str, now: int) -> None:
+        """It is on disk: say so."""
         queue = self._queue
         if len(acked) == 1:
             [(first, last)] = acked
@@ -110,6 +111,7 @@ class Settler:
         self._connection.answer(body.encode())
 
     def unleased(self, acked: Ranges, state: str, now: int) -> None:
+        """Wait for items, or hear why there are none."""
         assert self.ask is not None  # noqa: S101  # nobody who asks for none is told so
         self._connection.run(self._lease_after(acked, state, now, self.ask), wanted=self.ask.wait > 0)
 
@@ -119,9 +121,11 @@ class Settler:
         return as_settled(await self._queue.lease_after(answered, ask), (1, 0, 0, 0), lease=True)
 
     def refused(self, error: DibsError) -> None:
+        """Say why."""
         self._connection.reply(reply_to(error))
 
     def alone(self) -> None:
+        """Ask as all others do."""
         assert self.token is not None  # noqa: S101  # a settling of the usual form has one
         asked = SettleBody((Ack(self.token),), (1, 0, 0, 0), self.ask)
         self._connection.run(settle_reply(self._queue, asked, None), wanted=asked.waits)
@@ -139,6 +143,7 @@ class Leaser:
         self.ask: LeaseAsk | None = ask
 
     def traded(self, acked: Ranges, lease: Leasing | None, state: str, now: int) -> None:
+        """It is on disk: say so."""
         assert lease is not None  # noqa: S101  # it was asked for
         if self._connection.gone:
             self._queue.release_lease(lease.token)
@@ -146,12 +151,15 @@ class Leaser:
         self._connection.answer(_lease_text(self._queue.name, lease, now).encode())
 
     def unleased(self, acked: Ranges, state: str, now: int) -> None:
+        """Wait for items, or hear why there are none."""
         self.alone()
 
     def refused(self, error: DibsError) -> None:
+        """Say why."""
         self._connection.reply(reply_to(error))
 
     def alone(self) -> None:
+        """Ask as all others do."""
         assert self.ask is not None  # noqa: S101  # given at the beginning
         self._connection.run(lease_reply(self._queue, self.ask, None), wanted=self.ask.wait > 0)
 

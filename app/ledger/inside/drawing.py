@@ -26,7 +26,7 @@ def draw(tx: Transaction, op: Take) -> Claimed | None:
 
 
 def follow(tx: Transaction, op: Take) -> Account:
-    """Move the cursor over the items of a take. Those that follow each other in a transaction move it once."""
+    """Move the cursor over the items of a take; in a transaction it is written once."""
     if op.count < 0:
         raise OpFailed(f"a take of {op.count} items")
     account = tx.live(op.queue)
