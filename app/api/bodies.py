@@ -135,7 +135,7 @@ async def read_object(receive: Receive, headers: Headers, limit: int) -> dict[st
 
 
 async def apart(reader: Callable[[bytes], T], body: bytes) -> T:
-    """What ``reader`` makes of a body; on a thread if it is large, and would keep the loop from all others."""
+    """What ``reader`` makes of a body; on a thread if it is large, and would hold up all others."""
     return await asyncio.to_thread(reader, body) if len(body) > LARGE else reader(body)
 
 

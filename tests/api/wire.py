@@ -72,8 +72,8 @@ class Wire:
     async def raw(self, *pieces, close=None, wait=0.0):
         """Send bytes, a write each, until they are answered; what came back, and how many were sent.
 
-        ``close``: an event after which the client goes away; else the server has to. ``wait``: seconds between
-        the writes, so that they are read one by one.
+        ``close``: an event after which the client goes away; else the server has to. ``wait``: seconds
+        between the writes, so that they are read one by one.
         """
         reader, writer = await asyncio.open_unix_connection(self.path, limit=2**24)
         answer = asyncio.ensure_future(_read_all(reader))

@@ -165,7 +165,7 @@ class FastProtocol(Protocol):
     # -- a call that takes a task
 
     def run(self, work: Coroutine[Any, Any, Reply], *, wanted: bool = False) -> None:
-        """Answer with what ``work`` gives; where it is only ``wanted`` there, it is cancelled when that is lost."""
+        """Answer with what ``work`` gives. If it is only ``wanted`` here, it ends with the connection."""
         task = self.loop.create_task(self._run(work))
         if wanted:
             self._wanted = task

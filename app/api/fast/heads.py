@@ -34,8 +34,8 @@ _INSIDE: Final = b"dempotency-"
 class Route:
     """A hot call: what answers it, and the query it takes.
 
-    ``limit``: the bytes of its body, 0 where it takes none; ``optional``: it may be left out. ``text``: it can
-    answer with plain text, too.
+    ``limit``: the bytes of its body, 0 where it takes none; ``optional``: it may be left out. ``text``: it
+    can answer with plain text, too.
     """
 
     call: Callable[..., None]
