@@ -18,6 +18,7 @@ from app.ledger.work import Span
 from app.queue.answers import LeaseAsk, Taken, Values
 from app.queue.desk import unsure
 from app.queue.draw import Ask
+from app.queue.gather import first_of
 
 if TYPE_CHECKING:
     from app.queue.settle import Settles
@@ -64,26 +65,36 @@ class Exchanging:
         self._queue = queue
         self._loop = loop
         self._asked: list[Trader] = []
-        self._under_way = 0
+        self._under_way = False
 
     def trade(self, trader: Trader) -> None:
         """Settle and lease for this one, with all who ask in this step of the loop."""
         if not self._asked and not self._under_way:
-            self._loop.call_soon(self._begin)
+            self._loop.call_soon(self._begin_rest)
         self._asked.append(trader)
 
     def began(self) -> None:
         """An op goes to the disk. Who asks now could not get there before it has: they gather until then."""
-        self._under_way += 1
+        self._under_way = True
 
     def ended(self) -> None:
-        """It is there, or failed: the next one begins before anyone is told, and the disk has no break."""
-        self._under_way -= 1
+        """It is there, or failed, or is given up: the next one begins before anyone is told of this one."""
+        self._under_way = False
+        if self._asked:
+            self._begin()
+
+    def _begin_rest(self) -> None:
         if self._asked and not self._under_way:
             self._begin()
 
     def _begin(self) -> None:
-        traders, self._asked = self._asked, []
+        counts = [trader.ask.most if trader.ask else 0 for trader in self._asked]
+        traders, self._asked = first_of(self._asked, counts)
+        self._deal(traders)
+        if self._asked and not self._under_way:
+            self._loop.call_soon(self._begin_rest)
+
+    def _deal(self, traders: list[Trader]) -> None:
         queue = self._queue
         if not queue.trades_at_once:
             _alone(traders)
@@ -131,7 +142,6 @@ class _Deal:
         try:
             self._await(queue.commit(op, queue.claims.exchanged))
         except DibsError as error:
-            queue.exchanging.ended()
             self._refuse(error)
 
     def draw(self) -> None:
@@ -149,7 +159,6 @@ class _Deal:
         pending.when_done(self._done, self._loop)
 
     def _done(self) -> None:
-        self._queue.exchanging.ended()
         if not self._traders:
             return  # they were told that nobody knows
         self._late.cancel()
@@ -174,6 +183,7 @@ class _Deal:
         self._queue.meter.in_flight -= len(traders)
         if self._ask is not None:
             self._queue.forget(self._ask)
+        self._queue.exchanging.ended()
         return traders
 
     def _refuse(self, error: DibsError) -> None:

@@ -9,9 +9,11 @@ there what is to be said.
 from __future__ import annotations
 
 import asyncio
+from bisect import bisect_right
 from functools import partial
+from itertools import accumulate
 from time import perf_counter
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 from app.errors import DibsError, QueueExhausted
 from app.ledger.together import Share, Shares
@@ -21,6 +23,12 @@ from app.queue.draw import Ask
 
 if TYPE_CHECKING:
     from app.queue.handout import HandOuts
+
+T = TypeVar("T")
+
+
+ITEMS_MOST: Final = 10_000
+"""Items of one draw for many: its answers are made in one step of the loop, which the others wait for."""
 
 
 class Taker(Protocol):
@@ -55,58 +63,69 @@ class Gathering:
         self._loop = loop
         self._asked: list[Taker] = []
         self._keyed = False
-        self._under_way = 0
+        self._under_way = False
 
     def take(self, taker: Taker) -> None:
         """Take for this one, with all who ask in this step of the loop."""
         if not self._asked and not self._under_way:
-            self._loop.call_soon(self._draw)
+            self._loop.call_soon(self._draw_rest)
         self._asked.append(taker)
         if taker.key is not None:
             self._keyed = True
 
     def began(self) -> None:
         """A draw goes to the disk. Who asks now could not get there before it has: they gather until then."""
-        self._under_way += 1
+        self._under_way = True
 
     def ended(self) -> None:
-        """It is there, or failed: the next one begins before anyone is told, and the disk has no break."""
-        self._under_way -= 1
-        if self._asked and not self._under_way:
+        """It is there, or failed, or is given up: the next one begins before anyone is told of this one."""
+        self._under_way = False
+        if self._asked:
             self._draw()
 
     def _draw(self) -> None:
-        takers, self._asked = self._asked, []
-        keyed, self._keyed = self._keyed, False
+        takers, self._asked = first_of(self._asked, [taker.count for taker in self._asked])
+        keyed, self._keyed = self._keyed, self._keyed and bool(self._asked)
         if not self._queue.draws_at_once:
             for taker in takers:
                 taker.alone()
-            return
-        if keyed:
-            takers = self._fresh(takers)
-        if takers:
-            _Draught(self._queue, self._loop, takers)
+        else:
+            fresh = self._fresh(takers) if keyed else takers
+            if fresh:
+                _Draught(self._queue, self._loop, fresh)
+        if self._asked and not self._under_way:
+            self._loop.call_soon(self._draw_rest)
+
+    def _draw_rest(self) -> None:
+        if self._asked and not self._under_way:
+            self._draw()
 
     def _fresh(self, takers: list[Taker]) -> list[Taker]:
         """Those without a key, or with a new one, which is held from here on. The others ask alone."""
-        queue, keys = self._queue, self._queue.keys
-        fresh: list[Taker] = []
+        keys = self._queue.keys
         asked: dict[str, Taker] = {}
         for taker in takers:
-            if taker.key is None:
-                fresh.append(taker)
-            elif keys.begin(taker.key, taker.request):
+            if taker.key is not None and keys.begin(taker.key, taker.request):
                 asked[taker.key] = taker
-            else:
-                taker.alone()  # it waits for the one in flight
-        known = queue.known_keys(list(asked))
-        for key, taker in asked.items():
-            if known is not None and key not in known:
+        known = self._queue.known_keys(list(asked))
+        fresh: list[Taker] = []
+        for taker in takers:
+            key = taker.key
+            if key is None or (asked.get(key) is taker and known is not None and key not in known):
                 fresh.append(taker)
-            else:
-                keys.end(key)
-                taker.alone()
+                continue
+            if asked.get(key) is taker:
+                keys.end(key)  # it has its answer, or nobody can tell
+            taker.alone()
         return fresh
+
+
+def first_of(asked: list[T], counts: list[int]) -> tuple[list[T], list[T]]:
+    """As many of those who ask as one draw serves, one at least; and the others."""
+    if sum(counts) <= ITEMS_MOST:
+        return asked, []
+    fit = max(1, bisect_right(list(accumulate(counts)), ITEMS_MOST))
+    return asked[:fit], asked[fit:]
 
 
 class _Draught:
@@ -138,7 +157,6 @@ class _Draught:
             )
 
     def _done(self) -> None:
-        self._queue.gathering.ended()
         for key in self._keys:
             self._queue.keys.end(key)
         if not self._takers:
@@ -162,6 +180,7 @@ class _Draught:
         takers, self._takers = self._takers, []
         self._queue.meter.in_flight -= len(takers)
         self._queue.forget(self._ask)
+        self._queue.gathering.ended()
         return takers
 
     def _refuse(self, error: DibsError) -> None:

@@ -336,7 +336,10 @@ class HandOuts(Desk):
         """Begin a draw for several, from a source that doesn't keep anyone waiting."""
         ask.patience = self._limits.pull_patience
         self._asks.add(ask)
-        self._begin(ask)
+        try:
+            self._begin(ask)
+        except DibsError as error:
+            ask.pending.fail(error)
 
     def give_up(self, ask: Ask) -> bool:
         """False if what it drew is in the line already."""
