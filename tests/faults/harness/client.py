@@ -124,7 +124,7 @@ class Client:
         match step.verb:
             case "take":
                 patient = step.expect in ("", "*") and not queue.info().paused
-                return _told(await queue.take(step.amount, wait=10 if patient else 0, key=step.key))
+                return await Taking(queue, step, wait=10 if patient else 0).told
             case "block":
                 return _told(await queue.block(step.amount, key=step.key))
             case "advance":
@@ -136,6 +136,34 @@ class Client:
     def opened(self) -> Queues:
         assert self.queues is not None
         return self.queues
+
+
+class Taking:
+    """A take, with all that are asked for at the same time; by itself where it has to be."""
+
+    def __init__(self, queue: Queue, step: Step, wait: float) -> None:
+        self.count, self.key, self.request = step.amount, step.key, f"take {step.amount}"
+        self._queue, self._wait = queue, wait
+        self.told: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        queue.gathering.take(self)
+
+    def handed(self, first: int, values: Any, state: str) -> None:
+        """Together with others."""
+        self.told.set_result(_told(Taken(self._queue.name, state, first, values)))
+
+    def refused(self, error: Exception) -> None:
+        """Nobody has got anything."""
+        self.told.set_exception(error)
+
+    def alone(self) -> None:
+        """It waits, or replays, or meets an end."""
+        self._task = asyncio.ensure_future(self._ask())
+
+    async def _ask(self) -> None:
+        try:
+            self.told.set_result(_told(await self._queue.take(self.count, wait=self._wait, key=self.key)))
+        except Exception as error:
+            self.told.set_exception(error)
 
 
 def _told(answer: Taken | Block) -> dict[str, Any]:
