@@ -143,7 +143,14 @@ def _handed_out(holding: Holding, at: int) -> WorkRequest:
 
 def _value(history: WorkHistory, held: Holdings, random: Random) -> tuple[WorkHistory, str]:
     """One hand-out carries another value."""
-    pushed = {seq for line in history.lines if isinstance(line, PushRequest) for seq in line.seqs}
+    # A push that was told of a known item says nothing about that item's value: its first one does.
+    pushed = {
+        seq
+        for line in history.lines
+        if isinstance(line, PushRequest)
+        for at, seq in enumerate(line.seqs)
+        if at not in line.known
+    }
     able = [holding for holding in held if holding.seq in pushed]
     if not able:
         raise PlantError("nothing that was pushed, with a reply, was handed out in this history")
