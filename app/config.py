@@ -8,6 +8,7 @@ environment (``DIBS_PORT=9000``), the command's options. Nothing here is read wh
 from __future__ import annotations
 
 import os
+import sys
 import tomllib
 from collections.abc import Mapping
 from dataclasses import fields
@@ -38,6 +39,13 @@ DEFAULT_FILE: Final = Path("dibs.toml")
 DEFAULT_QUEUE: Final = "default"
 MEMORY: Final = ":memory:"
 MIB: Final = 1024 * 1024
+MOST_THREADS: Final = 4
+
+
+def default_threads() -> int:
+    """One where the GIL lets one run at a time; else as many as there are cores, 4 at most."""
+    free = not getattr(sys, "_is_gil_enabled", lambda: True)()
+    return min(os.cpu_count() or 1, MOST_THREADS) if free else 1
 
 
 class LimitSettings(BaseModel):
@@ -115,6 +123,13 @@ class Settings(BaseSettings):
     source_root: Path | None = Field(
         default=None,
         description="The folder whose files a source may read that is defined over HTTP; none: no files.",
+    )
+    threads: int = Field(
+        default_factory=default_threads,
+        ge=1,
+        le=64,
+        description="Threads with an event loop each, on one socket. More than one costs with the GIL, and"
+        " gains without it; default: 1, without the GIL the cores, 4 at most.",
     )
     workers: int = Field(default=1, description="Server processes; on SQLite it is 1.")
     limits: LimitSettings = Field(default=LimitSettings(), description="See the table of limits.")

@@ -22,6 +22,7 @@ from app.api.fast.lane import Lane
 from app.api.house import House
 from app.cli.banner import announce
 from app.cli.exits import FAILED, OK, fail
+from app.cli.loops import Dealer, SideLoop, adopt, new_loop
 from app.config import Settings, version
 from app.main import create_app
 
@@ -43,6 +44,9 @@ class Server(uvicorn.Server):
         super().__init__(config)
         self._house = house
         self._settings = settings
+        self._sides: list[SideLoop] = []
+        self._dealer: Dealer | None = None
+        self._adopting: set[asyncio.Task[Any]] = set()
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -65,16 +69,41 @@ class Server(uvicorn.Server):
         """Begin to go down: answer what is in flight, accept nothing new. A second time: don't wait."""
         self.force_exit = self.should_exit
         self.should_exit = True
+        for side in self._sides:
+            side.end(force=self.force_exit)
         if self._house.opened is not None:
             self._house.opened.stop()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to accept, and say so. What was loaded until now is never searched for garbage again."""
-        await super().startup(sockets)
+        if sockets and self._settings.threads > 1:
+            await super().startup([])
+            self._share(sockets[0])
+        else:
+            await super().startup(sockets)
         gc.freeze()
         gc.enable()
         if sockets and not self.should_exit:
             announce(_url(self._settings.host, sockets[0]), self._settings, self._house.queues)
+
+    def _share(self, listener: socket.socket) -> None:
+        """Deal the connections out, to this loop and to others in threads."""
+        loop = asyncio.get_running_loop()
+        for number in range(2, self._settings.threads + 1):
+            side = SideLoop(self._house, self.config.loaded_app, loop, _config_of, number)
+            side.start()
+            self._sides.append(side)
+        here = partial(adopt, self, loop, adopting=self._adopting)
+        self._dealer = Dealer(listener, [here, *(side.adopt for side in self._sides)])
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Answer what is in flight, here and on the other loops, and close."""
+        if self._dealer is not None:
+            self._dealer.close()
+        for side in self._sides:
+            side.end(force=self.force_exit)
+        ends = [asyncio.to_thread(side.join) for side in self._sides]
+        await asyncio.gather(super().shutdown(sockets), *ends)
 
 
 def run(settings: Settings) -> int:
@@ -93,11 +122,8 @@ def run(settings: Settings) -> int:
 
 
 def _run(main: Coroutine[Any, Any, int]) -> int:
-    try:
-        import uvloop
-    except ImportError:  # Windows
-        return asyncio.run(main)
-    return uvloop.run(main)
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        return runner.run(main)
 
 
 async def _serve(app: FastAPI, settings: Settings) -> int:
@@ -111,10 +137,14 @@ async def _serve(app: FastAPI, settings: Settings) -> int:
 
 
 def _config(app: FastAPI) -> uvicorn.Config:
+    return _config_of(app, partial(FastProtocol, Lane(app.state.house, version=version())))
+
+
+def _config_of(app: Any, protocol: Any) -> uvicorn.Config:
     """One process, whatever the environment says (WEB_CONCURRENCY, FORWARDED_ALLOW_IPS)."""
     return uvicorn.Config(
         app,
-        http=partial(FastProtocol, Lane(app.state.house, version=version())),  # type: ignore[arg-type]
+        http=protocol,
         ws="none",
         lifespan="off",
         log_config=None,

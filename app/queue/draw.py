@@ -50,6 +50,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("dibs.queue")
 
+MOMENT = 0.05
+"""Seconds that one event loop waits at most for another to draw from a source that counts."""
+
 
 class Ask:
     """One request for values, from the event loop to a thread of the queue's pool.
@@ -113,18 +116,20 @@ class Draw(QueueLine):
         super().__init__(row, committer, limits, reopen=reopen)
         self._now = now
         self._told = told
+        self.shared = False  # by several event loops
         self.waits: deque[float] = deque(maxlen=1024)
         self.holds: deque[float] = deque(maxlen=1024)
 
     def draw_at_once(self, ask: Ask) -> bool:
         """Draw on the event loop, from a source that counts: it never waits, so no thread has to.
 
-        False: it is drawn from just now, or does not count; nothing was drawn.
+        Other event loops may be drawing from it too: those are done in a moment. False: it is drawn from just
+        now, or does not count; nothing was drawn.
         """
         source, patience = self.source, ask.patience
         if source is None or not source.arithmetic:
             return False
-        ask.patience = 0.0
+        ask.patience = MOMENT if self.shared else 0.0
         try:
             self._draw(ask)
         except SourceBusy:

@@ -20,6 +20,7 @@ from app.ledger.together import Share, Shares
 from app.queue.answers import Taken, Values
 from app.queue.desk import unsure
 from app.queue.draw import Ask
+from app.queue.meters import Meter
 
 if TYPE_CHECKING:
     from app.queue.handout import HandOuts
@@ -56,11 +57,12 @@ class Taker(Protocol):
 
 
 class Gathering:
-    """The takes of one queue, on its event loop."""
+    """The takes of one queue on one event loop: the queue's own, or another one whose takes have no keys."""
 
-    def __init__(self, queue: HandOuts, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, queue: HandOuts, loop: asyncio.AbstractEventLoop, meter: Meter | None = None) -> None:
         self._queue = queue
         self._loop = loop
+        self.meter = meter or Meter()
         self._asked: list[Taker] = []
         self._keyed = False
         self._under_way = False
@@ -92,7 +94,7 @@ class Gathering:
         else:
             fresh = self._fresh(takers) if keyed else takers
             if fresh:
-                _Draught(self._queue, self._loop, fresh)
+                _Draught(self, self._queue, self._loop, fresh)
         if self._asked and not self._under_way:
             self._loop.call_soon(self._draw_rest)
 
@@ -131,9 +133,17 @@ def first_of(asked: list[T], counts: list[int]) -> tuple[list[T], list[T]]:
 class _Draught:
     """One draw for many takers. Their keys are let go when its op is settled, whatever they were told."""
 
-    __slots__ = ("_ask", "_began", "_keys", "_late", "_loop", "_queue", "_takers")
+    __slots__ = ("_ask", "_began", "_gathering", "_keys", "_late", "_loop", "_meter", "_queue", "_takers")
 
-    def __init__(self, queue: HandOuts, loop: asyncio.AbstractEventLoop, takers: list[Taker]) -> None:
+    def __init__(
+        self,
+        gathering: Gathering,
+        queue: HandOuts,
+        loop: asyncio.AbstractEventLoop,
+        takers: list[Taker],
+    ) -> None:
+        self._gathering = gathering
+        self._meter = gathering.meter
         self._queue = queue
         self._loop = loop
         self._takers = takers
@@ -143,8 +153,8 @@ class _Draught:
         if self._keys:
             parts = [Share(taker.key, taker.request, taker.count) for taker in takers]
             ask.shares = Shares(tuple(parts), queue.key_ttl)
-        queue.meter.in_flight += len(takers)
-        queue.gathering.began()
+        self._meter.in_flight += len(takers)
+        gathering.began()
         self._late = loop.call_later(queue.limits.pull_patience, self._is_late)
         queue.begin_gathered(ask)
         ask.pending.when_done(self._done, loop)
@@ -178,14 +188,14 @@ class _Draught:
     def _end(self) -> list[Taker]:
         self._late.cancel()
         takers, self._takers = self._takers, []
-        self._queue.meter.in_flight -= len(takers)
+        self._meter.in_flight -= len(takers)
         self._queue.forget(self._ask)
-        self._queue.gathering.ended()
+        self._gathering.ended()
         return takers
 
     def _refuse(self, error: DibsError) -> None:
         takers = self._end()
-        self._queue.meter.refuse(len(takers))
+        self._meter.refuse(len(takers))
         for taker in takers:
             taker.refused(error)
 
@@ -201,4 +211,4 @@ class _Draught:
             taker.handed(first + at, values[at:end], "open" if end - at == taker.count else taken.state)
             at = end
             served += 1
-        self._queue.meter.handed_together(served, total, perf_counter() - self._began)
+        self._meter.handed_together(served, total, perf_counter() - self._began)

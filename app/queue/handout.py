@@ -72,7 +72,8 @@ class HandOuts(Desk):
         self.claims = Claims(row.id, engine, self._waiters, route=route, ended=self._ended)
         self._draw = Draw(row, committer, limits, reopen=reopen, now=engine.now, told=self.claims.leased)
         self.tokens = Tokens(engine.now)
-        self.gathering = Gathering(self, self._loop)
+        self.gathering = Gathering(self, self._loop, self.meter)
+        self._gatherings: dict[asyncio.AbstractEventLoop, Gathering] = {}
 
     async def take(self, count: int, *, wait: float = 0.0, key: str | None = None) -> Taken | None:
         """Take up to ``count`` items for good, on disk when this returns; None: empty, but more may come.
@@ -331,6 +332,19 @@ class HandOuts(Desk):
             and not self.claims.worth_knowing()
             and not self._pool.backlog
         )
+
+    def gathering_on(self, loop: asyncio.AbstractEventLoop) -> Gathering:
+        """That of another event loop: takes without a key are drawn there."""
+        gathering = self._gatherings.get(loop)
+        if gathering is None:
+            gathering = self._gatherings[loop] = Gathering(self, loop)
+            self._draw.shared = True
+        return gathering
+
+    @property
+    def meters(self) -> list[Meter]:
+        """What was counted, on each loop by itself."""
+        return [self.meter, *(gathering.meter for gathering in self._gatherings.copy().values())]
 
     def begin_gathered(self, ask: Ask) -> None:
         """Begin a draw for several, from a source that doesn't keep anyone waiting."""

@@ -19,7 +19,7 @@ from app.queue.feed import Feed
 from app.queue.info import info_of
 from app.queue.inside import Holds
 from app.queue.limits import Limits
-from app.queue.meters import percentiles
+from app.queue.meters import Meter, percentiles
 from app.sources import Registry
 
 
@@ -224,7 +224,7 @@ class Queue(Holds):
 
     def stats(self) -> QueueStats:
         """Counted since the server started, except ``cursor`` and ``taken``."""
-        row, meter, draw = self._last_known(), self.meter, self._draw
+        row, meter, draw = self._last_known(), Meter.total(self.meters), self._draw
         iterator = draw.iterator_stats()
         waiting, leased, dead = self._glance(row)
         return QueueStats(
@@ -251,8 +251,8 @@ class Queue(Holds):
             threads=self._pool.threads,
             pulls=iterator.pulls if iterator else 0,
             contended=iterator.contended if iterator else 0,
-            wait=percentiles(list(draw.waits)),
-            hold=percentiles(list(draw.holds)),
+            wait=percentiles(draw.waits.copy()),
+            hold=percentiles(draw.holds.copy()),
             answer=percentiles(meter.answers),
             failure=draw.gate.failure,
         )

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from app.api import bodies
 from app.api.accept import JSON, TEXT
 from app.api.consume import Consume, block_reply, taken_reply
 from app.api.fast.heads import Head, Route
+from app.api.fast.relay import RelayedTaker, RelayedTrader
 from app.api.fast.trades import Leaser, Settler, Shapes
 from app.api.house import House
 from app.api.lease import Work, lease_reply, settle_reply
@@ -17,6 +19,8 @@ from app.api.reply import Reply
 from app.errors import DibsError
 from app.queue import Queue
 from app.queue.answers import Values
+from app.queue.exchange import Trader
+from app.queue.gather import Taker
 
 if TYPE_CHECKING:
     from app.api.fast.connection import FastProtocol
@@ -55,7 +59,7 @@ class Calls:
         if head.text or head.query["wait"]:
             taker.alone()
         else:
-            queue.gathering.take(taker)
+            self._take(queue, taker)
 
     def block(self, connection: FastProtocol, head: Head, key: str | None, body: bytes) -> None:
         """Take a block of numbers."""
@@ -73,7 +77,7 @@ class Calls:
             connection.reply(reply_to(error))
             return
         if key is None:
-            queue.exchanging.trade(Leaser(connection, queue, ask))
+            self._trade(queue, Leaser(connection, queue, ask))
         else:
             connection.run(lease_reply(queue, ask, key), wanted=ask.wait > 0)
 
@@ -86,7 +90,7 @@ class Calls:
         try:
             queue = self._house.queues.get(head.queue)
             if usual is not None:
-                queue.exchanging.trade(Settler(connection, queue, *usual))
+                self._trade(queue, Settler(connection, queue, *usual))
                 return
             asked = self._work.settling(body)
         except DibsError as error:
@@ -105,6 +109,32 @@ class Calls:
     async def _push(self, head: Head, key: str | None, body: bytes) -> Reply:
         queue = self._house.queues.get(head.queue)
         return await push_reply(queue, await bodies.apart(self._produce.parcels, body), key)
+
+    def _take(self, queue: Queue, taker: Taker) -> None:
+        queue.gathering.take(taker)
+
+    def _trade(self, queue: Queue, trader: Trader) -> None:
+        queue.exchanging.trade(trader)
+
+
+class CallsFromElsewhere(Calls):
+    """The same for connections of another loop (``home``) than that of the queues (``owner``)."""
+
+    def __init__(
+        self, house: House, *, home: asyncio.AbstractEventLoop, owner: asyncio.AbstractEventLoop
+    ) -> None:
+        super().__init__(house)
+        self._home = home
+        self._owner = owner
+
+    def _take(self, queue: Queue, taker: Taker) -> None:
+        if taker.key is None:
+            queue.gathering_on(self._home).take(taker)
+        else:  # the keys in flight are known on the queues' loop only
+            self._owner.call_soon_threadsafe(queue.gathering.take, RelayedTaker(taker, self._home))
+
+    def _trade(self, queue: Queue, trader: Trader) -> None:
+        self._owner.call_soon_threadsafe(queue.exchanging.trade, RelayedTrader(trader, self._home))
 
 
 class _Taker:

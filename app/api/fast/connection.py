@@ -166,7 +166,7 @@ class FastProtocol(Protocol):
 
     def run(self, work: Coroutine[Any, Any, Reply], *, wanted: bool = False) -> None:
         """Answer with what ``work`` gives. If it is only ``wanted`` here, it ends with the connection."""
-        task = self.loop.create_task(self._run(work))
+        task = self.loop.create_task(self._run(self._lane.work(work)))
         if wanted:
             self._wanted = task
         self.tasks.add(task)

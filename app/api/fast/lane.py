@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from typing import Final
+from collections.abc import Coroutine
+from typing import Any, Final
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
-from app.api.fast.calls import Calls
+from app.api.fast.calls import Calls, CallsFromElsewhere
 from app.api.fast.heads import Heads
+from app.api.fast.relay import there
 from app.api.front import Front, always, cut_off
 from app.api.house import House
 from app.api.params import parse_key
@@ -22,13 +25,21 @@ logger = logging.getLogger("dibs.api")
 
 
 class Lane:
-    """The fast lane of one server. ``dated`` are uvicorn's headers, which change once a second."""
+    """The fast lane of the connections of one event loop.
 
-    def __init__(self, house: House, *, version: str) -> None:
+    ``owner`` is the loop of the queues, where that is another one: then the lane is made on its own.
+    ``dated`` are uvicorn's headers, which change once a second.
+    """
+
+    def __init__(self, house: House, *, version: str, owner: asyncio.AbstractEventLoop | None = None) -> None:
+        self._owner = owner
+        calls = Calls(house)
+        if owner is not None:
+            calls = CallsFromElsewhere(house, home=asyncio.get_running_loop(), owner=owner)
         self._key_bytes = house.limits.key_bytes
         self._always = always(version)
         front = Front(house.no_app, settings=house.settings, version=version)
-        self.heads = Heads(front, Calls(house).routes())
+        self.heads = Heads(front, calls.routes())
         self.dated: Headers = []
         self.ok = b""
         self.ending = b"\r\n" + _lines([*self._always]) + b"\r\n"
@@ -50,6 +61,10 @@ class Lane:
             return parse_key(raw, self._key_bytes)
         except DibsError:
             return None
+
+    def work(self, work: Coroutine[Any, Any, Reply]) -> Coroutine[Any, Any, Reply]:
+        """The same, done where the queues are."""
+        return work if self._owner is None else there(self._owner, work)
 
     def refusal(self, error: BaseException) -> Reply:
         """What becomes of a call that raised; as the front door has it."""

@@ -1,0 +1,132 @@
+"""More event loops, in threads of their own: each parses and answers for its share of the connections.
+
+The first loop has the queues, the listening socket and the signals; it deals the connections out in turn.
+With the GIL only one thread runs Python at a time, so this costs more than it gives; without it, it gives.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import cycle
+from typing import Any, Final
+
+import uvicorn
+
+from app.api.fast.connection import FastProtocol
+from app.api.fast.lane import Lane
+from app.api.fast.relay import Elsewhere
+from app.api.house import House
+from app.config import version
+
+ACCEPTS: Final = 64
+"""Connections that are accepted in one step."""
+
+
+def new_loop() -> asyncio.AbstractEventLoop:
+    """The loop that the server runs on."""
+    try:
+        import uvloop
+    except ImportError:  # Windows
+        return asyncio.new_event_loop()
+    return uvloop.new_event_loop()
+
+
+class SideLoop:
+    """One more loop. ``make_config`` makes uvicorn's configuration of an application and a protocol."""
+
+    def __init__(
+        self,
+        house: House,
+        app: Any,
+        owner: asyncio.AbstractEventLoop,
+        make_config: Callable[..., uvicorn.Config],
+        number: int,
+    ) -> None:
+        self._house = house
+        self._app = Elsewhere(app, owner)
+        self._owner = owner
+        self._make_config = make_config
+        self._ready = threading.Event()
+        self._adopting: set[asyncio.Task[Any]] = set()
+        self._thread = threading.Thread(target=self._run, name=f"dibs-loop-{number}", daemon=True)
+
+    def start(self) -> None:
+        """Begin; returns when connections can be given to it."""
+        self._thread.start()
+        self._ready.wait()
+
+    def _run(self) -> None:
+        with asyncio.Runner(loop_factory=new_loop) as runner:
+            runner.run(self._serve())
+
+    async def _serve(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        lane = Lane(self._house, version=version(), owner=self._owner)
+        self.server = server = uvicorn.Server(self._make_config(self._app, partial(FastProtocol, lane)))
+        server.config.load()
+        server.lifespan = server.config.lifespan_class(server.config)
+        server.servers = []
+        await server.on_tick(0)
+        self._ready.set()
+        await server.main_loop()
+        await server.shutdown()
+
+    def adopt(self, connection: socket.socket) -> None:
+        """Serve this connection; from any thread."""
+        self._loop.call_soon_threadsafe(adopt, self.server, self._loop, connection, self._adopting)
+
+    def end(self, *, force: bool = False) -> None:
+        """Begin to go down: answer what is under way, and close."""
+        self.server.force_exit = force
+        self.server.should_exit = True
+
+    def join(self) -> None:
+        """Wait for its end."""
+        self._thread.join()
+
+
+def adopt(
+    server: uvicorn.Server,
+    loop: asyncio.AbstractEventLoop,
+    connection: socket.socket,
+    adopting: set[asyncio.Task[Any]],
+) -> None:
+    """Serve an accepted connection on this loop."""
+    make: Any = server.config.http_protocol_class
+    protocol = partial(
+        make,
+        config=server.config,
+        server_state=server.server_state,
+        app_state=server.lifespan.state,
+        _loop=loop,
+    )
+    task = loop.create_task(loop.connect_accepted_socket(protocol, connection))
+    adopting.add(task)
+    task.add_done_callback(adopting.discard)
+
+
+class Dealer:
+    """Accepts, and gives each connection to the next loop; ``homes`` are what takes one."""
+
+    def __init__(self, listener: socket.socket, homes: list[Callable[[socket.socket], None]]) -> None:
+        self._listener = listener
+        self._homes: Iterator[Callable[[socket.socket], None]] = cycle(homes)
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_reader(listener, self._accept)
+
+    def _accept(self) -> None:
+        for _ in range(ACCEPTS):
+            try:
+                connection, _address = self._listener.accept()
+            except OSError:  # nobody more, or gone already, or no more descriptors: the next step tries again
+                return
+            connection.setblocking(False)
+            next(self._homes)(connection)
+
+    def close(self) -> None:
+        """Accept no more."""
+        self._loop.remove_reader(self._listener)
