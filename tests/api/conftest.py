@@ -193,8 +193,8 @@ def house_class():
 
 
 @pytest.fixture(scope="session")
-def wire_class():
-    return wires.Wire
+def wire_module():
+    return wires
 
 
 @pytest.fixture

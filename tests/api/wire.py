@@ -14,10 +14,22 @@ import uvicorn
 
 from app.api.fast.connection import FastProtocol
 from app.api.fast.lane import Lane
+from app.cli.loops import Dealer, SideLoop
 from app.config import version
 
 TLS = ssl.create_default_context()
 """Not used, but made anew by every client that is not given one."""
+
+
+OPTIONS = {
+    "ws": "none",
+    "lifespan": "off",
+    "log_config": None,
+    "access_log": False,
+    "server_header": False,
+    "proxy_headers": False,
+    "timeout_graceful_shutdown": 2,
+}
 
 
 def lane_of(app):
@@ -31,15 +43,7 @@ class Wire:
     def __init__(self, app, http=None):
         self._folder = tempfile.TemporaryDirectory()
         self.path = str(Path(self._folder.name) / "socket")
-        options = {"ws": "none", "lifespan": "off", "log_config": None, "access_log": False}
-        config = uvicorn.Config(
-            app,
-            http=http or lane_of(app),
-            server_header=False,
-            proxy_headers=False,
-            timeout_graceful_shutdown=2,
-            **options,
-        )
+        config = uvicorn.Config(app, http=http or lane_of(app), **OPTIONS)
         config.load()
         self.server = uvicorn.Server(config)
         self.server.lifespan = config.lifespan_class(config)
@@ -95,6 +99,33 @@ class Wire:
             found = await answer
             writer.transport.abort()
         return found, sent
+
+
+class SideWire(Wire):
+    """The same, with every connection on another event loop, in a thread of its own."""
+
+    def __init__(self, app):
+        super().__init__(app)
+        self._app = app
+
+    async def start(self):
+        def config_of(app, protocol):
+            return uvicorn.Config(app, http=protocol, **OPTIONS)
+
+        self._socket = socket.socket(socket.AF_UNIX)
+        self._socket.bind(self.path)
+        self._socket.listen()
+        self._socket.setblocking(False)
+        self._side = SideLoop(self._app.state.house, self._app, asyncio.get_running_loop(), config_of, 2)
+        self._side.start()
+        self._dealer = Dealer(self._socket, [self._side.adopt])
+
+    async def stop(self):
+        self._dealer.close()
+        self._socket.close()
+        self._side.end(force=True)
+        await asyncio.to_thread(self._side.join)
+        self._folder.cleanup()
 
 
 class Talk:
