@@ -22,7 +22,7 @@ from app.ledger.files import SqliteFiles, raise_at_start
 from app.ledger.handlers import HANDLERS, row_of
 from app.ledger.inside import looking
 from app.ledger.inside import sql as inside
-from app.ledger.inside.transaction import Transaction
+from app.ledger.inside.transaction import Account, Transaction
 from app.ledger.ops import EngineFailed, Op, OpFailed, Outcome, QueueRow, Recalled
 from app.ledger.work import Counts, FailureRow, ItemRow, ItemState
 
@@ -53,6 +53,7 @@ class SqliteEngine(SqliteFiles):
         super().__init__(data, vfs=vfs)
         self._clock = clock(self.persisted)
         self._persisted = self._pruned = self.persisted
+        self._accounts: dict[int, Account] = {}
         try:
             with self._transaction():
                 self._write(inside.REVIVE, (self.now(), self.persisted))
@@ -71,16 +72,25 @@ class SqliteEngine(SqliteFiles):
             pass  # the disk fails: what was applied stands as it is
         self._give_up()
 
+    def reopen(self) -> None:
+        """As the files are; what was known of queues is read anew."""
+        self._accounts.clear()
+        super().reopen()
+
     # -- one transaction
 
     def apply(self, ops: Sequence[Op]) -> list[Outcome]:
         """Apply all, in order, in one transaction; it is synced when this returns."""
         now = self.now()
-        with self._transaction() as writer:
-            tx = Transaction(writer, now)
-            outcomes = [HANDLERS[type(op)](tx, op) for op in ops]
-            tx.write()
-            persisted, pruned = self._keep_house(now, tx.learned)
+        try:
+            with self._transaction() as writer:
+                tx = Transaction(writer, now, self._accounts)
+                outcomes = [HANDLERS[type(op)](tx, op) for op in ops]
+                tx.write()
+                persisted, pruned = self._keep_house(now, tx.learned)
+        except BaseException:
+            self._accounts.clear()  # nobody knows what the file has
+            raise
         self._persisted, self._pruned = persisted, pruned
         return outcomes
 

@@ -250,7 +250,7 @@ class Draw(QueueLine):
         elif values and ask.settle is not None:
             op = ask.settle(take, remember)
         else:
-            op = replace(take, remember=remember)
+            op = take if remember is None else replace(take, remember=remember)
         self._committer.submit(
             Entry(
                 op,

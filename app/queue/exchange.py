@@ -7,7 +7,6 @@ own way (``Settles.settle``, ``HandOuts.lease``).
 from __future__ import annotations
 
 import asyncio
-from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
@@ -19,6 +18,7 @@ from app.queue.answers import LeaseAsk, Taken, Values
 from app.queue.desk import unsure
 from app.queue.draw import Ask
 from app.queue.gather import first_of
+from app.queue.watch import Watch
 
 if TYPE_CHECKING:
     from app.queue.settle import Settles
@@ -65,6 +65,8 @@ class Exchanging:
         self._queue = queue
         self._loop = loop
         self._asked: list[Trader] = []
+        limits = queue.limits
+        self.watch = Watch(loop, limits.operate_patience + limits.commit_patience)
         self._under_way = False
 
     def trade(self, trader: Trader) -> None:
@@ -121,7 +123,17 @@ def _alone(traders: list[Trader]) -> None:
 class _Deal:
     """One op for many traders."""
 
-    __slots__ = ("_ask", "_began", "_late", "_loop", "_pending", "_queue", "_traders", "_trades")
+    __slots__ = (
+        "_ask",
+        "_began",
+        "_loop",
+        "_pending",
+        "_queue",
+        "_traders",
+        "_trades",
+        "over",
+        "until",
+    )
 
     def __init__(self, queue: Settles, loop: asyncio.AbstractEventLoop, traders: list[Trader]) -> None:
         self._queue = queue
@@ -132,6 +144,8 @@ class _Deal:
         self._trades = tuple([_trade(trader, token) for trader, token in zip(traders, tokens, strict=True)])
         self._ask: Ask | None = None
         self._pending: Pending[Any]
+        self.over = False
+        self.until = 0.0
         queue.meter.in_flight += len(traders)
         queue.exchanging.began()
 
@@ -153,15 +167,12 @@ class _Deal:
 
     def _await(self, pending: Pending[Any]) -> None:
         self._pending = pending
-        limits = self._queue.limits
-        patience = limits.operate_patience + limits.commit_patience
-        self._late = self._loop.call_later(patience, partial(self._refuse, unsure()))
+        self._queue.exchanging.watch.add(self)
         pending.when_done(self._done, self._loop)
 
     def _done(self) -> None:
         if not self._traders:
             return  # they were told that nobody knows
-        self._late.cancel()
         self._queue.claims.arm()
         try:
             found = self._pending.result(0)
@@ -179,12 +190,17 @@ class _Deal:
             self._tell(found[1], found[0])
 
     def _end(self) -> list[Trader]:
+        self.over = True
         traders, self._traders = self._traders, []
         self._queue.meter.in_flight -= len(traders)
         if self._ask is not None:
             self._queue.forget(self._ask)
         self._queue.exchanging.ended()
         return traders
+
+    def late(self) -> None:
+        """The disk is silent."""
+        self._refuse(unsure())
 
     def _refuse(self, error: DibsError) -> None:
         traders = self._end()

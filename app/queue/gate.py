@@ -33,6 +33,11 @@ class Gate:
         return cls(row.name, row.paused, starting, row.ending, row.deleted_at is not None, failure)
 
     @property
+    def wide_open(self) -> bool:
+        """Whether there is no :meth:`refusal`, told quickly."""
+        return not (self.paused or self.starting or self.ending or self.deleted or self.leaving)
+
+    @property
     def state(self) -> str:
         """One word; an ending is stronger than a pause, a pause stronger than a start."""
         if self.ending is not None:
@@ -63,10 +68,14 @@ class Gate:
 
     def refusal(self) -> Refused | None:
         """What whoever asks for fresh items is told; None while there may be some."""
+        if self.wide_open:
+            return None
         return self._for_good() or self._for_now()
 
     def bar(self) -> Refused | None:
         """Why nothing is handed out, not even what waits; an ending or a start bars only the source."""
+        if self.wide_open:
+            return None
         if self.deleted:
             return self._for_good()
         return replace(self, starting=False)._for_now()

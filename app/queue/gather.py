@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 from bisect import bisect_right
-from functools import partial
 from itertools import accumulate
 from time import perf_counter
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar
@@ -21,6 +20,7 @@ from app.queue.answers import Taken, Values
 from app.queue.desk import unsure
 from app.queue.draw import Ask
 from app.queue.meters import Meter
+from app.queue.watch import Watch
 
 if TYPE_CHECKING:
     from app.queue.handout import HandOuts
@@ -63,6 +63,7 @@ class Gathering:
         self._queue = queue
         self._loop = loop
         self.meter = meter or Meter()
+        self.watch = Watch(loop, queue.limits.pull_patience)
         self._asked: list[Taker] = []
         self._keyed = False
         self._under_way = False
@@ -133,7 +134,18 @@ def first_of(asked: list[T], counts: list[int]) -> tuple[list[T], list[T]]:
 class _Draught:
     """One draw for many takers. Their keys are let go when its op is settled, whatever they were told."""
 
-    __slots__ = ("_ask", "_began", "_gathering", "_keys", "_late", "_loop", "_meter", "_queue", "_takers")
+    __slots__ = (
+        "_ask",
+        "_began",
+        "_gathering",
+        "_keys",
+        "_loop",
+        "_meter",
+        "_queue",
+        "_takers",
+        "over",
+        "until",
+    )
 
     def __init__(
         self,
@@ -155,16 +167,16 @@ class _Draught:
             ask.shares = Shares(tuple(parts), queue.key_ttl)
         self._meter.in_flight += len(takers)
         gathering.began()
-        self._late = loop.call_later(queue.limits.pull_patience, self._is_late)
+        self.over = False
+        self.until = 0.0
+        gathering.watch.add(self)
         queue.begin_gathered(ask)
         ask.pending.when_done(self._done, loop)
 
-    def _is_late(self) -> None:
+    def late(self) -> None:
         """The takers' patience with the source is over; with the disk they have some more."""
         if not self._queue.give_up(self._ask):
-            self._late = self._loop.call_later(
-                self._queue.limits.commit_patience, partial(self._refuse, unsure())
-            )
+            self._loop.call_later(self._queue.limits.commit_patience, self._refuse, unsure())
 
     def _done(self) -> None:
         for key in self._keys:
@@ -186,7 +198,7 @@ class _Draught:
             self._hand_out(takers, taken)
 
     def _end(self) -> list[Taker]:
-        self._late.cancel()
+        self.over = True
         takers, self._takers = self._takers, []
         self._meter.in_flight -= len(takers)
         self._queue.forget(self._ask)
@@ -194,6 +206,8 @@ class _Draught:
         return takers
 
     def _refuse(self, error: DibsError) -> None:
+        if self.over:
+            return
         takers = self._end()
         self._meter.refuse(len(takers))
         for taker in takers:

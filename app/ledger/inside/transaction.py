@@ -89,6 +89,16 @@ class Account:
         dead: int = self._dead + self.buried
         return dead
 
+    @property
+    def counted(self) -> bool:
+        """Whether a counter has moved."""
+        return bool(self.taken or self.acked or self.purged or self.buried)
+
+    def move(self) -> tuple[Any, ...]:
+        """What the row's statement needs."""
+        counters = self.taken, self.acked, self.purged, self.buried
+        return self.cursor, *counters, self.mark, self.id, self.before
+
     def moved(self) -> None:
         """The row is as this account says."""
         self._inside = self.inside
@@ -110,11 +120,16 @@ class Tail:
 
 
 class Transaction:
-    """The accounts of one ``apply``. ``now`` is the instant of everything in it."""
+    """One ``apply``. ``now`` is the instant of everything in it.
+
+    ``accounts`` are those that stand as the file has them: who owns the only writer keeps them from one
+    transaction to the next, and forgets them when one fails.
+    """
 
     __slots__ = (
         "_accounts",
         "_names",
+        "_touched",
         "changes",
         "execute",
         "executemany",
@@ -123,24 +138,28 @@ class Transaction:
         "total_changes",
     )
 
-    def __init__(self, connection: apsw.Connection, now: int) -> None:
+    def __init__(self, connection: apsw.Connection, now: int, accounts: dict[int, Account]) -> None:
         self.changes = connection.changes
         self.total_changes = connection.total_changes
         self.execute = connection.execute
         self.executemany = connection.executemany
         self.now = now
         self.learned = 0  # keys of items and of answers
-        self._accounts: dict[int, Account] = {}
+        self._accounts = accounts
+        self._touched: dict[int, Account] = {}
         self._names: dict[str, int | None] = {}
 
     def account(self, queue: int) -> Account | None:
         """The account of a queue, a tombstone's too; None where there is no such queue."""
-        account = self._accounts.get(queue)
+        account = self._touched.get(queue)
         if account is None:
-            found = self.execute(sql.ACCOUNT, (queue,)).fetchone()
-            if found is None:
-                return None
-            account = self._accounts[queue] = Account(found)
+            account = self._accounts.get(queue)
+            if account is None:
+                found = self.execute(sql.ACCOUNT, (queue,)).fetchone()
+                if found is None:
+                    return None
+                account = self._accounts[queue] = Account(found)
+            self._touched[queue] = account
         return account
 
     def live(self, queue: int) -> Account | None:
@@ -178,24 +197,27 @@ class Transaction:
 
     def write(self) -> None:
         """Write all accounts."""
-        for account in self._accounts.values():
-            self._write(account)
-
-    def _write(self, account: Account) -> None:
-        if account.tail is not None:
-            self.write_tail(account)
-        counters = account.taken, account.acked, account.purged, account.buried
-        if account.cursor != account.before or any(counters):
-            self.execute(sql.MOVE, (account.cursor, *counters, account.mark, account.id, account.before))
-            if self.changes() != 1:
-                raise OpFailed(f"the cursor of queue {account.id} is not where this transaction found it")
-            account.moved()
-        if account.gone:
-            blocks.sweep(self.execute, account.id, account.gone)
-            account.gone.clear()
+        moved: list[Account] = []
+        for account in self._touched.values():
+            if account.tail is not None:
+                self.write_tail(account)
+            if account.cursor != account.before or account.counted:
+                moved.append(account)
+            if account.gone:
+                blocks.sweep(self.execute, account.id, account.gone)
+                account.gone.clear()
+        if moved:
+            before = self.total_changes()
+            self.executemany(sql.MOVE, [account.move() for account in moved])
+            if self.total_changes() - before != len(moved):
+                queues = [account.id for account in moved]
+                raise OpFailed(f"the cursor of one of {queues} is not where this transaction found it")
+            for account in moved:
+                account.moved()
 
     def write_all_and_forget(self) -> None:
         """Write all accounts, and read them anew: a statement is to change the rows of queues themselves."""
         self.write()
         self._accounts.clear()
+        self._touched.clear()
         self._names.clear()
