@@ -154,7 +154,6 @@ class Draw(QueueLine):
 
     def _draw(self, ask: Ask) -> None:
         while True:
-            self._committer.check()
             source = self._source()
             before = perf_counter()
             try:
@@ -174,10 +173,10 @@ class Draw(QueueLine):
                 raise _busy(self.name) from None
 
     def _source(self) -> Source:
-        with self.lock:
-            refusal = self.gate.refusal()
-            if refusal is not None:
-                raise refusal
+        self._committer.check()
+        refusal = self.gate.refusal()  # it is looked at again with the line's lock held
+        if refusal is not None:
+            raise refusal
         return self.opened()
 
     def opened(self) -> Source:
@@ -193,6 +192,13 @@ class Draw(QueueLine):
             epoch = self._epoch
             if self._back:
                 self._enqueue_or_put_back(ask, source, self._take_back(ask.count), None)
+                return True
+            if source.arithmetic and source is self.source:
+                # It keeps nobody waiting, so there is no need to let go of the lock, and to look again.
+                values, end = pull(source, held, ask.count, self._limits.handout_bytes)
+                segment = Segment(self._next_seq, values)
+                self._next_seq += len(values)
+                self._enqueue_or_put_back(ask, source, segment, end)
                 return True
         values, end = pull(source, held, ask.count, self._limits.handout_bytes)
         fit = fitting(values, self._limits.handout_bytes)
@@ -258,7 +264,9 @@ class Draw(QueueLine):
                 line=self,
                 values=values,
                 answer=self._answer(ask, source, segment, end) if values else None,
-                settled=partial(self._settled, take),
+                settled=None
+                if op is take and end is None and take.terms is None
+                else partial(self._settled, take),
             )
         )
         ask.enqueued = True
