@@ -141,13 +141,24 @@ def pipe_lines(descriptor: int) -> Iterator[bytes | None]:
 
 def _parsed(number: int, text: str) -> Any:
     try:
-        return json.loads(text, parse_constant=_no_constant)
+        value = json.loads(text, parse_constant=_no_constant)
     except json.JSONDecodeError as error:
         raise BadLine(number, f"is not JSON: {error.msg} at character {error.pos + 1}") from error
     except RecursionError as error:
         raise BadLine(number, f"is nested more than {MAX_DEPTH} levels deep") from error
     except ValueError as error:
         raise BadLine(number, f"is not JSON: {error}") from error
+    if text.count("[") + text.count("{") > MAX_DEPTH and _is_deeper(value, MAX_DEPTH):
+        raise BadLine(number, f"is nested more than {MAX_DEPTH} levels deep")
+    return value
+
+
+def _is_deeper(value: Any, levels: int) -> bool:
+    """How deep the parser itself goes depends on the version of Python."""
+    if not isinstance(value, dict | list):
+        return False
+    inside = value.values() if isinstance(value, dict) else value
+    return levels == 0 or any(_is_deeper(member, levels - 1) for member in inside)
 
 
 def _no_constant(name: str) -> NoReturn:

@@ -46,7 +46,7 @@ def test_a_line_that_is_not_json_is_refused_here_and_can_smuggle_nothing_in(line
         items([b"1\n", line], Shape(json=True))
 
 
-@pytest.mark.parametrize("line", [b"[" * 5000, b"[" * 100_000, b'{"a":' * 100_000])
+@pytest.mark.parametrize("line", [b"[" * 5000 + b"]" * 5000, b"[" * 100_000, b'{"a":' * 100_000])
 def test_a_line_that_is_too_deep_is_refused_in_words_of_ours(line):
     with pytest.raises(BadLine, match=r"^line 2 is nested more than 100 levels deep$"):
         items([b"1\n", line], Shape(json=True))

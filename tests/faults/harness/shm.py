@@ -15,6 +15,7 @@ _PROTOTYPES = {
     "open": (ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_int),
     "ftruncate": (ctypes.c_int, ctypes.c_int, ctypes.c_int64),
     "pwrite64": (ctypes.c_ssize_t, ctypes.c_int, ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int64),
+    "pwrite": (ctypes.c_ssize_t, ctypes.c_int, ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int64),
     "mmap": (
         ctypes.c_ssize_t,
         ctypes.c_void_p,
@@ -25,7 +26,7 @@ _PROTOTYPES = {
         ctypes.c_int64,
     ),
 }
-_FILE_ARGUMENT = {"open": 0, "ftruncate": 0, "pwrite64": 0, "mmap": 4}
+_FILE_ARGUMENT = {"open": 0, "ftruncate": 0, "pwrite64": 0, "pwrite": 0, "mmap": 4}
 
 
 class SharedMemory:
@@ -33,11 +34,13 @@ class SharedMemory:
 
     def __init__(self, disk: Disk) -> None:
         self._disk = disk
-        self._kept = [self._watch(name) for name in _PROTOTYPES]
+        there = {name: self._disk.xGetSystemCall(name) for name in _PROTOTYPES}
+        # SQLite writes by one of the two, as it was built.
+        self._kept = [self._watch(name, address) for name, address in there.items() if address]
 
-    def _watch(self, name: str) -> Any:
+    def _watch(self, name: str, address: int) -> Any:
         prototype = ctypes.CFUNCTYPE(*_PROTOTYPES[name], use_errno=True)
-        original = prototype(self._disk.xGetSystemCall(name))
+        original = prototype(address)
         watched = prototype(self._watched(name, original))
         self._disk.xSetSystemCall(name, ctypes.cast(watched, ctypes.c_void_p).value)
         return original, watched
