@@ -198,3 +198,18 @@ async def test_a_source_that_can_not_be_opened_in_a_queue_that_was_closed_meanwh
         await eventually(lambda: not house["q"]._draw._starting)
         assert [op for op in house.disk.ops(Take) if op.end] == []
         assert house["q"].info().state == "closed"
+
+
+async def test_an_op_that_is_done_before_anyone_waits_is_seen_by_who_waited(opened, monkeypatch):
+    """The committer is so quick that the op is settled when its caller looks: the queue is there all the same."""
+    async with opened() as house:
+        submit = type(house.queues)._submit
+
+        def submit_and_let_it_be_done(queues, op):
+            pending = submit(queues, op)
+            pending.result(10)
+            return pending
+
+        monkeypatch.setattr(type(house.queues), "_submit", submit_and_let_it_be_done)
+        await house.queues.define("q", None)
+        assert house["q"].name == "q"
