@@ -201,7 +201,7 @@ async def test_a_source_that_can_not_be_opened_in_a_queue_that_was_closed_meanwh
 
 
 async def test_an_op_that_is_done_before_anyone_waits_is_seen_by_who_waited(opened, monkeypatch):
-    """The committer is so quick that the op is settled when its caller looks: the queue is there all the same."""
+    """The committer is so quick that the op is settled when its caller looks: the queue is there."""
     async with opened() as house:
         submit = type(house.queues)._submit
 
