@@ -20,6 +20,7 @@ from app.client.flow import Call, Flow, OnWait, Tempo, persist
 from app.client.held import Counts
 from app.client.records import Result
 from app.client.setup import LeaseOptions, Setup
+from app.client.wire import LIMITS
 
 T = TypeVar("T")
 
@@ -143,4 +144,4 @@ class AsyncClient:
         return self._line, AsyncPollLine(self.setup.wire, self._line.transport)
 
     def _transport(self) -> httpx.AsyncBaseTransport:
-        return httpx.AsyncHTTPTransport(verify=self.setup.wire.tls(), trust_env=False)
+        return httpx.AsyncHTTPTransport(verify=self.setup.wire.tls(), trust_env=False, limits=LIMITS)

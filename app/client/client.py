@@ -19,6 +19,7 @@ from app.client.queue import RemoteQueue
 from app.client.records import Result
 from app.client.setup import LeaseOptions, Setup
 from app.client.threads import Line, PollLine, run
+from app.client.wire import LIMITS
 
 T = TypeVar("T")
 
@@ -192,4 +193,4 @@ class Client:
         self._leases.add(leases)
 
     def _transport(self) -> httpx.BaseTransport:
-        return httpx.HTTPTransport(verify=self.setup.wire.tls(), trust_env=False)
+        return httpx.HTTPTransport(verify=self.setup.wire.tls(), trust_env=False, limits=LIMITS)

@@ -16,6 +16,9 @@ import httpx
 from app.client.flow import JSON, Lost, Reply, Request
 
 DEFAULT_URL: Final = "http://127.0.0.1:8000"
+LIMITS: Final = httpx.Limits(max_connections=None, max_keepalive_connections=None, keepalive_expiry=60.0)
+"""A connection is kept for a minute, a slow worker's too; a server keeps it for 75 s, so that none is
+used that is about to be closed. Long polls may hold any number of them."""
 _UNSENT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
 _AGENT: Final = "dibs-client"
 
