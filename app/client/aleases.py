@@ -93,21 +93,22 @@ class AsyncLeases(AsyncIterator[Job]):
     def __init__(self, crew: AsyncCrew) -> None:
         self._crew = crew
         self._consumer = crew.consumer
+        self._hand = crew.consumer.hand
         weakref.finalize(self, crew.end)
 
     @property
     def counts(self) -> Counts:
         """What became of its jobs so far, as the server confirmed it."""
-        return self._consumer.hand.counts
+        return self._hand.counts
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> Job:
         self._crew.start()
-        job = self._consumer.hand.enter() or await self._do(self._consumer.next_job())
+        job = self._hand.enter() or await self._do(self._consumer.next_job())
         if job is None:
-            if not self._consumer.hand.begun:  # other tasks may still be at work on theirs
+            if not self._hand.begun:  # other tasks may still be at work on theirs
                 await self.close()
             raise StopAsyncIteration
         return job
@@ -132,7 +133,7 @@ class AsyncLeases(AsyncIterator[Job]):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if isinstance(error, Exception):
-            self._consumer.hand.broken = True
+            self._hand.broken = True
         await self.close()
 
     async def _do(self, flow: Flow[Any]) -> Any:

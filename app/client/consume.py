@@ -108,7 +108,7 @@ class Consumer:
         try:
             while not hand.stopping:
                 seen = hand.work.rings
-                wanted = hand.wanted()
+                wanted = hand.look()
                 if wanted:
                     yield from self._fetch(wanted)
                 else:
@@ -119,7 +119,6 @@ class Consumer:
 
     def _fetch(self, wanted: int) -> Flow[None]:
         hand, ask = self.hand, replace(self._ask, max=wanted)
-        hand.fetching = True
         try:
             sent = self._tempo.clock()
             parts = [] if hand.pace.slow else compose(hand, sent, done=True)
@@ -192,7 +191,7 @@ class Consumer:
             now = clock()
             if hand.finished(now):
                 return
-            parts = compose(hand, now, done=hand.should_settle(now))
+            parts = compose(hand, now, done=hand.shed(now) or hand.should_settle(now))
             if parts:
                 yield from self.settle(parts)
             else:

@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 from app.client.errors import ClientError, ServerRefused
 from app.client.flow import Bell
 from app.client.held import Counts, Held
-from app.client.job import RELEASE, Job, Stage, Verdict, log
+from app.client.job import BEGUN, DONE, OVER, READY, RELEASE, Job, Verdict, log
 from app.client.outbox import Outbox
-from app.client.pace import Pace
+from app.client.pace import MOST, Pace
 from app.client.records import Lease
 from app.client.text import fit
 from app.client.work import NACKS
@@ -73,6 +73,8 @@ class Hand:
         self.exhausted = False
         self.error: ClientError | None = None
         self._at_once = False
+        self._called = False  # the fetcher was rung for, and has not looked since
+        self._overstayed = False  # fetch nothing more before the consumer is back
         self._in_hand = in_hand
         self._on_lost = on_lost or (lambda _: None)
         self._returned: float | None = None
@@ -82,10 +84,12 @@ class Hand:
     def enter(self) -> Job | None:
         """The consumer is back and wants the next job, if one is there."""
         with self.lock:
+            now = self.clock()
             if self._returned is not None:
-                self.pace.worked(self.clock() - self._returned)
+                self.pace.away += now - self._returned
+                self.pace.jobs += 1
                 self._returned = None
-            return self.begin()
+            return self._begin(now)
 
     def begin(self) -> Job | None:
         """The next job; None: none yet. A job whose lease may have run out waits for its heartbeat's answer.
@@ -94,18 +98,7 @@ class Hand:
             ClientError: Why there are no more.
         """
         with self.lock:
-            if self.error is not None and (self._at_once or not self.ready):
-                raise self.error
-            now = self.clock()
-            if self.stopping or not self.ready or self.ready[0].held.due <= now:
-                return None
-            job = self.ready.popleft()
-            job.stage = Stage.BEGUN
-            self.begun += 1
-            self.counts.begun += 1
-            self._returned = now
-            self._nudge()
-            return job
+            return self._begin(self.clock())
 
     @property
     def ended(self) -> bool:
@@ -119,12 +112,12 @@ class Hand:
         """A consumer begins or stops to wait for a job."""
         with self.lock:
             self.waiting += change
-            self._nudge()
+            self.nudge()
 
     def settle(self, job: Job, verdict: Verdict) -> bool:
         """Decide how a job ends; False: that was decided before."""
         with self.lock:
-            if job.stage >= Stage.DONE or job.lost:
+            if job.stage >= DONE or job.lost:
                 return False
             self._leave(job)
             self._end(job, verdict)
@@ -133,7 +126,7 @@ class Hand:
     def extend(self, job: Job, ttl: float) -> None:
         """Keep a job for ``ttl`` at a time from now on, apart from the rest of its lease."""
         with self.lock:
-            if job.stage >= Stage.DONE or job.lost:
+            if job.stage >= DONE or job.lost:
                 return
             whole = job.held
             self.helds.append(whole.split(job, ttl))
@@ -142,14 +135,22 @@ class Hand:
 
     # -- what flows ask
 
+    def look(self) -> int:
+        """How many items to fetch now; if any, the fetch begins with this."""
+        with self.lock:
+            self._called = False
+            wanted = self.wanted()
+            self.fetching = wanted > 0
+            return wanted
+
     def wanted(self) -> int:
-        """How many items to fetch now."""
-        ready = len(self.ready)
+        """How many items are wanted."""
+        ready, waiting, pace = len(self.ready), self.waiting, self.pace
         if self.stopping or self.exhausted or self.error is not None or self.outbox.crowded:
             return 0
-        if ready >= self.pace.prefetch and ready >= self.waiting:
+        if ready >= waiting and (ready >= pace.prefetch or self._overstayed):
             return 0
-        most = self.pace.batch if self.pace.fixed else max(self.pace.batch, self.waiting - ready)
+        most = pace.batch if pace.fixed else max(pace.batch, min(waiting - ready, MOST))
         return most if self._in_hand is None else max(0, min(most, self._in_hand - ready - self.begun))
 
     def next_due(self) -> float | None:
@@ -158,12 +159,14 @@ class Hand:
             dues = [held.beat_at for held in self.helds]
             if self.outbox.due is not None:
                 dues.append(self.outbox.due)
+            if self.ready and self.pace.stay is not None:
+                dues.append(self.ready[0].held.arrived + self.pace.stay)
             return min(dues, default=None)
 
     def should_settle(self, now: float) -> bool:
         """Whether what is done is to be sent without waiting for the next fetch."""
         due = self.outbox.due
-        return due is not None and (now >= due or self.pace.slow or self._alone)
+        return due is not None and (now >= due or self.pace.slow or self.outbox.crowded or self._alone)
 
     def finished(self, now: float) -> bool:
         """Whether the last of all has been said, or the time for that is over."""
@@ -188,13 +191,12 @@ class Hand:
 
     def arrived(self, lease: Lease, sent: float, asked: int) -> None:
         """A lease was given, by a request that was sent at ``sent``."""
-        held = Held(lease.token, self.ttl)
+        held = Held(lease.token, self.ttl, self.clock())
         held.kept(sent, lease.expires_in)
         with self.lock:
             self.helds.append(held)
             held.whole = len(lease.items)
-            for seq, value, attempt in lease.items:
-                held.jobs[seq] = Job(self, held, seq, value, attempt)
+            held.jobs = {seq: Job(self, held, seq, value, attempt) for seq, value, attempt in lease.items}
             self.ready.extend(held.jobs.values())
             self.pace.fetched(asked, len(lease.items))
         self.jobs.ring()
@@ -223,6 +225,21 @@ class Hand:
         self.work.ring()
         self.jobs.ring()
 
+    def shed(self, now: float) -> bool:
+        """Give back what was fetched at another pace, or behind a job that takes long: others may be idle.
+
+        Whether there was any.
+        """
+        with self.lock:
+            stay, ready = self.pace.stay, self.ready
+            if stay is None or not ready or ready[0].held.arrived + stay > now:
+                return False
+            while ready and ready[0].held.arrived + stay <= now:
+                self._end(ready.popleft(), RELEASE)
+            self._overstayed = True
+            self.pace.overstayed()
+            return True
+
     def give_back(self) -> None:
         """After a stop: release what is ready; at the very end, also what was handed out and never settled.
 
@@ -235,28 +252,30 @@ class Hand:
             if self.deadline is None or not self.begun:
                 return
             left = Verdict(NACKS, error="its worker stopped without settling it")
-            for job in [job for held in self.helds for job in held.jobs.values() if job.stage == Stage.BEGUN]:
+            for job in [job for held in self.helds for job in held.jobs.values() if job.stage == BEGUN]:
                 self.begun -= 1
                 self._end(job, left if job.entered or self.broken else RELEASE)
 
-    def over(self, job: Job, outcome: str) -> None:
-        """The server has said what became of a job."""
-        job.stage = Stage.OVER
-        job.outcome = outcome
-        setattr(self.counts, outcome, getattr(self.counts, outcome) + 1)
-        job.held.jobs.pop(job.seq, None)
-        self._tidy(job.held)
+    def over(self, jobs: Sequence[Job], outcome: str) -> None:
+        """The server has said what became of jobs of one lease."""
+        held = jobs[0].held
+        for job in jobs:
+            job.stage = OVER
+            job.outcome = outcome
+            held.jobs.pop(job.seq, None)
+        setattr(self.counts, outcome, getattr(self.counts, outcome) + len(jobs))
+        self._tidy(held)
 
     def lose(self, job: Job) -> None:
         """A job's lease has ended: say so, whatever the job is at."""
         with self.lock:
-            if job.lost or job.stage == Stage.OVER:
+            if job.lost or job.stage == OVER:
                 return
-            begun = job.stage != Stage.READY
+            begun = job.stage != READY
             self._leave(job)
             job.lost = True
-            self.over(job, "lost")
-            self._nudge()
+            self.over([job], "lost")
+            self.nudge()
         if not begun:
             return
         log.warning("%r: others may do it again", job)
@@ -271,29 +290,52 @@ class Hand:
             self._end(job, Verdict(NACKS, error=fit(str(error)), fallback=True))
         self.fail(error, at_once=True)
 
+    def nudge(self) -> None:
+        """Ring for a fetch, when there is none and one is wanted; and for what no fetch will take along.
+
+        Not for every job: who was rung for is not rung for again before it has looked.
+        """
+        if not self._called and not self.fetching and self.wanted() > 0:
+            self._called = True
+            self.work.ring()
+        elif self.outbox and self._alone:
+            self.work.ring()
+
     # -- inside
+
+    def _begin(self, now: float) -> Job | None:
+        ready = self.ready
+        if self.error is not None and (self._at_once or not ready):
+            raise self.error
+        if self.stopping or not ready or ready[0].held.due <= now:
+            return None
+        job = ready.popleft()
+        job.stage = BEGUN
+        self.begun += 1
+        self.counts.begun += 1
+        self._returned = now
+        self._overstayed = False
+        if not self.fetching and (self.waiting or len(ready) < self.pace.prefetch):
+            self.nudge()
+        return job
 
     def _end(self, job: Job, verdict: Verdict) -> None:
         job.verdict = verdict
-        job.stage = Stage.DONE
+        job.stage = DONE
         if self.outbox.add(job):
             self.work.ring()
-        self._nudge()
+        if self.polling or self.stopping or self.flushing or self.fetcher_left or self._in_hand is not None:
+            self.nudge()
 
     def _leave(self, job: Job) -> None:
-        if job.stage == Stage.BEGUN:
+        if job.stage == BEGUN:
             self.begun -= 1
-        elif job.stage == Stage.READY:
+        elif job.stage == READY:
             self.ready.remove(job)
 
     def _tidy(self, held: Held) -> None:
         if not held.jobs and held in self.helds:
             self.helds.remove(held)
-
-    def _nudge(self) -> None:
-        """Ring for a fetch, when there is none and one is wanted: not for every job."""
-        if (not self.fetching and self.wanted() > 0) or (self.outbox and self._alone):
-            self.work.ring()
 
     @property
     def _alone(self) -> bool:

@@ -17,20 +17,22 @@ class Held:
 
     ``jobs``: those that the server has not settled. ``due``: until when it is ours for certain, counted from
     before the request that got it was sent. ``whole``: how many items its token was given for; 0 for a part.
+    ``arrived``: when it was given.
     """
 
-    __slots__ = ("beat_at", "due", "jobs", "token", "ttl", "whole")
+    __slots__ = ("arrived", "beat_at", "due", "jobs", "token", "ttl", "whole")
 
-    def __init__(self, token: str, ttl: float) -> None:
+    def __init__(self, token: str, ttl: float, arrived: float) -> None:
         self.token = token
         self.ttl = ttl
+        self.arrived = arrived
         self.jobs: dict[int, Job] = {}
         self.whole = 0
         self.due = self.beat_at = 0.0
 
     def split(self, job: Job, ttl: float) -> Held:
         """Take a job out, to be kept for ``ttl`` at a time under the same token. A heartbeat is due."""
-        part = Held(self.token, ttl)
+        part = Held(self.token, ttl, self.arrived)
         part.due, part.jobs = self.due, {job.seq: self.jobs.pop(job.seq)}
         self.whole, job.held = 0, part
         return part

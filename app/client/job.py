@@ -37,6 +37,13 @@ class Stage(IntEnum):
     OVER = 4  # the server has answered
 
 
+READY: Final = Stage.READY
+BEGUN: Final = Stage.BEGUN
+DONE: Final = Stage.DONE
+SENT: Final = Stage.SENT
+OVER: Final = Stage.OVER
+
+
 class Verdict(NamedTuple):
     """What is to be told to the server about a job.
 
@@ -94,7 +101,7 @@ class Job:
         self.outcome: str | None = None
         self.hand = hand
         self.held = held
-        self.stage = Stage.READY
+        self.stage = READY
         self.entered = False
         self.verdict = ACK
 
@@ -105,7 +112,7 @@ class Job:
     @property
     def settled(self) -> bool:
         """Whether its end is decided. The server may not know yet."""
-        return self.stage >= Stage.DONE
+        return self.stage >= DONE
 
     def ack(self, push: Iterable[Result] | Result = ()) -> None:
         """Done.
@@ -161,8 +168,8 @@ class Job:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool:
         if error is None:
-            if not self.settled:
-                self.ack()
+            if self.stage < DONE:
+                self.hand.settle(self, ACK)
             return False
         if not isinstance(error, Exception):
             if not self.settled:

@@ -100,21 +100,22 @@ class Leases(Iterator[Job]):
         self._crew = crew
         self._client = client  # it must not be closed as long as somebody iterates
         self._consumer = crew.consumer
+        self._hand = crew.consumer.hand
         self._close = weakref.finalize(self, crew.close)
 
     @property
     def counts(self) -> Counts:
         """What became of its jobs so far, as the server confirmed it."""
-        return self._consumer.hand.counts
+        return self._hand.counts
 
     def __iter__(self) -> Self:
         return self
 
     def __next__(self) -> Job:
         self._crew.start()
-        job = self._consumer.hand.enter() or self._do(self._consumer.next_job())
+        job = self._hand.enter() or self._do(self._consumer.next_job())
         if job is None:
-            if not self._consumer.hand.begun:  # other threads may still be at work on theirs
+            if not self._hand.begun:  # other threads may still be at work on theirs
                 self.close()
             raise StopIteration
         return job
@@ -137,7 +138,7 @@ class Leases(Iterator[Job]):
 
     def broke(self) -> None:
         """An exception ends the loop: what was handed out may be why, so it counts as an attempt."""
-        self._consumer.hand.broken = True
+        self._hand.broken = True
 
     def close(self) -> None:
         """Settle what is done, give back the rest; at most ``grace`` seconds. A second time does nothing."""

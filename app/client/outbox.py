@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
+
+from app.client.job import ACK, SENT
 
 if TYPE_CHECKING:
     from app.client.job import Job
 
-MANY: Final = 10_000
-"""Ends that wait to be sent, beyond which nothing more is fetched."""
+MANY: Final = 20_000
+"""Ends that wait to be sent, beyond which nothing more is fetched: two of the largest batches."""
 _LINGER: Final = 1.0
-_JOBS: Final = 5_000
+_JOBS: Final = 20_000
+_ENTRIES: Final = 5_000
 _BYTES: Final = 4 * 1024 * 1024
 
 
@@ -49,19 +52,31 @@ class Outbox:
         return len(self._jobs) > MANY
 
     def add(self, job: Job) -> bool:
-        """Put a job in; whether it is the first."""
-        first = not self._jobs
-        if first:
+        """Put a job in; whether that is news: it is the first, or one too many."""
+        jobs = self._jobs
+        jobs.append(job)
+        if len(jobs) == 1:
             self._since = self._clock()
-        self._jobs.append(job)
-        return first
+            return True
+        return len(jobs) == MANY + 1
 
-    def take(self) -> list[Job]:
-        """As many jobs as fit a request, the oldest first; they count as sent."""
-        taken: list[Job] = []
-        size = 0
-        while self._jobs and len(taken) < _JOBS and size < _BYTES:
-            taken.append(self._jobs.popleft())
-            size += taken[-1].verdict.size
-        self.sent += len(taken)
-        return taken
+    def take(self) -> list[list[Job]]:
+        """As many jobs as fit a request, the oldest first, grouped by lease and verdict; they count as sent.
+
+        A job with results is a group of its own: such an entry is all or nothing.
+        """
+        groups: dict[Any, list[Job]] = {}
+        count = size = 0
+        held = verdict = group = None
+        while self._jobs and count < _JOBS and size < _BYTES and len(groups) < _ENTRIES:
+            job = self._jobs.popleft()
+            if group is None or job.held is not held or job.verdict is not verdict:
+                held, verdict = job.held, job.verdict
+                group = groups.setdefault((id(held), verdict, job.seq if verdict.push else 0), [])
+            group.append(job)
+            job.stage = SENT
+            count += 1
+            if verdict is not ACK:
+                size += job.verdict.size
+        self.sent += count
+        return list(groups.values())

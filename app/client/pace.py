@@ -1,19 +1,27 @@
 """How much to fetch at once: as much as makes the round trips cheap, and no more.
 
-What is fetched and not begun waits in vain for an idle worker elsewhere. So a batch grows only while round
-trips are more than a twentieth of the time that its work takes, and never beyond a tenth of the ttl.
+What is fetched and not begun waits in vain for an idle worker elsewhere. So a batch begins with one item, and
+doubles while round trips are more than a twentieth of the time that its work takes; it is never more than a
+quarter of a second of work, and shrinks at once when the work becomes slow.
+
+Where a round trip takes longer than an eighth of a second, that is not enough to be at work meanwhile: then a
+batch lasts two of them, but at most a tenth of the ttl.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
-MOST: Final = 1_000
+MOST: Final = 10_000
+"""Items of one request, as a server's default limit has it."""
+_LASTS: Final = 0.25
 _SHARE: Final = 20
 _TTL_SHARE: Final = 10
-_HYSTERESIS: Final = 4
-_WEIGHT: Final = 0.2
+_WORK_WEIGHT: Final = 0.5
+_TRIP_WEIGHT: Final = 0.2
 _WORTH: Final = 100
+_STAY: Final = 1.0
+_BATCHES: Final = 4
 
 
 class Pace:
@@ -23,67 +31,92 @@ class Pace:
         batch: Items of one request; None: adapted.
         prefetch: As ``RemoteQueue.lease`` has it.
         ttl: Seconds of a lease.
+
+    Attributes:
+        fixed: Whether the batch was given.
+        batch: Items to ask for.
+        prefetch: Fetch when fewer jobs than this are left to begin. A round trip of less than a hundredth of
+            a batch's work is not worth that somebody else's items wait.
+        stay: Seconds after which a job that was not begun is given back; None: it may stay. Nothing stays so
+            long at the pace that its batch was made for.
+        slow: Whether round trips take so long that what is done should not wait for a hand-out.
+        away, jobs: For how many seconds the consumer was away with how many jobs, since the last fetch.
     """
 
     def __init__(self, batch: int | None, prefetch: int | None, ttl: float) -> None:
-        self._fixed = batch
-        self._prefetch = prefetch
+        self.fixed = batch is not None
+        self.batch = 1 if batch is None else batch
+        self.away = 0.0
+        self.jobs = 0
+        self.slow = False
+        self._asked_prefetch = prefetch
         self._ttl = ttl
-        self._grown = 1
         self._work: float | None = None
         self._trip: float | None = None
-
-    @property
-    def batch(self) -> int:
-        """Items to ask for."""
-        return self._fixed or self._grown
-
-    @property
-    def fixed(self) -> bool:
-        """Whether the batch was given."""
-        return self._fixed is not None
-
-    @property
-    def prefetch(self) -> int:
-        """Fetch when fewer jobs than this are left to begin.
-
-        A round trip of less than a hundredth of a batch's work is not worth that somebody else's items wait.
-        """
-        if self._prefetch is not None:
-            return self._prefetch
-        if self._work is None or self._trip is None:
-            return self.batch if self.fixed else 0
-        return self.batch if self._trip * _WORTH > self._work * self.batch else 0
-
-    @property
-    def slow(self) -> bool:
-        """Whether round trips take so long that what is done should not wait for a hand-out."""
-        return self._trip is not None and self._trip * _TTL_SHARE > self._ttl
-
-    def worked(self, seconds: float) -> None:
-        """The consumer was away with a job for so long."""
-        self._work = _mean(self._work, seconds)
+        self._begun = 0
+        self._decide()
 
     def travelled(self, seconds: float) -> None:
         """A settle was answered after so long."""
-        self._trip = _mean(self._trip, seconds)
+        self._trip = _mean(self._trip, seconds, _TRIP_WEIGHT)
+        self.slow = self._trip * _TTL_SHARE > self._ttl
+        self._decide()
 
     def fetched(self, asked: int, got: int) -> None:
         """A fetch brought ``got`` of ``asked`` items: grow, shrink or stay.
 
-        A short answer lets nothing grow: there is no more, or the server stopped at its 4 MiB.
+        A short answer lets nothing grow: there is no more, or the server stopped at its 4 MiB. Nor does a
+        batch grow before as many jobs were begun as it has.
         """
-        if self._work is None:
-            return
-        target = self._ttl / _TTL_SHARE
-        if self._trip is not None:
-            target = min(target, self._trip * _SHARE)
-        lasts = self._work * self._grown
-        if lasts < target and got >= asked >= self._grown:
-            self._grown = min(MOST, self._grown * 2)
-        elif lasts > target * _HYSTERESIS:
-            self._grown = max(1, self._grown // 2)
+        self.look()
+        if not self.fixed and self._work is not None:
+            most = self._most
+            if most < self.batch:
+                self.batch = most
+            elif got >= asked >= self.batch <= self._begun:
+                self.batch, self._begun = min(most, self.batch * 2), 0
+        self._decide()
+
+    def look(self) -> None:
+        """Learn from what the consumer did since the last time."""
+        if self.jobs:
+            self._work = _mean(self._work, self.away / self.jobs, _WORK_WEIGHT)
+            self._begun += self.jobs
+            self.away, self.jobs = 0.0, 0
+
+    def overstayed(self) -> None:
+        """Jobs were not begun in time: begin again with one."""
+        self.look()
+        self.batch, self._begun = 1, 0
+        self._decide()
+
+    # -- inside
+
+    @property
+    def _lasts(self) -> float:
+        """Seconds of work that a batch should be."""
+        trip = self._trip
+        lasts = _LASTS if trip is None else max(2 * trip, min(_SHARE * trip, _LASTS))
+        return min(lasts, self._ttl / _TTL_SHARE)
+
+    @property
+    def _most(self) -> int:
+        """Items that last so long."""
+        work = self._work or 0.0
+        return MOST if work * MOST <= self._lasts else max(1, int(self._lasts / work))
+
+    def _decide(self) -> None:
+        asked, known = self._asked_prefetch, self._work is not None and self._trip is not None
+        if asked is not None:
+            self.prefetch = asked
+        elif known:
+            pays = (self._trip or 0.0) * _WORTH > (self._work or 0.0) * self.batch
+            self.prefetch = self.batch if pays else 0
+        else:
+            self.prefetch = self.batch if self.fixed else 0
+        adapts = not self.fixed and not asked
+        self.stay = max(_STAY, _BATCHES * max(self._lasts, self._work or 0.0)) if adapts else None
 
 
-def _mean(old: float | None, new: float) -> float:
-    return new if old is None else old + _WEIGHT * (new - old)
+def _mean(old: float | None, new: float, weight: float) -> float:
+    return new if old is None else old + weight * (new - old)

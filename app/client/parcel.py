@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Sequence
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from app.client.errors import Invalid, Problem, ResultRefused, ServerRefused
 from app.client.hand import Hand
 from app.client.held import Held
-from app.client.job import Job, Stage, log
+from app.client.job import BEGUN, Job, log
 from app.client.records import Outcome, Settlement
 from app.client.text import encode, ranges
 from app.client.work import EXTENDS, NACKS, Kind
 
 _SOON: Final = 12
+_ENDS: Final = frozenset({"acked", "nacked", "dead", "released"})
 
 
 class Part(NamedTuple):
@@ -30,20 +31,18 @@ def compose(hand: Hand, now: float, *, done: bool) -> list[Part]:
     """The entries that are to be sent now: what is ``done``, and the heartbeats that are due."""
     with hand.lock:
         parts = _done(hand) if done else []
-        named = {job for part in parts for job in part.jobs}
-        return parts + _beats(hand, now, named)
+        if any(held.beat_at <= now for held in hand.helds):
+            parts += _beats(hand, now, {job for part in parts for job in part.jobs})
+        return parts
 
 
 def _done(hand: Hand) -> list[Part]:
-    """What is in the outbox, as far as it fits a request.
-
-    A job with results is an entry of its own: such an entry is all or nothing.
-    """
-    groups: dict[Any, list[Job]] = {}
-    for job in hand.outbox.take():
-        verdict, job.stage = job.verdict, Stage.SENT
-        groups.setdefault((id(job.held), verdict, job.seq if verdict.push else 0), []).append(job)
-    return [_part(jobs) for jobs in groups.values()]
+    """What is in the outbox, as far as it fits a request. If that held up fetching, it does so no more."""
+    crowded = hand.outbox.crowded
+    parts = [_part(jobs) for jobs in hand.outbox.take()]
+    if crowded:
+        hand.nudge()
+    return parts
 
 
 def _part(jobs: list[Job]) -> Part:
@@ -62,8 +61,6 @@ def _beats(hand: Hand, now: float, named: set[Job]) -> list[Part]:
 
     Also jobs whose end is on its way in another request: that may be slow, or have been lost.
     """
-    if not any(held.beat_at <= now for held in hand.helds):
-        return []
     parts = []
     for held in hand.helds:
         jobs = [job for job in held.jobs.values() if job not in named]
@@ -105,7 +102,7 @@ def _extended(part: Part, outcomes: Sequence[Outcome], sent: float) -> list[Job]
     for job, outcome in _each(part.jobs, outcomes):
         if outcome is not None and outcome.outcome == "extended":
             part.held.kept(sent, outcome.expires_in)
-        elif job.stage <= Stage.BEGUN:
+        elif job.stage <= BEGUN:
             gone.append(job)
     return gone
 
@@ -117,13 +114,25 @@ def _ended(
     lost: list[Job],
     refused: list[tuple[Job, Outcome]],
 ) -> None:
+    if len(outcomes) == 1 and outcomes[0].outcome in _ENDS and _within(part.jobs, outcomes[0]):
+        hand.over(part.jobs, outcomes[0].outcome)
+        return
     for job, outcome in _each(part.jobs, outcomes):
-        if outcome is not None and outcome.outcome in {"acked", "nacked", "dead", "released"}:
-            hand.over(job, outcome.outcome)
+        if outcome is not None and outcome.outcome in _ENDS:
+            hand.over([job], outcome.outcome)
         elif outcome is not None and outcome.outcome == "refused":
             refused.append((job, outcome))
         else:
             lost.append(job)
+
+
+def _within(jobs: Sequence[Job], outcome: Outcome) -> bool:
+    """Whether one range tells of all: then nobody has to be looked for."""
+    seqs = outcome.seqs
+    if seqs is None:
+        return False
+    first, last = seqs
+    return all(first <= job.seq <= last for job in jobs)
 
 
 def _each(jobs: Sequence[Job], outcomes: Sequence[Outcome]) -> list[tuple[Job, Outcome | None]]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
 
 if TYPE_CHECKING:
@@ -157,6 +158,9 @@ class LeasedItem(NamedTuple):
     attempt: int
 
 
+_LEASED = itemgetter(*LeasedItem._fields)
+
+
 @dataclass(frozen=True, slots=True)
 class Lease:
     """Items that are ours until ``expires_in`` seconds after the server answered."""
@@ -175,7 +179,7 @@ class Lease:
             answer["state"],
             answer["token"],
             float(answer["expires_in"]),
-            tuple(LeasedItem(item["seq"], item["value"], item["attempt"]) for item in answer["items"]),
+            tuple(map(LeasedItem._make, map(_LEASED, answer["items"]))),
         )
 
 

@@ -35,12 +35,16 @@ class Task:
 
 
 class Sim:
-    """``fault(number, request)`` may answer "request" or "reply" (lost), or a ``Refuse``."""
+    """``fault(number, request)`` may answer "request" or "reply" (lost), or a ``Refuse``.
+
+    ``trip``: seconds that a request is on its way.
+    """
 
     def __init__(
         self, pick=lambda choices: choices[0], fault=lambda number, request: None, chance=lambda: 0.5
     ):
         self.now = 0.0
+        self.trip = 0.0
         self.contact = Contact()
         self.contact.made = True
         self.server = FakeServer(lambda: self.now)
@@ -87,7 +91,7 @@ class Sim:
     def abort(self, made):
         self.aborted.add(made)
         for task in self.tasks:
-            if task.group is made and task.state in {"out", "parked"} and task.effect.abortable:
+            if task.group is made and task.state in {"travels", "out", "parked"} and task.effect.abortable:
                 self._resume(task, Lost(RuntimeError("closing"), reached=True, aborted=True))
 
     def run(self, done=None, limit=3600.0, steps=200_000):
@@ -117,7 +121,7 @@ class Sim:
     def _due(self, task):
         if task.state == "listen":
             return task.effect.bell.rings != task.effect.seen or self._passed(task)
-        return task.state in {"sleep", "parked"} and self._passed(task)
+        return task.state in {"sleep", "travels", "parked"} and self._passed(task)
 
     def _passed(self, task):
         return task.until is not None and self.now >= task.until
@@ -133,7 +137,8 @@ class Sim:
     def _advance(self, task):
         if task.state == "ready":
             self._next(task)
-        elif task.state == "out":
+        elif task.state in {"travels", "out"}:
+            task.state = "out"
             self._deliver(task)
         elif task.state == "parked":
             self._deliver(task, waited=True)
@@ -156,7 +161,9 @@ class Sim:
             task.state, task.error = "over", error
             return
         if isinstance(effect, Send):
-            task.state = "out"
+            task.state, task.until = "out", None
+            if self.trip:
+                task.state, task.until = "travels", self.now + self.trip
             if effect.abortable and task.group in self.aborted:
                 self._resume(task, Lost(RuntimeError("closing"), reached=False, aborted=True))
         elif isinstance(effect, Sleep):
@@ -213,7 +220,7 @@ class Sim:
 
 
 def worker(made, work=0.0, jobs=None, fail=lambda job: False):
-    """A consumer's loop as a flow: what it did is in ``made.seen``."""
+    """A consumer's loop as a flow: what it did is in ``made.seen``. ``work``: seconds, or they by job."""
     made.seen = [] if not hasattr(made, "seen") else made.seen
     while jobs is None or len(made.seen) < jobs:
         job = made.hand.enter() or (yield from made.next_job())
@@ -221,7 +228,7 @@ def worker(made, work=0.0, jobs=None, fail=lambda job: False):
             return made.seen
         with job:
             made.seen.append(job)
-            yield Sleep(work)
+            yield Sleep(work(job) if callable(work) else work)
             if fail(job):
                 raise RuntimeError(f"job {job.seq} is bad")
     return made.seen

@@ -528,23 +528,95 @@ def test_workers_share_the_work_without_losing_any(lab, sim):
     assert queue.acked == 200
 
 
-@pytest.mark.parametrize(("per_job", "least", "most"), [(0.0001, 500, 1000), (0.01, 2, 64), (100.0, 1, 1)])
+@pytest.mark.parametrize(
+    ("per_job", "least", "most"),
+    [(0.00001, 10_000, 10_000), (0.001, 150, 200), (0.01, 15, 20), (100.0, 1, 1)],
+)
 def test_the_batch_follows_the_pace_of_the_work(lab, sim, per_job, least, most):
-    lab.server.add("jobs", range(20_000))
+    """A fifth of a second of work here: twenty round trips. And at a steady pace nothing is given back."""
+    queue = lab.server.add("jobs", range(60_000))
+    lab.trip = 0.01
     made = lab.consumer()
-    trip = 0.01
-    settle = made.settle
-
-    def slow(*arguments):
-        yield Sleep(trip)
-        answer = yield from settle(*arguments)
-        made.hand.pace.travelled(trip)
-        return answer
-
-    made.settle = slow
-    lab.spawn(sim.worker(made, per_job, jobs=10_000))
-    lab.run(lambda: lab.now > min(2000 * per_job, 3000.0))
+    lab.spawn(sim.worker(made, per_job))
+    lab.run(lambda: queue.cursor >= 60_000 or lab.now > max(10.0, 20 * per_job), steps=500_000)
     assert least <= made.hand.pace.batch <= most
+    assert made.hand.counts.released == 0
+
+
+def held(queue):
+    return sum(bool(entry.token) for entry in queue.inside.values())
+
+
+def test_a_job_that_takes_long_does_not_keep_others_from_theirs(lab, sim):
+    """What was fetched for a quick consumer goes back while it sits on one job; then it begins anew."""
+    queue = lab.server.add("jobs", range(5_000))
+    lab.trip = 0.002
+    made = lab.consumer()
+    task = lab.spawn(sim.worker(made, lambda job: 100.0 if job.seq == 2_000 else 0.001, jobs=2_100))
+    lab.run(lambda: len(getattr(made, "seen", ())) == 2_000)
+    began = lab.now
+    assert held(queue) > 20
+    lab.run(lambda: lab.now > began + 1.5)
+    assert held(queue) == 1
+    sent = lab.sent
+    lab.run(lambda: lab.now > began + 99.0)
+    assert held(queue) == 1  # nothing is fetched for who is not there
+    assert lab.sent - sent <= 11  # heartbeats
+    given_back = made.hand.counts.released
+    lab.finish(task)
+    assert closed(lab, made) == []
+    assert queue.acked == 2_100
+    assert given_back > 20
+    assert {entry.attempt for entry in queue.inside.values()} == {0}
+    assert not lab.server.violations
+
+
+def test_work_that_becomes_slow_is_shared(lab, sim):
+    queue = lab.server.add("jobs", range(5_000))
+    lab.trip = 0.002
+    made = lab.consumer()
+    lab.spawn(sim.worker(made, lambda job: 0.0001 if job.seq <= 2_000 else 0.1))
+    lab.run(lambda: len(getattr(made, "seen", ())) == 2_000)
+    began = lab.now
+    assert held(queue) >= 100
+    lab.run(lambda: lab.now > began + 2.0)
+    assert held(queue) <= 3
+
+
+def test_a_slow_consumer_does_not_hoard(lab, sim):
+    """Of two consumers the quick one does nearly all, and neither waits for the other at the end."""
+    queue = lab.server.add("jobs", range(2_000))
+    lab.trip = 0.002
+    slow, quick = lab.consumer(worker="slow"), lab.consumer(worker="quick")
+    tasks = [lab.spawn(sim.worker(slow, 1.0)), lab.spawn(sim.worker(quick, 0.01))]
+    for task in tasks:
+        lab.finish(task)
+    assert queue.acked == 2_000
+    assert lab.now <= 21.5  # 2,000 at 101 a second are 19.8
+    assert len(slow.seen) >= 19
+
+
+def test_a_given_batch_stays_though_its_work_is_slow(lab, sim):
+    queue = lab.server.add("jobs", range(200))
+    made = lab.consumer(batch=50, prefetch=0)
+    lab.spawn(sim.worker(made, 10.0))
+    lab.run(lambda: lab.now > 95)
+    assert held(queue) == 41
+    assert made.hand.counts.released == 0
+
+
+def test_batches_as_large_as_they_may_be(lab):
+    """More is done than one settle takes along: the fetcher waits for the keeper, and goes on."""
+    queue = lab.server.add("jobs", range(60_000))
+    made = lab.consumer(batch=10_000)
+
+    def work():
+        while (job := made.hand.enter() or (yield from made.next_job())) is not None:
+            job.ack()
+
+    lab.finish(lab.spawn(work()))
+    assert queue.acked == 60_000
+    assert lab.now < 1.0
 
 
 @pytest.mark.parametrize(

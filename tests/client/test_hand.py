@@ -6,7 +6,9 @@ import pytest
 
 from app.client import JobSettled, Lease, LeasedItem
 from app.client.hand import Hand
-from app.client.pace import Pace
+from app.client.outbox import MANY
+from app.client.pace import MOST, Pace
+from app.client.parcel import compose
 
 
 class Bell:
@@ -54,10 +56,10 @@ def test_the_end_waits_for_what_is_not_confirmed(hand):
     hand.begin().ack()
     hand.end()
     assert not hand.ended
-    job = hand.outbox.take()[0]
+    (jobs,) = hand.outbox.take()
     assert not hand.ended
     hand.outbox.sent -= 1
-    hand.over(job, "acked")
+    hand.over(jobs, "acked")
     assert hand.ended
 
 
@@ -69,7 +71,7 @@ def test_a_lease_that_comes_while_closing_is_not_left_behind(hand):
     hand.fetcher_left = True
     assert not hand.finished(0.0)
     hand.give_back()
-    assert [job.seq for job in hand.outbox.take()] == [1, 2, 3]
+    assert [[job.seq for job in jobs] for jobs in hand.outbox.take()] == [[1, 2, 3]]
 
 
 def test_bells_are_not_rung_for_every_job(hand):
@@ -79,6 +81,43 @@ def test_bells_are_not_rung_for_every_job(hand):
     for _ in range(900):
         hand.begin().ack()
     assert hand.work.rings - rings <= 2
+
+
+def test_a_fetcher_that_a_full_outbox_held_up_is_woken(clock):
+    """Else nobody would: the consumer waits for jobs, and the keeper has told all there was."""
+    hand = Hand("jobs", 30.0, Pace(MOST, None, 30.0), jobs=Bell(), work=Bell(), clock=clock)
+    for first in range(1, MANY + 2, MOST):
+        hand.arrived(lease(MOST, first), 0.0, MOST)
+    for _ in range(MANY + 1):
+        hand.begin().ack()
+    while hand.begin():
+        pass
+    assert hand.should_settle(0.0)  # at once: it does not linger
+    assert hand.look() == 0
+    rings = hand.work.rings
+    compose(hand, 0.0, done=True)
+    assert hand.work.rings > rings
+    assert hand.look() == MOST
+
+
+def test_a_fetcher_is_rung_for_once(clock):
+    hand = Hand("jobs", 30.0, Pace(5, 100, 30.0), jobs=Bell(), work=Bell(), clock=clock)
+    hand.arrived(lease(50), 0.0, 50)
+    rings = hand.work.rings
+    for _ in range(10):
+        hand.begin()
+    assert hand.work.rings - rings == 1
+    assert hand.look() == 5
+    assert hand.fetching
+
+
+def test_what_goes_into_one_request_is_bounded_by_its_entries(hand):
+    """A server takes 10,000 of them; whole leases are one each, however many jobs they are."""
+    for first in range(1, 6_000):
+        hand.arrived(lease(1, first), 0.0, 1)
+    while (job := hand.begin()) is not None:
+        job.ack()
+    assert [len(hand.outbox.take()), len(hand.outbox.take())] == [5_000, 999]
 
 
 def test_settled_twice(hand):
