@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Final, Literal
 
 from app.client import work
-from app.client.errors import ClientError, Exhausted, Invalid, ServerRefused
+from app.client.errors import ClientError, Exhausted, Invalid, LimitExceeded, ServerRefused
 from app.client.flow import PATIENT, Aborted, Bell, Flow, Listen, Terms, persist
 from app.client.hand import Hand
 from app.client.job import Job
@@ -131,7 +131,8 @@ class Consumer:
         except Aborted:
             return
         except ClientError as error:
-            hand.fail(error)
+            if not hand.pace.bounded(wanted, _allowed(error)):
+                hand.fail(error)
         finally:
             hand.fetching = False
 
@@ -244,6 +245,14 @@ class Consumer:
             yield from self.settle(parts[middle:])
         else:
             reject(self.hand, parts, refused)
+
+
+def _allowed(error: ClientError) -> int:
+    """How many items a server lets one request ask for, if that is what it refused; else 0."""
+    if not isinstance(error, LimitExceeded) or error.field not in {"max", "lease.max"}:
+        return 0
+    most = str(error.limit).rpartition("..")[2]
+    return int(most) if most.isdecimal() else 0
 
 
 OnError = Literal["nack", "raise"]

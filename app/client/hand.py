@@ -15,7 +15,7 @@ from app.client.flow import Bell
 from app.client.held import Counts, Held
 from app.client.job import BEGUN, DONE, OVER, READY, RELEASE, Job, Verdict, log
 from app.client.outbox import Outbox
-from app.client.pace import MOST, Pace
+from app.client.pace import Pace
 from app.client.records import Lease
 from app.client.text import fit
 from app.client.work import NACKS
@@ -150,7 +150,7 @@ class Hand:
             return 0
         if ready >= waiting and (ready >= pace.prefetch or self._overstayed):
             return 0
-        most = pace.batch if pace.fixed else max(pace.batch, min(waiting - ready, MOST))
+        most = pace.batch if pace.fixed else max(pace.batch, min(waiting - ready, pace.bound))
         return most if self._in_hand is None else max(0, min(most, self._in_hand - ready - self.begun))
 
     def next_due(self) -> float | None:

@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import Final
 
 MOST: Final = 10_000
-"""Items of one request, as a server's default limit has it."""
+"""Items of one request, as a server's default limit has it; one with another limit says so (``bound``)."""
 _LASTS: Final = 0.25
 _SHARE: Final = 20
 _TTL_SHARE: Final = 10
@@ -35,6 +35,7 @@ class Pace:
     Attributes:
         fixed: Whether the batch was given.
         batch: Items to ask for.
+        bound: Items of one request, at most.
         prefetch: Fetch when fewer jobs than this are left to begin. A round trip of less than a hundredth of
             a batch's work is not worth that somebody else's items wait.
         stay: Seconds after which a job that was not begun is given back; None: it may stay. Nothing stays so
@@ -46,6 +47,7 @@ class Pace:
     def __init__(self, batch: int | None, prefetch: int | None, ttl: float) -> None:
         self.fixed = batch is not None
         self.batch = 1 if batch is None else batch
+        self.bound = MOST
         self.away = 0.0
         self.jobs = 0
         self.slow = False
@@ -90,6 +92,14 @@ class Pace:
         self.batch, self._begun = 1, 0
         self._decide()
 
+    def bounded(self, asked: int, most: int) -> bool:
+        """The server gives ``most`` items at once, not ``asked``: whether to ask again for so many."""
+        if self.fixed or not 1 <= most < asked:
+            return False
+        self.bound, self.batch = most, min(self.batch, most)
+        self._decide()
+        return True
+
     # -- inside
 
     @property
@@ -103,7 +113,7 @@ class Pace:
     def _most(self) -> int:
         """Items that last so long."""
         work = self._work or 0.0
-        return MOST if work * MOST <= self._lasts else max(1, int(self._lasts / work))
+        return self.bound if work * self.bound <= self._lasts else max(1, int(self._lasts / work))
 
     def _decide(self) -> None:
         asked, known = self._asked_prefetch, self._work is not None and self._trip is not None

@@ -129,6 +129,7 @@ class FakeServer:
         self.wake = lambda: None
         self.owners = {}  # (queue, seq) -> (token, until): two live owners at once are a failure
         self.violations = []
+        self.most = 10_000  # items of a hand-out
 
     def add(self, name, source=None, **how):
         self.queues[name] = FakeQueue(name, source, **how)
@@ -332,8 +333,8 @@ class FakeServer:
             return Parked(self.clock() + wait) if wait and not waited else Answer(204)
         return Answer(200, lease)
 
-    def _leased(self, queue, ask):
-        _check_ask(ask)
+    def _leased(self, queue, ask, where=""):
+        self._check_ask(ask, where)
         found = self._hand_out(queue, ask.get("max", 1))
         if not found:
             return None
@@ -354,6 +355,11 @@ class FakeServer:
             "items": items,
         }
 
+    def _check_ask(self, ask, where):
+        for name, least, most in (("max", 1, self.most), ("ttl", 0.001, 43_200), ("wait", 0, 30)):
+            if not least <= ask.get(name, 1) <= most:
+                raise Refuse(422, "limit-exceeded", field=f"{where}{name}", limit=f"{least}..{most}")
+
     def _own(self, queue, entry):
         _, until = self.owners.get((queue.name, entry.seq), ("", 0.0))
         if self.clock() < until:
@@ -365,6 +371,8 @@ class FakeServer:
     def _settle(self, queue, fields, _query, _waited):
         named = set()
         answer = {"queue": queue.name, "acks": [], "nacks": [], "extends": [], "releases": [], "lease": None}
+        if "lease" in fields:
+            self._check_ask(fields["lease"], "lease.")
         for kind in ("acks", "nacks", "extends", "releases"):
             for entry in fields.get(kind, ()):
                 self._check_entry(queue, kind, entry, named)
@@ -375,7 +383,7 @@ class FakeServer:
         if "lease" in fields:
             answer["lease_problem"] = None
             try:
-                answer["lease"] = self._leased(queue, fields["lease"])
+                answer["lease"] = self._leased(queue, fields["lease"], "lease.")
             except Refuse as refuse:
                 if refuse.status == 422:
                     raise
@@ -519,12 +527,6 @@ class FakeServer:
 def _failure(entry, error):
     at = "2026-01-31T12:00:00.000Z"
     return {"attempt": entry.attempt, "at": at, "worker": entry.worker, "error": error}
-
-
-def _check_ask(ask):
-    for name, least, most in (("max", 1, 10_000), ("ttl", 0.001, 43_200), ("wait", 0, 30)):
-        if not least <= ask.get(name, 1) <= most:
-            raise Refuse(422, "limit-exceeded", field=f"lease.{name}", limit=most)
 
 
 def _joined(told):

@@ -6,6 +6,7 @@ import pytest
 
 from app.client.errors import (
     ClientError,
+    LimitExceeded,
     QueueUnknown,
     ResultRefused,
     SourceFailed,
@@ -603,6 +604,23 @@ def test_a_given_batch_stays_though_its_work_is_slow(lab, sim):
     lab.run(lambda: lab.now > 95)
     assert held(queue) == 41
     assert made.hand.counts.released == 0
+
+
+def test_a_server_that_gives_fewer_at_once_is_asked_for_so_many(lab, sim):
+    queue = lab.server.add("jobs", range(3_000))
+    lab.server.most, lab.trip = 100, 0.01
+    made = lab.consumer()
+    lab.finish(lab.spawn(sim.worker(made, 0.00001)))
+    assert queue.acked == 3_000
+    assert made.hand.pace.batch == 100
+    assert max(settle["lease"]["max"] for settle in requests(lab, "settle") if "lease" in settle) == 128
+
+
+def test_a_given_batch_that_is_too_large_is_refused(lab, sim):
+    lab.server.add("jobs", range(3_000))
+    lab.server.most = 100
+    with pytest.raises(LimitExceeded):
+        lab.finish(lab.spawn(sim.worker(lab.consumer(batch=101))))
 
 
 def test_batches_as_large_as_they_may_be(lab):
