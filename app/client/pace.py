@@ -2,7 +2,8 @@
 
 What is fetched and not begun waits in vain for an idle worker elsewhere. So a batch begins with one item, and
 doubles while round trips are more than a twentieth of the time that its work takes; it is never more than a
-quarter of a second of work, and shrinks at once when the work becomes slow.
+quarter of a second of work, and shrinks at once when the work becomes slow. What was fetched before that, and
+what waits behind a job that takes long, is given back (``stay``).
 
 Where a round trip takes longer than an eighth of a second, that is not enough to be at work meanwhile: then a
 batch lasts two of them, but at most a tenth of the ttl.
