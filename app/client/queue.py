@@ -89,16 +89,17 @@ class RemoteQueue:
         """Jobs, one after the other: ``for job in queue.lease(): with job: work(job.value)``.
 
         Args:
-            batch: Items of one request, exactly as said. None: adapted. It begins with 1 and doubles while the
-                consumer is quick: up to 20 round trips or 0.25 s of work, whichever is less, and never over
-                10,000 items or the server's limit. It shrinks at once when the work becomes slow. Where a round
-                trip takes longer than 0.125 s: two of them, at most a tenth of ``ttl``.
+            batch: Items of one request, exactly as said. None: adapted. It begins with 1 and doubles while
+                the consumer is quick: up to 20 round trips or 0.25 s of work, whichever is less, and never
+                over 10,000 items or the server's limit. It shrinks at once when the work becomes slow.
+                Where a round trip takes longer than 0.125 s: two of them, at most a tenth of ``ttl``.
             ttl: Seconds after which the items of a worker that died are handed out again. Heartbeats keep
                 those of one that lives, however long it takes.
             prefetch: The next batch is fetched when fewer jobs than this are left to begin. None: a batch,
-                unless its work takes longer than 100 round trips. 0: only when somebody waits for a job. With
-                neither ``batch`` nor ``prefetch`` given, jobs that were not begun within a second (or the time
-                of four batches) are given back: who is slow keeps nothing from others.
+                unless its work takes longer than 100 round trips. 0: only when somebody waits for a job.
+                Where neither ``batch`` nor a ``prefetch`` above 0 is given, jobs that were not begun within
+                a second (or the time of four batches) are given back: who is slow keeps nothing from
+                others.
             in_hand: At most so many jobs that are fetched and not settled. None: no bound but the batches.
             wait: Seconds of a long poll, at most 30.
             on_error: What ``with job`` does with an exception beside the nack: swallow it, or raise it.
