@@ -271,7 +271,7 @@ class Pulls(Turn, Generic[T_co]):
         self._renew_locks()
 
     def _refuse_child(self, held: bool = False) -> None:
-        if isinstance(self._ending, Forked):
+        if self._ending is not None and isinstance(self._ending, Forked):
             if held:
                 self._busy = self._rest
                 with contextlib.suppress(RuntimeError):  # taken before the fork: that lock is gone

@@ -232,7 +232,13 @@ class _Deal:
         if not outcome.leases:
             return [None] * len(self._trades)
         return [
-            Leasing(state, trade.lease, claimed.due or 0, claimed.spans, queue.values_of(claimed))
+            Leasing(
+                state,
+                trade.lease,
+                claimed.due or 0,
+                claimed.spans,
+                queue.values_of(claimed) if claimed.values is None else claimed.values,
+            )
             if claimed.spans
             else None
             for trade, claimed in zip(self._trades, outcome.leases, strict=True)

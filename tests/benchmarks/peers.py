@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import os
 import shutil
 import subprocess
@@ -126,22 +127,25 @@ def _command(*words: bytes) -> bytes:
 
 
 class RedisWork(Round):
-    """Move ``many`` items to the list of those at work, and remove those of the round before from it.
+    """Move ``many`` items to this worker's list, and remove those of the round before from it.
 
-    Both in one pipeline, each item with an LREM of its own, since each is done by itself.
+    Both in one pipeline, each item with an LREM of its own, since each is done by itself; from the end where
+    the oldest stands, so that nothing is searched.
     """
 
     many = 1
+    workers = itertools.count(1)
 
     def __init__(self) -> None:
         super().__init__()
         self._mine: list[bytes] = []
         self._sent = 0
+        self._list = b"work:%d" % next(self.workers)
 
     def request(self) -> bytes:
-        done = [_command(b"LREM", b"work", b"1", item) for item in self._mine]
+        done = [_command(b"LREM", self._list, b"-1", item) for item in self._mine]
         self._sent = len(done)
-        return b"".join(done) + _command(b"LMOVE", b"jobs", b"work", b"RIGHT", b"LEFT") * self.many
+        return b"".join(done) + _command(b"LMOVE", b"jobs", self._list, b"RIGHT", b"LEFT") * self.many
 
     def complete(self, buffer: bytes) -> bool:
         lines = buffer.count(b"\r\n")
