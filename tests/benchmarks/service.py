@@ -160,6 +160,12 @@ def main() -> None:
     Console(width=120).print(report.table)
 
 
+def requests_a_sync(before: dict, after: dict) -> float:
+    """Of what a server answered between two looks at its statistics."""
+    syncs = after["ledger"]["syncs"] - before["ledger"]["syncs"]
+    return (after["requests"] - before["requests"]) / syncs
+
+
 def hand_outs(folder: Path, report: Report, rounds: int, seconds: int) -> None:
     keyed = (
         "n = 0\nrequest = function()\n n = n + 1\n"
@@ -171,10 +177,9 @@ def hand_outs(folder: Path, report: Report, rounds: int, seconds: int) -> None:
         with floor() as server:
             rates["floor"].append(wrk(f"{server.url}/next", seconds)[0])
         with dibs(folder / "rates") as server:
-            before = server.stats()["ledger"]
+            before = server.stats()
             rates["next"].append(wrk(f"{server.url}/next", seconds)[0])
-            after = server.stats()["ledger"]
-            grouped.append((after["ops"] - before["ops"]) / (after["syncs"] - before["syncs"]))
+            grouped.append(requests_a_sync(before, server.stats()))
             script = keyed.replace("KEY", json.dumps(f"{turn}-"))
             rates["keyed"].append(wrk(f"{server.url}/next", seconds, script=script)[0])
             rates["many"].append(1000 * wrk(f"{server.url}/next?count=1000", seconds, connections=16)[0])
@@ -205,11 +210,12 @@ def slow_disk(folder: Path, report: Report, seconds: int) -> None:
         report.table.add_row("requests a sync, 10 ms in each sync", "not measured: no strace", "", "", "", "")
         return
     with dibs(folder / "slow", slow_sync=True) as server:
-        before = server.stats()["ledger"]
-        rate, _ = wrk(f"{server.url}/next", seconds)
-        after = server.stats()["ledger"]
-        grouped = (after["ops"] - before["ops"]) / (after["syncs"] - before["syncs"])
-        report.row("requests a sync, 10 ms in each sync", f"{grouped:,.1f} ({rate:,.0f}/s)", "1", grouped, 20)
+        for connections, target in ((64, 20), (256, 80)):
+            before = server.stats()
+            rate, _ = wrk(f"{server.url}/next", seconds, connections=connections)
+            grouped = requests_a_sync(before, server.stats())
+            what = f"requests a sync, 10 ms in each sync, {connections} connections"
+            report.row(what, f"{grouped:,.1f} ({rate:,.0f}/s)", "1", grouped, target)
         with httpx.Client() as client:
             alone = statistics.median(_timed(client, server) for _ in range(20))
         report.row(
