@@ -47,8 +47,12 @@ class WorkTerms(Terms):
         """Wait, but not into a stop."""
         hand, stopping = self._hand, self._hand.stopping
         until = min(self.tempo.clock() + seconds, math.inf if hand.deadline is None else hand.deadline)
-        while hand.stopping == stopping and (left := until - self.tempo.clock()) > 0:
-            yield Listen(hand.work, hand.work.rings, left)
+        while True:
+            seen = hand.work.rings  # first: a stop between looking and this would be slept through
+            left = until - self.tempo.clock()
+            if hand.stopping != stopping or left <= 0:
+                return
+            yield Listen(hand.work, seen, left)
 
 
 class Consumer:
@@ -106,8 +110,10 @@ class Consumer:
         """Fetch whenever something is wanted, until stopped."""
         hand = self.hand
         try:
-            while not hand.stopping:
-                seen = hand.work.rings
+            while True:
+                seen = hand.work.rings  # first, as in a pause
+                if hand.stopping:
+                    return
                 wanted = hand.look()
                 if wanted:
                     yield from self._fetch(wanted)

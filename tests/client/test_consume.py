@@ -1,9 +1,11 @@
 """What the lease iterator promises, on a clock that jumps: nothing here sleeps or races."""
 
 import json
+from itertools import islice
 
 import pytest
 
+from app.client.consume import WorkTerms
 from app.client.errors import (
     ClientError,
     LimitExceeded,
@@ -12,7 +14,7 @@ from app.client.errors import (
     SourceFailed,
     Unreachable,
 )
-from app.client.flow import Sleep
+from app.client.flow import Sleep, Terms
 from app.client.records import Result
 
 
@@ -366,6 +368,40 @@ def test_a_poll_that_closing_ended_gives_back_what_it_got(lab, sim):
     assert queue.inside[1].token
     assert closed(lab, made) == []
     assert (queue.inside[1].token, queue.inside[1].attempt) == ("", 0)
+
+
+class StopsWhenLookedAt:
+    """A bell that another thread rings, as it stops, right before ``rings`` is read: the worst moment."""
+
+    def __init__(self, hand):
+        self.hand, self.rung = hand, 0
+
+    def ring(self):
+        self.rung += 1
+
+    @property
+    def rings(self):
+        if not self.hand.stopping:
+            self.hand.stop()
+        return self.rung
+
+
+def slept_through(flow):
+    """Whether it listens for a stop that has been."""
+    return any(effect.seen == effect.bell.rung for effect in islice(flow, 1))
+
+
+def test_a_stop_is_never_slept_through_by_the_fetcher(lab):
+    made = lab.consumer(prefetch=0)
+    made.hand.work = StopsWhenLookedAt(made.hand)
+    assert not slept_through(made.fetch())
+    assert made.hand.fetcher_left
+
+
+def test_a_stop_is_never_slept_through_by_a_pause(lab):
+    made = lab.consumer()
+    made.hand.work = StopsWhenLookedAt(made.hand)
+    assert not slept_through(WorkTerms(Terms(lab.tempo, 60.0), made.hand).pause(30.0))
 
 
 def test_closing_while_nobody_answers_is_bounded(lab, sim, caplog):
