@@ -54,10 +54,13 @@ class Pending(Generic[T]):
         return self._outcome()
 
     def __await__(self) -> Generator[Any, None, T]:
-        if not self.done:
-            loop = asyncio.get_running_loop()
-            future: asyncio.Future[None] = loop.create_future()
-            self.when_done(partial(_wake, future), loop)
+        """Its outcome, once the loop has heard all that it was told before this was settled."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[None] = loop.create_future()
+        self.when_done(partial(_wake, future), loop)
+        if future.done():  # the committer was that quick: one turn of the loop, for what it was told before
+            yield
+        else:
             yield from future
         return self._outcome()
 

@@ -109,9 +109,8 @@ async def outcome(pending: Pending[T], limits: Limits) -> T:
     Raises:
         OutcomeUnknown: it has not come to an end yet, and goes on.
     """
-    if pending.done:  # already: then what the committer told the loop before comes first here too
-        await asyncio.sleep(0)
-        return pending.result(0)
+    if pending.done:
+        return await pending  # no clock is needed for that
     try:
         async with asyncio.timeout(limits.operate_patience + limits.commit_patience):
             return await pending

@@ -8,6 +8,8 @@ import threading
 import pytest
 
 from app.ledger.pending import Pending, settle_all
+from app.queue.desk import outcome
+from app.queue.limits import Limits
 
 
 @pytest.mark.parametrize(
@@ -26,6 +28,29 @@ def test_a_thread_and_a_task_that_come_late_get_it_at_once(settle):
                 ask()
         else:
             assert ask() == 7
+
+
+class Overtaken(Pending[int]):
+    """Settled just as somebody begins to wait for it."""
+
+    def when_done(self, callback, loop=None):
+        self.settle(7)
+        super().when_done(callback, loop)
+
+
+@pytest.mark.parametrize("kind", [Pending, Overtaken])
+@pytest.mark.parametrize("wait", [lambda p: p, lambda p: outcome(p, Limits())], ids=["bare", "outcome"])
+def test_what_the_loop_was_told_before_is_heard_first(kind, wait):
+    async def told() -> list[str]:
+        heard: list[str] = []
+        asyncio.get_running_loop().call_soon_threadsafe(heard.append, "the queue is there")
+        pending = kind()
+        if kind is Pending:
+            pending.settle(7)
+        assert await wait(pending) == 7
+        return heard.copy()  # the loop goes on for a turn after this
+
+    assert asyncio.run(told()) == ["the queue is there"]
 
 
 def test_many_threads_wait_and_all_get_it(in_thread):
