@@ -21,6 +21,32 @@ def environment(extra=None):
     return kept | {"PYTHONPATH": str(ROOT), "COLUMNS": "100"} | (extra or {})
 
 
+class Ear:
+    """A named pipe into which commands say words. Open all along: none falls between two readings."""
+
+    def __init__(self, path):
+        os.mkfifo(path)
+        self._file = os.open(path, os.O_RDWR)  # with a writer of its own, so that it never comes to an end
+
+    def words(self, count):
+        """So many, sorted; waits for them."""
+        found = []
+        while len(found) < count:
+            found += os.read(self._file, 65_536).decode().split()
+        return sorted(found)
+
+    def close(self):
+        os.close(self._file)
+
+
+@pytest.fixture
+def ear(tmp_path):
+    """At ``started`` in the test's folder."""
+    ear = Ear(tmp_path / "started")
+    yield ear
+    ear.close()
+
+
 @pytest.fixture
 def dibs(tmp_path):
     """Run a command to its end."""

@@ -112,21 +112,16 @@ def one(*command, value="x", **options):
 
 
 @pytest.fixture
-def gate(tmp_path):
+def gate(tmp_path, ear):
     """A command that tells that it runs, and ends well when the test opens its gate."""
-    started = tmp_path / "started"
-    os.mkfifo(started)
     for seq in range(1, 10):
         os.mkfifo(tmp_path / str(seq))
 
     class Gate:
-        command = ("sh", "-c", f"echo $DIBS_SEQ > {started}; cat {tmp_path}/$DIBS_SEQ", "sh")
+        command = ("sh", "-c", f"echo $DIBS_SEQ > {tmp_path}/started; cat {tmp_path}/$DIBS_SEQ", "sh")
 
         def begun(self, count=1):
-            found = []
-            while len(found) < count:
-                found += started.read_text().split()
-            return sorted(found)
+            return ear.words(count)
 
         def open(self, *seqs):
             for seq in seqs:

@@ -154,23 +154,18 @@ def work(start, server):
 
 
 @pytest.fixture
-def gate(tmp_path):
+def gate(tmp_path, ear):
     """A command that tells that it runs, and goes on when the test opens its gate."""
-    started = tmp_path / "started"
-    os.mkfifo(started)
 
     class Gate:
-        command = ("sh", "-c", f'echo "$1" > {started}; cat "{tmp_path}/$1"', "sh", "{}")
+        command = ("sh", "-c", f'echo "$1" > "{tmp_path}/started"; cat "{tmp_path}/$1"', "sh", "{}")
 
         def make(self, *names):
             for name in names:
                 os.mkfifo(tmp_path / name)
 
         def begun(self, count):
-            found = []
-            while len(found) < count:
-                found += started.read_text().split()
-            return sorted(found)
+            return ear.words(count)
 
         def open(self, *names):
             for name in names:
