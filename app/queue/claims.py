@@ -44,6 +44,8 @@ class Claims:
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
         self._looking = 0
+        self._told = 0  # times that the loop was told to wake some; the committer's thread alone counts them
+        self._heard = 0  # and those that it has done; the loop alone counts them
         self._burst = FIRST_BURST
         self._queue = queue
         self.due: int | None = None
@@ -60,8 +62,8 @@ class Claims:
         """Wait for a claim; what it left is for those who wait.
 
         A push wakes as many as it brings. Where items came to wait otherwise (a lease of many expired) one is
-        woken, and its success wakes more. But only when nobody else is looking: a waiter that looks in vain
-        could miss its turn meanwhile.
+        woken, and its success wakes more. But only when nobody else is looking, nor is about to be woken: a
+        waiter that looks in vain could miss its turn meanwhile.
         """
         self._looking += 1
         try:
@@ -121,9 +123,11 @@ class Claims:
 
     def lower(self, due: int, items: int) -> None:
         """So many items can be claimed from ``due`` on."""
+        waited = self._expected()  # before ``due`` shows them: who sees them there leaves the waking to this
         if self.due is None or due < self.due:
             self.due = due
-        self._wake(items if due <= self._engine.now() else 0)
+        if waited or self._expected():  # or came just now, perhaps too early to see them
+            self._wake_expected(items if due <= self._engine.now() else 0)
 
     def look(self) -> None:
         """Read from the ledger what is known no more; what was told since is lower, and stays."""
@@ -150,8 +154,17 @@ class Claims:
         self.due = 0
 
     def _wake(self, most: int) -> None:
+        if self._expected():
+            self._wake_expected(most)
+
+    def _expected(self) -> bool:
+        """Whether anybody waits; if so, a waking is to come now."""
         if not len(self._waiters):
-            return
+            return False
+        self._told += 1
+        return True
+
+    def _wake_expected(self, most: int) -> None:
         try:
             self._loop.call_soon_threadsafe(self._wake_on_loop, most)
         except RuntimeError:
@@ -160,6 +173,7 @@ class Claims:
     # -- on the event loop
 
     def _wake_on_loop(self, most: int) -> None:
+        self._heard += 1
         self._waiters.wake(most)
         self.arm()
 
@@ -174,8 +188,8 @@ class Claims:
 
     @property
     def _busy(self) -> bool:
-        """Whether somebody looks for items, and will pass on what is left."""
-        return self._looking > 0 or self._waiters.woken > 0
+        """Whether somebody looks for items, or is about to, and will pass on what is left."""
+        return self._looking > 0 or self._waiters.woken > 0 or self._heard != self._told
 
     @property
     def contended(self) -> bool:
