@@ -46,8 +46,11 @@ async def test_a_retry_waits_for_the_next_lease_that_is_on_its_way(opened, soon,
         ask, acks = LeaseAsk(ttl=1000, wait=10), (Ack(leased.token),)
         first = await soon(house["jobs"].settle(acks, lease=ask, key="k"))
         await eventually(lambda: house["jobs"].stats().waiting == 1)
-        await house["jobs"].push(parcel("2"))
         house.disk.door.shut()
+        pushing = await soon(house["jobs"].push(parcel("2")))
+        await house.disk.door.somebody()
+        house.disk.door.let_one()
+        await pushing
         await house.disk.door.somebody()  # the claim is in the line
         first.cancel()
         retry = await soon(house["jobs"].settle(acks, lease=ask, key="k"))
