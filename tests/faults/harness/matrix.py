@@ -48,8 +48,8 @@ MODES: dict[str, Mode] = {
     "full-while": Mode(Plan(("write", "truncate"), error="FULL", times=5), step=2),
     "checkpoint-crash": Mode(Plan(CHANGES), crash=True, bulky=True, step=37),
     "checkpoint-eio": Mode(Plan(CHANGES, times=2), bulky=True, step=31),
-    "work-crash": Mode(Plan(CHANGES), crash=True, work=True, step=2),
-    "work-eio": Mode(Plan(CHANGES), work=True, step=2),
+    "work-crash": Mode(Plan(CHANGES), crash=True, work=True, step=3),
+    "work-eio": Mode(Plan(CHANGES), work=True, step=3),
     "work-eio-while": Mode(Plan(CHANGES, times=4), work=True, step=4),
     "work-full": Mode(Plan(("write", "truncate"), error="FULL", torn=True), work=True, step=3),
     "lying": Mode(Plan(CHANGES, lying=True), crash=True, step=40),  # the control: this has to be found
