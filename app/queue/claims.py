@@ -8,6 +8,7 @@ less than it asked for makes it exact, whatever comes to wait lowers it. Anybody
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable
 
 from app.errors import LedgerError
@@ -49,10 +50,12 @@ class Claims:
         self._burst = FIRST_BURST
         self._queue = queue
         self.due: int | None = None
+        self._learning = threading.Lock()  # so that nothing read before stands over what came since
 
     def worth_trying(self) -> bool:
         """Whether a claim may find something."""
-        return self.due is not None and self.due <= self._engine.now()
+        due = self.due  # read once: the committer may change it at any moment
+        return due is not None and due <= self._engine.now()
 
     def worth_knowing(self) -> bool:
         """Whether a claim tells more than is known: of an ended queue, what is left has to be certain."""
@@ -83,7 +86,8 @@ class Claims:
     def claimed(self, outcome: Outcome) -> None:
         """A claim is on disk: what it says about what is left is exact."""
         assert isinstance(outcome, Claimed)  # noqa: S101  # the outcome of a claim
-        self.due = outcome.next_due
+        with self._learning:
+            self.due = outcome.next_due
 
     def leased(self, outcome: Outcome) -> None:
         """Fresh items were leased, perhaps by an op that settled others too."""
@@ -115,7 +119,8 @@ class Claims:
         """Leases were acked, and others given: fresh ones, or claimed, or none."""
         assert isinstance(outcome, Exchanged)  # noqa: S101  # the outcome of an exchange
         if outcome.leases:
-            self.due = outcome.next_due
+            with self._learning:
+                self.due = outcome.next_due
         elif outcome.next_due is not None:
             self.lower(outcome.next_due, 0)
         if self._ended():
@@ -124,8 +129,9 @@ class Claims:
     def lower(self, due: int, items: int) -> None:
         """So many items can be claimed from ``due`` on."""
         waited = self._expected()  # before ``due`` shows them: who sees them there leaves the waking to this
-        if self.due is None or due < self.due:
-            self.due = due
+        with self._learning:
+            if self.due is None or due < self.due:
+                self.due = due
         if waited or self._expected():  # or came just now, perhaps too early to see them
             self._wake_expected(items if due <= self._engine.now() else 0)
 
@@ -135,8 +141,9 @@ class Claims:
             due = self._engine.next_due(self._queue)
         except LedgerError:
             due = 0  # a claim will tell
-        if due is not None and (self.due is None or due < self.due):
-            self.due = due
+        with self._learning:
+            if due is not None and (self.due is None or due < self.due):
+                self.due = due
 
     def look_anew(self) -> None:
         """After a reopening, before anything is committed again."""
@@ -207,9 +214,10 @@ class Claims:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if self.due is None or not len(self._waiters) or self._busy:
+        due = self.due
+        if due is None or not len(self._waiters) or self._busy:
             return  # who looks now arms it again
-        seconds = max(self.due - self._engine.now(), 0) / 1000
+        seconds = max(due - self._engine.now(), 0) / 1000
         self._timer = self._loop.call_later(seconds, self._came_due)
 
     def _came_due(self) -> None:
