@@ -7,6 +7,7 @@ With the GIL only one thread runs Python at a time, so this costs more than it g
 from __future__ import annotations
 
 import asyncio
+import errno
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -22,6 +23,9 @@ from app.api.fast.relay import Elsewhere
 from app.api.house import House
 from app.config import version
 
+PAUSE: Final = 1.0
+"""Seconds without accepting when the system has no room for another connection, as asyncio has it."""
+_NO_ROOM: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 ACCEPTS: Final = 64
 """Connections that are accepted in one step."""
 
@@ -116,17 +120,28 @@ class Dealer:
         self._listener = listener
         self._homes: Iterator[Callable[[socket.socket], None]] = cycle(homes)
         self._loop = asyncio.get_running_loop()
+        self._again: asyncio.TimerHandle | None = None
         self._loop.add_reader(listener, self._accept)
 
     def _accept(self) -> None:
         for _ in range(ACCEPTS):
             try:
                 connection, _address = self._listener.accept()
-            except OSError:  # nobody more, or gone already, or no more descriptors: the next step tries again
+            except BlockingIOError:
+                return
+            except OSError as error:  # gone already; or no room for more, which takes a while to pass
+                if error.errno in _NO_ROOM:
+                    self._loop.remove_reader(self._listener)
+                    self._again = self._loop.call_later(PAUSE, self._accept_again)
                 return
             connection.setblocking(False)
             next(self._homes)(connection)
 
+    def _accept_again(self) -> None:
+        self._loop.add_reader(self._listener, self._accept)
+
     def close(self) -> None:
         """Accept no more."""
+        if self._again is not None:
+            self._again.cancel()
         self._loop.remove_reader(self._listener)

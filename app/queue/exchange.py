@@ -67,12 +67,12 @@ class Exchanging:
         self._asked: list[Trader] = []
         limits = queue.limits
         self.watch = Watch(loop, limits.operate_patience + limits.commit_patience)
-        self._under_way = False
+        self._under_way = self._beginning = False
 
     def trade(self, trader: Trader) -> None:
         """Settle and lease for this one, with all who ask in this step of the loop."""
         if not self._asked and not self._under_way:
-            self._loop.call_soon(self._begin_rest)
+            self._loop.call_soon(self._begin)
         self._asked.append(trader)
 
     def began(self) -> None:
@@ -82,19 +82,20 @@ class Exchanging:
     def ended(self) -> None:
         """It is there, or failed, or is given up: the next one begins before anyone is told of this one."""
         self._under_way = False
-        if self._asked:
-            self._begin()
-
-    def _begin_rest(self) -> None:
-        if self._asked and not self._under_way:
-            self._begin()
+        self._begin()
 
     def _begin(self) -> None:
-        counts = [trader.ask.most if trader.ask else 0 for trader in self._asked]
-        traders, self._asked = first_of(self._asked, counts)
-        self._deal(traders)
-        if self._asked and not self._under_way:
-            self._loop.call_soon(self._begin_rest)
+        """Deal with who asks, until an op is under way. One that is refused at once ends within this."""
+        if self._beginning:
+            return
+        self._beginning = True
+        try:
+            while self._asked and not self._under_way:
+                counts = (trader.ask.most if trader.ask else 0 for trader in self._asked)
+                traders, self._asked = first_of(self._asked, counts)
+                self._deal(traders)
+        finally:
+            self._beginning = False
 
     def _deal(self, traders: list[Trader]) -> None:
         queue = self._queue

@@ -9,8 +9,7 @@ there what is to be said.
 from __future__ import annotations
 
 import asyncio
-from bisect import bisect_right
-from itertools import accumulate
+from collections.abc import Iterable
 from time import perf_counter
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
@@ -66,7 +65,7 @@ class Gathering:
         self.watch = Watch(loop, queue.limits.pull_patience)
         self._asked: list[Taker] = []
         self._keyed = False
-        self._under_way = False
+        self._under_way = self._drawing = False
 
     def take(self, taker: Taker) -> None:
         """Take for this one, with all who ask in this step of the loop."""
@@ -83,11 +82,21 @@ class Gathering:
     def ended(self) -> None:
         """It is there, or failed, or is given up: the next one begins before anyone is told of this one."""
         self._under_way = False
-        if self._asked:
-            self._draw()
+        self._draw_rest()
+
+    def _draw_rest(self) -> None:
+        """Draw for who asks, until a draw is under way. One that is refused at once ends within this."""
+        if self._drawing:
+            return
+        self._drawing = True
+        try:
+            while self._asked and not self._under_way:
+                self._draw()
+        finally:
+            self._drawing = False
 
     def _draw(self) -> None:
-        takers, self._asked = first_of(self._asked, [taker.count for taker in self._asked])
+        takers, self._asked = first_of(self._asked, (taker.count for taker in self._asked))
         keyed, self._keyed = self._keyed, self._keyed and bool(self._asked)
         if not self._queue.draws_at_once:
             for taker in takers:
@@ -96,12 +105,6 @@ class Gathering:
             fresh = self._fresh(takers) if keyed else takers
             if fresh:
                 _Draught(self, self._queue, self._loop, fresh)
-        if self._asked and not self._under_way:
-            self._loop.call_soon(self._draw_rest)
-
-    def _draw_rest(self) -> None:
-        if self._asked and not self._under_way:
-            self._draw()
 
     def _fresh(self, takers: list[Taker]) -> list[Taker]:
         """Those without a key, or with a new one, which is held from here on. The others ask alone."""
@@ -123,12 +126,14 @@ class Gathering:
         return fresh
 
 
-def first_of(asked: list[T], counts: list[int]) -> tuple[list[T], list[T]]:
+def first_of(asked: list[T], counts: Iterable[int]) -> tuple[list[T], list[T]]:
     """As many of those who ask as one draw serves, one at least; and the others."""
-    if sum(counts) <= ITEMS_MOST:
-        return asked, []
-    fit = max(1, bisect_right(list(accumulate(counts)), ITEMS_MOST))
-    return asked[:fit], asked[fit:]
+    total = 0
+    for at, count in enumerate(counts):
+        total += count
+        if total > ITEMS_MOST and at:
+            return asked[:at], asked[at:]
+    return asked, []
 
 
 class _Draught:

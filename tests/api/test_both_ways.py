@@ -167,6 +167,7 @@ REFUSED = {
     "a form": (post(b"/queues/jobs/items", b"a=b", kind=b"application/x-www-form-urlencoded"), 415),
     "no items": (post(b"/queues/jobs/items", b'{"items":[]}'), 422),
     "a push to a source": (post(b"/queues/few/items", b'{"items":[{"value":1}]}'), 409),
+    "what no body has": (post(b"/queues/jobs/settle", b"no body has thisXno body has this"), 400),
     "NaN": (post(b"/queues/jobs/items", b'{"items":[{"value":NaN}]}'), 400),
     "too large, announced": (post(b"/queues/default/lease", None, b"Content-Length: 1048577"), 413),
     "too large for a take": (post(b"/next", None, b"Content-Length: 1048577"), 413),

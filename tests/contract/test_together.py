@@ -254,6 +254,17 @@ def test_the_room_for_values_is_for_all(ledger):
     ledger.balanced(queue)
 
 
+def test_what_was_pushed_in_the_same_transaction_waits_too(ledger):
+    queue = ledger.jobs()
+    trades = (Trade(None, 1, "x", 5_000), Trade(None, 1, "y", 5_000))
+    _, outcome = ledger.engine.apply(
+        [Push(queue, (Parcel(('"1"', '"2"', '"3"')),)), Exchange(queue, trades, None, ROOM)]
+    )
+    assert [lease.values for lease in outcome.leases] == [('"1"',), ('"2"',)]
+    assert outcome.next_due == ledger.engine.next_due(queue)
+    ledger.balanced(queue)
+
+
 def test_of_a_queue_that_is_deleted_all_is_stale(ledger):
     queue = jobs(ledger)
     ledger.do(Delete(queue))

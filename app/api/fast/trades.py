@@ -59,7 +59,7 @@ class Shapes:
         before, after, shape = self._last  # most bodies have the shape of the one before
         if body.startswith(before) and body.endswith(after):
             token = body[len(before) : len(body) - len(after)]
-            if _PLAIN.fullmatch(token):
+            if shape.usual and _PLAIN.fullmatch(token):
                 return token.decode(), shape.lease
         found = _TOKEN.search(body)
         if found is None or len(body) > SHAPE_BYTES:

@@ -84,6 +84,7 @@ def _lease_fresh(tx: Transaction, take: Take, trades: Sequence[Trade]) -> int | 
 
 def _lease_waiting(tx: Transaction, account: Account, op: Exchange) -> tuple[tuple[Claimed, ...], int | None]:
     """Claims; many of single items, as a rule, which are one look at what waits."""
+    tx.write_tail(account)  # what was pushed in this transaction waits, too
     wanted = [trade for trade in op.trades if trade.count]
     if len(wanted) > 1 and not account.paused and all(trade.count == 1 for trade in wanted):
         found = claims.find(tx, account, Claim(op.queue, len(wanted), op.most_bytes))

@@ -234,3 +234,19 @@ async def test_who_asks_while_the_disk_is_busy_is_in_the_next_op(opened):
         house.disk.door.open()
         assert await told([*first, *later]) == [((), [1]), ((), [2]), ((), [3])]
         assert [len(op.trades) for op in house.disk.ops(Exchange)] == [1, 2]
+
+
+async def test_a_large_crowd_is_refused_one_after_the_other_while_the_ledger_is_down(opened):
+    async with opened({"q": None}) as house:
+        queue = house["q"]
+        await push(queue, 1)
+        house.disk.repair_door.shut()
+        house.disk.faults.append("absent")
+        first = traders(queue, (None, 1))
+        await house.disk.repair_door.somebody()
+        crowd = traders(queue, *[("x", 10_000)] * 500)
+        answers = await told(crowd)
+        assert {type(each) for each in answers} == {LedgerUnavailable}
+        house.disk.repair_door.open()
+        await told(first)
+        assert await told(traders(queue, (None, 1))) == [((), [1])]

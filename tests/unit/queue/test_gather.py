@@ -262,6 +262,20 @@ async def test_a_large_crowd_is_served_in_parts(opened):
         assert [take.count for take in house.disk.ops(Take)] == [ITEMS_MOST // 3 * 3] * 2 + [ITEMS_MOST // 3]
 
 
+async def test_a_large_crowd_is_refused_one_after_the_other_while_the_ledger_is_down(opened):
+    async with opened({"q": "count"}) as house:
+        house.disk.repair_door.shut()
+        house.disk.faults.append("absent")
+        first = takers(house["q"], 1)
+        await house.disk.repair_door.somebody()
+        crowd = takers(house["q"], *[ITEMS_MOST] * 500)
+        answers = await errors(crowd)
+        assert {type(each) for each in answers} == {LedgerUnavailable}
+        house.disk.repair_door.open()
+        await errors(first)
+        assert await told(takers(house["q"], 1)) == [(1, [1], "open")]
+
+
 def test_one_is_served_however_much_it_asks_for():
     assert first_of(["a", "b"], [ITEMS_MOST * 2, 1]) == (["a"], ["b"])
     assert first_of(["a", "b"], [ITEMS_MOST, 1]) == (["a"], ["b"])
