@@ -264,15 +264,10 @@ async def test_a_large_crowd_is_served_in_parts(opened):
 
 async def test_a_large_crowd_is_refused_one_after_the_other_while_the_ledger_is_down(opened):
     async with opened({"q": "count"}) as house:
-        house.disk.repair_door.shut()
-        house.disk.faults.append("absent")
-        first = takers(house["q"], 1)
-        await house.disk.repair_door.somebody()
+        house.queues._committer._down = LedgerUnavailable("the disk fails")
         crowd = takers(house["q"], *[ITEMS_MOST] * 500)
-        answers = await errors(crowd)
-        assert {type(each) for each in answers} == {LedgerUnavailable}
-        house.disk.repair_door.open()
-        await errors(first)
+        assert {type(each) for each in await errors(crowd)} == {LedgerUnavailable}
+        house.queues._committer._down = None
         assert await told(takers(house["q"], 1)) == [(1, [1], "open")]
 
 
