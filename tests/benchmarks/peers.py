@@ -1,7 +1,8 @@
 """Servers in C that do the same work: Redis, durable before it answers, and beanstalkd, durable soon after.
 
 Their clients are written here, on uvloop, and send what a round trip can carry: a write, then one
-read. ``Peer.busy`` tells whether the server was what held it up: the share of its core that it used.
+read. ``Peer.busy`` and ``Peer.load`` tell what held it up: the shares of their cores that server and load
+used. Where neither is near 100 %, it was the disk.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import uvloop
@@ -29,13 +30,17 @@ class Peer:
     def __init__(self, command: list[str], port: int) -> None:
         self.port = port
         self.missing = shutil.which(command[0]) is None
-        self.busy = 0.0
+        self.busy = self.load = 0.0
         if self.missing:
             return
         self.process = subprocess.Popen(
             ["taskset", "-c", SERVER_CORE, *command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
-        asyncio.run(self._ready())
+        try:
+            asyncio.run(self._ready())
+        except BaseException:
+            self.stop()
+            raise
 
     async def _ready(self) -> None:
         for _ in range(200):
@@ -52,7 +57,7 @@ class Peer:
 
     def rate(self, make: Callable[[], Round], seconds: float) -> float:
         """Round trips a second of all connections together."""
-        before, began = self.cpu(), time.perf_counter()
+        before, mine, began = self.cpu(), time.process_time(), time.perf_counter()
         loop = uvloop.new_event_loop()
         try:
             trips = loop.run_until_complete(_load(self.port, make, seconds))
@@ -60,12 +65,18 @@ class Peer:
             loop.close()
         took = time.perf_counter() - began
         self.busy = (self.cpu() - before) / took
+        self.load = (time.process_time() - mine) / took
         return trips / took
 
     def stop(self) -> None:
-        if not self.missing:
-            self.process.terminate()
+        if self.missing:
+            return
+        self.process.terminate()
+        try:
             self.process.wait(10)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
 
 
 class Round(asyncio.Protocol):
@@ -74,14 +85,14 @@ class Round(asyncio.Protocol):
     def __init__(self) -> None:
         self.trips = 0
         self.stopping = False
-        self.over = asyncio.get_running_loop().create_future()
+        self.over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._buffer = b""
 
     def request(self) -> bytes:
         raise NotImplementedError
 
     def complete(self, buffer: bytes) -> bool:
-        """Whether the answer is all there."""
+        """Whether the answer is all there. ``RuntimeError``: it is none that can be counted."""
         raise NotImplementedError
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -90,36 +101,62 @@ class Round(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._buffer += data
-        if not self.complete(self._buffer):
+        try:
+            if not self.complete(self._buffer):
+                return
+        except RuntimeError as error:
+            self._fail(error)
             return
         self._buffer = b""
         self.trips += 1
         if self.stopping:
-            self._transport.close()
             self.over.set_result(None)
+            self._transport.close()
         else:
             self._transport.write(self.request())
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._fail(error or ConnectionError("the peer closed the connection"))
+
+    def _fail(self, error: Exception) -> None:
+        if not self.over.done():
+            self.over.set_exception(error)
+        self._transport.abort()
 
 
 async def _load(port: int, make: Callable[[], Round], seconds: float) -> int:
     os.sched_setaffinity(0, {int(LOAD_CORE)})
     loop = asyncio.get_running_loop()
     made = [await loop.create_connection(make, "127.0.0.1", port) for _ in range(CONNECTIONS)]
-    await asyncio.sleep(seconds)
+    overs = [protocol.over for _, protocol in made]
+    await asyncio.wait(overs, timeout=seconds, return_when=asyncio.FIRST_EXCEPTION)
     for _, protocol in made:
         protocol.stopping = True
-    await asyncio.gather(*(protocol.over for _, protocol in made))
+    try:
+        await asyncio.wait_for(asyncio.gather(*overs), 30)
+    except (RuntimeError, OSError, TimeoutError) as error:
+        raise SystemExit(f"the peer's figure would be wrong: {error!r}") from None
+    finally:
+        for transport, _ in made:
+            transport.abort()
     return sum(protocol.trips for _, protocol in made)
 
 
 # -- Redis
 
 
-def redis(folder: Path) -> Peer:
+@contextlib.contextmanager
+def redis(folder: Path) -> Iterator[Peer]:
+    """Synced before it answers, once for all that came in one turn of its loop; not rewritten meanwhile."""
     port = free_port()
     folder.mkdir()
-    options = ["--port", str(port), "--dir", str(folder), "--save", "", "--appendonly", "yes"]
-    return Peer(["redis-server", *options, "--appendfsync", "always"], port)
+    options = ["--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder), "--save", ""]
+    options += ["--appendonly", "yes", "--appendfsync", "always", "--auto-aof-rewrite-percentage", "0"]
+    peer = Peer(["redis-server", *options], port)
+    try:
+        yield peer
+    finally:
+        peer.stop()
 
 
 def _command(*words: bytes) -> bytes:
@@ -148,6 +185,10 @@ class RedisWork(Round):
         return b"".join(done) + _command(b"LMOVE", b"jobs", self._list, b"RIGHT", b"LEFT") * self.many
 
     def complete(self, buffer: bytes) -> bool:
+        if b"$-1\r\n" in buffer:
+            raise RuntimeError("the list ran dry: fill in more")
+        if buffer.startswith(b"-"):
+            raise RuntimeError(buffer[:200].decode("latin-1"))
         lines = buffer.count(b"\r\n")
         if lines < self._sent + 2 * self.many:  # :1, and $length with a value on a line of its own
             return False
@@ -175,11 +216,17 @@ def fill_redis(peer: Peer, items: int) -> None:
 # -- beanstalkd
 
 
-def beanstalkd(folder: Path) -> Peer:
-    """With its log, as it is by default: synced every 50 ms, and answered before (``-f0`` syncs each put)."""
+@contextlib.contextmanager
+def beanstalkd(folder: Path, *, durable: bool = False) -> Iterator[Peer]:
+    """With its log, as it is by default: synced every 50 ms, answered before; ``durable``: each put."""
     port = free_port()
     folder.mkdir()
-    return Peer(["beanstalkd", "-l", "127.0.0.1", "-p", str(port), "-b", str(folder)], port)
+    command = ["beanstalkd", "-l", "127.0.0.1", "-p", str(port), "-b", str(folder)]
+    peer = Peer([*command, "-f0"] if durable else command, port)
+    try:
+        yield peer
+    finally:
+        peer.stop()
 
 
 class BeanstalkPuts(Round):
@@ -191,4 +238,6 @@ class BeanstalkPuts(Round):
         return b"put 0 0 60 %d\r\n%b\r\n" % (len(VALUE), VALUE) * self.many
 
     def complete(self, buffer: bytes) -> bool:
+        if not buffer.startswith(b"INSERTED"):
+            raise RuntimeError(buffer[:200].decode("latin-1"))
         return buffer.count(b"\r\n") >= self.many
