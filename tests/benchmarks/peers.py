@@ -139,6 +139,7 @@ async def _load(port: int, make: Callable[[], Round], seconds: float) -> int:
     finally:
         for transport, _ in made:
             transport.abort()
+        await asyncio.gather(*overs, return_exceptions=True)  # each has been told
     return sum(protocol.trips for _, protocol in made)
 
 
