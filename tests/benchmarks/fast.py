@@ -24,11 +24,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
+from counting import PUSH, audit, push_hundreds, worked
 from peers import VALUE, BeanstalkPuts, RedisHundreds, RedisWork, beanstalkd, fill_redis, redis
 from rich.console import Console
 from rich.table import Table
 from service import HERE, POST, Server, dibs, free_port, wrk
-from work import PUSH, SETTLE
 
 KEYED = """
 n = 0
@@ -89,46 +89,9 @@ def bare() -> Iterator[Server]:
         server.stop()
 
 
-def audit(server: Server, queue: str) -> dict[str, int]:
-    found = httpx.get(f"{server.url}/queues/{queue}/audit", timeout=120).json()
-    if not found["balanced"]:
-        raise SystemExit(f"the counters do not add up: {found}")
-    return found
-
-
 def balanced(server: Server, *queues: str) -> None:
     for queue in queues:
         audit(server, queue)
-
-
-def worked(
-    server: Server, queue: str, many: int, seconds: int, fill: Callable[[Server, int], None] | None = None
-) -> float:
-    """Items a second that were acked, each with the lease of another, while there always was one to lease.
-
-    ``fill`` pushes so many more; where all were gone in the end that was no measurement, and it is made again
-    with twice as many.
-    """
-    script, connections = SETTLE.replace("MANY", str(many)), 64 if many == 1 else 16
-    need = seconds * (40_000 if many == 1 else 500_000)
-    while True:
-        before = audit(server, queue)
-        if fill is not None and before["waiting"] < need:
-            fill(server, need - before["waiting"])
-            before = audit(server, queue)
-        url = f"{server.url}/queues/{queue}/settle"
-        rate, _ = wrk(url, seconds, script=script, connections=connections)
-        after = audit(server, queue)
-        if fill is None or after["waiting"]:
-            return min(many * rate, (after["acked"] - before["acked"]) / seconds)
-        need *= 2
-
-
-def push_hundreds(server: Server, items: int) -> None:
-    """At least so many, or ``worked`` comes again; pushed a hundred at a time, 42 bytes each."""
-    body = json.dumps({"items": [{"value": VALUE[1:-1].decode()}] * 100})
-    script = PUSH.replace("BODY", json.dumps(body))
-    wrk(f"{server.url}/queues/jobs/items", items // 150_000 + 1, script=script, connections=16)
 
 
 # -- /next

@@ -15,32 +15,14 @@ import os
 import statistics
 import tempfile
 import time
+from collections import defaultdict
 from pathlib import Path
 
 import httpx
+from counting import PUSH, push_hundreds, worked
 from rich.console import Console
 from service import LOAD_CORE, Report, Server, dibs, wrk
 
-SETTLE = """
-wrk.method = "POST"
-wrk.headers["Content-Type"] = "application/json"
-tokens = {}
-lease = '"lease":{"max":MANY,"ttl":60}}'
-request = function()
-  local token = table.remove(tokens)
-  if token == nil then return wrk.format(nil, nil, nil, "{" .. lease) end
-  return wrk.format(nil, nil, nil, '{"acks":[{"token":"' .. token .. '"}],' .. lease)
-end
-response = function(status, headers, body)
-  local token = string.match(body, '"token":"([^"]+)"')
-  if token then tokens[#tokens + 1] = token end
-end
-"""
-PUSH = """
-wrk.method = "POST"
-wrk.headers["Content-Type"] = "application/json"
-wrk.body = BODY
-"""
 REDIS_SINGLES, REDIS_HUNDREDS = (
     22_000,
     262_000,
@@ -63,24 +45,15 @@ def main() -> None:
 
 def settling(folder: Path, report: Report, rounds: int, seconds: int) -> None:
     """Lease and ack, over and over: settle a lease and take the next one in one request."""
-    rates: dict[str, list[float]] = {}
-
-    def measure(name: str, url: str, script: str, items: int, connections: int) -> None:
-        rate, _ = wrk(url, seconds, script=script, connections=connections)
-        rates.setdefault(name, []).append(items * rate)
-
+    rates: defaultdict[str, list[float]] = defaultdict(list)
     for _ in range(rounds):
         with dibs(folder / "work", "ids=count", "jobs") as server:
-            ids, jobs = f"{server.url}/queues/ids", f"{server.url}/queues/jobs"
-            measure("ids 100", f"{ids}/settle", SETTLE.replace("MANY", "100"), 100, 16)
-            measure("ids 1", f"{ids}/settle", SETTLE.replace("MANY", "1"), 1, 64)
             push = PUSH.replace("BODY", json.dumps(json.dumps({"items": [{"value": "x" * 40}] * 100})))
-            measure("push 100", f"{jobs}/items", push, 100, 16)
-            measure("jobs 100", f"{jobs}/settle", SETTLE.replace("MANY", "100"), 100, 16)
-            measure("jobs 1", f"{jobs}/settle", SETTLE.replace("MANY", "1"), 1, 64)
-            audit = httpx.get(f"{jobs}/audit", timeout=60).json()
-            if not audit["balanced"]:
-                raise SystemExit(f"the counters do not add up: {audit}")
+            pushed, _ = wrk(f"{server.url}/queues/jobs/items", seconds, script=push, connections=16)
+            rates["push 100"].append(100 * pushed)
+            for many in (100, 1):
+                rates[f"ids {many}"].append(worked(server, "ids", many, seconds))
+                rates[f"jobs {many}"].append(worked(server, "jobs", many, seconds, push_hundreds))
     median = {name: statistics.median(values) for name, values in rates.items()}
     for name, what in (("ids", "from count()"), ("jobs", "pushed, 42 bytes each")):
         hundreds, singles = median[f"{name} 100"], median[f"{name} 1"]
