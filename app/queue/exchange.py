@@ -67,7 +67,7 @@ class Exchanging:
         self._asked: list[Trader] = []
         limits = queue.limits
         self.watch = Watch(loop, limits.operate_patience + limits.commit_patience)
-        self._under_way = self._beginning = False
+        self._under_way = False
 
     def trade(self, trader: Trader) -> None:
         """Settle and lease for this one, with all who ask in this step of the loop."""
@@ -80,22 +80,19 @@ class Exchanging:
         self._under_way = True
 
     def ended(self) -> None:
-        """It is there, or failed, or is given up: the next one begins before anyone is told of this one."""
+        """It is there, or failed, or is given up; the next one begins as in ``Gathering.ended``."""
+        self._loop.call_soon(self._begin_next)
+
+    def _begin_next(self) -> None:
         self._under_way = False
         self._begin()
 
     def _begin(self) -> None:
-        """Deal with who asks, until an op is under way. One that is refused at once ends within this."""
-        if self._beginning:
-            return
-        self._beginning = True
-        try:
-            while self._asked and not self._under_way:
-                counts = (trader.ask.most if trader.ask else 0 for trader in self._asked)
-                traders, self._asked = first_of(self._asked, counts)
-                self._deal(traders)
-        finally:
-            self._beginning = False
+        """Deal with who asks, until an op is under way."""
+        while self._asked and not self._under_way:
+            counts = (trader.ask.most if trader.ask else 0 for trader in self._asked)
+            traders, self._asked = first_of(self._asked, counts)
+            self._deal(traders)
 
     def _deal(self, traders: list[Trader]) -> None:
         queue = self._queue

@@ -65,7 +65,7 @@ class Gathering:
         self.watch = Watch(loop, queue.limits.pull_patience)
         self._asked: list[Taker] = []
         self._keyed = False
-        self._under_way = self._drawing = False
+        self._under_way = False
 
     def take(self, taker: Taker) -> None:
         """Take for this one, with all who ask in this step of the loop."""
@@ -80,20 +80,22 @@ class Gathering:
         self._under_way = True
 
     def ended(self) -> None:
-        """It is there, or failed, or is given up: the next one begins before anyone is told of this one."""
+        """It is there, or failed, or is given up.
+
+        The next one begins when this one's takers have been told, and who of them asks again at once comes
+        with it. For all but the fewest that is worth more than the moment: a commit costs as much as many
+        answers, and is shared by twice as many.
+        """
+        self._loop.call_soon(self._draw_next)
+
+    def _draw_next(self) -> None:
         self._under_way = False
         self._draw_rest()
 
     def _draw_rest(self) -> None:
-        """Draw for who asks, until a draw is under way. One that is refused at once ends within this."""
-        if self._drawing:
-            return
-        self._drawing = True
-        try:
-            while self._asked and not self._under_way:
-                self._draw()
-        finally:
-            self._drawing = False
+        """Draw for who asks, until a draw is under way."""
+        while self._asked and not self._under_way:
+            self._draw()
 
     def _draw(self) -> None:
         takers, self._asked = first_of(self._asked, (taker.count for taker in self._asked))
