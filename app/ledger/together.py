@@ -36,6 +36,10 @@ class Shares:
     values: range = range(0)
     wide: bool = False
 
+    def of(self, values: range, *, wide: bool) -> Shares:
+        """The same, of these values."""
+        return Shares(self.parts, self.ttl, self.caller, values, wide)
+
 
 class Trade(NamedTuple):
     """One worker: ack all that ``token`` holds (None: nothing), and lease up to ``count`` items (0: none).

@@ -16,7 +16,6 @@ handed out, nothing is lost, the order stands.
 from __future__ import annotations
 
 import logging
-from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -36,11 +35,11 @@ from app.ledger.committer import Committer
 from app.ledger.entry import Entry
 from app.ledger.ops import Op, Outcome, QueueRow, Remember, SourceEnd, Take
 from app.ledger.pending import Pending
-from app.ledger.together import Exchange, Shares, Trade
 from app.ledger.work import Claimed, Settle, Settlement, Span, Terms
 from app.queue.answers import Block, Leased, Taken, Values, answer, leased
 from app.queue.limits import Limits
-from app.queue.line import QueueLine, Segment
+from app.queue.line import Segment
+from app.queue.many import MOMENT, DrawsForMany
 from app.queue.pull import fitting, pull
 
 if TYPE_CHECKING:
@@ -50,17 +49,12 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("dibs.queue")
 
-MOMENT = 0.05
-"""Seconds that one event loop waits at most for another to draw from a source that counts."""
-
 
 class Ask:
     """One request for values, from the event loop to a thread of the queue's pool.
 
-    ``patience`` (seconds) is how long it waits for the source. ``terms``: hand out under a lease. ``shares``:
-    it asks for several callers, some with keys. ``trades``: for several workers; it is answered with what was
-    drawn and the op's outcome. ``settle`` makes an op that settles and hands out in one transaction, and
-    ``settled`` the answer to it.
+    ``patience`` (seconds) is how long it waits for the source. ``terms``: hand out under a lease. ``settle``
+    makes an op that settles and hands out in one transaction, and ``settled`` the answer to it.
     """
 
     __slots__ = (
@@ -73,9 +67,7 @@ class Ask:
         "remember",
         "settle",
         "settled",
-        "shares",
         "terms",
-        "trades",
     )
 
     def __init__(self, count: int, *, block: bool = False, terms: Terms | None = None) -> None:
@@ -83,8 +75,6 @@ class Ask:
         self.block = block
         self.terms = terms
         self.remember: Remember | None = None
-        self.shares: Shares | None = None
-        self.trades: tuple[Trade, ...] | None = None
         self.settle: Callable[[Take, Remember | None], Settle] | None = None
         self.settled: Callable[[Settlement | None, Leased], Any] | None = None
         self.begin()
@@ -97,11 +87,8 @@ class Ask:
         self.given_up = False
 
 
-class Draw(QueueLine):
-    """Draws for one queue, on the threads of its pool.
-
-    ``told`` is called, on the committer's thread, with each outcome of fresh items under a lease.
-    """
+class Draw(DrawsForMany):
+    """Draws for one queue, on the threads of its pool; of a source that counts on the event loop, too."""
 
     def __init__(
         self,
@@ -113,12 +100,8 @@ class Draw(QueueLine):
         now: Callable[[], int],
         told: Callable[[Outcome], None],
     ) -> None:
-        super().__init__(row, committer, limits, reopen=reopen)
+        super().__init__(row, committer, limits, reopen=reopen, told=told)
         self._now = now
-        self._told = told
-        self.shared = False  # by several event loops
-        self.waits: deque[float] = deque(maxlen=1024)
-        self.holds: deque[float] = deque(maxlen=1024)
 
     def draw_at_once(self, ask: Ask) -> bool:
         """Draw on the event loop, from a source that counts: it never waits, so no thread has to.
@@ -219,14 +202,9 @@ class Draw(QueueLine):
             return True
 
     def _admit(self, ask: Ask, epoch: int) -> None:
-        """The look before and after the pull, with the line's lock held."""
         if ask.given_up:
             raise _busy(self.name)
-        if self._suspended or epoch != self._epoch:
-            raise LedgerUnavailable("the ledger was reopened in the middle of this; nothing was handed out")
-        refusal = self.gate.refusal()
-        if refusal is not None:
-            raise refusal
+        self.admit(epoch)
 
     # -- the line, with its lock held
 
@@ -247,13 +225,10 @@ class Draw(QueueLine):
             end,
             terms=ask.terms if values else None,
             texts=_kept(source, values) if ask.terms and values else None,
-            shares=_shared(ask.shares, values, wide=source.wide) if ask.shares and values else None,
         )
         remember = _remembered(ask.remember, values, wide=source.wide) if values else None
         op: Op
-        if values and ask.trades is not None:
-            op = Exchange(self.queue, ask.trades, take)
-        elif values and ask.settle is not None:
+        if values and ask.settle is not None:
             op = ask.settle(take, remember)
         else:
             op = take if remember is None else replace(take, remember=remember)
@@ -279,8 +254,6 @@ class Draw(QueueLine):
         """What makes the caller's answer from the outcome; most of it is made here, beside the draw."""
         state = "open" if end is None else end.ending
         told = answer(self.name, state, *segment, wide=source.wide, block=ask.block)
-        if ask.trades is not None:
-            return lambda outcome: (told, outcome)
         if ask.terms is None or isinstance(told, Block):
             return lambda _: told
         # A failure may hide when the lease ends; then it is told to end a little early, never late.
@@ -295,13 +268,6 @@ class Draw(QueueLine):
         if ask.settled is None:
             return handed
         return ask.settled(outcome if isinstance(outcome, Settlement) else None, handed)
-
-    def _settled(self, take: Take, outcome: Outcome) -> None:
-        """It is on disk: what was leased or settled is told first, then the source's end."""
-        if outcome is not None:
-            self._told(outcome)
-        if take.end is not None:
-            self.end_settled(take)(None)
 
     def give_up(self, ask: Ask, why: Refused | None = None) -> bool:
         """The caller waits no longer. False if its op is in the line already: that can't be withdrawn."""
@@ -324,12 +290,6 @@ def _remembered(remember: Remember | None, values: Values, *, wide: bool) -> Rem
         return None
     kept = values if isinstance(values, range) else tuple(map(str, values))
     return replace(remember, values=kept, wide=wide)
-
-
-def _shared(shares: Shares, values: Values, *, wide: bool) -> Shares:
-    """The same for several keys."""
-    assert isinstance(values, range)  # noqa: S101  # only takes from a source that counts are gathered
-    return replace(shares, values=values, wide=wide)
 
 
 def _busy(name: str) -> SourceBusy:

@@ -1,4 +1,4 @@
-"""Workers that settle a lease and take the next one, gathered in one step of the event loop into one op.
+"""Workers that settle a lease and take the next one, gathered in one round of the event loop into one op.
 
 As in ``gather``: what can be done at once for all is done together, and whatever is not that simple goes its
 own way (``Settles.settle``, ``HandOuts.lease``).
@@ -6,22 +6,23 @@ own way (``Settles.settle``, ``HandOuts.lease``).
 
 from __future__ import annotations
 
-import asyncio
+import logging
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from app.errors import DibsError
-from app.ledger.pending import Pending
 from app.ledger.together import Exchange, Exchanged, Trade
 from app.ledger.work import Span
-from app.queue.answers import LeaseAsk, Taken, Values
+from app.queue.answers import LeaseAsk, Values
 from app.queue.desk import unsure
-from app.queue.draw import Ask
 from app.queue.gather import first_of
-from app.queue.watch import Watch
+from app.queue.many import Many
+from app.queue.rounds import Rounds
 
 if TYPE_CHECKING:
     from app.queue.settle import Settles
+
+log = logging.getLogger("dibs.queue")
 
 Ranges = tuple[tuple[int, int], ...]
 
@@ -61,38 +62,24 @@ class Trader(Protocol):
 class Exchanging:
     """The trades of one queue, on its event loop."""
 
-    def __init__(self, queue: Settles, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, queue: Settles, rounds: Rounds) -> None:
         self._queue = queue
-        self._loop = loop
+        self.rounds = rounds
         self._asked: list[Trader] = []
-        limits = queue.limits
-        self.watch = Watch(loop, limits.operate_patience + limits.commit_patience)
-        self._under_way = False
 
     def trade(self, trader: Trader) -> None:
         """Settle and lease for this one, with all who ask in this step of the loop."""
-        if not self._asked and not self._under_way:
-            self._loop.call_soon(self._begin)
+        if not self._asked:
+            self.rounds.join(self)
         self._asked.append(trader)
 
-    def began(self) -> None:
-        """An op goes to the disk. Who asks now could not get there before it has: they gather until then."""
-        self._under_way = True
-
-    def ended(self) -> None:
-        """It is there, or failed, or is given up; the next one begins as in ``Gathering.ended``."""
-        self._loop.call_soon(self._begin_next)
-
-    def _begin_next(self) -> None:
-        self._under_way = False
-        self._begin()
-
-    def _begin(self) -> None:
-        """Deal with who asks, until an op is under way."""
-        while self._asked and not self._under_way:
-            counts = (trader.ask.most if trader.ask else 0 for trader in self._asked)
-            traders, self._asked = first_of(self._asked, counts)
-            self._deal(traders)
+    def begin(self) -> None:
+        """Deal with who has asked."""
+        counts = [trader.ask.most if trader.ask else 0 for trader in self._asked]
+        traders, self._asked = first_of(self._asked, counts)
+        if self._asked:
+            self.rounds.join(self)
+        self._deal(traders)
 
     def _deal(self, traders: list[Trader]) -> None:
         queue = self._queue
@@ -106,9 +93,9 @@ class Exchanging:
         if not traders:
             return
         if queue.spec is None or claims or not any(trader.ask for trader in traders):
-            _Deal(queue, self._loop, traders).commit()
+            _Deal(self, queue, traders).commit()
         elif queue.draws_at_once:
-            _Deal(queue, self._loop, traders).draw()
+            _Deal(self, queue, traders).draw()
         else:
             _alone(traders)
 
@@ -118,82 +105,64 @@ def _alone(traders: list[Trader]) -> None:
         trader.alone()
 
 
-class _Deal:
+class _Deal(Many):
     """One op for many traders."""
 
-    __slots__ = (
-        "_ask",
-        "_began",
-        "_loop",
-        "_pending",
-        "_queue",
-        "_traders",
-        "_trades",
-        "over",
-        "until",
-    )
+    __slots__ = ("_began", "_exchanging", "_queue", "_traders", "_trades")
 
-    def __init__(self, queue: Settles, loop: asyncio.AbstractEventLoop, traders: list[Trader]) -> None:
+    def __init__(self, exchanging: Exchanging, queue: Settles, traders: list[Trader]) -> None:
+        self._exchanging = exchanging
         self._queue = queue
-        self._loop = loop
         self._traders = traders
         self._began = perf_counter()
         tokens = queue.tokens.several(len(traders))
         self._trades = tuple([_trade(trader, token) for trader, token in zip(traders, tokens, strict=True)])
-        self._ask: Ask | None = None
-        self._pending: Pending[Any]
-        self.over = False
-        self.until = 0.0
-        queue.meter.in_flight += len(traders)
-        queue.exchanging.began()
+        super().__init__(sum([trade[1] for trade in self._trades]))
 
     def commit(self) -> None:
         """Ack, and claim what waits."""
         queue = self._queue
         op = Exchange(queue.row.id, self._trades, None, queue.limits.handout_bytes)
         try:
-            self._await(queue.commit(op, queue.claims.exchanged))
+            self.pending = queue.commit(op, queue.claims.exchanged)
         except DibsError as error:
-            self._refuse(error)
+            self.pending.fail(error)
+        self._wait()
 
     def draw(self) -> None:
         """Ack, and draw fresh items, in the op that records the draw."""
-        ask = self._ask = Ask(sum([trade.count for trade in self._trades]))
-        ask.trades = self._trades
-        self._queue.begin_gathered(ask)
-        self._await(ask.pending)
+        self.trades = self._trades
+        if self._queue.draw_for_many(self):
+            self._wait()
+        else:
+            _alone(self._traders)
 
-    def _await(self, pending: Pending[Any]) -> None:
-        self._pending = pending
-        self._queue.exchanging.watch.add(self)
-        pending.when_done(self._done, self._loop)
+    def _wait(self) -> None:
+        self._queue.meter.in_flight += len(self._traders)
+        self._exchanging.rounds.began(self)
+        self.pending.when_done(self._done, self._exchanging.rounds.loop)
 
     def _done(self) -> None:
         if not self._traders:
             return  # they were told that nobody knows
         self._queue.claims.arm()
         try:
-            found = self._pending.result(0)
+            found = self.pending.result(0)
         except DibsError as error:
-            if self._ask is None or self._ask.enqueued:
+            if self.trades is None or self.values is not None:
                 self._refuse(error)
             else:  # refused before it came to the line
                 _alone(self._end())
             return
-        if found is None:  # the draw met the source's end
+        if isinstance(found, Exchanged):
+            self._tell(found)
+        else:  # the draw met the source's end
             _alone(self._end())
-        elif isinstance(found, Exchanged):
-            self._tell(found, None)
-        else:
-            self._tell(found[1], found[0])
 
     def _end(self) -> list[Trader]:
-        self.over = True
         traders, self._traders = self._traders, []
         self._queue.meter.in_flight -= len(traders)
-        if self._ask is not None:
-            self._queue.forget(self._ask)
-        self._queue.exchanging.ended()
+        self._exchanging.rounds.ended(self)
         return traders
 
     def late(self) -> None:
@@ -206,26 +175,28 @@ class _Deal:
         for trader in traders:
             trader.refused(error)
 
-    def _tell(self, outcome: Exchanged, taken: Taken | None) -> None:
+    def _tell(self, outcome: Exchanged) -> None:
         newcomers = acked_items = handed = 0
         state, now = self._queue.state, self._queue.now()
-        leases = self._leases(outcome, taken, state)
+        leases = self._leases(outcome, state)
         for trader, acked, lease in zip(self._end(), outcome.acked, leases, strict=True):
             for first, last in acked:
                 acked_items += last - first + 1
             if lease is not None:
                 newcomers += trader.token is None
                 handed += len(lease.values)
-                trader.traded(acked, lease, state, now)
-            elif trader.ask is None:
-                trader.traded(acked, None, state, now)
-            else:
-                trader.unleased(acked, state, now)
+            try:
+                if lease is None and trader.ask is not None:
+                    trader.unleased(acked, state, now)
+                else:
+                    trader.traded(acked, lease, state, now)
+            except Exception:  # the others have to hear of theirs
+                log.exception("an answer")
         self._queue.meter.traded(newcomers, acked_items, handed, perf_counter() - self._began)
 
-    def _leases(self, outcome: Exchanged, taken: Taken | None, state: str) -> list[Leasing | None]:
-        if taken is not None:
-            return self._fresh(outcome, taken)
+    def _leases(self, outcome: Exchanged, state: str) -> list[Leasing | None]:
+        if self.values is not None:
+            return self._fresh(outcome)
         queue = self._queue
         if not outcome.leases:
             return [None] * len(self._trades)
@@ -242,17 +213,20 @@ class _Deal:
             for trade, claimed in zip(self._trades, outcome.leases, strict=True)
         ]
 
-    def _fresh(self, outcome: Exchanged, taken: Taken) -> list[Leasing | None]:
+    def _fresh(self, outcome: Exchanged) -> list[Leasing | None]:
         """To each the next of what was drawn."""
         leases: list[Leasing | None] = []
-        values, at, total = taken.values, 0, taken.count
+        values: Values = self.values or ()
+        if self.wide:
+            values = [f'"{number}"' for number in values]
+        at, total = 0, len(values)
         for _, count, token, ttl, _ in self._trades:
             if not count or at == total:
                 leases.append(None)
                 continue
             end = min(at + count, total)
-            spans = (Span(taken.first + at, taken.first + end - 1),)
-            state = "open" if end - at == count else taken.state
+            spans = (Span(self.first + at, self.first + end - 1),)
+            state = "open" if end - at == count else self.state
             leases.append(Leasing(state, token, outcome.now + ttl, spans, values[at:end]))
             at = end
         return leases

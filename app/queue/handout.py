@@ -37,8 +37,10 @@ from app.queue.draw import Ask, Draw
 from app.queue.gather import Gathering
 from app.queue.info import spec_of
 from app.queue.limits import Limits
+from app.queue.many import Many
 from app.queue.meters import Meter
 from app.queue.pool import Pool
+from app.queue.rounds import RoundsByLoop
 from app.queue.tokens import Tokens
 from app.queue.values import Computing, seqs_of
 from app.queue.wait import Waiters
@@ -56,6 +58,7 @@ class HandOuts(Desk):
         sources: Registry,
         limits: Limits,
         *,
+        rounds: RoundsByLoop,
         reopen: Callable[[], None],
         route: Callable[[Woken], None],
     ) -> None:
@@ -72,7 +75,9 @@ class HandOuts(Desk):
         self.claims = Claims(row.id, engine, self._waiters, route=route, ended=self._ended)
         self._draw = Draw(row, committer, limits, reopen=reopen, now=engine.now, told=self.claims.leased)
         self.tokens = Tokens(engine.now)
-        self.gathering = Gathering(self, self._loop, self.meter)
+        self._rounds = rounds
+        self.rounds = rounds.on(self._loop)
+        self.gathering = Gathering(self, self.rounds, self.meter)
         self._gatherings: dict[asyncio.AbstractEventLoop, Gathering] = {}
 
     async def take(self, count: int, *, wait: float = 0.0, key: str | None = None) -> Taken | None:
@@ -337,7 +342,7 @@ class HandOuts(Desk):
         """That of another event loop: takes without a key are drawn there."""
         gathering = self._gatherings.get(loop)
         if gathering is None:
-            gathering = self._gatherings[loop] = Gathering(self, loop)
+            gathering = self._gatherings[loop] = Gathering(self, self._rounds.on(loop))
             self._draw.shared = True
         return gathering
 
@@ -346,22 +351,9 @@ class HandOuts(Desk):
         """What was counted, on each loop by itself."""
         return [self.meter, *(gathering.meter for gathering in self._gatherings.copy().values())]
 
-    def begin_gathered(self, ask: Ask) -> None:
-        """Begin a draw for several, from a source that doesn't keep anyone waiting."""
-        ask.patience = self._limits.pull_patience
-        self._asks.add(ask)
-        try:
-            self._begin(ask)
-        except DibsError as error:
-            ask.pending.fail(error)
-
-    def give_up(self, ask: Ask) -> bool:
-        """False if what it drew is in the line already."""
-        return self._draw.give_up(ask)
-
-    def forget(self, ask: Ask) -> None:
-        """It has come to its end."""
-        self._asks.discard(ask)
+    def draw_for_many(self, many: Many) -> bool:
+        """Draw for several; False if that can't be done at once: nothing was drawn."""
+        return self._draw.draw_for_many(many)
 
     def known_keys(self, keys: list[str]) -> set[str] | None:
         """Those of the keys that have their answer; None where that can't be looked up now."""

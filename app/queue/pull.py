@@ -31,9 +31,9 @@ def pull(source: Source, held: Hold[Any], count: int, most_bytes: int) -> tuple[
     """
     if source.arithmetic:
         values: Values = held.take(count)
-        return values, None if len(values) == count else _end(source)
+        return values, None if len(values) == count else end_of(source)
     texts, ended = _pull_texts(held, count, most_bytes)
-    return texts, _end(source) if ended else None
+    return texts, end_of(source) if ended else None
 
 
 def _pull_texts(held: Hold[Any], count: int, most_bytes: int) -> tuple[list[str], bool]:
@@ -64,7 +64,7 @@ def size_of(texts: Iterable[Any]) -> int:
     return sum(len(text) if text.isascii() else len(text.encode()) for text in texts)
 
 
-def _end(source: Source) -> SourceEnd | None:
+def end_of(source: Source) -> SourceEnd | None:
     """How the source ended, if a short pull was its end."""
     state, cause = source.iterator.state, source.iterator.cause
     if state == "exhausted":

@@ -20,6 +20,7 @@ from app.queue.info import info_of
 from app.queue.inside import Holds
 from app.queue.limits import Limits
 from app.queue.meters import Meter, percentiles
+from app.queue.rounds import RoundsByLoop
 from app.sources import Registry
 
 
@@ -39,10 +40,13 @@ class Queue(Holds):
         sources: Registry,
         limits: Limits,
         *,
+        rounds: RoundsByLoop,
         changed: Callable[[QueueRow], None],
         route: Callable[[Woken], None] = lambda woken: None,
     ) -> None:
-        super().__init__(row, engine, committer, sources, limits, reopen=self._reopen, route=route)
+        super().__init__(
+            row, engine, committer, sources, limits, rounds=rounds, reopen=self._reopen, route=route
+        )
         self._changed = changed
         self._feed: Feed | None = None
         if self.spec is None:

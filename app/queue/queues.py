@@ -37,6 +37,7 @@ from app.queue.keys import KeysInFlight, check_same
 from app.queue.limits import Limits, check_name
 from app.queue.meters import percentiles
 from app.queue.queue import Queue
+from app.queue.rounds import RoundsByLoop
 from app.sources import Registry, SourceSpec
 
 log = logging.getLogger("dibs.queue")
@@ -79,6 +80,7 @@ class Queues:
         self._queues: dict[str, Queue] = {}
         self._by_id: dict[int, Queue] = {}
         self._tombstones: dict[str, QueueRow] = {}
+        self._rounds = RoundsByLoop(limits.commit_patience)
         self._defining = KeysInFlight()
         self._defining_names = asyncio.Lock()
         self._commits: deque[float] = deque(maxlen=1024)
@@ -153,6 +155,7 @@ class Queues:
                 self._committer,
                 self._sources,
                 self._limits,
+                rounds=self._rounds,
                 changed=self._changed,
                 route=self._route,
             )

@@ -53,7 +53,7 @@ class Settles(HandOuts):
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        self.exchanging = Exchanging(self, self._loop)
+        self.exchanging = Exchanging(self, self.rounds)
 
     async def settle(
         self, entries: tuple[Entry, ...], *, lease: LeaseAsk | None = None, key: str | None = None
