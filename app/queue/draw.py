@@ -231,7 +231,7 @@ class Draw(DrawsForMany):
         if values and ask.settle is not None:
             op = ask.settle(take, remember)
         else:
-            op = take if remember is None else replace(take, remember=remember)
+            op = take if remember is None else take._replace(remember=remember)
         self._committer.submit(
             Entry(
                 op,

@@ -21,8 +21,8 @@ from app.api.params import Query
 from app.config import DEFAULT_QUEUE
 from app.errors import DibsError
 
-MOST_HEADS: Final = 1_024
-"""Heads that are remembered; then it begins anew. Clients send few different ones."""
+MOST_HEADS: Final = 4_096
+"""Heads that are remembered; then it begins anew. A kind of clients sends a few for each queue."""
 HEAD_BYTES: Final = 4_096
 """A head that is longer is not remembered: nobody's hot call has one."""
 

@@ -29,12 +29,13 @@ def follow(tx: Transaction, op: Take) -> Account:
     """Move the cursor over the items of a take; in a transaction it is written once."""
     if op.count < 0:
         raise OpFailed(f"a take of {op.count} items")
-    account = tx.live(op.queue)
-    if account is None or account.ending is not None:
+    account = tx.account(op.queue)
+    if account is None or account.deleted or account.ending is not None:
         raise OpFailed(f"queue {op.queue} gives no items")
     if account.cursor != op.first - 1:
         raise OpFailed(f"item {op.first} does not follow item {account.cursor}")
-    tx.write_tail(account)
+    if account.tail is not None:
+        tx.write_tail(account)
     account.cursor += op.count
     account.mark = op.mark
     return account

@@ -101,8 +101,8 @@ class Account:
 
     def moved(self) -> None:
         """The row is as this account says."""
-        self._inside = self.inside
-        self._dead = self.dead
+        self._inside += self.cursor - self.before - self.taken - self.acked - self.purged
+        self._dead += self.buried
         self.before = self.cursor
         self.taken = self.acked = self.purged = self.buried = 0
 
