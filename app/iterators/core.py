@@ -114,6 +114,8 @@ class ThreadSafeIterator(Pulls[T_co], Iterator[T_co], AsyncIterator[T_co]):
         ``with iterator.hold() as held: values = held.take(n); …``. An exhausted or a failed iterator can
         be held too. Entering raises `PullTimeout`, `ReentrantPull`, `SourceClosed` or `ForkedIterator`.
         """
+        if timeout:
+            deadline_after(timeout)  # whether it is one, before anything is entered
         return Hold(self, timeout)
 
     def close(self, timeout: float | None = None) -> None:

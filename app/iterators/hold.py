@@ -37,7 +37,8 @@ class Hold(Generic[T_co]):
         shared = self._iterator
         held = False
         try:
-            shared._enter(deadline_after(self._timeout))
+            if shared._busy or not shared._lock.acquire(False):
+                shared._wait_turn(deadline_after(self._timeout))
             self._started = clock()
             self._thread = threading.get_ident()
             held = True

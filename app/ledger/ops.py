@@ -129,8 +129,8 @@ class Take(NamedTuple):
 
     For good, for one caller or several (``shares``), or under a lease on ``terms``; then ``texts`` are the
     values, where they can't be computed again. The outcome of a lease is :class:`Claimed` with its ``due``.
-    ``mark`` is what the source needs, beside the cursor, to go on (see ``Source.mark``). It is the one op that
-    is no dataclass: as frozen as those, but made in a third of the time, once a draw.
+    ``mark`` is what the source needs, beside the cursor, to go on (see ``Source.mark``). It is the
+    one op that is no dataclass: as frozen as those, but made in a third of the time, once a draw.
     """
 
     queue: int

@@ -35,9 +35,14 @@ class Desk:
         self._loop = asyncio.get_running_loop()
         self.keys = KeysInFlight()
 
-    def commit(self, op: Op, settled: Callable[[Outcome], None] | None = None) -> Pending[Any]:
+    def commit(
+        self,
+        op: Op,
+        settled: Callable[[Outcome], None] | None = None,
+        pending: Pending[Any] | None = None,
+    ) -> Pending[Any]:
         """Put an op that draws nothing into the line; ``settled`` is called on the committer's thread."""
-        pending: Pending[Any] = Pending()
+        pending = pending or Pending()
         self._committer.submit(Entry(op, pending, settled=settled))
         return pending
 

@@ -124,9 +124,9 @@ class _Deal(Many):
         queue = self._queue
         op = Exchange(queue.row.id, self._trades, None, queue.limits.handout_bytes)
         try:
-            self.pending = queue.commit(op, queue.claims.exchanged)
+            queue.commit(op, queue.claims.exchanged, self)
         except DibsError as error:
-            self.pending.fail(error)
+            self.fail(error)
         self._wait()
 
     def draw(self) -> None:
@@ -140,14 +140,14 @@ class _Deal(Many):
     def _wait(self) -> None:
         self._queue.meter.in_flight += len(self._traders)
         self._exchanging.rounds.began(self)
-        self.pending.when_done(self._done, self._exchanging.rounds.loop)
+        self.when_done(self._done, self._exchanging.rounds.loop)
 
     def _done(self) -> None:
         if not self._traders:
             return  # they were told that nobody knows
         self._queue.claims.arm()
         try:
-            found = self.pending.result(0)
+            found = self.result(0)
         except DibsError as error:
             if self.trades is None or self.values is not None:
                 self._refuse(error)

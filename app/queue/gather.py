@@ -59,7 +59,7 @@ class Gathering:
     """The takes of one queue on one event loop: the queue's own, or another one whose takes have no keys."""
 
     def __init__(self, queue: HandOuts, rounds: Rounds, meter: Meter | None = None) -> None:
-        self._queue = queue
+        self.queue = queue
         self.rounds = rounds
         self.meter = meter or Meter()
         self._asked: list[Taker] = []
@@ -77,28 +77,31 @@ class Gathering:
         """Draw for who has asked."""
         takers, self._asked = self._asked, []
         keyed, self._keyed = self._keyed, False
-        if len(takers) > 1:
+        count = takers[0].count if len(takers) == 1 else sum([taker.count for taker in takers])
+        if count > ITEMS_MOST:
             takers, self._asked = first_of(takers, [taker.count for taker in takers])
+            count = sum([taker.count for taker in takers])
             if self._asked:
                 self._keyed = keyed
                 self.rounds.join(self)
-        if not self._queue.draws_at_once:
+        if not self.queue.draws_at_once:
             for taker in takers:
                 taker.alone()
             return
         if keyed:
             takers = self._fresh(takers)
+            count = sum([taker.count for taker in takers])
         if takers:
-            _Draught(self, self._queue, takers).begin(keyed=keyed)
+            _Draught(self, takers, count).begin(keyed=keyed)
 
     def _fresh(self, takers: list[Taker]) -> list[Taker]:
         """Those without a key, or with a new one, which is held from here on. The others ask alone."""
-        keys = self._queue.keys
+        keys = self.queue.keys
         asked: dict[str, Taker] = {}
         for taker in takers:
             if taker.key is not None and keys.begin(taker.key, taker.request):
                 asked[taker.key] = taker
-        known = self._queue.known_keys(list(asked))
+        known = self.queue.known_keys(list(asked))
         fresh: list[Taker] = []
         for taker in takers:
             key = taker.key
@@ -126,27 +129,27 @@ def first_of(asked: list[T], counts: Sequence[int]) -> tuple[list[T], list[T]]:
 class _Draught(Many):
     """One draw for many takers. Their keys are let go when its op is settled, whatever they were told."""
 
-    __slots__ = ("_began", "_gathering", "_keys", "_queue", "_takers")
+    __slots__ = ("_began", "_gathering", "_keys", "_takers")
 
-    def __init__(self, gathering: Gathering, queue: HandOuts, takers: list[Taker]) -> None:
-        super().__init__(takers[0].count if len(takers) == 1 else sum([taker.count for taker in takers]))
+    def __init__(self, gathering: Gathering, takers: list[Taker], count: int) -> None:
+        super().__init__(count)
         self._gathering = gathering
-        self._queue = queue
         self._takers = takers
         self._began = perf_counter()
-        self._keys: list[str] = []
+        self._keys: list[str] | None = None
 
     def begin(self, *, keyed: bool) -> None:
         """Draw; whatever comes of it, the takers are told."""
-        queue, takers = self._queue, self._takers
+        gathering, takers = self._gathering, self._takers
+        queue, rounds = gathering.queue, gathering.rounds
         if keyed:
             self._keys = [taker.key for taker in takers if taker.key is not None]
             parts = [Share(taker.key, taker.request, taker.count) for taker in takers]
             self.shares = Shares(tuple(parts), queue.key_ttl)
         if queue.draw_for_many(self):
-            self._gathering.meter.in_flight += len(takers)
-            self._gathering.rounds.began(self)
-            self.pending.when_done(self._done, self._gathering.rounds.loop)
+            gathering.meter.in_flight += len(takers)
+            rounds.began(self)
+            self.when_done(self._done, rounds.loop)
         else:
             self._let_keys_go()
             for taker in takers:
@@ -157,15 +160,16 @@ class _Draught(Many):
         self._refuse(unsure())
 
     def _let_keys_go(self) -> None:
-        for key in self._keys:
-            self._queue.keys.end(key)
+        for key in self._keys or ():
+            self._gathering.queue.keys.end(key)
 
     def _done(self) -> None:
-        self._let_keys_go()
+        if self._keys is not None:
+            self._let_keys_go()
         if not self._takers:
             return  # they were told that nobody knows
         try:
-            self.pending.result(0)
+            self.result(0)
         except DibsError as error:
             self._refuse(error)
             return
@@ -188,15 +192,17 @@ class _Draught(Many):
         values: Values = self.values or ()
         if self.wide:
             values = [f'"{number}"' for number in values]
-        at, total, served = 0, len(values), 0
+        at, total, served, first = 0, len(values), 0, self.first
         for taker in takers:
-            if at == total:
-                taker.alone()
-                continue
-            end = min(at + taker.count, total)
-            state = "open" if end - at == taker.count else self.state
+            end = at + taker.count
             try:
-                taker.handed(self.first + at, values[at:end], state)
+                if end <= total:
+                    taker.handed(first + at, values[at:end], "open")
+                elif at < total:
+                    taker.handed(first + at, values[at:], self.state)
+                else:
+                    taker.alone()
+                    continue
             except Exception:  # the others have to hear of theirs
                 log.exception("an answer")
             at = end

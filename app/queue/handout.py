@@ -329,12 +329,13 @@ class HandOuts(Desk):
     @property
     def draws_at_once(self) -> bool:
         """Whether there is nothing to do for a take but to draw: no refusal, nothing that waits."""
-        draw = self._draw
+        draw, claims = self._draw, self.claims
         return (
-            draw.arithmetic
-            and not self._leaving
-            and draw.gate.refusal() is None
-            and not self.claims.worth_knowing()
+            draw.gate.wide_open
+            and draw.arithmetic
+            and not self._stopping
+            and not self._retired
+            and (claims.due is None or not claims.worth_knowing())
             and not self._pool.backlog
         )
 

@@ -31,21 +31,24 @@ log = logging.getLogger("dibs.queue")
 MOMENT = 0.05
 """Seconds that one event loop waits at most for another to draw from a source that counts."""
 
+SAMPLE = 8
+"""One draw for many in so many is timed: percentiles need no more."""
 
-class Many:
-    """What several callers ask for together: up to ``count`` numbers.
+
+class Many(Pending[Any]):
+    """What several callers ask for together: up to ``count`` numbers. It comes to its op's outcome.
 
     ``shares`` tells what each gets under its key, ``trades`` the workers that it is leased to. Once it is in
     the line, ``first`` and ``values`` are what was drawn, and ``end`` says whether that was the last.
     """
 
-    __slots__ = ("count", "end", "first", "pending", "shares", "trades", "values", "wide")
+    __slots__ = ("count", "end", "first", "shares", "trades", "values", "wide")
 
     def __init__(self, count: int) -> None:
+        super().__init__()
         self.count = count
         self.shares: Shares | None = None
         self.trades: tuple[Trade, ...] | None = None
-        self.pending: Pending[Any] = Pending()
         self.first = 0
         self.values: range | None = None
         self.end: SourceEnd | None = None
@@ -75,6 +78,7 @@ class DrawsForMany(QueueLine):
         super().__init__(row, committer, limits, reopen=reopen)
         self._told = told
         self.shared = False  # by several event loops
+        self._draws = -1
         self.waits: deque[float] = deque(maxlen=1024)
         self.holds: deque[float] = deque(maxlen=1024)
 
@@ -86,10 +90,11 @@ class DrawsForMany(QueueLine):
         source = self.source
         if source is None or not source.arithmetic:
             return False
-        before = perf_counter()
+        self._draws = draws = self._draws + 1
+        before = 0.0 if draws % SAMPLE else perf_counter()
         try:
             with source.iterator.hold(MOMENT if self.shared else 0.0) as held:
-                began = perf_counter()
+                began = perf_counter() if before else 0.0
                 with self.lock:
                     if source is not self.source:
                         return False
@@ -103,23 +108,24 @@ class DrawsForMany(QueueLine):
                         self._next_seq += len(values)
                         end = None if len(values) == many.count else end_of(source)
                     self._enqueue_for_many(many, source, segment, end)
-                self.waits.append(began - before)
-                self.holds.append(perf_counter() - began)
+                if before:
+                    self.waits.append(began - before)
+                    self.holds.append(perf_counter() - began)
         except (PullTimeout, SourceClosed):
             return False
         except DibsError as error:
-            many.pending.fail(error)
+            many.fail(error)
         except Exception:
             log.exception("a draw of %s failed", self.name)
-            many.pending.fail(OutcomeUnknown("the draw failed; ask again with the same key"))
+            many.fail(OutcomeUnknown("the draw failed; ask again with the same key"))
         return True
 
     def admit(self, epoch: int) -> None:
         """The look before and after a pull, with the line's lock held."""
         if self._suspended or epoch != self._epoch:
             raise LedgerUnavailable("the ledger was reopened in the middle of this; nothing was handed out")
-        refusal = self.gate.refusal()
-        if refusal is not None:
+        gate = self.gate
+        if not gate.wide_open and (refusal := gate.refusal()) is not None:
             raise refusal
 
     def _enqueue_for_many(self, many: Many, source: Source, segment: Segment, end: SourceEnd | None) -> None:
@@ -134,7 +140,7 @@ class DrawsForMany(QueueLine):
         op: Op = take if many.trades is None or not values else Exchange(self.queue, many.trades, take)
         settled = None if op is take and end is None else partial(self._settled, take)
         try:
-            self._committer.submit(Entry(op, many.pending, line=self, values=values, settled=settled))
+            self._committer.submit(Entry(op, many, line=self, values=values, settled=settled))
         except DibsError:  # the ledger can't be written now
             self._put_back(segment)
             raise

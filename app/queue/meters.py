@@ -16,18 +16,22 @@ RATE_SECONDS = 10
 class Rate:
     """Events a second over the last ten whole seconds."""
 
+    __slots__ = ("_clock", "_others", "_slot", "_slots")
+
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
+        self._slot = [-1, 0]  # the second that is being counted in, and its events
         self._slots: deque[list[int]] = deque()
         self._others: list[Rate] = []
 
     def add(self, events: int) -> None:
         """Count events that happened now."""
-        second = int(self._clock())
-        if self._slots and self._slots[-1][0] == second:
-            self._slots[-1][1] += events
+        second, slot = int(self._clock()), self._slot
+        if slot[0] == second:
+            slot[1] += events
             return
-        self._slots.append([second, events])
+        self._slot = slot = [second, events]
+        self._slots.append(slot)
         while self._slots[0][0] < second - RATE_SECONDS:
             self._slots.popleft()
 
@@ -130,7 +134,10 @@ class Meter:
         self.requests += requests
         self.handed_out += items
         self.rate.add(items)
-        self.answers.extend([seconds] * requests)
+        if requests == 1:
+            self.answers.append(seconds)
+        else:
+            self.answers.extend([seconds] * requests)
 
 
 def percentiles(samples: Iterable[float]) -> Percentiles:

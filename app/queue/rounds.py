@@ -1,9 +1,10 @@
 """Rounds: what is asked of all queues of one event loop goes to the disk together, a round at a time.
 
-A commit costs as much as many answers, so it should be shared by many. Who asks while the ops of one round are
-on their way to the disk could not get there before those; they gather, and are the next round. It begins when
-those of the round before have been told: who of them asks again at once comes with it, so all connections
-share one commit, and not each half of them every other one. Nobody waits for company that is not there.
+A commit costs as much as many answers, so it should be shared by many. Who asks while the ops of one round
+are on their way to the disk could not get there before those; they gather, and are the next round. It begins
+when those of the round before have been told: who of them asks again at once comes with it, so that all
+connections share one commit, and not each half of them every other one. Nobody waits for company that is not
+there.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ class Rounds:
     def join(self, one: Joined) -> None:
         """Be part of the next round, once."""
         self._joined.append(one)
-        if not self._sent and not self._called:
+        if not self._called and not self._sent:
             self._call()
 
     def began(self, sent: Sent) -> None:
