@@ -256,20 +256,6 @@ class SqliteFiles:
         except apsw.Error as error:
             raise LedgerUnavailable(f"the ledger can't be read: {error}") from error
 
-    def _look_for_each(self, statement: str, values: Sequence[tuple[Any, ...]]) -> list[Any]:
-        """What a statement finds for each of ``values``, at one moment: cheaper than a transaction each."""
-        try:
-            with self._reading:
-                if self._reader is None:
-                    raise LedgerUnavailable("the ledger is being reopened")
-                self._reader.execute("BEGIN")
-                try:
-                    return self._reader.executemany(statement, values).fetchall()
-                finally:
-                    self._reader.execute("ROLLBACK")
-        except apsw.Error as error:
-            raise LedgerUnavailable(f"the ledger can't be read: {error}") from error
-
     def _browse(self, look: Callable[[apsw.Connection], T]) -> T:
         """Look at one moment, however long it takes."""
         try:

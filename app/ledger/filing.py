@@ -53,21 +53,21 @@ def file(tx: Transaction, queue: int, generation: int, remember: Remember, filin
 
 def file_shares(tx: Transaction, queue: int, generation: int, shares: Shares, op: Take) -> None:
     """File what each of several callers got of a take for good, as ``file`` would have for each alone."""
-    values, expires = shares.values, tx.now + shares.ttl
+    values, expires, now = shares.values, tx.now + shares.ttl, tx.now
+    start, step, total = values.start, values.step, len(values)
     wide = "true" if shares.wide else "false"
-    step, at, rows = values.step, 0, []
+    place = queue, generation, shares.caller
+    at, rows = 0, []
     for key, request, count in shares.parts:
-        part = values[at : at + count]
-        if key is not None and part:
-            ending = _json(op.end.ending) if op.end is not None and len(part) < count else "null"
+        end = min(at + count, total)
+        if key is not None and at < end:
+            ending = _json(op.end.ending) if op.end is not None and end - at < count else "null"
             outcome = (
                 f'{{"first":{op.first + at},"ending":{ending},"wide":{wide},'
-                f'"start":{part.start},"stop":{part.stop},"step":{step}}}'
+                f'"start":{start + at * step},"stop":{start + end * step},"step":{step}}}'
             )
-            rows.append(
-                (queue, generation, shares.caller, key, request, outcome, None, expires, tx.now, False)
-            )
-        at += count
+            rows.append((*place, key, request, outcome, None, expires, now, False))
+        at = end
     before = tx.total_changes()
     tx.executemany(sql.REMEMBER, rows)
     tx.learned += len(rows)

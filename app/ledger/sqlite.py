@@ -9,6 +9,7 @@ The files and connections are in ``files.py``; ``handlers.py`` makes statements 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import cast
@@ -132,9 +133,8 @@ class SqliteEngine(SqliteFiles):
 
     def known_keys(self, queue: int, generation: int, caller: str, keys: Sequence[str]) -> set[str]:
         """Those of the keys that something is filed under, if it has not expired."""
-        now = self.now()
-        asked = [(key, queue, generation, caller, now) for key in keys]
-        return {key for (key,) in self._look_for_each(sql.KNOWN, asked)}
+        asked = {"queue": queue, "generation": generation, "caller": caller, "now": self.now()}
+        return {key for (key,) in self._look(sql.KNOWN, {**asked, "keys": json.dumps(keys)})}
 
     def next_due(self, queue: int) -> int | None:
         """The earliest due of what is not dead; None where nothing is."""

@@ -97,18 +97,18 @@ class Gathering:
     def _fresh(self, takers: list[Taker]) -> list[Taker]:
         """Those without a key, or with a new one, which is held from here on. The others ask alone."""
         keys = self.queue.keys
-        asked: dict[str, Taker] = {}
-        for taker in takers:
-            if taker.key is not None and keys.begin(taker.key, taker.request):
-                asked[taker.key] = taker
-        known = self.queue.known_keys(list(asked))
+        held = [taker.key is not None and keys.begin(taker.key, taker.request) for taker in takers]
+        asked = [taker.key for taker, holds in zip(takers, held, strict=True) if holds and taker.key]
+        known = self.queue.known_keys(asked)
+        if not known and len(asked) == len(takers) and known is not None:
+            return takers
         fresh: list[Taker] = []
-        for taker in takers:
+        for taker, holds in zip(takers, held, strict=True):
             key = taker.key
-            if key is None or (asked.get(key) is taker and known is not None and key not in known):
+            if key is None or (holds and known is not None and key not in known):
                 fresh.append(taker)
                 continue
-            if asked.get(key) is taker:
+            if holds:
                 keys.end(key)  # it has its answer, or nobody can tell
             taker.alone()
         return fresh
