@@ -43,8 +43,9 @@ class Hold(Generic[T_co]):
             self._thread = threading.get_ident()
             held = True
             shared._busy = PULLING
-            shared._refuse_child()
-            shared._refuse_closed()
+            if shared._ending is not None or shared._closing:
+                shared._refuse_child()
+                shared._refuse_closed()
         except BaseException:
             self._thread = None
             shared._undo(held)
@@ -64,9 +65,10 @@ class Hold(Generic[T_co]):
         if self._thread != threading.get_ident():
             raise RuntimeError("the iterator is not held by this thread")
         shared = self._iterator
-        shared._refuse_child()
+        if shared._ending is not None:
+            shared._refuse_child()
         try:
-            values, error = shared._draw(size_of(n), quiet=True)
+            values, error = shared._draw(n if type(n) is int and n >= 0 else size_of(n), quiet=True)
             shared._hand_over(error)
         except BaseException:
             shared._keep()

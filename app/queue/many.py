@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any
 from app.errors import DibsError, LedgerUnavailable, OutcomeUnknown, PullTimeout, SourceClosed
 from app.ledger.committer import Committer
 from app.ledger.entry import Entry
-from app.ledger.ops import Op, Outcome, QueueRow, SourceEnd, Take
+from app.ledger.ops import Outcome, QueueRow, SourceEnd, Take
 from app.ledger.pending import Pending
 from app.ledger.together import Exchange, Shares, Trade
+from app.queue.answers import Values
 from app.queue.limits import Limits
 from app.queue.line import QueueLine, Segment
 from app.queue.pull import end_of
@@ -93,21 +94,24 @@ class DrawsForMany(QueueLine):
         self._draws = draws = self._draws + 1
         before = 0.0 if draws % SAMPLE else perf_counter()
         try:
-            with source.iterator.hold(MOMENT if self.shared else 0.0) as held:
+            with source.iterator.hold(MOMENT if self.shared else 0.0) as held, self.lock:
+                if source is not self.source:
+                    return False
                 began = perf_counter() if before else 0.0
-                with self.lock:
-                    if source is not self.source:
-                        return False
+                if self._suspended or not self.gate.wide_open:
                     self.admit(self._epoch)
-                    self._committer.check()
-                    if self._back:
-                        segment, end = self._take_back(many.count), None
-                    else:
-                        values = held.take(many.count)
-                        segment = Segment(self._next_seq, values)
-                        self._next_seq += len(values)
-                        end = None if len(values) == many.count else end_of(source)
-                    self._enqueue_for_many(many, source, segment, end)
+                self._committer.check()
+                if self._back:
+                    (first, values), end = self._take_back(many.count), None
+                else:
+                    first, values = self._next_seq, held.take(many.count)
+                    self._next_seq = first + len(values)
+                    end = None if len(values) == many.count else end_of(source)
+                try:
+                    self._committer.submit(self._entry(many, source, first, values, end))
+                except DibsError:  # the ledger can't be written now
+                    self._put_back(Segment(first, values))
+                    raise
                 if before:
                     self.waits.append(began - before)
                     self.holds.append(perf_counter() - began)
@@ -128,25 +132,20 @@ class DrawsForMany(QueueLine):
         if not gate.wide_open and (refusal := gate.refusal()) is not None:
             raise refusal
 
-    def _enqueue_for_many(self, many: Many, source: Source, segment: Segment, end: SourceEnd | None) -> None:
-        first, values = segment
+    def _entry(self, many: Many, source: Source, first: int, values: Values, end: SourceEnd | None) -> Entry:
+        """The op that records a draw; once it is made, the draw is known to ``many``."""
         assert isinstance(values, range)  # noqa: S101  # the source counts
-        mark, shares, wide = None, None, source.wide
-        if values:
-            mark, shares = source.mark(values[-1]), many.shares
-            if shares is not None:
-                shares = shares.of(values, wide=wide)
-        take = Take(self.queue, first, len(values), mark, end, shares=shares)
-        op: Op = take if many.trades is None or not values else Exchange(self.queue, many.trades, take)
-        settled = None if op is take and end is None else partial(self._settled, take)
-        try:
-            self._committer.submit(Entry(op, many, line=self, values=values, settled=settled))
-        except DibsError:  # the ledger can't be written now
-            self._put_back(segment)
-            raise
-        many.first, many.values, many.end, many.wide = first, values, end, wide
-        if values:
-            self._mark = mark
+        many.first, many.values, many.end, many.wide = first, values, end, source.wide
+        shares = many.shares
+        if shares is not None:
+            shares = shares.of(values, wide=source.wide) if values else None
+        # There is no mark: a source that counts needs but its cursor to go on.
+        take = Take(self.queue, first, len(values), None, end, None, None, None, shares)
+        if many.trades is None or not values:
+            settled = None if end is None else partial(self._settled, take)
+            return Entry(take, many, line=self, values=values, settled=settled)
+        exchange = Exchange(self.queue, many.trades, take)
+        return Entry(exchange, many, line=self, values=values, settled=partial(self._settled, take))
 
     def _settled(self, take: Take, outcome: Outcome) -> None:
         """It is on disk: what was leased or settled is told first, then the source's end."""

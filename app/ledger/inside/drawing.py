@@ -13,13 +13,15 @@ from app.ledger.work import Claimed, Terms
 
 def draw(tx: Transaction, op: Take) -> Claimed | None:
     """Hand out for good, or under a lease; then the source's end, if it came."""
-    claimed = None if op.terms is None else Claimed()
-    if op.count:
-        account = follow(tx, op)
-        if op.terms is None:
-            account.taken += op.count
-        else:
-            claimed = Claimed(due=_lease(tx, op, op.terms))
+    claimed = None
+    if op.terms is None:
+        if op.count:
+            follow(tx, op).taken += op.count
+    elif op.count:
+        follow(tx, op)
+        claimed = Claimed(due=_lease(tx, op, op.terms))
+    else:
+        claimed = Claimed()
     if op.end is not None:
         end(tx, op)
     return claimed

@@ -95,16 +95,14 @@ class Account:
         return bool(self.taken or self.acked or self.purged or self.buried)
 
     def move(self) -> tuple[Any, ...]:
-        """What the row's statement needs."""
-        counters = self.taken, self.acked, self.purged, self.buried
-        return self.cursor, *counters, self.mark, self.id, self.before
-
-    def moved(self) -> None:
-        """The row is as this account says."""
-        self._inside += self.cursor - self.before - self.taken - self.acked - self.purged
-        self._dead += self.buried
-        self.before = self.cursor
+        """What the row's statement needs; from here on the row is as this account says."""
+        cursor, before = self.cursor, self.before
+        taken, acked, purged, buried = self.taken, self.acked, self.purged, self.buried
+        self._inside += cursor - before - taken - acked - purged
+        self._dead += buried
+        self.before = cursor
         self.taken = self.acked = self.purged = self.buried = 0
+        return cursor, taken, acked, purged, buried, self.mark, self.id, before
 
 
 class Tail:
@@ -212,8 +210,6 @@ class Transaction:
             if self.total_changes() - before != len(moved):
                 queues = [account.id for account in moved]
                 raise OpFailed(f"the cursor of one of {queues} is not where this transaction found it")
-            for account in moved:
-                account.moved()
 
     def write_all_and_forget(self) -> None:
         """Write all accounts, and read them anew: a statement is to change the rows of queues themselves."""
