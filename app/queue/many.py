@@ -109,7 +109,7 @@ class DrawsForMany(QueueLine):
                     end = None if len(values) == many.count else end_of(source)
                 try:
                     self._committer.submit(self._entry(many, source, first, values, end))
-                except DibsError:  # the ledger can't be written now
+                except BaseException:  # the ledger can't be written now, as a rule
                     self._put_back(Segment(first, values))
                     raise
                 if before:
