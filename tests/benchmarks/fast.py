@@ -89,6 +89,16 @@ def bare() -> Iterator[Server]:
         server.stop()
 
 
+@contextlib.contextmanager
+def limit(file: Path) -> Iterator[Server]:
+    port = free_port()
+    server = Server([sys.executable, str(HERE / "limit.py"), str(port), str(file)], port, ready="/")
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
 def balanced(server: Server, *queues: str) -> None:
     for queue in queues:
         audit(server, queue)
@@ -104,6 +114,8 @@ def next_rows(folder: Path, report: Report, options: argparse.Namespace) -> None
             rate, p99 = wrk(f"{server.url}/next", options.seconds)
             rates["floor"].append(rate)
             rates["floor p99"].append(p99)
+        with limit(folder / "limit") as server:
+            rates["limit"].append(wrk(f"{server.url}/next", options.seconds)[0])
         with dibs(folder / "next") as server:
             rate, p99 = wrk(f"{server.url}/next", options.seconds)
             rates["next"].append(rate)
@@ -115,6 +127,9 @@ def next_rows(folder: Path, report: Report, options: argparse.Namespace) -> None
     floor, rate, p99 = (median(rates, name) for name in ("floor", "next", "p99"))
     against = f"bare ASGI, memory: {floor:,.0f}/s"
     report.row("durable POST /next, 64 connections", f"{rate:,.0f}/s", against, rate / floor, 1.0, 1.35, 2.0)
+    most = median(rates, "limit")
+    against = f"parsing nothing, a page synced a round: {most:,.0f}/s"
+    report.table.add_row("… of the limit", "", against, f"{rate / most:,.2f}", "", "")
     floor99 = median(rates, "floor p99")
     report.row(
         "… latency at p99", f"{p99:.2f} ms", f"that floor's: {floor99:.2f} ms", p99 / floor99, 2.0, most=True
