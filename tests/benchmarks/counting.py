@@ -24,11 +24,25 @@ response = function(status, headers, body)
   if token then tokens[#tokens + 1] = token end
 end
 """
+MANY_QUEUES = """
+n = 0
+request = function()
+  n = n % QUEUES + 1
+  return wrk.format("POST", "/queues/q" .. n .. "/next")
+end
+"""
 PUSH = """
 wrk.method = "POST"
 wrk.headers["Content-Type"] = "application/json"
 wrk.body = BODY
 """
+
+
+def define_queues(server: Server, many: int) -> None:
+    """Queues q1, q2 … that count."""
+    with httpx.Client(timeout=30) as client:
+        for number in range(1, many + 1):
+            client.put(f"{server.url}/queues/q{number}", json={"source": "count"}).raise_for_status()
 
 
 def audit(server: Server, queue: str) -> dict[str, int]:

@@ -23,8 +23,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import httpx
-from counting import PUSH, audit, push_hundreds, worked
+from counting import MANY_QUEUES, PUSH, audit, define_queues, push_hundreds, worked
 from peers import VALUE, BeanstalkPuts, RedisHundreds, RedisWork, beanstalkd, fill_redis, redis
 from rich.console import Console
 from rich.table import Table
@@ -35,13 +34,6 @@ n = 0
 request = function()
   n = n + 1
   return wrk.format("POST", nil, {["Idempotency-Key"] = KEY .. n})
-end
-"""
-MANY_QUEUES = """
-n = 0
-request = function()
-  n = n % QUEUES + 1
-  return wrk.format("POST", "/queues/q" .. n .. "/next")
 end
 """
 
@@ -257,9 +249,7 @@ def _fill(server: Server, items: int) -> None:
 def queue_rows(folder: Path, report: Report, options: argparse.Namespace) -> None:
     rates: Rates = defaultdict(list)
     with dibs(folder / "queues") as server:
-        with httpx.Client(timeout=30) as client:
-            for number in range(1, 1001):
-                client.put(f"{server.url}/queues/q{number}", json={"source": "count"}).raise_for_status()
+        define_queues(server, 1000)
         for _ in range(options.rounds):
             for many in ("1", "1000"):
                 script = POST + MANY_QUEUES.replace("QUEUES", many)

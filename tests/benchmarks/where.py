@@ -1,6 +1,6 @@
 """Where the time of a hot call goes: the server on one core under py-spy, wrk on the other.
 
-    python tests/benchmarks/where.py [--call next|settle] [--seconds 6] [--tree FOLDER]
+    python tests/benchmarks/where.py [--call next|settle|queues] [--seconds 6] [--tree FOLDER]
 
 ``--tree`` is another checkout, to compare with. Needs wrk, taskset and py-spy (from PyPI). A sample is a
 moment at which a thread had the interpreter's lock, and belongs to the innermost of our own places in its
@@ -23,7 +23,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from counting import SETTLE
+from counting import MANY_QUEUES, SETTLE, define_queues
 from rich.console import Console
 from rich.table import Table
 from service import LOAD_CORE, POST, Server, free_port, wrk
@@ -56,7 +56,7 @@ def place_of(stack: str) -> str:
 
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    options.add_argument("--call", choices=("next", "settle"), default="next")
+    options.add_argument("--call", choices=("next", "settle", "queues"), default="next")
     options.add_argument("--seconds", type=int, default=6)
     options.add_argument("--tree", type=Path, default=Path(__file__).parents[2])
     chosen = options.parse_args()
@@ -69,6 +69,8 @@ def main() -> None:
         command = [sys.executable, "-m", "app", "serve", "--port", str(port), "--data", f"{folder}/data"]
         server = Server([*command, "--queue", "default=count"], port, ready="/readyz")
         try:
+            if chosen.call == "queues":
+                define_queues(server, 1000)
             report(chosen, server, spy, Path(folder) / "stacks")
         finally:
             server.stop()
@@ -78,6 +80,7 @@ def report(chosen: argparse.Namespace, server: Server, spy: str, stacks: Path) -
     path, script = {
         "next": ("/next", POST),
         "settle": ("/queues/default/settle", SETTLE.replace("MANY", "1")),
+        "queues": ("/", POST + MANY_QUEUES.replace("QUEUES", "1000")),
     }[chosen.call]
     rate, user, system, commits = measured(server, path, script, chosen.seconds)
     command = [
