@@ -63,13 +63,13 @@ class Rounds:
         self.loop.call_soon(self._begin)
 
     def _begin(self) -> None:
-        self._called = False
         joined, self._joined = self._joined, []
         for one in joined:
             try:
                 one.begin()
             except Exception:  # the others have nothing to do with it
                 log.exception("a round")
+        self._called = False  # only now: who joins again in the middle of this is in the next one
         if self._sent:
             self._until = self.loop.time() + self._patience
             if not self._watched:

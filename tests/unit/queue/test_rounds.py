@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from app.errors import OutcomeUnknown
+from app.errors import LedgerFull, LedgerUnavailable, OutcomeUnknown
 from app.ledger.ops import Take
 from app.queue.rounds import Rounds
 
@@ -95,6 +95,19 @@ def test_a_round_that_sends_nothing_keeps_nobody_waiting(loop, rounds):
     assert story == ["a", "b"]
 
 
+def test_who_joins_again_in_its_own_turn_is_in_the_next_round(loop, rounds):
+    story = []
+    first = Op(rounds, story, "a", once=lambda: rounds.join(second))
+    second = Op(rounds, story, "b")
+    rounds.join(first)
+    loop.step()
+    loop.step()
+    assert story == ["a"]
+    rounds.ended(first)
+    loop.step()
+    assert story == ["a", "b"]
+
+
 def test_one_that_raises_takes_nobody_with_it(loop, rounds, caplog):
     story = []
 
@@ -175,6 +188,42 @@ async def test_many_queues_share_one_commit(opened):
         before = len(house.disk.batches)
         assert await over([Taker(house[name]) for name in names * 2]) == [[1]] * 20 + [[2]] * 20
         assert [len(batch) for batch in house.disk.batches[before:]] == [20]
+
+
+NAMES = [f"q{number}" for number in range(5)]
+
+
+@pytest.mark.parametrize("fault", ["absent", "present", "full"])
+async def test_a_commit_of_many_queues_that_fails_is_decided_for_each_by_its_cursor(opened, fault):
+    async with opened(dict.fromkeys(NAMES, "count")) as house:
+        await over([Taker(house[name]) for name in NAMES[:2]])
+        house.disk.faults.append(fault)
+        takers = [Taker(house[name]) for name in NAMES]
+        answers = await asyncio.wait_for(
+            asyncio.gather(*(taker.over for taker in takers), return_exceptions=True), 10
+        )
+        expected = [[2], [2], [1], [1], [1]]
+        if fault == "present":
+            assert answers == expected
+            expected = [[3], [3], [2], [2], [2]]
+        else:
+            assert {type(each) for each in answers} <= {LedgerUnavailable, LedgerFull}
+        assert await over([Taker(house[name]) for name in NAMES]) == expected
+        for name in NAMES:
+            assert (await house[name].audit()).balanced
+            assert house[name].stats().in_flight == 0
+
+
+async def test_one_queue_at_fault_fails_alone(opened):
+    async with opened(dict.fromkeys(NAMES, "count")) as house:
+        house["q1"]._draw._next_seq += 5
+        takers = [Taker(house[name]) for name in NAMES]
+        answers = await asyncio.wait_for(
+            asyncio.gather(*(taker.over for taker in takers), return_exceptions=True), 10
+        )
+        assert isinstance(answers.pop(1), LedgerUnavailable)
+        assert answers == [[1]] * 4
+        assert await over([Taker(house[name]) for name in NAMES if name != "q1"]) == [[2]] * 4
 
 
 async def test_who_asks_again_shares_the_commit_of_who_waited_meanwhile(opened):
