@@ -10,14 +10,14 @@ import logging
 from time import perf_counter
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from app.errors import DibsError
+from app.errors import DibsError, OutcomeUnknown
 from app.ledger.together import Exchange, Exchanged, Trade
 from app.ledger.work import Span
 from app.queue.answers import LeaseAsk, Values
 from app.queue.desk import unsure
 from app.queue.gather import first_of
 from app.queue.many import Many
-from app.queue.rounds import Rounds
+from app.queue.rounds import Rounds, tell
 
 if TYPE_CHECKING:
     from app.queue.settle import Settles
@@ -68,7 +68,7 @@ class Exchanging:
         self._asked: list[Trader] = []
 
     def trade(self, trader: Trader) -> None:
-        """Settle and lease for this one, with all who ask in this step of the loop."""
+        """Settle and lease for this one, with all who ask in this round."""
         if not self._asked:
             self.rounds.join(self)
         self._asked.append(trader)
@@ -102,7 +102,7 @@ class Exchanging:
 
 def _alone(traders: list[Trader]) -> None:
     for trader in traders:
-        trader.alone()
+        tell(trader.alone)
 
 
 class _Deal(Many):
@@ -145,7 +145,7 @@ class _Deal(Many):
     def _done(self) -> None:
         if not self._traders:
             return  # they were told that nobody knows
-        self._queue.claims.arm()
+        tell(self._queue.claims.arm)
         try:
             found = self.result(0)
         except DibsError as error:
@@ -170,16 +170,24 @@ class _Deal(Many):
         self._refuse(unsure())
 
     def _refuse(self, error: DibsError) -> None:
-        traders = self._end()
+        self._refuse_all(self._end(), error)
+
+    def _refuse_all(self, traders: list[Trader], error: DibsError) -> None:
         self._queue.meter.refused += len(traders)
         for trader in traders:
-            trader.refused(error)
+            tell(trader.refused, error)
 
     def _tell(self, outcome: Exchanged) -> None:
         newcomers = acked_items = handed = 0
         state, now = self._queue.state, self._queue.now()
-        leases = self._leases(outcome, state)
-        for trader, acked, lease in zip(self._end(), outcome.acked, leases, strict=True):
+        traders = self._end()
+        try:
+            leases = self._leases(outcome, state)
+        except Exception:  # as ``answered`` has it, of an op of its own
+            log.exception("the answers to %r", outcome)
+            self._refuse_all(traders, OutcomeUnknown("this is on disk, but its answer can't be made"))
+            return
+        for trader, acked, lease in zip(traders, outcome.acked, leases, strict=True):
             for first, last in acked:
                 acked_items += last - first + 1
             if lease is not None:

@@ -12,13 +12,13 @@ from collections.abc import Sequence
 from time import perf_counter
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
-from app.errors import DibsError
+from app.errors import DibsError, QueueExhausted
 from app.ledger.together import Share, Shares
 from app.queue.answers import Values
 from app.queue.desk import unsure
 from app.queue.many import Many
 from app.queue.meters import Meter
-from app.queue.rounds import Rounds
+from app.queue.rounds import Rounds, tell
 
 if TYPE_CHECKING:
     from app.queue.handout import HandOuts
@@ -66,7 +66,7 @@ class Gathering:
         self._keyed = False
 
     def take(self, taker: Taker) -> None:
-        """Take for this one, with all who ask in this step of the loop."""
+        """Take for this one, with all who ask in this round."""
         if not self._asked:
             self.rounds.join(self)
         self._asked.append(taker)
@@ -86,7 +86,7 @@ class Gathering:
                 self.rounds.join(self)
         if not self.queue.draws_at_once:
             for taker in takers:
-                taker.alone()
+                tell(taker.alone)
             return
         if keyed:
             takers = self._fresh(takers)
@@ -99,7 +99,11 @@ class Gathering:
         keys = self.queue.keys
         held = [taker.key is not None and keys.begin(taker.key, taker.request) for taker in takers]
         asked = [taker.key for taker, holds in zip(takers, held, strict=True) if holds and taker.key]
-        known = self.queue.known_keys(asked)
+        try:
+            known = self.queue.known_keys(asked)
+        except Exception:  # then each looks for itself, and hears what is wrong
+            log.exception("looking keys up")
+            known = None
         if not known and len(asked) == len(takers) and known is not None:
             return takers
         fresh: list[Taker] = []
@@ -110,7 +114,7 @@ class Gathering:
                 continue
             if holds:
                 keys.end(key)  # it has its answer, or nobody can tell
-            taker.alone()
+            tell(taker.alone)
         return fresh
 
 
@@ -153,7 +157,7 @@ class _Draught(Many):
         else:
             self._let_keys_go()
             for taker in takers:
-                taker.alone()
+                tell(taker.alone)
 
     def late(self) -> None:
         """The disk is silent."""
@@ -170,6 +174,13 @@ class _Draught(Many):
             return  # they were told that nobody knows
         try:
             self.result(0)
+        except QueueExhausted as error:
+            if self.values is not None:
+                self._refuse(error)
+                return
+            for taker in self._end():  # it ended just now; the queue knows whether something may come back
+                tell(taker.alone)
+            return
         except DibsError as error:
             self._refuse(error)
             return
@@ -185,7 +196,7 @@ class _Draught(Many):
         takers = self._end()
         self._gathering.meter.refuse(len(takers))
         for taker in takers:
-            taker.refused(error)
+            tell(taker.refused, error)
 
     def _hand_out(self, takers: list[Taker]) -> None:
         """To each the next of them; who comes after the source's end is told so by the queue."""

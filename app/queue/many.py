@@ -13,7 +13,7 @@ from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from app.errors import DibsError, LedgerUnavailable, OutcomeUnknown, PullTimeout, SourceClosed
+from app.errors import DibsError, LedgerUnavailable, PullTimeout, SourceClosed
 from app.ledger.committer import Committer
 from app.ledger.entry import Entry
 from app.ledger.ops import Outcome, QueueRow, SourceEnd, Take
@@ -22,7 +22,7 @@ from app.ledger.together import Exchange, Shares, Trade
 from app.queue.answers import Values
 from app.queue.limits import Limits
 from app.queue.line import QueueLine, Segment
-from app.queue.pull import end_of
+from app.queue.pull import end_of, numbers
 
 if TYPE_CHECKING:
     from app.sources import Source
@@ -31,9 +31,6 @@ log = logging.getLogger("dibs.queue")
 
 MOMENT = 0.05
 """Seconds that one event loop waits at most for another to draw from a source that counts."""
-
-SAMPLE = 8
-"""One draw for many in so many is timed: percentiles need no more."""
 
 
 class Many(Pending[Any]):
@@ -79,7 +76,6 @@ class DrawsForMany(QueueLine):
         super().__init__(row, committer, limits, reopen=reopen)
         self._told = told
         self.shared = False  # by several event loops
-        self._draws = -1
         self.waits: deque[float] = deque(maxlen=1024)
         self.holds: deque[float] = deque(maxlen=1024)
 
@@ -91,37 +87,35 @@ class DrawsForMany(QueueLine):
         source = self.source
         if source is None or not source.arithmetic:
             return False
-        self._draws = draws = self._draws + 1
-        before = 0.0 if draws % SAMPLE else perf_counter()
+        before = perf_counter()
         try:
             with source.iterator.hold(MOMENT if self.shared else 0.0) as held, self.lock:
                 if source is not self.source:
                     return False
-                began = perf_counter() if before else 0.0
+                began = perf_counter()
                 if self._suspended or not self.gate.wide_open:
                     self.admit(self._epoch)
                 self._committer.check()
                 if self._back:
                     (first, values), end = self._take_back(many.count), None
                 else:
-                    first, values = self._next_seq, held.take(many.count)
+                    first, values = self._next_seq, numbers(held.take(many.count))
                     self._next_seq = first + len(values)
                     end = None if len(values) == many.count else end_of(source)
                 try:
                     self._committer.submit(self._entry(many, source, first, values, end))
-                except BaseException:  # the ledger can't be written now, as a rule
+                except Exception:  # the ledger can't be written now, as a rule
                     self._put_back(Segment(first, values))
                     raise
-                if before:
-                    self.waits.append(began - before)
-                    self.holds.append(perf_counter() - began)
+                self.waits.append(began - before)
+                self.holds.append(perf_counter() - began)
         except (PullTimeout, SourceClosed):
             return False
         except DibsError as error:
             many.fail(error)
         except Exception:
             log.exception("a draw of %s failed", self.name)
-            many.fail(OutcomeUnknown("the draw failed; ask again with the same key"))
+            many.fail(LedgerUnavailable("the draw failed; nothing was handed out"))
         return True
 
     def admit(self, epoch: int) -> None:
@@ -134,7 +128,7 @@ class DrawsForMany(QueueLine):
 
     def _entry(self, many: Many, source: Source, first: int, values: Values, end: SourceEnd | None) -> Entry:
         """The op that records a draw; once it is made, the draw is known to ``many``."""
-        assert isinstance(values, range)  # noqa: S101  # the source counts
+        values = numbers(values)
         many.first, many.values, many.end, many.wide = first, values, end, source.wide
         shares = many.shares
         if shares is not None:

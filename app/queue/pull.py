@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import accumulate
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -30,10 +30,20 @@ def pull(source: Source, held: Hold[Any], count: int, most_bytes: int) -> tuple[
     A short answer is legal: a source that is slow, or whose values are fat, gives fewer.
     """
     if source.arithmetic:
-        values: Values = held.take(count)
+        values: Values = numbers(held.take(count))
         return values, None if len(values) == count else end_of(source)
     texts, ended = _pull_texts(held, count, most_bytes)
     return texts, end_of(source) if ended else None
+
+
+def numbers(values: Sequence[Any]) -> range:
+    """What a source that counts gave, as a range: at its end, and after an interrupt, it comes as a list."""
+    if isinstance(values, range):
+        return values
+    if len(values) < 2:  # noqa: PLR2004  # from two on there is a step
+        return range(values[0], values[0] + 1) if values else range(0)
+    step = values[1] - values[0]
+    return range(values[0], values[-1] + step, step)
 
 
 def _pull_texts(held: Hold[Any], count: int, most_bytes: int) -> tuple[list[str], bool]:

@@ -11,9 +11,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from typing import Protocol
 
 log = logging.getLogger("dibs.queue")
+
+
+def tell(callback: Callable[..., None], *args: object) -> None:
+    """Tell one of many; what goes wrong with it, the others have to hear of theirs all the same."""
+    try:
+        callback(*args)
+    except Exception:
+        log.exception("telling one of many")
 
 
 class Joined(Protocol):
@@ -65,10 +74,7 @@ class Rounds:
     def _begin(self) -> None:
         joined, self._joined = self._joined, []
         for one in joined:
-            try:
-                one.begin()
-            except Exception:  # the others have nothing to do with it
-                log.exception("a round")
+            tell(one.begin)
         self._called = False  # only now: who joins again in the middle of this is in the next one
         if self._sent:
             self._until = self.loop.time() + self._patience
@@ -92,7 +98,7 @@ class Rounds:
             self._watch(left)
             return
         for sent in self._sent.copy():
-            sent.late()
+            tell(sent.late)
 
 
 class RoundsByLoop:

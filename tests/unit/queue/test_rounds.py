@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from app.errors import LedgerFull, LedgerUnavailable, OutcomeUnknown
+from app.errors import LedgerFull, LedgerUnavailable
 from app.ledger.ops import Take
 from app.queue.rounds import Rounds
 
@@ -247,7 +247,7 @@ async def test_a_draw_that_goes_wrong_is_told_and_nothing_is_lost(opened, monkey
 
         with monkeypatch.context() as broken:
             broken.setattr(draw, "_entry", fails)
-            with pytest.raises(OutcomeUnknown):
+            with pytest.raises(LedgerUnavailable):
                 await over([Taker(house["q"])])
         assert "boom" in caplog.text
         assert await over([Taker(house["q"])]) == [[1]]
