@@ -35,15 +35,12 @@ class Taker(Protocol):
     """Who asks for ``count`` items, perhaps under a ``key``.
 
     Exactly one of the methods is called, once, on the event loop. ``request`` tells one request from another
-    under the same key.
+    under the same key, as ``HandOuts.take`` has it.
     """
 
     count: int
     key: str | None
-
-    @property
-    def request(self) -> str:
-        """As ``HandOuts.take`` calls it."""
+    request: str
 
     def handed(self, first: int, values: Values, state: str) -> None:
         """These are on disk."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -37,8 +38,7 @@ def _ack_all(tx: Transaction, account: Account, trades: Sequence[Trade]) -> tupl
     tokens.pop(None, None)
     if not tokens:
         return ((),) * len(trades)
-    rows: list[Any] = tx.executemany(sql.HELD_BY, [(queue, token, now) for token in tokens]).fetchall()
-    tx.executemany(sql.REMOVE, [(queue, row[1]) for row in rows])
+    rows: list[Any] = tx.execute(sql.ACK_EACH, (queue, json.dumps(list(tokens)), now)).fetchall()
     held: dict[str | None, list[Any]] = {}
     for token, first, last, history, kept in rows:
         account.acked += last - first + 1

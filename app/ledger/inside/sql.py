@@ -43,9 +43,11 @@ HELD = """
 SELECT first, last, state, due, ttl, attempt, token, worker, priority, history, kept
 FROM run INDEXED BY run_lease WHERE queue = ? AND token = ? AND due > ? ORDER BY first
 """
-HELD_BY = """
-SELECT token, first, last, history, kept
-FROM run INDEXED BY run_lease WHERE queue = ? AND token = ? AND due > ?
+# Of many tokens at once: a statement to find and one to delete, for each, cost a quarter more.
+ACK_EACH = """
+DELETE FROM run INDEXED BY run_lease
+WHERE queue = ?1 AND token IN (SELECT value FROM json_each(?2)) AND due > ?3
+RETURNING token, first, last, history, kept
 """
 ACK_ALL = """
 DELETE FROM run WHERE queue = ? AND token = ? AND due > ? RETURNING first, last, history, kept
