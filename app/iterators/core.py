@@ -112,11 +112,8 @@ class ThreadSafeIterator(Pulls[T_co], Iterator[T_co], AsyncIterator[T_co]):
         """A context manager that keeps the lock over several steps, such as to draw and then enqueue.
 
         ``with iterator.hold() as held: values = held.take(n); …``. An exhausted or a failed iterator can
-        be held too. Entering raises `PullTimeout`, `ReentrantPull`, `SourceClosed` or `ForkedIterator`; a
-        timeout that is none is a ValueError at once.
+        be held too. Entering raises `PullTimeout`, `ReentrantPull`, `SourceClosed` or `ForkedIterator`.
         """
-        if timeout:
-            deadline_after(timeout)  # whether it is one, before anything is entered
         return Hold(self, timeout)
 
     def close(self, timeout: float | None = None) -> None:

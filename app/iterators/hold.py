@@ -37,15 +37,13 @@ class Hold(Generic[T_co]):
         shared = self._iterator
         held = False
         try:
-            if shared._busy or not shared._lock.acquire(False):
-                shared._wait_turn(deadline_after(self._timeout))
+            shared._enter(deadline_after(self._timeout))
             self._started = clock()
             self._thread = threading.get_ident()
             held = True
             shared._busy = PULLING
-            if shared._ending is not None or shared._closing:
-                shared._refuse_child()
-                shared._refuse_closed()
+            shared._refuse_child()
+            shared._refuse_closed()
         except BaseException:
             self._thread = None
             shared._undo(held)
@@ -65,10 +63,9 @@ class Hold(Generic[T_co]):
         if self._thread != threading.get_ident():
             raise RuntimeError("the iterator is not held by this thread")
         shared = self._iterator
-        if shared._ending is not None:
-            shared._refuse_child()
+        shared._refuse_child()
         try:
-            values, error = shared._draw(n if type(n) is int and n >= 0 else size_of(n), quiet=True)
+            values, error = shared._draw(size_of(n), quiet=True)
             shared._hand_over(error)
         except BaseException:
             shared._keep()

@@ -65,13 +65,13 @@ class Pulls(Turn, Generic[T_co]):
     def _draw(self, n: int, *, quiet: bool = False) -> tuple[Sequence[T_co], BaseException | None]:
         """Up to n values, and what to raise instead. If `quiet`, an ended source is no error."""
         self._pulls += 1
-        source: Any = self._iterator
+        drawn: list[T_co] = []
         try:
+            self._hand = drawn
+            source: Any = self._iterator
             if source is self._batcher and n:
                 self._hand = source.take(n)
             else:
-                drawn: list[T_co] = []
-                self._hand = drawn
                 drawn.extend(islice(source, n))  # what it got before an exception stays in it
             if len(self._hand) < n:
                 self._latch(StopIteration())
@@ -177,7 +177,8 @@ class Pulls(Turn, Generic[T_co]):
         """What was drawn is the caller's from here on; or the next one's, if this one gets an error."""
         if error is not None:
             self._put_back()
-        self._values += len(self._hand)
+        count = len(self._hand)
+        self._values += count
         self._hand = ()
 
     def _keep(self) -> None:

@@ -31,13 +31,11 @@ from app.errors import (
     SourceClosed,
     Stopping,
 )
-from app.ledger.committer import Committer
 from app.ledger.entry import Entry
-from app.ledger.ops import Op, Outcome, QueueRow, Remember, SourceEnd, Take
+from app.ledger.ops import Op, Outcome, Remember, SourceEnd, Take
 from app.ledger.pending import Pending
 from app.ledger.work import Claimed, Settle, Settlement, Span, Terms
 from app.queue.answers import Block, Leased, Taken, Values, answer, leased
-from app.queue.limits import Limits
 from app.queue.line import Segment
 from app.queue.many import MOMENT, DrawsForMany
 from app.queue.pull import fitting, pull
@@ -89,19 +87,6 @@ class Ask:
 
 class Draw(DrawsForMany):
     """Draws for one queue, on the threads of its pool; of a source that counts on the event loop, too."""
-
-    def __init__(
-        self,
-        row: QueueRow,
-        committer: Committer,
-        limits: Limits,
-        *,
-        reopen: Callable[[], None],
-        now: Callable[[], int],
-        told: Callable[[Outcome], None],
-    ) -> None:
-        super().__init__(row, committer, limits, reopen=reopen, told=told)
-        self._now = now
 
     def draw_at_once(self, ask: Ask) -> bool:
         """Draw on the event loop, from a source that counts: it never waits, so no thread has to.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from app.errors import QueueExhausted, QueueFailed, QueuePaused, QueueStarting, QueueUnknown, Refused
 from app.ledger.ops import Close, Define, Delete, Op, Pause, QueueRow, Retry
@@ -23,13 +23,6 @@ class Gate:
     deleted: bool = False
     failure: Failure | None = None
     leaving: str | None = None
-    wide_open: bool = field(init=False, repr=False, compare=False)
-    """Whether there is no :meth:`refusal`: worked out once, since each draw asks."""
-
-    def __post_init__(self) -> None:
-        """The gate never changes, so neither does this."""
-        barred = self.paused or self.starting or self.ending or self.deleted or self.leaving
-        object.__setattr__(self, "wide_open", not barred)
 
     @classmethod
     def of(cls, row: QueueRow, *, starting: bool) -> Gate:
@@ -38,6 +31,11 @@ class Gate:
         if row.ending == "failed":
             failure = Failure(row.failure_type or "", row.failure_message or "", row.cursor + 1)
         return cls(row.name, row.paused, starting, row.ending, row.deleted_at is not None, failure)
+
+    @property
+    def wide_open(self) -> bool:
+        """Whether there is no :meth:`refusal`, told quickly."""
+        return not (self.paused or self.starting or self.ending or self.deleted or self.leaving)
 
     @property
     def state(self) -> str:

@@ -35,12 +35,15 @@ class Taker(Protocol):
     """Who asks for ``count`` items, perhaps under a ``key``.
 
     Exactly one of the methods is called, once, on the event loop. ``request`` tells one request from another
-    under the same key, as ``HandOuts.take`` has it.
+    under the same key.
     """
 
     count: int
     key: str | None
-    request: str
+
+    @property
+    def request(self) -> str:
+        """As ``HandOuts.take`` calls it."""
 
     def handed(self, first: int, values: Values, state: str) -> None:
         """These are on disk."""
@@ -72,24 +75,19 @@ class Gathering:
 
     def begin(self) -> None:
         """Draw for who has asked."""
-        takers, self._asked = self._asked, []
-        keyed, self._keyed = self._keyed, False
-        count = takers[0].count if len(takers) == 1 else sum([taker.count for taker in takers])
-        if count > ITEMS_MOST:
-            takers, self._asked = first_of(takers, [taker.count for taker in takers])
-            count = sum([taker.count for taker in takers])
-            if self._asked:
-                self._keyed = keyed
-                self.rounds.join(self)
+        keyed = self._keyed
+        takers, self._asked = first_of(self._asked, [taker.count for taker in self._asked])
+        self._keyed = keyed and bool(self._asked)
+        if self._asked:
+            self.rounds.join(self)
         if not self.queue.draws_at_once:
             for taker in takers:
                 tell(taker.alone)
             return
         if keyed:
             takers = self._fresh(takers)
-            count = sum([taker.count for taker in takers])
         if takers:
-            _Draught(self, takers, count).begin(keyed=keyed)
+            _Draught(self, takers).begin(keyed=keyed)
 
     def _fresh(self, takers: list[Taker]) -> list[Taker]:
         """Those without a key, or with a new one, which is held from here on. The others ask alone."""
@@ -101,7 +99,7 @@ class Gathering:
         except Exception:  # then each looks for itself, and hears what is wrong
             log.exception("looking keys up")
             known = None
-        if not known and len(asked) == len(takers) and known is not None:
+        if known == set() and len(asked) == len(takers):
             return takers
         fresh: list[Taker] = []
         for taker, holds in zip(takers, held, strict=True):
@@ -132,12 +130,12 @@ class _Draught(Many):
 
     __slots__ = ("_began", "_gathering", "_keys", "_takers")
 
-    def __init__(self, gathering: Gathering, takers: list[Taker], count: int) -> None:
-        super().__init__(count)
+    def __init__(self, gathering: Gathering, takers: list[Taker]) -> None:
+        super().__init__(sum([taker.count for taker in takers]))
         self._gathering = gathering
         self._takers = takers
         self._began = perf_counter()
-        self._keys: list[str] | None = None
+        self._keys: list[str] = []
 
     def begin(self, *, keyed: bool) -> None:
         """Draw; whatever comes of it, the takers are told."""
@@ -161,12 +159,11 @@ class _Draught(Many):
         self._refuse(unsure())
 
     def _let_keys_go(self) -> None:
-        for key in self._keys or ():
+        for key in self._keys:
             self._gathering.queue.keys.end(key)
 
     def _done(self) -> None:
-        if self._keys is not None:
-            self._let_keys_go()
+        self._let_keys_go()
         if not self._takers:
             return  # they were told that nobody knows
         try:

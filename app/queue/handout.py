@@ -75,7 +75,7 @@ class HandOuts(Desk):
         self.claims = Claims(row.id, engine, self._waiters, route=route, ended=self._ended)
         self._draw = Draw(row, committer, limits, reopen=reopen, now=engine.now, told=self.claims.leased)
         self.tokens = Tokens(engine.now)
-        self._rounds = rounds
+        self._rounds_by_loop = rounds
         self.rounds = rounds.on(self._loop)
         self.gathering = Gathering(self, self.rounds, self.meter)
         self._gatherings: dict[asyncio.AbstractEventLoop, Gathering] = {}
@@ -329,13 +329,12 @@ class HandOuts(Desk):
     @property
     def draws_at_once(self) -> bool:
         """Whether there is nothing to do for a take but to draw: no refusal, nothing that waits."""
-        draw, claims = self._draw, self.claims
+        draw = self._draw
         return (
-            draw.gate.wide_open
-            and draw.arithmetic
-            and not self._stopping
-            and not self._retired
-            and (claims.due is None or not claims.worth_knowing())
+            draw.arithmetic
+            and not self._leaving
+            and draw.gate.refusal() is None
+            and not self.claims.worth_knowing()
             and not self._pool.backlog
         )
 
@@ -343,7 +342,7 @@ class HandOuts(Desk):
         """That of another event loop: takes without a key are drawn there."""
         gathering = self._gatherings.get(loop)
         if gathering is None:
-            gathering = self._gatherings[loop] = Gathering(self, self._rounds.on(loop))
+            gathering = self._gatherings[loop] = Gathering(self, self._rounds_by_loop.on(loop))
             self._draw.shared = True
         return gathering
 

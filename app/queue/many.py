@@ -19,7 +19,6 @@ from app.ledger.entry import Entry
 from app.ledger.ops import Outcome, QueueRow, SourceEnd, Take
 from app.ledger.pending import Pending
 from app.ledger.together import Exchange, Shares, Trade
-from app.queue.answers import Values
 from app.queue.limits import Limits
 from app.queue.line import QueueLine, Segment
 from app.queue.pull import end_of, numbers
@@ -61,7 +60,8 @@ class Many(Pending[Any]):
 class DrawsForMany(QueueLine):
     """The part of a queue's draws that serves many at once.
 
-    ``told`` is called, on the committer's thread, with each outcome of fresh items under a lease.
+    ``told`` is called, on the committer's thread, with each outcome of fresh items under a lease. ``now`` is
+    ledger time.
     """
 
     def __init__(
@@ -71,9 +71,11 @@ class DrawsForMany(QueueLine):
         limits: Limits,
         *,
         reopen: Callable[[], None],
+        now: Callable[[], int],
         told: Callable[[Outcome], None],
     ) -> None:
         super().__init__(row, committer, limits, reopen=reopen)
+        self._now = now
         self._told = told
         self.shared = False  # by several event loops
         self.waits: deque[float] = deque(maxlen=1024)
@@ -93,15 +95,15 @@ class DrawsForMany(QueueLine):
                 if source is not self.source:
                     return False
                 began = perf_counter()
-                if self._suspended or not self.gate.wide_open:
-                    self.admit(self._epoch)
+                self.admit(self._epoch)
                 self._committer.check()
                 if self._back:
-                    (first, values), end = self._take_back(many.count), None
+                    (first, drawn), end = self._take_back(many.count), None
                 else:
-                    first, values = self._next_seq, numbers(held.take(many.count))
-                    self._next_seq = first + len(values)
-                    end = None if len(values) == many.count else end_of(source)
+                    first, drawn = self._next_seq, held.take(many.count)
+                    self._next_seq = first + len(drawn)
+                    end = None if len(drawn) == many.count else end_of(source)
+                values = numbers(drawn)
                 try:
                     self._committer.submit(self._entry(many, source, first, values, end))
                 except Exception:  # the ledger can't be written now, as a rule
@@ -122,19 +124,18 @@ class DrawsForMany(QueueLine):
         """The look before and after a pull, with the line's lock held."""
         if self._suspended or epoch != self._epoch:
             raise LedgerUnavailable("the ledger was reopened in the middle of this; nothing was handed out")
-        gate = self.gate
-        if not gate.wide_open and (refusal := gate.refusal()) is not None:
+        refusal = self.gate.refusal()
+        if refusal is not None:
             raise refusal
 
-    def _entry(self, many: Many, source: Source, first: int, values: Values, end: SourceEnd | None) -> Entry:
+    def _entry(self, many: Many, source: Source, first: int, values: range, end: SourceEnd | None) -> Entry:
         """The op that records a draw; once it is made, the draw is known to ``many``."""
-        values = numbers(values)
         many.first, many.values, many.end, many.wide = first, values, end, source.wide
         shares = many.shares
         if shares is not None:
             shares = shares.of(values, wide=source.wide) if values else None
         # There is no mark: a source that counts needs but its cursor to go on.
-        take = Take(self.queue, first, len(values), None, end, None, None, None, shares)
+        take = Take(self.queue, first, len(values), end=end, shares=shares)
         if many.trades is None or not values:
             settled = None if end is None else partial(self._settled, take)
             return Entry(take, many, line=self, values=values, settled=settled)

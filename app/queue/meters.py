@@ -16,22 +16,18 @@ RATE_SECONDS = 10
 class Rate:
     """Events a second over the last ten whole seconds."""
 
-    __slots__ = ("_clock", "_others", "_slot", "_slots")
-
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._slot = [-1, 0]  # the second that is being counted in, and its events
         self._slots: deque[list[int]] = deque()
         self._others: list[Rate] = []
 
     def add(self, events: int) -> None:
         """Count events that happened now."""
-        second, slot = int(self._clock()), self._slot
-        if slot[0] == second:
-            slot[1] += events
+        second = int(self._clock())
+        if self._slots and self._slots[-1][0] == second:
+            self._slots[-1][1] += events
             return
-        self._slot = slot = [second, events]
-        self._slots.append(slot)
+        self._slots.append([second, events])
         while self._slots[0][0] < second - RATE_SECONDS:
             self._slots.popleft()
 
@@ -134,10 +130,7 @@ class Meter:
         self.requests += requests
         self.handed_out += items
         self.rate.add(items)
-        if requests == 1:
-            self.answers.append(seconds)
-        else:
-            self.answers.extend([seconds] * requests)
+        self.answers.extend([seconds] * requests)
 
 
 def percentiles(samples: Iterable[float]) -> Percentiles:

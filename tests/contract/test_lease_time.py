@@ -14,7 +14,7 @@ HOUR = 3_600_000
 def start(ledger):
     """Stop, let the wall clock do something, and start."""
     if not ledger.starts:
-        pytest.skip("it lives as long as its process")
+        pytest.skip("a ledger in memory ends with its process: it is never started again")
 
     def start(wall: int = 0) -> int:
         ledger.engine.close()

@@ -124,7 +124,7 @@ WAYS_OUT = {
 def test_the_room_of_values_is_given_back(ledger, leave):
     """The ledger grows with what is inside, not with what ever was."""
     if not ledger.engine.durable:
-        pytest.skip("its size is not told")
+        pytest.skip("a ledger in memory has no file whose size could be looked at")
     queue = ledger.jobs(max_attempts=1)
     for _ in range(12):
         ledger.push(queue, *(json.dumps("x" * 4_000) for _ in range(100)))

@@ -140,7 +140,7 @@ class CallsFromElsewhere(Calls):
 class _Taker:
     """One take; see ``app.queue.gather``."""
 
-    __slots__ = ("_connection", "_head", "_queue", "count", "key", "request")
+    __slots__ = ("_connection", "_head", "_queue", "count", "key")
 
     def __init__(self, connection: FastProtocol, queue: Queue, head: Head, key: str | None) -> None:
         self._connection = connection
@@ -148,7 +148,10 @@ class _Taker:
         self._head = head
         self.key = key
         self.count: int = head.query["count"] or 1
-        self.request = "" if key is None else f"take {self.count}"
+
+    @property
+    def request(self) -> str:
+        return f"take {self.count}"
 
     def handed(self, first: int, values: Values, state: str) -> None:
         name = self._queue.name

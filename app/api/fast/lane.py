@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
 from collections.abc import Coroutine
 from typing import Any, Final
 
@@ -21,9 +20,6 @@ from app.api.reply import JSON, Headers, Reply
 from app.errors import DibsError
 
 _CLOSE: Final = (b"connection", b"close")
-
-_BARE_KEY: Final = re.compile(rb" ?([!#-~][!-~]*)")
-"""A key as nearly all are: no quotes, no spaces in it; what is left of it to ``parse_key`` is its length."""
 
 logger = logging.getLogger("dibs.api")
 
@@ -61,9 +57,6 @@ class Lane:
 
     def read_key(self, raw: bytes) -> str | None:
         """The idempotency key; None: it is refused, the ordinary way."""
-        bare = _BARE_KEY.fullmatch(raw)
-        if bare is not None and len(bare[1]) <= self._key_bytes:
-            return bare[1].decode("ascii")
         try:
             return parse_key(raw, self._key_bytes)
         except DibsError:
