@@ -193,13 +193,10 @@ class _Deal(Many):
             if lease is not None:
                 newcomers += trader.token is None
                 handed += len(lease.values)
-            try:
-                if lease is None and trader.ask is not None:
-                    trader.unleased(acked, state, now)
-                else:
-                    trader.traded(acked, lease, state, now)
-            except Exception:  # the others have to hear of theirs
-                log.exception("an answer")
+            if lease is None and trader.ask is not None:
+                tell(trader.unleased, acked, state, now)
+            else:
+                tell(trader.traded, acked, lease, state, now)
         self._queue.meter.traded(newcomers, acked_items, handed, perf_counter() - self._began)
 
     def _leases(self, outcome: Exchanged, state: str) -> list[Leasing | None]:
@@ -224,9 +221,7 @@ class _Deal(Many):
     def _fresh(self, outcome: Exchanged) -> list[Leasing | None]:
         """To each the next of what was drawn."""
         leases: list[Leasing | None] = []
-        values: Values = self.values or ()
-        if self.wide:
-            values = [f'"{number}"' for number in values]
+        values = self.answered
         at, total = 0, len(values)
         for _, count, token, ttl, _ in self._trades:
             if not count or at == total:

@@ -194,9 +194,7 @@ class _Draught(Many):
 
     def _hand_out(self, takers: list[Taker]) -> None:
         """To each the next of them; who comes after the source's end is told so by the queue."""
-        values: Values = self.values or ()
-        if self.wide:
-            values = [f'"{number}"' for number in values]
+        values = self.answered
         at, total, served, first = 0, len(values), 0, self.first
         for taker in takers:
             end = at + taker.count

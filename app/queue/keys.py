@@ -79,8 +79,6 @@ class KeysInFlight:
     def end(self, key: str) -> None:
         """Its op is settled, or there will be none: whoever waits for it looks into the ledger next."""
         del self._requests[key]
-        if not self._followers:
-            return
         for turn in self._followers.pop(key, []):
             if not turn.done():
                 turn.set_result(None)

@@ -19,6 +19,7 @@ from app.ledger.entry import Entry
 from app.ledger.ops import Outcome, QueueRow, SourceEnd, Take
 from app.ledger.pending import Pending
 from app.ledger.together import Exchange, Shares, Trade
+from app.queue.answers import Values
 from app.queue.limits import Limits
 from app.queue.line import QueueLine, Segment
 from app.queue.pull import end_of, numbers
@@ -55,6 +56,12 @@ class Many(Pending[Any]):
     def state(self) -> str:
         """What the last of the callers is told of the queue."""
         return "open" if self.end is None else self.end.ending
+
+    @property
+    def answered(self) -> Values:
+        """The values as answers have them: wide numbers are strings."""
+        values = self.values or range(0)
+        return [f'"{number}"' for number in values] if self.wide else values
 
 
 class DrawsForMany(QueueLine):

@@ -13,15 +13,13 @@ from app.ledger.work import Claimed, Terms
 
 def draw(tx: Transaction, op: Take) -> Claimed | None:
     """Hand out for good, or under a lease; then the source's end, if it came."""
-    claimed = None
-    if op.terms is None:
-        if op.count:
-            follow(tx, op).taken += op.count
-    elif op.count:
-        follow(tx, op)
-        claimed = Claimed(due=_lease(tx, op, op.terms))
-    else:
-        claimed = Claimed()
+    claimed = None if op.terms is None else Claimed()
+    if op.count:
+        account = follow(tx, op)
+        if op.terms is None:
+            account.taken += op.count
+        else:
+            claimed = Claimed(due=_lease(tx, op, op.terms))
     if op.end is not None:
         end(tx, op)
     return claimed
@@ -31,13 +29,12 @@ def follow(tx: Transaction, op: Take) -> Account:
     """Move the cursor over the items of a take; in a transaction it is written once."""
     if op.count < 0:
         raise OpFailed(f"a take of {op.count} items")
-    account = tx.account(op.queue)
-    if account is None or account.deleted or account.ending is not None:
+    account = tx.live(op.queue)
+    if account is None or account.ending is not None:
         raise OpFailed(f"queue {op.queue} gives no items")
     if account.cursor != op.first - 1:
         raise OpFailed(f"item {op.first} does not follow item {account.cursor}")
-    if account.tail is not None:
-        tx.write_tail(account)
+    tx.write_tail(account)
     account.cursor += op.count
     account.mark = op.mark
     return account
