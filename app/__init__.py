@@ -9,10 +9,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from app.iterators import ThreadSafeGenerator, ThreadSafeIterator, threadsafe_generator, threadsafe_iter
+if __name__ != "dibs":  # from a checkout, by the name of its folder
+    from .alias import stand_in
+
+    stand_in(__name__, __file__)
+
+from .iterators import (  # the name comes first: what is imported here must be imported once
+    ThreadSafeGenerator,
+    ThreadSafeIterator,
+    threadsafe_generator,
+    threadsafe_iter,
+)
 
 if TYPE_CHECKING:
-    from app.client import AsyncClient, Client
+    from .client import AsyncClient, Client
 
 __all__ = [
     "AsyncClient",
@@ -27,7 +37,7 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     """The clients, on demand (PEP 562): who only shares an iterator imports no HTTP."""
     if name in {"AsyncClient", "Client"}:
-        from app import client
+        from . import client
 
         return getattr(client, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

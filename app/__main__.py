@@ -1,6 +1,6 @@
-"""``python -m app``: the same as ``dibs``."""
+"""``python -m dibs``: the same as ``dibs``."""
 
-from app.cli import main
+from .cli import main
 
 if __name__ == "__main__":
     main()

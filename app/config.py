@@ -27,12 +27,12 @@ from pydantic_settings import (
     SettingsError,
 )
 
-from app.errors import ConfigError, LimitExceeded, SourceError
-from app.ledger.work import QueueSettings
-from app.queue.definition import Definition, queue_settings
-from app.queue.limits import Limits, check_name
-from app.sources.encode import MAX_SAFE
-from app.sources.spec import SourceSpec, parse_source
+from .errors import ConfigError, LimitExceeded, SourceError
+from .ledger.work import QueueSettings
+from .queue.definition import Definition, queue_settings
+from .queue.limits import Limits, check_name
+from .sources.encode import MAX_SAFE
+from .sources.spec import SourceSpec, parse_source
 
 PREFIX: Final = "DIBS_"
 DEFAULT_FILE: Final = Path("dibs.toml")

@@ -4,21 +4,29 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 from fastapi import FastAPI
 
-from app.api.application import build
-from app.api.house import House
-from app.config import DEFAULT_QUEUE, Settings, version
-from app.queue import Definition, Queues
-from app.sources import Registry, SourceSpec
+from .api.application import build
+from .api.house import House
+from .config import DEFAULT_QUEUE, Settings, load, version
+from .queue import Definition, Queues
+from .sources import Registry, SourceSpec
 
 
-def create_app(settings: Settings) -> FastAPI:
+def create_app(settings: Settings | None = None) -> FastAPI:
     """The application, as any ASGI server runs it; its lifespan opens the ledger and closes it.
 
     ``app.state.house`` is what its operations share. What ``Queues.open`` raises comes from the lifespan.
+
+    Args:
+        settings: What to serve. None reads ``dibs.toml`` and the environment, as ``dibs serve`` does.
+
+    Raises:
+        ConfigError: A setting is wrong.
     """
+    settings = settings or load({})
     registry = Registry(max_value_bytes=settings.limits.value_bytes)
     queues = settings.queues or {DEFAULT_QUEUE: Definition(SourceSpec("count"))}
     house = House(settings)
@@ -40,3 +48,10 @@ def create_app(settings: Settings) -> FastAPI:
     app = build(house, version=version(), lifespan=lifespan)
     app.state.house = house
     return app
+
+
+def __getattr__(name: str) -> Any:
+    """``app``, made when it is asked for: ``uvicorn dibs.main:app`` serves what the settings say."""
+    if name == "app":
+        return create_app()
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

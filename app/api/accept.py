@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final, Literal
 
-from app.api.problems import RequestRefused
+from .problems import RequestRefused
 
 Type = Literal["application/json", "text/plain"]
 

@@ -13,16 +13,16 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Match
 
-from app.api import docs
-from app.api.browse import Browse
-from app.api.consume import Consume
-from app.api.front import Front
-from app.api.house import House
-from app.api.lease import Work
-from app.api.manage import Manage
-from app.api.observe import Observe
-from app.api.problems import RequestRefused, reply_to
-from app.api.produce import Produce
+from . import docs
+from .browse import Browse
+from .consume import Consume
+from .front import Front
+from .house import House
+from .lease import Work
+from .manage import Manage
+from .observe import Observe
+from .problems import RequestRefused, reply_to
+from .produce import Produce
 
 HOT: Final = (
     "/next",

@@ -16,9 +16,9 @@ from pydantic import BaseModel, ValidationError
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive
 
-from app.api.problems import RequestRefused
-from app.errors import LimitExceeded
-from app.sources.encode import MAX_DEPTH as VALUE_DEPTH
+from ..errors import LimitExceeded
+from ..sources.encode import MAX_DEPTH as VALUE_DEPTH
+from .problems import RequestRefused
 
 MAX_DEPTH: Final = 32
 LARGE: Final = 128 * 1024

@@ -7,19 +7,19 @@ from typing import Any, Final, Literal
 from fastapi import FastAPI
 from starlette.requests import Request
 
-from app.api import bodies
-from app.api.accept import negotiate
-from app.api.front import HEADERS
-from app.api.house import House
-from app.api.operation import LEDGER, NO_PARAMETERS, QUEUES, add
-from app.api.params import Choice, Query, Whole, refuse
-from app.api.read import Members, check_known, items_of, number, over, ranges, whole
-from app.api.reply import Reply
-from app.api.schemas_items import ItemAlone, ItemPage, Purge, Purged, Redrive, Redriven
-from app.api.wire import answer, item_answer_text, moved_fields, page_text
-from app.ledger.work import ItemState, Seqs
-from app.queue import Queue
-from app.sources.encode import MAX_SAFE
+from ..ledger.work import ItemState, Seqs
+from ..queue import Queue
+from ..sources.encode import MAX_SAFE
+from . import bodies
+from .accept import negotiate
+from .front import HEADERS
+from .house import House
+from .operation import LEDGER, NO_PARAMETERS, QUEUES, add
+from .params import Choice, Query, Whole, refuse
+from .read import Members, check_known, items_of, number, over, ranges, whole
+from .reply import Reply
+from .schemas_items import ItemAlone, ItemPage, Purge, Purged, Redrive, Redriven
+from .wire import answer, item_answer_text, moved_fields, page_text
 
 MAX_PAGE: Final = 1000
 RATES: Final = (0.001, 100_000)

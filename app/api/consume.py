@@ -7,21 +7,21 @@ from typing import Any, Final
 from fastapi import FastAPI
 from starlette.requests import Request
 
-from app.api import handout
-from app.api.accept import TEXT, Type, negotiate
-from app.api.connected import while_connected
-from app.api.front import HEADERS
-from app.api.guards import check_get
-from app.api.house import House
-from app.api.operation import LEDGER, QUEUES, add
-from app.api.params import Query, Seconds, Whole
-from app.api.problems import RequestRefused
-from app.api.reply import NoContent, Reply
-from app.api.schemas import TakenBlock, TakenMany, TakenOne
-from app.api.wire import answer, block_fields
-from app.config import DEFAULT_QUEUE
-from app.queue import Queue
-from app.queue.answers import Taken
+from ..config import DEFAULT_QUEUE
+from ..queue import Queue
+from ..queue.answers import Taken
+from . import handout
+from .accept import TEXT, Type, negotiate
+from .connected import while_connected
+from .front import HEADERS
+from .guards import check_get
+from .house import House
+from .operation import LEDGER, QUEUES, add
+from .params import Query, Seconds, Whole
+from .problems import RequestRefused
+from .reply import NoContent, Reply
+from .schemas import TakenBlock, TakenMany, TakenOne
+from .wire import answer, block_fields
 
 HAND_OUT: Final = (*QUEUES, *LEDGER, "source-failed", "exhausted", "paused", "starting", "source-busy")
 _ANSWERS: Final[dict[int, dict[str, Any]]] = {

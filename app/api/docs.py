@@ -15,10 +15,10 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from starlette.requests import Request
 
-from app.api.operation import schemas
-from app.api.problems import RequestRefused
-from app.api.reply import JSON, Reply
-from app.config import LimitSettings
+from ..config import LimitSettings
+from .operation import schemas
+from .problems import RequestRefused
+from .reply import JSON, Reply
 
 _HTML: Final = """<!doctype html>
 <html lang="en">

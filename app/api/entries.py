@@ -7,9 +7,14 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Final
 
-from app.api.params import refuse
-from app.api.parcels import ItemReader
-from app.api.read import (
+from ..config import LimitSettings
+from ..errors import LimitExceeded
+from ..ledger.work import Ack, Entry, Extend, Nack, Release, Result, Seqs
+from ..queue.answers import LeaseAsk
+from ..queue.limits import check_name
+from .params import refuse
+from .parcels import ItemReader
+from .read import (
     Members,
     check_known,
     items_of,
@@ -22,11 +27,6 @@ from app.api.read import (
     text,
     whole,
 )
-from app.config import LimitSettings
-from app.errors import LimitExceeded
-from app.ledger.work import Ack, Entry, Extend, Nack, Release, Result, Seqs
-from app.queue.answers import LeaseAsk
-from app.queue.limits import check_name
 
 KINDS: Final = ("acks", "nacks", "extends", "releases")
 """The lists of a settle, in the order in which they are applied."""

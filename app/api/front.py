@@ -14,13 +14,13 @@ from typing import Final
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.api import bodies, guards
-from app.api.early import Early
-from app.api.problems import RequestRefused, internal_error, reply_to
-from app.api.reply import Headers
-from app.config import Settings
-from app.errors import DibsError, OutcomeUnknown
-from app.queue.limits import check_name
+from ..config import Settings
+from ..errors import DibsError, OutcomeUnknown
+from ..queue.limits import check_name
+from . import bodies, guards
+from .early import Early
+from .problems import RequestRefused, internal_error, reply_to
+from .reply import Headers
 
 HEADERS: Final = "dibs.headers"
 _LARGE_BODIES: Final = ("/items", "/settle")

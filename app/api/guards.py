@@ -17,9 +17,9 @@ from ipaddress import ip_address
 from typing import Final
 from urllib.parse import urlsplit
 
-from app.api.problems import RequestRefused
-from app.config import is_loopback
-from app.errors import Forbidden
+from ..config import is_loopback
+from ..errors import Forbidden
+from .problems import RequestRefused
 
 Headers = Mapping[bytes, bytes]
 

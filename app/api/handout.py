@@ -7,10 +7,10 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
-from app.api.reply import REPLAYED, TEXT, Headers, Reply
-from app.api.wire import instant
-from app.ledger.work import Span
-from app.queue.answers import Leased, Taken, Values
+from ..ledger.work import Span
+from ..queue.answers import Leased, Taken, Values
+from .reply import REPLAYED, TEXT, Headers, Reply
+from .wire import instant
 
 _BREAKS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _REPLAYED: Final[Headers] = [REPLAYED]

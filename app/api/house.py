@@ -5,14 +5,14 @@ from __future__ import annotations
 from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
-from app.api import bodies
-from app.api.accept import negotiate
-from app.api.front import HEADERS
-from app.api.operation import NO_PARAMETERS, QUEUE, SEQ
-from app.api.params import parse_key
-from app.api.problems import RequestRefused
-from app.config import Settings
-from app.queue import Queue, Queues
+from ..config import Settings
+from ..queue import Queue, Queues
+from . import bodies
+from .accept import negotiate
+from .front import HEADERS
+from .operation import NO_PARAMETERS, QUEUE, SEQ
+from .params import parse_key
+from .problems import RequestRefused
 
 
 class House:

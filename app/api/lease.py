@@ -7,17 +7,19 @@ from typing import Any, Final
 from fastapi import FastAPI
 from starlette.requests import Request
 
-from app.api import bodies, handout
-from app.api.accept import negotiate
-from app.api.connected import while_connected
-from app.api.entries import EntryReader, SettleBody
-from app.api.front import HEADERS
-from app.api.house import House
-from app.api.operation import LEDGER, NO_PARAMETERS, QUEUES, add
-from app.api.outcomes import as_one_outcome, as_settled
-from app.api.parcels import ItemReader
-from app.api.reply import NoContent, Reply
-from app.api.schemas_work import (
+from ..queue import Queue
+from ..queue.answers import LeaseAsk
+from . import bodies, handout
+from .accept import negotiate
+from .connected import while_connected
+from .entries import EntryReader, SettleBody
+from .front import HEADERS
+from .house import House
+from .operation import LEDGER, NO_PARAMETERS, QUEUES, add
+from .outcomes import as_one_outcome, as_settled
+from .parcels import ItemReader
+from .reply import NoContent, Reply
+from .schemas_work import (
     AckItems,
     AskLease,
     ExtendItems,
@@ -28,8 +30,6 @@ from app.api.schemas_work import (
     Settled,
     SettleItems,
 )
-from app.queue import Queue
-from app.queue.answers import LeaseAsk
 
 LEASE: Final = (*QUEUES, *LEDGER, "source-failed", "exhausted", "paused", "starting", "source-busy")
 SETTLE: Final = (*QUEUES, *LEDGER, "value-refused")

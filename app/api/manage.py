@@ -9,19 +9,19 @@ from typing import Any, Final
 from fastapi import FastAPI
 from starlette.requests import Request
 
-from app.api import bodies
-from app.api.accept import negotiate
-from app.api.front import HEADERS
-from app.api.house import House
-from app.api.operation import LEDGER, QUEUES, add
-from app.api.params import Name, Query, Whole, refuse
-from app.api.reply import Reply
-from app.api.schemas import Advance, BackupDone, DefineQueue, QueueAudit, QueueList, QueueState
-from app.api.wire import answer, audit_fields, queue_fields
-from app.queue import Queue
-from app.queue.answers import QueueInfo
-from app.queue.definition import queue_settings
-from app.sources import SourceSpec
+from ..queue import Queue
+from ..queue.answers import QueueInfo
+from ..queue.definition import queue_settings
+from ..sources import SourceSpec
+from . import bodies
+from .accept import negotiate
+from .front import HEADERS
+from .house import House
+from .operation import LEDGER, QUEUES, add
+from .params import Name, Query, Whole, refuse
+from .reply import Reply
+from .schemas import Advance, BackupDone, DefineQueue, QueueAudit, QueueList, QueueState
+from .wire import answer, audit_fields, queue_fields
 
 MAX_PAGE: Final = 1000
 DEFINE: Final = ("source-unknown", "source-invalid", "source-changed", "value-refused", "conflict")

@@ -19,12 +19,12 @@ from zlib import crc32
 from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive
 
-from app.api import bodies
-from app.api.parcels import Bundle, ItemReader
-from app.api.problems import RequestRefused
-from app.api.read import over
-from app.errors import KeyReused, LimitExceeded, QueueConflict
-from app.ledger.work import Parcel, Progress, Streamed
+from ..errors import KeyReused, LimitExceeded, QueueConflict
+from ..ledger.work import Parcel, Progress, Streamed
+from . import bodies
+from .parcels import Bundle, ItemReader
+from .problems import RequestRefused
+from .read import over
 
 PART_ITEMS: Final = 1000
 PART_BYTES: Final = 1024 * 1024

@@ -7,13 +7,13 @@ from dataclasses import asdict
 from fastapi import FastAPI
 from starlette.requests import Request
 
-from app.api.house import House
-from app.api.operation import QUEUES, add
-from app.api.problems import RequestRefused
-from app.api.reply import Reply
-from app.api.schemas import Health
-from app.api.wire import answer
-from app.queue.answers import QueueStats, Stats
+from ..queue.answers import QueueStats, Stats
+from .house import House
+from .operation import QUEUES, add
+from .problems import RequestRefused
+from .reply import Reply
+from .schemas import Health
+from .wire import answer
 
 
 class Observe:

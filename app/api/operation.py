@@ -19,10 +19,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from app.api.params import Name, Parameter, Query, Whole
-from app.api.problems import BY_NAME, TYPE, Problem
-from app.api.schemas import ProblemDetails
-from app.sources.encode import MAX_SAFE
+from ..sources.encode import MAX_SAFE
+from .params import Name, Parameter, Query, Whole
+from .problems import BY_NAME, TYPE, Problem
+from .schemas import ProblemDetails
 
 _IN_IDS: Final = str.maketrans({"/": "_", "{": None, "}": None})
 Endpoint = Callable[[Request], Awaitable[Response]]
@@ -126,9 +126,9 @@ def schemas() -> dict[str, Any]:
     """The schemas that no answer's model brings along."""
     from pydantic.json_schema import models_json_schema
 
-    from app.api.schemas import Advance, DefineQueue
-    from app.api.schemas_items import REQUESTS as ITEM_REQUESTS
-    from app.api.schemas_work import REQUESTS
+    from .schemas import Advance, DefineQueue
+    from .schemas_items import REQUESTS as ITEM_REQUESTS
+    from .schemas_work import REQUESTS
 
     models = [
         (model, "validation") for model in (Advance, DefineQueue, ProblemDetails, *REQUESTS, *ITEM_REQUESTS)

@@ -6,14 +6,14 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from app.api.entries import KINDS
-from app.api.handout import lease_text
-from app.api.problems import problem_fields
-from app.api.reply import REPLAYED, Reply
-from app.api.wire import instant
-from app.errors import ResultRefused, StaleLease
-from app.ledger.work import Settled
-from app.queue.answers import SettleAnswer
+from ..errors import ResultRefused, StaleLease
+from ..ledger.work import Settled
+from ..queue.answers import SettleAnswer
+from .entries import KINDS
+from .handout import lease_text
+from .problems import problem_fields
+from .reply import REPLAYED, Reply
+from .wire import instant
 
 REASONS: Final = {"source": "source-fed"}
 """Words of the ledger, where HTTP has others."""

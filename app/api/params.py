@@ -14,9 +14,9 @@ from math import isfinite
 from typing import Any, Final, NoReturn
 from urllib.parse import parse_qsl
 
-from app.api.problems import RequestRefused
-from app.errors import LimitExceeded
-from app.queue.limits import NAME, check_name
+from ..errors import LimitExceeded
+from ..queue.limits import NAME, check_name
+from .problems import RequestRefused
 
 _WHOLE = re.compile(r"-?(?:0|[1-9][0-9]*)")
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")

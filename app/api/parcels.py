@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from app.api.read import (
+from ..config import LimitSettings
+from ..ledger.work import Parcel
+from .read import (
     Members,
     check_known,
     items_of,
@@ -15,9 +17,7 @@ from app.api.read import (
     text,
     whole,
 )
-from app.api.values import value_encoder
-from app.config import LimitSettings
-from app.ledger.work import Parcel
+from .values import value_encoder
 
 ITEM: Final = frozenset({"value", "key", "delay", "priority"})
 PUSH: Final = frozenset({"items"})

@@ -13,8 +13,8 @@ from http import HTTPStatus
 from math import ceil
 from typing import Any, Final, Literal
 
-from app import errors
-from app.api.reply import PROBLEM, Headers, Reply
+from .. import errors
+from .reply import PROBLEM, Headers, Reply
 
 TYPE: Final = "urn:dibs:problem:"
 MAX_CAUSE: Final = 4096

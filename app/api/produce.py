@@ -7,23 +7,23 @@ from typing import Any, Final
 from fastapi import FastAPI
 from starlette.requests import Request
 
-from app.api import bodies
-from app.api.accept import negotiate
-from app.api.early import Early
-from app.api.front import HEADERS
-from app.api.house import House
-from app.api.ndjson import PART_ITEMS, StreamReader
-from app.api.operation import LEDGER, QUEUES, add
-from app.api.params import Query, Whole, refuse
-from app.api.parcels import ItemReader
-from app.api.problems import RequestRefused, reply_to
-from app.api.reply import Reply
-from app.api.schemas_work import Pushed, PushItems, Streamed
-from app.api.wire import answer, push_fields, stream_fields
-from app.errors import DibsError, LimitExceeded
-from app.ledger.work import Parcel
-from app.queue import Queue
-from app.sources.encode import MAX_SAFE
+from ..errors import DibsError, LimitExceeded
+from ..ledger.work import Parcel
+from ..queue import Queue
+from ..sources.encode import MAX_SAFE
+from . import bodies
+from .accept import negotiate
+from .early import Early
+from .front import HEADERS
+from .house import House
+from .ndjson import PART_ITEMS, StreamReader
+from .operation import LEDGER, QUEUES, add
+from .params import Query, Whole, refuse
+from .parcels import ItemReader
+from .problems import RequestRefused, reply_to
+from .reply import Reply
+from .schemas_work import Pushed, PushItems, Streamed
+from .wire import answer, push_fields, stream_fields
 
 PUSH: Final = (
     *QUEUES,

@@ -6,9 +6,9 @@ from typing import Any, Final
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from app.api.front import always
-from app.api.problems import RequestRefused, reply_to
-from app.config import version
+from ..config import version
+from .front import always
+from .problems import RequestRefused, reply_to
 
 HEAD_LIMIT: Final = 65_536
 """Bytes of a request's line and headers. More than clients send; without it they would be kept for ever."""

@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, NoReturn
 
-from app.api.params import refuse
-from app.errors import LimitExceeded
-from app.ledger.work import Seqs
-from app.sources.encode import MAX_SAFE
+from ..errors import LimitExceeded
+from ..ledger.work import Seqs
+from ..sources.encode import MAX_SAFE
+from .params import refuse
 
 Members = dict[str, Any]
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from app.sources import BUILTINS, MAX_SAFE
+from ..sources import BUILTINS, MAX_SAFE
 
 State = Literal["open", "starting", "paused", "exhausted", "failed", "closed"]
 Seq = Annotated[int, Field(ge=1, le=MAX_SAFE)]

@@ -6,8 +6,8 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, Field
 
-from app.api.schemas import Counter, Moment, Seq, example
-from app.api.schemas_work import ItemState, Range, Request, optional, request_example
+from .schemas import Counter, Moment, Seq, example
+from .schemas_work import ItemState, Range, Request, optional, request_example
 
 _DEAD: Final[dict[str, Any]] = {
     "seq": 42,

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
-from app.api.schemas import Counter, Moment, ProblemDetails, Seq, State, example
+from .schemas import Counter, Moment, ProblemDetails, Seq, State, example
 
 Value = Annotated[Any, Field(description="Any JSON value, up to the setting `value_bytes`.")]
 ItemState = Literal["waiting", "leased", "dead"]

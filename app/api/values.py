@@ -1,7 +1,7 @@
 """Values that are pushed: from what a body said back to JSON text, in one form, or refused.
 
 The ledger keeps the text that a source's value would have: compact, and nothing in it that a reader could
-bend (``app.sources.encode`` says what that is, and has the last word).
+bend (``dibs.sources.encode`` says what that is, and has the last word).
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ import re
 from collections.abc import Callable
 from typing import Any, Final
 
-from app.api.problems import RequestRefused
-from app.errors import ValueRefused
-from app.sources.encode import MAX_DEPTH, encoder
+from ..errors import ValueRefused
+from ..sources.encode import MAX_DEPTH, encoder
+from .problems import RequestRefused
 
 Encode = Callable[[Any, str], str]
 """A value, and the field that it stands in, to its JSON text."""

@@ -9,9 +9,8 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
-from app.api.reply import REPLAYED, Reply
-from app.ledger.work import FailureRow, QueueSettings, Streamed
-from app.queue.answers import (
+from ..ledger.work import FailureRow, QueueSettings, Streamed
+from ..queue.answers import (
     Audit,
     Block,
     Failure,
@@ -22,7 +21,8 @@ from app.queue.answers import (
     PushAnswer,
     QueueInfo,
 )
-from app.sources.encode import MAX_SAFE
+from ..sources.encode import MAX_SAFE
+from .reply import REPLAYED, Reply
 
 dumps = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 """A record to JSON text."""

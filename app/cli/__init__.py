@@ -1,4 +1,4 @@
-"""The command: ``dibs``, also as ``python -m app``. One file a command; each imports late what it needs."""
+"""The command: ``dibs``, also as ``python -m dibs``. One file a command; each imports late what it needs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from app.cli import (  # the command's name
+from ..errors import DibsError
+from . import (  # the command's name
     backup,
     dead,
     demo,
@@ -21,8 +22,7 @@ from app.cli import (  # the command's name
     verify,
     work,
 )
-from app.cli.exits import EXIT_CODES, FAILED, INTERRUPTED, code_of
-from app.errors import DibsError
+from .exits import EXIT_CODES, FAILED, INTERRUPTED, code_of
 
 cli = typer.Typer(
     name="dibs",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from app.cli.options import Json, Url
+from .options import Json, Url
 
 EXAMPLE: Final = "Example: `dibs backup --url http://127.0.0.1:8000`"
 
@@ -14,8 +14,8 @@ def backup(*, url: Url = None, json: Json = False) -> None:
 
     To restore: put the copy into an empty folder as dibs.db, and serve that folder with --data.
     """
-    from app.cli.http import Api
-    from app.cli.tables import print_json, size
+    from .http import Api
+    from .tables import print_json, size
 
     with Api(url) as api:
         done = api.post("/backup")

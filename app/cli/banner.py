@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from app.config import DEFAULT_QUEUE, MEMORY, Settings, is_loopback, version
-from app.queue import Queue, Queues
+from ..config import DEFAULT_QUEUE, MEMORY, Settings, is_loopback, version
+from ..queue import Queue, Queues
 
 if TYPE_CHECKING:
     from rich.text import Text

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from app.cli.exits import FAILED, USAGE, fail
-from app.cli.options import Json, Url
+from .exits import FAILED, USAGE, fail
+from .options import Json, Url
 
 if TYPE_CHECKING:
-    from app.cli.http import Api
+    from .http import Api
 
 EXAMPLE: Final = "Example: dibs dead jobs · dibs dead jobs 17 · dibs dead jobs --redrive --rate 10"
 _LONG: Final = 60
@@ -35,8 +35,8 @@ def dead(
     json: Json = False,
 ) -> None:
     """Show the dead items of a queue with their last error, or one item with every failed attempt."""
-    from app.cli.http import Api
-    from app.cli.tables import print_json
+    from .http import Api
+    from .tables import print_json
 
     if rate is not None and not redrive:
         fail("option --rate: it needs --redrive", USAGE)
@@ -59,7 +59,7 @@ def dead(
 
 
 def _redriven(api: Api, queue: str, seq: int | None, rate: float | None) -> Any:
-    from app.cli.http import detail
+    from .http import detail
 
     body = {"seqs": None if seq is None else [[seq, seq]], "rate": rate}
     response = api.send(
@@ -74,13 +74,13 @@ def _redriven(api: Api, queue: str, seq: int | None, rate: float | None) -> Any:
 
 
 def _path(queue: str) -> str:
-    from app.cli.operate import path_of
+    from .operate import path_of
 
     return path_of(queue)
 
 
 def _show_all(queue: str, found: Mapping[str, Any]) -> None:
-    from app.cli.tables import plain, show, table
+    from .tables import plain, show, table
 
     if not found["items"]:
         show(plain(f"Nothing in {queue} is dead."))
@@ -102,7 +102,7 @@ def _show_all(queue: str, found: Mapping[str, Any]) -> None:
 
 
 def _show(item: Mapping[str, Any]) -> None:
-    from app.cli.tables import plain, show, state
+    from .tables import plain, show, state
 
     grid = [
         plain(f"{item['seq']:,}  ", "bold")

@@ -18,9 +18,9 @@ def demo(
     Everything that is shown happens here and now, on this Python, with a server of its own in a
     temporary folder. It exits with 0 if all went as promised.
     """
-    from app.cli.demo_fleet import fleet
-    from app.cli.demo_stage import Stage
-    from app.cli.demo_threads import bare_generator, counter, cure
+    from .demo_fleet import fleet
+    from .demo_stage import Stage
+    from .demo_threads import bare_generator, counter, cure
 
     stage = Stage(fast=fast)
     stage.title()

@@ -15,9 +15,9 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from app.cli.demo_stage import Stage
-from app.proof.errors import HarnessFault
-from app.proof.server import ServerProcess
+from ..proof.errors import HarnessFault
+from ..proof.server import ServerProcess
+from .demo_stage import Stage
 
 CLIENTS: Final = 8
 TOTAL: Final = 4000

@@ -7,8 +7,8 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from app.cli.demo_stage import Stage
-from app.iterators import threadsafe_generator
+from ..iterators import threadsafe_generator
+from .demo_stage import Stage
 
 EACH: Final = 100_000
 _QUICK_SWITCHES: Final = 1e-5

@@ -7,7 +7,7 @@ from typing import Final, NoReturn
 
 import typer
 
-from app.errors import ConfigError, DibsError, LedgerError
+from ..errors import ConfigError, DibsError, LedgerError
 
 OK: Final = 0
 FAILED: Final = 1

@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from app.cli.exits import FAILED, UNREACHABLE, USAGE, fail
-from app.cli.options import DEFAULT_URL
+from .exits import FAILED, UNREACHABLE, USAGE, fail
+from .options import DEFAULT_URL
 
 _PAUSE: Final = 0.2
 _MAX_PAUSE: Final = 2.0

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from app.cli.exits import HARNESS, USAGE, fail
-from app.cli.options import DEFAULT_URL, Url
+from .exits import HARNESS, USAGE, fail
+from .options import DEFAULT_URL, Url
 
 if TYPE_CHECKING:
-    from app.proof.clients import Plan
-    from app.proof.progress import Watch
-    from app.proof.stage import Result
-    from app.proof.work.plan import WorkPlan
+    from ..proof.clients import Plan
+    from ..proof.progress import Watch
+    from ..proof.stage import Result
+    from ..proof.work.plan import WorkPlan
 
 EXAMPLE: Final = (
     "Example: dibs loadtest --clients 64 --total 100000 · dibs loadtest --chaos --rounds 50 ·"
@@ -107,9 +107,9 @@ def loadtest(
 
     from rich.console import Console
 
-    from app.proof.errors import HarnessFault
-    from app.proof.progress import watch_on
-    from app.proof.summary import show_result
+    from ..proof.errors import HarnessFault
+    from ..proof.progress import watch_on
+    from ..proof.summary import show_result
 
     if chaos and (queue is not None or not keys):
         fail("option --chaos: it has its own queue and needs keys; leave out --queue and --no-keys", USAGE)
@@ -143,8 +143,8 @@ def _plan(given: dict[str, Any]) -> Plan | WorkPlan:
     """What is to be done; what was not given is as that kind of load has it."""
     from dataclasses import replace
 
-    from app.proof.clients import Plan
-    from app.proof.work.plan import WorkPlan
+    from ..proof.clients import Plan
+    from ..proof.work.plan import WorkPlan
 
     if "seed" not in given:
         return Plan(**given)
@@ -153,8 +153,8 @@ def _plan(given: dict[str, Any]) -> Plan | WorkPlan:
 
 
 def _run(plan: Plan | WorkPlan, watch: Watch, history: Path | None, rounds: int, seed: int) -> Result:
-    from app.proof.chaos import Chaos, run_chaos
-    from app.proof.load import run_load
+    from ..proof.chaos import Chaos, run_chaos
+    from ..proof.load import run_load
 
     if rounds:
         return run_chaos(plan, Chaos(rounds, seed), watch, history=history)

@@ -17,11 +17,11 @@ from typing import Any, Final
 
 import uvicorn
 
-from app.api.fast.connection import FastProtocol
-from app.api.fast.lane import Lane
-from app.api.fast.relay import Elsewhere
-from app.api.house import House
-from app.config import version
+from ..api.fast.connection import FastProtocol
+from ..api.fast.lane import Lane
+from ..api.fast.relay import Elsewhere
+from ..api.house import House
+from ..config import version
 
 PAUSE: Final = 1.0
 """Seconds without accepting when the system has no room for another connection, as asyncio has it."""

@@ -9,8 +9,8 @@ from urllib.parse import quote
 
 import typer
 
-from app.cli.exits import EMPTY, EXHAUSTED, FAILED, OK, fail
-from app.cli.options import Url
+from .exits import EMPTY, EXHAUSTED, FAILED, OK, fail
+from .options import Url
 
 if TYPE_CHECKING:
     import httpx
@@ -34,7 +34,7 @@ def next_(
     Each request carries an idempotency key: if its answer is lost, it is asked for again and nothing is
     lost with it. Exit code 5: nothing there now; 6: nothing more, ever.
     """
-    from app.cli.http import Api
+    from .http import Api
 
     path = f"/queues/{quote(queue, safe='')}/next"
     left = number
@@ -52,7 +52,7 @@ def next_(
 
 
 def _end(response: httpx.Response, *, printed: int) -> None:
-    from app.cli.http import detail
+    from .http import detail
 
     so_far = f" (after {printed})" if printed else ""
     if response.status_code == _EMPTY:

@@ -6,12 +6,12 @@ import uuid
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
-from app.cli.exits import FAILED, fail
+from .exits import FAILED, fail
 
 if TYPE_CHECKING:
     import httpx
 
-    from app.cli.http import Api
+    from .http import Api
 
 NOT_FOUND: Final = 404
 
@@ -36,7 +36,7 @@ def close_queue(api: Api, queue: str) -> None:
 
 
 def _changed(api: Api, method: str, path: str, body: Any) -> httpx.Response:
-    from app.cli.http import detail
+    from .http import detail
 
     response = api.send(method, path, json=body, headers={"Idempotency-Key": str(uuid.uuid4())})
     if not response.is_success:

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from app.cli.exits import OK, USAGE, fail
-from app.cli.options import Url
+from .exits import OK, USAGE, fail
+from .options import Url
 
 if TYPE_CHECKING:
-    from app.cli.push_job import Source
+    from .push_job import Source
 
 EXAMPLE: Final = "Example: dibs push jobs files.txt --create · seq 1000 | dibs push jobs --json"
 PATIENCE: Final = 60.0
@@ -60,10 +60,10 @@ def push(
     """
     from rich.console import Console
 
-    from app.cli.http import Api
-    from app.cli.operate import close_queue, create_queue
-    from app.cli.push_job import Push
-    from app.cli.push_lines import Shape
+    from .http import Api
+    from .operate import close_queue, create_queue
+    from .push_job import Push
+    from .push_lines import Shape
 
     if key_field is not None and (unique or not json):
         fail("option --key-field: it needs --json, and takes the place of --unique", USAGE)
@@ -87,7 +87,7 @@ def push(
 
 def _opened(name: str, stack: ExitStack) -> Source:
     """A file, before anything is sent: a name that is wrong pushes nothing of the others either."""
-    from app.cli.push_job import Source
+    from .push_job import Source
 
     if name == "-":
         return Source("stdin", sys.stdin.buffer)

@@ -42,7 +42,7 @@ class Bar:
 
     def at(self, read: int, lines: int, seconds: float, new: int) -> None:
         """So much of the input has been read, and ``new`` lines were pushed in so many seconds."""
-        from app.cli.tables import size
+        from .tables import size
 
         of = f" of {size(self._total)}" if self._total else ""
         rate = f"{new / seconds:,.0f}/s" if new and seconds > 0 else "comparing"

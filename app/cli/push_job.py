@@ -10,17 +10,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO, Final, NoReturn
 
-from app.cli.exits import FAILED, INTERRUPTED, fail
-from app.cli.http import detail
-from app.cli.push_bar import Bar
-from app.cli.push_lines import BadLine, Part, Shape, file_lines, parts, pipe_lines
-from app.cli.push_stream import Changed, Stream, StreamRefused, Sums, remaining
-from app.cli.tables import span
+from .exits import FAILED, INTERRUPTED, fail
+from .http import detail
+from .push_bar import Bar
+from .push_lines import BadLine, Part, Shape, file_lines, parts, pipe_lines
+from .push_stream import Changed, Stream, StreamRefused, Sums, remaining
+from .tables import span
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from app.cli.http import Api
+    from .http import Api
 
 PART: Final = 2 * 1024 * 1024
 LAST: Final = 5.0

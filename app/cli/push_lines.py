@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO, Final, NoReturn
 
-from app.sources.encode import MAX_DEPTH
+from ..sources.encode import MAX_DEPTH
 
 LINE_BYTES: Final = 16 * 1024 * 1024
 """A longer line is refused before it is held in memory; the server's own limit is far lower."""

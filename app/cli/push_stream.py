@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 from zlib import crc32
 
-from app.cli.push_lines import Part
+from .push_lines import Part
 
 if TYPE_CHECKING:
     import httpx
 
-    from app.cli.http import Api
+    from .http import Api
 
 _CREATED, _INVALID, _TOO_MANY = 201, 422, 429
 _HEADERS: Final = {"Content-Type": "application/x-ndjson"}

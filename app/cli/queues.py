@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from app.cli.options import Json, Url
+from .options import Json, Url
 
 if TYPE_CHECKING:
-    from app.cli.http import Api
+    from .http import Api
 
 EXAMPLE: Final = "Example: `dibs queues --json`"
 PAGE: Final = 1000
@@ -16,8 +16,8 @@ INSIDE: Final = ("waiting", "leased", "dead")
 
 def queues(*, url: Url = None, json: Json = False) -> None:
     """Show the queues: source, state, what is inside, what is gone, and why one has failed."""
-    from app.cli.http import Api
-    from app.cli.tables import print_json, show
+    from .http import Api
+    from .tables import print_json, show
 
     with Api(url) as api:
         found = _all(api)
@@ -41,7 +41,7 @@ def _all(api: Api) -> list[dict[str, Any]]:
 
 
 def _table(found: list[dict[str, Any]]) -> Any:
-    from app.cli.tables import failure, number, plain, present, source, state, table
+    from .tables import failure, number, plain, present, source, state, table
 
     gone = present(found, "acked", "purged", "jumped")
     taken = present(found, "taken") if gone else ["taken"]  # unless all of them go in other ways

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final, NoReturn
 
 import typer
 
-from app.cli.exits import USAGE, fail
+from .exits import USAGE, fail
 
 EXAMPLE: Final = (
     "Example: `dibs serve --queue 'ids=count(start=100)' --queue 'jobs=lines(files.txt)'"
@@ -84,8 +84,8 @@ def _run(options: dict[str, Any], config: Path | None) -> int:
     signal.signal(signal.SIGTERM, _leave)
     gc.disable()
     try:
-        from app.cli.server import run
-        from app.config import load
+        from ..config import load
+        from .server import run
 
         return run(load(options, file=config))
     finally:

@@ -17,14 +17,14 @@ from typing import Any, Final, NoReturn
 import uvicorn
 from fastapi import FastAPI
 
-from app.api.fast.connection import FastProtocol
-from app.api.fast.lane import Lane
-from app.api.house import House
-from app.cli.banner import announce
-from app.cli.exits import FAILED, OK, fail
-from app.cli.loops import Dealer, SideLoop, adopt, new_loop
-from app.config import Settings, version
-from app.main import create_app
+from ..api.fast.connection import FastProtocol
+from ..api.fast.lane import Lane
+from ..api.house import House
+from ..config import Settings, version
+from ..main import create_app
+from .banner import announce
+from .exits import FAILED, OK, fail
+from .loops import Dealer, SideLoop, adopt, new_loop
 
 GRACE: Final = 2.5
 """Seconds that requests in flight have to be answered when the server goes down, of 5 in all."""

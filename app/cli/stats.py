@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import typer
 
-from app.cli.options import Json, Url
+from .options import Json, Url
 
 EXAMPLE: Final = "Example: `dibs stats ids --json`"
 _INSIDE: Final = ("waiting_items", "leased", "dead")
@@ -24,8 +24,8 @@ def stats(
     json: Json = False,
 ) -> None:
     """Show rates, waits and commits since the server started."""
-    from app.cli.http import Api
-    from app.cli.tables import print_json, show
+    from .http import Api
+    from .tables import print_json, show
 
     path = "/stats" if queue is None else f"/queues/{quote(queue, safe='')}/stats"
     with Api(url) as api:
@@ -46,7 +46,7 @@ def stats(
 
 
 def _server(found: Mapping[str, Any]) -> Any:
-    from app.cli.tables import plain, size, span
+    from .tables import plain, size, span
 
     ledger = found["ledger"]
     per_sync = f"{ledger['ops'] / ledger['syncs']:.1f} a sync" if ledger["syncs"] else "not synced"
@@ -85,7 +85,7 @@ def _queue_times(found: Mapping[str, Any]) -> list[tuple[str, Mapping[str, float
 
 
 def _times(rows: list[tuple[str, Mapping[str, float]]]) -> Any:
-    from app.cli.tables import span, table
+    from .tables import span, table
 
     rows = [row for row in rows if row[1]["samples"]]
     if not rows:
@@ -98,7 +98,7 @@ def _times(rows: list[tuple[str, Mapping[str, float]]]) -> Any:
 
 def _items(found: list[dict[str, Any]]) -> Any:
     """What is inside, and what came of it; nothing where there is only what was taken."""
-    from app.cli.tables import number, plain, present, span, table
+    from .tables import number, plain, present, span, table
 
     if not present(found, *_INSIDE, *_ENDS):
         return None
@@ -112,7 +112,7 @@ def _items(found: list[dict[str, Any]]) -> Any:
 
 
 def _queues(found: list[dict[str, Any]]) -> Any:
-    from app.cli.tables import failure, number, plain, span, state, table
+    from .tables import failure, number, plain, span, state, table
 
     numbers = ("taken", "now", "p50", "p99", "waiters", "replays", "refused")
     failed = any(queue["failure"] for queue in found)

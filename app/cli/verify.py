@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from app.cli.exits import HARNESS, fail
-from app.cli.options import Json
-from app.proof.plant import Damage
-from app.proof.work.rules import WorkColumn
+from ..proof.plant import Damage
+from ..proof.work.rules import WorkColumn
+from .exits import HARNESS, fail
+from .options import Json
 
 if TYPE_CHECKING:
-    from app.proof.histories import AnyReader, AnyVerdict
+    from ..proof.histories import AnyReader, AnyVerdict
 
 EXAMPLE: Final = "Example: dibs verify h.jsonl · dibs verify h.jsonl --plant duplicate (of work: lost)"
 
@@ -43,7 +43,7 @@ def verify(
 
     Exit code 0 if it is clean, 1 for a violation, 3 if it can't be read, judged or damaged.
     """
-    from app.proof.errors import ProofError
+    from ..proof.errors import ProofError
 
     try:
         verdict, told = _judged(history, plant, seed, examples)
@@ -58,7 +58,7 @@ def verify(
 
 
 def _judged(history: Path, damage: Damage | None, seed: int, examples: int) -> tuple[AnyVerdict, str]:
-    from app.proof.histories import judge, open_history
+    from ..proof.histories import judge, open_history
 
     with open_history(history) as reader:
         if damage is None:
@@ -70,13 +70,13 @@ def _damaged(reader: AnyReader, damage: Damage, seed: int, examples: int) -> tup
     """The verdict on a damaged copy, and what was done to it."""
     from random import Random
 
-    from app.proof.checker import check
-    from app.proof.plant import plant
-    from app.proof.records import History
-    from app.proof.work.checker import check_work
-    from app.proof.work.history import WorkReader
-    from app.proof.work.plant import plant_work
-    from app.proof.work.records import WorkHistory
+    from ..proof.checker import check
+    from ..proof.plant import plant
+    from ..proof.records import History
+    from ..proof.work.checker import check_work
+    from ..proof.work.history import WorkReader
+    from ..proof.work.plant import plant_work
+    from ..proof.work.records import WorkHistory
 
     random = Random(seed)  # noqa: S311  # repeatable, not secret
     if isinstance(reader, WorkReader):
@@ -89,8 +89,8 @@ def _damaged(reader: AnyReader, damage: Damage, seed: int, examples: int) -> tup
 def _show(verdict: AnyVerdict, told: str, *, json: bool) -> None:
     from rich.console import Console
 
-    from app.cli.tables import print_json
-    from app.proof.summary import show
+    from ..proof.summary import show
+    from .tables import print_json
 
     if json:
         print_json(verdict.as_json() | ({"planted": told} if told else {}))

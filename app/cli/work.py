@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from app.cli.exits import CANNOT_RUN, FAILED, NO_COMMAND, USAGE, fail
-from app.cli.options import Url
+from .exits import CANNOT_RUN, FAILED, NO_COMMAND, USAGE, fail
+from .options import Url
 
 if TYPE_CHECKING:
-    from app.cli.http import Api
-    from app.cli.work_perform import Plan
+    from .http import Api
+    from .work_perform import Plan
 
 EXAMPLE: Final = "Example: dibs work jobs -j 8 -- convert {} -resize 50% small/{}"
 _MAX_TTL: Final = 43_200
@@ -79,9 +79,9 @@ def work(
     its source has ended, and all is done. Exit code 0: all that was tried is done; 8: some of it failed; 126,
     127: the command can't be run, is not there.
     """
-    from app.cli.http import Api, checked
-    from app.cli.work_perform import Plan
-    from app.cli.work_words import Words
+    from .http import Api, checked
+    from .work_perform import Plan
+    from .work_words import Words
 
     if json_results and results is None:
         fail("option --json-results: it needs --results", USAGE)
@@ -112,7 +112,7 @@ def _runnable(program: str | None) -> None:
 
 def _look(api: Api, plan: Plan, *, create: bool) -> None:
     """Refuse what could not be worked on, or would lose its results, before anything is run."""
-    from app.cli.operate import create_queue
+    from .operate import create_queue
 
     for name in filter(None, (plan.queue, plan.results)):
         if create:
@@ -128,8 +128,8 @@ def _look(api: Api, plan: Plan, *, create: bool) -> None:
 
 
 def _info(api: Api, queue: str) -> Any:
-    from app.cli.http import detail
-    from app.cli.operate import NOT_FOUND, path_of
+    from .http import detail
+    from .operate import NOT_FOUND, path_of
 
     response = api.send("GET", path_of(queue))
     if not response.is_success:
@@ -139,12 +139,12 @@ def _info(api: Api, queue: str) -> Any:
 
 
 def _work(plan: Plan, hands: int, most: int | None, ttl: float, *, until_empty: bool) -> int:
-    from app.cli.work_board import Board
-    from app.cli.work_crew import Crew
-    from app.cli.work_perform import Performer
-    from app.cli.work_run import Emptiness, Stops, run, settle, verdict
-    from app.cli.work_tally import Tally
-    from app.client import Client
+    from ..client import Client
+    from .work_board import Board
+    from .work_crew import Crew
+    from .work_perform import Performer
+    from .work_run import Emptiness, Stops, run, settle, verdict
+    from .work_tally import Tally
 
     logging.getLogger("dibs.client").addHandler(logging.NullHandler())  # the board tells it
     tally, stops = Tally(), Stops()

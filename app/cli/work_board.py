@@ -15,10 +15,10 @@ from rich.control import Control
 from rich.segment import ControlType
 from rich.text import Text
 
-from app.cli.tables import span
+from .tables import span
 
 if TYPE_CHECKING:
-    from app.cli.work_tally import Tally
+    from .work_tally import Tally
 
 _ERASE: Final = Control(ControlType.CARRIAGE_RETURN, (ControlType.ERASE_IN_LINE, 2))
 

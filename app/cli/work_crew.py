@@ -11,8 +11,8 @@ from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from app.cli.work_perform import Performer
-    from app.client import Job, Leases
+    from ..client import Job, Leases
+    from .work_perform import Performer
 
 _OVER: Final = None
 

@@ -9,13 +9,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, NoReturn
 
-from app.cli.work_process import GRACE, CannotStart, End, Process, Unfit, error_text
-from app.cli.work_words import Words, compact, environment
+from .work_process import GRACE, CannotStart, End, Process, Unfit, error_text
+from .work_words import Words, compact, environment
 
 if TYPE_CHECKING:
-    from app.cli.work_board import Board
-    from app.cli.work_tally import Tally
-    from app.client import Job
+    from ..client import Job
+    from .work_board import Board
+    from .work_tally import Tally
 
 RESULT_BYTES: Final = 256 * 1024
 """A longer result would be refused by the server, and every attempt would end so."""
@@ -149,7 +149,7 @@ class Performer:
         self._tally.bad(job.seq)
 
     def _results(self, out: BinaryIO) -> list[Any]:
-        from app.client.records import Result
+        from ..client.records import Result
 
         if self._plan.results is None:
             return []

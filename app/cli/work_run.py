@@ -9,16 +9,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Final
 
-from app.cli.exits import CANNOT_RUN, FAILED, INTERRUPTED, JOBS_FAILED, NO_COMMAND, OK, UNREACHABLE
-from app.cli.http import reason
-from app.cli.work_process import CannotStart
-from app.client.errors import ClientError, Unreachable
+from ..client.errors import ClientError, Unreachable
+from .exits import CANNOT_RUN, FAILED, INTERRUPTED, JOBS_FAILED, NO_COMMAND, OK, UNREACHABLE
+from .http import reason
+from .work_process import CannotStart
 
 if TYPE_CHECKING:
-    from app.cli.work_board import Board
-    from app.cli.work_crew import Crew
-    from app.cli.work_tally import Tally
-    from app.client import QueueInfo
+    from ..client import QueueInfo
+    from .work_board import Board
+    from .work_crew import Crew
+    from .work_tally import Tally
 
 TICK: Final = 0.1
 """Seconds between two drawings of the live line, and the longest that a signal waits to be acted on."""

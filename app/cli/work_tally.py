@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
-from app.client import Counts
+from ..client import Counts
 
 _WINDOW: Final = 10.0
 """Seconds over which the rate is taken."""

@@ -10,12 +10,12 @@
 
 from __future__ import annotations
 
-from app.client.aclient import AsyncClient
-from app.client.aleases import AsyncLeases
-from app.client.answers import Audit, FailedAttempt, QueueInfo, QueueItem, QueueSettings
-from app.client.aqueue import AsyncRemoteQueue
-from app.client.client import Client
-from app.client.errors import (
+from .aclient import AsyncClient
+from .aleases import AsyncLeases
+from .answers import Audit, FailedAttempt, QueueInfo, QueueItem, QueueSettings
+from .aqueue import AsyncRemoteQueue
+from .client import Client
+from .errors import (
     ClientClosed,
     ClientError,
     Conflict,
@@ -38,11 +38,11 @@ from app.client.errors import (
     Unreachable,
     ValueNotJson,
 )
-from app.client.held import Counts
-from app.client.job import Job
-from app.client.leases import Leases
-from app.client.queue import RemoteQueue
-from app.client.records import (
+from .held import Counts
+from .job import Job
+from .leases import Leases
+from .queue import RemoteQueue
+from .records import (
     Ack,
     Extend,
     Item,

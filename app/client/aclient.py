@@ -10,17 +10,17 @@ from typing import Any, Self, TypeVar, Unpack
 
 import httpx
 
-from app.client import calls
-from app.client.aio import AsyncLine, AsyncPollLine, run
-from app.client.aleases import AsyncCrew
-from app.client.answers import QueueInfo, QueueSettings
-from app.client.aqueue import AsyncRemoteQueue
-from app.client.errors import ClientClosed
-from app.client.flow import Call, Flow, OnWait, Tempo, persist
-from app.client.held import Counts
-from app.client.records import Result
-from app.client.setup import LeaseOptions, Setup
-from app.client.wire import LIMITS
+from . import calls
+from .aio import AsyncLine, AsyncPollLine, run
+from .aleases import AsyncCrew
+from .answers import QueueInfo, QueueSettings
+from .aqueue import AsyncRemoteQueue
+from .errors import ClientClosed
+from .flow import Call, Flow, OnWait, Tempo, persist
+from .held import Counts
+from .records import Result
+from .setup import LeaseOptions, Setup
+from .wire import LIMITS
 
 T = TypeVar("T")
 

@@ -10,9 +10,9 @@ from typing import Any, TypeVar
 
 import httpx
 
-from app.client.errors import ClientClosed
-from app.client.flow import Effect, Flow, Gather, Listen, Lost, Reply, Request, Send, Sleep
-from app.client.wire import Wire
+from .errors import ClientClosed
+from .flow import Effect, Flow, Gather, Listen, Lost, Reply, Request, Send, Sleep
+from .wire import Wire
 
 T = TypeVar("T")
 _CLOSING = "the lease iterator is being closed"

@@ -9,12 +9,12 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Any, Final, Self
 
-from app.client.aio import AsyncLine, AsyncPollLine, run
-from app.client.consume import Consumer
-from app.client.errors import ClientError
-from app.client.flow import Flow
-from app.client.held import Counts
-from app.client.job import Job, log
+from .aio import AsyncLine, AsyncPollLine, run
+from .consume import Consumer
+from .errors import ClientError
+from .flow import Flow
+from .held import Counts
+from .job import Job, log
 
 _SLACK: Final = 0.5
 """Seconds beyond the grace for tasks to see that it is over."""

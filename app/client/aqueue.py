@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-from app.client import calls, work
-from app.client.aio import LoopBell
-from app.client.aleases import AsyncCrew, AsyncLeases
-from app.client.answers import Audit, QueueInfo, QueueItem, QueueSettings
-from app.client.consume import consumer
-from app.client.flow import FULL, persist
-from app.client.push import Packer, never_fits, push, several
-from app.client.queue import ONE
-from app.client.records import (
+from . import calls, work
+from .aio import LoopBell
+from .aleases import AsyncCrew, AsyncLeases
+from .answers import Audit, QueueInfo, QueueItem, QueueSettings
+from .consume import consumer
+from .flow import FULL, persist
+from .push import Packer, never_fits, push, several
+from .queue import ONE
+from .records import (
     Entry,
     Item,
     Lease,
@@ -25,11 +25,11 @@ from app.client.records import (
     Settlement,
     Uploaded,
 )
-from app.client.setup import OnError, OnLost
-from app.client.take import take_one
+from .setup import OnError, OnLost
+from .take import take_one
 
 if TYPE_CHECKING:
-    from app.client.aclient import AsyncClient
+    from .aclient import AsyncClient
 
 
 class AsyncRemoteQueue:

@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, TypeVar
 from urllib.parse import quote, urlencode
 
-from app.client.answers import Audit, Page, QueueInfo, QueueItem, QueueSettings
-from app.client.flow import Call, Request
-from app.client.records import Item, Seqs
-from app.client.text import encode
+from .answers import Audit, Page, QueueInfo, QueueItem, QueueSettings
+from .flow import Call, Request
+from .records import Item, Seqs
+from .text import encode
 
 T = TypeVar("T")
 Json = Any

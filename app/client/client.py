@@ -9,17 +9,17 @@ from typing import Any, Self, TypeVar, Unpack
 
 import httpx
 
-from app.client import calls
-from app.client.answers import QueueInfo, QueueSettings
-from app.client.errors import ClientClosed
-from app.client.flow import Call, Flow, OnWait, Tempo, persist
-from app.client.held import Counts
-from app.client.leases import Leases
-from app.client.queue import RemoteQueue
-from app.client.records import Result
-from app.client.setup import LeaseOptions, Setup
-from app.client.threads import Line, PollLine, run
-from app.client.wire import LIMITS
+from . import calls
+from .answers import QueueInfo, QueueSettings
+from .errors import ClientClosed
+from .flow import Call, Flow, OnWait, Tempo, persist
+from .held import Counts
+from .leases import Leases
+from .queue import RemoteQueue
+from .records import Result
+from .setup import LeaseOptions, Setup
+from .threads import Line, PollLine, run
+from .wire import LIMITS
 
 T = TypeVar("T")
 

@@ -12,14 +12,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final, Literal
 
-from app.client import work
-from app.client.errors import ClientError, Exhausted, Invalid, LimitExceeded, ServerRefused
-from app.client.flow import PATIENT, Aborted, Bell, Flow, Listen, Terms, persist
-from app.client.hand import Hand
-from app.client.job import Job
-from app.client.pace import Pace
-from app.client.parcel import Part, abandon, compose, conclude, reject
-from app.client.records import Lease, LeaseAsk, Settlement
+from . import work
+from .errors import ClientError, Exhausted, Invalid, LimitExceeded, ServerRefused
+from .flow import PATIENT, Aborted, Bell, Flow, Listen, Terms, persist
+from .hand import Hand
+from .job import Job
+from .pace import Pace
+from .parcel import Part, abandon, compose, conclude, reject
+from .records import Lease, LeaseAsk, Settlement
 
 _ENDING: Final = frozenset({"exhausted", "closed"})
 _SHORT_WAIT: Final = 1.0

@@ -1,4 +1,4 @@
-"""What the client raises: leaves of the tree in ``app.errors``.
+"""What the client raises: leaves of the tree in ``dibs.errors``.
 
 ::
 
@@ -31,10 +31,10 @@ import dataclasses
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from app.errors import DibsError
+from ..errors import DibsError
 
 if TYPE_CHECKING:
-    from app.client.records import PushReport
+    from .records import PushReport
 
 TYPE: Final = "urn:dibs:problem:"
 

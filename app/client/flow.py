@@ -15,15 +15,15 @@ from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Generic, NamedTuple, Protocol, TypeVar
 
-from app.client.errors import (
+from .errors import (
     ClientError,
     ServerRefused,
     UnexpectedAnswer,
     Unreachable,
     refusal,
 )
-from app.client.problems import problem_of
-from app.client.text import decode
+from .problems import problem_of
+from .text import decode
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)

@@ -10,15 +10,15 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Literal
 
-from app.client.errors import ClientError, ServerRefused
-from app.client.flow import Bell
-from app.client.held import Counts, Held
-from app.client.job import BEGUN, DONE, OVER, READY, RELEASE, Job, Verdict, log
-from app.client.outbox import Outbox
-from app.client.pace import Pace
-from app.client.records import Lease
-from app.client.text import fit
-from app.client.work import NACKS
+from .errors import ClientError, ServerRefused
+from .flow import Bell
+from .held import Counts, Held
+from .job import BEGUN, DONE, OVER, READY, RELEASE, Job, Verdict, log
+from .outbox import Outbox
+from .pace import Pace
+from .records import Lease
+from .text import fit
+from .work import NACKS
 
 
 class Hand:

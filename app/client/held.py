@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from app.client.job import Job
+    from .job import Job
 
 _BEATS: Final = 3
 """Heartbeats in the time of a lease."""

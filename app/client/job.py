@@ -8,14 +8,14 @@ from enum import IntEnum
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
-from app.client.errors import JobSettled
-from app.client.records import Result
-from app.client.text import encode, fit, told
-from app.client.work import ACKS, NACKS, RELEASES, Kind
+from .errors import JobSettled
+from .records import Result
+from .text import encode, fit, told
+from .work import ACKS, NACKS, RELEASES, Kind
 
 if TYPE_CHECKING:
-    from app.client.hand import Hand
-    from app.client.held import Held
+    from .hand import Hand
+    from .held import Held
 
 log: Final = logging.getLogger("dibs.client")
 

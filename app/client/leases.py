@@ -9,12 +9,12 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import Any, Final, Self
 
-from app.client.consume import Consumer
-from app.client.errors import ClientError
-from app.client.flow import Flow
-from app.client.held import Counts
-from app.client.job import Job, log
-from app.client.threads import Line, PollLine, run
+from .consume import Consumer
+from .errors import ClientError
+from .flow import Flow
+from .held import Counts
+from .job import Job, log
+from .threads import Line, PollLine, run
 
 _SLACK: Final = 0.5
 """Seconds beyond the grace for threads to see that it is over."""

@@ -6,10 +6,10 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
-from app.client.job import ACK, SENT
+from .job import ACK, SENT
 
 if TYPE_CHECKING:
-    from app.client.job import Job
+    from .job import Job
 
 MANY: Final = 20_000
 """Ends that wait to be sent, beyond which nothing more is fetched: two of the largest batches."""

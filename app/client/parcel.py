@@ -6,13 +6,13 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from app.client.errors import Invalid, Problem, ResultRefused, ServerRefused
-from app.client.hand import Hand
-from app.client.held import Held
-from app.client.job import BEGUN, Job, log
-from app.client.records import Outcome, Settlement
-from app.client.text import encode, ranges
-from app.client.work import EXTENDS, NACKS, Kind
+from .errors import Invalid, Problem, ResultRefused, ServerRefused
+from .hand import Hand
+from .held import Held
+from .job import BEGUN, Job, log
+from .records import Outcome, Settlement
+from .text import encode, ranges
+from .work import EXTENDS, NACKS, Kind
 
 _SOON: Final = 12
 _ENDS: Final = frozenset({"acked", "nacked", "dead", "released"})

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Literal
 
-from app.client.errors import TYPE, Problem
-from app.client.text import decode
+from .errors import TYPE, Problem
+from .text import decode
 
 
 def problem_of(body: bytes, headers: Mapping[str, str]) -> Problem | None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
-from app.client import work
-from app.client.errors import ClientError, QueueFull, ServerRefused
-from app.client.flow import FULL, Flow, Gather, Terms, persist
-from app.client.records import NewItem, Pushed, PushReport
+from . import work
+from .errors import ClientError, QueueFull, ServerRefused
+from .flow import FULL, Flow, Gather, Terms, persist
+from .records import NewItem, Pushed, PushReport
 
 CHUNK_BYTES: Final = 1024 * 1024
 """A chunk is sent when it has so many bytes, however few items that are."""

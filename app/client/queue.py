@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-from app.client import calls, work
-from app.client.answers import Audit, QueueInfo, QueueItem, QueueSettings
-from app.client.consume import consumer
-from app.client.flow import FULL, persist
-from app.client.leases import Crew, Leases
-from app.client.push import Packer, never_fits, push, several
-from app.client.records import (
+from . import calls, work
+from .answers import Audit, QueueInfo, QueueItem, QueueSettings
+from .consume import consumer
+from .flow import FULL, persist
+from .leases import Crew, Leases
+from .push import Packer, never_fits, push, several
+from .records import (
     Entry,
     Item,
     Lease,
@@ -23,12 +23,12 @@ from app.client.records import (
     Settlement,
     Uploaded,
 )
-from app.client.setup import OnError, OnLost
-from app.client.take import take_one
-from app.client.threads import ThreadBell
+from .setup import OnError, OnLost
+from .take import take_one
+from .threads import ThreadBell
 
 if TYPE_CHECKING:
-    from app.client.client import Client
+    from .client import Client
 
 ONE = LeaseAsk()
 

@@ -12,7 +12,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
 
 if TYPE_CHECKING:
-    from app.client.errors import ServerRefused
+    from .errors import ServerRefused
 
 Seqs = Sequence[tuple[int, int]]
 """Ranges of seqs, both ends included."""

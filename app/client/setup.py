@@ -7,9 +7,9 @@ import socket
 from collections.abc import Callable
 from typing import Final, Literal, TypedDict
 
-from app.client.flow import OnWait, Tempo, Terms
-from app.client.job import Job
-from app.client.wire import Wire
+from .flow import OnWait, Tempo, Terms
+from .job import Job
+from .wire import Wire
 
 WORKER_BYTES: Final = 255
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from app.client import calls
-from app.client.errors import Exhausted
-from app.client.flow import PATIENT, Flow, Terms, persist
-from app.client.records import Item
+from . import calls
+from .errors import Exhausted
+from .flow import PATIENT, Flow, Terms, persist
+from .records import Item
 
 WAIT: Final = 20.0
 _EARLY: Final = 3

@@ -8,7 +8,7 @@ import traceback
 from collections.abc import Iterable
 from typing import Any, Final
 
-from app.client.errors import ValueNotJson
+from .errors import ValueNotJson
 
 ERROR_BYTES: Final = 8_192
 """The longest error of a nack."""

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from app.client.flow import JSON, Lost, Reply, Request
+from .flow import JSON, Lost, Reply, Request
 
 DEFAULT_URL: Final = "http://127.0.0.1:8000"
 LIMITS: Final = httpx.Limits(max_connections=None, max_keepalive_connections=None, keepalive_expiry=60.0)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from app.client.calls import path_of, post
-from app.client.errors import UnexpectedAnswer, ValueNotJson, refusal
-from app.client.flow import Call, Request
-from app.client.problems import problem_from
-from app.client.records import (
+from .calls import path_of, post
+from .errors import UnexpectedAnswer, ValueNotJson, refusal
+from .flow import Call, Request
+from .problems import problem_from
+from .records import (
     Ack,
     Entry,
     Extend,
@@ -22,7 +22,7 @@ from app.client.records import (
     Settlement,
     Uploaded,
 )
-from app.client.text import encode
+from .text import encode
 
 Json = Any
 Kind = str

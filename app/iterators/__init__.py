@@ -4,11 +4,11 @@
 `ThreadSafeGenerator` and `ThreadSafeIterator` are what they give. Standard library only, no I/O.
 """
 
-from app.iterators.core import ThreadSafeIterator
-from app.iterators.decorator import threadsafe_generator, threadsafe_iter
-from app.iterators.generator import ThreadSafeGenerator
-from app.iterators.hold import Hold
-from app.iterators.stats import IteratorStats, State
+from .core import ThreadSafeIterator
+from .decorator import threadsafe_generator, threadsafe_iter
+from .generator import ThreadSafeGenerator
+from .hold import Hold
+from .stats import IteratorStats, State
 
 __all__ = [
     "Hold",

@@ -12,8 +12,8 @@ import asyncio
 import threading
 from typing import Generic, TypeVar
 
-from app.iterators.core import ThreadSafeIterator
-from app.iterators.front import Front
+from .core import ThreadSafeIterator
+from .front import Front
 
 T = TypeVar("T")
 

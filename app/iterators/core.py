@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from typing import NoReturn, SupportsIndex, TypeVar
 
-from app.errors import ReentrantPull
-from app.iterators import fork
-from app.iterators.hold import Hold
-from app.iterators.pulls import Pulls, size_of
-from app.iterators.stats import IteratorStats, State
-from app.iterators.turns import PULLING, deadline_after
+from ..errors import ReentrantPull
+from . import fork
+from .hold import Hold
+from .pulls import Pulls, size_of
+from .stats import IteratorStats, State
+from .turns import PULLING, deadline_after
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -167,14 +167,14 @@ class ThreadSafeIterator(Pulls[T_co], Iterator[T_co], AsyncIterator[T_co]):
         )
 
     async def __anext__(self) -> T_co:
-        from app.iterators.aio import courier  # asyncio is for those who use it
+        from .aio import courier  # asyncio is for those who use it
 
         return await courier(self).fetch()
 
     def __reduce_ex__(self, protocol: SupportsIndex) -> NoReturn:
         raise TypeError(
             f"{type(self).__name__} can't be pickled or copied: each copy would hand out the same values. "
-            "To share a source between processes, serve it and use app.client.Client in each of them"
+            "To share a source between processes, serve it and use dibs.Client in each of them"
         )
 
     def __repr__(self) -> str:

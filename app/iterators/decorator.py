@@ -7,8 +7,8 @@ import inspect
 from collections.abc import Callable, Generator, Iterable
 from typing import Any, ParamSpec, Protocol, TypeVar, overload
 
-from app.iterators.core import ThreadSafeIterator
-from app.iterators.generator import ThreadSafeGenerator
+from .core import ThreadSafeIterator
+from .generator import ThreadSafeGenerator
 
 P = ParamSpec("P")
 T = TypeVar("T")

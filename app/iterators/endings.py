@@ -16,8 +16,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import ClassVar, NoReturn
 
-from app.errors import ForkedIterator, SourceClosed, SourceFailed
-from app.iterators.stats import State
+from ..errors import ForkedIterator, SourceClosed, SourceFailed
+from .stats import State
 
 
 class Ending(Iterator["NoReturn"]):
@@ -104,5 +104,5 @@ class Forked(Ending):
         """Refused, whatever is asked."""
         return ForkedIterator(
             "this iterator belongs to the parent process: both would hand out the same values "
-            "(create it after the fork, or share it through a server with app.client.Client)"
+            "(create it after the fork, or share it through a server with dibs.Client)"
         )

@@ -7,10 +7,10 @@ from collections.abc import Callable, Generator
 from types import GeneratorType, TracebackType
 from typing import Any, TypeVar, overload
 
-from app.iterators.core import ThreadSafeIterator
-from app.iterators.endings import Exhausted
-from app.iterators.front import Front
-from app.iterators.pulls import is_interrupt
+from .core import ThreadSafeIterator
+from .endings import Exhausted
+from .front import Front
+from .pulls import is_interrupt
 
 Y_co = TypeVar("Y_co", covariant=True)
 S_contra = TypeVar("S_contra", contravariant=True)

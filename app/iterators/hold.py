@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Generic, SupportsIndex, TypeVar
 
-from app.iterators.pulls import size_of
-from app.iterators.turns import PULLING, clock, deadline_after
+from .pulls import size_of
+from .turns import PULLING, clock, deadline_after
 
 if TYPE_CHECKING:
-    from app.iterators.core import ThreadSafeIterator
+    from .core import ThreadSafeIterator
 
 T_co = TypeVar("T_co", covariant=True)
 

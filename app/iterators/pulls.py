@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from typing import Any, Generic, SupportsIndex, TypeVar
 
-from app.errors import SourceClosed
-from app.iterators.endings import Closed, Ending, Exhausted, Failed, Forked
-from app.iterators.front import Front
-from app.iterators.turns import PULLING, Turn, clock
+from ..errors import SourceClosed
+from .endings import Closed, Ending, Exhausted, Failed, Forked
+from .front import Front
+from .turns import PULLING, Turn, clock
 
 T_co = TypeVar("T_co", covariant=True)
 R = TypeVar("R")

@@ -24,7 +24,7 @@ import math
 import threading
 import time
 
-from app.errors import PullTimeout, ReentrantPull
+from ..errors import PullTimeout, ReentrantPull
 
 IDLE, PULLING, ORDERED = 0, 1, 2
 """What `Turn._busy` says to a newcomer: try the lock; somebody pulls; ask the line first (``fair``)."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from app.ledger.ops import Engine
-from app.ledger.sqlite import SqliteEngine
+from .ops import Engine
+from .sqlite import SqliteEngine
 
 __all__ = ["Engine", "open_ledger"]
 

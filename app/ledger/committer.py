@@ -18,11 +18,11 @@ from collections import deque
 from collections.abc import Callable
 from time import monotonic, perf_counter
 
-from app.errors import LedgerError, LedgerFull, LedgerUnavailable, OutcomeUnknown
-from app.ledger.entry import Entry, Line, Settled, answered, drawn, grant, on_disk, tells
-from app.ledger.ops import Advance, Define, Engine, EngineFailed, QueueRow, Take
-from app.ledger.pending import settle_all
-from app.ledger.work import Bury
+from ..errors import LedgerError, LedgerFull, LedgerUnavailable, OutcomeUnknown
+from .entry import Entry, Line, Settled, answered, drawn, grant, on_disk, tells
+from .ops import Advance, Define, Engine, EngineFailed, QueueRow, Take
+from .pending import settle_all
+from .work import Bury
 
 log = logging.getLogger("dibs.ledger")
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import apsw
 
-from app.errors import LedgerFull, LedgerUnavailable
+from ..errors import LedgerFull, LedgerUnavailable
 
 
 def copy(connect: Callable[[int], apsw.Connection], to: str) -> None:

@@ -6,11 +6,11 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
-from app.errors import OutcomeUnknown
-from app.ledger.ops import Advance, Op, Outcome, QueueRow, Recalled, Take
-from app.ledger.pending import Pending
-from app.ledger.together import Exchange
-from app.ledger.work import Push, Settle, Streamed
+from ..errors import OutcomeUnknown
+from .ops import Advance, Op, Outcome, QueueRow, Recalled, Take
+from .pending import Pending
+from .together import Exchange
+from .work import Push, Settle, Streamed
 
 log = logging.getLogger("dibs.ledger")
 

@@ -16,11 +16,11 @@ from typing import Any, NoReturn, TypeVar, cast
 
 import apsw
 
-from app.errors import LedgerError, LedgerForeign, LedgerFull, LedgerTooNew, LedgerUnavailable
-from app.ledger.disk import allocate, bytes_of, copy, no_room, sync
-from app.ledger.lock import DataLock
-from app.ledger.migration import migrate
-from app.ledger.ops import EngineFailed, OpFailed
+from ..errors import LedgerError, LedgerForeign, LedgerFull, LedgerTooNew, LedgerUnavailable
+from .disk import allocate, bytes_of, copy, no_room, sync
+from .lock import DataLock
+from .migration import migrate
+from .ops import EngineFailed, OpFailed
 
 T = TypeVar("T")
 

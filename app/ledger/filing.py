@@ -6,12 +6,12 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
-from app.ledger import codec
-from app.ledger import statements as sql
-from app.ledger.inside.transaction import Transaction
-from app.ledger.ops import OpFailed, Recalled, Remember, Take
-from app.ledger.together import Shares
-from app.ledger.work import Claimed, Moved, Pushed, Settlement, Streamed, WorkOutcome
+from . import codec
+from . import statements as sql
+from .inside.transaction import Transaction
+from .ops import OpFailed, Recalled, Remember, Take
+from .together import Shares
+from .work import Claimed, Moved, Pushed, Settlement, Streamed, WorkOutcome
 
 _json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 

@@ -7,12 +7,12 @@ from collections.abc import Callable
 from dataclasses import asdict, replace
 from typing import Any
 
-from app.ledger import statements as sql
-from app.ledger.filing import Filing, changed, file, file_shares, of_take, streamed
-from app.ledger.inside import claims, drawing, moving, pushing, settling
-from app.ledger.inside.exchange import exchange
-from app.ledger.inside.transaction import Account, Transaction, settings_of
-from app.ledger.ops import (
+from . import statements as sql
+from .filing import Filing, changed, file, file_shares, of_take, streamed
+from .inside import claims, drawing, moving, pushing, settling
+from .inside.exchange import exchange
+from .inside.transaction import Account, Transaction, settings_of
+from .ops import (
     Advance,
     Close,
     Define,
@@ -25,8 +25,8 @@ from app.ledger.ops import (
     Retry,
     Take,
 )
-from app.ledger.together import Exchange
-from app.ledger.work import (
+from .together import Exchange
+from .work import (
     DEFAULT_SETTINGS,
     Bury,
     Claim,

@@ -7,7 +7,7 @@ import os
 import weakref
 from pathlib import Path
 
-from app.errors import LedgerLocked
+from ..errors import LedgerLocked
 
 
 class DataLock:

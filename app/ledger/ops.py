@@ -27,8 +27,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Protocol
 
-from app.ledger.together import Exchange, Exchanged, Shares
-from app.ledger.work import (
+from .together import Exchange, Exchanged, Shares
+from .work import (
     DEFAULT_SETTINGS,
     Bury,
     Claim,

@@ -16,16 +16,16 @@ from typing import cast
 
 import apsw
 
-from app.ledger import filing
-from app.ledger import statements as sql
-from app.ledger.clock import LedgerClock
-from app.ledger.files import SqliteFiles, raise_at_start
-from app.ledger.handlers import HANDLERS, row_of
-from app.ledger.inside import looking
-from app.ledger.inside import sql as inside
-from app.ledger.inside.transaction import Account, Transaction
-from app.ledger.ops import EngineFailed, Op, OpFailed, Outcome, QueueRow, Recalled
-from app.ledger.work import Counts, FailureRow, ItemRow, ItemState
+from . import filing
+from . import statements as sql
+from .clock import LedgerClock
+from .files import SqliteFiles, raise_at_start
+from .handlers import HANDLERS, row_of
+from .inside import looking
+from .inside import sql as inside
+from .inside.transaction import Account, Transaction
+from .ops import EngineFailed, Op, OpFailed, Outcome, QueueRow, Recalled
+from .work import Counts, FailureRow, ItemRow, ItemState
 
 PRUNE_EVERY = 60_000  # milliseconds of ledger time
 PRUNE_MOST = 1_000  # rows a transaction, or twice as many as it has learned

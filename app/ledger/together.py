@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from app.ledger.ops import Take
-    from app.ledger.work import Claimed
+    from .ops import Take
+    from .work import Claimed
 
 
 class Share(NamedTuple):

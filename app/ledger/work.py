@@ -28,7 +28,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 if TYPE_CHECKING:
-    from app.ledger.ops import Remember, Take
+    from .ops import Remember, Take
 
 Seqs = tuple[tuple[int, int], ...]
 """Ranges of seqs, both ends included, in order, not overlapping."""

@@ -5,11 +5,11 @@ It reaches the server over HTTP only and imports nothing of it, so that it can't
 
 from __future__ import annotations
 
-from app.proof.checker import check
-from app.proof.errors import HarnessFault, HistoryError, PlantError, ProofError
-from app.proof.history import HistoryWriter, read_history
-from app.proof.records import Audited, End, Header, History, Record
-from app.proof.verdict import Finding, Verdict
+from .checker import check
+from .errors import HarnessFault, HistoryError, PlantError, ProofError
+from .history import HistoryWriter, read_history
+from .records import Audited, End, Header, History, Record
+from .verdict import Finding, Verdict
 
 __all__ = [
     "Audited",

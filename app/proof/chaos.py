@@ -18,15 +18,15 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from app.proof.clients import Plan
-from app.proof.errors import HarnessFault
-from app.proof.load import load_of
-from app.proof.progress import Watch
-from app.proof.server import ServerProcess
-from app.proof.spans import counted
-from app.proof.stage import Result, Stage
-from app.proof.verdict import EXIT_FAULT, EXIT_VIOLATED
-from app.proof.work.plan import WorkPlan
+from .clients import Plan
+from .errors import HarnessFault
+from .load import load_of
+from .progress import Watch
+from .server import ServerProcess
+from .spans import counted
+from .stage import Result, Stage
+from .verdict import EXIT_FAULT, EXIT_VIOLATED
+from .work.plan import WorkPlan
 
 START_PATIENCE = 30.0
 """Seconds in which a server has to be ready after a start."""

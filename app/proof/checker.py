@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 
-from app.proof.fold import Answer, Folded, fold
-from app.proof.history import Recording
-from app.proof.items import find_twice
-from app.proof.missing import find_missing
-from app.proof.order import find_reordered
-from app.proof.records import Audited, End, Header
-from app.proof.spans import Span, gaps, size
-from app.proof.verdict import Findings, Rule, Verdict
+from .fold import Answer, Folded, fold
+from .history import Recording
+from .items import find_twice
+from .missing import find_missing
+from .order import find_reordered
+from .records import Audited, End, Header
+from .spans import Span, gaps, size
+from .verdict import Findings, Rule, Verdict
 
 
 def check(history: Recording, *, examples: int = 5) -> Verdict:

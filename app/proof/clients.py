@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
-from app.proof.crew import FIRST_PAUSE, LONGEST_PAUSE, Clock, Crew
-from app.proof.history import HistoryWriter
-from app.proof.records import Ask, Outcome
-from app.proof.wire import Connection, Fate, Reply, tls_for
+from .crew import FIRST_PAUSE, LONGEST_PAUSE, Clock, Crew
+from .history import HistoryWriter
+from .records import Ask, Outcome
+from .wire import Connection, Fate, Reply, tls_for
 
 
 @dataclass(frozen=True, slots=True)

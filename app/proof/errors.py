@@ -1,4 +1,4 @@
-"""What the proof raises: leaves of the tree in ``app.errors``.
+"""What the proof raises: leaves of the tree in ``dibs.errors``.
 
 ::
 
@@ -11,7 +11,7 @@
 
 from __future__ import annotations
 
-from app.errors import DibsError
+from ..errors import DibsError
 
 
 class ProofError(DibsError):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from app.proof.errors import HistoryError
-from app.proof.records import FORMAT, Audited, End, Header, Outcome
+from .errors import HistoryError
+from .records import FORMAT, Audited, End, Header, Outcome
 
 Body = dict[str, Any]
 

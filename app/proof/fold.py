@@ -17,9 +17,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from app.proof.records import Outcome, Piece, Record
-from app.proof.spans import size
-from app.proof.verdict import Findings, Rule, Sighting, Totals
+from .records import Outcome, Piece, Record
+from .spans import size
+from .verdict import Findings, Rule, Sighting, Totals
 
 LONG_AGO = -(1 << 63)
 """Before every time: nothing says when it began."""

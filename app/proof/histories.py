@@ -7,14 +7,14 @@ from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
 
-from app.proof.checker import check
-from app.proof.fields import parse
-from app.proof.history import HistoryReader
-from app.proof.verdict import Verdict
-from app.proof.work.checker import check_work
-from app.proof.work.history import WorkReader
-from app.proof.work.records import WORK_FORMAT
-from app.proof.work.rules import WorkVerdict
+from .checker import check
+from .fields import parse
+from .history import HistoryReader
+from .verdict import Verdict
+from .work.checker import check_work
+from .work.history import WorkReader
+from .work.records import WORK_FORMAT
+from .work.rules import WorkVerdict
 
 AnyReader = HistoryReader | WorkReader
 AnyVerdict = Verdict | WorkVerdict

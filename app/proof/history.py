@@ -25,9 +25,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self, TextIO
 
-from app.proof import fields
-from app.proof.errors import HistoryError
-from app.proof.records import FORMAT, Ask, Audited, End, Header, Outcome, Record, pieces_of
+from . import fields
+from .errors import HistoryError
+from .records import FORMAT, Ask, Audited, End, Header, Outcome, Record, pieces_of
 
 _BUFFERED = 512
 

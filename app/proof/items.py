@@ -11,10 +11,10 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from app.proof.fold import Answer
-from app.proof.records import Header, Piece
-from app.proof.spans import Span, shown
-from app.proof.verdict import Findings, Rule
+from .fold import Answer
+from .records import Header, Piece
+from .spans import Span, shown
+from .verdict import Findings, Rule
 
 
 @dataclass(frozen=True, slots=True)

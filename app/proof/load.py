@@ -11,14 +11,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from app.proof.clients import Crowd, Plan
-from app.proof.history import HistoryWriter
-from app.proof.progress import Watch
-from app.proof.records import Audited
-from app.proof.stage import STOP_GRACE, TICK, Result, Stage
-from app.proof.target import Target
-from app.proof.work.load import WorkLoad
-from app.proof.work.plan import WorkPlan
+from .clients import Crowd, Plan
+from .history import HistoryWriter
+from .progress import Watch
+from .records import Audited
+from .stage import STOP_GRACE, TICK, Result, Stage
+from .target import Target
+from .work.load import WorkLoad
+from .work.plan import WorkPlan
 
 __all__ = ["STOP_GRACE", "Load", "Result", "load_of", "run_load"]
 

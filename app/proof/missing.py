@@ -16,10 +16,10 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from itertools import accumulate
 
-from app.proof.fold import Answer, Folded, Unresolved
-from app.proof.items import Owned
-from app.proof.spans import Span, shown, size
-from app.proof.verdict import Findings, Rule, Sighting
+from .fold import Answer, Folded, Unresolved
+from .items import Owned
+from .spans import Span, shown, size
+from .verdict import Findings, Rule, Sighting
 
 
 def find_missing(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from app.proof.fold import Answer
-from app.proof.verdict import Findings, Rule
+from .fold import Answer
+from .verdict import Findings, Rule
 
 
 def find_reordered(answers: Iterable[Answer], findings: Findings) -> None:

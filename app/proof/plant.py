@@ -10,13 +10,13 @@ from dataclasses import replace
 from enum import StrEnum
 from random import Random
 
-from app.proof.errors import PlantError
-from app.proof.fold import LONG_AGO, Answer, Folded, fold
-from app.proof.missing import arrived_before
-from app.proof.records import History, Record
-from app.proof.spans import shown
-from app.proof.verdict import Column, Findings
-from app.proof.work.rules import WorkColumn
+from .errors import PlantError
+from .fold import LONG_AGO, Answer, Folded, fold
+from .missing import arrived_before
+from .records import History, Record
+from .spans import shown
+from .verdict import Column, Findings
+from .work.rules import WorkColumn
 
 
 class Damage(StrEnum):

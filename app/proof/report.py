@@ -12,8 +12,8 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from app.proof.spans import counted, shown
-from app.proof.verdict import Column, Finding, Judgement, Kind, Outcome, Rule, Sighting, Verdict
+from .spans import counted, shown
+from .verdict import Column, Finding, Judgement, Kind, Outcome, Rule, Sighting, Verdict
 
 _STYLES = {Outcome.CLEAN: "green", Outcome.VIOLATED: "red", Outcome.INCONCLUSIVE: "yellow"}
 _MEANING = {

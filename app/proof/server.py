@@ -14,8 +14,8 @@ from random import SystemRandom
 from types import TracebackType
 from typing import Self
 
-from app.proof.errors import HarnessFault
-from app.proof.target import ready
+from .errors import HarnessFault
+from .target import ready
 
 HOST = "127.0.0.1"
 _FIRST_PORT = 20_000
@@ -38,7 +38,7 @@ class ServerProcess(AbstractContextManager["ServerProcess"]):
         parts = command or (
             sys.executable,
             "-m",
-            "app",
+            "dibs",
             "serve",
             "--host",
             HOST,

@@ -11,13 +11,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Generic, Protocol, Self, TypeVar
 
-from app.proof.clients import Plan, Tally
-from app.proof.errors import HarnessFault
-from app.proof.histories import AnyVerdict, judge, open_history
-from app.proof.progress import Watch
-from app.proof.target import Endpoint
-from app.proof.verdict import EXIT_FAULT, EXIT_INTERRUPTED, EXIT_VIOLATED, Outcome
-from app.proof.work.plan import WorkPlan
+from .clients import Plan, Tally
+from .errors import HarnessFault
+from .histories import AnyVerdict, judge, open_history
+from .progress import Watch
+from .target import Endpoint
+from .verdict import EXIT_FAULT, EXIT_INTERRUPTED, EXIT_VIOLATED, Outcome
+from .work.plan import WorkPlan
 
 STOP_GRACE = 5.0
 """Seconds after Ctrl-C in which requests without a reply are still asked for."""

@@ -6,12 +6,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from app.proof.histories import AnyVerdict
-from app.proof.progress import in_ms, percentile
-from app.proof.report import rendered
-from app.proof.stage import Result
-from app.proof.work.report import work_rendered
-from app.proof.work.rules import WorkVerdict
+from .histories import AnyVerdict
+from .progress import in_ms, percentile
+from .report import rendered
+from .stage import Result
+from .work.report import work_rendered
+from .work.rules import WorkVerdict
 
 _SHARES = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "max": 1.0}
 

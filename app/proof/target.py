@@ -11,9 +11,9 @@ from urllib.parse import quote
 
 import httpx
 
-from app.proof.errors import HarnessFault
-from app.proof.records import Audited, Header
-from app.proof.wire import tls_for
+from .errors import HarnessFault
+from .records import Audited, Header
+from .wire import tls_for
 
 _PAUSE = 0.1
 _MAX_SAFE = 2**53 - 1

@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass, field
 from enum import Enum, StrEnum
 from typing import Any, Self
 
-from app.proof.records import Header
-from app.proof.spans import Span
+from .records import Header
+from .spans import Span
 
 EXIT_CLEAN = 0
 EXIT_VIOLATED = 1

@@ -1,6 +1,6 @@
 """Queues: who asks, who waits, what was drawn, what is in the line."""
 
-from app.queue.answers import (
+from .answers import (
     Audit,
     Block,
     Failure,
@@ -20,10 +20,10 @@ from app.queue.answers import (
     Taken,
     Values,
 )
-from app.queue.definition import Definition
-from app.queue.limits import Limits
-from app.queue.queue import Queue
-from app.queue.queues import Backup, Queues
+from .definition import Definition
+from .limits import Limits
+from .queue import Queue
+from .queues import Backup, Queues
 
 __all__ = [
     "Audit",

@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from app.errors import DibsError
-from app.ledger.work import FailureRow, ItemState, QueueSettings, Settled, Span
+from ..errors import DibsError
+from ..ledger.work import FailureRow, ItemState, QueueSettings, Settled, Span
 
 Values = Sequence[int] | Sequence[str]
 """A ``range`` (arithmetic sources), or a list of JSON texts."""

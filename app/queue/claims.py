@@ -11,12 +11,12 @@ import asyncio
 import threading
 from collections.abc import Callable
 
-from app.errors import LedgerError
-from app.ledger.ops import Engine, Outcome
-from app.ledger.pending import Pending
-from app.ledger.together import Exchanged
-from app.ledger.work import Claimed, Settlement, Woken
-from app.queue.wait import Waiters
+from ..errors import LedgerError
+from ..ledger.ops import Engine, Outcome
+from ..ledger.pending import Pending
+from ..ledger.together import Exchanged
+from ..ledger.work import Claimed, Settlement, Woken
+from .wait import Waiters
 
 FIRST_BURST = 2
 """Waiters that are woken when a claim left something; doubled while claims go on finding something."""

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import Any
 
-from app.errors import LimitExceeded
-from app.ledger.work import DEFAULT_SETTINGS, QueueSettings
-from app.sources import SourceSpec
+from ..errors import LimitExceeded
+from ..ledger.work import DEFAULT_SETTINGS, QueueSettings
+from ..sources import SourceSpec
 
 
 @dataclass(frozen=True, slots=True)

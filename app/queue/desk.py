@@ -6,13 +6,13 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
-from app.errors import LedgerUnavailable, OutcomeUnknown
-from app.ledger.committer import Committer
-from app.ledger.entry import Entry
-from app.ledger.ops import Engine, Op, Outcome, QueueRow, Recalled, Remember
-from app.ledger.pending import Pending
-from app.queue.keys import KeysInFlight, check_same
-from app.queue.limits import Limits
+from ..errors import LedgerUnavailable, OutcomeUnknown
+from ..ledger.committer import Committer
+from ..ledger.entry import Entry
+from ..ledger.ops import Engine, Op, Outcome, QueueRow, Recalled, Remember
+from ..ledger.pending import Pending
+from .keys import KeysInFlight, check_same
+from .limits import Limits
 
 T = TypeVar("T")
 Track = Callable[[Pending[Any]], None]

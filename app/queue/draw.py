@@ -22,7 +22,7 @@ from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from app.errors import (
+from ..errors import (
     DibsError,
     LedgerUnavailable,
     PullTimeout,
@@ -31,18 +31,18 @@ from app.errors import (
     SourceClosed,
     Stopping,
 )
-from app.ledger.entry import Entry
-from app.ledger.ops import Op, Outcome, Remember, SourceEnd, Take
-from app.ledger.pending import Pending
-from app.ledger.work import Claimed, Settle, Settlement, Span, Terms
-from app.queue.answers import Block, Leased, Taken, Values, answer, leased
-from app.queue.line import Segment
-from app.queue.many import MOMENT, DrawsForMany
-from app.queue.pull import fitting, pull
+from ..ledger.entry import Entry
+from ..ledger.ops import Op, Outcome, Remember, SourceEnd, Take
+from ..ledger.pending import Pending
+from ..ledger.work import Claimed, Settle, Settlement, Span, Terms
+from .answers import Block, Leased, Taken, Values, answer, leased
+from .line import Segment
+from .many import MOMENT, DrawsForMany
+from .pull import fitting, pull
 
 if TYPE_CHECKING:
-    from app.iterators import Hold
-    from app.sources import Source
+    from ..iterators import Hold
+    from ..sources import Source
 
 
 log = logging.getLogger("dibs.queue")

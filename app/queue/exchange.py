@@ -10,17 +10,17 @@ import logging
 from time import perf_counter
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from app.errors import DibsError, OutcomeUnknown
-from app.ledger.together import Exchange, Exchanged, Trade
-from app.ledger.work import Span
-from app.queue.answers import LeaseAsk, Values
-from app.queue.desk import unsure
-from app.queue.gather import first_of
-from app.queue.many import Many
-from app.queue.rounds import Rounds, tell
+from ..errors import DibsError, OutcomeUnknown
+from ..ledger.together import Exchange, Exchanged, Trade
+from ..ledger.work import Span
+from .answers import LeaseAsk, Values
+from .desk import unsure
+from .gather import first_of
+from .many import Many
+from .rounds import Rounds, tell
 
 if TYPE_CHECKING:
-    from app.queue.settle import Settles
+    from .settle import Settles
 
 log = logging.getLogger("dibs.queue")
 

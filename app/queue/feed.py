@@ -6,7 +6,7 @@ import logging
 import threading
 from collections.abc import Callable
 
-from app.errors import (
+from ..errors import (
     DibsError,
     LedgerError,
     PullTimeout,
@@ -15,15 +15,15 @@ from app.errors import (
     SourceChanged,
     SourceClosed,
 )
-from app.ledger.committer import Committer
-from app.ledger.entry import Entry
-from app.ledger.ops import Engine, QueueRow, Remember, Take
-from app.ledger.pending import Pending
-from app.queue.draw import Draw
-from app.queue.limits import Limits
-from app.queue.pool import Pool
-from app.queue.pull import failed
-from app.sources import Registry, Source, SourceSpec
+from ..ledger.committer import Committer
+from ..ledger.entry import Entry
+from ..ledger.ops import Engine, QueueRow, Remember, Take
+from ..ledger.pending import Pending
+from ..sources import Registry, Source, SourceSpec
+from .draw import Draw
+from .limits import Limits
+from .pool import Pool
+from .pull import failed
 
 log = logging.getLogger("dibs.queue")
 

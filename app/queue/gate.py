@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from app.errors import QueueExhausted, QueueFailed, QueuePaused, QueueStarting, QueueUnknown, Refused
-from app.ledger.ops import Close, Define, Delete, Op, Pause, QueueRow, Retry
-from app.queue.answers import Failure
+from ..errors import QueueExhausted, QueueFailed, QueuePaused, QueueStarting, QueueUnknown, Refused
+from ..ledger.ops import Close, Define, Delete, Op, Pause, QueueRow, Retry
+from .answers import Failure
 
 RETRY_AFTER = 1.0
 """Seconds after which a paused or starting queue is worth asking again."""

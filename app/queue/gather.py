@@ -12,16 +12,16 @@ from collections.abc import Sequence
 from time import perf_counter
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
-from app.errors import DibsError, QueueExhausted
-from app.ledger.together import Share, Shares
-from app.queue.answers import Values
-from app.queue.desk import unsure
-from app.queue.many import Many
-from app.queue.meters import Meter
-from app.queue.rounds import Rounds, tell
+from ..errors import DibsError, QueueExhausted
+from ..ledger.together import Share, Shares
+from .answers import Values
+from .desk import unsure
+from .many import Many
+from .meters import Meter
+from .rounds import Rounds, tell
 
 if TYPE_CHECKING:
-    from app.queue.handout import HandOuts
+    from .handout import HandOuts
 
 T = TypeVar("T")
 

@@ -14,7 +14,7 @@ from functools import partial
 from time import perf_counter
 from typing import Any
 
-from app.errors import (
+from ..errors import (
     DibsError,
     LedgerError,
     NotArithmetic,
@@ -26,25 +26,25 @@ from app.errors import (
     SourceBusy,
     Stopping,
 )
-from app.ledger.committer import Committer
-from app.ledger.ops import Engine, QueueRow, Recalled, Remember
-from app.ledger.pending import Pending
-from app.ledger.work import Claim, Claimed, Release, Settle, Span, Terms, Woken
-from app.queue.answers import Block, LeaseAsk, Leased, Taken, Values, answer, leased
-from app.queue.claims import Claims
-from app.queue.desk import Desk, Track, unsure
-from app.queue.draw import Ask, Draw
-from app.queue.gather import Gathering
-from app.queue.info import spec_of
-from app.queue.limits import Limits
-from app.queue.many import Many
-from app.queue.meters import Meter
-from app.queue.pool import Pool
-from app.queue.rounds import RoundsByLoop
-from app.queue.tokens import Tokens
-from app.queue.values import Computing, seqs_of
-from app.queue.wait import Waiters
-from app.sources import Registry
+from ..ledger.committer import Committer
+from ..ledger.ops import Engine, QueueRow, Recalled, Remember
+from ..ledger.pending import Pending
+from ..ledger.work import Claim, Claimed, Release, Settle, Span, Terms, Woken
+from ..sources import Registry
+from .answers import Block, LeaseAsk, Leased, Taken, Values, answer, leased
+from .claims import Claims
+from .desk import Desk, Track, unsure
+from .draw import Ask, Draw
+from .gather import Gathering
+from .info import spec_of
+from .limits import Limits
+from .many import Many
+from .meters import Meter
+from .pool import Pool
+from .rounds import RoundsByLoop
+from .tokens import Tokens
+from .values import Computing, seqs_of
+from .wait import Waiters
 
 
 class HandOuts(Desk):

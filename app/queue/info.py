@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 
-from app.ledger.ops import QueueRow
-from app.queue.answers import QueueInfo
-from app.queue.gate import Gate
-from app.sources import SourceSpec
+from ..ledger.ops import QueueRow
+from ..sources import SourceSpec
+from .answers import QueueInfo
+from .gate import Gate
 
 
 def spec_of(row: QueueRow) -> SourceSpec | None:

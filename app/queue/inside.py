@@ -7,13 +7,13 @@ import hashlib
 from collections.abc import Callable
 from contextlib import suppress
 
-from app.errors import ItemUnknown, LedgerError, LimitExceeded, QueueUnknown
-from app.ledger.ops import Outcome, QueueRow, Recalled
-from app.ledger.pending import Pending
-from app.ledger.work import Bury, ItemRow, ItemState, Moved, Purge, Redrive, Seqs, Woken
-from app.queue.answers import Audit, ItemAnswer, MovedAnswer, Page, Peeked
-from app.queue.desk import outcome
-from app.queue.produce import Produces
+from ..errors import ItemUnknown, LedgerError, LimitExceeded, QueueUnknown
+from ..ledger.ops import Outcome, QueueRow, Recalled
+from ..ledger.pending import Pending
+from ..ledger.work import Bury, ItemRow, ItemState, Moved, Purge, Redrive, Seqs, Woken
+from .answers import Audit, ItemAnswer, MovedAnswer, Page, Peeked
+from .desk import outcome
+from .produce import Produces
 
 RATE_MOST = 100_000.0
 RATE_LEAST = 0.001

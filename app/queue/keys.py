@@ -9,8 +9,8 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any, Final
 
-from app.errors import KeyReused, OutcomeUnknown
-from app.ledger.pending import Pending
+from ..errors import KeyReused, OutcomeUnknown
+from ..ledger.pending import Pending
 
 DIGEST: Final = re.compile("[0-9a-f]{32}")
 

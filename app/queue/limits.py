@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from app.errors import LimitExceeded
-from app.ledger.work import Ack, Entry
+from ..errors import LimitExceeded
+from ..ledger.work import Ack, Entry
 
 if TYPE_CHECKING:
-    from app.queue.answers import LeaseAsk
+    from .answers import LeaseAsk
 
 NAME = re.compile(r"[a-z0-9._-]{1,64}")
 

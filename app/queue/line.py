@@ -15,7 +15,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
-from app.errors import (
+from ..errors import (
     LedgerUnavailable,
     PullTimeout,
     QueueConflict,
@@ -23,19 +23,19 @@ from app.errors import (
     QueueUnknown,
     SourceBusy,
 )
-from app.ledger.committer import Committer
-from app.ledger.entry import Entry, drawn
-from app.ledger.ops import Advance, Define, Op, Outcome, QueueRow, Remember, Retry, Take
-from app.ledger.pending import Pending
-from app.queue.answers import Values
-from app.queue.gate import Gate
-from app.queue.info import same_definition
-from app.queue.limits import Limits
-from app.queue.pull import fitting
+from ..ledger.committer import Committer
+from ..ledger.entry import Entry, drawn
+from ..ledger.ops import Advance, Define, Op, Outcome, QueueRow, Remember, Retry, Take
+from ..ledger.pending import Pending
+from .answers import Values
+from .gate import Gate
+from .info import same_definition
+from .limits import Limits
+from .pull import fitting
 
 if TYPE_CHECKING:
-    from app.iterators import IteratorStats
-    from app.sources import Source
+    from ..iterators import IteratorStats
+    from ..sources import Source
 
 log = logging.getLogger("dibs.queue")
 

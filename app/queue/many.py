@@ -13,19 +13,19 @@ from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from app.errors import DibsError, LedgerUnavailable, PullTimeout, SourceClosed
-from app.ledger.committer import Committer
-from app.ledger.entry import Entry
-from app.ledger.ops import Outcome, QueueRow, SourceEnd, Take
-from app.ledger.pending import Pending
-from app.ledger.together import Exchange, Shares, Trade
-from app.queue.answers import Values
-from app.queue.limits import Limits
-from app.queue.line import QueueLine, Segment
-from app.queue.pull import end_of, numbers
+from ..errors import DibsError, LedgerUnavailable, PullTimeout, SourceClosed
+from ..ledger.committer import Committer
+from ..ledger.entry import Entry
+from ..ledger.ops import Outcome, QueueRow, SourceEnd, Take
+from ..ledger.pending import Pending
+from ..ledger.together import Exchange, Shares, Trade
+from .answers import Values
+from .limits import Limits
+from .line import QueueLine, Segment
+from .pull import end_of, numbers
 
 if TYPE_CHECKING:
-    from app.sources import Source
+    from ..sources import Source
 
 log = logging.getLogger("dibs.queue")
 

@@ -6,8 +6,8 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 
-from app.ledger.work import Settled
-from app.queue.answers import Percentiles
+from ..ledger.work import Settled
+from .answers import Percentiles
 
 RATE_SECONDS = 10
 """The window of a rate."""

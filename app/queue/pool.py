@@ -11,7 +11,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 
-from app.errors import SourceBusy
+from ..errors import SourceBusy
 
 log = logging.getLogger("dibs.queue")
 

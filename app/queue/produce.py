@@ -7,14 +7,14 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
-from app.errors import LimitExceeded, QueueConflict, QueueFull, QueueUnknown
-from app.ledger.ops import Outcome, Recalled, Remember
-from app.ledger.pending import Pending
-from app.ledger.work import Parcel, Progress, Push, Pushed, Streamed, Woken
-from app.queue.answers import PushAnswer
-from app.queue.desk import Track, outcome, recall
-from app.queue.keys import check_same
-from app.queue.settle import Settles
+from ..errors import LimitExceeded, QueueConflict, QueueFull, QueueUnknown
+from ..ledger.ops import Outcome, Recalled, Remember
+from ..ledger.pending import Pending
+from ..ledger.work import Parcel, Progress, Push, Pushed, Streamed, Woken
+from .answers import PushAnswer
+from .desk import Track, outcome, recall
+from .keys import check_same
+from .settle import Settles
 
 RETRY_AFTER = 1.0
 """Seconds after which a full queue is worth asking again."""

@@ -7,12 +7,12 @@ from itertools import accumulate
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from app.ledger.ops import SourceEnd
-from app.queue.answers import Values
+from ..ledger.ops import SourceEnd
+from .answers import Values
 
 if TYPE_CHECKING:
-    from app.iterators import Hold
-    from app.sources import Source
+    from ..iterators import Hold
+    from ..sources import Source
 
 MESSAGE_MOST = 2_000
 """Characters of a failure's message that are kept."""

@@ -8,20 +8,20 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
-from app.errors import LedgerError, QueueConflict, Stopping
-from app.ledger.committer import Committer
-from app.ledger.ops import Close, Delete, Engine, Op, Pause, QueueRow, Recalled, Remember, Retry
-from app.ledger.pending import Pending
-from app.ledger.work import Woken
-from app.queue.answers import QueueInfo, QueueStats
-from app.queue.desk import Track, outcome
-from app.queue.feed import Feed
-from app.queue.info import info_of
-from app.queue.inside import Holds
-from app.queue.limits import Limits
-from app.queue.meters import Meter, percentiles
-from app.queue.rounds import RoundsByLoop
-from app.sources import Registry
+from ..errors import LedgerError, QueueConflict, Stopping
+from ..ledger.committer import Committer
+from ..ledger.ops import Close, Delete, Engine, Op, Pause, QueueRow, Recalled, Remember, Retry
+from ..ledger.pending import Pending
+from ..ledger.work import Woken
+from ..sources import Registry
+from .answers import QueueInfo, QueueStats
+from .desk import Track, outcome
+from .feed import Feed
+from .info import info_of
+from .inside import Holds
+from .limits import Limits
+from .meters import Meter, percentiles
+from .rounds import RoundsByLoop
 
 
 class Queue(Holds):

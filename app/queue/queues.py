@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
 
-from app.errors import (
+from ..errors import (
     ConfigError,
     Forbidden,
     LimitExceeded,
@@ -23,22 +23,22 @@ from app.errors import (
     SourceError,
     Stopping,
 )
-from app.ledger import MEMORY, open_ledger
-from app.ledger.committer import Committer
-from app.ledger.entry import Entry
-from app.ledger.ops import Define, Engine, Outcome, QueueRow, Remember
-from app.ledger.pending import Pending
-from app.ledger.work import QueueSettings, Woken
-from app.queue.answers import LedgerStats, QueueInfo, Stats
-from app.queue.definition import Definition
-from app.queue.desk import outcome, recall
-from app.queue.info import info_of, same_definition
-from app.queue.keys import KeysInFlight, check_same
-from app.queue.limits import Limits, check_name
-from app.queue.meters import percentiles
-from app.queue.queue import Queue
-from app.queue.rounds import RoundsByLoop
-from app.sources import Registry, SourceSpec
+from ..ledger import MEMORY, open_ledger
+from ..ledger.committer import Committer
+from ..ledger.entry import Entry
+from ..ledger.ops import Define, Engine, Outcome, QueueRow, Remember
+from ..ledger.pending import Pending
+from ..ledger.work import QueueSettings, Woken
+from ..sources import Registry, SourceSpec
+from .answers import LedgerStats, QueueInfo, Stats
+from .definition import Definition
+from .desk import outcome, recall
+from .info import info_of, same_definition
+from .keys import KeysInFlight, check_same
+from .limits import Limits, check_name
+from .meters import percentiles
+from .queue import Queue
+from .rounds import RoundsByLoop
 
 log = logging.getLogger("dibs.queue")
 

@@ -11,14 +11,14 @@ from functools import partial
 from itertools import pairwise
 from typing import Any
 
-from app.errors import DibsError, LimitExceeded, QueueExhausted, Refused, SourceBusy, Stopping
-from app.ledger.ops import Recalled, Remember, Take
-from app.ledger.pending import Pending
-from app.ledger.work import Ack, Claim, Entry, Extend, Nack, Release, Settle, Settlement, Span
-from app.queue.answers import LeaseAsk, Leased, SettleAnswer
-from app.queue.desk import Track, outcome, recall
-from app.queue.exchange import Exchanging
-from app.queue.handout import HandOuts, request_of
+from ..errors import DibsError, LimitExceeded, QueueExhausted, Refused, SourceBusy, Stopping
+from ..ledger.ops import Recalled, Remember, Take
+from ..ledger.pending import Pending
+from ..ledger.work import Ack, Claim, Entry, Extend, Nack, Release, Settle, Settlement, Span
+from .answers import LeaseAsk, Leased, SettleAnswer
+from .desk import Track, outcome, recall
+from .exchange import Exchanging
+from .handout import HandOuts, request_of
 
 NEXT = "\n"
 """What a key is followed by where the next lease came after its settling, in an op of its own; no key that a

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 
-from app.ledger.ops import Recalled
-from app.ledger.work import Claimed, Settlement, Span
-from app.queue.answers import Values
-from app.sources import Registry, SourceSpec
+from ..ledger.ops import Recalled
+from ..ledger.work import Claimed, Settlement, Span
+from ..sources import Registry, SourceSpec
+from .answers import Values
 
 
 class Computing:

@@ -5,11 +5,11 @@ A source is a generator function: built in (``BUILTINS``), or the user's own ``m
 ``iterator`` any number of threads may share, from any cursor on.
 """
 
-from app.sources.encode import MAX_DEPTH, MAX_SAFE, MAX_VALUE_BYTES
-from app.sources.registry import BUILTINS, Kind, Registry
-from app.sources.replay import Stop
-from app.sources.source import Resume, Source, Values
-from app.sources.spec import SourceSpec, parse_source
+from .encode import MAX_DEPTH, MAX_SAFE, MAX_VALUE_BYTES
+from .registry import BUILTINS, Kind, Registry
+from .replay import Stop
+from .source import Resume, Source, Values
+from .spec import SourceSpec, parse_source
 
 __all__ = [
     "BUILTINS",

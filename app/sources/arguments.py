@@ -12,9 +12,9 @@ from collections.abc import Callable, Mapping
 from inspect import Parameter, signature
 from typing import Any, Final
 
-from app.errors import SourceInvalid
-from app.sources.encode import MAX_SAFE
-from app.sources.spec import SourceSpec
+from ..errors import SourceInvalid
+from .encode import MAX_SAFE
+from .spec import SourceSpec
 
 _DIGITS: Final = re.compile(r"-?[1-9][0-9]{15,18}")
 INT64_MIN: Final = -(2**63)

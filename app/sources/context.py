@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from app.sources.encode import MAX_VALUE_BYTES, Encode, encoder, wide_encoder
-from app.sources.floors import Floor
+from .encode import MAX_VALUE_BYTES, Encode, encoder, wide_encoder
+from .floors import Floor
 
 
 @dataclass(frozen=True, slots=True)

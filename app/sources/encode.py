@@ -22,7 +22,7 @@ from json.encoder import encode_basestring as quote
 from math import isfinite
 from typing import Final
 
-from app.errors import ValueRefused
+from ..errors import ValueRefused
 
 MAX_SAFE: Final = 2**53 - 1
 """The largest integer that every JSON reader keeps (RFC 7493 section 2.2)."""

@@ -19,11 +19,11 @@ from io import BufferedReader
 from pathlib import Path
 from typing import NoReturn
 
-from app.errors import SourceInvalid, ValueRefused
-from app.sources.arguments import boolean, string
-from app.sources.context import Context
-from app.sources.paths import locate
-from app.sources.source import Replayed
+from ..errors import SourceInvalid, ValueRefused
+from .arguments import boolean, string
+from .context import Context
+from .paths import locate
+from .source import Replayed
 
 
 def lines(context: Context, /, path: str, *, root: str | None = None) -> Replayed:

@@ -22,12 +22,12 @@ from collections.abc import AsyncIterable, Callable, Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any, Final
 
-from app.errors import SourceInvalid, SourceUnknown
-from app.iterators import threadsafe_generator
-from app.sources.arguments import bind, parameters
-from app.sources.context import Context
-from app.sources.source import Definition, Replayed, ResumedAt
-from app.sources.spec import SourceSpec
+from ..errors import SourceInvalid, SourceUnknown
+from ..iterators import threadsafe_generator
+from .arguments import bind, parameters
+from .context import Context
+from .source import Definition, Replayed, ResumedAt
+from .spec import SourceSpec
 
 Function = Callable[..., Any]
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from math import prod
 from typing import Any
 
-from app.errors import SourceInvalid, ValueRefused
-from app.sources.arguments import INT64_MAX, described
-from app.sources.context import Context
-from app.sources.encode import Encode
-from app.sources.source import Seekable
+from ..errors import SourceInvalid, ValueRefused
+from .arguments import INT64_MAX, described
+from .context import Context
+from .encode import Encode
+from .source import Seekable
 
 
 def grid(context: Context, /, **axes: Sequence[Any]) -> Seekable:

@@ -18,10 +18,10 @@ from itertools import repeat
 from typing import Final
 from uuid import UUID
 
-from app.sources.arguments import integer
-from app.sources.context import Context
-from app.sources.floors import Floor
-from app.sources.source import Following
+from .arguments import integer
+from .context import Context
+from .floors import Floor
+from .source import Following
 
 TWITTER_EPOCH: Final = 1_288_834_974_657
 """2010-11-04T01:42:54.657Z, in milliseconds since 1970: what most decoders of snowflakes assume."""

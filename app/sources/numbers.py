@@ -10,13 +10,13 @@ from json.encoder import encode_basestring as quote
 from re import compile as pattern
 from typing import Final
 
-from app.errors import SourceInvalid
-from app.sources import arguments
-from app.sources.arguments import INT64_MAX, integer
-from app.sources.context import Context
-from app.sources.encode import MAX_SAFE, text_fault
-from app.sources.source import Seekable
-from app.sources.spec import SourceSpec
+from ..errors import SourceInvalid
+from . import arguments
+from .arguments import INT64_MAX, integer
+from .context import Context
+from .encode import MAX_SAFE, text_fault
+from .source import Seekable
+from .spec import SourceSpec
 
 MAX_FORMAT: Final = 1000
 """Characters in a format, and the largest width that it may ask for."""

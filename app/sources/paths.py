@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from app.errors import Forbidden, SourceInvalid
-from app.sources.arguments import string
+from ..errors import Forbidden, SourceInvalid
+from .arguments import string
 
 
 def locate(source: str, path: str, root: str | None) -> Path:

@@ -14,14 +14,14 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 
-from app.errors import Forbidden, SourceChanged, SourceError, SourceInvalid, SourceUnknown
-from app.sources import files, functions, grid, ids, numbers
-from app.sources.arguments import bind, from_digits, parameters, without_defaults
-from app.sources.context import Context
-from app.sources.encode import MAX_VALUE_BYTES, find_fault, text_fault
-from app.sources.replay import Stop
-from app.sources.source import Definition, Position, Resume, Seekable, Source, open_source
-from app.sources.spec import MAX_TEXT, SourceSpec
+from ..errors import Forbidden, SourceChanged, SourceError, SourceInvalid, SourceUnknown
+from . import files, functions, grid, ids, numbers
+from .arguments import bind, from_digits, parameters, without_defaults
+from .context import Context
+from .encode import MAX_VALUE_BYTES, find_fault, text_fault
+from .replay import Stop
+from .source import Definition, Position, Resume, Seekable, Source, open_source
+from .spec import MAX_TEXT, SourceSpec
 
 
 @dataclass(frozen=True, slots=True)

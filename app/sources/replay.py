@@ -15,8 +15,8 @@ from hashlib import blake2b
 from itertools import count, islice
 from typing import Final, Protocol
 
-from app.errors import SourceChanged, SourceClosed
-from app.sources.encode import Encode
+from ..errors import SourceChanged, SourceClosed
+from .encode import Encode
 
 _LONGEST_CHUNK: Final = 65_536
 _CHUNK_SECONDS: Final = 0.05

@@ -20,11 +20,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
-from app.errors import SourceChanged
-from app.iterators import ThreadSafeIterator
-from app.sources.encode import Encode
-from app.sources.replay import Stop, abandon, digest, finalizer, replay
-from app.sources.spec import SourceSpec
+from ..errors import SourceChanged
+from ..iterators import ThreadSafeIterator
+from .encode import Encode
+from .replay import Stop, abandon, digest, finalizer, replay
+from .spec import SourceSpec
 
 Values = Sequence[int] | Sequence[str]
 """A ``range`` (arithmetic sources), or a list of JSON texts."""

@@ -25,7 +25,7 @@ from dataclasses import dataclass, field
 from math import isfinite
 from typing import Any, Final, NoReturn
 
-from app.errors import SourceInvalid
+from ..errors import SourceInvalid
 
 MAX_TEXT: Final = 65_536
 """Characters in the text of one source. What is larger belongs in a file."""

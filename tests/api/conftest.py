@@ -14,9 +14,8 @@ from pathlib import Path
 
 import httpx
 import pytest
-
-from app.config import Settings
-from app.main import create_app
+from dibs.config import Settings
+from dibs.main import create_app
 
 
 def _load(name):

@@ -10,10 +10,9 @@ import re
 from functools import partial
 
 import pytest
-
-from app.api.protocol import Protocol
-from app.config import Settings
-from app.main import create_app
+from dibs.api.protocol import Protocol
+from dibs.config import Settings
+from dibs.main import create_app
 
 HOST = b"Host: localhost:8000\r\n"
 CLOSE = b"GET /healthz HTTP/1.1\r\n" + HOST + b"Connection: close\r\n\r\n"

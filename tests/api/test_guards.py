@@ -151,7 +151,7 @@ class TestHost:
         assert house.ask("POST", "/next", headers={"Host": "evil.example"}).status_code == 403
 
     def test_many_names_are_not_remembered_without_end(self, house):
-        from app.api.guards import _REMEMBERED, Hosts
+        from dibs.api.guards import _REMEMBERED, Hosts
 
         hosts = Hosts((), "127.0.0.1")
         for number in range(10 * _REMEMBERED):

@@ -1,8 +1,7 @@
 """The limit on headers counts headers: a body, however it is cut into reads, is none of them."""
 
 import pytest
-
-from app.api.protocol import HEAD_LIMIT, Protocol
+from dibs.api.protocol import HEAD_LIMIT, Protocol
 
 
 class Transport:

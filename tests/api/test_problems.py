@@ -2,9 +2,8 @@ import inspect
 import logging
 
 import pytest
-
-from app import errors
-from app.api.problems import BY_ERROR, PROBLEMS, RequestRefused, problem_of, reply_to
+from dibs import errors
+from dibs.api.problems import BY_ERROR, PROBLEMS, RequestRefused, problem_of, reply_to
 
 ROOT = errors.DibsError
 

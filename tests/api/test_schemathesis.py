@@ -8,13 +8,12 @@ import uuid
 import httpx
 import pytest
 import schemathesis
+from dibs.config import Settings
+from dibs.main import create_app
+from dibs.proof.server import ServerProcess
 from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis import GenerationMode
 from schemathesis.specs.openapi.checks import positive_data_acceptance
-
-from app.config import Settings
-from app.main import create_app
-from app.proof.server import ServerProcess
 
 SEED = 20260131
 EXAMPLES = 20

@@ -98,7 +98,7 @@ class TestText:
     ],
 )
 def test_a_line_is_a_value(value, line):
-    from app.api import handout
+    from dibs.api import handout
 
     assert handout.line(json.dumps(value, ensure_ascii=False)) == line
     assert handout.line(json.dumps(value)) == line

@@ -3,13 +3,12 @@
 import json
 
 import pytest
+from dibs.api.problems import RequestRefused
+from dibs.api.values import value_encoder
+from dibs.errors import ValueRefused
+from dibs.sources.encode import encoder
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from app.api.problems import RequestRefused
-from app.api.values import value_encoder
-from app.errors import ValueRefused
-from app.sources.encode import encoder
 
 LIMIT = 200
 quick, careful = value_encoder(LIMIT), encoder(LIMIT)

@@ -11,11 +11,10 @@ from pathlib import Path
 
 import httpx
 import uvicorn
-
-from app.api.fast.connection import FastProtocol
-from app.api.fast.lane import Lane
-from app.cli.loops import Dealer, SideLoop
-from app.config import version
+from dibs.api.fast.connection import FastProtocol
+from dibs.api.fast.lane import Lane
+from dibs.cli.loops import Dealer, SideLoop
+from dibs.config import version
 
 TLS = ssl.create_default_context()
 """Not used, but made anew by every client that is not given one."""

@@ -21,11 +21,10 @@ import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from dibs.client import AsyncClient, Client
 from rich.console import Console
 from rich.table import Table
 from service import LOAD_CORE, Server, dibs
-
-from app.client import AsyncClient, Client
 
 BATCHES = (None, 1, 10, 100, 1000)
 WORK = {"instant": 0.0, "1 ms a job": 0.001, "20 ms a job": 0.02}

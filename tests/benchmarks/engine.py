@@ -18,13 +18,12 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
+from dibs.ledger.inside import sql
+from dibs.ledger.ops import Define, Op, Take
+from dibs.ledger.sqlite import SqliteEngine
+from dibs.ledger.work import Ack, Claim, Parcel, Push, Settle, Terms
 from rich.console import Console
 from rich.table import Table
-
-from app.ledger.inside import sql
-from app.ledger.ops import Define, Op, Take
-from app.ledger.sqlite import SqliteEngine
-from app.ledger.work import Ack, Claim, Parcel, Push, Settle, Terms
 
 BATCH = 64  # ops a transaction
 WORKERS = 16

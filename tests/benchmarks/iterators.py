@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator
 from importlib import metadata
 from typing import Any
 
-from app.iterators import ThreadSafeIterator
+from dibs.iterators import ThreadSafeIterator
 
 Make = Callable[[Iterator[int]], Iterator[int]]
 Results = dict[str, list[float]]

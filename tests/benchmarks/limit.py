@@ -27,7 +27,7 @@ HEAD = (
 
 
 class Rounds:
-    """As ``app.queue.rounds``: who asks while a round is on its way to the disk is in the next one."""
+    """As ``dibs.queue.rounds``: who asks while a round is on its way to the disk is in the next one."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, path: str) -> None:
         self._loop = loop

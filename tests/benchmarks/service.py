@@ -84,7 +84,7 @@ def free_port() -> int:
 @contextlib.contextmanager
 def dibs(data: Path, *queues: str, slow_sync: bool = False) -> Iterator[Server]:
     port = free_port()
-    command = [sys.executable, "-m", "app", "serve", "--port", str(port), "--data", str(data)]
+    command = [sys.executable, "-m", "dibs", "serve", "--port", str(port), "--data", str(data)]
     for queue in queues:
         command += ["--queue", queue]
     if slow_sync:

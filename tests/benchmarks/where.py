@@ -66,7 +66,7 @@ def main() -> None:
     os.environ["PYTHONPATH"] = str(chosen.tree.resolve())
     with tempfile.TemporaryDirectory() as folder:
         port = free_port()
-        command = [sys.executable, "-m", "app", "serve", "--port", str(port), "--data", f"{folder}/data"]
+        command = [sys.executable, "-m", "dibs", "serve", "--port", str(port), "--data", f"{folder}/data"]
         server = Server([*command, "--queue", "default=count"], port, ready="/readyz")
         try:
             if chosen.call == "queues":

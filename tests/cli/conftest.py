@@ -53,7 +53,7 @@ def dibs(tmp_path):
 
     def dibs(*arguments, env=None):
         return subprocess.run(
-            [sys.executable, "-m", "app", *map(str, arguments)],
+            [sys.executable, "-m", "dibs", *map(str, arguments)],
             check=False,
             capture_output=True,
             text=True,
@@ -69,7 +69,7 @@ def dibs(tmp_path):
 @pytest.fixture
 def run(monkeypatch, capsys):
     """Run a command in this process, which is quicker: (exit code, stdout, stderr)."""
-    from app.cli import main
+    from dibs.cli import main
 
     def run(*arguments):
         monkeypatch.setattr(sys, "argv", ["dibs", *map(str, arguments)])
@@ -85,7 +85,7 @@ class Serving:
     """A server in a process of its own. Killed at the end, whatever happens."""
 
     def __init__(self, folder, *options, env=None):
-        command = [sys.executable, "-m", "app", "serve", *map(str, options)]
+        command = [sys.executable, "-m", "dibs", "serve", *map(str, options)]
         if "--port" not in options:
             command += ["--port", "0"]
         self.log = (folder / "stderr.txt").open("w+")

@@ -74,7 +74,7 @@ class TestQueues:
         assert [queue["queue"] for queue in json.loads(out)][:2] == ["default", "few"]
 
     def test_all_pages(self, run, monkeypatch):
-        monkeypatch.setattr(sys.modules["app.cli.queues"], "PAGE", 1)
+        monkeypatch.setattr(sys.modules["dibs.cli.queues"], "PAGE", 1)
         assert len(json.loads(run("queues", "--json")[1])) >= 4
 
     def test_markup_in_a_definition_is_text(self, run, server):
@@ -162,7 +162,7 @@ def test_backup(run):
     ],
 )
 def test_durations(seconds, shown):
-    from app.cli.tables import span
+    from dibs.cli.tables import span
 
     assert span(seconds) == shown
 
@@ -171,14 +171,14 @@ def test_durations(seconds, shown):
     ("count", "shown"), [(0, "0 B"), (1023, "1023 B"), (1536, "1.5 KiB"), (2**40, "1024.0 GiB")]
 )
 def test_sizes(count, shown):
-    from app.cli.tables import size
+    from dibs.cli.tables import size
 
     assert size(count) == shown
 
 
 def test_why_a_queue_failed_stands_in_the_tables():
-    from app.cli.queues import _table
-    from app.cli.tables import failure
+    from dibs.cli.queues import _table
+    from dibs.cli.tables import failure
 
     queue = {
         "queue": "q",

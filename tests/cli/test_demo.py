@@ -3,10 +3,9 @@
 import io
 
 import pytest
+from dibs.cli import demo_fleet, demo_threads
+from dibs.cli.demo_stage import Stage
 from rich.console import Console
-
-from app.cli import demo_fleet, demo_threads
-from app.cli.demo_stage import Stage
 
 
 @pytest.fixture

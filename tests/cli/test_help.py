@@ -17,7 +17,17 @@ COMMANDS = [
     "verify",
     "demo",
 ]
-HEAVY = ["fastapi", "starlette", "pydantic", "uvicorn", "httpx", "apsw", "rich.table", "app.queue", "app.api"]
+HEAVY = [
+    "fastapi",
+    "starlette",
+    "pydantic",
+    "uvicorn",
+    "httpx",
+    "apsw",
+    "rich.table",
+    "dibs.queue",
+    "dibs.api",
+]
 
 
 def test_help_shows_every_command_and_every_exit_code(run):
@@ -31,7 +41,7 @@ def test_help_shows_every_command_and_every_exit_code(run):
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_has_an_example_that_is_one(run, command):
-    from app.cli import cli
+    from dibs.cli import cli
 
     code, out, _ = run(command, "--help")
     assert code == 0
@@ -43,9 +53,8 @@ def test_every_command_has_an_example_that_is_one(run, command):
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_option_is_explained(run, command):
+    from dibs.cli import cli
     from typer.main import get_command
-
-    from app.cli import cli
 
     parameters = get_command(cli).commands[command].params
     assert [parameter.name for parameter in parameters if not parameter.help] == []
@@ -69,7 +78,7 @@ def test_a_command_that_is_not_there(run):
 
 
 def test_help_loads_nothing_heavy():
-    code = f"import sys, app.cli; print([name for name in {HEAVY} if name in sys.modules])"
+    code = f"import sys, dibs.cli; print([name for name in {HEAVY} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
 
@@ -88,13 +97,13 @@ class TestMain:
             def cli():
                 raise error
 
-            monkeypatch.setattr("app.cli.cli", cli)
+            monkeypatch.setattr("dibs.cli.cli", cli)
             return run()
 
         return raising
 
     def test_an_error_of_ours(self, raising):
-        from app.errors import ConfigError, LedgerLocked, QueueUnknown
+        from dibs.errors import ConfigError, LedgerLocked, QueueUnknown
 
         assert raising(ConfigError("port: why")) == (2, "", "dibs: port: why\n")
         assert raising(LedgerLocked("why")) == (4, "", "dibs: why\n")
@@ -106,10 +115,10 @@ class TestMain:
         assert (code, err) == (1, "dibs: unexpected ZeroDivisionError: why (DIBS_TRACEBACK=1 shows where)\n")
 
     def test_a_traceback_for_who_asks_for_one(self, monkeypatch):
-        from app.cli import main
+        from dibs.cli import main
 
         monkeypatch.setenv("DIBS_TRACEBACK", "1")
-        monkeypatch.setattr("app.cli.cli", lambda: 1 / 0)
+        monkeypatch.setattr("dibs.cli.cli", lambda: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             main()
 
@@ -118,7 +127,7 @@ class TestMain:
 
 
 def test_a_reader_that_had_enough_is_no_error(server, dibs):
-    command = f"{sys.executable} -m app next many -n 5000 --url {server.url} | head -1"
+    command = f"{sys.executable} -m dibs next many -n 5000 --url {server.url} | head -1"
     import httpx
 
     httpx.put(f"{server.url}/queues/many", json={"source": "count"})

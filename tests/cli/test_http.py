@@ -3,8 +3,7 @@
 import httpx
 import pytest
 import typer
-
-from app.cli.http import Api
+from dibs.cli.http import Api
 
 KEY = {"Idempotency-Key": "k"}
 

@@ -8,13 +8,12 @@ from pathlib import Path
 
 import pytest
 import typer
+from dibs.cli.loadtest import loadtest
+from dibs.cli.verify import verify
+from dibs.proof.clients import Tally
+from dibs.proof.progress import percentile, watch_on
 from rich.console import Console
 from typer.testing import CliRunner
-
-from app.cli.loadtest import loadtest
-from app.cli.verify import verify
-from app.proof.clients import Tally
-from app.proof.progress import percentile, watch_on
 
 
 @pytest.fixture(scope="module")

@@ -9,10 +9,9 @@ from pathlib import Path
 
 import pytest
 import typer
+from dibs.cli.loadtest import loadtest
+from dibs.cli.verify import verify
 from typer.testing import CliRunner
-
-from app.cli.loadtest import loadtest
-from app.cli.verify import verify
 
 
 @pytest.fixture(scope="module")

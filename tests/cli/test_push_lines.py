@@ -4,8 +4,7 @@ import json
 import os
 
 import pytest
-
-from app.cli.push_lines import LINE_BYTES, BadLine, Shape, file_lines, parts, pipe_lines
+from dibs.cli.push_lines import LINE_BYTES, BadLine, Shape, file_lines, parts, pipe_lines
 
 BIG = 10**9
 

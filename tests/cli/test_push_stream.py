@@ -7,12 +7,11 @@ from zlib import crc32
 import httpx
 import pytest
 import typer
+from dibs.cli import push_job
+from dibs.cli.http import Api
+from dibs.cli.push_job import ROUNDS, Push, Source
+from dibs.cli.push_lines import Shape
 from rich.console import Console
-
-from app.cli import push_job
-from app.cli.http import Api
-from app.cli.push_job import ROUNDS, Push, Source
-from app.cli.push_lines import Shape
 
 NOTHING = {"bytes": 0, "lines": 0, "crc32": 0, "accepted": 0, "duplicates": 0}
 

@@ -6,11 +6,10 @@ import json
 
 import pytest
 import typer
+from dibs.cli.verify import verify
+from dibs.proof import Audited, Header, HistoryWriter
+from dibs.proof.records import Ask, Outcome
 from typer.testing import CliRunner
-
-from app.cli.verify import verify
-from app.proof import Audited, Header, HistoryWriter
-from app.proof.records import Ask, Outcome
 
 
 @pytest.fixture

@@ -12,17 +12,16 @@ from types import SimpleNamespace
 
 import httpx
 import pytest
+from dibs.cli.work_board import Board, told
+from dibs.cli.work_crew import Crew
+from dibs.cli.work_perform import RESULT_BYTES, Performer, Plan
+from dibs.cli.work_process import CannotStart
+from dibs.cli.work_run import Emptiness, Stops, empty, run, settle, verdict
+from dibs.cli.work_tally import Tally
+from dibs.cli.work_words import Words
+from dibs.client.errors import Problem, QueueUnknown, Unreachable
+from dibs.client.hand import Counts
 from rich.console import Console
-
-from app.cli.work_board import Board, told
-from app.cli.work_crew import Crew
-from app.cli.work_perform import RESULT_BYTES, Performer, Plan
-from app.cli.work_process import CannotStart
-from app.cli.work_run import Emptiness, Stops, empty, run, settle, verdict
-from app.cli.work_tally import Tally
-from app.cli.work_words import Words
-from app.client.errors import Problem, QueueUnknown, Unreachable
-from app.client.hand import Counts
 
 SECONDS = 20
 
@@ -141,7 +140,7 @@ def _nothing_is_left_behind(monkeypatch):
             super().__init__(*words, **options)
             started.append(self.pid)
 
-    monkeypatch.setattr("app.cli.work_process.subprocess.Popen", Started)
+    monkeypatch.setattr("dibs.cli.work_process.subprocess.Popen", Started)
     yield
     for group in started:
         with suppress(ProcessLookupError, PermissionError):
@@ -372,7 +371,7 @@ class TestSettle:
 
     @pytest.fixture(autouse=True)
     def _quick(self, monkeypatch):
-        monkeypatch.setattr("app.cli.work_run.TICK", 0)
+        monkeypatch.setattr("dibs.cli.work_run.TICK", 0)
 
     def settle(self, answers, stops=None):
         asked, seconds = [], iter(range(100))
@@ -427,7 +426,7 @@ class TestEmptiness:
         assert empty(seen(**info)) == is_empty
 
     def test_it_looks_until_it_is_and_not_while_something_runs_here(self, monkeypatch):
-        monkeypatch.setattr("app.cli.work_run.LOOK", 0)
+        monkeypatch.setattr("dibs.cli.work_run.LOOK", 0)
         tally, then = Tally(Counts()), threading.Event()
         looks = iter([Unreachable("not now", reached=True), 2, 1, 0])
         looked = []

@@ -33,7 +33,7 @@ class Started:
         if terminal:
             self._terminal, out = pty.openpty()
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "app", *map(str, arguments)],
+            [sys.executable, "-m", "dibs", *map(str, arguments)],
             cwd=folder,
             env=environment({"DIBS_URL": url, MARK: str(folder)}),
             stdin=out if terminal else subprocess.DEVNULL,
@@ -368,7 +368,7 @@ class TestPush:
 
     def test_a_pipe(self, queue, server):
         jobs = queue()
-        command = f"seq 3 | {sys.executable} -m app push {jobs.name} --json --url {server.url}"
+        command = f"seq 3 | {sys.executable} -m dibs push {jobs.name} --json --url {server.url}"
         done = subprocess.run(
             command, shell=True, capture_output=True, text=True, check=True, timeout=SECONDS
         )

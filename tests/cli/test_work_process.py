@@ -11,8 +11,7 @@ import threading
 from contextlib import contextmanager
 
 import pytest
-
-from app.cli.work_process import ERROR_BYTES, CannotStart, End, Process, Unfit, error_text
+from dibs.cli.work_process import ERROR_BYTES, CannotStart, End, Process, Unfit, error_text
 
 LONG = 1000
 

@@ -1,6 +1,5 @@
 import pytest
-
-from app.cli.work_words import Words, compact, environment, text_of
+from dibs.cli.work_words import Words, compact, environment, text_of
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
-
-from app.client import AsyncClient, Client
-from app.client.flow import Tempo
+from dibs.client import AsyncClient, Client
+from dibs.client.flow import Tempo
 
 
 def load(name):

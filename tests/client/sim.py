@@ -10,10 +10,9 @@ import json
 from functools import partial
 
 import httpx
+from dibs.client.consume import consumer
+from dibs.client.flow import Contact, Gather, Listen, Lost, Reply, Send, Sleep, Tempo, Terms
 from fake import FakeServer, Parked
-
-from app.client.consume import consumer
-from app.client.flow import Contact, Gather, Listen, Lost, Reply, Send, Sleep, Tempo, Terms
 
 
 class SimBell:

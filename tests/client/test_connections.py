@@ -5,10 +5,9 @@ import socket
 import threading
 
 import pytest
-
-from app.cli.server import KEEP_ALIVE
-from app.client import AsyncClient, Client
-from app.client.wire import LIMITS
+from dibs.cli.server import KEEP_ALIVE
+from dibs.client import AsyncClient, Client
+from dibs.client.wire import LIMITS
 
 BODY = b'{"queue":"ids","state":"open","items":[{"seq":1,"value":1}]}'
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s" % (

@@ -4,9 +4,8 @@ import json
 from itertools import islice
 
 import pytest
-
-from app.client.consume import WorkTerms
-from app.client.errors import (
+from dibs.client.consume import WorkTerms
+from dibs.client.errors import (
     ClientError,
     LimitExceeded,
     QueueUnknown,
@@ -14,8 +13,8 @@ from app.client.errors import (
     SourceFailed,
     Unreachable,
 )
-from app.client.flow import Sleep, Terms
-from app.client.records import Result
+from dibs.client.flow import Sleep, Terms
+from dibs.client.records import Result
 
 
 @pytest.fixture

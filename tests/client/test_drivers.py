@@ -8,8 +8,7 @@ import time
 from contextlib import suppress
 
 import pytest
-
-from app.client import AsyncClient, Client, ClientClosed, Result, SourceFailed, Unreachable
+from dibs.client import AsyncClient, Client, ClientClosed, Result, SourceFailed, Unreachable
 
 MANY = 500
 

@@ -1,10 +1,9 @@
 """The tree of errors: drawn as it is, and every problem of the server has its leaf."""
 
+import dibs.client
 import pytest
-
-import app.client
-from app.client import errors
-from app.errors import DibsError
+from dibs.client import errors
+from dibs.errors import DibsError
 
 
 def test_every_error_is_in_the_drawing():
@@ -15,11 +14,11 @@ def test_every_error_is_in_the_drawing():
         if isinstance(one, type) and issubclass(one, DibsError) and one is not DibsError
     }
     assert drawn == defined
-    assert defined - {"ClientError"} <= set(app.client.__all__) | {"ClientError"}
+    assert defined - {"ClientError"} <= set(dibs.client.__all__) | {"ClientError"}
 
 
 def test_every_problem_of_the_server_has_an_error_that_fits():
-    from app.api.problems import PROBLEMS
+    from dibs.api.problems import PROBLEMS
 
     for row in PROBLEMS:
         problem = errors.Problem(row.name, row.status, "x", row.handed_out, row.retryable)
@@ -32,7 +31,7 @@ def test_every_problem_of_the_server_has_an_error_that_fits():
 
 @pytest.mark.parametrize("name", sorted(errors.BY_NAME))
 def test_names_are_those_of_the_server(name):
-    from app.api.problems import BY_NAME
+    from dibs.api.problems import BY_NAME
 
     assert name in BY_NAME
 

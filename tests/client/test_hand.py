@@ -3,12 +3,11 @@
 import asyncio
 
 import pytest
-
-from app.client import JobSettled, Lease, LeasedItem
-from app.client.hand import Hand
-from app.client.outbox import MANY
-from app.client.pace import MOST, Pace
-from app.client.parcel import compose
+from dibs.client import JobSettled, Lease, LeasedItem
+from dibs.client.hand import Hand
+from dibs.client.outbox import MANY
+from dibs.client.pace import MOST, Pace
+from dibs.client.parcel import compose
 
 
 class Bell:

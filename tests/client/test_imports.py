@@ -24,10 +24,10 @@ sys.meta_path.insert(0, Wall())
 {code}
 loaded = {{name.partition(".")[0] for name in set(sys.modules) - before}}
 print(sorted(loaded - set(sys.stdlib_module_names)))
-print(sorted(name for name in sys.modules if name.startswith("app.") and name.count(".") == 1))
+print(sorted(name for name in sys.modules if name.startswith("dibs.") and name.count(".") == 1))
 """
 
-HTTPX = {"app", "httpx", "httpcore", "h11", "anyio", "idna", "certifi", "sniffio", "typing_extensions"}
+HTTPX = {"dibs", "httpx", "httpcore", "h11", "anyio", "idna", "certifi", "sniffio", "typing_extensions"}
 
 
 def run(code, allowed):
@@ -37,7 +37,7 @@ def run(code, allowed):
         text=True,
         timeout=30,
         check=False,
-        env={"PYTHONPATH": str(ROOT), "PATH": ""},
+        env={"PYTHONPATH": str(ROOT / ".dev"), "PATH": ""},
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -46,23 +46,23 @@ def run(code, allowed):
 @pytest.mark.parametrize(
     "code",
     [
-        "from app.client import Client, AsyncClient; Client().close()",
-        "from app import Client, AsyncClient; Client().close()",
-        "import app; app.Client; app.AsyncClient",
+        "from dibs.client import Client, AsyncClient; Client().close()",
+        "from dibs import Client, AsyncClient; Client().close()",
+        "import dibs; dibs.Client; dibs.AsyncClient",
     ],
 )
 def test_the_client_needs_httpx_and_nothing_else(code):
     out = run(code, HTTPX)
-    assert "'app.client', 'app.errors', 'app.iterators'" in out
+    assert "'dibs.client', 'dibs.errors', 'dibs.iterators'" in out
 
 
 def test_sharing_an_iterator_needs_nothing():
-    out = run("import app; app.threadsafe_iter([]); 'Client' in dir(app) or exit(1)", {"app"})
-    assert out.splitlines()[0] == "['app']"
+    out = run("import dibs; dibs.threadsafe_iter([]); 'Client' in dir(dibs) or exit(1)", {"dibs"})
+    assert out.splitlines()[0] == "['dibs']"
 
 
 def test_there_is_nothing_else():
     out = run(
-        "import app\ntry: app.Cliant\nexcept AttributeError as error: print(error)\nelse: exit(1)", {"app"}
+        "import dibs\ntry: dibs.Cliant\nexcept AttributeError as error: print(error)\nelse: exit(1)", {"dibs"}
     )
     assert "has no attribute 'Cliant'" in out

@@ -115,7 +115,7 @@ def test_crashed_workers_and_an_outage_lose_nothing(sim, seed):
 
 
 def _back(lab, until):
-    from app.client.flow import Sleep
+    from dibs.client.flow import Sleep
 
     yield Sleep(until - lab.now)
     lab.down = False

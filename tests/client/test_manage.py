@@ -3,8 +3,7 @@
 import json
 
 import pytest
-
-from app.client import Audit, ItemUnknown, LeaseAsk, Nack, QueueSettings
+from dibs.client import Audit, ItemUnknown, LeaseAsk, Nack, QueueSettings
 
 
 def on(both, function):

@@ -1,8 +1,7 @@
 """How much is fetched at once."""
 
 import pytest
-
-from app.client.pace import MOST, Pace
+from dibs.client.pace import MOST, Pace
 
 
 def work(pace, seconds, jobs):

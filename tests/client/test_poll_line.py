@@ -5,10 +5,9 @@ import threading
 
 import httpx
 import pytest
-
-from app.client.flow import Lost, Request
-from app.client.threads import PollLine
-from app.client.wire import Wire
+from dibs.client.flow import Lost, Request
+from dibs.client.threads import PollLine
+from dibs.client.wire import Wire
 
 POLL = Request("POST", "/queues/q/lease", b"{}", wait=20.0)
 

@@ -4,8 +4,7 @@ import asyncio
 import json
 
 import pytest
-
-from app.client import (
+from dibs.client import (
     AsyncClient,
     Client,
     Conflict,
@@ -15,7 +14,7 @@ from app.client import (
     Unreachable,
     ValueNotJson,
 )
-from app.client.push import CHUNK_BYTES
+from dibs.client.push import CHUNK_BYTES
 
 
 def pushed(wire):
@@ -78,8 +77,8 @@ def test_a_lost_reply_pushes_nothing_twice(both, lost):
 
 def test_back_pressure_is_waited_for(sim):
     """For as long as it takes: far longer than the patience. The same chunk comes again."""
-    from app.client.flow import Sleep, Terms
-    from app.client.push import Packer, push
+    from dibs.client.flow import Sleep, Terms
+    from dibs.client.push import Packer, push
 
     lab = sim.Sim()
     queue = lab.server.add("jobs", max_ready=15)
@@ -101,8 +100,8 @@ def test_back_pressure_is_waited_for(sim):
 
 @pytest.mark.parametrize("room", [1, 2, 7])
 def test_a_chunk_that_is_larger_than_the_queue_may_ever_be(sim, room):
-    from app.client.flow import Sleep, Terms
-    from app.client.push import Packer, push
+    from dibs.client.flow import Sleep, Terms
+    from dibs.client.push import Packer, push
 
     lab = sim.Sim()
     queue = lab.server.add("jobs", max_ready=room)
@@ -270,7 +269,7 @@ def test_uploading_parts_of_a_stream(both):
 def test_a_line_that_is_refused_tells_what_is_in(both):
     both.wire.server.add("jobs")
     part = b'{"value":1}\nnonsense\n{"value":2}\n'
-    from app.client import Invalid
+    from dibs.client import Invalid
 
     with pytest.raises(Invalid) as caught:
         both.ask(lambda client: client.queue("jobs").upload(part, key="file-1"))

@@ -3,8 +3,7 @@
 import time
 
 import pytest
-
-from app.client import (
+from dibs.client import (
     Conflict,
     Exhausted,
     Invalid,
@@ -17,8 +16,8 @@ from app.client import (
     UnexpectedAnswer,
     Unreachable,
 )
-from app.client.calls import take
-from app.client.flow import Call, Contact, Lost, Reply, Request, Send, Sleep, Tempo, Terms, persist
+from dibs.client.calls import take
+from dibs.client.flow import Call, Contact, Lost, Reply, Request, Send, Sleep, Tempo, Terms, persist
 
 
 class Talk:
@@ -118,7 +117,7 @@ def test_a_server_that_was_never_there_is_not_looked_for_long():
 
 
 def test_five_seconds_for_nobody():
-    from app.client import Client
+    from dibs.client import Client
 
     talk = []
     with Client("http://127.0.0.1:1", tempo=Tempo(chance=lambda: 0.5)) as client:
@@ -259,7 +258,7 @@ def iterate(client):
 
 
 def test_the_layer_of_single_requests(both):
-    from app.client import Ack, Nack, Release
+    from dibs.client import Ack, Nack, Release
 
     queue = both.wire.server.add("jobs", range(10))
     lease = both.ask(lambda client: client.queue("jobs").claim(LeaseAsk(4, 10.0, worker="w")))
@@ -280,7 +279,7 @@ def test_a_settle_tells_why_there_is_no_next_lease(both):
     lease = both.ask(lambda client: client.queue("jobs").claim())
 
     def settle(client):
-        from app.client import Ack
+        from dibs.client import Ack
 
         return client.queue("jobs").settle([Ack(lease.token)], lease=LeaseAsk())
 
@@ -292,7 +291,7 @@ def test_a_settle_tells_why_there_is_no_next_lease(both):
 
 @pytest.mark.parametrize("url", ["localhost:8000", "ftp://x", "http://", "nonsense"])
 def test_a_url_that_is_none(url):
-    from app.client import AsyncClient, Client
+    from dibs.client import AsyncClient, Client
 
     for kind in (Client, AsyncClient):
         with pytest.raises(ValueError, match="say http://HOST:PORT"):
@@ -300,7 +299,7 @@ def test_a_url_that_is_none(url):
 
 
 def test_a_long_poll_has_time_and_a_settle_is_in_a_hurry():
-    from app.client.wire import Wire
+    from dibs.client.wire import Wire
 
     wire = Wire("http://dibs", 30.0)
     poll = wire.write(Request("POST", "/queues/q/lease", b"{}", wait=20.0), {}).extensions["timeout"]
@@ -310,7 +309,7 @@ def test_a_long_poll_has_time_and_a_settle_is_in_a_hurry():
 
 
 def test_the_url_of_the_environment(monkeypatch):
-    from app.client import Client
+    from dibs.client import Client
 
     monkeypatch.setenv("DIBS_URL", "http://elsewhere:1234/")
     with Client() as client:
@@ -322,7 +321,7 @@ def test_the_url_of_the_environment(monkeypatch):
 
 
 def test_a_worker_s_name(monkeypatch, wire):
-    from app.client import Client
+    from dibs.client import Client
 
     with Client(worker="me", transport=wire) as client:
         assert client.setup.worker == "me"

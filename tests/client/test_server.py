@@ -11,8 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
-
-from app.client import (
+from dibs.client import (
     Ack,
     AsyncClient,
     Client,
@@ -29,7 +28,7 @@ from app.client import (
     ResultRefused,
     SourceFailed,
 )
-from app.client.work import push
+from dibs.client.work import push
 
 ROOT = Path(__file__).parents[2]
 SOURCES = """
@@ -63,7 +62,7 @@ class Server:
         with (self.folder / "stderr.txt").open("a") as log:
             self.process = subprocess.Popen(
                 [
-                    *(sys.executable, "-m", "app", "serve", "--port", str(self.port)),
+                    *(sys.executable, "-m", "dibs", "serve", "--port", str(self.port)),
                     *("--data", str(self.folder / "data"), *self.options),
                 ],
                 stdout=subprocess.PIPE,
@@ -385,7 +384,7 @@ def test_a_producer_survives_restarts(serve):
 
 WORKER = """
 import sys, time
-from app import Client
+from dibs import Client
 with Client(sys.argv[1]) as client:
     with client.queue("jobs").lease(batch=5, ttl=1.5, wait=1) as leases:
         for job in leases:
@@ -421,7 +420,7 @@ def test_a_worker_that_is_killed_loses_no_work(serve):
 
 INTERRUPTED = """
 import sys, time
-from app import Client
+from dibs import Client
 for job in Client(sys.argv[1]).queue("jobs").lease(batch=10):
     with job:
         print(job.value, flush=True)

@@ -3,10 +3,9 @@
 from itertools import pairwise
 
 import pytest
+from dibs.client.text import ERROR_BYTES, encode, fit, ranges, told
 from hypothesis import given
 from hypothesis import strategies as st
-
-from app.client.text import ERROR_BYTES, encode, fit, ranges, told
 
 
 @given(st.sets(st.integers(1, 60)))

@@ -2,8 +2,8 @@
 
 from typing import Any, assert_type
 
-from app import AsyncClient, Client
-from app.client import (
+from dibs import AsyncClient, Client
+from dibs.client import (
     AsyncLeases,
     Audit,
     Counts,

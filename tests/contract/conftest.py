@@ -11,11 +11,10 @@ from tempfile import TemporaryDirectory, mkdtemp
 from typing import Any
 
 import pytest
-
-from app.ledger.clock import LedgerClock
-from app.ledger.ops import Define, Engine, Op, OpFailed, Outcome, QueueRow, Remember, Take
-from app.ledger.sqlite import SqliteEngine
-from app.ledger.work import (
+from dibs.ledger.clock import LedgerClock
+from dibs.ledger.ops import Define, Engine, Op, OpFailed, Outcome, QueueRow, Remember, Take
+from dibs.ledger.sqlite import SqliteEngine
+from dibs.ledger.work import (
     Bury,
     Claim,
     Claimed,

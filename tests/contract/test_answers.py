@@ -7,10 +7,9 @@ from dataclasses import asdict
 
 import apsw
 import pytest
-
-from app.ledger.ops import Advance, Close, Define, Delete, Pause, Retry, SourceEnd, Take
-from app.ledger.sqlite import SqliteEngine
-from app.ledger.work import Parcel, Push
+from dibs.ledger.ops import Advance, Close, Define, Delete, Pause, Retry, SourceEnd, Take
+from dibs.ledger.sqlite import SqliteEngine
+from dibs.ledger.work import Parcel, Push
 
 
 def test_a_take_is_recalled_with_its_first_seq_and_its_values(ledger, under):

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import pytest
-
-from app.ledger.ops import Close, Delete, Pause, Take
-from app.ledger.work import Ack, Claimed, Extend, ItemRow, Nack, Parcel, Push, Release, Span
+from dibs.ledger.ops import Close, Delete, Pause, Take
+from dibs.ledger.work import Ack, Claimed, Extend, ItemRow, Nack, Parcel, Push, Release, Span
 
 
 def test_waiting_items_go_out_in_the_order_of_their_pushes(ledger):
@@ -267,7 +266,7 @@ def test_the_oldest_is_the_one_that_could_be_claimed_first(ledger):
 
 
 def test_pushes_and_claims_of_one_batch_see_each_other(ledger):
-    from app.ledger.work import Claim, Terms
+    from dibs.ledger.work import Claim, Terms
 
     queue = ledger.jobs()
     outcomes = ledger.engine.apply(

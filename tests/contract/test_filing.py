@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import pytest
-
-from app.ledger.ops import Close, SourceEnd, Take
-from app.ledger.work import (
+from dibs.ledger.ops import Close, SourceEnd, Take
+from dibs.ledger.work import (
     Ack,
     Claim,
     Extend,

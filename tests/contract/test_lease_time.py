@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import pytest
-
-from app.ledger.ops import Take
-from app.ledger.work import Ack, Extend, Nack, Terms
+from dibs.ledger.ops import Take
+from dibs.ledger.work import Ack, Extend, Nack, Terms
 
 HOUR = 3_600_000
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from time import monotonic
 
 import pytest
-
-from app.ledger.ops import Define, Take
-from app.ledger.work import Ack, Bury, Claimed, Extend, ItemRow, Nack, Release, Settled, Span, Terms
+from dibs.ledger.ops import Define, Take
+from dibs.ledger.work import Ack, Bury, Claimed, Extend, ItemRow, Nack, Release, Settled, Span, Terms
 
 MILLION = 1_000_000
 

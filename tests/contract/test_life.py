@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import pytest
-
-from app.ledger.ops import Advance, Close, Delete, Pause, Retry, SourceEnd, Take
+from dibs.ledger.ops import Advance, Close, Delete, Pause, Retry, SourceEnd, Take
 
 EXHAUSTED = SourceEnd("exhausted")
 FAILED = SourceEnd("failed", "ValueError", "item 4 is bad")
@@ -184,7 +183,7 @@ def test_a_source_that_was_empty_may_be_exchanged(ledger):
 
 @pytest.mark.parametrize("spent", [Take(1, 1, 1), Advance(1, 0, 3)], ids=["taken", "jumped"])
 def test_a_definition_stands_once_the_cursor_moved(ledger, spent):
-    from app.ledger.ops import Define
+    from dibs.ledger.ops import Define
 
     ledger.define()
     ledger.do(spent)

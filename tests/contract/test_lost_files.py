@@ -3,9 +3,8 @@
 import shutil
 
 import pytest
-
-from app.ledger.ops import Define, EngineFailed, Take
-from app.ledger.sqlite import SqliteEngine
+from dibs.ledger.ops import Define, EngineFailed, Take
+from dibs.ledger.sqlite import SqliteEngine
 
 
 @pytest.fixture

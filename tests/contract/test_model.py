@@ -6,11 +6,7 @@ import copy
 from dataclasses import asdict, replace
 
 import pytest
-from hypothesis import Phase, settings
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
-
-from app.ledger.ops import (
+from dibs.ledger.ops import (
     Advance,
     Close,
     Define,
@@ -23,6 +19,9 @@ from app.ledger.ops import (
     SourceEnd,
     Take,
 )
+from hypothesis import Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 
 class Model:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import pytest
-
-from app.ledger.ops import Define, Delete, Take
-from app.ledger.work import Ack, Claim, Moved, Nack, Purge, Release, Settle, Terms
+from dibs.ledger.ops import Define, Delete, Take
+from dibs.ledger.work import Ack, Claim, Moved, Nack, Purge, Release, Settle, Terms
 
 
 @pytest.fixture

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import pytest
-
-from app.ledger.ops import Close, Define, Delete, Pause
-from app.ledger.work import Ack, Nack, Parcel, Push
+from dibs.ledger.ops import Close, Define, Delete, Pause
+from dibs.ledger.work import Ack, Nack, Parcel, Push
 
 
 def test_items_are_pushed_at_the_end_with_their_seqs(ledger):

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import pytest
-
-from app.ledger.ops import Close, Pause
-from app.ledger.work import Moved, Nack, QueueSettings, Redrive
+from dibs.ledger.ops import Close, Pause
+from dibs.ledger.work import Moved, Nack, QueueSettings, Redrive
 
 
 def bury(ledger, count: int = 5) -> int:

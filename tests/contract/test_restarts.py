@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import pytest
-
-from app.ledger.clock import LedgerClock, rfc3339
-from app.ledger.ops import Advance, Close, Define, Delete, Pause, SourceEnd, Take
-from app.ledger.sqlite import SqliteEngine
+from dibs.ledger.clock import LedgerClock, rfc3339
+from dibs.ledger.ops import Advance, Close, Define, Delete, Pause, SourceEnd, Take
+from dibs.ledger.sqlite import SqliteEngine
 
 HOUR = 3_600_000
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import pytest
-
-from app.ledger.ops import Close, Define, Delete, Pause, Take
-from app.ledger.work import Ack, Claim, Nack, Release, Result, Settle, Terms
+from dibs.ledger.ops import Close, Define, Delete, Pause, Take
+from dibs.ledger.work import Ack, Claim, Nack, Release, Result, Settle, Terms
 
 
 @pytest.fixture

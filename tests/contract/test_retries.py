@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import pytest
-
-from app.ledger.work import (
+from dibs.ledger.work import (
     FAILURES_KEPT,
     Ack,
     Bury,

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import pytest
-
-from app.ledger.ops import Close, Delete, Pause, SourceEnd, Take
-from app.ledger.work import Ack, Claim, Claimed, Extend, Nack, Release, Settle, Settled, Span, Terms
+from dibs.ledger.ops import Close, Delete, Pause, SourceEnd, Take
+from dibs.ledger.work import Ack, Claim, Claimed, Extend, Nack, Release, Settle, Settled, Span, Terms
 
 NEXT = Terms("next", 10_000, "ann")
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import threading
 
 import pytest
-
-from app.errors import LedgerUnavailable
-from app.ledger import open_ledger
-from app.ledger.ops import Define, Take
+from dibs.errors import LedgerUnavailable
+from dibs.ledger import open_ledger
+from dibs.ledger.ops import Define, Take
 
 
 def test_a_backup_is_a_ledger_in_one_file(folder, tmp_path):

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 
+from dibs.ledger import codec
+from dibs.ledger.work import Claimed, Moved, Pushed, Settled, Settlement, Span, Streamed, Woken
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from app.ledger import codec
-from app.ledger.work import Claimed, Moved, Pushed, Settled, Settlement, Span, Streamed, Woken
 
 seqs = st.integers(1, 2**53)
 dues = st.integers(0, 2**53)

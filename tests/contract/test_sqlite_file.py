@@ -9,12 +9,11 @@ import sys
 
 import apsw
 import pytest
-
-from app.errors import LedgerForeign, LedgerLocked, LedgerTooNew, LedgerUnavailable
-from app.ledger import open_ledger
-from app.ledger.files import APPLICATION_ID, VERSION
-from app.ledger.ops import Advance, Define, EngineFailed, Take
-from app.ledger.sqlite import SqliteEngine
+from dibs.errors import LedgerForeign, LedgerLocked, LedgerTooNew, LedgerUnavailable
+from dibs.ledger import open_ledger
+from dibs.ledger.files import APPLICATION_ID, VERSION
+from dibs.ledger.ops import Advance, Define, EngineFailed, Take
+from dibs.ledger.sqlite import SqliteEngine
 
 
 def sql(folder, statement: str):
@@ -134,7 +133,7 @@ def test_a_second_opener_is_refused_with_the_pid_of_the_first(folder):
 
 OWNER = """
 import sys
-from app.ledger import open_ledger
+from dibs.ledger import open_ledger
 engine = open_ledger(sys.argv[1])
 print("mine", flush=True)
 sys.stdin.read()

@@ -6,13 +6,12 @@ from pathlib import Path
 
 import apsw
 import pytest
-
-from app.errors import LedgerForeign, LedgerFull
-from app.ledger import open_ledger
-from app.ledger.files import APPLICATION_ID, VERSION
-from app.ledger.ops import Define, EngineFailed, Take
-from app.ledger.sqlite import SqliteEngine
-from app.ledger.work import Ack, Claim, Parcel, Push, QueueSettings, Settle, Terms
+from dibs.errors import LedgerForeign, LedgerFull
+from dibs.ledger import open_ledger
+from dibs.ledger.files import APPLICATION_ID, VERSION
+from dibs.ledger.ops import Define, EngineFailed, Take
+from dibs.ledger.sqlite import SqliteEngine
+from dibs.ledger.work import Ack, Claim, Parcel, Push, QueueSettings, Settle, Terms
 
 NOW = 1_750_000_000_000
 

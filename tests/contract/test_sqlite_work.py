@@ -7,12 +7,23 @@ import threading
 
 import apsw
 import pytest
-
-from app.errors import LedgerUnavailable
-from app.ledger.inside import sql
-from app.ledger.ops import Define, OpFailed, Take
-from app.ledger.sqlite import SqliteEngine
-from app.ledger.work import Ack, Bury, Claim, Nack, Parcel, Purge, Push, QueueSettings, Redrive, Settle, Terms
+from dibs.errors import LedgerUnavailable
+from dibs.ledger.inside import sql
+from dibs.ledger.ops import Define, OpFailed, Take
+from dibs.ledger.sqlite import SqliteEngine
+from dibs.ledger.work import (
+    Ack,
+    Bury,
+    Claim,
+    Nack,
+    Parcel,
+    Purge,
+    Push,
+    QueueSettings,
+    Redrive,
+    Settle,
+    Terms,
+)
 
 HOUR = 3_600_000
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import pytest
-
-from app.ledger.ops import Close, Define
-from app.ledger.work import RANGES_KEPT, Parcel, Progress, Push, Streamed
+from dibs.ledger.ops import Close, Define
+from dibs.ledger.work import RANGES_KEPT, Parcel, Progress, Push, Streamed
 
 
 @pytest.fixture

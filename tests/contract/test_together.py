@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from dibs.ledger.ops import Delete, Pause, Remember, SourceEnd, Take
+from dibs.ledger.together import Exchange, Exchanged, Share, Shares, Trade
+from dibs.ledger.work import Ack, Claim, Claimed, Nack, Parcel, Push, QueueSettings, Settle, Span, Terms
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-
-from app.ledger.ops import Delete, Pause, Remember, SourceEnd, Take
-from app.ledger.together import Exchange, Exchanged, Share, Shares, Trade
-from app.ledger.work import Ack, Claim, Claimed, Nack, Parcel, Push, QueueSettings, Settle, Span, Terms
 
 ROOM = 1 << 22
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import pytest
-
-from app.ledger.ops import Advance, Close, Define, Delete, OpFailed, Pause, Retry, SourceEnd, Take
+from dibs.ledger.ops import Advance, Close, Define, Delete, OpFailed, Pause, Retry, SourceEnd, Take
 
 
 def test_all_of_a_batch_is_there_with_an_outcome_each(ledger):

@@ -6,9 +6,8 @@ import json
 import random
 
 import pytest
-
-from app.ledger.ops import Define, Delete, OpFailed, Take
-from app.ledger.work import Ack, Nack, Parcel, Purge, Push, QueueSettings, Release, Result, Settle, Terms
+from dibs.ledger.ops import Define, Delete, OpFailed, Take
+from dibs.ledger.work import Ack, Nack, Parcel, Purge, Push, QueueSettings, Release, Result, Settle, Terms
 
 KIB = 1024
 

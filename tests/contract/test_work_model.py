@@ -6,6 +6,8 @@ import copy
 from dataclasses import replace
 
 import pytest
+from dibs.ledger.ops import Define, OpFailed
+from dibs.ledger.work import Claim, Purge, Push, Redrive, Settle
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
@@ -13,9 +15,6 @@ from workmodel.compare import agree, changed_something, normal
 from workmodel.model import Model
 from workmodel.moves import KINDS, SETTINGS, SOURCES, Mover
 from workmodel.plan import Plan
-
-from app.ledger.ops import Define, OpFailed
-from app.ledger.work import Claim, Purge, Push, Redrive, Settle
 
 moves = st.tuples(st.sampled_from(KINDS), st.integers(0, 2**32 - 1))
 TIMES = [0] * 8 + [1, 1, 999, 1_000, 1_000, 29_000, 61_000]

@@ -5,9 +5,8 @@ from __future__ import annotations
 import threading
 
 import pytest
-
-from app.ledger.ops import Define, Pause, Take
-from app.ledger.work import (
+from dibs.ledger.ops import Define, Pause, Take
+from dibs.ledger.work import (
     Ack,
     Bury,
     Claim,
@@ -96,7 +95,7 @@ def test_each_queue_is_balanced_after_each_op(ledger, under):
 
 
 def test_a_taken_item_a_leased_one_and_a_jumped_one_are_each_counted_as_what_they_are(ledger):
-    from app.ledger.ops import Advance
+    from dibs.ledger.ops import Advance
 
     queue = ledger.define().id
     ledger.engine.apply(

@@ -1,13 +1,12 @@
 from pathlib import Path
 
 import pytest
-
-from app.config import LimitSettings, Settings, is_loopback, load
-from app.errors import ConfigError
-from app.ledger.work import QueueSettings
-from app.queue import Definition
-from app.queue.limits import Limits
-from app.sources import SourceSpec
+from dibs.config import LimitSettings, Settings, is_loopback, load
+from dibs.errors import ConfigError
+from dibs.ledger.work import QueueSettings
+from dibs.queue import Definition
+from dibs.queue.limits import Limits
+from dibs.sources import SourceSpec
 
 
 @pytest.fixture(autouse=True)

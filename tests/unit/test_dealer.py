@@ -4,8 +4,7 @@ import asyncio
 import errno
 
 import pytest
-
-from app.cli.loops import PAUSE, Dealer
+from dibs.cli.loops import PAUSE, Dealer
 
 
 class Listener:
@@ -57,7 +56,7 @@ class Loop:
 @pytest.fixture
 def loop(monkeypatch):
     loop = Loop()
-    monkeypatch.setattr("app.cli.loops.asyncio.get_running_loop", lambda: loop)
+    monkeypatch.setattr("dibs.cli.loops.asyncio.get_running_loop", lambda: loop)
     return loop
 
 

@@ -2,9 +2,8 @@ import inspect
 import re
 
 import pytest
-
-from app import errors
-from app.proof.errors import ProofError
+from dibs import errors
+from dibs.proof.errors import ProofError
 
 TREE = [
     kind

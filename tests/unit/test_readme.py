@@ -6,13 +6,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from dibs.api.problems import PROBLEMS
+from dibs.cli import cli
+from dibs.config import LimitSettings, Settings
+from dibs.main import create_app
+from dibs.sources import BUILTINS, parse_source
 from typer.main import get_command
-
-from app.api.problems import PROBLEMS
-from app.cli import cli
-from app.config import LimitSettings, Settings
-from app.main import create_app
-from app.sources import BUILTINS, parse_source
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -65,7 +64,7 @@ def test_the_python_example_runs():
 
 
 def test_the_example_of_a_configuration_is_one(tmp_path, monkeypatch):
-    from app.config import load
+    from dibs.config import load
 
     (example,) = re.findall(r"```toml\n(.*?)```", README, re.DOTALL)
     (tmp_path / "dibs.toml").write_text(example)

@@ -5,25 +5,25 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from app.api import bodies
-from app.api.accept import JSON, TEXT
-from app.api.consume import Consume, block_reply, taken_reply
-from app.api.fast.heads import Head, Route
-from app.api.fast.relay import RelayedTaker, RelayedTrader
-from app.api.fast.trades import Leaser, Settler, Shapes
-from app.api.house import House
-from app.api.lease import Work, lease_reply, settle_reply
-from app.api.problems import reply_to
-from app.api.produce import Produce, push_reply
-from app.api.reply import Reply
-from app.errors import DibsError
-from app.queue import Queue
-from app.queue.answers import Values
-from app.queue.exchange import Trader
-from app.queue.gather import Taker
+from ...errors import DibsError
+from ...queue import Queue
+from ...queue.answers import Values
+from ...queue.exchange import Trader
+from ...queue.gather import Taker
+from .. import bodies
+from ..accept import JSON, TEXT
+from ..consume import Consume, block_reply, taken_reply
+from ..house import House
+from ..lease import Work, lease_reply, settle_reply
+from ..problems import reply_to
+from ..produce import Produce, push_reply
+from ..reply import Reply
+from .heads import Head, Route
+from .relay import RelayedTaker, RelayedTrader
+from .trades import Leaser, Settler, Shapes
 
 if TYPE_CHECKING:
-    from app.api.fast.connection import FastProtocol
+    from .connection import FastProtocol
 
 
 class Calls:
@@ -138,7 +138,7 @@ class CallsFromElsewhere(Calls):
 
 
 class _Taker:
-    """One take; see ``app.queue.gather``."""
+    """One take; see ``dibs.queue.gather``."""
 
     __slots__ = ("_connection", "_head", "_queue", "count", "key")
 

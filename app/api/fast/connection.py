@@ -11,13 +11,13 @@ import asyncio
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any, Final
 
-from app.api.fast.heads import without_key
-from app.api.protocol import Protocol
+from ..protocol import Protocol
+from .heads import without_key
 
 if TYPE_CHECKING:
-    from app.api.fast.heads import Head
-    from app.api.fast.lane import Lane
-    from app.api.reply import Reply
+    from ..reply import Reply
+    from .heads import Head
+    from .lane import Lane
 
 READ_AHEAD: Final = 65_536
 """Bytes of further requests that are kept while one is being answered; then nothing more is read."""

@@ -13,13 +13,13 @@ from typing import Any, Final
 
 import httptools
 
-from app.api import bodies
-from app.api.accept import TEXT, negotiate
-from app.api.front import HEADERS, Front
-from app.api.operation import NO_PARAMETERS, QUEUE
-from app.api.params import Query
-from app.config import DEFAULT_QUEUE
-from app.errors import DibsError
+from ...config import DEFAULT_QUEUE
+from ...errors import DibsError
+from .. import bodies
+from ..accept import TEXT, negotiate
+from ..front import HEADERS, Front
+from ..operation import NO_PARAMETERS, QUEUE
+from ..params import Query
 
 MOST_HEADS: Final = 4_096
 """Heads that are remembered; then it begins anew. A kind of clients sends a few for each queue."""

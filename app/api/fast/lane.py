@@ -9,15 +9,15 @@ from typing import Any, Final
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
-from app.api.fast.calls import Calls, CallsFromElsewhere
-from app.api.fast.heads import Heads
-from app.api.fast.relay import there
-from app.api.front import Front, always, cut_off
-from app.api.house import House
-from app.api.params import parse_key
-from app.api.problems import internal_error, reply_to
-from app.api.reply import JSON, Headers, Reply
-from app.errors import DibsError
+from ...errors import DibsError
+from ..front import Front, always, cut_off
+from ..house import House
+from ..params import parse_key
+from ..problems import internal_error, reply_to
+from ..reply import JSON, Headers, Reply
+from .calls import Calls, CallsFromElsewhere
+from .heads import Heads
+from .relay import there
 
 _CLOSE: Final = (b"connection", b"close")
 

@@ -15,10 +15,10 @@ from typing import Any, TypeVar
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.errors import DibsError
-from app.queue.answers import LeaseAsk, Values
-from app.queue.exchange import Leasing, Ranges, Trader
-from app.queue.gather import Taker
+from ...errors import DibsError
+from ...queue.answers import LeaseAsk, Values
+from ...queue.exchange import Leasing, Ranges, Trader
+from ...queue.gather import Taker
 
 T = TypeVar("T")
 

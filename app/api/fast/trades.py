@@ -9,20 +9,20 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from app.api.entries import SettleBody
-from app.api.handout import lease_json
-from app.api.lease import Work, lease_reply, settle_reply
-from app.api.outcomes import as_settled
-from app.api.problems import reply_to
-from app.api.reply import Reply
-from app.errors import DibsError
-from app.ledger.work import Ack, Settled
-from app.queue import Queue
-from app.queue.answers import LeaseAsk, SettleAnswer
-from app.queue.exchange import Leasing, Ranges
+from ...errors import DibsError
+from ...ledger.work import Ack, Settled
+from ...queue import Queue
+from ...queue.answers import LeaseAsk, SettleAnswer
+from ...queue.exchange import Leasing, Ranges
+from ..entries import SettleBody
+from ..handout import lease_json
+from ..lease import Work, lease_reply, settle_reply
+from ..outcomes import as_settled
+from ..problems import reply_to
+from ..reply import Reply
 
 if TYPE_CHECKING:
-    from app.api.fast.connection import FastProtocol
+    from .connection import FastProtocol
 
 MOST_SHAPES: Final = 1_024
 """Bodies without their tokens that are remembered; then it begins anew."""
@@ -85,7 +85,7 @@ class Shapes:
 
 
 class Settler:
-    """One settling of the usual form; see ``app.queue.exchange``."""
+    """One settling of the usual form; see ``dibs.queue.exchange``."""
 
     __slots__ = ("_connection", "_queue", "ask", "token")
 

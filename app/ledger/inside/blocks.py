@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from app.ledger.inside import sql
-from app.ledger.ops import OpFailed
+from ..ops import OpFailed
+from . import sql
 
 PAGE = 3_900
 """Bytes of values in a block, so that its row fits a page of the database; one value may be larger."""

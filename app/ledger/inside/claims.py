@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from app.ledger.inside import runs, sql
-from app.ledger.inside.blocks import Reader
-from app.ledger.inside.runs import LEASED, Run
-from app.ledger.inside.transaction import Account, Transaction
-from app.ledger.work import Bury, Claim, Claimed, Moved, Span, Terms
+from ..work import Bury, Claim, Claimed, Moved, Span, Terms
+from . import runs, sql
+from .blocks import Reader
+from .runs import LEASED, Run
+from .transaction import Account, Transaction
 
 EXPIRED = "the lease expired"
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from app.ledger import statements as sql
-from app.ledger.inside import blocks
-from app.ledger.inside import sql as inside
-from app.ledger.inside.runs import LEASED
-from app.ledger.inside.transaction import Account, Transaction
-from app.ledger.ops import OpFailed, Take
-from app.ledger.work import Claimed, Terms
+from .. import statements as sql
+from ..ops import OpFailed, Take
+from ..work import Claimed, Terms
+from . import blocks
+from . import sql as inside
+from .runs import LEASED
+from .transaction import Account, Transaction
 
 
 def draw(tx: Transaction, op: Take) -> Claimed | None:

@@ -6,12 +6,12 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from app.ledger.inside import claims, drawing, runs, sql
-from app.ledger.inside.runs import LEASED, WAITING, Run
-from app.ledger.inside.transaction import Account, Transaction
-from app.ledger.ops import OpFailed, Take
-from app.ledger.together import Exchange, Exchanged, Trade
-from app.ledger.work import Claim, Claimed, Span, Terms
+from ..ops import OpFailed, Take
+from ..together import Exchange, Exchanged, Trade
+from ..work import Claim, Claimed, Span, Terms
+from . import claims, drawing, runs, sql
+from .runs import LEASED, WAITING, Run
+from .transaction import Account, Transaction
 
 Ranges = tuple[tuple[int, int], ...]
 

@@ -10,10 +10,10 @@ from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterator
 from operator import itemgetter
 
-from app.ledger.inside import runs
-from app.ledger.inside.runs import Run
-from app.ledger.inside.transaction import Transaction
-from app.ledger.work import Seqs
+from ..work import Seqs
+from . import runs
+from .runs import Run
+from .transaction import Transaction
 
 Piece = tuple[int, int, bool]
 """First, last, and whether the token holds them."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from app.ledger.inside import sql
-from app.ledger.inside.blocks import Reader
-from app.ledger.inside.runs import DEAD, LEASED, Run
-from app.ledger.work import Counts, ItemRow, ItemState
+from ..work import Counts, ItemRow, ItemState
+from . import sql
+from .blocks import Reader
+from .runs import DEAD, LEASED, Run
 
 Execute = Callable[..., Any]
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from app.ledger.inside import runs, sql
-from app.ledger.inside.runs import Run
-from app.ledger.inside.transaction import Account, Transaction
-from app.ledger.work import Moved, Purge, Redrive, Seqs
+from ..work import Moved, Purge, Redrive, Seqs
+from . import runs, sql
+from .runs import Run
+from .transaction import Account, Transaction
 
 SLICES = 10  # a second: how finely a rate spreads its items
 

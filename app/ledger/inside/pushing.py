@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from app.ledger.inside import sql
-from app.ledger.inside.transaction import Account, Transaction
-from app.ledger.work import Parcel, Push, Pushed, Refusal, Result
+from ..work import Parcel, Push, Pushed, Refusal, Result
+from . import sql
+from .transaction import Account, Transaction
 
 
 def refusal(account: Account | None) -> Refusal | None:

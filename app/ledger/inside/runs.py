@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from app.ledger.inside import sql
-from app.ledger.inside.transaction import Transaction
-from app.ledger.work import FAILURES_KEPT
+from ..work import FAILURES_KEPT
+from . import sql
+from .transaction import Transaction
 
 WAITING, LEASED, DEAD = 0, 1, 2
 

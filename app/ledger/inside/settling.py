@@ -8,11 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from app.ledger.inside import pushing, runs, sql
-from app.ledger.inside.holding import Holding
-from app.ledger.inside.runs import Run
-from app.ledger.inside.transaction import Account, Transaction
-from app.ledger.work import (
+from ..work import (
     ERROR_LEAST,
     ERRORS_BYTES,
     Ack,
@@ -27,6 +23,10 @@ from app.ledger.work import (
     Verdict,
     Woken,
 )
+from . import pushing, runs, sql
+from .holding import Holding
+from .runs import Run
+from .transaction import Account, Transaction
 
 STALE = (Settled("stale"),)
 

@@ -13,9 +13,9 @@ from typing import Any
 
 import apsw
 
-from app.ledger.inside import blocks, sql
-from app.ledger.ops import OpFailed
-from app.ledger.work import QueueSettings
+from ..ops import OpFailed
+from ..work import QueueSettings
+from . import blocks, sql
 
 
 @lru_cache(maxsize=256)

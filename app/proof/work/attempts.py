@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from app.proof.verdict import Findings
-from app.proof.work.fold import Folded
-from app.proof.work.holdings import Act, Holding, Holdings
-from app.proof.work.records import Do, Inside, WorkHeader
-from app.proof.work.rules import Cause, WorkRule
+from ..verdict import Findings
+from .fold import Folded
+from .holdings import Act, Holding, Holdings
+from .records import Do, Inside, WorkHeader
+from .rules import Cause, WorkRule
 
 
 def find_wrong_attempts(

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from app.proof.crew import FIRST_PAUSE, LONGEST_PAUSE, Crew
-from app.proof.records import Outcome
-from app.proof.wire import Fate
-from app.proof.work.history import WorkWriter
-from app.proof.work.plan import WorkPlan
-from app.proof.work.wire import WorkConnection, WorkReply
+from ..crew import FIRST_PAUSE, LONGEST_PAUSE, Crew
+from ..records import Outcome
+from ..wire import Fate
+from .history import WorkWriter
+from .plan import WorkPlan
+from .wire import WorkConnection, WorkReply
 
 
 class WorkCrew(Crew):

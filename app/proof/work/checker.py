@@ -10,14 +10,14 @@ from collections.abc import Iterable, Mapping
 from itertools import pairwise
 from typing import Protocol
 
-from app.proof.verdict import Findings
-from app.proof.work.attempts import explain_redeliveries, find_unseen, find_wrong_attempts
-from app.proof.work.fold import Folded, fold
-from app.proof.work.holdings import Act, Holdings, find_holdings
-from app.proof.work.owners import find_acked_again, find_two_owners, find_unfenced
-from app.proof.work.pushes import Pushed, find_pushed, find_wrong_values
-from app.proof.work.records import Do, Inside, Line, WorkAudit, WorkEnd, WorkHeader
-from app.proof.work.rules import WorkRule, WorkVerdict
+from ..verdict import Findings
+from .attempts import explain_redeliveries, find_unseen, find_wrong_attempts
+from .fold import Folded, fold
+from .holdings import Act, Holdings, find_holdings
+from .owners import find_acked_again, find_two_owners, find_unfenced
+from .pushes import Pushed, find_pushed, find_wrong_values
+from .records import Do, Inside, Line, WorkAudit, WorkEnd, WorkHeader
+from .rules import WorkRule, WorkVerdict
 
 
 class WorkRecording(Protocol):

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Literal
 
-from app.proof.work.caller import Caller, WorkCrew
-from app.proof.work.history import ranges
-from app.proof.work.plan import is_poison
-from app.proof.work.records import Do, Entry, Lease, Note
-from app.proof.work.wire import Ask, WorkConnection, WorkReply, entry_body
+from .caller import Caller, WorkCrew
+from .history import ranges
+from .plan import is_poison
+from .records import Do, Entry, Lease, Note
+from .wire import Ask, WorkConnection, WorkReply, entry_body
 
 _LATER = 20_000_000
 """How long after its lease has ended a late one settles, in nanoseconds."""

@@ -9,15 +9,15 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from app.proof.clients import Tally
-from app.proof.crew import Clock
-from app.proof.errors import HarnessFault
-from app.proof.wire import tls_for
-from app.proof.work.caller import Caller, WorkCrew
-from app.proof.work.consumer import Consumer
-from app.proof.work.history import WorkWriter
-from app.proof.work.plan import WorkPlan, value_of
-from app.proof.work.wire import WorkConnection
+from ..clients import Tally
+from ..crew import Clock
+from ..errors import HarnessFault
+from ..wire import tls_for
+from .caller import Caller, WorkCrew
+from .consumer import Consumer
+from .history import WorkWriter
+from .plan import WorkPlan, value_of
+from .wire import WorkConnection
 
 _PUSHED_AT_ONCE = 100
 _LOOK_EVERY = 0.25

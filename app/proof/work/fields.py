@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from app.proof import fields
-from app.proof.errors import HistoryError
-from app.proof.fields import Body
-from app.proof.records import Outcome, identity
-from app.proof.spans import Span
-from app.proof.work.records import (
+from .. import fields
+from ..errors import HistoryError
+from ..fields import Body
+from ..records import Outcome, identity
+from ..spans import Span
+from .records import (
     Came,
     Do,
     Entry,

@@ -15,11 +15,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-from app.proof.fold import LONG_AGO
-from app.proof.records import Outcome
-from app.proof.verdict import Findings
-from app.proof.work.records import Line, Note, PushRequest, Request, WorkRequest
-from app.proof.work.rules import WorkRule, WorkTotals
+from ..fold import LONG_AGO
+from ..records import Outcome
+from ..verdict import Findings
+from .records import Line, Note, PushRequest, Request, WorkRequest
+from .rules import WorkRule, WorkTotals
 
 R = TypeVar("R", bound=Request)
 

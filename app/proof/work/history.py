@@ -13,7 +13,7 @@
     {"op": "note", "what": "crash", "client": "c1", "at": 20, "until": 20, "token": "t1"}
     {"end": true, "lines": 4, "inside": [[2, "leased", 1]], "audits": [{…}], "steady": true}
 
-Durations are seconds, as on the wire. The rest is as in a history of takes (``app.proof.history``).
+Durations are seconds, as on the wire. The rest is as in a history of takes (``dibs.proof.history``).
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, TextIO
 
-from app.proof.errors import HistoryError
-from app.proof.fields import parse
-from app.proof.records import Outcome
-from app.proof.spans import Span
-from app.proof.work import fields
-from app.proof.work.records import WORK_FORMAT, Line, Note, WorkEnd, WorkHeader
+from ..errors import HistoryError
+from ..fields import parse
+from ..records import Outcome
+from ..spans import Span
+from . import fields
+from .records import WORK_FORMAT, Line, Note, WorkEnd, WorkHeader
 
 _BUFFERED = 256
 

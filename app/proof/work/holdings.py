@@ -18,10 +18,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from app.proof.verdict import Findings, Sighting
-from app.proof.work.fold import Done, Folded
-from app.proof.work.records import DONE, Came, Do, Entry, WorkRequest
-from app.proof.work.rules import WorkRule
+from ..verdict import Findings, Sighting
+from .fold import Done, Folded
+from .records import DONE, Came, Do, Entry, WorkRequest
+from .rules import WorkRule
 
 NEVER = 1 << 62
 """After every time."""

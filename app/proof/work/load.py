@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 from dataclasses import dataclass, field
 
-from app.proof.errors import HarnessFault
-from app.proof.stage import TICK, Stage
-from app.proof.work.crowd import WorkCrowd
-from app.proof.work.history import WorkWriter
-from app.proof.work.plan import WorkPlan
-from app.proof.work.records import Inside, Note, WorkAudit, WorkEnd
-from app.proof.work.target import WorkTarget
+from ..errors import HarnessFault
+from ..stage import TICK, Stage
+from .crowd import WorkCrowd
+from .history import WorkWriter
+from .plan import WorkPlan
+from .records import Inside, Note, WorkAudit, WorkEnd
+from .target import WorkTarget
 
 
 @dataclass(slots=True)

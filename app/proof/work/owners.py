@@ -6,10 +6,10 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from itertools import accumulate
 
-from app.proof.verdict import Findings
-from app.proof.work.holdings import NEVER, Act, Holding, Holdings, at_most
-from app.proof.work.records import Do, Note
-from app.proof.work.rules import WorkRule
+from ..verdict import Findings
+from .holdings import NEVER, Act, Holding, Holdings, at_most
+from .records import Do, Note
+from .rules import WorkRule
 
 
 def find_two_owners(held: Holdings, findings: Findings) -> None:

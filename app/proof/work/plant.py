@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from random import Random
 
-from app.proof.errors import PlantError
-from app.proof.plant import Damage
-from app.proof.records import Outcome
-from app.proof.verdict import Findings
-from app.proof.work.fold import Folded, fold
-from app.proof.work.holdings import Act, Holding, Holdings, find_holdings
-from app.proof.work.records import Came, Do, Entry, Lease, Line, PushRequest, WorkHistory, WorkRequest
+from ..errors import PlantError
+from ..plant import Damage
+from ..records import Outcome
+from ..verdict import Findings
+from .fold import Folded, fold
+from .holdings import Act, Holding, Holdings, find_holdings
+from .records import Came, Do, Entry, Lease, Line, PushRequest, WorkHistory, WorkRequest
 
 _Planter = Callable[[WorkHistory, Holdings, Random], tuple[WorkHistory, str]]
 _TOKEN = "planted"  # noqa: S105  # not a secret

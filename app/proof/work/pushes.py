@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from app.proof.verdict import Findings
-from app.proof.work.fold import Done, Folded
-from app.proof.work.holdings import Holding, Holdings
-from app.proof.work.records import Inside, PushRequest
-from app.proof.work.rules import WorkRule
+from ..verdict import Findings
+from .fold import Done, Folded
+from .holdings import Holding, Holdings
+from .records import Inside, PushRequest
+from .rules import WorkRule
 
 
 @dataclass(slots=True)

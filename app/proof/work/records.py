@@ -9,15 +9,15 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal, NamedTuple
 
-from app.proof.records import Outcome
-from app.proof.spans import Span
-from app.proof.verdict import Sighting
+from ..records import Outcome
+from ..spans import Span
+from ..verdict import Sighting
 
 WORK_FORMAT = 2
 """The version of a history of work; version 1 is a history of takes."""
 
 Value = int | str
-"""A JSON value's identity: see ``app.proof.records.identity``."""
+"""A JSON value's identity: see ``dibs.proof.records.identity``."""
 
 
 class Do(StrEnum):

@@ -8,10 +8,10 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from app.proof.report import columns, facts, panel, unclean
-from app.proof.spans import counted
-from app.proof.verdict import Outcome
-from app.proof.work.rules import Cause, WorkColumn, WorkRule, WorkVerdict
+from ..report import columns, facts, panel, unclean
+from ..spans import counted
+from ..verdict import Outcome
+from .rules import Cause, WorkColumn, WorkRule, WorkVerdict
 
 _MEANING = {
     WorkColumn.LOST: "neither acked, nor still in the queue",

@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from app.proof.verdict import Judgement, Kind
-from app.proof.work.records import WorkHeader
+from ..verdict import Judgement, Kind
+from .records import WorkHeader
 
 
 class WorkColumn(StrEnum):

@@ -8,10 +8,10 @@ from dataclasses import fields
 from datetime import UTC, datetime
 from typing import Any
 
-from app.proof.errors import HarnessFault
-from app.proof.target import Endpoint, counter
-from app.proof.work.plan import WorkPlan
-from app.proof.work.records import Inside, WorkAudit, WorkHeader
+from ..errors import HarnessFault
+from ..target import Endpoint, counter
+from .plan import WorkPlan
+from .records import Inside, WorkAudit, WorkHeader
 
 _PAGE = 1_000
 _COUNTED = [field.name for field in fields(WorkAudit) if field.name != "balanced"]

@@ -11,10 +11,10 @@ from urllib.parse import quote
 
 import httpx
 
-from app.proof.records import identity
-from app.proof.wire import Fate, Reply, exchange, refusal
-from app.proof.work.history import ranges
-from app.proof.work.records import Do, Entry, Lease
+from ..records import identity
+from ..wire import Fate, Reply, exchange, refusal
+from .history import ranges
+from .records import Do, Entry, Lease
 
 _LISTS = {Do.ACK: "acks", Do.NACK: "nacks", Do.EXTEND: "extends", Do.RELEASE: "releases"}
 

@@ -4,8 +4,7 @@ import json
 from zlib import crc32
 
 import pytest
-
-from app.queue.produce import Stream
+from dibs.queue.produce import Stream
 
 NDJSON = {"Content-Type": "application/x-ndjson"}
 

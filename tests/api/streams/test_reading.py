@@ -5,9 +5,8 @@ import json
 import tracemalloc
 
 import pytest
-
-from app.api import ndjson
-from app.queue.produce import Stream
+from dibs.api import ndjson
+from dibs.queue.produce import Stream
 
 NDJSON = {"Content-Type": "application/x-ndjson"}
 

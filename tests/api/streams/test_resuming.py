@@ -4,8 +4,7 @@ import asyncio
 import json
 
 import pytest
-
-from app.api import early, ndjson
+from dibs.api import early, ndjson
 
 
 def lines(*values):

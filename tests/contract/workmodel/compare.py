@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 
-from app.ledger.ops import QueueRow
-from app.ledger.work import Claimed, Moved, Pushed, Settlement
+from dibs.ledger.ops import QueueRow
+from dibs.ledger.work import Claimed, Moved, Pushed, Settlement
+
 from workmodel.model import UNCHANGED
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import replace
 
-from app.ledger.ops import OpFailed, QueueRow, Take
-from app.ledger.work import Ack, Extend, Nack, Streamed
+from dibs.ledger.ops import OpFailed, QueueRow, Take
+from dibs.ledger.work import Ack, Extend, Nack, Streamed
+
 from workmodel.shelf import Item, Shelf
 
 UNCHANGED = "unchanged"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import random
 
-from app.ledger.ops import Advance, Close, Define, Delete, Pause, Remember, SourceEnd, Take
-from app.ledger.work import (
+from dibs.ledger.ops import Advance, Close, Define, Delete, Pause, Remember, SourceEnd, Take
+from dibs.ledger.work import (
     Ack,
     Bury,
     Claim,
@@ -22,6 +22,7 @@ from app.ledger.work import (
     Settle,
     Terms,
 )
+
 from workmodel.model import Model
 from workmodel.shelf import Shelf
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from app.ledger.ops import Define, Op, OpFailed
-from app.ledger.work import Bury, Claim
+from dibs.ledger.ops import Define, Op, OpFailed
+from dibs.ledger.work import Bury, Claim
+
 from workmodel.model import Model
 from workmodel.moves import ALL, BYTES, Mover
 

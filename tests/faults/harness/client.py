@@ -12,11 +12,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from dibs.errors import LedgerFull, LedgerUnavailable, OutcomeUnknown, QueueStarting, Refused
+from dibs.queue import Block, Queue, Queues, Taken
+from dibs.sources import parse_source
 from story import Step, Story
-
-from app.errors import LedgerFull, LedgerUnavailable, OutcomeUnknown, QueueStarting, Refused
-from app.queue import Block, Queue, Queues, Taken
-from app.sources import parse_source
 
 PATIENCE = 10.0
 NO = (LedgerFull, LedgerUnavailable, QueueStarting)

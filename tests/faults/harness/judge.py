@@ -6,10 +6,9 @@ from collections.abc import Iterable
 from typing import Any
 
 from client import Entry
+from dibs.errors import QueueUnknown
+from dibs.queue import Audit, Queues
 from story import QUEUES, Step, Story
-
-from app.errors import QueueUnknown
-from app.queue import Audit, Queues
 
 
 class Judge:

@@ -13,12 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from client import Client, Entry
+from dibs.ledger.work import Ack, Nack, Parcel, QueueSettings, Release, Result
+from dibs.ledger.work import Entry as Settling
+from dibs.queue import LeaseAsk, Leased, Queue, Queues, SettleAnswer
+from dibs.sources import parse_source
 from story import Step, Story
-
-from app.ledger.work import Ack, Nack, Parcel, QueueSettings, Release, Result
-from app.ledger.work import Entry as Settling
-from app.queue import LeaseAsk, Leased, Queue, Queues, SettleAnswer
-from app.sources import parse_source
 
 QUEUES = ("jobs", "done", "few", "lines")
 TTL = 36_000.0  # no lease of the story ends by itself

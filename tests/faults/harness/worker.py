@@ -14,13 +14,13 @@ import sys
 import threading
 import time
 
-from app.proof.records import Outcome
-from app.proof.wire import Fate, tls_for
-from app.proof.work import consumer, fields
-from app.proof.work.caller import WorkCrew
-from app.proof.work.consumer import Consumer
-from app.proof.work.plan import WorkPlan
-from app.proof.work.wire import Ask, WorkConnection
+from dibs.proof.records import Outcome
+from dibs.proof.wire import Fate, tls_for
+from dibs.proof.work import consumer, fields
+from dibs.proof.work.caller import WorkCrew
+from dibs.proof.work.consumer import Consumer
+from dibs.proof.work.plan import WorkPlan
+from dibs.proof.work.wire import Ask, WorkConnection
 
 
 def tell(body):

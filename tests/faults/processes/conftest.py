@@ -41,7 +41,7 @@ class Server:
     def __init__(self, data, *options, cwd):
         environment = {name: value for name, value in os.environ.items() if not name.startswith("DIBS_")}
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "app", "serve", "--port", "0", "--data", str(data), *options],
+            [sys.executable, "-m", "dibs", "serve", "--port", "0", "--data", str(data), *options],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.slow
 
 def dibs(*arguments, cwd, timeout=120):
     return subprocess.run(
-        [sys.executable, "-m", "app", *map(str, arguments)],
+        [sys.executable, "-m", "dibs", *map(str, arguments)],
         check=False,
         capture_output=True,
         text=True,

@@ -8,17 +8,16 @@ import time
 from pathlib import Path
 
 import pytest
-
-from app.proof.histories import judge, open_history
-from app.proof.records import Outcome
-from app.proof.server import ServerProcess
-from app.proof.work.crowd import WorkCrowd
-from app.proof.work.history import WorkWriter
-from app.proof.work.plan import WorkPlan
-from app.proof.work.records import Note, WorkEnd
-from app.proof.work.report import work_sentence
-from app.proof.work.rules import Cause
-from app.proof.work.target import WorkTarget
+from dibs.proof.histories import judge, open_history
+from dibs.proof.records import Outcome
+from dibs.proof.server import ServerProcess
+from dibs.proof.work.crowd import WorkCrowd
+from dibs.proof.work.history import WorkWriter
+from dibs.proof.work.plan import WorkPlan
+from dibs.proof.work.records import Note, WorkEnd
+from dibs.proof.work.report import work_sentence
+from dibs.proof.work.rules import Cause
+from dibs.proof.work.target import WorkTarget
 
 pytestmark = pytest.mark.slow
 

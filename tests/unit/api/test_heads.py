@@ -1,13 +1,12 @@
 """What is known of a head by its bytes: only good ones, a bounded number, and nothing of a key."""
 
 import pytest
-
-from app.api.fast import heads as module
-from app.api.fast.heads import Heads, Route, without_key
-from app.api.front import Front
-from app.api.house import House
-from app.api.params import Query, Whole
-from app.config import Settings
+from dibs.api.fast import heads as module
+from dibs.api.fast.heads import Heads, Route, without_key
+from dibs.api.front import Front
+from dibs.api.house import House
+from dibs.api.params import Query, Whole
+from dibs.config import Settings
 
 HOST = b"\r\nHost: localhost:8000"
 

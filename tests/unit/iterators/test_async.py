@@ -4,9 +4,8 @@ import asyncio
 import threading
 
 import pytest
-
-from app.errors import SourceClosed, SourceFailed
-from app.iterators import ThreadSafeGenerator, ThreadSafeIterator
+from dibs.errors import SourceClosed, SourceFailed
+from dibs.iterators import ThreadSafeGenerator, ThreadSafeIterator
 
 
 async def reached(gate):

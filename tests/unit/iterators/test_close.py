@@ -3,9 +3,8 @@
 import itertools
 
 import pytest
-
-from app.errors import PullTimeout, SourceClosed
-from app.iterators import ThreadSafeGenerator, ThreadSafeIterator
+from dibs.errors import PullTimeout, SourceClosed
+from dibs.iterators import ThreadSafeGenerator, ThreadSafeIterator
 
 
 def test_an_idle_source_is_finalized_right_away(source):

@@ -3,8 +3,7 @@
 import threading
 
 import pytest
-
-from app.iterators import ThreadSafeIterator
+from dibs.iterators import ThreadSafeIterator
 
 
 class Counter:

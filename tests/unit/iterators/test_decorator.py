@@ -4,8 +4,7 @@ import functools
 import inspect
 
 import pytest
-
-from app.iterators import ThreadSafeGenerator, threadsafe_generator
+from dibs.iterators import ThreadSafeGenerator, threadsafe_generator
 
 
 @threadsafe_generator

@@ -1,9 +1,8 @@
 """``fair=True``: in the order of arrival."""
 
 import pytest
-
-from app.errors import PullTimeout
-from app.iterators import ThreadSafeIterator, threadsafe_generator
+from dibs.errors import PullTimeout
+from dibs.iterators import ThreadSafeIterator, threadsafe_generator
 
 
 def test_waiters_are_served_in_the_order_they_came(source, spawn, in_line):

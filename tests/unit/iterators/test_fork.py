@@ -7,9 +7,8 @@ import threading
 import warnings
 
 import pytest
-
-from app.errors import ForkedIterator
-from app.iterators import ThreadSafeGenerator, ThreadSafeIterator
+from dibs.errors import ForkedIterator
+from dibs.iterators import ThreadSafeGenerator, ThreadSafeIterator
 
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 
@@ -165,6 +164,6 @@ def test_an_iterator_of_the_childs_own_is_fine():
 @pytest.mark.parametrize("kind", [ThreadSafeIterator, ThreadSafeGenerator])
 def test_it_can_not_be_pickled_or_copied_and_names_the_way_across(copying, kind):
     shared = kind(number for number in range(3))
-    with pytest.raises(TypeError, match=r"app\.client\.Client"):
+    with pytest.raises(TypeError, match=r"dibs\.Client"):
         copying(shared)
     assert next(shared) == 0

@@ -3,9 +3,8 @@
 from collections.abc import Generator
 
 import pytest
-
-from app.errors import ReentrantPull, SourceFailed
-from app.iterators import ThreadSafeGenerator, ThreadSafeIterator, threadsafe_iter
+from dibs.errors import ReentrantPull, SourceFailed
+from dibs.iterators import ThreadSafeGenerator, ThreadSafeIterator, threadsafe_iter
 
 
 def echo():

@@ -3,9 +3,8 @@
 import itertools
 
 import pytest
-
-from app.errors import PullTimeout, ReentrantPull, SourceClosed, SourceFailed
-from app.iterators import ThreadSafeIterator
+from dibs.errors import PullTimeout, ReentrantPull, SourceClosed, SourceFailed
+from dibs.iterators import ThreadSafeIterator
 
 
 def test_others_wait_until_the_end(spawn, in_line):

@@ -1,7 +1,7 @@
 """A Ctrl-C at every point where one can land: no lock stays held, and nothing is lost in silence.
 
 The interpreter looks for signals when a function begins, after a call and at a jump back. Each call below
-is run again and again with a KeyboardInterrupt at the first such point inside `app.iterators`, then at the
+is run again and again with a KeyboardInterrupt at the first such point inside `dibs.iterators`, then at the
 second, until there is none left.
 """
 
@@ -13,13 +13,12 @@ import pathlib
 import sys
 import threading
 
+import dibs.iterators
 import pytest
+from dibs.errors import SourceFailed
+from dibs.iterators import ThreadSafeGenerator, ThreadSafeIterator
 
-import app.iterators
-from app.errors import SourceFailed
-from app.iterators import ThreadSafeGenerator, ThreadSafeIterator
-
-HERE = str(pathlib.Path(app.iterators.__file__).parent)
+HERE = str(pathlib.Path(dibs.iterators.__file__).parent)
 LOOKS = ("CALL", "JUMP_BACKWARD")
 
 

@@ -5,9 +5,8 @@ import itertools
 import threading
 
 import pytest
-
-from app.errors import ReentrantPull, SourceFailed
-from app.iterators import ThreadSafeIterator
+from dibs.errors import ReentrantPull, SourceFailed
+from dibs.iterators import ThreadSafeIterator
 
 
 class GoesOn:

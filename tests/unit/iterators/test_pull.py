@@ -3,9 +3,8 @@
 import itertools
 
 import pytest
-
-from app.errors import PullTimeout, SourceFailed
-from app.iterators import ThreadSafeIterator
+from dibs.errors import PullTimeout, SourceFailed
+from dibs.iterators import ThreadSafeIterator
 
 
 def test_it_is_next_when_nobody_else_pulls():

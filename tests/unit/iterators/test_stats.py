@@ -4,8 +4,7 @@ import itertools
 import sys
 
 import pytest
-
-from app.iterators import IteratorStats, ThreadSafeIterator
+from dibs.iterators import IteratorStats, ThreadSafeIterator
 
 
 def test_at_first_all_is_nought():

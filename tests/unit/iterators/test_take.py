@@ -3,9 +3,8 @@
 import itertools
 
 import pytest
-
-from app.errors import SourceFailed
-from app.iterators import ThreadSafeIterator
+from dibs.errors import SourceFailed
+from dibs.iterators import ThreadSafeIterator
 
 
 class Arithmetic:

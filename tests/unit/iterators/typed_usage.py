@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Generator, Iterable, Iterator, Sequence
 from typing import Any, assert_type
 
-from app.iterators import (
+from dibs.iterators import (
     Hold,
     IteratorStats,
     ThreadSafeGenerator,

@@ -11,11 +11,10 @@ from time import monotonic
 from typing import Any
 
 import pytest
-
-from app.ledger.committer import Committer
-from app.ledger.entry import Entry
-from app.ledger.ops import Advance, Define, EngineFailed, Op, OpFailed, Outcome, QueueRow, Recalled, Take
-from app.ledger.pending import Pending
+from dibs.ledger.committer import Committer
+from dibs.ledger.entry import Entry
+from dibs.ledger.ops import Advance, Define, EngineFailed, Op, OpFailed, Outcome, QueueRow, Recalled, Take
+from dibs.ledger.pending import Pending
 
 PATIENCE = 10.0  # seconds; only a test that fails waits for so long
 

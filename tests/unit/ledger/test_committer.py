@@ -5,13 +5,12 @@ from __future__ import annotations
 import threading
 
 import pytest
-
-from app.errors import LedgerUnavailable, OutcomeUnknown
-from app.ledger import committer as committer_module
-from app.ledger.committer import Committer
-from app.ledger.entry import Entry
-from app.ledger.ops import Define, Pause, Take
-from app.ledger.pending import Pending
+from dibs.errors import LedgerUnavailable, OutcomeUnknown
+from dibs.ledger import committer as committer_module
+from dibs.ledger.committer import Committer
+from dibs.ledger.entry import Entry
+from dibs.ledger.ops import Define, Pause, Take
+from dibs.ledger.pending import Pending
 
 
 def test_an_op_that_comes_alone_is_committed_alone_and_at_once(desk):

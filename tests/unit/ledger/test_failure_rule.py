@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-
-from app.errors import LedgerFull, LedgerUnavailable, OutcomeUnknown
-from app.ledger import committer as committer_module
-from app.ledger.ops import Advance, Close, Define, EngineFailed, Pause, Remember, SourceEnd
+from dibs.errors import LedgerFull, LedgerUnavailable, OutcomeUnknown
+from dibs.ledger import committer as committer_module
+from dibs.ledger.ops import Advance, Close, Define, EngineFailed, Pause, Remember, SourceEnd
 
 
 def refusal(pending, kind=LedgerUnavailable):

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import pytest
-
-from app.errors import LedgerUnavailable, OutcomeUnknown
-from app.ledger.ops import Close, Pause, Take
+from dibs.errors import LedgerUnavailable, OutcomeUnknown
+from dibs.ledger.ops import Close, Pause, Take
 
 
 def refused(pending):

@@ -6,10 +6,9 @@ import asyncio
 import threading
 
 import pytest
-
-from app.ledger.pending import Pending, settle_all
-from app.queue.desk import outcome
-from app.queue.limits import Limits
+from dibs.ledger.pending import Pending, settle_all
+from dibs.queue.desk import outcome
+from dibs.queue.limits import Limits
 
 
 @pytest.mark.parametrize(

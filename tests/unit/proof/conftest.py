@@ -7,9 +7,8 @@ from itertools import count
 from pathlib import Path
 
 import pytest
-
-from app.proof.records import Audited, End, Header, History, Outcome, Record, pieces_of
-from app.proof.work.records import (
+from dibs.proof.records import Audited, End, Header, History, Outcome, Record, pieces_of
+from dibs.proof.work.records import (
     Came,
     Do,
     Entry,

@@ -7,12 +7,11 @@ import tempfile
 from pathlib import Path
 
 import pytest
-
-from app.proof import HarnessFault
-from app.proof.chaos import Chaos, run_chaos
-from app.proof.clients import Plan
-from app.proof.server import ServerProcess, free_port
-from app.proof.work.plan import WorkPlan
+from dibs.proof import HarnessFault
+from dibs.proof.chaos import Chaos, run_chaos
+from dibs.proof.clients import Plan
+from dibs.proof.server import ServerProcess, free_port
+from dibs.proof.work.plan import WorkPlan
 
 pytestmark = pytest.mark.slow  # real processes that are killed
 

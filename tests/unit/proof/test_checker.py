@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-
-from app.proof import Audited, End, check
-from app.proof.verdict import Outcome, Rule
+from dibs.proof import Audited, End, check
+from dibs.proof.verdict import Outcome, Rule
 
 
 def found(history, **options):

@@ -8,14 +8,13 @@ from itertools import count
 from random import Random
 
 import pytest
+from dibs.proof import Audited, End, Header, History, PlantError, Record, check
+from dibs.proof.plant import Damage, plant
+from dibs.proof.records import Outcome, pieces_of
+from dibs.proof.verdict import Outcome as Judged
+from dibs.proof.verdict import Rule, Verdict
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from app.proof import Audited, End, Header, History, PlantError, Record, check
-from app.proof.plant import Damage, plant
-from app.proof.records import Outcome, pieces_of
-from app.proof.verdict import Outcome as Judged
-from app.proof.verdict import Rule, Verdict
 
 
 @dataclass

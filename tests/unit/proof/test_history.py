@@ -6,10 +6,9 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-
-from app.proof import Audited, End, Header, HistoryError, HistoryWriter, check, read_history
-from app.proof.history import HistoryReader
-from app.proof.records import Ask, Outcome, Piece
+from dibs.proof import Audited, End, Header, HistoryError, HistoryWriter, check, read_history
+from dibs.proof.history import HistoryReader
+from dibs.proof.records import Ask, Outcome, Piece
 
 HEADER = '{"dibs_history": 1, "queue": "q"}'
 REQUEST = {

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import pytest
-
-from app.proof import HarnessFault, check, read_history
-from app.proof.clients import Plan
-from app.proof.load import run_load
-from app.proof.report import sentence
-from app.proof.verdict import Outcome, Rule
+from dibs.proof import HarnessFault, check, read_history
+from dibs.proof.clients import Plan
+from dibs.proof.load import run_load
+from dibs.proof.report import sentence
+from dibs.proof.verdict import Outcome, Rule
 
 
 @pytest.fixture

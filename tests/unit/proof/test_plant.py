@@ -5,10 +5,9 @@ from __future__ import annotations
 from random import Random
 
 import pytest
-
-from app.proof import PlantError, check
-from app.proof.plant import Damage, plant
-from app.proof.verdict import Outcome
+from dibs.proof import PlantError, check
+from dibs.proof.plant import Damage, plant
+from dibs.proof.verdict import Outcome
 
 TAKES = [Damage.DUPLICATE, Damage.SKIP, Damage.REORDER]
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-
-from app.proof.records import Outcome
-from app.proof.verdict import Outcome as Judged
-from app.proof.work.checker import check_work
-from app.proof.work.records import Came, Note, WorkAudit
-from app.proof.work.rules import Cause, WorkRule
+from dibs.proof.records import Outcome
+from dibs.proof.verdict import Outcome as Judged
+from dibs.proof.work.checker import check_work
+from dibs.proof.work.records import Came, Note, WorkAudit
+from dibs.proof.work.rules import Cause, WorkRule
 
 MS = 1_000_000
 LOST = {"outcome": Outcome.UNKNOWN}

@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 
 import pytest
-
-from app.proof import HistoryError
-from app.proof.histories import judge, open_history
-from app.proof.records import Outcome, identity
-from app.proof.work.history import WorkWriter, ranges
-from app.proof.work.records import (
+from dibs.proof import HistoryError
+from dibs.proof.histories import judge, open_history
+from dibs.proof.records import Outcome, identity
+from dibs.proof.work.history import WorkWriter, ranges
+from dibs.proof.work.records import (
     Came,
     Do,
     Entry,

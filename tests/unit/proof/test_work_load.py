@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import pytest
-
-from app.proof import HarnessFault
-from app.proof.histories import judge, open_history
-from app.proof.load import run_load
-from app.proof.verdict import Outcome
-from app.proof.work.plan import WorkPlan, is_poison, value_of
-from app.proof.work.records import Note
-from app.proof.work.report import work_sentence
-from app.proof.work.rules import Cause, WorkRule
+from dibs.proof import HarnessFault
+from dibs.proof.histories import judge, open_history
+from dibs.proof.load import run_load
+from dibs.proof.verdict import Outcome
+from dibs.proof.work.plan import WorkPlan, is_poison, value_of
+from dibs.proof.work.records import Note
+from dibs.proof.work.report import work_sentence
+from dibs.proof.work.rules import Cause, WorkRule
 
 pytestmark = pytest.mark.slow  # loads of a few hundred items, half a second each
 

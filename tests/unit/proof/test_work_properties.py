@@ -7,17 +7,14 @@ from collections import Counter, defaultdict
 from random import Random
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
-from app.proof import PlantError
-from app.proof.plant import Damage
-from app.proof.records import Outcome
-from app.proof.verdict import Outcome as Judged
-from app.proof.work import fields
-from app.proof.work.checker import check_work
-from app.proof.work.plant import plant_work
-from app.proof.work.records import (
+from dibs.proof import PlantError
+from dibs.proof.plant import Damage
+from dibs.proof.records import Outcome
+from dibs.proof.verdict import Outcome as Judged
+from dibs.proof.work import fields
+from dibs.proof.work.checker import check_work
+from dibs.proof.work.plant import plant_work
+from dibs.proof.work.records import (
     DONE,
     Came,
     Do,
@@ -32,8 +29,10 @@ from app.proof.work.records import (
     WorkHistory,
     WorkRequest,
 )
-from app.proof.work.rules import WorkColumn, WorkRule
-from app.proof.work.wire import _lease, _outcomes, _settle_body, _worked, entry_body, lease_of
+from dibs.proof.work.rules import WorkColumn, WorkRule
+from dibs.proof.work.wire import _lease, _outcomes, _settle_body, _worked, entry_body, lease_of
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 MS = 1_000_000
 TTL = 0.2

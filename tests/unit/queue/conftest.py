@@ -14,11 +14,10 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-
-from app.ledger.ops import EngineFailed, Op, Outcome
-from app.ledger.sqlite import SqliteEngine
-from app.queue import Limits, Queues
-from app.sources import Registry, SourceSpec, parse_source
+from dibs.ledger.ops import EngineFailed, Op, Outcome
+from dibs.ledger.sqlite import SqliteEngine
+from dibs.queue import Limits, Queues
+from dibs.sources import Registry, SourceSpec, parse_source
 
 PATIENCE = 10.0  # seconds; only a test that fails waits for so long
 
@@ -205,7 +204,7 @@ def opened(monkeypatch) -> Opened:
 
     A start doesn't wait for its sources longer than a test can wait.
     """
-    monkeypatch.setattr("app.queue.queues.START_PATIENCE", 0.1)
+    monkeypatch.setattr("dibs.queue.queues.START_PATIENCE", 0.1)
 
     @asynccontextmanager
     async def opened(
@@ -219,7 +218,7 @@ def opened(monkeypatch) -> Opened:
     ) -> AsyncIterator[House]:
         below = Disk(data)
         disk(below)
-        monkeypatch.setattr("app.queue.queues.open_ledger", lambda _: below)
+        monkeypatch.setattr("dibs.queue.queues.open_ledger", lambda _: below)
         specs = {
             name: parse_source(spec) if isinstance(spec, str) else spec
             for name, spec in (define or {}).items()

@@ -6,8 +6,7 @@ import asyncio
 import threading
 
 import pytest
-
-from app.errors import (
+from dibs.errors import (
     LedgerError,
     LedgerUnavailable,
     QueueConflict,
@@ -15,8 +14,8 @@ from app.errors import (
     QueueFailed,
     SourceBusy,
 )
-from app.ledger.ops import Advance, Take
-from app.sources import Registry
+from dibs.ledger.ops import Advance, Take
+from dibs.sources import Registry
 
 
 async def next_item(queue) -> tuple[int, str]:

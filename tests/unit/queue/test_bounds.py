@@ -6,10 +6,9 @@ import asyncio
 from contextlib import suppress
 
 import pytest
-
-from app.errors import LimitExceeded, NotArithmetic, QueueExhausted, SourceBusy
-from app.ledger.ops import Take
-from app.queue import pull as pull_module
+from dibs.errors import LimitExceeded, NotArithmetic, QueueExhausted, SourceBusy
+from dibs.ledger.ops import Take
+from dibs.queue import pull as pull_module
 
 
 async def all_of(queue, count: int = 10_000) -> list[list[str]]:

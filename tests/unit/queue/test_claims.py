@@ -6,11 +6,10 @@ import asyncio
 from types import SimpleNamespace
 
 import pytest
-
-from app.ledger.pending import Pending
-from app.ledger.work import Claimed, Span
-from app.queue.claims import Claims
-from app.queue.wait import Waiters
+from dibs.ledger.pending import Pending
+from dibs.ledger.work import Claimed, Span
+from dibs.queue.claims import Claims
+from dibs.queue.wait import Waiters
 
 ONE = Claimed((Span(1, 1),), ("1",), 1000, None)
 

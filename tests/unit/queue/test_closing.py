@@ -6,15 +6,14 @@ import asyncio
 from contextlib import suppress
 
 import pytest
-
-from app.errors import (
+from dibs.errors import (
     LedgerError,
     QueueConflict,
     QueueExhausted,
     QueueUnknown,
     Refused,
 )
-from app.ledger.ops import Close, Take
+from dibs.ledger.ops import Close, Take
 
 
 def texts(taken) -> list[str]:

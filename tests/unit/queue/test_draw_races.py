@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-
-from app.errors import (
+from dibs.errors import (
     LedgerUnavailable,
     QueueExhausted,
     QueuePaused,
@@ -14,7 +13,7 @@ from app.errors import (
     QueueUnknown,
     SourceBusy,
 )
-from app.ledger.ops import Take
+from dibs.ledger.ops import Take
 
 
 @pytest.fixture

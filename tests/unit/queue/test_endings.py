@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-
-from app.errors import (
+from dibs.errors import (
     LedgerError,
     QueueConflict,
     QueueExhausted,
@@ -14,7 +13,7 @@ from app.errors import (
     QueueStarting,
     Refused,
 )
-from app.ledger.ops import Retry, Take
+from dibs.ledger.ops import Retry, Take
 
 
 def texts(taken) -> list[str]:
@@ -255,7 +254,7 @@ async def test_an_outcome_older_than_an_ending_does_not_lift_it(opened, stage, e
 
 
 async def test_while_its_source_is_replayed_a_queue_is_starting(opened, stage, script, tmp_path, monkeypatch):
-    monkeypatch.setattr("app.queue.queues.START_PATIENCE", 0)
+    monkeypatch.setattr("dibs.queue.queues.START_PATIENCE", 0)
     async with opened({"q": stage.spec()}, data=tmp_path) as house:
         await house["q"].take(3, wait=5)
     script.door.shut()

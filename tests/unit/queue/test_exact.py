@@ -11,11 +11,10 @@ from dataclasses import dataclass
 from itertools import count
 
 import pytest
-
-from app.errors import LedgerError, OutcomeUnknown, PullTimeout, Refused
-from app.iterators import ThreadSafeIterator
-from app.ledger import committer as committer_module
-from app.ledger.ops import EngineFailed, Take
+from dibs.errors import LedgerError, OutcomeUnknown, PullTimeout, Refused
+from dibs.iterators import ThreadSafeIterator
+from dibs.ledger import committer as committer_module
+from dibs.ledger.ops import EngineFailed, Take
 
 CALLERS = 24
 EACH = 12  # requests that are answered, a caller

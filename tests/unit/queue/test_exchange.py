@@ -3,11 +3,10 @@
 import asyncio
 
 import pytest
-
-from app.errors import LedgerUnavailable, OutcomeUnknown, QueueExhausted, Stopping
-from app.ledger.together import Exchange
-from app.ledger.work import Ack, Parcel, Release
-from app.queue import LeaseAsk
+from dibs.errors import LedgerUnavailable, OutcomeUnknown, QueueExhausted, Stopping
+from dibs.ledger.together import Exchange
+from dibs.ledger.work import Ack, Parcel, Release
+from dibs.queue import LeaseAsk
 
 
 class Trader:

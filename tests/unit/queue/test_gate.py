@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-
-from app.errors import QueueExhausted, QueueFailed, QueuePaused, QueueStarting, QueueUnknown
-from app.ledger.ops import Advance, Close, Define, Delete, Pause, QueueRow, Retry, Take
-from app.queue.gate import Gate
+from dibs.errors import QueueExhausted, QueueFailed, QueuePaused, QueueStarting, QueueUnknown
+from dibs.ledger.ops import Advance, Close, Define, Delete, Pause, QueueRow, Retry, Take
+from dibs.queue.gate import Gate
 
 ROW = QueueRow(1, "q", 1, "count", "{}", 0, None, False, None, None, None, None, 7, 7, 0)
 FAILED = replace(ROW, ending="failed", failure_type="ValueError", failure_message="bad")

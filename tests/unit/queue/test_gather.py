@@ -4,10 +4,9 @@ import asyncio
 from collections import Counter
 
 import pytest
-
-from app.errors import LedgerUnavailable, OutcomeUnknown, Stopping
-from app.ledger.ops import Pause, Take
-from app.queue.gather import ITEMS_MOST, first_of
+from dibs.errors import LedgerUnavailable, OutcomeUnknown, Stopping
+from dibs.ledger.ops import Pause, Take
+from dibs.queue.gather import ITEMS_MOST, first_of
 
 
 class Taker:
@@ -124,8 +123,8 @@ async def test_a_source_that_does_not_count_is_asked_one_by_one(opened, source):
 
 async def test_what_waits_goes_out_first(opened):
     async with opened({"q": "count"}) as house:
-        from app.ledger.work import Nack
-        from app.queue import LeaseAsk
+        from dibs.ledger.work import Nack
+        from dibs.queue import LeaseAsk
 
         queue = house["q"]
         lease = await queue.lease(LeaseAsk(2))

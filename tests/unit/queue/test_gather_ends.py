@@ -3,12 +3,12 @@
 import asyncio
 
 import pytest
+from dibs.errors import LedgerUnavailable, OutcomeUnknown, QueueExhausted
+from dibs.queue import LeaseAsk
+from dibs.queue.draw import Ask
+from dibs.queue.exchange import _Deal
+from dibs.queue.gather import ITEMS_MOST
 
-from app.errors import LedgerUnavailable, OutcomeUnknown, QueueExhausted
-from app.queue import LeaseAsk
-from app.queue.draw import Ask
-from app.queue.exchange import _Deal
-from app.queue.gather import ITEMS_MOST
 from tests.unit.queue.test_gather import Taker, errors, takers, told
 
 

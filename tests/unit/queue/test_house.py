@@ -6,17 +6,16 @@ import asyncio
 from pathlib import Path
 
 import pytest
-
-from app.errors import (
+from dibs.errors import (
     Forbidden,
     LimitExceeded,
     QueueConflict,
     Stopping,
 )
-from app.ledger import open_ledger
-from app.ledger.ops import Take
-from app.queue import Queues
-from app.sources import parse_source
+from dibs.ledger import open_ledger
+from dibs.ledger.ops import Take
+from dibs.queue import Queues
+from dibs.sources import parse_source
 
 COUNT, RANGE = parse_source("count()"), parse_source("range(100)")
 
@@ -104,7 +103,7 @@ async def test_going_down_answers_what_is_in_the_line_and_begins_nothing_more(op
 async def test_a_source_that_raises_or_hangs_at_its_end_keeps_nobody_from_going_down(
     opened, stage, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr("app.queue.queues.RELEASE_PATIENCE", 0.01)
+    monkeypatch.setattr("dibs.queue.queues.RELEASE_PATIENCE", 0.01)
     stage.script("raises").last_words = ZeroDivisionError()
     stage.script("hangs")
     async with opened({"raises": stage.spec("raises"), "hangs": stage.spec("hangs")}, data=tmp_path) as house:

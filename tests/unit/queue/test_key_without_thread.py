@@ -3,8 +3,7 @@
 import threading
 
 import pytest
-
-from app.errors import SourceBusy
+from dibs.errors import SourceBusy
 
 
 async def test_a_key_is_let_go_when_no_thread_can_be_had(opened, monkeypatch):

@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-
-from app.errors import (
+from dibs.errors import (
     KeyReused,
     LimitExceeded,
     QueueExhausted,
@@ -15,8 +14,8 @@ from app.errors import (
     QueueUnknown,
     SourceBusy,
 )
-from app.ledger.ops import Close, Define, Delete, Pause, Take
-from app.sources import parse_source
+from dibs.ledger.ops import Close, Define, Delete, Pause, Take
+from dibs.sources import parse_source
 
 
 def handed(answer) -> tuple:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-
-from app.errors import (
+from dibs.errors import (
     LedgerError,
     OutcomeUnknown,
 )
-from app.ledger import committer as committer_module
-from app.ledger.ops import EngineFailed
-from app.queue.keys import KeysInFlight
+from dibs.ledger import committer as committer_module
+from dibs.ledger.ops import EngineFailed
+from dibs.queue.keys import KeysInFlight
 
 
 def handed(answer) -> tuple:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-
-from app.errors import LimitExceeded, QueueExhausted, QueueFailed, QueuePaused
-from app.ledger.ops import Take
-from app.ledger.work import Ack, Claim, Nack, Parcel, Release, Settle
-from app.queue import LeaseAsk
+from dibs.errors import LimitExceeded, QueueExhausted, QueueFailed, QueuePaused
+from dibs.ledger.ops import Take
+from dibs.ledger.work import Ack, Claim, Nack, Parcel, Release, Settle
+from dibs.queue import LeaseAsk
 
 
 def items(leased) -> list[tuple]:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import pytest
-
-from app.errors import LimitExceeded
-from app.queue.limits import Limits, check_name
+from dibs.errors import LimitExceeded
+from dibs.queue.limits import Limits, check_name
 
 LIMITS = Limits()
 

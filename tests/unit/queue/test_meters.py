@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import pytest
-
-from app.queue.meters import RATE_SECONDS, Meter, Rate, percentiles
+from dibs.queue.meters import RATE_SECONDS, Meter, Rate, percentiles
 
 
 class Clock:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-
-from app.errors import LedgerError, LedgerUnavailable, OutcomeUnknown, QueueUnknown, Refused
-from app.ledger.ops import Delete, Take
-from app.sources import parse_source
+from dibs.errors import LedgerError, LedgerUnavailable, OutcomeUnknown, QueueUnknown, Refused
+from dibs.ledger.ops import Delete, Take
+from dibs.sources import parse_source
 
 COUNT, RANGE = parse_source("count()"), parse_source("range(100)")
 
@@ -178,7 +177,7 @@ async def test_a_source_that_can_not_be_opened_while_the_disk_fails(
     opened, other_values, tmp_path, fault, eventually, monkeypatch
 ):
     """The failure is recorded as soon as it can be."""
-    monkeypatch.setattr("app.queue.feed.TRY_EVERY", 0.01)
+    monkeypatch.setattr("dibs.queue.feed.TRY_EVERY", 0.01)
     await other_values()
     async with opened(data=tmp_path, disk=lambda disk: disk.faults.append(fault)) as house:
         await eventually(lambda: house["q"].stats().state == "failed")

@@ -5,9 +5,8 @@ from __future__ import annotations
 import threading
 
 import pytest
-
-from app.errors import SourceBusy
-from app.queue.pool import Pool
+from dibs.errors import SourceBusy
+from dibs.queue.pool import Pool
 
 
 class Jobs:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-
-from app.errors import (
+from dibs.errors import (
     ConfigError,
     Forbidden,
     LimitExceeded,
@@ -15,8 +14,8 @@ from app.errors import (
     SourceInvalid,
     SourceUnknown,
 )
-from app.ledger.ops import Define
-from app.sources import parse_source
+from dibs.ledger.ops import Define
+from dibs.sources import parse_source
 
 COUNT, RANGE = parse_source("count()"), parse_source("range(100)")
 

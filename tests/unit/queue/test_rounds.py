@@ -3,10 +3,9 @@
 import asyncio
 
 import pytest
-
-from app.errors import LedgerFull, LedgerUnavailable
-from app.ledger.ops import Take
-from app.queue.rounds import Rounds
+from dibs.errors import LedgerFull, LedgerUnavailable
+from dibs.ledger.ops import Take
+from dibs.queue.rounds import Rounds
 
 
 class Loop:

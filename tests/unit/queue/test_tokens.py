@@ -2,7 +2,7 @@
 
 import threading
 
-from app.queue.tokens import BATCH, SECRET, Tokens
+from dibs.queue.tokens import BATCH, SECRET, Tokens
 
 
 def test_each_is_new_and_begins_with_the_second():

@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-
-from app.errors import QueueExhausted, QueuePaused, QueueStarting, QueueUnknown, Stopping
-from app.queue.wait import Waiters
+from dibs.errors import QueueExhausted, QueuePaused, QueueStarting, QueueUnknown, Stopping
+from dibs.queue.wait import Waiters
 
 
 async def parked(house, name: str, many: int, eventually, **options) -> list[asyncio.Task]:

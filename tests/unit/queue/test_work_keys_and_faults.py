@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-
-from app.errors import KeyReused, LedgerFull, LedgerUnavailable, OutcomeUnknown, QueueConflict, QueueFull
-from app.ledger.ops import Define
-from app.ledger.work import Ack, Nack, Parcel, Progress, Push, QueueSettings, Release, Result, Settle
-from app.queue import Definition, LeaseAsk
+from dibs.errors import KeyReused, LedgerFull, LedgerUnavailable, OutcomeUnknown, QueueConflict, QueueFull
+from dibs.ledger.ops import Define
+from dibs.ledger.work import Ack, Nack, Parcel, Progress, Push, QueueSettings, Release, Result, Settle
+from dibs.queue import Definition, LeaseAsk
 
 
 def parcel(*texts: str, **options) -> tuple[Parcel, ...]:

@@ -6,12 +6,11 @@ import asyncio
 import contextlib
 
 import pytest
-
-from app.errors import QueueExhausted, QueueStarting, QueueUnknown
-from app.ledger.ops import EngineFailed
-from app.ledger.work import Ack, Bury, Extend, Parcel, Result, Settle
-from app.queue import LeaseAsk
-from app.queue.wait import Waiters
+from dibs.errors import QueueExhausted, QueueStarting, QueueUnknown
+from dibs.ledger.ops import EngineFailed
+from dibs.ledger.work import Ack, Bury, Extend, Parcel, Result, Settle
+from dibs.queue import LeaseAsk
+from dibs.queue.wait import Waiters
 
 
 def parcel(*texts: str, **options) -> tuple[Parcel, ...]:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-
-from app.errors import QueueExhausted, Stopping
-from app.ledger.work import Ack, Claim, Nack, Parcel, Release, Result
-from app.queue import LeaseAsk
+from dibs.errors import QueueExhausted, Stopping
+from dibs.ledger.work import Ack, Claim, Nack, Parcel, Release, Result
+from dibs.queue import LeaseAsk
 
 
 async def push(queue, *texts: str, **options):

@@ -9,8 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-
-from app.sources import Registry, Source, SourceSpec, parse_source
+from dibs.sources import Registry, Source, SourceSpec, parse_source
 
 
 @pytest.fixture(scope="session")

@@ -7,11 +7,10 @@ from decimal import Decimal
 from enum import IntEnum, StrEnum
 
 import pytest
+from dibs.errors import ValueRefused
+from dibs.sources.encode import MAX_DEPTH, MAX_SAFE, encoder, find_fault, wide_encoder
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from app.errors import ValueRefused
-from app.sources.encode import MAX_DEPTH, MAX_SAFE, encoder, find_fault, wide_encoder
 
 encode = encoder()
 

@@ -4,11 +4,10 @@ import json
 import os
 
 import pytest
+from dibs.errors import Forbidden, SourceChanged, SourceInvalid, ValueRefused
+from dibs.sources import Registry, SourceSpec, parse_source
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from app.errors import Forbidden, SourceChanged, SourceInvalid, ValueRefused
-from app.sources import Registry, SourceSpec, parse_source
 
 
 @pytest.fixture

@@ -3,13 +3,12 @@ from __future__ import annotations
 import sys
 
 import pytest
-
-from app.errors import SourceChanged, SourceInvalid, SourceUnknown, ValueRefused
-from app.sources import Registry, SourceSpec, parse_source
+from dibs.errors import SourceChanged, SourceInvalid, SourceUnknown, ValueRefused
+from dibs.sources import Registry, SourceSpec, parse_source
 
 CODE = '''
 import functools
-from app.iterators import threadsafe_generator, threadsafe_iter
+from dibs.iterators import threadsafe_generator, threadsafe_iter
 
 closed = []
 

@@ -4,11 +4,10 @@ import json
 from itertools import product
 
 import pytest
+from dibs.errors import SourceInvalid
+from dibs.sources import Registry, SourceSpec
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from app.errors import SourceInvalid
-from app.sources import Registry, SourceSpec
 
 AXES = st.dictionaries(
     st.text(max_size=5),

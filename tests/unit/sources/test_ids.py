@@ -5,11 +5,10 @@ from itertools import pairwise
 from uuid import RFC_4122, UUID
 
 import pytest
+from dibs.errors import SourceChanged, SourceInvalid
+from dibs.sources import Registry, SourceSpec
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from app.errors import SourceChanged, SourceInvalid
-from app.sources import Registry, SourceSpec
 
 TWITTER_EPOCH = 1_288_834_974_657
 

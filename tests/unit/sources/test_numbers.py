@@ -3,11 +3,10 @@ from __future__ import annotations
 import builtins
 
 import pytest
+from dibs.errors import SourceInvalid
+from dibs.sources import MAX_SAFE
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from app.errors import SourceInvalid
-from app.sources import MAX_SAFE
 
 FAST = settings(max_examples=40, deadline=None)
 SMALL = st.integers(-50, 50)
@@ -169,7 +168,7 @@ def test_what_is_refused(text, why, check):
 
 
 def test_a_format_stays_within_the_limit_of_a_value():
-    from app.sources import Registry, parse_source
+    from dibs.sources import Registry, parse_source
 
     small = Registry(max_value_bytes=20)
     assert small.check(parse_source("count(format='{:018d}')"), trusted=True)

@@ -3,9 +3,8 @@ from __future__ import annotations
 import threading
 
 import pytest
-
-from app.errors import SourceInvalid, SourceUnknown
-from app.sources import BUILTINS, Registry, SourceSpec, parse_source
+from dibs.errors import SourceInvalid, SourceUnknown
+from dibs.sources import BUILTINS, Registry, SourceSpec, parse_source
 
 
 @pytest.mark.parametrize("trusted", [True, False])

@@ -5,12 +5,11 @@ from itertools import count as counting
 from itertools import repeat
 
 import pytest
+from dibs.errors import SourceChanged, SourceClosed
+from dibs.sources.encode import encoder
+from dibs.sources.replay import digest, replay
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from app.errors import SourceChanged, SourceClosed
-from app.sources.encode import encoder
-from app.sources.replay import digest, replay
 
 encode = encoder()
 

@@ -1,11 +1,10 @@
 from __future__ import annotations
 
 import pytest
+from dibs.errors import SourceInvalid
+from dibs.sources import SourceSpec, parse_source
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from app.errors import SourceInvalid
-from app.sources import SourceSpec, parse_source
 
 SCALARS = (
     st.none()
