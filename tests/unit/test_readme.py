@@ -1,4 +1,4 @@
-"""The README is the only manual: what it names exists, and what exists is named."""
+"""What the manual names exists, and what exists is named there; the examples of the README run."""
 
 import re
 import subprocess
@@ -15,6 +15,7 @@ from typer.main import get_command
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+MANUAL = (ROOT / "app" / "MANUAL.md").read_text(encoding="utf-8")
 
 
 def routes():
@@ -24,7 +25,7 @@ def routes():
 
 @pytest.mark.parametrize("problem", PROBLEMS, ids=lambda problem: problem.name)
 def test_every_problem_stands_beside_its_status(problem):
-    rows = [row for row in README.splitlines() if row.startswith("|") and f"`{problem.name}`" in row]
+    rows = [row for row in MANUAL.splitlines() if row.startswith("|") and f"`{problem.name}`" in row]
     assert any(str(problem.status) in row.split("|")[1] for row in rows)
 
 
@@ -32,27 +33,27 @@ def test_every_problem_stands_beside_its_status(problem):
 def test_every_route_is_named(method, path):
     short = path.replace("{queue}", "{q}")
     operation = "/" + short.rsplit("/", 1)[1]
-    assert f"`{method} {short}" in README or f"`{operation}`" in README or f"`{method}`" in README
+    assert f"`{method} {short}" in MANUAL or f"`{operation}`" in MANUAL or f"`{method}`" in MANUAL
 
 
 @pytest.mark.parametrize("command", get_command(cli).commands)
 def test_every_command_is_named(command):
-    assert f"`dibs {command}" in README
+    assert f"`dibs {command}" in MANUAL
 
 
-@pytest.mark.parametrize("command", sorted(set(re.findall(r"`dibs (\w+)", README))))
+@pytest.mark.parametrize("command", sorted(set(re.findall(r"`dibs (\w+)", MANUAL))))
 def test_every_command_that_is_named_exists(command):
     assert command in get_command(cli).commands
 
 
 @pytest.mark.parametrize("name", [*Settings.model_fields, *LimitSettings.model_fields])
 def test_every_setting_is_named(name):
-    assert f"`{name}`" in README or f"`[{name}]`" in README
+    assert f"`{name}`" in MANUAL or f"`[{name}]`" in MANUAL
 
 
 @pytest.mark.parametrize("name", BUILTINS)
 def test_every_source_is_named_and_what_is_written_can_be_read(name):
-    (written, *_) = re.findall(rf"`({name}(?:\([^`]*\))?)`", README)
+    (written, *_) = re.findall(rf"`({name}(?:\([^`]*\))?)`", MANUAL)
     if not re.search(r"\((start, stop|path|node)", written):
         assert parse_source(written).name == name
 
@@ -66,7 +67,7 @@ def test_the_python_example_runs():
 def test_the_example_of_a_configuration_is_one(tmp_path, monkeypatch):
     from dibs.config import load
 
-    (example,) = re.findall(r"```toml\n(.*?)```", README, re.DOTALL)
+    (example,) = re.findall(r"```toml\n(.*?)```", MANUAL, re.DOTALL)
     (tmp_path / "dibs.toml").write_text(example)
     monkeypatch.chdir(tmp_path)
     settings = load({})
