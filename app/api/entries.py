@@ -20,6 +20,7 @@ from .read import (
     items_of,
     members_of,
     milliseconds,
+    name,
     number,
     over,
     ranges,
@@ -107,7 +108,7 @@ class EntryReader:
         if "wait" in members:
             wait = number(members["wait"], f"{where}wait", 0, limits.wait)
         if "worker" in members:
-            worker = text(members["worker"], f"{where}worker", limits.worker_bytes)
+            worker = name(members["worker"], f"{where}worker", limits.worker_bytes)
         return LeaseAsk(most, ttl, wait, worker)
 
     def ack(self, members: Members, where: str) -> Ack:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
+from ..inert import inert_json
 from ..ledger.work import Span
 from ..queue.answers import Leased, Taken, Values
 from .reply import REPLAYED, TEXT, Headers, Reply
@@ -43,8 +44,10 @@ def line(value: int | str) -> str:
     Text with line breaks or other control characters stays JSON, in quotes and escaped: a line is a value,
     and a terminal is not written to by data.
     """
-    if not isinstance(value, str) or not value.startswith('"'):
+    if not isinstance(value, str):
         return str(value)
+    if not value.startswith('"'):
+        return inert_json(value) if _BREAKS.search(value) else value
     text: str = json.loads(value)
     return json.dumps(text) if _BREAKS.search(text) else text
 

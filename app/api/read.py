@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NoReturn
 
 from ..errors import LimitExceeded
+from ..inert import acts
 from ..ledger.work import Seqs
 from ..sources.encode import MAX_SAFE
 from .params import refuse
@@ -82,6 +83,14 @@ def text(value: object, field: str, most: int, *, least: int = 0) -> str:
     if not least <= size <= most:
         over(field, f"{size} bytes; it must be from {least} to {most}", most)
     return value
+
+
+def name(value: object, field: str, most: int) -> str:
+    """A text of at most ``most`` bytes that people are shown, so with nothing that acts on a terminal."""
+    found = text(value, field, most)
+    if acts(found):
+        refuse(field, "it has control characters, or others that turn or hide text on a terminal")
+    return found
 
 
 def ranges(value: object, field: str) -> Seqs:

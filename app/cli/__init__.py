@@ -22,7 +22,7 @@ from . import (  # the command's name
     verify,
     work,
 )
-from .exits import EXIT_CODES, FAILED, INTERRUPTED, code_of
+from .exits import EXIT_CODES, FAILED, INTERRUPTED, code_of, say
 
 cli = typer.Typer(
     name="dibs",
@@ -71,7 +71,7 @@ def main() -> None:
     try:
         cli()
     except DibsError as error:
-        print(f"dibs: {error}", file=sys.stderr)
+        say(str(error))
         sys.exit(code_of(error))
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
@@ -81,8 +81,5 @@ def main() -> None:
     except Exception as error:
         if os.environ.get("DIBS_TRACEBACK"):
             raise
-        print(
-            f"dibs: unexpected {type(error).__name__}: {error} (DIBS_TRACEBACK=1 shows where)",
-            file=sys.stderr,
-        )
+        say(f"unexpected {type(error).__name__}: {error} (DIBS_TRACEBACK=1 shows where)")
         sys.exit(FAILED)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from .exits import tell
 from .options import Json, Url
 
 EXAMPLE: Final = "Example: `dibs backup --url http://127.0.0.1:8000`"
@@ -22,4 +23,4 @@ def backup(*, url: Url = None, json: Json = False) -> None:
     if json:
         print_json(done)
     else:
-        print(f"{done['path']}  {size(done['bytes'])}")
+        tell(f"{done['path']}  {size(done['bytes'])}")

@@ -6,6 +6,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from ..config import DEFAULT_QUEUE, MEMORY, Settings, is_loopback, version
+from ..inert import inert
 from ..queue import Queue, Queues
 
 if TYPE_CHECKING:
@@ -20,14 +21,15 @@ def announce(url: str, settings: Settings, queues: Queues) -> None:
         _panel(url, settings, queues.list())
     else:
         names = " ".join(queue.name for queue in queues.list())
-        print(f"dibs: serving {url} data={settings.data} queues={names}", flush=True)
+        print(inert(f"dibs: serving {url} data={settings.data} queues={names}"), flush=True)
 
 
 def _panel(url: str, settings: Settings, queues: list[Queue]) -> None:
-    from rich.console import Console
     from rich.panel import Panel
     from rich.table import Table
     from rich.text import Text
+
+    from .console import console
 
     rows = Table.grid(padding=(0, 2))
     rows.add_column(style="dim", justify="right")
@@ -44,8 +46,7 @@ def _panel(url: str, settings: Settings, queues: list[Queue]) -> None:
     if not is_loopback(settings.host):
         rows.add_row("note", Text("anyone who reaches this port may use it", style="yellow"))
     title = f"[bold]dibs[/] [dim]{version()}[/]"
-    console = Console()
-    console.print(
+    console().print(
         Panel(
             rows,
             title=title,

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from .exits import FAILED, USAGE, fail
+from ..inert import inert
+from .exits import FAILED, USAGE, fail, tell
 from .options import Json, Url
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def dead(
             if json:
                 print_json(answer)
             else:
-                print(f"{answer['redriven']:,} of {queue} to be tried again")
+                tell(f"{answer['redriven']:,} of {queue} to be tried again")
             return
         path = f"{_path(queue)}/items"
         found = api.get(path, state="dead", limit=limit) if seq is None else api.get(f"{path}/{seq}")
@@ -127,7 +128,7 @@ def _gist(error: str) -> str:
 
 
 def _short(text: str) -> str:
-    line = " ".join(text.split())
+    line = inert(" ".join(text.split()))
     return line if len(line) <= _LONG else f"{line[: _LONG - 1]}…"
 
 

@@ -8,6 +8,7 @@ from typing import Final, NoReturn
 import typer
 
 from ..errors import ConfigError, DibsError, LedgerError
+from ..inert import inert
 
 OK: Final = 0
 FAILED: Final = 1
@@ -42,8 +43,18 @@ EXIT_CODES: Final = (
 
 def fail(message: str, code: int = FAILED) -> NoReturn:
     """Say why on stderr and end."""
-    print(f"dibs: {message}", file=sys.stderr)
+    say(message)
     raise typer.Exit(code)
+
+
+def say(message: str) -> None:
+    """Tell something on stderr; whatever is quoted in it can't act on a terminal."""
+    print(f"dibs: {inert(message, lines=True)}", file=sys.stderr, flush=True)
+
+
+def tell(message: str) -> None:
+    """Tell something on stdout, just as safely."""
+    print(inert(message, lines=True))
 
 
 def code_of(error: DibsError) -> int:

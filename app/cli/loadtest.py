@@ -105,11 +105,10 @@ def loadtest(
     """
     from random import SystemRandom
 
-    from rich.console import Console
-
     from ..proof.errors import HarnessFault
     from ..proof.progress import watch_on
     from ..proof.summary import show_result
+    from .console import console
 
     if chaos and (queue is not None or not keys):
         fail("option --chaos: it has its own queue and needs keys; leave out --queue and --no-keys", USAGE)
@@ -124,18 +123,16 @@ def loadtest(
         | {"url": (url or DEFAULT_URL).rstrip("/"), "timeout": timeout, "patience": patience}
         | ({"seed": seed} if work else {"queue": queue, "keys": keys})
     )
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=140)
+    out = console(width=140)
     try:
-        result = _run(plan, watch_on(console), history, rounds if chaos else 0, seed)
+        result = _run(plan, watch_on(out), history, rounds if chaos else 0, seed)
     except HarnessFault as fault:
         fail(str(fault), HARNESS)
     except OSError as error:
         fail(f"the history can't be written: {error}", HARNESS)
     except KeyboardInterrupt:
         raise typer.Exit(_INTERRUPTED) from None
-    show_result(result, console)
+    show_result(result, out)
     raise typer.Exit(result.exit_code)
 
 

@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 import typer
 
+from ..inert import inert
 from .exits import EMPTY, EXHAUSTED, FAILED, OK, fail
 from .options import Url
 
@@ -29,10 +30,11 @@ def next_(
     ] = 0,
     url: Url = None,
 ) -> None:
-    """Take values for good, and print one a line.
+    r"""Take values for good, and print one a line.
 
     Each request carries an idempotency key: if its answer is lost, it is asked for again and nothing is
-    lost with it. Exit code 5: nothing there now; 6: nothing more, ever.
+    lost with it. On a terminal, characters that would act there are written out (\x1b);
+    elsewhere each value is what the server sent. Exit code 5: nothing there now; 6: nothing more, ever.
     """
     from .http import Api
 
@@ -45,7 +47,7 @@ def next_(
             response = api.send("POST", path, params=params, headers=headers)
             if response.status_code != 200:  # noqa: PLR2004
                 _end(response, printed=number - left)
-            sys.stdout.write(response.text)
+            sys.stdout.write(inert(response.text, lines=True) if sys.stdout.isatty() else response.text)
             sys.stdout.flush()
             left -= response.text.count("\n")
     raise typer.Exit(OK)

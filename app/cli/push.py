@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from .exits import OK, USAGE, fail
+from .exits import OK, USAGE, fail, say
 from .options import Url
 
 if TYPE_CHECKING:
@@ -58,8 +58,7 @@ def push(
     last push), and only new lines go in. So after an interruption the same command goes on where it stopped.
     A pipe can't be read again: --unique makes that safe too.
     """
-    from rich.console import Console
-
+    from .console import console
     from .http import Api
     from .operate import close_queue, create_queue
     from .push_job import Push
@@ -68,10 +67,9 @@ def push(
     if key_field is not None and (unique or not json):
         fail("option --key-field: it needs --json, and takes the place of --unique", USAGE)
     shape = Shape(json=json, delay=delay, priority=priority, unique=unique, key_field=key_field)
-    console = Console(stderr=True, highlight=False)
 
     def waits(where: str, why: str) -> None:
-        console.print(f"dibs: waiting for the server at {where} ({why})", markup=False, soft_wrap=True)
+        say(f"waiting for the server at {where} ({why})")
 
     with ExitStack() as stack:
         sources = [_opened(name, stack) for name in files or ["-"]]
@@ -79,7 +77,7 @@ def push(
         if create:
             create_queue(api, queue)
         for source in sources:
-            Push(api, queue, source, shape, console).run(again=again)
+            Push(api, queue, source, shape, console(stderr=True)).run(again=again)
         if close:
             close_queue(api, queue)
     raise typer.Exit(OK)

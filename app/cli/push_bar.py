@@ -5,6 +5,9 @@ from __future__ import annotations
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from ..inert import inert
+from .tables import plain, size
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -29,7 +32,7 @@ class Bar:
         )
         self._total = total
         self._held_up = False
-        self._task = self._progress.add_task(name, total=total, lines="0", sizes="", rate="")
+        self._task = self._progress.add_task(inert(name), total=total, lines="0", sizes="", rate="")
 
     def __enter__(self) -> Self:
         self._progress.start()
@@ -42,8 +45,6 @@ class Bar:
 
     def at(self, read: int, lines: int, seconds: float, new: int) -> None:
         """So much of the input has been read, and ``new`` lines were pushed in so many seconds."""
-        from .tables import size
-
         of = f" of {size(self._total)}" if self._total else ""
         rate = f"{new / seconds:,.0f}/s" if new and seconds > 0 else "comparing"
         self._progress.update(
@@ -54,5 +55,5 @@ class Bar:
     def note(self, text: str) -> None:
         """Why it does not go on just now; told once for each time that it stops."""
         if not self._held_up:
-            self._progress.console.print(f"dibs: {text}", markup=False, soft_wrap=True)
+            self._progress.console.print(plain(f"dibs: {text}"), soft_wrap=True)
         self._held_up = True

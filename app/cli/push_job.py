@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO, Final, NoReturn
 
-from .exits import FAILED, INTERRUPTED, fail
+from .exits import FAILED, INTERRUPTED, fail, tell
 from .http import detail
 from .push_bar import Bar
 from .push_lines import BadLine, Part, Shape, file_lines, parts, pipe_lines
@@ -73,7 +73,7 @@ class Push:
             self._fail(error.strerror or str(error))
         except KeyboardInterrupt:
             self._interrupted()
-        print(self._told())
+        tell(self._told())
 
     def _find(self, *, again: bool) -> Stream:
         """The stream that was begun last, or with ``again`` the one after it.

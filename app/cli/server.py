@@ -5,10 +5,8 @@ from __future__ import annotations
 import asyncio
 import errno
 import gc
-import logging
 import signal
 import socket
-import sys
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -24,6 +22,7 @@ from ..config import Settings, version
 from ..main import create_app
 from .banner import announce
 from .exits import FAILED, OK, fail
+from .logs import log_to_stderr
 from .loops import Dealer, SideLoop, adopt, new_loop
 
 GRACE: Final = 2.5
@@ -113,10 +112,7 @@ def run(settings: Settings) -> int:
         ConfigError: A setting is wrong.
         LedgerError: The data can't be opened.
     """
-    logging.basicConfig(
-        stream=sys.stderr, level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
-    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
+    log_to_stderr()
     app = create_app(settings)
     return _run(_serve(app, settings))
 

@@ -1,4 +1,4 @@
-"""Tables for people, JSON for programs. Everything that a server sent is text here, never markup."""
+"""Tables for people, JSON for programs. What a server sent is text here: no markup, and nothing that acts."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import typer
+
+from ..inert import inert, inert_json
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -17,7 +19,7 @@ _KIB = 1024
 
 def print_json(value: Any) -> None:
     """For programs: one document."""
-    typer.echo(json.dumps(value, indent=2, ensure_ascii=False))
+    typer.echo(inert_json(json.dumps(value, indent=2, ensure_ascii=False)))
 
 
 def table(*columns: str, right: Sequence[str] = ()) -> Table:
@@ -33,22 +35,20 @@ def table(*columns: str, right: Sequence[str] = ()) -> Table:
 
 def show(*parts: Any) -> None:
     """Print what rich can render, with a line between; plain and wide where it is not a terminal."""
-    from rich.console import Console
+    from .console import console
 
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=200)
+    out = console(width=200)
     for number, part in enumerate(parts):
         if number:
-            console.print()
-        console.print(part)
+            out.print()
+        out.print(part)
 
 
 def state(word: str) -> Any:
     """A queue's state in its colour."""
     from rich.text import Text
 
-    return Text(word, style=_STATES.get(word, "dim"))
+    return Text(inert(word), style=_STATES.get(word, "dim"))
 
 
 def number(name: str, count: int) -> Any:
@@ -57,10 +57,10 @@ def number(name: str, count: int) -> Any:
 
 
 def plain(text: object, style: str = "") -> Any:
-    """Text that is not markup."""
+    """Text that is not markup, and that can't act on the terminal; it may have several lines."""
     from rich.text import Text
 
-    return Text(str(text), style=style)
+    return Text(inert(str(text), lines=True), style=style)
 
 
 def source(queue: Mapping[str, Any]) -> str:

@@ -87,17 +87,14 @@ def _damaged(reader: AnyReader, damage: Damage, seed: int, examples: int) -> tup
 
 
 def _show(verdict: AnyVerdict, told: str, *, json: bool) -> None:
-    from rich.console import Console
-
     from ..proof.summary import show
+    from .console import console
     from .tables import print_json
 
     if json:
         print_json(verdict.as_json() | ({"planted": told} if told else {}))
         return
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=140)
+    out = console(width=140)
     if told:
-        console.print(told, markup=False, soft_wrap=True)
-    show(verdict, console)
+        out.print(told, markup=False, soft_wrap=True)
+    show(verdict, out)

@@ -15,6 +15,9 @@ from rich.control import Control
 from rich.segment import ControlType
 from rich.text import Text
 
+from ..inert import inert
+from .console import console as new_console
+from .exits import say
 from .tables import span
 
 if TYPE_CHECKING:
@@ -44,7 +47,7 @@ class Board:
         self._queue = queue
         self._url = url
         self._tally = tally
-        self._console = console or Console(stderr=True, highlight=False)
+        self._console = console or new_console(stderr=True)
         self._live = self._console.is_terminal
         self._lock = threading.RLock()
         self._phase = ""
@@ -74,7 +77,7 @@ class Board:
     def note(self, text: str) -> None:
         """Tell something that is no error of ours."""
         with self._above():
-            print(f"dibs: {text}", file=sys.stderr, flush=True)
+            say(inert(text))
 
     def held_up(self, pause: float, why: str) -> None:
         """Tell why it does not go on just now, and for ``pause`` seconds: once each time that it begins."""
@@ -103,7 +106,7 @@ class Board:
         self._live = False
 
     def _say(self, text: str) -> None:
-        self._console.print(Text(text), markup=False, soft_wrap=True, highlight=False)
+        self._console.print(Text(inert(text)), markup=False, soft_wrap=True, highlight=False)
 
     @contextmanager
     def _above(self) -> Iterator[None]:
@@ -131,7 +134,7 @@ class Board:
         tally = self._tally
         line = Text.assemble(
             (_FRAMES[int(tally.seconds * _FRAMES_A_SECOND) % len(_FRAMES)], "green"),
-            (f" {self._queue}", "bold"),
+            (f" {inert(self._queue)}", "bold"),
             (f"  {tally.counts.acked:,} done", "green"),
         )
         if tally.failed:

@@ -32,6 +32,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from ..errors import DibsError
+from ..inert import inert
 
 if TYPE_CHECKING:
     from .records import PushReport
@@ -99,7 +100,7 @@ class ServerRefused(ClientError):
     """The server says no. ``problem`` has its words; the other attributes are short ways to them."""
 
     def __init__(self, problem: Problem) -> None:
-        super().__init__(f"{problem.name}: {problem.detail}")
+        super().__init__(inert(f"{problem.name}: {problem.detail}", lines=True))
         self.problem = problem
 
     @property

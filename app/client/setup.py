@@ -7,11 +7,13 @@ import socket
 from collections.abc import Callable
 from typing import Final, Literal, TypedDict
 
+from ..inert import acts, inert
 from .flow import OnWait, Tempo, Terms
 from .job import Job
 from .wire import Wire
 
 WORKER_BYTES: Final = 255
+_SHOWN: Final = 64
 
 OnError = Literal["nack", "raise"]
 OnLost = Callable[[Job], None]
@@ -45,9 +47,22 @@ class Setup:
     ) -> None:
         self.wire = Wire(url, timeout)
         self.terms = Terms(tempo or Tempo(), patience, on_wait)
-        self.worker = worker if worker is not None else _whoami()
+        self.worker = _whoami() if worker is None else _named(worker)
+
+
+def _named(worker: str) -> str:
+    """The worker's name, if the server will take it."""
+    if not isinstance(worker, str):
+        raise TypeError(f"worker must be a text, not a {type(worker).__name__}")
+    if acts(worker):
+        raise ValueError(
+            f"worker {inert(worker[:_SHOWN])!r} has control characters, or others that act on a terminal"
+        )
+    if len(worker.encode()) > WORKER_BYTES:
+        raise ValueError(f"worker is over {WORKER_BYTES} bytes")
+    return worker
 
 
 def _whoami() -> str:
-    name = f"{socket.gethostname()}:{os.getpid()}"
+    name = inert(f"{socket.gethostname()}:{os.getpid()}")
     return name.encode(errors="replace")[-WORKER_BYTES:].decode(errors="ignore")

@@ -161,6 +161,11 @@ REFUSED = {
     "a token that is none": (post(b"/queues/jobs/settle", b'{"acks":[{"token":""}]}'), 422),
     "a long token": (post(b"/queues/jobs/settle", b'{"acks":[{"token":"%b"}]}' % (b"x" * 256)), 422),
     "a ttl of 0": (post(b"/queues/default/lease", b'{"ttl":0}'), 422),
+    "a worker that acts": (post(b"/queues/default/lease", b'{"worker":"a\\u001b]0;x"}'), 422),
+    "a worker that acts, after a settling": (
+        post(b"/queues/jobs/settle", b'{"acks":[{"token":"x"}],"lease":{"worker":"\xe2\x80\xae"}}'),
+        422,
+    ),
     "a settling, nothing said": (post(b"/queues/jobs/settle", b""), 400),
     "a settling of no type": (post(b"/queues/jobs/settle", b'{"acks":[]}', kind=b""), 415),
     "a form": (post(b"/queues/jobs/items", b"a=b", kind=b"application/x-www-form-urlencoded"), 415),

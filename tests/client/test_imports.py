@@ -53,7 +53,7 @@ def run(code, allowed):
 )
 def test_the_client_needs_httpx_and_nothing_else(code):
     out = run(code, HTTPX)
-    assert "'dibs.client', 'dibs.errors', 'dibs.iterators'" in out
+    assert "'dibs.client', 'dibs.errors', 'dibs.inert', 'dibs.iterators'" in out
 
 
 def test_sharing_an_iterator_needs_nothing():

@@ -1,0 +1,52 @@
+"""Text for terminals and logs: characters that would act there, instead of being shown, are written out.
+
+Values, errors, names of workers and of files come from strangers. Shown raw, they could set a
+terminal's title, move its cursor, or turn a line around so that it reads as another one (CVE-2021-42574).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+_ACTING: Final = (
+    "\x00-\x1f\x7f-\x9f"  # C0, DEL, C1
+    "\u061c\u200e\u200f\u202a-\u202e\u2066-\u206f"  # marks, embeddings, overrides and isolates of direction
+    "\u2028\u2029\ufff9-\ufffb\U000e0000-\U000e007f"  # line ends, annotations and tags that nobody sees
+    "\ud800-\udfff"  # half a surrogate pair: bytes that were no text; printing it fails
+)
+_acts = re.compile(f"[{_ACTING}]")
+_acts_in_lines = re.compile(f"(?![\n\t])[{_ACTING}]")
+
+
+def acts(text: str) -> bool:
+    """Whether the text has a control, C1, direction or other acting character, or half a surrogate pair."""
+    return _acts.search(text) is not None
+
+
+def inert(text: str, *, lines: bool = False) -> str:
+    r"""The text with each acting character written out: ``\x1b``, ``\u202e``.
+
+    ``lines``: line feeds and tabs stay, for what has several lines.
+    """
+    if lines:
+        return _acts_in_lines.sub(_written, text.replace("\r\n", "\n"))
+    return _acts.sub(_written, text)
+
+
+def inert_json(text: str) -> str:
+    r"""A JSON text that says the same with ``\u`` escapes; the white space between its parts stays."""
+    return _acts_in_lines.sub(_escaped, text)
+
+
+def _written(found: re.Match[str]) -> str:
+    code = ord(found[0])
+    return f"\\x{code:02x}" if code <= 0xFF else f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"  # noqa: PLR2004
+
+
+def _escaped(found: re.Match[str]) -> str:
+    code = ord(found[0])
+    if code <= 0xFFFF:  # noqa: PLR2004
+        return f"\\u{code:04x}"
+    high, low = divmod(code - 0x10000, 0x400)
+    return f"\\u{0xD800 + high:04x}\\u{0xDC00 + low:04x}"
