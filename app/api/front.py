@@ -1,6 +1,7 @@
 """The front door: what holds for every request, whatever its path.
 
-Every answer carries ``Cache-Control: no-store``, ``Dibs-Version`` and ``X-Content-Type-Options: nosniff``.
+Every answer carries ``Cache-Control: no-store``, ``Dibs-Version`` and ``X-Content-Type-Options: nosniff``,
+and says whose it is (see ``signature``).
 An oversized body is refused before it is read, other sites' browsers are (see ``guards``), and what
 nobody foresaw becomes a problem without a traceback.
 """
@@ -21,6 +22,7 @@ from . import bodies, guards
 from .early import Early
 from .problems import RequestRefused, internal_error, reply_to
 from .reply import Headers
+from .signature import signature
 
 HEADERS: Final = "dibs.headers"
 _LARGE_BODIES: Final = ("/items", "/settle")
@@ -58,7 +60,7 @@ class Front:
             nonlocal started
             if message["type"] == "http.response.start":
                 started = True
-                message["headers"] = [*message["headers"], *self._always]
+                message["headers"] = [*message["headers"], *self._always, *signature(scope)]
             await send(message)
 
         try:

@@ -107,6 +107,8 @@ def add(
     for other, description in (more or {}).items():
         responses[other] = {**responses.get(other, {}), **description}
     responses |= _refusals(names)
+    for response in responses.values():
+        response["headers"] = {**response.get("headers", _HEADERS), **_signature(path, key=key)}
     route = Operation(
         path,
         endpoint,
@@ -161,6 +163,12 @@ def _success(*, key: bool) -> dict[str, Any]:
     return {"headers": {**_HEADERS, **(_REPLAYED if key else {})}}
 
 
+def _signature(path: str, *, key: bool) -> dict[str, Any]:
+    """The headers that say whose answer it is; see ``signature``."""
+    named = path == "/next" or "{queue}" in path
+    return {**(_DIBS_QUEUE if named else {}), **(_KEY_BACK if key else {})}
+
+
 def _refusals(names: Iterable[str]) -> dict[int | str, dict[str, Any]]:
     """The problems by status, each with an example."""
     problems = sorted((BY_NAME[name] for name in names), key=lambda problem: problem.status)
@@ -207,6 +215,16 @@ def _header(description: str, schema: Mapping[str, Any], *, required: bool = Tru
 _HEADERS: Final = {
     "Dibs-Version": _header("The server's version.", {"type": "string"}),
     "Cache-Control": _header("Answers are never kept.", {"type": "string", "const": "no-store"}),
+}
+_DIBS_QUEUE: Final = {
+    "Dibs-Queue": _header("The queue that the path names.", {"type": "string"}, required=False)
+}
+_KEY_BACK: Final = {
+    "Idempotency-Key": _header(
+        "The request's, as it came: so a client knows that the answer is its own.",
+        {"type": "string"},
+        required=False,
+    )
 }
 _RETRY_AFTER: Final = {
     "Retry-After": _header("Seconds after which asking again helps.", {"type": "integer", "minimum": 1})

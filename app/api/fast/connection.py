@@ -31,7 +31,7 @@ class FastProtocol(Protocol):
     """One connection. ``lane`` is what all connections share.
 
     While the body of a hot call is still coming, what is there of the request waits in ``_part``; what came
-    after it waits in ``_rest``.
+    after it waits in ``_rest``. ``_signed`` are the lines of the answer that say whose it is.
     """
 
     def __init__(self, lane: Lane, *args: Any, **options: Any) -> None:
@@ -41,6 +41,7 @@ class FastProtocol(Protocol):
         self._state = BETWEEN
         self._part: bytearray | None = None
         self._needed = 0
+        self._signed = b""
         self._rest = b""
         self._last = False  # the server goes down: no request after this one
         self._wanted: asyncio.Task[None] | None = None  # there is no sense in it without its client
@@ -77,17 +78,20 @@ class FastProtocol(Protocol):
         if head is None:
             self._give(data)
             return
+        signed, good = head.signed, None
+        if key is not None:
+            good = self._lane.read_key(key)
+            if good is None:
+                self._give(data)
+                return
+            signed = b"%bidempotency-key: %b\r\n" % (signed, key.strip(b" \t"))
+        self._signed = signed
         end += 4
         needed = end + head.length
         if len(data) < needed:
             self._part, self._needed = bytearray(data), needed
-            return
-        if key is None:
-            self._call(head, None, data, end, needed)
-        elif (good := self._lane.read_key(key)) is not None:
-            self._call(head, good, data, end, needed)
         else:
-            self._give(data)
+            self._call(head, good, data, end, needed)
 
     def _call(self, head: Head, key: str | None, data: bytes, end: int, needed: int) -> None:
         if len(data) > needed:
@@ -119,14 +123,15 @@ class FastProtocol(Protocol):
             lane = self._lane
             if lane.dated is not self.server_state.default_headers:
                 lane.date(self.server_state.default_headers)
-            close = lane.closing if self._last else lane.ending
-            self.transport.write(b"%b%d%b%b" % (lane.ok, len(body), close, body))
+            signed = self._signed + lane.closed if self._last else self._signed
+            self.transport.write(b"%b%d%b%b\r\n%b" % (lane.ok, len(body), lane.ending, signed, body))
         self._end()
 
     def reply(self, reply: Reply) -> None:
         """Any answer, as uvicorn would write it."""
         if not self.gone:
-            head = self._lane.head_of(reply, self.server_state.default_headers, close=self._last)
+            headers = self.server_state.default_headers
+            head = self._lane.head_of(reply, headers, self._signed, close=self._last)
             self.transport.write(head + bytes(reply.body))
         self._end()
 

@@ -20,6 +20,7 @@ from ..accept import TEXT, negotiate
 from ..front import HEADERS, Front
 from ..operation import NO_PARAMETERS, QUEUE
 from ..params import Query
+from ..signature import signature
 
 MOST_HEADS: Final = 4_096
 """Heads that are remembered; then it begins anew. A kind of clients sends a few for each queue."""
@@ -47,13 +48,17 @@ class Route:
 
 @dataclass(slots=True)
 class Head:
-    """What a head says: its call, the queue, the query, the bytes of the body, whether text is wanted."""
+    """What a head says: its call, the queue, the query, the bytes of the body, whether text is wanted.
+
+    ``signed`` are the lines of an answer that say whose it is, but for the key's.
+    """
 
     call: Callable[..., None]
     queue: str
     query: Any
     length: int
     text: bool
+    signed: bytes
 
 
 def without_key(head: bytes) -> tuple[bytes, bytes | None]:
@@ -133,7 +138,8 @@ class Heads:
         if length:
             bodies.check_type(headers)
         kind = negotiate(headers.get(b"accept"), text=route.text)
-        return Head(route.call, QUEUE.parse(name), route.query.parse(query), length, kind is TEXT)
+        signed = b"".join([b"%b: %b\r\n" % line for line in signature(scope)])
+        return Head(route.call, QUEUE.parse(name), route.query.parse(query), length, kind is TEXT, signed)
 
 
 _SPECIAL: Final = frozenset({b"transfer-encoding", b"expect", b"upgrade", b"connection", b"trailer", b"te"})

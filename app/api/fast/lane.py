@@ -42,18 +42,23 @@ class Lane:
         self.heads = Heads(front, calls.routes())
         self.dated: Headers = []
         self.ok = b""
-        self.ending = b"\r\n" + _lines([*self._always]) + b"\r\n"
-        self.closing = b"\r\n" + _lines([*self._always, _CLOSE]) + b"\r\n"
+        self.ending = b"\r\n" + _lines(self._always)
+        self.closed = _lines([_CLOSE])
 
     def date(self, headers: Headers) -> None:
         """The date has changed."""
         self.ok = STATUS_LINE[200] + _lines([*headers, JSON]) + b"content-length: "
         self.dated = headers
 
-    def head_of(self, reply: Reply, headers: Headers, *, close: bool) -> bytes:
-        """All of an answer but its body."""
-        lines = [*headers, *reply.raw_headers, *self._always, *([_CLOSE] if close else [])]
-        return STATUS_LINE[reply.status_code] + _lines(lines) + b"\r\n"
+    def head_of(self, reply: Reply, headers: Headers, signed: bytes, *, close: bool) -> bytes:
+        """All of an answer but its body. ``signed``: the lines that say whose it is."""
+        lines = _lines([*headers, *reply.raw_headers, *self._always])
+        return b"%b%b%b%b\r\n" % (
+            STATUS_LINE[reply.status_code],
+            lines,
+            signed,
+            self.closed if close else b"",
+        )
 
     def read_key(self, raw: bytes) -> str | None:
         """The idempotency key; None: it is refused, the ordinary way."""

@@ -1,0 +1,47 @@
+"""Whose answer it is: each names the queue and the Idempotency-Key of its request.
+
+Answers on one connection come in the order of the requests, and nothing in HTTP says which is whose. Where
+two processes share a client's socket (a fork), or a proxy mixes connections up, a client would take another's
+answer, and with it another's item. So ``Dibs-Queue`` and ``Idempotency-Key`` go back with every answer, those
+that refuse included, and the client compares.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from starlette.types import Scope
+
+from ..config import DEFAULT_QUEUE
+from ..queue.limits import NAME
+from .reply import Headers
+
+QUEUE: Final = b"dibs-queue"
+KEY: Final = b"idempotency-key"
+_PATH: Final = re.compile(rf"/queues/(?!\.{{1,2}}(?:/|$))({NAME.pattern})(?:/.*)?", re.DOTALL)
+_SENDABLE: Final = re.compile(rb"[\t\x20-\x7e\x80-\xff]+")
+
+
+def signature(scope: Scope) -> Headers:
+    """The headers that say whose answer this is.
+
+    The queue is that of the path, if it can be one's name. The key goes back as it came, a refused one too;
+    of several none does.
+    """
+    signed: Headers = []
+    queue = queue_of(scope["path"])
+    if queue is not None and b"%2f" not in (scope.get("raw_path") or b"").lower():
+        signed.append((QUEUE, queue.encode("ascii")))
+    keys = [value.strip(b" \t") for name, value in scope["headers"] if name == KEY]
+    if len(keys) == 1 and _SENDABLE.fullmatch(keys[0]):
+        signed.append((KEY, keys[0]))
+    return signed
+
+
+def queue_of(path: str) -> str | None:
+    """The queue that a path names."""
+    if path == "/next":
+        return DEFAULT_QUEUE
+    found = _PATH.fullmatch(path)
+    return found[1] if found else None
