@@ -19,6 +19,7 @@ import apsw
 from ..errors import LedgerError, LedgerForeign, LedgerFull, LedgerTooNew, LedgerUnavailable
 from .disk import allocate, bytes_of, copy, no_room, sync
 from .lock import DataLock
+from .migration import create as create_tables
 from .migration import migrate
 from .ops import EngineFailed, OpFailed
 
@@ -28,7 +29,7 @@ BALLAST = 2 * 1024 * 1024
 """Bytes held back, for the checkpoint that makes it certain what a full disk has kept."""
 
 APPLICATION_ID = 0x64696273  # "dibs"
-VERSION = 2
+VERSION = 3
 CHECKPOINT_PAGES = 256  # 1 MiB of WAL: small enough to keep the data folder small, large enough to be rare
 
 _DISK = (
@@ -142,8 +143,7 @@ class SqliteFiles:
 
     def _create(self, writer: apsw.Connection) -> None:
         with self._transaction():
-            for name in ("sqlite.sql", "work.sql"):
-                writer.execute(Path(__file__).with_name(name).read_text(encoding="utf-8"))
+            create_tables(writer)
             writer.execute("INSERT INTO ledger VALUES (1, ?, 0)", (str(uuid.uuid4()),))
             writer.pragma("application_id", APPLICATION_ID)
             writer.pragma("user_version", VERSION)

@@ -11,7 +11,7 @@ from . import statements as sql
 from .inside.transaction import Transaction
 from .ops import OpFailed, Recalled, Remember, Take
 from .together import Shares
-from .work import Claimed, Moved, Pushed, Settlement, Streamed, WorkOutcome
+from .work import Claimed, Moved, Pushed, Settlement, Streamed, WorkOutcome, expiry
 
 _json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
@@ -44,7 +44,7 @@ def file(tx: Transaction, queue: int, generation: int, remember: Remember, filin
         outcome |= {"start": kept.start, "stop": kept.stop, "step": kept.step}
     texts = _json(kept) if isinstance(kept, tuple) else None
     name = queue, generation, remember.caller, remember.key
-    answer = remember.request, _json(outcome), texts, tx.now + remember.ttl
+    answer = remember.request, _json(outcome), texts, expiry(tx.now, remember.ttl)
     tx.execute(sql.REMEMBER, (*name, *answer, tx.now, filing.replace))
     tx.learned += 1
     if not tx.changes():
@@ -53,7 +53,7 @@ def file(tx: Transaction, queue: int, generation: int, remember: Remember, filin
 
 def file_shares(tx: Transaction, queue: int, generation: int, shares: Shares, op: Take) -> None:
     """File what each of several callers got of a take for good, as ``file`` would have for each alone."""
-    values, expires, now = shares.values, tx.now + shares.ttl, tx.now
+    values, expires, now = shares.values, expiry(tx.now, shares.ttl), tx.now
     start, step, total = values.start, values.step, len(values)
     wide = "true" if shares.wide else "false"
     place = queue, generation, shares.caller

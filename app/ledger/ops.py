@@ -47,6 +47,7 @@ from .work import (
 )
 
 Ending = Literal["exhausted", "failed", "closed"]
+Configured = Literal["file", "http"]
 
 
 class EngineFailed(Exception):
@@ -199,7 +200,10 @@ Op = Define | Take | Pause | Close | Retry | Advance | Delete | WorkOp
 
 @dataclass(frozen=True, slots=True)
 class QueueRow:
-    """A queue as the ledger has it; the outcome of every op on queues. Times: ledger milliseconds."""
+    """A queue as the ledger has it; the outcome of every op on queues. Times: ledger milliseconds.
+
+    ``configured`` tells whether the configuration file defined it last, or a request.
+    """
 
     id: int
     name: str
@@ -218,6 +222,7 @@ class QueueRow:
     jumped: int
     acked: int = 0
     purged: int = 0
+    configured: Configured = "http"
     settings: QueueSettings = DEFAULT_SETTINGS
 
     @classmethod

@@ -27,8 +27,8 @@ from .inside.transaction import Account, Transaction
 from .ops import EngineFailed, Op, OpFailed, Outcome, QueueRow, Recalled
 from .work import Counts, FailureRow, ItemRow, ItemState
 
-PRUNE_EVERY = 60_000  # milliseconds of ledger time
-PRUNE_MOST = 1_000  # rows a transaction, or twice as many as it has learned
+PRUNE_EVERY = 1_000  # milliseconds of ledger time
+PRUNE_MOST = 200  # rows a transaction, or twice as many as it has learned
 CLOCK_EVERY = 1_000  # milliseconds: how much ledger time a crash may lose, if the wall clock steps back too
 
 

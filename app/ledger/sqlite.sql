@@ -1,4 +1,4 @@
--- The ledger itself, as version 1 had it; the queues are in work.sql. STRICT tables and CHECKs: a bug in dibs shall fail a transaction, not spoil the record.
+-- The ledger itself, the answers and the history; the queues are in work.sql. STRICT tables and CHECKs: a bug in dibs shall fail a transaction, not spoil the record.
 
 -- One row: which ledger this is, and ledger time, which never goes back over a restart.
 CREATE TABLE ledger (
@@ -7,8 +7,8 @@ CREATE TABLE ledger (
     clock    INTEGER NOT NULL
 ) STRICT;
 
--- The answer that a request with an idempotency key got. Rows are added and pruned in the order of time,
--- so the rowid finds the oldest and no index on expires is needed.
+-- The answer that a request with an idempotency key got. Each queue keeps its answers for a time of its own
+-- (expires is 2^63-1: for ever), so they are pruned by an index on their expiry.
 CREATE TABLE answer (
     id         INTEGER PRIMARY KEY,
     queue      INTEGER NOT NULL REFERENCES queue (id),
@@ -23,3 +23,28 @@ CREATE TABLE answer (
 
 -- A key means one request, for each caller, queue and generation.
 CREATE UNIQUE INDEX answer_key ON answer (key, queue, generation, caller);
+
+CREATE INDEX answer_expires ON answer (expires) WHERE expires < 9223372036854775807;
+
+-- How far the streams of a queue have come: forgotten together, when the queue is deleted.
+CREATE INDEX answer_stream ON answer (queue) WHERE request = 'stream';
+
+-- Which items of a queue were taken or acked, by whom, under which key: a row for each range of an answer.
+-- It belongs to the queue's name and generation, so that it outlives the queue and its items until expires.
+CREATE TABLE history (
+    id         INTEGER PRIMARY KEY,
+    name       TEXT    NOT NULL,
+    generation INTEGER NOT NULL,
+    first      INTEGER NOT NULL CHECK (first >= 1),
+    last       INTEGER NOT NULL CHECK (last >= first),
+    verb       TEXT    NOT NULL CHECK (verb IN ('taken', 'acked')),
+    at         INTEGER NOT NULL,
+    caller     TEXT    NOT NULL,
+    key        TEXT,
+    worker     TEXT    NOT NULL,
+    expires    INTEGER NOT NULL
+) STRICT;
+
+CREATE INDEX history_name ON history (name);
+CREATE INDEX history_item ON history (name, generation, first);
+CREATE INDEX history_expires ON history (expires) WHERE expires < 9223372036854775807;

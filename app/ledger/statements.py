@@ -2,7 +2,7 @@
 
 COLUMNS = (
     "id, name, generation, source, args, created_at, deleted_at, paused, ending,"
-    " failure_type, failure_message, mark, cursor, taken, jumped, acked, purged, settings"
+    " failure_type, failure_message, mark, cursor, taken, jumped, acked, purged, configured, settings"
 )
 
 # A source ends once, at the cursor, and stays ended.
@@ -78,11 +78,11 @@ BY_ID = f"SELECT {COLUMNS} FROM queue WHERE id = :id"
 ALL = f"SELECT {COLUMNS} FROM queue ORDER BY name"
 
 # A key is filed once; only an expired one makes room, and a stream files each part in place of the one
-# before. Row count 0 is a second filing and fails the transaction. What is filed anew stands last again.
+# before. Row count 0 is a second filing and fails the transaction.
 REMEMBER = """
 INSERT INTO answer (queue, generation, caller, key, request, outcome, item_values, expires)
 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
-ON CONFLICT (key, queue, generation, caller) DO UPDATE SET id = (SELECT max(id) + 1 FROM answer),
+ON CONFLICT (key, queue, generation, caller) DO UPDATE SET
     request = excluded.request, outcome = excluded.outcome, item_values = excluded.item_values,
     expires = excluded.expires
 WHERE answer.expires <= ?9 OR ?10
@@ -98,11 +98,14 @@ ON answer.key = asked.value AND queue = :queue AND generation = :generation AND 
 WHERE expires > :now
 """
 
-# The oldest answers stand first, so a look at the first rows finds what has expired (where the setting was
-# lowered, a while later).
+# Whatever has expired is found by its expiry, in whatever order it was filed.
 PRUNE = """
-DELETE FROM answer WHERE expires <= :now AND id IN (SELECT id FROM answer ORDER BY id LIMIT :most)
+DELETE FROM answer WHERE id IN (SELECT id FROM answer INDEXED BY answer_expires
+    WHERE expires <= :now AND expires < 9223372036854775807 ORDER BY expires LIMIT :most)
 """
+
+# A queue that is deleted has no streams any more: the same file can be pushed again.
+FORGET_STREAMS = "DELETE FROM answer INDEXED BY answer_stream WHERE queue = ? AND request = 'stream'"
 
 CLOCK = "UPDATE ledger SET clock = :now WHERE one = 1"
 """Persist ledger time."""

@@ -14,8 +14,8 @@
 * **Values** that can't be computed live in blocks: immutable, deleted with the last item of theirs.
 * **Balance:** taken + acked + purged + jumped + the items in runs = cursor, in every queue, always; each
   counter moves by what its own op did, and runs are counted one by one.
-* **Keys of items** are known for ``key_ttl`` milliseconds, in the queue's generation: a known one is not
-  pushed again, and the seq of the first push is told.
+* **Keys of items** are known for the queue's ``item_key_ttl``, or until the item is purged or the queue is
+  deleted: a known one is not pushed again, and the seq of the first push is told.
 
 Ops on what is not as they expect don't raise: their outcomes say ``stale`` or ``refused``, since a queue can
 be closed or deleted while they are in the line. Durations are milliseconds, instants ledger time.
@@ -39,6 +39,15 @@ Refusal = Literal["unknown", "closed", "source", "full", "paused", "stale"]
 
 ItemState = Literal["waiting", "leased", "dead"]
 
+FOREVER = 2**63 - 1
+"""The expiry of what is kept for ever."""
+
+
+def expiry(now: int, ttl: int) -> int:
+    """The instant until which something is kept."""
+    return min(now + ttl, FOREVER)
+
+
 FAILURES_KEPT = 10
 """Failures of one item that are kept, the last ones."""
 
@@ -51,12 +60,15 @@ ERROR_LEAST = 200
 
 @dataclass(frozen=True, slots=True)
 class QueueSettings:
-    """How a queue treats what fails, and how much producers may pile up.
+    """How a queue treats what fails, how much producers may pile up, and how long it remembers.
 
     ``max_attempts``: hand-outs after which a failing item is dead; None: never. ``backoff``: the delay after
     the first nack, doubled with each further attempt up to ``backoff_max``; ``jitter`` (0 to 1) is the share
     of it that is left to chance. ``max_ready``: items that may wait (delayed ones too) before producers are
-    refused; None: any number.
+    refused; None: any number. ``key_ttl``: how long the answer of an idempotency key is kept;
+    ``item_key_ttl``: how long the key of a pushed item is known; :data:`FOREVER` for ever, None: as long as
+    the server's limits say. ``history``: how long it is kept who took or acked which items; 0: not at all.
+    What is kept already keeps the time that it was given when these are changed.
     """
 
     max_attempts: int | None = 10
@@ -64,6 +76,9 @@ class QueueSettings:
     backoff_max: int = 3_600_000
     jitter: float = 0.1
     max_ready: int | None = None
+    key_ttl: int | None = None
+    item_key_ttl: int | None = None
+    history: int = 0
 
     def delay(self, attempt: int, chance: float) -> int:
         """Milliseconds until attempt ``attempt + 1`` after a nack; ``chance`` is from 0 to 1."""
@@ -164,7 +179,9 @@ class Push:
     """Add items at the end of a queue that has no source.
 
     ``bounded``: refused whole where ``max_ready`` would be passed. ``progress``: part of a stream, which goes
-    on from ``since`` bytes; where the stream is somewhere else already the outcome is refused as ``moved``.
+    on from ``since`` bytes; where the stream is somewhere else already, or was forgotten, the outcome
+    is refused as ``moved``. ``key_ttl`` (milliseconds) is for the keys of the items,
+    where the queue has no ``item_key_ttl`` of its own.
     """
 
     queue: int
@@ -290,7 +307,8 @@ class Settle:
     """Settle entries in their order, then hand out the next lease, in one transaction.
 
     ``seqs`` None: all that the token still holds. ``chance`` (0 to 1) is the jitter's. The next lease is a
-    :class:`Claim` of what waits or a draw of fresh items. ``key_ttl`` is for the keys of pushed results.
+    :class:`Claim` of what waits or a draw of fresh items. ``key_ttl`` is for the keys of pushed results,
+    where their queue has no ``item_key_ttl`` of its own.
     """
 
     queue: int
@@ -362,7 +380,8 @@ class Redrive:
 class Purge:
     """Drop the items of these states for good; they count as purged. What is leased stays with its holder.
 
-    An expired lease counts as waiting.
+    An expired lease counts as waiting. The keys of the items are forgotten; of what waits also how far the
+    queue's streams have come, so that the same stream can be pushed again.
     """
 
     queue: int

@@ -1,7 +1,8 @@
--- Queues and what is inside them, version 2.
+-- Queues and what is inside them.
 
 -- A queue is one row, however many items it has handed out. A deleted one is its own tombstone. dead: items
 -- inside that are dead, so that nobody has to sum them; each op that buries or lets out counts them.
+-- configured: by what it was defined last, the configuration file or a request.
 CREATE TABLE queue (
     id              INTEGER PRIMARY KEY,
     name            TEXT    NOT NULL UNIQUE,
@@ -21,6 +22,7 @@ CREATE TABLE queue (
     acked           INTEGER NOT NULL DEFAULT 0 CHECK (acked >= 0),
     purged          INTEGER NOT NULL DEFAULT 0 CHECK (purged >= 0),
     dead            INTEGER NOT NULL DEFAULT 0 CHECK (dead >= 0),
+    configured      TEXT    NOT NULL DEFAULT 'http' CHECK (configured IN ('file', 'http')),
     settings        TEXT    NOT NULL DEFAULT '{}',
     CHECK (taken + jumped + acked + purged + dead <= cursor),
     CHECK ((ending IS 'failed') = (failure_type IS NOT NULL))
@@ -81,7 +83,8 @@ CREATE TABLE failure (
 
 CREATE INDEX failure_item ON failure (queue, seq, id);
 
--- The key of an item that was pushed: known until it expires, whether the item is still inside or not.
+-- The key of an item that was pushed: known until it expires (2^63-1: never), whether the item is still inside
+-- or done; forgotten when the item is purged or the queue is deleted.
 CREATE TABLE item_key (
     id         INTEGER PRIMARY KEY,
     queue      INTEGER NOT NULL REFERENCES queue (id),
@@ -92,3 +95,6 @@ CREATE TABLE item_key (
 ) STRICT;
 
 CREATE UNIQUE INDEX item_key_key ON item_key (key, queue, generation);
+
+CREATE INDEX item_key_expires ON item_key (expires) WHERE expires < 9223372036854775807;
+CREATE INDEX item_key_item ON item_key (queue, seq);

@@ -109,7 +109,11 @@ class Produces(Settles):
                     f"{self.name} is fed by {by}: nothing can be pushed to it", reason="source-fed"
                 )
             case "moved":
-                raise QueueConflict(f"the stream into {self.name} went on elsewhere", field="offset")
+                raise QueueConflict(
+                    f"the stream into {self.name} went on elsewhere, or was forgotten with what was purged:"
+                    " send it again from its start",
+                    field="offset",
+                )
             case _:
                 raise QueueUnknown(f"there is no queue {self.name}", field="queue")
 

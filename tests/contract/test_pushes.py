@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from dibs.ledger.ops import Close, Define, Delete, Pause
-from dibs.ledger.work import Ack, Nack, Parcel, Push
+from dibs.ledger.work import FOREVER, Ack, Nack, Parcel, Purge, Push, Result
 
 
 def test_items_are_pushed_at_the_end_with_their_seqs(ledger):
@@ -190,9 +190,51 @@ def test_keys_belong_to_queue_and_generation(ledger):
     assert ledger.push(other, "1", keys=("k",)).known == ()
     ledger.do(Delete(queue))
     ledger.do(Define("a", "", "{}"))
+    assert ledger.push(queue, "1", keys=("k",)).known == ()  # deleting forgets what was done and what was not
     assert ledger.push(queue, "1", keys=("k",)).known == (0,)
     ledger.do(Define("a", "", "{}", reset=True))
     assert ledger.push(queue, "1", keys=("k",)).known == ()
+    assert ledger.push(other, "1", keys=("k",)).known == (0,)
+
+
+def test_an_item_that_was_purged_can_be_pushed_again(ledger):
+    queue = ledger.jobs(max_attempts=1)
+    names = ("done", "dead", "leased", "waits")
+    ledger.push(queue, *"12345", keys=(*names, None))
+    ledger.claim(queue, 1, None)
+    ledger.claim(queue, 1, "dead")
+    ledger.one(queue, Nack("dead"))
+    ledger.claim(queue, 1, "held")
+    assert ledger.do(Purge(queue, ("dead",))).count == 1
+    assert ledger.push(queue, *"1234", keys=names).known == (0, 2, 3)
+    assert ledger.do(Purge(queue, ("waiting",))).count == 3
+    assert ledger.push(queue, *"1234", keys=names).known == (0, 2)
+
+
+def test_a_queue_knows_keys_for_its_own_time(ledger):
+    for ttl, known in ((1_000, ()), (FOREVER, (0,)), (None, ())):
+        queue = ledger.jobs(name=f"q{ttl}", item_key_ttl=ttl)
+        ledger.push(queue, "1", keys=("k",), key_ttl=60_000)
+        ledger.time.pass_(60_000)
+        assert ledger.push(queue, "1", keys=("k",), key_ttl=60_000).known == known
+
+
+def test_a_key_keeps_the_time_that_it_was_given(ledger):
+    queue = ledger.jobs(item_key_ttl=1_000)
+    ledger.push(queue, "1", keys=("before",))
+    ledger.jobs(item_key_ttl=FOREVER)
+    ledger.push(queue, "1", keys=("after",))
+    ledger.time.pass_(1_000)
+    assert ledger.push(queue, "1", "1", keys=("before", "after")).known == (1,)
+
+
+def test_the_keys_of_results_follow_the_queue_that_they_go_to(ledger):
+    jobs, done = ledger.jobs("1", "2"), ledger.jobs(name="done", item_key_ttl=FOREVER)
+    for token in "ab":
+        ledger.claim(jobs, 1, token)
+        ledger.one(jobs, Ack(token, push=(Result("done", "9", key="k"),)), key_ttl=1)
+        ledger.time.pass_(10)
+    assert ledger.engine.row(done).cursor == 1
 
 
 @pytest.mark.parametrize("key", ["", "x" * 255, "ä", "K", "k ", "k\0", "%", "🔑"])

@@ -11,7 +11,7 @@ from dibs.ledger import open_ledger
 from dibs.ledger.files import APPLICATION_ID, VERSION
 from dibs.ledger.ops import Define, EngineFailed, Take
 from dibs.ledger.sqlite import SqliteEngine
-from dibs.ledger.work import Ack, Claim, Parcel, Push, QueueSettings, Settle, Terms
+from dibs.ledger.work import Ack, Claim, Parcel, Push, QueueSettings, Settle, Streamed, Terms
 
 NOW = 1_750_000_000_000
 
@@ -44,12 +44,51 @@ def write_version_1(folder: Path) -> Path:
     return path
 
 
-@pytest.fixture
-def old(tmp_path) -> Path:
-    return write_version_1(tmp_path / "data")
+def write_version_2(folder: Path) -> Path:
+    """What version 1 had, a queue with items inside (one has a key), and how far a stream had come."""
+    folder.mkdir()
+    path = folder / "dibs.db"
+    with opened(path) as file:
+        file.execute(Path(__file__).with_name("version_2.sql").read_text())
+        file.execute(
+            """
+            INSERT INTO ledger VALUES (1, 'the instance', 1750000000000);
+            INSERT INTO queue (id, name, generation, source, args, created_at, deleted_at, paused, ending,
+                failure_type, failure_message, mark, cursor, taken, jumped) VALUES
+                (1, 'jobs', 2, 'lines', '{"path":"f"}', 5, NULL, 0, 'failed', 'E', 'm', 'mark', 9, 7, 2),
+                (2, 'ids', 1, 'count', '{}', 6, NULL, 1, NULL, NULL, NULL, NULL, 4, 4, 0),
+                (4, 'gone', 3, 'count', '{}', 7, 8, 0, 'closed', NULL, NULL, NULL, 1, 0, 1);
+            INSERT INTO queue (id, name, source, args, created_at, cursor, acked, dead, settings)
+                VALUES (5, 'pushed', '', '{}', 9, 4, 1, 1, '{"max_attempts": 3}');
+            INSERT INTO run VALUES (5, 2, 2, 0, 1, 0, 1, NULL, 'w', 3, 1, 1),
+                (5, 3, 3, 1, 1750000900000, 900000, 2, 'token', 'w', 0, 0, 1),
+                (5, 4, 4, 2, 1, 0, 3, NULL, 'w', 0, 0, 1);
+            INSERT INTO block VALUES (1, 5, 1, 4, replace('"a" "b" 3 4', ' ', char(10)));
+            INSERT INTO failure VALUES (1, 5, 2, 1, 8, 'w', 'it failed');
+            INSERT INTO item_key VALUES (1, 5, 1, 'k', 2, 9750000000000);
+            INSERT INTO answer VALUES (3, 2, 1, 'ann', 'k', 'take 2',
+                '{"first": 3, "ending": null, "start": 3, "stop": 5, "step": 1, "wide": false}', NULL,
+                9750000000000);
+            INSERT INTO answer VALUES (4, 5, 1, '', 's', 'stream',
+                '{"wide":false,"work":["streamed",4,4,7,4,0,[[1,4]]],"start":0,"stop":0,"step":1}', NULL,
+                9750000000000);
+            """
+        )
+        file.pragma("application_id", APPLICATION_ID)
+        file.pragma("user_version", 2)
+    file.close()
+    return path
 
 
-def test_what_version_1_had_is_there_as_it_was(old):
+OLD = {"version-1": write_version_1, "version-2": write_version_2}
+
+
+@pytest.fixture(params=OLD.values(), ids=OLD.keys())
+def old(request, tmp_path) -> Path:
+    return request.param(tmp_path / "data")
+
+
+def test_what_both_had_is_there_as_it_was(old):
     engine = open_ledger(old.parent)
     rows = {row.name: row for row in engine.rows()}
     jobs, ids, gone = rows["jobs"], rows["ids"], rows["gone"]
@@ -58,7 +97,8 @@ def test_what_version_1_had_is_there_as_it_was(old):
     assert (jobs.cursor, jobs.taken, jobs.jumped, jobs.acked, jobs.purged) == (9, 7, 2, 0, 0)
     assert (ids.id, ids.paused, ids.cursor, ids.created_at, ids.deleted_at) == (2, True, 4, 6, None)
     assert (gone.id, gone.deleted_at, gone.ending, gone.generation) == (4, 8, "closed", 3)
-    assert {row.settings for row in rows.values()} == {QueueSettings()}
+    assert {row.settings for row in (jobs, ids, gone)} == {QueueSettings()}
+    assert {row.configured for row in (jobs, ids, gone)} == {"http"}
     assert engine.now() >= NOW
     found = engine.recall(2, 1, "ann", "k")
     assert (found.request, dict(found.outcome), found.values) == (
@@ -71,13 +111,32 @@ def test_what_version_1_had_is_there_as_it_was(old):
         assert file.execute("SELECT instance FROM ledger").get == "the instance"
 
 
+def test_what_version_2_had_inside_is_there_as_it_was(tmp_path):
+    engine = open_ledger(write_version_2(tmp_path / "data").parent)
+    row = engine.row(5)
+    assert (row.cursor, row.acked, row.settings) == (4, 1, QueueSettings(max_attempts=3))
+    items, more = engine.items(5, None, 0, 10, 1000)
+    shown = [(item.seq, item.state, item.attempt, item.priority, item.text) for item in items]
+    assert shown == [(2, "waiting", 1, 3, '"b"'), (3, "leased", 2, 0, "3"), (4, "dead", 3, 0, "4")]
+    assert not more
+    assert [failure.error for failure in engine.failures(5, 2)] == ["it failed"]
+    assert engine.recall(5, 1, "", "s").work == Streamed(4, 4, 7, 4, 0, ((1, 4),))
+    pushed, settled = engine.apply(
+        [Push(5, (Parcel(("5", "6"), keys=("k", "new")),)), Settle(5, (Ack("token"),))]
+    )
+    assert (pushed.seqs, pushed.known) == ((2, 5), (0,))
+    assert [part.verdict for part in settled.entries[0]] == ["acked"]
+    engine.close()
+
+
 def test_it_goes_on_with_work(old):
     engine = open_ledger(old.parent)
+    free = max(row.id for row in engine.rows()) + 1
     [queue, _, _] = engine.apply(
         [Define("new", "", "{}"), Take(2, 5, 2, terms=Terms("t", 60_000)), Settle(2, (Ack("t", ((5, 5),)),))]
     )
     engine.apply([Push(queue.id, (Parcel(("1", "2")),)), Claim(queue.id, 1, 100, Terms("u", 60_000))])
-    assert queue.id not in {1, 2, 4}
+    assert queue.id == free
     assert engine.row(2).acked == 1
     assert engine.glance(queue.id) == (1, 1, 0)
     engine.close()
@@ -96,12 +155,12 @@ def test_its_schema_is_that_of_a_new_file_and_stays_so(old, tmp_path):
     assert schema(old)[1:] == (VERSION, "ok")
 
 
-def test_a_copy_that_version_1_wrote_serves_too(old, tmp_path):
+def test_a_copy_that_an_older_version_wrote_serves_too(old, tmp_path):
     """A backup is one file in the old format, without a log."""
     (tmp_path / "restored").mkdir()
     (tmp_path / "restored" / "dibs.db").write_bytes(old.read_bytes())
     engine = open_ledger(tmp_path / "restored")
-    assert [row.cursor for row in engine.rows()] == [1, 4, 9]
+    assert [row.cursor for row in engine.rows()[:3]] == [1, 4, 9]
     engine.close()
 
 
@@ -129,6 +188,9 @@ class NoRoomFile(apsw.VFSFile):
 
 @pytest.mark.parametrize("room", [0, 4096, 20_000, 40_000])
 def test_without_room_it_stays_what_it_was(old, room):
+    with opened(old) as file:
+        before, queues = file.pragma("user_version"), file.execute("SELECT count(*) FROM queue").get
+    file.close()
     disk = NoRoom(room)
     try:
         with pytest.raises(LedgerFull):
@@ -136,11 +198,11 @@ def test_without_room_it_stays_what_it_was(old, room):
     finally:
         disk.unregister()
     with opened(old) as file:
-        assert file.pragma("user_version") == 1
-        assert file.execute("SELECT count(*) FROM queue").get == 3
+        assert file.pragma("user_version") == before
+        assert file.execute("SELECT count(*) FROM queue").get == queues
     file.close()
     engine = open_ledger(old.parent)
-    assert len(engine.rows()) == 3
+    assert len(engine.rows()) == queues
     engine.close()
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from dibs.ledger.ops import Close, Define
-from dibs.ledger.work import RANGES_KEPT, Parcel, Progress, Push, Streamed
+from dibs.ledger.ops import Close, Define, Delete
+from dibs.ledger.work import RANGES_KEPT, Parcel, Progress, Purge, Push, Streamed
 
 
 @pytest.fixture
@@ -145,3 +145,21 @@ def test_a_new_generation_begins_its_streams_at_0(ledger, part, sums):
     ledger.do(Define("jobs", "", "{}", reset=True))
     assert ledger.do(part(queue, 0, Progress(7, 1, 5), "9")).refused is None
     assert sums(queue, 2) == Streamed(7, 1, 5, 1, 0, ((1, 1),))
+
+
+@pytest.mark.parametrize("end", ["delete", "reset", "purge"])
+def test_what_is_dropped_can_be_streamed_again(ledger, part, sums, end):
+    queue, other = ledger.jobs(), ledger.jobs(name="other")
+    for each in (queue, other):
+        ledger.do(part(each, 0, Progress(10, 1, 111), "1", keys=("k",)))
+    if end == "purge":
+        ledger.do(Purge(queue, ("dead",)))
+        assert sums(queue) is not None
+        ledger.do(Purge(queue, ("waiting",)))
+    else:
+        if end == "delete":
+            ledger.do(Delete(queue))
+        ledger.define("jobs", "", reset=end == "reset")
+    assert ledger.engine.recall(queue, 1, "", "s") is None
+    assert ledger.do(part(queue, 0, Progress(10, 1, 111), "1", keys=("k",))).known == ()
+    assert ledger.do(part(other, 10, Progress(20, 2, 222), "1", keys=("k",))).known == (0,)

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
+from ..statements import FORGET_STREAMS
 from ..work import Moved, Purge, Redrive, Seqs
 from . import runs, sql
 from .runs import Run
 from .transaction import Account, Transaction
+
+Ranges = list[Any]  # of seqs: first and last, both included
 
 SLICES = 10  # a second: how finely a rate spreads its items
 
@@ -85,18 +89,37 @@ def purge(tx: Transaction, op: Purge) -> Moved:
     if account is None:
         return Moved(0)
     tx.write_tail(account)
-    count = 0
+    waiting: Ranges = []
+    dead: Ranges = []
     if "waiting" in op.states:
-        count += sum(size for (size,) in tx.execute(sql.PURGE_WAITING, (op.queue, tx.now)))
+        waiting = tx.execute(sql.PURGE_WAITING, (op.queue, tx.now)).fetchall()
     if "dead" in op.states:
-        dead = sum(size for (size,) in tx.execute(sql.PURGE_DEAD, (op.queue,)))
-        account.buried -= dead
-        count += dead
+        dead = tx.execute(sql.PURGE_DEAD, (op.queue,)).fetchall()
+        account.buried -= _size(dead)
+    count = _size(waiting) + _size(dead)
     if count:
         account.purged += count
         account.gone.append((1, account.cursor))
         tx.execute(sql.FORGIVE_GONE, (op.queue,))
+        _forget_keys(tx, op.queue, waiting + dead)
+    if waiting:
+        tx.execute(FORGET_STREAMS, (op.queue,))
     return Moved(count)
+
+
+def _size(ranges: Ranges) -> int:
+    return sum(last - first + 1 for first, last in ranges)
+
+
+def _forget_keys(tx: Transaction, queue: int, purged: Ranges) -> None:
+    """Items of these seqs can be pushed again under their keys."""
+    if not tx.execute(sql.HAS_KEYS, (queue,)).get:
+        return
+    joined: Ranges = []
+    for first, last in sorted(purged):
+        begin = joined.pop()[0] if joined and joined[-1][1] + 1 == first else first
+        joined.append((begin, last))
+    tx.executemany(sql.FORGET_KEYS, [(queue, *span) for span in joined])
 
 
 def empty(tx: Transaction, account: Account) -> int:
@@ -105,5 +128,6 @@ def empty(tx: Transaction, account: Account) -> int:
     inside: int = tx.execute(sql.INSIDE, (account.id,)).get
     for statement in sql.EMPTY:
         tx.execute(statement, (account.id,))
+    tx.execute(FORGET_STREAMS, (account.id,))
     account.gone.clear()
     return inside

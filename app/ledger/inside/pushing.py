@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..work import Parcel, Push, Pushed, Refusal, Result
+from ..work import Parcel, Push, Pushed, Refusal, Result, expiry
 from . import sql
 from .transaction import Account, Transaction
 
@@ -40,7 +40,7 @@ def push(tx: Transaction, op: Push) -> Pushed:
     due = min(dues, default=None)
     if places is None:
         return Pushed(range(first, account.cursor + 1), (), due)
-    expires = tx.now + op.key_ttl
+    expires = _known_until(tx, account, op.key_ttl)
     learned = [(account.id, account.generation, key, seq, expires) for key, seq in places.learned.items()]
     if learned:
         tx.executemany(sql.LEARN, learned)
@@ -48,6 +48,12 @@ def push(tx: Transaction, op: Push) -> Pushed:
     if not places.duplicates:
         return Pushed(range(first, account.cursor + 1), (), due)
     return Pushed(tuple(places.seqs), tuple(places.duplicates), due)
+
+
+def _known_until(tx: Transaction, account: Account, key_ttl: int) -> int:
+    """Until when the key of an item is known: by the queue's own setting, else by the server's."""
+    own = account.settings.item_key_ttl
+    return expiry(tx.now, key_ttl if own is None else own)
 
 
 class _Places:
@@ -117,8 +123,8 @@ def push_result(tx: Transaction, account: Account, result: Result, key_ttl: int)
         place = (result.key, account.id, account.generation, tx.now)
         if tx.execute(sql.KNOWN, place).fetchone() is not None:
             return None
-        learned = (account.id, account.generation, result.key, account.cursor + 1, tx.now + key_ttl)
-        tx.execute(sql.LEARN, learned)
+        expires = _known_until(tx, account, key_ttl)
+        tx.execute(sql.LEARN, (account.id, account.generation, result.key, account.cursor + 1, expires))
         tx.learned += 1
     due = tx.now + result.delay
     tx.push(account, (result.text,), due, result.priority)

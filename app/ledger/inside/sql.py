@@ -79,10 +79,10 @@ WHERE queue = ? AND state = 2 RETURNING last - first + 1
 
 # An expired lease waits; a live one stays with its holder.
 PURGE_WAITING = """
-DELETE FROM run WHERE queue = ? AND (state = 0 OR (state = 1 AND due <= ?)) RETURNING last - first + 1
+DELETE FROM run WHERE queue = ? AND (state = 0 OR (state = 1 AND due <= ?)) RETURNING first, last
 """
 PURGE_DEAD = """
-DELETE FROM run INDEXED BY run_dead WHERE queue = ? AND state = 2 RETURNING last - first + 1
+DELETE FROM run INDEXED BY run_dead WHERE queue = ? AND state = 2 RETURNING first, last
 """
 
 INSIDE = "SELECT ifnull(sum(last - first + 1), 0) FROM run WHERE queue = ?"
@@ -90,6 +90,7 @@ EMPTY = (
     "DELETE FROM run WHERE queue = ?",
     "DELETE FROM block WHERE queue = ?",
     "DELETE FROM failure WHERE queue = ?",
+    "DELETE FROM item_key WHERE queue = ?",
 )
 
 # An outage ends no lease early: what was live when the ledger was last heard of begins its time again.
@@ -143,8 +144,12 @@ DELETE FROM failure WHERE queue = ?1 AND ifnull((SELECT run.last FROM run
 KNOWN = "SELECT key, seq FROM item_key WHERE key = ? AND queue = ? AND generation = ? AND expires > ?"
 LEARN = "INSERT OR REPLACE INTO item_key (queue, generation, key, seq, expires) VALUES (?, ?, ?, ?, ?)"
 PRUNE_KEYS = """
-DELETE FROM item_key WHERE expires <= :now AND id IN (SELECT id FROM item_key ORDER BY id LIMIT :most)
+DELETE FROM item_key WHERE id IN (SELECT id FROM item_key INDEXED BY item_key_expires
+    WHERE expires <= :now AND expires < 9223372036854775807 ORDER BY expires LIMIT :most)
 """
+# An item that was purged can be pushed again under its key.
+FORGET_KEYS = "DELETE FROM item_key INDEXED BY item_key_item WHERE queue = ? AND seq BETWEEN ? AND ?"
+HAS_KEYS = "SELECT EXISTS (SELECT 1 FROM item_key WHERE queue = ?)"
 
 # -- looking
 

@@ -218,7 +218,10 @@ class Model:
         shelf = self.there(op.queue)
         gone = [i for i in shelf.items.values() if i.state(now) in op.states] if shelf else []
         if shelf:
+            if any(item.state(now) == "waiting" for item in gone):
+                shelf.stream = None
             shelf.done(gone, "purged")
+            shelf.forget(gone)
         return len(gone)
 
     def changed(self, queue: int, **changes) -> QueueRow:
@@ -242,6 +245,7 @@ class Model:
         shelf = self.there(op.queue)
         if shelf is not None:
             shelf.done(list(shelf.items.values()), "purged")
+            shelf.keys, shelf.stream = {}, None
         return self.changed(op.queue, deleted_at=now)
 
     def define(self, op, now: int):

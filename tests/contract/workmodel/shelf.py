@@ -61,6 +61,11 @@ class Shelf:
             del self.items[item.seq]
         self.count(**{counter: len(items)})
 
+    def forget(self, items: list[Item]) -> None:
+        """The keys of items that were purged."""
+        gone = {item.seq for item in items}
+        self.keys = {key: known for key, known in self.keys.items() if known[0] not in gone}
+
     def held(self, token: str, now: int) -> dict[int, Item]:
         return {
             seq: item

@@ -1,0 +1,118 @@
+-- The schema of version 2, as it was released: a file that an older dibs has left.
+
+-- One row: which ledger this is, and ledger time, which never goes back over a restart.
+CREATE TABLE ledger (
+    one      INTEGER PRIMARY KEY CHECK (one = 1),
+    instance TEXT    NOT NULL,
+    clock    INTEGER NOT NULL
+) STRICT;
+
+-- The answer that a request with an idempotency key got. Rows are added and pruned in the order of time,
+-- so the rowid finds the oldest and no index on expires is needed.
+CREATE TABLE answer (
+    id         INTEGER PRIMARY KEY,
+    queue      INTEGER NOT NULL REFERENCES queue (id),
+    generation INTEGER NOT NULL,
+    caller     TEXT    NOT NULL,
+    key        TEXT    NOT NULL,
+    request    TEXT    NOT NULL,
+    outcome    TEXT    NOT NULL,
+    item_values TEXT,
+    expires    INTEGER NOT NULL
+) STRICT;
+
+-- A key means one request, for each caller, queue and generation.
+CREATE UNIQUE INDEX answer_key ON answer (key, queue, generation, caller);
+
+-- A queue is one row, however many items it has handed out. A deleted one is its own tombstone. dead: items
+-- inside that are dead, so that nobody has to sum them; each op that buries or lets out counts them.
+CREATE TABLE queue (
+    id              INTEGER PRIMARY KEY,
+    name            TEXT    NOT NULL UNIQUE,
+    generation      INTEGER NOT NULL DEFAULT 1 CHECK (generation >= 1),
+    source          TEXT    NOT NULL,
+    args            TEXT    NOT NULL,
+    created_at      INTEGER NOT NULL,
+    deleted_at      INTEGER,
+    paused          INTEGER NOT NULL DEFAULT 0 CHECK (paused IN (0, 1)),
+    ending          TEXT    CHECK (ending IN ('exhausted', 'failed', 'closed')),
+    failure_type    TEXT,
+    failure_message TEXT,
+    mark            TEXT,
+    cursor          INTEGER NOT NULL DEFAULT 0 CHECK (cursor >= 0),
+    taken           INTEGER NOT NULL DEFAULT 0 CHECK (taken >= 0),
+    jumped          INTEGER NOT NULL DEFAULT 0 CHECK (jumped >= 0),
+    acked           INTEGER NOT NULL DEFAULT 0 CHECK (acked >= 0),
+    purged          INTEGER NOT NULL DEFAULT 0 CHECK (purged >= 0),
+    dead            INTEGER NOT NULL DEFAULT 0 CHECK (dead >= 0),
+    settings        TEXT    NOT NULL DEFAULT '{}',
+    CHECK (taken + jumped + acked + purged + dead <= cursor),
+    CHECK ((ending IS 'failed') = (failure_type IS NOT NULL))
+) STRICT;
+
+-- Consecutive items of one queue that share a state: 0 they wait, 1 a token has them until due, 2 they are dead.
+-- What is done has no row, nor has what was never drawn; so the table is as large as what is inside.
+-- history: how many failures an item of it has at most; kept: its values are in blocks.
+CREATE TABLE run (
+    queue    INTEGER NOT NULL REFERENCES queue (id),
+    first    INTEGER NOT NULL CHECK (first >= 1),
+    last     INTEGER NOT NULL,
+    state    INTEGER NOT NULL CHECK (state IN (0, 1, 2)),
+    due      INTEGER NOT NULL,
+    ttl      INTEGER NOT NULL,
+    attempt  INTEGER NOT NULL CHECK (attempt >= 0),
+    token    TEXT,
+    worker   TEXT    NOT NULL,
+    priority INTEGER NOT NULL CHECK (priority BETWEEN 0 AND 9),
+    history  INTEGER NOT NULL CHECK (history BETWEEN 0 AND 10),
+    kept     INTEGER NOT NULL CHECK (kept IN (0, 1)),
+    PRIMARY KEY (queue, first),
+    CHECK (last >= first),
+    CHECK ((state = 1) = (token IS NOT NULL))
+) STRICT, WITHOUT ROWID;
+
+-- The order of claims: a level of priority at a time, by due, then seq; and which of them are leases.
+CREATE INDEX run_claim ON run (queue, priority, due, first, state) WHERE state < 2;
+
+-- Who has what: a token is looked up with its queue, and what is leased is summed from the index alone.
+CREATE INDEX run_lease ON run (queue, token, due, last) WHERE token IS NOT NULL;
+
+-- Dead letters, in order.
+CREATE INDEX run_dead ON run (queue, first, last) WHERE state = 2;
+
+-- Values that can't be computed again: JSON texts, one a line (compact JSON has no line break). Immutable;
+-- deleted when no run overlaps them any more. A table with a rowid, whose rows may fill a page.
+CREATE TABLE block (
+    id    INTEGER PRIMARY KEY,
+    queue INTEGER NOT NULL REFERENCES queue (id),
+    first INTEGER NOT NULL,
+    last  INTEGER NOT NULL CHECK (last >= first),
+    texts TEXT    NOT NULL
+) STRICT;
+
+CREATE UNIQUE INDEX block_place ON block (queue, first);
+
+-- The last failed attempts of an item that is still inside.
+CREATE TABLE failure (
+    id      INTEGER PRIMARY KEY,
+    queue   INTEGER NOT NULL REFERENCES queue (id),
+    seq     INTEGER NOT NULL,
+    attempt INTEGER NOT NULL,
+    at      INTEGER NOT NULL,
+    worker  TEXT    NOT NULL,
+    error   TEXT    NOT NULL
+) STRICT;
+
+CREATE INDEX failure_item ON failure (queue, seq, id);
+
+-- The key of an item that was pushed: known until it expires, whether the item is still inside or not.
+CREATE TABLE item_key (
+    id         INTEGER PRIMARY KEY,
+    queue      INTEGER NOT NULL REFERENCES queue (id),
+    generation INTEGER NOT NULL,
+    key        TEXT    NOT NULL,
+    seq        INTEGER NOT NULL,
+    expires    INTEGER NOT NULL
+) STRICT;
+
+CREATE UNIQUE INDEX item_key_key ON item_key (key, queue, generation);
