@@ -22,12 +22,16 @@ from ..api.fast.lane import Lane
 from ..api.fast.relay import Elsewhere
 from ..api.house import House
 from ..config import version
+from ..errors import ConfigError
 
 PAUSE: Final = 1.0
 """Seconds without accepting when the system has no room for another connection, as asyncio has it."""
 _NO_ROOM: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 ACCEPTS: Final = 64
 """Connections that are accepted in one step."""
+
+START_PATIENCE = 10.0
+"""Seconds that a further loop may take to begin."""
 
 
 def new_loop() -> asyncio.AbstractEventLoop:
@@ -55,17 +59,34 @@ class SideLoop:
         self._owner = owner
         self._make_config = make_config
         self._ready = threading.Event()
+        self._why_not: Exception | None = None
         self._adopting: set[asyncio.Task[Any]] = set()
         self._thread = threading.Thread(target=self._run, name=f"dibs-loop-{number}", daemon=True)
 
     def start(self) -> None:
-        """Begin; returns when connections can be given to it."""
-        self._thread.start()
-        self._ready.wait()
+        """Begin; returns when connections can be given to it.
+
+        Raises:
+            ConfigError: it could not begin, or took longer than ``START_PATIENCE`` seconds.
+        """
+        try:
+            self._thread.start()
+        except RuntimeError as error:
+            raise ConfigError(f"the server can't start {self._thread.name}: {error}") from error
+        if not self._ready.wait(START_PATIENCE):
+            self._why_not = TimeoutError(f"it did not begin within {START_PATIENCE:g} s")
+        if self._why_not is not None:
+            raise ConfigError(f"the server can't start {self._thread.name}: {self._why_not}")
 
     def _run(self) -> None:
-        with asyncio.Runner(loop_factory=new_loop) as runner:
-            runner.run(self._serve())
+        try:
+            with asyncio.Runner(loop_factory=new_loop) as runner:
+                runner.run(self._serve())
+        except Exception as error:
+            if self._ready.is_set():
+                raise
+            self._why_not = error
+            self._ready.set()
 
     async def _serve(self) -> None:
         self._loop = asyncio.get_running_loop()

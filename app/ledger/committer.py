@@ -59,6 +59,7 @@ class Committer:
         self._asleep = False
         self._closing = False
         self._down: LedgerError | None = None
+        self._unread: LedgerError | None = None  # while nobody knows what a failed commit has left on disk
         self.reopened = 0
         self._thread = threading.Thread(target=self._run, name="dibs-committer", daemon=True)
         self._thread.start()
@@ -83,6 +84,11 @@ class Committer:
         """Raise what :meth:`submit` would raise: asked before a draw, so that nothing is drawn in vain."""
         if (down := self._down) is not None:
             raise _again(down)
+
+    def check_read(self) -> None:
+        """Raise while what is on disk is not known: nothing that is final may be said from memory then."""
+        if (unread := self._unread) is not None:
+            raise _again(unread)
 
     @property
     def down(self) -> LedgerError | None:
@@ -193,7 +199,7 @@ class Committer:
         log.error("a commit of %d ops failed: %s; reopening the ledger", len(batch), error)
         refusal = _refusal(error)
         with self._guard:
-            self._down = refusal
+            self._down = self._unread = refusal
             absent = [*back, *self._waiting]
             self._absent = absent
             self._waiting.clear()
@@ -204,6 +210,7 @@ class Committer:
         if rows is None:
             return
         self._refresh(rows)
+        self._unread = None
         by_id = {row.id: row for row in rows}
         settled = self._decide(batch, rows, refusal) + _fail_all(absent, refusal)
         for entry in batch:

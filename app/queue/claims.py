@@ -1,8 +1,9 @@
 """Waiting items: when a claim is worth trying, and who is told when something comes to wait.
 
 ``due`` is a lower bound in ledger time: nothing inside can be claimed before it, and None says that nothing
-is inside but what is dead. The committer's thread writes it, in the order of the commits: a claim that found
-less than it asked for makes it exact, whatever comes to wait lowers it. Anybody may read it.
+is inside but what is dead: with an ending, that is the last word, so it is said only of what was read. The
+committer's thread writes ``due``, in the order of the commits: a claim that found less than it asked for
+makes it exact, whatever comes to wait lowers it. Anybody may read it.
 """
 
 from __future__ import annotations
@@ -26,7 +27,9 @@ class Claims:
     """The waiting items of one queue, as its requests see them.
 
     ``route`` tells the queue that got items of them: an ack may push into another queue than this. ``ended``
-    tells whether the source has ended, or the queue is closed.
+    tells whether the source has ended, or the queue is closed; ``barred``, whether nothing at all is handed
+    out now (paused, or an op on the queue is on its way to the disk): then nobody is woken for what is due,
+    and whoever lifts the bar wakes all.
     """
 
     def __init__(
@@ -37,9 +40,11 @@ class Claims:
         *,
         route: Callable[[Woken], None],
         ended: Callable[[], bool],
+        barred: Callable[[], bool],
     ) -> None:
         self._route = route
         self._ended = ended
+        self._barred = barred
         self._engine = engine
         self._waiters = waiters
         self._loop = asyncio.get_running_loop()
@@ -49,8 +54,9 @@ class Claims:
         self._heard = 0  # and those that it has done; the loop alone counts them
         self._burst = FIRST_BURST
         self._queue = queue
-        self.due: int | None = None
+        self.due: int | None = 0  # until the ledger has been read: a claim would tell
         self._learning = threading.Lock()  # so that nothing read before stands over what came since
+        self._came: int | None = None  # the earliest due of what came to wait since the last look began
 
     def worth_trying(self) -> bool:
         """Whether a claim may find something."""
@@ -130,25 +136,24 @@ class Claims:
         """So many items can be claimed from ``due`` on."""
         waited = self._expected()  # before ``due`` shows them: who sees them there leaves the waking to this
         with self._learning:
-            if self.due is None or due < self.due:
-                self.due = due
+            self.due = _earlier(self.due, due)
+            self._came = _earlier(self._came, due)
         if waited or self._expected():  # or came just now, perhaps too early to see them
             self._wake_expected(items if due <= self._engine.now() else 0)
 
     def look(self) -> None:
-        """Read from the ledger what is known no more; what was told since is lower, and stays."""
+        """Read from the ledger what is not known, or no more; until that is done, what was known stands.
+
+        What comes to wait while this reads is kept beside what it reads.
+        """
+        with self._learning:
+            self._came = None
         try:
             due = self._engine.next_due(self._queue)
         except LedgerError:
             due = 0  # a claim will tell
         with self._learning:
-            if due is not None and (self.due is None or due < self.due):
-                self.due = due
-
-    def look_anew(self) -> None:
-        """After a reopening, before anything is committed again."""
-        self.due = None
-        self.look()
+            self.due = _earlier(due, self._came)
 
     def purged(self) -> None:
         """Whether anything is left is for a claim to find out; where the queue has ended, at once."""
@@ -181,7 +186,8 @@ class Claims:
 
     def _wake_on_loop(self, most: int) -> None:
         self._heard += 1
-        self._waiters.wake(most)
+        if not self._barred():
+            self._waiters.wake(most)
         self.arm()
 
     async def park(self, seconds: float, place: int) -> None:
@@ -189,7 +195,7 @@ class Claims:
 
         What came to wait while this one looked is for the first in line; if others look already, for them.
         """
-        if self.worth_trying() and not self._busy:
+        if self.worth_trying() and not self._busy and not self._barred():
             self._loop.call_soon(self._waiters.wake, 1)
         await self._waiters.park(seconds, place, self.arm)
 
@@ -215,14 +221,14 @@ class Claims:
             self._timer.cancel()
             self._timer = None
         due = self.due
-        if due is None or not len(self._waiters) or self._busy:
-            return  # who looks now arms it again
+        if due is None or not len(self._waiters) or self._busy or self._barred():
+            return  # who looks now arms it again, and so does whoever is woken when the bar is lifted
         seconds = max(due - self._engine.now(), 0) / 1000
         self._timer = self._loop.call_later(seconds, self._came_due)
 
     def _came_due(self) -> None:
         self._timer = None
-        if not self._busy:
+        if not self._busy and not self._barred():
             self._waiters.wake(1)
 
     def close(self) -> None:
@@ -230,3 +236,8 @@ class Claims:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+
+def _earlier(one: int | None, other: int | None) -> int | None:
+    """The earlier of two instants; None is never."""
+    return other if one is None else one if other is None else min(one, other)

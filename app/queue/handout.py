@@ -72,7 +72,9 @@ class HandOuts(Desk):
         self._pool = Pool(row.name, limits.threads)
         self._computing = Computing(self.spec, sources)
         self._route = route
-        self.claims = Claims(row.id, engine, self._waiters, route=route, ended=self._ended)
+        self.claims = Claims(
+            row.id, engine, self._waiters, route=route, ended=self._ended, barred=self._is_barred
+        )
         self._draw = Draw(row, committer, limits, reopen=reopen, now=engine.now, told=self.claims.leased)
         self.tokens = Tokens(engine.now)
         self._rounds_by_loop = rounds
@@ -162,11 +164,21 @@ class HandOuts(Desk):
                     return handed
                 if refusal is None and self._ended() and not ended:
                     continue  # it ended since the claim: what is left inside has to be certain
+            final = refusal is not None and refusal.retry_after is None
+            if final:
+                self._committer.check_read()
             left = until - self._loop.time()
-            if left <= 0 or self._leaving or (refusal is not None and refusal.retry_after is None):
+            if left <= 0 or self._leaving or final:
                 return _end(refusal)
+            if newcomer:
+                self._check_room()
             await self.claims.park(left, place)
             newcomer = False
+
+    def _check_room(self) -> None:
+        """Who waits costs memory, whatever they wait for."""
+        if len(self._waiters) + self._pool.backlog >= self._limits.waiting:
+            raise SourceBusy(f"{self._limits.waiting} requests wait for {self.name} already", retry_after=1.0)
 
     @property
     def _leaving(self) -> bool:
@@ -202,6 +214,9 @@ class HandOuts(Desk):
         if isinstance(bar, QueuePaused) and self._ended() and self.claims.due is None:
             return None  # a pause says nothing to who asks for what has ended
         return bar
+
+    def _is_barred(self) -> bool:
+        return self._draw.gate.bar() is not None
 
     def _ended(self) -> bool:
         return self._draw.gate.ending is not None
@@ -283,8 +298,7 @@ class HandOuts(Desk):
                 raise SourceBusy(f"{self.name} is being retried", retry_after=1.0)
 
     async def _drawn(self, ask: Ask, until: float, track: Track) -> Any:
-        if self._pool.backlog >= self._limits.waiting:
-            raise SourceBusy(f"{self._limits.waiting} requests wait for {self.name} already", retry_after=1.0)
+        self._check_room()
         ask.begin()
         ask.patience = max(until - self._loop.time(), self._limits.pull_patience)
         self._begin(ask)

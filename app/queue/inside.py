@@ -123,9 +123,9 @@ class Holds(Produces):
             ItemUnknown: it is not inside: not drawn or pushed yet, or done.
         """
         await self._bury()
+        row = self.on_disk()  # first: an item that is pushed between the two looks has not come yet
         rows, _ = await asyncio.to_thread(self._engine.items, self.row.id, None, seq - 1, 1, 1)
         if not rows or rows[0].seq != seq:
-            row = self.on_disk()
             why = "is done" if seq <= row.cursor else "has not come yet"
             raise ItemUnknown(f"item {seq} of {self.name} {why}", field="seq")
         history = self._engine.failures(self.row.id, seq)

@@ -48,6 +48,7 @@ class Queue(Holds):
             row, engine, committer, sources, limits, rounds=rounds, reopen=self._reopen, route=route
         )
         self._changed = changed
+        self._known, self._glanced = row, (0, 0, 0)
         self._feed: Feed | None = None
         if self.spec is None:
             self._draw.end_start()
@@ -91,6 +92,7 @@ class Queue(Holds):
         return await self._operate("retry", key, self._retry)
 
     def _retry(self, remember: Remember | None) -> Op:
+        self._committer.check_read()
         if self._draw.gate.ending != "failed":
             raise QueueConflict(f"{self.name} is {self._draw.gate.state}, not failed", reason="not-failed")
         return Retry(self.row.id, remember)
@@ -139,11 +141,17 @@ class Queue(Holds):
         pending: Pending[QueueRow] = Pending()
         told = partial(self._call_on_loop, self._changed)
         self._draw.enter(op, pending, told, narrows=not same_source)
+        pending.when_done(partial(self._came_of, pending))
         return pending
+
+    def _came_of(self, pending: Pending[QueueRow]) -> None:
+        """An op that did not come to the disk narrows the gate no more: who waits looks again."""
+        if pending.value is None:
+            self._call_on_loop(self._waiters.wake)
 
     def refresh(self, row: QueueRow) -> None:
         """What the ledger says after a reopening, told on the committer's thread before anything goes on."""
-        self.claims.look_anew()
+        self.claims.look()
         self._draw.learn(row)
 
     def learn(self, row: QueueRow) -> None:
@@ -208,10 +216,9 @@ class Queue(Holds):
         """Waiting, leased and dead items; nobody has to look where nothing is inside."""
         if not row.inside:
             return 0, 0, 0
-        try:
-            return self._engine.glance(row.id)
-        except LedgerError:
-            return 0, 0, 0
+        with suppress(LedgerError):  # then as it was: that nothing is inside would be a word to act on
+            self._glanced = self._engine.glance(row.id)
+        return self._glanced
 
     def _oldest_waiting(self, waiting: int) -> float | None:
         due = self.claims.due
@@ -221,10 +228,9 @@ class Queue(Holds):
 
     def _last_known(self) -> QueueRow:
         """As it is on disk, or as it was: statistics are asked for just when the disk fails."""
-        try:
-            return self._engine.row(self.row.id) or self.row
-        except LedgerError:
-            return self.row
+        with suppress(LedgerError):
+            self._known = self._engine.row(self.row.id) or self.row
+        return self._known
 
     def stats(self) -> QueueStats:
         """Counted since the server started, except ``cursor`` and ``taken``."""

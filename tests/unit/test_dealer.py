@@ -4,7 +4,8 @@ import asyncio
 import errno
 
 import pytest
-from dibs.cli.loops import PAUSE, Dealer
+from dibs.cli.loops import PAUSE, Dealer, SideLoop
+from dibs.errors import ConfigError
 
 
 class Listener:
@@ -102,3 +103,12 @@ def test_closed_in_the_pause_it_stays_closed(loop):
     dealer.close()
     assert loop.timers[0][1].cancelled()
     assert loop.readers == {}
+
+
+def test_a_further_loop_that_cannot_begin_stops_the_start_with_its_reason():
+    async def start():
+        no_house = None
+        SideLoop(no_house, None, asyncio.get_running_loop(), lambda *_: None, 2).start()
+
+    with pytest.raises(ConfigError, match=r"the server can't start dibs-loop-2: .*'limits'"):
+        asyncio.run(start())

@@ -15,8 +15,10 @@ ONE = Claimed((Span(1, 1),), ("1",), 1000, None)
 
 
 def claims_of(waiters: Waiters) -> Claims:
-    engine = SimpleNamespace(now=lambda: 0)
-    return Claims(1, engine, waiters, route=lambda woken: None, ended=lambda: False)
+    engine = SimpleNamespace(now=lambda: 0, next_due=lambda queue: None)
+    claims = Claims(1, engine, waiters, route=lambda woken: None, ended=lambda: False, barred=lambda: False)
+    claims.look()
+    return claims
 
 
 @pytest.fixture
@@ -73,3 +75,22 @@ async def test_who_parks_just_when_a_push_looks_for_waiters_is_woken(parked):
     claims.lower(0, 1)
     await turns()
     assert woken == [0]
+
+
+async def test_before_the_ledger_has_been_read_a_claim_is_to_tell():
+    engine = SimpleNamespace(now=lambda: 0, next_due=lambda queue: None)
+    claims = Claims(1, engine, Waiters(), route=lambda woken: None, ended=lambda: True, barred=lambda: False)
+    assert claims.worth_knowing()
+    claims.look()
+    assert not claims.worth_knowing()
+
+
+async def test_what_comes_while_the_ledger_is_read_is_not_lost():
+    claims = claims_of(Waiters())
+
+    def read_before_a_push_and_told_after_it(queue: int) -> None:
+        claims.lower(5, 1)
+
+    claims._engine.next_due = read_before_a_push_and_told_after_it
+    claims.look()
+    assert claims.due == 5
