@@ -138,7 +138,36 @@ class Choice:
         return {"type": "string", "enum": list(self.words)}
 
 
-Parameter = Whole | Seconds | Name | Choice
+@dataclass(frozen=True, slots=True)
+class KeyPart:
+    """An idempotency key, or how it begins: printable ASCII, ``least`` to ``most`` bytes."""
+
+    name: str
+    least: int
+    most: int
+    description: str
+    default: str | None = None
+    required: bool = False
+
+    def parse(self, text: str) -> str:
+        """The text, or a refusal that names the limits."""
+        if not self.least <= len(text) <= self.most:
+            limits = f"{self.least}..{self.most}"
+            raise LimitExceeded(
+                f"{self.name}: {len(text)} characters; it must have {limits}", field=self.name, limit=limits
+            )
+        if not _PRINTABLE.fullmatch(text.encode()):
+            refuse(self.name, "only printable ASCII characters can be in it")
+        return text
+
+    @property
+    def schema(self) -> dict[str, Any]:
+        """As OpenAPI writes it."""
+        bounds = {"minLength": self.least, "maxLength": self.most}
+        return {"type": "string", "pattern": "^[ -~]+$", **bounds}
+
+
+Parameter = Whole | Seconds | Name | Choice | KeyPart
 
 
 class Query:

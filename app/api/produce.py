@@ -1,4 +1,4 @@
-"""For those who push: ``/queues/{queue}/items``."""
+"""For those who push: ``/queues/{queue}/items``, and how far the streams into it are."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from .front import HEADERS
 from .house import House
 from .ndjson import PART_ITEMS, StreamReader
 from .operation import LEDGER, QUEUES, add
-from .params import Query, Whole, refuse
+from .params import KeyPart, Query, Whole, refuse
 from .parcels import ItemReader
 from .problems import RequestRefused, reply_to
 from .reply import Reply
-from .schemas_work import Pushed, PushItems, Streamed
-from .wire import answer, push_fields, stream_fields
+from .schemas_work import Pushed, PushItems, Streamed, StreamList
+from .wire import answer, push_fields, stream_fields, streams_fields
 
 PUSH: Final = (
     *QUEUES,
@@ -35,6 +35,9 @@ PUSH: Final = (
     "conflict",
     "body-timeout",
 )
+MAX_PAGE: Final = 1000
+LEAST_KEY: Final = 8
+"""A shorter beginning of a key would be somebody else's, too."""
 _STREAM: Final[dict[str, Any]] = {
     "application/x-ndjson": {
         "schema": {"type": "string"},
@@ -44,7 +47,7 @@ _STREAM: Final[dict[str, Any]] = {
 
 
 class Produce:
-    """The operation that pushes."""
+    """The operations of those who push."""
 
     def __init__(self, house: House) -> None:
         self._house = house
@@ -54,9 +57,15 @@ class Produce:
                 "offset", 0, MAX_SAFE, "Of a stream that goes on: the byte of it at which this body begins."
             )
         )
+        most = house.limits.key_bytes
+        self._page = Query(
+            KeyPart("key", min(LEAST_KEY, most), most, "How the keys of the streams begin.", required=True),
+            KeyPart("after", 1, most, "List the streams whose keys come after this one."),
+            Whole("limit", 1, MAX_PAGE, "How many streams, at most.", 100),
+        )
 
     def add_to(self, app: FastAPI) -> None:
-        """Add the operation to the application."""
+        """Add the operations to the application."""
         add(
             app,
             "POST",
@@ -70,6 +79,22 @@ class Produce:
             other_bodies=_STREAM,
             key=True,
         )
+        path = "/queues/{queue}/streams"
+        add(app, "GET", path, self.streams, answer=StreamList, problems=QUEUES, query=self._page)
+
+    async def streams(self, request: Request) -> Reply:
+        """List resumable streams.
+
+        Those that were pushed to the queue as `application/x-ndjson` under an `Idempotency-Key` that begins
+        with `key`, by their keys, a page at a time: how far each of them is in. `next` is the `after` of the
+        next page.
+        """
+        queue = self._house.queue(request)
+        page = self._page.parse(request.scope["query_string"])
+        await self._house.bodiless(request)
+        negotiate(request.scope[HEADERS].get(b"accept"))
+        found = await queue.streams(page["key"], page["after"] or "", page["limit"])
+        return answer(streams_fields(found))
 
     async def push(self, request: Request) -> Reply:
         """Push items.

@@ -112,6 +112,31 @@ class Streamed(StreamSums):
     queue: str
 
 
+class StreamKnown(StreamSums):
+    """A stream that can go on, by the key that it was sent with; without its ranges."""
+
+    key: str
+
+
+class StreamList(BaseModel):
+    """Streams by their keys; ``next`` is the ``after`` of the next page, null on the last one."""
+
+    model_config = example(
+        queue="jobs",
+        streams=[
+            {
+                **{"key": "upload-1", "lines": 3, "bytes": 57, "crc32": 907060870},
+                **{"accepted": 2, "duplicates": 1, "ranges": []},
+            }
+        ],
+        next=None,
+    )
+
+    queue: str
+    streams: list[StreamKnown]
+    next: str | None
+
+
 # -- lease and settle
 
 

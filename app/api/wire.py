@@ -20,6 +20,7 @@ from ..queue.answers import (
     Peeked,
     PushAnswer,
     QueueInfo,
+    StreamPage,
 )
 from ..sources.encode import MAX_SAFE
 from .reply import REPLAYED, Reply
@@ -114,6 +115,15 @@ def stream_fields(state: Streamed) -> dict[str, Any]:
         "accepted": state.accepted,
         "duplicates": state.duplicates,
         "ranges": state.ranges,
+    }
+
+
+def streams_fields(page: StreamPage) -> dict[str, Any]:
+    """Streams as ``schemas_work.StreamList``."""
+    return {
+        "queue": page.queue,
+        "streams": [{"key": key, **stream_fields(state._replace(ranges=()))} for key, state in page.streams],
+        "next": page.next,
     }
 
 

@@ -50,13 +50,24 @@ def push(
     again: Annotated[
         bool, typer.Option("--again", help="Push all of a file, although it was pushed before.")
     ] = False,
+    null: Annotated[
+        bool, typer.Option("--null", "-0", help="Lines end with NUL: for find -print0. They are texts.")
+    ] = False,
+    last_line: Annotated[
+        bool,
+        typer.Option("--last-line", help="A file's last line is complete, although it has no line end."),
+    ] = False,
     url: Url = None,
 ) -> None:
     """Push each line as an item.
 
     A file can be pushed again at any time: what the queue already has of it is known (for 24 hours after its
     last push), and only new lines go in. So after an interruption the same command goes on where it stopped.
-    A pipe can't be read again: --unique makes that safe too.
+    A file is known by its content, from its first line to the last one that was pushed: under another name,
+    or on another machine, too. One that begins differently, or has become shorter, is a new file.
+
+    A last line without a line end may still be being written, so it waits for its end. A pipe's end is the
+    end of its last line. A pipe can't be read again: --unique makes that safe too.
     """
     from .console import console
     from .http import Api
@@ -66,19 +77,26 @@ def push(
 
     if key_field is not None and (unique or not json):
         fail("option --key-field: it needs --json, and takes the place of --unique", USAGE)
-    shape = Shape(json=json, delay=delay, priority=priority, unique=unique, key_field=key_field)
+    if null and json:
+        fail("option -0: JSON may have line ends inside, so it does not go with --json", USAGE)
+    shape = Shape(json=json, null=null, delay=delay, priority=priority, unique=unique, key_field=key_field)
 
     def waits(where: str, why: str) -> None:
         say(f"waiting for the server at {where} ({why})")
 
+    def whole(source: Source) -> bool:
+        return Push(api, queue, source, shape, shown, last_line=last_line).run(again=again)
+
+    shown = console(stderr=True)
     with ExitStack() as stack:
         sources = [_opened(name, stack) for name in files or ["-"]]
         api = stack.enter_context(Api(url, patience=PATIENCE, on_wait=lambda why: waits(api.url, why)))
         if create:
             create_queue(api, queue)
-        for source in sources:
-            Push(api, queue, source, shape, console(stderr=True)).run(again=again)
+        waiting = [source.name for source in sources if not whole(source)]
         if close:
+            if waiting:
+                fail(f"{waiting[0]}: its last line waits, so {queue} was not closed; --last-line takes it")
             close_queue(api, queue)
     raise typer.Exit(OK)
 
@@ -88,6 +106,8 @@ def _opened(name: str, stack: ExitStack) -> Source:
     from .push_job import Source
 
     if name == "-":
+        if sys.stdin is None:
+            fail("stdin is closed: name a file, or push through a pipe", USAGE)
         return Source("stdin", sys.stdin.buffer)
     try:
         file = stack.enter_context(Path(name).open("rb"))  # noqa: SIM115  # the stack closes it
@@ -96,4 +116,4 @@ def _opened(name: str, stack: ExitStack) -> Source:
     found = os.fstat(file.fileno())
     if not stat.S_ISREG(found.st_mode):
         return Source(name, file)
-    return Source(name, file, path=str(Path(name).resolve()), size=found.st_size)
+    return Source(name, file, pipe=False, size=found.st_size)

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, BinaryIO, Final, NoReturn
 
 from .exits import FAILED, INTERRUPTED, fail, tell
 from .http import detail
 from .push_bar import Bar
-from .push_lines import BadLine, Part, Shape, file_lines, parts, pipe_lines
-from .push_stream import Changed, Stream, StreamRefused, Sums, remaining
+from .push_known import Family, Place, options_of, place
+from .push_lines import BadLine, Input, Part, Shape, parts
+from .push_stream import Stream, StreamRefused, Sums
 from .tables import span
 
 if TYPE_CHECKING:
@@ -25,91 +25,113 @@ if TYPE_CHECKING:
 PART: Final = 2 * 1024 * 1024
 LAST: Final = 5.0
 """Seconds for the server to tell, after an interruption, how much is in."""
-ROUNDS: Final = 8
-"""Streams that one file can have at a time; one is always left free, so that the last one can be told."""
 _NOT_FOUND: Final = 404
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Something with lines. ``path`` where it can be read again, ``size`` (bytes) where it is known."""
+    """Something with lines. ``pipe``: it can be read once only; ``size`` in bytes, where it is known."""
 
     name: str
     file: BinaryIO
-    path: str | None = None
+    pipe: bool = True
     size: int | None = None
 
 
 class Push:
-    """Pushes one source. ``console`` is for the bar."""
+    """Pushes one source. ``console`` is for the bar; ``last_line``: a last line without its end is one."""
 
-    def __init__(self, api: Api, queue: str, source: Source, shape: Shape, console: Console) -> None:
+    def __init__(
+        self,
+        api: Api,
+        queue: str,
+        source: Source,
+        shape: Shape,
+        console: Console,
+        *,
+        last_line: bool = False,
+    ) -> None:
         self._api = api
         self._queue = queue
         self._source = source
         self._shape = shape
+        self._input = Input(source.file, shape, pipe=source.pipe, last_line=last_line)
         self._began = time.monotonic()
         self._bar = Bar(source.name, source.size, console)
         self._known = self._now = Sums()
         self._in_the_air: Stream | None = None
 
-    def run(self, *, again: bool) -> None:
-        """Push what is new and say what became of it; what goes wrong ends the command with a sentence."""
+    def run(self, *, again: bool = False) -> bool:
+        """Push what is new and say what became of it; what goes wrong ends the command with a sentence.
+
+        Returns:
+            Whether that was all: False where the last line has no end yet.
+        """
         try:
             with self._bar:
-                stream = self._find(again=again)
-                self._known = self._now = stream.sums
-                self._send(stream)
+                if self._source.pipe:
+                    self._push_pipe()
+                else:
+                    self._push_file(again=again)
         except BadLine as bad:
             self._fail(str(bad))
         except StreamRefused as refused:
             self._fail(self._why(refused))
-        except Changed:
-            self._fail(
-                f"it does not begin with what was pushed from it before ({_lines(self._known.lines)}): it has"
-                " changed, or other options are given. Nothing was pushed; --again pushes all of it"
-            )
         except OSError as error:
             self._fail(error.strerror or str(error))
         except KeyboardInterrupt:
             self._interrupted()
         tell(self._told())
+        return not self._input.waits
 
-    def _find(self, *, again: bool) -> Stream:
-        """The stream that was begun last, or with ``again`` the one after it.
+    def _push_pipe(self) -> None:
+        stream = self._stream(str(uuid.uuid4()))
+        stream.ask()  # whether there is such a queue, before anything is waited for
+        self._send(stream, parts(self._input.lines(), self._shape, PART))
 
-        A file's streams stand in a ring, and the server forgets the oldest first: so those that are known are
-        neighbours, and the last of them is followed by one that is not.
-        """
-        if self._source.path is None:
-            return self._asked(str(uuid.uuid4()))
-        ring = [self._asked(_key_of(self._source.path, self._shape, number)) for number in range(ROUNDS)]
-        begun = [stream.sums.bytes > 0 for stream in ring]
-        last = next((n for n in range(ROUNDS) if begun[n] and not begun[(n + 1) % ROUNDS]), None)
-        if last is None or not again:
-            return ring[last or 0]
-        if begun[(last + 2) % ROUNDS]:
-            once_more = f"dibs push {self._queue} - < {self._source.name}"
-            self._fail(f"it was pushed {ROUNDS - 1} times within a day; `{once_more}` does it once more")
-        return ring[(last + 1) % ROUNDS]
+    def _push_file(self, *, again: bool) -> None:
+        """Go on with the stream of this file; or begin one, whose key is made of its first part."""
+        head = self._shape.content(1, next(self._input.lines(), None) or b"")
+        family = Family(self._api, self._queue, head, self._shape)
+        known = None if again else self._place(family)
+        if known is None:
+            rest = parts(self._input.lines(), self._shape, PART)
+            first = next(rest, None)
+            if first is not None:
+                self._send(self._stream(family.key(first.data, again=again)), chain([first], rest))
+            return
+        self._known = self._now = sums = known.begun.sums
+        lines = self._input.lines(known.offset)
+        rest = parts(lines, self._shape, PART, number=sums.lines, read=known.offset)
+        self._send(self._stream(known.begun.key, sums), rest)
 
-    def _asked(self, key: str) -> Stream:
-        stream = Stream(self._api, self._queue, key, full=self._full)
-        stream.ask()
-        return stream
+    def _place(self, family: Family) -> Place | None:
+        """Where the server stands in this file; None where it is a new one."""
+        known = place(self._input.lines(), self._shape, family.of_options(self._shape))
+        if known is not None:
+            return known
+        for other in family.other_shapes(self._shape):
+            if place(self._input.lines(), other, family.of_options(other)) is not None:
+                self._fail(
+                    f"it was pushed before with other options ({options_of(other) or 'none'}), so nothing was"
+                    " pushed now; --again pushes all of it with these"
+                )
+        return None
+
+    def _stream(self, key: str, sums: Sums | None = None) -> Stream:
+        return Stream(self._api, self._queue, key, sums=sums, full=self._full)
 
     def _full(self, seconds: float, why: str) -> None:
         self._bar.note(
             f"{self._source.name}: {why}; it goes on when there is room, asked every {seconds:g} s"
         )
 
-    def _send(self, stream: Stream) -> None:
+    def _send(self, stream: Stream, rest: Iterable[Part]) -> None:
         try:
-            for part in remaining(self._parts(), self._known):
-                if part.data:
-                    self._in_the_air = stream
-                    stream.send(part.data)
-                    self._in_the_air = None
+            for part in rest:
+                self._in_the_air = stream
+                stream.send(part.data)
+                self._in_the_air = None
                 self._now = stream.sums
                 self._bar.at(part.read, self._now.lines, self._seconds(), self._now.lines - self._known.lines)
         finally:
@@ -117,11 +139,6 @@ class Push:
 
     def _seconds(self) -> float:
         return time.monotonic() - self._began
-
-    def _parts(self) -> Iterator[Part]:
-        file = self._source.file
-        lines = pipe_lines(file.fileno()) if self._source.path is None else file_lines(file)
-        return parts(lines, self._shape, PART)
 
     def _why(self, refused: StreamRefused) -> str:
         why = detail(refused.response)
@@ -135,7 +152,7 @@ class Push:
         fail(f"{self._source.name}: {why}{self._so_far()}", FAILED)
 
     def _interrupted(self) -> NoReturn:
-        goes_on = "" if self._source.path is None else "; the same command goes on from there"
+        goes_on = "" if self._source.pipe else "; the same command goes on from there"
         if self._asked_last():
             so_far = self._so_far("") or "; nothing was pushed"
         else:
@@ -163,18 +180,12 @@ class Push:
         now, known, seconds = self._now, self._known, self._seconds()
         new, twice = now.accepted - known.accepted, now.duplicates - known.duplicates
         by_key = f", {twice:,} known by their keys" if twice else ""
+        waits = "; its last line has no end yet and waits (--last-line takes it)" if self._input.waits else ""
         if known.bytes:
-            return f"{self._source.name}: {_lines(known.items)} known, {new:,} new{by_key}"
+            return f"{self._source.name}: {_lines(known.items)} known, {new:,} new{by_key}{waits}"
         rate = f" in {span(seconds)} ({new / seconds:,.0f}/s)" if new and seconds > 0 else ""
-        return f"{self._source.name}: {_lines(new)} pushed to {self._queue}{by_key}{rate}"
+        return f"{self._source.name}: {_lines(new)} pushed to {self._queue}{by_key}{rate}{waits}"
 
 
 def _lines(count: int) -> str:
     return f"{count:,} line" if count == 1 else f"{count:,} lines"
-
-
-def _key_of(path: str, shape: Shape, number: int) -> str:
-    """The same for the same file and mode, on every run. Queues have keys of their own."""
-    mode = "json" if shape.json else "lines"
-    named = json.dumps([mode, path, number])
-    return f"dibs-push-{hashlib.sha256(named.encode(errors='surrogateescape')).hexdigest()}"

@@ -38,11 +38,13 @@ class BadLine(ValueError):
 class Shape:
     """How a line becomes an item.
 
-    ``json``: the line is the value; otherwise its text is. ``unique``: the line itself is the item's key.
-    ``key_field``: the key is this member of the value. ``delay`` in seconds; ``priority`` 0 to 9, 0 first.
+    ``json``: the line is the value; otherwise its text is. ``null``: lines end with NUL, and are texts as
+    they are. ``unique``: the line itself is the item's key. ``key_field``: the key is this member of the
+    value. ``delay`` in seconds; ``priority`` 0 to 9, 0 first.
     """
 
     json: bool = False
+    null: bool = False
     delay: float = 0.0
     priority: int = 0
     unique: bool = False
@@ -54,18 +56,28 @@ class Shape:
         rest = "".join(f',"{name}":{_encode(value)}' for name, value in given.items() if value)
         object.__setattr__(self, "_rest", rest)
 
+    @property
+    def end(self) -> bytes:
+        """What a line ends with."""
+        return b"\0" if self.null else b"\n"
+
+    def content(self, number: int, line: bytes) -> bytes:
+        """A line as the source ``lines`` has it: without its end, the first one without a byte order mark."""
+        if self.null:
+            return line.removesuffix(b"\0")
+        line = line.removesuffix(b"\n").removesuffix(b"\r")
+        return line.removeprefix(BOM_UTF8) if number == 1 else line
+
     def item(self, number: int, line: bytes) -> bytes:
-        """A line of NDJSON for this line, with its line end; an empty one where there is nothing to push.
+        """A line of NDJSON for this line; an empty one where there is nothing to push.
 
         Raises:
             BadLine: It is not UTF-8, not JSON, or has no key where one is wanted.
         """
         if len(line) > LINE_BYTES:
             raise BadLine(number, f"is longer than {LINE_BYTES:,} bytes")
-        if number == 1:
-            line = line.removeprefix(BOM_UTF8)
         try:
-            text = line.decode()
+            text = self.content(number, line).decode()
         except UnicodeDecodeError as error:
             raise BadLine(number, f"is not UTF-8 (byte {error.start + 1})") from error
         if self.json and not text.strip():
@@ -91,19 +103,23 @@ class Part:
     read: int
 
 
-def parts(source: Iterator[bytes | None], shape: Shape, size: int) -> Iterator[Part]:
+def parts(
+    source: Iterator[bytes | None], shape: Shape, size: int, *, number: int = 0, read: int = 0
+) -> Iterator[Part]:
     """The stream in parts of about ``size`` bytes. A ``None`` of the source ends a part early.
+
+    ``number`` lines, ``read`` bytes of the input, come before these.
 
     Raises:
         BadLine: After a part with everything before it.
     """
     held: list[bytes] = []
-    held_bytes = number = lines = read = 0
+    held_bytes = lines = 0
     for line in source:
         if line is not None:
             number += 1
             try:
-                item = shape.item(number, line.removesuffix(b"\n").removesuffix(b"\r"))
+                item = shape.item(number, line)
             except BadLine:
                 if held:
                     yield Part(b"".join(held), lines, read)
@@ -119,22 +135,58 @@ def parts(source: Iterator[bytes | None], shape: Shape, size: int) -> Iterator[P
         yield Part(b"".join(held), lines, read)
 
 
-def file_lines(file: BinaryIO) -> Iterator[bytes]:
-    """The lines of a file with their ends. No more than :data:`LINE_BYTES` of one are held."""
-    while line := file.readline(LINE_BYTES + 3):
-        yield line
+class Input:
+    """What is pushed: lines with their ends, of a file from any place on, or of a pipe once.
+
+    The last line of a file that has no end yet may be half of one that is being written: it is left alone
+    (``waits``), unless ``last_line``. The end of a pipe ends its last line.
+    """
+
+    def __init__(self, file: BinaryIO, shape: Shape, *, pipe: bool, last_line: bool = False) -> None:
+        self._file = file
+        self._end = shape.end
+        self._pipe = pipe
+        self._takes_last = pipe or last_line
+        self.waits = False
+
+    def lines(self, offset: int = 0) -> Iterator[bytes | None]:
+        """The lines from this byte on, the first of a line; None where a pipe pauses: send what has come."""
+        if not self._pipe:
+            self._file.seek(offset)
+        first, self.waits = offset == 0, False
+        for line in _split(self._chunks(), self._end):
+            if line is not None and not line.endswith(self._end) and len(line) <= LINE_BYTES:
+                if first and line == BOM_UTF8 and self._end == b"\n":
+                    return  # there is nothing but the mark
+                if not self._takes_last:
+                    self.waits = True
+                    return
+            yield line
+            first = first and line is None
+
+    def _chunks(self) -> Iterator[bytes | None]:
+        if not self._pipe:
+            yield from iter(lambda: self._file.read(_READ), b"")
+            return
+        descriptor = self._file.fileno()
+        while data := os.read(descriptor, _READ):
+            yield data
+            if not select.select([descriptor], [], [], _LULL)[0]:
+                yield None
 
 
-def pipe_lines(descriptor: int) -> Iterator[bytes | None]:
-    """The lines of a pipe with their ends; None where it pauses, so that what has come can be sent."""
+def _split(chunks: Iterator[bytes | None], end: bytes) -> Iterator[bytes | None]:
+    """Lines with their ends; the last one may have none. Not much more than :data:`LINE_BYTES` are held."""
     rest = b""
-    while data := os.read(descriptor, _READ):
-        *whole, rest = (rest + data).split(b"\n")
-        yield from (line + b"\n" for line in whole)
+    for data in chunks:
+        if data is None:
+            yield None
+            continue
+        *whole, rest = (rest + data).split(end)
+        yield from (line + end for line in whole)
         if len(rest) > LINE_BYTES:
             yield rest  # refused as too long, which ends it
-        if not select.select([descriptor], [], [], _LULL)[0]:
-            yield None
+            return
     if rest:
         yield rest
 

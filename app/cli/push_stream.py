@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from io import BytesIO
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
-from zlib import crc32
-
-from .push_lines import Part
 
 if TYPE_CHECKING:
     import httpx
@@ -39,10 +36,6 @@ class Sums:
         return self.accepted + self.duplicates
 
 
-class Changed(Exception):
-    """What the server has of the stream is not how the file begins."""
-
-
 class StreamRefused(Exception):
     """The server takes no more of it. ``line`` (1-based, of the stream) is the one at fault, if one is.
 
@@ -62,6 +55,7 @@ class Stream:
         api: The server.
         queue: The queue's name.
         key: The stream's idempotency key: the same key goes on where it stopped.
+        sums: How far it is, where that is known.
         full: Is told the seconds for which a full queue is waited for, and why.
     """
 
@@ -71,6 +65,7 @@ class Stream:
         queue: str,
         key: str,
         *,
+        sums: Sums | None = None,
         full: Callable[[float, str], None] = lambda seconds, why: None,
     ) -> None:
         self._api = api
@@ -78,7 +73,7 @@ class Stream:
         self._headers = _HEADERS | {"Idempotency-Key": key}
         self._full = full
         self._most: int | None = None
-        self.sums = Sums()
+        self.sums = sums or Sums()
 
     def ask(self) -> Sums:
         """Where the stream is; all zero for one that was never begun.
@@ -89,7 +84,7 @@ class Stream:
         response = self._api.send("POST", self._path, headers=self._headers, content=b"")
         if response.status_code != _CREATED:
             raise StreamRefused(response, None)
-        self.sums = _sums(response.json(), self.sums)
+        self.sums = sums_of(response.json(), self.sums)
         return self.sums
 
     def ask_once(self, timeout: float) -> bool:
@@ -97,7 +92,7 @@ class Stream:
         response = self._api.once("POST", self._path, headers=self._headers, content=b"", timeout=timeout)
         if response is None or response.status_code != _CREATED:
             return False
-        self.sums = _sums(response.json(), self.sums)
+        self.sums = sums_of(response.json(), self.sums)
         return True
 
     def send(self, data: bytes) -> Sums:
@@ -121,7 +116,7 @@ class Stream:
     def _take(self, response: httpx.Response) -> None:
         answer = _object(response)
         before = self.sums
-        self.sums = _sums(answer, before)
+        self.sums = sums_of(answer, before)
         if response.status_code == _CREATED:
             if self.sums.bytes == before.bytes:
                 raise StreamRefused(response, None)  # never for ever: nothing of it went in
@@ -133,26 +128,6 @@ class Stream:
         seconds = _retry_after(response)
         self._full(seconds, str(answer.get("detail", "")))
         self._api.sleep(seconds)
-
-
-def remaining(source: Iterator[Part], known: Sums) -> Iterator[Part]:
-    """What of the stream the server does not have; what it has is passed by with empty data.
-
-    Raises:
-        Changed: The stream does not begin with what the server has; no data was yielded then.
-    """
-    crc = seen = 0
-    for part in source:
-        if seen < known.bytes:
-            head = part.data[: known.bytes - seen]
-            crc = crc32(head, crc)
-            seen += len(part.data)
-            if seen >= known.bytes and crc != known.crc:
-                raise Changed
-            part = Part(part.data[len(head) :], part.lines, part.read)  # noqa: PLW2901
-        yield part
-    if seen < known.bytes:
-        raise Changed
 
 
 def _fitting(limit: object) -> int | None:
@@ -167,7 +142,7 @@ def _lines_of(data: bytes, most: int | None) -> bytes:
     return b"".join(islice(BytesIO(data), most))
 
 
-def _sums(answer: Mapping[str, Any], so_far: Sums) -> Sums:
+def sums_of(answer: Mapping[str, Any], so_far: Sums) -> Sums:
     """The sums that an answer tells: of a success, or of a refusal that tells how far it came."""
     if "bytes" not in answer:
         return so_far

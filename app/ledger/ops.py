@@ -276,6 +276,11 @@ class Engine(Protocol):
     def known_keys(self, queue: int, generation: int, caller: str, keys: Sequence[str]) -> set[str]:
         """Those of the keys that something is filed under, if it has not expired."""
 
+    def streams(
+        self, queue: int, generation: int, caller: str, prefix: str, *, after: str, most: int
+    ) -> list[tuple[str, Streamed]]:
+        """The streams whose keys begin with ``prefix`` and come after ``after``, by key; up to ``most``."""
+
     def next_due(self, queue: int) -> int | None:
         """The earliest due of what is not dead; None where nothing is."""
 

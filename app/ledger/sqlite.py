@@ -25,11 +25,12 @@ from .inside import looking
 from .inside import sql as inside
 from .inside.transaction import Account, Transaction
 from .ops import EngineFailed, Op, OpFailed, Outcome, QueueRow, Recalled
-from .work import Counts, FailureRow, ItemRow, ItemState
+from .work import Counts, FailureRow, ItemRow, ItemState, Streamed
 
 PRUNE_EVERY = 1_000  # milliseconds of ledger time
 PRUNE_MOST = 200  # rows a transaction, or twice as many as it has learned
 CLOCK_EVERY = 1_000  # milliseconds: how much ledger time a crash may lose, if the wall clock steps back too
+AFTER_ALL = "\x7f"  # keys are printable ASCII
 
 
 class SqliteEngine(SqliteFiles):
@@ -135,6 +136,15 @@ class SqliteEngine(SqliteFiles):
         """Those of the keys that something is filed under, if it has not expired."""
         asked = {"queue": queue, "generation": generation, "caller": caller, "now": self.now()}
         return {key for (key,) in self._look(sql.KNOWN, {**asked, "keys": json.dumps(keys)})}
+
+    def streams(
+        self, queue: int, generation: int, caller: str, prefix: str, *, after: str, most: int
+    ) -> list[tuple[str, Streamed]]:
+        """The streams whose keys begin with ``prefix`` and come after ``after``, by key; up to ``most``."""
+        place = {"queue": queue, "generation": generation, "caller": caller, "now": self.now()}
+        asked = {"prefix": prefix, "beyond": prefix + AFTER_ALL, "after": after, "most": most}
+        found = [(key, filing.recalled(*row).work) for key, *row in self._look(sql.STREAMS, place | asked)]
+        return [(key, sums) for key, sums in found if isinstance(sums, Streamed)]
 
     def next_due(self, queue: int) -> int | None:
         """The earliest due of what is not dead; None where nothing is."""

@@ -98,6 +98,15 @@ ON answer.key = asked.value AND queue = :queue AND generation = :generation AND 
 WHERE expires > :now
 """
 
+# The streams whose keys begin alike, by key: a range of the index, read to where it has enough.
+STREAMS = """
+SELECT key, request, outcome, item_values FROM answer
+WHERE key >= :prefix AND key > :after AND substr(key, 1, length(:prefix)) = :prefix AND key < :beyond
+    AND queue = :queue AND generation = :generation AND caller = :caller AND request = 'stream'
+    AND expires > :now
+ORDER BY key LIMIT :most
+"""
+
 # Whatever has expired is found by its expiry, in whatever order it was filed.
 PRUNE = """
 DELETE FROM answer WHERE id IN (SELECT id FROM answer INDEXED BY answer_expires

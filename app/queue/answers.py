@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import DibsError
-from ..ledger.work import FailureRow, ItemState, QueueSettings, Settled, Span
+from ..ledger.work import FailureRow, ItemState, QueueSettings, Settled, Span, Streamed
 
 Values = Sequence[int] | Sequence[str]
 """A ``range`` (arithmetic sources), or a list of JSON texts."""
@@ -154,6 +154,15 @@ class Page:
     queue: str
     items: tuple[Peeked, ...]
     next: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class StreamPage:
+    """Resumable streams by their keys, each with its sums; ``next`` is the ``after`` of the next page."""
+
+    queue: str
+    streams: tuple[tuple[str, Streamed], ...]
+    next: str | None
 
 
 @dataclass(frozen=True, slots=True)

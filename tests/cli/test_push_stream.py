@@ -9,7 +9,7 @@ import pytest
 import typer
 from dibs.cli import push_job
 from dibs.cli.http import Api
-from dibs.cli.push_job import ROUNDS, Push, Source
+from dibs.cli.push_job import Push, Source
 from dibs.cli.push_lines import Shape
 from rich.console import Console
 
@@ -32,6 +32,8 @@ class Server:
         trouble = self.troubles.pop(0) if self.troubles else None
         if isinstance(trouble, BaseException):
             raise trouble
+        if request.method == "GET":
+            return self.known(request.url.params["key"])
         assert request.headers["content-type"] == "application/x-ndjson"
         body = request.read()
         self.bodies.append(body)
@@ -43,6 +45,12 @@ class Server:
         if trouble == "Ctrl-C":
             raise KeyboardInterrupt
         return answer
+
+    def known(self, prefix):
+        """The streams whose keys begin so; two pages of them where there are several."""
+        found = [{"key": key, **sums} for key, sums in sorted(self.streams.items()) if key.startswith(prefix)]
+        assert all(len(each["key"]) <= 255 for each in found)
+        return httpx.Response(200, json={"queue": "jobs", "streams": found, "next": None})
 
     def stream(self, key, body, offset):
         sums = self.streams.setdefault(key, dict(NOTHING))
@@ -90,13 +98,16 @@ def server():
 def push(server, capsys):
     """Push a file: (exit code, stdout, stderr)."""
 
-    def push(path, *, again=False, **shape):
+    def push(path, *, again=False, last_line=False, **shape):
         transport = httpx.MockTransport(server)
         with path.open("rb") as file, Api("http://x", transport=transport, sleep=server.sleep) as api:
-            source = Source(path.name, file, path=str(path), size=path.stat().st_size)
+            source = Source(path.name, file, pipe=False, size=path.stat().st_size)
             code = 0
             try:
-                Push(api, "jobs", source, Shape(**shape), Console(file=io.StringIO())).run(again=again)
+                push = Push(
+                    api, "jobs", source, Shape(**shape), Console(file=io.StringIO()), last_line=last_line
+                )
+                push.run(again=again)
             except typer.Exit as ended:
                 code = ended.exit_code
         return code, *capsys.readouterr()
@@ -145,7 +156,7 @@ def test_only_what_a_file_has_grown_by(push, file, server):
 @pytest.mark.usefixtures("small")
 def test_an_interruption_at_every_request_and_the_rest_afterwards(push, file, server):
     some = LINES[:30]
-    for stop in range(ROUNDS, ROUNDS + 17):
+    for stop in range(1, 18):
         server.streams, server.values, server.troubles = {}, [], [None] * stop + [KeyboardInterrupt()]
         code, _, err = push(file(*some))
         before = list(server.values)
@@ -163,13 +174,13 @@ def test_an_interruption_at_every_request_and_the_rest_afterwards(push, file, se
 
 
 def test_an_interruption_before_anything_is_in(push, file, server):
-    server.troubles = [None] * ROUNDS + [KeyboardInterrupt()]
+    server.troubles = [None, KeyboardInterrupt()]
     _, _, err = push(file(*LINES))
     assert err == "dibs: files.txt: interrupted; nothing was pushed; the same command goes on from there\n"
 
 
 def test_what_is_in_though_its_answer_never_came_is_asked_for(push, file, server):
-    server.troubles = [None] * ROUNDS + ["Ctrl-C"]
+    server.troubles = [None, "Ctrl-C"]
     code, _, err = push(file(*LINES))
     assert (code, server.bodies[-1]) == (130, b"")
     assert err == "dibs: files.txt: interrupted; 100 lines are in; the same command goes on from there\n"
@@ -178,17 +189,17 @@ def test_what_is_in_though_its_answer_never_came_is_asked_for(push, file, server
 @pytest.mark.usefixtures("small")
 @pytest.mark.parametrize("trouble", ["lost", httpx.ReadTimeout("timed out"), KeyboardInterrupt()])
 def test_what_nobody_can_tell_is_called_at_least(push, file, server, trouble):
-    server.troubles = [None] * ROUNDS + [None, "Ctrl-C", trouble]
+    server.troubles = [None, None, "Ctrl-C", trouble]
     _, _, err = push(file(*LINES))
     assert err.startswith("dibs: files.txt: interrupted; at least 2 lines are in; ")
     assert len(server.values) > 2
 
 
-def test_an_interruption_while_it_is_compared_asks_nothing(push, file, server):
-    server.troubles = [None] * 3 + [KeyboardInterrupt()]
+def test_an_interruption_before_it_is_begun_asks_nothing(push, file, server):
+    server.troubles = [KeyboardInterrupt()]
     _, _, err = push(file(*LINES))
     assert "interrupted; nothing was pushed" in err
-    assert len(server.bodies) == 3
+    assert server.bodies == []
 
 
 @pytest.mark.usefixtures("small")
@@ -223,22 +234,142 @@ def test_a_queue_that_never_has_room_for_many_gets_few_at_a_time(push, file, ser
     assert (server.values, len(server.slept)) == (LINES, 1)
 
 
-def test_a_file_that_has_changed_pushes_nothing_and_says_what_to_do(push, file, server):
+@pytest.mark.parametrize("other", [["other", *LINES[1:]], LINES[:50], [*LINES[:99], "other"], LINES[1:]])
+def test_a_file_that_was_rewritten_or_cut_is_a_new_one(push, file, server, other):
     push(file(*LINES))
-    for changed in (["other", *LINES[1:]], LINES[:50], []):
-        code, out, err = push(file(*changed))
-        assert (code, out) == (1, "")
-        assert err.startswith(
-            "dibs: files.txt: it does not begin with what was pushed from it before (100 lines)"
-        )
-        assert "--again" in err
-    assert server.values == LINES
+    assert push(file(*other))[1].startswith(f"files.txt: {len(other)} lines pushed to jobs in ")
+    assert push(file(*other))[1] == f"files.txt: {len(other)} lines known, 0 new\n"
+    assert push(file(*LINES))[1] == "files.txt: 100 lines known, 0 new\n"
+    assert server.values == [*LINES, *other]
 
 
-def test_other_options_are_a_change_too(push, file, server):
-    push(file("1", "2"))
-    assert push(file("1", "2"), priority=3)[0] == 1
-    assert server.values == ["1", "2"]
+def test_a_file_is_known_by_its_content_and_not_by_its_name(push, file, tmp_path, server):
+    push(file("a", "b"))
+    moved = (tmp_path / "files.txt").rename(tmp_path / "moved.txt")
+    assert push(moved)[1] == "moved.txt: 2 lines known, 0 new\n"
+    assert push(file("a", "x"))[1].startswith("files.txt: 2 lines pushed")  # of another host, say
+    assert push(file("a", "x", "y"))[1] == "files.txt: 2 lines known, 1 new\n"
+    with moved.open("a") as grown:
+        grown.write("c\n")
+    assert push(moved)[1] == "moved.txt: 2 lines known, 1 new\n"
+    assert server.values == ["a", "b", "a", "x", "y", "c"]
+
+
+def test_line_ends_and_a_byte_order_mark_make_no_other_file(push, file, server):
+    path = file("a", "b")
+    push(path)
+    path.write_bytes(b"\xef\xbb\xbfa\r\nb\r\nc\r\n")
+    assert push(path)[1] == "files.txt: 2 lines known, 1 new\n"
+    assert server.values == ["a", "b", "c"]
+
+
+@pytest.mark.usefixtures("small")
+def test_two_files_that_begin_alike_for_long_and_differ_at_the_end(push, file, server):
+    for number in range(4):
+        assert push(file(*LINES[:20], f"end {number}"))[1].startswith("files.txt: 21 lines pushed")
+    for number in range(4):
+        assert push(file(*LINES[:20], f"end {number}", "more"))[1] == "files.txt: 21 lines known, 1 new\n"
+    assert len(server.values) == 4 * 22
+
+
+def test_the_same_new_file_on_two_hosts_at_once_has_one_key(push, file, server, monkeypatch):
+    nothing = httpx.Response(200, json={"streams": [], "next": None})
+    monkeypatch.setattr(server, "known", lambda prefix: nothing)
+    push(file("a", "b"))
+    push(file("a", "b"))
+    assert (server.values, len(server.streams)) == (["a", "b"], 1)
+
+
+def test_streams_are_listed_page_by_page(push, file, server, monkeypatch):
+    push(file("a", "b"))
+    known, asked = server.known, []
+
+    def pages(prefix):
+        asked.append(prefix)
+        if len(asked) == 1:
+            return httpx.Response(200, json={"streams": [], "next": "somewhere"})
+        return known(prefix)
+
+    monkeypatch.setattr(server, "known", pages)
+    assert push(file("a", "b"))[1] == "files.txt: 2 lines known, 0 new\n"
+
+
+def test_keys_of_others_that_begin_alike_are_left_alone(push, file, server):
+    push(file("a"))
+    prefix = next(iter(server.streams)).rpartition("|")[0].rpartition("|")[0].rpartition("|")[0]
+    server.streams |= {f"{prefix}|{rest}": NOTHING | {"lines": 1} for rest in ("", "x", "x|y", "x|y|z|1")}
+    assert push(file("a"))[1] == "files.txt: 1 line known, 0 new\n"
+
+
+def test_a_file_that_was_pushed_with_other_options_is_not_pushed_again_unasked(push, file, server):
+    push(file("1", "2"), priority=3, delay=1.5)
+    code, out, err = push(file("1", "2", "3"))
+    assert (code, out) == (1, "")
+    assert err == (
+        "dibs: files.txt: it was pushed before with other options (delay=1.5&priority=3), so nothing was"
+        " pushed now; --again pushes all of it with these\n"
+    )
+    assert push(file("1", "2"), again=True)[0] == 0
+    assert push(file("1", "2", "3"))[1] == "files.txt: 2 lines known, 1 new\n"
+    assert server.values == ["1", "2", "1", "2", "3"]
+
+
+def test_options_too_long_for_a_key_make_another_file(push, file, server):
+    field = "x" * 200
+    line = json.dumps({field: "k"})
+    push(file(line), json=True, key_field=field)
+    assert push(file(line), json=True, key_field=field)[1] == "files.txt: 1 line known, 0 new\n"
+    assert push(file(line), json=True)[0] == 0
+    assert len(server.values) == 2
+
+
+class TestLastLine:
+    """One without its end may be half of a line that is being written."""
+
+    def test_waits_for_its_end(self, push, file, server):
+        path = file("one", "two")
+        with path.open("a") as log:
+            log.write("thr")
+        code, out, _ = push(path)
+        assert (code, out.startswith("files.txt: 2 lines pushed to jobs in ")) == (0, True)
+        assert out.endswith("; its last line has no end yet and waits (--last-line takes it)\n")
+        with path.open("a") as log:
+            log.write("ee\n")
+        assert push(path)[1] == "files.txt: 2 lines known, 1 new\n"
+        assert server.values == ["one", "two", "three"]
+
+    def test_is_taken_where_that_is_said(self, push, file, server):
+        path = file()
+        path.write_text("a\nb")
+        push(path, last_line=True)
+        assert push(path, last_line=True)[1] == "files.txt: 2 lines known, 0 new\n"
+        path.write_text("a\nb\nc\n")
+        assert push(path)[1] == "files.txt: 2 lines known, 1 new\n"
+        assert server.values == ["a", "b", "c"]
+
+    @pytest.mark.parametrize("content", [b"", b"\xef\xbb\xbf"])
+    @pytest.mark.parametrize("last_line", [False, True])
+    def test_of_nothing_or_of_a_byte_order_mark_is_no_job(self, push, file, server, content, last_line):
+        path = file()
+        path.write_bytes(content)
+        assert push(path, last_line=last_line) == (0, "files.txt: 0 lines pushed to jobs\n", "")
+        assert server.values == []
+
+    def test_alone(self, push, file, server):
+        path = file()
+        path.write_text("a")
+        told = "its last line has no end yet and waits (--last-line takes it)"
+        assert push(path)[1] == f"files.txt: 0 lines pushed to jobs; {told}\n"
+        assert server.streams == {}
+
+
+def test_lines_that_end_with_nul_are_names_of_files(push, file, server):
+    path = file()
+    path.write_bytes(b"a\nb\0 c\r\0\xef\xbb\xbfd\0e")
+    push(path, null=True)
+    path.write_bytes(b"a\nb\0 c\r\0\xef\xbb\xbfd\0e\0")
+    assert push(path, null=True)[1] == "files.txt: 3 lines known, 1 new\n"
+    assert server.values == ["a\nb", " c\r", "\ufeffd", "e"]
 
 
 def test_as_json_it_is_another_stream(push, file, server):
@@ -258,30 +389,17 @@ def test_again_pushes_all_of_it_and_is_what_counts_from_then_on(push, file, serv
 def test_an_interrupted_again_goes_on_without_it(push, file, server, monkeypatch):
     push(file(*LINES))
     monkeypatch.setattr(push_job, "PART", 30)
-    server.troubles = [None] * (ROUNDS + 5) + [KeyboardInterrupt()]
+    server.troubles = [None] * 6 + [KeyboardInterrupt()]
     assert push(file(*LINES), again=True)[0] == 130
     assert push(file(*LINES))[0] == 0
     assert server.values == LINES * 2
 
 
-def test_again_has_an_end_and_says_what_then(push, file, server):
-    for _ in range(ROUNDS - 1):
+def test_again_and_again(push, file, server):
+    for _ in range(12):
         assert push(file("a"), again=True)[0] == 0
-    code, _, err = push(file("a"), again=True)
-    assert (code, "dibs push jobs - < files.txt" in err) == (1, True)
-    assert push(file("a"))[1] == "files.txt: 1 line known, 0 new\n"
-    assert server.values == ["a"] * (ROUNDS - 1)
-
-
-def test_streams_that_the_server_forgot_make_room_and_the_last_one_still_counts(push, file, server):
-    for number in range(ROUNDS - 1):
-        push(file(number), again=True)
-    for key in list(server.streams)[:3]:
-        del server.streams[key]
-    assert push(file(ROUNDS - 2))[1] == "files.txt: 1 line known, 0 new\n"
-    for number in range(3):
-        assert push(file(f"new {number}"), again=True)[0] == 0
-    assert push(file("new 2"))[1] == "files.txt: 1 line known, 0 new\n"
+    assert push(file("a", "b"))[1] == "files.txt: 1 line known, 1 new\n"
+    assert server.values == ["a"] * 12 + ["b"]
 
 
 @pytest.mark.usefixtures("small")
@@ -316,7 +434,7 @@ def test_lines_that_are_known_by_their_keys_are_told(push, file, tmp_path, serve
 
 
 def test_a_queue_that_is_not_there(push, file, server, monkeypatch):
-    monkeypatch.setattr(server, "stream", lambda *_: problem(404, "queue-unknown"))
+    monkeypatch.setattr(server, "known", lambda *_: problem(404, "queue-unknown"))
     assert push(file("a")) == (1, "", "dibs: files.txt: queue-unknown: why; --create makes it\n")
 
 

@@ -163,3 +163,30 @@ def test_what_is_dropped_can_be_streamed_again(ledger, part, sums, end):
     assert ledger.engine.recall(queue, 1, "", "s") is None
     assert ledger.do(part(queue, 0, Progress(10, 1, 111), "1", keys=("k",))).known == ()
     assert ledger.do(part(other, 10, Progress(20, 2, 222), "1", keys=("k",))).known == (0,)
+
+
+def test_streams_are_found_by_how_their_keys_begin(ledger, under):
+    queue, other = ledger.jobs(), ledger.jobs(name="other")
+    item = (Parcel(("1",)),)
+
+    def stream(queue, key, size, ttl=60_000):
+        progress = Progress(size, 1, 111)
+        ledger.do(Push(queue, item, progress=progress, remember=under(key, "stream", ttl=ttl)))
+
+    for at, key in enumerate(("a-2", "a-1", "ab", "b", "A-1")):
+        stream(queue, key, 10 + at)
+    stream(other, "a-3", 1)
+    stream(queue, "a-5", 9, ttl=5_000)
+    ledger.do(Push(queue, item, remember=under("a-4", "push")))
+
+    def found(prefix, after="", most=9, generation=1):
+        shown = ledger.engine.streams(queue, generation, "", prefix, after=after, most=most)
+        return [(key, sums.bytes) for key, sums in shown]
+
+    assert found("a-") == [("a-1", 11), ("a-2", 10), ("a-5", 9)]
+    assert found("a-", most=1) == [("a-1", 11)]
+    assert found("a-", after="a-1") == [("a-2", 10), ("a-5", 9)]
+    assert found("a%") == found("a-", generation=2) == []
+    assert found("b") == [("b", 13)]
+    ledger.time.pass_(5_000)
+    assert found("a-") == [("a-1", 11), ("a-2", 10)]

@@ -120,3 +120,42 @@ class TestResuming:
             known = push(house, b"")["bytes"]
             assert known <= 15_000
             assert push(house, self.BODY) == sums(self.BODY, accepted=2500, ranges=[[1, 2500]])
+
+
+class TestListing:
+    def test_by_how_their_keys_begin(self, house, send, sums):
+        body = lines("a", "b")
+        for key in ("upload--b", "upload--a", "uplode-cc"):
+            send(body, key=key)
+        known = {name: value for name, value in sums(body, accepted=2, ranges=[]).items() if name != "queue"}
+        path = "/queues/jobs/streams?key=%s"
+        assert house.ask("GET", path % "upload--").json() == {
+            "queue": "jobs",
+            "streams": [{"key": "upload--a", **known}, {"key": "upload--b", **known}],
+            "next": None,
+        }
+        first = house.ask("GET", path % "upload--&limit=1").json()
+        assert ([each["key"] for each in first["streams"]], first["next"]) == (["upload--a"], "upload--a")
+        rest = house.ask("GET", path % "upload--&after=upload--a").json()
+        assert ([each["key"] for each in rest["streams"]], rest["next"]) == (["upload--b"], None)
+        assert house.ask("GET", path % "upload--c").json()["streams"] == []
+
+    @pytest.mark.parametrize(
+        ("query", "name", "field"),
+        [
+            ("", "invalid", "key"),
+            ("?key=short", "limit-exceeded", "key"),
+            (f"?key={'x' * 256}", "limit-exceeded", "key"),
+            ("?key=12345678%0a", "invalid", "key"),
+            ("?key=12345678%C3%BC", "invalid", "key"),
+            ("?key=12345678&limit=0", "limit-exceeded", "limit"),
+            ("?key=12345678&x=1", "invalid", "x"),
+        ],
+    )
+    def test_what_is_refused(self, house, query, name, field):
+        answer = house.ask("GET", f"/queues/jobs/streams{query}")
+        assert (answer.status_code, answer.json()["type"], answer.json()["field"]) == (
+            422,
+            f"urn:dibs:problem:{name}",
+            field,
+        )
