@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
-from typing import NoReturn, SupportsIndex, TypeVar
+from typing import Any, NoReturn, SupportsIndex, TypeVar
 
 from ..errors import ReentrantPull
 from . import fork
@@ -65,12 +65,23 @@ class ThreadSafeIterator(Pulls[T_co], Iterator[T_co], AsyncIterator[T_co]):
             held = False
             self._lock.release()
             if self._line:
-                self._after()
+                try:
+                    self._after()
+                except RecursionError:  # they look for themselves within `BACKSTOP`
+                    pass
         except BaseException as error:
+            if held and self._iterator is not self._wreck:  # stores only: there may be no room for a call
+                self._raised = error
+                self._delivered = True
+                self._wreck.owner = self
+                self._wreck.behind = self._iterator
+                self._iterator = self._wreck
             try:
-                self._sort_out(error, held)
+                self._sort_out(held)
+            except RecursionError:
+                pass  # it is for the next one to do
             except BaseException:
-                self._sort_out(error, held)  # interrupted on its way in: once more
+                self._sort_out(held)  # interrupted on its way in: once more
                 raise
             finally:
                 if held:
@@ -80,7 +91,10 @@ class ThreadSafeIterator(Pulls[T_co], Iterator[T_co], AsyncIterator[T_co]):
                     except RuntimeError:  # it was taken before a fork
                         self._refuse_child()
                 if self._line:
-                    self._after()
+                    try:
+                        self._after()
+                    except RecursionError:
+                        pass
             raise
         return value
 
@@ -105,7 +119,7 @@ class ThreadSafeIterator(Pulls[T_co], Iterator[T_co], AsyncIterator[T_co]):
             StopIteration: The source is exhausted, as for ``next``.
             ValueError: `timeout` is negative or not a number.
         """
-        value: T_co = self._in_turn(self._draw_by, self._step, deadline=deadline_after(timeout))
+        value: T_co = self._in_turn(self._draw_one, deadline=deadline_after(timeout))
         return value
 
     def hold(self, timeout: float | None = None) -> Hold[T_co]:
@@ -116,12 +130,17 @@ class ThreadSafeIterator(Pulls[T_co], Iterator[T_co], AsyncIterator[T_co]):
         """
         return Hold(self, timeout)
 
-    def close(self, timeout: float | None = None) -> None:
+    def close(self, timeout: float | None = None) -> Any:
         """Give nothing more, and finalize the source once.
 
         While another thread pulls, callers that wait get `SourceClosed` at once, and the source is
         finalized as soon as that pull returns (its caller still gets the value). Called from inside the
-        pull, it returns at once and the same happens. Values that nobody was given are dropped.
+        pull, it returns at once and the same happens. Values that nobody was given are dropped. A source
+        that had ended before stays *exhausted* or *failed*, as for a plain generator.
+
+        Returns:
+            What the source's own ``close`` (or `finalizer`) returned, to the first caller that waits for it:
+            from Python 3.13 on that is the value that a generator returns when it is closed.
 
         Raises:
             PullTimeout: The pull is still running after `timeout` seconds. It is closed all the same.
@@ -133,24 +152,33 @@ class ThreadSafeIterator(Pulls[T_co], Iterator[T_co], AsyncIterator[T_co]):
         try:
             self._in_turn(self._finalize, deadline=deadline, closer=True)
         except ReentrantPull:
-            return  # this thread's own pull finalizes when it returns
+            return None  # this thread's own pull finalizes when it returns
         try:
-            error = self._close_errors.pop()
+            result, error = self._close_outcomes.pop()
         except IndexError:
-            return
-        raise error
+            return None
+        if error is not None:
+            raise error
+        return result
 
     @property
     def state(self) -> State:
-        """``open``, ``exhausted``, ``failed`` or ``closed``; the last from the call of `close` on."""
-        if self._closing:
+        """``open``, ``exhausted`` or ``failed``; ``closed`` from the moment when `close` cuts it off."""
+        if self._cut:
             return "closed"
-        return self._ending.state if self._ending else "open"
+        if self._ending is not None:
+            return self._ending.state
+        raised = self._raised  # by a turn that could not put it in order yet
+        if raised is None:
+            return "open"
+        return "exhausted" if isinstance(raised, StopIteration) else "failed"
 
     @property
     def cause(self) -> BaseException | None:
         """What the source raised, if it failed (kept when closed after), or what finalizing it raised."""
-        return self._ending.cause if self._ending else None
+        if self._ending is not None:
+            return self._ending.cause
+        return None if isinstance(self._raised, StopIteration) else self._raised
 
     def stats(self) -> IteratorStats:
         """Counters and times so far; doesn't wait for a pull that runs."""
@@ -160,7 +188,7 @@ class ThreadSafeIterator(Pulls[T_co], Iterator[T_co], AsyncIterator[T_co]):
             pulls=singles + self._pulls,
             values=singles + self._values + self._claimed,
             contended=self._contended,
-            waiting=sum(gate is not closing for gate in self._line.copy()),
+            waiting=sum(place is not closing for place in self._line.copy()),
             wait_seconds=self._wait_seconds,
             held_seconds=self._held_seconds,
             state=self.state,

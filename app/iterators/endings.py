@@ -2,13 +2,14 @@
 
 ::
 
-    open ──StopIteration──► exhausted ──close()──┐
-      ├────exception──────► failed ─────close()──┤
-      └────close()───────────────────────────────┴──► closed
+    open ──StopIteration──► exhausted
+      ├────exception──────► failed
+      └────close()────────► closed
 
 An ending takes the source's place: it is an iterator that raises what every later caller must see. So
-a pull pays nothing for the question whether the source has ended. The first ending stays; only
-``close()`` comes after another.
+a pull pays nothing for the question whether the source has ended. The first ending stays, as for a plain
+generator: ``close()`` after it only finalizes. (Unless that drops values which were drawn and put back:
+then it is closed, as *exhausted* would say that somebody was given them.)
 """
 
 from __future__ import annotations

@@ -14,6 +14,31 @@ class Owner(Protocol):
 
     _iterator: Any
 
+    def _mend(self) -> None: ...
+
+
+class Wreck:
+    """Stands in the source's place after a turn that was cut short where there was no room for a call.
+
+    At the limit of recursion not even the cleaning up can be called, only stores are certain. So each shared
+    iterator has one of these ready, to put before the source together with what was drawn or raised; whoever
+    comes next puts all that in order first, as nothing drawn may be lost, and no failure be taken for an end.
+    """
+
+    __slots__ = ("behind", "owner")
+
+    def __init__(self) -> None:
+        self.behind: Any = None
+        self.owner: Any = None
+
+    def __iter__(self) -> Wreck:
+        return self
+
+    def __next__(self) -> Any:
+        owner = self.owner
+        owner._mend()
+        return next(owner._iterator)
+
 
 class Front(Iterator[T]):
     """Stands before the source and gives these values first; then it steps aside for good.

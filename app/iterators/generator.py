@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Callable, Generator
-from types import GeneratorType, TracebackType
-from typing import Any, TypeVar, overload
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 
 from .core import ThreadSafeIterator
 from .endings import Exhausted
@@ -44,10 +45,11 @@ class ThreadSafeGenerator(ThreadSafeIterator[Y_co], Generator[Y_co, S_contra, R_
         """Resume the generator with `value`, and get what it yields next.
 
         Raises:
-            TypeError: `value` is not None and the generator was not started yet; nothing changed.
+            TypeError: `value` is not None and the generator, which was not started yet, refuses it; nothing
+                changed.
             ReentrantPull, SourceFailed, SourceClosed, ForkedIterator, StopIteration: As for ``next``.
         """
-        sent: Y_co = self._in_turn(self._send, value)
+        sent: Y_co = self._in_turn(self._resume, self._generator.send, value)
         return sent
 
     @overload
@@ -67,52 +69,96 @@ class ThreadSafeGenerator(ThreadSafeIterator[Y_co], Generator[Y_co, S_contra, R_
         through, as a plain one does.
 
         Raises:
+            TypeError: `kind` is no exception, or the other two don't go with it; nothing changed.
             ReentrantPull, SourceFailed, SourceClosed, ForkedIterator, StopIteration: As for ``next``.
         """
+        _check_exception(kind, value, trace)
         args = (kind,) if value is None and trace is None else (kind, value, trace)
-        thrown: Y_co = self._in_turn(self._throw, args)
+        thrown: Y_co = self._in_turn(self._throw, *args)
         return thrown
+
+    if sys.version_info >= (3, 13):
+
+        def close(self, timeout: float | None = None) -> R_co | None:
+            """As for `ThreadSafeIterator`; one caller gets what the generator returns when it is closed."""
+            closed: R_co | None = super().close(timeout)
+            return closed
+
+    if not TYPE_CHECKING:  # a type checker should go on knowing what is not there
+
+        def __getattr__(self, name: str) -> Any:
+            """What `inspect` asks a generator for: its frame, its code, whether it runs, its name."""
+            if name in _INSPECTED:
+                return getattr(self._generator, name)
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+    def __repr__(self) -> str:
+        name = getattr(self._generator, "__qualname__", type(self._generator).__qualname__)
+        return f"<{type(self).__name__} {name}, {self.state} at {id(self):#x}>"
 
     # -- with the lock held -------------------------------------------------------------------------------
 
-    def _send(self, value: S_contra) -> tuple[Any, BaseException | None]:
-        generator = self._generator
-        if (
-            value is not None
-            and isinstance(generator, GeneratorType)
-            and inspect.getgeneratorstate(generator) == inspect.GEN_CREATED
-        ):
-            return None, TypeError("can't send non-None value to a just-started generator")
-        return self._resume(lambda: generator.send(value))
-
-    def _throw(self, args: tuple[Any, ...]) -> tuple[Any, BaseException | None]:
-        if isinstance(self._ending, Exhausted):
-            return self._draw_by(lambda: _finished().throw(*args))
-        return self._resume(lambda: self._generator.throw(*args))
-
-    def _resume(self, call: Callable[[], Y_co]) -> tuple[Any, BaseException | None]:
-        """Resume by `call`; the first value in order goes out, the others stay in front."""
+    def _throw(self, *args: Any) -> tuple[Any, BaseException | None]:
+        if not isinstance(self._ending, Exhausted) or self._has_values():
+            return self._resume(self._generator.throw, *args)
         self._pulls += 1
+        try:
+            return _finished().throw(*args), None
+        except BaseException as error:
+            return None, error
+
+    def _resume(self, call: Callable[..., Y_co], *args: Any) -> tuple[Any, BaseException | None]:
+        """Resume by `call`; the first value in order goes out, the others stay in front."""
         self._hand = drawn = self._drain()
         try:
-            drawn.append(call() if self._ending is None else next(self._iterator))
+            drawn.append(call(*args) if self._ending is None else next(self._iterator))
         except BaseException as error:
             self._raised = error
+            if isinstance(error, TypeError) and self._not_begun():
+                self._raised = None  # it refused the value before it began
+                return None, error
             later = bool(drawn) and not is_interrupt(error)
             self._latch(error, owed=later)
+            self._pulls += 1
             if not later:
                 return None, error
+        else:
+            self._pulls += 1
         front = Front[Any](self, drawn[1:])
         if front.values:
             self._iterator = front
         self._hand = drawn[:1]
         return drawn[0], None
 
+    def _not_begun(self) -> bool:
+        """Whether the generator stands before its first line; if it can't tell, whether none resumed it."""
+        try:
+            return inspect.getgeneratorstate(self._generator) == inspect.GEN_CREATED
+        except AttributeError:
+            return not (self._singles or self._pulls)
+
     def _drain(self) -> list[Any]:
         drained: list[Any] = []
         while isinstance(self._iterator, Front):
             drained += self._iterator.drain()
         return drained
+
+
+_INSPECTED: Final = frozenset(
+    {"__name__", "__qualname__", "gi_code", "gi_frame", "gi_running", "gi_suspended", "gi_yieldfrom"}
+)
+
+
+def _check_exception(kind: object, value: object, trace: object) -> None:
+    """Refuse what can't be raised before the generator is touched, in the words of Python."""
+    if trace is not None and not isinstance(trace, TracebackType):
+        raise TypeError("throw() third argument must be a traceback object")
+    if isinstance(kind, BaseException):
+        if value is not None:
+            raise TypeError("instance exception may not have a separate value")
+    elif not (isinstance(kind, type) and issubclass(kind, BaseException)):
+        name = type(kind).__name__
+        raise TypeError(f"exceptions must be classes or instances deriving from BaseException, not {name}")
 
 
 def _finished() -> Generator[Any, Any, Any]:

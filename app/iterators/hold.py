@@ -46,7 +46,12 @@ class Hold(Generic[T_co]):
             shared._refuse_closed()
         except BaseException:
             self._thread = None
-            shared._undo(held)
+            try:
+                shared._undo(held)
+            except RecursionError:  # no room for a call; nothing was drawn yet
+                if held:
+                    shared._busy = shared._rest
+                    shared._lock.release()
             raise
         return self
 
@@ -65,10 +70,18 @@ class Hold(Generic[T_co]):
         shared = self._iterator
         shared._refuse_child()
         try:
+            if shared._iterator is shared._wreck:
+                shared._mend()
             values, error = shared._draw(size_of(n), quiet=True)
             shared._hand_over(error)
         except BaseException:
-            shared._keep()
+            try:
+                shared._mend()
+            except RecursionError:  # no room for a call: it is for the next one to do
+                if shared._iterator is not shared._wreck:
+                    shared._wreck.owner = shared
+                    shared._wreck.behind = shared._iterator
+                    shared._iterator = shared._wreck
             raise
         if error is not None:
             raise error
@@ -88,4 +101,7 @@ class Hold(Generic[T_co]):
             except RuntimeError:  # it was taken before a fork
                 shared._refuse_child()
         if shared._line:
-            shared._after()
+            try:
+                shared._after()
+            except RecursionError:  # no room to tell them: they look for themselves
+                pass

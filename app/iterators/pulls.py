@@ -11,8 +11,8 @@ from typing import Any, Generic, SupportsIndex, TypeVar
 
 from ..errors import SourceClosed
 from .endings import Closed, Ending, Exhausted, Failed, Forked
-from .front import Front
-from .turns import PULLING, Turn, clock
+from .front import Front, Wreck
+from .turns import PULLING, Place, Turn, clock
 
 T_co = TypeVar("T_co", covariant=True)
 R = TypeVar("R")
@@ -21,17 +21,20 @@ R = TypeVar("R")
 class Pulls(Turn, Generic[T_co]):
     """The inside of `ThreadSafeIterator`.
 
-    `_iterator` is what is asked for the next value: the source, a `Front` before it, or the `Ending` in
-    its place. `_hand` has the values drawn in this turn until they are the caller's: whatever interrupts
-    the turn, they go back to the front. Both are touched with the lock held only.
+    `_iterator` is what is asked for the next value: the source, a `Front` before it, the `Ending` in its
+    place, or the `Wreck` of a turn that was cut short. `_hand` has the values drawn in this turn until
+    they are the caller's: whatever interrupts the turn, they go back to the front. Both are touched with
+    the lock held only.
     """
 
     __slots__ = (
         "_batcher",
         "_claimed",
-        "_close_errors",
+        "_close_outcomes",
         "_closing",
         "_couriers",
+        "_cut",
+        "_delivered",
         "_ending",
         "_finalizer",
         "_hand",
@@ -41,6 +44,7 @@ class Pulls(Turn, Generic[T_co]):
         "_raised",
         "_singles",
         "_values",
+        "_wreck",
     )
 
     def __init__(
@@ -51,10 +55,13 @@ class Pulls(Turn, Generic[T_co]):
         self._batcher: Any = iterator if _has_batches(iterator) else None
         self._finalizer = finalizer or getattr(iterator, "close", None)
         self._ending: Ending | None = None
-        self._closing: Any = None  # once `close` was called, its mark in the line
-        self._close_errors: list[BaseException] = []
+        self._closing: Place | None = None  # once `close` was called, its mark in the line
+        self._cut = False  # it was called before the source had ended: nobody shall take that for an end
+        self._close_outcomes: list[tuple[Any, BaseException | None]] = []
         self._hand: Sequence[Any] = ()
         self._raised: BaseException | None = None  # by the source, until it is latched
+        self._delivered = False  # and whether its caller gets it
+        self._wreck = Wreck()
         self._couriers: dict[Any, Any] = {}  # by event loop
         self._singles = 0  # by `__next__`; all others count below
         self._pulls = 0
@@ -66,41 +73,42 @@ class Pulls(Turn, Generic[T_co]):
         """Up to n values, and what to raise instead. If `quiet`, an ended source is no error."""
         self._pulls += 1
         drawn: list[T_co] = []
+        source: Any = self._iterator
+        batched = source is self._batcher and n
+        ahead = None if batched else islice(source, n)
         try:
             self._hand = drawn
-            source: Any = self._iterator
-            if source is self._batcher and n:
+            if ahead is None:
                 self._hand = source.take(n)
             else:
-                drawn.extend(islice(source, n))  # what it got before an exception stays in it
+                drawn.extend(ahead)  # what it got before an exception stays in it
             if len(self._hand) < n:
-                self._latch(StopIteration())
+                self._raised = END
+                self._latch(END)
         except BaseException as error:
-            self._raised = error
+            if self._raised is None:
+                self._raised = error
             interrupt = is_interrupt(error)
             later = not interrupt and (quiet or bool(self._hand))
             if interrupt and len(self._hand) == n:
                 self._raised = None  # the source was done before
             else:
-                self._latch(error, owed=later)
+                self._latch(self._raised, owed=later)
             if not later:
                 return (), error
         return self._hand, None
 
-    def _draw_by(self, call: Callable[[], T_co]) -> tuple[Any, BaseException | None]:
-        """The one value that `call` gives, or the error."""
+    def _draw_one(self) -> tuple[Any, BaseException | None]:
+        """The next value, or the error."""
         self._pulls += 1
         try:
-            value = call()
+            value = next(self._iterator)
             self._hand = (value,)
         except BaseException as error:
             self._raised = error
             self._latch(error)
             return None, error
         return value, None
-
-    def _step(self) -> T_co:
-        return next(self._iterator)
 
     def _draw_for(self, offer: Front[Any]) -> tuple[bool, None]:
         """One value to stand in front of the source as `offer`; False if the source has ended."""
@@ -138,9 +146,27 @@ class Pulls(Turn, Generic[T_co]):
 
     def _put_back(self) -> None:
         """What this turn drew goes to the next caller."""
-        hand, self._hand = self._hand, ()
-        if hand:
-            self._iterator = Front(self, hand)
+        if self._hand:
+            front = Front[Any](self, self._hand)
+            self._iterator = front
+        self._hand = ()
+
+    def _mend(self) -> None:
+        """Put in order what a turn left that was cut short: nothing drawn is lost, nor anything raised."""
+        wreck = self._wreck
+        if self._iterator is wreck:
+            self._iterator = wreck.behind
+        try:
+            if self._raised is not None:
+                self._latch(self._raised, owed=not self._delivered)
+            self._delivered = False
+            self._put_back()
+        except BaseException:
+            wreck.owner = self
+            wreck.behind = self._iterator
+            self._iterator = wreck
+            raise
+        wreck.owner = wreck.behind = None
 
     # -- the turn ---------------------------------------------------------------------------------------
 
@@ -158,6 +184,8 @@ class Pulls(Turn, Generic[T_co]):
             started = clock()
             held = True
             self._busy = PULLING
+            if self._iterator is self._wreck:
+                self._mend()
             result, error = work(*args)
             self._held_seconds += clock() - started
             self._hand_over(error)
@@ -165,9 +193,21 @@ class Pulls(Turn, Generic[T_co]):
             held = False
             self._lock.release()
             if self._line:
-                self._after()
+                try:
+                    self._after()
+                except RecursionError:  # they look for themselves within `BACKSTOP`
+                    pass
         except BaseException:
-            self._undo(held)
+            try:
+                self._undo(held)
+            except RecursionError:  # no room for a call: only stores, and what there was room for before
+                if held:
+                    if self._iterator is not self._wreck:
+                        self._wreck.owner = self
+                        self._wreck.behind = self._iterator
+                        self._iterator = self._wreck
+                    self._busy = self._rest
+                    self._lock.release()
             raise
         if error is not None:
             raise error
@@ -181,46 +221,42 @@ class Pulls(Turn, Generic[T_co]):
         self._values += count
         self._hand = ()
 
-    def _keep(self) -> None:
-        """An interrupt cut a turn short: neither what was drawn nor what was raised is lost."""
-        if self._raised is not None:
-            self._latch(self._raised, owed=True)
-        self._put_back()
-
     def _undo(self, held: bool) -> None:
         """Something was raised in a turn: nothing drawn is lost, the lock is free."""
         if isinstance(self._ending, Forked):
             self._refuse_child(held)
         elif held:
-            self._keep()
+            self._mend()
             self._leave()
         else:
             self._drop_leaked()
 
-    def _sort_out(self, error: BaseException, held: bool) -> None:
+    def _sort_out(self, held: bool) -> None:
         """`__next__` raised: by the source, by an ending in its place, by an interrupt, or while waiting."""
         self._refuse_child()
-        if held:
-            self._latch(error)
-            self._pulls += 1
-        else:
+        if not held:
             self._drop_leaked()
+        elif self._iterator is self._wreck:
+            self._mend()
+            self._pulls += 1
 
     # -- closing ----------------------------------------------------------------------------------------
 
     def _announce_close(self) -> None:
         with self._desk:
-            if not self._closing:
-                self._closing = marker = threading.Lock()
+            if self._closing is None:
+                marker = Place(None)
+                self._cut = self._ending is None
+                self._closing = marker
                 self._line.append(marker)  # whoever gives the lock back finds it, and finalizes
         self._wake_all()
 
     def _refuse_closed(self) -> None:
-        if self._closing:
+        if self._cut:
             raise SourceClosed("the iterator was closed")
 
     def _after(self) -> None:
-        if self._closing and not isinstance(self._ending, Closed):
+        if self._closing in self._line:
             self._finalize_if_free()
         if self._closing:
             self._wake_all()
@@ -242,30 +278,58 @@ class Pulls(Turn, Generic[T_co]):
                 held = False
                 self._lock.release()
         except BaseException:
-            self._undo(held)
+            try:
+                self._undo(held)
+            except RecursionError:
+                if held:
+                    self._busy = self._rest
+                    self._lock.release()
             raise
 
     def _finalize(self) -> tuple[None, None]:
         """Once; but an interrupted one is taken up again by the next ``close``."""
-        if not isinstance(self._ending, Closed):
-            self._ending = self._iterator = Closed(self._ending.cause if self._ending else None)
-            self._batcher = None
+        if self._iterator is self._wreck:
+            self._mend()
+        self._end_by_close()
         if self._closing in self._line:
             self._line.remove(self._closing)
         finalizer, self._finalizer = self._finalizer, None
         if finalizer:
             try:
-                finalizer()
+                self._close_outcomes.append((finalizer(), None))
             except BaseException as error:
-                self._ending.cause = self._ending.cause or error
-                self._close_errors.append(error)
+                if self._ending is not None:
+                    self._ending.cause = self._ending.cause or error
+                self._close_outcomes.append((None, error))
         return None, None
+
+    def _end_by_close(self) -> None:
+        """An ended source stays *exhausted* or *failed*, unless values are dropped that nobody was given."""
+        ending = self._ending
+        if isinstance(ending, (Closed, Forked)):
+            return
+        if ending is None or self._cut or self._has_values():
+            self._cut = True
+            ending = Closed(ending.cause if ending else None)
+        self._ending = self._iterator = ending
+        self._batcher = None
+
+    def _has_values(self) -> bool:
+        """Whether values that were drawn stand in front of the source."""
+        front: Any = self._iterator
+        while isinstance(front, Front):
+            if front.values:
+                return True
+            front = front.behind
+        return False
 
     # -- a child process --------------------------------------------------------------------------------
 
     def _after_fork(self) -> None:
         self._ending = self._iterator = Forked((self._iterator, self._finalizer))
         self._closing = None
+        self._cut = False
+        self._raised = None
         self._couriers = {}
         self._hand = ()
         self._renew_locks()
@@ -277,6 +341,10 @@ class Pulls(Turn, Generic[T_co]):
                 with contextlib.suppress(RuntimeError):  # taken before the fork: that lock is gone
                     self._lock.release()
             raise self._ending.error() from None
+
+
+END = StopIteration()
+"""What a batch says that was shorter than asked for."""
 
 
 def _has_batches(source: object) -> bool:

@@ -15,6 +15,10 @@ Guarantees
   handler asks the lock itself, see `Turn._drop_leaked`. ``with lock:`` has no such gap, but can't say
   "not now". Not covered: a second interrupt while the first is being dealt with.
 - *Arrival order*, if ``fair``: only the first in line may take the lock, newcomers included.
+- *No thread waits for itself.* A signal handler or a finalizer that pulls runs on top of a call of the same
+  thread. Where that call stands in a fair line, it stays in front of the newcomer for as long as the
+  newcomer waits: that is `ReentrantPull`, as in the middle of a pull. Where it already has the lock, but
+  has not begun to pull, the newcomer goes first.
 """
 
 from __future__ import annotations
@@ -23,6 +27,7 @@ import contextlib
 import math
 import threading
 import time
+from typing import Any
 
 from ..errors import PullTimeout, ReentrantPull
 
@@ -48,6 +53,27 @@ def deadline_after(timeout: float | None) -> float | None:
     return clock() + timeout
 
 
+class Place:
+    """A place in the line: the gate that its caller sleeps on, and its thread (None: the mark of a close)."""
+
+    __slots__ = ("_gate", "thread")
+
+    def __init__(self, thread: int | None) -> None:
+        self._gate = threading.Lock()
+        self._gate.acquire()
+        self.thread = thread
+
+    def sleep(self, seconds: float) -> None:
+        """Until somebody calls, or so many seconds are over."""
+        self._gate.acquire(timeout=seconds)
+
+    def call(self) -> None:
+        """Wake whoever sleeps here, or spare the next sleep."""
+        if self._gate.locked():
+            with contextlib.suppress(RuntimeError):  # somebody else opened it just now
+                self._gate.release()
+
+
 class Turn:
     """The lock and the line of one iterator. A base class, so that the quick path reads its own slots.
 
@@ -60,7 +86,7 @@ class Turn:
     def __init__(self, *, fair: bool) -> None:
         self._fair = fair
         self._rest = ORDERED if fair else IDLE
-        self._line: list[threading.Lock] = []  # append, remove and copy are atomic, with no GIL too
+        self._line: list[Place] = []  # append, remove and copy are atomic, with no GIL too
         self._contended = 0
         self._wait_seconds = 0.0
         self._renew_locks()
@@ -85,7 +111,10 @@ class Turn:
         self._busy = self._rest
         self._lock.release()
         if self._line:
-            self._after()
+            try:
+                self._after()
+            except RecursionError:  # no room to tell them: they look for themselves within `BACKSTOP`
+                pass
 
     def _wait_turn(self, deadline: float | None = None, *, closer: bool = False) -> None:
         """The slow way to the lock. A closer stands outside the order and is not refused.
@@ -102,43 +131,52 @@ class Turn:
             if closer or not (self._fair and self._line):
                 return
             lock.release()  # others were here first
+            if self._owns(lock):
+                lock.acquire(False)  # but they can't have it before the call below this one
+                return
             self._after()
-        gate = threading.Lock()
-        gate.acquire()
+        place = Place(threading.get_ident())
+        if self._fair and not closer and any(other.thread == place.thread for other in self._line.copy()):
+            raise ReentrantPull("a call of this thread, which this one interrupted, stands in the fair line")
         started = clock()
         owned = False
         try:
-            self._line.append(gate)
-            self._stand_in_line(gate, deadline, closer)
+            self._line.append(place)
+            self._stand_in_line(place, deadline, closer)
             owned = True
         finally:
-            self._line.remove(gate)  # first: an interrupt must not leave it there
+            self._line.remove(place)  # first: an interrupt must not leave it there
             if not owned and self._line:
                 self._after()  # the wake-up may have been ours: pass it on
             with self._desk:
                 self._contended += 1
                 self._wait_seconds += clock() - started
 
-    def _stand_in_line(self, gate: threading.Lock, deadline: float | None, closer: bool) -> None:
+    @staticmethod
+    def _owns(lock: Any) -> bool:
+        """Whether this thread has it; the standard library's Condition asks in the same way."""
+        return bool(lock._is_owned())
+
+    def _stand_in_line(self, place: Place, deadline: float | None, closer: bool) -> None:
         anywhere = closer or not self._fair
         while True:
-            if (anywhere or self._line[0] is gate) and self._lock.acquire(False):
+            if (anywhere or self._line[0] is place) and self._lock.acquire(False):
                 return
             if not closer:
                 self._refuse_closed()
             left = BACKSTOP if deadline is None else min(BACKSTOP, deadline - clock())
             if left <= 0:
                 raise PullTimeout("another thread is pulling; nothing was consumed")
-            gate.acquire(timeout=left)
+            place.sleep(left)
 
     def _after(self) -> None:
         """The lock was given back while others wait: wake the first."""
         with contextlib.suppress(IndexError):  # went away meanwhile
-            _open(self._line[0])
+            self._line[0].call()
 
     def _wake_all(self) -> None:
-        for gate in self._line.copy():
-            _open(gate)
+        for place in self._line.copy():
+            place.call()
 
     def _drop_leaked(self) -> None:
         """An interrupt came before we noted that we have the lock: if we have it, give it back."""
@@ -150,9 +188,3 @@ class Turn:
                     self._lock.release()
         if self._line:
             self._after()
-
-
-def _open(gate: threading.Lock) -> None:
-    if gate.locked():
-        with contextlib.suppress(RuntimeError):  # somebody else opened it just now
-            gate.release()

@@ -1,9 +1,10 @@
 """``close``: nothing more comes, waiters learn it at once, the source is finalized once."""
 
 import itertools
+import sys
 
 import pytest
-from dibs.errors import PullTimeout, SourceClosed
+from dibs.errors import PullTimeout, SourceClosed, SourceFailed
 from dibs.iterators import ThreadSafeGenerator, ThreadSafeIterator
 
 
@@ -196,13 +197,89 @@ def test_what_finalizing_raises_after_a_timeout_waits_for_the_next_close(spawn, 
         shared.close()
 
 
-def test_an_ended_iterator_can_be_closed(source):
-    shared = ThreadSafeIterator(source(2))
+@pytest.mark.parametrize("make", [ThreadSafeIterator, ThreadSafeGenerator])
+def test_an_exhausted_one_stays_exhausted(source, make):
+    shared = make(source(2))
     assert list(shared) == [1, 2]
+    for _ in range(2):
+        assert shared.close() is None
+        assert shared.state == "exhausted"
+        with pytest.raises(StopIteration):
+            next(shared)
+        assert shared.take(3) == []
+        with pytest.raises(StopIteration):
+            shared.pull(timeout=1)
+        with shared.hold() as held:
+            assert held.take(1) == []
+
+
+@pytest.mark.parametrize("make", [ThreadSafeIterator, ThreadSafeGenerator])
+def test_a_failed_one_stays_failed(source, make):
+    boom = source.raises[2] = KeyError("boom")
+    shared = make(source())
+    assert next(shared) == 1
+    with pytest.raises(KeyError):
+        next(shared)
+    shared.close()
+    assert (shared.state, shared.cause) == ("failed", boom)
+    with pytest.raises(SourceFailed) as later:
+        next(shared)
+    assert later.value.__cause__ is boom
+
+
+def test_an_ended_one_is_finalized_all_the_same():
+    finalized = []
+    shared = ThreadSafeIterator(iter(()), finalizer=lambda: finalized.append(1))
+    assert list(shared) == []
+    shared.close()
+    shared.close()
+    assert (finalized, shared.state) == ([1], "exhausted")
+
+
+def test_an_ended_one_whose_values_are_dropped_is_closed(source):
+    """An interrupted take put them back: "exhausted" would say that somebody was given them."""
+    source.raises[4] = KeyboardInterrupt()
+    shared = ThreadSafeIterator(source())
+    with pytest.raises(KeyboardInterrupt):
+        shared.take(10)
+    assert shared.state == "failed"
     shared.close()
     assert shared.state == "closed"
     with pytest.raises(SourceClosed):
         next(shared)
+
+
+def test_one_that_was_closed_while_it_ended_is_closed(source, spawn, in_line):
+    gate = source.gate(1)
+    shared = ThreadSafeIterator(source(1))
+    pull = spawn(shared.take, 2)
+    gate.reached()
+    closer = spawn(shared.close)
+    in_line(shared, 1)
+    gate.open()
+    closer.result()
+    assert pull.result() == [1]  # and the source's end
+    assert shared.state == "closed"
+    with pytest.raises(SourceClosed):
+        next(shared)
+
+
+def test_it_gives_what_closing_the_source_gave():
+    """From Python 3.13 on a generator's ``close`` gives the value that it returns."""
+
+    def returning():
+        try:
+            yield 1
+        except GeneratorExit:
+            return "done"
+
+    plain = returning()
+    next(plain)
+    shared = ThreadSafeGenerator(returning())
+    next(shared)
+    assert shared.close() == plain.close() == ("done" if sys.version_info >= (3, 13) else None)
+    assert shared.close() is plain.close() is None
+    assert ThreadSafeIterator(iter([1]), finalizer=lambda: "mine").close() == "mine"
 
 
 def test_a_generator_too(source):

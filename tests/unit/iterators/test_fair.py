@@ -1,8 +1,11 @@
 """``fair=True``: in the order of arrival."""
 
+import signal
+import threading
+
 import pytest
-from dibs.errors import PullTimeout
-from dibs.iterators import ThreadSafeIterator, threadsafe_generator
+from dibs.errors import PullTimeout, ReentrantPull
+from dibs.iterators import ThreadSafeGenerator, ThreadSafeIterator, threadsafe_generator
 
 
 def test_waiters_are_served_in_the_order_they_came(source, spawn, in_line):
@@ -81,6 +84,60 @@ def test_the_decorator_takes_it_too(spawn, source, in_line):
     assert next(shared) == 1
     with pytest.raises(StopIteration):
         next(shared)
+
+
+def held(shared):
+    with shared.hold() as held:
+        return held.take(1)[0]
+
+
+CALLS = {
+    "next": next,
+    "take": lambda shared: shared.take(1)[0],
+    "pull": lambda shared: shared.pull(timeout=30),
+    "hold": held,
+    "send": lambda shared: shared.send(None),
+}
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="needs a signal to this thread")
+@pytest.mark.parametrize("name", CALLS)
+@pytest.mark.parametrize("fair", [False, True])
+def test_a_signal_handler_that_pulls_while_its_thread_waits(name, fair, source, spawn, in_line):
+    """In a fair line it would wait behind the very call that it interrupted, for ever."""
+    gate = source.gate(1)
+    shared = ThreadSafeGenerator(source(), fair=fair)
+    heard = []
+
+    def handler(*_):
+        try:
+            heard.append(CALLS[name](shared))
+        except ReentrantPull as error:
+            heard.append(error)
+        finally:
+            gate.open()
+
+    def signal_when_waiting():
+        in_line(shared, 1)
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGUSR1)
+        if not fair:  # there it may wait: nobody needs the other call to be first
+            in_line(shared, 2)
+            gate.open()
+
+    before = signal.signal(signal.SIGUSR1, handler)
+    try:
+        slow = spawn(next, shared)
+        gate.reached()
+        killer = spawn(signal_when_waiting)
+        assert CALLS[name](shared) in (2, 3)
+        killer.result()
+        assert slow.result() == 1
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert len(heard) == 1
+    if fair:
+        assert isinstance(heard[0], ReentrantPull)
+    assert shared.stats().waiting == 0
 
 
 class Numbers:

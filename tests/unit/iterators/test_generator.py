@@ -1,5 +1,7 @@
 """``ThreadSafeGenerator``: send and throw under the same lock."""
 
+import inspect
+import re
 from collections.abc import Generator
 
 import pytest
@@ -74,6 +76,113 @@ def test_a_value_for_a_generator_not_started_changes_nothing():
     assert shared.state == "open"
     assert shared.send(None) is None
     assert shared.send("a") == "a"
+
+
+@pytest.mark.parametrize("begun", [False, True])
+@pytest.mark.parametrize(
+    "args",
+    [
+        ("abc",),
+        (42,),
+        (None,),
+        (int,),
+        (object(),),
+        (KeyError("x"), "y"),
+        (KeyError, "x", "no traceback"),
+        (KeyError("x"), None, 42),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:the .* signature of throw.* is deprecated:DeprecationWarning")
+def test_what_is_no_exception_is_refused_as_ever_and_nothing_changes(args, begun):
+    plain, shared = echo(), ThreadSafeGenerator(echo())
+    if begun:
+        next(plain), next(shared)
+    pulls = shared.stats().pulls
+    with pytest.raises(TypeError) as expected:
+        plain.throw(*args)
+    with pytest.raises(TypeError) as refused:
+        shared.throw(*args)
+    assert str(refused.value) == str(expected.value)
+    assert (shared.state, shared.stats().pulls) == ("open", pulls)
+    assert [shared.send(None), shared.send("a")] == [None, "a"]
+
+
+class Wrapping(Generator):
+    """A generator of one's own, which passes everything on; it can't be asked for its state."""
+
+    def __init__(self, inner):
+        self.inner = inner
+
+    def send(self, value):
+        return self.inner.send(value)
+
+    def throw(self, *args):
+        return self.inner.throw(*args)
+
+
+@pytest.mark.parametrize("wrap", [ThreadSafeGenerator, Wrapping, lambda g: Wrapping(ThreadSafeGenerator(g))])
+def test_a_first_value_that_any_source_refuses_changes_nothing(wrap):
+    shared = ThreadSafeGenerator(wrap(echo()))
+    for _ in range(2):
+        with pytest.raises(TypeError, match="just-started"):
+            shared.send("early")
+    assert (shared.state, shared.cause, shared.stats().pulls) == ("open", None, 0)
+    assert [shared.send(None), shared.send("a")] == [None, "a"]
+
+
+@pytest.mark.parametrize("wrap", [iter, ThreadSafeGenerator, Wrapping])
+def test_a_type_error_of_the_source_itself_fails_it(wrap):
+    def raises():
+        yield 1
+        raise TypeError("mine")
+
+    shared = ThreadSafeGenerator(wrap(raises()))
+    assert next(shared) == 1
+    with pytest.raises(TypeError, match="mine"):
+        shared.send("x")
+    assert shared.state == "failed"
+    at_once = ThreadSafeGenerator(wrap(n // "x" for n in (1,)))
+    with pytest.raises(TypeError):
+        next(at_once)
+    assert at_once.state == "failed"
+
+
+def test_it_can_be_inspected_as_a_generator():
+    states = []
+
+    def looking():
+        states.append(inspect.getgeneratorstate(shared))
+        yield from (1, 2)
+
+    shared = ThreadSafeGenerator(looking())
+    states.append(inspect.getgeneratorstate(shared))
+    next(shared)
+    states.append(inspect.getgeneratorstate(shared))
+    assert shared.gi_yieldfrom is not None
+    assert (shared.gi_code.co_name, shared.gi_frame.f_code, shared.gi_running) == (
+        "looking",
+        shared.gi_code,
+        False,
+    )
+    assert list(shared) == [2]
+    states.append(inspect.getgeneratorstate(shared))
+    assert states == ["GEN_CREATED", "GEN_RUNNING", "GEN_SUSPENDED", "GEN_CLOSED"]
+    closed = ThreadSafeGenerator(echo())
+    closed.close()
+    assert inspect.getgeneratorstate(closed) == "GEN_CLOSED"
+
+
+def test_it_has_the_names_of_its_function():
+    shared = ThreadSafeGenerator(echo())
+    assert (shared.__name__, shared.__qualname__) == ("echo", "echo")
+    assert re.fullmatch(r"<ThreadSafeGenerator echo, open at 0x[0-9a-f]+>", repr(shared))
+    shared.close()
+    assert "echo, closed" in repr(shared)
+    assert "Wrapping, open" in repr(ThreadSafeGenerator(Wrapping(echo())))
+    with pytest.raises(AttributeError, match="no attribute 'gi_frame_'"):
+        shared.gi_frame_  # noqa: B018
+    with pytest.raises(AttributeError):
+        inspect.getgeneratorstate(ThreadSafeGenerator(Wrapping(echo())))  # as for the plain one
 
 
 def test_an_exception_that_comes_back_out_fails_the_source():

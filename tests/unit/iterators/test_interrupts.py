@@ -15,7 +15,7 @@ import threading
 
 import dibs.iterators
 import pytest
-from dibs.errors import SourceFailed
+from dibs.errors import ReentrantPull, SourceFailed
 from dibs.iterators import ThreadSafeGenerator, ThreadSafeIterator
 
 HERE = str(pathlib.Path(dibs.iterators.__file__).parent)
@@ -25,8 +25,9 @@ LOOKS = ("CALL", "JUMP_BACKWARD")
 class Interrupter:
     """Raises a KeyboardInterrupt at the n-th point; `where` says which that was, None if there were fewer."""
 
-    def __init__(self, n, *, spare=()):
+    def __init__(self, n, *, spare=(), act=None):
         self.left = n
+        self._act = act
         self.where = None
         self._spare = spare
         self._names = {}
@@ -69,7 +70,9 @@ class Interrupter:
             self.where = where
             self._before.clear()
             sys.settrace(None)
-            raise KeyboardInterrupt
+            if not self._act:
+                raise KeyboardInterrupt
+            self._act()
         self.left -= 1
 
 
@@ -188,6 +191,42 @@ def test_while_waiting(name, fair, gate, spawn, in_line):
         else:
             assert isinstance(last.__cause__, KeyboardInterrupt), (interrupter.where, last)
         assert shared.stats().waiting == 0, interrupter.where
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_a_finalizer_that_pulls_at_each_point_of_a_fair_call(name, gate, spawn):
+    """As a signal handler, it runs on top of whatever its thread was doing, with others in line or not."""
+    call, _ = CALLS[name]
+
+    def stops(stop):
+        stop()
+        yield from numbers(6)
+
+    got = []
+
+    def finalizer():
+        try:
+            got.append(shared.pull(timeout=10))
+        except ReentrantPull as error:
+            got.append(error)
+
+    for interrupter in each_point(act=finalizer):
+        got.clear()
+        stop = type(gate)()
+        shared = ThreadSafeGenerator(stops(stop), fair=True)
+        slow = spawn(next, shared)
+        stop.reached()
+        opener = spawn(open_when_waiting, shared, stop, slow)
+        mine = list(interrupter.run(lambda shared=shared: call(shared)))
+        assert slow.result() == 1
+        opener.result()
+        rest, last = outcome(shared)
+        refused = [value for value in got if isinstance(value, ReentrantPull)]
+        values = [value for value in got if value not in refused]
+        assert isinstance(last, StopIteration), interrupter.where
+        assert sorted(mine + values + rest) == [2, 3, 4, 5, 6], interrupter.where
+        assert len(got) == (interrupter.where is not None), interrupter.where
+        assert shared.stats().waiting == 0
 
 
 def open_when_waiting(shared, stop, slow):
