@@ -210,7 +210,11 @@ class Pulls(Turn, Generic[T_co]):
                     self._lock.release()
             raise
         if error is not None:
-            raise error
+            context = error.__context__
+            try:
+                raise error
+            finally:
+                error.__context__ = context  # as the source raised it, not as our caller came here
         return result
 
     def _hand_over(self, error: BaseException | None) -> None:
