@@ -114,7 +114,7 @@ async def test_after_an_interrupt_the_numbers_go_on(opened):
         for left in (3, 1):  # what an interrupt between a pull and its hand-over leaves
             with iterator.hold():
                 iterator._draw(left, quiet=True)
-                iterator._keep()
+                iterator._mend()
             first, values, _ = (await told(takers(queue, left)))[0]
             assert values == [1 + 3 * (seq - 1) for seq in range(first, first + left)]
         assert (await queue.take(1)).values[0] == 13
