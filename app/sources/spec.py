@@ -267,7 +267,8 @@ def _power(sign: str, base: str, exponent: str, operator: str | None, offset: st
 
 
 def _key(key: str) -> str:
-    return key if _KEY.fullmatch(f"{key}=") else _json(key)
+    bare = _KEY.fullmatch(f"{key}=")
+    return key if bare and bare.group(1) == key else _json(key)  # the space before = is no part of a bare one
 
 
 def _json(value: object) -> str:

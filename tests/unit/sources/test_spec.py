@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from dibs.errors import SourceInvalid
 from dibs.sources import SourceSpec, parse_source
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 SCALARS = (
@@ -20,6 +20,7 @@ NAMES = st.from_regex(r"\A[a-z_][a-z0-9_]*(\.[a-z]+)?(:[a-z]+(\.[a-z]+)?)?\Z")
 
 
 @settings(max_examples=50, deadline=None)
+@example("grid", {"A\r": [1], "A ": [1], "A": [1]}, [])
 @given(NAMES, st.dictionaries(st.text(), VALUES, max_size=4), st.lists(VALUES, max_size=2))
 def test_text_is_read_back_as_the_same_spec(name, args, positional):
     spec = SourceSpec(name, args, tuple(positional))
