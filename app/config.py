@@ -29,7 +29,7 @@ from pydantic_settings import (
 
 from .errors import ConfigError, LimitExceeded, SourceError
 from .ledger.work import QueueSettings
-from .queue.definition import Definition, queue_settings
+from .queue.definition import KEPT, Definition, Kept, queue_settings
 from .queue.limits import Limits, check_name
 from .sources.encode import MAX_SAFE
 from .sources.spec import SourceSpec, parse_source
@@ -261,11 +261,15 @@ def _definition(name: str, definition: object) -> Definition:
     if not isinstance(definition, Mapping):
         raise ValueError(f'{name}: say "count(start=100)", or "" where producers push')  # noqa: TRY004
     table = dict(definition)
-    source = _source(name, table.pop("source", ""), table.pop("args", {}))
-    return Definition(source, _settings(name, table) if table else None)
+    source = _source(name, table.pop("source", KEPT), table.pop("args", {}))
+    return Definition(source, _settings(name, table))
 
 
-def _source(name: str, source: object, args: object) -> SourceSpec | None:
+def _source(name: str, source: object, args: object) -> SourceSpec | Kept | None:
+    if source is KEPT:
+        if args:
+            raise ValueError(f"{name}: there are args, but no source")
+        return KEPT
     if not isinstance(source, str):
         raise ValueError(f'{name}: say source = "count", or "count(start=100)"')  # noqa: TRY004
     if not isinstance(args, Mapping):
@@ -280,8 +284,8 @@ def _source(name: str, source: object, args: object) -> SourceSpec | None:
     return SourceSpec(spec.name, {**spec.args, **args}, spec.positional)
 
 
-def _settings(name: str, table: Mapping[str, Any]) -> QueueSettings:
-    """A queue's settings, in the configuration's units."""
+def _settings(name: str, table: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of a queue's settings that are there, from the configuration's units."""
     known = {field.name for field in fields(QueueSettings)}
     if unknown := sorted(set(table) - known):
         there = ", ".join(("source", "args", *sorted(known)))

@@ -11,7 +11,7 @@ from starlette.requests import Request
 
 from ..queue import Queue
 from ..queue.answers import QueueInfo
-from ..queue.definition import queue_settings
+from ..queue.definition import KEPT, Kept, queue_settings
 from ..sources import SourceSpec
 from . import bodies
 from .accept import negotiate
@@ -95,9 +95,10 @@ class Manage:
     async def define(self, request: Request) -> Reply:
         """Define a queue.
 
-        With a built-in source, or without one: then producers push. The same definition again changes
-        nothing; another source for a queue whose cursor is above 0 is a conflict; `settings` may change at
-        any time. A deleted queue's name goes on after its cursor, unless `reset` says to begin again.
+        With a built-in source, or without one: then producers push. What is not named stays as it is, the
+        source and each of the `settings` alike, so that settings may change at any time; another source for a
+        queue whose cursor is above 0 is a conflict. A deleted queue's name goes on after its cursor, unless
+        `reset` says to begin again.
         """
         house = self._house
         name = house.name(request)
@@ -107,9 +108,9 @@ class Manage:
         negotiate(headers.get(b"accept"))
         body = await bodies.read_model(request.receive, headers, house.limits.body_bytes, DefineQueue)
         if body.source is None and body.args:
-            refuse("args", "they are a source's, and there is none")
-        spec = None if body.source is None else SourceSpec(body.source, body.args)
-        settings = None if body.settings is None else queue_settings(**body.settings.model_dump())
+            refuse("args", "they are a source's: name it, too")
+        spec = _source(body)
+        settings = queue_settings(**body.settings.model_dump(exclude_unset=True)) if body.settings else {}
         info = await house.queues.define(name, spec, reset=body.reset, settings=settings, key=key)
         return answer(queue_fields(info), 201 if info.created else 200, replayed=info.replayed)
 
@@ -188,6 +189,13 @@ class Manage:
     ) -> Reply:
         queue = await self._queue(request)
         return _info(await act(queue, self._house.key(request)))
+
+
+def _source(body: DefineQueue) -> SourceSpec | Kept | None:
+    """The source that a definition names; null is a meaning: producers push."""
+    if "source" not in body.model_fields_set:
+        return KEPT
+    return None if body.source is None else SourceSpec(body.source, body.args)
 
 
 def _no_query(request: Request) -> None:

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from ..queue.definition import CENTURY
 from ..sources import BUILTINS, MAX_SAFE
 
 State = Literal["open", "starting", "paused", "exhausted", "failed", "closed"]
@@ -80,7 +81,11 @@ class TakenBlock(BaseModel):
 
 
 class QueueSettings(BaseModel):
-    """How a queue treats what fails, and how much producers may pile up. Durations are in seconds."""
+    """How a queue treats what fails, how much producers may pile up, and how long it remembers.
+
+    Durations are in seconds. In a request, what is not named stays as it is; a new queue begins with the
+    defaults.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -99,10 +104,25 @@ class QueueSettings(BaseModel):
     max_ready: Annotated[Ready | None, BeforeValidator(_whole)] = Field(
         None, description="Items that may wait before producers are refused (429); null or 0: any number."
     )
+    key_ttl: Annotated[float, Field(ge=1, le=CENTURY)] | None = Field(
+        86_400.0,
+        description="How long the answer to an idempotency key is kept; null: for ever. The default is the"
+        " server's limit `key_ttl`.",
+    )
+    item_key_ttl: Annotated[float, Field(ge=1, le=CENTURY)] | None = Field(
+        86_400.0,
+        description="How long the `key` of a pushed item is known; null: for ever. The default is the"
+        " server's limit `key_ttl`.",
+    )
+    history: Annotated[float, Field(ge=0, le=CENTURY)] | None = Field(
+        0.0,
+        description="How long it is kept who took or acked which items; null: for ever; 0: not at all.",
+    )
 
     @model_validator(mode="after")
     def _in_order(self) -> QueueSettings:
-        if self.backoff > self.backoff_max:
+        named = {"backoff", "backoff_max"} <= self.model_fields_set
+        if named and self.backoff > self.backoff_max:
             raise ValueError(f"backoff is over backoff_max ({self.backoff_max:g} seconds)")
         return self
 
@@ -119,7 +139,9 @@ class QueueState(BaseModel):
     """A queue as the ledger has it.
 
     ``source`` is null where producers push. Integers beyond 2^53-1 in ``args`` are text. ``waiting`` items
-    include delayed ones. ``state`` says how the source ended; what is inside still goes out.
+    include delayed ones. ``state`` says how the source ended; what is inside still goes out. ``configured``:
+    whether the configuration file defined it last or a request (``http``); ``gone``: the file did, and names
+    it no more.
     """
 
     model_config = example(
@@ -137,7 +159,17 @@ class QueueState(BaseModel):
         waiting=0,
         leased=2,
         dead=0,
-        settings={"max_attempts": 10, "backoff": 1, "backoff_max": 3600, "jitter": 0.1, "max_ready": None},
+        settings={
+            "max_attempts": 10,
+            "backoff": 1,
+            "backoff_max": 3600,
+            "jitter": 0.1,
+            "max_ready": None,
+            "key_ttl": 86_400,
+            "item_key_ttl": 86_400,
+            "history": 0,
+        },
+        configured="file",
         created_at="2026-01-31T12:00:00.000Z",
         failure=None,
     )
@@ -157,6 +189,7 @@ class QueueState(BaseModel):
     leased: Counter
     dead: Counter
     settings: QueueSettings
+    configured: Literal["file", "http", "gone"]
     created_at: Moment
     failure: Failed | None
 
@@ -241,7 +274,7 @@ class DefineQueue(_Request):
 
     source: str | None = Field(
         None,
-        description="A built-in source; null or nothing: producers push.",
+        description="A built-in source; null: producers push; nothing: as it is, none for a new queue.",
         json_schema_extra={"enum": [*BUILTINS, None]},
     )
     args: dict[str, Any] = Field(default_factory=dict, description="Its arguments, by name.")
@@ -250,7 +283,7 @@ class DefineQueue(_Request):
         description="Begin again at seq 1, in a new generation, where a queue of this name was deleted.",
     )
     settings: QueueSettings | None = Field(
-        None, description="All of its settings, defaults for those not named; null or nothing: unchanged."
+        None, description="Those of its settings that change; null or nothing: none."
     )
 
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
-from ..ledger.work import FailureRow, QueueSettings, Streamed
+from ..ledger.work import FOREVER, FailureRow, QueueSettings, Streamed
 from ..queue.answers import (
     Audit,
     Block,
@@ -77,6 +77,7 @@ def queue_fields(info: QueueInfo) -> dict[str, Any]:
         "leased": info.leased,
         "dead": info.dead,
         "settings": settings_fields(info.settings),
+        "configured": info.configured,
         "created_at": instant(info.created_at),
         "failure": _failure(info.failure),
     }
@@ -95,7 +96,15 @@ def settings_fields(settings: QueueSettings) -> dict[str, Any]:
         "backoff_max": settings.backoff_max / 1000,
         "jitter": settings.jitter,
         "max_ready": settings.max_ready,
+        "key_ttl": _kept_for(settings.key_ttl),
+        "item_key_ttl": _kept_for(settings.item_key_ttl),
+        "history": _kept_for(settings.history),
     }
+
+
+def _kept_for(milliseconds: int | None) -> float | None:
+    """Seconds; null for ever."""
+    return None if milliseconds is None or milliseconds >= FOREVER else milliseconds / 1000
 
 
 def push_fields(pushed: PushAnswer) -> dict[str, Any]:

@@ -27,7 +27,7 @@ def create_queue(api: Api, queue: str) -> None:
     It is looked for first: a definition would take the source of a queue that has not begun yet.
     """
     if api.send("GET", path_of(queue)).status_code == NOT_FOUND:
-        _changed(api, "PUT", path_of(queue), {"source": None})
+        _changed(api, "PUT", path_of(queue), {})
 
 
 def close_queue(api: Api, queue: str) -> None:

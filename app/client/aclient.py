@@ -13,7 +13,7 @@ import httpx
 from . import calls
 from .aio import AsyncLine, AsyncPollLine, run
 from .aleases import AsyncCrew
-from .answers import QueueInfo, QueueSettings
+from .answers import UNCHANGED, QueueInfo, QueueSettings, Unchanged
 from .aqueue import AsyncRemoteQueue
 from .errors import ClientClosed
 from .flow import Call, Flow, OnWait, Tempo, persist
@@ -96,7 +96,7 @@ class AsyncClient:
     async def define(
         self,
         name: str,
-        source: str | None = None,
+        source: str | Unchanged | None = UNCHANGED,
         args: Mapping[str, Any] | None = None,
         settings: QueueSettings | Mapping[str, Any] | None = None,
         *,

@@ -5,33 +5,89 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Self
+from enum import Enum
+from typing import Any, Final, Literal, Self
 
 Json = Any
 
 
-@dataclass(frozen=True, slots=True)
-class QueueSettings:
-    """How a queue treats what fails, and how much producers may pile up; durations in seconds.
+class Unchanged(Enum):
+    """What stands for a source or a setting that is not named: it stays as it is."""
 
-    ``max_attempts`` and ``max_ready`` None: no bound. The back-off doubles from ``backoff`` to
-    ``backoff_max``; ``jitter`` (0 to 1) is the share of it that is left to chance.
+    UNCHANGED = "unchanged"
+
+
+UNCHANGED: Final = Unchanged.UNCHANGED
+_Whole = int | None | Literal[Unchanged.UNCHANGED]
+_Seconds = float | Literal[Unchanged.UNCHANGED]
+_KeptFor = float | None | Literal[Unchanged.UNCHANGED]
+
+
+@dataclass(frozen=True, slots=True, init=False)
+class QueueSettings:
+    """How a queue treats what fails, how much producers may pile up, and how long it remembers.
+
+    Durations are in seconds. ``max_attempts`` and ``max_ready`` None: no bound. The back-off doubles from
+    ``backoff`` to ``backoff_max``; ``jitter`` (0 to 1) is the share of it that is left to chance.
+    ``key_ttl`` is how long the answer to an idempotency key is kept, ``item_key_ttl`` how long the key of a
+    pushed item is known, ``history`` how long it is kept who took or acked what (0: not at all). None of
+    these: for ever.
+
+    A definition changes those that were named here, and leaves the others as they are.
     """
 
-    max_attempts: int | None = 10
-    backoff: float = 1.0
-    backoff_max: float = 3_600.0
-    jitter: float = 0.1
-    max_ready: int | None = None
+    max_attempts: int | None
+    backoff: float
+    backoff_max: float
+    jitter: float
+    max_ready: int | None
+    key_ttl: float | None
+    item_key_ttl: float | None
+    history: float | None
+    _named: frozenset[str] = field(repr=False, compare=False)
+
+    def __init__(
+        self,
+        max_attempts: _Whole = UNCHANGED,
+        backoff: _Seconds = UNCHANGED,
+        backoff_max: _Seconds = UNCHANGED,
+        jitter: _Seconds = UNCHANGED,
+        max_ready: _Whole = UNCHANGED,
+        *,
+        key_ttl: _KeptFor = UNCHANGED,
+        item_key_ttl: _KeptFor = UNCHANGED,
+        history: _KeptFor = UNCHANGED,
+    ) -> None:
+        given = (max_attempts, backoff, backoff_max, jitter, max_ready, key_ttl, item_key_ttl, history)
+        named = {
+            name: value
+            for name, value in zip(_DEFAULTS, given, strict=True)
+            if not isinstance(value, Unchanged)
+        }
+        for name, default in _DEFAULTS.items():
+            object.__setattr__(self, name, named.get(name, default))
+        object.__setattr__(self, "_named", frozenset(named))
 
     def to_json(self) -> dict[str, Json]:
-        """As a request writes it."""
-        return {name: getattr(self, name) for name in self.__slots__}
+        """As a request writes it: those that were named."""
+        return {name: getattr(self, name) for name in _DEFAULTS if name in self._named}
 
     @classmethod
     def of(cls, answer: Mapping[str, Json]) -> Self:
         """Read an answer."""
-        return cls(**{name: answer[name] for name in cls.__slots__ if name in answer})
+        return cls(**{name: answer[name] for name in _DEFAULTS if name in answer})
+
+
+_DEFAULTS: Final[Mapping[str, Any]] = {
+    "max_attempts": 10,
+    "backoff": 1.0,
+    "backoff_max": 3_600.0,
+    "jitter": 0.1,
+    "max_ready": None,
+    "key_ttl": 86_400.0,
+    "item_key_ttl": 86_400.0,
+    "history": 0.0,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +101,11 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class QueueInfo:
-    """A queue as the ledger has it. ``source`` None: producers push. ``members``: all that was answered."""
+    """A queue as the ledger has it.
+
+    ``source`` None: producers push. ``configured``: by what it was defined last, ``file`` or ``http``;
+    ``gone``: by the server's configuration file, which names it no more. ``members``: all that was answered.
+    """
 
     queue: str
     source: str | None
@@ -64,6 +124,7 @@ class QueueInfo:
     created_at: datetime
     failure: Failure | None
     settings: QueueSettings
+    configured: str
     members: Mapping[str, Json] = field(repr=False, compare=False)
 
     @classmethod
@@ -75,6 +136,7 @@ class QueueInfo:
             created_at=instant(answer["created_at"]),
             failure=failure and Failure(failure["type"], failure["message"], failure["seq"]),
             settings=QueueSettings.of(answer["settings"]),
+            configured=answer.get("configured", "http"),
             members=answer,
         )
 

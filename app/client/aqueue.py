@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from . import calls, work
 from .aio import LoopBell
 from .aleases import AsyncCrew, AsyncLeases
-from .answers import Audit, QueueInfo, QueueItem, QueueSettings
+from .answers import UNCHANGED, Audit, QueueInfo, QueueItem, QueueSettings, Unchanged
 from .consume import consumer
 from .flow import FULL, persist
 from .push import Packer, never_fits, push, several
@@ -146,7 +146,7 @@ class AsyncRemoteQueue:
 
     async def define(
         self,
-        source: str | None = None,
+        source: str | Unchanged | None = UNCHANGED,
         args: Mapping[str, Any] | None = None,
         settings: QueueSettings | Mapping[str, Any] | None = None,
         *,

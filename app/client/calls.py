@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, TypeVar
 from urllib.parse import quote, urlencode
 
-from .answers import Audit, Page, QueueInfo, QueueItem, QueueSettings
+from .answers import Audit, Page, QueueInfo, QueueItem, QueueSettings, Unchanged
 from .flow import Call, Request
 from .records import Item, Seqs
 from .text import encode
@@ -65,14 +65,14 @@ def _items(answer: Json) -> list[Item]:
 
 def define(
     queue: str,
-    source: str | None,
+    source: str | Unchanged | None,
     args: Mapping[str, Json] | None,
     settings: QueueSettings | Mapping[str, Json] | None,
     *,
     reset: bool,
 ) -> Call[QueueInfo]:
-    """Define a queue, or change its settings."""
-    body: dict[str, Json] = {"source": source}
+    """Define a queue, or change what is named of it."""
+    body: dict[str, Json] = {} if isinstance(source, Unchanged) else {"source": source}
     if args:
         body["args"] = dict(args)
     if settings is not None:

@@ -10,7 +10,7 @@ from typing import Any, Self, TypeVar, Unpack
 import httpx
 
 from . import calls
-from .answers import QueueInfo, QueueSettings
+from .answers import UNCHANGED, QueueInfo, QueueSettings, Unchanged
 from .errors import ClientClosed
 from .flow import Call, Flow, OnWait, Tempo, persist
 from .held import Counts
@@ -109,20 +109,21 @@ class Client:
     def define(
         self,
         name: str,
-        source: str | None = None,
+        source: str | Unchanged | None = UNCHANGED,
         args: Mapping[str, Any] | None = None,
         settings: QueueSettings | Mapping[str, Any] | None = None,
         *,
         reset: bool = False,
     ) -> QueueInfo:
-        """Define a queue, or change its settings.
+        """Define a queue, or change it: what is not named stays as it is.
 
         Args:
             name: Its name.
-            source: One of the built-in sources. None: producers push.
+            source: One of the built-in sources. None: producers push. Not named: as it is; for a new queue,
+                producers push.
             args: The source's arguments.
-            settings: A mapping, such as ``{"max_attempts": 3, "backoff": 0.5}``, or a ``QueueSettings``. They
-                replace all that the queue has: what is not named becomes the default. None: as they are.
+            settings: A mapping, such as ``{"max_attempts": 3, "backoff": 0.5}``, or a ``QueueSettings``. Each
+                that is not named stays as it is; a new queue begins with the defaults.
             reset: Begin again at seq 1 where a queue of this name was deleted.
 
         Raises:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from . import calls, work
-from .answers import Audit, QueueInfo, QueueItem, QueueSettings
+from .answers import UNCHANGED, Audit, QueueInfo, QueueItem, QueueSettings, Unchanged
 from .consume import consumer
 from .flow import FULL, persist
 from .leases import Crew, Leases
@@ -207,13 +207,13 @@ class RemoteQueue:
 
     def define(
         self,
-        source: str | None = None,
+        source: str | Unchanged | None = UNCHANGED,
         args: Mapping[str, Any] | None = None,
         settings: QueueSettings | Mapping[str, Any] | None = None,
         *,
         reset: bool = False,
     ) -> QueueInfo:
-        """Define it, or change its settings; see ``Client.define``."""
+        """Define it, or change what is named; see ``Client.define``."""
         return self._client.define(self.name, source, args, settings, reset=reset)
 
     def info(self) -> QueueInfo:

@@ -87,6 +87,7 @@ def _define(tx: Transaction, op: Define) -> Outcome:
         "source": op.source,
         "args": op.args,
         "now": tx.now,
+        "configured": op.configured,
         "settings": _written(settings),
     }
     if row is None:

@@ -115,6 +115,7 @@ class Define:
     """Create a queue, wake its tombstone, change the source of one whose cursor is 0, or its settings.
 
     ``source`` is empty for a queue that producers push to. ``settings`` None: as they are, or the defaults.
+    ``configured``: by what it is defined.
     """
 
     name: str
@@ -123,6 +124,7 @@ class Define:
     reset: bool = False
     remember: Remember | None = None
     settings: QueueSettings | None = None
+    configured: Configured = "http"
 
 
 class Take(NamedTuple):

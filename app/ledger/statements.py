@@ -40,20 +40,21 @@ WHERE id = :queue AND deleted_at IS NULL RETURNING {COLUMNS}
 """
 
 CREATE = f"""
-INSERT INTO queue (name, source, args, created_at, settings) VALUES (:name, :source, :args, :now, :settings)
+INSERT INTO queue (name, source, args, created_at, configured, settings)
+VALUES (:name, :source, :args, :now, :configured, :settings)
 RETURNING {COLUMNS}
 """
 
 # Where nothing was handed out yet, a definition may change, and is as new.
 REDEFINE = f"""
 UPDATE queue SET source = :source, args = :args, ending = NULL, failure_type = NULL, failure_message = NULL,
-    mark = NULL, settings = :settings
+    mark = NULL, configured = :configured, settings = :settings
 WHERE id = :id AND cursor = 0 AND deleted_at IS NULL RETURNING {COLUMNS}
 """
 
 # Settings may change at any time; the same source goes on.
 SETTINGS = f"""
-UPDATE queue SET settings = :settings
+UPDATE queue SET configured = :configured, settings = :settings
 WHERE id = :id AND source = :source AND args = :args AND deleted_at IS NULL RETURNING {COLUMNS}
 """
 
@@ -61,7 +62,7 @@ WHERE id = :id AND source = :source AND args = :args AND deleted_at IS NULL RETU
 WAKE = f"""
 UPDATE queue SET mark = CASE WHEN source = :source AND args = :args THEN mark END,
     source = :source, args = :args, created_at = :now, deleted_at = NULL, paused = 0, ending = NULL,
-    failure_type = NULL, failure_message = NULL, settings = :settings
+    failure_type = NULL, failure_message = NULL, configured = :configured, settings = :settings
 WHERE id = :id AND deleted_at IS NOT NULL RETURNING {COLUMNS}
 """
 
@@ -69,7 +70,8 @@ WHERE id = :id AND deleted_at IS NOT NULL RETURNING {COLUMNS}
 RESET = f"""
 UPDATE queue SET generation = generation + 1, source = :source, args = :args, created_at = :now,
     deleted_at = NULL, paused = 0, ending = NULL, failure_type = NULL, failure_message = NULL, mark = NULL,
-    cursor = 0, taken = 0, jumped = 0, acked = 0, purged = 0, dead = 0, settings = :settings
+    cursor = 0, taken = 0, jumped = 0, acked = 0, purged = 0, dead = 0, configured = :configured,
+    settings = :settings
 WHERE id = :id RETURNING {COLUMNS}
 """
 

@@ -200,7 +200,9 @@ class QueueInfo:
     """A queue as the ledger has it.
 
     ``state`` is one word: ``open``, ``starting``, ``paused``, ``exhausted``, ``failed``, ``closed``.
-    ``source`` is None where producers push. ``created_at`` is ledger time, in milliseconds.
+    ``source`` is None where producers push. ``created_at`` is ledger time, in milliseconds. ``settings`` are
+    those in force: what the queue leaves to the server's limits is told as these say. ``configured``: by what
+    it was defined last (``file``, ``http``), or ``gone`` where the configuration names it no more.
     """
 
     queue: str
@@ -220,6 +222,7 @@ class QueueInfo:
     settings: QueueSettings
     created_at: int
     failure: Failure | None
+    configured: str = "http"
     created: bool = False
     replayed: bool = False
 

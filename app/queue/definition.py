@@ -1,22 +1,43 @@
-"""What a queue is defined as: its source, or none where producers push, and its settings."""
+"""What a queue is defined as: its source, or none where producers push, and its settings.
+
+What a definition does not name stays as it is, the source and each setting alike; of a new queue it is none
+and the default.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from enum import Enum
 from math import isfinite
-from typing import Any
+from typing import Any, Final
 
 from ..errors import LimitExceeded
-from ..ledger.work import DEFAULT_SETTINGS, QueueSettings
+from ..ledger.work import FOREVER, QueueSettings
 from ..sources import SourceSpec
+
+CENTURY: Final = 3_155_760_000
+"""Seconds: the longest time for which something is kept, other than for ever."""
+
+
+class Kept(Enum):
+    """What a definition says of a source that it does not name."""
+
+    KEPT = "kept"
+
+
+KEPT: Final = Kept.KEPT
 
 
 @dataclass(frozen=True, slots=True)
 class Definition:
-    """``source`` None: producers push. ``settings`` None: as they are, or the defaults for a new queue."""
+    """``source`` None: producers push; :data:`KEPT`: it is not named.
 
-    source: SourceSpec | None = None
-    settings: QueueSettings | None = None
+    ``settings`` are those that are named, in the ledger's units (see :func:`queue_settings`).
+    """
+
+    source: SourceSpec | Kept | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def of(cls, wanted: Definition | SourceSpec | None) -> Definition:
@@ -24,49 +45,78 @@ class Definition:
         return wanted if isinstance(wanted, Definition) else cls(wanted)
 
     def __str__(self) -> str:
-        text = self.source.text if self.source else "pushed"
-        return text if self.settings is None else f"{text} {self.settings}"
+        text = "as it is" if isinstance(self.source, Kept) else str(self.source or "pushed")
+        return f"{text} {dict(sorted(self.settings.items()))}" if self.settings else text
 
 
-def queue_settings(
-    *,
-    max_attempts: Any = DEFAULT_SETTINGS.max_attempts,
-    backoff: Any = DEFAULT_SETTINGS.backoff / 1000,
-    backoff_max: Any = DEFAULT_SETTINGS.backoff_max / 1000,
-    jitter: Any = DEFAULT_SETTINGS.jitter,
-    max_ready: Any = DEFAULT_SETTINGS.max_ready,
-) -> QueueSettings:
+def queue_settings(**named: Any) -> dict[str, Any]:
     """A queue's settings from what users write: durations in seconds. See ``QueueSettings``.
 
-    ``max_attempts`` and ``max_ready`` 0 or None: no bound.
+    ``max_attempts`` and ``max_ready`` 0 or None: no bound. Of how long something is kept, None or
+    ``"forever"``: for ever; ``history`` 0: not at all.
 
     Raises:
         LimitExceeded: one of them is not what it should be; it is named.
     """
-    return QueueSettings(
-        max_attempts=_whole("max_attempts", max_attempts, 1_000_000),
-        backoff=_milliseconds("backoff", backoff, 86_400),
-        backoff_max=_milliseconds("backoff_max", backoff_max, 2_592_000),
-        jitter=_number("jitter", jitter, 1.0),
-        max_ready=_whole("max_ready", max_ready, 10**15),
-    )
+    return {name: _READERS[name](name, value) for name, value in named.items()}
 
 
-def _whole(field: str, value: Any, most: int) -> int | None:
-    if value is None or (value == 0 and not isinstance(value, bool)):
-        return None
-    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
-        raise LimitExceeded(f"{field} must be a whole number from 1 to {most}", field=field, limit=most)
-    return value
+def changed_settings(
+    settings: QueueSettings, named: Mapping[str, Any], *, trusted: bool = False
+) -> QueueSettings:
+    """The settings with what is ``named`` in place of what was there.
+
+    Raises:
+        LimitExceeded: they don't go together; what is ``trusted`` may be so.
+    """
+    changed = replace(settings, **named)
+    if not trusted and changed.backoff > changed.backoff_max and {"backoff", "backoff_max"} & set(named):
+        most = f"{changed.backoff_max / 1000:g}"
+        raise LimitExceeded(f"backoff is over backoff_max ({most} seconds)", field="settings", limit=most)
+    return changed
 
 
-def _number(field: str, value: Any, most: float) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
-        raise LimitExceeded(f"{field} must be a number", field=field, limit=f"0..{most:g}")
-    if not 0 <= value <= most:
-        raise LimitExceeded(f"{field} must be from 0 to {most:g}", field=field, limit=f"0..{most:g}")
-    return float(value)
+def _bound(most: int) -> Callable[[str, Any], int | None]:
+    def read(field: str, value: Any) -> int | None:
+        if value is None or (value == 0 and not isinstance(value, bool)):
+            return None
+        if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
+            raise LimitExceeded(f"{field} must be a whole number from 1 to {most}", field=field, limit=most)
+        return value
+
+    return read
 
 
-def _milliseconds(field: str, value: Any, most: float) -> int:
-    return round(_number(field, value, most) * 1000)
+def _number(most: float, least: float = 0.0) -> Callable[[str, Any], float]:
+    def read(field: str, value: Any) -> float:
+        limits = f"{least:g}..{most:g}"
+        if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
+            raise LimitExceeded(f"{field} must be a number", field=field, limit=limits)
+        if not least <= value <= most:
+            raise LimitExceeded(f"{field} must be from {least:g} to {most:.12g}", field=field, limit=limits)
+        return float(value)
+
+    return read
+
+
+def _milliseconds(most: float, least: float = 0.0) -> Callable[[str, Any], int]:
+    read = _number(most, least)
+    return lambda field, value: round(read(field, value) * 1000)
+
+
+def _keeping(least: float) -> Callable[[str, Any], int]:
+    """How long something is kept."""
+    read = _milliseconds(CENTURY, least)
+    return lambda field, value: FOREVER if value is None or value == "forever" else read(field, value)
+
+
+_READERS: Final[Mapping[str, Callable[[str, Any], Any]]] = {
+    "max_attempts": _bound(1_000_000),
+    "backoff": _milliseconds(86_400),
+    "backoff_max": _milliseconds(2_592_000),
+    "jitter": _number(1),
+    "max_ready": _bound(10**15),
+    "key_ttl": _keeping(1),
+    "item_key_ttl": _keeping(1),
+    "history": _keeping(0),
+}

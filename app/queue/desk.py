@@ -90,7 +90,13 @@ class Desk:
 
     @property
     def key_ttl(self) -> int:
-        """Milliseconds that the answer of a key is kept."""
+        """Milliseconds that the answer of a key is kept: by the queue's setting, else by the limit."""
+        own = self.row.settings.key_ttl
+        return int(self._limits.key_ttl * 1000) if own is None else own
+
+    @property
+    def item_key_ttl(self) -> int:
+        """Milliseconds that the key of an item is known, where a queue says nothing else."""
         return int(self._limits.key_ttl * 1000)
 
 

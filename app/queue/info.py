@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 from ..ledger.ops import QueueRow
+from ..ledger.work import QueueSettings
 from ..sources import SourceSpec
 from .answers import QueueInfo
 from .gate import Gate
+from .limits import Limits
 
 
 def spec_of(row: QueueRow) -> SourceSpec | None:
@@ -26,15 +29,30 @@ def same_definition(one: QueueRow, other: QueueRow) -> bool:
     )
 
 
+def in_force(settings: QueueSettings, limits: Limits) -> QueueSettings:
+    """A queue's settings, with the server's where it has none of its own."""
+    ttl = int(limits.key_ttl * 1000)
+    return replace(
+        settings,
+        key_ttl=ttl if settings.key_ttl is None else settings.key_ttl,
+        item_key_ttl=ttl if settings.item_key_ttl is None else settings.item_key_ttl,
+    )
+
+
 def info_of(
     row: QueueRow,
+    limits: Limits,
     inside: tuple[int, int, int] = (0, 0, 0),
     *,
     starting: bool = False,
     created: bool = False,
     replayed: bool = False,
+    in_file: bool = True,
 ) -> QueueInfo:
-    """What a row says, and what is ``inside`` (waiting, leased, dead); ``starting`` only the server knows."""
+    """What a row says, and what is ``inside`` (waiting, leased, dead).
+
+    ``starting`` only the server knows, and whether its configuration still has the queue (``in_file``).
+    """
     spec, gate = spec_of(row), Gate.of(row, starting=starting)
     return QueueInfo(
         queue=row.name,
@@ -51,9 +69,10 @@ def info_of(
         waiting=inside[0],
         leased=inside[1],
         dead=inside[2],
-        settings=row.settings,
+        settings=in_force(row.settings, limits),
         created_at=row.created_at,
         failure=gate.failure,
+        configured="gone" if row.configured == "file" and not in_file else row.configured,
         created=created,
         replayed=replayed,
     )

@@ -41,7 +41,7 @@ class Produces(Settles):
         answered = await self.once(
             key,
             _digest(parcels) if key else "",
-            lambda remember: self._push(Push(self.row.id, parcels, self.key_ttl, remember=remember)),
+            lambda remember: self._push(Push(self.row.id, parcels, self.item_key_ttl, remember=remember)),
             self._pushed,
             self._replay_push,
         )
@@ -152,7 +152,7 @@ class Stream:
         op = Push(
             queue.row.id,
             parcels,
-            queue.key_ttl,
+            queue.item_key_ttl,
             since=self.state.bytes,
             progress=progress if self._remember else None,
             remember=self._remember,

@@ -30,6 +30,7 @@ class Queue(Holds):
     ``row`` is the queue as the ledger had it when that was last told; its counters may be behind. ``changed``
     is called on the event loop with each row that the ledger tells, before who asked for it wakes: the row
     decides whether this object is still the queue. ``route`` tells a queue, on any thread, that it got items.
+    ``in_file``: whether the configuration has the queue.
     """
 
     def __init__(
@@ -43,12 +44,14 @@ class Queue(Holds):
         rounds: RoundsByLoop,
         changed: Callable[[QueueRow], None],
         route: Callable[[Woken], None] = lambda woken: None,
+        in_file: bool = False,
     ) -> None:
         super().__init__(
             row, engine, committer, sources, limits, rounds=rounds, reopen=self._reopen, route=route
         )
         self._changed = changed
         self._known, self._glanced = row, (0, 0, 0)
+        self._in_file = in_file
         self._feed: Feed | None = None
         if self.spec is None:
             self._draw.end_start()
@@ -131,7 +134,7 @@ class Queue(Holds):
         return self.seen(await outcome(pending, self._limits))
 
     def _recalled_info(self, recalled: Recalled) -> QueueInfo:
-        return info_of(QueueRow.of(recalled.outcome), replayed=True)
+        return info_of(QueueRow.of(recalled.outcome), self._limits, replayed=True, in_file=self._in_file)
 
     def submit(self, op: Op, *, same_source: bool = False) -> Pending[QueueRow]:
         """Put an op into the line; the gate is narrowed in the same step.
@@ -210,7 +213,14 @@ class Queue(Holds):
     def seen(self, row: QueueRow, *, created: bool = False) -> QueueInfo:
         """What a row says, with the state that only the server knows."""
         inside = self._glance(row)
-        return info_of(row, inside, starting=self._draw.gate.starting, created=created)
+        return info_of(
+            row,
+            self._limits,
+            inside,
+            starting=self._draw.gate.starting,
+            created=created,
+            in_file=self._in_file,
+        )
 
     def _glance(self, row: QueueRow) -> tuple[int, int, int]:
         """Waiting, leased and dead items; nobody has to look where nothing is inside."""

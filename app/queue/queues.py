@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from ..errors import (
     ConfigError,
@@ -26,14 +26,14 @@ from ..errors import (
 from ..ledger import MEMORY, open_ledger
 from ..ledger.committer import Committer
 from ..ledger.entry import Entry
-from ..ledger.ops import Define, Engine, Outcome, QueueRow, Remember
+from ..ledger.ops import Configured, Define, Engine, Outcome, QueueRow, Remember
 from ..ledger.pending import Pending
-from ..ledger.work import QueueSettings, Woken
+from ..ledger.work import DEFAULT_SETTINGS, Woken
 from ..sources import Registry, SourceSpec
 from .answers import LedgerStats, QueueInfo, Stats
-from .definition import Definition
+from .definition import Definition, Kept, changed_settings
 from .desk import outcome, recall
-from .info import info_of, same_definition
+from .info import in_force, info_of, same_definition
 from .keys import KeysInFlight, check_same
 from .limits import Limits, check_name
 from .meters import percentiles
@@ -71,12 +71,19 @@ class Queues:
     """
 
     def __init__(
-        self, engine: Engine, *, sources: Registry, limits: Limits, root: Path | None = None
+        self,
+        engine: Engine,
+        *,
+        sources: Registry,
+        limits: Limits,
+        root: Path | None = None,
+        in_file: Iterable[str] = (),
     ) -> None:
         self._engine = engine
         self._sources = sources
         self._limits = limits
         self._root = root
+        self._in_file = frozenset(in_file)
         self._queues: dict[str, Queue] = {}
         self._by_id: dict[int, Queue] = {}
         self._tombstones: dict[str, QueueRow] = {}
@@ -114,9 +121,12 @@ class Queues:
                 LedgerLocked, LedgerForeign, LedgerTooNew, LedgerUnavailable: the ledger can't be opened.
         """
         engine = await asyncio.to_thread(open_ledger, data)
-        queues = cls(engine, sources=sources or Registry(), limits=limits or Limits(), root=root)
+        wanted = {name: Definition.of(definition) for name, definition in (define or {}).items()}
+        queues = cls(
+            engine, sources=sources or Registry(), limits=limits or Limits(), root=root, in_file=wanted
+        )
         try:
-            await queues._load({name: Definition.of(wanted) for name, wanted in (define or {}).items()})
+            await queues._load(wanted)
         except BaseException:
             await queues.close()
             raise
@@ -158,6 +168,7 @@ class Queues:
                 rounds=self._rounds,
                 changed=self._changed,
                 route=self._route,
+                in_file=row.name in self._in_file,
             )
             # Only now, when it is told what comes to wait: nothing can come between the look and that.
             self._by_id[row.id].claims.look()
@@ -191,18 +202,19 @@ class Queues:
     async def define(
         self,
         name: str,
-        spec: SourceSpec | None,
+        spec: SourceSpec | Kept | None,
         *,
         trusted: bool = False,
         reset: bool = False,
-        settings: QueueSettings | None = None,
+        settings: Mapping[str, Any] | None = None,
         key: str | None = None,
     ) -> QueueInfo:
-        """Create a queue, or find it defined like that already. A deleted one goes on after its cursor.
+        """Create a queue, change it, or find it as it is wanted. A deleted one goes on after its cursor.
 
-        Without a source producers push to it. ``settings`` may be given at any time; None leaves them as they
-        are. ``reset`` begins a new generation at 1 instead. ``trusted`` definitions may name the user's own
-        functions and any file; those that come over HTTP may not.
+        Without a source producers push to it; one that is ``KEPT`` stays as it is. ``settings`` (as
+        ``queue_settings`` gives them) may be given at any time; those that are not named stay as they are.
+        ``reset`` begins a new generation at 1 instead. ``trusted`` definitions may name the user's own
+        functions and any file; those that come over HTTP may not, but for the source that the queue has.
 
         Raises:
             QueueConflict: it has handed out items of another definition.
@@ -211,19 +223,28 @@ class Queues:
         check_name(name)
         if self._stopping:
             raise Stopping("the server is going down", retry_after=1.0)
-        if spec is not None:
+        queue = self._queues.get(name)
+        if isinstance(spec, SourceSpec) and (trusted or queue is None or queue.spec != spec):
             spec = await asyncio.to_thread(self._sources.check, spec, trusted=trusted, root=self._root)
-        wanted = Definition(spec, settings)
+        wanted = Definition(spec, settings or {})
         if key is None:
-            return await self._define(name, wanted, reset=reset, remember=None)
+            return await self._define(name, wanted, reset=reset, trusted=trusted, remember=None)
         self._limits.check_key(key)
         request = f"define {wanted} reset={reset}"
         async with self._defining.hold(f"{name} {key}", request, self._limits.commit_patience):
             replay = self._recall(name, key, request)
             if replay is not None:
                 return replay
-            remember = Remember(key, request, int(self._limits.key_ttl * 1000))
-            return await self._define(name, wanted, reset=reset, remember=remember)
+            remember = Remember(key, request, self._key_ttl(name, wanted))
+            return await self._define(name, wanted, reset=reset, trusted=trusted, remember=remember)
+
+    def _key_ttl(self, name: str, wanted: Definition) -> int:
+        """Milliseconds that the answer to a definition is kept: by the settings of the queue after it."""
+        queue = self._queues.get(name)
+        settings = changed_settings(
+            queue.row.settings if queue else DEFAULT_SETTINGS, wanted.settings, trusted=True
+        )
+        return in_force(settings, self._limits).key_ttl or 0
 
     def _recall(self, name: str, key: str, request: str) -> QueueInfo | None:
         row = self._queues[name].row if name in self._queues else self._tombstones.get(name)
@@ -231,29 +252,32 @@ class Queues:
         if found is None:
             return None
         check_same(found.request, request)
-        return info_of(QueueRow.of(found.outcome), replayed=True)
+        return info_of(QueueRow.of(found.outcome), self._limits, replayed=True, in_file=name in self._in_file)
 
     async def _define(
-        self, name: str, wanted: Definition, *, reset: bool, remember: Remember | None
+        self, name: str, wanted: Definition, *, reset: bool, trusted: bool, remember: Remember | None
     ) -> QueueInfo:
         async with self._defining_names:
             queue = self._queues.get(name)
-            same = queue is not None and queue.spec == wanted.source and not reset
+            before, old = (queue.row.settings, queue.spec) if queue else (DEFAULT_SETTINGS, None)
+            settings = changed_settings(before, wanted.settings, trusted=trusted)
+            spec = old if isinstance(wanted.source, Kept) else wanted.source
+            configured: Configured = "file" if name in self._in_file else "http"
+            same = queue is not None and old == spec and not reset
             if queue is not None and not reset:
-                if same and wanted.settings in (None, queue.row.settings):
+                if same and (settings, configured) == (before, queue.row.configured):
                     return queue.info()
                 if not same and queue.info().cursor:
-                    raise _changed(name, queue.spec, wanted.source)
-            spec = wanted.source
+                    raise _changed(name, old, spec)
             source, args = (spec.name, json.dumps(dict(spec.args))) if spec else ("", "{}")
-            op = Define(name, source, args, reset, remember, wanted.settings)
+            op = Define(name, source, args, reset, remember, settings, configured)
             begin = self._submit(op) if queue is None else queue.submit(op, same_source=same)
             row = await outcome(begin, self._limits)
         if same and queue is not None:
             return queue.seen(row)
         queue = self._queues.get(name)
         if queue is None or queue.row.generation != row.generation:  # and already deleted again, or reset
-            return info_of(row, created=True)
+            return info_of(row, self._limits, created=True, in_file=name in self._in_file)
         await queue.started(START_PATIENCE)
         return queue.seen(row, created=True)
 

@@ -141,7 +141,7 @@ class Settles(HandOuts):
         return await self._next_lease(answered, request, request.remember.key if request.remember else None)
 
     def _op(self, request: _Request, lease: Claim | Take | None, remember: Remember | None) -> Settle:
-        return Settle(self.row.id, request.entries, random.random(), lease, self.key_ttl, remember)  # noqa: S311
+        return Settle(self.row.id, request.entries, random.random(), lease, self.item_key_ttl, remember)  # noqa: S311
 
     async def _alone(self, request: _Request) -> SettleAnswer:
         pending = self.commit(self._op(request, None, request.remember), self.claims.settled)

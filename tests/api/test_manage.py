@@ -32,7 +32,11 @@ class TestDefine:
                 "backoff_max": 3600.0,
                 "jitter": 0.1,
                 "max_ready": None,
+                "key_ttl": 86_400.0,
+                "item_key_ttl": 86_400.0,
+                "history": 0.0,
             },
+            "configured": "http",
             "created_at": "",
             "failure": None,
         }
@@ -94,17 +98,58 @@ class TestDefine:
 
     def test_settings_may_change_at_any_time_and_stay_when_they_are_not_named(self, house, ask):
         house.pushed("jobs", "a", max_attempts=3, backoff=0.5, jitter=0)
-        wanted = {"max_attempts": 3, "backoff": 0.5, "backoff_max": 3600, "jitter": 0, "max_ready": None}
-        assert ask("PUT", "/queues/jobs", json={}).json()["settings"] == wanted
-        changed = ask("PUT", "/queues/jobs", json={"settings": {"max_ready": 10, "max_attempts": None}})
-        assert changed.status_code == 200
-        assert changed.json()["settings"] == {
-            "max_attempts": None,
-            "backoff": 1,
-            "backoff_max": 3600,
-            "jitter": 0.1,
-            "max_ready": 10,
+        wanted = {
+            **{"max_attempts": 3, "backoff": 0.5, "backoff_max": 3600, "jitter": 0, "max_ready": None},
+            **{"key_ttl": 86_400, "item_key_ttl": 86_400, "history": 0},
         }
+        assert ask("PUT", "/queues/jobs", json={}).json()["settings"] == wanted
+        for named in (
+            {"max_ready": 10, "max_attempts": None},
+            {"key_ttl": None, "item_key_ttl": 3600.5},
+            {"key_ttl": 1, "history": None, "backoff_max": 0.5},
+            {"history": 7, "max_ready": 0},
+            {},
+        ):
+            wanted |= {**named, "max_ready": named.get("max_ready", wanted["max_ready"]) or None}
+            changed = ask("PUT", "/queues/jobs", json={"settings": named})
+            assert (changed.status_code, changed.json()["settings"]) == (200, wanted)
+
+    def test_settings_are_checked_with_those_that_are_not_named(self, house, refused):
+        house.pushed("jobs", backoff=0.5)
+        problem = refused(
+            "PUT", "/queues/jobs", 422, "limit-exceeded", json={"settings": {"backoff_max": 0.1}}
+        )
+        assert problem.json()["field"] == "settings"
+
+    def test_a_source_that_is_not_named_stays(self, house, ask):
+        made = house.define("ids", "count", start=100)
+        changed = ask("PUT", "/queues/ids", json={"settings": {"max_attempts": 3}})
+        assert changed.json() == {**made, "settings": {**made["settings"], "max_attempts": 3}}
+        assert ask("POST", "/queues/ids/next").json()["value"] == 100
+        assert ask("PUT", "/queues/ids", json={}).json()["source"] == "count"
+        assert ask("PUT", "/queues/ids", json={"reset": True}).json()["source"] == "count"
+        assert ask("POST", "/queues/ids/next").json() == {"queue": "ids", "seq": 1, "value": 100}
+        assert ask("DELETE", "/queues/ids").status_code == 200
+        assert ask("PUT", "/queues/ids", json={}).json()["source"] is None  # a new queue: producers push
+
+    def test_null_is_a_meaning_of_a_source(self, house, ask):
+        house.define("ids", "count")
+        assert ask("PUT", "/queues/ids", json={"source": None}).json()["source"] is None
+
+    def test_the_settings_of_a_file_s_queue_change_over_http(self, make, tmp_path):
+        """Its source can't be named over HTTP, but for as it is."""
+        path = tmp_path / "in.txt"
+        path.write_text("a\nb\n")
+        house = make(queues={"jobs": {"source": "lines", "args": {"path": str(path)}}})
+        made = house.ask("GET", "/queues/jobs").json()
+        for body in ({}, {"source": made["source"], "args": made["args"]}):
+            for attempts in (3, 4):
+                body["settings"] = {"max_attempts": attempts}
+                changed = house.ask("PUT", "/queues/jobs", json=body)
+                assert changed.json() == {**made, "settings": {**made["settings"], "max_attempts": attempts}}
+        assert house.ask("POST", "/queues/jobs/next").json()["value"] == "a"
+        other = {"source": "lines", "args": {"path": str(tmp_path / "other.txt")}}
+        assert house.ask("PUT", "/queues/jobs", json=other).status_code == 403
 
     def test_a_pushed_queue_is_not_given_a_source_once_items_are_in_it(self, house, refused):
         house.pushed("jobs", "a")

@@ -15,7 +15,7 @@ def test_define(both):
     assert (info.queue, info.source, info.state, info.cursor) == ("few", "range", "open", 0)
     assert both.ask(lambda client: client.define("jobs")).source is None
     info = on(both, lambda queue: queue.define(settings=QueueSettings(max_attempts=3, max_ready=10)))
-    assert info.settings == QueueSettings(max_attempts=3, max_ready=10, jitter=0.1)
+    assert info.settings == QueueSettings(max_attempts=3, max_ready=10, jitter=0.0)
 
 
 def test_settings_may_be_a_mapping(both):
@@ -24,6 +24,21 @@ def test_settings_may_be_a_mapping(both):
     assert (info.settings.max_attempts, info.settings.backoff) == (2, 0.1)
     assert json.loads(both.wire.sent[-1].content)["settings"] == few
     assert on(both, lambda queue: queue.define(settings=few)).settings == info.settings
+
+
+def test_a_definition_names_what_changes_and_nothing_else(both):
+    def sent(*given, **named):
+        both.ask(lambda client: client.define("jobs", *given, **named))
+        return json.loads(both.wire.sent[-1].content)
+
+    assert sent() == {}
+    assert sent(None) == {"source": None}
+    assert sent("range", {"stop": 3}) == {"source": "range", "args": {"stop": 3}}
+    assert sent(settings=QueueSettings()) == {"settings": {}}
+    named = {"max_attempts": None, "key_ttl": None, "history": 60.0}
+    assert sent(settings=QueueSettings(None, key_ttl=None, history=60.0)) == {"settings": named}
+    info = on(both, lambda queue: queue.define(settings=named))
+    assert sent(settings=info.settings)["settings"].keys() >= named.keys()
 
 
 def test_info_and_audit(both):

@@ -3,8 +3,9 @@ from pathlib import Path
 import pytest
 from dibs.config import LimitSettings, Settings, is_loopback, load
 from dibs.errors import ConfigError
-from dibs.ledger.work import QueueSettings
+from dibs.ledger.work import FOREVER
 from dibs.queue import Definition
+from dibs.queue.definition import KEPT
 from dibs.queue.limits import Limits
 from dibs.sources import SourceSpec
 
@@ -84,21 +85,33 @@ def test_a_queue_in_the_file(write, written):
     assert load().queues == {"ids": Definition(SourceSpec("count", {"start": 100}))}
 
 
-@pytest.mark.parametrize("written", ['queues.jobs = ""', "[queues.jobs]"])
+@pytest.mark.parametrize("written", ['queues.jobs = ""', "[queues.jobs]\nsource = ''"])
 def test_a_queue_without_a_source_is_pushed_to(write, written):
     write(written)
     assert load().queues == {"jobs": Definition(None)}
 
 
+def test_a_queue_whose_source_is_not_named_keeps_it(write):
+    write("[queues.jobs]\nmax_attempts = 3\n[queues.ids]")
+    assert load().queues == {"jobs": Definition(KEPT, {"max_attempts": 3}), "ids": Definition(KEPT)}
+
+
+def test_how_long_things_are_kept_is_in_seconds_or_for_ever(write):
+    write('[queues.jobs]\nkey_ttl = 1.5\nitem_key_ttl = "forever"\nhistory = 0')
+    kept = {"key_ttl": 1_500, "item_key_ttl": FOREVER, "history": 0}
+    assert load().queues["jobs"].settings == kept
+
+
 def test_a_queue_with_settings_in_seconds(write):
+    named = {"max_attempts": 3, "backoff": 500, "backoff_max": 60_000, "jitter": 0.0, "max_ready": 1000}
     write("[queues.jobs]\nmax_attempts = 3\nbackoff = 0.5\nbackoff_max = 60\njitter = 0\nmax_ready = 1000")
-    assert load().queues == {"jobs": Definition(None, QueueSettings(3, 500, 60_000, 0.0, 1000))}
+    assert load().queues == {"jobs": Definition(KEPT, named)}
 
 
 def test_zero_attempts_and_zero_ready_are_no_bound(write):
     write('[queues.jobs]\nsource = "count"\nmax_attempts = 0\nmax_ready = 0')
     settings = load().queues["jobs"].settings
-    assert settings == QueueSettings(max_attempts=None, max_ready=None)
+    assert settings == {"max_attempts": None, "max_ready": None}
 
 
 def test_options_add_queues_to_those_of_the_file(write):
@@ -143,6 +156,9 @@ def test_memory_is_not_a_folder():
         ("[queues.ids]\nmax_attempts = -1", ["dibs.toml", "ids", "max_attempts", "1000000"]),
         ("[queues.ids]\njitter = 2", ["dibs.toml", "ids", "jitter", "0 to 1"]),
         ("[queues.ids]\nbackoff = nan", ["dibs.toml", "ids", "backoff"]),
+        ("[queues.ids]\nkey_ttl = 0", ["dibs.toml", "ids", "key_ttl", "1 to 3155760000"]),
+        ("[queues.ids]\nitem_key_ttl = 'ever'", ["dibs.toml", "ids", "item_key_ttl"]),
+        ("[queues.ids]\nhistory = -1", ["dibs.toml", "ids", "history"]),
         ("[queues.ids]\nsource = 'count'\nargs = 3", ["dibs.toml", "ids", "args"]),
         ("[queues.ids]\nsource = 'count'\nsorce = 3", ["dibs.toml", "ids", "sorce"]),
         ("[queues.ids]\nsource = 'count(start=1)'\nargs = {start = 2}", ["ids", "start", "twice"]),
