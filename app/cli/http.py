@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from ..client.wire import not_of
 from .exits import FAILED, UNREACHABLE, USAGE, fail
 from .options import DEFAULT_URL
 
@@ -43,7 +44,11 @@ class Api:
         self.sleep = sleep
         self._reached = False
         self._client = httpx.Client(
-            base_url=self.url, timeout=httpx.Timeout(10, read=60), transport=transport, trust_env=False
+            base_url=self.url,
+            timeout=httpx.Timeout(10, read=60),
+            transport=transport,
+            trust_env=False,
+            event_hooks={"response": [self._look]},
         )
 
     def __enter__(self) -> Self:
@@ -112,6 +117,14 @@ class Api:
             return self._client.request(method, path, headers=headers, content=content, timeout=timeout)
         except httpx.TransportError:
             return None
+
+    def _look(self, response: httpx.Response) -> None:
+        """No answer to another request is taken for the own; its connection is closed, as it was not read."""
+        request = response.request
+        path = request.url.raw_path.decode("ascii").removeprefix(urlsplit(self.url).path)
+        why = not_of(path, request.headers.get("idempotency-key"), response)
+        if why is not None:
+            raise httpx.RemoteProtocolError(why, request=request)
 
     def _answer(self, response: httpx.Response) -> Any:
         if not response.is_success:

@@ -20,13 +20,15 @@ from .flow import Call, Flow, OnWait, Tempo, persist
 from .held import Counts
 from .records import Result
 from .setup import LeaseOptions, Setup
-from .wire import LIMITS
 
 T = TypeVar("T")
 
 
 class AsyncClient:
-    """A server, over HTTP, for the tasks of one event loop; ``async with`` closes it. Else as ``Client``.
+    """A server, over HTTP, for asyncio; ``async with`` closes it. Else as ``Client``.
+
+    It may be used in several event loops, one after the other or at once: each has connections of its own. A
+    lease iterator stays in its loop: used in another one it raises ``OtherLoop``.
 
     Args:
         url: Where the server is. None: ``DIBS_URL``, else ``http://127.0.0.1:8000``.
@@ -52,7 +54,8 @@ class AsyncClient:
         self.setup = Setup(
             url, worker=worker, patience=patience, timeout=timeout, on_wait=on_wait, tempo=tempo
         )
-        self._line = AsyncLine(self.setup.wire, transport or self._transport())
+        self._given = transport
+        self._line = AsyncLine(self.setup.wire, transport)
         self.crews: set[AsyncCrew] = set()
 
     async def __aenter__(self) -> Self:
@@ -68,6 +71,9 @@ class AsyncClient:
 
     def __repr__(self) -> str:
         return f"<AsyncClient of {self.url}>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return self.setup.again(type(self), self._given)
 
     @property
     def url(self) -> str:
@@ -141,7 +147,4 @@ class AsyncClient:
         """The line for requests, and a new one for long polls."""
         if self._line.closed:
             raise ClientClosed("the client is closed")
-        return self._line, AsyncPollLine(self.setup.wire, self._line.transport)
-
-    def _transport(self) -> httpx.AsyncBaseTransport:
-        return httpx.AsyncHTTPTransport(verify=self.setup.wire.tls(), trust_env=False, limits=LIMITS)
+        return self._line, AsyncPollLine(self._line)

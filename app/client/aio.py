@@ -6,12 +6,13 @@ import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import suppress
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import httpx
 
-from .errors import ClientClosed
-from .flow import Effect, Flow, Gather, Listen, Lost, Reply, Request, Send, Sleep
+from ..iterators import fork
+from .errors import ClientClosed, ForkedClient, OtherLoop
+from .flow import Effect, Flow, Gather, Listen, Lost, Reply, Request, Send, Sleep, stay
 from .wire import Wire
 
 T = TypeVar("T")
@@ -51,20 +52,35 @@ class LoopBell:
 
 
 class AsyncLine:
-    """Sends requests over a transport. Tasks may share it."""
+    """Sends requests over a transport. Tasks may share it, those of several event loops and of children, too.
 
-    def __init__(self, wire: Wire, transport: httpx.AsyncBaseTransport) -> None:
+    A connection lives in one event loop, so each loop gets connections of its own.
+
+    Args:
+        wire: How the server is spoken to.
+        given: A transport to use instead of the line's own. It stays in the loop that uses it first.
+    """
+
+    def __init__(self, wire: Wire, given: httpx.AsyncBaseTransport | None = None) -> None:
         self.wire = wire
-        self.transport = transport
         self.closed = False
+        self._given = given
+        self._forked = False
+        self._transports: dict[asyncio.AbstractEventLoop, httpx.AsyncBaseTransport] = {}
+        fork.watch(self)
 
     async def send(self, request: Request) -> Reply | Lost:
         """One request, one try."""
         if self.closed:
             raise ClientClosed("the client is closed")
+        loop = asyncio.get_running_loop()
+        transport = self._transports.get(loop) or self._dial(loop)
         try:
-            response = await self.transport.handle_async_request(self.wire.write(request, {}))
+            response = await transport.handle_async_request(self.wire.write(request, {}))
             try:
+                lost = self.wire.stranger(request, response)
+                if lost is not None:
+                    return lost  # closed with its body unread, so that nobody is given the connection again
                 body = await response.aread()
             finally:
                 await response.aclose()
@@ -75,14 +91,51 @@ class AsyncLine:
     async def close(self) -> None:
         """Close its connections; what is asked afterwards raises ``ClientClosed``."""
         self.closed = True
-        await self.transport.aclose()
+        here = asyncio.get_running_loop()
+        mine = self._transports.pop(here, None)
+        if mine is None and not self._transports and not self._forked:
+            mine = self._given  # it was never used
+        for loop, transport in self._transports.items():
+            with suppress(RuntimeError):  # that loop is closed: there is nobody to close them
+                loop.call_soon_threadsafe(partial(_close_there, loop, transport))
+        if mine is not None:
+            await mine.aclose()
+
+    def _dial(self, loop: asyncio.AbstractEventLoop) -> httpx.AsyncBaseTransport:
+        if self._given is not None:
+            self._refuse_given()
+        for ended in [one for one in self._transports if one.is_closed()]:
+            del self._transports[ended]
+        dialled = self._transports[loop] = self._given or self.wire.dial_async()
+        return dialled
+
+    def _refuse_given(self) -> None:
+        given = "the transport of this client was given to it in"
+        if self._forked:
+            raise ForkedClient(f"{given} the parent process (make a client in this process)")
+        if self._transports:
+            raise OtherLoop(f"{given} another event loop (make a client in this one)")
+
+    def _after_fork(self) -> None:
+        """This is a child. The loops are the parent's, and so is what they poll: nothing of it is closed."""
+        self._forked = True
+        _buried.append(self._transports)
+        self._transports = {}
 
 
-class AsyncPollLine(AsyncLine):
-    """A line for long polls, whose wait can be ended."""
+_buried: Final[list[object]] = []
+"""What the parent has open, in a child: kept, since to end it would reach into the parent's event loop."""
 
-    def __init__(self, wire: Wire, transport: httpx.AsyncBaseTransport) -> None:
-        super().__init__(wire, transport)
+
+def _close_there(loop: asyncio.AbstractEventLoop, transport: httpx.AsyncBaseTransport) -> None:
+    loop.create_task(transport.aclose())  # it is held by what it waits for
+
+
+class AsyncPollLine:
+    """A way for long polls, whose wait can be ended, over a line."""
+
+    def __init__(self, line: AsyncLine) -> None:
+        self._line = line
         self._aborted = False
         self._poll: asyncio.Task[Reply | Lost] | None = None
 
@@ -90,7 +143,7 @@ class AsyncPollLine(AsyncLine):
         """One request, unless the line was aborted; aborted, it is as good as lost."""
         if self._aborted:
             return Lost(ClientClosed(_CLOSING), reached=False, aborted=True)
-        self._poll = asyncio.create_task(super().send(request))
+        self._poll = asyncio.create_task(self._line.send(request))
         try:
             await asyncio.wait((self._poll,))
         finally:
@@ -110,19 +163,22 @@ async def run(
     flow: Flow[T],
     line: AsyncLine,
     *,
-    poll: AsyncLine | None = None,
+    poll: AsyncPollLine | None = None,
     values: AsyncIterable[Any] | Iterable[Any] = (),
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> T:
-    """Do what a flow asks for until it returns."""
+    """Do what a flow asks for until it returns. In a child, no flow of the parent goes on."""
     source = aiter(values) if isinstance(values, AsyncIterable) else iter(values)
+    process = fork.process()
     step: Callable[[], Effect] = partial(next, flow)
     while True:
+        stay(flow, process)
         try:
             effect = step()
         except StopIteration as end:
             result: T = end.value
             return result
+        stay(flow, process)
         try:
             step = partial(flow.send, await _do(effect, line, poll or line, source, sleep))
         except BaseException as error:  # an interrupt too: the flow leaves things as they should be
@@ -132,7 +188,7 @@ async def run(
 async def _do(
     effect: Effect,
     line: AsyncLine,
-    poll: AsyncLine,
+    poll: AsyncLine | AsyncPollLine,
     source: AsyncIterator[Any] | Iterator[Any],
     sleep: Callable[[float], Awaitable[None]],
 ) -> Any:

@@ -7,13 +7,13 @@ import weakref
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, NoReturn, Self
 
 from .aio import AsyncLine, AsyncPollLine, run
 from .consume import Consumer
-from .errors import ClientError
+from .errors import ClientError, ForkedClient, OtherLoop
 from .flow import Flow
-from .held import Counts
+from .held import Counts, no_copy
 from .job import Job, log
 
 _SLACK: Final = 0.5
@@ -39,8 +39,23 @@ class AsyncCrew:
         self._grace = grace
         self._loop = asyncio.get_running_loop()
 
+    def check(self) -> None:
+        """Refuse another process, and another event loop.
+
+        Raises:
+            ForkedClient, OtherLoop: It belongs to the parent; to another loop.
+        """
+        hand = self.consumer.hand
+        hand.refuse_child()
+        if asyncio.get_running_loop() is not self._loop:
+            raise OtherLoop(
+                f"this lease iterator of {hand.queue} belongs to another event loop, whose tasks keep its "
+                "leases (call queue.lease() in this one)"
+            )
+
     def start(self) -> None:
         """Start them, the first time."""
+        self.check()
         if not self.tasks and not self.consumer.hand.stopping:
             flows = {"fetch": self.consumer.fetch(), "keep": self.consumer.keep()}
             self.tasks = [asyncio.create_task(self._run(flow), name=name) for name, flow in flows.items()]
@@ -51,6 +66,8 @@ class AsyncCrew:
         """A task's last resort: whatever breaks, the consumer is told."""
         try:
             await run(flow, self.line, poll=self._poll)
+        except ForkedClient:  # a callback forked, and the child came back from it
+            return
         except Exception as error:
             log.exception("the client broke")
             broken = error if isinstance(error, ClientError) else ClientError(f"the client broke: {error!r}")
@@ -58,19 +75,25 @@ class AsyncCrew:
 
     def stop(self) -> None:
         """Begin nothing more."""
+        if self.consumer.hand.forked:
+            return
         self.consumer.hand.stop()
         self._poll.abort()
 
     def end(self) -> None:
         """Begin to close; from any thread, also in a finalizer: the tasks do it while their loop runs."""
         hand = self.consumer.hand
+        if hand.forked:
+            return
         hand.stop(hand.clock() + self._grace)
         with suppress(RuntimeError):  # the loop is closed, and the tasks with it
             self._loop.call_soon_threadsafe(self._poll.abort)
 
     async def close(self) -> None:
-        """Stop, settle, give back; at most ``grace`` seconds."""
+        """Stop, settle, give back; at most ``grace`` seconds. In a child that is the parent's to do."""
         self.end()
+        if self.consumer.hand.forked or asyncio.get_running_loop() is not self._loop:
+            return  # its own loop does it, if it still runs
         self._poll.abort()
         if not self.tasks:
             return
@@ -104,6 +127,9 @@ class AsyncLeases(AsyncIterator[Job]):
     def __aiter__(self) -> Self:
         return self
 
+    def __reduce__(self) -> NoReturn:
+        no_copy("a lease iterator")
+
     async def __anext__(self) -> Job:
         self._crew.start()
         job = self._hand.enter() or await self._do(self._consumer.next_job())
@@ -115,6 +141,7 @@ class AsyncLeases(AsyncIterator[Job]):
 
     async def flush(self, timeout: float | None = None) -> bool:  # noqa: ASYNC109
         """Wait until the server has confirmed every end so far; False where it has not in time."""
+        self._crew.check()
         flushed: bool = await self._do(self._consumer.flush(timeout))
         return flushed
 

@@ -47,6 +47,9 @@ class AsyncRemoteQueue:
     def __repr__(self) -> str:
         return f"<AsyncRemoteQueue {self.name} of {self._client.url}>"
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self._client, self.name)
+
     # -- taking
 
     async def __aiter__(self) -> AsyncIterator[Any]:

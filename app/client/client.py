@@ -19,13 +19,16 @@ from .queue import RemoteQueue
 from .records import Result
 from .setup import LeaseOptions, Setup
 from .threads import Line, PollLine, run
-from .wire import LIMITS
 
 T = TypeVar("T")
 
 
 class Client:
     """A server, over HTTP. Threads may share it; leaving the ``with`` closes it.
+
+    So may processes: a forked child gets connections and keys of its own, and so does one that it is pickled
+    for (by its URL). What is leased stays in its process: in a child the lease iterators and jobs of the
+    parent raise ``ForkedClient``, and closing them there does nothing.
 
     Every request that changes something carries an Idempotency-Key of its own (a UUID) and is sent again with
     it, so that a lost reply, a full disk or a restart of the server neither loses nor doubles anything.
@@ -61,7 +64,7 @@ class Client:
             url, worker=worker, patience=patience, timeout=timeout, on_wait=on_wait, tempo=tempo
         )
         self._given = transport
-        self._line = Line(self.setup.wire, transport or self._transport())
+        self._line = Line(self.setup.wire, transport)
         self._leases: weakref.WeakSet[Leases] = weakref.WeakSet()
         self._hang_up = weakref.finalize(self, self._line.close)
 
@@ -78,6 +81,9 @@ class Client:
 
     def __repr__(self) -> str:
         return f"<Client of {self.url}>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return self.setup.again(type(self), self._given)
 
     @property
     def url(self) -> str:
@@ -186,12 +192,8 @@ class Client:
         """The line for requests, and a new one for long polls."""
         if self._line.closed:
             raise ClientClosed("the client is closed")
-        shared = self._given is not None
-        return self._line, PollLine(self.setup.wire, self._given or self._transport(), shared=shared)
+        return self._line, PollLine(self.setup.wire, self._given)
 
     def watch(self, leases: Leases) -> None:
         """Close this iterator with the client."""
         self._leases.add(leases)
-
-    def _transport(self) -> httpx.BaseTransport:
-        return httpx.HTTPTransport(verify=self.setup.wire.tls(), trust_env=False, limits=LIMITS)

@@ -6,7 +6,10 @@
     └── ClientError
         ├── Unreachable          no answer in time, however often it was asked; the last cause is told
         ├── UnexpectedAnswer     an answer that no dibs gives: a proxy, or another service
+        │   └── StrangersAnswer  the answer to somebody else's request
         ├── ClientClosed         used after it was closed
+        ├── ForkedClient         used in a child process, and it belongs to the parent
+        ├── OtherLoop            used in another event loop than the one that it belongs to
         ├── JobSettled           settled already, and now in another way
         ├── ValueNotJson         a value that JSON can't carry
         └── ServerRefused        the server says no, in a problem (RFC 9457) that the error carries
@@ -29,6 +32,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from ..errors import DibsError
@@ -79,13 +83,39 @@ class Unreachable(ClientError, ConnectionError):
         super().__init__(detail)
         self.reached = reached
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return partial(type(self), reached=self.reached), self.args, self.__dict__
+
 
 class UnexpectedAnswer(ClientError):
     """An answer that no dibs gives. Is there a proxy between, or another service at this address?"""
 
 
+class StrangersAnswer(UnexpectedAnswer):
+    """The answer to somebody else's request: it names another queue or key. Its connection was closed.
+
+    The request is asked again with its key, so nothing is lost by it; this is raised when that brought
+    strangers' answers, too. Do several processes share a connection, or does a proxy mix them up?
+    """
+
+
 class ClientClosed(ClientError, RuntimeError):
     """Used after it was closed."""
+
+
+class ForkedClient(ClientError, RuntimeError):
+    """Used in a forked child: a lease iterator or a job of the parent, or a transport that was given to it.
+
+    What the parent has leased is the parent's to settle. A ``Client`` and its queues can be used in a child:
+    it has connections and keys of its own.
+    """
+
+
+class OtherLoop(ClientError, RuntimeError):
+    """Used in another event loop: a lease iterator, or a transport that was given to the client.
+
+    An ``AsyncClient`` and its queues can be used in several loops: each has connections of its own.
+    """
 
 
 class JobSettled(ClientError, RuntimeError):
@@ -102,6 +132,9 @@ class ServerRefused(ClientError):
     def __init__(self, problem: Problem) -> None:
         super().__init__(inert(f"{problem.name}: {problem.detail}", lines=True))
         self.problem = problem
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.problem,), self.__dict__
 
     @property
     def field(self) -> str | None:

@@ -15,9 +15,12 @@ from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Generic, NamedTuple, Protocol, TypeVar
 
+from ..iterators import fork
 from .errors import (
     ClientError,
+    ForkedClient,
     ServerRefused,
+    StrangersAnswer,
     UnexpectedAnswer,
     Unreachable,
     refusal,
@@ -36,8 +39,10 @@ _FIRST_STEP: Final = 0.05
 _LAST_STEP: Final = 2.0
 _DOUBLINGS: Final = 10
 _SHOWN: Final = 200
-_STRANGER: Final = 5.0
+_UNKNOWN: Final = 5.0
 """Seconds for which a server that this client never reached is looked for, at most."""
+_STRANGERS: Final = 3
+"""Answers to other requests, each on another connection, after which one request is given up."""
 
 log: Final = logging.getLogger("dibs.client")
 
@@ -130,6 +135,20 @@ Effect = Send | Sleep | Listen | Gather
 Flow = Generator[Effect, Any, T]
 
 
+_strays: Final[list[object]] = []
+"""Flows of the parent that came to a child: kept, since their ends would take locks of its threads."""
+
+
+def stay(flow: Flow[Any], process: object) -> None:
+    """Refuse to go on with a flow that was begun in ``process`` and finds itself in a child.
+
+    A callback forked, and the child came back from it: both would send the same requests.
+    """
+    if fork.process() is not process:
+        _strays.append(flow)
+        raise ForkedClient("the parent process asked for this, and goes on with it; this is its child")
+
+
 # -- time and chance
 
 
@@ -179,7 +198,7 @@ class Terms:
 
     def deadline(self, began: float) -> float:
         """Until when a request that is asked since ``began`` is sent again."""
-        return began + (self.patience if self.contact.made else min(self.patience, _STRANGER))
+        return began + (self.patience if self.contact.made else min(self.patience, _UNKNOWN))
 
     def pause(self, seconds: float) -> Flow[None]:
         """Wait."""
@@ -218,11 +237,12 @@ def persist(
     Raises:
         ServerRefused: One of its kinds.
         Unreachable: No answer within the patience.
-        UnexpectedAnswer: No answer of dibs.
+        UnexpectedAnswer: No answer of dibs, or again and again another request's.
     """
     tempo = terms.tempo
     request = call.request._replace(key=key or tempo.new_key()) if call.keyed else call.request
     began, tries, reached, quiet = tempo.clock(), 0, False, terms.on_wait is not None
+    strangers = 0
     while True:
         answer: Reply | Lost = yield Send(request, abortable)
         if not isinstance(answer, Lost) or (answer.reached and not answer.aborted):
@@ -234,6 +254,10 @@ def persist(
         reached = reached or not isinstance(failure, Lost) or failure.reached
         if isinstance(failure, Lost) and failure.aborted:
             raise Aborted(reached=reached)
+        if isinstance(failure, Lost) and isinstance(failure.error, StrangersAnswer):
+            strangers += 1
+            if strangers >= _STRANGERS:
+                raise failure.error
         if isinstance(failure, ServerRefused):
             if vain(failure):
                 raise failure
@@ -274,6 +298,8 @@ def _given_up(
 ) -> ClientError:
     if not isinstance(failure, Lost):
         return failure
+    if isinstance(failure.error, StrangersAnswer):
+        return failure.error
     what = f"{request.method} {request.path} was not answered: {_why(failure)}"
     error = Unreachable(what, reached=reached)
     error.__cause__ = failure.error

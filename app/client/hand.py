@@ -10,7 +10,8 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Literal
 
-from .errors import ClientError, ServerRefused
+from ..iterators import fork
+from .errors import ClientError, ForkedClient, ServerRefused
 from .flow import Bell
 from .held import Counts, Held
 from .job import BEGUN, DONE, OVER, READY, RELEASE, Job, Verdict, log
@@ -75,9 +76,28 @@ class Hand:
         self._at_once = False
         self._called = False  # the fetcher was rung for, and has not looked since
         self._overstayed = False  # fetch nothing more before the consumer is back
+        self.forked = False
         self._in_hand = in_hand
         self._on_lost = on_lost or (lambda _: None)
         self._returned: float | None = None
+        fork.watch(self)
+
+    # -- the process
+
+    def refuse_child(self) -> None:
+        """Raise in a forked child, before any lock: a thread of the parent may have held it at the fork.
+
+        Raises:
+            ForkedClient: This is a child. What is leased is the parent's: it may settle it at this moment.
+        """
+        if self.forked:
+            raise ForkedClient(
+                f"this lease of {self.queue} belongs to the parent process, which alone can settle or extend "
+                "it (call queue.lease() in this process)"
+            )
+
+    def _after_fork(self) -> None:
+        self.forked = True
 
     # -- the consumer
 
@@ -116,6 +136,7 @@ class Hand:
 
     def settle(self, job: Job, verdict: Verdict) -> bool:
         """Decide how a job ends; False: that was decided before."""
+        self.refuse_child()
         with self.lock:
             if job.stage >= DONE or job.lost:
                 return False
@@ -125,6 +146,7 @@ class Hand:
 
     def extend(self, job: Job, ttl: float) -> None:
         """Keep a job for ``ttl`` at a time from now on, apart from the rest of its lease."""
+        self.refuse_child()
         with self.lock:
             if job.stage >= DONE or job.lost:
                 return

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NoReturn
 
 if TYPE_CHECKING:
     from .job import Job
 
 _BEATS: Final = 3
 """Heartbeats in the time of a lease."""
+
+
+def no_copy(what: str) -> NoReturn:
+    """Refuse to pickle or copy what is leased."""
+    raise TypeError(
+        f"{what} can't be pickled or copied: what is leased belongs to the process that leased it "
+        "(send the value, or the queue, and lease there)"
+    )
 
 
 class Held:

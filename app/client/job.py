@@ -6,9 +6,10 @@ import logging
 from collections.abc import Iterable
 from enum import IntEnum
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn, Self
 
 from .errors import JobSettled
+from .held import no_copy
 from .records import Result
 from .text import encode, fit, told
 from .work import ACKS, NACKS, RELEASES, Kind
@@ -105,6 +106,9 @@ class Job:
         self.entered = False
         self.verdict = ACK
 
+    def __reduce__(self) -> NoReturn:
+        no_copy("a job")
+
     def __repr__(self) -> str:
         stands = self.outcome or self.stage.name.lower()
         return f"<Job {self.seq} of {self.queue}, attempt {self.attempt}, {stands}>"
@@ -161,6 +165,7 @@ class Job:
             raise JobSettled(f"job {self.seq} of {self.queue} was {VERBS[self.verdict.kind]} before")
 
     def __enter__(self) -> Self:
+        self.hand.refuse_child()
         self.entered = True
         return self
 
@@ -170,6 +175,8 @@ class Job:
         if error is None:
             if self.stage < DONE:
                 self.hand.settle(self, ACK)
+            return False
+        if self.hand.forked:  # the job is the parent's, and the child is on its way out
             return False
         if not isinstance(error, Exception):
             if not self.settled:

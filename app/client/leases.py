@@ -7,12 +7,12 @@ import time
 import weakref
 from collections.abc import Iterator
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, NoReturn, Self
 
 from .consume import Consumer
-from .errors import ClientError
+from .errors import ClientError, ForkedClient
 from .flow import Flow
-from .held import Counts
+from .held import Counts, no_copy
 from .job import Job, log
 from .threads import Line, PollLine, run
 
@@ -33,6 +33,7 @@ class Crew:
 
     def start(self) -> None:
         """Start them, the first time."""
+        self.consumer.hand.refuse_child()
         if self._threads is not None:
             return
         with self._lock:
@@ -49,6 +50,8 @@ class Crew:
         """A thread's last resort: whatever breaks, the consumer is told."""
         try:
             run(flow, self.line, poll=self._poll)
+        except ForkedClient:  # a callback forked, and the child came back from it
+            return
         except Exception as error:
             log.exception("the client broke")
             broken = error if isinstance(error, ClientError) else ClientError(f"the client broke: {error!r}")
@@ -56,18 +59,24 @@ class Crew:
 
     def stop(self) -> None:
         """Begin nothing more."""
+        if self.consumer.hand.forked:
+            return
         self.consumer.hand.stop()
         self._poll.abort()
 
     def end(self) -> None:
         """Begin to close."""
         hand = self.consumer.hand
+        if hand.forked:
+            return
         hand.stop(hand.clock() + self._grace)
         self._poll.abort()
 
     def close(self) -> None:
-        """Stop, settle, give back; at most ``grace`` seconds."""
+        """Stop, settle, give back; at most ``grace`` seconds. In a child that is the parent's to do."""
         hand, until = self.consumer.hand, time.monotonic() + self._grace + _SLACK
+        if hand.forked:
+            return
         self.end()
         for thread in self._threads or ():
             if thread is not threading.current_thread():  # a finalizer may run anywhere
@@ -88,6 +97,9 @@ class Leases(Iterator[Job]):
     refers to it any more. Closing settles what is done, gives back (release) what was not begun, also the job
     that a loop had in hand and never entered, and nacks what was entered (``with job``) and never settled,
     within ``grace`` seconds. Where an exception leaves its ``with``, all that was handed out counts as begun.
+
+    It belongs to the process that made it. In a forked child ``next``, ``flush`` and its jobs raise
+    ``ForkedClient``, and to stop or close it does nothing: the parent goes on with what it leased.
 
     Raises (from ``next``):
         SourceFailed: The queue's source raised; what had come before was handed out first.
@@ -111,6 +123,9 @@ class Leases(Iterator[Job]):
     def __iter__(self) -> Self:
         return self
 
+    def __reduce__(self) -> NoReturn:
+        no_copy("a lease iterator")
+
     def __next__(self) -> Job:
         self._crew.start()
         job = self._hand.enter() or self._do(self._consumer.next_job())
@@ -122,6 +137,7 @@ class Leases(Iterator[Job]):
 
     def flush(self, timeout: float | None = None) -> bool:
         """Wait until the server has confirmed every end so far; False where it has not in time."""
+        self._hand.refuse_child()
         flushed: bool = self._do(self._consumer.flush(timeout))
         return flushed
 

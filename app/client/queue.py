@@ -48,6 +48,9 @@ class RemoteQueue:
     def __repr__(self) -> str:
         return f"<RemoteQueue {self.name} of {self._client.url}>"
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self._client, self.name)
+
     # -- taking
 
     def __iter__(self) -> Iterator[Any]:

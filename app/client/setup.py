@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Callable
-from typing import Final, Literal, TypedDict
+from functools import partial
+from typing import Any, Final, Literal, TypedDict
 
 from ..inert import acts, inert
 from .flow import OnWait, Tempo, Terms
@@ -33,7 +34,11 @@ class LeaseOptions(TypedDict, total=False):
 
 
 class Setup:
-    """The arguments of a client, checked."""
+    """The arguments of a client, checked.
+
+    Raises:
+        TypeError, ValueError: One is wrong.
+    """
 
     def __init__(
         self,
@@ -47,7 +52,27 @@ class Setup:
     ) -> None:
         self.wire = Wire(url, timeout)
         self.terms = Terms(tempo or Tempo(), patience, on_wait)
-        self.worker = _whoami() if worker is None else _named(worker)
+        self._worker = None if worker is None else _named(worker)
+        self._options = {"worker": worker, "patience": patience, "on_wait": on_wait, "tempo": tempo}
+
+    @property
+    def worker(self) -> str:
+        """Who leases. Asked anew each time: a forked child is another worker than its parent."""
+        return self._worker or _whoami()
+
+    def again(self, kind: Callable[..., object], given: object) -> tuple[Any, ...]:
+        """How a client is made again, for pickle and copy: by its URL, with connections of its own.
+
+        Raises:
+            TypeError: Its transport was given to it, and nobody can tell how to make another.
+        """
+        if given is not None:
+            raise TypeError(
+                "a client whose transport was given to it can't be pickled or copied: "
+                "make it there, by its URL"
+            )
+        options = {name: value for name, value in self._options.items() if value is not None}
+        return partial(kind, self.wire.url, timeout=self.wire.timeout, **options), ()
 
 
 def _named(worker: str) -> str:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import socket
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any, TypeVar
 
 import httpx
 
-from .errors import ClientClosed
-from .flow import Effect, Flow, Gather, Listen, Lost, Reply, Request, Send, Sleep
+from ..iterators import fork
+from .errors import ClientClosed, ForkedClient
+from .flow import Effect, Flow, Gather, Listen, Lost, Reply, Request, Send, Sleep, stay
 from .wire import Wire
 
 T = TypeVar("T")
@@ -39,12 +41,25 @@ class ThreadBell:
 
 
 class Line:
-    """Sends requests over a transport. Threads may share it."""
+    """Sends requests over a transport. Threads may share it; a forked child gets connections of its own.
 
-    def __init__(self, wire: Wire, transport: httpx.BaseTransport) -> None:
+    Its connections are opened by the process that asks. A child closes its copies of those of its parent,
+    which does no harm to the parent: two processes on one connection would take each other's answers.
+
+    Args:
+        wire: How the server is spoken to.
+        given: A transport to use instead of the line's own. It stays in the process that it was given to.
+    """
+
+    def __init__(self, wire: Wire, given: httpx.BaseTransport | None = None) -> None:
         self.wire = wire
-        self.transport = transport
         self.closed = False
+        self._given = given
+        self._transport = given
+        self._forked = False
+        self._dialing = threading.Lock()
+        self._sockets: weakref.WeakSet[socket.socket] = weakref.WeakSet()
+        fork.watch(self)
 
     def send(self, request: Request) -> Reply | Lost:
         """One request, one try."""
@@ -54,9 +69,14 @@ class Line:
 
     def exchange(self, request: Request, extensions: dict[str, Any]) -> Reply | Lost:
         """One request, with more for the transport to know."""
+        transport = self._transport or self._dial()
         try:
-            response = self.transport.handle_request(self.wire.write(request, extensions))
+            response = transport.handle_request(self.wire.write(request, extensions))
             try:
+                self._remember(response.extensions.get("network_stream"))
+                lost = self.wire.stranger(request, response)
+                if lost is not None:
+                    return lost  # closed with its body unread, so that nobody is given the connection again
                 body = response.read()
             finally:
                 response.close()
@@ -67,7 +87,34 @@ class Line:
     def close(self) -> None:
         """Close its connections; what is asked afterwards raises ``ClientClosed``."""
         self.closed = True
-        self.transport.close()
+        if self._transport is not None:
+            self._transport.close()
+
+    def _dial(self) -> httpx.BaseTransport:
+        if self._forked and self._given is not None:
+            raise ForkedClient(
+                "the transport of this client was given to it in the parent process, which may use the same "
+                "connections (make a client in this process)"
+            )
+        with self._dialing:
+            if self._transport is None:
+                self._transport = self.wire.dial()
+            return self._transport
+
+    def _remember(self, stream: Any) -> None:
+        """A connection's socket, for a child to close its copy of."""
+        found = None if stream is None else stream.get_extra_info("socket")
+        if isinstance(found, socket.socket):
+            self._sockets.add(found)
+
+    def _after_fork(self) -> None:
+        """This is a child. The locks inside the transport may be held by threads that are not here."""
+        self._forked = True
+        for found in list(self._sockets):
+            found.close()  # the child's copy: nothing is said on the wire
+        self._sockets = weakref.WeakSet()
+        self._transport = None
+        self._dialing = threading.Lock()
 
 
 class PollLine(Line):
@@ -77,9 +124,8 @@ class PollLine(Line):
     a transport without one (a test's) an abort takes effect when the poll comes back.
     """
 
-    def __init__(self, wire: Wire, transport: httpx.BaseTransport, *, shared: bool) -> None:
-        super().__init__(wire, transport)
-        self._shared = shared
+    def __init__(self, wire: Wire, given: httpx.BaseTransport | None = None) -> None:
+        super().__init__(wire, given)
         self._aborted = False
         self._stream: Any = None
 
@@ -97,12 +143,13 @@ class PollLine(Line):
 
     def close(self) -> None:
         """Close its connection, unless it is the client's."""
-        if not self._shared:
+        if self._given is None:
             super().close()
 
     def _learn(self, event: str, info: dict[str, Any]) -> None:
         if event in {"connection.connect_tcp.complete", "connection.start_tls.complete"}:
             self._stream = info["return_value"]
+            self._remember(self._stream)
             if self._aborted:  # it was between looking and connecting
                 self._shut()
 
@@ -114,6 +161,10 @@ class PollLine(Line):
             except OSError:
                 return  # closed already, which is as good
 
+    def _after_fork(self) -> None:
+        super()._after_fork()
+        self._stream = None  # to shut it down would end the parent's poll
+
 
 def run(
     flow: Flow[T],
@@ -123,15 +174,18 @@ def run(
     values: Iterable[Any] = (),
     sleep: Callable[[float], None] = time.sleep,
 ) -> T:
-    """Do what a flow asks for until it returns."""
+    """Do what a flow asks for until it returns. In a child, no flow of the parent goes on."""
     source = iter(values)
+    process = fork.process()
     step: Callable[[], Effect] = partial(next, flow)
     while True:
+        stay(flow, process)
         try:
             effect = step()
         except StopIteration as end:
             result: T = end.value
             return result
+        stay(flow, process)
         try:
             step = partial(flow.send, _do(effect, line, poll or line, source, sleep))
         except BaseException as error:  # an interrupt too: the flow leaves things as they should be

@@ -7,12 +7,14 @@ worker's background thread should cost its work as little as it can.
 from __future__ import annotations
 
 import os
+import re
 import ssl
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 import httpx
 
+from .errors import StrangersAnswer
 from .flow import JSON, Lost, Reply, Request
 
 DEFAULT_URL: Final = "http://127.0.0.1:8000"
@@ -21,6 +23,10 @@ LIMITS: Final = httpx.Limits(max_connections=None, max_keepalive_connections=Non
 used that is about to be closed. Long polls may hold any number of them."""
 _UNSENT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
 _AGENT: Final = "dibs-client"
+_PATH: Final = re.compile(r"/queues/(?!\.{1,2}(?:[/?]|$))([a-z0-9._-]{1,64})(?:[/?].*)?", re.DOTALL)
+_DEFAULT: Final = "default"
+_ERRORS: Final = 400
+_SHOWN: Final = 64
 
 
 class Wire:
@@ -42,7 +48,15 @@ class Wire:
         self.timeout = timeout
         self._urls: dict[str, httpx.URL] = {}
 
-    def tls(self) -> ssl.SSLContext:
+    def dial(self) -> httpx.HTTPTransport:
+        """Connections for threads; none is open yet."""
+        return httpx.HTTPTransport(verify=self._tls(), trust_env=False, limits=LIMITS)
+
+    def dial_async(self) -> httpx.AsyncHTTPTransport:
+        """Connections for the tasks of one event loop; none is open yet."""
+        return httpx.AsyncHTTPTransport(verify=self._tls(), trust_env=False, limits=LIMITS)
+
+    def _tls(self) -> ssl.SSLContext:
         """What https needs. For plain http an empty one: loading authorities takes long."""
         secure = self.url.startswith("https:")
         return ssl.create_default_context() if secure else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -68,6 +82,11 @@ class Wire:
         """An answer of a transport."""
         return Reply(response.status_code, response.headers, body)
 
+    def stranger(self, request: Request, response: httpx.Response) -> Lost | None:
+        """Whether an answer, whose body is not read yet, is another request's."""
+        why = not_of(request.path, request.key, response)
+        return None if why is None else Lost(StrangersAnswer(f"{request.method} {request.path} got {why}"))
+
     def lost(self, error: httpx.TransportError) -> Lost:
         """What is known after a request without an answer."""
         return Lost(error, reached=not isinstance(error, _UNSENT))
@@ -80,3 +99,29 @@ class Wire:
             if "items/" not in path:
                 self._urls[path] = url
         return url
+
+
+def not_of(path: str, key: str | None, response: httpx.Response) -> str | None:
+    """What is wrong with the answer to a request for this path with this key; None: it is its own.
+
+    A dibs names queue and key on every answer. One without either comes from something between, or refuses
+    what the server has not read as far as that: its body has to tell what it is.
+    """
+    headers = response.headers
+    told = headers.get("dibs-queue"), headers.get("idempotency-key")
+    named = _PATH.fullmatch(path)
+    queue = named[1] if named else _DEFAULT if path.partition("?")[0] == "/next" else None
+    own = queue, None if key is None else key.strip(" \t") or None
+    if told == own:
+        return None
+    if told == (None, None) and (response.status_code >= _ERRORS or "dibs-version" not in headers):
+        return None
+    return (
+        f"the answer to another request: its queue is {_shown(told[0])}, not {_shown(own[0])}, its key "
+        f"{_shown(told[1])}, not {_shown(own[1])}. Do processes share the connection, or does a proxy mix "
+        "connections up?"
+    )
+
+
+def _shown(text: str | None) -> str:
+    return "none" if text is None else ascii(text[:_SHOWN])

@@ -2,6 +2,7 @@
 
 Nothing is asked on each pull. The iterators alive are kept in a weak set, and in a forked child each of
 them is told to refuse. A lock guards the set over the fork, so that the child never sees it half-changed.
+The client's connections and leases are kept in the same set: those are the parent's, too.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ class Forkable(Protocol):
 
 _guard = threading.RLock()
 _live: weakref.WeakSet[Forkable] = weakref.WeakSet()
+_process = object()
 
 
 def watch(iterator: Forkable) -> None:
@@ -28,7 +30,14 @@ def watch(iterator: Forkable) -> None:
         _live.add(iterator)
 
 
+def process() -> object:
+    """What stands for this process; a forked child has another one."""
+    return _process
+
+
 def _in_child() -> None:
+    global _process  # noqa: PLW0603  # a process changes once, here
+    _process = object()
     for iterator in list(_live):
         iterator._after_fork()
     _guard.release()

@@ -54,6 +54,17 @@ def test_a_lost_answer_is_asked_for_again_with_the_same_key():
     assert [request.headers["idempotency-key"] for request in net.requests] == ["k"] * 3
 
 
+def test_an_answer_to_another_request_is_a_lost_one():
+    told = {"dibs-version": "9", "dibs-queue": "default"}
+    net = Net(
+        httpx.Response(200, json={"value": 7}, headers={**told, "idempotency-key": "another"}),
+        httpx.Response(200, json={"value": 8}, headers={**told, "dibs-queue": "ids", "idempotency-key": "k"}),
+        httpx.Response(200, json={"value": 1}, headers={**told, "idempotency-key": "k"}),
+    )
+    assert net.api().send("POST", "/next", headers=KEY).json() == {"value": 1}
+    assert net.slept == [0.2, 0.4]
+
+
 def test_without_a_key_nothing_is_repeated(capsys):
     net = Net(httpx.ReadError("gone"))
     with pytest.raises(typer.Exit) as ended:

@@ -22,6 +22,7 @@ def load(name):
 fake = load("fake")
 simulation = load("sim")
 wires = load("wires")
+numbering = pytest.fixture(load("numbering").numbering)
 
 
 @pytest.fixture

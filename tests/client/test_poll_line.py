@@ -3,7 +3,6 @@
 import socket
 import threading
 
-import httpx
 import pytest
 from dibs.client.flow import Lost, Request
 from dibs.client.threads import PollLine
@@ -21,7 +20,7 @@ def silent():
 
 def line_to(server):
     wire = Wire(f"http://127.0.0.1:{server.getsockname()[1]}", 30.0)
-    return PollLine(wire, httpx.HTTPTransport(trust_env=False), shared=False)
+    return PollLine(wire)
 
 
 def test_a_poll_that_waits_is_ended(silent):

@@ -1,6 +1,7 @@
 """Against real server processes: the whole way, and SIGKILL in the middle of it."""
 
 import asyncio
+import multiprocessing
 import os
 import signal
 import socket
@@ -148,6 +149,33 @@ def test_asyncio_too(server):
     seen, audit = asyncio.run(main())
     assert seen == list(range(100))
     assert (audit.acked, audit.balanced) == (100, True)
+
+
+def take_many(queue, pipe):
+    pipe.send([queue.next().seq for _ in range(50)])
+    pipe.close()
+
+
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # 3.12, of a fork
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_processes_that_share_a_client_take_no_number_twice(client, method):
+    """Forked children once shared its connection, and took each other's answers."""
+    queue, context = client.queue("shared"), multiprocessing.get_context(method)
+    client.define("shared", "count")
+    before = queue.next().seq
+    pipes, children = [], []
+    for _ in range(2):
+        ours, theirs = context.Pipe(duplex=False)
+        pipes.append(ours)
+        children.append(context.Process(target=take_many, args=(queue, theirs)))
+        children[-1].start()
+        theirs.close()
+    given = [queue.next().seq for _ in range(50)]
+    for pipe, child in zip(pipes, children, strict=True):
+        with pipe:
+            given += pipe.recv()
+        child.join()
+    assert sorted(given) == list(range(before + 1, before + 151))
 
 
 def test_a_source_that_fails(client):
