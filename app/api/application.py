@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Match
 
+from ..quote import bare, quoted
 from . import docs
 from .browse import Browse
 from .consume import Consume
@@ -72,13 +73,13 @@ def _heat(route: BaseRoute) -> int:
 
 async def _refuse(request: Request, error: Exception) -> Response:
     """What the router says, as a problem."""
-    path = ascii(request.url.path)
+    path = quoted(request.url.path)
     if isinstance(error, HTTPException) and error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
         allow = ", ".join(sorted(_methods(request)))
         return reply_to(
             RequestRefused(
                 "method-not-allowed",
-                f"{path} takes {allow}, not {ascii(request.method)[1:-1]}",
+                f"{path} takes {allow}, not {bare(request.method)}",
                 headers=[(b"allow", allow.encode())],
             )
         )

@@ -17,6 +17,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Receive
 
 from ..errors import LimitExceeded
+from ..quote import bare, quoted
 from ..sources.encode import MAX_DEPTH as VALUE_DEPTH
 from .problems import RequestRefused
 
@@ -193,7 +194,7 @@ def _no_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(members) != len(pairs):
         seen: set[str] = set()
         twin = next(name for name, _ in pairs if name in seen or seen.add(name))  # type: ignore[func-returns-value]
-        raise RequestRefused("invalid", f"{twin!a} stands twice in one object", field=ascii(twin)[1:-1])
+        raise RequestRefused("invalid", f"{quoted(twin)} stands twice in one object", field=bare(twin))
     return members
 
 
@@ -244,11 +245,11 @@ def check_type(headers: Headers, *types: bytes) -> bytes:
     media = media.strip()
     charset = parameters.replace(b" ", b"").replace(b'"', b"")
     if media not in {JSON, *types} or charset not in {b"", b"charset=utf-8"}:
-        sent = content_type.decode("latin-1") if content_type else "none"
+        sent = content_type.decode("latin-1") or "none"
         wanted = b" or ".join([JSON, *types]).decode()
         raise RequestRefused(
             "unsupported-media-type",
-            f"the body must be {wanted} in UTF-8; Content-Type says {sent!a}",
+            f"the body must be {wanted} in UTF-8; Content-Type says {quoted(sent)}",
             field="Content-Type",
         )
     return media
@@ -267,7 +268,7 @@ def _too_deep(most: int) -> NoReturn:
 def _explain(error: ValidationError) -> NoReturn:
     """The first thing that is wrong, in our words."""
     first = error.errors(include_url=False, include_input=False)[0]
-    field = ".".join(str(part) for part in first["loc"])
+    field = ".".join(bare(str(part)) for part in first["loc"])
     message = first["msg"].removeprefix("Value error, ")
     if first["type"] == "extra_forbidden":
         message = "there is no such field"
@@ -275,7 +276,7 @@ def _explain(error: ValidationError) -> NoReturn:
         message = "it is required"
     elif (bound := _bound(first)) is not None:
         raise LimitExceeded(f"{field}: it must be {bound}", field=field, limit=bound) from None
-    raise RequestRefused("invalid", f"{ascii(field)[1:-1]}: {message}", field=ascii(field)[1:-1]) from None
+    raise RequestRefused("invalid", f"{field}: {message}", field=field) from None
 
 
 def _bound(error: Any) -> str | None:

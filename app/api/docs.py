@@ -16,6 +16,7 @@ from fastapi.openapi.utils import get_openapi
 from starlette.requests import Request
 
 from ..config import LimitSettings
+from ..quote import quoted
 from .operation import schemas
 from .problems import RequestRefused
 from .reply import JSON, Reply
@@ -106,7 +107,7 @@ async def _file(request: Request) -> Reply:
     elif name in {"swagger-ui.css", "swagger-ui-bundle.js"}:
         body = _asset(name)
     else:
-        raise RequestRefused("not-found", f"there is nothing at {request.url.path!a}")
+        raise RequestRefused("not-found", f"there is nothing at {quoted(request.url.path)}")
     return Reply(body, content=(b"content-type", _TYPES[name.rpartition(".")[2]]))
 
 

@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from ..config import Settings
 from ..errors import DibsError, OutcomeUnknown
 from ..queue.limits import check_name
+from ..quote import quoted
 from . import bodies, guards
 from .early import Early
 from .problems import RequestRefused, internal_error, reply_to
@@ -79,7 +80,7 @@ class Front:
         except Exception:
             if started:
                 raise
-            logger.exception("%s %s", scope["method"], ascii(scope["path"]))
+            logger.exception("%s %s", scope["method"], quoted(scope["path"]))
             await internal_error()(scope, receive, send_ours)
 
     def admit(self, scope: Scope) -> None:

@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 
 from ..config import is_loopback
 from ..errors import Forbidden
+from ..quote import quoted
 from .problems import RequestRefused
 
 Headers = Mapping[bytes, bytes]
@@ -70,7 +71,7 @@ class Hosts:
         name = _host_name(host)
         if name not in self._names and not _names_loopback(name):
             raise Forbidden(
-                f"this server is not called {name!a} (Host); its names are in the setting allowed_hosts",
+                f"this server is not called {quoted(name)} (Host); the setting allowed_hosts has its names",
                 field="Host",
             )
         if len(self._good) < _REMEMBERED:

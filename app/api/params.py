@@ -16,6 +16,7 @@ from urllib.parse import parse_qsl
 
 from ..errors import LimitExceeded
 from ..queue.limits import NAME, check_name
+from ..quote import bare, quoted
 from .problems import RequestRefused
 
 _WHOLE = re.compile(r"-?(?:0|[1-9][0-9]*)")
@@ -24,7 +25,6 @@ _QUOTED_KEY = re.compile(rb'"((?:[^"\\]|\\["\\])*)"')
 _PRINTABLE = re.compile(rb"[\x20-\x7e]+")
 _MAX_DIGITS: Final = 30
 _MAX_FIELDS: Final = 20
-_SHOWN: Final = 64
 
 Answer = int | float | str
 
@@ -49,10 +49,10 @@ class Whole:
         """The number, or a refusal that names the limits."""
         limits = f"{self.lowest}..{self.highest}"
         if not _WHOLE.fullmatch(text):
-            refuse(self.name, f"{_shown(text)} is not a whole number from {limits}", limits)
+            refuse(self.name, f"{quoted(text)} is not a whole number from {limits}", limits)
         if len(text) > _MAX_DIGITS or not self.lowest <= int(text) <= self.highest:
             raise LimitExceeded(
-                f"{self.name}: {_shown(text)} is not within {limits}", field=self.name, limit=limits
+                f"{self.name}: {quoted(text)} is not within {limits}", field=self.name, limit=limits
             )
         return int(text)
 
@@ -78,10 +78,10 @@ class Seconds:
         """The seconds, or a refusal that names the limit."""
         limits = f"0..{self.highest:g}"
         if len(text) > _MAX_DIGITS or not _NUMBER.fullmatch(text) or not isfinite(float(text)):
-            refuse(self.name, f"{_shown(text)} is not a number of seconds from {limits}", limits)
+            refuse(self.name, f"{quoted(text)} is not a number of seconds from {limits}", limits)
         if not 0 <= float(text) <= self.highest:
             raise LimitExceeded(
-                f"{self.name}: {_shown(text)} s is not within {limits}", field=self.name, limit=limits
+                f"{self.name}: {quoted(text)} s is not within {limits}", field=self.name, limit=limits
             )
         return float(text)
 
@@ -129,7 +129,7 @@ class Choice:
     def parse(self, text: str) -> str:
         """The word, or a refusal that says which there are."""
         if text not in self.words:
-            refuse(self.name, f"{_shown(text)} is none of {', '.join(self.words)}")
+            refuse(self.name, f"{quoted(text)} is none of {', '.join(self.words)}")
         return text
 
     @property
@@ -193,7 +193,7 @@ class Query:
             parameter = self._by_name.get(name)
             if parameter is None:
                 known = ", ".join(self._by_name) or "no parameters"
-                refuse(name, f"there is no such parameter; this path takes {known}")
+                refuse(bare(name), f"there is no such parameter; this path takes {known}")
             if name in found:
                 refuse(name, "it is given more than once")
             found[name] = parameter.parse(text)
@@ -240,11 +240,6 @@ def parse_key(raw: bytes | None, limit: int) -> str | None:
     if not _PRINTABLE.fullmatch(key):
         refuse("Idempotency-Key", "only printable ASCII characters can be in it")
     return key.decode("ascii")
-
-
-def _shown(text: str) -> str:
-    """What was sent, short and on one line."""
-    return ascii(text if len(text) <= _SHOWN else text[:_SHOWN] + "…")
 
 
 def _with_default(schema: dict[str, Any], default: int | float | None) -> dict[str, Any]:

@@ -18,6 +18,8 @@ from .reply import PROBLEM, Headers, Reply
 
 TYPE: Final = "urn:dibs:problem:"
 MAX_CAUSE: Final = 4096
+MAX_DETAIL: Final = 1024
+"""Characters of a detail and of a field's name, where a message did not cut what was sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,7 +228,9 @@ def problem_fields(error: errors.DibsError) -> dict[str, Any]:
     problem = problem_of(error)
     detail = problem.meaning if problem.name == "internal" else str(error)
     extra: dict[str, Any] = {
-        name: value for name in ("field", "limit") if (value := getattr(error, name, None)) is not None
+        name: value[:MAX_DETAIL] if isinstance(value, str) else value
+        for name in ("field", "limit")
+        if (value := getattr(error, name, None)) is not None
     }
     if isinstance(error, errors.QueueFailed):
         extra["cause"] = {"type": error.cause_type, "message": error.cause_message[:MAX_CAUSE]}
@@ -237,7 +241,7 @@ def problem_fields(error: errors.DibsError) -> dict[str, Any]:
         "type": TYPE + problem.name,
         "title": problem.title,
         "status": problem.status,
-        "detail": detail or HTTPStatus(problem.status).phrase,
+        "detail": detail[:MAX_DETAIL] or HTTPStatus(problem.status).phrase,
         "handed_out": problem.handed_out,
         "retryable": problem.retryable,
         **extra,

@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 from ..errors import LimitExceeded
 from ..inert import acts
 from ..ledger.work import Seqs
+from ..quote import bare
 from ..sources.encode import MAX_SAFE
 from .params import refuse
 
@@ -39,7 +40,7 @@ def check_known(members: Mapping[str, Any], known: frozenset[str], where: str) -
     """Refuse a field that there is not; ``where`` is what stands before its name."""
     for name in members:
         if name not in known:
-            refuse(where + ascii(name)[1:-1], f"there is no such field; there are {', '.join(sorted(known))}")
+            refuse(where + bare(name), f"there is no such field; there are {', '.join(sorted(known))}")
 
 
 def required(members: Mapping[str, Any], name: str, where: str) -> Any:

@@ -13,6 +13,7 @@ from inspect import Parameter, signature
 from typing import Any, Final
 
 from ..errors import SourceInvalid
+from ..quote import bare, quoted
 from .encode import MAX_SAFE
 from .spec import SourceSpec
 
@@ -34,11 +35,11 @@ def bind(spec: SourceSpec, takes: tuple[Parameter, ...]) -> dict[str, Any]:
     given = _bind_positions(spec, takes)
     for name, value in spec.args.items():
         if name in given:
-            raise SourceInvalid(f"{spec.name}.{name}: given twice, by position and by name")
+            raise SourceInvalid(f"{spec.name}.{bare(name)}: given twice, by position and by name")
         given[name] = value
     named = {p.name: p for p in takes if p.kind in (Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY)}
     if not any(p.kind is Parameter.VAR_KEYWORD for p in takes) and (unknown := given.keys() - named.keys()):
-        raise SourceInvalid(f"{spec.name}.{min(unknown)}: no such argument; {_takes(named)}")
+        raise SourceInvalid(f"{spec.name}.{bare(min(unknown))}: no such argument; {_takes(named)}")
     for name, parameter in named.items():
         if name not in given and parameter.default is Parameter.empty:
             raise SourceInvalid(f"{spec.name}.{name}: missing; {_takes(named)}")
@@ -101,7 +102,7 @@ def described(value: object) -> str:
         case bool():
             return "true" if value else "false"
         case str():
-            return f"the text {value[:40]!r}"
+            return f"the text {quoted(value)}"
         case int() | float():
             return f"the number {value!r:.40}"
         case list() | tuple():

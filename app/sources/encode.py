@@ -23,6 +23,7 @@ from math import isfinite
 from typing import Final
 
 from ..errors import ValueRefused
+from ..quote import cut, quoted
 
 MAX_SAFE: Final = 2**53 - 1
 """The largest integer that every JSON reader keeps (RFC 7493 section 2.2)."""
@@ -104,7 +105,7 @@ def find_fault(value: object, *, budget: int, wide: bool = False) -> str | None:
     try:
         _Walk(budget, wide).check(value, MAX_DEPTH)
     except _Fault as fault:
-        place = "".join(reversed(fault.path))
+        place = cut("".join(reversed(fault.path)))
         return f"a value whose {place} is {fault.reason}" if place and fault.local else fault.reason
     return None
 
@@ -159,7 +160,7 @@ class _Walk:
             try:
                 self.check(member, depth)
             except _Fault as fault:
-                fault.path.append(f"[{key[:40]!r}]")
+                fault.path.append(f"[{quoted(key)}]")
                 raise
 
     def _spend(self, size: int) -> None:

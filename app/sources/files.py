@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from ..errors import SourceInvalid, ValueRefused
+from ..quote import quoted
 from .arguments import boolean, string
 from .context import Context
 from .paths import locate
@@ -101,7 +102,7 @@ def _header(names: list[str]) -> list[str]:
         raise ValueRefused("there is no header row in line 1")
     twice = [name for name, times in Counter(names).items() if times > 1]
     if twice:
-        raise ValueRefused(f"line 1: the header has {twice[0]!r} more than once")
+        raise ValueRefused(f"line 1: the header has {quoted(twice[0])} more than once")
     return names
 
 

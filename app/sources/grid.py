@@ -8,6 +8,7 @@ from math import prod
 from typing import Any
 
 from ..errors import SourceInvalid, ValueRefused
+from ..quote import bare
 from .arguments import INT64_MAX, described
 from .context import Context
 from .encode import Encode
@@ -38,14 +39,14 @@ def grid(context: Context, /, **axes: Sequence[Any]) -> Seekable:
 def _axis(name: str, values: object, encode: Encode) -> tuple[str, ...]:
     """The members of the objects, ``"name":value``, as JSON texts."""
     if not isinstance(values, (list, tuple)):
-        raise SourceInvalid(f"grid.{name}: must be a list of values, not {described(values)}")
+        raise SourceInvalid(f"grid.{bare(name)}: must be a list of values, not {described(values)}")
     if not values:
-        raise SourceInvalid(f"grid.{name}: must have at least one value")
+        raise SourceInvalid(f"grid.{bare(name)}: must have at least one value")
     try:
         key = encode(name)
         return tuple(f"{key}:{encode(value)}" for value in values)
     except ValueRefused as error:
-        raise SourceInvalid(f"grid.{name}: {error}") from error
+        raise SourceInvalid(f"grid.{bare(name)}: {error}") from error
 
 
 @dataclass(frozen=True, slots=True)

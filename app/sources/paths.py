@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from ..errors import Forbidden, SourceInvalid
+from ..quote import quoted
 from .arguments import string
 
 
@@ -23,23 +24,29 @@ def locate(source: str, path: str, root: str | None) -> Path:
     where = f"{source}.path"
     name = string(where, path)
     base = None if root is None else Path(string(f"{source}.root", root))
+    shown = repr(name) if base is None else quoted(name)  # whole to whoever wrote the configuration
     try:
         file = Path(name).expanduser() if base is None else _inside(base, name)
         regular = file.is_file()
         exists = regular or file.exists()
     except (OSError, RuntimeError, ValueError) as error:  # too long, a loop of links, a NUL, no home
-        raise SourceInvalid(f"{where}: {name[:80]!r} can't be a path: {error}") from error
+        raise SourceInvalid(f"{where}: {shown} can't be a path: {_reason(error)}") from None
     if not exists:
-        raise SourceInvalid(f"{where}: there is no file {name!r}{'' if base else f' in {Path.cwd()}'}")
+        raise SourceInvalid(f"{where}: there is no file {shown}{'' if base else f' in {Path.cwd()}'}")
     if not regular:
-        raise SourceInvalid(f"{where}: {name!r} is not a regular file; what comes from a stream is pushed")
+        raise SourceInvalid(f"{where}: {shown} is not a regular file; what comes from a stream is pushed")
     if not os.access(file, os.R_OK):
-        raise SourceInvalid(f"{where}: {name!r} may not be read by this process")
+        raise SourceInvalid(f"{where}: {shown} may not be read by this process")
     return file
+
+
+def _reason(error: Exception) -> str:
+    """Without the path, which the system's own message repeats."""
+    return (error.strerror or "") if isinstance(error, OSError) else str(error)
 
 
 def _inside(root: Path, name: str) -> Path:
     file = (root / name).resolve()
     if not file.is_relative_to(root.resolve()):
-        raise Forbidden(f"{name[:80]!r} is outside of the folder that files may be read from", field="path")
+        raise Forbidden(f"{quoted(name)} is outside of the folder that files may be read from", field="path")
     return file

@@ -15,6 +15,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from ..errors import Forbidden, SourceChanged, SourceError, SourceInvalid, SourceUnknown
+from ..quote import bare, quoted
 from . import files, functions, grid, ids, numbers
 from .arguments import bind, from_digits, parameters, without_defaults
 from .context import Context
@@ -160,7 +161,7 @@ class Registry:
 def _kind(name: str) -> Kind:
     if kind := BUILTINS.get(name):
         return kind
-    raise SourceUnknown(f"there is no source {name[:80]!r} here; there are {', '.join(BUILTINS)}")
+    raise SourceUnknown(f"there is no source {quoted(name)} here; there are {', '.join(BUILTINS)}")
 
 
 def _takes(kind: Kind) -> tuple[Any, ...]:
@@ -197,10 +198,10 @@ def _check_args(spec: SourceSpec) -> None:
     """Arguments are JSON, so that the ledger can keep them; integers may be of any size."""
     for name, value in (*enumerate(spec.positional, 1), *spec.args.items()):
         if fault := find_fault(value, budget=MAX_TEXT, wide=True):
-            raise SourceInvalid(f"{spec.name}.{name}: {fault}")
+            raise SourceInvalid(f"{bare(spec.name)}.{bare(str(name))}: {fault}")
     try:
         fault = text_fault(spec.text, MAX_TEXT)
     except ValueError as error:  # an integer of thousands of digits
         fault = str(error)
     if fault:
-        raise SourceInvalid(f"{spec.name}: its arguments have {fault}")
+        raise SourceInvalid(f"{bare(spec.name)}: its arguments have {fault}")

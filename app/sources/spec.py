@@ -26,6 +26,7 @@ from math import isfinite
 from typing import Any, Final, NoReturn
 
 from ..errors import SourceInvalid
+from ..quote import quoted
 
 MAX_TEXT: Final = 65_536
 """Characters in the text of one source. What is larger belongs in a file."""
@@ -126,7 +127,7 @@ class _Reader:
             begin = self.at
             key = self._argument_key()
             if key is not None and key in args:
-                self._fail(f"argument {key!r} is given twice", begin)
+                self._fail(f"argument {quoted(key)} is given twice", begin)
             if key is None and args:
                 self._fail("an argument without a name comes after one with a name", begin)
             value = self._value(1, word=_WORD)
@@ -179,9 +180,9 @@ class _Reader:
                 self._fail("the names in { } are quoted text")
             key = self._quoted()
             if key in members:
-                self._fail(f"{key!r} is given twice", begin)
+                self._fail(f"{quoted(key)} is given twice", begin)
             if not self._accept(":"):
-                self._fail(f"expected ':' after {key!r}")
+                self._fail(f"expected ':' after {quoted(key)}")
             members[key] = self._value(depth + 1, word=_PLAIN_WORD)
             self._separator("}")
         return members
@@ -238,8 +239,7 @@ class _Reader:
 
     def _fail(self, why: str, at: int | None = None) -> NoReturn:
         place = self.at if at is None else at
-        shown = self.text if len(self.text) <= 80 else f"{self.text[:77]}..."  # noqa: PLR2004
-        raise SourceInvalid(f"source {shown!r}, position {place + 1}: {why}") from None
+        raise SourceInvalid(f"source {quoted(self.text)}, position {place + 1}: {why}") from None
 
 
 def _number(word: str) -> int | float | None:
