@@ -114,7 +114,11 @@ class Settings(BaseSettings):
     allow_anonymous: bool = Field(
         default=False, description="Listen beyond this machine although nobody has to show a token."
     )
-    allow_get: bool = Field(default=True, description="Hand out over GET too, for browsers and plain curl.")
+    allow_get: bool | Literal["all"] = Field(
+        default=True,
+        description="Hand out over GET too, for browsers and plain curl: `true` on `/next` alone, `all` on the"
+        " paths of named queues as well, `false` nowhere.",
+    )
     allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(),
         description="Names the server may be called by (the Host header). None: on loopback its own names,"

@@ -95,15 +95,16 @@ class Consume:
         As POST, for browsers and plain curl. Prefetches and other sites' pages are refused (403),
         the setting `allow_get` turns it off (405), and HEAD hands out nothing (405).
         """
-        self._check_get(request)
+        self._check_get(request, self._house.settings.allow_get is not False)
         return await self._hand_out(request, self._house.queues.get(DEFAULT_QUEUE))
 
     async def get_queue_next(self, request: Request) -> Reply:
         """Take from a queue, over GET.
 
-        As `GET /next`, from the queue that is named.
+        As `GET /next`, from the queue that is named, where the setting `allow_get` is `all`. It is 405
+        otherwise: a link's preview must not spend an invoice's number.
         """
-        self._check_get(request)
+        self._check_get(request, self._house.settings.allow_get == "all")
         return await self._hand_out(request, self._house.queue(request))
 
     async def block(self, request: Request) -> Reply:
@@ -119,11 +120,12 @@ class Consume:
         negotiate(request.scope[HEADERS].get(b"accept"))
         return await block_reply(queue, size, house.key(request))
 
-    def _check_get(self, request: Request) -> None:
-        if not self._house.settings.allow_get:
+    @staticmethod
+    def _check_get(request: Request, allowed: bool) -> None:
+        if not allowed:
             raise RequestRefused(
                 "method-not-allowed",
-                "handing out over GET is turned off (the setting allow_get); POST does the same",
+                "the setting allow_get hands out nothing over GET here; POST does the same",
                 headers=[(b"allow", b"POST")],
             )
         check_get(request.scope[HEADERS])

@@ -17,8 +17,9 @@ CROSS = {"Sec-Fetch-Site": "cross-site"}
     ],
 )
 @pytest.mark.parametrize("path", ["/next", "/queues/default/next"])
-def test_get_refuses_what_nobody_asked_for(refused, path, name, value):
-    assert refused("GET", path, 403, "forbidden", headers={name: value}).json()["field"] == name
+def test_get_refuses_what_nobody_asked_for(make, refused, path, name, value):
+    asked = {"house": make(allow_get="all"), "headers": {name: value}}
+    assert refused("GET", path, 403, "forbidden", **asked).json()["field"] == name
 
 
 @pytest.mark.parametrize("site", ["none", "same-origin"])
@@ -44,6 +45,17 @@ def test_get_can_be_turned_off(make, path):
     assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
     assert "allow_get" in answer.json()["detail"]
     assert house.ask("POST", path).json()["seq"] == 1
+
+
+def test_get_spends_nothing_of_a_named_queue_unless_all_may(make):
+    """A link preview must not spend an invoice's number."""
+    house = make()
+    answer = house.ask("GET", "/queues/default/next")
+    assert (answer.status_code, answer.headers["allow"], house.cursor()) == (405, "POST", 0)
+    assert "allow_get" in answer.json()["detail"]
+    assert house.ask("GET", "/next").json()["seq"] == 1
+    house = make(allow_get="all")
+    assert [house.ask("GET", path).json()["seq"] for path in ("/queues/default/next", "/next")] == [1, 2]
 
 
 CHANGES = [

@@ -31,7 +31,7 @@ def test_the_largest_count(ask):
 def test_get_is_the_same_for_browsers_and_curl(house, ask):
     house.define("ids", "count", start=7)
     assert ask("GET", "/next").json()["value"] == 1
-    assert ask("GET", "/queues/ids/next?count=2").json()["items"][1] == {"seq": 2, "value": 8}
+    assert ask("POST", "/queues/ids/next?count=2").json()["items"][1] == {"seq": 2, "value": 8}
 
 
 def test_a_named_queue(house, ask):
