@@ -84,10 +84,15 @@ class LimitSettings(BaseModel):
     error_bytes: int = Field(default=8192, ge=1, le=MIB, description="The longest `error` of a nack.")
     worker_bytes: int = Field(default=255, ge=1, le=4096, description="The longest name of a `worker`.")
     entries: int = Field(default=10_000, ge=1, description="Entries of one `/settle`.")
-    ranges: int = Field(default=100_000, ge=1, description="Ranges of seqs of one `/settle`.")
+    ranges: int = Field(default=20_000, ge=1, description="Ranges of seqs of one `/settle`.")
     settle_patience: float = Field(
         default=0.25, gt=0, description="How long a settling waits for the source of its next lease."
     )
+
+    @property
+    def members(self) -> int:
+        """The most members that a list has in a request that is within the limits."""
+        return max(self.count, self.entries, self.ranges, self.value_bytes // 2 + 1)
 
     def of_queues(self) -> Limits:
         """The part that the queues keep."""
@@ -116,8 +121,8 @@ class Settings(BaseSettings):
     )
     allow_get: bool | Literal["all"] = Field(
         default=True,
-        description="Hand out over GET too, for browsers and plain curl: `true` on `/next` alone, `all` on the"
-        " paths of named queues as well, `false` nowhere.",
+        description="Hand out over GET too, for browsers and plain curl: `true` on `/next` alone, `all` for"
+        " named queues as well, `false` nowhere.",
     )
     allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(),

@@ -16,9 +16,11 @@ from pydantic import BaseModel, ValidationError
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive
 
+from ..config import LimitSettings
 from ..errors import LimitExceeded
 from ..quote import bare, quoted
 from ..sources.encode import MAX_DEPTH as VALUE_DEPTH
+from .json_text import WINDOW, WindowedReader
 from .problems import RequestRefused
 
 MAX_DEPTH: Final = 32
@@ -28,6 +30,8 @@ JSON: Final = b"application/json"
 NDJSON: Final = b"application/x-ndjson"
 
 T = TypeVar("T")
+Members = dict[str, Any]
+Reader = Callable[[Members], T]
 _Body = TypeVar("_Body", bound=BaseModel)
 Headers = Mapping[bytes, bytes]
 
@@ -85,34 +89,36 @@ async def read_none(receive: Receive, headers: Headers, limit: int) -> None:
         )
 
 
-async def read_model(receive: Receive, headers: Headers, limit: int, model: type[_Body]) -> _Body:
+async def read_model(receive: Receive, headers: Headers, limits: LimitSettings, model: type[_Body]) -> _Body:
     """The body as ``model``; unknown fields are refused, and nothing is converted.
 
     Raises:
         RequestRefused: 400, 413, 415 or 422.
     """
     check_type(headers)
-    fields = as_object(parse_json(await read(receive, limit)))
-    try:
-        return model.model_validate(fields, strict=True)
-    except ValidationError as error:
-        _explain(error)
+
+    def modelled(body: bytes) -> _Body:
+        try:
+            return model.model_validate(as_object(parse_json(body, limits.members)), strict=True)
+        except ValidationError as error:
+            _explain(error)
+
+    return await apart(modelled, await read(receive, limits.body_bytes))
 
 
-async def read_fields(receive: Receive, headers: Headers, limit: int) -> dict[str, Any]:
-    """The fields of the body, where all of them have defaults: no body at all is an empty object.
-
-    They are parsed, not checked; see ``parse``.
+async def read_fields(receive: Receive, headers: Headers, limits: LimitSettings, reader: Reader[T]) -> T:
+    """What ``reader`` makes of a body's fields, where all of them have defaults: no body is an empty object.
 
     Raises:
         RequestRefused: 400, 413, 415 or 422.
     """
     if not has_body(headers):
-        return {}
-    body = await read(receive, limit)
-    if not is_blank(body):
-        check_type(headers)
-    return fields_of(body)
+        return reader({})
+    body = await read(receive, limits.body_bytes)
+    if is_blank(body):
+        return reader({})
+    check_type(headers)
+    return await apart(lambda body: reader(as_object(parse(body, limits.members))), body)
 
 
 def is_blank(body: bytes) -> bool:
@@ -120,19 +126,20 @@ def is_blank(body: bytes) -> bool:
     return body.strip() in {b"", b"{}"}
 
 
-def fields_of(body: bytes) -> dict[str, Any]:
-    """The fields of a body that may be left out."""
-    return {} if is_blank(body) else as_object(parse(body))
+def fields_of(body: bytes, members: int) -> Members:
+    """The fields of a body that may be left out; see ``parse``."""
+    return {} if is_blank(body) else as_object(parse(body, members))
 
 
-async def read_object(receive: Receive, headers: Headers, limit: int) -> dict[str, Any]:
-    """The body's object, parsed, not checked; see ``parse``.
+async def read_object(receive: Receive, headers: Headers, limits: LimitSettings, reader: Reader[T]) -> T:
+    """What ``reader`` makes of the fields of a body.
 
     Raises:
         RequestRefused: 400, 413, 415 or 422.
     """
     check_type(headers)
-    return as_object(await apart(parse, await read(receive, limit)))
+    body = await read(receive, limits.body_bytes)
+    return await apart(lambda body: reader(as_object(parse(body, limits.members))), body)
 
 
 async def apart(reader: Callable[[bytes], T], body: bytes) -> T:
@@ -147,9 +154,9 @@ def as_object(value: object) -> dict[str, Any]:
     return value
 
 
-def parse_json(body: bytes) -> Any:
-    """What the bytes say, read as strictly as RFC 8259 and RFC 7493 (I-JSON) allow."""
-    value = parse(body, MAX_DEPTH)
+def parse_json(body: bytes, members: int) -> Any:
+    """What the bytes say, read as strictly as RFC 8259 and RFC 7493 (I-JSON) allow; see ``parse``."""
+    value = parse(body, members, MAX_DEPTH)
     _check(value)
     return value
 
@@ -164,17 +171,23 @@ def parse_line(line: bytes) -> Any:
     except (ValueError, RecursionError, RequestRefused):
         pass  # once more, to say what is wrong
     try:
-        return parse(line)
+        return parse(line, len(line))
     except RequestRefused as error:
         why = str(error).replace("the body can't be read: ", "").replace("the body", "it")
         why = why.replace("at line 1 column", "at column")
         raise RequestRefused(error.name, why, field=error.field, limit=error.limit) from None
 
 
-def parse(body: bytes, max_depth: int = VALUE_DEPTH) -> Any:
-    """As ``parse_json``, but depth, lone surrogates and 1e999 get through: for readers that check fields."""
+def parse(body: bytes, members: int, max_depth: int = VALUE_DEPTH) -> Any:
+    """As ``parse_json``, but depth, lone surrogates and 1e999 get through: for readers that check fields.
+
+    A list or an object that is larger than a window (``json_text``) may have so many ``members``.
+    """
     try:
-        return _decoder.decode(body.decode("utf-8"))
+        text = body.decode("utf-8")
+        if len(text) <= WINDOW:
+            return _decoder.decode(text)
+        return WindowedReader(text, _decoder, _no_twins, most=members, over=_too_many).read()
     except UnicodeDecodeError as error:
         raise _malformed(f"it is not UTF-8, at byte {error.start}") from None
     except json.JSONDecodeError as error:
@@ -257,6 +270,16 @@ def check_type(headers: Headers, *types: bytes) -> bytes:
 
 def _malformed(why: str) -> RequestRefused:
     return RequestRefused("malformed", f"the body can't be read: {why}", field="body")
+
+
+def _too_many(most: int) -> NoReturn:
+    if most:
+        raise LimitExceeded(
+            f"body: a list or an object in it has more than {most} members", field="body", limit=most
+        )
+    raise LimitExceeded(
+        f"body: a list or an object deep in it is over {WINDOW} characters", field="body", limit=WINDOW
+    )
 
 
 def _too_deep(most: int) -> NoReturn:

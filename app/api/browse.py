@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, Final, Literal
 
 from fastapi import FastAPI
@@ -76,9 +77,9 @@ class Browse:
         With attempt 0: all of them, or those of `seqs`, the first `limit`; at once, or at a `rate`.
         """
         queue, key = self._asked(request)
-        limit = self._house.limits.body_bytes
-        body = await bodies.read_fields(request.receive, request.scope[HEADERS], limit)
-        moved = await queue.redrive(*self._redrive(body), key=key)
+        limits = self._house.limits
+        asked = await bodies.read_fields(request.receive, request.scope[HEADERS], limits, self._redrive)
+        moved = await queue.redrive(*asked, key=key)
         return answer(moved_fields(moved, "redriven"), replayed=moved.replayed)
 
     async def purge(self, request: Request) -> Reply:
@@ -87,9 +88,9 @@ class Browse:
         Those that wait and those that are dead, or one of both. `confirm` has to be the queue's name.
         """
         queue, key = self._asked(request)
-        limit = self._house.limits.body_bytes
-        body = await bodies.read_object(request.receive, request.scope[HEADERS], limit)
-        moved = await queue.purge(_purge(body, queue.name), key=key)
+        limits, reader = self._house.limits, partial(_purge, queue.name)
+        states = await bodies.read_object(request.receive, request.scope[HEADERS], limits, reader)
+        moved = await queue.purge(states, key=key)
         return answer(moved_fields(moved, "purged"), replayed=moved.replayed)
 
     def _redrive(self, body: Members) -> tuple[Seqs | None, int | None, float | None]:
@@ -109,7 +110,7 @@ class Browse:
         return queue, self._house.key(request)
 
 
-def _purge(body: Members, name: str) -> tuple[Literal["waiting", "dead"], ...]:
+def _purge(name: str, body: Members) -> tuple[Literal["waiting", "dead"], ...]:
     """The states to purge; without the queue's name once more, nothing."""
     check_known(body, frozenset(Purge.model_fields), "")
     if body.get("confirm") != name:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, Final
 
 from fastapi import FastAPI
@@ -86,8 +87,7 @@ class Work:
         """
         house = self._house
         queue, key = self._asked(request)
-        body = await bodies.read_fields(request.receive, request.scope[HEADERS], house.limits.body_bytes)
-        ask = self.read.lease(body)
+        ask = await bodies.read_fields(request.receive, request.scope[HEADERS], house.limits, self.read.lease)
         leasing = lease_reply(queue, ask, key)
         return await (while_connected(request, leasing) if ask.wait else leasing)
 
@@ -108,7 +108,7 @@ class Work:
 
     def settling(self, body: bytes) -> SettleBody:
         """What a settle asks for."""
-        return self.read.settle(bodies.as_object(bodies.parse(body)))
+        return self.read.settle(bodies.as_object(bodies.parse(body, self._house.limits.members)))
 
     async def ack(self, request: Request) -> Reply:
         """Ack leased items.
@@ -142,9 +142,9 @@ class Work:
 
     async def _one(self, request: Request, kind: str) -> Reply:
         queue, key = self._asked(request)
-        limit = self._house.limits.body_bytes
-        body = await bodies.read_object(request.receive, request.scope[HEADERS], limit)
-        return as_one_outcome(await queue.settle((self.read.one(kind, body),), key=key))
+        limits, reader = self._house.limits, partial(self.read.one, kind)
+        entry = await bodies.read_object(request.receive, request.scope[HEADERS], limits, reader)
+        return as_one_outcome(await queue.settle((entry,), key=key))
 
     def _asked(self, request: Request) -> tuple[Queue, str | None]:
         """Everything that is checked before the body is read."""

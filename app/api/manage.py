@@ -106,7 +106,7 @@ class Manage:
         _no_query(request)
         headers = request.scope[HEADERS]
         negotiate(headers.get(b"accept"))
-        body = await bodies.read_model(request.receive, headers, house.limits.body_bytes, DefineQueue)
+        body = await bodies.read_model(request.receive, headers, house.limits, DefineQueue)
         if body.source is None and body.args:
             refuse("args", "they are a source's: name it, too")
         spec = _source(body)
@@ -161,7 +161,7 @@ class Manage:
         _no_query(request)
         headers = request.scope[HEADERS]
         negotiate(headers.get(b"accept"))
-        body = await bodies.read_model(request.receive, headers, house.limits.body_bytes, Advance)
+        body = await bodies.read_model(request.receive, headers, house.limits, Advance)
         return _info(await queue.advance(body.to_seq, key=key))
 
     async def audit(self, request: Request) -> Reply:

@@ -126,7 +126,7 @@ class Produce:
 
     def parcels(self, body: bytes) -> tuple[Parcel, ...]:
         """The items that a body pushes."""
-        return self._items.parcels(bodies.as_object(bodies.parse(body)))
+        return self._items.parcels(bodies.as_object(bodies.parse(body, self._house.limits.members)))
 
     async def _push_stream(self, request: Request) -> Reply:
         queue, key, offset = self._asked(request)

@@ -37,7 +37,7 @@ class Limits:
     error_bytes: int = 8_192
     worker_bytes: int = 255
     entries: int = 10_000
-    ranges: int = 100_000
+    ranges: int = 20_000
     settle_patience: float = 0.25
 
     def check_count(self, field: str, value: int, most: int) -> None:

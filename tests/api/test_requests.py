@@ -148,3 +148,32 @@ class TestLeaving:
             return await request
 
         assert house.run(stay()).json()["seq"] == 1
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("POST", "/queues/default/items", '{"items":[{"value":[' + "1," * 200_000 + "1]}]}"),
+        ("POST", "/queues/default/items", '{"items":[' + "[]," * 200_000 + "[]]}"),
+        ("POST", "/queues/default/settle", '{"acks":[' + "1," * 200_000 + "1]}"),
+        ("POST", "/queues/default/lease", '{"max":[' + "1," * 200_000 + "1]}"),
+        ("POST", "/queues/default/ack", '{"token":"t","seqs":[' + "[1,1]," * 140_000 + "[1,1]]}"),
+        ("POST", "/queues/default/purge", '{"states":[' + '"dead",' * 140_000 + '"dead"]}'),
+        ("PUT", "/queues/new", '{"args":{"start":[' + "1," * 200_000 + "1]}}"),
+    ],
+)
+def test_a_large_body_is_read_in_short_steps_and_has_so_many_members(refused, method, path, body):
+    """The parser gets a window at a time, since it holds the interpreter's lock; more is refused early."""
+    options = {"content": body, "headers": {"Content-Type": "application/json"}}
+    problem = refused(method, path, 422, "limit-exceeded", **options).json()
+    assert (problem["field"], problem["limit"]) == ("body", 131_073)
+
+
+def test_a_large_good_body_is_taken_whole(house):
+    house.pushed("q")
+    values = [{"text": "é" * 500, "list": [[n, {"a": n}]] * 20} for n in range(2_000)]
+    answer = house.ask("POST", "/queues/q/items", json={"items": [{"value": value} for value in values]})
+    assert answer.status_code == 201
+    leased = house.lease("q", max=2_000)["items"]
+    assert [item["value"] for item in leased] == values[: len(leased)]
+    assert len(leased) > 100

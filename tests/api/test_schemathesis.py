@@ -33,7 +33,8 @@ OPERATIONS = [
 def server(tmp_path_factory):
     folder = tmp_path_factory.mktemp("schemathesis")
     # a paused queue, or an empty one, would be waited for
-    (folder / "dibs.toml").write_text('[queues]\ndefault = "count"\njobs = ""\n[limits]\nwait = 0.01\n')
+    queues = 'allow_get = "all"\n[queues]\ndefault = "count"\njobs = ""\n'
+    (folder / "dibs.toml").write_text(f"{queues}[limits]\nwait = 0.01\n")
     with ServerProcess(folder) as running:
         running.start()
         running.wait_ready(20)

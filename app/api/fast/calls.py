@@ -43,7 +43,7 @@ class Calls:
         return {
             "next": Route(self.next, self._consume.take_query, text=True),
             "block": Route(self.block, self._consume.block_query),
-            "lease": Route(self.lease, limit=limits.body_bytes, optional=True),
+            "lease": Route(self.lease, limit=min(limits.body_bytes, bodies.LARGE), optional=True),
             "settle": Route(self.settle, limit=items),
             "items": Route(self.items, self._produce.push_query, limit=items),
         }
@@ -72,7 +72,7 @@ class Calls:
         """Lease."""
         try:
             queue = self._house.queues.get(head.queue)
-            ask = self._work.read.lease(bodies.fields_of(body))
+            ask = self._work.read.lease(bodies.fields_of(body, self._house.limits.members))
         except DibsError as error:
             connection.reply(reply_to(error))
             return
