@@ -77,6 +77,7 @@ class Hand:
         self._called = False  # the fetcher was rung for, and has not looked since
         self._overstayed = False  # fetch nothing more before the consumer is back
         self.forked = False
+        self.late = False  # a heartbeat was, and that was told
         self._in_hand = in_hand
         self._on_lost = on_lost or (lambda _: None)
         self._returned: float | None = None
@@ -138,7 +139,7 @@ class Hand:
         """Decide how a job ends; False: that was decided before."""
         self.refuse_child()
         with self.lock:
-            if job.stage >= DONE or job.lost:
+            if job.stage >= DONE or job.taken:
                 return False
             self._leave(job)
             self._end(job, verdict)
@@ -148,7 +149,7 @@ class Hand:
         """Keep a job for ``ttl`` at a time from now on, apart from the rest of its lease."""
         self.refuse_child()
         with self.lock:
-            if job.stage >= DONE or job.lost:
+            if job.stage >= DONE or job.taken:
                 return
             whole = job.held
             self.helds.append(whole.split(job, ttl))
@@ -291,11 +292,11 @@ class Hand:
     def lose(self, job: Job) -> None:
         """A job's lease has ended: say so, whatever the job is at."""
         with self.lock:
-            if job.lost or job.stage == OVER:
+            if job.taken or job.stage == OVER:
                 return
             begun = job.stage != READY
             self._leave(job)
-            job.lost = True
+            job.taken = True
             self.over([job], "lost")
             self.nudge()
         if not begun:
@@ -306,11 +307,17 @@ class Hand:
         except Exception:
             log.exception("on_lost failed for %r", job)
 
-    def refused(self, job: Job, error: ServerRefused) -> None:
-        """A job's end was refused: it is nacked instead, so that the refusal is seen with the item."""
+    def refused(self, job: Job, error: ServerRefused, *, alone: bool = False) -> None:
+        """A job's end was refused: it is nacked instead, so that the refusal is seen with the item.
+
+        ``alone``: what this job said was at fault, and the others can go on.
+        """
         with self.lock:
             self._end(job, Verdict(NACKS, error=fit(str(error)), fallback=True))
-        self.fail(error, at_once=True)
+        if alone:
+            log.warning("%r failed, as its end was refused: %s", job, error)
+        else:
+            self.fail(error, at_once=True)
 
     def nudge(self) -> None:
         """Ring for a fetch, when there is none and one is wanted; and for what no fetch will take along.

@@ -8,7 +8,7 @@ from enum import IntEnum
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn, Self
 
-from .errors import JobSettled
+from .errors import JobSettled, ValueNotJson
 from .held import no_copy
 from .records import Result
 from .text import encode, fit, told
@@ -84,13 +84,14 @@ class Job:
         queue: The queue's name.
         seq, value: The item.
         attempt: For the how many-th time it was handed out.
-        lost: The lease has ended early: others may have the item, and what is said of it counts no more.
+        lost: The lease has ended early, as the server said or by this process's own clock: others may have
+            the item. By the clock alone, its end is still sent, as the server may have kept the lease.
         outcome: What the server made of it: ``acked``, ``nacked``, ``dead``, ``released``, ``lost``; or None.
     """
 
     __slots__ = (
-        *("attempt", "entered", "hand", "held", "lost", "outcome"),
-        *("queue", "seq", "stage", "value", "verdict"),
+        *("attempt", "entered", "hand", "held", "outcome"),
+        *("queue", "seq", "stage", "taken", "value", "verdict"),
     )
 
     def __init__(self, hand: Hand, held: Held, seq: int, value: Any, attempt: int) -> None:
@@ -98,7 +99,7 @@ class Job:
         self.seq = seq
         self.value = value
         self.attempt = attempt
-        self.lost = False
+        self.taken = False
         self.outcome: str | None = None
         self.hand = hand
         self.held = held
@@ -114,6 +115,11 @@ class Job:
         return f"<Job {self.seq} of {self.queue}, attempt {self.attempt}, {stands}>"
 
     @property
+    def lost(self) -> bool:
+        """Whether others may have the item. The clock tells also where no heartbeat could be sent."""
+        return self.taken or (self.stage < OVER and self.hand.clock() >= self.held.due)
+
+    @property
     def settled(self) -> bool:
         """Whether its end is decided. The server may not know yet."""
         return self.stage >= DONE
@@ -122,14 +128,21 @@ class Job:
         """Done.
 
         Args:
-            push: Results for other queues: they are in exactly if the ack is (one transaction).
+            push: Results for other queues: they are in exactly if the ack is (one transaction). Some that the
+                server can't carry (a value over its limit, say) fail the job: it is nacked with the reason.
+                A queue that does not take results ends the iterator.
 
         Raises:
-            ValueNotJson: A result's value can't be sent; the job is as it was.
+            ValueNotJson: A result's value is not JSON; nothing is settled yet.
             JobSettled: It was nacked or released before.
         """
         results = (push,) if isinstance(push, Result) else tuple(push)
-        self.end(Verdict(ACKS, tuple(encode(result.to_json()) for result in results)) if results else ACK)
+        try:
+            texts = tuple(encode(result.to_json()) for result in results)
+        except ValueNotJson:
+            self.entered = True  # if nothing else is said of it, it has failed, and that counts
+            raise
+        self.end(Verdict(ACKS, texts) if texts else ACK)
 
     def nack(self, error: str | BaseException = "", *, delay: float | None = None) -> None:
         """Failed: it is handed out again, or dead if this was its last attempt.
@@ -154,14 +167,14 @@ class Job:
     def extend(self, ttl: float) -> None:
         """Keep it for ``ttl`` seconds at a time from now on, renewed every third of that.
 
-        Heartbeats keep the lease as long as this process lives, so this is for a process that may be
-        suspended, or to let others have the item sooner.
+        Heartbeats keep the lease as long as this process lives and lets other threads run, so this is for
+        a process that may be suspended, for work that holds the GIL, or to let others have the item sooner.
         """
         self.hand.extend(self, ttl)
 
     def end(self, verdict: Verdict) -> None:
         """Decide how it ends."""
-        if not self.hand.settle(self, verdict) and self.verdict != verdict and not self.lost:
+        if not self.hand.settle(self, verdict) and self.verdict != verdict and not self.taken:
             raise JobSettled(f"job {self.seq} of {self.queue} was {VERBS[self.verdict.kind]} before")
 
     def __enter__(self) -> Self:

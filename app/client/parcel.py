@@ -15,6 +15,8 @@ from .text import encode, ranges
 from .work import EXTENDS, NACKS, Kind
 
 _SOON: Final = 12
+_LATE: Final = 0.05
+"""Seconds by which any thread may be late."""
 _ENDS: Final = frozenset({"acked", "nacked", "dead", "released"})
 
 
@@ -65,9 +67,25 @@ def _beats(hand: Hand, now: float, named: set[Job]) -> list[Part]:
     for held in hand.helds:
         jobs = [job for job in held.jobs.values() if job not in named]
         if jobs and held.beat_at <= now + held.ttl / _SOON:
+            _tell_late(hand, held, now - held.beat_at)
             held.beat_at = now + held.ttl / 3  # until the answer says more
             parts.append(Part(EXTENDS, _entry(held, jobs, [f'"ttl":{held.ttl}']), jobs, held))
     return parts
+
+
+def _tell_late(hand: Hand, held: Held, late: float) -> None:
+    """Warn, once, where a heartbeat comes so late that the next like it may come too late."""
+    if hand.late or late <= max(held.ttl / 3, _LATE):
+        return
+    hand.late = True
+    log.warning(
+        "%s: a heartbeat comes %.1f s late, of a ttl of %g s: work that holds the GIL or blocks the event "
+        "loop keeps heartbeats back, or the server was slow to answer. Others may get the items meanwhile; "
+        "take a longer ttl, or do such work in a process of its own",
+        hand.queue,
+        late,
+        held.ttl,
+    )
 
 
 def _entry(held: Held, jobs: Sequence[Job], fields: list[str]) -> str:
@@ -156,13 +174,26 @@ def reject(hand: Hand, parts: Sequence[Part], error: ServerRefused) -> None:
             continue
         if part.kind != EXTENDS:
             hand.outbox.sent -= len(part.jobs)
+        alone = False
         for job in part.jobs:
             if isinstance(error, Invalid) and not job.verdict.fallback and part.kind != EXTENDS:
-                hand.refused(job, error)
+                alone = _of_its_own(job, error)
+                hand.refused(job, error, alone=alone)
             else:
                 hand.lose(job)
-        hand.fail(error, at_once=True)
+        if not alone:
+            hand.fail(error, at_once=True)
     hand.jobs.ring()
+
+
+def _of_its_own(job: Job, error: Invalid) -> bool:
+    """Whether a refusal is about what this job alone said: a result that can't be carried, an odd delay.
+
+    The name of a result's queue is none of that: all others go there, too.
+    """
+    verdict = job.verdict
+    said = bool(verdict.push) or verdict.delay is not None
+    return said and not (error.field or "").endswith(".queue")
 
 
 def abandon(hand: Hand, parts: Sequence[Part]) -> None:

@@ -29,7 +29,7 @@ SECONDS = 20
 class Job:
     def __init__(self, seq, value, attempt=1):
         self.seq, self.value, self.attempt = seq, value, attempt
-        self.lost = False
+        self.outcome = None
         self.end = None
 
     def ack(self, push=()):
@@ -193,7 +193,7 @@ class TestEnds:
         shop = Shop(*gate.command, leases=leases)
         running = background(shop.run)
         gate.begun()
-        leases.given[0].lost = True
+        leases.given[0].outcome = "lost"
         shop.performer.lost(leases.given[0])
         running.join(SECONDS)
         assert leases.ends == ["release"]

@@ -403,7 +403,11 @@ class FakeServer:
             named |= names
         if len(entry.get("error", "").encode()) > 8192:
             raise Refuse(422, "limit-exceeded", field=f"{kind}.0.error", limit=8192)
+        if (entry.get("delay") or 0) > 2_592_000:
+            raise Refuse(422, "limit-exceeded", field=f"{kind}.0.delay", limit=2_592_000)
         for result in entry.get("push", ()):
+            if not result["queue"].islower():
+                raise Refuse(422, "invalid", field=f"{kind}.0.push.0.queue")
             if len(json.dumps(result["value"])) > 262144:
                 raise Refuse(422, "limit-exceeded", field=f"{kind}.0.push.0.value", limit=262144)
         if entry.get("ttl", 1) > 43200:

@@ -6,7 +6,7 @@ from itertools import islice
 import pytest
 from dibs.client.consume import WorkTerms
 from dibs.client.errors import (
-    ClientError,
+    Invalid,
     LimitExceeded,
     QueueUnknown,
     ResultRefused,
@@ -226,6 +226,47 @@ def test_a_lease_that_was_lost_is_told_at_once(lab, sim, caplog):
     assert "<Job 1 of jobs, attempt 1, lost>: others may do it again" in caplog.text
     assert lab.finish(task)[0].outcome == "lost"
     assert queue.acked == 0
+
+
+def test_work_that_lets_no_heartbeat_through_hears_of_it_by_its_own_clock(lab, caplog):
+    """A thread that holds the GIL keeps all others from running: only time passes."""
+    queue = lab.server.add("jobs", range(4))
+    made = lab.consumer(batch=1, ttl=3.0, prefetch=0)
+    seen = []
+
+    def work():
+        for held_up in (0.5, 2.9, 3.0, 9.0):
+            job = yield from made.next_job()
+            with job:
+                lab.now += held_up
+                seen.append(job.lost)
+            yield Sleep(1.0)
+
+    lab.finish(lab.spawn(work()))
+    assert seen == [False, False, True, True]
+    assert (queue.acked, made.hand.counts.lost) == (2, 2)
+    late = [record for record in caplog.records if "a heartbeat comes" in record.getMessage()]
+    assert len(late) == 1  # once, however often
+    assert late[0].levelname == "WARNING"
+    assert "jobs: a heartbeat comes 1.9 s late, of a ttl of 3 s: work that holds the GIL" in caplog.text
+
+
+def test_a_lease_that_the_server_kept_is_acked_though_its_time_was_over_here(lab):
+    """It was down meanwhile, and prolonged what was live."""
+    queue = lab.server.add("jobs", range(1))
+    made = lab.consumer(batch=1, ttl=3.0)
+
+    def work():
+        job = yield from made.next_job()
+        queue.inside[1].due = 100.0
+        lab.now += 9.0
+        assert job.lost
+        job.ack()
+        assert (yield from made.flush(None))
+        return job
+
+    job = lab.finish(lab.spawn(work()))
+    assert (job.outcome, job.lost, queue.acked) == ("acked", False, 1)
 
 
 def test_a_stale_ack_is_told(lab, sim, caplog):
@@ -463,24 +504,43 @@ def test_a_result_that_is_refused_ends_the_loop_and_is_seen_with_the_item(lab):
     assert "nowhere" in queue.inside[1].history[0]["error"]
 
 
-def test_one_wrong_entry_does_not_cost_the_others(lab):
-    """The server refuses a request whole; the client finds the entry that it means."""
-    queue = lab.server.add("jobs", range(8))
+@pytest.mark.parametrize("wrong", ["result", "delay"])
+def test_what_can_t_be_carried_fails_its_job_alone(lab, sim, wrong):
+    """The server refuses a request whole; the client finds the entry that it means, and goes on."""
+    queue = lab.server.add("jobs", range(8), max_attempts=2)
     lab.server.add("done")
     made = lab.consumer(batch=8, prefetch=0)
 
     def work():
-        for number in range(8):
-            job = yield from made.next_job()
-            job.ack(push=Result("done", "x" * 300_000 if number == 5 else "x"))
-        while (yield from made.next_job()) is not None:
-            pass
+        while (job := (yield from made.next_job())) is not None:
+            if job.seq == 6 and wrong == "delay":
+                job.nack("later", delay=1e9)
+            else:
+                job.ack(push=Result("done", "x" * 300_000 if job.seq == 6 else "x"))
+        yield Sleep(0)
 
-    with pytest.raises(ClientError, match="limit-exceeded"):
-        lab.finish(lab.spawn(work()))
+    lab.finish(lab.spawn(work()))
     closed(lab, made)
     assert sorted(seq for seq, _ in queue.done) == [1, 2, 3, 4, 5, 7, 8]
-    assert "limit-exceeded" in queue.inside[6].history[0]["error"]
+    assert (made.hand.counts.acked, made.hand.counts.nacked, made.hand.counts.dead) == (7, 1, 1)
+    assert all("limit-exceeded" in failed["error"] for failed in queue.inside[6].history)
+
+
+def test_a_queue_of_results_that_can_be_none_ends_the_loop(lab):
+    """Every job would fail of it."""
+    queue = lab.server.add("jobs", range(8))
+    made = lab.consumer(batch=2, prefetch=0)
+
+    def work():
+        while (job := (yield from made.next_job())) is not None:
+            job.ack(push=Result("No Name", 1))
+        yield Sleep(0)
+
+    with pytest.raises(Invalid, match="invalid"):
+        lab.finish(lab.spawn(work()))
+    closed(lab, made)
+    assert "invalid" in queue.inside[1].history[0]["error"]
+    assert queue.inside.keys() == {1, 2}
 
 
 def test_own_ttl_of_a_job(lab, sim):

@@ -8,7 +8,7 @@ import time
 from contextlib import suppress
 
 import pytest
-from dibs.client import AsyncClient, Client, ClientClosed, Result, SourceFailed, Unreachable
+from dibs.client import AsyncClient, Client, ClientClosed, Result, SourceFailed, Unreachable, ValueNotJson
 
 MANY = 500
 
@@ -350,6 +350,24 @@ def test_a_loop_that_is_left_before_its_job_was_entered(both, leaving):
         both.ask(lambda client: (threads if isinstance(client, Client) else tasks)(client))
     assert queue.inside[1].dead == (leaving == "error")
     assert not any(entry.token for entry in queue.inside.values())
+
+
+def test_a_result_that_is_not_json_counts_as_an_attempt(both):
+    """Even where no ``with`` is there to nack it: given back, it would end one worker after the other."""
+    both.wire.server.add("done")
+    queue = both.wire.server.add("jobs", range(3), max_attempts=1)
+
+    def threads(client):
+        for job in client.queue("jobs").lease(wait=0.5, prefetch=0, batch=1):
+            job.ack(Result("done", float("nan")))
+
+    async def tasks(client):
+        async for job in client.queue("jobs").lease(wait=0.5, prefetch=0, batch=1):
+            job.ack(Result("done", float("nan")))
+
+    with pytest.raises(ValueNotJson, match="nan is not JSON"):
+        both.ask(lambda client: (threads if isinstance(client, Client) else tasks)(client))
+    assert queue.inside[1].dead
 
 
 def test_map_takes_the_options_of_lease_and_leaves_the_results_open(both):

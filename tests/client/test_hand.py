@@ -129,7 +129,7 @@ def test_settled_twice(hand):
     second.nack("why")
     with pytest.raises(JobSettled, match="nacked before"):
         second.release()
-    third.lost = True
+    third.taken = True
     third.ack()  # the loss was told before; a worker's loop must not break on it
     assert len(hand.outbox) == 2
 
