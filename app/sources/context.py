@@ -17,9 +17,12 @@ class Context:
 
     ``clock`` gives nanoseconds since 1970; ``random_bits(n)`` an integer below 2^n, not to be guessed.
     ``snowflakes`` has a floor for each (node, epoch), ``uuids`` is the one of all UUIDs.
+    Without ``judge``, arguments that an older release accepted are not refused: what was handed out under
+    them can still be computed.
     """
 
     max_value_bytes: int = MAX_VALUE_BYTES
+    judge: bool = True
     clock: Callable[[], int] = time.time_ns
     random_bits: Callable[[int], int] = secrets.randbits
     snowflakes: dict[tuple[int, int], Floor[int]] = field(default_factory=dict)

@@ -23,7 +23,10 @@ MAX_FORMAT: Final = 1000
 
 # [[fill]align][sign]["#"]["0"][width][grouping][type], for integers only (Python's format specification)
 # A fill is one byte of JSON, so that the longest texts are those of the numbers at the ends.
-_SPECIFICATION = pattern(r"(?:[ !#-\[\]-z|~]?[<>=^])?[-+ ]?#?0?(?P<width>[0-9]{0,4})[_,]?[bdoxX]?")
+_SPECIFICATION = pattern(
+    r"(?:(?P<fill>[ !#-\[\]-z|~])?(?P<align>[<>=^]))?[-+ ]?#?(?P<zero>0)?(?P<width>[0-9]{0,4})[_,]?[bdoxX]?"
+)
+_LIKE_A_NUMBER: Final = frozenset("123456789abcdefABCDEF+-")
 
 
 def count(
@@ -122,7 +125,7 @@ class Formatted:
 
 def _formatted(context: Context, numbers: builtins.range, form: str) -> Formatted:
     """The longest texts are at the ends, so what fits there fits everywhere."""
-    _check_format(form)
+    _check_format(form, judge=context.judge)
     values = Formatted(Numbers.of("count", numbers), form)
     for end in (numbers[0], numbers[-1]):
         if fault := text_fault(quote(form.format(end)), context.max_value_bytes):
@@ -130,11 +133,12 @@ def _formatted(context: Context, numbers: builtins.range, form: str) -> Formatte
     return values
 
 
-def _check_format(form: str) -> None:
+def _check_format(form: str, *, judge: bool) -> None:
     """One plain field for an integer and nothing else.
 
     A format may come over HTTP, and Python's can do much: ``{0.__class__}`` reads attributes and
-    ``{:999999999d}`` takes a gigabyte. Exactly one field, so that no two numbers have the same text.
+    ``{:999999999d}`` takes a gigabyte. Exactly one field, and one that can be read back, so that no two
+    numbers have the same text.
     """
     if len(form) > MAX_FORMAT:
         raise SourceInvalid(f"count.format: has {len(form)} characters; the limit is {MAX_FORMAT}")
@@ -144,10 +148,10 @@ def _check_format(form: str) -> None:
         raise SourceInvalid(f"count.format: {error}") from error
     if len(fields) != 1:
         raise SourceInvalid(f"count.format: has {len(fields)} fields; it must have one, as in INV-{{:06d}}")
-    _check_field(*fields[0])
+    _check_field(*fields[0], judge=judge)
 
 
-def _check_field(name: str | None, specification: str | None, conversion: str | None) -> None:
+def _check_field(name: str | None, specification: str | None, conversion: str | None, *, judge: bool) -> None:
     specification = specification or ""
     form = _SPECIFICATION.fullmatch(specification)
     if name not in ("", "0") or conversion or not form:
@@ -158,3 +162,21 @@ def _check_field(name: str | None, specification: str | None, conversion: str | 
         format(0, specification)
     except ValueError as error:  # such as a comma with x
         raise SourceInvalid(f"count.format: {error}") from error
+    if judge:
+        _check_padding(form["fill"], form["align"], form["zero"], int(form["width"] or 0))
+
+
+def _check_padding(fill: str | None, align: str | None, zero: str | None, width: int) -> None:
+    """The text must tell the number: what it is padded with must not be taken for a part of it.
+
+    Unpadded texts tell it, whatever base, sign, prefix or grouping they have, and so do those that are padded
+    with what no number has in it. Zeros before the digits change no number, zeros behind them do (``1`` and
+    ``10`` are both ``100000``), and so do other digits, or a sign (``-1`` and ``1`` are both ``-----1``).
+    """
+    padding = fill or ("0" if zero else " ")
+    before = align in (">", "=") or (align is None and bool(zero))
+    if width > 1 and (padding in _LIKE_A_NUMBER or (padding == "0" and not before)):
+        raise SourceInvalid(
+            f"count.format: two numbers could look alike, as they are padded with {padding!r}; "
+            "pad with zeros before the digits ({:06d}), or with a space or another sign"
+        )

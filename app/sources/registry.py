@@ -94,7 +94,7 @@ class Registry:
         clock: Callable[[], int] = time.time_ns,
         random_bits: Callable[[int], int] = secrets.randbits,
     ) -> None:
-        self._context = Context(max_value_bytes, clock, random_bits)
+        self._context = Context(max_value_bytes, clock=clock, random_bits=random_bits)
 
     def check(self, spec: SourceSpec, *, trusted: bool, root: Path | None = None) -> SourceSpec:
         """The canonical spec: arguments bound to names, in the order of the signature, defaults left out.
@@ -146,7 +146,8 @@ class Registry:
         """
         if spec.is_function or _kind(spec.name).resume != "seek":
             return None
-        definition = self._define(spec)
+        kind = _kind(spec.name)
+        definition = kind.define(replace(self._context, judge=False), **bind(spec, _takes(kind)))
         return definition if isinstance(definition, Seekable) else None
 
     def _define(self, spec: SourceSpec) -> Definition:

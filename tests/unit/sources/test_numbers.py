@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 import builtins
+import json
 
 import pytest
-from dibs.errors import SourceInvalid
-from dibs.sources import MAX_SAFE
-from hypothesis import given, settings
+from dibs.errors import SourceChanged, SourceInvalid
+from dibs.sources import MAX_SAFE, Registry, SourceSpec
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 FAST = settings(max_examples=40, deadline=None)
@@ -198,3 +199,86 @@ def test_the_canonical_spec(text, canonical, check):
 def test_seqs_count_from_one(start):
     with pytest.raises(ValueError, match="from 1"):
         start("count").values_at(0, 1)
+
+
+FILLS = [fill for fill in map(chr, range(32, 127)) if fill not in '"\\{}']
+SPECIFICATIONS = st.builds(
+    "".join,
+    st.tuples(
+        st.one_of(
+            st.just(""),
+            st.tuples(st.sampled_from(["", *FILLS]), st.sampled_from("<>=^")).map("".join),
+        ),
+        st.sampled_from(["", "-", "+", " "]),
+        st.sampled_from(["", "#"]),
+        st.sampled_from(["", "0"]),
+        st.sampled_from(["", *map(str, range(12))]),
+        st.sampled_from(["", "_", ","]),
+        st.sampled_from(["", "b", "d", "o", "x", "X"]),
+    ),
+)
+POWERS = [base**power for base in (2, 10, 16) for power in range(2, 17)]
+MANY = {
+    *range(-300, 301),
+    *(sign * (power + by) for sign in (1, -1) for power in POWERS for by in (-1, 0, 1)),
+}
+
+
+@settings(max_examples=300, deadline=None)
+@example("0>6")
+@example("0=6")
+@example(" <6")
+@example(",<12,")
+@given(SPECIFICATIONS)
+def test_no_two_numbers_look_alike_in_a_format_that_is_accepted(specification):
+    form = f"No. {{:{specification}}} of 9"
+    try:
+        Registry().check(SourceSpec("count", {"format": form}), trusted=False)
+    except SourceInvalid:
+        return
+    assert len({form.format(number) for number in MANY}) == len(MANY)
+
+
+TELLING = """
+    {} {0} {:d} {:06d} {:06} {:0>6} {:0=6} {:0=+6} {:>6} {:<6} {:^9} {:*^9} {:.<6} {:+}
+    {:,} {:012,} {:_b} {:#x} {:#010x} {:08b} {:X} 1{}0 {{{}}} {:0<1} {:0<} {:_>8}
+    INV-{:06d}
+"""
+
+
+@pytest.mark.parametrize("form", [*TELLING.split(), "{: d}"])
+def test_a_format_that_tells_the_number_is_accepted(form, check):
+    assert check(f"count(format={json.dumps(form)})").args == {"format": form}
+    assert len({form.format(number) for number in MANY}) == len(MANY)
+
+
+ALIKE = """
+    {:0<6} {:<06} {:<06d} {:^06} {:0^6} {:1>6} {:7<6} {:9=6} {:a>6x} {:F<8X} {:->6}
+    {:-=6} {:+>6} {:0<+6} {:0<6,} {:0<6x}
+"""
+
+
+@pytest.mark.parametrize("form", [*ALIKE.split()])
+def test_a_format_under_which_two_numbers_could_look_alike_is_refused(form, check):
+    with pytest.raises(SourceInvalid, match=r"^count.format: two numbers could look alike"):
+        check(f"count(format={json.dumps(form)})")
+
+
+NO_FIELD = """
+    {:.1e} {:e} {:f} {:g} {:G} {:%} {:n} {:c} {:s} {!r:.3} {!s} {!a} {.real} {0.real}
+    {0[0]} {:{}} {:{}d} {1} {}{} {0}{0} {:}{} {{}} {:z} {:é>6} {:06d }
+"""
+
+
+@pytest.mark.parametrize("form", [*NO_FIELD.split(), "", "{:\n>6}", '{:">6}'])
+def test_a_format_that_is_not_one_field_for_an_integer_is_refused(form, check):
+    with pytest.raises(SourceInvalid, match=r"^count.format: "):
+        check(f"count(format={json.dumps(form)})")
+
+
+def test_a_queue_that_an_older_release_let_have_such_a_format():
+    """It gives nothing more, as its numbers could look alike; what it gave can still be read."""
+    spec = SourceSpec("count", {"format": "{:0<6}"})
+    with pytest.raises(SourceChanged, match="two numbers could look alike"):
+        Registry().open(spec, cursor=1)
+    assert Registry().seekable(spec).values.at(0, 2) == ['"100000"', '"200000"']
