@@ -15,7 +15,7 @@ from .problems import problem_fields
 from .reply import REPLAYED, Reply
 from .wire import instant
 
-REASONS: Final = {"source": "source-fed"}
+REASONS: Final = {"source": "source-fed", "end": "closed"}
 """Words of the ledger, where HTTP has others."""
 
 WHY: Final = {

@@ -33,7 +33,10 @@ if TYPE_CHECKING:
 Seqs = tuple[tuple[int, int], ...]
 """Ranges of seqs, both ends included, in order, not overlapping."""
 
-Refusal = Literal["unknown", "closed", "source", "full", "paused", "stale"]
+MAX_SEQ = 2**53 - 1
+"""Where every queue ends: the largest seq that each reader of JSON keeps exactly."""
+
+Refusal = Literal["unknown", "closed", "source", "full", "paused", "stale", "end"]
 """Why a queue did not take or give: there is none of the name, it is closed, fed by a source, over
 ``max_ready``, paused. ``stale``: an ack with push did nothing, for others of its items are stale."""
 

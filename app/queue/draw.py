@@ -35,6 +35,7 @@ from ..ledger.entry import Entry
 from ..ledger.ops import Op, Outcome, Remember, SourceEnd, Take
 from ..ledger.pending import Pending
 from ..ledger.work import Claimed, Settle, Settlement, Span, Terms
+from ..sources import MAX_SEQ
 from .answers import Block, Leased, Taken, Values, answer, leased
 from .line import Segment
 from .many import MOMENT, DrawsForMany
@@ -168,7 +169,7 @@ class Draw(DrawsForMany):
                 self._next_seq += len(values)
                 self._enqueue_or_put_back(ask, source, segment, end)
                 return True
-        values, end = pull(source, held, ask.count, self._limits.handout_bytes)
+        values, end = self._pull_texts(source, held, ask.count)
         fit = fitting(values, self._limits.handout_bytes)
         with self.lock:
             if source is not self.source:
@@ -185,6 +186,14 @@ class Draw(DrawsForMany):
                 raise
             self._enqueue_or_put_back(ask, source, segment, None if rest.values else end)
             return True
+
+    def _pull_texts(self, source: Source, held: Hold[Any], count: int) -> tuple[Values, SourceEnd | None]:
+        """Pull, but not beyond the seq where every queue ends."""
+        room = MAX_SEQ + 1 - self._next_seq
+        values, end = (
+            pull(source, held, min(count, room), self._limits.handout_bytes) if room > 0 else ((), None)
+        )
+        return values, SourceEnd("exhausted") if len(values) >= room else end
 
     def _admit(self, ask: Ask, epoch: int) -> None:
         if ask.given_up:

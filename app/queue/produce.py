@@ -103,6 +103,11 @@ class Produces(Settles):
                 )
             case "closed":
                 raise QueueConflict(f"{self.name} is closed: nothing was pushed", reason="closed")
+            case "end":
+                raise QueueConflict(
+                    f"{self.name} has counted to 2^53-1, where every queue ends: nothing was pushed",
+                    reason="closed",
+                )
             case "source":
                 by = self.spec.name if self.spec else "a source"
                 raise QueueConflict(

@@ -5,7 +5,7 @@ A source is a generator function: built in (``BUILTINS``), or the user's own ``m
 ``iterator`` any number of threads may share, from any cursor on.
 """
 
-from .encode import MAX_DEPTH, MAX_SAFE, MAX_VALUE_BYTES
+from .encode import MAX_DEPTH, MAX_SAFE, MAX_SEQ, MAX_VALUE_BYTES
 from .registry import BUILTINS, Kind, Registry
 from .replay import Stop
 from .source import Resume, Source, Values
@@ -15,6 +15,7 @@ __all__ = [
     "BUILTINS",
     "MAX_DEPTH",
     "MAX_SAFE",
+    "MAX_SEQ",
     "MAX_VALUE_BYTES",
     "Kind",
     "Registry",

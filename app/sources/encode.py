@@ -27,6 +27,8 @@ from ..quote import cut, quoted
 
 MAX_SAFE: Final = 2**53 - 1
 """The largest integer that every JSON reader keeps (RFC 7493 section 2.2)."""
+MAX_SEQ: Final = MAX_SAFE
+"""Where every queue ends: seqs are numbers of JSON too, and never become text."""
 MAX_DEPTH: Final = 100
 """Levels of lists and objects in one value. Receivers have limits of their own, from 64 on."""
 MAX_VALUE_BYTES: Final = 262_144

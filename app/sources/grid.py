@@ -11,7 +11,7 @@ from ..errors import SourceInvalid, ValueRefused
 from ..quote import bare
 from .arguments import INT64_MAX, described
 from .context import Context
-from .encode import Encode
+from .encode import MAX_SEQ, Encode
 from .source import Seekable
 
 
@@ -25,9 +25,10 @@ def grid(context: Context, /, **axes: Sequence[Any]) -> Seekable:
         raise SourceInvalid("grid: needs at least one axis, such as grid(seed=[1, 2, 3])")
     encode = context.encode()
     texts = tuple(_axis(name, values, encode) for name, values in axes.items())
-    combinations = Combinations(texts, prod(map(len, texts)))
-    if combinations.length > INT64_MAX:
-        raise SourceInvalid(f"grid: has {combinations.length} combinations; a queue counts to {INT64_MAX}")
+    length = prod(map(len, texts))
+    if length > INT64_MAX:
+        raise SourceInvalid(f"grid: has {length} combinations; the limit is {INT64_MAX}")
+    combinations = Combinations(texts, min(length, MAX_SEQ))
     longest = sum(max(len(text.encode()) for text in axis) for axis in texts) + len(texts) + 1
     if longest > context.max_value_bytes:
         raise SourceInvalid(

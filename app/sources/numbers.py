@@ -14,7 +14,7 @@ from ..errors import SourceInvalid
 from . import arguments
 from .arguments import INT64_MAX, integer
 from .context import Context
-from .encode import MAX_SAFE, text_fault
+from .encode import MAX_SAFE, MAX_SEQ, text_fault
 from .source import Seekable
 from .spec import SourceSpec
 
@@ -95,11 +95,11 @@ class Numbers:
 
     @classmethod
     def of(cls, name: str, numbers: builtins.range) -> Numbers:
-        """``numbers``, if a queue can count that many."""
+        """``numbers``, up to where a queue ends."""
         length = (numbers[-1] - numbers[0]) // numbers.step + 1 if numbers else 0  # len() ends at 2^63-1
         if length > INT64_MAX:
-            raise SourceInvalid(f"{name}: has {length} numbers; a queue counts to {INT64_MAX}")
-        return cls(numbers, length)
+            raise SourceInvalid(f"{name}: has {length} numbers; the limit is {INT64_MAX}")
+        return cls(numbers[:MAX_SEQ], min(length, MAX_SEQ))
 
     def at(self, index: int, count: int) -> builtins.range:
         """A slice, in O(1)."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from dibs.ledger.ops import Close, Define, Delete, Pause
-from dibs.ledger.work import FOREVER, Ack, Nack, Parcel, Purge, Push, Result
+from dibs.ledger.ops import Advance, Close, Define, Delete, Pause
+from dibs.ledger.work import FOREVER, MAX_SEQ, Ack, Nack, Parcel, Purge, Push, Result
 
 
 def test_items_are_pushed_at_the_end_with_their_seqs(ledger):
@@ -261,3 +261,22 @@ def test_a_thousand_keys_of_which_half_are_known(ledger):
     assert list(pushed.seqs[::2]) == list(range(1, 501))
     assert list(pushed.seqs[1::2]) == list(range(501, 1_001))
     assert [item.text for item in ledger.items(queue)[500:]] == [str(n) for n in range(1, 1_000, 2)]
+
+
+def test_no_seq_goes_beyond_what_every_reader_of_json_keeps(ledger):
+    """A queue that counted that far, was deleted, and then defined anew for producers."""
+    counting = ledger.define("jobs").id
+    ledger.do(Advance(counting, 0, MAX_SEQ - 2, None))
+    ledger.do(Delete(counting))
+    queue = ledger.jobs()
+    assert ledger.push(queue, "1", "2", "3").refused == "end"
+    assert list(ledger.push(queue, "1").seqs) == [MAX_SEQ - 1]
+    other = ledger.jobs("1", name="other")
+    ledger.claim(other)
+    results = (Result("jobs", "2"), Result("jobs", "3"))
+    settlement = ledger.settle(other, Ack("t", ((1, 1),), results))
+    assert [(settled.verdict, settled.reason) for settled in settlement.entries[0]] == [("refused", "end")]
+    assert ledger.told(ledger.settle(other, Ack("t", ((1, 1),), results[:1]))) == [[(1, "acked")]]
+    assert ledger.engine.row(queue).cursor == MAX_SEQ
+    assert ledger.push(queue, "1").refused == "end"
+    ledger.balanced(queue)

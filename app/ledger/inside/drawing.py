@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .. import statements as sql
 from ..ops import OpFailed, Take
-from ..work import Claimed, Terms
+from ..work import MAX_SEQ, Claimed, Terms
 from . import blocks
 from . import sql as inside
 from .runs import LEASED
@@ -34,6 +34,8 @@ def follow(tx: Transaction, op: Take) -> Account:
         raise OpFailed(f"queue {op.queue} gives no items")
     if account.cursor != op.first - 1:
         raise OpFailed(f"item {op.first} does not follow item {account.cursor}")
+    if account.cursor + op.count > MAX_SEQ:
+        raise OpFailed(f"{op.count} items after item {account.cursor} are beyond the last seq of a queue")
     tx.write_tail(account)
     account.cursor += op.count
     account.mark = op.mark

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..work import Parcel, Push, Pushed, Refusal, Result, expiry
+from ..work import MAX_SEQ, Parcel, Push, Pushed, Refusal, Result, expiry
 from . import sql
 from .transaction import Account, Transaction
 
 
-def refusal(account: Account | None) -> Refusal | None:
-    """Why a queue takes no items from outside, if it does not."""
+def refusal(account: Account | None, ahead: int = 0) -> Refusal | None:
+    """Why a queue takes no items from outside, if it does not; at most ``ahead`` others are pushed before."""
     if account is None or account.deleted:
         return "unknown"
     if account.source:
         return "source"
-    return None if account.ending is None else "closed"
+    if account.ending is not None:
+        return "closed"
+    return "end" if account.cursor + ahead >= MAX_SEQ else None
 
 
 def push(tx: Transaction, op: Push) -> Pushed:
@@ -24,6 +26,8 @@ def push(tx: Transaction, op: Push) -> Pushed:
     reason = refusal(account)
     if account is None or reason is not None:
         return Pushed(refused=reason)
+    if account.cursor + sum(len(parcel.texts) for parcel in op.parcels) > MAX_SEQ:
+        return Pushed(refused="end")
     known = _known_keys(tx, account, op.parcels)
     if op.bounded and account.settings.max_ready is not None:
         ready = _over(tx, account, account.settings.max_ready, _fresh(op.parcels, known))

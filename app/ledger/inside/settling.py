@@ -134,8 +134,8 @@ class _Desk:
 
     def _refusal(self, entry: Ack) -> tuple[Refusal | None, str | None]:
         """The first target that does not take its result, and why."""
-        for result in entry.push:
-            reason = pushing.refusal(self._tx.named(result.queue))
+        for ahead, result in enumerate(entry.push):
+            reason = pushing.refusal(self._tx.named(result.queue), ahead)
             if reason is not None:
                 return reason, result.queue
         return None, None

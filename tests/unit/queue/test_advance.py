@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
+import sys
 import threading
 
 import pytest
@@ -15,7 +17,8 @@ from dibs.errors import (
     SourceBusy,
 )
 from dibs.ledger.ops import Advance, Take
-from dibs.sources import Registry
+from dibs.queue.answers import LeaseAsk
+from dibs.sources import MAX_SEQ, Registry, SourceSpec
 
 
 async def next_item(queue) -> tuple[int, str]:
@@ -123,6 +126,35 @@ async def test_it_does_not_go_beyond_the_end(opened, stage, source):
             await house["q"].advance(6)
         assert caught.value.reason == "beyond-end"
         assert (await house["q"].take(1)).first == 2
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "count(max=2**63-1)",
+        "range(2**60)",
+        'count(max=2**63-1, format="{:d}")',
+        "uuid7()",
+        "snowflake(1)",
+        "at",
+    ],
+)
+async def test_every_queue_ends_at_the_largest_seq_that_json_keeps(opened, stage, source, monkeypatch):
+    if source == "at":
+        source = SourceSpec("staged:at")
+        monkeypatch.setattr(
+            sys.modules["staged"], "at", lambda resume_at: itertools.repeat("x"), raising=False
+        )
+    async with opened({"q": source}) as house:
+        queue = house["q"]
+        await queue.advance(MAX_SEQ - 2)
+        taken = await queue.take(5)
+        assert (taken.first, taken.count, taken.state) == (MAX_SEQ - 1, 2, "exhausted")
+        with pytest.raises(QueueExhausted):
+            await queue.take(1)
+        with pytest.raises(QueueExhausted):
+            await queue.lease(LeaseAsk(5))
+        assert queue.info().cursor == MAX_SEQ
 
 
 async def test_to_the_very_end_is_forward(opened):

@@ -81,12 +81,22 @@ def test_count_ends_at_its_max_and_never_wraps(start, drain):
 
 
 def test_the_largest_numbers_are_wide_and_stay_ranges(start, drain):
-    source = start("count(max=2**63-1)", cursor=2**63 - 4)
+    source = start("count(start=2**63-4, max=2**63-1)")
     assert source.wide
     assert source.arithmetic
-    assert source.iterator.take(9) == builtins.range(2**63 - 3, 2**63)
-    assert source.length == 2**63 - 1
-    assert list(source.values_at(2**63 - 1, 10)) == [2**63 - 1]
+    assert source.iterator.take(9) == builtins.range(2**63 - 4, 2**63)
+    assert source.length == 4
+    assert list(source.values_at(4, 10)) == [2**63 - 1]
+
+
+@pytest.mark.parametrize("text", ["count(max=2**63-1)", "range(2**62)", "count(step=1000, max=2**63-1)"])
+def test_a_source_ends_where_every_queue_ends(text, start):
+    """Its values may be strings, the seqs are numbers."""
+    source = start(text, cursor=2**53 - 3)
+    assert source.length == 2**53 - 1
+    assert len(source.iterator.take(9)) == 2
+    assert list(source.iterator.take(9)) == []
+    assert source.iterator.state == "exhausted"
 
 
 @pytest.mark.parametrize(
@@ -115,7 +125,7 @@ def test_a_format_makes_texts(start):
     assert source.iterator.take(2) == ['"INV-000043"', '"INV-000044"']
     assert source.values_at(1, 2) == ['"INV-000001"', '"INV-000002"']
     assert source.mark('"INV-000044"') is None
-    wide = start('count(max=2**63-1, format="{:x}")', cursor=2**63 - 2)
+    wide = start('count(start=2**63-2, max=2**63-1, format="{:x}")', cursor=1)
     assert wide.iterator.take(9) == [f'"{2**63 - 1:x}"']
 
 
@@ -159,7 +169,7 @@ def test_a_format_makes_texts(start):
         ("range(1, 2, 3, 4)", "at most 3"),
         ("range(2**63)", "range.stop: must be from"),
         ("range(false)", "range.stop: must be an integer"),
-        ("range(-2**63, 2**63-1)", "a queue counts to"),
+        ("range(-2**63, 2**63-1)", "numbers; the limit is 9223372036854775807"),
     ],
 )
 def test_what_is_refused(text, why, check):
