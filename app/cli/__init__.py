@@ -10,14 +10,26 @@ import typer
 
 from ..errors import DibsError
 from . import (  # the command's name
+    advance,
+    audit,
     backup,
+    close,
     dead,
+    define,
+    delete,
     demo,
     loadtest,
     next,
+    pause,
+    peek,
+    purge,
     push,
     queues,
+    restore,
+    resume,
+    retry,
     serve,
+    set,
     stats,
     verify,
     work,
@@ -41,8 +53,20 @@ cli.command("push", epilog=push.EXAMPLE)(push.push)
 cli.command("work", epilog=work.EXAMPLE)(work.work)
 cli.command("queues", epilog=queues.EXAMPLE)(queues.queues)
 cli.command("stats", epilog=stats.EXAMPLE)(stats.stats)
+cli.command("peek", epilog=peek.EXAMPLE)(peek.peek)
 cli.command("dead", epilog=dead.EXAMPLE)(dead.dead)
+cli.command("audit", epilog=audit.EXAMPLE)(audit.audit)
+cli.command("define", epilog=define.EXAMPLE)(define.define)
+cli.command("set", epilog=set.EXAMPLE)(set.set_)
+cli.command("pause", epilog=pause.EXAMPLE)(pause.pause)
+cli.command("resume", epilog=resume.EXAMPLE)(resume.resume)
+cli.command("retry", epilog=retry.EXAMPLE)(retry.retry)
+cli.command("advance", epilog=advance.EXAMPLE)(advance.advance)
+cli.command("close", epilog=close.EXAMPLE)(close.close)
+cli.command("purge", epilog=purge.EXAMPLE)(purge.purge)
+cli.command("delete", epilog=delete.EXAMPLE)(delete.delete)
 cli.command("backup", epilog=backup.EXAMPLE)(backup.backup)
+cli.command("restore", epilog=restore.EXAMPLE)(restore.restore)
 cli.command("loadtest", epilog=loadtest.EXAMPLE)(loadtest.loadtest)
 cli.command("verify", epilog=verify.EXAMPLE)(verify.verify)
 cli.command("demo", epilog=demo.EXAMPLE)(demo.demo)

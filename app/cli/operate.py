@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import uuid
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
-from .exits import FAILED, fail
+from .asking import change
 
 if TYPE_CHECKING:
-    import httpx
-
     from .http import Api
 
 NOT_FOUND: Final = 404
@@ -27,18 +24,9 @@ def create_queue(api: Api, queue: str) -> None:
     It is looked for first: a definition would take the source of a queue that has not begun yet.
     """
     if api.send("GET", path_of(queue)).status_code == NOT_FOUND:
-        _changed(api, "PUT", path_of(queue), {})
+        change(api, "PUT", path_of(queue), {})
 
 
 def close_queue(api: Api, queue: str) -> None:
     """No more pushes; what is inside still goes out."""
-    _changed(api, "POST", f"{path_of(queue)}/close", None)
-
-
-def _changed(api: Api, method: str, path: str, body: Any) -> httpx.Response:
-    from .http import detail
-
-    response = api.send(method, path, json=body, headers={"Idempotency-Key": str(uuid.uuid4())})
-    if not response.is_success:
-        fail(detail(response), FAILED)
-    return response
+    change(api, "POST", f"{path_of(queue)}/close")

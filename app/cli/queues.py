@@ -20,7 +20,7 @@ def queues(*, url: Url = None, json: Json = False) -> None:
     from .tables import print_json, show
 
     with Api(url) as api:
-        found = _all(api)
+        found = every_queue(api)
     if json:
         print_json(found)
     elif found:
@@ -29,7 +29,8 @@ def queues(*, url: Url = None, json: Json = False) -> None:
         show("There are no queues.")
 
 
-def _all(api: Api) -> list[dict[str, Any]]:
+def every_queue(api: Api) -> list[dict[str, Any]]:
+    """All queues of a server, page by page."""
     found: list[dict[str, Any]] = []
     after: dict[str, str] = {}
     while True:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from .aclient import AsyncClient
 from .aleases import AsyncLeases
-from .answers import Audit, FailedAttempt, QueueInfo, QueueItem, QueueSettings
+from .answers import Audit, Backup, FailedAttempt, QueueInfo, QueueItem, QueueSettings
 from .aqueue import AsyncRemoteQueue
 from .client import Client
 from .errors import (
@@ -69,6 +69,7 @@ __all__ = [
     "AsyncLeases",
     "AsyncRemoteQueue",
     "Audit",
+    "Backup",
     "Client",
     "ClientClosed",
     "ClientError",

@@ -13,7 +13,7 @@ import httpx
 from . import calls
 from .aio import AsyncLine, AsyncPollLine, run
 from .aleases import AsyncCrew
-from .answers import UNCHANGED, QueueInfo, QueueSettings, Unchanged
+from .answers import UNCHANGED, Backup, QueueInfo, QueueSettings, Unchanged
 from .aqueue import AsyncRemoteQueue
 from .errors import ClientClosed
 from .flow import Call, Flow, OnWait, Tempo, persist
@@ -114,6 +114,10 @@ class AsyncClient:
     async def stats(self) -> dict[str, Any]:
         """As ``Client.stats``."""
         return await self.ask(calls.stats(None))
+
+    async def backup(self) -> Backup:
+        """As ``Client.backup``."""
+        return await self.ask(calls.backup())
 
     async def map(
         self,

@@ -172,6 +172,19 @@ class Audit:
 
 
 @dataclass(frozen=True, slots=True)
+class Backup:
+    """A consistent copy of the ledger: its path on the server's machine, its size in bytes."""
+
+    path: str
+    bytes: int
+
+    @classmethod
+    def of(cls, answer: Mapping[str, Json]) -> Self:
+        """Read an answer."""
+        return cls(answer["path"], answer["bytes"])
+
+
+@dataclass(frozen=True, slots=True)
 class FailedAttempt:
     """One failed attempt of an item: a nack, or a lease that expired."""
 

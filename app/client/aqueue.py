@@ -186,9 +186,13 @@ class AsyncRemoteQueue:
         """As ``RemoteQueue.retry``."""
         return await self._client.ask(calls.operate(self.name, "retry"))
 
-    async def delete(self) -> QueueInfo:
+    async def advance(self, to_seq: int) -> QueueInfo:
+        """As ``RemoteQueue.advance``."""
+        return await self._client.ask(calls.advance(self.name, to_seq))
+
+    async def delete(self, *, confirm: str | None = None) -> QueueInfo:
         """As ``RemoteQueue.delete``."""
-        return await self._client.ask(calls.delete(self.name))
+        return await self._client.ask(calls.delete(self.name, confirm))
 
     # -- items inside
 

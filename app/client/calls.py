@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, TypeVar
 from urllib.parse import quote, urlencode
 
-from .answers import Audit, Page, QueueInfo, QueueItem, QueueSettings, Unchanged
+from .answers import Audit, Backup, Page, QueueInfo, QueueItem, QueueSettings, Unchanged
 from .flow import Call, Request
 from .records import Item, Seqs
 from .text import encode
@@ -82,9 +82,9 @@ def define(
     return Call(Request("PUT", path_of(queue), encode(body).encode()), QueueInfo.of, keyed=True)
 
 
-def delete(queue: str) -> Call[QueueInfo]:
+def delete(queue: str, confirm: str | None) -> Call[QueueInfo]:
     """Leave a tombstone."""
-    return Call(Request("DELETE", path_of(queue)), QueueInfo.of, keyed=True)
+    return Call(Request("DELETE", path_of(queue, confirm=confirm)), QueueInfo.of, keyed=True)
 
 
 def info(queue: str) -> Call[QueueInfo]:
@@ -111,6 +111,16 @@ def stats(queue: str | None) -> Call[dict[str, Json]]:
 def operate(queue: str, verb: str) -> Call[QueueInfo]:
     """``pause``, ``resume``, ``close`` or ``retry``."""
     return post(path_of(queue, verb), QueueInfo.of)
+
+
+def advance(queue: str, to_seq: int) -> Call[QueueInfo]:
+    """Move the cursor forward."""
+    return post(path_of(queue, "advance"), QueueInfo.of, {"to_seq": to_seq})
+
+
+def backup() -> Call[Backup]:
+    """A copy of the ledger, on the server's machine. Sent again it makes another file, which does no harm."""
+    return Call(Request("POST", "/backup"), Backup.of)
 
 
 # -- items

@@ -10,7 +10,7 @@ from typing import Any, Self, TypeVar, Unpack
 import httpx
 
 from . import calls
-from .answers import UNCHANGED, QueueInfo, QueueSettings, Unchanged
+from .answers import UNCHANGED, Backup, QueueInfo, QueueSettings, Unchanged
 from .errors import ClientClosed
 from .flow import Call, Flow, OnWait, Tempo, persist
 from .held import Counts
@@ -141,6 +141,13 @@ class Client:
     def stats(self) -> dict[str, Any]:
         """Totals, rates and percentiles of the server, as ``GET /stats`` gives them."""
         return self.ask(calls.stats(None))
+
+    def backup(self) -> Backup:
+        """Copy the ledger into the server's data folder, consistent and online.
+
+        Whoever serves a copy hands out again what was taken since.
+        """
+        return self.ask(calls.backup())
 
     def map(
         self,

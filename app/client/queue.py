@@ -247,9 +247,22 @@ class RemoteQueue:
         """Open a failed source again, after the cursor."""
         return self._client.ask(calls.operate(self.name, "retry"))
 
-    def delete(self) -> QueueInfo:
-        """Delete it; its name and cursor stay as a tombstone."""
-        return self._client.ask(calls.delete(self.name))
+    def advance(self, to_seq: int) -> QueueInfo:
+        """Move the cursor forward to ``to_seq``: what is passed over is never handed out.
+
+        It counts as jumped.
+
+        Raises:
+            Conflict: The cursor is there already, or beyond it.
+        """
+        return self._client.ask(calls.advance(self.name, to_seq))
+
+    def delete(self, *, confirm: str | None = None) -> QueueInfo:
+        """Delete it; its name and cursor stay as a tombstone.
+
+        Where something is inside, ``confirm`` is the queue's name: it is dropped, leased or not.
+        """
+        return self._client.ask(calls.delete(self.name, confirm))
 
     # -- items inside
 

@@ -346,7 +346,7 @@ class Queues:
         path = folder / name
         if path.exists():
             raise QueueConflict(f"there is a backup {name} already", reason="backup-exists", field="name")
-        return Backup(str(path), await asyncio.to_thread(self._engine.backup, str(path)))
+        return Backup(str(path.absolute()), await asyncio.to_thread(self._engine.backup, str(path)))
 
     # -- on the committer's thread
 

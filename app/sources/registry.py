@@ -169,6 +169,15 @@ def _takes(kind: Kind) -> tuple[Any, ...]:
     return parameters(kind.define, skip=1) or ()  # the first is the context
 
 
+def by_name(spec: SourceSpec) -> SourceSpec:
+    """A built-in source with all arguments by their names, as a request gives them, and no more checked.
+
+    Raises:
+        SourceUnknown, SourceInvalid: there is no such source, or it does not take these arguments.
+    """
+    return _bound(spec, _kind(spec.name))
+
+
 def _bound(spec: SourceSpec, kind: Kind) -> SourceSpec:
     takes = _takes(kind)
     args = bind(kind.positions(spec) if kind.positions else spec, takes)

@@ -175,6 +175,8 @@ class FakeServer:
             return Answer(200, {"queues": [q.info(self.clock()) for q in self.queues.values()], "next": None})
         if parts == ["stats"]:
             return Answer(200, {"queues": len(self.queues)})
+        if parts == ["backup"]:
+            return Answer(200, {"path": "/data/backups/a.db", "bytes": 4096})
         if method == "PUT":
             return self._define(parts[1], json.loads(body))
         return self._on_queue(method, parts, query, body, key, waited)
@@ -186,6 +188,8 @@ class FakeServer:
             raise Refuse(404, "queue-unknown", field="queue")
         self.requests.append((method, verb, body))
         if method == "DELETE":
+            if queue.info(self.clock())["waiting"] and query != {"confirm": queue.name}:
+                raise Refuse(409, "not-empty", field="confirm")
             del self.queues[queue.name]
             return Answer(200, queue.info(self.clock()))
         if verb == "items" and method == "POST":
@@ -214,6 +218,11 @@ class FakeServer:
             setattr(queue, name, value)
         self.wake()
         return Answer(200, queue.info(self.clock()))
+
+    def _advance(self, queue, fields, *_):
+        return Answer(
+            200, queue.info(self.clock()) | {"cursor": fields["to_seq"], "jumped": fields["to_seq"]}
+        )
 
     def _pause(self, queue, *_):
         return self._operate(queue, paused=True)

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from dibs.client import Audit, ItemUnknown, LeaseAsk, Nack, QueueSettings
+from dibs.client import Audit, Backup, Conflict, ItemUnknown, LeaseAsk, Nack, QueueSettings
 
 
 def on(both, function):
@@ -70,6 +70,21 @@ def test_operating(both):
     assert on(both, lambda queue: queue.close()).state == "closed"
     assert on(both, lambda queue: queue.delete()).queue == "jobs"
     assert list(both.wire.server.queues) == []
+
+
+def test_advance_and_backup(both):
+    both.wire.server.add("jobs", range(9))
+    info = on(both, lambda queue: queue.advance(7))
+    assert (info.cursor, info.jumped) == (7, 7)
+    assert both.ask(lambda client: client.backup()) == Backup("/data/backups/a.db", 4096)
+
+
+def test_what_is_inside_is_dropped_only_where_that_is_confirmed(both):
+    both.wire.server.add("jobs")
+    on(both, lambda queue: queue.put("a"))
+    with pytest.raises(Conflict, match="not-empty"):
+        on(both, lambda queue: queue.delete())
+    assert on(both, lambda queue: queue.delete(confirm="jobs")).waiting == 1
 
 
 def dead_items(both, count):

@@ -1,0 +1,26 @@
+"""``dibs advance``: jump forward."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+
+import typer
+
+from .asking import Queue, operate
+from .options import Json, Url
+
+EXAMPLE: Final = "Example: `dibs advance ids 1000`"
+
+
+def advance(
+    queue: Queue,
+    seq: Annotated[int, typer.Argument(min=1, help="The seq up to which nothing is handed out any more.")],
+    *,
+    url: Url = None,
+    json: Json = False,
+) -> None:
+    """Move the cursor of a queue forward: what is passed over is never handed out.
+
+    It counts as jumped. After a restore this brings a queue past what was taken since the backup.
+    """
+    operate(url, queue, "advance", json=json, body={"to_seq": seq})

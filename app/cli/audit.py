@@ -1,0 +1,52 @@
+"""``dibs audit``: counters that are kept independently of each other must add up."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final
+
+import typer
+
+from .exits import FAILED, OK
+from .options import Json, Url
+
+EXAMPLE: Final = "Example: `dibs audit`, `dibs audit jobs --json`"
+_NUMBERS: Final = ("taken", "acked", "purged", "jumped", "waiting", "leased", "dead", "cursor", "overlaps")
+
+
+def audit(
+    queue: Annotated[str | None, typer.Argument(help="One queue.  [default: all of them]")] = None,
+    *,
+    url: Url = None,
+    json: Json = False,
+) -> None:
+    """Prove that no item is missing and none is there twice.
+
+    Taken, acked, purged, jumped, waiting, leased and dead items together are the cursor, by counters that are
+    kept independently of each other. Exit code 1 where one queue does not balance.
+    """
+    from .http import Api
+    from .operate import path_of
+    from .queues import every_queue
+    from .tables import print_json, show
+
+    with Api(url) as api:
+        names = [queue] if queue is not None else [each["queue"] for each in every_queue(api)]
+        found = [api.get(f"{path_of(name)}/audit") for name in names]
+    if json:
+        print_json(found if queue is None else found[0])
+    elif found:
+        show(_table(found))
+    else:
+        show("There are no queues.")
+    raise typer.Exit(OK if all(each["balanced"] for each in found) else FAILED)
+
+
+def _table(found: list[dict[str, Any]]) -> Any:
+    from .tables import number, plain, present, table
+
+    numbers = [*present(found, *_NUMBERS[:-2]), "cursor", *present(found, "overlaps")]
+    shown = table("queue", "balanced", *numbers, right=numbers)
+    for each in found:
+        balanced = plain("yes", "green") if each["balanced"] else plain("NO", "bold red")
+        shown.add_row(plain(each["queue"], "bold"), balanced, *(number(name, each[name]) for name in numbers))
+    return shown

@@ -1,0 +1,49 @@
+"""``dibs purge``: drop items for good."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final
+
+import typer
+
+from .asking import Queue, Yes, ask_first, change
+from .exits import OK, tell
+from .options import Json, Url
+
+EXAMPLE: Final = "Example: `dibs purge jobs --dead`"
+
+
+def purge(
+    queue: Queue,
+    *,
+    waiting: Annotated[bool, typer.Option("--waiting", help="Only those that wait.")] = False,
+    dead: Annotated[bool, typer.Option("--dead", help="Only those that are dead.")] = False,
+    yes: Yes = False,
+    url: Url = None,
+    json: Json = False,
+) -> None:
+    """Drop what waits in a queue and what is dead, for good; it asks first.
+
+    What is leased stays with its holder. The seqs of what is dropped are not used again.
+    """
+    from .http import Api
+    from .operate import path_of
+    from .tables import print_json
+
+    states = [name for name, wanted in (("waiting", waiting), ("dead", dead)) if wanted]
+    states = states or ["waiting", "dead"]
+    with Api(url) as api:
+        info = api.get(path_of(queue))
+        ask_first(f"{_told(info, states)} of {queue} will be dropped for good", yes=yes)
+        answer: Any = change(api, "POST", f"{path_of(queue)}/purge", {"confirm": queue, "states": states})
+    if json:
+        print_json(answer)
+    else:
+        tell(f"{queue}: {answer['purged']:,} dropped")
+    raise typer.Exit(OK)
+
+
+def _told(info: Any, states: list[str]) -> str:
+    counts = [f"{info[state]:,} {state}" for state in states]
+    one = sum(info[state] for state in states) == 1
+    return f"{' and '.join(counts)} {'item' if one else 'items'}"

@@ -1,0 +1,55 @@
+"""``dibs restore``: from a backup to a data folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+from .exits import tell
+from .options import Json
+
+if TYPE_CHECKING:
+    from ..ledger.ops import QueueRow
+
+EXAMPLE: Final = "Example: `dibs restore dibs-data/backups/20261129T010203.db restored`"
+
+
+def restore(
+    backup: Annotated[Path, typer.Argument(help="A file that `dibs backup` made.")],
+    folder: Annotated[Path, typer.Argument(help="A data folder that is not there yet, or is empty.")],
+    *,
+    json: Json = False,
+) -> None:
+    """Put a backup into a fresh data folder, checked, and say how far its queues are.
+
+    Whoever serves a copy hands out again what was taken since the backup. `dibs advance` brings a queue past
+    what is known to be in use.
+    """
+    from ..ledger.restoring import restore as restored
+    from .tables import print_json
+
+    rows = restored(backup, folder)
+    there = [row for row in rows if row.deleted_at is None]
+    if json:
+        queues = [
+            {"queue": row.name, "cursor": row.cursor, "deleted": row.deleted_at is not None} for row in rows
+        ]
+        print_json({"folder": str(folder.absolute()), "queues": queues})
+        return
+    for row in there:
+        tell(f"{row.name}: {_source(row)}, cursor {row.cursor:,}")
+    tell(
+        f"Restored to {folder.absolute()}. Whoever serves it hands out again what was taken since the backup:"
+        " `dibs advance` brings a queue past what is in use."
+    )
+
+
+def _source(row: QueueRow) -> str:
+    import json
+
+    from .tables import source
+
+    fields: dict[str, Any] = {"source": row.source or None, "args": json.loads(row.args or "{}")}
+    return source(fields)

@@ -1,0 +1,115 @@
+"""From a backup to a data folder that can be served."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import Final, NoReturn
+
+import apsw
+
+from ..errors import LedgerError, LedgerForeign, LedgerFull, LedgerUnavailable
+from .disk import no_room
+from .files import APPLICATION_ID
+from .ops import QueueRow
+from .sqlite import SqliteEngine
+
+_MAGIC: Final = b"SQLite format 3\0"
+_HEADER: Final = 100
+_ID: Final = slice(68, 72)
+"""Where a database's application_id stands (https://sqlite.org/fileformat.html, section 1.3)."""
+
+
+def restore(backup: Path, folder: Path) -> list[QueueRow]:
+    """Put a backup into a folder that is not there yet, or is empty; the queues that are in it.
+
+    The copy is checked and opened once, so that a server finds it in order. Where something fails, the folder
+    is left as it was.
+
+    Raises:
+        LedgerForeign: The backup is no ledger of dibs, is damaged, or is the file of a data folder.
+        LedgerUnavailable: The folder has something in it, or a file can't be read or written.
+        LedgerTooNew, LedgerFull: As when a ledger is opened.
+    """
+    try:
+        _check(backup)
+        made = _empty(folder)
+        try:
+            return _restored(backup, folder)
+        except BaseException:
+            _clear(folder, remove=made)
+            raise
+    except OSError as error:
+        _failed(error)
+
+
+def _check(backup: Path) -> None:
+    """Refuse what is no backup before anything is made."""
+    if not backup.is_file():
+        raise LedgerForeign(f"{backup} is no file: a backup is one, such as DATA/backups/….db")
+    with backup.open("rb") as file:
+        header = file.read(_HEADER)
+    if not header.startswith(_MAGIC) or int.from_bytes(header[_ID]) != APPLICATION_ID:
+        raise LedgerForeign(f"{backup} is not a ledger of dibs")
+    log = backup.with_name(f"{backup.name}-wal")
+    if log.exists() and log.stat().st_size:
+        raise LedgerForeign(
+            f"{backup} is the file of a data folder, and part of it is in {log.name}: make a backup with"
+            " `dibs backup`, which a running server does too"
+        )
+
+
+def _empty(folder: Path) -> bool:
+    """Make the folder; whether it was not there."""
+    try:
+        folder.mkdir(parents=True, mode=0o700)
+    except FileExistsError:
+        if folder.is_dir() and next(folder.iterdir(), None) is None:
+            return False
+        raise LedgerUnavailable(
+            f"{folder} has something in it: a backup is restored into a fresh folder, so that nothing is lost"
+        ) from None
+    return True
+
+
+def _restored(backup: Path, folder: Path) -> list[QueueRow]:
+    coming, ledger = folder / "dibs.db.restoring", folder / "dibs.db"
+    shutil.copyfile(backup, coming)
+    coming.chmod(0o600)
+    with coming.open("rb") as file:
+        os.fsync(file.fileno())
+    _check_pages(coming)
+    os.link(coming, ledger)  # unlike a renaming, it replaces no ledger that a server has just made here
+    coming.unlink()
+    engine = SqliteEngine(folder)
+    try:
+        return engine.rows()
+    finally:
+        engine.close()
+
+
+def _check_pages(file: Path) -> None:
+    try:
+        uri = f"{file.absolute().as_uri()}?immutable=1"
+        copy = apsw.Connection(uri, flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI)
+        try:
+            found = copy.execute("PRAGMA quick_check(1)").get
+        finally:
+            copy.close()
+    except apsw.Error as error:
+        found = str(error)
+    if found != "ok":
+        raise LedgerForeign(f"the backup is damaged: {found}")
+
+
+def _clear(folder: Path, *, remove: bool) -> None:
+    for file in folder.iterdir():
+        file.unlink()
+    if remove:
+        folder.rmdir()
+
+
+def _failed(error: OSError) -> NoReturn:
+    kind: type[LedgerError] = LedgerFull if no_room(error) else LedgerUnavailable
+    raise kind(f"{error.filename or 'the backup'}: {error.strerror or error}") from error
