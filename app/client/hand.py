@@ -76,14 +76,18 @@ class Hand:
         self._at_once = False
         self._called = False  # the fetcher was rung for, and has not looked since
         self._overstayed = False  # fetch nothing more before the consumer is back
-        self.forked = False
+        self._process = fork.process()
         self.late = False  # a heartbeat was, and that was told
         self._in_hand = in_hand
         self._on_lost = on_lost or (lambda _: None)
         self._returned: float | None = None
-        fork.watch(self)
 
     # -- the process
+
+    @property
+    def forked(self) -> bool:
+        """Whether this is a child of the process that leases."""
+        return fork.process() is not self._process
 
     def refuse_child(self) -> None:
         """Raise in a forked child, before any lock: a thread of the parent may have held it at the fork.
@@ -96,9 +100,6 @@ class Hand:
                 f"this lease of {self.queue} belongs to the parent process, which alone can settle or extend "
                 "it (call queue.lease() in this process)"
             )
-
-    def _after_fork(self) -> None:
-        self.forked = True
 
     # -- the consumer
 

@@ -65,9 +65,11 @@ def _beats(hand: Hand, now: float, named: set[Job]) -> list[Part]:
     """
     parts = []
     for held in hand.helds:
+        if held.beat_at > now + held.ttl / _SOON:
+            continue
+        _tell_late(hand, held, now - held.beat_at)
         jobs = [job for job in held.jobs.values() if job not in named]
-        if jobs and held.beat_at <= now + held.ttl / _SOON:
-            _tell_late(hand, held, now - held.beat_at)
+        if jobs:
             held.beat_at = now + held.ttl / 3  # until the answer says more
             parts.append(Part(EXTENDS, _entry(held, jobs, [f'"ttl":{held.ttl}']), jobs, held))
     return parts

@@ -228,8 +228,10 @@ def test_a_lease_that_was_lost_is_told_at_once(lab, sim, caplog):
     assert queue.acked == 0
 
 
-def test_work_that_lets_no_heartbeat_through_hears_of_it_by_its_own_clock(lab, caplog):
+@pytest.mark.parametrize("first", [0, -1], ids=["the keeper", "the consumer"])
+def test_work_that_lets_no_heartbeat_through_hears_of_it_by_its_own_clock(sim, caplog, first):
     """A thread that holds the GIL keeps all others from running: only time passes."""
+    lab = sim.Sim(pick=lambda choices: choices[first])
     queue = lab.server.add("jobs", range(4))
     made = lab.consumer(batch=1, ttl=3.0, prefetch=0)
     seen = []
@@ -240,7 +242,9 @@ def test_work_that_lets_no_heartbeat_through_hears_of_it_by_its_own_clock(lab, c
             with job:
                 lab.now += held_up
                 seen.append(job.lost)
-            yield Sleep(1.0)
+            if first == 0:
+                yield Sleep(1.0)
+        assert (yield from made.flush(None))
 
     lab.finish(lab.spawn(work()))
     assert seen == [False, False, True, True]
