@@ -26,7 +26,7 @@ from .records import (
     Uploaded,
 )
 from .setup import OnError, OnLost
-from .take import take_one
+from .values import AsyncValues
 
 if TYPE_CHECKING:
     from .aclient import AsyncClient
@@ -52,10 +52,9 @@ class AsyncRemoteQueue:
 
     # -- taking
 
-    async def __aiter__(self) -> AsyncIterator[Any]:
+    def __aiter__(self) -> AsyncIterator[Any]:
         """As ``RemoteQueue.__iter__``."""
-        while (item := await self._client.do(take_one(self.name, self._client.setup.terms))) is not None:
-            yield item.value
+        return AsyncValues(self._client, self.name)
 
     async def next(self, *, wait: float = 0.0) -> Item | None:
         """As ``RemoteQueue.next``."""

@@ -24,8 +24,8 @@ from .records import (
     Uploaded,
 )
 from .setup import OnError, OnLost
-from .take import take_one
 from .threads import ThreadBell
+from .values import Values
 
 if TYPE_CHECKING:
     from .client import Client
@@ -55,8 +55,7 @@ class RemoteQueue:
 
     def __iter__(self) -> Iterator[Any]:
         """Take one value after the other until the queue is exhausted; a request each. Waits while empty."""
-        while (item := self._client.do(take_one(self.name, self._client.setup.terms))) is not None:
-            yield item.value
+        return Values(self._client, self.name)
 
     def next(self, *, wait: float = 0.0) -> Item | None:
         """Take one item for good; None: there is none now.

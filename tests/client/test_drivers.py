@@ -352,6 +352,29 @@ def test_a_loop_that_is_left_before_its_job_was_entered(both, leaving):
     assert not any(entry.token for entry in queue.inside.values())
 
 
+def test_an_error_is_not_the_end_of_the_values(both):
+    both.wire.server.add("ids", range(2))
+    both.wire.faults = lambda number, request: "refused" if number == 2 else None
+
+    def threads(client):
+        values = iter(client.queue("ids"))
+        assert next(values) == 0
+        with pytest.raises(Unreachable):
+            next(values)
+        assert list(values) == [1]
+        assert list(values) == []
+
+    async def tasks(client):
+        values = aiter(client.queue("ids"))
+        assert await anext(values) == 0
+        with pytest.raises(Unreachable):
+            await anext(values)
+        assert [value async for value in values] == [1]
+        assert [value async for value in values] == []
+
+    both.ask(lambda client: (threads if isinstance(client, Client) else tasks)(client), patience=0.0)
+
+
 def test_a_result_that_is_not_json_counts_as_an_attempt(both):
     """Even where no ``with`` is there to nack it: given back, it would end one worker after the other."""
     both.wire.server.add("done")

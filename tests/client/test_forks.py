@@ -98,6 +98,25 @@ def test_a_fork_in_the_middle_of_another_thread_s_request(numbering):
 
 
 @needs_fork
+def test_an_iterator_of_values_goes_on_in_a_child_and_in_another_thread(numbering):
+    """While a thread of the parent is in the middle of it, too."""
+    with Client(numbering.url) as client:
+        values, given = iter(client.queue("ids")), []
+        assert next(values) == 1
+        numbering.gate.clear()
+        threads = [threading.Thread(target=lambda: given.append(next(values))) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        while len(numbering.seen) < 3:
+            threads[0].join(0.001)
+        threading.Timer(0.02, numbering.gate.set).start()
+        assert in_child(lambda: [next(values), next(values)]) == "[4, 5]"
+        for thread in threads:
+            thread.join(10)
+        assert sorted(given) == [2, 3]
+
+
+@needs_fork
 def test_nothing_in_a_child_settles_extends_or_hands_out_what_its_parent_leased(numbering):
     with Client(numbering.url) as client:
         leases = client.queue("jobs").lease(batch=1, prefetch=5)
