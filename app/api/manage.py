@@ -18,12 +18,11 @@ from .accept import negotiate
 from .front import HEADERS
 from .house import House
 from .operation import LEDGER, QUEUES, add
-from .params import Name, Query, Whole, refuse
+from .params import PAGE_OF_QUEUES, Query, refuse
 from .reply import Reply
 from .schemas import Advance, BackupDone, DefineQueue, QueueAudit, QueueList, QueueState
 from .wire import answer, audit_fields, queue_fields
 
-MAX_PAGE: Final = 1000
 DEFINE: Final = ("source-unknown", "source-invalid", "source-changed", "value-refused", "conflict")
 CHANGES: Final = (*QUEUES, *LEDGER, "conflict", "source-busy", "starting")
 
@@ -33,16 +32,12 @@ class Manage:
 
     def __init__(self, house: House) -> None:
         self._house = house
-        self._page = Query(
-            Whole("limit", 1, MAX_PAGE, "How many queues, at most.", 100),
-            Name("after", "List the queues whose names come after this one."),
-        )
 
     def add_to(self, app: FastAPI) -> None:
         """Add the operations to the application."""
         one = "/queues/{queue}"
         made = {201: {"description": "The queue was created.", "content": _content(QueueState)}}
-        add(app, "GET", "/queues", self.list, answer=QueueList, problems=QUEUES, query=self._page)
+        add(app, "GET", "/queues", self.list, answer=QueueList, problems=QUEUES, query=PAGE_OF_QUEUES)
         add(app, "GET", one, self.read, answer=QueueState, problems=QUEUES)
         add(
             app,
@@ -79,14 +74,11 @@ class Manage:
 
         By name, a page at a time: `next` is the `after` of the next page.
         """
-        page = self._page.parse(request.scope["query_string"])
+        page = PAGE_OF_QUEUES.parse(request.scope["query_string"])
         await self._house.bodiless(request)
         negotiate(request.scope[HEADERS].get(b"accept"))
-        after, limit = page["after"] or "", page["limit"]
-        queues = [queue for queue in self._house.queues.list() if queue.name > after]
-        shown = queues[:limit]
-        following = shown[-1].name if len(queues) > limit else None
-        return answer({"queues": [queue_fields(queue.info()) for queue in shown], "next": following})
+        infos, following = await self._house.queues.infos(page["after"] or "", page["limit"])
+        return answer({"queues": [queue_fields(info) for info in infos], "next": following})
 
     async def read(self, request: Request) -> Reply:
         """Read a queue."""

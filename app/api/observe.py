@@ -2,18 +2,37 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+import asyncio
+from dataclasses import asdict, replace
+from typing import Final
 
 from fastapi import FastAPI
 from starlette.requests import Request
 
 from ..queue.answers import QueueStats, Stats
+from .accept import negotiate
+from .front import HEADERS
 from .house import House
 from .operation import QUEUES, add
+from .params import PAGE_OF_QUEUES
 from .problems import RequestRefused
 from .reply import Reply
 from .schemas import Health
-from .wire import answer
+from .wire import answer, dumps
+
+STATS_A_STEP: Final = 25
+"""Queues whose statistics are encoded before others have their turn."""
+
+
+async def _text(stats: Stats) -> bytes:
+    """As JSON, some queues at a time, for there may be a thousand."""
+    fields = {name: value for name, value in asdict(replace(stats, queues=())).items() if name != "queues"}
+    parts: list[str] = []
+    for queue in stats.queues:
+        parts.append(dumps(asdict(queue)))
+        if len(parts) % STATS_A_STEP == 0:
+            await asyncio.sleep(0)
+    return f'{dumps(fields)[:-1]},"queues":[{",".join(parts)}]}}'.encode()
 
 
 class Observe:
@@ -24,7 +43,9 @@ class Observe:
 
     def add_to(self, app: FastAPI) -> None:
         """Add the operations to the application."""
-        add(app, "GET", "/stats", self.stats, answer=Stats, problems=())
+        add(
+            app, "GET", "/stats", self.stats, answer=Stats, problems=("limit-exceeded",), query=PAGE_OF_QUEUES
+        )
         add(app, "GET", "/queues/{queue}/stats", self.queue_stats, answer=QueueStats, problems=QUEUES)
         add(app, "GET", "/healthz", self.healthz, answer=Health, problems=())
         add(app, "GET", "/readyz", self.readyz, answer=Health, problems=("not-ready",))
@@ -32,10 +53,14 @@ class Observe:
     async def stats(self, request: Request) -> Reply:
         """The server's statistics.
 
-        Since the server started. Durations are in seconds, rates in items a second.
+        Since the server started, of all queues together, and of a page of them: `next` is the `after` of the
+        next page. Durations are in seconds, rates in items a second.
         """
-        await self._house.bare(request)
-        return answer(asdict(self._house.queues.stats()))
+        page = PAGE_OF_QUEUES.parse(request.scope["query_string"])
+        await self._house.bodiless(request)
+        negotiate(request.scope[HEADERS].get(b"accept"))
+        stats = await self._house.queues.stats(page["after"] or "", page["limit"])
+        return Reply(await _text(stats))
 
     async def queue_stats(self, request: Request) -> Reply:
         """A queue's statistics.

@@ -203,6 +203,12 @@ class Query:
         return {**self._defaults, **found}
 
 
+PAGE_OF_QUEUES: Final = Query(
+    Whole("limit", 1, 1000, "How many queues, at most.", 100),
+    Name("after", "The queues whose names come after this one."),
+)
+
+
 def _pairs(query_string: bytes) -> list[tuple[str, str]]:
     try:
         return parse_qsl(

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 from urllib.parse import quote
 
 import typer
 
 from .options import Json, Url
+from .queues import PAGE
+
+if TYPE_CHECKING:
+    from .http import Api
 
 EXAMPLE: Final = "Example: `dibs stats ids --json`"
 _INSIDE: Final = ("waiting_items", "leased", "dead")
@@ -27,9 +31,8 @@ def stats(
     from .http import Api
     from .tables import print_json, show
 
-    path = "/stats" if queue is None else f"/queues/{quote(queue, safe='')}/stats"
     with Api(url) as api:
-        found = api.get(path)
+        found = _all(api) if queue is None else api.get(f"/queues/{quote(queue, safe='')}/stats")
     if json:
         print_json(found)
         return
@@ -43,6 +46,17 @@ def stats(
     else:
         parts = [_items([found]), _queues([found]), _times(_queue_times(found))]
     show(*(part for part in parts if part is not None))
+
+
+def _all(api: Api) -> dict[str, Any]:
+    """The server's statistics with all of its queues, page by page."""
+    found: dict[str, Any] = api.get("/stats", limit=PAGE)
+    following = found["next"]
+    while following is not None:
+        page = api.get("/stats", limit=PAGE, after=following)
+        found["queues"] += page["queues"]
+        following = page["next"]
+    return {**found, "next": None}
 
 
 def _server(found: Mapping[str, Any]) -> Any:
@@ -59,7 +73,7 @@ def _server(found: Mapping[str, Any]) -> Any:
         ("ledger", f"{ledger['engine']} {ledger['path']}, {size(ledger['bytes'])}"),
         ("commits", f"{ledger['commits']:,}: {ledger['ops']:,} ops, {per_sync}"),
     ]
-    pushed, acked, nacked = (sum(queue[name] for queue in found["queues"]) for name in _WORK)
+    pushed, acked, nacked = (found[name] for name in _WORK)
     if pushed or acked or nacked:
         lines.insert(2, ("work", f"{pushed:,} pushed, {acked:,} acked, {nacked:,} nacked"))
     return _grid([(name, plain(text)) for name, text in lines])

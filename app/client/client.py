@@ -139,7 +139,7 @@ class Client:
         return self.ask(calls.define(name, source, args, settings, reset=reset))
 
     def stats(self) -> dict[str, Any]:
-        """Totals, rates and percentiles of the server, as ``GET /stats`` gives them."""
+        """Totals and percentiles of the server, and its first 100 queues, as ``GET /stats`` gives them."""
         return self.ask(calls.stats(None))
 
     def backup(self) -> Backup:

@@ -320,15 +320,20 @@ class LedgerStats:
 
 @dataclass(frozen=True, slots=True)
 class Stats:
-    """The whole server."""
+    """The whole server, and a page of its queues by name; ``next`` is the ``after`` of the next page."""
 
     uptime: float
     requests: int
     handed_out: int
     replays: int
     refused: int
+    pushed: int
+    settled: int
+    nacked: int
     rate: float
     in_flight: int
     waiting: int
     ledger: LedgerStats
+    queue_count: int
     queues: Sequence[QueueStats]
+    next: str | None

@@ -1,10 +1,15 @@
-"""Opening a queue's source at the start, after a failure, after a jump; on threads of its own pool."""
+"""Opening a queue's source at the start, after a failure, after a jump.
+
+What may wait (a file, a user's function) is opened on threads of the queue's own pool, what never does on the
+event loop, so that ten thousand queues that count need no thread to start.
+"""
 
 from __future__ import annotations
 
 import logging
 import threading
 from collections.abc import Callable
+from typing import TypeGuard
 
 from ..errors import (
     DibsError,
@@ -34,7 +39,8 @@ TRY_EVERY = 1.0
 class Feed:
     """Keeps the source of one queue open at the place where the ledger's cursor stands.
 
-    ``opened`` is called, on a thread of the pool, when the source is there or has failed.
+    ``opened`` is called, on any thread, when the source is there or has failed. ``later`` calls a function on
+    the event loop after so many seconds. ``open``, ``stop`` and ``release`` are for the event loop.
     """
 
     def __init__(
@@ -48,6 +54,7 @@ class Feed:
         committer: Committer,
         limits: Limits,
         opened: Callable[[], None],
+        later: Callable[[float, Callable[[], None]], object],
     ) -> None:
         self._spec = spec
         self._draw = draw
@@ -57,6 +64,8 @@ class Feed:
         self._committer = committer
         self._limits = limits
         self._opened = opened
+        self._later = later
+        self._prompt = sources.is_prompt(spec)
         self._stop = threading.Event()
         self._guard = threading.Lock()
         self._wanted = False
@@ -70,17 +79,55 @@ class Feed:
             if self._opening:
                 return  # and who is opening it now does so once more, from where the ledger is then
             self._opening = True
-        self._pool.submit(self._open)
+        if not (self._prompt and self._open_here()):
+            self._open_on_thread()
 
-    def stop(self) -> None:
-        """End a replay that runs, and close the source."""
+    def _open_here(self) -> bool:
+        """Open at once what keeps nobody waiting; False where that takes a thread, to wait for the disk."""
+        try:
+            while self._wanted_again():
+                row = self._engine.row(self._draw.queue)
+                if _is_open(row):
+                    self._draw.use(self._source_after(row), row)
+        except Exception as error:
+            log.info("the source of %s is opened on a thread: %a", self._draw.name, str(error))
+            with self._guard:
+                self._wanted = True
+            return False
+        self._opened()
+        return True
+
+    def _open_on_thread(self) -> None:
+        """Where the system gives no thread now, again until it does: the queue is ``starting`` meanwhile."""
+        if self._stop.is_set():
+            return
+        try:
+            self._pool.submit(self._open)
+        except SourceBusy:
+            log.warning("the source of %s can't be opened yet: the system gives no threads", self._draw.name)
+            self._later(TRY_EVERY, self._open_on_thread)
+
+    def stop(self, closed: Callable[[], None] = lambda: None) -> None:
+        """End a replay that runs, and close the source; then call ``closed``, on any thread."""
         self._stop.set()
-        self._pool.submit(self._draw.stop)
+
+        def job() -> None:
+            self._draw.stop()
+            closed()
+
+        if self._prompt:
+            job()
+            return
+        try:
+            self._pool.submit(job)
+        except SourceBusy:  # the process ends soon, or the source is let go with its queue
+            log.warning("the source of %s was not closed: the system gives no threads", self._draw.name)
+            closed()
 
     def _open(self) -> None:
         while self._wanted_again():
             row = self._row()
-            if row is not None and row.ending is None and row.deleted_at is None:
+            if _is_open(row):
                 self._open_after(row)
         self._opened()
 
@@ -103,7 +150,7 @@ class Feed:
 
     def _open_after(self, row: QueueRow) -> None:
         try:
-            source = self._sources.open(self._spec, cursor=row.cursor, mark=row.mark, stop=self._stop)
+            source = self._source_after(row)
         except SourceClosed:
             log.info("the replay of %s was stopped", row.name)
         except Exception as error:  # a user's function may raise anything; it is the queue's failure
@@ -111,6 +158,9 @@ class Feed:
             self._fail(row, error)
         else:
             self._draw.use(source, row)
+
+    def _source_after(self, row: QueueRow) -> Source:
+        return self._sources.open(self._spec, cursor=row.cursor, mark=row.mark, stop=self._stop)
 
     def _fail(self, row: QueueRow, error: Exception) -> None:
         """Record the failure; where the ledger can't be written now, again until it can.
@@ -186,6 +236,10 @@ class Feed:
                 field="to_seq",
             )
         return source
+
+
+def _is_open(row: QueueRow | None) -> TypeGuard[QueueRow]:
+    return row is not None and row.ending is None and row.deleted_at is None
 
 
 def _beyond(name: str, to_seq: int, error: Exception) -> QueueConflict:

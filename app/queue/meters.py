@@ -78,17 +78,21 @@ class Meter:
             return meters[0]
         total = cls()
         for meter in meters:
-            total.requests += meter.requests
-            total.handed_out += meter.handed_out
-            total.replays += meter.replays
-            total.refused += meter.refused
-            total.in_flight += meter.in_flight
-            total.pushed += meter.pushed
-            total.settled += meter.settled
-            total.nacked += meter.nacked
+            total.add(meter)
             total.rate.merge(meter.rate)
             total.answers.extend(meter.answers.copy())
         return total
+
+    def add(self, meter: Meter) -> None:
+        """Count what another one counted; rates and times are not sums."""
+        self.requests += meter.requests
+        self.handed_out += meter.handed_out
+        self.replays += meter.replays
+        self.refused += meter.refused
+        self.in_flight += meter.in_flight
+        self.pushed += meter.pushed
+        self.settled += meter.settled
+        self.nacked += meter.nacked
 
     def settle(self, entries: Iterable[Iterable[Settled]]) -> None:
         """Count what was settled, and what of it came back or died."""

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..errors import LedgerError, QueueConflict, Stopping
 from ..ledger.committer import Committer
@@ -22,6 +22,13 @@ from .inside import Holds
 from .limits import Limits
 from .meters import Meter, percentiles
 from .rounds import RoundsByLoop
+
+
+class Look(NamedTuple):
+    """A queue in the ledger: its row, and its waiting, leased and dead items."""
+
+    row: QueueRow
+    inside: tuple[int, int, int]
 
 
 class Queue(Holds):
@@ -65,8 +72,14 @@ class Queue(Holds):
             committer=committer,
             limits=limits,
             opened=partial(self._call_on_loop, self._waiters.wake),
+            later=self._loop.call_later,
         )
-        self._feed.open()
+
+    def begin(self) -> None:
+        """Open the source and look what waits: once the queue is registered, so that it hears of both."""
+        self.claims.look()
+        if self._feed is not None:
+            self._feed.open()
 
     # -- operating
 
@@ -198,9 +211,8 @@ class Queue(Holds):
         self.claims.close()
         if self._feed is None:
             return
-        self._feed.stop()
         gone = asyncio.Event()
-        self._pool.submit(partial(self._call_on_loop, gone.set))
+        self._feed.stop(partial(self._call_on_loop, gone.set))
         with suppress(TimeoutError):
             await asyncio.wait_for(gone.wait(), seconds)
 
@@ -210,9 +222,28 @@ class Queue(Holds):
         """The queue as it is on disk now."""
         return self.seen(self.on_disk())
 
+    @property
+    def starting(self) -> bool:
+        """Whether the source is not open yet."""
+        return self._draw.gate.starting
+
+    @property
+    def parked(self) -> int:
+        """Requests that wait."""
+        return len(self._waiters)
+
+    def look(self) -> Look:
+        """What the ledger has of the queue, or had when it could be read last; from any thread."""
+        row = self._last_known()
+        return Look(row, self._glance(row))
+
     def seen(self, row: QueueRow, *, created: bool = False) -> QueueInfo:
         """What a row says, with the state that only the server knows."""
-        inside = self._glance(row)
+        return self.shown(Look(row, self._glance(row)), created=created)
+
+    def shown(self, look: Look, *, created: bool = False) -> QueueInfo:
+        """As ``seen``, of what was looked at before."""
+        row, inside = look
         return info_of(
             row,
             self._limits,
@@ -242,11 +273,11 @@ class Queue(Holds):
             self._known = self._engine.row(self.row.id) or self.row
         return self._known
 
-    def stats(self) -> QueueStats:
-        """Counted since the server started, except ``cursor`` and ``taken``."""
-        row, meter, draw = self._last_known(), Meter.total(self.meters), self._draw
+    def stats(self, look: Look | None = None) -> QueueStats:
+        """Counted since the server started, except ``cursor`` and ``taken``; of what was looked at before."""
+        row, (waiting, leased, dead) = look or self.look()
+        meter, draw = Meter.total(self.meters), self._draw
         iterator = draw.iterator_stats()
-        waiting, leased, dead = self._glance(row)
         return QueueStats(
             queue=self.name,
             state=draw.gate.state,
@@ -266,7 +297,7 @@ class Queue(Holds):
             refused=meter.refused,
             rate=meter.rate.per_second(),
             in_flight=meter.in_flight,
-            waiting=len(self._waiters),
+            waiting=self.parked,
             put_back=draw.put_back,
             threads=self._pool.threads,
             pulls=iterator.pulls if iterator else 0,

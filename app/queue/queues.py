@@ -8,9 +8,10 @@ import logging
 import re
 import time
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from heapq import nsmallest
 from pathlib import Path
 from typing import Any, Self
 
@@ -30,14 +31,14 @@ from ..ledger.ops import Configured, Define, Engine, Outcome, QueueRow, Remember
 from ..ledger.pending import Pending
 from ..ledger.work import DEFAULT_SETTINGS, Woken
 from ..sources import Registry, SourceSpec
-from .answers import LedgerStats, QueueInfo, Stats
+from .answers import LedgerStats, QueueInfo, QueueStats, Stats
 from .definition import Definition, Kept, changed_settings
 from .desk import outcome, recall
 from .info import in_force, info_of, same_definition
 from .keys import KeysInFlight, check_same
 from .limits import Limits, check_name
-from .meters import percentiles
-from .queue import Queue
+from .meters import Meter, percentiles
+from .queue import Look, Queue
 from .rounds import RoundsByLoop
 
 log = logging.getLogger("dibs.queue")
@@ -49,6 +50,15 @@ START_PATIENCE = 0.5
 
 RELEASE_PATIENCE = 0.5
 """Seconds that the sources' own clean-up may take when the server goes down."""
+
+MAX_PAGE = 1000
+"""Queues of one page."""
+
+QUEUES_A_STEP = 500
+"""Queues whose meters are added up before others have their turn: 1 to 2 ms."""
+
+STATS_A_STEP = 25
+"""Queues whose statistics are worked out before others have their turn."""
 
 STOP_PATIENCE = 1.5
 """Seconds that the last commits may take when the server goes down."""
@@ -145,7 +155,8 @@ class Queues:
                 log.warning("queue %s = %s: %s", name, definition, error)
             except (QueueConflict, LimitExceeded) as error:
                 raise ConfigError(f"queue {name} = {definition}: {error}") from error
-        await asyncio.gather(*(queue.started(START_PATIENCE) for queue in self._queues.values()))
+        starting = [queue for queue in self._queues.values() if queue.starting]
+        await asyncio.gather(*(queue.started(START_PATIENCE) for queue in starting))
 
     def _changed(self, row: QueueRow) -> None:
         """The row decides which queue there is. On the event loop, in the order of the commits."""
@@ -170,8 +181,9 @@ class Queues:
                 route=self._route,
                 in_file=row.name in self._in_file,
             )
-            # Only now, when it is told what comes to wait: nothing can come between the look and that.
-            self._by_id[row.id].claims.look()
+            # Only now, when it is told what comes: nothing can come between the look and that, and what
+            # goes wrong while the source is opened finds the queue.
+            self._by_id[row.id].begin()
         if queue is not None:
             queue.retire()
 
@@ -198,6 +210,27 @@ class Queues:
     def list(self) -> list[Queue]:
         """All, by name."""
         return [self._queues[name] for name in sorted(self._queues)]
+
+    def page(self, after: str, limit: int) -> tuple[Sequence[Queue], str | None]:
+        """Up to ``limit`` queues whose names come after ``after``; and after which the next page begins."""
+        names = nsmallest(limit + 1, (name for name in self._queues if name > after))
+        shown = names[:limit]
+        return [self._queues[name] for name in shown], shown[-1] if len(names) > limit else None
+
+    async def infos(self, after: str, limit: int) -> tuple[Sequence[QueueInfo], str | None]:
+        """A page of queues as they are on disk, read off the loop, and where the next one begins.
+
+        Raises:
+            LedgerUnavailable: the ledger can't be read.
+        """
+        queues, following = self.page(after, limit)
+        self._committer.check_read()
+        looks = await asyncio.to_thread(_look_at, queues)
+        return [
+            queue.shown(look)
+            for queue, look in zip(queues, looks, strict=True)
+            if look.row.deleted_at is None
+        ], following
 
     async def define(
         self,
@@ -368,21 +401,39 @@ class Queues:
 
     # -- looking
 
-    def stats(self) -> Stats:
-        """The whole server, since it started."""
-        queues = [queue.stats() for queue in self.list()]
+    async def stats(self, after: str = "", limit: int = MAX_PAGE) -> Stats:
+        """The whole server since it started, and a page of its queues, which are read off the loop."""
+        queues, following = self.page(after, limit)
+        looks = await asyncio.to_thread(_look_at, queues)
+        total, rate = await self._total()
         return Stats(
             uptime=time.monotonic() - self._began,
-            requests=sum(queue.requests for queue in queues),
-            handed_out=sum(queue.handed_out for queue in queues),
-            replays=sum(queue.replays for queue in queues),
-            refused=sum(queue.refused for queue in queues),
-            rate=sum(queue.rate for queue in queues),
-            in_flight=sum(queue.in_flight for queue in queues),
-            waiting=sum(queue.waiting for queue in queues),
+            requests=total.requests,
+            handed_out=total.handed_out,
+            replays=total.replays,
+            refused=total.refused,
+            pushed=total.pushed,
+            settled=total.settled,
+            nacked=total.nacked,
+            rate=round(rate, 1),
+            in_flight=total.in_flight,
+            waiting=sum(queue.parked for queue in self._queues.values()),
             ledger=self._ledger_stats(),
-            queues=queues,
+            queue_count=len(self._queues),
+            queues=await _stats_of(queues, looks),
+            next=following,
         )
+
+    async def _total(self) -> tuple[Meter, float]:
+        """The meters of all queues and their rate, some at a time, for there may be ten thousand."""
+        total, rate = Meter(), 0.0
+        for number, queue in enumerate(list(self._queues.values())):
+            for meter in queue.meters:
+                total.add(meter)
+                rate += meter.rate.per_second()
+            if number % QUEUES_A_STEP == QUEUES_A_STEP - 1:
+                await asyncio.sleep(0)
+        return total, rate
 
     def _ledger_stats(self) -> LedgerStats:
         commits = self._commit_count
@@ -398,6 +449,20 @@ class Queues:
             reopened=self._committer.reopened,
             bytes=self._engine.size(),
         )
+
+
+async def _stats_of(queues: Sequence[Queue], looks: Sequence[Look]) -> Sequence[QueueStats]:
+    """Some at a time: the percentiles of a busy queue take a third of a millisecond."""
+    found: list[QueueStats] = []
+    for queue, look in zip(queues, looks, strict=True):
+        found.append(queue.stats(look))
+        if len(found) % STATS_A_STEP == 0:
+            await asyncio.sleep(0)
+    return found
+
+
+def _look_at(queues: Sequence[Queue]) -> list[Look]:
+    return [queue.look() for queue in queues]
 
 
 def _changed(name: str, old: SourceSpec | None, new: SourceSpec | None) -> QueueConflict:

@@ -150,6 +150,14 @@ class Registry:
         definition = kind.define(replace(self._context, judge=False), **bind(spec, _takes(kind)))
         return definition if isinstance(definition, Seekable) else None
 
+    @staticmethod
+    def is_prompt(spec: SourceSpec) -> bool:
+        """Whether a checked spec is opened, pulled and closed without waiting for anything or anybody.
+
+        Its values follow from their seqs or from the clock: no file is read, and no user's function is run.
+        """
+        return not spec.is_function and _kind(spec.name).resume in {"seek", "after"}
+
     def _define(self, spec: SourceSpec) -> Definition:
         if spec.is_function:
             function = functions.load(spec.name)

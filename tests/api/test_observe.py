@@ -49,3 +49,15 @@ def test_health_and_readiness(house, ask):
     answer = ask("GET", "/readyz")
     assert (answer.status_code, answer.json()["type"]) == (503, "urn:dibs:problem:not-ready")
     assert ask("POST", "/next").json()["type"] == "urn:dibs:problem:stopping"
+
+
+def test_stats_are_paged_and_their_totals_are_of_all(house, ask):
+    for name in ("a", "b", "c"):
+        house.define(name, "count")
+        ask("POST", f"/queues/{name}/next?count=5")
+    page = ask("GET", "/stats?limit=2").json()
+    assert ([queue["queue"] for queue in page["queues"]], page["next"]) == (["a", "b"], "b")
+    assert (page["handed_out"], page["queue_count"]) == (15, 4)
+    page = ask("GET", "/stats?limit=2&after=b").json()
+    assert ([queue["queue"] for queue in page["queues"]], page["next"]) == (["c", "default"], None)
+    assert ask("GET", "/stats?limit=1001").json()["field"] == "limit"

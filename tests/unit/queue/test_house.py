@@ -139,12 +139,12 @@ async def test_while_the_ledger_is_down_it_is_not_ready_and_says_what_it_knows(o
         taking = asyncio.ensure_future(house["q"].take(1))
         await house.disk.repair_door.somebody()
         assert not house.queues.ready
-        assert house.queues.stats().queues[0].taken == 3
+        assert (await house.queues.stats()).queues[0].taken == 3
         house.disk.repair_door.open()
         with pytest.raises(Exception, match="nothing was handed out"):
             await taking
         assert house.queues.ready
-        assert house.queues.stats().ledger.reopened == 1
+        assert (await house.queues.stats()).ledger.reopened == 1
 
 
 async def test_statistics_count_what_happened(opened):
@@ -155,7 +155,7 @@ async def test_statistics_count_what_happened(opened):
         await house["b"].block(2)
         with pytest.raises(LimitExceeded):
             await house["b"].take(1, wait=99)
-        stats = house.queues.stats()
+        stats = await house.queues.stats()
         a, b = stats.queues
         assert (a.queue, a.cursor, a.taken, a.requests, a.handed_out, a.replays) == ("a", 7, 7, 3, 7, 1)
         assert (b.queue, b.taken, b.requests, b.handed_out, b.refused) == ("b", 2, 2, 2, 1)

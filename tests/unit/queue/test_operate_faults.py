@@ -68,7 +68,7 @@ async def test_a_deletion(opened, fault):
         house.disk.faults.append(fault)
         with pytest.raises(OutcomeUnknown):
             await house.queues.delete("q")
-        house.queues.stats()
+        await house.queues.stats()
         if fault == "absent":
             assert await first_of(house["q"]) == (4, 4)
         else:

@@ -166,9 +166,9 @@ async def test_statistics_asked_for_in_the_moment_of_a_deletion(opened, eventual
         house.disk.door.open()
         while house.disk.row(1).deleted_at is None:  # the loop has no turn meanwhile
             pass
-        assert "other" in [stats.queue for stats in house.queues.stats().queues]
+        assert "other" in [stats.queue for stats in (await house.queues.stats()).queues]
         await deleting
-        assert [stats.queue for stats in house.queues.stats().queues] == ["other"]
+        assert [stats.queue for stats in (await house.queues.stats()).queues] == ["other"]
 
 
 async def test_a_caller_of_delete_or_define_that_is_cancelled_leaves_a_house_in_order(opened):
@@ -192,7 +192,7 @@ async def test_a_caller_of_delete_or_define_that_is_cancelled_leaves_a_house_in_
             assert names(house) == left
         assert house["q"].info().source == "range"
         assert list((await house["q"].take(2, wait=5)).values) == [0, 1]
-        house.queues.stats()
+        await house.queues.stats()
 
 
 # -- configuration
