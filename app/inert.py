@@ -15,6 +15,9 @@ _ACTING: Final = (
     "\u2028\u2029\ufff9-\ufffb\U000e0000-\U000e007f"  # line ends, annotations and tags that nobody sees
     "\ud800-\udfff"  # half a surrogate pair: bytes that were no text; printing it fails
 )
+PATTERN: Final = "^[^{}]*$".format(_ACTING.replace("\ud800-\udfff", ""))
+"""As a JSON Schema has it; text that came as UTF-8 has no half of a surrogate pair."""
+
 _acts = re.compile(f"[{_ACTING}]")
 _acts_in_lines = re.compile(f"(?![\n\t])[{_ACTING}]")
 

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
+from ..inert import PATTERN
 from .schemas import Counter, Moment, ProblemDetails, Seq, State, example
 
 Value = Annotated[Any, Field(description="Any JSON value, up to the setting `value_bytes`.")]
@@ -148,7 +149,7 @@ class AskLease(Request):
     max: int = optional("How many, at most.", 1, minimum=1, maximum="count")
     ttl: Ttl = Field(30.0, description="Seconds until the lease ends.")
     wait: float = optional("Seconds to wait for the first one.", 0.0, minimum=0, maximum="wait")
-    worker: str = optional("Who works: shown with the items.", "", maxLength="worker_bytes")
+    worker: str = optional("Who works: shown with the items.", "", maxLength="worker_bytes", pattern=PATTERN)
 
 
 class LeasedItem(BaseModel):
