@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Generator, Iterable
-from typing import Any, ParamSpec, Protocol, TypeVar, overload
+from typing import Any, Literal, ParamSpec, Protocol, TypeVar, overload
 
 from .core import ThreadSafeIterator
 from .generator import ThreadSafeGenerator
@@ -15,10 +15,11 @@ T = TypeVar("T")
 Y = TypeVar("Y")
 S = TypeVar("S")
 R = TypeVar("R")
+Resume = Literal["anew"]
 
 
 class _Decorator(Protocol):
-    """What ``threadsafe_generator(fair=True)`` gives."""
+    """What ``threadsafe_generator(fair=True)`` gives, or with any other option."""
 
     @overload
     def __call__(
@@ -32,15 +33,15 @@ class _Decorator(Protocol):
 
 @overload
 def threadsafe_generator(
-    function: Callable[P, Generator[Y, S, R]], /, *, fair: bool = False
+    function: Callable[P, Generator[Y, S, R]], /, *, fair: bool = False, resume: Resume | None = None
 ) -> Callable[P, ThreadSafeGenerator[Y, S, R]]: ...
 @overload
 def threadsafe_generator(
-    function: Callable[P, Iterable[Y]], /, *, fair: bool = False
+    function: Callable[P, Iterable[Y]], /, *, fair: bool = False, resume: Resume | None = None
 ) -> Callable[P, ThreadSafeGenerator[Y, Any, Any]]: ...
 @overload
-def threadsafe_generator(*, fair: bool = False) -> _Decorator: ...
-def threadsafe_generator(function: Any = None, /, *, fair: bool = False) -> Any:
+def threadsafe_generator(*, fair: bool = False, resume: Resume | None = None) -> _Decorator: ...
+def threadsafe_generator(function: Any = None, /, *, fair: bool = False, resume: Resume | None = None) -> Any:
     """Make each call of a generator function give a `ThreadSafeGenerator`.
 
     The function keeps its parameters, its name and its yield, send and return types; ``__wrapped__`` is
@@ -54,13 +55,19 @@ def threadsafe_generator(function: Any = None, /, *, fair: bool = False) -> Any:
     Args:
         function: The generator function.
         fair: As for `ThreadSafeIterator`: ``@threadsafe_generator(fair=True)``.
+        resume: How a queue goes on with it after a restart of the server. ``"anew"``: its values need not
+            repeat (a random search, an API, a cursor of a database), so it is run anew, and nothing is
+            skipped or compared. None: it takes ``resume_at``, or yields the same values each time.
 
     Raises:
+        ValueError: `resume` is something else.
         TypeError: It is not a generator function. For what can't be told by looking (a callable object, a
             function under another decorator), the call raises it.
     """
+    if resume not in (None, "anew"):
+        raise ValueError(f'resume must be "anew" or None, not {resume!r:.64}')
     if function is None:
-        return functools.partial(threadsafe_generator, fair=fair)
+        return functools.partial(threadsafe_generator, fair=fair, resume=resume)
     _check(function)
 
     @functools.wraps(function)
@@ -70,6 +77,8 @@ def threadsafe_generator(function: Any = None, /, *, fair: bool = False) -> Any:
             raise TypeError(f"{_name(function)} gave {type(made).__name__}, not a generator")
         return ThreadSafeGenerator(made, fair=fair)
 
+    if resume is not None:
+        setattr(shared, "resume", resume)  # noqa: B010  # where sources look for it; a function has no such field
     return shared
 
 

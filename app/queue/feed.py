@@ -206,8 +206,8 @@ class Feed:
         """Open the source again at ``to_seq``, beside the one that goes on giving; then exchange the two."""
         self._draw.check_advance(to_seq)
         before = self._draw.opened()
-        # What only ever goes up, whatever its seq, stays as it is and is just counted on.
-        source = before if before.resume == "after" else self._open_at(to_seq, stop)
+        # A source whose values belong to no seq stays as it is and is just counted on.
+        source = self._open_at(to_seq, stop) if before.counted else before
         old = source
         try:
             with before.iterator.hold(self._limits.pull_patience):

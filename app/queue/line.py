@@ -98,9 +98,14 @@ class QueueLine:
             self.let_go(before)
 
     def _exchange(self, source: Source, cursor: int) -> None:
+        """Go on after ``cursor``. Of a source that stays, what was put back comes first: it has no seq."""
+        kept = self._back if source is self.source else []
         self.source = source
         self._next_seq = cursor + 1
-        self._back.clear()
+        self._back = []
+        for _, values in kept:
+            self._back.append(Segment(self._next_seq, values))
+            self._next_seq += len(values)
 
     # -- the gate: the ledger's row, narrowed by the ops that are on their way to it
 
@@ -268,7 +273,9 @@ class QueueLine:
                     self._put_back(Segment(take.first, entry.values))
             self._suspended = False
             astray = cursor is not None and self.source is not None and not self._follows(cursor)
-            if astray:
+            if astray and self.source is not None and self.source.resume == "anew":
+                self._exchange(self.source, cursor or 0)  # another run would not give these values again
+            elif astray:
                 self._starting = True
                 self._regate()
                 self._reopen()

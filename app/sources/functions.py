@@ -2,11 +2,13 @@
 
 It is named in the configuration or on the command line, never over HTTP. The function is called with the
 arguments of the spec, and gives an iterator or another iterable, most often because it is a generator
-function; ``@threadsafe_generator`` on it changes nothing. It may say more:
+function; ``@threadsafe_generator`` on it changes nothing else. It may say more:
 
 - a parameter ``resume_at``: it is called with the seq that it shall yield first (cursor + 1, so 1 at first),
   and goes on from there by itself. Without one it is run again from the start after a restart
   (``replay.py``), so it must yield the same values each time;
+- ``@threadsafe_generator(resume="anew")``: its values need not repeat (a random search, an API, a cursor of a
+  database). After a restart it is run anew; nothing is skipped or compared;
 - an attribute ``wide``: ``generate.wide = True`` makes every value a JSON string; see ``encode.py``.
 
 Code is loaded once: what is changed in it counts after a restart of the server.
@@ -26,7 +28,8 @@ from ..errors import SourceInvalid, SourceUnknown
 from ..iterators import threadsafe_generator
 from .arguments import bind, parameters
 from .context import Context
-from .source import Definition, Replayed, ResumedAt
+from .replay import CURE_OF_A_FUNCTION
+from .source import Anew, Definition, Replayed, ResumedAt
 from .spec import SourceSpec
 
 Function = Callable[..., Any]
@@ -82,6 +85,8 @@ _NO_ASYNC = (
 def bind_function(spec: SourceSpec, function: Function) -> dict[str, Any]:
     """The arguments by name, as the signature has them. Its defaults may change, so none is left out."""
     takes = parameters(function)
+    if runs_anew(function) and _resumes(function):
+        raise SourceInvalid(f'{spec.name}: takes resume_at, and says resume="anew": one of them')
     if "resume_at" in spec.args:
         raise SourceInvalid(f"{spec.name}.resume_at: is given by the queue")
     if takes is None:
@@ -103,7 +108,14 @@ def define_function(context: Context, name: str, function: Function, args: Mappi
     call = partial(_undecorated(function), **args)
     if _resumes(function):
         return ResumedAt(lambda seq: _start(name, partial(call, resume_at=seq)), encode, wide)
-    return Replayed(lambda: _start(name, call), encode, wide)
+    if runs_anew(function):
+        return Anew(lambda: _start(name, call), encode, wide)
+    return Replayed(lambda: _start(name, call), encode, wide, cure=CURE_OF_A_FUNCTION)
+
+
+def runs_anew(function: Function) -> bool:
+    """Whether it says that its values need not repeat."""
+    return getattr(function, "resume", None) == "anew"
 
 
 @threadsafe_generator

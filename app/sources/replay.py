@@ -7,16 +7,20 @@ The values in between aren't encoded or compared: they are skipped at the speed 
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from hashlib import blake2b
 from itertools import count, islice
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from ..errors import SourceChanged, SourceClosed
+from ..quote import quoted
 from .encode import Encode
+
+log = logging.getLogger("dibs.sources")
 
 _LONGEST_CHUNK: Final = 65_536
 _CHUNK_SECONDS: Final = 0.05
@@ -24,6 +28,10 @@ _CHUNK_SECONDS: Final = 0.05
 CURE: Final = (
     "It is not the source that the cursor was counted on. "
     "Bring back what it was (function, arguments, file) and retry the queue, or delete it and define it anew"
+)
+CURE_OF_A_FUNCTION: Final = (
+    f'{CURE}. If its values need not repeat, say so with @threadsafe_generator(resume="anew"); '
+    "if it can go on by itself, let it take resume_at"
 )
 
 
@@ -40,10 +48,17 @@ def digest(text: str) -> str:
 
 
 def replay(
-    values: Iterator[object], encode: Encode, cursor: int, mark: str | None, stop: Stop | None = None
+    values: Iterator[object],
+    encode: Encode,
+    cursor: int,
+    mark: str | None,
+    stop: Stop | None = None,
+    *,
+    formerly: Callable[[Any], object] | None = None,
 ) -> None:
     """Skip the first ``cursor`` values; the last one must have the digest ``mark``.
 
+    If instead ``formerly`` of it has (what an older release gave in its place), that is a warning in the log.
     Without a mark (the cursor was advanced by an operator) nothing is compared. ``stop`` is looked at
     between chunks of about a twentieth of a second, or of one value where the source is slower.
 
@@ -57,16 +72,23 @@ def replay(
     if mark is None:
         return
     try:
-        text = encode(next(values))
+        value = next(values)
+        text = encode(value)
     except StopIteration:
         raise _ended(skipped, cursor) from None
     except Exception as error:
         raise _raised(skipped, cursor, error) from error
-    if digest(text) != mark:
-        raise SourceChanged(
-            f"value {cursor} is now {_shown(text)}, which is not what was handed out "
-            f"(digest {digest(text)}, handed out {mark}). {CURE}"
-        )
+    if digest(text) == mark:
+        return
+    before = None if formerly is None else encode(formerly(value))
+    if before is None or digest(before) != mark:
+        raise SourceChanged(f"value {cursor} is now {quoted(text)}, but another one was handed out")
+    log.warning(
+        "value %d was handed out as %s by an older release and is read as %s now; the queue goes on after it",
+        cursor,
+        quoted(before),
+        quoted(text),
+    )
 
 
 def _skip(values: Iterator[object], skip: int, cursor: int, stop: Stop | None) -> int:
@@ -99,18 +121,14 @@ def _drop(values: Iterator[object], limit: int) -> tuple[int, Exception | None]:
 
 
 def _ended(done: int, cursor: int) -> SourceChanged:
-    return SourceChanged(f"the source ended after {done} values, but {cursor} were handed out. {CURE}")
+    return SourceChanged(f"the source ended after {done} values, but {cursor} were handed out")
 
 
 def _raised(done: int, cursor: int, error: Exception) -> SourceChanged:
     return SourceChanged(
         f"the source raised {type(error).__name__} at value {done + 1}, "
-        f"but {cursor} were handed out: {_shown(str(error))}. {CURE}"
+        f"but {cursor} were handed out: {quoted(str(error))}"
     )
-
-
-def _shown(text: str) -> str:
-    return text if len(text) <= 80 else f"{text[:77]}..."  # noqa: PLR2004
 
 
 def finalizer(values: Iterator[object]) -> Callable[[], object]:

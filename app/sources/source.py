@@ -1,6 +1,6 @@
 """What a source is once it is defined, and once it is open.
 
-A definition is one of four, by how it goes on after a restart (``Source.resume``):
+A definition is one of five, by how it goes on after a restart (``Source.resume``):
 
 ======== =============================================================================== ==================
 resume   how                                                                             mark in the ledger
@@ -9,6 +9,8 @@ seek     any value can be computed from its seq: count, range, grid             
 at       the function is called with ``resume_at``, the seq that it shall yield first    none
 replay   run again from the start; what was handed out is skipped, its last value is     digest of the last
          compared (see ``replay.py``)                                                    value
+anew     run again from the start, nothing is skipped or compared: its values need not   none
+         repeat
 after    goes on above the last value, whatever the clock says: snowflake, uuid7         the last value
 ======== =============================================================================== ==================
 """
@@ -23,12 +25,12 @@ from typing import Any, Literal, Protocol
 from ..errors import SourceChanged
 from ..iterators import ThreadSafeIterator
 from .encode import Encode
-from .replay import Stop, abandon, digest, finalizer, replay
+from .replay import CURE, Stop, abandon, digest, finalizer, replay
 from .spec import SourceSpec
 
 Values = Sequence[int] | Sequence[str]
 """A ``range`` (arithmetic sources), or a list of JSON texts."""
-Resume = Literal["seek", "at", "replay", "after"]
+Resume = Literal["seek", "at", "replay", "anew", "after"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,13 +90,36 @@ class Replayed:
     encode: Encode
     wide: bool = False
     resume: Literal["replay"] = "replay"
+    formerly: Callable[[Any], object] | None = None
+    """What an older release gave in a value's place, where that has changed."""
+    cure: str = CURE
+    """What to do where the replay is not what was handed out."""
 
     def iterator(self, position: Position) -> ThreadSafeIterator[Any]:
         """After a replay up to the cursor; see ``replay.py``."""
         values = self.start()
         with abandon(values):
-            replay(values, self.encode, position.cursor, position.mark, position.stop)
+            try:
+                replay(
+                    values, self.encode, position.cursor, position.mark, position.stop, formerly=self.formerly
+                )
+            except SourceChanged as error:
+                raise SourceChanged(f"{error}. {self.cure}") from error
         return shared(values, self.encode)
+
+
+@dataclass(frozen=True, slots=True)
+class Anew:
+    """An iterator whose values need not repeat: each opening is another run, and goes on after the cursor."""
+
+    start: Callable[[], Iterator[object]]
+    encode: Encode
+    wide: bool = False
+    resume: Literal["anew"] = "anew"
+
+    def iterator(self, _: Position) -> ThreadSafeIterator[Any]:
+        """From its start, wherever the cursor stands."""
+        return shared(self.start(), self.encode)
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +198,11 @@ class Source:
     wide: bool
     arithmetic: bool
     _values: Computed | None
+
+    @property
+    def counted(self) -> bool:
+        """Whether a value belongs to a seq. Of others the next value is the next one, whatever its seq."""
+        return self.resume not in ("after", "anew")
 
     @property
     def length(self) -> int | None:

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import signal
 import socket
 import threading
@@ -70,6 +71,49 @@ def test_the_users_own_generator(serve, tmp_path):
         {"seq": 1, "value": "x"},
         {"seq": 2, "value": "x"},
     ]
+
+
+SEARCH = """
+import os
+from dibs import threadsafe_generator
+
+@threadsafe_generator(resume="anew")
+def search():
+    yield from [os.getpid()] * 9
+
+def replayed():
+    yield from [os.getpid()] * 9
+"""
+
+
+@pytest.mark.parametrize("where", ["options", "file"])
+def test_a_generator_whose_values_need_not_repeat_goes_on_after_a_kill(serve, tmp_path, where):
+    (tmp_path / "mine.py").write_text(SEARCH)
+    queues = {"own": "mine:search", "old": "mine:replayed"}
+    options = [word for name, source in queues.items() for word in ("--queue", f"{name}={source}")]
+    if where == "file":
+        lines = [f'{name} = "{source}"\n' for name, source in queues.items()]
+        (tmp_path / "dibs.toml").write_text("[queues]\n" + "".join(lines))
+        options = []
+    seen = []
+    for _ in range(2):
+        server = serve(*options)
+        items = post(server.url, "/queues/own/next?count=2&wait=10").json()["items"]
+        seen += [(item["seq"], item["value"] == server.process.pid) for item in items]
+        replayed = post(server.url, "/queues/old/next?count=2&wait=10")
+        server.end(signal.SIGKILL)
+    assert seen == [(1, True), (2, True), (3, True), (4, True)]
+    assert replayed.status_code == 409  # the other one gives other values, and does not say so
+    detail = replayed.json()["detail"]
+    assert "source-changed" in detail
+    assert '@threadsafe_generator(resume="anew")' in detail
+    assert not re.search(r"[0-9a-f]{32}", detail)
+    (tmp_path / "mine.py").write_text(
+        SEARCH.replace("def replayed", '@threadsafe_generator(resume="anew")\ndef replayed')
+    )
+    server = serve(*options)
+    assert post(server.url, "/queues/old/retry").status_code == 200
+    assert post(server.url, "/queues/old/next?wait=10").json()["seq"] == 3
 
 
 def test_the_environment_does_not_make_it_several(serve):

@@ -74,6 +74,23 @@ def test_with_options(fair):
     assert list(one()) == [1]
 
 
+def test_how_a_queue_resumes_it_is_an_attribute_of_the_function():
+    @threadsafe_generator(resume="anew")
+    def search():
+        yield 1
+
+    assert search.resume == "anew"
+    assert list(search()) == [1]
+    assert list(threadsafe_generator(search.__wrapped__, fair=True, resume="anew")()) == [1]
+    assert not hasattr(numbers, "resume")
+
+
+@pytest.mark.parametrize("wrong", ["again", "replay", "", True, 1])
+def test_another_way_to_resume_is_refused(wrong):
+    with pytest.raises(ValueError, match='resume must be "anew" or None'):
+        threadsafe_generator(resume=wrong)
+
+
 def plain():
     return iter([1])
 

@@ -35,7 +35,23 @@ def fairly(last: int) -> Generator[int, None, None]:
     yield from range(last)
 
 
+@threadsafe_generator(resume="anew")
+def search(times: int, *, word: str = "x") -> Iterator[str]:
+    for _ in range(times):
+        yield word
+
+
+@threadsafe_generator(fair=True, resume="anew")
+def fair_search() -> Generator[int, str, bytes]:
+    yield 1
+    return b""
+
+
 class Box:
+    @threadsafe_generator(resume="anew")
+    def seek(self, times: int = 1) -> Iterator[int]:
+        yield times
+
     @threadsafe_generator
     def inside(self, times: int = 1) -> Iterator[int]:
         yield times
@@ -57,6 +73,9 @@ def decorated() -> None:
     assert_type(numbers(3), ThreadSafeGenerator[int, Any, Any])
     assert_type(texts(), ThreadSafeGenerator[str, Any, Any])
     assert_type(fairly(3), ThreadSafeGenerator[int, None, None])
+    assert_type(search(3, word="a"), ThreadSafeGenerator[str, Any, Any])
+    assert_type(fair_search(), ThreadSafeGenerator[int, str, bytes])
+    assert_type(Box().seek(times=2), ThreadSafeGenerator[int, Any, Any])
     assert_type(Box().inside(times=2), ThreadSafeGenerator[int, Any, Any])
     assert_type(Box.static(1), ThreadSafeGenerator[int, Any, Any])
     assert_type(Box.of_class(1), ThreadSafeGenerator[int, Any, Any])
@@ -90,5 +109,7 @@ def refused() -> None:
     echo("3")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     echo(3, words="a")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     echo(3).send("text")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    search("3")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    threadsafe_generator(resume="again")  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
     Box().inside("2")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     threadsafe_generator(len)  # type: ignore[arg-type]  # pyright: ignore[reportCallIssue, reportArgumentType]

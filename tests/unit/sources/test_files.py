@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import csv
 import json
 import os
 
 import pytest
 from dibs.errors import Forbidden, SourceChanged, SourceInvalid, ValueRefused
 from dibs.sources import Registry, SourceSpec, parse_source
+from dibs.sources.replay import digest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -113,6 +115,16 @@ def test_jsonl(read, content, expected, why):
         ('a,b\n"1,2"', {"quote": ""}, [{"a": '"1', "b": '2"'}]),
         ("a,b\n1,2,3", {"header": False}, [["a", "b"], ["1", "2", "3"]]),
         ("a,b\n", {}, []),
+        ('a,b\r\n1,"line one\r\nline two"\r\n', {}, [{"a": "1", "b": "line one\r\nline two"}]),
+        ('"a\r\nb",c\n"1\rx\n","2\r"', {}, [{"a\r\nb": "1\rx\n", "c": "2\r"}]),
+        ("a,b\r1,2\r3,4\r", {}, [{"a": "1", "b": "2"}, {"a": "3", "b": "4"}]),
+        ("\n\r\n\na,b\n\n1,2\n", {}, [{"a": "1", "b": "2"}]),
+        ("\n\n1,2\n", {"header": False}, [["1", "2"]]),
+        ("", {}, []),
+        ("\n\r\n", {}, []),
+        (b"\xef\xbb\xbf", {}, []),
+        (b"\xef\xbb\xbf\r\na\n1", {}, [{"a": "1"}]),
+        ("a\nx\0y\x0c\x1c\u2028\x85z\n", {}, [{"a": "x\0y\x0c\x1c\u2028\x85z"}]),
         ("", {"header": False}, []),
     ],
 )
@@ -123,8 +135,7 @@ def test_csv(read, content, args, expected):
 @pytest.mark.parametrize(
     ("content", "expected", "why"),
     [
-        ("", [], "there is no header row"),
-        ("\na,b", [], "there is no header row"),
+        ("\n\na,b,a\n1,2,3", [], "line 3: the header has 'a' more than once"),
         ("a,b,a\n1,2,3", [], "line 1: the header has 'a' more than once"),
         (",a,\n1,2,3", [], "line 1: the header has '' more than once"),
         ("a,b\n1,2\n3\n", [{"a": "1", "b": "2"}], "line 3: the row has 1 fields, the header 2"),
@@ -139,6 +150,70 @@ def test_csv_refuses(read, content, expected, why):
     values, failure = read("csv", content)
     assert values == expected
     assert failure.startswith(why)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.text('ab,"\r\n \u2028', max_size=30), st.sampled_from(["\n", "\r\n", ""]))
+def test_csv_is_the_standard_librarys(tmp_path_factory, text, end):
+    path = tmp_path_factory.getbasetemp() / "hypothesis.csv"
+    path.write_text(text + end, newline="")
+    registry = Registry()
+    source = registry.open(
+        registry.check(SourceSpec("csv", {"path": str(path), "header": False}), trusted=True)
+    )
+    try:
+        with path.open(newline="") as file:
+            expected = [row for row in csv.reader(file, strict=True) if row]
+    except csv.Error:
+        with pytest.raises(ValueRefused):
+            list(source.iterator)
+    else:
+        assert [json.loads(row) for row in source.iterator] == expected
+
+
+@pytest.mark.parametrize("name", ["lines", "jsonl", "csv"])
+@pytest.mark.parametrize("content", [b"", b"\xef\xbb\xbf"])
+def test_a_file_with_nothing_in_it_is_exhausted(read, name, content):
+    assert read(name, content) == ([], None)
+
+
+@pytest.mark.parametrize("name", ["lines", "jsonl", "csv"])
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-be", "utf-32", "utf-32-be"])
+def test_another_encoding_is_refused_by_its_name(read, name, encoding):
+    mark = "" if encoding in ("utf-16", "utf-32") else "\ufeff"
+    values, failure = read(name, f'{mark}"a"\n"b"\n'.encode(encoding))
+    wide = encoding[:6].upper()
+    assert (values, failure) == (
+        [],
+        f"the file is {wide}: convert it to UTF-8 first (iconv -f {wide} -t UTF-8)",
+    )
+
+
+class TestARowThatIsReadAnotherWayThanBefore:
+    """Up to release 0.3 each CR LF between quotes was given as LF."""
+
+    CONTENT = '"a\r\nb",c\r\n"1\r\n2",3\r\n4,5\r\n'
+
+    @pytest.fixture
+    def spec(self, registry, write):
+        return registry.check(SourceSpec("csv", {"path": str(write("t.csv", self.CONTENT))}), trusted=True)
+
+    def test_the_queue_that_stands_on_it_goes_on_with_a_warning(self, registry, spec, caplog):
+        before = digest('{"a\\nb":"1\\n2","c":"3"}')
+        source = registry.open(spec, cursor=1, mark=before)
+        assert list(source.iterator) == ['{"a\\r\\nb":"4","c":"5"}']
+        warnings = [record.getMessage() for record in caplog.records]
+        assert len(warnings) == 1
+        assert "value 1 was handed out as" in warnings[0]
+
+    def test_one_that_stands_on_the_row_as_it_is_hears_nothing(self, registry, spec, caplog):
+        now = digest('{"a\\r\\nb":"1\\r\\n2","c":"3"}')
+        assert len(list(registry.open(spec, cursor=1, mark=now).iterator)) == 1
+        assert caplog.records == []
+
+    def test_any_other_row_is_still_a_changed_source(self, registry, spec):
+        with pytest.raises(SourceChanged, match="another one was handed out"):
+            registry.open(spec, cursor=1, mark=digest('{"a\\nb":"1 2","c":"3"}'))
 
 
 def test_a_row_over_many_lines_has_the_limit_of_a_value(read):

@@ -50,6 +50,28 @@ big.wide = True
 def kept(**options):
     yield options
 
+runs = []
+
+@threadsafe_generator(resume="anew")
+def search(n=5):
+    runs.append(n)
+    for i in range(n):
+        yield f"run {len(runs)}, value {i}"
+
+@threadsafe_generator(fair=True, resume="anew")
+def wide_search():
+    yield 2**63
+
+wide_search.wide = True
+
+@functools.wraps(search)
+def wrapped(n):
+    return search(n)
+
+@threadsafe_generator(resume="anew")
+def both(resume_at):
+    yield resume_at
+
 class Maker:
     def __init__(self, n):
         self.n = n
@@ -170,6 +192,16 @@ def test_a_function_with_resume_at_is_called_with_the_seq_to_yield_next(start, o
     assert next(start("users_own:resumed").iterator) == "1"
 
 
+@pytest.mark.parametrize("text", ["users_own:search", "users_own:wrapped(5)"])
+def test_one_whose_values_need_not_repeat_is_run_anew(start, own, text):
+    source = start(text)
+    assert (source.resume, source.counted, source.mark('"x"'), source.length) == ("anew", False, None, None)
+    assert source.iterator.take(2) == ['"run 1, value 0"', '"run 1, value 1"']
+    again = start(text, cursor=2, mark="whatever stood there before")
+    assert list(again.iterator) == [f'"run 2, value {i}"' for i in range(5)]
+    assert start("users_own:wide_search", cursor=7).iterator.take(2) == [f'"{2**63}"']
+
+
 def test_another_is_run_again_up_to_the_cursor(start, own):
     source = start("users_own:plain(1)")
     mark = source.mark(source.iterator.take(3)[-1])
@@ -243,6 +275,7 @@ def test_what_a_function_may_not_give(start, own, text, why):
         ("users_own:plain(1, end=2)", SourceInvalid, "plain.end: no such argument; it takes first, last"),
         ("users_own:resumed(resume_at=5)", SourceInvalid, "resume_at: is given by the queue"),
         ("users_own:resumed(5, by=1)", SourceInvalid, "by: given twice"),
+        ("users_own:both", SourceInvalid, 'takes resume_at, and says resume="anew": one of them'),
         ("users_own:spread(1, 2)", SourceInvalid, "no arguments by position"),
         ("users_own:positional(1)", SourceInvalid, "positional.a: has no name to be given by"),
     ],

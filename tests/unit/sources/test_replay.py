@@ -6,6 +6,7 @@ from itertools import repeat
 
 import pytest
 from dibs.errors import SourceChanged, SourceClosed
+from dibs.sources import SourceSpec
 from dibs.sources.encode import encoder
 from dibs.sources.replay import digest, replay
 from hypothesis import given, settings
@@ -64,11 +65,23 @@ def test_a_replay_that_raises_behind_the_cursor_is_not_the_replays_affair():
 def test_a_last_value_that_differs_is_told_with_the_cure():
     with pytest.raises(SourceChanged) as changed:
         replay(numbers(9), encode, 5, digest("55"))
+    assert str(changed.value) == "value 5 is now '5', but another one was handed out"
+
+
+def test_a_changed_source_is_told_with_the_ways_out_and_without_digests(module, registry, check, write):
+    module("def numbers():\n    yield from range(9)\n")
+    with pytest.raises(SourceChanged) as changed:
+        registry.open(check("users_own:numbers"), cursor=5, mark=digest("55"))
     message = str(changed.value)
-    assert message.startswith("value 5 is now 5, which is not what was handed out")
-    assert digest("5") in message
-    assert digest("55") in message
-    assert "retry the queue" in message
+    assert message.startswith("value 5 is now '4', but another one was handed out. It is not the source")
+    for way in ("retry the queue", '@threadsafe_generator(resume="anew")', "resume_at"):
+        assert way in message
+    assert digest("4") not in message
+    assert digest("55") not in message
+    spec = registry.check(SourceSpec("lines", {"path": str(write("a.txt", "a\nb\n"))}), trusted=True)
+    with pytest.raises(SourceChanged, match="retry the queue") as changed:
+        registry.open(spec, cursor=1, mark=digest("55"))
+    assert 'anew"' not in str(changed.value)  # a file has no such way
 
 
 def test_a_last_value_that_json_can_not_carry_differs_too():
@@ -153,7 +166,7 @@ def test_a_failed_replay_finalizes_the_generator(module, registry, check):
     spec = check("users_own:short")
     import users_own
 
-    with pytest.raises(SourceChanged, match="value 1 is now 1"):
+    with pytest.raises(SourceChanged, match="value 1 is now '1'"):
         registry.open(spec, cursor=1, mark=digest("2"))
     assert users_own.closed == [True]
 
