@@ -35,6 +35,7 @@
     │   ├── LedgerFull             no room on the disk; nothing was handed out
     │   ├── LedgerUnavailable      the disk fails; nothing was handed out
     │   ├── OutcomeUnknown         asked, but whether it is on disk can't be told: maybe
+    │   ├── LedgerDamaged          not what was written: refused, never served
     │   ├── LedgerLocked           another server owns the data; names its pid
     │   ├── LedgerForeign          not a ledger of dibs, or damaged
     │   └── LedgerTooNew           written by a newer dibs
@@ -43,6 +44,8 @@
 """
 
 from __future__ import annotations
+
+from typing import Literal
 
 
 class DibsError(Exception):
@@ -219,6 +222,20 @@ class LedgerUnavailable(LedgerError):
 
 class OutcomeUnknown(LedgerError):
     """The request reached the ledger, but whether it is on disk can't be told: it may have happened."""
+
+
+class LedgerDamaged(LedgerError):
+    """What the disk gives back is not what was written to it: it is refused.
+
+    ``handed_out`` is ``maybe`` where the damage is in the answer that was kept under a key.
+    """
+
+    def __init__(self, detail: str, handed_out: Literal["no", "maybe"] = "no") -> None:
+        super().__init__(detail, handed_out)
+        self.handed_out = handed_out
+
+    def __str__(self) -> str:
+        return str(self.args[0])
 
 
 class LedgerLocked(LedgerError):

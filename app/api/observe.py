@@ -78,9 +78,10 @@ class Observe:
     async def readyz(self, request: Request) -> Reply:
         """Whether the server can hand out.
 
-        The ledger is open and its disk takes writes.
+        The ledger is open, its files are where they were, and its disk takes writes.
         """
         await self._house.bare(request)
         if not self._house.queues.ready:
-            raise RequestRefused("not-ready", "the ledger is not open, or its disk fails")
+            down = self._house.queues.down
+            raise RequestRefused("not-ready", "the server is going down" if down is None else str(down))
         return answer({"status": "ok"})

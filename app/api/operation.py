@@ -41,7 +41,7 @@ EVERYWHERE: Final = (
     "stopping",
 )
 """What any operation may answer."""
-LEDGER: Final = ("ledger-unavailable", "outcome-unknown", "ledger-full")
+LEDGER: Final = ("ledger-unavailable", "outcome-unknown", "ledger-full", "damaged")
 """What an operation may answer that writes."""
 QUEUES: Final = ("queue-unknown", "limit-exceeded")
 """What an operation on a queue may answer."""

@@ -161,6 +161,13 @@ PROBLEMS: Final = (
         retry_after=1,
     ),
     Problem(
+        "damaged",
+        503,
+        "The ledger, or the answer kept under the key, is not what was written. The server's log has more.",
+        (errors.LedgerDamaged,),
+        retry_after=30,
+    ),
+    Problem(
         "outcome-unknown",
         503,
         "It may have happened: whether it is on disk can't be told. Send it again with its key.",
@@ -242,7 +249,7 @@ def problem_fields(error: errors.DibsError) -> dict[str, Any]:
         "title": problem.title,
         "status": problem.status,
         "detail": detail[:MAX_DETAIL] or HTTPStatus(problem.status).phrase,
-        "handed_out": problem.handed_out,
+        "handed_out": getattr(error, "handed_out", problem.handed_out),
         "retryable": problem.retryable,
         **extra,
     }

@@ -16,17 +16,20 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from time import monotonic, perf_counter
 
-from ..errors import LedgerError, LedgerFull, LedgerUnavailable, OutcomeUnknown
+from ..errors import LedgerDamaged, LedgerError, LedgerFull, LedgerUnavailable, OutcomeUnknown
 from .entry import Entry, Line, Settled, answered, drawn, grant, on_disk, tells
-from .ops import Advance, Define, Engine, EngineFailed, QueueRow, Take
+from .ops import Advance, Define, Engine, EngineDamaged, EngineFailed, QueueRow, Take
 from .pending import settle_all
 from .work import Bury
 
 log = logging.getLogger("dibs.ledger")
 
 GRACE = 2.0  # seconds: how long callers of a failed commit wait for certainty before they hear "maybe"
+LOOK_EVERY = 1.0  # seconds between two looks at the ledger's files while nothing is committed
+LOOK_BUSY = 0.01  # and while much is: a look costs as much as a tenth of a commit
 ROOM_EVERY = 0.5  # seconds between two looks for room on a full disk
 BATCH_MOST = 1_024  # ops a transaction
 _PAUSES = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)  # seconds between attempts to reopen
@@ -60,6 +63,7 @@ class Committer:
         self._closing = False
         self._down: LedgerError | None = None
         self._unread: LedgerError | None = None  # while nobody knows what a failed commit has left on disk
+        self._looked = 0.0
         self.reopened = 0
         self._thread = threading.Thread(target=self._run, name="dibs-committer", daemon=True)
         self._thread.start()
@@ -92,8 +96,11 @@ class Committer:
 
     @property
     def down(self) -> LedgerError | None:
-        """Why the ledger can't be written now; None while it can."""
-        return self._down
+        """Why the ledger can't be written now, its files looked at; None while it can."""
+        trouble = self._engine.trouble()
+        if trouble is not None:
+            self._looked = 0.0  # so that the next batch is not committed on an older look
+        return self._down or trouble
 
     def close(self, timeout: float = 5.0) -> bool:
         """Commit what is in the line, refuse what comes later, close the engine.
@@ -106,15 +113,18 @@ class Committer:
         self._thread.join(timeout)
         return not self._thread.is_alive()
 
-    def _next_batch(self) -> list[Entry]:
+    def _next_batch(self) -> list[Entry] | None:
+        """What waits: nothing, after a while without; None at the end."""
         with self._guard:
-            while not self._waiting:
-                if self._closing:
-                    self._down = LedgerUnavailable("the server is going down")
-                    return []
+            if not self._waiting and not self._closing:
                 self._asleep = True
-                self._work.wait()
+                self._work.wait(LOOK_EVERY)
                 self._asleep = False
+            if not self._waiting:
+                if not self._closing:
+                    return []
+                self._down = LedgerUnavailable("the server is going down")
+                return None
             if len(self._waiting) <= BATCH_MOST:
                 batch = list(self._waiting)
                 self._waiting.clear()
@@ -136,11 +146,18 @@ class Committer:
             self._engine.close()
 
     def _commit_all(self) -> None:
-        while batch := self._next_batch():
+        while (batch := self._next_batch()) is not None:
             self._batch, self._absent = batch, []
+            if (trouble := self._trouble(batch)) is not None:
+                self._stand_still(batch, trouble)
+                continue
+            if not batch:
+                continue
             started = perf_counter()
             try:
                 outcomes = self._engine.apply([entry.op for entry in batch])
+            except EngineDamaged as error:
+                self._stand_still(batch, LedgerDamaged(str(error)))
             except EngineFailed as error:
                 self._recover(batch, [], error)
             except Exception:
@@ -149,6 +166,67 @@ class Committer:
             else:
                 self._observe(len(batch), perf_counter() - started)
                 settle_all([grant(entry, outcome) for entry, outcome in zip(batch, outcomes, strict=True)])
+        if self._engine.trouble() is not None:
+            self._save()
+
+    # -- when the files are at fault, though the disk is not
+
+    def _trouble(self, batch: list[Entry]) -> LedgerError | None:
+        """What forbids to commit. After a pause the files are looked at before anything is handed out."""
+        now = monotonic()
+        if batch and now - self._looked < LOOK_BUSY:
+            return None
+        self._looked = now
+        return self._engine.trouble()
+
+    def _stand_still(self, batch: list[Entry], trouble: LedgerError) -> None:
+        """Hand nothing out until the files are back; where they are damaged, for good."""
+        log.critical("%s", trouble)
+        absent, lines = self._suspend(batch, trouble)
+        self._save()
+        self._resume(lines)
+        settle_all(_fail_all(absent, trouble))
+        while (again := self._engine.trouble()) is not None and not self._closing:
+            with self._guard:
+                self._down = again
+                self._work.wait(LOOK_EVERY)
+        if again is None:
+            log.warning("the files of the ledger are back; it goes on")
+            with self._guard:
+                self._down = None
+            with suppress(LedgerError):
+                self._refreshed(self._engine.rows())
+
+    def _suspend(
+        self, batch: list[Entry], refusal: LedgerError
+    ) -> tuple[list[Entry], dict[Line, list[Entry]]]:
+        """Take no more ops, and let nothing be drawn: the ops that are certainly not on disk, by line too."""
+        with self._guard:
+            self._down = refusal
+            absent = [*batch, *self._waiting]
+            self._absent = absent
+            self._waiting.clear()
+        lines: dict[Line, list[Entry]] = {}
+        for entry in absent:
+            if entry.line is not None:
+                lines.setdefault(entry.line, []).append(entry)
+        for line in lines:
+            line.suspend()
+        return absent, lines
+
+    def _resume(self, lines: dict[Line, list[Entry]]) -> None:
+        for line, entries in lines.items():
+            line.resume(entries, self._cursor(line))
+
+    def _save(self) -> None:
+        """What is open may be all that is left of the ledger."""
+        try:
+            saved = self._engine.rescue()
+        except Exception as error:
+            log.critical("what the open files have could not be saved: %s", error)
+        else:
+            if saved is not None:
+                log.critical("%s", saved)
 
     # -- when an op is at fault
 
@@ -162,13 +240,18 @@ class Committer:
             started = perf_counter()
             try:
                 outcome = self._engine.apply([entry.op])[0]
+            except EngineDamaged as error:
+                late = [other for entries in broken.values() for other in entries]
+                self._stand_still([*late, *batch[at:]], LedgerDamaged(str(error)))
+                return
             except EngineFailed as error:
                 self._recover(batch[at:], [late for entries in broken.values() for late in entries], error)
                 return
             except Exception as error:
                 log.exception("refused by the ledger: %r", entry.op)
                 if entry.line is None:
-                    entry.pending.fail(LedgerUnavailable(f"the ledger refused this: {error}"))
+                    refused = LedgerUnavailable(f"the ledger refused this: {error}")
+                    entry.pending.fail(error if isinstance(error, LedgerDamaged) else refused)
                 else:
                     entry.line.suspend()
                     broken[entry.line] = [entry]

@@ -4,24 +4,23 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable
 from contextlib import closing, suppress
 from pathlib import Path
 
 import apsw
 
-from ..errors import LedgerFull, LedgerUnavailable
+from ..errors import LedgerDamaged, LedgerFull, LedgerUnavailable
+from .damage import is_damage, told
+from .folder import make_file, make_folder
 
 
-def copy(connect: Callable[[int], apsw.Connection], to: str) -> None:
-    """Write what ``connect`` opens to the file ``to``, of one moment, synced under its final name."""
+def copy(source: apsw.Connection, to: str) -> None:
+    """Write what ``source`` sees to the file ``to``, of one moment, synced under its final name."""
     partial = Path(f"{to}.partial")
     try:
-        partial.parent.mkdir(exist_ok=True)
-        with (
-            closing(connect(apsw.SQLITE_OPEN_READONLY)) as source,
-            closing(apsw.Connection(str(partial))) as target,
-        ):
+        make_folder(partial.parent)
+        make_file(partial)
+        with closing(apsw.Connection(str(partial))) as target:
             with target.backup("main", source, "main") as copying:
                 copying.step(-1)
             target.pragma("journal_mode", "DELETE")
@@ -34,12 +33,15 @@ def copy(connect: Callable[[int], apsw.Connection], to: str) -> None:
             partial.unlink(missing_ok=True)
         if isinstance(error, apsw.FullError) or no_room(error):
             raise LedgerFull("there is no room for the backup") from error
+        if is_damage(error):
+            raise LedgerDamaged(f"the ledger can't be copied: {told(error)}") from error
         raise LedgerUnavailable(f"the backup failed: {error}") from error
 
 
 def allocate(path: Path, size: int) -> None:
     """A file whose room is really taken, also where a hole or zeros would take none."""
-    with path.open("wb") as file:
+    make_file(path)
+    with path.open("r+b") as file:
         file.write(os.urandom(size))
         file.flush()
         os.fsync(file.fileno())

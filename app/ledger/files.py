@@ -10,18 +10,32 @@ from __future__ import annotations
 import threading
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar, cast
 
 import apsw
 
-from ..errors import LedgerError, LedgerForeign, LedgerFull, LedgerTooNew, LedgerUnavailable
+from ..errors import (
+    LedgerDamaged,
+    LedgerError,
+    LedgerForeign,
+    LedgerFull,
+    LedgerTooNew,
+    LedgerUnavailable,
+)
+from . import sums
+from .damage import is_damage, told
 from .disk import allocate, bytes_of, copy, no_room, sync
+from .folder import check_complete, header_of, make_file, make_private
+from .guard import Guard
+from .journal import check_log
 from .lock import DataLock
 from .migration import create as create_tables
 from .migration import migrate
-from .ops import EngineFailed, OpFailed
+from .ops import EngineDamaged, EngineFailed, OpFailed
+from .scrub import Scrub
 
 T = TypeVar("T")
 
@@ -30,6 +44,7 @@ BALLAST = 2 * 1024 * 1024
 
 APPLICATION_ID = 0x64696273  # "dibs"
 VERSION = 3
+SCRUB_PATIENCE = 1.0  # seconds that a start waits for the check of the whole file; then it goes on beside it
 CHECKPOINT_PAGES = 256  # 1 MiB of WAL: small enough to keep the data folder small, large enough to be rare
 
 _DISK = (
@@ -63,9 +78,11 @@ class SqliteFiles:
         self._browsing = threading.Lock()
         self._browser: apsw.Connection | None = None
         self._anchor: apsw.Connection | None = None
-        self._instance: object = None
+        self._scrub: Scrub | None = None
+        self._instance = ""
         self.folder = data
         self.path = f"file:/dibs-{uuid.uuid4()}?vfs=memdb" if data is None else str(data / "dibs.db")
+        self.guard = Guard(None)
         try:
             self.persisted = self._begin()
         except BaseException as error:
@@ -79,8 +96,13 @@ class SqliteFiles:
         if self.folder is None:
             self._anchor = self._connect(apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE)
         else:
-            self.folder.mkdir(parents=True, exist_ok=True)
+            make_private(self.folder)
             self._lock = DataLock(self.folder)
+            check_complete(self.folder, self._lock.left)
+            check_log(self.folder / "dibs.db")
+            self._check_version(*header_of(self.folder / "dibs.db"))  # where another program wrote it, too
+            make_file(self.folder / "dibs.db")
+            self.guard = Guard(self.folder)
         self._open(create=True)
         if self.folder is not None:
             # The process before may have ended after a sync that failed: what it wrote is read, but may never
@@ -88,12 +110,28 @@ class SqliteFiles:
             self._checkpoint_in_any_case()
         self.reserve()
         self._connect_readers()
+        if self._scrub is not None:
+            self._scrub.wait(SCRUB_PATIENCE)
+            if isinstance(trouble := self.guard.trouble(), LedgerDamaged):
+                raise LedgerDamaged(f"{trouble}; put a backup in the place of {self.path}")
         [(clock,)] = self._write("SELECT clock FROM ledger").fetchall()
         return cast(int, clock)
 
     def _connect_readers(self) -> None:
         self._reader = self._connect(apsw.SQLITE_OPEN_READONLY)
         self._browser = self._connect(apsw.SQLITE_OPEN_READONLY)
+        for connection in (self._reader, self._browser):
+            connection.execute("SELECT clock FROM ledger").fetchall()  # opens the log, too
+        if self._lock is not None:
+            self._note(open=True)
+            self.guard.remember()
+            self._scrub = Scrub(partial(self._connect, apsw.SQLITE_OPEN_READONLY), self.guard.found)
+
+    def _note(self, *, open: bool) -> None:
+        """For the next start: whether the log has to be there."""
+        if self._lock is not None:
+            with suppress(OSError):
+                self._lock.note(self._instance, Path(self.path), open=open)
 
     def _write(self, statement: str, values: Mapping[str, Any] | Sequence[Any] = ()) -> apsw.Cursor:
         if self._writer is None:
@@ -102,9 +140,12 @@ class SqliteFiles:
 
     def _open(self, *, create: bool = False) -> None:
         """Open for writing. Only at the start is a ledger made; later that would replace a lost one."""
-        self._writer = self._connect(apsw.SQLITE_OPEN_READWRITE | (apsw.SQLITE_OPEN_CREATE if create else 0))
+        with_sums = self.folder is not None and sums.available()
+        self._writer = self._connect(apsw.SQLITE_OPEN_READWRITE)
         self._identify(self._writer)
         if self.folder is not None:
+            if create and with_sums:
+                sums.reserve(self._writer)
             self._writer.pragma("journal_mode", "WAL")
         self._writer.pragma("synchronous", "FULL")
         self._writer.pragma("wal_autocheckpoint", CHECKPOINT_PAGES)
@@ -118,10 +159,12 @@ class SqliteFiles:
                 with self._transaction():
                     migrate(self._writer)
                     self._writer.pragma("user_version", VERSION)
-        [(instance,)] = self._writer.execute("SELECT instance FROM ledger").fetchall()
+        [(instance, has_sums)] = self._writer.execute("SELECT instance, sums FROM ledger").fetchall()
         if not create and instance != self._instance:
             raise EngineFailed(f"{self.path} is another ledger now")
-        self._instance = instance
+        self._instance = str(instance)
+        if self.folder is not None and (has_sums or with_sums):
+            sums.keep(self._writer, self.path, has=bool(has_sums))
 
     def _connect(self, flags: int) -> apsw.Connection:
         connection = apsw.Connection(self.path, flags=flags | apsw.SQLITE_OPEN_URI, vfs=self._vfs)
@@ -136,7 +179,10 @@ class SqliteFiles:
         tables = writer.execute("SELECT count(*) FROM sqlite_schema").get
         if application != APPLICATION_ID and (application or version or tables):
             raise LedgerForeign(f"{self.path} is an SQLite database, but not a ledger of dibs")
-        if version > VERSION:
+        self._check_version(application, version)
+
+    def _check_version(self, application: int, version: int) -> None:
+        if application == APPLICATION_ID and version > VERSION:
             raise LedgerTooNew(
                 f"{self.path} has format {version}, written by a newer dibs; this one knows up to {VERSION}"
             )
@@ -144,7 +190,7 @@ class SqliteFiles:
     def _create(self, writer: apsw.Connection) -> None:
         with self._transaction():
             create_tables(writer)
-            writer.execute("INSERT INTO ledger VALUES (1, ?, 0)", (str(uuid.uuid4()),))
+            writer.execute("INSERT INTO ledger (one, instance, clock) VALUES (1, ?, 0)", (str(uuid.uuid4()),))
             writer.pragma("application_id", APPLICATION_ID)
             writer.pragma("user_version", VERSION)
         if self.folder is not None:
@@ -160,6 +206,8 @@ class SqliteFiles:
         checkpoint syncs what is read from here on, so that it can't be otherwise again; until it has
         succeeded nothing is read.
         """
+        if (gone := self.guard.missing()) is not None:
+            raise EngineFailed(gone)  # what is open is all that is left of it
         self._disconnect()
         try:
             self._open()
@@ -204,6 +252,12 @@ class SqliteFiles:
             raise EngineFailed("the log can't be brought into the ledger while somebody reads it")
 
     def _disconnect(self) -> None:
+        scrub, self._scrub = self._scrub, None
+        if scrub is not None:
+            scrub.stop()
+        if self._writer is not None and self.guard.missing() is None:
+            self._note(open=False)
+        self.guard.forget_log()
         while not self._browsing.acquire(timeout=0.01):
             if (browser := self._browser) is not None:
                 browser.interrupt()  # who counts or browses is told to ask again
@@ -223,6 +277,7 @@ class SqliteFiles:
 
     def _give_up(self) -> None:
         self._disconnect()
+        self.guard.close()
         if self._anchor is not None:
             self._anchor.close()
         if self._lock is not None:
@@ -230,16 +285,20 @@ class SqliteFiles:
 
     @contextmanager
     def _transaction(self) -> Iterator[apsw.Connection]:
+        committing = False
         try:
             connection = self._write("BEGIN IMMEDIATE").connection
             try:
                 yield connection
+                committing = True
                 self._write("COMMIT")
             except BaseException:
                 if self._writer is not None and self._writer.in_transaction:
                     self._write("ROLLBACK")
                 raise
-        except _DISK as error:
+        except (*_DISK, UnicodeDecodeError) as error:
+            if is_damage(error) and not committing:
+                raise EngineDamaged(str(self.guard.damaged(told(error)))) from error
             raise EngineFailed(str(error), full=isinstance(error, apsw.FullError)) from error
         except apsw.Error as error:
             raise OpFailed(str(error)) from error
@@ -253,8 +312,13 @@ class SqliteFiles:
                 if self._reader is None:
                     raise LedgerUnavailable("the ledger is being reopened")
                 return self._reader.execute(statement, values).fetchall()
-        except apsw.Error as error:
-            raise LedgerUnavailable(f"the ledger can't be read: {error}") from error
+        except (apsw.Error, UnicodeDecodeError) as error:
+            raise self._unreadable(error) from error
+
+    def _unreadable(self, error: Exception) -> LedgerError:
+        if is_damage(error):
+            return self.guard.damaged(told(error))
+        return LedgerUnavailable(f"the ledger can't be read: {error}")
 
     def _browse(self, look: Callable[[apsw.Connection], T]) -> T:
         """Look at one moment, however long it takes."""
@@ -267,8 +331,8 @@ class SqliteFiles:
                     return look(self._browser)
                 finally:
                     self._browser.execute("ROLLBACK")
-        except (apsw.Error, OpFailed) as error:
-            raise LedgerUnavailable(f"the ledger can't be read: {error}") from error
+        except (apsw.Error, OpFailed, UnicodeDecodeError) as error:
+            raise self._unreadable(error) from error
 
     @property
     def durable(self) -> bool:
@@ -287,12 +351,19 @@ class SqliteFiles:
         The online backup API on a connection of its own, in one step: one read transaction, so that the
         copy is of one moment, and writers go on meanwhile.
         """
-        copy(self._connect, to)
+        if (trouble := self.guard.trouble()) is not None:
+            raise trouble  # a connection of its own might open another file
+        with closing(self._connect(apsw.SQLITE_OPEN_READONLY)) as source:
+            copy(source, to)
         return Path(to).stat().st_size
 
 
 def raise_at_start(path: str, error: Exception) -> NoReturn:
     """What went wrong while a ledger was opened, in words for who started the server."""
+    if is_damage(error) or isinstance(error, EngineDamaged):
+        raise LedgerForeign(
+            f"{path} is not a ledger of dibs, or it is damaged: {told(error)}; put a backup in its place"
+        ) from error
     if isinstance(error, apsw.FullError) or getattr(error, "full", False) or no_room(error):
         raise LedgerFull(f"there is no room for the ledger {path}: {error}") from error
     if isinstance(error, EngineFailed | OSError | apsw.IOError | apsw.CantOpenError | apsw.ReadOnlyError):

@@ -6,8 +6,10 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..errors import LedgerDamaged
 from . import codec
 from . import statements as sql
+from .checksum import of_answer
 from .inside.transaction import Transaction
 from .ops import OpFailed, Recalled, Remember, Take
 from .together import Shares
@@ -44,8 +46,8 @@ def file(tx: Transaction, queue: int, generation: int, remember: Remember, filin
         outcome |= {"start": kept.start, "stop": kept.stop, "step": kept.step}
     texts = _json(kept) if isinstance(kept, tuple) else None
     name = queue, generation, remember.caller, remember.key
-    answer = remember.request, _json(outcome), texts, expiry(tx.now, remember.ttl)
-    tx.execute(sql.REMEMBER, (*name, *answer, tx.now, filing.replace))
+    row = (*name, remember.request, _json(outcome), texts, expiry(tx.now, remember.ttl))
+    tx.execute(sql.REMEMBER, (*row, tx.now, filing.replace, of_answer(*row)))
     tx.learned += 1
     if not tx.changes():
         raise OpFailed(f"something else is filed under the key {remember.key!r}")
@@ -66,7 +68,8 @@ def file_shares(tx: Transaction, queue: int, generation: int, shares: Shares, op
                 f'{{"first":{op.first + at},"ending":{ending},"wide":{wide},'
                 f'"start":{start + at * step},"stop":{start + end * step},"step":{step}}}'
             )
-            rows.append((*place, key, request, outcome, None, expires, now, False))
+            row = (*place, key, request, outcome, None, expires)
+            rows.append((*row, now, False, of_answer(*row)))
         at = end
     before = tx.total_changes()
     tx.executemany(sql.REMEMBER, rows)
@@ -75,8 +78,18 @@ def file_shares(tx: Transaction, queue: int, generation: int, shares: Shares, op
         raise OpFailed("something else is filed under one of the keys")
 
 
-def recalled(request: str, text: str, kept: str | None) -> Recalled:
-    """A row, read back."""
+def recalled(found: Any, now: int) -> Recalled | None:
+    """A row, read back; None where it has expired.
+
+    Raises:
+        LedgerDamaged: it is not as it was filed.
+    """
+    *row, crc = found
+    if crc != of_answer(*row):
+        raise LedgerDamaged(f"the answer kept under the key {row[3]!r} is damaged", "maybe")
+    request, text, kept, expires = row[4:]
+    if expires <= now:
+        return None
     outcome = json.loads(text)
     wide = outcome.pop("wide")
     work, token, source = (outcome.pop(name, None) for name in ("work", "token", "computed"))
@@ -102,10 +115,10 @@ def streamed(tx: Transaction, queue: int, generation: int, remember: Remember) -
         "generation": generation,
         "caller": remember.caller,
         "key": remember.key,
-        "now": tx.now,
     }
     found = tx.execute(sql.RECALL, values).fetchone()
-    work = recalled(*found).work if found else None
+    answer = recalled(found, tx.now) if found else None
+    work = answer.work if answer else None
     return work if isinstance(work, Streamed) else None
 
 

@@ -5,47 +5,85 @@ from __future__ import annotations
 import fcntl
 import os
 import weakref
+from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
 from ..errors import LedgerLocked
+
+NOTE_BYTES = 200
+
+
+class Left(NamedTuple):
+    """What the last owner wrote of its ledger: which it was, its file, and whether it was still open."""
+
+    instance: str
+    device: int
+    inode: int
+    open: bool
 
 
 class DataLock:
     """Holds ``lock`` in a data folder for the life of the process.
 
     flock(2), so that a SIGKILL releases it too and no stale file is ever in the way. The owner's process id
-    stands in the file, for the message that a second server shows.
+    stands in the file, for the message that a second server shows; under it which ledger it serves, so that
+    the next start can tell that a file is missing (``left``).
 
     Raises:
         LedgerLocked: another process holds it.
     """
 
     def __init__(self, folder: Path) -> None:
-        self._file = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        self._file = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            self._own(folder)
+            self.left = self._own(folder)
         except BaseException:
             self.release()
             raise
         _held.add(self)
 
-    def _own(self, folder: Path) -> None:
+    def _own(self, folder: Path) -> Left | None:
+        noted = os.pread(self._file, NOTE_BYTES, 0).decode("ascii", "replace").splitlines() or [""]
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            owner = os.pread(self._file, 32, 0).decode("ascii", "replace").strip() or "unknown"
+            owner = noted[0].strip() or "unknown"
             raise LedgerLocked(
                 f"another server (process {owner}) owns {folder}: two would hand out the same values; "
                 "stop that one, or give this one a folder of its own with --data"
             ) from error
-        os.ftruncate(self._file, 0)
-        os.pwrite(self._file, f"{os.getpid()}\n".encode(), 0)
+        with suppress(OSError):  # another's file stays as it is
+            os.fchmod(self._file, 0o600)
+        # The process id only: what the last owner noted stays until this one has opened its ledger.
+        self._write("\n".join([str(os.getpid()), *noted[1:2]]))
+        return _left(noted[1]) if len(noted) > 1 else None
+
+    def note(self, instance: str, file: Path, *, open: bool) -> None:
+        """Write which ledger this is. That it is closed comes to the disk before its log may be deleted."""
+        found = file.stat()
+        state = "open" if open else "closed"
+        self._write(f"{os.getpid()}\n{instance} {found.st_dev} {found.st_ino} {state}")
+        if not open:
+            os.fsync(self._file)
+
+    def _write(self, text: str) -> None:
+        os.pwrite(self._file, f"{text}\n".encode(), 0)
+        os.ftruncate(self._file, len(text) + 1)
 
     def release(self) -> None:
         """Let another server have the folder. Once is enough."""
         file, self._file = self._file, -1
         if file >= 0:
             os.close(file)
+
+
+def _left(line: str) -> Left | None:
+    try:
+        instance, device, inode, state = line.split()
+        return Left(instance, int(device), int(inode), state == "open")
+    except ValueError:
+        return None
 
 
 _held: weakref.WeakSet[DataLock] = weakref.WeakSet()

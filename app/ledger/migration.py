@@ -1,13 +1,35 @@
-"""From the formats of older releases to this one: the tables are made anew, and the rows carried over."""
+"""From an older format to this one: 1 had queues and answers, 2 what is inside queues, 3 has checksums."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import apsw
 
+from . import checksum
+
 SCHEMA = ("sqlite.sql", "work.sql")
-"""The files that make a ledger of this format."""
+
+_FIRST = {"ledger", "queue", "answer"}
+"""The tables that every format has."""
+
+_COMPUTED = {
+    "answer": {
+        "crc": "answer_crc(queue, generation, caller, key, request, outcome, item_values, expires)",
+    },
+    "block": {
+        "texts": "CAST(texts AS BLOB)",
+        "crc": "block_crc(queue, first, last, CAST(texts AS BLOB))",
+    },
+}
+"""What a column of this format is made from, where an older one had it not or otherwise."""
+
+_FUNCTIONS: dict[str, tuple[Callable[..., Any], int]] = {
+    "answer_crc": (checksum.of_answer, 8),
+    "block_crc": (checksum.of_block, 4),
+}
 
 
 def create(writer: apsw.Connection) -> None:
@@ -17,31 +39,49 @@ def create(writer: apsw.Connection) -> None:
 
 
 def migrate(writer: apsw.Connection) -> None:
-    """Make a file of format 1 or 2 one of this format, in the transaction of the caller.
+    """Make a file of an older format one of this format, in the transaction of the caller.
 
-    Every table is made anew, since a CHECK can't be added to one and a changed table would not read as a new
-    one does. A column that an older format did not have gets its default.
+    Each table is made anew, since a CHECK can't be added to one; what a new column has no expression for
+    takes its default.
+
+    Raises:
+        ValueError: the tables are not those of a ledger.
     """
-    old = [name for (name,) in writer.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")]
-    indexes = writer.execute(
-        "SELECT name FROM sqlite_schema WHERE type = 'index' AND sql IS NOT NULL"
-    ).fetchall()
-    # Else the foreign keys of other tables would follow the old ones.
+    for name, (function, arguments) in _FUNCTIONS.items():
+        writer.create_scalar_function(name, function, arguments, deterministic=True)
+    # Else the foreign keys of other tables would follow the old one.
     writer.pragma("legacy_alter_table", True)
     try:
-        for (name,) in indexes:
-            writer.execute(f'DROP INDEX "{name}"')
-        for table in old:
-            writer.execute(f'ALTER TABLE "{table}" RENAME TO "old_{table}"')
+        old = _names(writer, "type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'")
+        if not set(old) >= _FIRST:
+            raise ValueError("it has not the tables of a ledger")
+        for name in old:
+            writer.execute(f"ALTER TABLE {name} RENAME TO {name}_before")
+        for name in _names(writer, "type = 'index' AND sql IS NOT NULL"):
+            writer.execute(f"DROP INDEX {name}")
         create(writer)
-        for table in old:
-            kept = ", ".join(sorted(_columns(writer, table) & _columns(writer, f"old_{table}")))
-            writer.execute(f'INSERT INTO "{table}" ({kept}) SELECT {kept} FROM "old_{table}"')  # noqa: S608
-        for table in old:
-            writer.execute(f'DROP TABLE "old_{table}"')
+        for name in old:
+            _copy(writer, name)
+        for name in old:
+            writer.execute(f"DROP TABLE {name}_before")
     finally:
         writer.pragma("legacy_alter_table", False)
+        for name, (_, arguments) in _FUNCTIONS.items():
+            writer.create_scalar_function(name, None, arguments)
 
 
-def _columns(writer: apsw.Connection, table: str) -> set[str]:
-    return {name for (name,) in writer.execute("SELECT name FROM pragma_table_info(?)", (table,))}
+def _names(writer: apsw.Connection, which: str) -> list[str]:
+    return [name for (name,) in writer.execute(f"SELECT name FROM sqlite_schema WHERE {which}")]  # noqa: S608
+
+
+def _copy(writer: apsw.Connection, table: str) -> None:
+    had = _columns(writer, f"{table}_before")
+    computed = _COMPUTED.get(table, {})
+    taken = {name: computed.get(name, name) for name in _columns(writer, table) if name in {*had, *computed}}
+    writer.execute(
+        f"INSERT INTO {table} ({', '.join(taken)}) SELECT {', '.join(taken.values())} FROM {table}_before"  # noqa: S608
+    )
+
+
+def _columns(writer: apsw.Connection, table: str) -> list[str]:
+    return [name for (name,) in writer.execute("SELECT name FROM pragma_table_info(?)", (table,))]

@@ -27,6 +27,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Protocol
 
+from ..errors import LedgerError
 from .together import Exchange, Exchanged, Shares
 from .work import (
     DEFAULT_SETTINGS,
@@ -59,6 +60,10 @@ class EngineFailed(Exception):
     def __init__(self, detail: str, *, full: bool = False) -> None:
         super().__init__(detail)
         self.full = full
+
+
+class EngineDamaged(EngineFailed):
+    """The storage gave back what was not written to it. Nothing of the transaction is on disk."""
 
 
 class OpFailed(Exception):
@@ -259,6 +264,12 @@ class Engine(Protocol):
 
     def apply(self, ops: Sequence[Op]) -> list[Outcome]:
         """Apply all, in order, in one transaction, synced. Raises EngineFailed or OpFailed."""
+
+    def trouble(self) -> LedgerError | None:
+        """Why nothing may be applied although it could be: damage, or files that are gone."""
+
+    def rescue(self) -> str | None:
+        """Save what the open files have, where their names are gone; what was done, in words."""
 
     def reopen(self) -> None:
         """Close, open, and make the disk agree with what is read; raises EngineFailed until it does."""

@@ -16,6 +16,7 @@ from typing import cast
 
 import apsw
 
+from ..errors import LedgerError
 from . import filing
 from . import statements as sql
 from .clock import LedgerClock
@@ -23,8 +24,10 @@ from .files import SqliteFiles, raise_at_start
 from .handlers import HANDLERS, row_of
 from .inside import looking
 from .inside import sql as inside
+from .inside.blocks import BlockPageDamaged
 from .inside.transaction import Account, Transaction
 from .ops import EngineFailed, Op, OpFailed, Outcome, QueueRow, Recalled
+from .scrub import BLOCKS
 from .work import Counts, FailureRow, ItemRow, ItemState, Streamed
 
 PRUNE_EVERY = 1_000  # milliseconds of ledger time
@@ -68,8 +71,9 @@ class SqliteEngine(SqliteFiles):
     def close(self) -> None:
         """Close for good. Ledger time is persisted, so that the next start can't be behind this one."""
         try:
-            with self._transaction():
-                self._write(sql.CLOCK, {"now": self.now()})
+            if self.trouble() is None:
+                with self._transaction():
+                    self._write(sql.CLOCK, {"now": self.now()})
         except (EngineFailed, OpFailed, apsw.Error):
             pass  # the disk fails: what was applied stands as it is
         self._give_up()
@@ -86,10 +90,14 @@ class SqliteEngine(SqliteFiles):
         now = self.now()
         try:
             with self._transaction() as writer:
-                tx = Transaction(writer, now, self._accounts)
+                tx = Transaction(writer, now, self._accounts, careful=self.guard.careful)
                 outcomes = [HANDLERS[type(op)](tx, op) for op in ops]
                 tx.write()
                 persisted, pruned = self._keep_house(now, tx.learned)
+        except BlockPageDamaged:
+            self._accounts.clear()
+            self.guard.found(BLOCKS, "the checksum of a page is wrong")
+            return self.apply(ops)
         except BaseException:
             self._accounts.clear()  # nobody knows what the file has
             raise
@@ -113,6 +121,20 @@ class SqliteEngine(SqliteFiles):
                 pruned = now
         return persisted, pruned
 
+    def trouble(self) -> LedgerError | None:
+        """Why nothing may be applied although it could be: damage, or files that are gone."""
+        return self.guard.trouble()
+
+    def rescue(self) -> str | None:
+        """Save what the open files have, where their names are gone; what was done, in words."""
+        with self._browsing:
+            if self._browser is None or self._writer is None:
+                return None
+            done = self.guard.rescue(self._writer, self._browser)
+        if self._lock is not None and not self.guard.log_needed():
+            self._note(open=False)
+        return done
+
     # -- looking
 
     def rows(self) -> list[QueueRow]:
@@ -127,10 +149,9 @@ class SqliteEngine(SqliteFiles):
     def recall(self, queue: int, generation: int, caller: str, key: str) -> Recalled | None:
         """What is filed under a key, if it has not expired."""
         found = self._look(
-            sql.RECALL,
-            {"queue": queue, "generation": generation, "caller": caller, "key": key, "now": self.now()},
+            sql.RECALL, {"queue": queue, "generation": generation, "caller": caller, "key": key}
         )
-        return filing.recalled(*found[0]) if found else None
+        return filing.recalled(found[0], self.now()) if found else None
 
     def known_keys(self, queue: int, generation: int, caller: str, keys: Sequence[str]) -> set[str]:
         """Those of the keys that something is filed under, if it has not expired."""
@@ -141,10 +162,12 @@ class SqliteEngine(SqliteFiles):
         self, queue: int, generation: int, caller: str, prefix: str, *, after: str, most: int
     ) -> list[tuple[str, Streamed]]:
         """The streams whose keys begin with ``prefix`` and come after ``after``, by key; up to ``most``."""
-        place = {"queue": queue, "generation": generation, "caller": caller, "now": self.now()}
+        now = self.now()
+        place = {"queue": queue, "generation": generation, "caller": caller, "now": now}
         asked = {"prefix": prefix, "beyond": prefix + AFTER_ALL, "after": after, "most": most}
-        found = [(key, filing.recalled(*row).work) for key, *row in self._look(sql.STREAMS, place | asked)]
-        return [(key, sums) for key, sums in found if isinstance(sums, Streamed)]
+        rows = self._look(sql.STREAMS, place | asked)
+        found = [(row[3], filing.recalled(row, now)) for row in rows]
+        return [(key, answer.work) for key, answer in found if answer and isinstance(answer.work, Streamed)]
 
     def next_due(self, queue: int) -> int | None:
         """The earliest due of what is not dead; None where nothing is."""

@@ -82,16 +82,16 @@ ALL = f"SELECT {COLUMNS} FROM queue ORDER BY name"
 # A key is filed once; only an expired one makes room, and a stream files each part in place of the one
 # before. Row count 0 is a second filing and fails the transaction.
 REMEMBER = """
-INSERT INTO answer (queue, generation, caller, key, request, outcome, item_values, expires)
-VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+INSERT INTO answer (queue, generation, caller, key, request, outcome, item_values, expires, crc)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?11)
 ON CONFLICT (key, queue, generation, caller) DO UPDATE SET
     request = excluded.request, outcome = excluded.outcome, item_values = excluded.item_values,
-    expires = excluded.expires
+    expires = excluded.expires, crc = excluded.crc
 WHERE answer.expires <= ?9 OR ?10
 """
 RECALL = """
-SELECT request, outcome, item_values FROM answer
-WHERE key = :key AND queue = :queue AND generation = :generation AND caller = :caller AND expires > :now
+SELECT queue, generation, caller, key, request, outcome, item_values, expires, crc FROM answer
+WHERE key = :key AND queue = :queue AND generation = :generation AND caller = :caller
 """
 # Of many keys at once: a statement for each costs twice as much.
 KNOWN = """
@@ -102,7 +102,7 @@ WHERE expires > :now
 
 # The streams whose keys begin alike, by key: a range of the index, read to where it has enough.
 STREAMS = """
-SELECT key, request, outcome, item_values FROM answer
+SELECT queue, generation, caller, key, request, outcome, item_values, expires, crc FROM answer
 WHERE key >= :prefix AND key > :after AND substr(key, 1, length(:prefix)) = :prefix AND key < :beyond
     AND queue = :queue AND generation = :generation AND caller = :caller AND request = 'stream'
     AND expires > :now

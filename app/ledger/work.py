@@ -438,9 +438,13 @@ class Counts:
     overlaps: int
 
 
+DAMAGED = "damaged"
+"""The error of an item whose kept value is not what was written; and its text, which is no JSON."""
+
+
 @dataclass(frozen=True, slots=True)
 class ItemRow:
-    """One item inside a queue. ``text`` is None where the queue's source computes it.
+    """One item inside a queue. ``text`` is None where the queue's source computes it, or :data:`DAMAGED`.
 
     ``due``: since or from when it can be claimed; of a leased one, when the lease ends; of a dead one, since
     when it is dead. ``worker``: who holds it, or held it last.

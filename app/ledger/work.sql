@@ -59,13 +59,15 @@ CREATE INDEX run_lease ON run (queue, token, due, last) WHERE token IS NOT NULL;
 CREATE INDEX run_dead ON run (queue, first, last) WHERE state = 2;
 
 -- Values that can't be computed again: JSON texts, one a line (compact JSON has no line break). Immutable;
--- deleted when no run overlaps them any more. A table with a rowid, whose rows may fill a page.
+-- deleted when no run overlaps them any more. crc is their checksum, with whose they are (checksum.py). A table
+-- with a rowid, whose rows may fill a page.
 CREATE TABLE block (
     id    INTEGER PRIMARY KEY,
     queue INTEGER NOT NULL REFERENCES queue (id),
     first INTEGER NOT NULL,
     last  INTEGER NOT NULL CHECK (last >= first),
-    texts TEXT    NOT NULL
+    texts BLOB    NOT NULL,
+    crc   INTEGER NOT NULL
 ) STRICT;
 
 CREATE UNIQUE INDEX block_place ON block (queue, first);

@@ -10,7 +10,7 @@ from contextlib import suppress
 from ..errors import ItemUnknown, LedgerError, LimitExceeded, QueueUnknown
 from ..ledger.ops import Outcome, QueueRow, Recalled
 from ..ledger.pending import Pending
-from ..ledger.work import Bury, ItemRow, ItemState, Moved, Purge, Redrive, Seqs, Woken
+from ..ledger.work import DAMAGED, Bury, ItemRow, ItemState, Moved, Purge, Redrive, Seqs, Woken
 from .answers import Audit, ItemAnswer, MovedAnswer, Page, Peeked, StreamPage
 from .desk import outcome
 from .produce import Produces
@@ -135,13 +135,13 @@ class Holds(Produces):
         failures = self._engine.failures(self.row.id, row.seq) if row.attempt or row.state == "dead" else []
         return Peeked(
             row.seq,
-            self._computing.text(row.seq) if row.text is None else row.text,
+            "null" if row.text == DAMAGED else row.text or self._computing.text(row.seq),
             row.state,
             row.attempt,
             row.priority,
             row.due,
             row.worker,
-            failures[-1].error if failures else None,
+            DAMAGED if row.text == DAMAGED else failures[-1].error if failures else None,
         )
 
     async def streams(self, prefix: str, after: str = "", limit: int = 100) -> StreamPage:

@@ -18,6 +18,7 @@ from typing import Any, Self
 from ..errors import (
     ConfigError,
     Forbidden,
+    LedgerError,
     LimitExceeded,
     QueueConflict,
     QueueUnknown,
@@ -343,7 +344,12 @@ class Queues:
     @property
     def ready(self) -> bool:
         """Whether hand-outs can be answered: the ledger can be written and the server isn't going down."""
-        return not self._stopping and self._committer.down is None
+        return not self._stopping and self.down is None
+
+    @property
+    def down(self) -> LedgerError | None:
+        """Why nothing can be written now; None while it can. The ledger's files are looked at for it."""
+        return self._committer.down
 
     def stop(self) -> None:
         """Begin to go down: who waits is told at once, nothing new begins, the line is committed."""

@@ -1,6 +1,7 @@
 """Every reason for `dibs serve` not to start: a sentence and an exit code, never a traceback."""
 
 import os
+import shutil
 import sqlite3
 
 import httpx
@@ -102,3 +103,23 @@ def test_a_ledger_from_the_future(serve, run, tmp_path):
 def test_the_data_folder_is_a_file(run, tmp_path):
     (tmp_path / "file").write_text("")
     refused(run("serve", "--port", 0, "--data", "file"), 4, "file")
+
+
+def test_the_data_was_deleted_under_a_server(serve, run, tmp_path):
+    """Nothing is handed out any more, and a restart does not begin again at 1."""
+    server = serve()
+    assert httpx.post(f"{server.url}/next").json()["seq"] == 1
+    data = tmp_path / "dibs-data"
+    shutil.rmtree(data)
+    assert httpx.get(f"{server.url}/readyz").status_code == 503
+    answer = httpx.post(f"{server.url}/next")
+    assert (answer.status_code, answer.json()["type"]) == (503, "urn:dibs:problem:ledger-unavailable")
+    assert (answer.json()["handed_out"], str(data) in answer.json()["detail"]) == ("no", True)
+    server.end()
+    log = server.stderr
+    assert "Traceback" not in log
+    assert f"the data folder {data} is missing" in log
+    [saved] = data.glob("rescued-*.db")
+    refused(run("serve", "--port", 0), 4, "dibs.db is missing", saved.name)
+    saved.rename(data / "dibs.db")
+    assert httpx.post(f"{serve().url}/next").json()["seq"] == 2

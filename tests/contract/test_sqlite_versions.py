@@ -224,7 +224,7 @@ def test_an_older_file_under_a_running_ledger_is_not_taken_for_it(tmp_path):
     for path in (tmp_path / "data").glob("dibs.db*"):
         path.unlink()
     (tmp_path / "data" / "dibs.db").write_bytes(old.read_bytes())
-    with pytest.raises(EngineFailed, match="not the ledger that it was"):
+    with pytest.raises(EngineFailed, match="was replaced in"):
         engine.reopen()
     with opened(tmp_path / "data" / "dibs.db") as file:
         assert file.pragma("user_version") == 1

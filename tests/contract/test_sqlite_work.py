@@ -9,7 +9,7 @@ import apsw
 import pytest
 from dibs.errors import LedgerUnavailable
 from dibs.ledger.inside import sql
-from dibs.ledger.ops import Define, OpFailed, Take
+from dibs.ledger.ops import Define, Take
 from dibs.ledger.sqlite import SqliteEngine
 from dibs.ledger.work import (
     Ack,
@@ -154,17 +154,6 @@ def test_a_block_goes_with_its_last_item_whichever_way_that_leaves(file):
     assert file.see("SELECT first FROM block ORDER BY first") == [(5,)]
     file.ack(file.jobs)
     assert file.see("SELECT first FROM block") == []
-
-
-def test_a_lost_value_is_told_and_the_engine_works_on(file):
-    file.push("1", "2")
-    file.engine._writer.execute("DELETE FROM block")
-    with pytest.raises(OpFailed, match="item 1 is lost"):
-        file.claim(2)
-    with pytest.raises(LedgerUnavailable, match="item 1 is lost"):
-        file.engine.items(file.jobs, None, 0, 10, 100)
-    file.push("3")
-    assert file.runs() == [(1, 2, 0), (3, 3, 0)]
 
 
 # -- what a request costs follows what it touches, not what lies about

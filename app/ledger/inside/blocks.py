@@ -5,11 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from ..ops import OpFailed
+import apsw
+
+from ..checksum import of_block
+from ..damage import is_damage
 from . import sql
 
 PAGE = 3_900
 """Bytes of values in a block, so that its row fits a page of the database; one value may be larger."""
+
+MOST = 2**63 - 1
+"""The largest seq."""
 
 Execute = Callable[..., Any]
 
@@ -24,16 +30,21 @@ def write(executemany: Execute, queue: int, first: int, texts: Sequence[str]) ->
     executemany(sql.BLOCK, _rows(queue, first, texts))
 
 
-def _rows(queue: int, first: int, texts: Sequence[str]) -> Iterator[tuple[int, int, int, str]]:
+def _rows(queue: int, first: int, texts: Sequence[str]) -> Iterator[tuple[int, int, int, bytes, int]]:
     begin = room = 0
     for at, text in enumerate(texts):
         needed = size(text) + 1
         if needed > room:
             if at > begin:
-                yield queue, first + begin, first + at - 1, _joined(texts[begin:at])
+                yield _row(queue, first + begin, first + at - 1, texts[begin:at])
             begin, room = at, PAGE
         room -= needed
-    yield queue, first + begin, first + len(texts) - 1, _joined(texts[begin:])
+    yield _row(queue, first + begin, first + len(texts) - 1, texts[begin:])
+
+
+def _row(queue: int, first: int, last: int, texts: Sequence[str]) -> tuple[int, int, int, bytes, int]:
+    joined = _joined(texts).encode()
+    return queue, first, last, joined, of_block(queue, first, last, joined)
 
 
 def _joined(texts: Sequence[str]) -> str:
@@ -48,28 +59,70 @@ def sweep(execute: Execute, queue: int, gone: list[tuple[int, int]]) -> None:
     """Delete the blocks that had values of these items and of no other that is inside."""
     gone.sort()
     begin, end = gone[0]
-    for first, last in gone:
-        if first > end + 1:
-            execute(sql.SWEEP, (queue, begin, end))
-            begin = first
-        end = max(end, last)
-    execute(sql.SWEEP, (queue, begin, end))
+    try:
+        for first, last in gone:
+            if first > end + 1:
+                execute(sql.SWEEP, (queue, begin, end))
+                begin = first
+            end = max(end, last)
+        execute(sql.SWEEP, (queue, begin, end))
+    except apsw.Error as error:
+        if not is_damage(error):
+            raise
+        raise BlockPageDamaged from error
 
 
-class BlocksLost(OpFailed):
-    """The ledger is damaged: an item's value is not where it was kept."""
+class BlockPageDamaged(Exception):
+    """A page of the table of blocks fails its checksum. Its rows have their own: read ``carefully``."""
+
+
+class BlocksDamaged(Exception):
+    """The values of the items ``first`` to ``last`` are lost, or are not what was kept."""
+
+    def __init__(self, first: int, last: int) -> None:
+        super().__init__(first, last)
+        self.first = first
+        self.last = last
+
+
+def carefully(execute: Execute) -> Execute:
+    """Run statements on blocks whatever the checksums of their pages say."""
+
+    def run(statement: str, values: Any) -> Any:
+        execute(sql.PAGE_SUMS_OFF)
+        try:
+            return iter(execute(statement, values).fetchall())
+        except apsw.CorruptError:
+            return iter(())  # as if there were none
+        finally:
+            execute(sql.PAGE_SUMS_ON)
+
+    return run
 
 
 class Reader:
     """The kept values of one queue; quick where they are asked for in the order of seqs.
 
-    It gives ``room`` bytes of them altogether, but one value at least.
+    It gives ``room`` bytes of them altogether, but one value at least. ``careful``: pages of blocks are known
+    to be damaged, so that only the checksums of the rows count.
     """
 
-    __slots__ = ("_ahead", "_ascii", "_execute", "_first", "_last", "_lines", "_queue", "_size", "room")
+    __slots__ = (
+        "_ahead",
+        "_ascii",
+        "_execute",
+        "_first",
+        "_last",
+        "_lines",
+        "_queue",
+        "_size",
+        "_statement",
+        "room",
+    )
 
-    def __init__(self, execute: Execute, queue: int, room: int) -> None:
-        self._execute = execute
+    def __init__(self, execute: Execute, queue: int, room: int, *, careful: bool = False) -> None:
+        self._execute = carefully(execute) if careful else execute
+        self._statement = sql.ONE_BLOCK if careful else sql.BLOCKS
         self._queue = queue
         self._ahead: Iterator[Any] | None = None
         self._first, self._last = 1, 0  # the block at hand
@@ -79,11 +132,23 @@ class Reader:
         self.room = room
 
     def read(self, first: int, last: int, *, one: bool) -> list[str]:
-        """The values from ``first`` on, up to ``last`` or while there is room; ``one``: at least one."""
+        """The values from ``first`` on, up to ``last`` or while there is room; ``one``: at least one.
+
+        Before a damaged block it stops.
+
+        Raises:
+            BlocksDamaged: The first of them is in one.
+            BlockPageDamaged: A page of blocks is damaged, and this reader is not careful.
+        """
         texts: list[str] = []
         while first <= last:
             if not self._first <= first <= self._last:
-                self._go(first)
+                try:
+                    self._go(first)
+                except BlocksDamaged:
+                    if texts:
+                        return texts
+                    raise
             part = self._lines[first - self._first : last - self._first + 1]
             needed = self._size if len(part) == len(self._lines) else self._bytes(part)
             if needed > self.room:
@@ -106,14 +171,34 @@ class Reader:
 
     def _go(self, seq: int) -> None:
         """To the block that has this item: the next one, as a rule."""
-        if self._ahead is None or seq != self._last + 1:
-            self._ahead = iter(self._execute(sql.BLOCKS, (self._queue, seq)))
-        found = next(self._ahead, None)
-        if found is None or not found[0] <= seq <= found[1]:
-            raise BlocksLost(f"the value of item {seq} is lost")
-        self._first, self._last, text = found
+        found = self._found(seq)
+        if found is None or not found[0] <= seq <= found[1] or found[3] != of_block(self._queue, *found[:3]):
+            raise BlocksDamaged(seq, self._end(seq))
+        self._first, self._last, kept, _ = found
+        text = kept.decode()
         self._lines = text.split("\n")
-        if len(self._lines) != self._last - self._first + 1:
-            raise BlocksLost(f"the values of items {self._first} to {self._last} are damaged")
         self._ascii = text.isascii()
         self._size = self._bytes(self._lines)
+
+    def _found(self, seq: int) -> Any:
+        try:
+            if self._ahead is None or seq != self._last + 1:
+                self._ahead = iter(self._execute(self._statement, (self._queue, seq)))
+            found = next(self._ahead, None)
+            if found is None:  # one at a time, or there was none
+                self._ahead = iter(self._execute(self._statement, (self._queue, seq)))
+                found = next(self._ahead, None)
+        except apsw.Error as error:
+            if not is_damage(error):
+                raise
+            raise BlockPageDamaged from error
+        return found
+
+    def _end(self, seq: int) -> int:
+        """The last item of the damaged block that has this one: up to where a sound one begins."""
+        self._ahead = None
+        found = next(iter(self._execute(sql.NEXT_BLOCK, (self._queue, seq))), None)
+        if found is None:
+            return MOST
+        sound: bool = found[3] == of_block(self._queue, *found[:3])
+        return found[0] - 1 if sound else seq

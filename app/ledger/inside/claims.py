@@ -2,30 +2,40 @@
 
 from __future__ import annotations
 
+import logging
 from typing import NamedTuple
 
-from ..work import Bury, Claim, Claimed, Moved, Span, Terms
+from ..work import DAMAGED, Bury, Claim, Claimed, Moved, Span, Terms
 from . import runs, sql
-from .blocks import Reader
+from .blocks import BlocksDamaged, Reader
 from .runs import LEASED, Run
 from .transaction import Account, Transaction
+
+log = logging.getLogger("dibs.ledger")
 
 EXPIRED = "the lease expired"
 
 BURY_RUNS = 1_000
 """Runs that one op buries at most: it must not keep the others of its transaction waiting."""
 
+DAMAGED_MOST = 100
+"""Damaged blocks that one claim passes by; the next one goes on."""
+
 BURY_ITEMS = 10_000
 """Items after which it buries no further run: each gets a record of its failure."""
 
 
 class Found(NamedTuple):
-    """What a claim finds: runs with how many items of each, their values, spent ones, the next instant."""
+    """What a claim finds: runs with how many items of each, their values, spent ones, the next instant.
+
+    ``damaged``: runs with the first and last of their items whose values are damaged.
+    """
 
     picked: list[tuple[Run, int]]
     texts: list[str]
     spent: list[Run]
     next_due: int | None
+    damaged: list[tuple[Run, int, int]]
 
 
 def claim(tx: Transaction, op: Claim) -> Claimed:
@@ -36,9 +46,7 @@ def claim(tx: Transaction, op: Claim) -> Claimed:
     tx.write_tail(account)
     if account.paused or op.most < 1:
         return Claimed(next_due=next_due(tx, op.queue))
-    found = find(tx, account, op)
-    for run in found.spent:
-        _bury(tx, account, run)
+    found = _find_sound(tx, account, op)
     if not found.picked:
         return Claimed(next_due=found.next_due)
     values = tuple(found.texts) if found.picked[0][0].kept else None
@@ -48,6 +56,19 @@ def claim(tx: Transaction, op: Claim) -> Claimed:
     due = tx.now + op.terms.ttl
     spans = _lease(tx, op.queue, found.picked, op.terms, due)
     return Claimed(spans, values, due, due if found.next_due is None else min(due, found.next_due))
+
+
+def _find_sound(tx: Transaction, account: Account, op: Claim) -> Found:
+    """What can be claimed, past what has to be buried: spent runs, and items whose values are damaged."""
+    for _ in range(DAMAGED_MOST):
+        found = find(tx, account, op)
+        for run in found.spent:
+            _bury(tx, account, run)
+        for run, first, last in found.damaged:
+            _bury_damaged(tx, account, run, first, last)
+        if found.picked or not found.damaged:
+            break
+    return found
 
 
 def next_due(tx: Transaction, queue: int) -> int | None:
@@ -62,6 +83,7 @@ def find(tx: Transaction, account: Account, op: Claim) -> Found:
     picked: list[tuple[Run, int]] = []
     texts: list[str] = []
     spent: list[Run] = []
+    damaged: list[tuple[Run, int, int]] = []
     buried = 0
     nearest: int | None = None
     reader: Reader | None = None
@@ -88,8 +110,14 @@ def find(tx: Transaction, account: Account, op: Claim) -> Found:
             size = min(need, run.size)
             if run.kept:
                 if reader is None:
-                    reader = Reader(tx.execute, queue, op.most_bytes)
-                part = reader.read(run.first, run.first + size - 1, one=not picked)
+                    reader = Reader(tx.execute, queue, op.most_bytes, careful=tx.careful)
+                try:
+                    part = reader.read(run.first, run.first + size - 1, one=not picked)
+                except BlocksDamaged as damage:
+                    last = min(damage.last, run.last, run.first + BURY_ITEMS - 1)
+                    damaged.append((run, run.first, last))
+                    nearest = run.due  # what is left of the run is for the next claim
+                    break
                 texts += part
                 size = len(part)
                 need = need - size if size == min(need, run.size) else 0
@@ -100,7 +128,7 @@ def find(tx: Transaction, account: Account, op: Claim) -> Found:
             if size < run.size:
                 nearest = run.due
                 break
-    return Found(picked, texts, spent, nearest)
+    return Found(picked, texts, spent, nearest, damaged)
 
 
 def _give(tx: Transaction, account: Account, picked: list[tuple[Run, int]]) -> tuple[Span, ...]:
@@ -168,6 +196,16 @@ def _join(spans: list[Span], span: Span) -> None:
 def _bury(tx: Transaction, account: Account, run: Run) -> None:
     runs.rewrite(tx, account.id, run, (runs.failed(tx, account.id, run, EXPIRED).buried(tx.now),))
     account.buried += run.size
+
+
+def _bury_damaged(tx: Transaction, account: Account, run: Run, first: int, last: int) -> None:
+    """Values that can't be given out any more: their items are dead, whatever attempts they have left."""
+    parts = [runs.failed(tx, account.id, run.part(first, last), DAMAGED).buried(tx.now)]
+    if last < run.last:
+        parts.append(run.part(last + 1, run.last))
+    runs.rewrite(tx, account.id, run, parts)
+    account.buried += last - first + 1
+    log.error("the values of items %d to %d of queue %d are damaged; they are dead", first, last, account.id)
 
 
 def bury(tx: Transaction, op: Bury) -> Moved:

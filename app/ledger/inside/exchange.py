@@ -88,7 +88,7 @@ def _lease_waiting(tx: Transaction, account: Account, op: Exchange) -> tuple[tup
     wanted = [trade for trade in op.trades if trade.count]
     if len(wanted) > 1 and not account.paused and all(trade.count == 1 for trade in wanted):
         found = claims.find(tx, account, Claim(op.queue, len(wanted), op.most_bytes))
-        if not found.spent and all(run.state == WAITING for run, _ in found.picked):
+        if not found.spent and not found.damaged and all(run.state == WAITING for run, _ in found.picked):
             return _lease_singles(tx, op, found)
     leases: list[Claimed] = []
     due, room = None, op.most_bytes

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ..work import Counts, ItemRow, ItemState
+from ..work import DAMAGED, Counts, ItemRow, ItemState
 from . import sql
-from .blocks import Reader
+from .blocks import BlocksDamaged, Reader
 from .runs import DEAD, LEASED, Run
 
 Execute = Callable[..., Any]
@@ -24,7 +24,7 @@ def items(
 ) -> tuple[list[ItemRow], bool]:
     """Items above ``after`` in the order of seqs, one by one; and whether there are more."""
     found: list[ItemRow] = []
-    reader = Reader(execute, queue, most_bytes)
+    reader = Reader(execute, queue, most_bytes, careful=True)
     values = {"queue": queue, "after": after}
     if state in {"waiting", "leased"}:
         values["now"] = now
@@ -38,7 +38,10 @@ def items(
         )
         texts: list[str | None] = [None] * (last - first + 1)
         if run.kept:
-            texts = list(reader.read(first, last, one=not found))
+            try:
+                texts = list(reader.read(first, last, one=not found))
+            except BlocksDamaged as damage:
+                texts = [DAMAGED] * (min(damage.last, last) - first + 1)
         found += [
             ItemRow(seq, _state(run, now), run.attempt, run.priority, run.due, run.worker, text)
             for seq, text in enumerate(texts, first)

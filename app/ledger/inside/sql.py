@@ -98,12 +98,20 @@ REVIVE = "UPDATE run SET due = max(due, ? + ttl) WHERE token IS NOT NULL AND due
 
 # -- blocks
 
-BLOCK = "INSERT INTO block (queue, first, last, texts) VALUES (?, ?, ?, ?)"
+BLOCK = "INSERT INTO block (queue, first, last, texts, crc) VALUES (?, ?, ?, ?, ?)"
 BLOCKS = """
-SELECT first, last, texts FROM block
+SELECT first, last, texts, crc FROM block
 WHERE queue = ?1 AND first >= ifnull((SELECT max(first) FROM block WHERE queue = ?1 AND first <= ?2), ?2)
 ORDER BY first
 """
+ONE_BLOCK = f"{BLOCKS} LIMIT 1"
+NEXT_BLOCK = """
+SELECT first, last, texts, crc FROM block WHERE queue = ? AND first > ? ORDER BY first LIMIT 1
+"""
+
+# Of the VFS that keeps checksums of pages (sums.py); where it is not, they do nothing.
+PAGE_SUMS_OFF = "PRAGMA checksum_verification = 0"
+PAGE_SUMS_ON = "PRAGMA checksum_verification = 1"
 
 # A block is deleted with the last item of it that is inside. Runs don't overlap, so the last one that begins
 # in or before the block is the only one to ask.

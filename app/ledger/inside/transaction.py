@@ -121,13 +121,15 @@ class Transaction:
     """One ``apply``. ``now`` is the instant of everything in it.
 
     ``accounts`` are those that stand as the file has them: who owns the only writer keeps them from one
-    transaction to the next, and forgets them when one fails.
+    transaction to the next, and forgets them when one fails. ``careful``: pages of blocks are
+    known to be damaged.
     """
 
     __slots__ = (
         "_accounts",
         "_names",
         "_touched",
+        "careful",
         "changes",
         "execute",
         "executemany",
@@ -136,12 +138,15 @@ class Transaction:
         "total_changes",
     )
 
-    def __init__(self, connection: apsw.Connection, now: int, accounts: dict[int, Account]) -> None:
+    def __init__(
+        self, connection: apsw.Connection, now: int, accounts: dict[int, Account], *, careful: bool = False
+    ) -> None:
         self.changes = connection.changes
         self.total_changes = connection.total_changes
         self.execute = connection.execute
         self.executemany = connection.executemany
         self.now = now
+        self.careful = careful
         self.learned = 0  # keys of items and of answers
         self._accounts = accounts
         self._touched: dict[int, Account] = {}
@@ -202,7 +207,8 @@ class Transaction:
             if account.cursor != account.before or account.counted:
                 moved.append(account)
             if account.gone:
-                blocks.sweep(self.execute, account.id, account.gone)
+                execute = blocks.carefully(self.execute) if self.careful else self.execute
+                blocks.sweep(execute, account.id, account.gone)
                 account.gone.clear()
         if moved:
             before = self.total_changes()

@@ -11,6 +11,7 @@ from time import monotonic
 from typing import Any
 
 import pytest
+from dibs.errors import LedgerError
 from dibs.ledger.committer import Committer
 from dibs.ledger.entry import Entry
 from dibs.ledger.ops import Advance, Define, EngineFailed, Op, OpFailed, Outcome, QueueRow, Recalled, Take
@@ -70,12 +71,21 @@ class ScriptedEngine:
         self.queues: dict[int, QueueRow] = {}
         self.answers: dict[tuple, Recalled] = {}
         self.reopenings = 0
+        self.against: LedgerError | None = None
+        self.rescues = 0
         self.closed = False
 
     def add(self, queue: int, cursor: int = 0) -> None:
         self.queues[queue] = QueueRow(
             queue, f"q{queue}", 1, "count", "{}", 0, None, False, *[None] * 4, cursor, cursor, 0
         )
+
+    def trouble(self) -> LedgerError | None:
+        return self.against
+
+    def rescue(self) -> str | None:
+        self.rescues += 1
+        return "saved"
 
     def apply(self, ops: Sequence[Op]) -> list[Outcome]:
         self.door.pass_()

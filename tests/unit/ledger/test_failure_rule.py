@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from time import monotonic
 
 import pytest
-from dibs.errors import LedgerFull, LedgerUnavailable, OutcomeUnknown
+from dibs.errors import LedgerDamaged, LedgerFull, LedgerUnavailable, OutcomeUnknown
 from dibs.ledger import committer as committer_module
-from dibs.ledger.ops import Advance, Close, Define, EngineFailed, Pause, Remember, SourceEnd
+from dibs.ledger.ops import Advance, Close, Define, EngineDamaged, EngineFailed, Pause, Remember, SourceEnd
 
 
 def refusal(pending, kind=LedgerUnavailable):
@@ -277,3 +278,49 @@ def test_close_while_the_disk_is_full_ends(desk):
     refusal(desk.take(1, 1), LedgerFull)
     assert desk.committer.close(10)
     assert desk.engine.closed
+
+
+# -- when the files are at fault, though the disk is not
+
+
+def test_while_the_files_are_gone_nothing_is_applied_and_values_go_back(desk, monkeypatch, caplog):
+    monkeypatch.setattr(committer_module, "LOOK_EVERY", 0.01)
+    monkeypatch.setattr(committer_module, "LOOK_BUSY", 0.0)
+    assert desk.take(1, 1).result(10) == "1:1+1"
+    desk.engine.against = LedgerUnavailable("dibs.db is missing from data")
+    assert str(desk.committer.down) == "dibs.db is missing from data"
+    assert str(refusal(desk.take(1, 2))) == "dibs.db is missing from data"
+    assert desk.log[-2:] == [("suspend", 1), ("resume", 1, [2], 1)]
+    with pytest.raises(LedgerUnavailable, match=r"dibs\.db is missing"):
+        desk.committer.check()
+    assert (len(desk.engine.batches), desk.engine.reopenings, desk.engine.rescues) == (1, 0, 1)
+    assert "CRITICAL" in caplog.text
+    assert "saved" in caplog.text
+    desk.engine.against = None
+    desk.await_up()
+    assert desk.take(1, 2).result(10) == "1:2+1"
+
+
+def test_missing_files_are_noticed_while_nobody_asks(desk, monkeypatch):
+    monkeypatch.setattr(committer_module, "LOOK_EVERY", 0.01)
+    assert desk.take(1, 1).result(10) == "1:1+1"  # so that it waits with the shorter time
+    desk.engine.against = LedgerUnavailable("gone")
+    until = monotonic() + 10
+    while not desk.engine.rescues and monotonic() < until:
+        desk.committer.down  # noqa: B018
+    assert desk.engine.rescues == 1
+
+
+def test_a_damaged_ledger_refuses_all_and_is_not_reopened(desk):
+    desk.engine.faults.append(EngineDamaged("a page is wrong"))
+    damaged = desk.take(1, 1)
+    desk.engine.against = LedgerDamaged("a page is wrong")
+    assert str(refusal(damaged, LedgerDamaged)) == "a page is wrong"
+    assert str(refusal_of_submit(desk)) == "a page is wrong"
+    assert desk.engine.reopenings == 0
+
+
+def refusal_of_submit(desk):
+    with pytest.raises(LedgerDamaged) as caught:
+        desk.take(1, 1).result(10)
+    return caught.value

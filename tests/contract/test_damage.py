@@ -1,0 +1,219 @@
+"""Bytes that the disk changed: refused or named, never served."""
+
+from __future__ import annotations
+
+import random
+import shutil
+from pathlib import Path
+
+import apsw
+import pytest
+from dibs.errors import LedgerDamaged, LedgerError
+from dibs.ledger import open_ledger
+from dibs.ledger.ops import Define, Remember, Take
+from dibs.ledger.sqlite import SqliteEngine
+from dibs.ledger.work import Claim, Parcel, Push, Terms
+
+KEYS = [f"key-{number}" for number in range(40)]
+VALUES = [f'"value {number} {"x" * (number % 90)}"' for number in range(300)]
+COUNT, PUSHED, DEAD_LETTERS = 1, 2, 3
+
+
+def fill(engine: SqliteEngine) -> None:
+    """Numbers taken under keys; items pushed, some of them under a lease; items with keys."""
+    engine.apply([Define("count", "count", "{}"), Define("pushed", "", "{}"), Define("keyed", "", "{}")])
+    for at, key in enumerate(KEYS):
+        remember = Remember(key, "take 1", 3_600_000, values=range(at + 1, at + 2))
+        engine.apply([Take(COUNT, at + 1, 1, remember=remember)])
+    engine.apply([Push(PUSHED, (Parcel(tuple(VALUES)),))])
+    engine.apply([Claim(PUSHED, 3, 1 << 20, Terms("token", 3_600_000))])
+    engine.apply([Push(DEAD_LETTERS, (Parcel(("1", "2"), keys=("a", "b")),))])
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory) -> Path:
+    """A folder that was closed in order."""
+    folder = tmp_path_factory.mktemp("whole")
+    engine = SqliteEngine(folder)
+    fill(engine)
+    engine.close()
+    return folder
+
+
+@pytest.fixture(scope="module")
+def killed(tmp_path_factory) -> Path:
+    """The files as a kill leaves them: most of the ledger is in the log."""
+    folder = tmp_path_factory.mktemp("killed")
+    engine = SqliteEngine(folder / "live")
+    fill(engine)
+    shutil.copytree(folder / "live", folder / "data")
+    engine.close()
+    return folder / "data"
+
+
+def served(engine: SqliteEngine) -> None:
+    """Ask for everything: each answer is the right one, or a refusal that names the damage."""
+    try:
+        for at, key in enumerate(KEYS):
+            found = engine.recall(COUNT, 1, "", key)
+            assert found is not None
+            assert found.values == range(at + 1, at + 2)
+        rows = engine.rows()
+        assert [(row.name, row.cursor, row.taken) for row in rows] == [
+            ("count", 40, 40),
+            ("keyed", 2, 0),
+            ("pushed", 300, 0),
+        ]
+        assert engine.apply([Push(DEAD_LETTERS, (Parcel(("1",), keys=("b",)),))])[0].seqs == (2,)
+        given: dict[int, str] = {}
+        while (claimed := engine.apply([Claim(PUSHED, 50, 1 << 20)])[0]).spans:
+            seqs = [seq for span in claimed.spans for seq in range(span.first, span.last + 1)]
+            given |= dict(zip(seqs, claimed.values, strict=True))
+        assert {seq: VALUES[seq - 1] for seq in given} == given
+        items, _ = engine.items(PUSHED, "dead", 0, 1_000, 1 << 20)
+        assert sorted([*given, *(item.seq for item in items)]) == list(range(4, 301))
+        assert all(engine.failures(PUSHED, item.seq)[-1].error == "damaged" for item in items)
+    except Exception as error:
+        refusal = engine.trouble()
+        if refusal is None:
+            raise
+        assert isinstance(refusal, LedgerDamaged), error  # noqa: PT017
+
+
+def flip(source: Path, to: Path, name: str, chance: random.Random) -> None:
+    """A copy with one to three bytes changed."""
+    shutil.copytree(source, to)
+    content = bytearray((to / name).read_bytes())
+    at = chance.randrange(len(content))
+    for offset in range(at, min(at + chance.choice((1, 1, 1, 2, 3)), len(content))):
+        content[offset] ^= chance.choice((1, 2, 0x20, 0x80, 0xFF))
+    (to / name).write_bytes(content)
+
+
+@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("where", ["closed", "log", "ledger under a log"])
+def test_a_flipped_byte_is_never_served(whole, killed, quick_folder, where, seed):
+    source, name = {
+        "closed": (whole, "dibs.db"),
+        "log": (killed, "dibs.db-wal"),
+        "ledger under a log": (killed, "dibs.db"),
+    }[where]
+    chance = random.Random(f"{where} {seed}")
+    for number in range(6):
+        folder = quick_folder / f"{where} {seed} {number}"
+        flip(source, folder, name, chance)
+        try:
+            engine = SqliteEngine(folder)
+        except LedgerError:
+            continue
+        try:
+            served(engine)
+        finally:
+            engine.close()
+            shutil.rmtree(folder)
+
+
+def test_control_without_damage_everything_is_served(whole, killed, quick_folder):
+    for at, source in enumerate((whole, killed)):
+        folder = shutil.copytree(source, quick_folder / f"control {at}")
+        engine = SqliteEngine(folder)
+        served(engine)
+        assert engine.trouble() is None
+        assert engine.row(PUSHED).cursor == 300
+        engine.close()
+
+
+def change(folder: Path, old: bytes, new: bytes) -> None:
+    path = folder / "dibs.db"
+    content = path.read_bytes()
+    assert content.count(old) >= 1
+    path.write_bytes(content.replace(old, new))
+
+
+@pytest.fixture
+def folder(whole, tmp_path) -> Path:
+    return shutil.copytree(whole, tmp_path / "data")
+
+
+def test_a_damaged_value_costs_the_items_of_its_block_and_the_others_go_on(folder):
+    change(folder, b'"value 70 ', b'"value 17 ')
+    engine = open_ledger(folder)
+    given: list[int] = []
+    while (claimed := engine.apply([Claim(PUSHED, 100, 1 << 20)])[0]).spans:
+        given += [seq for span in claimed.spans for seq in range(span.first, span.last + 1)]
+        assert claimed.values is not None
+    dead, _ = engine.items(PUSHED, "dead", 0, 1_000, 1 << 20)
+    assert 71 in [item.seq for item in dead]
+    assert {item.text for item in dead} == {"damaged"}
+    assert {engine.failures(PUSHED, item.seq)[-1].error for item in dead} == {"damaged"}
+    assert sorted([*given, *(item.seq for item in dead)]) == list(range(4, 301))
+    assert len(given) > 150
+    assert engine.trouble() is None
+    assert engine.glance(PUSHED)[2] == len(dead)
+    engine.close()
+
+
+def test_values_that_are_not_utf_8_are_damaged_too(folder):
+    change(folder, b'"value 70 ', b'"value \xff\xfe ')
+    engine = open_ledger(folder)
+    claimed = engine.apply([Claim(PUSHED, 300, 1 << 20)])[0]
+    seqs = [seq for span in claimed.spans for seq in range(span.first, span.last + 1)]
+    assert claimed.values == tuple(VALUES[seq - 1] for seq in seqs)
+    engine.close()
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("outcome", '\'{"first":7,"ending":null,"wide":false,"start":7,"stop":8,"step":1}\''),
+        ("request", "'take 2'"),
+        ("expires", "1"),
+        ("item_values", "'[\"1\"]'"),
+    ],
+)
+def test_a_changed_answer_is_refused_and_not_taken_for_a_new_request(folder, column, value):
+    connection = apsw.Connection(str(folder / "dibs.db"))
+    connection.execute(f"UPDATE answer SET {column} = {value} WHERE key = 'key-3'")
+    connection.close()
+    engine = open_ledger(folder)
+    with pytest.raises(LedgerDamaged, match="key-3") as refused:
+        engine.recall(COUNT, 1, "", "key-3")
+    assert refused.value.handed_out == "maybe"
+    assert engine.recall(COUNT, 1, "", "key-4").values == range(5, 6)
+    assert engine.trouble() is None
+    engine.close()
+
+
+def test_a_damaged_page_of_counters_is_refused_at_the_start(folder):
+    change(folder, b"pushed", b"qushed")
+    with pytest.raises(LedgerDamaged, match="put a backup in the place of"):
+        open_ledger(folder)
+
+
+def test_damage_that_is_met_later_stops_the_ledger(folder):
+    """It was sound at the start: the page goes bad while the server has it open, and not in memory."""
+    engine = open_ledger(folder)
+    change(folder, b"key-30", b"kex-30")
+    engine.reopen()
+    with pytest.raises(LedgerDamaged, match="checksum"):
+        [engine.recall(COUNT, 1, "", key) for key in KEYS]
+    assert isinstance(engine.trouble(), LedgerDamaged)
+    with pytest.raises(LedgerDamaged):
+        engine.backup(str(folder / "backups" / "b.db"))
+    engine.close()
+
+
+def test_pages_have_sums_from_the_first_and_after_a_migration(whole, tmp_path):
+    assert (whole / "dibs.db").read_bytes()[20] == 8
+    engine = open_ledger(whole)
+    engine.backup(str(tmp_path / "backups" / "b.db"))
+    engine.close()
+    assert (tmp_path / "backups" / "b.db").read_bytes()[20] == 8
+
+
+def test_a_file_whose_pages_lost_their_sums_is_refused(folder):
+    content = bytearray((folder / "dibs.db").read_bytes())
+    content[20] = 12
+    (folder / "dibs.db").write_bytes(content)
+    with pytest.raises(LedgerError):
+        open_ledger(folder)
