@@ -116,10 +116,14 @@ def not_of(path: str, key: str | None, response: httpx.Response) -> str | None:
         return None
     if told == (None, None) and (response.status_code >= _ERRORS or "dibs-version" not in headers):
         return None
+    wrong = [
+        f"its {what} is {_shown(one)}, not {_shown(ours)}"
+        for what, one, ours in zip(("queue", "key"), told, own, strict=True)
+        if one != ours
+    ]
     return (
-        f"the answer to another request: its queue is {_shown(told[0])}, not {_shown(own[0])}, its key "
-        f"{_shown(told[1])}, not {_shown(own[1])}. Do processes share the connection, or does a proxy mix "
-        "connections up?"
+        f"the answer to another request: {', '.join(wrong)}. Do processes share the connection, does a proxy "
+        "mix connections up, or is the server older than this client?"
     )
 
 

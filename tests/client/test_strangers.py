@@ -53,7 +53,7 @@ def test_a_stranger_s_answer_ends_its_connection_and_loses_no_number(numbering, 
 def test_nothing_but_strangers_answers_is_an_error(numbering, how):
     numbering.sign = lambda number, signature: OTHERS["another queue"]
     with pytest.raises(
-        StrangersAnswer, match="its queue is 'other', not 'ids', its key 'k', not '"
+        StrangersAnswer, match="its queue is 'other', not 'ids', its key is 'k', not '"
     ) as caught:
         take(how, numbering.url)
     assert isinstance(caught.value, UnexpectedAnswer | ClientError)
