@@ -34,7 +34,8 @@ from . import (  # the command's name
     verify,
     work,
 )
-from .exits import EXIT_CODES, FAILED, INTERRUPTED, code_of, say
+from .exits import EXIT_CODES, FAILED, INTERRUPTED, UNWRITTEN, code_of, say
+from .output import Unwritten, fill_closed, is_unwritten
 
 cli = typer.Typer(
     name="dibs",
@@ -92,17 +93,21 @@ def _options(
 
 def main() -> None:
     """Run the command. Whatever happens, a user sees a sentence and not a traceback."""
+    fill_closed()
     try:
         cli()
+    except Unwritten as error:
+        if not error.abandoned:  # the reader had enough: `dibs queues | head -1`
+            say(str(error))
+        sys.exit(UNWRITTEN)
     except DibsError as error:
         say(str(error))
         sys.exit(code_of(error))
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
-    except BrokenPipeError:  # the reader had enough: `dibs next -n 1000 | head -1`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(FAILED)
     except Exception as error:
+        if is_unwritten(error):
+            sys.exit(UNWRITTEN)
         if os.environ.get("DIBS_TRACEBACK"):
             raise
         say(f"unexpected {type(error).__name__}: {error} (DIBS_TRACEBACK=1 shows where)")

@@ -16,11 +16,8 @@ def backup(*, url: Url = None, json: Json = False) -> None:
     To restore: put the copy into an empty folder as dibs.db, and serve that folder with --data.
     """
     from .http import Api
-    from .tables import print_json, size
+    from .tables import json_text, size
 
     with Api(url) as api:
         done = api.post("/backup")
-    if json:
-        print_json(done)
-    else:
-        tell(f"{done['path']}  {size(done['bytes'])}")
+    tell(json_text(done) if json else f"{done['path']}  {size(done['bytes'])}")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from ..config import DEFAULT_QUEUE, MEMORY, Settings, is_loopback, version
 from ..inert import inert
 from ..queue import Queue, Queues
+from .output import Unwritten, writing
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -16,7 +18,12 @@ _SHOWN = 12
 
 
 def announce(url: str, settings: Settings, queues: Queues) -> None:
-    """Say where the server is. Whoever waits for the line may ask at once."""
+    """Say where the server is. Whoever waits for the line may ask at once. A closed stdout stops nothing."""
+    with suppress(Unwritten), writing():
+        _announce(url, settings, queues)
+
+
+def _announce(url: str, settings: Settings, queues: Queues) -> None:
     if sys.stdout.isatty():
         _panel(url, settings, queues.list())
     else:

@@ -14,14 +14,18 @@ from ..inert import acts, inert
 class InertConsole(Console):
     """A console whose texts are inert, wherever they come from."""
 
+    def on_broken_pipe(self) -> None:
+        """Let the BrokenPipeError that is being handled go on: it is an error like any other."""
+        raise  # noqa: PLE0704
+
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         """What is to be written; the codes that rich itself makes are no texts."""
         return _inert(super().render(renderable, options))
 
 
-def console(*, stderr: bool = False, width: int | None = None) -> Console:
-    """A console on stdout or stderr; ``width`` is for what is not a terminal and so has none."""
-    options: dict[str, Any] = {"stderr": stderr, "highlight": False}
+def console(*, stderr: bool = False, width: int | None = None, file: Any = None) -> Console:
+    """A console on stdout, stderr or ``file``; ``width`` is for what is not a terminal and so has none."""
+    options: dict[str, Any] = {"stderr": stderr, "file": file, "highlight": False}
     made = InertConsole(**options)
     return made if width is None or made.is_terminal else InertConsole(width=width, **options)
 

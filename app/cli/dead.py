@@ -34,17 +34,14 @@ def dead(
     """Show the dead items of a queue with their last error, or one item with every failed attempt."""
     from .http import Api
     from .items import show_item
-    from .tables import print_json
+    from .tables import json_text, print_json
 
     if rate is not None and not redrive:
         fail("option --rate: it needs --redrive", USAGE)
     with Api(url) as api:
         if redrive:
             answer = _redriven(api, queue, seq, rate)
-            if json:
-                print_json(answer)
-            else:
-                tell(f"{answer['redriven']:,} of {queue} to be tried again")
+            tell(json_text(answer) if json else f"{answer['redriven']:,} of {queue} to be tried again")
             return
         path = f"{_path(queue)}/items"
         found = api.get(path, state="dead", limit=limit) if seq is None else api.get(f"{path}/{seq}")

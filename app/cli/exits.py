@@ -9,6 +9,7 @@ import typer
 
 from ..errors import ConfigError, DibsError, LedgerError
 from ..inert import inert
+from .output import Unwritten, drop, put
 
 OK: Final = 0
 FAILED: Final = 1
@@ -27,6 +28,8 @@ UNREACHABLE: Final = 7
 """No server at the URL."""
 JOBS_FAILED: Final = 8
 """``work``: everything was tried, and some commands failed."""
+UNWRITTEN: Final = 9
+"""It is done, and its output could not be written."""
 CANNOT_RUN: Final = 126
 """``work``: the command is there and can't be run."""
 NO_COMMAND: Final = 127
@@ -37,6 +40,7 @@ INTERRUPTED: Final = 130
 EXIT_CODES: Final = (
     "Exit codes: 0 done · 1 refused or failed · 2 wrong option or setting · 3 fault of a test harness ·"
     " 4 data folder in use or not ours · 5 empty · 6 exhausted · 7 no server there · 8 some jobs failed ·"
+    " 9 done, but the output could not be written ·"
     " 126 and 127 a job's command can't be run, is not there · 130 interrupted"
 )
 
@@ -48,13 +52,20 @@ def fail(message: str, code: int = FAILED) -> NoReturn:
 
 
 def say(message: str) -> None:
-    """Tell something on stderr; whatever is quoted in it can't act on a terminal."""
-    print(f"dibs: {inert(message, lines=True)}", file=sys.stderr, flush=True)
+    """Tell something on stderr, if that can be; whatever is quoted in it can't act on a terminal."""
+    try:
+        print(f"dibs: {inert(message, lines=True)}", file=sys.stderr, flush=True)
+    except OSError:
+        drop(2)
 
 
 def tell(message: str) -> None:
-    """Tell something on stdout, just as safely."""
-    print(inert(message, lines=True))
+    """Tell on stdout what was done, just as safely; where that can't be, on stderr and by the exit code."""
+    text = inert(message, lines=True)
+    try:
+        put(f"{text}\n")
+    except Unwritten as unwritten:
+        fail(f"{text} (that is done, and could not be written to stdout: {unwritten.why})", UNWRITTEN)
 
 
 def code_of(error: DibsError) -> int:

@@ -10,14 +10,19 @@ from urllib.parse import quote
 import typer
 
 from ..inert import inert
-from .exits import EMPTY, EXHAUSTED, FAILED, OK, fail
+from .exits import EMPTY, EXHAUSTED, FAILED, OK, UNWRITTEN, fail
 from .options import Url
+from .output import Unwritten, put
 
 if TYPE_CHECKING:
     import httpx
 
+    from .http import Api
+
 EXAMPLE: Final = "Example: `dibs next ids -n 10`"
 BATCH: Final = 10_000
+_TOLD: Final = 20
+_TOLD_LENGTH: Final = 4096
 _EMPTY, _GONE = 204, 410
 
 
@@ -34,23 +39,63 @@ def next_(
 
     Each request carries an idempotency key: if its answer is lost, it is asked for again and nothing is
     lost with it. On a terminal, characters that would act there are written out (\x1b);
-    elsewhere each value is what the server sent. Exit code 5: nothing there now; 6: nothing more, ever.
+    elsewhere each value is what the server sent. Exit code 5: nothing there now; 6: nothing more, ever; 9:
+    values were taken and could not be printed, and stderr says which.
     """
     from .http import Api
 
-    path = f"/queues/{quote(queue, safe='')}/next"
     left = number
     with Api(url) as api:
         while left:
-            headers = {"Idempotency-Key": str(uuid.uuid4()), "Accept": "text/plain"}
-            params = {"count": min(left, BATCH), **({"wait": f"{wait:g}"} if wait else {})}
-            response = api.send("POST", path, params=params, headers=headers)
-            if response.status_code != 200:  # noqa: PLR2004
-                _end(response, printed=number - left)
-            sys.stdout.write(inert(response.text, lines=True) if sys.stdout.isatty() else response.text)
-            sys.stdout.flush()
-            left -= response.text.count("\n")
+            left -= _Batch(api, queue, min(left, BATCH), wait).show(before=number - left)
     raise typer.Exit(OK)
+
+
+class _Batch:
+    """One request for values, under a key of its own: what it answered can be asked for again."""
+
+    def __init__(self, api: Api, queue: str, count: int, wait: float) -> None:
+        self._api = api
+        self._queue = queue
+        self._key = str(uuid.uuid4())
+        self._params = {"count": count, **({"wait": f"{wait:g}"} if wait else {})}
+
+    def show(self, *, before: int) -> int:
+        """Take the values and print them; how many there were. ``before``: so many were printed already."""
+        response = self._ask("text/plain")
+        if response.status_code != 200:  # noqa: PLR2004
+            _end(response, printed=before)
+        lines = response.text.splitlines()
+        try:
+            put(inert(response.text, lines=True) if sys.stdout.isatty() else response.text)
+        except Unwritten as unwritten:
+            taken = "1 value was" if len(lines) == 1 else f"{len(lines):,} values were"
+            fail(
+                f"{taken} taken from {self._queue} and could not be written ({unwritten.why}):"
+                f" {self._told(lines)}",
+                UNWRITTEN,
+            )
+        return len(lines)
+
+    def _ask(self, kind: str) -> httpx.Response:
+        headers = {"Idempotency-Key": self._key, "Accept": kind}
+        path = f"/queues/{quote(self._queue, safe='')}/next"
+        return self._api.send("POST", path, params=self._params, headers=headers)
+
+    def _told(self, lines: list[str]) -> str:
+        """What was taken and nobody has seen: a few values in full, of many the way to them.
+
+        Their seqs stand in the same answer as JSON, which the key still gives.
+        """
+        few = len(lines) <= _TOLD and sum(map(len, lines)) <= _TOLD_LENGTH
+        way = f"the same request with Idempotency-Key {self._key} gives them again for a day"
+        answer = self._ask("application/json")
+        if not answer.is_success:
+            return ", ".join(lines) if few else way
+        seqs = [item["seq"] for item in answer.json()["items"]]
+        if few:
+            return ", ".join(f"seq {seq}: {line}" for seq, line in zip(seqs, lines, strict=False))
+        return f"seqs {seqs[0]} to {seqs[-1]}; {way} (POST {answer.url})"
 
 
 def _end(response: httpx.Response, *, printed: int) -> None:

@@ -6,9 +6,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-import typer
-
 from ..inert import inert, inert_json
+from .output import put, writing
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -19,7 +18,12 @@ _KIB = 1024
 
 def print_json(value: Any) -> None:
     """For programs: one document."""
-    typer.echo(inert_json(json.dumps(value, indent=2, ensure_ascii=False)))
+    put(f"{json_text(value)}\n")
+
+
+def json_text(value: Any) -> str:
+    """The document's text."""
+    return inert_json(json.dumps(value, indent=2, ensure_ascii=False))
 
 
 def table(*columns: str, right: Sequence[str] = ()) -> Table:
@@ -38,10 +42,11 @@ def show(*parts: Any) -> None:
     from .console import console
 
     out = console(width=200)
-    for number, part in enumerate(parts):
-        if number:
-            out.print()
-        out.print(part)
+    with writing():
+        for number, part in enumerate(parts):
+            if number:
+                out.print()
+            out.print(part)
 
 
 def state(word: str) -> Any:
