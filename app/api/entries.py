@@ -17,6 +17,7 @@ from .parcels import ItemReader
 from .read import (
     Members,
     check_known,
+    flag,
     items_of,
     members_of,
     milliseconds,
@@ -37,7 +38,7 @@ TOKEN_BYTES: Final = 255
 _SETTLE: Final = frozenset({*KINDS, "lease"})
 _LEASE: Final = frozenset({"max", "ttl", "wait", "worker"})
 _ACK: Final = frozenset({"token", "seqs", "push"})
-_NACK: Final = frozenset({"token", "seqs", "delay", "error"})
+_NACK: Final = frozenset({"token", "seqs", "delay", "error", "dead"})
 _EXTEND: Final = frozenset({"token", "seqs", "ttl"})
 _RELEASE: Final = frozenset({"token", "seqs"})
 _RESULT: Final = frozenset({"queue", "value", "key", "delay", "priority"})
@@ -131,7 +132,7 @@ class EntryReader:
             delay = milliseconds(number(members["delay"], f"{where}delay", 0, self._limits.delay))
         if "error" in members:
             error = text(members["error"], f"{where}error", self._limits.error_bytes)
-        return Nack(token, seqs, delay, error)
+        return Nack(token, seqs, delay, error, "dead" in members and flag(members["dead"], f"{where}dead"))
 
     def extend(self, members: Members, where: str) -> Extend:
         """Still worked on."""

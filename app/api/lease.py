@@ -122,7 +122,7 @@ class Work:
         """Nack leased items.
 
         They failed, and wait for the queue's back-off or for `delay` seconds. After the queue's
-        `max_attempts` they are dead. `error` is kept in their history.
+        `max_attempts`, or at once with `dead`, they are dead. `error` is kept in their history.
         """
         return await self._one(request, "nacks")
 

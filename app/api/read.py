@@ -70,6 +70,13 @@ def number(value: object, field: str, lowest: float, highest: float) -> float:
     return value
 
 
+def flag(value: object, field: str) -> bool:
+    """True or false."""
+    if type(value) is not bool:
+        refuse(field, "it must be true or false")
+    return value
+
+
 def text(value: object, field: str, most: int, *, least: int = 0) -> str:
     """Text of ``least`` to ``most`` bytes in UTF-8."""
     if type(value) is not str:

@@ -208,6 +208,7 @@ class NackItems(Holding):
 
     delay: float = optional("Seconds; without it the queue's back-off.", minimum=0, maximum="delay")
     error: str = optional("Why; kept in the item's history.", "", maxLength="error_bytes")
+    dead: bool = optional("No further attempt would help: it is dead at once.", False)
 
 
 class ExtendItems(Holding):

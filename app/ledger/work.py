@@ -273,7 +273,7 @@ class Ack:
 
 @dataclass(frozen=True, slots=True)
 class Nack:
-    """These items failed. ``delay`` None: the queue's back-off.
+    """These items failed. ``delay`` None: the queue's back-off. ``dead``: whatever attempts are left.
 
     ``error`` is kept for each of them; of many items shortened, so that what one op writes stays about within
     :data:`ERRORS_BYTES`, but no shorter than :data:`ERROR_LEAST`.
@@ -283,6 +283,7 @@ class Nack:
     seqs: Seqs | None = None
     delay: int | None = None
     error: str = ""
+    dead: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,6 +52,13 @@ class TestShort:
         token = house.lease("jobs")["token"]
         assert short(house, "nack", token=token).json()["outcomes"] == [{"seqs": [1, 1], "outcome": "dead"}]
 
+    def test_nacked_as_dead_it_is_so_at_once(self, house):
+        token = house.lease("jobs", max=2)["token"]
+        outcomes = short(house, "nack", token=token, seqs=[[1, 1]], dead=True).json()["outcomes"]
+        assert outcomes == [{"seqs": [1, 1], "outcome": "dead"}]
+        (outcome,) = short(house, "nack", token=token, dead=False).json()["outcomes"]
+        assert (outcome["seqs"], outcome["outcome"]) == ([2, 2], "nacked")
+
     def test_extend(self, house):
         token = house.lease("jobs", max=3, ttl=5)["token"]
         (outcome,) = short(house, "extend", token=token, ttl=100).json()["outcomes"]

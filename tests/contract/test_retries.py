@@ -94,6 +94,16 @@ def test_the_last_attempt_that_is_nacked_buries(ledger):
     assert ledger.one(queue, Nack("t", ((1, 1),))) == [(1, "stale")]
 
 
+def test_what_no_further_attempt_would_help_is_buried_at_once(ledger):
+    queue = ledger.jobs("1", "2", max_attempts=3)
+    ledger.claim(queue)
+    assert ledger.one(queue, Nack("t", ((1, 1),), 5_000, "boom", dead=True)) == [(1, "dead")]
+    [dead] = ledger.items(queue, "dead")
+    assert (dead.seq, dead.attempt, dead.due) == (1, 1, ledger.engine.now())
+    assert [failure.error for failure in ledger.engine.failures(queue, 1)] == ["boom"]
+    assert ledger.inside(queue) == {1: "dead", 2: "leased"}
+
+
 def test_one_nack_can_bury_some_and_delay_others(ledger):
     queue = ledger.jobs("1", max_attempts=2)
     fail(ledger, queue)

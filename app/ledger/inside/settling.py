@@ -141,13 +141,13 @@ class _Desk:
         return None, None
 
     def nack(self, entry: Nack) -> tuple[Settled, ...]:
-        """Failed: it waits for its next attempt, or is dead if there is none. A large error is shortened."""
+        """Failed: it waits for its next attempt, or is dead without one. A large error is shortened."""
         tx, settings = self._tx, self._account.settings
         error = self._error(entry) if len(entry.error) > ERROR_LEAST // 4 else entry.error
 
         def nacked(run: Run) -> tuple[Verdict, int | None, Run]:
             after = runs.failed(tx, self._queue, run, error)
-            if settings.buries(run.attempt):
+            if entry.dead or settings.buries(run.attempt):
                 self._account.buried += run.size
                 return "dead", None, after.buried(tx.now)
             delay = settings.delay(run.attempt, self._chance) if entry.delay is None else entry.delay
