@@ -99,6 +99,10 @@ class Client:
             leases.close()
         self._hang_up()
 
+    def reached(self) -> None:
+        """Count the server as reached already, so that it is waited for with all of ``patience``."""
+        self.setup.terms.contact.made = True
+
     def queue(self, name: str = "default") -> RemoteQueue:
         """The queue of this name. Nothing is asked yet."""
         return RemoteQueue(self, name)

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
-from typing import Literal
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal
 
 from ..iterators import fork
 from .errors import ClientError, ForkedClient, ServerRefused
@@ -20,6 +20,8 @@ from .pace import Pace
 from .records import Lease
 from .text import fit
 from .work import NACKS
+
+OnRefused = Callable[[Job, ServerRefused], Mapping[str, Any] | None]
 
 
 class Hand:
@@ -80,6 +82,7 @@ class Hand:
         self.late = False  # a heartbeat was, and that was told
         self._in_hand = in_hand
         self._on_lost = on_lost or (lambda _: None)
+        self.on_refused: OnRefused = lambda job, error: None
         self._returned: float | None = None
 
     # -- the process
@@ -313,8 +316,13 @@ class Hand:
 
         ``alone``: what this job said was at fault, and the others can go on.
         """
+        how: Mapping[str, Any] = {}
+        try:
+            how = self.on_refused(job, error) or how
+        except Exception:
+            log.exception("on_refused failed for %r", job)
         with self.lock:
-            self._end(job, Verdict(NACKS, error=fit(str(error)), fallback=True))
+            self._end(job, Verdict(NACKS, error=fit(str(error)), fallback=True, **how))
         if alone:
             log.warning("%r failed, as its end was refused: %s", job, error)
         else:

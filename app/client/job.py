@@ -55,6 +55,7 @@ class Verdict(NamedTuple):
     push: tuple[str, ...] = ()
     error: str = ""
     delay: float | None = None
+    dead: bool = False
     fallback: bool = False
 
     @property
@@ -144,17 +145,20 @@ class Job:
             raise
         self.end(Verdict(ACKS, texts) if texts else ACK)
 
-    def nack(self, error: str | BaseException = "", *, delay: float | None = None) -> None:
+    def nack(
+        self, error: str | BaseException = "", *, delay: float | None = None, dead: bool = False
+    ) -> None:
         """Failed: it is handed out again, or dead if this was its last attempt.
 
         Args:
             error: Why; an exception goes with its traceback. The last 8 KiB are kept.
             delay: Seconds until it is handed out again. None: the queue's back-off.
+            dead: No further attempt would help: it is dead at once.
 
         Raises:
             JobSettled: It was acked or released before.
         """
-        self.end(Verdict(NACKS, error=told(error), delay=delay))
+        self.end(Verdict(NACKS, error=told(error), delay=delay, dead=dead))
 
     def release(self) -> None:
         """Not begun after all: it waits again at once, and this hand-out does not count as an attempt.

@@ -12,6 +12,7 @@ from typing import Any, Final, NoReturn, Self
 from .consume import Consumer
 from .errors import ClientError, ForkedClient
 from .flow import Flow
+from .hand import OnRefused
 from .held import Counts, no_copy
 from .job import Job, log
 from .threads import Line, PollLine, run
@@ -140,6 +141,14 @@ class Leases(Iterator[Job]):
         self._hand.refuse_child()
         flushed: bool = self._do(self._consumer.flush(timeout))
         return flushed
+
+    def on_refused(self, tell: OnRefused) -> None:
+        """Tell, from any thread, of each job whose result the server does not take, and why.
+
+        Such a job is nacked; ``tell`` may return keyword arguments for that, ``delay`` and ``dead``. A queue
+        that takes no results at all ends the iterator besides.
+        """
+        self._hand.on_refused = tell
 
     def stop(self) -> None:
         """Begin nothing more: ``next`` ends in every thread, what was not begun is given back.

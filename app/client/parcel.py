@@ -55,6 +55,7 @@ def _part(jobs: list[Job]) -> Part:
     if verdict.kind == NACKS:
         fields += [f'"error":{encode(verdict.error)}'] if verdict.error else []
         fields += [f'"delay":{verdict.delay}'] if verdict.delay is not None else []
+        fields += ['"dead":true'] if verdict.dead else []
     return Part(verdict.kind, _entry(held, jobs, fields), jobs, held)
 
 

@@ -71,16 +71,18 @@ class Ack:
 
 @dataclass(frozen=True, slots=True)
 class Nack:
-    """Failed. ``delay`` None: the queue's back-off. ``error``: at most 8 KiB."""
+    """Failed. ``delay`` None: the queue's back-off. ``error``: at most 8 KiB. ``dead``: no more attempts."""
 
     token: str
     seqs: Seqs | None = None
     delay: float | None = None
     error: str = ""
+    dead: bool = False
 
     def to_json(self) -> dict[str, Json]:
         """As a request writes it."""
-        return _entry(self.token, self.seqs, delay=self.delay, error=self.error or None)
+        error, dead = self.error or None, self.dead or None
+        return _entry(self.token, self.seqs, delay=self.delay, error=error, dead=dead)
 
 
 @dataclass(frozen=True, slots=True)

@@ -419,6 +419,8 @@ class FakeServer:
                 raise Refuse(422, "invalid", field=f"{kind}.0.push.0.queue")
             if len(json.dumps(result["value"])) > 262144:
                 raise Refuse(422, "limit-exceeded", field=f"{kind}.0.push.0.value", limit=262144)
+        if entry.get("delay", 0) > 2_592_000:
+            raise Refuse(422, "limit-exceeded", field=f"{kind}.0.delay", limit=2_592_000)
         if entry.get("ttl", 1) > 43200:
             raise Refuse(422, "limit-exceeded", field=f"{kind}.0.ttl", limit=43200)
 
@@ -473,7 +475,7 @@ class FakeServer:
             item.due = now
             return {"outcome": "released"}
         item.history.append(_failure(item, entry.get("error", "")))
-        if item.attempt >= (queue.settings["max_attempts"] or 1 << 30):
+        if entry.get("dead") or item.attempt >= (queue.settings["max_attempts"] or 1 << 30):
             item.dead = True
             return {"outcome": "dead"}
         delay = entry.get("delay")

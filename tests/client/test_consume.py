@@ -547,6 +547,28 @@ def test_a_queue_of_results_that_can_be_none_ends_the_loop(lab):
     assert queue.inside.keys() == {1, 2}
 
 
+def test_who_is_told_of_a_refused_result_says_how_it_is_nacked(lab):
+    queue = lab.server.add("jobs", range(1))
+    lab.server.add("done")
+    made = lab.consumer()
+    refused = []
+
+    def tell(job, error):
+        refused.append((job.seq, job.attempt, type(error)))
+        return {"dead": True}
+
+    def work():
+        job = yield from made.next_job()
+        job.ack(push=Result("done", "x" * 300_000))
+        yield from made.flush(10.0)
+
+    made.hand.on_refused = tell
+    lab.finish(lab.spawn(work()))
+    closed(lab, made)
+    assert refused == [(1, 1, LimitExceeded)]
+    assert (queue.inside[1].dead, made.hand.counts.dead) == (True, 1)
+
+
 def test_own_ttl_of_a_job(lab, sim):
     queue = lab.server.add("jobs", range(2))
     made = lab.consumer(batch=2, ttl=30.0, prefetch=0)
