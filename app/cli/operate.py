@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 from .asking import change
@@ -18,13 +19,13 @@ def path_of(queue: str) -> str:
     return f"/queues/{quote(queue, safe='')}"
 
 
-def create_queue(api: Api, queue: str) -> None:
-    """Create a queue that producers push to. One of that name is left as it is, whatever it is.
+def create_queue(api: Api, queue: str, settings: Mapping[str, Any] | None = None) -> None:
+    """Create a queue that producers push to, with these settings. One of that name is left as it is.
 
     It is looked for first: a definition would take the source of a queue that has not begun yet.
     """
     if api.send("GET", path_of(queue)).status_code == NOT_FOUND:
-        change(api, "PUT", path_of(queue), {})
+        change(api, "PUT", path_of(queue), {"settings": dict(settings)} if settings else {})
 
 
 def close_queue(api: Api, queue: str) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from .exits import CANNOT_RUN, FAILED, NO_COMMAND, USAGE, fail
+from .exits import CANNOT_RUN, FAILED, NO_COMMAND, OK, UNWRITTEN, USAGE, fail, say
 from .options import Url
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 EXAMPLE: Final = "Example: dibs work jobs -j 8 -- convert {} -resize 50% small/{}"
 _MAX_TTL: Final = 43_200
+_MAX_DELAY: Final = 2_592_000
 PATIENCE: Final = 60.0
 """Seconds for which a server that is gone is waited for."""
 GRACE: Final = 5.0
@@ -30,7 +31,9 @@ def work(
         list[str],
         typer.Argument(
             metavar="COMMAND",
-            help="After --: what to run. {} in a word is the value; without one, it is put last.",
+            help="After --: what to run. In any word {} is the value, {.} it without its extension, {/} its"
+            " file name, {//} its folder, {/.} the file name without extension, {#} its seq. Without any of"
+            " them the value is put last.",
         ),
     ],
     *,
@@ -61,6 +64,37 @@ def work(
     most: Annotated[
         int | None, typer.Option("--max", metavar="N", min=1, help="End after N jobs.  [default: never]")
     ] = None,
+    max_attempts: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=1,
+            help="A job whose Nth attempt fails is dead.  [default: as the queue's setting has it]",
+        ),
+    ] = None,
+    backoff: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            max=_MAX_DELAY,
+            help="Seconds until a job that failed is tried again, doubled each time, an hour at most."
+            "  [default: as the queue's setting has it]",
+        ),
+    ] = None,
+    no_retry: Annotated[
+        list[int] | None,
+        typer.Option(
+            metavar="CODE",
+            min=1,
+            max=255,
+            help="An exit code after which a job is not tried again, but dead at once; may be given more than"
+            " once.",
+        ),
+    ] = None,
+    halt: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=1, help="End when N jobs in a row have failed.  [default: never]"),
+    ] = None,
     ttl: Annotated[
         float,
         typer.Option(
@@ -73,14 +107,15 @@ def work(
 
     A job is done when its command exits with 0. Otherwise it is tried again later, here or elsewhere, and the
     tail of stderr is kept with it. DIBS_SEQ, DIBS_ATTEMPT and DIBS_QUEUE tell the command what it works on.
-    There is no shell between: for one, say -- sh -c '… "$1" …' sh {}.
+    There is no shell between: for one, say -- sh -c '… "$1" …' sh {}. What a command writes is shown when the
+    job is settled; if it can't be written, the job is done all the same.
 
-    Ctrl-C finishes what is in hand, a second one gives it back. It ends by itself when the queue is closed or
-    its source has ended, and all is done. Exit code 0: all that was tried is done; 8: some of it failed; 126,
-    127: the command can't be run, is not there.
+    Ctrl-C finishes what is in hand, a second one, or SIGTERM, gives it back. It ends by itself when the queue
+    is closed or its source has ended, and all is done. Exit code 0: all that was tried is done; 8: some of it
+    failed; 9: done, but some output could not be written; 126, 127: the command can't be run, is not there.
     """
     from .http import Api, checked
-    from .work_perform import Plan
+    from .work_perform import Plan, Retries
     from .work_words import Words
 
     if json_results and results is None:
@@ -95,8 +130,9 @@ def work(
         timeout=timeout,
         results=results,
         json_results=json_results,
+        retries=Retries(max_attempts, backoff, frozenset(no_retry or ()), halt),
     )
-    with Api(url) as api:
+    with Api(url, patience=PATIENCE, on_wait=lambda why: say(f"waiting for the server ({why})")) as api:
         _look(api, plan, create=create)
     raise typer.Exit(_work(plan, jobs, most, ttl, until_empty=exit_when_empty))
 
@@ -114,10 +150,14 @@ def _look(api: Api, plan: Plan, *, create: bool) -> None:
     """Refuse what could not be worked on, or would lose its results, before anything is run."""
     from .operate import create_queue
 
-    for name in filter(None, (plan.queue, plan.results)):
-        if create:
-            create_queue(api, name)
-    _info(api, plan.queue)
+    most = plan.retries.most
+    if create:
+        create_queue(api, plan.queue, {} if most is None else {"max_attempts": most})
+        if plan.results is not None:
+            create_queue(api, plan.results)
+    allowed = _info(api, plan.queue)["settings"]["max_attempts"]
+    if most is not None and allowed is not None and most > allowed:
+        fail(f"option --max-attempts {most}: the queue's own setting max_attempts is {allowed}", USAGE)
     if plan.results is None:
         return
     info = _info(api, plan.results)
@@ -141,31 +181,38 @@ def _info(api: Api, queue: str) -> Any:
 def _work(plan: Plan, hands: int, most: int | None, ttl: float, *, until_empty: bool) -> int:
     from ..client import Client
     from .work_board import Board
+    from .work_children import Children, is_first
     from .work_crew import Crew
     from .work_perform import Performer
-    from .work_run import Emptiness, Stops, run, settle, verdict
+    from .work_run import Emptiness, Stops, leave, run, settle, verdict
+    from .work_scribe import Scribe
     from .work_tally import Tally
 
-    logging.getLogger("dibs.client").addHandler(logging.NullHandler())  # the board tells it
+    logging.getLogger("dibs.client").addHandler(logging.NullHandler())  # the scribe tells it
     tally, stops = Tally(), Stops()
-    board = Board(plan.queue, tally, url=plan.url)
-    performer = Performer(plan, tally, board)
-    with stops.heard(), Client(plan.url, patience=PATIENCE, on_wait=board.held_up) as client:
+    scribe = Scribe(Board(plan.queue, tally, url=plan.url))
+    with (
+        stops.heard(),
+        Children() as children,
+        Client(plan.url, patience=PATIENCE, on_wait=scribe.held_up) as client,
+    ):
+        client.reached()  # by the look at the queue: it is waited for from now on
+        performer = Performer(plan, tally, scribe, children=children, stops=stops)
         queue = client.queue(plan.queue)
         leases = queue.lease(ttl=ttl, prefetch=0, in_hand=hands, on_lost=performer.lost, grace=GRACE)
+        leases.on_refused(performer.refused)
         tally.counts = leases.counts
-        crew = Crew(leases, performer, hands, most=most)
-        emptiness = Emptiness(queue.info, tally, board, crew.drain)
+        crew = Crew(leases, performer, hands, stops=stops, most=most)
+        emptiness = Emptiness(queue.info, tally, scribe.board, crew.drain)
         if until_empty:
             emptiness.start()
         try:
-            run(crew, tally, board, stops)
+            run(crew, tally, scribe, stops, *([children.reap_orphans] if is_first() else []))
         finally:
             emptiness.stop()
-            settled = settle(leases.flush, board, stops, PATIENCE)
+            settled = settle(leases.flush, scribe, stops, PATIENCE)
             leases.close()
-            board.summary()
-    sentence, code = verdict(tally, crew.fault, stops, settled=settled)
-    if sentence:
-        fail(sentence, code)
-    return code
+            scribe.summary()
+        sentence, code = verdict(tally, crew.fault, stops, settled=settled)
+        written = leave(scribe, stops, sentence)
+    return code if written or code != OK else UNWRITTEN

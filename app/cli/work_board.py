@@ -3,11 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
-import sys
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, BinaryIO, Final
 
 from rich.console import Console
@@ -17,7 +12,7 @@ from rich.text import Text
 
 from ..inert import inert
 from .console import console as new_console
-from .exits import say
+from .output import Raw
 from .tables import span
 
 if TYPE_CHECKING:
@@ -26,6 +21,9 @@ if TYPE_CHECKING:
 _ERASE: Final = Control(ControlType.CARRIAGE_RETURN, (ControlType.ERASE_IN_LINE, 2))
 
 _FRAMES: Final = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
+_PIECE: Final = 65_536
+_PATIENT: Final = 1.0
+"""Seconds without a job after which it is said that it only waits."""
 _FRAMES_A_SECOND: Final = 10
 _SLACK: Final = 5.0
 """Seconds after a pause until it is known that it helped: a request that is tried again may take so long."""
@@ -36,57 +34,67 @@ _NO_ANSWER: Final = re.compile(
 
 
 class Board:
-    """The terminal, shared by all threads; everything else goes above the live line.
+    """The terminal; everything else goes above the live line.
 
     The line, notes and the summary are on stderr: stdout is the commands' alone. What a command wrote is
     shown in one piece when it has ended, so that commands don't talk into each other. ``idle`` stands at the
     end of the line: what is waited for. ``url`` is where the server should be.
+
+    All of it is for one thread, which owns it: that of a ``Scribe``, since writing may take as long as a
+    reader likes. Its methods raise OSError where something can't be written.
     """
 
     def __init__(self, queue: str, tally: Tally, *, url: str = "", console: Console | None = None) -> None:
         self._queue = queue
         self._url = url
         self._tally = tally
-        self._console = console or new_console(stderr=True)
+        self._out, self._err = Raw(1), Raw(2)
+        self._console = console or new_console(file=self._err)
         self._live = self._console.is_terminal
-        self._lock = threading.RLock()
         self._phase = ""
         self._held_up: dict[str, float] = {}
         self.idle = ""
         self._shown = False
+        self._said_idle = False
 
     def tick(self) -> None:
-        """Draw the live line anew."""
+        """Draw the live line anew; where there is none, say once that there is nothing to do."""
+        waits = self._waits
         if self._live:
-            with self._lock:
-                self._hide()
-                self._console.print(self._line(), end="", no_wrap=True, overflow="ellipsis", crop=True)
-                self._shown = True
+            self._hide()
+            self._console.print(self._line(waits), end="", no_wrap=True, overflow="ellipsis", crop=True)
+            self._shown = True
+        elif waits and not self._said_idle:
+            self._said_idle = True
+            self.note(f"{self._queue}: {waits}")
 
-    def output(self, out: BinaryIO | None, err: BinaryIO) -> None:
-        """Pass on what a command wrote."""
-        with self._above():
-            if out is not None:
-                self._copy(out, sys.stdout.buffer)
-            self._copy(err, sys.stderr.buffer)
-
-    def failed(self, seq: int, attempt: int, why: str) -> None:
-        """Tell of a command that failed."""
-        self.note(f"{self._queue} {seq}, attempt {attempt}: {why.partition(chr(10))[0]}")
+    def output(self, out: BinaryIO | None, err: BinaryIO, remark: str = "") -> None:
+        """Pass on what a command wrote, and ``remark`` below it: as much of the three as can be written."""
+        failed: OSError | None = None
+        self._hide()
+        for file, to in ((out, self._out), (err, self._err)):
+            try:
+                if file is not None:
+                    self._copy(file, to)
+            except OSError as error:
+                failed = failed or error
+        if remark:
+            self.note(remark)
+        if failed is not None:
+            raise failed
 
     def note(self, text: str) -> None:
         """Tell something that is no error of ours."""
-        with self._above():
-            say(inert(text))
+        self._hide()
+        self._err.write(f"dibs: {inert(text)}\n")
 
     def held_up(self, pause: float, why: str) -> None:
         """Tell why it does not go on just now, and for ``pause`` seconds: once each time that it begins."""
         lost = _NO_ANSWER.fullmatch(why)
         about = "the server" if lost else why
         now = self._tally.seconds
-        with self._lock:
-            known = now < self._held_up.get(about, 0.0)
-            self._held_up[about] = now + pause + _SLACK
+        known = now < self._held_up.get(about, 0.0)
+        self._held_up[about] = now + pause + _SLACK
         if not known:
             self.note(
                 f"waiting for the server at {self._url} ({_reason(lost)})" if lost else f"waiting: {why}"
@@ -99,38 +107,43 @@ class Board:
 
     def summary(self) -> None:
         """The last word; the live line is gone."""
-        with self._above():
-            self._say(f"{self._queue}: {told(self._tally)}")
-            if self._tally.counts.dead:
-                self._say(f"`dibs dead {self._queue}` shows what is dead, and why")
+        self._hide()
         self._live = False
+        self._say(f"{self._queue}: {told(self._tally)}")
+        if self._tally.counts.dead:
+            self._say(f"`dibs dead {self._queue}` shows what is dead, and why")
 
     def _say(self, text: str) -> None:
         self._console.print(Text(inert(text)), markup=False, soft_wrap=True, highlight=False)
-
-    @contextmanager
-    def _above(self) -> Iterator[None]:
-        with self._lock:
-            self._hide()
-            yield
 
     def _hide(self) -> None:
         if self._shown:
             self._console.control(_ERASE)
             self._shown = False
 
-    def _copy(self, file: BinaryIO, to: BinaryIO) -> None:
+    def _copy(self, file: BinaryIO, to: Raw) -> None:
         size = file.seek(0, 2)
         if not size:
             return
         file.seek(0)
-        shutil.copyfileobj(file, to)
-        file.seek(size - 1)
-        if self._live and file.read() != b"\n":
-            to.write(b"\n")  # or the live line would wipe it out
-        to.flush()
+        last = b""
+        while data := file.read(_PIECE):
+            to.write_bytes(data)
+            last = data[-1:]
+        if self._live and last != b"\n":
+            to.write_bytes(b"\n")  # or the live line would wipe it out
 
-    def _line(self) -> Text:
+    @property
+    def _waits(self) -> str:
+        """What is said while there is nothing to do; empty while there is, and while the server is away."""
+        now = self._tally.seconds
+        if self._tally.idle < _PATIENT or any(now < until for until in self._held_up.values()):
+            return ""
+        if self.idle:
+            return f"waiting: {self.idle}"
+        return "nothing to do now; waiting for jobs (--exit-when-empty would end here)"
+
+    def _line(self, waits: str) -> Text:
         tally = self._tally
         line = Text.assemble(
             (_FRAMES[int(tally.seconds * _FRAMES_A_SECOND) % len(_FRAMES)], "green"),
@@ -144,8 +157,9 @@ class Board:
         line.append(f"  {tally.running:,} running")
         line.append(f"  {_per_second(tally.lately())}", "cyan")
         line.append(f"  {_clock(tally.seconds)}", "dim")
-        if self._phase or self.idle:
-            line.append(f"  {self._phase or self.idle}", "yellow")
+        last = self._phase or self.idle or ("waiting for jobs" if waits else "")
+        if last:
+            line.append(f"  {last}", "yellow")
         return line
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from ..client import Job, Leases
     from .work_perform import Performer
+    from .work_run import Stops
 
 _OVER: Final = None
 
@@ -23,9 +24,12 @@ class Crew:
     The first fault of a hand stops all: what is in hand is finished, nothing new is begun.
     """
 
-    def __init__(self, leases: Leases, performer: Performer, size: int, *, most: int | None = None) -> None:
+    def __init__(
+        self, leases: Leases, performer: Performer, size: int, *, stops: Stops, most: int | None = None
+    ) -> None:
         self._leases = leases
         self._performer = performer
+        self._stops = stops
         self._lock = threading.Lock()
         self._left = most
         self._stopping = False
@@ -41,8 +45,14 @@ class Crew:
 
     def start(self) -> None:
         """Let the hands begin."""
-        for hand in self._hands:
-            hand.start()
+        for started, hand in enumerate(self._hands):
+            try:
+                hand.start()
+            except RuntimeError:  # no room for another thread: those that there are do the work
+                if not started:
+                    raise
+                self._at_work = started
+                return
 
     def over(self, timeout: float) -> bool:
         """Whether every hand has ended; waits up to ``timeout`` seconds for the next one. For one thread."""
@@ -68,6 +78,8 @@ class Crew:
         try:
             while (job := self._next()) is not None:
                 self._performer.perform(job)
+                if self._stops.asked:  # before the main thread has acted on it
+                    self.drain()
         except Exception as error:
             self._faults.append(error)
             self.drain()

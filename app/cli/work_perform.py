@@ -5,20 +5,60 @@ from __future__ import annotations
 import json
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, NoReturn
 
-from .work_process import GRACE, CannotStart, End, Process, Unfit, error_text
+from ..client.errors import ValueNotJson
+from .work_children import GRACE
+from .work_process import Busy, CannotStart, End, Process, Unfit, error_text
 from .work_words import Words, compact, environment
 
 if TYPE_CHECKING:
     from ..client import Job
-    from .work_board import Board
+    from .work_children import Children
+    from .work_run import Stops
+    from .work_scribe import Scribe
     from .work_tally import Tally
 
 RESULT_BYTES: Final = 256 * 1024
 """A longer result would be refused by the server, and every attempt would end so."""
+LIKELY: Final = 1.0
+"""Seconds for a signal to come here, too, after a command has ended as one ends that was told to."""
+UNLIKELY: Final = 0.05
+"""The same where it just failed."""
+ROOM: Final = 0.2
+"""Seconds between two tries to start a command where the system has no room for one."""
+TRIES: Final = 50
+"""Tries after which the job goes back, as there may be room elsewhere."""
+_LONGEST_DELAY: Final = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Retries:
+    """When a job that failed is tried again, if not as the queue has it.
+
+    ``most``: attempts after which it is dead. ``backoff``: seconds until the second one, doubled each time,
+    an hour at most. ``never``: exit codes after which it is not tried again. ``halt``: so many failures in a
+    row end the work.
+    """
+
+    most: int | None = None
+    backoff: float | None = None
+    never: frozenset[int] = frozenset()
+    halt: int | None = None
+
+    def terms(self, attempt: int, status: int | None) -> dict[str, Any]:
+        """How the job is nacked whose attempt has failed, in the words of ``Job.nack``."""
+        if status in self.never or (self.most is not None and attempt >= self.most):
+            return {"dead": True}
+        return {"delay": self.delay(attempt)}
+
+    def delay(self, attempt: int) -> float | None:
+        """Seconds until the next attempt; None: as the queue has it."""
+        if self.backoff is None:
+            return None
+        return min(self.backoff * 2.0 ** min(attempt - 1, 64), max(self.backoff, _LONGEST_DELAY))
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +76,7 @@ class Plan:
     timeout: float | None = None
     results: str | None = None
     json_results: bool = False
+    retries: Retries = Retries()
     grace: float = GRACE
     env: Mapping[str, str] = field(default_factory=lambda: os.environ)
 
@@ -44,22 +85,43 @@ class BadResult(Exception):
     """What a command wrote can't be its result."""
 
 
-class Performer:
-    """Performs jobs, from any thread, until it is told to give them back."""
+class Halted(Exception):
+    """Too many jobs in a row have failed."""
 
-    def __init__(self, plan: Plan, tally: Tally, board: Board) -> None:
+
+class Performer:
+    """Performs jobs, from any thread, until it is told to give them back.
+
+    A job is settled before anything is shown of it: what can't be shown is done all the same.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        tally: Tally,
+        scribe: Scribe,
+        *,
+        children: Children,
+        stops: Stops,
+        wait: Callable[[float], object] | None = None,
+    ) -> None:
         self._plan = plan
         self._tally = tally
-        self._board = board
+        self._scribe = scribe
+        self._children = children
+        self._stops = stops
         self._lock = threading.Lock()
         self._processes: dict[Job, Process] = {}
         self._giving_back = False
+        self._leave = threading.Event()
+        self._wait = wait or self._leave.wait
 
     def perform(self, job: Job) -> None:
         """Run the job's command and settle the job.
 
         Raises:
             CannotStart: No command can be run; the job is given back.
+            Halted: This was one failure too many in a row.
         """
         self._tally.begun()
         try:
@@ -71,19 +133,27 @@ class Performer:
         try:
             process = self._start(job)
         except Unfit as error:
-            self._failed(job, str(error))
+            self._scribe.note(self._failed(job, str(error)))
+            self._look_at_row()
             return
         except CannotStart:
             job.release()
             raise
+        if process is None:
+            job.release()
+            return
         with process:
-            self._settle(job, process, self._run(job, process))
+            end = self._run(job, process)
+            remark = self._settle(job, process, end)
+            self._scribe.output(process.out if self._plan.results is None else None, process.err, remark)
+        self._look_at_row()
 
     def give_back(self) -> None:
         """End the commands that run; their jobs, and any that come yet, go back to the queue."""
         with self._lock:
             self._giving_back = True
             processes = list(self._processes.values())
+        self._leave.set()
         for process in processes:
             process.end("given back")
 
@@ -94,11 +164,31 @@ class Performer:
         if process is not None:
             process.end("its lease had ended")
 
-    def _start(self, job: Job) -> Process:
+    def refused(self, job: Job, error: Exception) -> Mapping[str, Any]:
+        """The server did not take a job's result, so it has failed after all; how it is to be nacked."""
+        self._tally.bad(job.seq)
+        self._scribe.note(f"{self._plan.queue} {job.seq}, attempt {job.attempt}: {error}")
+        return self._plan.retries.terms(job.attempt, None)
+
+    def _start(self, job: Job) -> Process | None:
+        """Start its command; None: there was no room for it in time, or it is not wanted any more."""
+        for tried in range(TRIES):
+            try:
+                return self._started(job)
+            except Busy as busy:
+                if not tried:
+                    self._scribe.held_up(ROOM, f"no room for another command ({busy})")
+            self._wait(ROOM)
+            if self._giving_back or job.outcome == "lost":
+                return None
+        return None
+
+    def _started(self, job: Job) -> Process:
         plan = self._plan
         try:
             return Process(
-                plan.words.filled(job.value),
+                plan.words.filled(job.value, job.seq),
+                self._children,
                 env=environment(plan.env, queue=plan.queue, seq=job.seq, attempt=job.attempt, url=plan.url),
                 stdin=compact(job.value).encode() if plan.stdin else None,
                 timeout=plan.timeout,
@@ -121,32 +211,47 @@ class Performer:
             with self._lock:
                 del self._processes[job]
 
-    def _settle(self, job: Job, process: Process, end: End) -> None:
-        self._board.output(process.out if self._plan.results is None else None, process.err)
+    def _settle(self, job: Job, process: Process, end: End) -> str:
+        """Settle it; what is to be said of that."""
         if job.outcome == "lost":  # so the server said; by our own clock alone a success is still told
-            self._board.note(f"{self._plan.queue} {job.seq}: its lease had ended; another worker gets it")
             job.release()
-        elif end.good:
-            self._done(job, process)
-        elif self._giving_back and end.why == "given back":
+            return f"{self._plan.queue} {job.seq}: its lease had ended; another worker gets it"
+        if end.good:
+            return self._done(job, process)
+        if self._ended_with_us(end):
             job.release()
             self._tally.gave_back()
-        else:
-            self._failed(job, error_text(end.why, process.err))
+            return ""
+        return self._failed(job, error_text(end.why, process.err), end.status)
 
-    def _done(self, job: Job, process: Process) -> None:
+    def _ended_with_us(self, end: End) -> bool:
+        """Whether it did not fail: it was ended for our end, by us or by who ends us, in whatever order."""
+        if end.status is None:  # we have ended it
+            return self._giving_back and end.why == "given back"
+        if end.told:
+            return self._stops.follows(LIKELY, at_once=False)
+        return self._stops.follows(UNLIKELY, at_once=True)
+
+    def _done(self, job: Job, process: Process) -> str:
         try:
-            results = self._results(process.out)
+            job.ack(push=self._results(process.out))
         except BadResult as bad:
-            self._failed(job, error_text(str(bad), process.err))
-            return
-        job.ack(push=results)
+            return self._failed(job, error_text(str(bad), process.err))
+        except ValueNotJson as bad:
+            return self._failed(job, error_text(f"its output can't be a result: {bad}", process.err))
         self._tally.good(job.seq)
+        return ""
 
-    def _failed(self, job: Job, error: str) -> None:
-        self._board.failed(job.seq, job.attempt, error)
-        job.nack(error)
+    def _failed(self, job: Job, error: str, status: int | None = None) -> str:
+        """Settle a job that failed; what is to be said of it."""
+        job.nack(error, **self._plan.retries.terms(job.attempt, status))
         self._tally.bad(job.seq)
+        return f"{self._plan.queue} {job.seq}, attempt {job.attempt}: {error.partition(chr(10))[0]}"
+
+    def _look_at_row(self) -> None:
+        most = self._plan.retries.halt
+        if most is not None and self._tally.row >= most:
+            raise Halted(f"halted, as {most:,} {'job has' if most == 1 else 'jobs in a row have'} failed")
 
     def _results(self, out: BinaryIO) -> list[Any]:
         from ..client.records import Result

@@ -10,14 +10,22 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from types import TracebackType
 from typing import BinaryIO, Final, Self
 
+from .work_children import GRACE, Children
+
 ERROR_BYTES: Final = 8192
 """The longest error that the server takes, in bytes of UTF-8."""
-GRACE: Final = 2.0
-"""Seconds between SIGTERM and SIGKILL."""
+_ENDING: Final = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT)
+_SHELL: Final = 128
+"""What a shell adds to the number of the signal that ended its command."""
+_BUSY: Final = frozenset(
+    {errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ENOSPC, errno.EDQUOT, errno.ETXTBSY}
+)
+"""What the system lacks for a while: processes, memory, files, room for their output."""
 
 
 class CannotStart(Exception):
@@ -28,20 +36,33 @@ class CannotStart(Exception):
         self.missing = missing
 
 
+class Busy(Exception):
+    """The system has no room for another command just now."""
+
+
 class Unfit(Exception):
     """The command can't be run for this item: its words are too long, or have a NUL in them."""
 
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """How a process ended: in a few words, which are empty where all went well."""
+    """How a process ended: in a few words, which are empty where all went well.
+
+    ``status``: of one that has ended by itself, as ``Popen`` has it. None: it was ended here.
+    """
 
     why: str = ""
+    status: int | None = field(default=None, compare=False)
 
     @property
     def good(self) -> bool:
         """Whether it exited with 0, by itself."""
         return not self.why
+
+    @property
+    def told(self) -> bool:
+        """Whether it has ended as what a signal asked to end: killed by it, or with the status of a shell."""
+        return any(self.status in {-number, _SHELL + number} for number in _ENDING)
 
 
 class Process:
@@ -51,19 +72,23 @@ class Process:
     so that what the command has started ends with it. Files rather than pipes: a command that leaves
     something behind in the background has ended all the same, and none waits for a reader.
 
+    The thread that makes it leaves it, too: see ``Children``.
+
     Raises:
-        CannotStart, Unfit: Nothing was run.
+        Busy, CannotStart, Unfit: Nothing was run.
     """
 
     def __init__(
         self,
         words: Sequence[str],
+        children: Children,
         *,
         env: Mapping[str, str] | None = None,
         stdin: bytes | None = None,
         timeout: float | None = None,
         grace: float = GRACE,
     ) -> None:
+        self._children = children
         self._grace = grace
         self._lock = threading.Lock()
         self._over = False
@@ -92,20 +117,17 @@ class Process:
             self.out = files.enter_context(tempfile.TemporaryFile())  # noqa: SIM115  # the stack closes it
             self.err = files.enter_context(tempfile.TemporaryFile())  # noqa: SIM115
             with _file_of(stdin) as given:
-                return subprocess.Popen(  # noqa: S603  # to run what the user says is what this is for
-                    words, stdin=given, stdout=self.out, stderr=self.err, env=env, start_new_session=True
+                return self._children.start(
+                    partial(  # to run what the user says is what this is for
+                        subprocess.Popen, words, stdin=given, stdout=self.out, stderr=self.err, env=env
+                    )
                 )
         except ValueError as error:
             raise Unfit(
                 f"the value can't be the argument of a command ({error}): --stdin takes any value"
             ) from error
         except OSError as error:
-            if error.errno == errno.E2BIG:
-                raise Unfit(
-                    "the value is too long for the argument of a command: --stdin takes any length"
-                ) from error
-            missing = isinstance(error, FileNotFoundError)
-            raise CannotStart(words[0], error.strerror or str(error), missing=missing) from error
+            raise _not_started(words[0], error) from error
 
     def wait(self) -> End:
         """Until it has ended; how it did."""
@@ -113,12 +135,12 @@ class Process:
         with self._lock:
             if self._ended_for is not None and not self._over:
                 self._signal(signal.SIGKILL)  # what it left behind, while its group can't be another's
-            status = self._process.wait()
+            status = self._children.reap(self._process)
             self._over = True
             why = self._ended_for
         for timer in self._timers:
             timer.cancel()
-        return End(_described(status) if why is None else why)
+        return End(_described(status), status) if why is None else End(why)
 
     def end(self, why: str) -> None:
         """Ask it to end, and in ``grace`` seconds make it; whoever waits is told why. Doesn't wait itself.
@@ -147,6 +169,16 @@ class Process:
         timer.daemon = True
         self._timers.append(timer)
         timer.start()
+
+
+def _not_started(program: str, error: OSError) -> Exception:
+    """What it means that a command could not be started."""
+    if error.errno == errno.E2BIG:
+        return Unfit("the value is too long for the argument of a command: --stdin takes any length")
+    why = error.strerror or str(error)
+    if error.errno in _BUSY:
+        return Busy(why)
+    return CannotStart(program, why, missing=isinstance(error, FileNotFoundError))
 
 
 def error_text(why: str, err: BinaryIO, most: int = ERROR_BYTES) -> str:

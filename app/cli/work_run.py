@@ -12,18 +12,22 @@ from typing import TYPE_CHECKING, Final
 from ..client.errors import ClientError, Unreachable
 from .exits import CANNOT_RUN, FAILED, INTERRUPTED, JOBS_FAILED, NO_COMMAND, OK, UNREACHABLE
 from .http import reason
+from .work_perform import Halted
 from .work_process import CannotStart
 
 if TYPE_CHECKING:
     from ..client import QueueInfo
     from .work_board import Board
     from .work_crew import Crew
+    from .work_scribe import Scribe
     from .work_tally import Tally
 
 TICK: Final = 0.1
 """Seconds between two drawings of the live line, and the longest that a signal waits to be acted on."""
 LAST: Final = 5.0
 """Seconds for the last words to a server that is away, when it is not to be waited for."""
+LINGER: Final = 1.0
+"""Seconds for the last words to a reader that does not read, after a signal that asks to leave."""
 LOOK: Final = 0.5
 """Seconds between two looks at whether the queue is empty."""
 
@@ -31,13 +35,15 @@ LOOK: Final = 0.5
 _AT_ONCE: Final = (signal.SIGTERM, signal.SIGHUP)
 _TWICE: Final = 2
 _OTHERS: Final = "what it does not know to be done goes to others when its leases end"
+_SOON: Final = 0.01
 
 
 class Stops:
     """Signals that end the work, counted.
 
     The first Ctrl-C finishes what is in hand, the second gives it back. SIGTERM and SIGHUP give back at once:
-    a supervisor that sends them kills soon afterwards.
+    a supervisor that sends them kills soon afterwards. A signal that was ignored when dibs was started
+    (``nohup``, ``&`` in a script) stays ignored.
     """
 
     def __init__(self) -> None:
@@ -47,39 +53,62 @@ class Stops:
     def heard(self) -> Iterator[None]:
         """Hear them, in place of dying by them."""
         before = {number: signal.getsignal(number) for number in (signal.SIGINT, *_AT_ONCE)}
-        for number in before:
+        heard = {number: handler for number, handler in before.items() if handler != signal.SIG_IGN}
+        for number in heard:
             signal.signal(number, self._hear)
         try:
             yield
         finally:
-            for number, handler in before.items():
+            for number, handler in heard.items():
                 signal.signal(number, handler)
+
+    @property
+    def at_once(self) -> bool:
+        """Whether what is in hand is to be given back."""
+        return self.asked >= _TWICE
+
+    def follows(self, seconds: float, *, at_once: bool) -> bool:
+        """Whether a signal has come, or comes in so many seconds. ``at_once``: one that gives back.
+
+        A supervisor ends all processes of a unit, in any order: a command may die of that before it is known
+        here. It is looked for rather than waited for, as a handler must not touch what others lock.
+        """
+        until = time.monotonic() + seconds
+        while not (self.at_once if at_once else self.asked):
+            if time.monotonic() >= until:
+                return False
+            time.sleep(_SOON)
+        return True
 
     def _hear(self, number: int, _: object) -> None:
         """Only counts: it runs between any two steps of the main thread, which may hold any lock."""
         self.asked += _TWICE if number in _AT_ONCE else 1
 
 
-def run(crew: Crew, tally: Tally, board: Board, stops: Stops) -> None:
-    """Work until every hand has ended, for whatever reason."""
+def run(
+    crew: Crew, tally: Tally, scribe: Scribe, stops: Stops, each: Callable[[], None] = lambda: None
+) -> None:
+    """Work until every hand has ended, for whatever reason. ``each`` is called every now and then."""
     crew.start()
     acted = 0
     while not crew.over(TICK):
         asked = min(stops.asked, _TWICE)
         if asked > acted:
             acted = asked
-            _stop(crew, tally, board, at_once=asked == _TWICE)
-        board.tick()
+            _stop(crew, tally, scribe, at_once=asked == _TWICE)
+        scribe.tick()
+        each()
 
 
-def _stop(crew: Crew, tally: Tally, board: Board, *, at_once: bool) -> None:
+def _stop(crew: Crew, tally: Tally, scribe: Scribe, *, at_once: bool) -> None:
     """The first time finish what is in hand, the second time, or ``at_once``, give it back."""
     running = tally.running
     if running and at_once:
-        board.phase("giving back", f"giving back {running:,}")
+        scribe.phase("giving back", f"giving back {running:,}")
     elif running:
-        board.phase("finishing", f"finishing {running:,}; Ctrl-C again gives them back")
+        scribe.phase("finishing", f"finishing {running:,}; Ctrl-C again gives them back")
     if at_once:
+        scribe.hurry()
         crew.give_back()
     else:
         crew.drain()
@@ -87,7 +116,7 @@ def _stop(crew: Crew, tally: Tally, board: Board, *, at_once: bool) -> None:
 
 def settle(
     flush: Callable[[float], bool],
-    board: Board,
+    scribe: Scribe,
     stops: Stops,
     patience: float,
     clock: Callable[[], float] = time.monotonic,
@@ -98,11 +127,11 @@ def settle(
     """
     until = clock() + patience
     while not flush(TICK):
-        if stops.asked >= _TWICE:
+        if stops.at_once:
             return flush(LAST)
         if clock() > until:
             return False
-        board.tick()
+        scribe.tick()
         time.sleep(TICK)  # a client that has given up answers at once
     return True
 
@@ -152,19 +181,39 @@ def empty(info: QueueInfo) -> bool:
 
 def verdict(tally: Tally, fault: Exception | None, stops: Stops, *, settled: bool = True) -> tuple[str, int]:
     """A sentence, where something is to be said, and the exit code. ``settled``: the server knows it all."""
+    if fault is not None:
+        return _verdict_of(fault)
+    if not settled:
+        return f"no answer from the server in time; {_OTHERS}", UNREACHABLE
+    if stops.asked:
+        return "", INTERRUPTED
+    return "", JOBS_FAILED if tally.unmended else OK
+
+
+def _verdict_of(fault: Exception) -> tuple[str, int]:
+    if isinstance(fault, Halted):
+        return str(fault), JOBS_FAILED
     if isinstance(fault, CannotStart):
         return f"can't run {fault}", NO_COMMAND if fault.missing else CANNOT_RUN
     if isinstance(fault, Unreachable):
         return f"{_in_words(fault)}; {_OTHERS}", UNREACHABLE
     if isinstance(fault, ClientError):
         return str(fault), FAILED
-    if fault is not None:
-        raise fault
-    if not settled:
-        return f"no answer from the server in time; {_OTHERS}", UNREACHABLE
-    if stops.asked:
-        return "", INTERRUPTED
-    return "", JOBS_FAILED if tally.unmended else OK
+    raise fault
+
+
+def leave(scribe: Scribe, stops: Stops, sentence: str, clock: Callable[[], float] = time.monotonic) -> bool:
+    """Write the last words, which wait for a reader unless a signal asks to leave; whether all is written."""
+    if sentence:
+        scribe.note(sentence)
+    until: list[float] = []
+
+    def enough() -> bool:
+        if stops.at_once and not until:
+            until.append(clock() + LINGER)
+        return bool(until) and clock() >= until[0]
+
+    return scribe.finish(enough) and not scribe.unwritten
 
 
 def _in_words(fault: Unreachable) -> str:

@@ -30,6 +30,7 @@ class Tally:
         self._running = 0
         self._last: float | None = None
         self.returned = 0
+        self.row = 0
         self._unmended: set[int] = set()
         self._samples: deque[tuple[float, int]] = deque([(self._began, 0)])
 
@@ -64,6 +65,13 @@ class Tally:
         return self._clock() - self._began
 
     @property
+    def idle(self) -> float:
+        """Seconds for which nothing has run; 0 while something does."""
+        if self._running:
+            return 0.0
+        return self._clock() - (self._began if self._last is None else self._last)
+
+    @property
     def rate(self) -> float:
         """Items that were done, or are dead, in a second of what was worked."""
         return (self.counts.acked + self.counts.dead) / max(self.worked, 1e-3)
@@ -96,9 +104,11 @@ class Tally:
     def good(self, seq: int) -> None:
         """This item is done."""
         with self._lock:
+            self.row = 0
             self._unmended.discard(seq)
 
     def bad(self, seq: int) -> None:
         """This item failed."""
         with self._lock:
+            self.row += 1
             self._unmended.add(seq)

@@ -3,32 +3,56 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 HOLE: Final = "{}"
+_HOLES: Final = re.compile(r"\{\}|(?<!\$)\{(?:\.|/|//|/\.|#)\}")
+"""``${#}`` and the like are a shell's own."""
+_SUFFIX: Final = re.compile(r"\.[^/.]+\Z")
 
 
 class Words:
-    """A command line with holes.
+    """A command line with holes, as GNU parallel has them.
 
-    ``{}`` stands for the value, in any word and as often as wanted. Without one, the value is put last, as
-    xargs does, unless it is given another way (``append`` false). There is no shell between.
+    In any word and as often as wanted ``{}`` stands for the value, ``{.}`` for it without its extension,
+    ``{/}`` for what follows its last slash, ``{//}`` for the folder before that (``.`` where there is none),
+    ``{/.}`` for the file name without its extension, ``{#}`` for the item's seq. Without any of them the
+    value is put last, as xargs does, unless it is given another way (``append`` false). There is no shell
+    between.
     """
 
     def __init__(self, words: Sequence[str], *, append: bool = True) -> None:
-        filled = append and not any(HOLE in word for word in words)
+        filled = append and not any(_HOLES.search(word) for word in words)
         self._words = (*words, HOLE) if filled else tuple(words)
 
     @property
     def program(self) -> str | None:
         """What is run; None where that depends on the value."""
-        return None if HOLE in self._words[0] else self._words[0]
+        return None if _HOLES.search(self._words[0]) else self._words[0]
 
-    def filled(self, value: Any) -> list[str]:
-        """The command line for this value."""
+    def filled(self, value: Any, seq: int) -> list[str]:
+        """The command line for this item. What was filled in is not looked at again."""
         text = text_of(value)
-        return [word.replace(HOLE, text) for word in self._words]
+        return [_HOLES.sub(lambda hole: _filling(hole[0], text, seq), word) for word in self._words]
+
+
+def _filling(hole: str, text: str, seq: int) -> str:
+    if hole == HOLE:
+        return text
+    if hole == "{#}":
+        return str(seq)
+    if hole == "{//}":
+        return _folder(text)
+    base = text.rpartition("/")[2] if "/" in hole else text
+    return base if hole == "{/}" else _SUFFIX.sub("", base)
+
+
+def _folder(text: str) -> str:
+    """As dirname has it: of ``a/b/`` it is ``a``, of ``/a`` it is ``/``."""
+    folder = text.rstrip("/").rpartition("/")[0].rstrip("/")
+    return folder or ("/" if text.startswith("/") else ".")
 
 
 def text_of(value: Any) -> str:

@@ -1,5 +1,6 @@
 """Hands, jobs and their ends, with real commands and no server. What blocks is let go by the test."""
 
+import errno
 import io
 import os
 import signal
@@ -13,17 +14,21 @@ from types import SimpleNamespace
 import httpx
 import pytest
 from dibs.cli.work_board import Board, told
+from dibs.cli.work_children import Children
 from dibs.cli.work_crew import Crew
-from dibs.cli.work_perform import RESULT_BYTES, Performer, Plan
+from dibs.cli.work_perform import RESULT_BYTES, TRIES, Performer, Plan, Retries
 from dibs.cli.work_process import CannotStart
-from dibs.cli.work_run import Emptiness, Stops, empty, run, settle, verdict
+from dibs.cli.work_run import Emptiness, Stops, empty, leave, run, settle, verdict
+from dibs.cli.work_scribe import Scribe
 from dibs.cli.work_tally import Tally
 from dibs.cli.work_words import Words
 from dibs.client.errors import Problem, QueueUnknown, Unreachable
 from dibs.client.hand import Counts
+from dibs.client.text import encode
 from rich.console import Console
 
 SECONDS = 20
+CHILDREN = Children(guarded=False)
 
 
 class Job:
@@ -33,10 +38,12 @@ class Job:
         self.end = None
 
     def ack(self, push=()):
+        for result in push:
+            encode(result.to_json())
         self.end = ("ack", [(result.queue, result.value) for result in push])
 
-    def nack(self, error=""):
-        self.end = ("nack", error)
+    def nack(self, error="", *, delay=None, dead=False):
+        self.end = ("dead" if dead else "nack", error, *([] if delay is None else [delay]))
 
     def release(self):
         self.end = ("release", None)
@@ -82,14 +89,17 @@ class Shop:
         self.leases = leases
         self.tally = Tally(leases.counts)
         self.said = io.StringIO()
-        self.board = Board("jobs", self.tally, console=Console(file=self.said))
+        self.scribe = Scribe(Board("jobs", self.tally, console=Console(file=self.said)))
         self.plan = Plan("jobs", Words(command, append=append), "http://x", **plan)
-        self.performer = Performer(self.plan, self.tally, self.board)
-        self.crew = Crew(leases, self.performer, hands, most=most)
         self.stops = Stops()
+        self.performer = Performer(
+            self.plan, self.tally, self.scribe, children=CHILDREN, stops=self.stops, wait=lambda seconds: None
+        )
+        self.crew = Crew(leases, self.performer, hands, stops=self.stops, most=most)
 
     def run(self):
-        run(self.crew, self.tally, self.board, self.stops)
+        run(self.crew, self.tally, self.scribe, self.stops)
+        self.written = leave(self.scribe, self.stops, "")
         return self
 
     @property
@@ -217,6 +227,16 @@ class TestResults:
         end, why = one("echo", written, results="done", json_results=True, append=False)
         assert (end, why.partition(": ")[0]) == ("nack", "its output is not a JSON value")
 
+    @pytest.mark.parametrize("written", ["1e400", '"\\ud800"', "[" * 100_000, "9" * 5000])
+    def test_what_json_can_not_carry_is_a_nack(self, written):
+        end, why = one("echo", written, results="done", json_results=True, append=False)
+        assert (end, why.startswith("its output ")) == ("nack", True)
+
+    def test_what_the_server_refuses_has_failed_after_all(self):
+        shop = Shop("true", leases=Leases("a"), results="done").run()
+        assert shop.performer.refused(shop.leases.given[0], ValueError("too large")) == {"delay": None}
+        assert shop.verdict == ("", 8)
+
     def test_what_is_not_text_is_a_nack(self):
         assert one("printf", "\\377", results="done", append=False) == ("nack", "its output is not UTF-8")
 
@@ -245,6 +265,88 @@ class TestOutput:
     def test_failures_are_told(self, capfd):
         one("sh", "-c", "echo why >&2; exit 3")
         assert capfd.readouterr().err == "why\ndibs: jobs 1, attempt 1: exit 3\n"
+
+
+class TestRetries:
+    def test_an_exit_code_that_says_never_again(self):
+        assert one("sh", "-c", "echo why >&2; exit 65", retries=Retries(never=frozenset({65, 66}))) == (
+            "dead",
+            "exit 65\nwhy",
+        )
+        assert one("sh", "-c", "exit 64", retries=Retries(never=frozenset({65}))) == ("nack", "exit 64")
+
+    def test_the_last_attempt(self):
+        leases = Leases()
+        leases.jobs = deque([Job(1, "x", attempt=1), Job(2, "x", attempt=2), Job(3, "x", attempt=3)])
+        Shop("false", leases=leases, retries=Retries(most=2)).run()
+        assert leases.ends == ["nack", "dead", "dead"]
+
+    def test_the_delay_is_doubled(self):
+        retries = Retries(backoff=0.5)
+        assert [retries.delay(attempt) for attempt in (1, 2, 3, 14, 10_000)] == [
+            0.5,
+            1.0,
+            2.0,
+            3600.0,
+            3600.0,
+        ]
+        assert Retries(backoff=5000.0).delay(3) == 5000.0
+        assert one("false", retries=Retries(backoff=0.5)) == ("nack", "exit 1", 0.5)
+        assert Retries().delay(3) is None
+
+    def test_failures_in_a_row_end_the_work(self):
+        leases = Leases("1", "0", "1", "1", "0", "0")
+        shop = Shop("sh", "-c", "exit $1", "sh", leases=leases, retries=Retries(halt=2)).run()
+        assert leases.ends == ["nack", "ack", "nack", "nack"]
+        assert shop.verdict == ("halted, as 2 jobs in a row have failed", 8)
+
+    def test_values_that_are_no_arguments_count_too(self):
+        shop = Shop("echo", leases=Leases("a\0", "b"), retries=Retries(halt=1)).run()
+        assert (shop.leases.ends, shop.verdict) == (["nack"], ("halted, as 1 job has failed", 8))
+
+
+class TestRoom:
+    """The system has no room for another command for a while."""
+
+    @pytest.fixture
+    def lacking(self, monkeypatch):
+        """How often a start fails yet; what the hand waited."""
+        popen, state = subprocess.Popen, SimpleNamespace(times=0)
+
+        def start(*words, **options):
+            if state.times and options.get("start_new_session"):
+                state.times -= 1
+                raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+            return popen(*words, **options)
+
+        monkeypatch.setattr("dibs.cli.work_process.subprocess.Popen", start)
+        return state
+
+    def test_it_is_waited_out(self, lacking, capfd):
+        lacking.times = 3
+        assert one("true") == ("ack", [])
+        assert capfd.readouterr().err.startswith("dibs: waiting: no room for another command (Resource temp")
+
+    def test_after_a_while_others_may_have_the_job(self, lacking):
+        lacking.times = TRIES
+        shop = Shop("true", leases=Leases("a", "b")).run()
+        assert (shop.leases.ends, shop.verdict) == (["release", "ack"], ("", 0))
+
+    def test_nobody_waits_who_is_to_leave(self, lacking):
+        lacking.times = 2
+        shop = Shop("true", leases=Leases("a"))
+        shop.performer.give_back()
+        shop.run()
+        assert (shop.leases.ends, lacking.times) == (["release"], 1)
+
+    def test_fewer_hands_do_the_work_where_there_is_no_room_for_more(self, monkeypatch):
+        shop = Shop("true", leases=Leases(*range(20)), hands=8)
+
+        def full():
+            raise RuntimeError("can't start new thread")
+
+        shop.crew._hands[3].start = full
+        assert shop.run().leases.ends == ["ack"] * 20
 
 
 class TestCrew:
@@ -355,6 +457,49 @@ class TestStops:
         shop.stops.asked = 1
         assert shop.run().verdict == ("", 130)
 
+    @pytest.mark.parametrize("how", ["kill -TERM $$", "kill -HUP $$", "kill -INT $$", "exit 143", "exit 130"])
+    def test_what_ends_us_ends_commands_too_in_any_order(self, how, monkeypatch):
+        """The command is ended first, and then the signal comes here."""
+        monkeypatch.setattr("dibs.cli.work_perform.LIKELY", SECONDS)
+        shop = Shop("sh", "-c", how, leases=Leases("a", "b"))
+        follows = shop.stops.follows
+
+        def late(seconds, *, at_once):
+            assert shop.leases.given[0].end is None
+            shop.stops.asked = 1
+            return follows(seconds, at_once=at_once)
+
+        shop.stops.follows = late
+        assert shop.run().verdict == ("", 130)
+        assert (shop.leases.ends, shop.tally.returned) == (["release"], 1)
+
+    def test_a_command_that_fails_when_all_are_ended_has_not_failed(self):
+        shop = Shop("sh", "-c", "exit 7", leases=Leases("a"))
+        shop.stops.asked = 2
+        shop.performer.perform(next(shop.leases))
+        assert shop.leases.ends == ["release"]
+
+    def test_nor_is_a_failure_excused_while_the_rest_is_finished(self):
+        shop = Shop("sh", "-c", "exit 7", leases=Leases("a"))
+        shop.stops.asked = 1
+        shop.performer.perform(next(shop.leases))
+        assert shop.leases.ends == ["nack"]
+
+    def test_a_command_that_ends_itself_has_failed(self, monkeypatch):
+        monkeypatch.setattr("dibs.cli.work_perform.LIKELY", 0.01)
+        assert one("sh", "-c", "kill -TERM $$") == ("nack", "killed by SIGTERM")
+
+    def test_what_was_ignored_at_the_start_stays_so(self):
+        before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        try:
+            stops = Stops()
+            with stops.heard():
+                signal.raise_signal(signal.SIGHUP)
+                assert (stops.asked, signal.getsignal(signal.SIGHUP)) == (0, signal.SIG_IGN)
+            assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+        finally:
+            signal.signal(signal.SIGHUP, before)
+
     def test_signals_are_counted_and_given_back_to_whom_they_belong(self):
         before = signal.getsignal(signal.SIGINT)
         stops = Stops()
@@ -364,6 +509,79 @@ class TestStops:
             signal.raise_signal(signal.SIGTERM)
             assert stops.asked == 3
         assert signal.getsignal(signal.SIGINT) is before
+
+
+class TestScribe:
+    """One thread writes; nobody else waits for who reads."""
+
+    @pytest.fixture
+    def stuck(self):
+        """A shop whose terminal takes nothing until it is let go."""
+        shop = Shop("echo", leases=Leases("a", endless=True))
+        shop.go, shop.writing = threading.Event(), threading.Event()
+        output = shop.scribe.board.output
+
+        def slow(*what):
+            shop.writing.set()
+            assert shop.go.wait(SECONDS)
+            output(*what)
+
+        shop.scribe.board.output = slow
+        yield shop
+        shop.go.set()
+
+    def test_a_job_is_settled_before_it_is_shown(self, stuck):
+        running = background(stuck.run)
+        assert stuck.writing.wait(SECONDS)
+        assert stuck.leases.ends == ["ack"]
+        stuck.scribe.note("nobody waits")
+        stuck.stops.asked = 1
+        stuck.go.set()
+        running.join(SECONDS)
+        assert (stuck.verdict, stuck.written) == (("", 130), True)
+
+    def test_who_is_to_leave_does_not_wait_for_a_reader(self, stuck, monkeypatch):
+        monkeypatch.setattr("dibs.cli.work_run.LINGER", 0.0)
+        running = background(stuck.run)
+        assert stuck.writing.wait(SECONDS)
+        stuck.stops.asked = 2
+        running.join(SECONDS)
+        assert (stuck.leases.ends, stuck.verdict, stuck.written) == (["ack"], ("", 130), False)
+
+    def test_what_can_not_be_written_is_done_all_the_same_and_told(self, capfd):
+        shop = Shop("echo", leases=Leases(*"ab"))
+
+        def full(*what):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        shop.scribe.board.output = full
+        shop.run()
+        assert (shop.leases.ends, shop.verdict, shop.written) == (["ack", "ack"], ("", 0), False)
+        assert (shop.scribe.unwritten, shop.scribe.why) == (2, "No space left on device")
+        assert "not all of the output could be written: No space left on device; " in capfd.readouterr().err
+
+    def test_half_of_it_is_written_where_the_other_can_not_be(self, capfd):
+        board = Board("jobs", Tally(), console=Console(file=io.StringIO()))
+
+        class Full:
+            def write_bytes(self, data):
+                raise OSError(errno.ENOSPC, "full")
+
+        board._out = Full()
+        with pytest.raises(OSError, match="full"):
+            board.output(io.BytesIO(b"out"), io.BytesIO(b"err\n"), "remark")
+        assert capfd.readouterr().err == "err\ndibs: remark\n"
+
+    def test_remarks_that_nobody_reads_do_not_pile_up(self, stuck):
+        running = background(stuck.run)
+        assert stuck.writing.wait(SECONDS)
+        for number in range(5000):
+            stuck.scribe.note(str(number))
+            stuck.scribe.tick()
+        assert stuck.scribe._tasks.qsize() <= 1001
+        stuck.stops.asked = 1
+        stuck.go.set()
+        running.join(SECONDS)
 
 
 class TestSettle:
@@ -380,8 +598,8 @@ class TestSettle:
             asked.append(timeout)
             return next(answers)
 
-        board = Board("jobs", Tally(), console=Console(file=io.StringIO()))
-        return settle(flush, board, stops or Stops(), 10, clock=lambda: next(seconds)), asked
+        scribe = Scribe(Board("jobs", Tally(), console=Console(file=io.StringIO())))
+        return settle(flush, scribe, stops or Stops(), 10, clock=lambda: next(seconds)), asked
 
     def test_it_is_waited_for(self):
         assert self.settle(iter([False, False, True])) == (True, [0, 0, 0])
@@ -576,6 +794,43 @@ class TestBoard:
         clock.now = 60.0
         board.held_up(2.0, why)
         assert capfd.readouterr().err == told
+
+    def test_it_is_said_once_that_it_only_waits(self, capfd):
+        clock = TestTold.Clock()
+        tally = Tally(clock=clock)
+        board = Board("jobs", tally, url="http://x", console=Console(file=io.StringIO()))
+        for clock.now in (0.0, 0.9, 1.1, 5.0):
+            board.tick()
+        word = "dibs: jobs: nothing to do now; waiting for jobs (--exit-when-empty would end here)\n"
+        assert capfd.readouterr().err == word
+
+    def test_not_while_something_runs_or_the_server_is_away(self, capfd):
+        clock = TestTold.Clock()
+        tally = Tally(clock=clock)
+        board = Board("jobs", tally, url="http://x", console=Console(file=io.StringIO()))
+        tally.begun()
+        clock.now = 10.0
+        board.tick()
+        tally.ended()
+        board.tick()
+        board.held_up(1.0, "ReadError")
+        assert (
+            capfd.readouterr().err == "dibs: waiting for the server at http://x (the connection was lost)\n"
+        )
+        clock.now = 12.0
+        board.tick()
+        assert capfd.readouterr().err == ""
+        clock.now, board.idle = 30.0, "2 to be tried later, 0 elsewhere"
+        board.tick()
+        assert capfd.readouterr().err == "dibs: jobs: waiting: 2 to be tried later, 0 elsewhere\n"
+
+    def test_the_line_says_that_it_waits(self):
+        clock, said = TestTold.Clock(), io.StringIO()
+        console = Console(file=said, force_terminal=True, width=100, color_system=None, legacy_windows=False)
+        board = Board("jobs", Tally(clock=clock), console=console)
+        clock.now = 5.0
+        board.tick()
+        assert said.getvalue().rstrip().endswith("0 running  0.0/s  0:05  waiting for jobs")
 
     def test_no_line_where_nobody_looks(self, capfd):
         said = io.StringIO()

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from dibs.cli import main
 
 from tests.cli.conftest import SECONDS, environment
 
@@ -242,6 +243,79 @@ class TestWork:
         gate.open("late")
         assert working.end()[0] == 0
 
+    def test_one_bad_result_costs_one_job(self, queue, work):
+        jobs, results = queue(), queue()
+        jobs.push("1e400", "[1]", "9" * 30, "2")
+        options = ("--stdin", "--results", results.name, "--json-results", "--max-attempts", 1)
+        script = "import json, sys; print(json.load(sys.stdin))"
+        code, _, err = work(jobs.name, *options, "--exit-when-empty", "--", sys.executable, "-c", script)
+        assert (code, jobs.audit) == (8, {"acked": 2, "waiting": 0, "leased": 0, "dead": 2})
+        assert results.values == [[1], 2]
+        errors = [item["error"].partition(": ")[0] for item in items(jobs)]
+        assert errors == ["its output can't be a result", "value-refused"]
+        assert f"dibs: {jobs.name} 3, attempt 1: value-refused: " in err
+
+    def test_a_text_of_line_ends_that_is_too_long_as_json(self, queue, work):
+        jobs, results = queue(), queue()
+        jobs.push(200_000, 2)
+        script = "import sys; sys.stdout.write('\\n' * int(sys.argv[1]))"
+        options = ("--results", results.name, "--max-attempts", 1, "--exit-when-empty")
+        code, _, _ = work(jobs.name, *options, "--", sys.executable, "-c", script)
+        assert (code, jobs.audit) == (8, {"acked": 1, "waiting": 0, "leased": 0, "dead": 1})
+        assert results.values == ["\n"]
+
+    def test_a_queue_that_takes_no_results_any_more_ends_it(self, queue, start, gate, server):
+        jobs, results = queue(), queue()
+        gate.make("a", "b")
+        jobs.push("a", "b")
+        working = start(server.url, "work", jobs.name, "--results", results.name, "--", *gate.command)
+        gate.begun(1)
+        results.close()
+        gate.open("a")
+        code, _, err = working.end()
+        assert (code, jobs.audit["acked"]) == (1, 0)
+        assert "does not take the result: it is closed" in err
+
+    @pytest.mark.parametrize("where", ["/dev/full", "&-"])
+    def test_what_can_not_be_shown_is_done_all_the_same(self, queue, server, tmp_path, where):
+        jobs = queue()
+        jobs.push("a", "b")
+        script = f"echo ran >> {tmp_path}/ran; echo out"
+        command = ("-m", "dibs", "work", jobs.name, "--exit-when-empty", "--", "sh", "-c", script)
+        done = subprocess.run(
+            ["sh", "-c", f'exec "$@" >{where}', "sh", sys.executable, *command],
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=SECONDS,
+            env=environment({"DIBS_URL": server.url}),
+        )
+        assert (done.returncode, jobs.audit["acked"]) == (9, 2)
+        assert (tmp_path / "ran").read_text() == "ran\n" * 2
+        assert "dibs: not all of the output could be written: " in done.stderr
+
+    def test_more_attempts_than_the_queue_gives_are_refused(self, queue, run, server):
+        jobs = queue()
+        code, _, err = run("work", jobs.name, "--url", server.url, "--max-attempts", 11, "--", "true")
+        assert (code, err) == (
+            2,
+            "dibs: option --max-attempts 11: the queue's own setting max_attempts is 10\n",
+        )
+
+
+def test_the_server_that_was_looked_at_is_waited_for(monkeypatch, capfd):
+    """It goes away between the look at the queue and the first lease, which another client asks for."""
+    monkeypatch.setattr("dibs.client.flow._STRANGER", 0.0)
+    monkeypatch.setattr("dibs.cli.work.PATIENCE", 0.3)
+    monkeypatch.setattr("dibs.cli.work._look", lambda api, plan, create: None)
+    monkeypatch.setattr(sys, "argv", ["dibs", "work", "jobs", "--url", "http://127.0.0.1:1", "--", "true"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 7
+    assert (
+        "dibs: waiting for the server at http://127.0.0.1:1 (Connection refused)\n" in capfd.readouterr().err
+    )
+
 
 class TestRefusals:
     def test_no_queue(self, work):
@@ -339,6 +413,49 @@ class TestCtrlC:
         working.process.send_signal(signal.SIGTERM)
         assert working.end()[0] == 130
         assert jobs.audit == {"acked": 0, "waiting": 1, "leased": 0, "dead": 0}
+
+
+class TestUnit:
+    """A supervisor ends all processes of a unit, or one of them with no chance to end the others."""
+
+    def test_commands_that_die_before_it_is_heard_here_are_given_back(self, queue, start, server, tmp_path):
+        jobs = queue()
+        jobs.push("a")
+        os.mkfifo(tmp_path / "pid")
+        command = ("sh", "-c", f"echo $$ > {tmp_path}/pid; exec sleep 1000")
+        working = start(server.url, "work", jobs.name, "--", *command)
+        os.kill(int((tmp_path / "pid").read_text()), signal.SIGTERM)
+        working.process.send_signal(signal.SIGTERM)
+        code, _, err = working.end()
+        assert (code, jobs.audit) == (130, {"acked": 0, "waiting": 1, "leased": 0, "dead": 0})
+        assert [(item["attempt"], item["error"]) for item in items(jobs)] == [(0, None)]
+        assert "1 given back" in err
+
+    def test_with_nohup_it_goes_on(self, queue, start, gate, server):
+        jobs = queue()
+        gate.make("a")
+        jobs.push("a")
+        before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # what is started inherits that
+        try:
+            working = start(server.url, "work", jobs.name, "--max", 1, "--", *gate.command)
+        finally:
+            signal.signal(signal.SIGHUP, before)
+        gate.begun(1)
+        working.process.send_signal(signal.SIGHUP)
+        gate.open("a")
+        assert (working.end()[0], jobs.audit["acked"]) == (0, 1)
+
+    def test_kill_9_leaves_nothing_running(self, queue, start, server, tmp_path):
+        jobs = queue()
+        jobs.push("a")
+        for name in ("alive", "ready"):
+            os.mkfifo(tmp_path / name)
+        script = f"exec 3> {tmp_path}/alive; echo r > {tmp_path}/ready; sleep 1000; true"
+        working = start(server.url, "work", jobs.name, "--", "sh", "-c", script)
+        with (tmp_path / "alive").open() as alive:
+            assert (tmp_path / "ready").read_text() == "r\n"
+            working.process.kill()
+            assert alive.read() == ""  # neither the shell nor what it runs has it any more
 
 
 def items(jobs):

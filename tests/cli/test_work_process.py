@@ -11,14 +11,16 @@ import threading
 from contextlib import contextmanager
 
 import pytest
+from dibs.cli.work_children import Children
 from dibs.cli.work_process import ERROR_BYTES, CannotStart, End, Process, Unfit, error_text
 
 LONG = 1000
+CHILDREN = Children(guarded=False)
 
 
 def run(*words, **options):
     """(how it ended, stdout, stderr)"""
-    with Process(words, **options) as process:
+    with Process(words, CHILDREN, **options) as process:
         end = process.wait()
         for file in (process.out, process.err):
             file.seek(0)
@@ -42,7 +44,7 @@ def ready():
     alive.write(b"r")
 {code}
 """
-        with Process(python(said), **options) as process, open(path, "rb", buffering=0) as alive:
+        with Process(python(said), CHILDREN, **options) as process, open(path, "rb", buffering=0) as alive:
             assert alive.read(1) == b"r"
             yield process, alive
     finally:
@@ -93,7 +95,7 @@ class TestEnding:
         assert end.why == "timed out after 0.05 s"
 
     def test_what_is_done_in_time(self):
-        with Process(["true"], timeout=LONG) as process:
+        with Process(["true"], CHILDREN, timeout=LONG) as process:
             assert process.wait().good
         timers = [thread for thread in threading.enumerate() if isinstance(thread, threading.Timer)]
         assert [timer for timer in timers if not timer.finished.is_set()] == []
@@ -145,7 +147,7 @@ ready()
             assert process.wait() == End("first")
 
     def test_what_has_ended_is_left_alone(self):
-        with Process(["true"]) as process:
+        with Process(["true"], CHILDREN) as process:
             process.wait()
             process.end("late")
             assert process.wait().good
@@ -162,14 +164,14 @@ LONG_TEXT = str(LONG)
 class TestStarting:
     def test_no_such_command(self):
         with pytest.raises(CannotStart, match=r"^dibs-no-such-command: No such file or directory$") as error:
-            Process(["dibs-no-such-command"])
+            Process(["dibs-no-such-command"], CHILDREN)
         assert error.value.missing
 
     def test_one_that_is_not_executable(self, tmp_path):
         path = tmp_path / "file"
         path.touch()
         with pytest.raises(CannotStart, match="Permission denied") as error:
-            Process([str(path)])
+            Process([str(path)], CHILDREN)
         assert not error.value.missing
 
     def test_one_that_is_no_program(self, tmp_path):
@@ -177,21 +179,21 @@ class TestStarting:
         path.write_bytes(b"\x7fnonsense")
         path.chmod(0o755)
         with pytest.raises(CannotStart, match="Exec format error"):
-            Process([str(path)])
+            Process([str(path)], CHILDREN)
 
     def test_a_nul(self):
         with pytest.raises(Unfit, match="--stdin takes any value"):
-            Process(["echo", "a\0b"])
+            Process(["echo", "a\0b"], CHILDREN)
 
     def test_too_long(self):
         with pytest.raises(Unfit, match="--stdin takes any length"):
-            Process(["echo", "x" * 10_000_000])
+            Process(["echo", "x" * 10_000_000], CHILDREN)
 
     @pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="Linux tells what is open there")
     def test_nothing_stays_open_of_what_was_not_started(self):
         before = os.listdir("/proc/self/fd")
         with pytest.raises(CannotStart):
-            Process(["dibs-no-such-command"], stdin=b"x")
+            Process(["dibs-no-such-command"], CHILDREN, stdin=b"x")
         assert os.listdir("/proc/self/fd") == before
 
 

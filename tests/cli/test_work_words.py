@@ -19,21 +19,45 @@ from dibs.cli.work_words import Words, compact, environment, text_of
         (["echo", "{} {}"], "{}", ["echo", "{} {}"]),
         (["echo"], {"a": [1, None], "ü": "x y"}, ["echo", '{"a":[1,null],"ü":"x y"}']),
         (["echo"], True, ["echo", "true"]),
+        (["sh", "-c", "echo ${#} {#}"], "x", ["sh", "-c", "echo ${#} 7"]),
+        (["{.}", "{/}{//}"], "{/.}.{//}", ["{/.}.{//}", "}{/.}.{"]),
+        (["echo", "{/.}"], {"f": "a/b.c"}, ["echo", "b"]),
         (["echo"], 1.5, ["echo", "1.5"]),
     ],
 )
 def test_the_value_in_the_words(words, value, filled):
-    assert Words(words).filled(value) == filled
+    assert Words(words).filled(value, 7) == filled
+
+
+@pytest.mark.parametrize(
+    ("value", "bare", "name", "folder", "stem"),
+    [  # as GNU parallel has it
+        ("a/b.tar.gz", "a/b.tar", "b.tar.gz", "a", "b.tar"),
+        ("b.c", "b", "b.c", ".", "b"),
+        ("a.d/b", "a.d/b", "b", "a.d", "b"),
+        ("/b.c", "/b", "b.c", "/", "b"),
+        ("/", "/", "", "/", ""),
+        ("a//b/", "a//b/", "", "a", ""),
+        (".bashrc", "", ".bashrc", ".", ""),
+        ("a.", "a.", "a.", ".", "a."),
+        ("a.b\n", "a", "a.b\n", ".", "a"),
+        ("", "", "", ".", ""),
+        (1.5, "1", "1.5", ".", "1"),
+    ],
+)
+def test_parts_of_the_value(value, bare, name, folder, stem):
+    assert Words(["{.}", "{/}", "{//}", "{/.}", "{#}"]).filled(value, 7) == [bare, name, folder, stem, "7"]
 
 
 def test_what_reads_stdin_gets_no_word_unless_it_says_where():
-    assert Words(["cat"], append=False).filled("x") == ["cat"]
-    assert Words(["tee", "{}"], append=False).filled("x") == ["tee", "x"]
+    assert Words(["cat"], append=False).filled("x", 7) == ["cat"]
+    assert Words(["tee", "{}"], append=False).filled("x", 7) == ["tee", "x"]
 
 
 def test_the_program_is_known_unless_it_is_the_value():
     assert Words(["wc", "-w"]).program == "wc"
     assert Words(["./run-{}"]).program is None
+    assert Words(["./run-{/.}"]).program is None
 
 
 def test_text_is_bare_and_json_is_not():

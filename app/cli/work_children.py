@@ -1,0 +1,136 @@
+"""The processes that ``dibs work`` has started: none outlives it, and none is forgotten."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from types import TracebackType
+from typing import Any, Final, Self
+
+from . import work_guard
+
+GRACE: Final = 2.0
+"""Seconds between SIGTERM and SIGKILL."""
+_SET_PDEATHSIG: Final = 1
+_FIRST: Final = 1
+
+Start = Callable[..., "subprocess.Popen[Any]"]
+
+
+class Children:
+    """Starts and reaps processes, from any thread, each of which leads a group of its own.
+
+    Two things see to it that none outlives this process. A guard (``work_guard``), on every system, ends
+    their groups when this process is gone. And on Linux the kernel sends each of them SIGTERM (SIGKILL where
+    there is no guard), also where the guard is killed too, or did not hear of it in time.
+
+    The lock is for who reaps orphans: what was forked and is not known yet must not be taken for one.
+    """
+
+    def __init__(self, *, guarded: bool = True, grace: float = GRACE) -> None:
+        self._lock = threading.Lock()
+        self._known: set[int] = set()
+        self._guard = _guard(grace) if guarded else None
+        self._arm = _death_signal(signal.SIGKILL if self._guard is None else signal.SIGTERM)
+        if self._guard is not None:
+            self._known.add(self._guard.pid)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._guard is not None and self._guard.stdin is not None:
+            with suppress(OSError):
+                self._guard.stdin.close()
+            self._guard.wait()
+
+    def start(self, start: Start) -> subprocess.Popen[bytes]:
+        """Start one with ``start``, which passes on what it is given to ``Popen``.
+
+        The thread must stay until it has ended: that is what the kernel's signal waits for, not the process.
+        """
+        with self._lock:
+            process = start(start_new_session=True, preexec_fn=self._arm)
+            self._known.add(process.pid)
+        self._tell(f"+{process.pid}\n")
+        return process
+
+    def reap(self, process: subprocess.Popen[bytes]) -> int:
+        """The status of one that has ended. Until it is reaped nobody else gets its id."""
+        self._tell(f"-{process.pid}\n")
+        status = process.wait()
+        with self._lock:
+            self._known.discard(process.pid)
+        return status
+
+    def reap_orphans(self) -> None:
+        """As the first process of a container: reap what was left to us and is nobody's any more."""
+        with self._lock, suppress(ChildProcessError):
+            while (found := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)) is not None:
+                if found.si_pid in self._known:
+                    return  # the one that waits for it is about to; then we look again
+                os.waitpid(found.si_pid, os.WNOHANG)
+
+    def _tell(self, line: str) -> None:
+        """Tell the guard; it may be gone, or, if the machine is stuck, not have read what it was told."""
+        if self._guard is not None and self._guard.stdin is not None:
+            with suppress(OSError):
+                os.write(self._guard.stdin.fileno(), line.encode())
+
+
+def is_first() -> bool:
+    """Whether this is the first process of a container, to which orphans are left."""
+    return os.getpid() == _FIRST and hasattr(os, "waitid")
+
+
+def _guard(grace: float) -> subprocess.Popen[bytes] | None:
+    """The guard; None where it can't be started."""
+    command = [sys.executable, "-I", "-S", work_guard.__file__, f"{grace}"]
+    try:
+        guard = subprocess.Popen(  # noqa: S603  # ours
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            cwd="/",
+            start_new_session=True,
+            bufsize=0,
+        )
+    except OSError:
+        return None
+    assert guard.stdin is not None  # noqa: S101
+    os.set_blocking(guard.stdin.fileno(), False)
+    return guard
+
+
+def _death_signal(number: int) -> Callable[[], None] | None:
+    """What a child does before it becomes the command: ask for a signal when its parent dies. None: nothing.
+
+    It runs between fork and exec in a copy of a process with many threads, where a lock that another thread
+    had is locked for ever. So it takes none: prctl was looked up before the fork, ``PyDLL`` keeps the GIL,
+    nothing is imported, logged or raised. (Popen brings the interpreter itself in order, as os.fork does.)
+    A wrapper program would cost each job a start, and hide why a command can't be run.
+    """
+    if not sys.platform.startswith("linux"):
+        return None
+    try:
+        prctl = ctypes.PyDLL(None).prctl
+    except (OSError, AttributeError):
+        return None
+    prctl.argtypes = (ctypes.c_int, ctypes.c_ulong)
+    parent, getppid, leave = os.getpid(), os.getppid, os._exit
+
+    def arm() -> None:
+        prctl(_SET_PDEATHSIG, number)
+        if getppid() != parent:  # it died before this was asked for, and no signal will come
+            leave(128 + number)
+
+    return arm
