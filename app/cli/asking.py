@@ -44,10 +44,10 @@ def operate(url: str | None, queue: str, verb: str, *, json: bool, body: Any = N
 
 def shown(queue: Mapping[str, Any], *, json: bool, done: str = "") -> None:
     """The queue in one line, or as JSON; ``done`` is what was done, where its state does not say that."""
-    from .tables import failure, print_json, source
+    from .tables import failure, json_text, source
 
     if json:
-        print_json(queue)
+        tell(json_text(queue))
         return
     parts = [
         done,

@@ -19,7 +19,7 @@ def delete(queue: Queue, *, yes: Yes = False, url: Url = None, json: Json = Fals
     """
     from .http import Api
     from .operate import path_of
-    from .tables import print_json
+    from .tables import json_text
 
     with Api(url) as api:
         info = api.get(path_of(queue))
@@ -29,6 +29,6 @@ def delete(queue: Queue, *, yes: Yes = False, url: Url = None, json: Json = Fals
         )
         answer = change(api, "DELETE", path_of(queue), params={"confirm": queue} if inside(info) else None)
     if json:
-        print_json(answer)
+        tell(json_text(answer))
     else:
         tell(f"{queue}: deleted {dropped}; its cursor was {answer['cursor']:,}")

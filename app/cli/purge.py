@@ -28,7 +28,7 @@ def purge(
     """
     from .http import Api
     from .operate import path_of
-    from .tables import print_json
+    from .tables import json_text
 
     states = [name for name, wanted in (("waiting", waiting), ("dead", dead)) if wanted]
     states = states or ["waiting", "dead"]
@@ -37,7 +37,7 @@ def purge(
         ask_first(f"{_told(info, states)} of {queue} will be dropped for good", yes=yes)
         answer: Any = change(api, "POST", f"{path_of(queue)}/purge", {"confirm": queue, "states": states})
     if json:
-        print_json(answer)
+        tell(json_text(answer))
     else:
         tell(f"{queue}: {answer['purged']:,} dropped")
     raise typer.Exit(OK)

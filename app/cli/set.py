@@ -31,7 +31,7 @@ def set_(
     from .define import settings_of
     from .http import Api, detail
     from .operate import path_of
-    from .tables import print_json
+    from .tables import json_text
 
     wanted = settings_of(settings or [])
     with Api(url) as api:
@@ -40,7 +40,7 @@ def set_(
             fail(detail(found), FAILED)
         answer = change(api, "PUT", path_of(queue), {"settings": wanted}) if wanted else found.json()
     if json:
-        print_json(answer["settings"])
+        tell(json_text(answer["settings"]))
         return
     if wanted:
         shown(answer, json=False)

@@ -157,7 +157,11 @@ def _look(api: Api, plan: Plan, *, create: bool) -> None:
             create_queue(api, plan.results)
     allowed = _info(api, plan.queue)["settings"]["max_attempts"]
     if most is not None and allowed is not None and most > allowed:
-        fail(f"option --max-attempts {most}: the queue's own setting max_attempts is {allowed}", USAGE)
+        fail(
+            f"option --max-attempts {most}: {plan.queue} gives an item {allowed} attempts;"
+            f" `dibs set {plan.queue} max_attempts={most}` changes that",
+            USAGE,
+        )
     if plan.results is None:
         return
     info = _info(api, plan.results)

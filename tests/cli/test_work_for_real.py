@@ -297,10 +297,8 @@ class TestWork:
     def test_more_attempts_than_the_queue_gives_are_refused(self, queue, run, server):
         jobs = queue()
         code, _, err = run("work", jobs.name, "--url", server.url, "--max-attempts", 11, "--", "true")
-        assert (code, err) == (
-            2,
-            "dibs: option --max-attempts 11: the queue's own setting max_attempts is 10\n",
-        )
+        why = f"{jobs.name} gives an item 10 attempts; `dibs set {jobs.name} max_attempts=11` changes that"
+        assert (code, err) == (2, f"dibs: option --max-attempts 11: {why}\n")
 
 
 def test_the_server_that_was_looked_at_is_waited_for(monkeypatch, capfd):
