@@ -27,12 +27,11 @@ CALLS = {
     "next": lambda shared: [next(shared)],
     "take": lambda shared: list(shared.take(3)),
     "pull": lambda shared: [shared.pull()],
-    "pull-timeout": lambda shared: [shared.pull(timeout=10)],
     "send": lambda shared: [shared.send(None)],
     "throw": lambda shared: [shared.throw(KeyError())],
     "hold": held,
 }
-ENDS = {"goes on": (10, None), "ends": (2, None), "ends at once": (1, None), "fails": (2, OSError("disk"))}
+ENDS = {"goes on": (10, None), "ends": (2, None), "fails": (2, OSError("disk"))}
 
 
 def at_depth(left, call):

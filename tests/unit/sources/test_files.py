@@ -42,6 +42,8 @@ def read(registry, write, drain):
         ("a\n\nb", ["a", "", "b"]),
         ("a\r\nb\rc\r", ["a", "b\rc\r"]),
         (b"\xef\xbb\xbfa\nb", ["a", "b"]),
+        (b"\xef\xbb\xbf\r\n\xef\xbb\xbfa", ["", "\ufeffa"]),
+        ("a\0b\n\r\n\0", ["a\0b", "", "\0"]),
         ('tab\t"quote" \\ é😀\u2028x\x0cy\x1cz\x85 ', ['tab\t"quote" \\ é😀\u2028x\x0cy\x1cz\x85 ']),
     ],
 )
@@ -85,6 +87,9 @@ def test_a_gigabyte_without_a_line_end_is_not_read(registry, tmp_path):
     ("content", "expected", "why"),
     [
         ('{"a": 1}\n\n  \n[1, "é"]\r\nnull', [{"a": 1}, [1, "é"], None], None),
+        (b'\xef\xbb\xbf{"a":\r1}\r\n"\xe2\x80\xa8"', [{"a": 1}, "\u2028"], None),
+        ("1\n\x0c\n", [1], "line 2 is not JSON: Expecting value"),
+        ("1\n\0\n", [1], "line 2 is not JSON: Expecting value"),
         ('1\n{"a": \n2', [1], "line 2 is not JSON: Expecting value"),
         ("1\nNaN\n", [1], "line 2 is not JSON: NaN is no number of JSON"),
         ("1\n-Infinity\n", [1], "line 2 is not JSON: -Infinity is no number"),
