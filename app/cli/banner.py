@@ -78,6 +78,8 @@ def _queue(queue: Queue) -> Text:
     if info.waiting + info.leased + info.dead:
         inside = f"  {info.waiting:,} waiting · {info.leased:,} leased · {info.dead:,} dead"
         text.append(inside, style="dim not bold")
+    if info.configured == "gone":
+        text.append("  in the configuration no more", style="yellow")
     if info.state != "open":
         text.append(f"  {info.state}", style="red" if info.state == "failed" else "yellow")
     return text

@@ -15,7 +15,10 @@ INSIDE: Final = ("waiting", "leased", "dead")
 
 
 def queues(*, url: Url = None, json: Json = False) -> None:
-    """Show the queues: source, state, what is inside, what is gone, and why one has failed."""
+    """Show the queues: source, state, what is inside, what is gone, and why one has failed.
+
+    Where the configuration had a queue once and has it no more, `configured` says gone.
+    """
     from .http import Api
     from .tables import print_json, show
 
@@ -48,12 +51,16 @@ def _table(found: list[dict[str, Any]]) -> Any:
     taken = present(found, "taken") if gone else ["taken"]  # unless all of them go in other ways
     numbers = [*present(found, *INSIDE), *taken, *gone, "cursor"]
     failed = any(queue["failure"] for queue in found)
-    shown = table("queue", "source", "state", *numbers, *(["failed"] if failed else []), right=numbers)
+    gone_from_file = any(queue.get("configured") == "gone" for queue in found)
+    configured = ["configured"] if gone_from_file else []
+    columns = ("queue", "source", "state", *configured, *numbers)
+    shown = table(*columns, *(["failed"] if failed else []), right=numbers)
     for queue in found:
         shown.add_row(
             plain(queue["queue"], "bold"),
             plain(source(queue), "dim" if queue["source"] is None else ""),
             state(queue["state"]),
+            *(plain(queue[name], "yellow" if queue[name] == "gone" else "dim") for name in configured),
             *(number(name, queue[name]) for name in numbers),
             *([plain(failure(queue), "red")] if failed else []),
         )

@@ -17,6 +17,7 @@ from .ops import (
     Close,
     Define,
     Delete,
+    Fail,
     OpFailed,
     Outcome,
     Pause,
@@ -122,6 +123,11 @@ def _close(tx: Transaction, op: Close) -> Outcome:
 
 def _retry(tx: Transaction, op: Retry) -> Outcome:
     return _changed_row(tx, sql.RETRY, {"queue": op.queue}, op.remember)
+
+
+def _fail(tx: Transaction, op: Fail) -> Outcome:
+    values = {"queue": op.queue, "type": op.type, "message": op.message}
+    return _changed_row(tx, sql.FAIL, values, None)
 
 
 def _advance(tx: Transaction, op: Advance) -> Outcome:
@@ -233,6 +239,7 @@ HANDLERS: dict[type, Callable[[Transaction, Any], Outcome]] = {
     Pause: _pause,
     Close: _close,
     Retry: _retry,
+    Fail: _fail,
     Advance: _advance,
     Delete: _delete,
     Claim: _claim,

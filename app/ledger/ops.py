@@ -10,7 +10,7 @@ An op is a request to the ledger; an engine applies a list of them in one transa
   none is derived from another, so that an audit can compare them.
 * **Remembered with what it answers.** An op's :class:`Remember` is stored in the same transaction.
 * **Endings stay.** An ending is lifted by :class:`Retry` (a failed one) and by a new definition, and by
-  nothing else.
+  nothing else. :class:`Fail` makes any but *closed* a failed one.
 * **A tombstone goes on.** Deleting keeps name, cursor and generation; defining again goes on after
   the cursor, unless ``reset``, which starts at 0 in the next generation. What was inside is purged by either.
 
@@ -183,6 +183,16 @@ class Retry:
 
 
 @dataclass(frozen=True, slots=True)
+class Fail:
+    """The source can't be opened as it is wanted: it has failed, whatever it was before, unless closed."""
+
+    queue: int
+    type: str
+    message: str
+    remember: None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Advance:
     """Jump to ``to_seq``: what lies between is counted as jumped. Forward only, from ``cursor``."""
 
@@ -202,7 +212,7 @@ class Delete:
 
 
 WorkOp = Claim | Push | Settle | Exchange | Redrive | Purge | Bury
-Op = Define | Take | Pause | Close | Retry | Advance | Delete | WorkOp
+Op = Define | Take | Pause | Close | Retry | Fail | Advance | Delete | WorkOp
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,12 @@ UPDATE queue SET ending = 'closed', failure_type = NULL, failure_message = NULL
 WHERE id = :queue AND deleted_at IS NULL RETURNING {COLUMNS}
 """
 
+# A source that can't be opened has failed, whatever it was before; closed stays the last word.
+FAIL = f"""
+UPDATE queue SET ending = 'failed', failure_type = :type, failure_message = :message
+WHERE id = :queue AND deleted_at IS NULL AND ending IS NOT 'closed' RETURNING {COLUMNS}
+"""
+
 # Only a failure can be lifted.
 RETRY = f"""
 UPDATE queue SET ending = NULL, failure_type = NULL, failure_message = NULL

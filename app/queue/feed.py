@@ -26,6 +26,7 @@ from ..ledger.ops import Engine, QueueRow, Remember, Take
 from ..ledger.pending import Pending
 from ..sources import Registry, Source, SourceSpec
 from .draw import Draw
+from .info import spec_of
 from .limits import Limits
 from .pool import Pool
 from .pull import failed
@@ -87,7 +88,7 @@ class Feed:
         try:
             while self._wanted_again():
                 row = self._engine.row(self._draw.queue)
-                if _is_open(row):
+                if _is_open(row, self._spec):
                     self._draw.use(self._source_after(row), row)
         except Exception as error:
             log.info("the source of %s is opened on a thread: %a", self._draw.name, str(error))
@@ -127,7 +128,7 @@ class Feed:
     def _open(self) -> None:
         while self._wanted_again():
             row = self._row()
-            if _is_open(row):
+            if _is_open(row, self._spec):
                 self._open_after(row)
         self._opened()
 
@@ -238,8 +239,9 @@ class Feed:
         return source
 
 
-def _is_open(row: QueueRow | None) -> TypeGuard[QueueRow]:
-    return row is not None and row.ending is None and row.deleted_at is None
+def _is_open(row: QueueRow | None, spec: SourceSpec) -> TypeGuard[QueueRow]:
+    """Whether there is such a queue that draws, and still from this source: it may have been defined anew."""
+    return row is not None and row.ending is None and row.deleted_at is None and spec_of(row) == spec
 
 
 def _beyond(name: str, to_seq: int, error: Exception) -> QueueConflict:

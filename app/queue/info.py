@@ -12,10 +12,28 @@ from .answers import QueueInfo
 from .gate import Gate
 from .limits import Limits
 
+POSITIONAL = "*"
+"""Under this name a row keeps arguments that have none."""
+
 
 def spec_of(row: QueueRow) -> SourceSpec | None:
     """The definition that a row keeps; None where producers push."""
-    return SourceSpec(row.source, json.loads(row.args)) if row.source else None
+    if not row.source:
+        return None
+    args = json.loads(row.args)
+    positional = tuple(args.pop(POSITIONAL, ()))
+    return SourceSpec(row.source, args, positional)
+
+
+def written(spec: SourceSpec | None) -> tuple[str, str]:
+    """A definition as a row keeps it: the source's name and its arguments.
+
+    One that could not be checked may have arguments without a name, too.
+    """
+    if spec is None:
+        return "", "{}"
+    positional = {POSITIONAL: spec.positional} if spec.positional else {}
+    return spec.name, json.dumps({**spec.args, **positional})
 
 
 def same_definition(one: QueueRow, other: QueueRow) -> bool:

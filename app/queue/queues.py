@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import re
 import time
@@ -33,9 +32,10 @@ from ..ledger.pending import Pending
 from ..ledger.work import DEFAULT_SETTINGS, Woken
 from ..sources import Registry, SourceSpec
 from .answers import LedgerStats, QueueInfo, QueueStats, Stats
+from .configured import Configuring
 from .definition import Definition, Kept, changed_settings
 from .desk import outcome, recall
-from .info import in_force, info_of, same_definition
+from .info import in_force, info_of, same_definition, written
 from .keys import KeysInFlight, check_same
 from .limits import Limits, check_name
 from .meters import Meter, percentiles
@@ -144,17 +144,14 @@ class Queues:
         return queues
 
     async def _load(self, wanted: Mapping[str, Definition]) -> None:
-        for row in self._engine.rows():
+        configuring = Configuring(self._engine, self._committer, self._sources, self._limits, wanted)
+        await configuring.run()
+        for row in configuring.rows.values():
             self._changed(row)
-        for name, definition in wanted.items():
+        for name, definition in configuring.sound.items():
             try:
                 await self.define(name, definition.source, trusted=True, settings=definition.settings)
-            except SourceError as error:
-                if name not in self._queues:
-                    raise ConfigError(f"queue {name} = {definition}: {error}") from error
-                # Its file or module is gone for now: a matter of this queue, which says so.
-                log.warning("queue %s = %s: %s", name, definition, error)
-            except (QueueConflict, LimitExceeded) as error:
+            except (SourceError, QueueConflict, LimitExceeded) as error:
                 raise ConfigError(f"queue {name} = {definition}: {error}") from error
         starting = [queue for queue in self._queues.values() if queue.starting]
         await asyncio.gather(*(queue.started(START_PATIENCE) for queue in starting))
@@ -303,8 +300,7 @@ class Queues:
                     return queue.info()
                 if not same and queue.info().cursor:
                     raise _changed(name, old, spec)
-            source, args = (spec.name, json.dumps(dict(spec.args))) if spec else ("", "{}")
-            op = Define(name, source, args, reset, remember, settings, configured)
+            op = Define(name, *written(spec), reset, remember, settings, configured)
             begin = self._submit(op) if queue is None else queue.submit(op, same_source=same)
             row = await outcome(begin, self._limits)
         if same and queue is not None:

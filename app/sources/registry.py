@@ -140,14 +140,17 @@ class Registry:
         return open_source(spec, definition, Position(cursor, mark, stop))
 
     def seekable(self, spec: SourceSpec) -> Seekable | None:
-        """The values of a checked spec that follow from their seqs alone; None for other sources.
+        """The values of a spec that follow from their seqs alone; None for other sources, and for wrong ones.
 
         Nothing is imported and no file is opened.
         """
-        if spec.is_function or _kind(spec.name).resume != "seek":
+        kind = BUILTINS.get(spec.name)
+        if kind is None or kind.resume != "seek":
             return None
-        kind = _kind(spec.name)
-        definition = kind.define(replace(self._context, judge=False), **bind(spec, _takes(kind)))
+        try:
+            definition = kind.define(replace(self._context, judge=False), **bind(spec, _takes(kind)))
+        except SourceError:
+            return None
         return definition if isinstance(definition, Seekable) else None
 
     @staticmethod

@@ -74,11 +74,22 @@ def test_a_queue_twice(run):
     refused(run("serve", "--queue", "a=count", "--queue", "a=uuid7"), 2, "twice")
 
 
-def test_a_source_that_changed_after_it_was_handed_out(serve, run):
-    server = serve("--queue", "ids=count")
+def test_a_source_that_changed_after_it_was_handed_out_fails_its_queue_and_is_told(serve, run):
+    server = serve("--queue", "ids=count", "--queue", "gone=count")
     httpx.post(f"{server.url}/queues/ids/next")
     server.end()
-    refused(run("serve", "--port", 0, "--queue", "ids=count(start=7)"), 2, "ids", "count(start=7)")
+    server = serve("--queue", "ids=count(start=7)", "--queue", "other=nowhere:generate")
+    problem = httpx.post(f"{server.url}/queues/ids/next").json()
+    assert (problem["status"], problem["cause"]["type"]) == (409, "source-changed")
+    assert "`dibs retry ids`" in problem["detail"]
+    assert httpx.post(f"{server.url}/queues/gone/next").json()["value"] == 1
+    _, out, _ = run("queues", "--url", server.url)
+    shown = {row.split()[0]: row.split() for row in out.splitlines() if row}
+    assert [shown[name][3] for name in ("gone", "ids", "other")] == ["gone", "file", "file"]
+    _, err = server.end()
+    assert "queue ids has failed: the configuration has count(start=7)" in err
+    assert "queue other has failed: the configuration has nowhere:generate" in err
+    assert "queue gone is in the configuration no more" in err
 
 
 def test_a_wrong_setting(run, tmp_path):

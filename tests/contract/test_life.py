@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from dibs.ledger.ops import Advance, Close, Delete, Pause, Retry, SourceEnd, Take
+from dibs.ledger.ops import Advance, Close, Delete, Fail, Pause, Retry, SourceEnd, Take
 
 EXHAUSTED = SourceEnd("exhausted")
 FAILED = SourceEnd("failed", "ValueError", "item 4 is bad")
@@ -193,3 +193,17 @@ def test_a_definition_stands_once_the_cursor_moved(ledger, spent):
 def test_names_are_told_apart_exactly(ledger):
     ids = {ledger.define(name).id for name in ("a", "a.", "a-", "a_", "b")}
     assert len(ids) == 5
+
+
+@pytest.mark.parametrize("end", [None, EXHAUSTED, FAILED])
+def test_whatever_is_not_closed_can_fail_and_be_retried(ledger, end):
+    queue = ledger.define().id
+    ledger.do(Take(queue, 1, 3, end=end))
+    row = ledger.do(Fail(queue, "source-changed", "it is another one"))
+    assert (*ended(row), row.cursor) == ("failed", "source-changed", "it is another one", 3)
+    ledger.refuses(Take(queue, 4, 1))
+    assert ended(ledger.do(Retry(queue))) == (None, None, None)
+    ledger.do(Close(queue))
+    ledger.refuses(Fail(queue, "source-changed", "closed is the last word"))
+    ledger.do(Delete(queue))
+    ledger.refuses(Fail(queue, "source-changed", "there is none"))

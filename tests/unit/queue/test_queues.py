@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 
 import pytest
 from dibs.errors import (
@@ -10,11 +11,15 @@ from dibs.errors import (
     Forbidden,
     LimitExceeded,
     QueueConflict,
+    QueueExhausted,
+    QueueFailed,
     QueueUnknown,
     SourceInvalid,
     SourceUnknown,
 )
 from dibs.ledger.ops import Define
+from dibs.queue.answers import LeaseAsk
+from dibs.queue.definition import KEPT
 from dibs.sources import parse_source
 
 COUNT, RANGE = parse_source("count()"), parse_source("range(100)")
@@ -206,31 +211,127 @@ async def test_the_configuration_may_name_functions_of_the_user(opened, stage, s
         assert len(house.disk.ops(Define)) == 0
 
 
-async def test_a_configuration_that_changed_is_refused_once_something_was_handed_out(opened, tmp_path):
+@pytest.mark.parametrize("changed", ["count()", "nosuch()", "nosuch:function(1)", None])
+async def test_a_source_that_changed_fails_its_queue_and_no_other(opened, tmp_path, changed):
     async with opened({"q": "count()"}, data=tmp_path):
         pass
-    async with opened({"q": "range(50)"}, data=tmp_path) as house:  # nothing was: it may
+    async with opened({"q": "range(50)"}, data=tmp_path) as house:  # nothing was handed out: it may
         await house["q"].take(1)
-    with pytest.raises(ConfigError, match="queue q"):
-        async with opened({"q": "count()"}, data=tmp_path):
-            pass
-    async with opened({"q": "range(50)"}, data=tmp_path) as house:  # and the folder is free again
-        assert await first_of(house["q"]) == 2
+        await house["q"].lease(LeaseAsk(1))
+    for _ in range(2):  # it stays so
+        async with opened({"q": changed, "other": "count()"}, data=tmp_path) as house:
+            assert await first_of(house["other"])
+            with pytest.raises(QueueFailed) as caught:
+                await house["q"].take(1)
+            assert (caught.value.cause_type, caught.value.seq) == ("source-changed", 3)
+            assert "dibs retry q" in caught.value.cause_message
+            assert "POST /queues/q/retry" in caught.value.cause_message
+            info = house["q"].info()
+            assert (info.source, info.leased, info.configured) == ("range", 1, "file")
+    async with opened({"q": "range(50)"}, data=tmp_path) as house:  # the old one is back, and it goes on
+        assert await first_of(house["q"]) == 3
+        assert house["q"].info().failure is None
 
 
-async def test_a_queue_that_left_the_configuration_stays(opened, tmp_path):
+async def test_a_source_that_changed_goes_on_as_it_was_where_that_is_meant(opened, tmp_path):
     async with opened({"q": "count()"}, data=tmp_path) as house:
         await house["q"].take(2)
+    async with opened({"q": "count(start=100)"}, data=tmp_path) as house:
+        await house["q"].retry()
+        assert await first_of(house["q"], wait=5) == 3
+    async with opened({"q": "count(start=100)"}, data=tmp_path) as house:
+        assert house["q"].info().failure.type == "source-changed"
+        await house["q"].delete()
+    async with opened({"q": "count(start=100)"}, data=tmp_path) as house:
+        assert (await house["q"].take(1)).values[0] == 103
+
+
+async def test_an_ended_source_that_changed_has_failed_and_a_closed_queue_stays_closed(opened, tmp_path):
+    async with opened({"ended": "range(2)", "closed": "count()"}, data=tmp_path) as house:
+        for _ in range(2):
+            await house["ended"].take(1)
+        with pytest.raises(QueueExhausted):
+            await house["ended"].take(1)
+        await house["closed"].take(1)
+        await house["closed"].close()
+    async with opened({"ended": "range(3)", "closed": "range(4)"}, data=tmp_path) as house:
+        assert house["ended"].info().failure.type == "source-changed"
+        assert house["closed"].info().state == "closed"
+    async with opened({"ended": "nosuch()", "closed": "nosuch()"}, data=tmp_path) as house:
+        assert [house[name].info().state for name in ("ended", "closed")] == ["failed", "closed"]
+
+
+async def test_a_queue_that_left_the_configuration_stays_and_is_told(opened, tmp_path, caplog):
+    async with opened({"q": "count()"}, data=tmp_path) as house:
+        assert house["q"].info().configured == "file"
+        await house["q"].take(2)
+        assert (await house.queues.define("http", None)).configured == "http"
+    assert "configuration" not in caplog.text
     async with opened({"other": "count()"}, data=tmp_path) as house:
-        assert names(house) == ["other", "q"]
+        assert names(house) == ["http", "other", "q"]
+        assert [house[name].info().configured for name in names(house)] == ["http", "file", "gone"]
         assert await first_of(house["q"]) == 3
+        assert "queue q is in the configuration no more" in caplog.text
+        assert "`dibs delete q`" in caplog.text
+        assert "queue http" not in caplog.text
+        kept = await house.queues.define("q", KEPT)
+        assert (kept.configured, kept.source, kept.cursor) == ("http", "count", 3)
+    caplog.clear()
+    async with opened({"other": "count()"}, data=tmp_path) as house:
+        assert house["q"].info().configured == "http"
+    assert caplog.text == ""
 
 
-@pytest.mark.parametrize("spec", ["nosuch()", "count(step=0)", "nosuch:function", "count(stop=3)"])
+async def test_a_queue_that_comes_back_into_the_configuration_is_of_it_again(opened, tmp_path):
+    for define, configured in (({"q": "count()"}, "file"), ({}, "gone"), ({"q": "count()"}, "file")):
+        async with opened(define, data=tmp_path) as house:
+            assert house["q"].info().configured == configured
+            await house["q"].take(1)
+
+
+WRONG = ["nosuch()", "count(step=0)", "nosuch:function(1, n=2)", "count(stop=3)", "lines('nowhere.txt')"]
+
+
+@pytest.mark.parametrize("spec", WRONG)
 async def test_a_source_of_the_configuration_that_is_wrong_is_named(opened, spec):
     with pytest.raises(ConfigError, match="queue bad"):
         async with opened({"bad": spec}):
             pass
+
+
+@pytest.mark.parametrize("spec", WRONG)
+async def test_a_wrong_source_of_the_configuration_fails_its_queue_and_no_other(opened, spec, tmp_path):
+    for _ in range(2):
+        async with opened({"bad": spec, "good": "count()"}, data=tmp_path) as house:
+            assert await first_of(house["good"])
+            with pytest.raises(QueueFailed) as caught:
+                await house["bad"].take(1)
+            assert (caught.value.cause_type, caught.value.seq) == ("source-invalid", 1)
+            assert "dibs retry bad" in caught.value.cause_message
+            await house["bad"].retry()
+            with pytest.raises(QueueFailed):
+                await house["bad"].take(1, wait=5)
+    async with opened({"bad": "count(start=5)", "good": "count()"}, data=tmp_path) as house:  # it was mended
+        assert (await house["bad"].take(1)).values[0] == 5
+
+
+async def test_a_function_that_comes_to_be_there_goes_on_after_a_retry(opened, tmp_path, monkeypatch):
+    """What was written down before it could be checked is no other source afterwards."""
+    monkeypatch.syspath_prepend(tmp_path)
+    define = {"late": "late_source:numbers(5)", "good": "count()"}
+    async with opened(define, data=tmp_path / "data") as house:
+        assert house["late"].info().failure.type == "source-invalid"
+        (tmp_path / "late_source.py").write_text(
+            "from dibs import threadsafe_generator\n\n\n@threadsafe_generator\ndef numbers(start):\n"
+            "    while True:\n        yield start\n        start += 1\n"
+        )
+        importlib.invalidate_caches()
+        await house["late"].retry()
+        assert (await house["late"].take(2, wait=5)).values == ["5", "6"]
+    async with opened(define, data=tmp_path / "data") as house:
+        assert (await house["late"].take(1, wait=5)).values == ["7"]
+    async with opened({**define, "late": "late_source:numbers(6)"}, data=tmp_path / "data") as house:
+        assert house["late"].info().failure.type == "source-changed"
 
 
 async def test_a_name_of_the_configuration_that_is_wrong_is_named(opened):

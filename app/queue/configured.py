@@ -1,0 +1,189 @@
+"""What the configuration says of queues, held against the ledger at the start, before any of them is open.
+
+One queue that can't be as the configuration has it fails alone: with its cause, and with the command that
+resolves it. The others run. A failure of this kind is lifted by a start at which the configuration is sound.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Final
+
+from ..errors import ConfigError, SourceError
+from ..ledger.committer import Committer
+from ..ledger.entry import Entry
+from ..ledger.ops import Define, Engine, Fail, Op, QueueRow, Retry
+from ..ledger.pending import Pending
+from ..ledger.work import DEFAULT_SETTINGS
+from ..sources import Registry, SourceSpec
+from .definition import KEPT, Definition, Kept, changed_settings
+from .desk import outcome
+from .info import spec_of, written
+from .limits import Limits
+
+log = logging.getLogger("dibs.queue")
+
+HAS: Final = "the configuration has "
+"""What each failure of this kind begins with, and no other does."""
+
+_SHOWN: Final = 64
+_NAMED: Final = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Why a queue can't be as the configuration has it: a failure's type and message."""
+
+    type: str
+    message: str
+
+
+class Configuring:
+    """Holds the ledger's rows against the queues that are ``wanted``; used once, at the start."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        committer: Committer,
+        sources: Registry,
+        limits: Limits,
+        wanted: Mapping[str, Definition],
+    ) -> None:
+        self._committer = committer
+        self._sources = sources
+        self._limits = limits
+        self._wanted = wanted
+        self.rows = {row.name: row for row in engine.rows()}
+        self.sound: dict[str, Definition] = {}
+
+    async def run(self) -> None:
+        """Write down which queues fail. What can be defined then is in ``sound``, the rows in ``rows``.
+
+        Raises:
+            ConfigError: nothing would run; or what the ledger raises.
+        """
+        faults: dict[str, Fault] = {}
+        for name, definition in self._wanted.items():
+            found = await asyncio.to_thread(self._examine, name, definition)
+            if isinstance(found, Fault):
+                faults[name] = found
+            else:
+                self.sound[name] = found
+        self._refuse_where_nothing_runs(faults)
+        for name, fault in faults.items():
+            await self._fail(name, fault)
+        for name in self.sound:
+            await self._lift(name)
+        self._tell_gone()
+
+    def _live(self, name: str) -> QueueRow | None:
+        row = self.rows.get(name)
+        return None if row is None or row.deleted_at is not None else row
+
+    def _examine(self, name: str, definition: Definition) -> Definition | Fault:
+        """What can be defined, or why not. It imports modules and looks for files: for a thread."""
+        row, spec = self._live(name), definition.source
+        if isinstance(spec, Kept):
+            return definition
+        try:
+            checked = self._sources.check(spec, trusted=True) if spec else None
+        except SourceError as error:
+            if row is not None and row.ending is not None and not _is_ours(row):
+                log.warning("queue %s is %s; %s: %s", name, row.ending, _short(spec), error)
+                return replace(definition, source=KEPT)
+            kind = "source-changed" if row is not None and row.cursor else "source-invalid"
+            return Fault(kind, f"{HAS}{_short(spec)}: {error}{_invalid(name)}")
+        if row is None or not row.cursor or self._same(spec_of(row), checked):
+            return replace(definition, source=KEPT if row is not None and row.cursor else checked)
+        if row.ending == "closed":
+            log.warning("queue %s is closed, and not %s as in the configuration", name, _short(checked))
+            return replace(definition, source=KEPT)
+        return Fault("source-changed", _changed(row, checked))
+
+    def _same(self, old: SourceSpec | None, new: SourceSpec | None) -> bool:
+        """Whether both are one source, also where the old one was written down before it could be checked."""
+        if old == new or old is None or new is None or not old.positional:
+            return old == new
+        try:
+            return self._sources.check(old, trusted=True) == new
+        except SourceError:
+            return False
+
+    def _refuse_where_nothing_runs(self, faults: Mapping[str, Fault]) -> None:
+        """A first start with a slip in it is better told at once than served."""
+        if self.sound or not faults or any(row.deleted_at is None for row in self.rows.values()):
+            return
+        name, fault = next(iter(faults.items()))
+        raise ConfigError(f"queue {name} = {fault.message.removeprefix(HAS).removesuffix(_invalid(name))}")
+
+    async def _fail(self, name: str, fault: Fault) -> None:
+        """Write the failure down, in a queue that is made for it where there is none."""
+        row, definition = self._live(name), self._wanted[name]
+        settings = changed_settings(
+            row.settings if row else DEFAULT_SETTINGS, definition.settings, trusted=True
+        )
+        assert not isinstance(definition.source, Kept)  # noqa: S101  # what is not named has no fault
+        source, args = (row.source, row.args) if row else written(definition.source)
+        await self._apply(Define(name, source, args, settings=settings, configured="file"))
+        await self._apply(Fail(self.rows[name].id, fault.type, fault.message))
+        log.warning("queue %s has failed: %s", name, fault.message)
+
+    async def _lift(self, name: str) -> None:
+        """The configuration is sound again."""
+        row = self._live(name)
+        if row is None or not _is_ours(row):
+            return
+        if self.sound[name].source in {KEPT, spec_of(row)}:  # another one takes its place by a definition
+            await self._apply(Retry(row.id))
+
+    async def _apply(self, op: Op) -> None:
+        pending: Pending[QueueRow] = Pending()
+        self._committer.submit(Entry(op, pending))
+        row = await outcome(pending, self._limits)
+        self.rows[row.name] = row
+
+    def _tell_gone(self) -> None:
+        """A queue that the configuration had once goes on handing out: nobody should learn that by chance."""
+        gone = sorted(
+            name
+            for name, row in self.rows.items()
+            if row.configured == "file" and row.deleted_at is None and name not in self._wanted
+        )
+        for name in gone[:_NAMED]:
+            log.warning(
+                "queue %s is in the configuration no more, and goes on: `dibs delete %s` (DELETE"
+                " /queues/%s?confirm=%s) drops it, `dibs define %s` (PUT /queues/%s with {}) keeps it",
+                *[name] * 6,
+            )
+        if len(gone) > _NAMED:
+            log.warning("and %d more queues are in the configuration no more", len(gone) - _NAMED)
+
+
+def _is_ours(row: QueueRow) -> bool:
+    """Whether a queue has failed because of the configuration, or never came to be open."""
+    never_open = not row.cursor and row.failure_type in {"source-changed", "source-invalid"}
+    return never_open or (row.failure_message or "").startswith(HAS)
+
+
+def _short(spec: SourceSpec | None) -> str:
+    text = spec.text if spec else "producers"
+    return text if len(text) <= _SHOWN else text[:_SHOWN] + "…"
+
+
+def _invalid(name: str) -> str:
+    """The command that resolves it."""
+    return f". When that is mended, `dibs retry {name}` (POST /queues/{name}/retry) or a new start goes on"
+
+
+def _changed(row: QueueRow, new: SourceSpec | None) -> str:
+    """What was changed, and each way out of it with its command."""
+    name, old = row.name, _short(spec_of(row))
+    return (
+        f"{HAS}{_short(new)}, but the {row.cursor} items so far are of {old}. Give the new source a queue of"
+        f" its own, or put {old} back, and start again; `dibs retry {name}` (POST /queues/{name}/retry) goes"
+        f" on with {old} until the next start; `dibs delete {name}` (DELETE /queues/{name}?confirm={name})"
+        f" and a new start go on with the new source behind item {row.cursor}"
+    )
