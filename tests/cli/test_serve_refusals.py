@@ -86,7 +86,7 @@ def test_a_source_that_changed_after_it_was_handed_out_fails_its_queue_and_is_to
     _, out, _ = run("queues", "--url", server.url)
     shown = {row.split()[0]: row.split() for row in out.splitlines() if row}
     assert [shown[name][3] for name in ("gone", "ids", "other")] == ["gone", "file", "file"]
-    _, err = server.end()
+    err = server.stderr
     assert "queue ids has failed: the configuration has count(start=7)" in err
     assert "queue other has failed: the configuration has nowhere:generate" in err
     assert "queue gone is in the configuration no more" in err
