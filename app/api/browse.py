@@ -19,8 +19,8 @@ from .operation import LEDGER, NO_PARAMETERS, QUEUES, add
 from .params import Choice, Query, Whole, refuse
 from .read import Members, check_known, items_of, number, over, ranges, whole
 from .reply import Reply
-from .schemas_items import ItemAlone, ItemPage, Purge, Purged, Redrive, Redriven
-from .wire import answer, item_answer_text, moved_fields, page_text
+from .schemas_items import History, ItemAlone, ItemDone, ItemPage, Purge, Purged, Redrive, Redriven
+from .wire import answer, history_fields, item_answer_text, moved_fields, page_text
 
 MAX_PAGE: Final = 1000
 RATES: Final = (0.001, 100_000)
@@ -39,6 +39,11 @@ class Browse:
             Whole("after", 0, MAX_SAFE, "Show the items whose seq is above this one.", 0),
             Whole("limit", 1, MAX_PAGE, "How many items, at most.", 100),
         )
+        self._history = Query(
+            Whole("seq", 1, MAX_SAFE, "Only what became of this item."),
+            Whole("after", 0, MAX_SAFE, "The `next` of the page before.", 0),
+            Whole("limit", 1, MAX_PAGE, "How many ranges, at most.", 100),
+        )
 
     def add_to(self, app: FastAPI) -> None:
         """Add the operations to the application."""
@@ -47,7 +52,9 @@ class Browse:
         change: dict[str, Any] = {"problems": CHANGES, "key": True, "tag": "manage"}
         add(app, "GET", items, self.items, answer=ItemPage, problems=QUEUES, query=self._page, **look)
         problems = (*QUEUES, "item-unknown")
-        add(app, "GET", f"{items}/{{seq}}", self.item, answer=ItemAlone, problems=problems, **look)
+        add(app, "GET", f"{items}/{{seq}}", self.item, answer=ItemAlone | ItemDone, problems=problems, **look)
+        path = "/queues/{queue}/history"
+        add(app, "GET", path, self.history, answer=History, problems=QUEUES, query=self._history, **look)
         path = "/queues/{queue}/redrive"
         add(app, "POST", path, self.redrive, answer=Redriven, body=Redrive, optional=True, **change)
         add(app, "POST", "/queues/{queue}/purge", self.purge, answer=Purged, body=Purge, **change)
@@ -65,8 +72,25 @@ class Browse:
         found = await queue.page(page["state"], page["after"], page["limit"])
         return Reply(page_text(found).encode())
 
+    async def history(self, request: Request) -> Reply:
+        """Look at who took or acked what.
+
+        From oldest to newest, a page at a time: `next` is the `after` of the next page; with `seq`, of one
+        item only. It is kept where the queue's setting `history` asks for it; a deleted queue has one, too.
+        """
+        name = self._house.name(request)
+        page = self._history.parse(request.scope["query_string"])
+        await self._house.bodiless(request)
+        negotiate(request.scope[HEADERS].get(b"accept"))
+        found = await self._house.queues.history(name, **page)
+        rows = [history_fields(row) for row in found.rows]
+        return answer({"queue": found.queue, "history": rows, "next": found.next})
+
     async def item(self, request: Request) -> Reply:
-        """Look at one item, with the history of its attempts."""
+        """Look at one item, with the history of its attempts.
+
+        Where the queue keeps its history, an item that is done is told with who took or acked it.
+        """
         await self._house.bare(request)
         queue = self._house.queue(request)
         return Reply(item_answer_text(await queue.item(self._house.seq(request))).encode())

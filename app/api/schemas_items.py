@@ -71,6 +71,59 @@ class ItemAlone(ItemShown):
     history: list[FailedAttempt]
 
 
+class HistoryEntry(BaseModel):
+    """Consecutive items that one answer took or acked.
+
+    ``key`` is the request's Idempotency-Key, null where it had none; ``worker`` held what was acked.
+    """
+
+    generation: Annotated[int, Field(ge=1)]
+    first: Seq
+    last: Seq
+    verb: Literal["taken", "acked"]
+    at: Moment
+    caller: str
+    key: str | None
+    worker: str
+
+
+_DONE: Final[dict[str, Any]] = {
+    "generation": 1,
+    "first": 42,
+    "last": 42,
+    "verb": "taken",
+    "at": "2026-01-31T12:00:00.000Z",
+    "caller": "",
+    "key": "order-4711",
+    "worker": "",
+}
+
+
+class ItemDone(BaseModel):
+    """An item that is inside no more, where the queue keeps its history: who took or acked it.
+
+    ``value`` is null where it is not kept any more.
+    """
+
+    model_config = example(queue="ids", seq=42, value=42, state="taken", done=_DONE)
+
+    queue: str
+    seq: Seq
+    value: Any
+    state: Literal["taken", "acked"]
+    done: HistoryEntry
+
+
+class History(BaseModel):
+    """From oldest to newest; ``next`` is the ``after`` of the next page, null on the last one."""
+
+    model_config = example(queue="ids", history=[_DONE], next=None)
+
+    queue: str
+    history: list[HistoryEntry]
+    next: Annotated[int, Field(ge=1)] | None
+
+
 class Redrive(Request):
     """Which dead items; without anything all of them, at once."""
 

@@ -9,12 +9,13 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
-from ..ledger.work import FOREVER, FailureRow, QueueSettings, Streamed
+from ..ledger.work import FOREVER, FailureRow, HistoryRow, QueueSettings, Streamed
 from ..queue.answers import (
     Audit,
     Block,
     Failure,
     ItemAnswer,
+    ItemDone,
     MovedAnswer,
     Page,
     Peeked,
@@ -153,8 +154,25 @@ def page_text(page: Page) -> str:
     return f'{{"queue":"{page.queue}","items":[{items}],"next":{following}}}'
 
 
-def item_answer_text(found: ItemAnswer) -> str:
-    """One item with its history, as ``schemas_items.ItemAlone``."""
+def history_fields(row: HistoryRow) -> dict[str, Any]:
+    """One row, as ``schemas_items.HistoryEntry``."""
+    return {
+        "generation": row.generation,
+        "first": row.first,
+        "last": row.last,
+        "verb": row.verb,
+        "at": instant(row.at),
+        "caller": row.caller,
+        "key": row.key,
+        "worker": row.worker,
+    }
+
+
+def item_answer_text(found: ItemAnswer | ItemDone) -> str:
+    """One item with its history, as ``schemas_items.ItemAlone``; as ``ItemDone`` where it is done."""
+    if isinstance(found, ItemDone):
+        head = f'{{"queue":"{found.queue}","seq":{found.seq},"value":{found.value or "null"}'
+        return f'{head},"state":"{found.done.verb}","done":{dumps(history_fields(found.done))}}}'
     history = dumps([failure_fields(failure) for failure in found.history])
     return f'{{"queue":"{found.queue}",{item_text(found.item)},"history":{history}}}'
 

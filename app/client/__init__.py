@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from .aclient import AsyncClient
 from .aleases import AsyncLeases
-from .answers import Audit, Backup, FailedAttempt, QueueInfo, QueueItem, QueueSettings
+from .answers import Audit, Backup, FailedAttempt, HistoryEntry, QueueInfo, QueueItem, QueueSettings
 from .aqueue import AsyncRemoteQueue
 from .client import Client
 from .errors import (
@@ -80,6 +80,7 @@ __all__ = [
     "FailedAttempt",
     "Forbidden",
     "ForkedClient",
+    "HistoryEntry",
     "Invalid",
     "Item",
     "ItemUnknown",

@@ -200,11 +200,34 @@ class FailedAttempt:
 
 
 @dataclass(frozen=True, slots=True)
+class HistoryEntry:
+    """Consecutive items that one answer took or acked (``verb``), in one generation of the queue.
+
+    ``key`` is that request's Idempotency-Key, None where it had none; ``worker`` held what was acked.
+    """
+
+    generation: int
+    first: int
+    last: int
+    verb: str
+    at: datetime
+    caller: str
+    key: str | None
+    worker: str
+
+    @classmethod
+    def of(cls, answer: Mapping[str, Json]) -> Self:
+        """Read an answer."""
+        return cls(**{**{name: answer[name] for name in cls.__slots__}, "at": instant(answer["at"])})
+
+
+@dataclass(frozen=True, slots=True)
 class QueueItem:
-    """An item inside a queue.
+    """An item inside a queue, or, where one was asked for and the queue keeps its history, one that is done.
 
     ``due_at``: since or from when it can be claimed, when its lease ends, or since when it is dead.
-    ``error``: of its last failed attempt. ``history``: only where one item was asked for.
+    ``error``: of its last failed attempt. ``history``: only where one item was asked for. ``done``: who took
+    or acked it, of one that is done (its ``value`` is None where it is not kept any more); else None.
     """
 
     seq: int
@@ -216,6 +239,7 @@ class QueueItem:
     worker: str | None
     error: str | None
     history: tuple[FailedAttempt, ...] = ()
+    done: HistoryEntry | None = None
 
     @classmethod
     def of(cls, answer: Mapping[str, Json]) -> Self:
@@ -224,12 +248,13 @@ class QueueItem:
             answer["seq"],
             answer["value"],
             answer["state"],
-            answer["attempt"],
-            answer["priority"],
-            answer["due_at"] and instant(answer["due_at"]),
+            answer.get("attempt", 0),
+            answer.get("priority", 0),
+            instant(answer["due_at"]) if answer.get("due_at") else None,
             answer.get("worker"),
             answer.get("error"),
             tuple(map(FailedAttempt.of, answer.get("history", ()))),
+            HistoryEntry.of(answer["done"]) if answer.get("done") else None,
         )
 
 

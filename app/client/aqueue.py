@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from . import calls, work
 from .aio import LoopBell
 from .aleases import AsyncCrew, AsyncLeases
-from .answers import UNCHANGED, Audit, QueueInfo, QueueItem, QueueSettings, Unchanged
+from .answers import UNCHANGED, Audit, HistoryEntry, QueueInfo, QueueItem, QueueSettings, Unchanged
 from .consume import consumer
 from .flow import FULL, persist
 from .push import Packer, never_fits, push, several
@@ -205,6 +205,14 @@ class AsyncRemoteQueue:
             for item in page.items:
                 yield item
             following = page.next
+
+    async def history(self, seq: int | None = None) -> AsyncIterator[HistoryEntry]:
+        """As ``RemoteQueue.history``."""
+        following: int | None = 0
+        while following is not None:
+            found, following = await self._client.ask(calls.history(self.name, seq, following))
+            for entry in found:
+                yield entry
 
     async def item(self, seq: int) -> QueueItem:
         """As ``RemoteQueue.item``."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, TypeVar
 from urllib.parse import quote, urlencode
 
-from .answers import Audit, Backup, Page, QueueInfo, QueueItem, QueueSettings, Unchanged
+from .answers import Audit, Backup, HistoryEntry, Page, QueueInfo, QueueItem, QueueSettings, Unchanged
 from .flow import Call, Request
 from .records import Item, Seqs
 from .text import encode
@@ -144,6 +144,14 @@ def purge(queue: str, confirm: str, states: Sequence[str] | None) -> Call[int]:
 def page(queue: str, state: str | None, after: int, limit: int = _PAGE) -> Call[Page]:
     """Items of a state, by seq."""
     return get(path_of(queue, "items", state=state, after=after or None, limit=limit), Page.of)
+
+
+def history(
+    queue: str, seq: int | None, after: int, limit: int = _PAGE
+) -> Call[tuple[list[HistoryEntry], int | None]]:
+    """A page of who took or acked what, and where the next one begins."""
+    path = path_of(queue, "history", seq=seq, after=after or None, limit=limit)
+    return get(path, lambda answer: (list(map(HistoryEntry.of, answer["history"])), answer["next"]))
 
 
 def item(queue: str, seq: int) -> Call[QueueItem]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from . import calls, work
-from .answers import UNCHANGED, Audit, QueueInfo, QueueItem, QueueSettings, Unchanged
+from .answers import UNCHANGED, Audit, HistoryEntry, QueueInfo, QueueItem, QueueSettings, Unchanged
 from .consume import consumer
 from .flow import FULL, persist
 from .leases import Crew, Leases
@@ -275,8 +275,18 @@ class RemoteQueue:
             yield from page.items
             following = page.next
 
+    def history(self, seq: int | None = None) -> Iterator[HistoryEntry]:
+        """Who took or acked what, from oldest to newest, where the queue's setting ``history`` keeps it.
+
+        ``seq``: of this item only. Pages are asked for as they are needed. A deleted queue has one, too.
+        """
+        following: int | None = 0
+        while following is not None:
+            found, following = self._client.ask(calls.history(self.name, seq, following))
+            yield from found
+
     def item(self, seq: int) -> QueueItem:
-        """One item inside, with its history of failures.
+        """One item inside, with its history of failures; or one that is done, where the queue keeps that.
 
         Raises:
             ItemUnknown: It is not drawn yet, or done.

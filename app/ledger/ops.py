@@ -35,6 +35,7 @@ from .work import (
     Claim,
     Counts,
     FailureRow,
+    HistoryRow,
     ItemRow,
     ItemState,
     Purge,
@@ -323,6 +324,12 @@ class Engine(Protocol):
 
     def failures(self, queue: int, seq: int) -> list[FailureRow]:
         """The last failed attempts of an item, oldest first."""
+
+    def history(self, name: str, seq: int | None, after: int, most: int) -> list[HistoryRow]:
+        """Who took or acked items of the queues of this name (all generations), from oldest to newest.
+
+        ``seq``: of this item only; ``after``: rows with a larger id; up to ``most``.
+        """
 
     def now(self) -> int:
         """Ledger time, in milliseconds: never behind what was persisted."""

@@ -28,8 +28,9 @@ from .inside.blocks import BlockPageDamaged
 from .inside.transaction import Account, Transaction
 from .ops import EngineFailed, Op, OpFailed, Outcome, QueueRow, Recalled
 from .scrub import BLOCKS
-from .work import Counts, FailureRow, ItemRow, ItemState, Streamed
+from .work import Counts, FailureRow, HistoryRow, ItemRow, ItemState, Streamed
 
+PRUNE = (sql.PRUNE, inside.PRUNE_KEYS, inside.PRUNE_HISTORY)
 PRUNE_EVERY = 1_000  # milliseconds of ledger time
 PRUNE_MOST = 200  # rows a transaction, or twice as many as it has learned
 CLOCK_EVERY = 1_000  # milliseconds: how much ledger time a crash may lose, if the wall clock steps back too
@@ -116,7 +117,7 @@ class SqliteEngine(SqliteFiles):
         if now - pruned >= PRUNE_EVERY:
             most = max(PRUNE_MOST, 2 * learned)
             oldest = {"now": now, "most": most}
-            gone = [self._changes(statement, oldest) for statement in (sql.PRUNE, inside.PRUNE_KEYS)]
+            gone = [self._changes(statement, oldest) for statement in PRUNE]
             if max(gone) < most:
                 pruned = now
         return persisted, pruned
@@ -197,6 +198,14 @@ class SqliteEngine(SqliteFiles):
     def failures(self, queue: int, seq: int) -> list[FailureRow]:
         """The last failed attempts of an item, oldest first."""
         return [FailureRow(*found) for found in self._look(inside.FAILURES, {"queue": queue, "seq": seq})]
+
+    def history(self, name: str, seq: int | None, after: int, most: int) -> list[HistoryRow]:
+        """Who took or acked items of the queues of this name, from oldest to newest."""
+        statement = inside.HISTORY if seq is None else inside.HISTORY_OF_ITEM
+        values = {"name": name, "after": after, "most": most, "now": self.now()}
+        if seq is not None:
+            values["seq"] = seq
+        return [HistoryRow(*found) for found in self._look(statement, values)]
 
     def now(self) -> int:
         """Ledger time, in milliseconds."""

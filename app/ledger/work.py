@@ -14,6 +14,8 @@
 * **Values** that can't be computed live in blocks: immutable, deleted with the last item of theirs.
 * **Balance:** taken + acked + purged + jumped + the items in runs = cursor, in every queue, always; each
   counter moves by what its own op did, and runs are counted one by one.
+* **History**, where a queue's ``history`` asks for it: a row for each range of an answer that took or acked
+  items, in the same transaction. It belongs to the queue's name and generation, and outlives both.
 * **Keys of items** are known for the queue's ``item_key_ttl``, or until the item is purged or the queue is
   deleted: a known one is not pushed again, and the seq of the first push is told.
 
@@ -41,6 +43,8 @@ Refusal = Literal["unknown", "closed", "source", "full", "paused", "stale", "end
 ``max_ready``, paused. ``stale``: an ack with push did nothing, for others of its items are stale."""
 
 ItemState = Literal["waiting", "leased", "dead"]
+
+HistoryVerb = Literal["taken", "acked"]
 
 FOREVER = 2**63 - 1
 """The expiry of what is kept for ever."""
@@ -468,3 +472,21 @@ class FailureRow:
     at: int
     worker: str
     error: str
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryRow:
+    """Consecutive items that one answer took or acked; ``id`` orders the rows by time.
+
+    ``key`` is the answer's idempotency key, None where it had none; ``worker`` held what was acked.
+    """
+
+    id: int
+    generation: int
+    first: int
+    last: int
+    verb: HistoryVerb
+    at: int
+    caller: str
+    key: str | None
+    worker: str

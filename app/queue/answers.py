@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import DibsError
-from ..ledger.work import FailureRow, ItemState, QueueSettings, Settled, Span, Streamed
+from ..ledger.work import FailureRow, HistoryRow, ItemState, QueueSettings, Settled, Span, Streamed
 
 Values = Sequence[int] | Sequence[str]
 """A ``range`` (arithmetic sources), or a list of JSON texts."""
@@ -172,6 +172,25 @@ class ItemAnswer:
     queue: str
     item: Peeked
     history: tuple[FailureRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ItemDone:
+    """An item that was taken or acked, as the history tells; ``value`` (JSON) where it is computed."""
+
+    queue: str
+    seq: int
+    value: str | None
+    done: HistoryRow
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryPage:
+    """Who took or acked what, from oldest to newest; ``next`` is the ``after`` of the next page."""
+
+    queue: str
+    rows: tuple[HistoryRow, ...]
+    next: int | None
 
 
 def answer(

@@ -143,6 +143,7 @@ class _Draught(Many):
         queue, rounds = gathering.queue, gathering.rounds
         if keyed:
             self._keys = [taker.key for taker in takers if taker.key is not None]
+        if keyed or queue.row.settings.history:  # whose each item is, in the ledger, too
             parts = [Share(taker.key, taker.request, taker.count) for taker in takers]
             self.shares = Shares(tuple(parts), queue.key_ttl)
         if queue.draw_for_many(self):

@@ -11,7 +11,7 @@ from ..errors import ItemUnknown, LedgerError, LimitExceeded, QueueUnknown
 from ..ledger.ops import Outcome, QueueRow, Recalled
 from ..ledger.pending import Pending
 from ..ledger.work import DAMAGED, Bury, ItemRow, ItemState, Moved, Purge, Redrive, Seqs, Woken
-from .answers import Audit, ItemAnswer, MovedAnswer, Page, Peeked, StreamPage
+from .answers import Audit, ItemAnswer, ItemDone, MovedAnswer, Page, Peeked, StreamPage
 from .desk import outcome
 from .produce import Produces
 
@@ -116,20 +116,29 @@ class Holds(Produces):
         items = await asyncio.to_thread(lambda: tuple(map(self._peeked, rows)))
         return Page(self.name, items, rows[-1].seq if more else None)
 
-    async def item(self, seq: int) -> ItemAnswer:
-        """One item inside the queue, and its failed attempts.
+    async def item(self, seq: int) -> ItemAnswer | ItemDone:
+        """One item inside the queue, and its failed attempts; or who took or acked it, where that is kept.
 
         Raises:
-            ItemUnknown: it is not inside: not drawn or pushed yet, or done.
+            ItemUnknown: it is not drawn or pushed yet, or done, and no history tells of it.
         """
         await self._bury()
         row = self.on_disk()  # first: an item that is pushed between the two looks has not come yet
         rows, _ = await asyncio.to_thread(self._engine.items, self.row.id, None, seq - 1, 1, 1)
         if not rows or rows[0].seq != seq:
+            done = await asyncio.to_thread(self._done, seq, row.generation)
+            if done is not None:
+                return done
             why = "is done" if seq <= row.cursor else "has not come yet"
             raise ItemUnknown(f"item {seq} of {self.name} {why}", field="seq")
         history = self._engine.failures(self.row.id, seq)
         return ItemAnswer(self.name, self._peeked(rows[0]), tuple(history))
+
+    def _done(self, seq: int, generation: int) -> ItemDone | None:
+        found = self._engine.history(self.name, seq, 0, generation)
+        if not found or found[-1].generation != generation:
+            return None
+        return ItemDone(self.name, seq, self._computing.known_text(seq), found[-1])
 
     def _peeked(self, row: ItemRow) -> Peeked:
         failures = self._engine.failures(self.row.id, row.seq) if row.attempt or row.state == "dead" else []

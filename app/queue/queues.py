@@ -31,7 +31,7 @@ from ..ledger.ops import Configured, Define, Engine, Outcome, QueueRow, Remember
 from ..ledger.pending import Pending
 from ..ledger.work import DEFAULT_SETTINGS, Woken
 from ..sources import Registry, SourceSpec
-from .answers import LedgerStats, QueueInfo, QueueStats, Stats
+from .answers import HistoryPage, LedgerStats, QueueInfo, QueueStats, Stats
 from .configured import Configuring
 from .definition import Definition, Kept, changed_settings
 from .desk import outcome, recall
@@ -321,6 +321,18 @@ class Queues:
         """On the committer's thread, before the caller wakes."""
         assert isinstance(row, QueueRow)  # noqa: S101  # every op on queues answers with a row
         self._loop.call_soon_threadsafe(self._changed, row)
+
+    async def history(self, name: str, *, seq: int | None, after: int, limit: int) -> HistoryPage:
+        """Who took or acked items of a queue, or of one that had this name: from oldest to newest.
+
+        Raises:
+            QueueUnknown: there is none, and never was.
+        """
+        if name not in self._tombstones:
+            self.get(name)
+        found = await asyncio.to_thread(self._engine.history, name, seq, after, limit + 1)
+        rows = tuple(found[:limit])
+        return HistoryPage(name, rows, rows[-1].id if len(found) > limit else None)
 
     async def delete(self, name: str, *, key: str | None = None) -> QueueInfo:
         """Delete a queue; its name, cursor and generation stay, so that nothing is handed out again.

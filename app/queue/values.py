@@ -41,6 +41,10 @@ class Computing:
         name, args = recalled.source
         return Computing(SourceSpec(name, json.loads(args)), self._sources).of(spans, None)
 
+    def known_text(self, seq: int) -> str | None:
+        """One value as JSON text, if it is computed: also of an item that is done."""
+        return None if self._seekable is None else self.text(seq)
+
     def text(self, seq: int) -> str:
         """One value as JSON text."""
         return str(self.of((Span(seq, seq),), None)[0])

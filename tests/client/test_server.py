@@ -474,3 +474,19 @@ def test_ctrl_c_gives_back_at_once(serve):
         info = client.queue("jobs").info()
         assert (info.acked, info.leased) == (2, 0)
         assert {item.attempt for item in client.queue("jobs").items("waiting")} == {0}
+
+
+def test_who_took_and_acked_what_is_told(client):
+    client.define("numbers", "count", settings=QueueSettings(history=None))
+    queue = client.queue("numbers")
+    assert queue.info().settings.history is None
+    queue.take(2)
+    with queue.lease(batch=1) as leases:
+        next(leases).ack()
+    told = [(entry.verb, entry.first, entry.last) for entry in queue.history()]
+    assert told == [("taken", 1, 2), ("acked", 3, 3)]
+    [entry] = queue.history(3)
+    item = queue.item(3)
+    assert (item.state, item.value, item.done) == ("acked", 3, entry)
+    queue.delete()
+    assert [entry.first for entry in queue.history()] == [1, 3]

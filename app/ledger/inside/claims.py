@@ -8,6 +8,7 @@ from typing import NamedTuple
 from ..work import DAMAGED, Bury, Claim, Claimed, Moved, Span, Terms
 from . import runs, sql
 from .blocks import BlocksDamaged, Reader
+from .history import key_of, record
 from .runs import LEASED, Run
 from .transaction import Account, Transaction
 
@@ -52,6 +53,7 @@ def claim(tx: Transaction, op: Claim) -> Claimed:
     values = tuple(found.texts) if found.picked[0][0].kept else None
     if op.terms is None:
         spans = _give(tx, account, found.picked)
+        record(tx, account, "taken", [(span.first, span.last, "") for span in spans], key_of(op.remember))
         return Claimed(spans, values, None, found.next_due)
     due = tx.now + op.terms.ttl
     spans = _lease(tx, op.queue, found.picked, op.terms, due)

@@ -7,6 +7,7 @@ from ..ops import OpFailed, Take
 from ..work import MAX_SEQ, Claimed, Terms
 from . import blocks
 from . import sql as inside
+from .history import record_take
 from .runs import LEASED
 from .transaction import Account, Transaction
 
@@ -18,6 +19,7 @@ def draw(tx: Transaction, op: Take) -> Claimed | None:
         account = follow(tx, op)
         if op.terms is None:
             account.taken += op.count
+            record_take(tx, account, op)
         else:
             claimed = Claimed(due=_lease(tx, op, op.terms))
     if op.end is not None:

@@ -10,6 +10,7 @@ from ..ops import OpFailed, Take
 from ..together import Exchange, Exchanged, Trade
 from ..work import Claim, Claimed, Span, Terms
 from . import claims, drawing, runs, sql
+from .history import Held, record
 from .runs import LEASED, WAITING, Run
 from .transaction import Account, Transaction
 
@@ -40,13 +41,18 @@ def _ack_all(tx: Transaction, account: Account, trades: Sequence[Trade]) -> tupl
         return ((),) * len(trades)
     rows: list[Any] = tx.execute(sql.ACK_EACH, (queue, json.dumps(list(tokens)), now)).fetchall()
     held: dict[str | None, list[Any]] = {}
-    for token, first, last, history, kept in rows:
+    acks: dict[str | None, list[Held]] = {}  # where the queue keeps its history
+    for token, first, last, history, kept, worker in rows:
         account.acked += last - first + 1
         if kept:
             account.gone.append((first, last))
         if history:
             runs.done(tx, queue, first, last, history)
         held.setdefault(token, []).append((first, last))
+        if account.history:
+            acks.setdefault(token, []).append((first, last, worker))
+    for ranges in acks.values():
+        record(tx, account, "acked", ranges)
     return tuple([_joined(held.pop(trade[0], ())) for trade in trades])
 
 

@@ -24,6 +24,7 @@ from ..work import (
     Woken,
 )
 from . import pushing, runs, sql
+from .history import Held, key_of, record
 from .holding import Holding
 from .runs import Run
 from .transaction import Account, Transaction
@@ -51,12 +52,25 @@ def settle(tx: Transaction, op: Settle) -> tuple[tuple[tuple[Settled, ...], ...]
 class _Desk:
     """Settles the entries of one op. ``_held``: what each token holds that was looked at."""
 
-    __slots__ = ("_account", "_chance", "_errors", "_held", "_key_ttl", "_queue", "_tx", "_wakes")
+    __slots__ = (
+        "_account",
+        "_acks",
+        "_chance",
+        "_errors",
+        "_held",
+        "_key_ttl",
+        "_queue",
+        "_remember",
+        "_tx",
+        "_wakes",
+    )
 
     def __init__(self, tx: Transaction, account: Account, op: Settle) -> None:
         self._tx = tx
         self._account = account
         self._queue = op.queue
+        self._acks: list[Held] = []
+        self._remember = op.remember
         self._chance = op.chance
         self._key_ttl = op.key_ttl
         self._errors = ERRORS_BYTES  # that may still be written
@@ -67,6 +81,8 @@ class _Desk:
         """Write what the entries have changed."""
         for holding in self._held.values():
             holding.write(self._tx, self._queue)
+        if self._acks:
+            record(self._tx, self._account, "acked", self._acks, key_of(self._remember))
 
     def woken(self) -> tuple[Woken, ...]:
         """Where items came to wait, and until when."""
@@ -87,25 +103,28 @@ class _Desk:
             return STALE
         self._held[token] = Holding([])
         if len(rows) == 1:  # as a rule; spare it the list
-            [(first, last, history, kept)] = rows
-            self._count_acked(first, last, history, kept)
+            [row] = rows
+            first, last, *_ = row
+            self._count_acked(*row)
             return (Settled("acked", first, last),)
         told = _Told()
-        for first, last, history, kept in sorted(rows):
-            self._count_acked(first, last, history, kept)
-            told.add("acked", first, last)
+        for row in sorted(rows):
+            self._count_acked(*row)
+            told.add("acked", row[0], row[1])
         return told.all()
 
-    def _count_acked(self, first: int, last: int, history: int, kept: int) -> None:
+    def _count_acked(self, first: int, last: int, history: int, kept: int, worker: str) -> None:
         account = self._account
         account.acked += last - first + 1
+        if account.history:
+            self._acks.append((first, last, worker))
         if kept:
             account.gone.append((first, last))
         if history:
             runs.done(self._tx, self._queue, first, last, history)
 
     def _acked(self, run: Run) -> tuple[Verdict, None, None]:
-        self._count_acked(run.first, run.last, run.history, run.kept)
+        self._count_acked(run.first, run.last, run.history, run.kept, run.worker)
         return "acked", None, None
 
     def _ack_with_push(self, entry: Ack) -> tuple[Settled, ...]:

@@ -3,7 +3,7 @@
 # -- the queue's own row
 
 ACCOUNT = """
-SELECT id, generation, source, args, deleted_at IS NOT NULL, paused, ending, mark, cursor,
+SELECT id, name, generation, source, args, deleted_at IS NOT NULL, paused, ending, mark, cursor,
     cursor - taken - acked - purged - jumped, dead, settings
 FROM queue WHERE id = ?
 """
@@ -47,10 +47,10 @@ FROM run INDEXED BY run_lease WHERE queue = ? AND token = ? AND due > ? ORDER BY
 ACK_EACH = """
 DELETE FROM run INDEXED BY run_lease
 WHERE queue = ?1 AND token IN (SELECT value FROM json_each(?2)) AND due > ?3
-RETURNING token, first, last, history, kept
+RETURNING token, first, last, history, kept, worker
 """
 ACK_ALL = """
-DELETE FROM run WHERE queue = ? AND token = ? AND due > ? RETURNING first, last, history, kept
+DELETE FROM run WHERE queue = ? AND token = ? AND due > ? RETURNING first, last, history, kept, worker
 """
 
 # An expired lease whose attempts are used up: found by its due on each level, past those that wait (which the
@@ -158,6 +158,35 @@ DELETE FROM item_key WHERE id IN (SELECT id FROM item_key INDEXED BY item_key_ex
 # An item that was purged can be pushed again under its key.
 FORGET_KEYS = "DELETE FROM item_key INDEXED BY item_key_item WHERE queue = ? AND seq BETWEEN ? AND ?"
 HAS_KEYS = "SELECT EXISTS (SELECT 1 FROM item_key WHERE queue = ?)"
+
+# -- history
+
+RECORD = """
+INSERT INTO history (name, generation, first, last, verb, at, caller, key, worker, expires)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
+PRUNE_HISTORY = """
+DELETE FROM history WHERE id IN (SELECT id FROM history INDEXED BY history_expires
+    WHERE expires <= :now AND expires < 9223372036854775807 ORDER BY expires LIMIT :most)
+"""
+HISTORY = """
+SELECT id, generation, first, last, verb, at, caller, key, worker FROM history INDEXED BY history_name
+WHERE name = :name AND id > :after AND expires > :now ORDER BY id LIMIT :most
+"""
+
+# An item is taken or acked once in a generation: the last range that begins at or before it is the only one
+# to ask.
+HISTORY_OF_ITEM = """
+WITH RECURSIVE age (generation) AS (
+    SELECT max(generation) FROM queue WHERE name = :name
+    UNION ALL SELECT generation - 1 FROM age WHERE generation > 1)
+SELECT h.id, h.generation, h.first, h.last, h.verb, h.at, h.caller, h.key, h.worker
+FROM age CROSS JOIN history AS h ON h.id = (
+    SELECT id FROM history INDEXED BY history_item
+    WHERE name = :name AND history.generation = age.generation AND first <= :seq
+    ORDER BY first DESC LIMIT 1)
+WHERE h.last >= :seq AND h.id > :after AND h.expires > :now ORDER BY h.id LIMIT :most
+"""
 
 # -- looking
 

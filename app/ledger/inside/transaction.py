@@ -40,8 +40,10 @@ class Account:
         "ending",
         "generation",
         "gone",
+        "history",
         "id",
         "mark",
+        "name",
         "paused",
         "purged",
         "source",
@@ -52,6 +54,7 @@ class Account:
     def __init__(self, found: Any) -> None:
         (
             self.id,
+            self.name,
             self.generation,
             self.source,
             self.args,
@@ -64,6 +67,7 @@ class Account:
             self._dead,
             self._settings,
         ) = found
+        self.history: int = self.settings.history
         self.before: int = self.cursor
         self.taken: int = 0
         self.acked: int = 0
@@ -147,7 +151,7 @@ class Transaction:
         self.executemany = connection.executemany
         self.now = now
         self.careful = careful
-        self.learned = 0  # keys of items and of answers
+        self.learned = 0  # keys of items and of answers, rows of the history
         self._accounts = accounts
         self._touched: dict[int, Account] = {}
         self._names: dict[str, int | None] = {}

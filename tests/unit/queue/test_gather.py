@@ -274,3 +274,14 @@ def test_one_is_served_however_much_it_asks_for():
     assert first_of(["a", "b"], [ITEMS_MOST * 2, 1]) == (["a"], ["b"])
     assert first_of(["a", "b"], [ITEMS_MOST, 1]) == (["a"], ["b"])
     assert first_of(["a", "b"], [1, 1]) == (["a", "b"], [])
+
+
+@pytest.mark.parametrize("keys", [(), ("a", None, "c")])
+async def test_a_history_tells_whose_each_item_is(opened, keys):
+    async with opened({"q": "count"}) as house:
+        await house.queues.define("q", house["q"].spec, settings={"history": 1_000})
+        await told(takers(house["q"], 1, 3, 2, keys=keys))
+        found = await house.queues.history("q", seq=None, after=0, limit=10)
+        assert [(row.first, row.last) for row in found.rows] == [(1, 1), (2, 4), (5, 6)]
+        assert [row.key for row in found.rows] == list(keys or (None,) * 3)
+        assert len(house.disk.ops(Take)) == 1
