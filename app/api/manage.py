@@ -32,6 +32,7 @@ class Manage:
 
     def __init__(self, house: House) -> None:
         self._house = house
+        self._deletion = Query(Name("confirm", "The queue's name once more, where something is inside."))
 
     def add_to(self, app: FastAPI) -> None:
         """Add the operations to the application."""
@@ -50,7 +51,16 @@ class Manage:
             key=True,
             more=made,
         )
-        add(app, "DELETE", one, self.delete, answer=QueueState, problems=CHANGES, key=True)
+        add(
+            app,
+            "DELETE",
+            one,
+            self.delete,
+            answer=QueueState,
+            problems=(*CHANGES, "not-empty"),
+            query=self._deletion,
+            key=True,
+        )
         for operate in (self.pause, self.resume, self.close, self.retry):
             path = f"{one}/{operate.__name__}"
             add(
@@ -109,12 +119,17 @@ class Manage:
     async def delete(self, request: Request) -> Reply:
         """Delete a queue.
 
-        Answers with its last counters. What remains is its name and its cursor: a queue that is
-        defined under the name again goes on behind it.
+        Answers with its last counters. With something inside only where `confirm` is the queue's name once
+        more; else 409 `not-empty` says what would be dropped. What remains is its name and its cursor: a
+        queue that is defined under the name again goes on behind it.
         """
-        await self._house.bare(request)
-        key = self._house.key(request)
-        return _info(await self._house.queues.delete(self._house.name(request), key=key))
+        name, key = self._house.name(request), self._house.key(request)
+        confirm = self._deletion.parse(request.scope["query_string"])["confirm"]
+        if confirm not in {None, name}:
+            refuse("confirm", f"to drop what is inside, say the queue's name here: {name}")
+        await self._house.bodiless(request)
+        negotiate(request.scope[HEADERS].get(b"accept"))
+        return _info(await self._house.queues.delete(name, confirmed=confirm == name, key=key))
 
     async def pause(self, request: Request) -> Reply:
         """Pause a queue.

@@ -67,6 +67,7 @@ PROBLEMS: Final = (
     Problem("not-acceptable", 406, "None of the types in Accept can be made here."),
     Problem("body-timeout", 408, "A stream under a key stopped coming.", retry_after=1),
     Problem("conflict", 409, "The queue's state or definition does not allow this.", (errors.QueueConflict,)),
+    Problem("not-empty", 409, "Deleting the queue would drop what is inside: confirm it by its name."),
     Problem(
         "source-changed",
         409,

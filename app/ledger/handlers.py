@@ -137,6 +137,9 @@ def _advance(tx: Transaction, op: Advance) -> Outcome:
 
 def _delete(tx: Transaction, op: Delete) -> Outcome:
     account = tx.live(op.queue)
+    if account is not None and account.inside and not op.confirmed:
+        tx.write_all_and_forget()
+        return row_of(tx.execute(sql.BY_ID, {"id": op.queue}).fetchone())
     purged = 0 if account is None else moving.empty(tx, account)
     values = {"queue": op.queue, "now": tx.now, "purged": purged}
     return _changed_row(tx, sql.DELETE, values, op.remember)

@@ -206,10 +206,15 @@ class Advance:
 
 @dataclass(frozen=True, slots=True)
 class Delete:
-    """Leave a tombstone: name, cursor, generation. What is inside is purged."""
+    """Leave a tombstone: name, cursor, generation. What is inside is purged.
+
+    Where it is not ``confirmed``, only a queue with nothing inside is deleted; else the outcome is its row,
+    as it was.
+    """
 
     queue: int
     remember: Remember | None = None
+    confirmed: bool = True
 
 
 WorkOp = Claim | Push | Settle | Exchange | Redrive | Purge | Bury

@@ -40,7 +40,7 @@ class Endpoint:
     def delete(self) -> None:
         """Clear the queue away, if it is the test's own. That it is gone already is fine."""
         if self.own:
-            self.send("DELETE", self.path)
+            self.send("DELETE", f"{self.path}?confirm={quote(self.queue, safe='')}")
 
     def close(self) -> None:
         """Close the connection; the queue stays."""

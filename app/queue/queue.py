@@ -95,9 +95,31 @@ class Queue(Holds):
         """No more draws and no more pushes, for good. What is inside still goes out; then it is exhausted."""
         return await self._operate("close", key, lambda remember: Close(self.row.id, remember))
 
-    async def delete(self, *, key: str | None = None) -> QueueInfo:
-        """Leave a tombstone: name, cursor and generation; what is inside is purged, the source is let go."""
-        return await self._operate("delete", key, lambda remember: Delete(self.row.id, remember))
+    async def delete(self, *, confirmed: bool = True, key: str | None = None) -> QueueInfo:
+        """Leave a tombstone: name, cursor and generation; what is inside is purged, the source is let go.
+
+        Raises:
+            QueueConflict: it is not ``confirmed``, and something is inside; nothing was changed.
+        """
+
+        def begin(remember: Remember | None) -> Pending[QueueRow]:
+            if not confirmed:
+                self._check_deleted(self.on_disk(), empty=True)
+            return self.submit(Delete(self.row.id, remember, confirmed))
+
+        return await self._operate_by("delete", key, begin, self._check_deleted)
+
+    def _check_deleted(self, row: QueueRow, *, empty: bool = False) -> None:
+        """Raise where a queue with something inside was not deleted, or (``empty``) is not to be."""
+        if row.deleted_at is not None or (empty and not row.inside):
+            return
+        waiting, leased, dead = self._glance(row)
+        raise QueueConflict(
+            f"{self.name} holds {waiting} waiting, {leased} leased and {dead} dead items, which would be"
+            f" dropped: DELETE /queues/{self.name}?confirm={self.name} says that this is meant",
+            reason="not-empty",
+            field="confirm",
+        )
 
     async def retry(self, *, key: str | None = None) -> QueueInfo:
         """Open a failed source again, after the cursor.
@@ -131,20 +153,26 @@ class Queue(Holds):
         return await self._operate_by(request, key, lambda remember: self.submit(op(remember)))
 
     async def _operate_by(
-        self, request: str, key: str | None, begin: Callable[[Remember | None], Pending[QueueRow]]
+        self,
+        request: str,
+        key: str | None,
+        begin: Callable[[Remember | None], Pending[QueueRow]],
+        check: Callable[[QueueRow], None] = lambda row: None,
     ) -> QueueInfo:
         if key is None:
-            return await self._operated(begin(None))
+            return await self._operated(begin(None), check)
 
         def run(remember: Remember, track: Track) -> Awaitable[QueueInfo]:
             pending = begin(remember)
             track(pending)
-            return self._operated(pending)
+            return self._operated(pending, check)
 
         return await self.once_for(key, request, run, self._recalled_info)
 
-    async def _operated(self, pending: Pending[QueueRow]) -> QueueInfo:
-        return self.seen(await outcome(pending, self._limits))
+    async def _operated(self, pending: Pending[QueueRow], check: Callable[[QueueRow], None]) -> QueueInfo:
+        row = await outcome(pending, self._limits)
+        check(row)
+        return self.seen(row)
 
     def _recalled_info(self, recalled: Recalled) -> QueueInfo:
         return info_of(QueueRow.of(recalled.outcome), self._limits, replayed=True, in_file=self._in_file)

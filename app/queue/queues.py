@@ -334,18 +334,19 @@ class Queues:
         rows = tuple(found[:limit])
         return HistoryPage(name, rows, rows[-1].id if len(found) > limit else None)
 
-    async def delete(self, name: str, *, key: str | None = None) -> QueueInfo:
+    async def delete(self, name: str, *, confirmed: bool = True, key: str | None = None) -> QueueInfo:
         """Delete a queue; its name, cursor and generation stay, so that nothing is handed out again.
 
         Raises:
             QueueUnknown: there is none.
+            QueueConflict: it is not ``confirmed``, and something is inside.
         """
         queue = self._queues.get(name)
         if queue is None and key is not None:
             replay = self._recall(name, key, "delete")
             if replay is not None:
                 return replay
-        return await self.get(name).delete(key=key)
+        return await self.get(name).delete(confirmed=confirmed, key=key)
 
     # -- the server's life
 

@@ -164,6 +164,30 @@ class TestDefine:
 
 
 class TestDelete:
+    def test_what_is_inside_is_dropped_only_where_that_is_confirmed(self, house, ask, refused):
+        house.pushed("jobs", *"abcd", max_attempts=1)
+        token = house.lease("jobs")["token"]
+        ask("POST", "/queues/jobs/nack", json={"token": token})
+        house.lease("jobs")
+        for headers in ({}, keyed("k"), keyed("k")):
+            problem = refused("DELETE", "/queues/jobs", 409, "not-empty", headers=headers).json()
+            assert problem["field"] == "confirm"
+            assert "2 waiting, 1 leased and 1 dead" in problem["detail"]
+        for confirm in ("", "job", "JOBS", "other"):
+            assert ask("DELETE", f"/queues/jobs?confirm={confirm}").status_code == 422
+        assert ask("POST", "/queues/jobs/next").json()["value"] == "c"  # it goes on meanwhile
+        for replayed in (None, "true"):
+            answer = ask("DELETE", "/queues/jobs?confirm=jobs", headers=keyed("k"))
+            assert (answer.status_code, answer.json()["purged"]) == (200, 3)
+            assert answer.headers.get("idempotent-replayed") == replayed
+        refused("DELETE", "/queues/jobs", 404, "queue-unknown")
+
+    def test_an_empty_queue_needs_no_confirmation(self, house, ask):
+        for confirm in ("", "?confirm=jobs"):
+            house.pushed("jobs", "a")
+            ask("POST", "/queues/jobs/next")
+            assert ask("DELETE", f"/queues/jobs{confirm}").status_code == 200
+
     def test_answers_with_the_last_counters(self, house, ask):
         house.define("ids", "count")
         ask("POST", "/queues/ids/next?count=5")

@@ -41,6 +41,7 @@ def test_every_operation_of_the_design_is_there(document):
         *(("POST", f"{one}/{operation}") for operation in ("release", "items", "redrive", "purge")),
         ("GET", f"{one}/items"),
         ("GET", f"{one}/streams"),
+        ("GET", f"{one}/history"),
         ("GET", f"{one}/items/{{seq}}"),
         ("GET", f"{one}/audit"),
         ("GET", "/stats"),

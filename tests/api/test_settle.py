@@ -137,7 +137,7 @@ class TestStale:
 
     def test_of_another_generation(self, refused, house):
         token = house.lease("jobs")["token"]
-        house.ask("DELETE", "/queues/jobs")
+        house.ask("DELETE", "/queues/jobs?confirm=jobs")
         house.ask("PUT", "/queues/jobs", json={"reset": True})
         house.pushed("jobs", "new")
         house.lease("jobs")

@@ -109,7 +109,7 @@ def jobs(server):
     entries = {"acks": [{"token": token, "seqs": [[1, 1]]}], "nacks": [{"token": token, "seqs": [[2, 2]]}]}
     httpx.post(f"{path}/settle", json=entries).raise_for_status()
     yield
-    httpx.delete(path)
+    httpx.delete(path, params={"confirm": "jobs"}).raise_for_status()
 
 
 class TestStats:

@@ -68,7 +68,8 @@ def test_operating(both):
     assert not on(both, lambda queue: queue.resume()).paused
     assert on(both, lambda queue: queue.retry()).state == "open"
     assert on(both, lambda queue: queue.close()).state == "closed"
-    assert on(both, lambda queue: queue.delete()).queue == "jobs"
+    assert on(both, lambda queue: queue.delete(confirm="jobs")).queue == "jobs"
+    assert both.wire.sent[-1].url.query == b"confirm=jobs"
     assert list(both.wire.server.queues) == []
 
 

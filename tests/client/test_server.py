@@ -232,12 +232,15 @@ def test_operating(client):
     queue = client.queue("switch")
     assert queue.pause().paused
     assert not queue.resume().paused
+    queue.put(1)
+    with pytest.raises(Conflict, match="1 waiting, 0 leased and 0 dead"):
+        queue.delete()
     assert queue.close().state == "closed"
     with pytest.raises(Conflict):
         queue.push([1])
     with pytest.raises(Conflict):
         client.queue("ids").push([1])
-    queue.delete()
+    queue.delete(confirm="switch")
     with pytest.raises(QueueUnknown):
         queue.info()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from dibs.ledger.ops import Advance, Close, Delete, Fail, Pause, Retry, SourceEnd, Take
+from dibs.ledger.work import Parcel, Push
 
 EXHAUSTED = SourceEnd("exhausted")
 FAILED = SourceEnd("failed", "ValueError", "item 4 is bad")
@@ -207,3 +208,12 @@ def test_whatever_is_not_closed_can_fail_and_be_retried(ledger, end):
     ledger.refuses(Fail(queue, "source-changed", "closed is the last word"))
     ledger.do(Delete(queue))
     ledger.refuses(Fail(queue, "source-changed", "there is none"))
+
+
+def test_what_is_not_confirmed_deletes_nothing_that_is_inside(ledger):
+    queue = ledger.jobs("1")
+    more = Push(queue, (Parcel(("2",)),))  # in the same transaction, too
+    _, row = ledger.engine.apply([more, Delete(queue, confirmed=False)])
+    assert (row.deleted_at, row.inside, row.cursor) == (None, 2, 2)
+    ledger.claim(queue, 2, None)
+    assert ledger.do(Delete(queue, confirmed=False)).deleted_at is not None

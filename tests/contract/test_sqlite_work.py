@@ -231,8 +231,8 @@ def test_a_bounded_push_and_a_glance_cost_the_same_with_a_thousand_dead(file):
     assert full() < alone * 1.5
 
 
-SORTS = {"HELD", "ITEMS", "TRIM"}
-"""Statements that may sort what they found: of one token, of what is leased, of what failed."""
+SORTS = {"HELD", "ITEMS", "TRIM", "HISTORY_OF_ITEM"}
+"""Statements that may sort what they found: of one token, what is leased, what failed, one row a generation."""
 
 
 def statements():
