@@ -22,7 +22,10 @@ def define(
     queue: Queue,
     source: Annotated[
         str | None,
-        typer.Argument(help="A built-in source, such as 'count(start=100)'.  [default: producers push]"),
+        typer.Argument(
+            help="A built-in source, such as 'count(start=100)', or '' where producers push.  [default: as it"
+            " is; for a new queue, producers push]"
+        ),
     ] = None,
     *,
     settings: Settings = None,
@@ -32,15 +35,16 @@ def define(
     url: Url = None,
     json: Json = False,
 ) -> None:
-    """Create a queue with a built-in source, or one that producers push to.
+    """Create a queue with a built-in source, or one that producers push to; or change it.
 
-    The same again changes nothing. A queue that has handed something out keeps its source. Your own functions
-    are named where the server starts: in dibs.toml, or with `dibs serve --queue`.
+    What is not named stays as it is, and the same again changes nothing. A queue that has handed something
+    out keeps its source. Your own functions are named where the server starts: in dibs.toml, or with
+    `dibs serve --queue`.
     """
     from .http import Api
     from .operate import path_of
 
-    body: dict[str, Any] = {"source": None} if source is None else _read(source)
+    body: dict[str, Any] = {} if source is None else _read(source)
     if settings:
         body["settings"] = settings_of(settings)
     if reset:
@@ -56,6 +60,8 @@ def _read(text: str) -> dict[str, Any]:
     from ..sources import parse_source
     from ..sources.registry import by_name
 
+    if not text.strip():
+        return {"source": None}
     try:
         spec = parse_source(text)
         if spec.is_function:

@@ -26,7 +26,8 @@ def set_(
     """Change settings of a queue, whatever its source; those that are not named stay as they are.
 
     max_attempts (null: any number), backoff, backoff_max (seconds), jitter (0 to 1), max_ready (null: any
-    number). Without settings it shows what there is.
+    number); key_ttl, item_key_ttl, history (seconds; null: for ever; history 0: none).
+    Without settings it shows what there is.
     """
     from .define import settings_of
     from .http import Api, detail

@@ -260,6 +260,9 @@ class RemoteQueue:
         """Delete it; its name and cursor stay as a tombstone.
 
         Where something is inside, ``confirm`` is the queue's name: it is dropped, leased or not.
+
+        Raises:
+            Conflict: Something is inside, and ``confirm`` is not given.
         """
         return self._client.ask(calls.delete(self.name, confirm))
 

@@ -56,6 +56,14 @@ class TestDefine:
         settings = json.loads(run("set", "p1", "--json")[1])
         assert (settings["max_attempts"], settings["backoff"], settings["jitter"]) == (3, 0.5, 0.1)
 
+    def test_what_is_not_named_stays_as_it_is(self, run):
+        run("define", "c3", "count", "--set", "max_attempts=3")
+        assert run("define", "c3") == (0, "c3: open, count, cursor 0\n", "")
+        assert run("define", "c3", "--set", "history=null")[1] == "c3: open, count, cursor 0\n"
+        settings = json.loads(run("set", "c3", "--json")[1])
+        assert (settings["max_attempts"], settings["history"]) == (3, None)
+        assert run("define", "c3", "") == (0, "c3: open, pushed, cursor 0\n", "")
+
     def test_json(self, run):
         assert json.loads(run("define", "c2", "count", "--json")[1])["source"] == "count"
 
