@@ -159,7 +159,8 @@ class Registry:
 
         Its values follow from their seqs or from the clock: no file is read, and no user's function is run.
         """
-        return not spec.is_function and _kind(spec.name).resume in {"seek", "after"}
+        kind = BUILTINS.get(spec.name)
+        return kind is not None and kind.resume in {"seek", "after"}
 
     def _define(self, spec: SourceSpec) -> Definition:
         if spec.is_function:

@@ -232,7 +232,7 @@ def test_a_bounded_push_and_a_glance_cost_the_same_with_a_thousand_dead(file):
 
 
 SORTS = {"HELD", "ITEMS", "TRIM", "HISTORY_OF_ITEM"}
-"""Statements that may sort what they found: of one token, what is leased, what failed, one row a generation."""
+"""Statements that may sort what they found: of one token, leased, failed, or one row a generation."""
 
 
 def statements():
