@@ -18,7 +18,7 @@ from .accept import negotiate
 from .front import HEADERS
 from .house import House
 from .operation import LEDGER, QUEUES, add
-from .params import PAGE_OF_QUEUES, Query, refuse
+from .params import PAGE_OF_QUEUES, Name, Query, refuse
 from .reply import Reply
 from .schemas import Advance, BackupDone, DefineQueue, QueueAudit, QueueList, QueueState
 from .wire import answer, audit_fields, queue_fields
