@@ -9,6 +9,7 @@ from typing import Any, Final
 from fastapi import FastAPI
 from starlette.requests import Request
 
+from ..errors import QueueConflict
 from ..queue import Queue
 from ..queue.answers import QueueInfo
 from ..queue.definition import KEPT, Kept, queue_settings
@@ -126,7 +127,7 @@ class Manage:
         name, key = self._house.name(request), self._house.key(request)
         confirm = self._deletion.parse(request.scope["query_string"])["confirm"]
         if confirm not in {None, name}:
-            refuse("confirm", f"to drop what is inside, say the queue's name here: {name}")
+            raise QueueConflict(f"confirm names another queue than {name}: nothing was done", field="confirm")
         await self._house.bodiless(request)
         negotiate(request.scope[HEADERS].get(b"accept"))
         return _info(await self._house.queues.delete(name, confirmed=confirm == name, key=key))
