@@ -63,6 +63,7 @@ class Committer:
         self._closing = False
         self._down: LedgerError | None = None
         self._unread: LedgerError | None = None  # while nobody knows what a failed commit has left on disk
+        self._interrupted: LedgerError = LedgerUnavailable("the ledger was reopened; nothing was handed out")
         self._looked = 0.0
         self.reopened = 0
         self._thread = threading.Thread(target=self._run, name="dibs-committer", daemon=True)
@@ -93,6 +94,10 @@ class Committer:
         """Raise while what is on disk is not known: nothing that is final may be said from memory then."""
         if (unread := self._unread) is not None:
             raise _again(unread)
+
+    def interruption(self) -> LedgerError:
+        """What came between a draw and its op last: the line was suspended for it."""
+        return _again(self._interrupted)
 
     @property
     def down(self) -> LedgerError | None:
@@ -202,7 +207,7 @@ class Committer:
     ) -> tuple[list[Entry], dict[Line, list[Entry]]]:
         """Take no more ops, and let nothing be drawn: the ops that are certainly not on disk, by line too."""
         with self._guard:
-            self._down = refusal
+            self._down = self._interrupted = refusal
             absent = [*batch, *self._waiting]
             self._absent = absent
             self._waiting.clear()
@@ -282,7 +287,7 @@ class Committer:
         log.error("a commit of %d ops failed: %s; reopening the ledger", len(batch), error)
         refusal = _refusal(error)
         with self._guard:
-            self._down = self._unread = refusal
+            self._down = self._unread = self._interrupted = refusal
             absent = [*back, *self._waiting]
             self._absent = absent
             self._waiting.clear()
@@ -347,7 +352,8 @@ class Committer:
                 unsure = OutcomeUnknown(
                     "the disk failed in the middle of a commit: ask again with the same key"
                 )
-                settle_all(_fail_all(batch, unsure) + _fail_all(absent, refusal))
+                known = refusal if isinstance(refusal, LedgerFull) else unsure
+                settle_all(_fail_all(batch, known) + _fail_all(absent, refusal))
             if self._closing:
                 return None
             with self._guard:
@@ -375,7 +381,8 @@ class Committer:
         """An op that the cursor does not decide: by its key, if it has one."""
         op, pending = entry.op, entry.pending
         if op.remember is None:
-            if isinstance(op, Bury):
+            # What had no room did not come to the log: its last frame was never written whole.
+            if isinstance(op, Bury) or isinstance(refusal, LedgerFull):
                 return pending, None, _again(refusal)
             error = OutcomeUnknown("the disk failed in the middle of this: look, then ask again")
             return pending, None, error

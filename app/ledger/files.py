@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from functools import partial
 from pathlib import Path
+from time import monotonic
 from typing import Any, NoReturn, TypeVar, cast
 
 import apsw
@@ -45,6 +46,7 @@ BALLAST = 2 * 1024 * 1024
 APPLICATION_ID = 0x64696273  # "dibs"
 VERSION = 3
 SCRUB_PATIENCE = 1.0  # seconds that a start waits for the check of the whole file; then it goes on beside it
+REOPEN_PATIENCE = 0.25  # seconds from the beginning of a reopening that look-ups wait for its end
 CHECKPOINT_PAGES = 256  # 1 MiB of WAL: small enough to keep the data folder small, large enough to be rare
 
 _DISK = (
@@ -79,6 +81,8 @@ class SqliteFiles:
         self._browser: apsw.Connection | None = None
         self._anchor: apsw.Connection | None = None
         self._scrub: Scrub | None = None
+        self._readable = threading.Event()
+        self._patience_until = 0.0  # when look-ups stop waiting for a reopening
         self._instance = ""
         self.folder = data
         self.path = f"file:/dibs-{uuid.uuid4()}?vfs=memdb" if data is None else str(data / "dibs.db")
@@ -126,6 +130,7 @@ class SqliteFiles:
             self._note(open=True)
             self.guard.remember()
             self._scrub = Scrub(partial(self._connect, apsw.SQLITE_OPEN_READONLY), self.guard.found)
+        self._readable.set()
 
     def _note(self, *, open: bool) -> None:
         """For the next start: whether the log has to be there."""
@@ -208,6 +213,9 @@ class SqliteFiles:
         """
         if (gone := self.guard.missing()) is not None:
             raise EngineFailed(gone)  # what is open is all that is left of it
+        if self._readable.is_set():
+            self._readable.clear()
+            self._patience_until = monotonic() + REOPEN_PATIENCE
         self._disconnect()
         try:
             self._open()
@@ -276,6 +284,7 @@ class SqliteFiles:
                     connection.close(force=True)  # the disk fails; what counts is decided at the reopening
 
     def _give_up(self) -> None:
+        self._patience_until = 0.0
         self._disconnect()
         self.guard.close()
         if self._anchor is not None:
@@ -308,12 +317,19 @@ class SqliteFiles:
 
     def _look(self, statement: str, values: dict[str, Any]) -> list[Any]:
         try:
-            with self._reading:
-                if self._reader is None:
-                    raise LedgerUnavailable("the ledger is being reopened")
-                return self._reader.execute(statement, values).fetchall()
+            while True:
+                with self._reading:
+                    if self._reader is not None:
+                        return self._reader.execute(statement, values).fetchall()
+                self._wait_for_reopening()
         except (apsw.Error, UnicodeDecodeError) as error:
             raise self._unreadable(error) from error
+
+    def _wait_for_reopening(self) -> None:
+        """It takes milliseconds, as a rule; who asks later, while a disk fails on, is not kept waiting."""
+        left = self._patience_until - monotonic()
+        if left <= 0 or not self._readable.wait(left):
+            raise LedgerUnavailable("the ledger is being reopened")
 
     def _unreadable(self, error: Exception) -> LedgerError:
         if is_damage(error):
@@ -323,14 +339,15 @@ class SqliteFiles:
     def _browse(self, look: Callable[[apsw.Connection], T]) -> T:
         """Look at one moment, however long it takes."""
         try:
-            with self._browsing:
-                if self._browser is None:
-                    raise LedgerUnavailable("the ledger is being reopened")
-                self._browser.execute("BEGIN")
-                try:
-                    return look(self._browser)
-                finally:
-                    self._browser.execute("ROLLBACK")
+            while True:
+                with self._browsing:
+                    if self._browser is not None:
+                        self._browser.execute("BEGIN")
+                        try:
+                            return look(self._browser)
+                        finally:
+                            self._browser.execute("ROLLBACK")
+                self._wait_for_reopening()
         except (apsw.Error, OpFailed, UnicodeDecodeError) as error:
             raise self._unreadable(error) from error
 

@@ -16,7 +16,6 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..errors import (
-    LedgerUnavailable,
     PullTimeout,
     QueueConflict,
     QueueStarting,
@@ -176,7 +175,7 @@ class QueueLine:
         if refusal is not None:
             raise refusal
         if self._suspended:
-            raise LedgerUnavailable("the ledger is being reopened; nothing was changed")
+            raise self._committer.interruption()
         if to_seq < self._head():
             raise QueueConflict(
                 f"{self.name} is at {self._head() - 1}: it can only be advanced beyond that",

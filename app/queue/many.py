@@ -130,7 +130,7 @@ class DrawsForMany(QueueLine):
     def admit(self, epoch: int) -> None:
         """The look before and after a pull, with the line's lock held."""
         if self._suspended or epoch != self._epoch:
-            raise LedgerUnavailable("the ledger was reopened in the middle of this; nothing was handed out")
+            raise self._committer.interruption()
         refusal = self.gate.refusal()
         if refusal is not None:
             raise refusal

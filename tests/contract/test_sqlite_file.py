@@ -6,11 +6,13 @@ import os
 import signal
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import apsw
 import pytest
 from dibs.errors import LedgerForeign, LedgerLocked, LedgerTooNew, LedgerUnavailable
-from dibs.ledger import open_ledger
+from dibs.ledger import files, open_ledger
 from dibs.ledger.files import APPLICATION_ID, VERSION
 from dibs.ledger.ops import Advance, Define, EngineFailed, Take
 from dibs.ledger.sqlite import SqliteEngine
@@ -252,3 +254,30 @@ def test_a_damaged_counter_is_not_made_good_by_what_comes_after(folder):
     row = engine.row(1)
     engine.close()
     assert (row.cursor, row.taken, row.jumped) == (10, 5, 4)  # one is missing, still
+
+
+def test_a_look_waits_for_a_reopening_but_not_for_a_disk_that_fails_on(folder, monkeypatch):
+    engine = SqliteEngine(folder)
+    go, begun = threading.Event(), threading.Event()
+
+    def slowly(*args, **options):
+        begun.set()
+        assert go.wait(10)
+        return SqliteEngine._open(engine, *args, **options)
+
+    monkeypatch.setattr(engine, "_open", slowly)
+    monkeypatch.setattr(files, "REOPEN_PATIENCE", 10.0)
+    with ThreadPoolExecutor() as pool:
+        reopening = pool.submit(engine.reopen)
+        assert begun.wait(10)
+        looks = pool.submit(engine.row, 1), pool.submit(engine.counts, 1)
+        go.set()
+        assert [look.result(10).cursor for look in looks] == [3, 3]
+        reopening.result(10)
+    monkeypatch.setattr(files, "REOPEN_PATIENCE", 0.0)
+    monkeypatch.setattr(engine, "_open", lambda: sql(folder, "no SQL"))
+    with pytest.raises(EngineFailed):
+        engine.reopen()
+    with pytest.raises(LedgerUnavailable, match="being reopened"):
+        engine.row(1)
+    engine.close()

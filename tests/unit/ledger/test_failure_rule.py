@@ -324,3 +324,17 @@ def refusal_of_submit(desk):
     with pytest.raises(LedgerDamaged) as caught:
         desk.take(1, 1).result(10)
     return caught.value
+
+
+@pytest.mark.parametrize("remember", [None, Remember("k", "close", 60_000)], ids=["keyless", "keyed"])
+def test_what_had_no_room_is_not_on_disk_and_nobody_is_left_in_doubt(desk, remember):
+    desk.engine.faults.append("full")
+    refusal(desk.submit(Close(1, remember)), LedgerFull)
+    assert type(desk.committer.interruption()) is LedgerFull
+
+
+def test_what_had_no_room_is_told_so_while_the_reopening_takes_long(desk, monkeypatch):
+    monkeypatch.setattr(committer_module, "GRACE", 0.0)
+    desk.engine.repairs.append(EngineFailed("not yet"))
+    desk.engine.faults.append("full")
+    refusal(desk.submit(Close(1)), LedgerFull)
