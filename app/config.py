@@ -89,6 +89,16 @@ class LimitSettings(BaseModel):
         default=0.25, gt=0, description="How long a settling waits for the source of its next lease."
     )
 
+    head_patience: float = Field(
+        default=10, gt=0, description="How long the head of a request may take, the first one's included."
+    )
+    body_patience: float = Field(
+        default=30, gt=0, description="How long a body may stand still, or an answer lie unread."
+    )
+    unfinished_bytes: int = Field(
+        default=128 * MIB, ge=MIB, description="What is kept of all requests that have not come whole."
+    )
+
     @property
     def members(self) -> int:
         """The most members that a list has in a request that is within the limits."""

@@ -13,6 +13,7 @@ JSON: Final = "application/json"
 TEXT: Final = "text/plain"
 
 _COMMON: Final[dict[bytes, Type]] = {b"*/*": JSON, b"application/json": JSON, b"text/plain": TEXT}
+_RANGES_MOST: Final = 100
 _WEIGHT = re.compile(r"q=(0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?)", re.IGNORECASE)
 
 
@@ -41,6 +42,13 @@ def negotiate(accept: bytes | None, *, text: bool = False) -> Type:
 def _ranges(accept: str) -> dict[str, float]:
     """The media ranges and their weights. What can't be read weighs nothing."""
     ranges: dict[str, float] = {}
+    if accept.count(",") >= _RANGES_MOST:
+        raise RequestRefused(
+            "headers-too-large",
+            f"Accept names more than {_RANGES_MOST} types",
+            field="Accept",
+            limit=_RANGES_MOST,
+        )
     for part in accept.split(","):
         media, *parameters = (piece.strip().lower() for piece in part.split(";"))
         weight = 1.0

@@ -73,6 +73,13 @@ def too_large(limit: int) -> RequestRefused:
     )
 
 
+def too_slow(patience: float) -> RequestRefused:
+    """408, which names the limit."""
+    return RequestRefused(
+        "body-timeout", f"nothing of the body came for {patience:g} seconds", field="body", limit=patience
+    )
+
+
 async def read_none(receive: Receive, headers: Headers, limit: int) -> None:
     """For paths that take no body: nothing, or an empty object, which some clients always send.
 

@@ -20,12 +20,14 @@ from ..errors import DibsError, OutcomeUnknown
 from ..queue.limits import check_name
 from ..quote import quoted
 from . import bodies, guards
-from .early import Early
-from .problems import RequestRefused, internal_error, reply_to
+from .problems import internal_error, reply_to
 from .reply import Headers
 from .signature import signature
 
 HEADERS: Final = "dibs.headers"
+"""In a scope: the headers by name."""
+KEEP: Final = "dibs.keep"
+"""In a scope: what an operation calls that reads a stream, with the bytes of it that it still keeps."""
 _LARGE_BODIES: Final = ("/items", "/settle")
 
 logger = logging.getLogger("dibs.api")
@@ -72,11 +74,11 @@ class Front:
         except DibsError as error:
             if started:
                 raise
-            await self._refuse(error, scope, receive, send_ours)
+            await reply_to(error)(scope, receive, send_ours)
         except asyncio.CancelledError:  # the server goes down, and the time that this had is over
             if started:
                 raise
-            await self._refuse(cut_off(), scope, receive, send_ours)
+            await reply_to(cut_off())(scope, receive, send_ours)
         except Exception:
             if started:
                 raise
@@ -90,13 +92,22 @@ class Front:
         length = headers.get(b"content-length")
         if length is not None and (not length.isdigit() or int(length[:20]) > self._limit):
             self._check_length(scope, length, headers)
-        if scope["path"] not in guards.HEALTH:
-            self._hosts.check(headers.get(b"host"))
+        self._check_host(scope, headers.get(b"host"))
+        if b"content-encoding" in headers:
+            guards.check_coding(headers)
         if scope["method"] not in guards.READS:
             guards.check_site(headers)
         raw_path = scope.get("raw_path") or b""
         if b"%" in raw_path:
             _check_path(raw_path)
+
+    def _check_host(self, scope: Scope, host: bytes | None) -> None:
+        if host is None:
+            guards.check_missing_host(scope)
+        elif scope["path"] in guards.HEALTH:
+            guards.check_authority(host, "Host")
+        else:
+            self._hosts.check(host)
 
     def _check_length(self, scope: Scope, length: bytes, headers: guards.Headers) -> None:
         """Where more may be sent than elsewhere: items, and what becomes of them; a stream has no limit."""
@@ -107,13 +118,6 @@ class Front:
             limit = max(limit, self._items_limit)
         if not length.isdigit() or int(length[:20]) > limit:
             raise bodies.too_large(limit)
-
-    async def _refuse(self, error: DibsError, scope: Scope, receive: Receive, send: Send) -> None:
-        reply = reply_to(error)
-        if isinstance(error, RequestRefused) and error.name == "body-too-large":
-            await Early(reply)(scope, receive, send)
-        else:
-            await reply(scope, receive, send)
 
 
 def cut_off() -> OutcomeUnknown:

@@ -5,17 +5,21 @@ this machine, and without these guards also every web page that is open on it: a
 ``http://localhost:8000/next`` (cross-site request forgery), and a page whose own name was pointed at
 127.0.0.1 can read the answer too (DNS rebinding). Programs send none of these headers and notice nothing.
 
-- A request whose Host is not one of the server's names is refused (see ``Hosts``), except health checks.
+- A request whose Host is not one of the server's names is refused (see ``Hosts``), except health checks,
+  which take any name that is one.
 - What changes something is refused when another site's page asks (Sec-Fetch-Site, or else Origin).
 - GET /next changes something too, and browsers get pages on their own account: a prefetch is refused.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from ipaddress import ip_address
 from typing import Final
 from urllib.parse import urlsplit
+
+from starlette.types import Scope
 
 from ..config import is_loopback
 from ..errors import Forbidden
@@ -28,8 +32,14 @@ READS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 HEALTH: Final = frozenset({"/healthz", "/readyz"})
 _OWN_SITE: Final = frozenset({b"same-origin", b"none"})
 _PREFETCH: Final = ((b"sec-purpose", "Sec-Purpose"), (b"purpose", "Purpose"), (b"x-moz", "X-Moz"))
-_ONCE: Final = frozenset({b"host", b"origin", b"content-type", b"idempotency-key", b"sec-fetch-site"})
+HEADERS_MOST: Final = 100
+"""Headers of one request."""
+_ONCE: Final = frozenset(
+    {b"host", b"origin", b"content-type", b"idempotency-key", b"sec-fetch-site", b"authorization"}
+)
 _REMEMBERED: Final = 64
+_AUTHORITY: Final = re.compile(rb"(\[[0-9A-Fa-f:.]{2,45}\]|[0-9A-Za-z._-]{1,255})(?::([0-9]{1,5}))?")
+_PORTS: Final = 65_536
 
 
 def read_headers(raw: list[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
@@ -37,17 +47,64 @@ def read_headers(raw: list[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
 
     Accept is a list by its nature, so its lines are joined.
     """
+    if len(raw) > HEADERS_MOST:
+        raise RequestRefused(
+            "headers-too-large",
+            f"there are more than {HEADERS_MOST} headers",
+            field="headers",
+            limit=HEADERS_MOST,
+        )
     headers = dict(raw)
     if len(headers) != len(raw):
         seen: set[bytes] = set()
-        for name, value in raw:
+        for name, _ in raw:
             if name in seen and name in _ONCE:
                 shown = name.decode("latin-1").title()
                 raise RequestRefused("malformed", f"{shown} is there more than once", field=shown)
-            if name in seen and name == b"accept":
-                headers[name] = b",".join(value for other, value in raw if other == name)
             seen.add(name)
+        if b"accept" in headers:
+            headers[b"accept"] = b",".join([value for name, value in raw if name == b"accept"])
     return headers
+
+
+def check_missing_host(scope: Scope) -> None:
+    """HTTP/1.1 has to name the server. Older programs, which may not, are let through: browsers always do."""
+    if scope.get("http_version") == "1.1":
+        raise RequestRefused("malformed", "HTTP/1.1 has to name the server (Host)", field="Host")
+
+
+def check_coding(headers: Headers) -> None:
+    """Refuse a body that is compressed, or encoded in any other way: it would be read as something else."""
+    coding = headers.get(b"content-encoding")
+    if coding is not None and coding.strip().lower() != b"identity":
+        raise RequestRefused(
+            "unsupported-media-type",
+            "a body is sent as it is; Content-Encoding says that it is encoded",
+            field="Content-Encoding",
+            headers=[(b"accept-encoding", b"identity")],
+        )
+
+
+def check_authority(authority: bytes, where: str) -> bytes:
+    """The name or address of ``name:port``, an IPv6 address without its brackets.
+
+    Raises:
+        RequestRefused: 400, where a reader could take one part of it for another: user@, no name, odd signs.
+    """
+    found = _AUTHORITY.fullmatch(authority)
+    good = found is not None and (found[2] is None or int(found[2]) < _PORTS)
+    if found is not None and good and found[1].startswith(b"["):
+        good = _is_address(found[1][1:-1].decode("ascii"))
+    if found is None or not good:
+        raise RequestRefused("malformed", f"{where} names no host, or no valid one", field="Host")
+    return found[1].strip(b"[]").lower()
+
+
+def _is_address(text: str) -> bool:
+    try:
+        return ip_address(text).version == 6  # noqa: PLR2004  # IPv6 alone stands in brackets
+    except ValueError:
+        return False
 
 
 class Hosts:
@@ -64,12 +121,12 @@ class Hosts:
         self._names = frozenset(name.lower() for name in allowed)
         self._good: set[bytes] = set()
 
-    def check(self, host: bytes | None) -> None:
-        """Refuse a Host that is not ours. None at all is let through: browsers always send one."""
-        if self._any or host is None or host in self._good:
+    def check(self, host: bytes) -> None:
+        """Refuse a Host that is not ours, or not well-formed."""
+        if host in self._good:
             return
-        name = _host_name(host)
-        if name not in self._names and not _names_loopback(name):
+        name = check_authority(host, "Host").decode("ascii")
+        if not self._any and name not in self._names and not _names_loopback(name):
             raise Forbidden(
                 f"this server is not called {quoted(name)} (Host); the setting allowed_hosts has its names",
                 field="Host",
@@ -95,14 +152,6 @@ def check_get(headers: Headers) -> None:
         if b"prefetch" in headers.get(name, b"").lower():
             raise Forbidden(f"a prefetch hands out nothing ({shown})", field=shown)
     check_site(headers)
-
-
-def _host_name(host: bytes) -> str:
-    """Host without its port."""
-    text = host.decode("latin-1").strip().lower()
-    if text.startswith("["):
-        return text[1:].partition("]")[0]
-    return text.partition(":")[0] if text.count(":") == 1 else text
 
 
 def _names_loopback(name: str) -> bool:

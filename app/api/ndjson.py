@@ -12,7 +12,7 @@ was; with an offset the body begins there, and what is known of it is skipped un
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import Any, Final, NoReturn, Protocol
 from zlib import crc32
 
@@ -30,8 +30,6 @@ PART_ITEMS: Final = 1000
 PART_BYTES: Final = 1024 * 1024
 LINGER: Final = 0.1
 """Seconds without a byte after which a part that is not full is committed all the same."""
-IDLE: Final = 60.0
-"""Seconds without a byte after which a stream that holds a key is given up."""
 ESCAPED: Final = 4
 """A line may be so many times as long as its value's limit: escaped text is three times as long as plain."""
 ENVELOPE: Final = 4096
@@ -51,7 +49,8 @@ class Sink(Protocol):
 class StreamReader:
     """One request's stream. ``read`` goes to its end, or raises at the first line that is refused.
 
-    ``ended`` says whether the whole body has come.
+    ``ended`` says whether the whole body has come. ``patience`` (seconds) is how long nothing may come.
+    ``keep`` is told how many bytes of the body are kept, whenever more are asked for.
     """
 
     def __init__(
@@ -61,14 +60,17 @@ class StreamReader:
         items: ItemReader,
         *,
         max_value_bytes: int,
-        keyed: bool,
+        patience: float,
+        keep: Callable[[int], None] = lambda kept: None,
         part_items: int = PART_ITEMS,
     ) -> None:
         self._receive = receive
         self._sink = sink
         self._items = items
         self._line_limit = ESCAPED * max_value_bytes + ENVELOPE
-        self._keyed = keyed
+        self._patience = patience
+        self._keep = keep
+        self._tail = 0
         self._part_items = part_items
         self._message: asyncio.Future[Any] | None = None
         self._started = self.ended = False
@@ -144,13 +146,14 @@ class StreamReader:
             if self._take(data[start:end]):
                 await self._commit()
             start = end
-        pieces, size = [data[start:]], len(data) - start
+        pieces = [data[start:]]
+        self._tail = len(data) - start
         while (chunk := await self._next()) is not None:
             pieces.append(chunk)
             if b"\n" in chunk:
                 return b"".join(pieces)
-            size += len(chunk)
-            if size > self._line_limit:
+            self._tail += len(chunk)
+            if self._tail > self._line_limit:
                 self._refuse_long()
         if line := b"".join(pieces):  # without a last line break
             self._take(line)
@@ -191,6 +194,7 @@ class StreamReader:
         """The next bytes of the body; None at its end. What waits is committed when nothing comes."""
         if self.ended:
             return None
+        self._keep(self._bytes - self._known.bytes + self._tail)
         if self._bundle.count:
             self._message = asyncio.ensure_future(self._receive())
             await asyncio.wait((self._message,), timeout=LINGER)
@@ -209,10 +213,10 @@ class StreamReader:
     async def _patiently(self, arriving: Awaitable[Message]) -> Message:
         """A producer whose line is dead would hold the key for good, and its next try would wait for it."""
         try:
-            async with asyncio.timeout(IDLE if self._keyed else None):
+            async with asyncio.timeout(self._patience):
                 return await arriving
         except TimeoutError:
-            raise RequestRefused("body-timeout", f"nothing came for {IDLE:g} seconds", limit=IDLE) from None
+            raise bodies.too_slow(self._patience) from None
 
 
 def _another_stream(why: str) -> KeyReused:

@@ -13,7 +13,7 @@ from ..queue.answers import QueueStats, Stats
 from .accept import negotiate
 from .front import HEADERS
 from .house import House
-from .operation import QUEUES, add
+from .operation import QUEUES, Operation, add
 from .params import PAGE_OF_QUEUES
 from .problems import RequestRefused
 from .reply import Reply
@@ -49,6 +49,9 @@ class Observe:
         add(app, "GET", "/queues/{queue}/stats", self.queue_stats, answer=QueueStats, problems=QUEUES)
         add(app, "GET", "/healthz", self.healthz, answer=Health, problems=())
         add(app, "GET", "/readyz", self.readyz, answer=Health, problems=("not-ready",))
+        for path, endpoint in (("/healthz", self.healthz), ("/readyz", self.readyz)):
+            head = Operation(path, endpoint, methods=["HEAD"], include_in_schema=False)
+            app.router.routes.append(head)
 
     async def stats(self, request: Request) -> Reply:
         """The server's statistics.
@@ -73,7 +76,7 @@ class Observe:
     async def healthz(self, request: Request) -> Reply:
         """Whether the process answers."""
         await self._house.bare(request)
-        return answer({"status": "ok"})
+        return _ok(request)
 
     async def readyz(self, request: Request) -> Reply:
         """Whether the server can hand out.
@@ -84,4 +87,12 @@ class Observe:
         if not self._house.queues.ready:
             down = self._house.queues.down
             raise RequestRefused("not-ready", "the server is going down" if down is None else str(down))
-        return answer({"status": "ok"})
+        return _ok(request)
+
+
+def _ok(request: Request) -> Reply:
+    """HEAD has the headers of GET, and no body."""
+    reply = answer({"status": "ok"})
+    if request.method == "HEAD":
+        reply.body = b""
+    return reply

@@ -34,10 +34,15 @@ EVERYWHERE: Final = (
     "malformed",
     "forbidden",
     "not-acceptable",
+    "head-timeout",
+    "body-timeout",
     "body-too-large",
+    "unsupported-media-type",
     "invalid",
     "headers-too-large",
     "internal",
+    "not-implemented",
+    "overloaded",
     "stopping",
 )
 """What any operation may answer."""
@@ -97,7 +102,6 @@ def add(
     """
     names = {*EVERYWHERE, *problems}
     names |= {"key-reused", "limit-exceeded"} if key else set()
-    names |= {"unsupported-media-type"} if body else set()
     extra: dict[str, Any] = {"parameters": _parameters(path, query, key=key)}
     if body is not None:
         schema = {"$ref": f"#/components/schemas/{body.__name__}"}

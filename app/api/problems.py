@@ -65,7 +65,8 @@ PROBLEMS: Final = (
     ),
     Problem("method-not-allowed", 405, "The path does not take this method. Allow names those it takes."),
     Problem("not-acceptable", 406, "None of the types in Accept can be made here."),
-    Problem("body-timeout", 408, "A stream under a key stopped coming.", retry_after=1),
+    Problem("head-timeout", 408, "The request's line and headers did not come in time.", retry_after=1),
+    Problem("body-timeout", 408, "The body stopped coming.", retry_after=1),
     Problem("conflict", 409, "The queue's state or definition does not allow this.", (errors.QueueConflict,)),
     Problem("not-empty", 409, "Deleting the queue would drop what is inside: confirm it by its name."),
     Problem(
@@ -102,7 +103,11 @@ PROBLEMS: Final = (
     Problem("source-fed", 409, "A source feeds the queue, so nobody can push to it."),
     Problem("closed", 409, "The queue is closed: it takes nothing more."),
     Problem("body-too-large", 413, "The body is over its limit; it was not read further."),
-    Problem("unsupported-media-type", 415, "The body is of another type than application/json."),
+    Problem(
+        "unsupported-media-type",
+        415,
+        "The body is of another type than application/json, or it is encoded (Content-Encoding).",
+    ),
     Problem("invalid", 422, "A parameter or field is missing, unknown, repeated or wrong."),
     Problem("limit-exceeded", 422, "Over or under a limit. Nothing was spent.", (errors.LimitExceeded,)),
     Problem(
@@ -125,7 +130,9 @@ PROBLEMS: Final = (
         (errors.QueueFull,),
         retry_after=1,
     ),
-    Problem("headers-too-large", 431, "The request's line and headers are over their limit."),
+    Problem(
+        "headers-too-large", 431, "The request's line and headers, or its trailers, are over their limit."
+    ),
     Problem(
         "internal",
         500,
@@ -142,6 +149,17 @@ PROBLEMS: Final = (
             errors.ConfigError,
         ),
         handed_out="maybe",
+    ),
+    Problem(
+        "not-implemented",
+        501,
+        "The server has no tunnels, and no Transfer-Encoding but chunked.",
+    ),
+    Problem(
+        "overloaded",
+        503,
+        "More unfinished requests are coming than the server keeps (unfinished_bytes). Ask again.",
+        retry_after=1,
     ),
     Problem("paused", 503, "An operator paused the queue.", (errors.QueuePaused,), retry_after=1),
     Problem(

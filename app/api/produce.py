@@ -13,8 +13,7 @@ from ..queue import Queue
 from ..sources.encode import MAX_SAFE
 from . import bodies
 from .accept import negotiate
-from .early import Early
-from .front import HEADERS
+from .front import HEADERS, KEEP
 from .house import House
 from .ndjson import PART_ITEMS, StreamReader
 from .operation import LEDGER, QUEUES, add
@@ -33,7 +32,6 @@ PUSH: Final = (
     "source-fed",
     "closed",
     "conflict",
-    "body-timeout",
 )
 MAX_PAGE: Final = 1000
 LEAST_KEY: Final = 8
@@ -110,10 +108,7 @@ class Produce:
         headers = request.scope[HEADERS]
         if not bodies.is_stream(headers):
             return await self._push_items(request)
-        try:
-            return await self._push_stream(request)
-        except DibsError as error:  # before the body was read
-            return Early(reply_to(error)) if bodies.has_body(headers) else reply_to(error)
+        return await self._push_stream(request)
 
     async def _push_items(self, request: Request) -> Reply:
         house, headers = self._house, request.scope[HEADERS]
@@ -140,14 +135,14 @@ class Produce:
                 sink,
                 self._items,
                 max_value_bytes=self._house.limits.value_bytes,
-                keyed=key is not None,
+                patience=self._house.limits.body_patience,
+                keep=request.scope.get(KEEP, _nothing_kept),
                 part_items=_part_items(queue),
             )
             try:
                 new = await reader.read(offset)
             except DibsError as error:
-                problem = _problem(error, reader)
-                return problem if reader.ended else Early(problem)
+                return _problem(error, reader)
         replayed = began > 0 and not new
         return answer({"queue": queue.name, **stream_fields(reader.state)}, 201, replayed=replayed)
 
@@ -165,6 +160,10 @@ async def push_reply(queue: Queue, parcels: tuple[Parcel, ...], key: str | None)
     return answer(push_fields(pushed), 201, replayed=pushed.replayed)
 
 
+def _nothing_kept(kept: int) -> None:
+    """Under another server than our own nobody counts."""
+
+
 def _part_items(queue: Queue) -> int:
     """A part goes in whole or not at all, so it is well below what may wait in the queue."""
     most = queue.row.settings.max_ready
@@ -172,8 +171,11 @@ def _part_items(queue: Queue) -> int:
 
 
 def _problem(error: DibsError, reader: StreamReader) -> Reply:
-    """What ended a stream, at which line, and what is in."""
+    """What ended a stream, at which line, and what is in; nobody reads what is still coming of it."""
     more = {"line": reader.line, **stream_fields(reader.state)}
     if isinstance(error, RequestRefused | LimitExceeded):
         more["detail"] = f"line {reader.line}: {error}"
-    return reply_to(error, **more)
+    reply = reply_to(error, **more)
+    if not reader.ended:
+        reply.raw_headers.append((b"connection", b"close"))
+    return reply

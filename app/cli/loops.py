@@ -17,7 +17,7 @@ from typing import Any, Final
 
 import uvicorn
 
-from ..api.fast.connection import FastProtocol
+from ..api.fast.connection import Connection
 from ..api.fast.lane import Lane
 from ..api.fast.relay import Elsewhere
 from ..api.house import House
@@ -91,7 +91,7 @@ class SideLoop:
     async def _serve(self) -> None:
         self._loop = asyncio.get_running_loop()
         lane = Lane(self._house, version=version(), owner=self._owner)
-        self.server = server = uvicorn.Server(self._make_config(self._app, partial(FastProtocol, lane)))
+        self.server = server = uvicorn.Server(self._make_config(self._app, partial(Connection, lane)))
         server.config.load()
         server.lifespan = server.config.lifespan_class(server.config)
         server.servers = []

@@ -15,7 +15,7 @@ from typing import Any, Final, NoReturn
 import uvicorn
 from fastapi import FastAPI
 
-from ..api.fast.connection import FastProtocol
+from ..api.fast.connection import Connection
 from ..api.fast.lane import Lane
 from ..api.house import House
 from ..config import Settings, version
@@ -133,7 +133,7 @@ async def _serve(app: FastAPI, settings: Settings) -> int:
 
 
 def _config(app: FastAPI) -> uvicorn.Config:
-    return _config_of(app, partial(FastProtocol, Lane(app.state.house, version=version())))
+    return _config_of(app, partial(Connection, Lane(app.state.house, version=version())))
 
 
 def _config_of(app: Any, protocol: Any) -> uvicorn.Config:

@@ -44,7 +44,7 @@ from .pool import Pool
 from .rounds import RoundsByLoop
 from .tokens import Tokens
 from .values import Computing, seqs_of
-from .wait import Waiters
+from .wait import WAIT, Waiters
 
 
 class HandOuts(Desk):
@@ -167,7 +167,7 @@ class HandOuts(Desk):
             final = refusal is not None and refusal.retry_after is None
             if final:
                 self._committer.check_read()
-            left = until - self._loop.time()
+            left = 0.0 if _over_already() else until - self._loop.time()
             if left <= 0 or self._leaving or final:
                 return _end(refusal)
             if newcomer:
@@ -422,6 +422,12 @@ class HandOuts(Desk):
 def request_of(ask: LeaseAsk) -> str:
     """What tells one lease request from another under the same key."""
     return f"lease {ask.most} {ask.ttl:g} {ask.worker}"
+
+
+def _over_already() -> bool:
+    """Whether the caller has ended its waiting."""
+    wait = WAIT.get()
+    return wait is not None and wait.over
 
 
 def _size(recalled: Recalled) -> int:

@@ -5,7 +5,35 @@ from __future__ import annotations
 import asyncio
 import heapq
 from collections.abc import Callable
+from contextvars import ContextVar
 from itertools import count
+
+
+class Wait:
+    """The waiting of one request. Its caller may end it before its time: the queue is then asked once more.
+
+    ``over``: it has ended, and nothing is waited for any more.
+    """
+
+    __slots__ = ("_turn", "over")
+
+    def __init__(self) -> None:
+        self.over = False
+        self._turn: asyncio.Future[None] | None = None
+
+    def begin(self, turn: asyncio.Future[None]) -> None:
+        """The request is parked until ``turn`` is done."""
+        self._turn = turn
+
+    def end(self) -> None:
+        """The caller sends nothing more: whether it is still there to be handed something, nobody knows."""
+        self.over = True
+        if self._turn is not None:
+            self._turn.get_loop().call_soon_threadsafe(_settle, self._turn)
+
+
+WAIT: ContextVar[Wait | None] = ContextVar("WAIT", default=None)
+"""The waiting of the request that a task works for."""
 
 
 class Waiters:
@@ -40,6 +68,9 @@ class Waiters:
         loop = asyncio.get_running_loop()
         turn: asyncio.Future[None] = loop.create_future()
         self._parked[place] = turn
+        wait = WAIT.get()
+        if wait is not None:
+            wait.begin(turn)
         late = loop.call_later(seconds, _settle, turn)
         parked()
         try:

@@ -10,7 +10,6 @@ import re
 from functools import partial
 
 import pytest
-from dibs.api.protocol import Protocol
 from dibs.config import Settings
 from dibs.main import create_app
 
@@ -44,7 +43,7 @@ def plain(answer):
 @pytest.fixture(scope="module")
 def wires(wire_module):
     return {
-        "ordinary": partial(wire_module.Wire, http=Protocol),
+        "ordinary": partial(wire_module.Wire, hot=False),
         "fast": wire_module.Wire,
         "side": wire_module.SideWire,
     }
@@ -120,7 +119,6 @@ GOOD = {
     "the whole URL": (b"POST http://localhost:8000/next HTTP/1.1\r\n" + HOST + b"\r\n", 200),
     "not kept alive": (post(b"/next", None, b"Connection: close"), 200),
     "kept alive": (post(b"/next", None, b"Connection: keep-alive"), 200),
-    "version 2": (b"POST /next HTTP/2.0\r\n" + HOST + b"\r\n", 200),
     "version 1.0": (b"POST /next HTTP/1.0\r\n" + HOST + b"\r\n", 200),
     "an odd header": (post(b"/next", None, b"X-Odd: \xff\x80"), 200),
     "bearer of something": (post(b"/next", None, b"Authorization: Bearer x", b"Cookie: a=b"), 200),
@@ -178,6 +176,29 @@ REFUSED = {
     "no number": (post(b"/next", None, b"Content-Length: x"), 400),
     "two lengths": (post(b"/queues/default/lease", b"{}", b"Content-Length: 1"), 400),
     "a length and chunks": (post(b"/queues/default/lease", b"{}", b"Transfer-Encoding: chunked"), 400),
+    "version 2": (b"POST /next HTTP/2.0\r\n" + HOST + b"\r\n", 400),
+    "version 0.9": (b"POST /next HTTP/0.9\r\n" + HOST + b"\r\n", 400),
+    "no version": (b"GET /next\r\n\r\n", 400),
+    "the beginning of HTTP/2": (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400),
+    "another protocol": (b"POST /next RTSP/1.0\r\n" + HOST + b"\r\n", 400),
+    "another method": (b"SPEND /next HTTP/1.1\r\n" + HOST + b"\r\n", 400),
+    "no host": (b"POST /next HTTP/1.1\r\n\r\n", 400),
+    "an empty host": (b"POST /next HTTP/1.1\r\nHost:\r\n\r\n", 400),
+    "a host and another": (b"POST /next HTTP/1.1\r\nHost: localhost@evil\r\n\r\n", 400),
+    "a URL of another host": (b"POST http://evil/next HTTP/1.1\r\nHost: evil\r\n\r\n", 403),
+    "a URL of another host than Host": (b"POST http://evil/next HTTP/1.1\r\n" + HOST + b"\r\n", 400),
+    "a URL with a user": (b"POST http://a@localhost:8000/next HTTP/1.1\r\n" + HOST + b"\r\n", 400),
+    "a URL of another kind": (b"POST ftp://localhost:8000/next HTTP/1.1\r\n" + HOST + b"\r\n", 400),
+    "a fragment": (b"POST /next#x HTTP/1.1\r\n" + HOST + b"\r\n", 400),
+    "a tunnel": (b"CONNECT localhost:8000 HTTP/1.1\r\n" + HOST + b"\r\n", 501),
+    "encoded": (post(b"/queues/default/lease", b"{}", b"Content-Encoding: gzip"), 415),
+    "compressed in chunks": (post(b"/next", None, b"Transfer-Encoding: gzip, chunked"), 501),
+    "compressed": (post(b"/next", None, b"Transfer-Encoding: gzip"), 501),
+    "not coded": (post(b"/next", None, b"Transfer-Encoding: identity"), 501),
+    "chunked twice": (post(b"/next", None, b"Transfer-Encoding: chunked, chunked"), 400),
+    "chunks in 1.0": (b"POST /next HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
+    "101 headers": (post(b"/next", None, *[b"X: y"] * 100), 431),
+    "101 headers with a key": (post(b"/next", None, *[b"X: y"] * 99, b"Idempotency-Key: k"), 431),
     "no HTTP": (b"hello\r\n\r\n", 400),
     "no colon": (post(b"/next", None, b"no colon"), 400),
     "a bare line feed": (b"POST /next HTTP/1.1\nHost: localhost\n\n" + NEXT, 400),
@@ -196,7 +217,7 @@ def test_what_is_answered(ask, name):
 def test_what_is_refused(ask, name):
     request, status = REFUSED[name]
     # What is no HTTP is answered with a close: whoever sends more then may lose the answer.
-    answer = ask(request, CLOSE, before=[JOBS, FEW, TEXTS], wait=0.05 if status == 400 else 0.0)
+    answer = ask(request, CLOSE, before=[JOBS, FEW, TEXTS], wait=0.02 if status in (400, 431, 501) else 0.0)
     assert statuses(answer)[0] == status
 
 

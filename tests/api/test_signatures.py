@@ -4,7 +4,6 @@ import asyncio
 from functools import partial
 
 import pytest
-from dibs.api.protocol import Protocol
 from dibs.config import Settings
 from dibs.main import create_app
 
@@ -90,7 +89,7 @@ SAID = {
 @pytest.mark.parametrize("way", ["ordinary", "fast", "side"])
 def test_whose_it_is(wire_module, way):
     wires = {
-        "ordinary": partial(wire_module.Wire, http=Protocol),
+        "ordinary": partial(wire_module.Wire, hot=False),
         "fast": wire_module.Wire,
         "side": wire_module.SideWire,
     }

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import httpx
 import uvicorn
-from dibs.api.fast.connection import FastProtocol
+from dibs.api.fast.connection import Connection
 from dibs.api.fast.lane import Lane
 from dibs.cli.loops import Dealer, SideLoop
 from dibs.config import version
@@ -31,18 +31,19 @@ OPTIONS = {
 }
 
 
-def lane_of(app):
-    """The protocol that has the fast lane."""
-    return partial(FastProtocol, Lane(app.state.house, version=version()))
+def lane_of(app, *, hot=True):
+    """What all connections share; ``hot``: with the fast lane."""
+    return Lane(app.state.house, version=version(), hot=hot)
 
 
 class Wire:
-    """A server on a Unix socket; it goes on while somebody runs the loop. ``http`` is its protocol class."""
+    """A server on a Unix socket; it goes on while somebody runs the loop."""
 
-    def __init__(self, app, http=None):
+    def __init__(self, app, *, hot=True):
         self._folder = tempfile.TemporaryDirectory()
         self.path = str(Path(self._folder.name) / "socket")
-        config = uvicorn.Config(app, http=http or lane_of(app), **OPTIONS)
+        self.lane = lane_of(app, hot=hot)
+        config = uvicorn.Config(app, http=partial(Connection, self.lane), **OPTIONS)
         config.load()
         self.server = uvicorn.Server(config)
         self.server.lifespan = config.lifespan_class(config)

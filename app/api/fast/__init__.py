@@ -1,7 +1,8 @@
-"""The fast lane: hot calls answered without the framework, by the same rules.
+"""Connections, and the fast lane: hot calls answered without the framework, by the same rules.
 
-A connection (``connection``) that finds the head of a hot call looks up what it means (``heads``: read once,
-with httptools and the guards of the front door, then known by its bytes) and hands it to ``calls``. Whatever
-is not clearly a good request (another method, an odd header, a refusal, a body that comes in chunks) goes the
-ordinary way, untouched, and is answered there; so there is one place for every rule.
+A connection (``connection``) reads its requests one after the other (``requests``). If a head is that of a
+hot call, it looks up what that means (``heads``: read once, with the guards of the front door, then known by
+its bytes) and hands it to ``calls``. Whatever is not clearly a good request of that kind (another method, an
+odd header, a refusal, a body that comes in chunks) is given to the framework (``exchange``) and answered
+there; so there is one place for every rule.
 """

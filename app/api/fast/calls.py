@@ -23,7 +23,7 @@ from .relay import RelayedTaker, RelayedTrader
 from .trades import Leaser, Settler, Shapes
 
 if TYPE_CHECKING:
-    from .connection import FastProtocol
+    from .answers import Answers
 
 
 class Calls:
@@ -48,7 +48,7 @@ class Calls:
             "items": Route(self.items, self._produce.push_query, limit=items),
         }
 
-    def next(self, connection: FastProtocol, head: Head, key: str | None, body: bytes) -> None:
+    def next(self, connection: Answers, head: Head, key: str | None, body: bytes) -> None:
         """Take for good."""
         try:
             queue = self._house.queues.get(head.queue)
@@ -61,14 +61,14 @@ class Calls:
         else:
             self._take(queue, taker)
 
-    def block(self, connection: FastProtocol, head: Head, key: str | None, body: bytes) -> None:
+    def block(self, connection: Answers, head: Head, key: str | None, body: bytes) -> None:
         """Take a block of numbers."""
         connection.run(self._block(head, key))
 
     async def _block(self, head: Head, key: str | None) -> Reply:
         return await block_reply(self._house.queues.get(head.queue), head.query["size"], key)
 
-    def lease(self, connection: FastProtocol, head: Head, key: str | None, body: bytes) -> None:
+    def lease(self, connection: Answers, head: Head, key: str | None, body: bytes) -> None:
         """Lease."""
         try:
             queue = self._house.queues.get(head.queue)
@@ -81,7 +81,7 @@ class Calls:
         else:
             connection.run(lease_reply(queue, ask, key), wanted=ask.wait > 0)
 
-    def settle(self, connection: FastProtocol, head: Head, key: str | None, body: bytes) -> None:
+    def settle(self, connection: Answers, head: Head, key: str | None, body: bytes) -> None:
         """Settle, and lease the next."""
         if len(body) > bodies.LARGE:
             connection.run(self._settle_large(head, key, body))
@@ -102,7 +102,7 @@ class Calls:
         queue = self._house.queues.get(head.queue)
         return await settle_reply(queue, await bodies.apart(self._work.settling, body), key)
 
-    def items(self, connection: FastProtocol, head: Head, key: str | None, body: bytes) -> None:
+    def items(self, connection: Answers, head: Head, key: str | None, body: bytes) -> None:
         """Push."""
         connection.run(self._push(head, key, body))
 
@@ -142,7 +142,7 @@ class _Taker:
 
     __slots__ = ("_connection", "_head", "_queue", "count", "key")
 
-    def __init__(self, connection: FastProtocol, queue: Queue, head: Head, key: str | None) -> None:
+    def __init__(self, connection: Answers, queue: Queue, head: Head, key: str | None) -> None:
         self._connection = connection
         self._queue = queue
         self._head = head

@@ -11,16 +11,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-import httptools
-
 from ...config import DEFAULT_QUEUE
 from ...errors import DibsError
 from .. import bodies
 from ..accept import TEXT, negotiate
 from ..front import HEADERS, Front
+from ..guards import HEADERS_MOST
 from ..operation import NO_PARAMETERS, QUEUE
 from ..params import Query
 from ..signature import signature
+from .framing import END, HeadReader, RequestHead
 
 MOST_HEADS: Final = 4_096
 """Heads that are remembered; then it begins anew. A kind of clients sends a few for each queue."""
@@ -91,7 +91,7 @@ class Heads:
             return self.known[head]
         if not head.startswith(b"POST /") or len(head) > HEAD_BYTES:
             return None
-        reader = _Reader()
+        reader = HeadReader()
         found = self._read(head, reader)
         if reader.keyed:  # of these each is another one
             return None
@@ -100,31 +100,26 @@ class Heads:
         self.known[head] = found
         return found
 
-    def _read(self, head: bytes, reader: _Reader) -> Head | None:
-        parser = httptools.HttpRequestParser(reader)
+    def _read(self, head: bytes, reader: HeadReader) -> Head | None:
         try:
-            parser.feed_data(head + b"\r\n\r\n")
-        except (httptools.HttpParserError, httptools.HttpParserUpgrade):
-            return None
-        plain = reader.heads == 1 and parser.get_http_version() == "1.1" and parser.should_keep_alive()
-        if not plain or parser.get_method() != b"POST" or b"%" in reader.url or b"#" in reader.url:
-            return None
-        names = {name for name, _ in reader.headers}
-        if names & _SPECIAL:
-            return None
-        try:
-            return self._meaning(reader)
+            reader.feed(head + END)
+            read = reader.head()
+            if not read.keep_alive or read.method != "POST" or b"%" in read.path:
+                return None
+            if {name for name, _ in read.headers} & _SPECIAL or len(read.headers) >= HEADERS_MOST:
+                return None  # with its key it may be one header more
+            return self._meaning(read)
         except (DibsError, UnicodeDecodeError):
             return None  # it is refused the ordinary way, in the order of its rules
 
-    def _meaning(self, reader: _Reader) -> Head | None:
-        path, _, query = reader.url.partition(b"?")
+    def _meaning(self, read: RequestHead) -> Head | None:
         scope: dict[str, Any] = {
             "type": "http",
+            "http_version": read.version,
             "method": "POST",
-            "path": path.decode("ascii"),
-            "raw_path": path,
-            "headers": reader.headers,
+            "path": read.path.decode("ascii"),
+            "raw_path": read.path,
+            "headers": read.headers,
         }
         name, operation = _place(scope["path"])
         route = self._routes.get(operation)
@@ -132,39 +127,20 @@ class Heads:
             return None
         self._front.admit(scope)
         headers = scope[HEADERS]
-        length = int(headers.get(b"content-length", b"0"))
+        length = read.length or 0
         if length > route.limit or (not length and route.limit and not route.optional):
             return None
         if length:
             bodies.check_type(headers)
         kind = negotiate(headers.get(b"accept"), text=route.text)
         signed = b"".join([b"%b: %b\r\n" % line for line in signature(scope)])
-        return Head(route.call, QUEUE.parse(name), route.query.parse(query), length, kind is TEXT, signed)
+        return Head(
+            route.call, QUEUE.parse(name), route.query.parse(read.query), length, kind is TEXT, signed
+        )
 
 
 _SPECIAL: Final = frozenset({b"transfer-encoding", b"expect", b"upgrade", b"connection", b"trailer", b"te"})
 """Headers that change how a message is read or answered."""
-
-
-class _Reader:
-    """What the parser tells."""
-
-    def __init__(self) -> None:
-        self.url = b""
-        self.headers: list[tuple[bytes, bytes]] = []
-        self.heads = 0
-        self.keyed = False
-
-    def on_message_begin(self) -> None:
-        self.heads += 1
-
-    def on_url(self, url: bytes) -> None:
-        self.url += url
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        name = name.lower()
-        self.keyed |= name == b"idempotency-key"
-        self.headers.append((name, value))
 
 
 def _place(path: str) -> tuple[str, str]:

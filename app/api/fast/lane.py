@@ -18,6 +18,7 @@ from ..reply import JSON, Headers, Reply
 from .calls import Calls, CallsFromElsewhere
 from .heads import Heads
 from .relay import there
+from .unfinished import Unfinished
 
 _CLOSE: Final = (b"connection", b"close")
 
@@ -28,10 +29,18 @@ class Lane:
     """The fast lane of the connections of one event loop.
 
     ``owner`` is the loop of the queues, where that is another one: then the lane is made on its own.
-    ``dated`` are uvicorn's headers, which change once a second.
+    ``hot``: whether hot calls are known here; else the framework answers all. ``dated`` are uvicorn's
+    headers, which change once a second.
     """
 
-    def __init__(self, house: House, *, version: str, owner: asyncio.AbstractEventLoop | None = None) -> None:
+    def __init__(
+        self,
+        house: House,
+        *,
+        version: str,
+        owner: asyncio.AbstractEventLoop | None = None,
+        hot: bool = True,
+    ) -> None:
         self._owner = owner
         calls = Calls(house)
         if owner is not None:
@@ -39,7 +48,9 @@ class Lane:
         self._key_bytes = house.limits.key_bytes
         self._always = always(version)
         front = Front(house.no_app, settings=house.settings, version=version)
-        self.heads = Heads(front, calls.routes())
+        self.heads = Heads(front, calls.routes() if hot else {})
+        self.limits = house.limits
+        self.unfinished = Unfinished(house.limits.unfinished_bytes)
         self.dated: Headers = []
         self.ok = b""
         self.ending = b"\r\n" + _lines(self._always)

@@ -19,6 +19,7 @@ from ...errors import DibsError
 from ...queue.answers import LeaseAsk, Values
 from ...queue.exchange import Leasing, Ranges, Trader
 from ...queue.gather import Taker
+from ..front import KEEP
 
 T = TypeVar("T")
 
@@ -96,6 +97,8 @@ class Elsewhere:
 
         async def send_here(message: Message) -> None:
             await there(here, _call(send, message))
+
+        scope = {**scope, KEEP: partial(here.call_soon_threadsafe, scope[KEEP])} if KEEP in scope else scope
 
         def begin() -> None:
             task = self._owner.create_task(_call(self._app, scope, receive_here, send_here))

@@ -22,7 +22,7 @@ from ..problems import reply_to
 from ..reply import Reply
 
 if TYPE_CHECKING:
-    from .connection import FastProtocol
+    from .answers import Answers
 
 MOST_SHAPES: Final = 1_024
 """Bodies without their tokens that are remembered; then it begins anew."""
@@ -89,9 +89,7 @@ class Settler:
 
     __slots__ = ("_connection", "_queue", "ask", "token")
 
-    def __init__(
-        self, connection: FastProtocol, queue: Queue, token: str | None, ask: LeaseAsk | None
-    ) -> None:
+    def __init__(self, connection: Answers, queue: Queue, token: str | None, ask: LeaseAsk | None) -> None:
         self._connection = connection
         self._queue = queue
         self.token = token
@@ -146,7 +144,7 @@ class Leaser:
 
     __slots__ = ("_connection", "_queue", "ask", "token")
 
-    def __init__(self, connection: FastProtocol, queue: Queue, ask: LeaseAsk) -> None:
+    def __init__(self, connection: Answers, queue: Queue, ask: LeaseAsk) -> None:
         self._connection = connection
         self._queue = queue
         self.token: str | None = None

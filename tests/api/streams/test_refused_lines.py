@@ -95,7 +95,7 @@ class TestRefusedLines:
         problem = refused("POST", "/queues/jobs/items?offset=5", 422, "invalid", **body).json()
         assert problem["field"] == "offset"
 
-    def test_the_answer_comes_before_the_rest_which_is_thrown_away(self, house, stream):
+    def test_the_answer_comes_before_the_rest_and_ends_the_connection(self, house, stream):
         asked = []
 
         async def receive():
@@ -106,4 +106,4 @@ class TestRefusedLines:
         assert sent[0]["status"] == 400
         assert dict(sent[0]["headers"])[b"connection"] == b"close"
         assert json.loads(sent[1]["body"])["line"] == 1
-        assert len(asked) < 200  # 8 MiB of it, so that a client that still sends reads the answer
+        assert len(asked) == 1

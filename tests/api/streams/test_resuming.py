@@ -4,7 +4,6 @@ import asyncio
 import json
 
 import pytest
-from dibs.api import early, ndjson
 
 
 def lines(*values):
@@ -39,8 +38,8 @@ class TestResuming:
     def test_a_key_is_not_held_for_good_by_a_producer_that_fell_silent(
         self, house, send, monkeypatch, sums, received, stream
     ):
-        monkeypatch.setattr(ndjson, "IDLE", 0.01)
-        monkeypatch.setattr(early, "DRAIN_SECONDS", 0.01)
+        ours = house.app.state.house
+        monkeypatch.setattr(ours, "limits", ours.limits.model_copy(update={"body_patience": 0.01}))
 
         async def silence():
             await asyncio.Event().wait()

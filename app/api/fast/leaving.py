@@ -1,0 +1,82 @@
+"""The end of a connection whose client may still be sending, or reading what it was answered."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import MutableSet
+from typing import Any, Final
+
+from .timer import Timer
+
+SECONDS: Final = 2.0
+MOST_BYTES: Final = 8 * 1024 * 1024
+
+
+class Unread:
+    """How long a client has read nothing of what it was answered."""
+
+    __slots__ = ("_patience", "_since", "_size", "_transport")
+
+    def __init__(self, transport: asyncio.WriteTransport, patience: float) -> None:
+        self._transport = transport
+        self._patience = patience
+        self._size = 0
+        self._since = 0.0
+
+    def due(self, now: float) -> float:
+        """When its time is over; later than ``now`` where it reads, or has read all."""
+        size = self._transport.get_write_buffer_size()
+        if not size or size != self._size:
+            self._size, self._since = size, now
+        return self._since + self._patience
+
+
+class Leaving(asyncio.Protocol):
+    """Takes over after the last answer: what still comes is thrown away, until the client leaves.
+
+    To close at once would reset the connection under a client that is still sending, and it would never read
+    that answer. ``connections`` are those that the server ends when it goes down.
+    """
+
+    def __init__(
+        self,
+        transport: asyncio.Transport,
+        connections: MutableSet[Any],
+        unread: Unread,
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        self._transport = transport
+        self._connections = connections
+        self._unread = unread
+        self._thrown = 0
+        self._flushed = False
+        transport.set_protocol(self)
+        connections.add(self)
+        if transport.can_write_eof():
+            transport.write_eof()
+        self._timer = Timer(loop, self._look, loop.time() + SECONDS)
+
+    def data_received(self, data: bytes) -> None:
+        """It is for nobody."""
+        self._thrown += len(data)
+        if self._thrown > MOST_BYTES:
+            self._transport.close()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The client has left."""
+        self._timer.stop()
+        self._connections.discard(self)
+
+    def shutdown(self) -> None:
+        """The server goes down."""
+        self._transport.close()
+
+    def _look(self, now: float) -> float:
+        if self._transport.get_write_buffer_size():
+            if self._unread.due(now) <= now:
+                self._transport.abort()
+        elif self._flushed:
+            self._transport.close()
+        else:
+            self._flushed = True  # it has as long to read the rest
+        return now + SECONDS

@@ -1,0 +1,36 @@
+"""What is kept of requests that have not come whole: counted for all connections, and bounded in all."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class Keeper(Protocol):
+    """A connection that keeps bytes of unfinished requests."""
+
+    def give_up(self) -> None:
+        """Keep nothing more, answer 503 where nothing was begun yet, and close."""
+
+
+class Unfinished:
+    """The bytes that the connections of one event loop keep: halves of heads and bodies, requests ahead.
+
+    Over ``most`` bytes in all, the newest is given up: what has been coming for longer is let come.
+    """
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self.total = 0
+        self._kept: dict[Keeper, int] = {}  # in the order in which they began
+
+    def set(self, keeper: Keeper, kept: int) -> None:
+        """``keeper`` keeps so many bytes now."""
+        self.total += kept - self._kept.get(keeper, 0)
+        if kept:
+            self._kept[keeper] = kept
+        else:
+            self._kept.pop(keeper, None)
+        while self.total > self.most:
+            newest, its = self._kept.popitem()
+            self.total -= its
+            newest.give_up()
