@@ -1,8 +1,9 @@
 """Ledger time: integer milliseconds that never go back.
 
 At start it is the later of the wall clock and the last time persisted; from there on it follows the
-monotonic clock. So a wall clock that is set back, while running or between two starts, ends nothing early
-and starts nothing again (the design's section 7).
+monotonic clock: one that counts the time of a suspended system too, where there is one. So a wall clock that
+is set back, while running or between two starts, ends nothing early and starts nothing again (the design's
+section 7).
 """
 
 from __future__ import annotations
@@ -10,6 +11,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+
+_CLOCK = getattr(time, "CLOCK_BOOTTIME", None)
+
+
+def elapsed() -> int:
+    """Nanoseconds since some moment; a suspended system is asleep, but its leases go on."""
+    return time.monotonic_ns() if _CLOCK is None else time.clock_gettime_ns(_CLOCK)
 
 
 class LedgerClock:
@@ -20,7 +28,7 @@ class LedgerClock:
         persisted: int = 0,
         *,
         wall: Callable[[], int] = time.time_ns,
-        monotonic: Callable[[], int] = time.monotonic_ns,
+        monotonic: Callable[[], int] = elapsed,
     ) -> None:
         self._monotonic = monotonic
         self._base = max(wall() // 1_000_000, persisted) * 1_000_000 - monotonic()

@@ -84,7 +84,8 @@ def _read_settlement(rest: list[Any], values: Texts | None) -> Settlement:
 
 
 def _write_moved(work: Moved) -> list[Any]:
-    return ["moved", work.count, work.due]
+    unfinished = [] if work.rest is None else [work.rest, work.upto]
+    return ["moved", work.count, work.due, *unfinished]
 
 
 def _read_moved(rest: list[Any], values: Texts | None) -> Moved:

@@ -20,10 +20,9 @@ from contextlib import suppress
 from time import monotonic, perf_counter
 
 from ..errors import LedgerDamaged, LedgerError, LedgerFull, LedgerUnavailable, OutcomeUnknown
-from .entry import Entry, Line, Settled, answered, drawn, grant, on_disk, tells
+from .entry import Entry, Line, Settled, answered, drawn, grant, on_disk, tells, weight
 from .ops import Advance, Define, Engine, EngineDamaged, EngineFailed, QueueRow, Take
 from .pending import settle_all
-from .work import Bury
 
 log = logging.getLogger("dibs.ledger")
 
@@ -32,6 +31,7 @@ LOOK_EVERY = 1.0  # seconds between two looks at the ledger's files while nothin
 LOOK_BUSY = 0.01  # and while much is: a look costs as much as a tenth of a commit
 ROOM_EVERY = 0.5  # seconds between two looks for room on a full disk
 BATCH_MOST = 1_024  # ops a transaction
+BATCH_BYTES = 16 * 1024 * 1024  # of values and texts that its ops bring along, one op at least
 _PAUSES = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)  # seconds between attempts to reopen
 
 
@@ -119,22 +119,25 @@ class Committer:
         return not self._thread.is_alive()
 
     def _next_batch(self) -> list[Entry] | None:
-        """What waits: nothing, after a while without; None at the end."""
+        """What waits, as much as one transaction takes: nothing, after a while without; None at the end."""
         with self._guard:
             if not self._waiting and not self._closing:
                 self._asleep = True
-                self._work.wait(LOOK_EVERY)
+                unheard = self._engine.unheard()
+                self._work.wait(LOOK_EVERY if unheard is None else min(unheard, LOOK_EVERY))
                 self._asleep = False
             if not self._waiting:
                 if not self._closing:
                     return []
                 self._down = LedgerUnavailable("the server is going down")
                 return None
-            if len(self._waiting) <= BATCH_MOST:
-                batch = list(self._waiting)
-                self._waiting.clear()
-                return batch
-            return [self._waiting.popleft() for _ in range(BATCH_MOST)]
+            waiting, batch, size = self._waiting, [self._waiting.popleft()], 0
+            while waiting and len(batch) < BATCH_MOST:
+                size += weight(batch[-1].op)
+                if size >= BATCH_BYTES:
+                    break
+                batch.append(waiting.popleft())
+            return batch
 
     def _run(self) -> None:
         try:
@@ -157,6 +160,7 @@ class Committer:
                 self._stand_still(batch, trouble)
                 continue
             if not batch:
+                self._keep_time()
                 continue
             started = perf_counter()
             try:
@@ -232,6 +236,15 @@ class Committer:
         else:
             if saved is not None:
                 log.critical("%s", saved)
+
+    def _keep_time(self) -> None:
+        """While nothing else is written and a lease is live."""
+        if self._engine.unheard() != 0:
+            return
+        try:
+            self._engine.keep_time()
+        except EngineFailed as error:
+            self._recover([], [], error)
 
     # -- when an op is at fault
 
@@ -382,7 +395,7 @@ class Committer:
         op, pending = entry.op, entry.pending
         if op.remember is None:
             # What had no room did not come to the log: its last frame was never written whole.
-            if isinstance(op, Bury) or isinstance(refusal, LedgerFull):
+            if isinstance(refusal, LedgerFull):
                 return pending, None, _again(refusal)
             error = OutcomeUnknown("the disk failed in the middle of this: look, then ask again")
             return pending, None, error

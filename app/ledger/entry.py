@@ -10,7 +10,7 @@ from ..errors import OutcomeUnknown
 from .ops import Advance, Op, Outcome, QueueRow, Recalled, Take
 from .pending import Pending
 from .together import Exchange
-from .work import Push, Settle, Streamed
+from .work import Ack, Moved, Nack, Purge, Push, Redrive, Settle, Streamed
 
 log = logging.getLogger("dibs.ledger")
 
@@ -71,10 +71,27 @@ def drawn(op: Op) -> Take | None:
     return op if isinstance(op, Take) else None
 
 
+def weight(op: Op) -> int:
+    """About how many bytes of values and texts an op brings along."""
+    if isinstance(op, Push):
+        return sum([len(text) for parcel in op.parcels for text in parcel.texts])
+    size = 0
+    if isinstance(op, Settle):
+        for entry in op.entries:
+            if isinstance(entry, Nack):
+                size += len(entry.error)
+            elif isinstance(entry, Ack) and entry.push:
+                size += sum([len(result.text) for result in entry.push])
+    take = drawn(op)
+    return size if take is None or take.texts is None else size + sum(map(len, take.texts))
+
+
 def tells(found: Recalled, op: Op) -> bool:
-    """Whether what is filed was filed by this op: a stream files each of its parts under one key."""
+    """Whether what is filed was filed by this op: a stream, or a long op, files its parts under one key."""
     if isinstance(op, Push) and op.progress is not None:
         return isinstance(found.work, Streamed) and found.work.bytes >= op.progress.bytes
+    if isinstance(op, Purge | Redrive) and op.part is not None and isinstance(found.work, Moved):
+        return found.work.rest is None or found.work.rest > (op.part.rest or 0)
     return True
 
 

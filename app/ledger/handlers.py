@@ -29,9 +29,9 @@ from .ops import (
 from .together import Exchange
 from .work import (
     DEFAULT_SETTINGS,
-    Bury,
     Claim,
     Claimed,
+    Moved,
     Purge,
     Push,
     Pushed,
@@ -40,6 +40,7 @@ from .work import (
     Settle,
     Settlement,
     Streamed,
+    Sweep,
     WorkOutcome,
 )
 
@@ -94,11 +95,10 @@ def _define(tx: Transaction, op: Define) -> Outcome:
     if row is None:
         statement = sql.CREATE
     elif op.reset:
-        account = tx.account(row.id)
-        assert account is not None  # noqa: S101  # its row was just read
-        moving.empty(tx, account)
+        _empty(tx, row.id)
         statement = sql.RESET
     elif row.deleted_at is not None:
+        _empty(tx, row.id)  # what was not swept yet
         statement = sql.WAKE
     elif op.settings is not None and (row.source, row.args) == (op.source, op.args):
         statement = sql.SETTINGS
@@ -140,9 +140,20 @@ def _delete(tx: Transaction, op: Delete) -> Outcome:
     if account is not None and account.inside and not op.confirmed:
         tx.write_all_and_forget()
         return row_of(tx.execute(sql.BY_ID, {"id": op.queue}).fetchone())
-    purged = 0 if account is None else moving.empty(tx, account)
+    purged = 0 if account is None else account.inside
+    tx.execute(sql.FORGET_STREAMS, (op.queue,))
     values = {"queue": op.queue, "now": tx.now, "purged": purged}
     return _changed_row(tx, sql.DELETE, values, op.remember)
+
+
+def _empty(tx: Transaction, queue: int) -> None:
+    account = tx.account(queue)
+    assert account is not None  # noqa: S101  # its row was just read
+    moving.empty(tx, account)
+
+
+def _sweep(tx: Transaction, op: Sweep) -> Moved:
+    return moving.sweep(tx, op)
 
 
 def _changed_row(
@@ -204,13 +215,12 @@ def _purge(tx: Transaction, op: Purge) -> WorkOutcome:
     return _moved(tx, op, moving.purge(tx, op))
 
 
-def _bury(tx: Transaction, op: Bury) -> WorkOutcome:
-    return claims.bury(tx, op)
-
-
-def _moved(tx: Transaction, op: Redrive | Purge, moved: WorkOutcome) -> WorkOutcome:
-    if op.remember is not None:
-        _file_work(tx, op.queue, op.remember, moved, None)
+def _moved(tx: Transaction, op: Redrive | Purge, moved: Moved) -> Moved:
+    """Each slice files the sums so far in place of those before: a repeat goes on from there."""
+    account = tx.account(op.queue)
+    if op.remember is not None and account is not None and changed(moved):
+        filing = Filing(work=moved, replace=op.part is not None)
+        file(tx, account.id, account.generation, op.remember, filing)
     return moved
 
 
@@ -250,6 +260,6 @@ HANDLERS: dict[type, Callable[[Transaction, Any], Outcome]] = {
     Settle: _settle,
     Exchange: exchange,
     Redrive: _redrive,
+    Sweep: _sweep,
     Purge: _purge,
-    Bury: _bury,
 }

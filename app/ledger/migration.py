@@ -31,6 +31,13 @@ _FUNCTIONS: dict[str, tuple[Callable[..., Any], int]] = {
     "block_crc": (checksum.of_block, 4),
 }
 
+# How many items the answer of a lease had was not written down before format 3: as many as it still holds.
+_MOST = """
+UPDATE run SET most = (SELECT sum(other.last - other.first + 1) FROM run AS other
+    WHERE other.queue = run.queue AND other.token = run.token)
+WHERE token IS NOT NULL
+"""
+
 
 def create(writer: apsw.Connection) -> None:
     """Make the tables of this format, in the transaction of the caller."""
@@ -64,6 +71,7 @@ def migrate(writer: apsw.Connection) -> None:
             _copy(writer, name)
         for name in old:
             writer.execute(f"DROP TABLE {name}_before")
+        writer.execute(_MOST)
     finally:
         writer.pragma("legacy_alter_table", False)
         for name, (_, arguments) in _FUNCTIONS.items():

@@ -31,7 +31,6 @@ from ..errors import LedgerError
 from .together import Exchange, Exchanged, Shares
 from .work import (
     DEFAULT_SETTINGS,
-    Bury,
     Claim,
     Counts,
     FailureRow,
@@ -44,6 +43,7 @@ from .work import (
     Redrive,
     Settle,
     Streamed,
+    Sweep,
     Terms,
     WorkOutcome,
 )
@@ -206,7 +206,7 @@ class Advance:
 
 @dataclass(frozen=True, slots=True)
 class Delete:
-    """Leave a tombstone: name, cursor, generation. What is inside is purged.
+    """Leave a tombstone: name, cursor, generation. What is inside counts as purged, and is swept later.
 
     Where it is not ``confirmed``, only a queue with nothing inside is deleted; else the outcome is its row,
     as it was.
@@ -217,7 +217,7 @@ class Delete:
     confirmed: bool = True
 
 
-WorkOp = Claim | Push | Settle | Exchange | Redrive | Purge | Bury
+WorkOp = Claim | Push | Settle | Exchange | Redrive | Purge | Sweep
 Op = Define | Take | Pause | Close | Retry | Fail | Advance | Delete | WorkOp
 
 
@@ -296,6 +296,9 @@ class Engine(Protocol):
     def rows(self) -> list[QueueRow]:
         """Every queue, tombstones too."""
 
+    def unswept(self) -> list[int]:
+        """The deleted queues that have left something inside."""
+
     def row(self, queue: int) -> QueueRow | None:
         """One queue as it is on disk now."""
 
@@ -338,6 +341,12 @@ class Engine(Protocol):
 
     def now(self) -> int:
         """Ledger time, in milliseconds: never behind what was persisted."""
+
+    def unheard(self) -> float | None:
+        """Seconds until :meth:`keep_time` is due; None while no lease needs it."""
+
+    def keep_time(self) -> None:
+        """Persist ledger time, so that what has expired can't be live again after a crash."""
 
     def size(self) -> int:
         """Bytes that the ledger occupies."""

@@ -25,10 +25,11 @@ from .handlers import HANDLERS, row_of
 from .inside import looking
 from .inside import sql as inside
 from .inside.blocks import BlockPageDamaged
+from .inside.runs import EXPIRED
 from .inside.transaction import Account, Transaction
 from .ops import EngineFailed, Op, OpFailed, Outcome, QueueRow, Recalled
 from .scrub import BLOCKS
-from .work import Counts, FailureRow, HistoryRow, ItemRow, ItemState, Streamed
+from .work import FAILURES_KEPT, Counts, FailureRow, HistoryRow, ItemRow, ItemState, Streamed
 
 PRUNE = (sql.PRUNE, inside.PRUNE_KEYS, inside.PRUNE_HISTORY)
 PRUNE_EVERY = 1_000  # milliseconds of ledger time
@@ -63,6 +64,7 @@ class SqliteEngine(SqliteFiles):
         try:
             with self._transaction():
                 self._write(inside.REVIVE, (self.now(), self.persisted))
+                self._leased_until: int = self._write(inside.LEASED_UNTIL).get
         except BaseException as error:
             self._give_up()
             if isinstance(error, Exception):
@@ -94,7 +96,7 @@ class SqliteEngine(SqliteFiles):
                 tx = Transaction(writer, now, self._accounts, careful=self.guard.careful)
                 outcomes = [HANDLERS[type(op)](tx, op) for op in ops]
                 tx.write()
-                persisted, pruned = self._keep_house(now, tx.learned)
+                persisted, pruned = self._keep_house(now, tx)
         except BlockPageDamaged:
             self._accounts.clear()
             self.guard.found(BLOCKS, "the checksum of a page is wrong")
@@ -103,19 +105,21 @@ class SqliteEngine(SqliteFiles):
             self._accounts.clear()  # nobody knows what the file has
             raise
         self._persisted, self._pruned = persisted, pruned
+        self._leased_until = max(self._leased_until, tx.leased_until)
         return outcomes
 
-    def _keep_house(self, now: int, learned: int) -> tuple[int, int]:
+    def _keep_house(self, now: int, tx: Transaction) -> tuple[int, int]:
         """Persist ledger time and prune answers and keys, now and then; when that was last done.
 
-        A transaction that prunes does so faster than it has ``learned``: else keys would pile up for ever.
+        Where somebody is told that a lease is over, its end has to be on disk with that: a crash would begin
+        its time again. A transaction that prunes does so faster than it has learned: else keys would pile up.
         """
         persisted, pruned = self._persisted, self._pruned
-        if now - persisted >= CLOCK_EVERY:
+        if tx.told_stale or now - persisted >= CLOCK_EVERY:
             self._write(sql.CLOCK, {"now": now})
             persisted = now
         if now - pruned >= PRUNE_EVERY:
-            most = max(PRUNE_MOST, 2 * learned)
+            most = max(PRUNE_MOST, 2 * tx.learned)
             oldest = {"now": now, "most": most}
             gone = [self._changes(statement, oldest) for statement in PRUNE]
             if max(gone) < most:
@@ -136,11 +140,35 @@ class SqliteEngine(SqliteFiles):
             self._note(open=False)
         return done
 
+    def unheard(self) -> float | None:
+        """Seconds until ledger time has to be persisted; None where it has outlived all leases."""
+        if self._persisted >= self._leased_until:
+            return None
+        return max(self._persisted + CLOCK_EVERY - self.now(), 0) / 1000
+
+    def keep_time(self) -> None:
+        """Persist ledger time, if a lease has not ended by what is on disk.
+
+        Raises:
+            EngineFailed: as :meth:`apply`.
+        """
+        now = self.now()
+        with self._transaction():
+            if self._write(inside.OUTLIVES, (self._persisted,)).get:
+                self._write(sql.CLOCK, {"now": now})
+            else:
+                self._leased_until = 0  # all were settled
+        self._persisted = max(self._persisted, now if self._leased_until else 0)
+
     # -- looking
 
     def rows(self) -> list[QueueRow]:
         """Every queue, tombstones too."""
         return [row_of(found) for found in self._look(sql.ALL, {})]
+
+    def unswept(self) -> list[int]:
+        """The deleted queues that have left something inside."""
+        return [queue for (queue,) in self._look(inside.UNSWEPT, {})]
 
     def row(self, queue: int) -> QueueRow | None:
         """One queue as it is on disk now, all its counters from one moment."""
@@ -197,7 +225,8 @@ class SqliteEngine(SqliteFiles):
 
     def failures(self, queue: int, seq: int) -> list[FailureRow]:
         """The last failed attempts of an item, oldest first."""
-        return [FailureRow(*found) for found in self._look(inside.FAILURES, {"queue": queue, "seq": seq})]
+        asked = {"queue": queue, "seq": seq, "now": self.now(), "expired": EXPIRED, "most": FAILURES_KEPT}
+        return [FailureRow(*found) for found in self._look(inside.FAILURES, asked)]
 
     def history(self, name: str, seq: int | None, after: int, most: int) -> list[HistoryRow]:
         """Who took or acked items of the queues of this name, from oldest to newest."""

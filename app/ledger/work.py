@@ -7,8 +7,12 @@
 * **One owner:** a token is live while its run has it and ``now < due``. Whatever is not live is ``stale`` and
   changes nothing, an expired lease that nobody else has claimed yet included.
 * **Attempts** count hand-outs under a lease. A run that is handed out for the n-th time has attempt n. One
-  that is nacked, or found expired by a claim, with ``attempt >= max_attempts`` is buried: it is dead. A
-  release does not count.
+  that is nacked with ``attempt >= max_attempts`` is buried: it is dead. A release does not count.
+* **A worker's death costs only the item that it may have died of.** An answer of one item that expires has
+  used an attempt; with ``attempt >= max_attempts`` it is dead from its due on, for every op and every look:
+  claims, redrives and purges write it down. An answer of many that expires has used none: what is left of it
+  is handed out again with the attempt that it had, in leases of half as many items as it had and of no
+  others, until the item that its workers die of is alone. Takes for good take whatever is due.
 * **Per run, not per item:** a lease of fresh items is one run; an ack of all of it deletes it; an ack of
   some splits it.
 * **Values** that can't be computed live in blocks: immutable, deleted with the last item of theirs.
@@ -144,7 +148,8 @@ class Claimed:
     ``values`` are JSON texts, one an item; None where the queue's source computes them, or for no item.
     ``due`` is when the lease ends; None for good, or for nothing. ``next_due``: nothing more can be claimed
     before that instant; None: nothing is inside that is not dead. It may be in the past, where more waits,
-    or where more is spent than one op buries: then this claim may have got less than was asked for, or none.
+    or where more is dead than one op writes down: then this claim may have got less than was asked for, or
+    none.
     """
 
     spans: tuple[Span, ...] = ()
@@ -374,7 +379,8 @@ class Settlement:
 class Redrive:
     """Let dead items wait again with attempt 0: those of ``seqs`` or all, the first ``limit`` of them.
 
-    ``rate`` (items a second) spreads their dues; without it they are due at once.
+    ``rate`` (items a second) spreads their dues; without it they are due at once. It goes in slices: one op
+    moves so many, and the next goes on from its outcome, ``part``.
     """
 
     queue: int
@@ -382,27 +388,27 @@ class Redrive:
     limit: int | None = None
     rate: float | None = None
     remember: Remember | None = None
+    part: Moved | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Purge:
     """Drop the items of these states for good; they count as purged. What is leased stays with its holder.
 
-    An expired lease counts as waiting. The keys of the items are forgotten; of what waits also how far the
-    queue's streams have come, so that the same stream can be pushed again.
+    An expired lease counts as waiting, or as dead. The keys of the items are forgotten; of what waits also
+    how far the queue's streams have come, so that the same stream can be pushed again. It goes in slices, as
+    a redrive does, over the items that there are at the first of them.
     """
 
     queue: int
     states: tuple[Literal["waiting", "dead"], ...]
     remember: Remember | None = None
+    part: Moved | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Bury:
-    """Bury what is expired with its attempts used up, so that what is counted next is true.
-
-    One op buries a thousand runs or so; where more is left, the outcome's ``due`` is the present instant.
-    """
+class Sweep:
+    """Remove some of what is left of a queue that was deleted; the outcome has a ``rest`` where more is."""
 
     queue: int
     remember: None = None
@@ -410,10 +416,15 @@ class Bury:
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """How many items a redrive, a purge or a burial moved, and when the first of them is due."""
+    """How many items the slices of a redrive or a purge moved, and when the first of them is due.
+
+    ``rest``: the op is not finished; it goes on after this seq, up to ``upto``.
+    """
 
     count: int
     due: int | None = None
+    rest: int | None = None
+    upto: int = 0
 
 
 WorkOutcome = Claimed | Pushed | Settlement | Moved

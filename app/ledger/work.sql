@@ -30,7 +30,8 @@ CREATE TABLE queue (
 
 -- Consecutive items of one queue that share a state: 0 they wait, 1 a token has them until due, 2 they are dead.
 -- What is done has no row, nor has what was never drawn; so the table is as large as what is inside.
--- history: how many failures an item of it has at most; kept: its values are in blocks.
+-- history: how many failures an item of it has at most; kept: its values are in blocks; most: how many items the
+-- answer had that leased it, 0 where it is not leased.
 CREATE TABLE run (
     queue    INTEGER NOT NULL REFERENCES queue (id),
     first    INTEGER NOT NULL CHECK (first >= 1),
@@ -44,6 +45,7 @@ CREATE TABLE run (
     priority INTEGER NOT NULL CHECK (priority BETWEEN 0 AND 9),
     history  INTEGER NOT NULL CHECK (history BETWEEN 0 AND 10),
     kept     INTEGER NOT NULL CHECK (kept IN (0, 1)),
+    most     INTEGER NOT NULL DEFAULT 0 CHECK (most >= 0),
     PRIMARY KEY (queue, first),
     CHECK (last >= first),
     CHECK ((state = 1) = (token IS NOT NULL))
@@ -52,8 +54,9 @@ CREATE TABLE run (
 -- The order of claims: a level of priority at a time, by due, then seq; and which of them are leases.
 CREATE INDEX run_claim ON run (queue, priority, due, first, state) WHERE state < 2;
 
--- Who has what: a token is looked up with its queue, and what is leased is summed from the index alone.
-CREATE INDEX run_lease ON run (queue, token, due, last) WHERE token IS NOT NULL;
+-- Who has what: a token is looked up with its queue, and what is leased, or is dead since its lease expired, is
+-- summed from the index alone.
+CREATE INDEX run_lease ON run (queue, token, due, last, attempt, most) WHERE token IS NOT NULL;
 
 -- Dead letters, in order.
 CREATE INDEX run_dead ON run (queue, first, last) WHERE state = 2;

@@ -228,14 +228,18 @@ class HandOuts(Desk):
             return None
         if newcomer:
             await self.claims.yield_to_waiters()
-        pending = self.commit(self._claim_op(ask, ask.remember), self.claims.claimed)
-        track(pending)
-        try:
-            claimed = await self._certain(pending)
-        except asyncio.CancelledError:
-            self._give_back(pending, ask)
-            raise
-        return self._handed(ask, claimed) if claimed.spans else None
+        while True:
+            pending = self.commit(self._claim_op(ask, ask.remember), self.claims.claimed)
+            track(pending)
+            try:
+                claimed = await self._certain(pending)
+            except asyncio.CancelledError:
+                self._give_back(pending, ask)
+                raise
+            if claimed.spans:
+                return self._handed(ask, claimed)
+            if not self.claims.worth_trying() or self._barred() is not None:
+                return None  # else it came upon more that is dead than one op writes down: it goes on
 
     def _claim_op(self, ask: Ask, remember: Remember | None = None) -> Claim:
         return Claim(self.row.id, ask.count, self._limits.handout_bytes, ask.terms, remember)

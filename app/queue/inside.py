@@ -5,21 +5,19 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Callable
-from contextlib import suppress
+from dataclasses import replace
 
-from ..errors import ItemUnknown, LedgerError, LimitExceeded, QueueUnknown
-from ..ledger.ops import Outcome, QueueRow, Recalled
+from ..errors import ItemUnknown, LimitExceeded, QueueUnknown, Stopping
+from ..ledger.ops import Outcome, QueueRow
 from ..ledger.pending import Pending
-from ..ledger.work import DAMAGED, Bury, ItemRow, ItemState, Moved, Purge, Redrive, Seqs, Woken
+from ..ledger.work import DAMAGED, ItemRow, ItemState, Moved, Purge, Redrive, Seqs, Woken
 from .answers import Audit, ItemAnswer, ItemDone, MovedAnswer, Page, Peeked, StreamPage
-from .desk import outcome
+from .desk import Track, outcome, recall
+from .keys import check_same
 from .produce import Produces
 
 RATE_MOST = 100_000.0
 RATE_LEAST = 0.001
-
-BURIALS = 1_000
-"""Ops that bury what is spent before a look, at most."""
 
 
 class Holds(Produces):
@@ -45,15 +43,8 @@ class Holds(Produces):
             raise LimitExceeded(f"rate must be within {limits} items a second", field="rate", limit=limits)
         if seqs is not None:
             seqs = self._sorted(seqs)
-        return await self.once(
-            key,
-            _digest(f"redrive {seqs} {limit} {rate}"),
-            lambda remember: self._change(
-                Redrive(self.row.id, seqs, limit, rate, remember), self._told_redriven
-            ),
-            self._moved,
-            self._replay_moved,
-        )
+        request = _digest(f"redrive {seqs} {limit} {rate}")
+        return await self._in_slices(key, request, Redrive(self.row.id, seqs, limit, rate))
 
     def _sorted(self, seqs: Seqs) -> Seqs:
         if len(seqs) > self._limits.ranges:
@@ -84,33 +75,49 @@ class Holds(Produces):
                 field="states",
                 limit="waiting, dead",
             )
-        return await self.once(
-            key,
-            f"purge {kept}",
-            lambda remember: self._change(Purge(self.row.id, kept, remember), self._told_purged),
-            self._moved,
-            self._replay_moved,
-        )
+        return await self._in_slices(key, f"purge {kept}", Purge(self.row.id, kept))
 
-    def _told_purged(self, _: Outcome) -> None:
-        self.claims.purged()
+    def _told_purged(self, moved: Outcome) -> None:
+        assert isinstance(moved, Moved)  # noqa: S101  # the outcome of a purge
+        if moved.rest is None:
+            self.claims.purged()
+
+    # -- a slice at a time, so that nobody waits for 300,000 items
+
+    async def _in_slices(self, key: str | None, request: str, op: Redrive | Purge) -> MovedAnswer:
+        """The answer is that of the last slice. Under a key a repeat goes on from where it came to."""
+        if key is None:
+            return await self._slices(op, None, lambda pending: None)
+        self._limits.check_key(key)
+        async with self.keys.hold(key, request, self._limits.commit_patience) as held:
+            recalled, part = recall(self._engine, self.row, key), None
+            if recalled is not None:
+                check_same(recalled.request, request)
+                assert isinstance(recalled.work, Moved)  # noqa: S101  # filed under its request
+                part = recalled.work
+                if part.rest is None:
+                    return MovedAnswer(self.name, part.count, replayed=True)
+            return await self._slices(replace(op, remember=self.remember(key, request)), part, held.track)
+
+    async def _slices(self, op: Redrive | Purge, part: Moved | None, track: Track) -> MovedAnswer:
+        told = self._told_purged if isinstance(op, Purge) else self._told_redriven
+        while True:
+            pending = self._change(replace(op, part=part), told)
+            track(pending)
+            part = await outcome(pending, self._limits)
+            if part.rest is None:
+                return MovedAnswer(self.name, part.count)
+            if self._stopping:
+                raise Stopping("the server is going down in the middle of this", retry_after=1.0)
 
     def _change(self, op: Redrive | Purge, told: Callable[[Outcome], None]) -> Pending[Moved]:
         self.check_current()
         return self.commit(op, told)
 
-    def _moved(self, moved: Moved) -> MovedAnswer:
-        return MovedAnswer(self.name, moved.count)
-
-    def _replay_moved(self, recalled: Recalled) -> MovedAnswer:
-        assert isinstance(recalled.work, Moved)  # noqa: S101  # filed under its request
-        return MovedAnswer(self.name, recalled.work.count, replayed=True)
-
-    # -- looking; what is expired for the last time is buried first, so that it is shown as what it is
+    # -- looking
 
     async def page(self, state: ItemState | None = None, after: int = 0, limit: int = 100) -> Page:
         """Items inside with a seq above ``after``, in order; of one state, or all."""
-        await self._bury()
         queue, most_bytes = self.row.id, self._limits.handout_bytes
         rows, more = await asyncio.to_thread(self._engine.items, queue, state, after, limit, most_bytes)
         items = await asyncio.to_thread(lambda: tuple(map(self._peeked, rows)))
@@ -122,7 +129,6 @@ class Holds(Produces):
         Raises:
             ItemUnknown: it is not drawn or pushed yet, or done, and no history tells of it.
         """
-        await self._bury()
         row = self.on_disk()  # first: an item that is pushed between the two looks has not come yet
         rows, _ = await asyncio.to_thread(self._engine.items, self.row.id, None, seq - 1, 1, 1)
         if not rows or rows[0].seq != seq:
@@ -161,22 +167,8 @@ class Holds(Produces):
         following = found[limit - 1][0] if len(found) > limit else None
         return StreamPage(self.name, tuple(found[:limit]), following)
 
-    async def _bury(self) -> None:
-        """Where the disk fails, things are shown as they stand: just then somebody looks.
-
-        An op buries only so many; should many ops not do, the rest is shown as waiting.
-        """
-        if self.row.settings.max_attempts is None:
-            return
-        with suppress(LedgerError):
-            for _ in range(BURIALS):
-                buried = await outcome(self.commit(Bury(self.row.id)), self._limits)
-                if buried.due is None:
-                    return
-
     async def audit(self) -> Audit:
         """The independent counters, and the items run by run, from one moment."""
-        await self._bury()
         row = self.on_disk()
         counts = await asyncio.to_thread(self._engine.counts, self.row.id)
         return Audit(

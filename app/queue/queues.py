@@ -41,6 +41,7 @@ from .limits import Limits, check_name
 from .meters import Meter, percentiles
 from .queue import Look, Queue
 from .rounds import RoundsByLoop
+from .sweeper import Sweeper
 
 log = logging.getLogger("dibs.queue")
 
@@ -111,6 +112,7 @@ class Queues:
         self._committer = Committer(
             engine, observe=self._observe, refresh=self._refresh, refreshed=self._refreshed
         )
+        self._sweeper = Sweeper(self._committer)
 
     @classmethod
     async def open(
@@ -148,6 +150,8 @@ class Queues:
         await configuring.run()
         for row in configuring.rows.values():
             self._changed(row)
+        for left in self._engine.unswept():
+            self._sweeper.add(left)
         for name, definition in configuring.sound.items():
             try:
                 await self.define(name, definition.source, trusted=True, settings=definition.settings)
@@ -163,6 +167,8 @@ class Queues:
             self._tombstones[row.name] = row
             self._queues.pop(row.name, None)
             self._by_id.pop(row.id, None)
+            if queue is not None:
+                self._sweeper.add(row.id)
         elif queue is not None and same_definition(queue.row, row):
             queue.learn(row)
             return
@@ -363,6 +369,7 @@ class Queues:
     def stop(self) -> None:
         """Begin to go down: who waits is told at once, nothing new begins, the line is committed."""
         self._stopping = True
+        self._sweeper.stop()
         for queue in self._queues.values():
             queue.stop()
 

@@ -15,7 +15,6 @@ from dibs.ledger.clock import LedgerClock
 from dibs.ledger.ops import Define, Engine, Op, OpFailed, Outcome, QueueRow, Remember, Take
 from dibs.ledger.sqlite import SqliteEngine
 from dibs.ledger.work import (
-    Bury,
     Claim,
     Claimed,
     Entry,
@@ -190,9 +189,12 @@ class Ledger:
         """The seqs of a claim, in claim order."""
         return [seq for span in claimed.spans for seq in range(span.first, span.last + 1)]
 
-    def bury(self, queue: int) -> int:
-        """How many items were found to have used up their attempts."""
-        return self.do(Bury(queue)).count
+    def dead(self, queue: int) -> list[int]:
+        """The dead items; every look at them says the same."""
+        dead = [item.seq for item in self.items(queue, "dead")]
+        assert self.engine.glance(queue)[2] == self.engine.counts(queue).dead == len(dead)
+        assert dead == [seq for seq, state in self.inside(queue).items() if state == "dead"]
+        return dead
 
     def items(self, queue: int, state: Any = None) -> list:
         """All items inside."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 from dibs.ledger.ops import Take
-from dibs.ledger.work import Ack, Extend, Nack, Terms
+from dibs.ledger.together import Exchange, Trade
+from dibs.ledger.work import Ack, Claim, Extend, Nack, Release, Result, Settle, Terms
 
 HOUR = 3_600_000
 
@@ -22,6 +23,30 @@ def start(ledger):
         return ledger.engine.now()
 
     return start
+
+
+@pytest.fixture
+def crash(ledger):
+    """Kill the process that has the ledger, and start another."""
+    if not ledger.starts:
+        pytest.skip("a ledger in memory ends with its process: it is never started again")
+
+    def crash() -> None:
+        ledger.engine._give_up()
+        ledger.engine = ledger._kind.open()
+
+    return crash
+
+
+def idle(ledger, milliseconds: int) -> int:
+    """Time in which nothing is written but ledger time, when it is due; how often that was."""
+    kept = 0
+    for _ in range(milliseconds // 100):
+        ledger.time.pass_(100)
+        if ledger.engine.unheard() == 0:
+            ledger.engine.keep_time()
+            kept += 1
+    return kept
 
 
 def dues(ledger, queue: int) -> dict[int, int]:
@@ -134,3 +159,80 @@ def test_everything_inside_is_there_after_a_restart(ledger):
     assert ledger.all() == before
     assert len(ledger.one(queue, Ack("u"))) == 2
     assert ledger.one(queue, Ack("t")) == [(3, "acked")]
+
+
+# -- what is on disk of ledger time, when the process is killed
+
+
+def test_a_lease_that_is_over_is_over_after_a_crash_too(ledger, crash):
+    queue = ledger.jobs("1", "2")
+    ledger.claim(queue, 1, "t", ttl=5_000)
+    ledger.claim(queue, 1, "long", ttl=HOUR)
+    assert idle(ledger, 10_000) == 10  # once a second
+    crash()
+    assert ledger.inside(queue) == {1: "waiting", 2: "leased"}
+    assert ledger.one(queue, Ack("t")) == [(None, "stale")]
+    assert ledger.one(queue, Ack("long")) == [(2, "acked")]
+
+
+def test_the_last_lease_too_and_then_nothing_is_written_any_more(ledger, crash):
+    queue = ledger.define().id
+    ledger.fresh(queue, 1, ttl=500)
+    assert idle(ledger, 10_000) == 1
+    assert ledger.engine.unheard() is None
+    crash()
+    assert ledger.engine.unheard() is None
+    assert ledger.inside(queue) == {1: "waiting"}
+
+
+def test_nothing_is_written_where_all_leases_are_settled(ledger):
+    queue = ledger.jobs("1")
+    assert ledger.engine.unheard() is None
+    ledger.claim(queue, ttl=HOUR)
+    assert ledger.engine.unheard() == 1.0
+    ledger.one(queue, Ack("t"))
+    assert idle(ledger, 10_000) == 1  # it looks once
+    assert ledger.engine.unheard() is None
+
+
+def test_after_a_start_too(ledger, start):
+    queue = ledger.jobs("1")
+    ledger.claim(queue, ttl=HOUR)
+    start()
+    assert idle(ledger, 3_000) == 3
+
+
+def test_a_lease_that_is_extended_counts_to_its_new_end(ledger):
+    queue = ledger.jobs("1")
+    ledger.claim(queue, ttl=100)
+    ledger.one(queue, Extend("t", 3_000))
+    assert idle(ledger, 10_000) == 3
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        Settle(1, (Ack("t"),)),
+        Settle(1, (Ack("t", ((1, 1),)),)),
+        Settle(1, (Extend("t", HOUR),)),
+        Settle(1, (Release("t"),)),
+        Settle(1, (Ack("t", push=(Result("jobs", "2"),)),)),
+        Exchange(1, (Trade("t"),)),
+    ],
+    ids=["whole", "seqs", "extend", "release", "push", "exchange"],
+)
+def test_who_was_told_stale_hears_nothing_else_after_a_crash_at_once(ledger, crash, told):
+    assert ledger.jobs("1") == 1
+    ledger.claim(1, ttl=100)
+    ledger.time.pass_(100)
+    ledger.do(told)
+    crash()
+    assert ledger.inside(1) == {1: "waiting"}
+    assert ledger.one(1, Ack("t")) == [(None, "stale")]
+
+
+def test_one_transaction_hands_out_no_more_than_so_many_bytes_but_an_item_to_each(ledger):
+    text = '"' + "x" * 200_000 + '"'
+    queue = ledger.jobs(*[text] * 100)
+    claims = [Claim(queue, 40, 1 << 23, Terms(f"t{n}", HOUR)) for n in range(4)]
+    assert [claimed.count for claimed in ledger.engine.apply(claims)] == [40, 40, 3, 1]

@@ -133,5 +133,5 @@ def test_lowered_attempts_bury_what_expires_later(ledger):
     ledger.claim(queue, token="t", ttl=10)
     ledger.define("jobs", "", settings=QueueSettings(max_attempts=2))
     ledger.time.pass_(10)
-    assert ledger.bury(queue) == 1
+    assert len(ledger.dead(queue)) == 1
     assert ledger.inside(queue) == {1: "dead"}

@@ -6,12 +6,9 @@ import pytest
 from dibs.ledger.work import (
     FAILURES_KEPT,
     Ack,
-    Bury,
     Claim,
     Claimed,
-    Extend,
     FailureRow,
-    Moved,
     Nack,
     Parcel,
     Push,
@@ -123,12 +120,13 @@ def test_a_claim_buries_an_expired_lease_that_has_used_up_its_attempts(ledger):
     assert (last.attempt, last.worker) == (2, "ann")
     ledger.time.pass_(50_000)
     assert ledger.claim(queue, token="v").spans == ()
-    assert ledger.inside(queue) == {1: "dead", 2: "dead"}
+    assert ledger.dead(queue) == [1, 2]
 
 
 def test_a_claim_that_buries_still_hands_out_as_many_as_were_asked_for(ledger):
     queue = ledger.jobs("1", "2", "3", max_attempts=1)
-    ledger.claim(queue, 2, ttl=10)
+    for token in "st":
+        ledger.claim(queue, 1, token, ttl=10)
     ledger.time.pass_(10)
     ledger.push(queue, "4", priority=9)
     assert ledger.seqs(ledger.claim(queue, 2, "u")) == [3, 4]
@@ -141,22 +139,6 @@ def test_a_claim_for_good_buries_too(ledger):
     ledger.time.pass_(10)
     assert ledger.claim(queue, token=None).spans == ()
     assert ledger.inside(queue) == {1: "dead"}
-
-
-def test_a_bury_finds_what_expired_with_its_attempts_used_up_and_nothing_else(ledger):
-    queue = ledger.jobs("1", "2", "3", "4", "5", max_attempts=2)
-    ledger.claim(queue, 2)
-    ledger.one(queue, Nack("t", delay=0))  # 1 and 2 have attempt 1
-    assert sorted(ledger.seqs(ledger.claim(queue, 4, "u", ttl=100, worker="ann"))) == [1, 2, 3, 4]
-    ledger.one(queue, Extend("u", 9_000, ((2, 2),)))
-    assert ledger.bury(queue) == 0
-    ledger.time.pass_(100)
-    assert ledger.bury(queue) == 1
-    assert ledger.inside(queue) == {1: "dead", 2: "leased", 3: "waiting", 4: "waiting", 5: "waiting"}
-    assert [failure.attempt for failure in ledger.engine.failures(queue, 1)] == [1, 2]
-    assert ledger.bury(queue) == 0
-    counts = ledger.engine.counts(queue)
-    assert (counts.waiting, counts.leased, counts.dead) == (3, 1, 1)
 
 
 def test_an_op_buries_so_many_and_the_next_goes_on(ledger):
@@ -178,29 +160,12 @@ def test_an_op_buries_so_many_and_the_next_goes_on(ledger):
     assert ledger.engine.counts(queue).dead == 2_500
 
 
-def test_a_bury_tells_that_it_has_to_go_on(ledger):
-    queue = ledger.jobs(max_attempts=1)
-    ledger.engine.apply([Push(queue, (Parcel(("1",) * 2_500, priority=n),)) for n in (0, 3)])
-    ledger.engine.apply([Claim(queue, 1, 100, Terms(f"t{n}", 10)) for n in range(2_500)])
-    ledger.engine.apply([Claim(queue, 2_500, 1 << 20, Terms("all", 10))])
-    ledger.time.pass_(10)
-    buried = [Moved(0, ledger.engine.now())]
-    while buried[-1].due is not None:
-        assert buried[-1].due == ledger.engine.now()
-        buried.append(ledger.do(Bury(queue)))
-        ledger.balanced(queue)
-        assert len(buried) < 10
-    assert len(buried) > 2
-    assert sum(moved.count for moved in buried) == 5_000
-    assert ledger.bury(queue) == 0
-
-
 def test_without_a_bound_nothing_is_buried(ledger):
     queue = ledger.jobs("1", max_attempts=None)
     fail(ledger, queue, 40)
     ledger.claim(queue, token="t", ttl=1)
     ledger.time.pass_(1)
-    assert ledger.bury(queue) == 0
+    assert ledger.dead(queue) == []
     assert ledger.claim(queue, token="u").spans == (Span(1, 1, 42),)
 
 
@@ -252,20 +217,18 @@ def test_many_nacks_of_one_settle_share_the_room_for_their_errors(ledger):
 
 
 def test_an_expiry_is_recorded_when_it_is_found(ledger):
-    queue = ledger.jobs("1", "2", "3")
-    due = ledger.claim(queue, ttl=1_000, worker="ann").due
+    queue = ledger.jobs("1", "2")
+    for token in "st":
+        due = ledger.claim(queue, 1, token, ttl=1_000, worker="ann").due
     ledger.time.pass_(3_000)
     ledger.claim(queue, 2, "u", worker="ben")
     for seq in (1, 2):
         [failure] = ledger.engine.failures(queue, seq)
-        assert (failure.attempt, failure.worker) == (1, "ann")
-        assert due <= failure.at <= ledger.engine.now()
+        assert (failure.attempt, failure.at, failure.worker) == (1, due, "ann")
         assert "expire" in failure.error
     ledger.settle(queue, Ack("u", ((1, 1),)), Nack("u", ((2, 2),), error="no"))
     assert ledger.engine.failures(queue, 1) == []
     assert [row.worker for row in ledger.engine.failures(queue, 2)] == ["ann", "ben"]
-    ledger.claim(queue, token="v", worker="cid")
-    assert [row.worker for row in ledger.engine.failures(queue, 3)] == ["ann"]
 
 
 def test_the_last_failures_are_kept(ledger):

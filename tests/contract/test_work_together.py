@@ -8,7 +8,6 @@ import pytest
 from dibs.ledger.ops import Define, Pause, Take
 from dibs.ledger.work import (
     Ack,
-    Bury,
     Claim,
     Nack,
     Parcel,
@@ -45,7 +44,6 @@ def story(queue: int, source: int, under) -> list:
         Take(source, 7, 3, mark="m"),
         Purge(queue, ("dead",)),
         Define("jobs", "", "{}", settings=QueueSettings(max_attempts=3, backoff=5)),
-        Bury(queue),
     ]
 
 
@@ -89,7 +87,6 @@ def test_each_queue_is_balanced_after_each_op(ledger, under):
         ledger.balanced(queue)
         ledger.balanced(source)
     ledger.time.pass_(2_000)
-    ledger.bury(queue)
     for one in (queue, source):
         ledger.balanced(one)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import NamedTuple
 
-from ..work import DAMAGED, Bury, Claim, Claimed, Moved, Span, Terms
+from ..work import DAMAGED, Claim, Claimed, Span, Terms
 from . import runs, sql
 from .blocks import BlocksDamaged, Reader
 from .history import key_of, record
@@ -13,8 +13,6 @@ from .runs import LEASED, Run
 from .transaction import Account, Transaction
 
 log = logging.getLogger("dibs.ledger")
-
-EXPIRED = "the lease expired"
 
 BURY_RUNS = 1_000
 """Runs that one op buries at most: it must not keep the others of its transaction waiting."""
@@ -30,6 +28,7 @@ class Found(NamedTuple):
     """What a claim finds: runs with how many items of each, their values, spent ones, the next instant.
 
     ``damaged``: runs with the first and last of their items whose values are damaged.
+    ``crowd``: they are of an answer of many that has expired; then the next instant is not known yet.
     """
 
     picked: list[tuple[Run, int]]
@@ -37,10 +36,56 @@ class Found(NamedTuple):
     spent: list[Run]
     next_due: int | None
     damaged: list[tuple[Run, int, int]]
+    crowd: bool = False
+
+
+class _Basket:
+    """Items for one claim: as many as it asks for, and as many bytes of their values, if those are kept."""
+
+    __slots__ = ("_most_bytes", "_queue", "_reader", "_tx", "damaged", "need", "picked", "texts")
+
+    def __init__(self, tx: Transaction, queue: int, need: int, most_bytes: int) -> None:
+        self._tx = tx
+        self._queue = queue
+        self._most_bytes = most_bytes
+        self._reader: Reader | None = None
+        self.need = need
+        self.picked: list[tuple[Run, int]] = []
+        self.texts: list[str] = []
+        self.damaged: list[tuple[Run, int, int]] = []
+
+    def add(self, run: Run) -> bool:
+        """As much of a run as goes in; False where some of it is left."""
+        need, picked = self.need, self.picked
+        if not need or (picked and run.kept != picked[0][0].kept):
+            return False
+        size = wanted = min(need, run.size)
+        if run.kept:
+            try:
+                size = self._read(run.first, run.first + size - 1)
+            except BlocksDamaged as damage:
+                last = min(damage.last, run.last, run.first + BURY_ITEMS - 1)
+                self.damaged.append((run, run.first, last))
+                return False  # what is left of the run is for the next claim
+        self.need = need - size if size == wanted else 0
+        if size:
+            picked.append((run, size))
+        return size == run.size
+
+    def _read(self, first: int, last: int) -> int:
+        if self._reader is None:
+            self._reader = Reader(
+                self._tx.execute, self._queue, min(self._most_bytes, self._tx.room), careful=self._tx.careful
+            )
+        before = self._reader.room
+        part = self._reader.read(first, last, one=not self.picked)
+        self._tx.room = max(self._tx.room - before + self._reader.room, 0)
+        self.texts += part
+        return len(part)
 
 
 def claim(tx: Transaction, op: Claim) -> Claimed:
-    """Hand out what waits. An expired lease is one attempt that failed; a spent one is buried."""
+    """Hand out what waits. An answer of one item that expired is an attempt that failed, perhaps the last."""
     account = tx.live(op.queue)
     if account is None:
         return Claimed()
@@ -55,9 +100,10 @@ def claim(tx: Transaction, op: Claim) -> Claimed:
         spans = _give(tx, account, found.picked)
         record(tx, account, "taken", [(span.first, span.last, "") for span in spans], key_of(op.remember))
         return Claimed(spans, values, None, found.next_due)
-    due = tx.now + op.terms.ttl
+    due = tx.lease(op.terms.ttl)
     spans = _lease(tx, op.queue, found.picked, op.terms, due)
-    return Claimed(spans, values, due, due if found.next_due is None else min(due, found.next_due))
+    nearest = next_due(tx, op.queue) if found.crowd else found.next_due
+    return Claimed(spans, values, due, due if nearest is None else min(due, nearest))
 
 
 def _find_sound(tx: Transaction, account: Account, op: Claim) -> Found:
@@ -65,7 +111,7 @@ def _find_sound(tx: Transaction, account: Account, op: Claim) -> Found:
     for _ in range(DAMAGED_MOST):
         found = find(tx, account, op)
         for run in found.spent:
-            _bury(tx, account, run)
+            bury(tx, account, run)
         for run, first, last in found.damaged:
             _bury_damaged(tx, account, run, first, last)
         if found.picked or not found.damaged:
@@ -80,15 +126,15 @@ def next_due(tx: Transaction, queue: int) -> int | None:
 
 
 def find(tx: Transaction, account: Account, op: Claim) -> Found:
-    """What can be claimed now, up to what is asked for. Nothing is written while the runs are read."""
-    now, queue, need = tx.now, op.queue, op.most
-    picked: list[tuple[Run, int]] = []
-    texts: list[str] = []
+    """What can be claimed now, up to what is asked for. Nothing is written while the runs are read.
+
+    A lease holds what is left of one expired answer of many, or none of such.
+    """
+    now, queue, settings = tx.now, op.queue, account.settings
+    basket = _Basket(tx, queue, op.most, op.most_bytes)
     spent: list[Run] = []
-    damaged: list[tuple[Run, int, int]] = []
     buried = 0
     nearest: int | None = None
-    reader: Reader | None = None
     level: int | None = -1
     while level is not None:
         rows = tx.execute(sql.CLAIMABLE, (queue, level))
@@ -99,38 +145,36 @@ def find(tx: Transaction, account: Account, op: Claim) -> Found:
                 nearest = run.due if nearest is None else min(nearest, run.due)
                 level = run.priority
                 break
-            if run.state == LEASED and account.settings.buries(run.attempt):
-                if len(spent) == BURY_RUNS or buried >= BURY_ITEMS:
-                    nearest = run.due  # the next claim goes on
+            if run.state == LEASED:
+                if run.spent(now, settings):
+                    if len(spent) == BURY_RUNS or buried >= BURY_ITEMS:
+                        nearest = run.due  # the next claim goes on
+                        break
+                    spent.append(run)
+                    buried += run.size
+                    continue
+                if run.most > 1 and op.terms is not None:
+                    if not basket.picked:
+                        return _find_half(tx, op, run, spent)
+                    nearest = run.due
                     break
-                spent.append(run)
-                buried += run.size
-                continue
-            if not need or (picked and run.kept != picked[0][0].kept):
+            if not basket.add(run):
                 nearest = run.due
                 break
-            size = min(need, run.size)
-            if run.kept:
-                if reader is None:
-                    reader = Reader(tx.execute, queue, op.most_bytes, careful=tx.careful)
-                try:
-                    part = reader.read(run.first, run.first + size - 1, one=not picked)
-                except BlocksDamaged as damage:
-                    last = min(damage.last, run.last, run.first + BURY_ITEMS - 1)
-                    damaged.append((run, run.first, last))
-                    nearest = run.due  # what is left of the run is for the next claim
-                    break
-                texts += part
-                size = len(part)
-                need = need - size if size == min(need, run.size) else 0
-            else:
-                need -= size
-            if size:
-                picked.append((run, size))
-            if size < run.size:
-                nearest = run.due
-                break
-    return Found(picked, texts, spent, nearest, damaged)
+    return Found(basket.picked, basket.texts, spent, nearest, basket.damaged)
+
+
+def _find_half(tx: Transaction, op: Claim, run: Run, spent: list[Run]) -> Found:
+    """Of an answer of many that has expired: half as many as it had, of what is left of it.
+
+    Its worker may have died of one of them. So whoever dies of that one again takes fewer others along each
+    time, until it is alone.
+    """
+    basket = _Basket(tx, op.queue, min(op.most, max(1, run.most // 2)), op.most_bytes)
+    for row in tx.execute(sql.CROWD, (op.queue, run.token, tx.now)):
+        if not basket.add(Run._make(row)):
+            break
+    return Found(basket.picked, basket.texts, spent, run.due, basket.damaged, crowd=True)
 
 
 def _give(tx: Transaction, account: Account, picked: list[tuple[Run, int]]) -> tuple[Span, ...]:
@@ -144,7 +188,7 @@ def _give(tx: Transaction, account: Account, picked: list[tuple[Run, int]]) -> t
         if run.kept:
             account.gone.append((run.first, last))
         account.taken += size
-        _join(spans, Span(run.first, last, run.attempt + 1))
+        _join(spans, Span(run.first, last, run.next_attempt(tx.now)))
     return tuple(spans)
 
 
@@ -152,26 +196,28 @@ def _lease(
     tx: Transaction, queue: int, picked: list[tuple[Run, int]], terms: Terms, due: int
 ) -> tuple[Span, ...]:
     """Neighbours that are alike become one run of the lease."""
+    most = sum([size for _, size in picked])
     spans: list[Span] = []
     leased: list[Run] = []
     first_of: list[Run] = []
     for run, size in picked:
         last = run.first + size - 1
         piece = run if last == run.last else run.part(run.first, last)
-        if run.state == LEASED:
-            piece = runs.failed(tx, queue, piece, EXPIRED)
+        if run.state == LEASED and run.most <= 1:
+            piece = runs.expired(tx, queue, piece)
         piece = Run(
             piece.first,
             last,
             LEASED,
             due,
             terms.ttl,
-            run.attempt + 1,
+            run.next_attempt(tx.now),
             terms.token,
             terms.worker,
             run.priority,
             piece.history,
             run.kept,
+            most,
         )
         _join(spans, Span(run.first, last, piece.attempt))
         if last < run.last:
@@ -195,14 +241,15 @@ def _join(spans: list[Span], span: Span) -> None:
         spans.append(span)
 
 
-def _bury(tx: Transaction, account: Account, run: Run) -> None:
-    runs.rewrite(tx, account.id, run, (runs.failed(tx, account.id, run, EXPIRED).buried(tx.now),))
+def bury(tx: Transaction, account: Account, run: Run) -> None:
+    """Write down that a run is dead, since its lease expired."""
+    runs.rewrite(tx, account.id, run, (runs.expired(tx, account.id, run).buried(run.due),))
     account.buried += run.size
 
 
 def _bury_damaged(tx: Transaction, account: Account, run: Run, first: int, last: int) -> None:
     """Values that can't be given out any more: their items are dead, whatever attempts they have left."""
-    parts = [runs.failed(tx, account.id, run.part(first, last), DAMAGED).buried(tx.now)]
+    parts = [runs.failed(tx, account.id, run.part(first, last), DAMAGED, tx.now).buried(tx.now)]
     if last < run.last:
         parts.append(run.part(last + 1, run.last))
     runs.rewrite(tx, account.id, run, parts)
@@ -210,17 +257,10 @@ def _bury_damaged(tx: Transaction, account: Account, run: Run, first: int, last:
     log.error("the values of items %d to %d of queue %d are damaged; they are dead", first, last, account.id)
 
 
-def bury(tx: Transaction, op: Bury) -> Moved:
-    """Bury what is expired with its attempts used up; due is now where that is not all of it."""
-    account = tx.live(op.queue)
-    if account is None or (most := account.settings.max_attempts) is None:
-        return Moved(0)
-    found = tx.execute(sql.SPENT, (op.queue, tx.now, most, BURY_RUNS + 1)).fetchall()
-    count = 0
-    for at, row in enumerate(found):
-        if at == BURY_RUNS or count >= BURY_ITEMS:
-            return Moved(count, tx.now)
-        run = Run._make(row)
-        _bury(tx, account, run)
-        count += run.size
-    return Moved(count)
+def bury_all(tx: Transaction, account: Account, most: int) -> int:
+    """Write down what is dead, up to so many runs; how many these were."""
+    asked = {"queue": account.id, "now": tx.now, "limit": most}
+    found = [Run._make(row) for row in tx.execute(sql.SPENT, asked)]
+    for run in found:
+        bury(tx, account, run)
+    return len(found)

@@ -45,9 +45,9 @@ def follow(tx: Transaction, op: Take) -> Account:
 
 
 def _lease(tx: Transaction, op: Take, terms: Terms) -> int:
-    due = tx.now + terms.ttl
+    due = tx.lease(terms.ttl)
     kept = op.texts is not None
-    lease = LEASED, due, terms.ttl, 1, terms.token, terms.worker, 0, 0, int(kept)
+    lease = LEASED, due, terms.ttl, 1, terms.token, terms.worker, 0, 0, int(kept), op.count
     tx.execute(inside.INSERT, (op.queue, op.first, op.last, *lease))
     if op.texts is not None:
         if len(op.texts) != op.count:

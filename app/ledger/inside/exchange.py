@@ -51,6 +51,8 @@ def _ack_all(tx: Transaction, account: Account, trades: Sequence[Trade]) -> tupl
         held.setdefault(token, []).append((first, last))
         if account.history:
             acks.setdefault(token, []).append((first, last, worker))
+    if len(held) < len(tokens):
+        tx.told_stale = True
     for ranges in acks.values():
         record(tx, account, "acked", ranges)
     return tuple([_joined(held.pop(trade[0], ())) for trade in trades])
@@ -73,11 +75,13 @@ def _lease_fresh(tx: Transaction, take: Take, trades: Sequence[Trade]) -> int | 
     """One row each; when the first of them ends."""
     drawing.follow(tx, take)
     rows: list[tuple[Any, ...]] = []
-    first, left, now, queue = take.first, take.count, tx.now, take.queue
+    first, left, queue = take.first, take.count, take.queue
     for _, count, token, ttl, worker in trades:
         size = min(count, left)
         if size:
-            rows.append((queue, first, first + size - 1, LEASED, now + ttl, ttl, 1, token, worker, 0, 0, 0))
+            rows.append(
+                (queue, first, first + size - 1, LEASED, tx.lease(ttl), ttl, 1, token, worker, 0, 0, 0, size)
+            )
             first += size
             left -= size
     if left:
@@ -112,7 +116,7 @@ def _lease_singles(
     tx: Transaction, op: Exchange, found: claims.Found
 ) -> tuple[tuple[Claimed, ...], int | None]:
     """An item each: the first of a run stays in its row, the others and the rest get rows of their own."""
-    queue, now = op.queue, tx.now
+    queue = op.queue
     items = [(run, seq) for run, size in found.picked for seq in range(run.first, run.first + size)]
     changes: list[tuple[Any, ...]] = []
     rows: list[tuple[Any, ...]] = []
@@ -123,14 +127,14 @@ def _lease_singles(
             leases.append(Claimed())
             continue
         run, seq = items[at]
-        due, attempt = now + trade.ttl, run.attempt + 1
+        due, attempt = tx.lease(trade.ttl), run.attempt + 1
         if seq == run.first:
             changes.append(
-                (seq, LEASED, due, trade.ttl, attempt, trade.lease, trade.worker, run.history, queue, seq)
+                (seq, LEASED, due, trade.ttl, attempt, trade.lease, trade.worker, run.history, 1, queue, seq)
             )
         else:
             lease = LEASED, due, trade.ttl, attempt, trade.lease, trade.worker
-            rows.append((queue, seq, seq, *lease, run.priority, run.history, run.kept))
+            rows.append((queue, seq, seq, *lease, run.priority, run.history, run.kept, 1))
         values = (found.texts[at],) if run.kept else None
         leases.append(Claimed((Span(seq, seq, attempt),), values, due))
         nearest = due if nearest is None or due < nearest else nearest

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ..work import DAMAGED, Counts, ItemRow, ItemState
+from ..work import DAMAGED, Counts, ItemRow, ItemState, QueueSettings
 from . import sql
 from .blocks import BlocksDamaged, Reader
 from .runs import DEAD, LEASED, Run
+from .transaction import settings_of
 
 Execute = Callable[..., Any]
 
@@ -25,8 +26,12 @@ def items(
     """Items above ``after`` in the order of seqs, one by one; and whether there are more."""
     found: list[ItemRow] = []
     reader = Reader(execute, queue, most_bytes, careful=True)
+    text = execute(sql.SETTINGS, (queue,)).get
+    if text is None:
+        return [], False  # there is no such queue, or it was deleted
+    settings = settings_of(text)
     values = {"queue": queue, "after": after}
-    if state in {"waiting", "leased"}:
+    if state is not None:
         values["now"] = now
     for row in execute(sql.ITEMS[state], values):
         if len(found) >= most:
@@ -43,7 +48,7 @@ def items(
             except BlocksDamaged as damage:
                 texts = [DAMAGED] * (min(damage.last, last) - first + 1)
         found += [
-            ItemRow(seq, _state(run, now), run.attempt, run.priority, run.due, run.worker, text)
+            ItemRow(seq, _state(run, now, settings), run.attempt, run.priority, run.due, run.worker, text)
             for seq, text in enumerate(texts, first)
         ]
         if first + len(texts) <= run.last:
@@ -51,7 +56,7 @@ def items(
     return found, False
 
 
-def _state(run: Run, now: int) -> ItemState:
-    if run.state == DEAD:
+def _state(run: Run, now: int, settings: QueueSettings) -> ItemState:
+    if run.state == DEAD or run.spent(now, settings):
         return "dead"
     return "leased" if run.state == LEASED and run.due > now else "waiting"

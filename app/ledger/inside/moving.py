@@ -1,85 +1,154 @@
-"""Redrive, purge, and what a deletion takes with it."""
+"""Redrive and purge, a slice at a time; and what a deletion takes with it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import NamedTuple
 
 from ..statements import FORGET_STREAMS
-from ..work import Moved, Purge, Redrive, Seqs
-from . import runs, sql
-from .runs import Run
+from ..work import Moved, Purge, Redrive, Sweep
+from . import claims, runs, sql
+from .runs import DEAD, LEASED, Run
 from .transaction import Account, Transaction
 
-Ranges = list[Any]  # of seqs: first and last, both included
+SLICE_ROWS = 200
+"""Runs that a slice looks at: the other ops of its transaction, and of the next, wait for it."""
 
-SLICES = 10  # a second: how finely a rate spreads its items
+SLICE_ITEMS = 1_000
+"""Items that a slice moves, where each of them may have a value, failures or a due of its own."""
+
+TURNS = 10  # a second: how finely a rate spreads its items
+
+
+class Piece(NamedTuple):
+    """Items of one run that are meant."""
+
+    run: Run
+    first: int
+    last: int
+
+    @property
+    def others(self) -> list[Run]:
+        """What is left of the run."""
+        run, parts = self.run, []
+        if run.first < self.first:
+            parts.append(run.part(run.first, self.first - 1))
+        if self.last < run.last:
+            parts.append(run.part(self.last + 1, run.last))
+        return parts
+
+
+class _Slice:
+    """What one slice of a long op looks at and moves. It goes on after ``rest``; None: that was all."""
+
+    def __init__(self, tx: Transaction, account: Account, part: Moved, limit: int | None = None) -> None:
+        self._tx = tx
+        self._queue = account.id
+        self._part = part
+        self._rows = SLICE_ROWS
+        self._left = None if limit is None else limit - part.count
+        self._items = SLICE_ITEMS
+        self._moved = 0
+        self._rest: int | None = part.rest or 0
+
+    def pieces(
+        self,
+        ranges: Sequence[tuple[int, int]],
+        statement: str,
+        wanted: Callable[[Run], bool],
+        single: Callable[[Run], bool],
+    ) -> Iterator[Piece]:
+        """Pieces of wanted runs, in order. Each may be rewritten before the next is asked for.
+
+        ``single``: whether each item of a run costs something by itself.
+        """
+        rest = self._rest or 0
+        for begin, end in ranges:
+            first = max(begin, rest + 1)
+            if end < first:
+                continue
+            self._rows -= 1
+            found = self._tx.execute(statement, (self._queue, first, end, max(self._rows, 0))).fetchall()
+            for row in found:
+                self._rows -= 1
+                run = Run._make(row)
+                last = min(end, run.last)
+                if wanted(run):
+                    start = max(first, run.first)
+                    size = last - start + 1
+                    if self._left is not None:
+                        size = min(size, self._left - self._moved)
+                    if single(run):
+                        size = min(size, self._items)
+                        self._items -= size
+                    stop = start + size - 1
+                    if size:
+                        self._moved += size
+                        yield Piece(run, start, stop)
+                    self._rest = rest = max(stop, rest)
+                    if stop < last:
+                        return
+                self._rest = rest = last
+            if self._rows <= 0:
+                return
+            self._rest = rest = end
+        self._rest = None
+
+    def moved(self, due: int | None = None) -> Moved:
+        """The sums with this slice."""
+        count = self._part.count + self._moved
+        rest = None if self._left is not None and self._moved >= self._left else self._rest
+        return Moved(count, due if count else None, rest, 0 if rest is None else self._part.upto)
 
 
 def redrive(tx: Transaction, op: Redrive) -> Moved:
     """Dead items wait again, with all their attempts before them."""
     account = tx.live(op.queue)
     if account is None:
-        return Moved(0)
-    if op.seqs is None and op.limit is None and op.rate is None:
-        count = sum(size for (size,) in tx.execute(sql.REDRIVE_ALL, (tx.now, op.queue)))
-        account.buried -= count
-        return Moved(count, tx.now if count else None)
-    pace = _Pace(tx.now, op.rate)
-    left = op.limit
-    for run, pieces in list(_dead(tx, op.queue, op.seqs)):
-        parts: list[Run] = []
-        seq = run.first
-        for first, end in pieces:
-            last = end if left is None else min(end, first + left - 1)
-            if last < first:
-                break
-            if first > seq:
-                parts.append(run.part(seq, first - 1))
-            parts += pace.spread(run, first, last)
-            seq = last + 1
-            if left is not None:
-                left -= last - first + 1
-        if seq == run.first:
-            break
-        if seq <= run.last:
-            parts.append(run.part(seq, run.last))
-        runs.rewrite(tx, op.queue, run, parts)
-    account.buried -= pace.count
-    return Moved(pace.count, tx.now if pace.count else None)
+        return replace(op.part, rest=None) if op.part else Moved(0)
+    part = op.part or Moved(0, tx.now, 0, account.cursor)
+    if op.seqs is None and claims.bury_all(tx, account, SLICE_ROWS) == SLICE_ROWS:
+        return part
+    now, settings, moved = tx.now, account.settings, _Slice(tx, account, part, op.limit)
+    since = now if part.due is None else part.due
+    pace = _Pace(since, op.rate, part.count)
+    ranges, statement = (((1, part.upto),), sql.DEAD) if op.seqs is None else (op.seqs, sql.WITHIN)
 
+    def wanted(run: Run) -> bool:
+        return run.state == DEAD or run.spent(now, settings)
 
-def _dead(tx: Transaction, queue: int, seqs: Seqs | None) -> Iterator[tuple[Run, list[tuple[int, int]]]]:
-    """Each dead run, with the pieces of it that are meant."""
-    found: dict[int, tuple[Run, list[tuple[int, int]]]] = {}
-    for first, last in ((1, 2**63 - 1),) if seqs is None else seqs:
-        for row in tx.execute(sql.DEAD, (queue, first, last)):
-            run = Run._make(row)
-            piece = max(first, run.first), min(last, run.last)
-            found.setdefault(run.first, (run, []))[1].append(piece)
-    return iter(found.values())
+    for piece in moved.pieces(ranges, statement, wanted, lambda run: op.rate is not None):
+        run = piece.run
+        if run.state == LEASED:
+            run = runs.expired(tx, account.id, run)
+        else:
+            account.buried -= piece.last - piece.first + 1
+        waiting = pace.spread(run, piece.first, piece.last)
+        runs.rewrite(tx, account.id, run, [*piece.others, *waiting])
+    return moved.moved(since)
 
 
 class _Pace:
-    """Gives out dues at a rate, a slice of items at a time."""
+    """Gives out dues at a rate, some items at a time; ``count`` have got theirs already."""
 
-    def __init__(self, now: int, rate: float | None) -> None:
+    def __init__(self, now: int, rate: float | None, count: int) -> None:
         self._now = now
         self._rate = rate
-        self._slice = max(1, -(-rate // SLICES)) if rate else 0
-        self.count = 0
+        self._turn = int(max(1, -(-rate // TURNS))) if rate else 0
+        self._count = count
 
     def spread(self, run: Run, first: int, last: int) -> Iterator[Run]:
         """These items as they wait, cut where the due changes."""
         while first <= last:
             end, due = last, self._now
             if self._rate:
-                size = int(self._slice)
-                turn, used = divmod(self.count, size)
+                size = self._turn
+                turn, used = divmod(self._count, size)
                 end = min(last, first + size - used - 1)
                 due += int(turn * size / self._rate * 1000)
             yield run.part(first, end).waits(due, 0)
-            self.count += end - first + 1
+            self._count += end - first + 1
             first = end + 1
 
 
@@ -87,47 +156,71 @@ def purge(tx: Transaction, op: Purge) -> Moved:
     """Drop what waits, or what is dead, for good."""
     account = tx.live(op.queue)
     if account is None:
-        return Moved(0)
+        return replace(op.part, rest=None) if op.part else Moved(0)
     tx.write_tail(account)
-    waiting: Ranges = []
-    dead: Ranges = []
-    if "waiting" in op.states:
-        waiting = tx.execute(sql.PURGE_WAITING, (op.queue, tx.now)).fetchall()
-    if "dead" in op.states:
-        dead = tx.execute(sql.PURGE_DEAD, (op.queue,)).fetchall()
-        account.buried -= _size(dead)
-    count = _size(waiting) + _size(dead)
-    if count:
-        account.purged += count
-        account.gone.append((1, account.cursor))
-        tx.execute(sql.FORGIVE_GONE, (op.queue,))
-        _forget_keys(tx, op.queue, waiting + dead)
-    if waiting:
-        tx.execute(FORGET_STREAMS, (op.queue,))
-    return Moved(count)
+    part = op.part or Moved(0, None, 0, account.cursor)
+    waiting, now, settings = "waiting" in op.states, tx.now, account.settings
+    if not waiting and claims.bury_all(tx, account, SLICE_ROWS) == SLICE_ROWS:
+        return part
+
+    def wanted(run: Run) -> bool:
+        if run.state == DEAD or run.spent(now, settings):
+            return "dead" in op.states
+        return waiting and (run.state != LEASED or run.lapsed(now))
+
+    moved = _Slice(tx, account, part)
+    purged: list[tuple[int, int]] = []
+    statement = sql.WITHIN if waiting else sql.DEAD
+    for piece in moved.pieces(
+        ((1, part.upto),), statement, wanted, lambda run: bool(run.kept or run.history)
+    ):
+        _drop(tx, account, piece)
+        purged.append((piece.first, piece.last))
+    if purged:
+        _forget_keys(tx, op.queue, purged)
+        if waiting:
+            tx.execute(FORGET_STREAMS, (op.queue,))
+    return moved.moved()
 
 
-def _size(ranges: Ranges) -> int:
-    return sum(last - first + 1 for first, last in ranges)
+def _drop(tx: Transaction, account: Account, piece: Piece) -> None:
+    run, first, last = piece
+    runs.rewrite(tx, account.id, run, piece.others)
+    runs.done(tx, account.id, first, last, run.history)
+    account.purged += last - first + 1
+    if run.state == DEAD:
+        account.buried -= last - first + 1
+    if run.kept:
+        account.gone.append((first, last))
 
 
-def _forget_keys(tx: Transaction, queue: int, purged: Ranges) -> None:
+def _forget_keys(tx: Transaction, queue: int, purged: Sequence[tuple[int, int]]) -> None:
     """Items of these seqs can be pushed again under their keys."""
     if not tx.execute(sql.HAS_KEYS, (queue,)).get:
         return
-    joined: Ranges = []
-    for first, last in sorted(purged):
+    joined: list[tuple[int, int]] = []
+    for first, last in purged:
         begin = joined.pop()[0] if joined and joined[-1][1] + 1 == first else first
         joined.append((begin, last))
     tx.executemany(sql.FORGET_KEYS, [(queue, *span) for span in joined])
 
 
-def empty(tx: Transaction, account: Account) -> int:
-    """Drop all that is inside a queue, and what is known of it; how many items that were."""
+def sweep(tx: Transaction, op: Sweep) -> Moved:
+    """Remove some of what a deleted queue has left; ``rest`` where there is more of it."""
+    account = tx.account(op.queue)
+    if account is None or not account.deleted:
+        return Moved(0)
+    gone = []
+    for statement in sql.SWEEP_SOME:
+        tx.execute(statement, (account.id, SLICE_ROWS))
+        gone.append(tx.changes())
+    return Moved(sum(gone), None, 0 if SLICE_ROWS in gone else None)
+
+
+def empty(tx: Transaction, account: Account) -> None:
+    """Remove all that is inside a queue, and what is known of it: another begins in its place."""
     tx.write_tail(account)
-    inside: int = tx.execute(sql.INSIDE, (account.id,)).get
     for statement in sql.EMPTY:
         tx.execute(statement, (account.id,))
     tx.execute(FORGET_STREAMS, (account.id,))
     account.gone.clear()
-    return inside

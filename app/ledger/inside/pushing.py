@@ -116,8 +116,8 @@ def _over(tx: Transaction, account: Account, most: int, fresh: int) -> int | Non
     """How many items are ready, if so many more would be over the bound; cheap while it is far away."""
     if not fresh or account.inside + fresh <= most:
         return None
-    leased: int = tx.execute(sql.LEASED, (account.id, tx.now)).get
-    ready = account.inside - leased - account.dead
+    others: int = tx.execute(sql.LEASED_OR_SPENT, {"queue": account.id, "now": tx.now}).get
+    ready = account.inside - others - account.dead
     return ready if ready + fresh > most else None
 
 

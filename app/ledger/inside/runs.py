@@ -9,18 +9,20 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from ..work import FAILURES_KEPT
+from ..work import FAILURES_KEPT, QueueSettings
 from . import sql
 from .transaction import Transaction
 
 WAITING, LEASED, DEAD = 0, 1, 2
+
+EXPIRED = "the lease expired"
 
 
 class Run(NamedTuple):
     """Consecutive items that share a state: a row of the table, but for its queue.
 
     ``worker`` is who has or had it last. ``history``: how many failures an item of it has at most. ``kept``:
-    its values are in blocks.
+    its values are in blocks. ``most``: how many items the answer had that leased it; 0: it is not leased.
     """
 
     first: int
@@ -34,6 +36,7 @@ class Run(NamedTuple):
     priority: int
     history: int
     kept: int
+    most: int
 
     @property
     def size(self) -> int:
@@ -46,11 +49,27 @@ class Run(NamedTuple):
 
     def waits(self, due: int, attempt: int) -> Run:
         """It waits until ``due``; who had it last stays known."""
-        return self._replace(state=WAITING, due=due, ttl=0, attempt=attempt, token=None)
+        return self._replace(state=WAITING, due=due, ttl=0, attempt=attempt, token=None, most=0)
 
     def buried(self, now: int) -> Run:
         """It is dead since ``now``."""
-        return self._replace(state=DEAD, due=now, ttl=0, token=None)
+        return self._replace(state=DEAD, due=now, ttl=0, token=None, most=0)
+
+    def lapsed(self, now: int) -> bool:
+        """Whether its lease has expired."""
+        return self.state == LEASED and self.due <= now
+
+    def of_many(self, now: int) -> bool:
+        """Whether it expired with others: nobody knows of which of them its worker died."""
+        return self.most > 1 and self.lapsed(now)
+
+    def spent(self, now: int, settings: QueueSettings) -> bool:
+        """Whether it is dead, though that is not written down: it expired alone, at its last attempt."""
+        return self.most <= 1 and self.lapsed(now) and settings.buries(self.attempt)
+
+    def next_attempt(self, now: int) -> int:
+        """The attempt of its next hand-out: an answer of many that expired has used none."""
+        return self.attempt + (not self.of_many(now))
 
 
 def add(tx: Transaction, queue: int, run: Run) -> None:
@@ -75,6 +94,7 @@ def rewrite(tx: Transaction, queue: int, run: Run, parts: Iterable[Run]) -> None
                     part.token,
                     part.worker,
                     part.history,
+                    part.most,
                     queue,
                     part.first,
                 ),
@@ -85,17 +105,22 @@ def rewrite(tx: Transaction, queue: int, run: Run, parts: Iterable[Run]) -> None
         tx.execute(sql.REMOVE, (queue, run.first))
 
 
-def failed(tx: Transaction, queue: int, run: Run, error: str) -> Run:
+def failed(tx: Transaction, queue: int, run: Run, error: str, at: int) -> Run:
     """Write that this attempt of each item failed; the run, with that in its history."""
     if run.first == run.last:
-        tx.execute(sql.FAIL, (queue, run.first, run.attempt, tx.now, run.worker, error))
+        tx.execute(sql.FAIL, (queue, run.first, run.attempt, at, run.worker, error))
     else:
-        values = (queue, run.first, run.last, run.attempt, tx.now, run.worker, error)
+        values = (queue, run.first, run.last, run.attempt, at, run.worker, error)
         tx.execute(sql.FAIL_ALL, values)
     if run.history < FAILURES_KEPT:
         return run._replace(history=run.history + 1)
     tx.execute(sql.TRIM, (queue, run.first, run.last, FAILURES_KEPT))
     return run
+
+
+def expired(tx: Transaction, queue: int, run: Run) -> Run:
+    """Write that its lease has expired: an attempt of its one item has failed."""
+    return failed(tx, queue, run, EXPIRED, run.due)
 
 
 def done(tx: Transaction, queue: int, first: int, last: int, history: int) -> None:

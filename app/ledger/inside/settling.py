@@ -100,6 +100,7 @@ class _Desk:
         """All that a token holds, in one statement."""
         rows: list[Any] = self._tx.execute(sql.ACK_ALL, (self._queue, token, self._tx.now)).fetchall()
         if not rows:
+            self._tx.told_stale = True
             return STALE
         self._held[token] = Holding([])
         if len(rows) == 1:  # as a rule; spare it the list
@@ -130,10 +131,12 @@ class _Desk:
     def _ack_with_push(self, entry: Ack) -> tuple[Settled, ...]:
         pieces = self._holding(entry.token).pieces(entry.seqs)
         if not pieces:
+            self._tx.told_stale = True
             return STALE
         reason, target = self._refusal(entry)
-        if reason is None and not all(held for _, _, held in pieces):
-            reason = "stale"
+        if not all(held for _, _, held in pieces):
+            self._tx.told_stale = True
+            reason = reason or "stale"
         if reason is not None:
             told = _Told()
             for first, last, held in pieces:
@@ -165,7 +168,7 @@ class _Desk:
         error = self._error(entry) if len(entry.error) > ERROR_LEAST // 4 else entry.error
 
         def nacked(run: Run) -> tuple[Verdict, int | None, Run]:
-            after = runs.failed(tx, self._queue, run, error)
+            after = runs.failed(tx, self._queue, run, error, tx.now)
             if entry.dead or settings.buries(run.attempt):
                 self._account.buried += run.size
                 return "dead", None, after.buried(tx.now)
@@ -185,7 +188,7 @@ class _Desk:
 
     def extend(self, entry: Extend) -> tuple[Settled, ...]:
         """The lease goes on, under the same token. It may end earlier than before: who waits is to know."""
-        due = self._tx.now + entry.ttl
+        due = self._tx.lease(entry.ttl)
 
         def extended(run: Run) -> tuple[Verdict, int, Run]:
             self._wake(self._queue, due, 0)
@@ -219,10 +222,12 @@ class _Desk:
         holding = self._holding(entry.token)
         pieces = holding.pieces(entry.seqs)
         if not pieces:
+            self._tx.told_stale = True
             return STALE
         told = _Told()
         for first, last, held in pieces:
             if not held:
+                self._tx.told_stale = True
                 told.add("stale", first, last)
                 continue
             verdict, due, part = change(holding.take(first, last))

@@ -17,6 +17,9 @@ from ..ops import OpFailed
 from ..work import QueueSettings
 from . import blocks, sql
 
+VALUES_MOST = 16 * 1024 * 1024
+"""Bytes of kept values that one transaction hands out; beyond them each claim gets one item."""
+
 
 @lru_cache(maxsize=256)
 def settings_of(text: str) -> QueueSettings:
@@ -138,7 +141,10 @@ class Transaction:
         "execute",
         "executemany",
         "learned",
+        "leased_until",
         "now",
+        "room",
+        "told_stale",
         "total_changes",
     )
 
@@ -152,9 +158,18 @@ class Transaction:
         self.now = now
         self.careful = careful
         self.learned = 0  # keys of items and of answers, rows of the history
+        self.leased_until = 0  # the last end of a lease that was given or extended
+        self.told_stale = False  # somebody is told that a lease is over
+        self.room = VALUES_MOST  # bytes of kept values that may still be read
         self._accounts = accounts
         self._touched: dict[int, Account] = {}
         self._names: dict[str, int | None] = {}
+
+    def lease(self, ttl: int) -> int:
+        """When a lease ends that begins now."""
+        due = self.now + ttl
+        self.leased_until = max(self.leased_until, due)
+        return due
 
     def account(self, queue: int) -> Account | None:
         """The account of a queue, a tombstone's too; None where there is no such queue."""
@@ -198,7 +213,7 @@ class Transaction:
         account.tail = None
         last = tail.first + len(tail.texts) - 1
         self.execute(
-            sql.INSERT, (account.id, tail.first, last, 0, tail.due, 0, 0, None, "", tail.priority, 0, 1)
+            sql.INSERT, (account.id, tail.first, last, 0, tail.due, 0, 0, None, "", tail.priority, 0, 1, 0)
         )
         blocks.write(self.executemany, account.id, tail.first, tail.texts)
 

@@ -1,4 +1,7 @@
-"""Attempts count hand-outs: none twice unless it was released, none back, none more than allowed."""
+"""Attempts count hand-outs: none twice unless it was not used, none back, none more than allowed.
+
+A release uses no attempt, nor does an answer of many items that expired: its worker may have died of any.
+"""
 
 from __future__ import annotations
 
@@ -27,15 +30,22 @@ def find_wrong_attempts(
 
 
 def _find_twice(seq: int, holdings: Sequence[Holding], findings: Findings) -> None:
-    """Of the hand-outs that are one attempt, all but one must have been released."""
+    """After a hand-out that has used its attempt nothing is handed out as the same one."""
     kept: dict[int, Holding] = {}
     for holding in holdings:
         if any(act.do is Do.RELEASE and act.ends for act in holding.acts):
             continue
-        other = kept.setdefault(holding.attempt, holding)
-        if other is not holding:
+        used, other = _is_used(holding), kept.get(holding.attempt)
+        if used:
+            kept.setdefault(holding.attempt, holding)
+        if other is not None and (used or other.until < holding.since):
             told = f"attempt {holding.attempt} twice"
             findings.add(WorkRule.ATTEMPT_TWICE, 1, told, ((seq, seq),), other.seen(), holding.seen())
+
+
+def _is_used(holding: Holding) -> bool:
+    """Whether its attempt counts for certain, if it was not released: it was alone, or it was nacked."""
+    return holding.alone or any(act.do is Do.NACK and act.worked for act in holding.acts)
 
 
 def _find_back(seq: int, holdings: Sequence[Holding], findings: Findings) -> None:

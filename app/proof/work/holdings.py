@@ -77,6 +77,12 @@ class Holding:
         """It was handed out before this, and is the holder's from then on."""
         return self.done.until
 
+    @property
+    def alone(self) -> bool:
+        """Whether it was the only item of its answer."""
+        lease = self.done.record.lease
+        return lease is not None and len(lease.seqs) == 1
+
     def seen(self) -> Sighting:
         """The hand-out as a finding names it."""
         record = self.done.record

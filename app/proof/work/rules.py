@@ -43,7 +43,7 @@ class WorkRule(Kind):
     LIVE_REFUSED = (WorkColumn.FENCING, True, "items", "a token that was certainly live was called stale")
     TOKEN_TWICE = (WorkColumn.FENCING, True, "leases", "a token was given out twice")
     WRONG_VALUE = (WorkColumn.VALUES, True, "items", "handed out with another value than before")
-    ATTEMPT_TWICE = (WorkColumn.ATTEMPTS, True, "items", "two hand-outs are the same attempt")
+    ATTEMPT_TWICE = (WorkColumn.ATTEMPTS, True, "items", "a hand-out is an attempt that was used")
     ATTEMPT_BACK = (WorkColumn.ATTEMPTS, True, "items", "a later hand-out is an earlier attempt")
     TOO_OFTEN = (WorkColumn.ATTEMPTS, True, "items", "handed out more often than the queue allows")
     BURIED_EARLY = (WorkColumn.ATTEMPTS, True, "items", "dead before its attempts were used up")

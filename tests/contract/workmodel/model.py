@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
+from itertools import takewhile
 
 from dibs.ledger.ops import OpFailed, QueueRow, Take
 from dibs.ledger.work import Ack, Extend, Nack, Streamed
@@ -52,9 +53,10 @@ class Model:
             due = now + op.terms.ttl
             for n in range(op.count):
                 text = op.texts[n] if op.texts else None
-                item = Item(op.first + n, text, due, 0, 1, op.terms.token, op.terms.ttl, op.terms.worker)
+                terms = op.terms.token, op.terms.ttl, op.terms.worker
+                item = Item(shelf, op.first + n, text, due, 0, 1, *terms, most=op.count)
                 shelf.items[item.seq] = item
-            answer = ([], None, due, None)
+            answer = ([], None, due, {None})
         if op.end is not None:
             shelf.row = replace(shelf.row, ending=op.end.ending)
         return answer
@@ -62,38 +64,44 @@ class Model:
     def claim(self, op, now: int):
         shelf = self.there(op.queue)
         if shelf is None or shelf.row.paused:
-            return ([], None, None, shelf and shelf.next_claim(now))
-        self.bury(op, now)
-        ready = [item for item in shelf.items.values() if not item.dead and item.due <= now]
-        got, size = [], 0
-        for item in sorted(ready, key=lambda item: (item.priority, item.due, item.seq))[: op.most]:
-            size += len((item.text or "").encode())
-            if got and size > op.most_bytes:
-                break
-            got.append(item)
+            return ([], None, None, shelf.next_claims(now) if shelf else {None})
+        told = shelf.next_claims(now) & {now}  # of what was dead before, it may tell or not
+        got = self.fitting(op, self.claimable(shelf, op, now))
         for item in got:
-            if item.token is not None:
+            if item.lapsed_alone(now):
                 item.fail(None, None)
-            item.attempt += 1
-            item.token = None
+            item.attempt += not item.of_many(now)
+            item.token, item.most = None, 0
             if op.terms is not None:
                 item.token, item.ttl, item.worker = op.terms.token, op.terms.ttl, op.terms.worker
-                item.due = now + op.terms.ttl
+                item.due, item.most = now + op.terms.ttl, len(got)
         if op.terms is None:
             shelf.done(got, "taken")
         values = tuple(item.text for item in got) if got and got[0].text is not None else None
         due = now + op.terms.ttl if got and op.terms else None
-        return ([(item.seq, item.attempt) for item in got], values, due, shelf.next_claim(now))
+        handed = [(item.seq, item.attempt) for item in got]
+        return (handed, values, due, shelf.next_claims(now) | (told if shelf.lapsed(now) else set()))
 
-    def bury(self, op, now: int):
-        shelf, moved = self.there(op.queue), 0
-        for item in shelf.items.values() if shelf else ():
-            lapsed = item.token is not None and item.state(now) == "waiting"
-            if lapsed and shelf.row.settings.buries(item.attempt):
-                item.fail(None, None)
-                item.dead, item.token, item.due = True, None, None
-                moved += 1
-        return moved
+    def claimable(self, shelf: Shelf, op, now: int) -> list[Item]:
+        """In claim order. A lease holds what is left of one expired answer of many, or none of such."""
+        ready = [item for item in shelf.items.values() if item.state(now) != "dead" and item.due <= now]
+        ready.sort(key=lambda item: (item.priority, item.due, item.seq))
+        if op.terms is None or not ready:
+            return ready[: op.most]
+        first = ready[0]
+        if first.of_many(now):
+            half = max(1, first.most // 2)
+            return [item for item in ready if item.token == first.token][: min(op.most, half)]
+        return list(takewhile(lambda item: not item.of_many(now), ready))[: op.most]
+
+    def fitting(self, op, items: list[Item]) -> list[Item]:
+        got, size = [], 0
+        for item in items:
+            size += len((item.text or "").encode())
+            if got and size > op.most_bytes:
+                break
+            got.append(item)
+        return got
 
     # -- pushing
 
@@ -187,7 +195,7 @@ class Model:
             item.due, item.ttl = now + entry.ttl, entry.ttl
             woken[shelf.row.id] += 0  # its due is told, though nothing has come to wait
             return ("extended", item.due)
-        item.token = None
+        item.token, item.most = None, 0
         if isinstance(entry, Nack):
             item.fail(now, entry.error)
             settings = shelf.row.settings
@@ -205,12 +213,13 @@ class Model:
 
     def redrive(self, op, now: int):
         shelf = self.there(op.queue)
-        dead = [item for _, item in sorted(shelf.items.items()) if item.dead] if shelf else []
+        dead = [i for _, i in sorted(shelf.items.items()) if i.state(now) == "dead"] if shelf else []
         if op.seqs is not None:
             dead = [i for i in dead if any(first <= i.seq <= last for first, last in op.seqs)]
         dead = dead[: op.limit]
         for n, item in enumerate(dead):
-            item.dead, item.attempt = False, 0
+            item.failures = item.failed(now)
+            item.dead, item.attempt, item.token, item.most = False, 0, None, 0
             item.due = now + (int(n * 1_000 / op.rate) if op.rate else 0)
         return len(dead)
 

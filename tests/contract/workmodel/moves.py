@@ -7,7 +7,6 @@ import random
 from dibs.ledger.ops import Advance, Close, Define, Delete, Pause, Remember, SourceEnd, Take
 from dibs.ledger.work import (
     Ack,
-    Bury,
     Claim,
     Extend,
     Nack,
@@ -39,7 +38,7 @@ SETTINGS = (
     QueueSettings(max_attempts=None, backoff=0, max_ready=2),
 )
 OFTEN = ("settle",) * 6 + ("lease", "lease", "claim", "claim", "claim_all", "push", "push", "push")
-SOMETIMES = ("keep", "stream", "take", "redrive", "purge", "bury", "resume", "settings")
+SOMETIMES = ("keep", "stream", "take", "redrive", "purge", "resume", "settings")
 SELDOM = ("fault", "advance", "pause", "close", "delete", "reset")
 KINDS = OFTEN * 6 + SOMETIMES * 3 + SELDOM
 """The ops, as often as they should come."""
@@ -67,7 +66,7 @@ class Mover:
         return self.pick([*having, *having, *having, shelf])
 
     def claimable(self, shelf: Shelf) -> Shelf:
-        return self.one_with(shelf, lambda item: not item.dead and item.due <= self.now)
+        return self.one_with(shelf, lambda item: item.state(self.now) == "waiting" and item.due <= self.now)
 
     def serial(self) -> int:
         self._serial += 1
@@ -155,10 +154,7 @@ class Mover:
     def push(self, shelf: Shelf):
         shelf = self.unfed(shelf)
         parcels = tuple(self.parcel() for _ in range(self.pick((1, 1, 2))))
-        bounded = not shelf.lapsed(self.now)  # whether an expired lease counts as ready is left to the engine
-        return Push(
-            shelf.row.id, parcels, self.pick((20_000, 90_000)), bounded=bounded, remember=self.filed()
-        )
+        return Push(shelf.row.id, parcels, self.pick((20_000, 90_000)), remember=self.filed())
 
     def stream(self, shelf: Shelf):
         shelf = self.model.named(self.pick(("a", "b")))
@@ -201,7 +197,7 @@ class Mover:
     def entry(self, shelf: Shelf, token: str):
         mine = sorted(item.seq for item in shelf.items.values() if item.token == token)
         seqs = self.pick((None, self.ranges(mine), self.ranges(mine)))
-        lapsed = any(shelf.items[seq].state(self.now) == "waiting" for seq in mine)
+        lapsed = any(shelf.items[seq].state(self.now) != "leased" for seq in mine)
         return self.pick(
             (
                 lambda: Ack(token, seqs),
@@ -242,8 +238,8 @@ class Mover:
     # -- operating
 
     def redrive(self, shelf: Shelf):
-        shelf = self.one_with(shelf, lambda item: item.dead)
-        dead = sorted(item.seq for item in shelf.items.values() if item.dead)
+        shelf = self.one_with(shelf, lambda item: item.state(self.now) == "dead")
+        dead = sorted(item.seq for item in shelf.items.values() if item.state(self.now) == "dead")
         return Redrive(
             shelf.row.id,
             self.pick((None, None, self.ranges(dead))),
@@ -255,9 +251,6 @@ class Mover:
     def purge(self, shelf: Shelf):
         return Purge(shelf.row.id, self.pick((("dead",), ("waiting",), ("waiting", "dead"))), self.filed())
 
-    def bury(self, shelf: Shelf):
-        return Bury(shelf.row.id)
-
     def pause(self, shelf: Shelf):
         return self.revive(shelf) if shelf.row.deleted_at is not None else Pause(shelf.row.id, True)
 
@@ -268,6 +261,8 @@ class Mover:
         return self.revive(paused) if paused.row.deleted_at is not None else Pause(paused.row.id, False)
 
     def settings(self, shelf: Shelf):
+        if shelf.lapsed(self.now):  # whether a claim has written down that it is dead is left to the engine
+            return self.claim_all(shelf)
         return Define(shelf.row.name, shelf.row.source, "{}", settings=self.pick(SETTINGS))
 
     def reset(self, shelf: Shelf):

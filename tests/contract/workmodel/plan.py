@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from dibs.ledger.ops import Define, Op, OpFailed
-from dibs.ledger.work import Bury, Claim
+from dibs.ledger.ops import Op, OpFailed
 
 from workmodel.model import Model
-from workmodel.moves import ALL, BYTES, Mover
+from workmodel.moves import Mover
 
 
 @dataclass
@@ -30,25 +29,9 @@ class Plan:
             except OpFailed:
                 self.legal = False
 
-    def bury(self, spared: Op | None = None) -> None:
-        """Bury first: when a claim of a few finds what lies behind them is left to the engine.
-
-        A claim of all finds all, so its queue is spared, unless it is paused.
-        """
-        unbounded = isinstance(spared, Claim) and (spared.most, spared.most_bytes) == (ALL, BYTES)
-        finds = spared.queue if unbounded else None
-        for queue, shelf in self.after.shelves.items():
-            if queue != finds or shelf.row.paused:
-                self.add(Bury(queue))
-
     def follow(self, mover: Mover, batch: list[tuple[str, int]]) -> None:
         """Make each move, as the state asks for that the ones before it left."""
-        for place, (kind, seed) in enumerate(batch):
-            op = mover.op(kind, seed)
-            if place == 0:
-                self.bury(op)
-            self.add(op)
-            if isinstance(op, Define):
-                self.bury()
+        for kind, seed in batch:
+            self.add(mover.op(kind, seed))
             if not self.legal:
                 return

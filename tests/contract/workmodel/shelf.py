@@ -11,23 +11,36 @@ from dibs.ledger.work import Counts, ItemRow, Streamed
 
 @dataclass
 class Item:
-    """One item inside a queue. ``due`` is None where the contract leaves open since when it is dead."""
+    """One item inside a queue. ``most``: how many items the answer had that leased it."""
 
+    shelf: Shelf = field(repr=False, compare=False)
     seq: int
     text: str | None
-    due: int | None
+    due: int
     priority: int = 0
     attempt: int = 0
     token: str | None = None
     ttl: int = 0
     worker: str = ""
     dead: bool = False
+    most: int = 0
     failures: list = field(default_factory=list)
 
     def state(self, now: int) -> str:
-        if self.dead:
+        if self.dead or (self.lapsed_alone(now) and self.shelf.row.settings.buries(self.attempt)):
             return "dead"
         return "leased" if self.token is not None and self.due > now else "waiting"
+
+    def lapsed_alone(self, now: int) -> bool:
+        return self.token is not None and self.due <= now and self.most == 1
+
+    def of_many(self, now: int) -> bool:
+        return self.token is not None and self.due <= now and self.most > 1
+
+    def failed(self, now: int) -> list:
+        """Its failures, that of a lease which has just expired among them."""
+        lapsed = [(self.attempt, None, self.worker, None)] if self.lapsed_alone(now) else []
+        return [*self.failures, *lapsed][-10:]
 
     def fail(self, at: int | None, error: str | None) -> None:
         self.failures = [*self.failures, (self.attempt, at, self.worker, error)][-10:]
@@ -51,7 +64,7 @@ class Shelf:
             return None
         self.count(cursor=1)
         seq = self.row.cursor
-        self.items[seq] = Item(seq, text, due, priority)
+        self.items[seq] = Item(self, seq, text, due, priority)
         if key is not None:
             self.keys[key] = (seq, expires)
         return seq
@@ -74,16 +87,18 @@ class Shelf:
         }
 
     def lapsed(self, now: int) -> bool:
-        """Whether a lease has expired that no claim and no burial has found yet."""
-        return any(item.token and item.state(now) == "waiting" for item in self.items.values())
+        """Whether a lease of one item has expired that no claim has found yet."""
+        return any(item.lapsed_alone(now) for item in self.items.values())
 
-    def next_due(self) -> int | None:
-        return min((item.due for item in self.items.values() if not item.dead), default=None)
+    def next_dues(self, now: int) -> set[int | None]:
+        """When the next can be claimed; or when one died of which no claim has told yet."""
+        items = self.items.values()
+        due = min((item.due for item in items if item.state(now) != "dead"), default=None)
+        return {due, *(item.due for item in items if item.lapsed_alone(now) and item.state(now) == "dead")}
 
-    def next_claim(self, now: int) -> int | None:
-        """When the next can be claimed. That it could be claimed before now makes no difference."""
-        due = self.next_due()
-        return due if due is None else max(due, now)
+    def next_claims(self, now: int) -> set[int | None]:
+        """The same: that it could be claimed before now makes no difference."""
+        return {due if due is None else max(due, now) for due in self.next_dues(now)}
 
     def refusal(self) -> str | None:
         if self.row.deleted_at is not None:

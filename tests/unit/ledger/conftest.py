@@ -74,6 +74,9 @@ class ScriptedEngine:
         self.against: LedgerError | None = None
         self.rescues = 0
         self.closed = False
+        self.unheard_for: float | None = None
+        self.kept = threading.Event()
+        self.stopped: Exception | None = None
 
     def add(self, queue: int, cursor: int = 0) -> None:
         self.queues[queue] = QueueRow(
@@ -128,6 +131,15 @@ class ScriptedEngine:
         error = self.repairs.popleft() if self.repairs else None
         if error is not None:
             raise error
+
+    def unheard(self) -> float | None:
+        return self.unheard_for
+
+    def keep_time(self) -> None:
+        self.unheard_for = None
+        self.kept.set()
+        if self.stopped is not None:
+            raise self.stopped
 
     def reserve(self) -> None:
         self.room_door.pass_()

@@ -9,8 +9,9 @@ from dibs.errors import LedgerUnavailable, OutcomeUnknown
 from dibs.ledger import committer as committer_module
 from dibs.ledger.committer import Committer
 from dibs.ledger.entry import Entry
-from dibs.ledger.ops import Define, Pause, Take
+from dibs.ledger.ops import Define, EngineFailed, Pause, Take
 from dibs.ledger.pending import Pending
+from dibs.ledger.work import Parcel, Push
 
 
 def test_an_op_that_comes_alone_is_committed_alone_and_at_once(desk):
@@ -154,3 +155,35 @@ def test_a_committer_that_can_not_go_on_says_so_to_everybody(desk, in_thread):
     with pytest.raises(LedgerUnavailable, match="restart"):
         committer.submit(Entry(Define("x", "count", "{}"), Pending()))
     assert committer.down is not None
+
+
+# -- ledger time, while nothing else is written
+
+
+def test_ledger_time_is_kept_when_it_is_due_and_nothing_else_is_written(desk):
+    desk.engine.unheard_for = 0.0
+    desk.take(1, 1).result(10)
+    assert desk.engine.kept.wait(10)
+    assert desk.take(1, 2).result(10) == "1:2+1"
+    assert len(desk.engine.batches) == 2
+
+
+def test_a_disk_that_fails_at_that_is_met_as_at_any_commit(desk):
+    desk.engine.unheard_for, desk.engine.stopped = 0.0, EngineFailed("EIO")
+    desk.take(1, 1).result(10)
+    assert desk.engine.kept.wait(10)
+    while desk.committer.reopened == 0:
+        threading.Event().wait(0.001)
+    while desk.committer.down is not None:
+        threading.Event().wait(0.001)
+    assert desk.take(1, 2).result(10) == "1:2+1"
+
+
+def test_a_batch_is_bounded_in_bytes_too(desk, monkeypatch):
+    monkeypatch.setattr(committer_module, "BATCH_BYTES", 25)
+    desk.busy()
+    pushes = [desk.submit(Push(1, (Parcel(("x" * size,)),))) for size in (10, 10, 10, 40, 1)]
+    desk.engine.door.open()
+    for each in pushes:
+        each.result(10)
+    assert [len(batch) for batch in desk.engine.batches[1:]] == [3, 1, 1]

@@ -346,8 +346,17 @@ def test_an_item_handed_out_before_it_was_pushed(work):
 
 
 def test_one_attempt_twice(work, start):
-    again = work.lease(1100, 1101, "b", [2], attempt=1)
-    assert found(work.history(*start, again, inside=GIVEN)) == {WorkRule.ATTEMPT_TWICE: 1}
+    alone = work.lease(1100, 1101, "b", [2], attempt=1)
+    again = work.lease(2200, 2201, "c", [2, 3], attempt=1)
+    assert found(work.history(*start, alone, again, inside=GIVEN)) == {WorkRule.ATTEMPT_TWICE: 1}
+    nack = work.settle(20, 22, "nack", "a", [2])
+    assert found(work.history(*start, nack, alone, inside=GIVEN)) == {WorkRule.ATTEMPT_TWICE: 1}
+
+
+def test_what_expired_with_others_has_used_no_attempt(work, start):
+    again = work.lease(1100, 1101, "b", [1, 2], attempt=1), work.lease(2200, 2201, "c", [2], attempt=1)
+    inside = [(1, "waiting", 1), (2, "leased", 1), *REST]
+    assert found(work.history(*start, *again, inside=inside)) == {}
 
 
 def test_a_release_does_not_count(work, start):

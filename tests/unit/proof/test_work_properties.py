@@ -318,11 +318,31 @@ class Naive:
                 other.completed < line.invoked and tried > attempt for other, tried, _ in others
             )
             self.fencing(seq, line, attempt, others)
-        kept = Counter(attempt for line, attempt, _ in given if not self.released(seq, line))
-        self.counts[WorkRule.ATTEMPT_TWICE] += sum(count - 1 for count in kept.values())
+        self.counts[WorkRule.ATTEMPT_TWICE] += sum(
+            any(
+                tried == attempt and self.used(seq, other) and self.comes_after(seq, line, at, other, before)
+                for before, (other, tried, _) in enumerate(given)
+                if other is not line
+            )
+            for at, (line, attempt, _) in enumerate(given)
+            if not self.released(seq, line)
+        )
+
+    def comes_after(self, seq, line, at, other, before):
+        """Certainly; of two that have both used their attempt, one of them does."""
+        if other.completed < line.invoked:
+            return True
+        return self.used(seq, line) and (other.completed, before) < (line.completed, at)
 
     def settled(self, seq, line):
         return sorted(self.acts[line.lease.token, seq], key=lambda act: act[0].invoked)
+
+    def used(self, seq, line):
+        """Whether its attempt counts for certain."""
+        if self.released(seq, line):
+            return False
+        nacked = any(came.verdict in {"nacked", "dead"} for _, _, came in self.settled(seq, line))
+        return nacked or len(line.lease.seqs) == 1
 
     def released(self, seq, line):
         settled = self.settled(seq, line)

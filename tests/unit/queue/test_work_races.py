@@ -8,7 +8,7 @@ import contextlib
 import pytest
 from dibs.errors import QueueExhausted, QueueStarting, QueueUnknown
 from dibs.ledger.ops import EngineFailed
-from dibs.ledger.work import Ack, Bury, Extend, Parcel, Result, Settle
+from dibs.ledger.work import Ack, Extend, Parcel, Purge, Result, Settle
 from dibs.queue import LeaseAsk
 from dibs.queue.wait import Waiters
 
@@ -174,12 +174,12 @@ async def test_who_leaves_at_its_deadline_leaves_a_timer_for_the_others(opened, 
         long = await soon(house["jobs"].lease(LeaseAsk(wait=20)))
         await eventually(lambda: house["jobs"].stats().waiting == 2)
         house.disk.door.shut()
-        bury = house["jobs"].commit(Bury(house["jobs"].row.id))
+        other = house["jobs"].commit(Purge(house["jobs"].row.id, ("dead",)))
         await house.disk.door.somebody()
         house["jobs"]._waiters.wake(1)  # in vain, as by a push whose item somebody else takes
         house["jobs"].claims.arm()
         house.disk.door.open()
-        await bury
+        await other
         assert await short is None
         assert (await long).spans[0].attempt == 2
 

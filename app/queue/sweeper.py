@@ -1,0 +1,53 @@
+"""Clears what deleted queues have left inside, a slice at a time, so that no other queue waits for it."""
+
+from __future__ import annotations
+
+import asyncio
+
+from ..errors import DibsError
+from ..ledger.committer import Committer
+from ..ledger.entry import Entry
+from ..ledger.pending import Pending
+from ..ledger.work import Moved, Sweep
+
+AGAIN = 1.0
+"""Seconds until a slice is tried again that the disk did not take."""
+
+
+class Sweeper:
+    """Sweeps one queue after the other while the server works. Lives on the event loop."""
+
+    def __init__(self, committer: Committer) -> None:
+        self._committer = committer
+        self._left: dict[int, None] = {}  # in the order in which they were deleted
+        self._task: asyncio.Task[None] | None = None
+
+    def add(self, queue: int) -> None:
+        """Sweep this one too."""
+        self._left[queue] = None
+        if self._task is None:
+            self._task = asyncio.get_running_loop().create_task(self._run())
+
+    def stop(self) -> None:
+        """Begin no further slice; what is left is swept after the next start."""
+        if self._task is not None:
+            self._task.cancel()
+
+    async def _run(self) -> None:
+        try:
+            while self._left:
+                queue = next(iter(self._left))
+                try:
+                    moved = await self._slice(queue)
+                except DibsError:
+                    await asyncio.sleep(AGAIN)
+                    continue
+                if moved.rest is None:
+                    del self._left[queue]
+        finally:
+            self._task = None
+
+    async def _slice(self, queue: int) -> Moved:
+        pending: Pending[Moved] = Pending()
+        self._committer.submit(Entry(Sweep(queue), pending))
+        return await pending

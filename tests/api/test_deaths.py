@@ -1,0 +1,75 @@
+"""Items whose last attempt has expired are dead for every call, whether or not somebody has claimed since."""
+
+import time
+
+import pytest
+
+
+@pytest.fixture
+def house(house):
+    """Two items of one attempt each, leased one by one, and their workers died."""
+    house.pushed("jobs", "a", "b", max_attempts=1, max_ready=2)
+    for _ in range(2):
+        lease = house.lease("jobs", max=1, ttl=0.001, worker="ann")
+        assert len(lease["items"]) == 1
+    time.sleep(0.005)
+    return house
+
+
+def test_every_look(house):
+    def counted(answer):
+        return {name: answer[name] for name in ("waiting", "leased", "dead")}
+
+    expected = {"waiting": 0, "leased": 0, "dead": 2}
+    assert counted(house.ask("GET", "/queues/jobs").json()) == expected
+    [listed] = [one for one in house.ask("GET", "/queues").json()["queues"] if one["queue"] == "jobs"]
+    assert counted(listed) == expected
+    audit = house.ask("GET", "/queues/jobs/audit").json()
+    assert counted(audit) == expected
+    assert audit["balanced"]
+    stats = house.ask("GET", "/queues/jobs/stats").json()
+    assert (stats["waiting_items"], stats["leased"], stats["dead"]) == (0, 0, 2)
+    for state, seqs in {"waiting": [], "leased": [], "dead": [1, 2]}.items():
+        items = house.ask("GET", f"/queues/jobs/items?state={state}").json()["items"]
+        assert [item["seq"] for item in items] == seqs
+    one = house.ask("GET", "/queues/jobs/items/2").json()
+    assert (one["state"], one["error"]) == ("dead", "the lease expired")
+    assert [(past["attempt"], past["worker"]) for past in one["history"]] == [(1, "ann")]
+
+
+def test_a_purge_of_what_waits_drops_none_of_them(house):
+    def purged(*states):
+        asked = {"confirm": "jobs", "states": states}
+        return house.ask("POST", "/queues/jobs/purge", json=asked).json()["purged"]
+
+    assert (purged("waiting"), purged("dead")) == (0, 2)
+
+
+def test_a_redrive_takes_both(house):
+    assert house.ask("POST", "/queues/jobs/redrive", json={}).json()["redriven"] == 2
+    assert [item["attempt"] for item in house.lease("jobs", max=2)["items"]] == [1, 1]
+
+
+def test_they_take_no_room_from_producers(house):
+    items = {"items": [{"value": 1}, {"value": 2}]}
+    assert house.ask("POST", "/queues/jobs/items", json=items).status_code == 201
+    full = house.ask("POST", "/queues/jobs/items", json={"items": [{"value": 3}]})
+    assert (full.status_code, full.json()["type"]) == (429, "urn:dibs:problem:queue-full")
+
+
+@pytest.mark.parametrize("call", ["next", "lease"])
+def test_a_closed_queue_is_exhausted(house, call):
+    house.ask("POST", "/queues/jobs/close")
+    answer = house.ask("POST", f"/queues/jobs/{call}")
+    assert (answer.status_code, answer.json()["type"]) == (410, "urn:dibs:problem:exhausted")
+
+
+@pytest.mark.parametrize(
+    "headers", [{}, {"Idempotency-Key": "k"}, {"X-Other": "1"}], ids=["hot", "key", "other"]
+)
+def test_what_a_dead_worker_held_with_others_comes_back_in_halves(house, headers):
+    house.pushed("many", *range(8), max_attempts=1)
+    assert len(house.lease("many", max=8, ttl=0.001)["items"]) == 8
+    time.sleep(0.005)
+    answer = house.ask("POST", "/queues/many/lease", json={"max": 8}, headers=headers).json()
+    assert [(item["seq"], item["attempt"]) for item in answer["items"]] == [(n, 1) for n in (1, 2, 3, 4)]

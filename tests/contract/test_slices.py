@@ -1,0 +1,184 @@
+"""A long purge or redrive goes in slices, each its own transaction; a repeat goes on from the last one."""
+
+from __future__ import annotations
+
+import pytest
+from dibs.ledger.inside.moving import SLICE_ITEMS, SLICE_ROWS
+from dibs.ledger.ops import Delete, Remember
+from dibs.ledger.work import Claim, Moved, Nack, Parcel, Purge, Push, Redrive, Settle, Sweep, Terms
+
+MANY = 2 * SLICE_ITEMS + 10
+
+
+def slices(ledger, make, part: Moved | None = None) -> list[Moved]:
+    """Slice by slice, each balanced."""
+    found = []
+    while part is None or part.rest is not None:
+        part = ledger.do(make(part))
+        found.append(part)
+        assert len(found) < 100
+    return found
+
+
+def texts(count: int) -> tuple[str, ...]:
+    return tuple(map(str, range(1, count + 1)))
+
+
+@pytest.fixture
+def scattered(ledger) -> int:
+    """A dead item, a waiting one, and so on: each a run of its own."""
+    queue = ledger.jobs(*texts(3 * SLICE_ROWS), max_attempts=1)
+    claims = [Claim(queue, 1, 1 << 20, Terms(f"t{n}", 60_000)) for n in range(3 * SLICE_ROWS)]
+    ledger.engine.apply(claims)
+    ledger.engine.apply([Settle(queue, (Nack(f"t{n}"),)) for n in range(0, 3 * SLICE_ROWS, 2)])
+    ledger.time.pass_(60_000)
+    return queue
+
+
+def test_a_purge_moves_so_many_at_once_and_leaves_the_queue_whole_in_between(ledger):
+    queue = ledger.jobs(*texts(MANY))
+    found = slices(ledger, lambda part: Purge(queue, ("waiting",), part=part))
+    assert [moved.count for moved in found] == [SLICE_ITEMS, 2 * SLICE_ITEMS, MANY]
+    assert [moved.rest for moved in found] == [SLICE_ITEMS, 2 * SLICE_ITEMS, None]
+    ledger.balanced(queue)
+    assert ledger.engine.row(queue).purged == MANY
+
+
+def test_what_comes_after_the_first_slice_stays(ledger):
+    queue = ledger.jobs(*texts(MANY))
+    first = ledger.do(Purge(queue, ("waiting",)))
+    ledger.balanced(queue)
+    ledger.push(queue, "late", priority=3)
+    assert slices(ledger, lambda part: Purge(queue, ("waiting",), part=part), first)[-1].count == MANY
+    assert ledger.inside(queue) == {MANY + 1: "waiting"}
+
+
+def test_keys_and_values_go_with_each_slice(ledger):
+    queue = ledger.jobs()
+    keys = texts(MANY)
+    ledger.push(queue, *keys, keys=keys)
+    ledger.do(Purge(queue, ("waiting",)))
+    again = ledger.push(queue, "1", str(MANY), keys=("1", str(MANY)))
+    assert again.known == (1,)
+    assert again.seqs == (MANY + 1, MANY)
+    assert ledger.claim(queue, 1).values == (str(SLICE_ITEMS + 1),)
+
+
+@pytest.mark.parametrize("states", [("dead",), ("waiting",), ("waiting", "dead")], ids="+".join)
+def test_a_purge_over_many_runs(ledger, scattered, states):
+    ledger.time.pass_(0)
+    dead = len(ledger.dead(scattered))
+    found = slices(ledger, lambda part: Purge(scattered, states, part=part))
+    assert found[-1].count == (dead if "dead" in states else 0)
+    assert len(found) >= 3
+    ledger.balanced(scattered)
+    assert len(ledger.dead(scattered)) == (0 if "dead" in states else dead)
+
+
+@pytest.mark.parametrize(
+    "seqs", [None, ((1, 10**6),), tuple((n, n) for n in range(1, 601))], ids=["all", "one", "each"]
+)
+def test_a_redrive_over_many_runs(ledger, scattered, seqs):
+    found = slices(ledger, lambda part: Redrive(scattered, seqs, part=part))
+    assert len(found) >= 3
+    assert found[-1].count == 3 * SLICE_ROWS
+    ledger.balanced(scattered)
+    assert set(ledger.inside(scattered).values()) == {"waiting"}
+    assert {item.attempt for item in ledger.items(scattered)} == {0}
+
+
+def test_a_limit_counts_over_all_slices(ledger, scattered):
+    found = slices(ledger, lambda part: Redrive(scattered, None, SLICE_ROWS + 7, part=part))
+    assert found[-1].count == SLICE_ROWS + 7
+    assert [item.seq for item in ledger.items(scattered, "waiting")] == list(range(1, SLICE_ROWS + 8))
+
+
+def test_a_rate_goes_on_where_the_slice_before_ended(ledger, scattered):
+    start = ledger.engine.now()
+    part = ledger.do(Redrive(scattered, rate=10.0))
+    while part.rest is not None:
+        ledger.time.pass_(1)  # a slice later than it began
+        part = ledger.do(Redrive(scattered, rate=10.0, part=part))
+    dues = sorted(item.due - start for item in ledger.items(scattered))
+    assert dues == [int(n / 10.0 * 1_000) for n in range(3 * SLICE_ROWS)]
+
+
+@pytest.mark.parametrize("kind", [Purge, Redrive])
+def test_a_keyed_one_files_how_far_it_is_and_goes_on_from_there_after_a_crash(ledger, scattered, kind):
+    args = (("dead",),) if kind is Purge else ()
+    remember = Remember("k", "r", 60_000)
+
+    def filed() -> Moved:
+        return ledger.engine.recall(scattered, 1, "", "k").work
+
+    def make(part: Moved | None):
+        return kind(scattered, *args, remember=remember, part=part)
+
+    part = None
+    while part is None or not part.count:
+        part = ledger.do(make(part))
+    assert filed() == part
+    assert part.rest is not None
+    ledger.restart()
+    ledger.balanced(scattered)
+    last = slices(ledger, make, filed())[-1]
+    assert (last.count, filed()) == (3 * SLICE_ROWS, last)
+
+
+def test_a_queue_that_is_deleted_in_between_ends_it(ledger):
+    queue = ledger.jobs(*texts(MANY))
+    part = ledger.do(Purge(queue, ("waiting",)))
+    ledger.do(Delete(queue))
+    assert ledger.do(Purge(queue, ("waiting",), part=part)) == Moved(SLICE_ITEMS, None, None, part.upto)
+    assert ledger.do(Push(queue, (Parcel(("1",)),))).refused == "unknown"
+
+
+# -- what a deleted queue has left
+
+
+@pytest.fixture
+def deleted(ledger) -> int:
+    """A queue that was deleted with many items inside: leased, waiting and dead ones."""
+    queue = ledger.jobs(max_attempts=1)
+    keys = texts(MANY)
+    ledger.push(queue, *keys, keys=keys)
+    claims = [Claim(queue, 1, 1 << 20, Terms(f"t{n}", 60_000)) for n in range(SLICE_ROWS)]
+    ledger.engine.apply(claims)
+    ledger.do(Settle(queue, (Nack("t0"), Nack("t1"))))
+    ledger.do(Delete(queue))
+    return queue
+
+
+def test_a_deletion_is_one_small_step_and_nothing_is_seen_of_what_it_left(ledger, deleted):
+    engine = ledger.engine
+    row = engine.row(deleted)
+    assert (row.purged, row.inside) == (MANY, 0)
+    assert ledger.items(deleted) == ledger.items(deleted, "dead") == []
+    assert engine.glance(deleted) == (0, 0, 0)
+    assert engine.next_due(deleted) is None
+    ledger.balanced(deleted)
+    assert engine.unswept() == [deleted]
+
+
+def test_it_is_swept_in_slices_after_a_restart_too(ledger, deleted):
+    found = [ledger.do(Sweep(deleted))]
+    ledger.restart()
+    assert ledger.engine.unswept() == [deleted]
+    while found[-1].rest is not None:
+        assert found[-1].count <= 4 * SLICE_ROWS
+        found.append(ledger.do(Sweep(deleted)))
+    assert len(found) > MANY // SLICE_ROWS
+    assert ledger.engine.unswept() == []
+    assert ledger.do(Sweep(deleted)) == Moved(0)
+
+
+@pytest.mark.parametrize("reset", [False, True])
+def test_one_that_is_created_in_its_place_has_none_of_it(ledger, deleted, reset):
+    ledger.do(Sweep(deleted))
+    row = ledger.define("jobs", "", reset=reset)
+    assert ledger.inside(deleted) == {}
+    assert ledger.do(Sweep(deleted)) == Moved(0)
+    pushed = ledger.push(deleted, "1", keys=("1",))
+    assert (pushed.seqs, pushed.known) == (range(row.cursor + 1, row.cursor + 2), ())
+    assert ledger.seqs(ledger.claim(deleted)) == [row.cursor + 1]
+    ledger.balanced(deleted)

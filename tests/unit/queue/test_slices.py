@@ -1,0 +1,99 @@
+"""What is long lets others in between, and answers once it is done; a repeat under its key goes on."""
+
+from __future__ import annotations
+
+import pytest
+from dibs.errors import LedgerError
+from dibs.ledger.inside.moving import SLICE_ITEMS, SLICE_ROWS
+from dibs.ledger.ops import Take
+from dibs.ledger.work import Parcel, Purge, Sweep
+
+MANY = 3 * SLICE_ITEMS
+
+
+async def fill(queue) -> None:
+    await queue.push((Parcel(tuple(map(str, range(MANY)))),))
+
+
+async def keyed(queue) -> None:
+    texts = tuple(map(str, range(MANY)))
+    await queue.push((Parcel(texts, keys=texts),))
+
+
+async def test_others_are_served_between_two_slices(opened, soon):
+    async with opened({"q": None, "ids": "count()"}) as house:
+        await fill(house["q"])
+        house.disk.door.shut()
+        purging = await soon(house["q"].purge(("waiting",)))
+        await house.disk.door.somebody()  # with the first slice
+        taking = await soon(house["ids"].take(1))
+        house.disk.door.let_one()
+        await house.disk.door.somebody()
+        house.disk.door.let_one()
+        assert (await taking).first == 1
+        assert not purging.done()
+        house.disk.door.open()
+        assert (await purging).count == MANY
+        kinds = [type(op) for batch in house.disk.batches for op in batch if isinstance(op, Purge | Take)]
+        assert kinds == [Purge, Take, Purge, Purge]
+
+
+async def test_a_repeat_goes_on_from_the_slice_that_failed(opened):
+    async with opened({"q": None}) as house:
+        queue = house["q"]
+        await fill(queue)
+        purges = []
+
+        def fault(ops):
+            purges.extend(op for op in ops if isinstance(op, Purge))
+            return "absent" if len(purges) == 2 else None
+
+        house.disk.fault = fault
+        with pytest.raises(LedgerError):
+            await queue.purge(("waiting",), key="k")
+        assert (await queue.audit()).balanced
+        assert queue.info().waiting == MANY - SLICE_ITEMS
+        again = await queue.purge(("waiting",), key="k")
+        assert (again.count, again.replayed) == (MANY, False)
+        assert purges[2].part.rest == SLICE_ITEMS
+        replay = await queue.purge(("waiting",), key="k")
+        assert (replay.count, replay.replayed) == (MANY, True)
+
+
+async def test_a_slice_that_is_there_though_its_commit_failed_is_not_done_twice(opened):
+    async with opened({"q": None}) as house:
+        queue = house["q"]
+        await fill(queue)
+        house.disk.faults.extend([None, "present"])
+        done = await queue.purge(("waiting",), key="k")
+        assert (done.count, queue.info().purged) == (MANY, MANY)
+
+
+async def test_a_deletion_is_answered_at_once_and_swept_beside_the_others(opened, soon, eventually):
+    async with opened({"q": None, "ids": "count()"}) as house:
+        await keyed(house["q"])
+        await house.queues.delete("q")
+        assert not house.disk.ops(Sweep)
+        assert (await house["ids"].take(1)).first == 1
+        await eventually(lambda: not house.disk.unswept())
+        assert len(house.disk.ops(Sweep)) >= MANY // SLICE_ROWS
+
+
+async def test_what_was_not_swept_is_swept_after_the_next_start(opened, eventually, tmp_path):
+    async with opened({"q": None}, data=tmp_path) as house:
+        await keyed(house["q"])
+        await house.queues.delete("q")
+        house.queues.stop()
+        assert house.disk.unswept()
+    async with opened({}, data=tmp_path) as house:
+        await eventually(lambda: not house.disk.unswept())
+
+
+async def test_a_disk_that_fails_meanwhile_delays_it(opened, eventually, monkeypatch):
+    monkeypatch.setattr("dibs.queue.sweeper.AGAIN", 0.001)
+    async with opened({"q": None}) as house:
+        await keyed(house["q"])
+        house.disk.faults.extend([None, "absent", None, "present"])
+        await house.queues.delete("q")
+        await eventually(lambda: not house.disk.faults and house.queues._sweeper._task is None)
+        assert not house.disk.unswept()
