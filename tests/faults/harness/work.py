@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from client import Client, Entry
-from dibs.ledger.work import Ack, Nack, Parcel, QueueSettings, Release, Result
+from dibs.ledger.work import Ack, Nack, Parcel, Release, Result
 from dibs.ledger.work import Entry as Settling
 from dibs.queue import LeaseAsk, Leased, Queue, Queues, SettleAnswer
 from dibs.sources import parse_source
@@ -21,7 +21,7 @@ from story import Step, Story
 
 QUEUES = ("jobs", "done", "few", "lines")
 TTL = 36_000.0  # no lease of the story ends by itself
-LAST = QueueSettings(max_attempts=2)
+LAST = {"max_attempts": 2}
 
 
 class WorkStory(Story):
