@@ -167,7 +167,7 @@ class Queues:
             self._tombstones[row.name] = row
             self._queues.pop(row.name, None)
             self._by_id.pop(row.id, None)
-            if queue is not None:
+            if queue is not None and (row.purged or not row.source):  # else nothing can be left of it
                 self._sweeper.add(row.id)
         elif queue is not None and same_definition(queue.row, row):
             queue.learn(row)
