@@ -7,11 +7,13 @@ environment (``DIBS_PORT=9000``), the command's options. Nothing here is read wh
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import tomllib
 from collections.abc import Mapping
 from dataclasses import fields
+from difflib import get_close_matches
 from importlib import metadata
 from ipaddress import ip_address
 from pathlib import Path
@@ -28,6 +30,7 @@ from pydantic_settings import (
 )
 
 from .errors import ConfigError, LimitExceeded, SourceError
+from .inert import inert
 from .ledger.work import QueueSettings
 from .queue.definition import KEPT, Definition, Kept, queue_settings
 from .queue.limits import Limits, check_name
@@ -39,6 +42,9 @@ DEFAULT_FILE: Final = Path("dibs.toml")
 DEFAULT_QUEUE: Final = "default"
 MEMORY: Final = ":memory:"
 MIB: Final = 1024 * 1024
+_OTHERS: Final = {PREFIX + name for name in ("CONFIG", "URL", "TRACEBACK", "QUEUE", "SEQ", "ATTEMPT")}
+"""Variables that are no settings of the server, and have a meaning all the same."""
+log: Final = logging.getLogger("dibs.config")
 MOST_THREADS: Final = 4
 
 
@@ -179,7 +185,7 @@ class Settings(BaseSettings):
     def _queues(cls, queues: object) -> object:
         if not isinstance(queues, Mapping):
             raise ValueError('it is a table of NAME = "SOURCE"')  # noqa: TRY004  # pydantic wants ValueError
-        return {name: _definition(name, definition) for name, definition in queues.items()}
+        return _definitions(queues)
 
     @field_validator("workers")
     @classmethod
@@ -228,9 +234,11 @@ def load(options: Mapping[str, Any] | None = None, *, file: Path | None = None) 
         file: The configuration file. Without one, ``DIBS_CONFIG``, then ``./dibs.toml`` if it is there.
 
     Raises:
-        ConfigError: A setting is wrong; the message names it and where it came from.
+        ConfigError: Settings are wrong; a line for each names it and where it came from.
     """
     given = dict(options or {})
+    for variable in unknown_variables():
+        log.warning("%s", variable)
     path, written = _read_file(file)
 
     class Layered(Settings):
@@ -246,8 +254,12 @@ def load(options: Mapping[str, Any] | None = None, *, file: Path | None = None) 
     try:
         return Layered(**given)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        raise ConfigError(_explain(first, given, path, written)) from None
+        wrong = [
+            sentence
+            for each in error.errors(include_url=False)
+            for sentence in _explain(each, given, path, written)
+        ]
+        raise ConfigError("\n".join(wrong)) from None
     except SettingsError as error:
         raise ConfigError(f"the environment: {error} (JSON is expected there)") from None
 
@@ -265,6 +277,20 @@ def _read_file(file: Path | None) -> tuple[Path, dict[str, Any]]:
         raise ConfigError(f"config file {path}: {error.strerror}") from None
     except ValueError as error:
         raise ConfigError(f"config file {path}: {error}") from None
+
+
+def _definitions(queues: Mapping[str, object]) -> dict[str, Definition]:
+    """All queues, or a line for each that is wrong."""
+    found: dict[str, Definition] = {}
+    wrong: list[str] = []
+    for name, definition in queues.items():
+        try:
+            found[name] = _definition(name, definition)
+        except ValueError as error:
+            wrong.append(str(error))
+    if wrong:
+        raise ValueError("\n".join(wrong))
+    return found
 
 
 def _definition(name: str, definition: object) -> Definition:
@@ -322,15 +348,31 @@ def _parse(name: str, text: str) -> SourceSpec:
         raise ValueError(f"{name}: {error}") from None
 
 
-def _explain(error: Any, options: Mapping[str, Any], path: Path, written: Mapping[str, Any]) -> str:
-    """One sentence: where it came from, which setting, what is wrong with it."""
+def unknown_variables(environ: Mapping[str, str] | None = None) -> list[str]:
+    """A sentence for each variable that looks like a setting and is none; an environment may have others."""
+    known = {PREFIX + name.upper() for name in Settings.model_fields} | _OTHERS
+    told = []
+    for name in sorted(os.environ if environ is None else environ):
+        if not name.startswith(PREFIX) or name.partition("__")[0] in known:
+            continue
+        close = get_close_matches(name.partition("__")[0], known, n=1, cutoff=0.75)
+        told.append(
+            inert(f"environment variable {name[:64]} is no setting of dibs and has no effect")
+            + (f"; did you mean {close[0]}?" if close else "")
+        )
+    return told
+
+
+def _explain(error: Any, options: Mapping[str, Any], path: Path, written: Mapping[str, Any]) -> list[str]:
+    """A sentence for each thing that is wrong: where it came from, which setting, what is wrong with it."""
     message = str(error["msg"]).removeprefix("Value error, ")
     if not error["loc"]:
-        return message
+        return [message]
     if error["type"] == "extra_forbidden":
         message = "there is no such setting"
     setting = [str(part) for part in error["loc"][:2]]
-    return f"{_origin(setting, options, path, written)}: {message[:1].lower()}{message[1:]}"
+    origin = _origin(setting, options, path, written)
+    return [f"{origin}: {line[:1].lower()}{line[1:]}" for line in message.split("\n")]
 
 
 def _origin(setting: list[str], options: Mapping[str, Any], path: Path, written: Mapping[str, Any]) -> str:

@@ -15,7 +15,7 @@ REPLAYED: Final = (b"idempotent-replayed", b"true")
 
 
 class Reply(Response):
-    """An answer whose bytes are made already; nothing is rendered, looked up or copied again."""
+    """An answer whose bytes are made already; nothing is rendered or looked up. JSON gets a final newline."""
 
     def __init__(
         self,
@@ -25,6 +25,8 @@ class Reply(Response):
         content: tuple[bytes, bytes] = JSON,
         headers: Headers | None = None,
     ) -> None:
+        if body and (content is JSON or content is PROBLEM):
+            body += b"\n"  # else a shell's prompt stands behind the answer
         self.status_code = status
         self.body = body
         self.background = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..config import DEFAULT_QUEUE, MEMORY, Settings, is_loopback, version
@@ -14,21 +15,36 @@ from .output import Unwritten, writing
 if TYPE_CHECKING:
     from rich.text import Text
 
-_SHOWN = 12
+_SHOWN = 10
 
 
 def announce(url: str, settings: Settings, queues: Queues) -> None:
-    """Say where the server is. Whoever waits for the line may ask at once. A closed stdout stops nothing."""
+    """Say where the server is and what it has. Whoever waits for the line may ask at once.
+
+    A closed stdout stops nothing.
+    """
     with suppress(Unwritten), writing():
         _announce(url, settings, queues)
 
 
 def _announce(url: str, settings: Settings, queues: Queues) -> None:
+    known = queues.list()
     if sys.stdout.isatty():
-        _panel(url, settings, queues.list())
-    else:
-        names = " ".join(queue.name for queue in queues.list())
-        print(inert(f"dibs: serving {url} data={settings.data} queues={names}"), flush=True)
+        _panel(url, settings, known)
+        return
+    told = [f"{queue.name} ({_age(queue)})" for queue in known[:_SHOWN]]
+    more = [f"and {len(known) - _SHOWN:,} more"] if len(known) > _SHOWN else []
+    print(inert(f"dibs: serving {url} data={_folder(settings)} queues={', '.join(told + more)}"), flush=True)
+
+
+def _folder(settings: Settings) -> str:
+    """The folder as it is found from anywhere."""
+    return MEMORY if settings.data == MEMORY else str(Path(settings.data).absolute())
+
+
+def _age(queue: Queue) -> str:
+    cursor = queue.info().cursor
+    return f"opened, cursor {cursor}" if cursor else "new"
 
 
 def _panel(url: str, settings: Settings, queues: list[Queue]) -> None:
@@ -43,13 +59,13 @@ def _panel(url: str, settings: Settings, queues: list[Queue]) -> None:
     rows.add_column(overflow="fold")
     rows.add_row("url", Text(url, style=f"bold cyan link {url}"))
     rows.add_row("docs", Text(f"{url}/docs", style=f"cyan link {url}/docs"))
-    kept = "in memory: nothing outlives this process" if settings.data == MEMORY else str(settings.data)
+    kept = "in memory: nothing outlives this process" if settings.data == MEMORY else _folder(settings)
     rows.add_row("data", Text(kept, style="yellow" if settings.data == MEMORY else ""))
     for number, queue in enumerate(queues[:_SHOWN]):
         rows.add_row("queues" if number == 0 else "", _queue(queue))
     if len(queues) > _SHOWN:
-        rows.add_row("", Text(f"and {len(queues) - _SHOWN} more: dibs queues", style="dim"))
-    rows.add_row("try", Text(f"curl -X POST {url}{_path(queues)}", style="green"))
+        rows.add_row("", Text(f"and {len(queues) - _SHOWN:,} more: dibs queues", style="dim"))
+    rows.add_row("try", Text(_try(url, queues), style="green"))
     if not is_loopback(settings.host):
         rows.add_row("note", Text("anyone who reaches this port may use it", style="yellow"))
     title = f"[bold]dibs[/] [dim]{version()}[/]"
@@ -73,6 +89,7 @@ def _queue(queue: Queue) -> Text:
     info = queue.info()
     text = Text(info.queue, style="bold")
     text.append(f"  {queue.spec or 'producers push'}", style="default not bold")
+    text.append(f"  {_age(queue)}", style="dim not bold")
     if info.taken + info.acked:
         text.append(f"  {info.taken + info.acked:,} done", style="dim not bold")
     if info.waiting + info.leased + info.dead:
@@ -85,6 +102,15 @@ def _queue(queue: Queue) -> Text:
     return text
 
 
-def _path(queues: list[Queue]) -> str:
-    names = [queue.name for queue in queues]
-    return "/next" if DEFAULT_QUEUE in names or not names else f"/queues/{names[0]}/next"
+def _try(url: str, queues: list[Queue]) -> str:
+    """A command to try; what it may spend is a plain number of a counter, never a job or an invoice's."""
+    counters = [queue.name for queue in queues if _is_counter(queue)]
+    if DEFAULT_QUEUE in counters:
+        return f"curl -X POST {url}/next"
+    return f"curl -X POST {url}/queues/{counters[0]}/next" if counters else f"curl {url}/queues"
+
+
+def _is_counter(queue: Queue) -> bool:
+    spec = queue.spec
+    plain = spec is not None and spec.name == "count" and "format" not in spec.args
+    return plain and queue.info().state == "open"

@@ -13,7 +13,7 @@ from .output import Unwritten, drop, put
 
 OK: Final = 0
 FAILED: Final = 1
-"""The server refused, a check failed, the port is taken."""
+"""The server refused, a check failed."""
 USAGE: Final = 2
 """A wrong option, setting or source."""
 HARNESS: Final = 3
@@ -30,6 +30,8 @@ JOBS_FAILED: Final = 8
 """``work``: everything was tried, and some commands failed."""
 UNWRITTEN: Final = 9
 """It is done, and its output could not be written."""
+NO_PORT: Final = 10
+"""``serve``: the port is in use."""
 CANNOT_RUN: Final = 126
 """``work``: the command is there and can't be run."""
 NO_COMMAND: Final = 127
@@ -40,7 +42,7 @@ INTERRUPTED: Final = 130
 EXIT_CODES: Final = (
     "Exit codes: 0 done · 1 refused or failed · 2 wrong option or setting · 3 fault of a test harness ·"
     " 4 data folder in use or not ours · 5 empty · 6 exhausted · 7 no server there · 8 some jobs failed ·"
-    " 9 done, but the output could not be written ·"
+    " 9 done, but the output could not be written · 10 port in use ·"
     " 126 and 127 a job's command can't be run, is not there · 130 interrupted"
 )
 

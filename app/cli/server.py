@@ -21,7 +21,7 @@ from ..api.house import House
 from ..config import Settings, version
 from ..main import create_app
 from .banner import announce
-from .exits import FAILED, OK, fail
+from .exits import FAILED, NO_PORT, OK, fail
 from .logs import log_to_stderr
 from .loops import Dealer, SideLoop, adopt, new_loop
 
@@ -174,7 +174,7 @@ def _listen(host: str, port: int) -> socket.socket:
 
 def _cannot_listen(host: str, port: int, error: OSError) -> NoReturn:
     if error.errno == errno.EADDRINUSE:
-        fail(f"port {port} on {host} is in use; choose another with --port (0 finds a free one)", FAILED)
+        fail(f"port {port} on {host} is in use; choose another with --port (0 finds a free one)", NO_PORT)
     fail(f"can't listen on {host} port {port}: {error.strerror}", FAILED)
 
 

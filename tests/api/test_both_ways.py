@@ -79,6 +79,17 @@ def statuses(answer):
     return [int(found) for found in re.findall(rb"HTTP/1.1 (\d+) ", answer)]
 
 
+def ends_in_new_lines(answers):
+    """Each JSON body has a final newline, and is as long as its head says: the next answer begins there."""
+    while answers.strip():
+        head, _, rest = answers.partition(b"\r\n\r\n")
+        size = int((re.search(rb"content-length: (\d+)", head) or [0, 0])[1])
+        body, answers = rest[:size], rest[size:]
+        if b"json" in head:
+            assert body.endswith((b"}\n", b"]\n")), body
+        assert answers[:5] in {b"", b"HTTP/"}
+
+
 JOBS = ("PUT", "/queues/jobs", {})
 SOME = ("POST", "/queues/jobs/items", {"items": [{"value": {"n": n}} for n in range(5)]})
 FEW = ("PUT", "/queues/few", {"source": "range", "args": {"start": 0, "stop": 3}})
@@ -211,6 +222,9 @@ def test_what_is_answered(ask, name):
     request, status = GOOD[name]
     answer = ask(request, CLOSE, before=[JOBS, SOME, FEW, TEXTS, WIDE])
     assert statuses(answer)[0] == status
+    assert not re.search(rb"[}\]](HTTP/|\Z)", answer)
+    if b'"-"' not in answer:  # what was replaced for the comparison has another length
+        ends_in_new_lines(answer)
 
 
 @pytest.mark.parametrize("name", REFUSED)

@@ -9,7 +9,7 @@ def keyed(key):
 
 def test_one_item(ask):
     first, second = ask("POST", "/next"), ask("POST", "/next")
-    assert first.text == '{"queue":"default","seq":1,"value":1}'
+    assert first.text == '{"queue":"default","seq":1,"value":1}\n'
     assert second.json() == {"queue": "default", "seq": 2, "value": 2}
     assert first.headers["content-type"] == "application/json"
 

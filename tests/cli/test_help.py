@@ -47,7 +47,7 @@ def test_help_shows_every_command_and_every_exit_code(run):
     assert code == 0
     assert [command for command in COMMANDS if f"│ {command} " not in out] == []
     assert [
-        number for number in (*range(9), 126, 127, 130) if f"{number} " not in out.partition("Exit codes")[2]
+        number for number in (*range(11), 126, 127, 130) if f"{number} " not in out.partition("Exit codes")[2]
     ] == []
 
 

@@ -153,6 +153,19 @@ class TestPurge:
 
 
 class TestDelete:
+    def test_says_what_goes_and_does_it(self, run, jobs):
+        told = "jobs, with 3 waiting, 1 leased, 1 dead inside, will be deleted; its cursor (5) stays known"
+        assert run("delete", "jobs") == (2, "", f"dibs: {told}. Say --yes to do it\n")
+        done = "jobs: deleted with 3 waiting, 1 leased, 1 dead inside; its cursor was 5\n"
+        assert run("delete", "jobs", "--yes") == (0, done, "")
+        assert run("delete", "jobs", "--yes") == (1, "", "dibs: queue-unknown: there is no queue jobs\n")
+
+    def test_asks_whoever_sits_there(self, run, jobs, answers):
+        answers("n\n")
+        assert run("delete", "jobs")[0] == 1
+        answers("y\n")
+        assert run("delete", "jobs")[0] == 0
+
     def test_an_empty_one(self, run):
         run("define", "d1")
         assert run("delete", "d1", "-y") == (0, "d1: deleted which is empty; its cursor was 0\n", "")

@@ -22,7 +22,8 @@ def post(url, path="/next", **options):
 
 def test_it_says_where_it_is_and_serves(serve, tmp_path):
     server = serve()
-    assert server.line == f"dibs: serving {server.url} data=dibs-data queues=default\n"
+    data = tmp_path / "dibs-data"
+    assert server.line == f"dibs: serving {server.url} data={data} queues=default (new)\n"
     assert [post(server.url).json()["value"] for _ in range(2)] == [1, 2]
     assert (tmp_path / "dibs-data").is_dir()
 
@@ -46,7 +47,7 @@ def test_after_a_kill_it_goes_on_where_it_was(serve):
 def test_queues_from_options_and_from_the_file(serve, tmp_path):
     (tmp_path / "dibs.toml").write_text('[queues]\na = "count(start=5)"\n')
     server = serve("--queue", "b=range(3)")
-    assert server.line.endswith("queues=a b\n")
+    assert server.line.endswith("queues=a (new), b (new)\n")
     assert post(server.url, "/queues/a/next").json()["value"] == 5
     assert post(server.url, "/queues/b/next").json()["value"] == 0
     answer = post(server.url)

@@ -32,7 +32,7 @@ def test_the_data_is_in_use(serve, run):
 
 def test_the_port_is_in_use(serve, run):
     server = serve()
-    refused(run("serve", "--port", server.port, "--data", "other"), 1, str(server.port), "--port")
+    refused(run("serve", "--port", server.port, "--data", "other"), 10, str(server.port), "--port")
 
 
 def test_the_address_is_not_of_this_machine(run):

@@ -1,7 +1,7 @@
 from pathlib import Path
 
 import pytest
-from dibs.config import LimitSettings, Settings, is_loopback, load
+from dibs.config import LimitSettings, Settings, is_loopback, load, unknown_variables
 from dibs.errors import ConfigError
 from dibs.ledger.work import FOREVER
 from dibs.queue import Definition
@@ -224,3 +224,48 @@ def test_every_setting_says_what_it_is(model):
 
 def test_the_queues_limits_are_settings_of_the_same_names():
     assert set(Limits.__dataclass_fields__) <= set(LimitSettings.model_fields)
+
+
+class TestAllAtOnce:
+    def test_a_line_for_each_that_is_wrong(self, write):
+        file = write("""
+            port = "x"
+            hots = "a"
+            [queues]
+            Up = "count"
+            a = "nope("
+            b = "count"
+            [limits]
+            count = 0
+        """)
+        told = refusal({"threads": 0}, file=file).splitlines()
+        assert [line.partition(": ")[0] for line in told if "option" in line] == ["option --threads"]
+        named = sorted(line.removeprefix(f"config file {file}: ").partition(":")[0] for line in told[:-1])
+        assert {"port", "hots", "queues", "limits.count"} <= set(named) | {told[-1].split(": ")[1]}
+        assert sum("queues: " in line for line in told) == 2
+
+    def test_one_is_one_line(self, write):
+        assert refusal({"port": -1}).count("\n") == 0
+
+
+class TestUnknownVariables:
+    @pytest.mark.parametrize(
+        ("name", "meant"),
+        [
+            ("DIBS_PROT", "; did you mean DIBS_PORT?"),
+            ("DIBS_QUEUE_S", "; did you mean DIBS_QUEUES?"),
+            ("DIBS_LIMIT__COUNT", "; did you mean DIBS_LIMITS?"),
+            ("DIBS_SERVICE_HOST", ""),
+            ("DIBS_\x1b", ""),
+        ],
+    )
+    def test_is_told_and_is_no_error(self, monkeypatch, caplog, name, meant):
+        monkeypatch.setenv(name, "9000")
+        assert load().port == 8000
+        shown = name.replace("\x1b", "\\x1b")
+        told = f"environment variable {shown} is no setting of dibs and has no effect{meant}"
+        assert [record.getMessage() for record in caplog.records] == [told]
+
+    def test_those_that_mean_something_are_not(self):
+        known = ("DIBS_PORT", "DIBS_LIMITS__COUNT", "DIBS_CONFIG", "DIBS_URL", "DIBS_SEQ", "OTHER_PROT")
+        assert unknown_variables(dict.fromkeys(known, "1")) == []

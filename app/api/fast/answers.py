@@ -52,7 +52,7 @@ class Answers:
             if lane.dated is not self._state.default_headers:
                 lane.date(self._state.default_headers)
             signed = self.signed + lane.closed if self.last else self.signed
-            self._transport.write(b"%b%d%b%b\r\n%b" % (lane.ok, len(body), lane.ending, signed, body))
+            self._transport.write(b"%b%d%b%b\r\n%b\n" % (lane.ok, len(body) + 1, lane.ending, signed, body))
         self.calling = False
         self._answered()
 
