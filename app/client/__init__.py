@@ -40,6 +40,7 @@ from .errors import (
     UnexpectedAnswer,
     Unreachable,
     ValueNotJson,
+    WorkersDied,
 )
 from .held import Counts
 from .job import Job
@@ -118,4 +119,5 @@ __all__ = [
     "Unreachable",
     "Uploaded",
     "ValueNotJson",
+    "WorkersDied",
 ]

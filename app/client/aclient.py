@@ -13,13 +13,16 @@ import httpx
 from . import calls
 from .aio import AsyncLine, AsyncPollLine, run
 from .aleases import AsyncCrew
+from .amapping import amapped
 from .answers import UNCHANGED, Backup, QueueInfo, QueueSettings, Unchanged
 from .aqueue import AsyncRemoteQueue
 from .errors import ClientClosed
 from .flow import Call, Flow, OnWait, Tempo, persist
 from .held import Counts
+from .mapping import check_workers
 from .records import Result
 from .setup import LeaseOptions, Setup
+from .text import Default
 
 T = TypeVar("T")
 
@@ -49,10 +52,17 @@ class AsyncClient:
         timeout: float = 30.0,
         transport: httpx.AsyncBaseTransport | None = None,
         on_wait: OnWait | None = None,
+        default: Default | None = None,
         tempo: Tempo | None = None,
     ) -> None:
         self.setup = Setup(
-            url, worker=worker, patience=patience, timeout=timeout, on_wait=on_wait, tempo=tempo
+            url,
+            worker=worker,
+            patience=patience,
+            timeout=timeout,
+            on_wait=on_wait,
+            default=default,
+            tempo=tempo,
         )
         self._given = transport
         self._line = AsyncLine(self.setup.wire, transport)
@@ -119,14 +129,26 @@ class AsyncClient:
         """As ``Client.backup``."""
         return await self.ask(calls.backup())
 
-    async def map(
+    def map(
         self,
         function: Callable[[Any], Any] | Callable[[Any], Awaitable[Any]],
         queue: str,
-        results: str | None = "done",
+        *,
+        workers: int = 8,
+        **options: Unpack[LeaseOptions],
+    ) -> AsyncIterator[tuple[Any, Any]]:
+        """As ``Client.map``, by so many tasks; the function may be a coroutine function."""
+        check_workers(workers)
+        return amapped(self, function, queue, workers=workers, options=options)
+
+    async def work(
+        self,
+        function: Callable[[Any], Any] | Callable[[Any], Awaitable[Any]],
+        queue: str,
+        results: str | None = None,
         **options: Unpack[LeaseOptions],
     ) -> Counts:
-        """As ``Client.map``; the function may be a coroutine function. One call at a time."""
+        """As ``Client.work``; the function may be a coroutine function. One call at a time."""
         if results is not None:
             await self.queue(results).info()
         async with self.queue(queue).lease(**options) as leases:

@@ -56,14 +56,15 @@ class AsyncRemoteQueue:
         """As ``RemoteQueue.__iter__``."""
         return AsyncValues(self._client, self.name)
 
-    async def next(self, *, wait: float = 0.0) -> Item | None:
+    async def next(self, *, wait: float = 0.0, key: str | None = None) -> Item | None:
         """As ``RemoteQueue.next``."""
-        items = await self.take(1, wait=wait)
+        items = await self.take(1, wait=wait, key=key)
         return items[0] if items else None
 
-    async def take(self, count: int, *, wait: float = 0.0) -> list[Item]:
+    async def take(self, count: int, *, wait: float = 0.0, key: str | None = None) -> list[Item]:
         """As ``RemoteQueue.take``."""
-        return await self._client.ask(calls.take(self.name, count, wait))
+        flow = persist(calls.take(self.name, count, wait), self._client.setup.terms, key=key)
+        return await self._client.do(flow)
 
     # -- work
 
@@ -78,6 +79,7 @@ class AsyncRemoteQueue:
         on_error: OnError = "nack",
         on_lost: OnLost | None = None,
         grace: float = 5.0,
+        until_empty: bool = False,
     ) -> AsyncLeases:
         """As ``RemoteQueue.lease``."""
         client = self._client
@@ -94,6 +96,8 @@ class AsyncRemoteQueue:
             wait=wait,
             on_error=on_error,
             on_lost=on_lost,
+            until_empty=until_empty,
+            default=client.setup.default,
         )
         return AsyncLeases(AsyncCrew(made, *client.lines(), grace, client.crews))
 
@@ -109,7 +113,9 @@ class AsyncRemoteQueue:
         chunk: int = 1_000,
     ) -> PushReport:
         """As ``RemoteQueue.push``."""
-        flow = push(self.name, Packer(key, delay, priority, chunk), self._client.setup.terms)
+        setup = self._client.setup
+        packer = Packer(key, delay, priority, chunk, default=setup.default)
+        flow = push(self.name, packer, setup.terms)
         return await self._client.do(flow, several(values))
 
     async def put(self, value: Any, *, key: str | None = None, delay: float = 0.0, priority: int = 0) -> int:
@@ -124,13 +130,16 @@ class AsyncRemoteQueue:
 
     async def settle(self, entries: Sequence[Entry], *, lease: LeaseAsk | None = None) -> Settlement:
         """As ``RemoteQueue.settle``."""
-        return await self._client.ask(work.settle(self.name, entries, lease))
+        return await self._client.ask(work.settle(self.name, entries, lease, self._client.setup.default))
 
     async def push_items(
         self, items: Sequence[NewItem], *, idempotency_key: str | None = None
     ) -> list[Pushed]:
         """As ``RemoteQueue.push_items``."""
-        call, vain = work.push(self.name, work.item_texts(items)), never_fits(len(items))
+        call, vain = (
+            work.push(self.name, work.item_texts(items, self._client.setup.default)),
+            never_fits(len(items)),
+        )
         flow = persist(call, self._client.setup.terms, key=idempotency_key, endless=FULL, vain=vain)
         return await self._client.do(flow)
 

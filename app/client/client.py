@@ -15,9 +15,11 @@ from .errors import ClientClosed
 from .flow import Call, Flow, OnWait, Tempo, persist
 from .held import Counts
 from .leases import Leases
+from .mapping import check_workers, mapped
 from .queue import RemoteQueue
 from .records import Result
 from .setup import LeaseOptions, Setup
+from .text import Default
 from .threads import Line, PollLine, run
 
 T = TypeVar("T")
@@ -43,6 +45,8 @@ class Client:
         transport: Instead of the network: tests, proxies. It is closed with the client.
         on_wait: Told before a request is sent again: after how many seconds, and why; from any thread. None:
             the logger ``dibs.client`` warns, once for each request.
+        default: Called with a value that JSON can't carry, as ``json.dumps`` does; returns one that it can
+            (``default=str``), or raises TypeError. For everything that is pushed, results too.
         tempo: Time and chance, for tests.
 
     Raises:
@@ -58,10 +62,17 @@ class Client:
         timeout: float = 30.0,
         transport: httpx.BaseTransport | None = None,
         on_wait: OnWait | None = None,
+        default: Default | None = None,
         tempo: Tempo | None = None,
     ) -> None:
         self.setup = Setup(
-            url, worker=worker, patience=patience, timeout=timeout, on_wait=on_wait, tempo=tempo
+            url,
+            worker=worker,
+            patience=patience,
+            timeout=timeout,
+            on_wait=on_wait,
+            default=default,
+            tempo=tempo,
         )
         self._given = transport
         self._line = Line(self.setup.wire, transport)
@@ -157,10 +168,43 @@ class Client:
         self,
         function: Callable[[Any], Any],
         queue: str,
-        results: str | None = "done",
+        *,
+        workers: int = 8,
+        processes: bool = False,
+        **options: Unpack[LeaseOptions],
+    ) -> Iterator[tuple[Any, Any]]:
+        """Call a function with every value of a queue, several at a time; yield ``(input, result)``.
+
+        It ends when the queue is exhausted, or with ``until_empty=True`` when nothing is left in it. The
+        results are kept in a queue made for them, each in the transaction of its ack: none is lost, or
+        there twice, when a worker is killed. That queue is deleted at the end. A loop that is left early
+        gives back the jobs that were not begun; results that were not read stay in their queue, which the
+        log names.
+
+        Args:
+            function: Called with each value. An exception nacks the item; it is tried again until it is dead.
+            queue: Whose values.
+            workers: How many at a time.
+            processes: Work in processes, for what needs more than one core, and not on threads. The function
+                has to be one that can be pickled (of a module, no lambda), and the script's own main part has
+                to stand under ``if __name__ == "__main__":``.
+            options: Those of ``RemoteQueue.lease``.
+
+        Raises (from ``next``):
+            WorkersDied: Every process was killed.
+            And what ``Leases`` raises.
+        """
+        check_workers(workers)
+        return mapped(self, function, queue, workers=workers, processes=processes, options=options)
+
+    def work(
+        self,
+        function: Callable[[Any], Any],
+        queue: str,
+        results: str | None = None,
         **options: Unpack[LeaseOptions],
     ) -> Counts:
-        """Call a function with every value of a queue; push what it returns into ``results`` with the ack.
+        """Call a function with every value of a queue, one at a time; with ``results`` keep what it returns.
 
         An exception nacks the item. It ends when the queue is exhausted. The queue of the results stays open:
         close it (``client.queue(results).close()``) so that who reads it comes to an end.
@@ -168,9 +212,10 @@ class Client:
         Args:
             function: Called with each value, on this thread.
             queue: Whose values.
-            results: The queue, which must be there, that gets what the function returns. None: none does.
+            results: The queue, which must be there, that gets what the function returns, in the transaction
+                of the ack. None: none does.
             options: Those of ``RemoteQueue.lease``: ``batch``, ``ttl``, ``prefetch``, ``in_hand``, ``wait``,
-                ``on_error``, ``on_lost``, ``grace``.
+                ``on_error``, ``on_lost``, ``grace``, ``until_empty``.
 
         Returns:
             What became of the jobs: ``begun``, ``acked``, ``nacked``, ``dead``, ``released``, ``lost``, each

@@ -20,10 +20,13 @@ from .job import Job
 from .pace import Pace
 from .parcel import Part, abandon, compose, conclude, reject
 from .records import Lease, LeaseAsk, Settlement
+from .text import Default
 
 _ENDING: Final = frozenset({"exhausted", "closed"})
 _SHORT_WAIT: Final = 1.0
 _REST: Final = 1.0
+_LOOK: Final = 0.1
+"""Seconds between looks at a queue that is empty while jobs of it are in hand."""
 _LEAST_TTL: Final = 0.001
 _HURRY: Final = 5.0
 """Seconds for a settle on a connection that hangs, at least; else a third of the ttl."""
@@ -62,14 +65,16 @@ class Consumer:
         hand: What it has in hand.
         ask: What a lease request says; ``max`` is decided each time.
         terms: How long a request is sent again while nobody answers.
+        until_empty: End also when the queue has nothing now, and nothing of its own is in hand.
     """
 
-    def __init__(self, hand: Hand, ask: LeaseAsk, terms: Terms) -> None:
+    def __init__(self, hand: Hand, ask: LeaseAsk, terms: Terms, *, until_empty: bool = False) -> None:
         self.hand = hand
         self._ask = ask
         self._tempo = terms.tempo
         self._terms = WorkTerms(terms, hand)
         self._ending = False
+        self._until_empty = until_empty
 
     # -- the consumer's own thread or task
 
@@ -128,7 +133,12 @@ class Consumer:
         try:
             sent = self._tempo.clock()
             parts = [] if hand.pace.slow else compose(hand, sent, done=True)
-            lease = yield from self._settle_and_lease(parts, ask) if parts else self._poll(ask)
+            if parts:
+                lease = yield from self._settle_and_lease(parts, ask)
+            elif self._until_empty:
+                lease = yield from self._look(ask)
+            else:
+                lease = yield from self._poll(ask)
             if lease is not None:
                 self._ending = lease.state in _ENDING
                 hand.arrived(lease, sent, wanted)
@@ -153,6 +163,19 @@ class Consumer:
         if refusal is not None:
             yield from self._rest(refusal)
         return settlement.lease
+
+    def _look(self, ask: LeaseAsk) -> Flow[Lease | None]:
+        """Ask without waiting; it ends where nothing is there and nothing in hand could come back or push."""
+        hand = self.hand
+        idle, seen = hand.idle, hand.work.rings  # before it is asked: what was settled since may have pushed
+        lease = yield from self._poll(replace(ask, wait=0.0))
+        if lease is None and idle:
+            hand.end()
+        elif lease is None:
+            hand.poll(polling=True)  # what is done meanwhile is the keeper's to settle
+            yield Listen(hand.work, seen, _LOOK)
+            hand.poll(polling=False)
+        return lease
 
     def _poll(self, ask: LeaseAsk) -> Flow[Lease | None]:
         """Wait at the server until something can be claimed.
@@ -278,6 +301,8 @@ def consumer(
     wait: float,
     on_error: OnError,
     on_lost: OnLost | None,
+    until_empty: bool,
+    default: Default | None,
 ) -> Consumer:
     """Put a consumer together from the arguments of ``RemoteQueue.lease``.
 
@@ -305,8 +330,9 @@ def consumer(
         in_hand=in_hand,
         on_error=on_error,
         on_lost=on_lost,
+        default=default,
     )
-    return Consumer(hand, LeaseAsk(1, ttl, wait, worker), terms)
+    return Consumer(hand, LeaseAsk(1, ttl, wait, worker), terms, until_empty=until_empty)
 
 
 def _check(name: str, value: int | None, least: int) -> None:

@@ -10,6 +10,7 @@
         ├── ClientClosed         used after it was closed
         ├── ForkedClient         used in a child process, and it belongs to the parent
         ├── OtherLoop            used in another event loop than the one that it belongs to
+        ├── WorkersDied          every process of a map was killed
         ├── JobSettled           settled already, and now in another way
         ├── ValueNotJson         a value that JSON can't carry
         └── ServerRefused        the server says no, in a problem (RFC 9457) that the error carries
@@ -101,6 +102,10 @@ class StrangersAnswer(UnexpectedAnswer):
 
 class ClientClosed(ClientError, RuntimeError):
     """Used after it was closed."""
+
+
+class WorkersDied(ClientError):
+    """Every process that worked for a ``map`` was killed. What they had in hand is handed out again."""
 
 
 class ForkedClient(ClientError, RuntimeError):

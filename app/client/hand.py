@@ -18,7 +18,7 @@ from .job import BEGUN, DONE, OVER, READY, RELEASE, Job, Verdict, log
 from .outbox import Outbox
 from .pace import Pace
 from .records import Lease
-from .text import fit
+from .text import Default, fit
 from .work import NACKS
 
 OnRefused = Callable[[Job, ServerRefused], Mapping[str, Any] | None]
@@ -51,6 +51,7 @@ class Hand:
         in_hand: int | None = None,
         on_error: Literal["nack", "raise"] = "nack",
         on_lost: Callable[[Job], object] | None = None,
+        default: Default | None = None,
     ) -> None:
         self.queue = queue
         self.ttl = ttl
@@ -59,6 +60,7 @@ class Hand:
         self.work = work
         self.clock = clock
         self.on_error = on_error
+        self.default = default  # makes JSON of what JSON can't carry
         self.counts = Counts()
         self.lock = threading.RLock()  # a finalizer may come in the middle of anything, in the same thread
         self.ready: deque[Job] = deque()
@@ -132,6 +134,12 @@ class Hand:
             return self.stopping or (
                 self.exhausted and not self.ready and not self.outbox.unsaid and self.error is None
             )
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is in hand: all that was fetched is settled, and the server has said so."""
+        with self.lock:
+            return not self.ready and not self.begun and not self.outbox.unsaid
 
     def wait(self, change: int) -> None:
         """A consumer begins or stops to wait for a job."""

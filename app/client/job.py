@@ -139,7 +139,7 @@ class Job:
         """
         results = (push,) if isinstance(push, Result) else tuple(push)
         try:
-            texts = tuple(encode(result.to_json()) for result in results)
+            texts = tuple(encode(result.to_json(), self.hand.default) for result in results)
         except ValueNotJson:
             self.entered = True  # if nothing else is said of it, it has failed, and that counts
             raise

@@ -9,6 +9,7 @@ from . import work
 from .errors import ClientError, QueueFull, ServerRefused
 from .flow import FULL, Flow, Gather, Terms, persist
 from .records import NewItem, Pushed, PushReport
+from .text import Default
 
 CHUNK_BYTES: Final = 1024 * 1024
 """A chunk is sent when it has so many bytes, however few items that are."""
@@ -21,9 +22,18 @@ class Packer:
         key: Gives each value its key; None: none has one.
         delay, priority: Of every item.
         chunk: Items of a chunk, at most; it may be made smaller under way.
+        default: Makes JSON of what JSON can't carry.
     """
 
-    def __init__(self, key: Callable[[Any], str] | None, delay: float, priority: int, chunk: int) -> None:
+    def __init__(
+        self,
+        key: Callable[[Any], str] | None,
+        delay: float,
+        priority: int,
+        chunk: int,
+        *,
+        default: Default | None = None,
+    ) -> None:
         if chunk < 1:
             raise ValueError(f"chunk {chunk}: at least 1 item")
         self.texts: list[str] = []
@@ -31,13 +41,14 @@ class Packer:
         self._delay = delay
         self._priority = priority
         self.chunk = chunk
+        self._default = default
         self._size = 0
         self._packed = 0
 
     def add(self, value: Any) -> bool:
         """Pack a value; whether the chunk is full."""
         item = NewItem(value, None if self._key is None else self._key(value), self._delay, self._priority)
-        text = work.placed_text(self._packed, item)
+        text = work.placed_text(self._packed, item, self._default)
         self._packed += 1
         self.texts.append(text)
         self._size += len(text)

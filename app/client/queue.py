@@ -57,22 +57,26 @@ class RemoteQueue:
         """Take one value after the other until the queue is exhausted; a request each. Waits while empty."""
         return Values(self._client, self.name)
 
-    def next(self, *, wait: float = 0.0) -> Item | None:
+    def next(self, *, wait: float = 0.0, key: str | None = None) -> Item | None:
         """Take one item for good; None: there is none now.
 
         Args:
             wait: Seconds to wait for one, at most 30.
+            key: The request's idempotency key: the same key gives the same item, for the queue's ``key_ttl``
+                (the invoice number of an order, whoever asks and however often). None: a key of its own, for
+                its retries alone.
 
         Raises:
             Exhausted: Nothing more, ever.
             SourceFailed: The source raised.
         """
-        items = self.take(1, wait=wait)
+        items = self.take(1, wait=wait, key=key)
         return items[0] if items else None
 
-    def take(self, count: int, *, wait: float = 0.0) -> list[Item]:
+    def take(self, count: int, *, wait: float = 0.0, key: str | None = None) -> list[Item]:
         """Take up to ``count`` items for good, in one request; a short answer is legal. Else as ``next``."""
-        return self._client.ask(calls.take(self.name, count, wait))
+        flow = persist(calls.take(self.name, count, wait), self._client.setup.terms, key=key)
+        return self._client.do(flow)
 
     # -- work
 
@@ -87,6 +91,7 @@ class RemoteQueue:
         on_error: OnError = "nack",
         on_lost: OnLost | None = None,
         grace: float = 5.0,
+        until_empty: bool = False,
     ) -> Leases:
         """Jobs, one after the other: ``for job in queue.lease(): with job: work(job.value)``.
 
@@ -107,6 +112,8 @@ class RemoteQueue:
             on_error: What ``with job`` does with an exception beside the nack: swallow it, or raise it.
             on_lost: Called, from another thread, with a job whose lease has ended while it was in hand.
             grace: Seconds that closing may take.
+            until_empty: End also when nothing can be leased now and nothing of its own is in hand: what is
+                delayed, or leased by others, is not waited for. Else it ends when the queue is exhausted.
 
         Raises:
             TypeError, ValueError: An argument is no number, or out of range.
@@ -125,6 +132,8 @@ class RemoteQueue:
             wait=wait,
             on_error=on_error,
             on_lost=on_lost,
+            until_empty=until_empty,
+            default=client.setup.default,
         )
         leases = Leases(Crew(made, *client.lines(), grace), client)
         client.watch(leases)
@@ -159,7 +168,9 @@ class RemoteQueue:
             ValueNotJson: JSON can't carry a value; names its position (from 0) and what is wrong.
             ClientError: ``error.pushed`` tells what was in before.
         """
-        flow = push(self.name, Packer(key, delay, priority, chunk), self._client.setup.terms)
+        setup = self._client.setup
+        packer = Packer(key, delay, priority, chunk, default=setup.default)
+        flow = push(self.name, packer, setup.terms)
         return self._client.do(flow, several(values))
 
     def put(self, value: Any, *, key: str | None = None, delay: float = 0.0, priority: int = 0) -> int:
@@ -174,7 +185,7 @@ class RemoteQueue:
 
     def settle(self, entries: Sequence[Entry], *, lease: LeaseAsk | None = None) -> Settlement:
         """``POST /settle``: all entries, and the next lease, in one transaction and one round trip."""
-        return self._client.ask(work.settle(self.name, entries, lease))
+        return self._client.ask(work.settle(self.name, entries, lease, self._client.setup.default))
 
     def push_items(self, items: Sequence[NewItem], *, idempotency_key: str | None = None) -> list[Pushed]:
         """``POST /items``: all of them or none; waits while the queue is full.
@@ -182,7 +193,10 @@ class RemoteQueue:
         Raises:
             QueueFull: These are more items than the queue may ever hold.
         """
-        call, vain = work.push(self.name, work.item_texts(items)), never_fits(len(items))
+        call, vain = (
+            work.push(self.name, work.item_texts(items, self._client.setup.default)),
+            never_fits(len(items)),
+        )
         flow = persist(call, self._client.setup.terms, key=idempotency_key, endless=FULL, vain=vain)
         return self._client.do(flow)
 

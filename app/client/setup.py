@@ -11,6 +11,7 @@ from typing import Any, Final, Literal, TypedDict
 from ..inert import acts, inert
 from .flow import OnWait, Tempo, Terms
 from .job import Job
+from .text import Default
 from .wire import Wire
 
 WORKER_BYTES: Final = 255
@@ -31,6 +32,7 @@ class LeaseOptions(TypedDict, total=False):
     on_error: OnError
     on_lost: OnLost | None
     grace: float
+    until_empty: bool
 
 
 class Setup:
@@ -48,12 +50,20 @@ class Setup:
         patience: float,
         timeout: float,
         on_wait: OnWait | None,
+        default: Default | None,
         tempo: Tempo | None,
     ) -> None:
         self.wire = Wire(url, timeout)
         self.terms = Terms(tempo or Tempo(), patience, on_wait)
         self._worker = None if worker is None else _named(worker)
-        self._options = {"worker": worker, "patience": patience, "on_wait": on_wait, "tempo": tempo}
+        self.default = default
+        self._options = {
+            "worker": worker,
+            "patience": patience,
+            "on_wait": on_wait,
+            "default": default,
+            "tempo": tempo,
+        }
 
     @property
     def worker(self) -> str:

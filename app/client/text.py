@@ -5,26 +5,31 @@ from __future__ import annotations
 import json
 import math
 import traceback
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from .errors import ValueNotJson
 
 ERROR_BYTES: Final = 8_192
 """The longest error of a nack."""
+_COMPACT: Final[Any] = {"allow_nan": False, "ensure_ascii": False, "separators": (",", ":")}
 _CUT: Final = "…"
 _SHOWN: Final = 40
 _LOOKED_AT: Final = 100_000
 
 
-def encode(value: Any) -> str:
+Default = Callable[[Any], Any]
+"""Makes a value that JSON can carry of one that it can't, as ``json.dumps`` has it; or raises TypeError."""
+
+
+def encode(value: Any, default: Default | None = None) -> str:
     """The JSON text of a value.
 
     Raises:
         ValueNotJson: JSON, or UTF-8, can't carry it.
     """
     try:
-        text = json.dumps(value, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+        text = json.dumps(value, default=default, **_COMPACT)
         text.encode()
     except (TypeError, ValueError, RecursionError) as error:
         raise ValueNotJson(_why_not(value) or f"a {type(value).__name__} is not JSON: {error}") from error

@@ -22,7 +22,7 @@ from .records import (
     Settlement,
     Uploaded,
 )
-from .text import encode
+from .text import Default, encode
 
 Json = Any
 Kind = str
@@ -53,9 +53,11 @@ def _lease(answer: Json) -> Lease | None:
     return None if answer is None else Lease.of(answer)
 
 
-def settle(queue: str, entries: Sequence[Entry], ask: LeaseAsk | None) -> Call[Settlement]:
+def settle(
+    queue: str, entries: Sequence[Entry], ask: LeaseAsk | None, default: Default | None = None
+) -> Call[Settlement]:
     """Entries, and the next lease, in one transaction."""
-    return settle_texts(queue, [(kind_of(entry), encode(entry.to_json())) for entry in entries], ask)
+    return settle_texts(queue, [(kind_of(entry), encode(entry.to_json(), default)) for entry in entries], ask)
 
 
 def settle_texts(queue: str, entries: Sequence[tuple[Kind, str]], ask: LeaseAsk | None) -> Call[Settlement]:
@@ -101,24 +103,24 @@ def push(queue: str, texts: Sequence[str]) -> Call[list[Pushed]]:
     return Call(request, read, keyed=True)
 
 
-def item_text(item: NewItem) -> str:
+def item_text(item: NewItem, default: Default | None = None) -> str:
     """An item to push, as JSON."""
     try:
-        return encode(item.to_json())
+        return encode(item.to_json(), default)
     except ValueNotJson:
-        encode(item.value)  # so that its own words say why, without the item around it
+        encode(item.value, default)  # so that its own words say why, without the item around it
         raise
 
 
-def item_texts(items: Iterable[NewItem]) -> list[str]:
+def item_texts(items: Iterable[NewItem], default: Default | None = None) -> list[str]:
     """Items to push, as JSON; an error names the position of the one that is none."""
-    return [placed_text(place, item) for place, item in enumerate(items)]
+    return [placed_text(place, item, default) for place, item in enumerate(items)]
 
 
-def placed_text(place: int, item: NewItem) -> str:
+def placed_text(place: int, item: NewItem, default: Default | None = None) -> str:
     """The same for one of many."""
     try:
-        return item_text(item)
+        return item_text(item, default)
     except ValueNotJson as error:
         raise ValueNotJson(f"item {place}: {error}") from error
 

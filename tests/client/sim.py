@@ -69,7 +69,7 @@ class Sim:
     def consumer(self, queue="jobs", *, patience=60.0, worker="w1", **how):
         """A lease iterator: its two flows run; the caller asks for jobs."""
         options = {"batch": None, "ttl": 30.0, "prefetch": None, "in_hand": None, "wait": 20.0}
-        options |= {"on_error": "nack", "on_lost": None, **how}
+        options |= {"on_error": "nack", "on_lost": None, "until_empty": False, "default": None, **how}
         made = consumer(
             queue,
             worker,

@@ -100,24 +100,24 @@ def test_waits_for_items_that_come(both):
     assert queue.acked == 4
 
 
-def test_map_pushes_what_the_function_returns(both):
+def test_work_pushes_what_the_function_returns(both):
     server = both.wire.server
     server.add("jobs", range(20), max_attempts=1)
     done = server.add("done")
-    counts = both.ask(lambda client: client.map(lambda n: 100 // n, "jobs"))
+    counts = both.ask(lambda client: client.work(lambda n: 100 // n, "jobs", "done"))
     assert (counts.acked, counts.dead) == (19, 1)
     assert [entry.value for entry in done.inside.values()] == [100 // n for n in range(1, 20)]
 
 
-def test_map_without_results(both):
+def test_work_without_results(both):
     queue = both.wire.server.add("jobs", range(5))
     seen = []
-    both.ask(lambda client: client.map(seen.append, "jobs", None, batch=2))
+    both.ask(lambda client: client.work(seen.append, "jobs", batch=2))
     assert seen == list(range(5))
     assert queue.acked == 5
 
 
-def test_map_with_a_coroutine_function(wire):
+def test_work_with_a_coroutine_function(wire):
     wire.server.add("jobs", range(5))
     done = wire.server.add("done")
 
@@ -127,7 +127,7 @@ def test_map_with_a_coroutine_function(wire):
 
     async def main():
         async with AsyncClient("http://dibs", transport=wire) as client:
-            await client.map(double, "jobs")
+            await client.work(double, "jobs", "done")
 
     asyncio.run(main())
     assert [entry.value for entry in done.inside.values()] == [0, 2, 4, 6, 8]
@@ -393,10 +393,10 @@ def test_a_result_that_is_not_json_counts_as_an_attempt(both):
     assert queue.inside[1].dead
 
 
-def test_map_takes_the_options_of_lease_and_leaves_the_results_open(both):
+def test_work_takes_the_options_of_lease_and_leaves_the_results_open(both):
     both.wire.server.add("jobs", range(6))
     both.wire.server.add("done")
-    counts = both.ask(lambda client: client.map(lambda n: n * n, "jobs", batch=2, ttl=7.0, wait=0.5))
+    counts = both.ask(lambda client: client.work(lambda n: n * n, "jobs", "done", batch=2, ttl=7.0, wait=0.5))
     assert (counts.begun, counts.acked, counts.nacked) == (6, 6, 0)
     asked = next(json.loads(sent.content) for sent in both.wire.sent if sent.url.path.endswith("/lease"))
     assert (asked["max"], asked["ttl"]) == (2, 7.0)

@@ -158,8 +158,9 @@ def take_many(queue, pipe):
 
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # 3.12, of a fork
 @pytest.mark.parametrize("method", ["fork", "spawn"])
-def test_processes_that_share_a_client_take_no_number_twice(client, method):
+def test_processes_that_share_a_client_take_no_number_twice(client, method, monkeypatch):
     """Forked children once shared its connection, and took each other's answers."""
+    monkeypatch.syspath_prepend(ROOT)  # where a spawned child finds this module
     queue, context = client.queue("shared"), multiprocessing.get_context(method)
     client.define("shared", "count")
     before = queue.next().seq
@@ -181,7 +182,7 @@ def test_processes_that_share_a_client_take_no_number_twice(client, method):
 def test_a_source_that_fails(client):
     seen = []
     with pytest.raises(SourceFailed) as caught:
-        client.map(seen.append, "breaks", None, batch=2)
+        client.work(seen.append, "breaks", batch=2)
     assert seen == [0, 1, 2]
     assert (caught.value.cause_type, caught.value.seq) == ("RuntimeError", 4)
     assert balanced(client.queue("breaks")).acked == 3
@@ -288,14 +289,14 @@ def test_a_stream_in_parts(client):
     assert queue.info().waiting == 1002
 
 
-def test_map_and_a_result_that_is_refused(client):
+def test_work_and_a_result_that_is_refused(client):
     client.define("squares")
-    client.map(lambda n: n * n, "twenty", "squares", batch=3)
+    client.work(lambda n: n * n, "twenty", "squares", batch=3)
     assert sorted(item.value for item in client.queue("squares").items()) == [n * n for n in range(20)]
     client.define("jobs2")
     client.queue("jobs2").push([1])
     with pytest.raises(ResultRefused, match="ids"):
-        client.map(abs, "jobs2", "ids")
+        client.work(abs, "jobs2", "ids")
     assert "ids" in next(client.queue("jobs2").items()).error
 
 

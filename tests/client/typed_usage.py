@@ -1,5 +1,6 @@
 """How the types come out: read by a type checker (test_typing.py runs mypy over it)."""
 
+from collections.abc import Iterator
 from typing import Any, assert_type
 
 from dibs import AsyncClient, Client
@@ -38,7 +39,8 @@ def threads() -> None:
         assert_type(queue.audit(), Audit)
         assert_type(queue.next(), Item | None)
         assert_type(next(queue.items("dead")), QueueItem)
-        assert_type(client.map(len, "x", batch=3), Counts)
+        assert_type(client.work(len, "x", batch=3), Counts)
+        assert_type(client.map(len, "x", workers=2, until_empty=True), Iterator[tuple[Any, Any]])
         for value in queue:
             assert_type(value, Any)
 

@@ -1,0 +1,227 @@
+"""``map``, ``until_empty``, ``default`` and keys of one's own, against a real server."""
+
+import asyncio
+import datetime
+import logging
+import math
+import os
+import socket
+import subprocess
+import sys
+
+import pytest
+from dibs.client import (
+    AsyncClient,
+    Client,
+    Conflict,
+    LeaseAsk,
+    Result,
+    SourceFailed,
+    ValueNotJson,
+    WorkersDied,
+)
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(60)]
+SOURCES = """
+def breaks():
+    yield from range(3)
+    raise RuntimeError("no more today")
+"""
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("server")
+    (folder / "sources.py").write_text(SOURCES)
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        port = one.getsockname()[1]
+    command = [sys.executable, "-m", "dibs", "serve", "--port", str(port), "--queue", "breaks=sources:breaks"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=folder)
+    assert "serving" in process.stdout.readline()
+    yield f"http://127.0.0.1:{port}"
+    process.kill()
+    process.wait()
+    process.stdout.close()
+
+
+@pytest.fixture
+def client(url):
+    with Client(url) as client:
+        yield client
+
+
+@pytest.fixture
+def pushed(client, request):
+    """A function that makes a queue of these values, named after the test."""
+
+    def pushed(*values, **settings):
+        name = "".join(char for char in request.node.name.lower() if char.isalnum())[:60]
+        client.define(name, settings=settings or None)
+        client.queue(name).push(values)
+        return name
+
+    return pushed
+
+
+def ranged(client, name, length):
+    client.define(name, "range", {"stop": length})
+    return name
+
+
+def left(client):
+    """The queues that maps made and did not delete."""
+    return [info.queue for info in client.queues() if ".map-" in info.queue]
+
+
+@pytest.mark.parametrize("workers", [1, 4])
+def test_pairs_of_all_values_each_once(client, workers):
+    name = ranged(client, f"r{workers}", 60)
+    assert sorted(client.map(lambda n: n * n, name, workers=workers)) == [(n, n * n) for n in range(60)]
+    assert (client.queue(name).audit().acked, left(client)) == (60, [])
+
+
+def test_several_threads_work_at_a_time(client):
+    import threading
+
+    meeting = threading.Barrier(3, timeout=20)
+    name = ranged(client, "meeting", 3)
+    assert sorted(client.map(lambda n: meeting.wait() >= 0, name, workers=3)) == [(n, True) for n in range(3)]
+
+
+def test_what_fails_for_the_last_time_gives_no_pair(client, pushed):
+    name = pushed(4, 0, 2, max_attempts=1)
+    pairs = client.map(lambda n: 8 // n, name, workers=2, until_empty=True)
+    assert sorted(pairs) == [(2, 4), (4, 2)]
+    assert client.queue(name).info().dead == 1
+
+
+def test_an_error_of_the_source_comes_after_the_pairs(client):
+    seen = []
+    with pytest.raises(SourceFailed):
+        seen.extend(client.map(str, "breaks", workers=2))
+    assert sorted(seen) in ([], [(0, "0"), (1, "1"), (2, "2")])
+    assert client.queue("breaks").audit().acked == 3
+    assert left(client) == []
+
+
+def test_a_loop_that_is_left_gives_back_and_keeps_what_was_not_read(client, pushed, caplog):
+    caplog.set_level(logging.WARNING)
+    name = pushed(*range(50))
+    for pair in client.map(str, name, workers=2, batch=5):
+        assert pair[1] == str(pair[0])
+        break
+    audit = client.queue(name).audit()
+    assert (audit.leased, audit.balanced) == (0, True)
+    kept = [item.value for queue in left(client) for item in client.queue(queue).items()]
+    assert len(kept) == audit.acked - 1 or len(kept) == audit.acked  # the pair in hand may count as not read
+    for queue in left(client):
+        assert queue in caplog.text
+        client.queue(queue).delete(confirm=queue)
+
+
+def test_processes(client, pushed):
+    name = pushed(*range(30))
+    pairs = client.map(math.sqrt, name, workers=2, processes=True, until_empty=True)
+    assert sorted(pairs) == [(n, math.sqrt(n)) for n in range(30)]
+    assert left(client) == []
+
+
+def test_processes_that_all_die_are_told_and_lose_nothing(client, pushed):
+    name = pushed(3, 3)
+    with pytest.raises(WorkersDied, match="exit code 3"):
+        list(client.map(os._exit, name, workers=2, processes=True, ttl=30))
+    assert client.queue(name).info().acked == 0
+
+
+def test_an_exception_of_a_worker_process_comes_here(client, pushed):
+    name = pushed(-1)
+    with pytest.raises(ValueError, match=r"math domain|expected"):
+        list(client.map(math.sqrt, name, workers=1, processes=True, on_error="raise"))
+
+
+def test_how_many_workers_there_can_be(client):
+    with pytest.raises(ValueError, match="workers 0: at least 1"):
+        client.map(str, "any", workers=0)
+    with pytest.raises(TypeError, match="whole number"):
+        client.map(str, "any", workers=True)
+
+
+def test_with_asyncio(url):
+    async def double(n):
+        await asyncio.sleep(0)
+        return 2 * n
+
+    async def main():
+        async with AsyncClient(url) as client:
+            await client.define("tasks", "range", {"stop": 40})
+            pairs = [pair async for pair in client.map(double, "tasks", workers=4)]
+            return sorted(pairs), [info.queue async for info in client.queues() if ".map-" in info.queue]
+
+    assert asyncio.run(main()) == ([(n, 2 * n) for n in range(40)], [])
+
+
+def test_until_empty_ends_with_what_its_own_jobs_push(client, pushed):
+    """A crawl: the end is there when nothing waits and nothing in hand could push more."""
+    name = pushed(3)
+    seen = []
+    with client.queue(name).lease(until_empty=True) as leases:
+        for job in leases:
+            with job:
+                seen.append(job.value)
+                job.ack(push=[Result(name, job.value - 1) for _ in range(2)] if job.value else ())
+    assert sorted(seen) == [0] * 8 + [1] * 4 + [2] * 2 + [3]
+
+
+def test_until_empty_waits_for_nothing_that_others_have_or_that_is_delayed(client, pushed):
+    name = pushed(1, 2)
+    queue = client.queue(name)
+    queue.put(3, delay=100)
+    lease = queue.claim(LeaseAsk(1, 100))
+    with queue.lease(until_empty=True) as leases:
+        seen = [job.value for job in leases if not job.ack()]
+    assert (seen, [item.value for item in lease.items]) == ([2], [1])
+
+
+def test_until_empty_with_asyncio(url):
+    async def main():
+        async with AsyncClient(url) as client:
+            await client.define("few")
+            await client.queue("few").push(range(5))
+            async with client.queue("few").lease(until_empty=True) as leases:
+                return [job.value async for job in leases if not job.ack()]
+
+    assert asyncio.run(main()) == list(range(5))
+
+
+def test_a_default_makes_json_of_what_json_cannot_carry(url, pushed):
+    name = pushed()
+    day = datetime.date(2026, 11, 29)
+    with Client(url, default=str) as client:
+        queue = client.queue(name)
+        queue.push([{"day": day}])
+        queue.put(day)
+        with queue.lease(until_empty=True) as leases:
+            seen = [job.value for job in leases if not job.ack()]
+        assert seen == [{"day": "2026-11-29"}, "2026-11-29"]
+        queue.put(1)
+        with queue.lease() as leases:
+            next(leases).ack(push=Result(name, [day]))
+        assert [item.value for item in queue.items()] == [["2026-11-29"]]
+    with Client(url) as plain, pytest.raises(ValueNotJson, match="date"):
+        plain.queue(name).put(day)
+    with Client(url, default=lambda value: 1 / 0) as broken, pytest.raises(ZeroDivisionError):
+        broken.queue(name).put(day)
+
+
+def test_a_key_of_ones_own_gives_the_same_item_to_whoever_asks(client, url):
+    client.define("invoices", "count", settings={"key_ttl": None})
+    first = client.queue("invoices").next(key="order-4711")
+    with Client(url) as other:
+        assert other.queue("invoices").next(key="order-4711") == first
+        assert other.queue("invoices").take(2, key="order-4712") == client.queue("invoices").take(
+            2, key="order-4712"
+        )
+    assert client.queue("invoices").info().cursor == 3
+    with pytest.raises(Conflict):
+        client.define("invoices", "range", {"stop": 5})
