@@ -14,13 +14,13 @@ EXAMPLE: Final = "Example: `dibs advance ids 1000`"
 
 def advance(
     queue: Queue,
-    seq: Annotated[int, typer.Argument(min=1, help="The seq up to which nothing is handed out any more.")],
+    seq: Annotated[int, typer.Argument(min=1, help="Skip all seqs up to and including this one.")],
     *,
     url: Url = None,
     json: Json = False,
 ) -> None:
-    """Move the cursor of a queue forward: what is passed over is never handed out.
+    """Move the cursor of a queue forward: the items passed over are never handed out.
 
-    It counts as jumped. After a restore this brings a queue past what was taken since the backup.
+    They count as jumped. After a restore this brings a queue past the items taken since the backup.
     """
     operate(url, queue, "advance", json=json, body={"to_seq": seq})

@@ -19,10 +19,10 @@ def audit(
     url: Url = None,
     json: Json = False,
 ) -> None:
-    """Prove that no item is missing and none is there twice.
+    """Prove that no item of a queue is missing and that none is there twice.
 
-    Taken, acked, purged, jumped, waiting, leased and dead items together are the cursor, by counters that are
-    kept independently of each other. Exit code 1 where one queue does not balance.
+    Taken, acked, purged, jumped, waiting, leased and dead items must add up to the cursor; the server counts
+    each of them by itself. The exit code is 1 if a queue does not balance.
     """
     from .http import Api
     from .operate import path_of

@@ -96,7 +96,7 @@ def _queue(queue: Queue) -> Text:
         inside = f"  {info.waiting:,} waiting · {info.leased:,} leased · {info.dead:,} dead"
         text.append(inside, style="dim not bold")
     if info.configured == "gone":
-        text.append("  in the configuration no more", style="yellow")
+        text.append("  no longer in the configuration", style="yellow")
     if info.state != "open":
         text.append(f"  {info.state}", style="red" if info.state == "failed" else "yellow")
     return text

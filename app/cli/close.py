@@ -11,8 +11,8 @@ EXAMPLE: Final = "Example: `dibs close jobs`"
 
 
 def close(queue: Queue, *, url: Url = None, json: Json = False) -> None:
-    """Close a queue for good: it takes no more pushes and draws nothing more.
+    """Close a queue for good: it takes no more pushes and draws nothing more from its source.
 
-    What is inside still goes out. When that is done, workers end by themselves.
+    The items inside are still handed out. When all of them are done, workers end by themselves.
     """
     operate(url, queue, "close", json=json)

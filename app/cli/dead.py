@@ -18,14 +18,19 @@ EXAMPLE: Final = "Example: dibs dead jobs · dibs dead jobs 17 · dibs dead jobs
 
 def dead(
     queue: Annotated[str, typer.Argument(help="The queue.")],
-    seq: Annotated[int | None, typer.Argument(min=1, help="One item, with all that is known of it.")] = None,
+    seq: Annotated[
+        int | None, typer.Argument(min=1, help="One item, by its seq, with all its attempts.")
+    ] = None,
     *,
     redrive: Annotated[
         bool,
-        typer.Option("--redrive", help="Let them, or the one, be tried again from the first attempt on."),
+        typer.Option(
+            "--redrive", help="Let the dead items (or this one) wait again, with all their attempts."
+        ),
     ] = False,
     rate: Annotated[
-        float | None, typer.Option(min=0.001, help="With --redrive: so many a second.  [default: at once]")
+        float | None,
+        typer.Option(min=0.001, help="With --redrive: items a second.  [default: all at once]"),
     ] = None,
     limit: Annotated[int, typer.Option(min=1, max=1000, help="Items to show.")] = 20,
     url: Url = None,

@@ -23,23 +23,23 @@ def define(
     source: Annotated[
         str | None,
         typer.Argument(
-            help="A built-in source, such as 'count(start=100)', or '' where producers push.  [default: as it"
-            " is; for a new queue, producers push]"
+            help="A built-in source, such as 'count(start=100)', or '' if producers push.  [default:"
+            " unchanged, or for a new queue: producers push]"
         ),
     ] = None,
     *,
     settings: Settings = None,
     reset: Annotated[
-        bool, typer.Option("--reset", help="Begin at seq 1 again, where the queue was deleted.")
+        bool, typer.Option("--reset", help="If the queue was deleted, begin at seq 1 again.")
     ] = False,
     url: Url = None,
     json: Json = False,
 ) -> None:
-    """Create a queue with a built-in source, or one that producers push to; or change it.
+    """Create a queue with a built-in source, or one that producers push to; or change such a queue.
 
-    What is not named stays as it is, and the same again changes nothing. A queue that has handed something
-    out keeps its source. Your own functions are named where the server starts: in dibs.toml, or with
-    `dibs serve --queue`.
+    A source or setting that is not named stays as it is, so repeating the command changes nothing. A queue
+    that has handed out items keeps its source. Name your own functions where the server starts: in
+    dibs.toml, or with `dibs serve --queue`.
     """
     from .http import Api
     from .operate import path_of
@@ -55,7 +55,7 @@ def define(
 
 
 def _read(text: str) -> dict[str, Any]:
-    """A source as a request names it: its arguments all by name."""
+    """The name and the arguments of a source, as a request has them: each argument by its name."""
     from ..errors import DibsError
     from ..sources import parse_source
     from ..sources.registry import by_name
@@ -73,7 +73,7 @@ def _read(text: str) -> dict[str, Any]:
 
 
 def settings_of(given: list[str]) -> dict[str, Any]:
-    """``NAME=VALUE`` as a request has them; what the settings are called and may be, the server says."""
+    """Read ``NAME=VALUE`` words as a request's settings; the server checks their names and values."""
     import json
 
     found: dict[str, Any] = {}

@@ -12,7 +12,7 @@ EXAMPLE: Final = "Example: `dibs delete jobs`"
 
 
 def delete(queue: Queue, *, yes: Yes = False, url: Url = None, json: Json = False) -> None:
-    """Delete a queue with all that is inside, leased or not; it asks first.
+    """Delete a queue with all items inside, leased ones too; the command asks first.
 
     Its name and its cursor stay known: a queue that is defined under the name again goes on after the cursor,
     unless it is defined with --reset.

@@ -11,12 +11,12 @@ EXAMPLE: Final = "Example: `dibs demo`"
 
 def demo(
     *,
-    fast: Annotated[bool, typer.Option("--fast", help="Without the pauses for reading.")] = False,
+    fast: Annotated[bool, typer.Option("--fast", help="Leave out the pauses for reading.")] = False,
 ) -> None:
-    """Tell the story in 20 seconds: what breaks, what loses, what cures, and what does it for a fleet.
+    """Show in 20 seconds how sharing a generator breaks, what mends it, and how dibs does it for a fleet.
 
-    Everything that is shown happens here and now, on this Python, with a server of its own in a
-    temporary folder. It exits with 0 if all went as promised.
+    Everything that the demo shows happens here and now, on this Python, with a server of its own in a
+    temporary folder. The exit code is 0 if all went as promised.
     """
     from .demo_fleet import fleet
     from .demo_stage import Stage

@@ -28,36 +28,41 @@ def loadtest(
     clients: Annotated[
         int | None,
         typer.Option(
-            "--clients", "-c", min=1, max=4096, help="Threads that ask.  [default: 64; 16 with --work]"
+            "--clients",
+            "-c",
+            min=1,
+            max=4096,
+            help="Number of clients.  [default: 64; 16 with --work]",
         ),
     ] = None,
     total: Annotated[
         int | None,
-        typer.Option("--total", "-n", min=1, help="Items, all in all.  [default: 100000; 20000 with --work]"),
+        typer.Option("--total", "-n", min=1, help="Items in total.  [default: 100000; 20000 with --work]"),
     ] = None,
     count: Annotated[
         int | None,
-        typer.Option(min=1, max=1_000_000, help="Items of one request.  [default: 1; 50 with --work]"),
+        typer.Option(min=1, max=1_000_000, help="Items per request.  [default: 1; 50 with --work]"),
     ] = None,
     queue: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="A queue that exists.  [default: a new one, deleted afterwards]"),
+        typer.Option(metavar="NAME", help="An existing queue.  [default: a new one, deleted afterwards]"),
     ] = None,
     url: Url = None,
     keys: Annotated[
         bool,
         typer.Option(
             "--keys/--no-keys",
-            help="Send an Idempotency-Key, so that a lost reply can be asked for again. Without, it stays"
-            " unexplained.",
+            help="Send an Idempotency-Key, so that a client can ask for a lost reply again. Without a key the"
+            " items of a lost reply stay unexplained.",
         ),
     ] = True,
-    timeout: Annotated[float, typer.Option(min=0.01, help="Seconds for one request.")] = 10.0,
+    timeout: Annotated[float, typer.Option(min=0.01, help="Seconds until a request times out.")] = 10.0,
     patience: Annotated[
-        float, typer.Option(min=0, help="Seconds that a client goes on without an answer.")
+        float, typer.Option(min=0, help="Seconds that a client goes on trying without any answer.")
     ] = 30.0,
     history: Annotated[
-        Path | None, typer.Option(metavar="FILE", dir_okay=False, help="Keep the history, for `dibs verify`.")
+        Path | None,
+        typer.Option(metavar="FILE", dir_okay=False, help="File for the history, for `dibs verify`."),
     ] = None,
     work: Annotated[
         bool,
@@ -76,32 +81,32 @@ def loadtest(
     ] = None,
     ttl: Annotated[
         float | None,
-        typer.Option(min=0.1, max=60, help="With --work: seconds of a lease.  [default: 1.5]"),
+        typer.Option(min=0.1, max=60, help="With --work: how many seconds a lease lasts.  [default: 1.5]"),
     ] = None,
     chaos: Annotated[
         bool,
         typer.Option(
             "--chaos",
             help="Start a server of its own, kill it with SIGKILL at random moments, start it again. The load"
-            " lasts as long as the rounds; --total and --url don't count.",
+            " lasts as long as the rounds; --total and --url are ignored.",
         ),
     ] = False,
-    rounds: Annotated[int, typer.Option(min=1, help="Kills, with --chaos.")] = 50,
+    rounds: Annotated[int, typer.Option(min=1, help="With --chaos: how often the server is killed.")] = 50,
     seed: Annotated[
         int | None,
-        typer.Option(help="Decides the moments of --chaos and who fails in --work.  [default: drawn, shown]"),
+        typer.Option(help="Seed of the random choices of --chaos and --work.  [default: random, shown]"),
     ] = None,
 ) -> None:
-    """Prove the promise: many clients take items at once, and the checker judges what they got.
+    """Prove the promise: many clients take items at once, and a checker judges the answers.
 
     Exit code 0 only if nothing was handed out twice, skipped, out of order or unexplained; 1 for a
-    violation; 3 for a fault of the test or where nothing is proved; 130 after Ctrl-C, with a verdict on
-    what there is.
+    violation; 3 if the test itself failed or proved nothing; 130 after Ctrl-C, with a verdict on the answers
+    until then.
 
     With --work: 0 only if nothing is lost, no item had two owners at once, none was handed out after its
     ack, and no token outlived its lease. Items that were handed out again are counted, with the reason.
 
-    On a queue that others use meanwhile, missing items can't be told from theirs: the verdict says so.
+    If others use the queue meanwhile, missing items can't be told from theirs; the verdict says so.
     """
     from random import SystemRandom
 
@@ -137,7 +142,7 @@ def loadtest(
 
 
 def _plan(given: dict[str, Any]) -> Plan | WorkPlan:
-    """What is to be done; what was not given is as that kind of load has it."""
+    """The plan of the load: each option that was not given has the default of its kind of load."""
     from dataclasses import replace
 
     from ..proof.clients import Plan

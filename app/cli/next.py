@@ -31,15 +31,16 @@ def next_(
     *,
     number: Annotated[int, typer.Option("--number", "-n", min=1, help="How many values.")] = 1,
     wait: Annotated[
-        float, typer.Option("--wait", "-w", min=0, help="Seconds to wait for a queue that can't give now.")
+        float,
+        typer.Option("--wait", "-w", min=0, help="Seconds to wait while nothing can be handed out."),
     ] = 0,
     url: Url = None,
 ) -> None:
-    r"""Take values for good, and print one a line.
+    r"""Take values from a queue for good, and print them, one per line.
 
-    Each request carries an idempotency key: if its answer is lost, it is asked for again and nothing is
-    lost with it. On a terminal, characters that would act there are written out (\x1b);
-    elsewhere each value is what the server sent. Exit code 5: nothing there now; 6: nothing more, ever; 9:
+    Each request carries an idempotency key: if its answer is lost, the command asks for the same answer
+    again, so no value is lost. On a terminal, characters that would act there are written out (\x1b);
+    elsewhere each value is what the server sent. Exit code 5: the queue is empty now; 6: it is exhausted; 9:
     values were taken and could not be printed, and stderr says which.
     """
     from .http import Api
@@ -83,7 +84,7 @@ class _Batch:
         return self._api.send("POST", path, params=self._params, headers=headers)
 
     def _told(self, lines: list[str]) -> str:
-        """What was taken and nobody has seen: a few values in full, of many the way to them.
+        """Name the values that were taken and not printed: a few in full, many by their request.
 
         Their seqs stand in the same answer as JSON, which the key still gives.
         """

@@ -11,7 +11,7 @@ EXAMPLE: Final = "Example: `dibs pause jobs`"
 
 
 def pause(queue: Queue, *, url: Url = None, json: Json = False) -> None:
-    """Hand nothing out until the queue is resumed.
+    """Stop a queue from handing out items until it is resumed.
 
     Pushes and settlings are still taken. A restart of the server does not resume it.
     """

@@ -25,7 +25,9 @@ class State(StrEnum):
 
 def peek(
     queue: Queue,
-    seq: Annotated[int | None, typer.Argument(min=1, help="One item, with all that is known of it.")] = None,
+    seq: Annotated[
+        int | None, typer.Argument(min=1, help="One item, by its seq, with all its attempts.")
+    ] = None,
     *,
     state: Annotated[State | None, typer.Option(help="Only items in this state.  [default: all]")] = None,
     after: Annotated[
@@ -35,9 +37,9 @@ def peek(
     url: Url = None,
     json: Json = False,
 ) -> None:
-    """Look at what is inside a queue, in the order of its seqs; nothing is handed out.
+    """Show the items inside a queue, in the order of their seqs; nothing is handed out.
 
-    What was taken or acked is not inside any more, and what its source has not given yet is not there.
+    Items that were taken or acked are no longer inside; items that the source has not given are not yet.
     """
     from .http import Api
     from .items import show_item

@@ -16,15 +16,15 @@ EXAMPLE: Final = "Example: `dibs purge jobs --dead`"
 def purge(
     queue: Queue,
     *,
-    waiting: Annotated[bool, typer.Option("--waiting", help="Only those that wait.")] = False,
-    dead: Annotated[bool, typer.Option("--dead", help="Only those that are dead.")] = False,
+    waiting: Annotated[bool, typer.Option("--waiting", help="Drop only the items that wait.")] = False,
+    dead: Annotated[bool, typer.Option("--dead", help="Drop only the dead items.")] = False,
     yes: Yes = False,
     url: Url = None,
     json: Json = False,
 ) -> None:
-    """Drop what waits in a queue and what is dead, for good; it asks first.
+    """Drop the waiting and the dead items of a queue for good; the command asks first.
 
-    What is leased stays with its holder. The seqs of what is dropped are not used again.
+    Leased items stay with their workers. The seqs of dropped items are not used again.
     """
     from .http import Api
     from .operate import path_of

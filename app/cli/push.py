@@ -26,48 +26,46 @@ _MAX_DELAY: Final = 2_592_000
 def push(
     queue: Annotated[str, typer.Argument(help="The queue.")],
     files: Annotated[
-        list[str] | None, typer.Argument(metavar="FILE", help="Files; - is stdin.  [default: -]")
+        list[str] | None, typer.Argument(metavar="FILE", help="Files to push; - is stdin.  [default: -]")
     ] = None,
     *,
     json: Annotated[bool, typer.Option("--json", help="Each line is a JSON value, not a text.")] = False,
     delay: Annotated[
-        float, typer.Option(min=0, max=_MAX_DELAY, help="Seconds until they can be worked on.")
+        float, typer.Option(min=0, max=_MAX_DELAY, help="Seconds until the items can be handed out.")
     ] = 0,
-    priority: Annotated[int, typer.Option(min=0, max=9, help="0 goes out first, 9 last.")] = 0,
+    priority: Annotated[int, typer.Option(min=0, max=9, help="0 is handed out first, 9 last.")] = 0,
     unique: Annotated[
-        bool, typer.Option("--unique", help="Don't push a line that is known, wherever it came from.")
+        bool, typer.Option("--unique", help="Leave out lines that the queue knows, from any file.")
     ] = False,
     key_field: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="With --json: as --unique, by this member of each object."),
+        typer.Option(metavar="NAME", help="With --json: like --unique, with this member as the key."),
     ] = None,
-    create: Annotated[
-        bool, typer.Option("--create", help="Create the queue where there is none of the name.")
-    ] = False,
+    create: Annotated[bool, typer.Option("--create", help="Create the queue if it does not exist.")] = False,
     close: Annotated[
-        bool, typer.Option("--close", help="Close the queue at the end: workers stop when all is done.")
+        bool, typer.Option("--close", help="Then close the queue: workers stop when all is done.")
     ] = False,
     again: Annotated[
-        bool, typer.Option("--again", help="Push all of a file, although it was pushed before.")
+        bool, typer.Option("--again", help="Push all of a file, even if it was pushed before.")
     ] = False,
     null: Annotated[
-        bool, typer.Option("--null", "-0", help="Lines end with NUL: for find -print0. They are texts.")
+        bool, typer.Option("--null", "-0", help="Lines end with NUL, as those of find -print0.")
     ] = False,
     last_line: Annotated[
         bool,
-        typer.Option("--last-line", help="A file's last line is complete, although it has no line end."),
+        typer.Option("--last-line", help="Push a file's last line, too, if it has no line end."),
     ] = False,
     url: Url = None,
 ) -> None:
     """Push each line as an item.
 
-    A file can be pushed again at any time: what the queue already has of it is known (for 24 hours after its
-    last push), and only new lines go in. So after an interruption the same command goes on where it stopped.
-    A file is known by its content, from its first line to the last one that was pushed: under another name,
-    or on another machine, too. One that begins differently, or has become shorter, is a new file.
+    A file can be pushed again at any time: the queue knows how much of it was pushed (for 24 hours after the
+    last push), and takes only new lines. So after an interruption the same command goes on where it stopped.
+    The queue knows a file by its content, from its first line to the last one that was pushed, under any name
+    and from any machine. A file that begins differently, or has become shorter, is a new file.
 
     A last line without a line end may still be being written, so it waits for its end. A pipe's end is the
-    end of its last line. A pipe can't be read again: --unique makes that safe too.
+    end of its last line. A pipe can't be read again; --unique makes pushing the same lines again safe.
     """
     from .console import console
     from .http import Api
@@ -102,7 +100,7 @@ def push(
 
 
 def _opened(name: str, stack: ExitStack) -> Source:
-    """A file, before anything is sent: a name that is wrong pushes nothing of the others either."""
+    """Open a file before anything is sent, so that one wrong name keeps all files from being pushed."""
     from .push_job import Source
 
     if name == "-":

@@ -15,9 +15,9 @@ INSIDE: Final = ("waiting", "leased", "dead")
 
 
 def queues(*, url: Url = None, json: Json = False) -> None:
-    """Show the queues: source, state, what is inside, what is gone, and why one has failed.
+    """Show the queues: source, state, items by state, and why a failed queue has failed.
 
-    Where the configuration had a queue once and has it no more, `configured` says gone.
+    If a queue was removed from the configuration file, `configured` says gone.
     """
     from .http import Api
     from .tables import print_json, show

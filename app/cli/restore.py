@@ -22,10 +22,10 @@ def restore(
     *,
     json: Json = False,
 ) -> None:
-    """Put a backup into a fresh data folder, checked, and say how far its queues are.
+    """Check a backup, put it into a fresh data folder, and show the cursors of its queues.
 
-    Whoever serves a copy hands out again what was taken since the backup. `dibs advance` brings a queue past
-    what is known to be in use.
+    A server of the copy hands out again what was taken since the backup. `dibs advance` brings a queue past
+    what is known to be in use already.
     """
     from ..ledger.restoring import restore as restored
     from .tables import print_json
@@ -41,7 +41,7 @@ def restore(
     for row in there:
         tell(f"{row.name}: {_source(row)}, cursor {row.cursor:,}")
     tell(
-        f"Restored to {folder.absolute()}. Whoever serves it hands out again what was taken since the backup:"
+        f"Restored to {folder.absolute()}. Its server hands out again what was taken since the backup:"
         " `dibs advance` brings a queue past what is in use."
     )
 

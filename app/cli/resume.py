@@ -11,5 +11,5 @@ EXAMPLE: Final = "Example: `dibs resume jobs`"
 
 
 def resume(queue: Queue, *, url: Url = None, json: Json = False) -> None:
-    """Hand out again, after a pause."""
+    """Let a paused queue hand out items again."""
     operate(url, queue, "resume", json=json)

@@ -26,7 +26,7 @@ def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on.  [default: 127.0.0.1]")] = None,
     data: Annotated[
         str | None,
-        typer.Option(help="Folder of the ledger; ':memory:' keeps nothing.  [default: dibs-data]"),
+        typer.Option(help="Folder of the ledger; ':memory:' stores nothing.  [default: dibs-data]"),
     ] = None,
     config: Annotated[
         Path | None, typer.Option(help="Configuration file.  [default: dibs.toml, if it is there]")
@@ -37,17 +37,15 @@ def serve(
             "--queue",
             "-q",
             metavar="NAME[=SOURCE]",
-            help="A queue and its source, or a NAME alone where producers push; repeatable.  [default:"
+            help="A queue and its source, or a NAME alone if producers push; repeatable.  [default:"
             " default=count]",
         ),
     ] = None,
     allow_anonymous: Annotated[
         bool | None,
-        typer.Option(
-            "--allow-anonymous", help="Listen beyond this machine although nobody has to show a token."
-        ),
+        typer.Option("--allow-anonymous", help="Let other machines connect, although no token is asked for."),
     ] = None,
-    no_get: Annotated[bool, typer.Option("--no-get", help="Hand out over POST only.")] = False,
+    no_get: Annotated[bool, typer.Option("--no-get", help="Hand out items over POST only.")] = False,
     source_root: Annotated[
         Path | None,
         typer.Option(help="Folder whose files may be named as sources over HTTP.  [default: no files]"),
@@ -63,7 +61,7 @@ def serve(
         int | None, typer.Option(help="Server processes; on SQLite it is 1.", show_default=False)
     ] = None,
 ) -> None:
-    """Start the server. Without options: a queue called default that counts from 1, kept in ./dibs-data."""
+    """Start the server. Without options it has one queue, default, that counts from 1, in ./dibs-data."""
     options: dict[str, Any] = {
         "port": port,
         "host": host,
@@ -104,7 +102,7 @@ def _queues(definitions: list[str]) -> dict[str, str]:
         if equals and not source.strip():
             fail(
                 f"option --queue {definition!r}: say NAME=SOURCE, such as 'ids=count(start=100)', or a NAME"
-                " alone where producers push",
+                " alone if producers push",
                 USAGE,
             )
         if name in queues:

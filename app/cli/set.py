@@ -17,17 +17,17 @@ def set_(
     queue: Queue,
     settings: Annotated[
         list[str] | None,
-        typer.Argument(metavar="NAME=VALUE", help="Settings that change.  [default: show all of them]"),
+        typer.Argument(metavar="NAME=VALUE", help="The settings to change.  [default: show all of them]"),
     ] = None,
     *,
     url: Url = None,
     json: Json = False,
 ) -> None:
-    """Change settings of a queue, whatever its source; those that are not named stay as they are.
+    """Change settings of a queue, whatever its source; settings that are not named stay as they are.
 
     max_attempts (null: any number), backoff, backoff_max (seconds), jitter (0 to 1), max_ready (null: any
     number); key_ttl, item_key_ttl, history (seconds; null: for ever; history 0: none).
-    Without settings it shows what there is.
+    Without settings the command shows all of them.
     """
     from .define import settings_of
     from .http import Api, detail

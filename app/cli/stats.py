@@ -111,7 +111,7 @@ def _times(rows: list[tuple[str, Mapping[str, float]]]) -> Any:
 
 
 def _items(found: list[dict[str, Any]]) -> Any:
-    """What is inside, and what came of it; nothing where there is only what was taken."""
+    """The items inside by state, and how many were settled; nothing for a queue that was only taken from."""
     from .tables import number, plain, present, span, table
 
     if not present(found, *_INSIDE, *_ENDS):

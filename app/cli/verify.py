@@ -22,26 +22,26 @@ _OF_TAKES: Final = [damage for damage in Damage if damage not in _OF_WORK]
 
 
 def verify(
-    history: Annotated[Path, typer.Argument(help="What `dibs loadtest --history` wrote.")],
+    history: Annotated[Path, typer.Argument(help="The file that `dibs loadtest --history` wrote.")],
     *,
     plant: Annotated[
         Damage | None,
         typer.Option(
             metavar="NAME",
-            help="Damage the history first (in memory): the checker must find it, so exit code 1. Of takes:"
-            f" {', '.join(_OF_TAKES)}; of work: {', '.join(_OF_WORK)}.",
+            help="Damage the history in memory first; the checker must find it, so the exit code is 1. Takes:"
+            f" {', '.join(_OF_TAKES)}; work: {', '.join(_OF_WORK)}.",
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Decides where to damage it.")] = 0,
-    examples: Annotated[int, typer.Option(min=0, help="Cases to show of each kind.")] = 5,
+    seed: Annotated[int, typer.Option(help="Seed that decides where --plant does damage.")] = 0,
+    examples: Annotated[int, typer.Option(min=0, help="How many cases of each kind to show.")] = 5,
     json: Json = False,
 ) -> None:
-    """Judge a history: of takes (duplicates, skipped, reordered in real time, unexplained), or of work.
+    """Check a history of takes (duplicates, skipped, reordered in real time, unexplained) or of work.
 
-    Of work: lost, two owners at once, acked and handed out again, tokens that outlive their lease, values,
-    attempts, pushes.
+    In a history of work it looks for items that were lost, had two owners at once, or were handed out after
+    their ack, for tokens that outlived their lease, and for wrong values, attempts and pushes.
 
-    Exit code 0 if it is clean, 1 for a violation, 3 if it can't be read, judged or damaged.
+    Exit code 0 if the history is clean, 1 for a violation, 3 if it can't be read, judged or damaged.
     """
     from ..proof.errors import ProofError
 
@@ -67,7 +67,7 @@ def _judged(history: Path, damage: Damage | None, seed: int, examples: int) -> t
 
 
 def _damaged(reader: AnyReader, damage: Damage, seed: int, examples: int) -> tuple[AnyVerdict, str]:
-    """The verdict on a damaged copy, and what was done to it."""
+    """The verdict on a copy with planted damage, and the name of the damage."""
     from random import Random
 
     from ..proof.checker import check

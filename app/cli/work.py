@@ -31,45 +31,47 @@ def work(
         list[str],
         typer.Argument(
             metavar="COMMAND",
-            help="After --: what to run. In any word {} is the value, {.} it without its extension, {/} its"
-            " file name, {//} its folder, {/.} the file name without extension, {#} its seq. Without any of"
-            " them the value is put last.",
+            help="The command to run, after --. In each word, {} is replaced by the value, {.} by the value"
+            " without its extension, {/} by its file name, {//} by its folder, {/.} by its file name without"
+            " extension, {#} by its seq. Without any of these the value comes last.",
         ),
     ],
     *,
-    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, max=1024, help="Commands at a time.")] = 1,
+    jobs: Annotated[
+        int, typer.Option("--jobs", "-j", min=1, max=1024, help="Commands at the same time.")
+    ] = 1,
     stdin: Annotated[
         bool, typer.Option("--stdin", help="The command reads the value, as JSON, from its stdin.")
     ] = False,
     timeout: Annotated[
         float | None,
         typer.Option(
-            min=0.001, help="Seconds after which a command is ended, and has failed.  [default: none]"
+            min=0.001, help="Seconds after which a command is ended; its job fails.  [default: none]"
         ),
     ] = None,
     results: Annotated[
         str | None,
-        typer.Option(metavar="QUEUE", help="Push what a command writes to stdout here, as it is acked."),
+        typer.Option(metavar="QUEUE", help="Push the output of a command to QUEUE, together with its ack."),
     ] = None,
     json_results: Annotated[
-        bool, typer.Option("--json-results", help="With --results: it is a JSON value, not a text.")
+        bool, typer.Option("--json-results", help="With --results: the output is a JSON value, not a text.")
     ] = False,
     create: Annotated[
-        bool, typer.Option("--create", help="Create the queues that are not there, QUEUE of --results too.")
+        bool, typer.Option("--create", help="Create the queue, and that of --results, if they do not exist.")
     ] = False,
     exit_when_empty: Annotated[
         bool,
-        typer.Option("--exit-when-empty", help="End when nothing waits and nobody has anything in hand."),
+        typer.Option("--exit-when-empty", help="Stop when no item waits and no worker has one."),
     ] = False,
     most: Annotated[
-        int | None, typer.Option("--max", metavar="N", min=1, help="End after N jobs.  [default: never]")
+        int | None, typer.Option("--max", metavar="N", min=1, help="Stop after N jobs.  [default: never]")
     ] = None,
     max_attempts: Annotated[
         int | None,
         typer.Option(
             metavar="N",
             min=1,
-            help="A job whose Nth attempt fails is dead.  [default: as the queue's setting has it]",
+            help="A job is dead when its Nth attempt fails.  [default: the queue's setting]",
         ),
     ] = None,
     backoff: Annotated[
@@ -77,8 +79,8 @@ def work(
         typer.Option(
             min=0,
             max=_MAX_DELAY,
-            help="Seconds until a job that failed is tried again, doubled each time, an hour at most."
-            "  [default: as the queue's setting has it]",
+            help="Seconds until a failed job is tried again; doubled each time, up to an hour.  [default: the"
+            " queue's setting]",
         ),
     ] = None,
     no_retry: Annotated[
@@ -87,18 +89,17 @@ def work(
             metavar="CODE",
             min=1,
             max=255,
-            help="An exit code after which a job is not tried again, but dead at once; may be given more than"
-            " once.",
+            help="An exit code after which a job is dead at once, without another attempt; repeatable.",
         ),
     ] = None,
     halt: Annotated[
         int | None,
-        typer.Option(metavar="N", min=1, help="End when N jobs in a row have failed.  [default: never]"),
+        typer.Option(metavar="N", min=1, help="Stop when N jobs in a row have failed.  [default: never]"),
     ] = None,
     ttl: Annotated[
         float,
         typer.Option(
-            min=1, max=_MAX_TTL, help="Seconds after which the jobs of a worker that died go to others."
+            min=1, max=_MAX_TTL, help="Seconds after which other workers get the jobs of one that died."
         ),
     ] = 30,
     url: Url = None,
@@ -106,13 +107,13 @@ def work(
     """Run a command for each item of a queue: xargs over the network.
 
     A job is done when its command exits with 0. Otherwise it is tried again later, here or elsewhere, and the
-    tail of stderr is kept with it. DIBS_SEQ, DIBS_ATTEMPT and DIBS_QUEUE tell the command what it works on.
-    There is no shell between: for one, say -- sh -c '… "$1" …' sh {}. What a command writes is shown when the
-    job is settled; if it can't be written, the job is done all the same.
+    tail of stderr is kept with it. DIBS_SEQ, DIBS_ATTEMPT and DIBS_QUEUE tell the command which job it has.
+    The command runs without a shell; to have one, say -- sh -c '… "$1" …' sh {}. The output of a command is
+    shown when its job is settled; if it can't be written, the job is done all the same.
 
-    Ctrl-C finishes what is in hand, a second one, or SIGTERM, gives it back. It ends by itself when the queue
-    is closed or its source has ended, and all is done. Exit code 0: all that was tried is done; 8: some of it
-    failed; 9: done, but some output could not be written; 126, 127: the command can't be run, is not there.
+    Ctrl-C finishes the running jobs; a second Ctrl-C, or SIGTERM, gives them back. The worker ends by itself
+    when the queue is closed or its source has ended, and all is done. Exit code 0: all jobs are done; 8: some
+    failed; 9: done, but some output could not be written; 126: the command can't be run; 127: there is none.
     """
     from .http import Api, checked
     from .work_perform import Plan, Retries
@@ -138,7 +139,7 @@ def work(
 
 
 def _runnable(program: str | None) -> None:
-    """Refuse what can't be run before anything is leased for it."""
+    """Refuse a command that can't be run before any item is leased for it."""
     if program is None or shutil.which(program) is not None:
         return
     if "/" in program and os.path.exists(program):
@@ -147,7 +148,7 @@ def _runnable(program: str | None) -> None:
 
 
 def _look(api: Api, plan: Plan, *, create: bool) -> None:
-    """Refuse what could not be worked on, or would lose its results, before anything is run."""
+    """Refuse a queue that can't be worked on, or one that can't take the results, before any command runs."""
     from .operate import create_queue
 
     most = plan.retries.most

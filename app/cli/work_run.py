@@ -34,7 +34,7 @@ LOOK: Final = 0.5
 
 _AT_ONCE: Final = (signal.SIGTERM, signal.SIGHUP)
 _TWICE: Final = 2
-_OTHERS: Final = "what it does not know to be done goes to others when its leases end"
+_OTHERS: Final = "jobs that the server does not know to be done go to other workers when their leases end"
 _SOON: Final = 0.01
 
 

@@ -106,7 +106,7 @@ class Scribe:
     def _confess(self) -> None:
         """Tell what could not be told, on the stream that may still take it."""
         if self.unwritten:
-            self.board.note(f"not all of the output could be written: {self.why}; what it tells of is done")
+            self.board.note(f"not all of the output could be written: {self.why}; the jobs are done")
 
     def _run(self) -> None:
         while (task := self._tasks.get()) is not None:

@@ -24,7 +24,7 @@ def test_it_can_be_served_and_hands_out_again_what_was_taken_since(run, serve, b
     assert code == 0
     *queues, last = out.splitlines()
     assert "default: count, cursor 7" in queues
-    assert last.startswith(f"Restored to {tmp_path}/made/here. Whoever serves it hands out again")
+    assert last.startswith(f"Restored to {tmp_path}/made/here. Its server hands out again")
     server = serve("--data", tmp_path / "made" / "here")
     assert httpx.post(f"{server.url}/queues/default/next").json()["value"] == 8
 

@@ -56,7 +56,7 @@ def test_each_damage_is_found(run, clean, damage, column, seed):
 
 def test_help_says_which_damage_is_of_which_history(run):
     told = " ".join(run("--help").output.replace("│", " ").split())
-    assert "Of takes: duplicate, skip, reorder; of work: lost, two-owners, acked-again, value." in told
+    assert "Takes: duplicate, skip, reorder; work: lost, two-owners, acked-again, value." in told
 
 
 def test_one_is_no_plural(run, tmp_path):
