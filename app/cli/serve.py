@@ -79,7 +79,8 @@ def serve(
 
 def _run(options: dict[str, Any], config: Path | None) -> int:
     """Load the server and run it. While it is loaded nothing is garbage, so nobody needs to look for any."""
-    signal.signal(signal.SIGTERM, _leave)
+    if signal.getsignal(signal.SIGTERM) is not signal.SIG_IGN:
+        signal.signal(signal.SIGTERM, _leave)
     gc.disable()
     try:
         from ..config import load

@@ -54,14 +54,19 @@ class Server(uvicorn.Server):
 
     @contextmanager
     def handling_signals(self) -> Iterator[None]:
-        """Handle signals on the loop, between two steps of anything; don't raise them again at the end."""
+        """Handle signals on the loop, between two steps of anything; don't raise them again at the end.
+
+        A signal that was ignored at the start stays ignored: so a shell protects what it runs with ``&`` in a
+        script from the Ctrl-C that is meant for the script.
+        """
         loop = asyncio.get_running_loop()
-        for number in _SIGNALS:
+        heard = [number for number in _SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+        for number in heard:
             loop.add_signal_handler(number, self.end)
         try:
             yield
         finally:
-            for number in _SIGNALS:
+            for number in heard:
                 loop.remove_signal_handler(number)
 
     def end(self) -> None:

@@ -128,6 +128,17 @@ def test_beyond_loopback_when_it_is_meant(serve):
 
 
 class TestEnd:
+    def test_a_signal_that_was_ignored_at_the_start_stays_ignored(self, serve):
+        """As a shell starts what stands before ``&`` in a script."""
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        try:
+            server = serve()
+        finally:
+            signal.signal(signal.SIGINT, before)
+        server.process.send_signal(signal.SIGINT)
+        assert post(server.url).json()["seq"] == 1
+        assert server.end() == 0
+
     def test_who_waits_is_answered_at_once(self, serve):
         server = serve()
         post(server.url, "/queues/default/pause")
