@@ -35,10 +35,12 @@ from . import (  # the command's name
     work,
 )
 from .exits import EXIT_CODES, FAILED, INTERRUPTED, UNWRITTEN, code_of, say
+from .helping import Command, Group
 from .output import Unwritten, fill_closed, is_unwritten
 
 cli = typer.Typer(
     name="dibs",
+    cls=Group,
     help="Share any Python generator with any number of threads, processes and machines."
     " Every value goes to exactly one caller.",
     epilog=f"Start with `dibs serve`, and in another terminal `dibs next -n 3`.\n\n{EXIT_CODES}",
@@ -48,29 +50,29 @@ cli = typer.Typer(
     rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-cli.command("serve", epilog=serve.EXAMPLE)(serve.serve)
-cli.command("next", epilog=next.EXAMPLE)(next.next_)
-cli.command("push", epilog=push.EXAMPLE)(push.push)
-cli.command("work", epilog=work.EXAMPLE)(work.work)
-cli.command("queues", epilog=queues.EXAMPLE)(queues.queues)
-cli.command("stats", epilog=stats.EXAMPLE)(stats.stats)
-cli.command("peek", epilog=peek.EXAMPLE)(peek.peek)
-cli.command("dead", epilog=dead.EXAMPLE)(dead.dead)
-cli.command("audit", epilog=audit.EXAMPLE)(audit.audit)
-cli.command("define", epilog=define.EXAMPLE)(define.define)
-cli.command("set", epilog=set.EXAMPLE)(set.set_)
-cli.command("pause", epilog=pause.EXAMPLE)(pause.pause)
-cli.command("resume", epilog=resume.EXAMPLE)(resume.resume)
-cli.command("retry", epilog=retry.EXAMPLE)(retry.retry)
-cli.command("advance", epilog=advance.EXAMPLE)(advance.advance)
-cli.command("close", epilog=close.EXAMPLE)(close.close)
-cli.command("purge", epilog=purge.EXAMPLE)(purge.purge)
-cli.command("delete", epilog=delete.EXAMPLE)(delete.delete)
-cli.command("backup", epilog=backup.EXAMPLE)(backup.backup)
-cli.command("restore", epilog=restore.EXAMPLE)(restore.restore)
-cli.command("loadtest", epilog=loadtest.EXAMPLE)(loadtest.loadtest)
-cli.command("verify", epilog=verify.EXAMPLE)(verify.verify)
-cli.command("demo", epilog=demo.EXAMPLE)(demo.demo)
+cli.command("serve", cls=Command, epilog=serve.EXAMPLE)(serve.serve)
+cli.command("next", cls=Command, epilog=next.EXAMPLE)(next.next_)
+cli.command("push", cls=Command, epilog=push.EXAMPLE)(push.push)
+cli.command("work", cls=Command, epilog=work.EXAMPLE)(work.work)
+cli.command("queues", cls=Command, epilog=queues.EXAMPLE)(queues.queues)
+cli.command("stats", cls=Command, epilog=stats.EXAMPLE)(stats.stats)
+cli.command("peek", cls=Command, epilog=peek.EXAMPLE)(peek.peek)
+cli.command("dead", cls=Command, epilog=dead.EXAMPLE)(dead.dead)
+cli.command("audit", cls=Command, epilog=audit.EXAMPLE)(audit.audit)
+cli.command("define", cls=Command, epilog=define.EXAMPLE)(define.define)
+cli.command("set", cls=Command, epilog=set.EXAMPLE)(set.set_)
+cli.command("pause", cls=Command, epilog=pause.EXAMPLE)(pause.pause)
+cli.command("resume", cls=Command, epilog=resume.EXAMPLE)(resume.resume)
+cli.command("retry", cls=Command, epilog=retry.EXAMPLE)(retry.retry)
+cli.command("advance", cls=Command, epilog=advance.EXAMPLE)(advance.advance)
+cli.command("close", cls=Command, epilog=close.EXAMPLE)(close.close)
+cli.command("purge", cls=Command, epilog=purge.EXAMPLE)(purge.purge)
+cli.command("delete", cls=Command, epilog=delete.EXAMPLE)(delete.delete)
+cli.command("backup", cls=Command, epilog=backup.EXAMPLE)(backup.backup)
+cli.command("restore", cls=Command, epilog=restore.EXAMPLE)(restore.restore)
+cli.command("loadtest", cls=Command, epilog=loadtest.EXAMPLE)(loadtest.loadtest)
+cli.command("verify", cls=Command, epilog=verify.EXAMPLE)(verify.verify)
+cli.command("demo", cls=Command, epilog=demo.EXAMPLE)(demo.demo)
 
 
 def _version(wanted: bool) -> None:

@@ -29,7 +29,10 @@ def peek(
         int | None, typer.Argument(min=1, help="One item, by its seq, with all its attempts.")
     ] = None,
     *,
-    state: Annotated[State | None, typer.Option(help="Only items in this state.  [default: all]")] = None,
+    state: Annotated[
+        State | None,
+        typer.Option(metavar="STATE", help="Only these: waiting, leased or dead.  [default: all]"),
+    ] = None,
     after: Annotated[
         int | None, typer.Option(min=0, help="Only items whose seq is above this one.  [default: 0]")
     ] = None,

@@ -72,6 +72,26 @@ def test_every_option_is_explained(run, command):
     assert [parameter.name for parameter in parameters if not parameter.help] == []
 
 
+@pytest.mark.parametrize("command", ["", *COMMANDS])
+def test_at_80_columns_nothing_is_cut_and_no_type_is_named(run, monkeypatch, command):
+    from dibs.cli import cli
+    from typer.main import get_command
+
+    monkeypatch.setenv("COLUMNS", "80")
+    out = run(*command.split(), "--help")[1]
+    assert max(map(len, out.splitlines())) <= 80
+    shown = " ".join(re.sub("[│╭╮╰╯─]", " ", out).split())
+    assert re.findall(r"<[a-z| ]+>|x[<>]=?\d|\b(?:INTEGER|TEXT|FLOAT|BOOLEAN|PATH)\b", out) == []
+    group = get_command(cli)
+    whole = group.commands[command] if command else group
+    told = [whole.help, whole.epilog, *(parameter.help for parameter in whole.params)]
+    words = {word for text in told for word in (text or "").replace("`", "").split()}
+    assert sorted(words - set(shown.split())) == []
+    assert f"Usage: dibs {command}".strip() in shown
+    options = [name for parameter in whole.params for name in parameter.opts if name.startswith("-")]
+    assert [name for name in options if name not in shown] == []
+
+
 def test_without_a_command_it_shows_help(run):
     assert "Commands" in "".join(run()[1:])
 

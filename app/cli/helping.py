@@ -1,0 +1,103 @@
+"""Help texts as people read them: what to type and what it does, without the names of types."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from typer.core import TyperCommand, TyperGroup
+
+if TYPE_CHECKING:
+    from rich.panel import Panel
+
+_HELP_MOST = 100
+"""Columns that a help text takes, at most."""
+
+
+class Command(TyperCommand):
+    """A command whose help fits on a terminal of 80 columns."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Print it."""
+        arguments = [each for each in self.params if each.param_type_name == "argument"]
+        options = [each for each in self.get_params(ctx) if each.param_type_name == "option"]
+        words = "".join(f" {_argument(each)}" for each in arguments)
+        panels = (
+            ("Arguments", [(_word(each), _told(each)) for each in arguments]),
+            ("Options", [(_option(each), _told(each)) for each in options]),
+        )
+        _print(self, f"{ctx.command_path} [OPTIONS]{words}", panels)
+
+
+class Group(TyperGroup):
+    """The command itself: its help is the list of commands."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Print it."""
+        options = [(_option(each), _told(each)) for each in self.get_params(ctx)]
+        commands = []
+        for name in self.list_commands(ctx):
+            command = self.get_command(ctx, name)
+            commands.append((name, _first(getattr(command, "help", None) or "")))
+        panels = (("Options", options), ("Commands", commands))
+        _print(self, f"{ctx.command_path} [OPTIONS] COMMAND [ARGS]...", panels)
+
+
+def _print(command: Any, usage: str, panels: Any) -> None:
+    from rich.markdown import Markdown
+    from rich.padding import Padding
+    from rich.text import Text
+
+    from .console import console
+
+    out = console()
+    out.width = min(out.width, _HELP_MOST)
+    out.print(Padding(Text(f"Usage: {usage}", style="bold"), 1))
+    if command.help:
+        out.print(Padding(Markdown(command.help), (0, 1, 1, 1)))
+    for title, rows in panels:
+        if rows:
+            out.print(_panel(title, rows))
+    if command.epilog:
+        out.print(Padding(Markdown(command.epilog), 1))
+
+
+def _panel(title: str, rows: list[tuple[str, str]]) -> Panel:
+    from rich.panel import Panel
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table.grid(padding=(0, 2), expand=True)
+    table.add_column(no_wrap=True, style="cyan")
+    table.add_column(ratio=1)
+    for name, told in rows:
+        table.add_row(name, Text(told))
+    return Panel(table, title=title, title_align="left", border_style="dim")
+
+
+def _word(parameter: Any) -> str:
+    return str(parameter.metavar or parameter.name.rstrip("_").upper())
+
+
+def _argument(parameter: Any) -> str:
+    word = _word(parameter) + ("..." if parameter.nargs != 1 else "")
+    return word if parameter.required else f"[{word}]"
+
+
+def _option(parameter: Any) -> str:
+    """``-n, --number NUMBER``."""
+    names = ", ".join(sorted(parameter.opts, key=len))
+    return names if parameter.is_flag else f"{names} {_word(parameter)}"
+
+
+def _told(parameter: Any) -> str:
+    told = (parameter.help or "").replace("`", "")
+    default = parameter.default
+    shown = getattr(parameter, "show_default", True) and "[default:" not in told and not parameter.required
+    if not shown or isinstance(default, bool) or not isinstance(default, str | int | float):
+        return told
+    return f"{told}  [default: {default}]"
+
+
+def _first(text: str) -> str:
+    """The first sentence of a help text, or its first paragraph."""
+    return " ".join(text.partition("\n\n")[0].split()).replace("`", "")
