@@ -1,4 +1,4 @@
-"""For those who look after items: browse them, redrive what is dead, purge."""
+"""The operations for looking after items: browse them, redrive dead ones, purge."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ class Browse:
     def __init__(self, house: House) -> None:
         self._house = house
         self._page = Query(
-            Choice("state", STATES, "Only items in this state; without it all."),
+            Choice("state", STATES, "Show only items in this state. Default: all items."),
             Whole("after", 0, MAX_SAFE, "Show the items whose seq is above this one.", 0),
-            Whole("limit", 1, MAX_PAGE, "How many items, at most.", 100),
+            Whole("limit", 1, MAX_PAGE, "The most items of a page.", 100),
         )
         self._history = Query(
-            Whole("seq", 1, MAX_SAFE, "Only what became of this item."),
-            Whole("after", 0, MAX_SAFE, "The `next` of the page before.", 0),
-            Whole("limit", 1, MAX_PAGE, "How many ranges, at most.", 100),
+            Whole("seq", 1, MAX_SAFE, "Show only the history of this item."),
+            Whole("after", 0, MAX_SAFE, "The `next` of the page before this one.", 0),
+            Whole("limit", 1, MAX_PAGE, "The most ranges of a page.", 100),
         )
 
     def add_to(self, app: FastAPI) -> None:
@@ -60,10 +60,10 @@ class Browse:
         add(app, "POST", "/queues/{queue}/purge", self.purge, answer=Purged, body=Purge, **change)
 
     async def items(self, request: Request) -> Reply:
-        """Look at the items inside a queue.
+        """List the items inside a queue.
 
-        By seq, a page at a time: `next` is the `after` of the next page. Items that were taken or acked
-        are gone.
+        Items come in the order of their seqs, a page at a time: `next` is the `after` of the next page.
+        Items that were taken or acked are no longer inside.
         """
         queue = self._house.queue(request)
         page = self._page.parse(request.scope["query_string"])
@@ -73,10 +73,11 @@ class Browse:
         return Reply(page_text(found).encode())
 
     async def history(self, request: Request) -> Reply:
-        """Look at who took or acked what.
+        """Show who took or acked which items.
 
-        From oldest to newest, a page at a time: `next` is the `after` of the next page; with `seq`, of one
-        item only. It is kept where the queue's setting `history` asks for it; a deleted queue has one, too.
+        The history goes from oldest to newest, a page at a time: `next` is the `after` of the next page. With
+        `seq` it is the history of one item. The server keeps a history if the queue's setting `history` asks
+        for one; the history of a deleted queue can still be read.
         """
         name = self._house.name(request)
         page = self._history.parse(request.scope["query_string"])
@@ -87,9 +88,9 @@ class Browse:
         return answer({"queue": found.queue, "history": rows, "next": found.next})
 
     async def item(self, request: Request) -> Reply:
-        """Look at one item, with the history of its attempts.
+        """Show one item, with the history of its attempts.
 
-        Where the queue keeps its history, an item that is done is told with who took or acked it.
+        If the queue keeps a history, the answer for an item that is done says who took or acked it.
         """
         await self._house.bare(request)
         queue = self._house.queue(request)
@@ -98,7 +99,8 @@ class Browse:
     async def redrive(self, request: Request) -> Reply:
         """Let dead items wait again.
 
-        With attempt 0: all of them, or those of `seqs`, the first `limit`; at once, or at a `rate`.
+        They begin again with attempt 0. The request can name `seqs`, or only the first `limit` items, or a
+        `rate` at which the items become due; by default all dead items wait again at once.
         """
         queue, key = self._asked(request)
         limits = self._house.limits
@@ -109,7 +111,7 @@ class Browse:
     async def purge(self, request: Request) -> Reply:
         """Drop items for good.
 
-        Those that wait and those that are dead, or one of both. `confirm` has to be the queue's name.
+        The request drops waiting items, dead items, or both. `confirm` must be the queue's name.
         """
         queue, key = self._asked(request)
         limits, reader = self._house.limits, partial(_purge, queue.name)
@@ -135,12 +137,12 @@ class Browse:
 
 
 def _purge(name: str, body: Members) -> tuple[Literal["waiting", "dead"], ...]:
-    """The states to purge; without the queue's name once more, nothing."""
+    """The states to purge; a body whose `confirm` is not the queue's name is refused."""
     check_known(body, frozenset(Purge.model_fields), "")
     if body.get("confirm") != name:
         refuse("confirm", f"to drop items for good, say the queue's name here: {name}")
     states = items_of(body.get("states", list(PURGED)), "states")
     known = tuple(state for state in PURGED if state in states)
     if not states or len(known) != len(states):
-        refuse("states", f"it names one or both of {', '.join(PURGED)}, each once")
+        refuse("states", f"it must name one or both of {', '.join(PURGED)}, each once")
     return known

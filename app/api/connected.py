@@ -1,4 +1,4 @@
-"""Waiting as long as somebody waits for the answer."""
+"""Work that is cancelled when the client that asked for it goes away."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ T = TypeVar("T")
 
 
 async def while_connected(request: Request, work: Coroutine[Any, Any, T]) -> T:
-    """What ``work`` gives; it is cancelled when the client goes away.
+    """Run ``work`` and return its result; cancel it when the client goes away.
 
-    Without this a client that gave up would still be handed something when its turn comes.
+    Without this, a client that gave up would still be handed an item when its turn comes.
 
     Raises:
         ClientDisconnect: The client went away first.

@@ -1,4 +1,4 @@
-"""For those who take: ``/next``, ``/queues/{queue}/next``, ``/queues/{queue}/block``."""
+"""The operations for taking items: ``/next``, ``/queues/{queue}/next``, ``/queues/{queue}/block``."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from .wire import answer, block_fields
 HAND_OUT: Final = (*QUEUES, *LEDGER, "source-failed", "exhausted", "paused", "starting", "source-busy")
 _ANSWERS: Final[dict[int, dict[str, Any]]] = {
     200: {
-        "description": "Handed out, for good, and on disk: one item, or with `count` a list of them.",
+        "description": "The items are handed out for good, on disk: one item, or with `count` a list.",
         "content": {
             "text/plain": {
                 "schema": {"type": "string"},
@@ -34,21 +34,25 @@ _ANSWERS: Final[dict[int, dict[str, Any]]] = {
             }
         },
     },
-    204: {"description": "Empty: nothing to hand out now, but more may come."},
+    204: {"description": "The queue is empty now, but more items may come."},
 }
 
 
 class Consume:
-    """The operations that hand out."""
+    """The operations that hand out items for good."""
 
     def __init__(self, house: House) -> None:
         limits = house.limits
         self._house = house
         self.take_query = Query(
-            Whole("count", 1, limits.count, "How many items, at most; the answer is then a list."),
-            Seconds("wait", limits.wait, "How many seconds to wait for a queue that can't give now.", 0.0),
+            Whole("count", 1, limits.count, "The most items to take; with it, the answer is a list."),
+            Seconds(
+                "wait", limits.wait, "How many seconds to wait while the queue has nothing to hand out.", 0.0
+            ),
         )
-        self.block_query = Query(Whole("size", 1, limits.block, "How many numbers, at most.", required=True))
+        self.block_query = Query(
+            Whole("size", 1, limits.block, "The most numbers of the block.", required=True)
+        )
 
     def add_to(self, app: FastAPI) -> None:
         """Add the operations to the application."""
@@ -77,23 +81,24 @@ class Consume:
     async def next(self, request: Request) -> Reply:
         """Take from the default queue.
 
-        Hands out the next item, or with `count` up to so many, for good: they are on disk before
-        the answer is sent, and no one else gets them. `Accept: text/plain` gives one value a line.
+        The server hands out the next item, or up to `count` items, for good: the hand-out is on disk before
+        the answer is sent, and no other caller gets these items. `Accept: text/plain` gives one value per
+        line. A caller that must not lose an item if it crashes leases it and acks it instead.
         """
         return await self._hand_out(request, self._house.queues.get(DEFAULT_QUEUE))
 
     async def queue_next(self, request: Request) -> Reply:
         """Take from a queue.
 
-        As `/next`, from the queue that is named.
+        It works as `/next` does, with the queue that the path names.
         """
         return await self._hand_out(request, self._house.queue(request))
 
     async def get_next(self, request: Request) -> Reply:
         """Take from the default queue, over GET.
 
-        As POST, for browsers and plain curl. Prefetches and other sites' pages are refused (403),
-        the setting `allow_get` turns it off (405), and HEAD hands out nothing (405).
+        It works as POST does, for browsers and plain curl. Prefetches and the pages of other sites are
+        refused (403), the setting `allow_get` turns GET off (405), and HEAD hands out nothing (405).
         """
         self._check_get(request, self._house.settings.allow_get is not False)
         return await self._hand_out(request, self._house.queues.get(DEFAULT_QUEUE))
@@ -101,8 +106,8 @@ class Consume:
     async def get_queue_next(self, request: Request) -> Reply:
         """Take from a queue, over GET.
 
-        As `GET /next`, from the queue that is named, where the setting `allow_get` is `all`. It is 405
-        otherwise: a link's preview must not spend an invoice's number.
+        It works as `GET /next` does, with the queue that the path names, if the setting `allow_get` is `all`.
+        Otherwise the answer is 405, so that the preview of a link does not spend an invoice number.
         """
         self._check_get(request, self._house.settings.allow_get == "all")
         return await self._hand_out(request, self._house.queue(request))
@@ -110,8 +115,8 @@ class Consume:
     async def block(self, request: Request) -> Reply:
         """Take a block of numbers.
 
-        Up to `size` consecutive numbers of a queue that counts, as their bounds: for clients that
-        number by themselves. A million cost as much as one.
+        The answer has the bounds of up to `size` consecutive numbers of a queue that counts, for clients that
+        give out the numbers of a block themselves. A million numbers cost as much as one.
         """
         house = self._house
         queue = house.queue(request)
@@ -131,7 +136,7 @@ class Consume:
         check_get(request.scope[HEADERS])
 
     async def _hand_out(self, request: Request, queue: Queue) -> Reply:
-        """Everything is checked before the queue is asked: what is refused has spent nothing."""
+        """Check the whole request before asking the queue, so that a refused request has spent nothing."""
         scope = request.scope
         headers = scope[HEADERS]
         asked = self.take_query.parse(scope["query_string"])
@@ -148,13 +153,13 @@ class Consume:
 
 
 async def block_reply(queue: Queue, size: int, key: str | None) -> Reply:
-    """Take a block, and answer."""
+    """Take a block of numbers and make the answer with its bounds."""
     block = await queue.block(size, key=key)
     return answer(block_fields(block), replayed=block.replayed)
 
 
 def taken_reply(taken: Taken | None, count: int | None, kind: Type) -> Reply:
-    """What was taken, as it was asked for: one item, a list, or text."""
+    """The answer with the taken items in the form that the request asks for: one item, a list, or text."""
     if taken is None:
         return NoContent()
     if kind is TEXT:

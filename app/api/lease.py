@@ -1,4 +1,4 @@
-"""For those who work: lease items, say what became of them, lease the next."""
+"""The operations for workers: lease items, settle them, lease the next ones."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from .schemas_work import (
 LEASE: Final = (*QUEUES, *LEDGER, "source-failed", "exhausted", "paused", "starting", "source-busy")
 SETTLE: Final = (*QUEUES, *LEDGER, "value-refused")
 _EMPTY: Final[dict[int, dict[str, Any]]] = {
-    204: {"description": "Empty: nothing to lease now, but more may come."}
+    204: {"description": "No item can be leased now, but more may come."}
 }
 
 
@@ -81,9 +81,10 @@ class Work:
     async def lease(self, request: Request) -> Reply:
         """Lease items.
 
-        Hands out up to `max` items until a deadline, to whoever shows the `token`: ack what is done, nack
-        what failed, extend what takes longer, release what was not begun. What is none of these when the
-        lease ends is handed out again, with `attempt` + 1. One token an answer.
+        The server hands out up to `max` items until the lease ends. The holder shows the `token` of the
+        answer to settle them: it acks items that are done, nacks items that failed, extends the lease of
+        items that take longer, and releases items that it has not begun. Items that are not settled when the
+        lease ends are handed out again, with `attempt` + 1.
         """
         house = self._house
         queue, key = self._asked(request)
@@ -94,9 +95,10 @@ class Work:
     async def settle(self, request: Request) -> Reply:
         """Settle leased items, and lease the next.
 
-        All in one transaction: acks, nacks, extends, releases, in this order, then the lease. An entry is a
-        token, for all that it holds or for ranges of `seqs`. What is stale changes nothing, and the rest
-        applies; an ack with `push` is all or nothing. Answers for each entry with what became of its ranges.
+        One transaction applies the acks, nacks, extends and releases, in this order, and then leases. An
+        entry names a token, and means all its items or ranges of `seqs`. Stale items change nothing, and the
+        rest of the request applies; an ack with `push` is all or nothing. The answer tells for each entry
+        what became of its ranges.
         """
         house = self._house
         queue, key = self._asked(request)
@@ -107,36 +109,37 @@ class Work:
         return await (while_connected(request, settling) if asked.waits else settling)
 
     def settling(self, body: bytes) -> SettleBody:
-        """What a settle asks for."""
+        """Read a settle request: its key, its entries and the lease that it asks for."""
         return self.read.settle(bodies.as_object(bodies.parse(body, self._house.limits.members)))
 
     async def ack(self, request: Request) -> Reply:
         """Ack leased items.
 
-        They are done, and gone. With `push`, results go into other queues in the same transaction, even
-        where those are full: all of it, or (409 `result-refused`) nothing.
+        The items are done and leave the queue. With `push`, results go into other queues in the same
+        transaction, even if those are full: all of it happens, or (409 `result-refused`) nothing.
         """
         return await self._one(request, "acks")
 
     async def nack(self, request: Request) -> Reply:
         """Nack leased items.
 
-        They failed, and wait for the queue's back-off or for `delay` seconds. After the queue's
-        `max_attempts`, or at once with `dead`, they are dead. `error` is kept in their history.
+        The items failed, and wait for the queue's back-off or for `delay` seconds. After the queue's
+        `max_attempts`, or at once with `dead`, they are dead. The server keeps `error` in their history.
         """
         return await self._one(request, "nacks")
 
     async def extend(self, request: Request) -> Reply:
         """Extend a lease.
 
-        It ends `ttl` seconds from now instead, under the same token.
+        The lease then ends `ttl` seconds from now, under the same token.
         """
         return await self._one(request, "extends")
 
     async def release(self, request: Request) -> Reply:
         """Release leased items.
 
-        They were not begun: they wait again at once, and this hand-out does not count as an attempt.
+        The worker has not begun the items: they wait again at once, and the hand-out is not counted as an
+        attempt.
         """
         return await self._one(request, "releases")
 
@@ -147,7 +150,7 @@ class Work:
         return as_one_outcome(await queue.settle((entry,), key=key))
 
     def _asked(self, request: Request) -> tuple[Queue, str | None]:
-        """Everything that is checked before the body is read."""
+        """Check the path, the query and the headers before the body is read."""
         queue = self._house.queue(request)
         NO_PARAMETERS.parse(request.scope["query_string"])
         negotiate(request.scope[HEADERS].get(b"accept"))
@@ -155,12 +158,12 @@ class Work:
 
 
 async def lease_reply(queue: Queue, ask: LeaseAsk, key: str | None) -> Reply:
-    """Lease, and answer."""
+    """Lease items and make the answer: 200 with the lease, or 204 from an empty queue."""
     leased = await queue.lease(ask, key=key)
     return NoContent() if leased is None else handout.as_lease(leased)
 
 
 async def settle_reply(queue: Queue, asked: SettleBody, key: str | None) -> Reply:
-    """Settle, and answer."""
+    """Settle a request's entries and make the answer, with an outcome for each entry."""
     answer = await queue.settle(asked.entries, lease=asked.lease, key=key)
     return as_settled(answer, asked.counts, lease=asked.lease is not None)

@@ -1,4 +1,4 @@
-"""For those who run queues: define, read, delete, pause, resume, close, retry, advance, audit, backup."""
+"""The operations for operators: define, read, delete, pause, resume, close, retry, advance, audit, backup."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Manage:
 
     def __init__(self, house: House) -> None:
         self._house = house
-        self._deletion = Query(Name("confirm", "The queue's name once more, where something is inside."))
+        self._deletion = Query(Name("confirm", "The queue's name once more; required if items are inside."))
 
     def add_to(self, app: FastAPI) -> None:
         """Add the operations to the application."""
@@ -83,7 +83,7 @@ class Manage:
     async def list(self, request: Request) -> Reply:
         """List the queues.
 
-        By name, a page at a time: `next` is the `after` of the next page.
+        Queues come in the order of their names, a page at a time: `next` is the `after` of the next page.
         """
         page = PAGE_OF_QUEUES.parse(request.scope["query_string"])
         await self._house.bodiless(request)
@@ -98,10 +98,10 @@ class Manage:
     async def define(self, request: Request) -> Reply:
         """Define a queue.
 
-        With a built-in source, or without one: then producers push. What is not named stays as it is, the
-        source and each of the `settings` alike, so that settings may change at any time; another source for a
-        queue whose cursor is above 0 is a conflict. A deleted queue's name goes on after its cursor, unless
-        `reset` says to begin again.
+        A queue has a built-in source, or producers push to it. The source and each of the `settings` stay as
+        they are if the request does not name them, so settings can be changed at any time; another source for
+        a queue whose cursor is above 0 is a conflict. A queue defined under the name of a deleted one goes on
+        after its cursor, unless `reset` says to begin at seq 1.
         """
         house = self._house
         name = house.name(request)
@@ -111,7 +111,7 @@ class Manage:
         negotiate(headers.get(b"accept"))
         body = await bodies.read_model(request.receive, headers, house.limits, DefineQueue)
         if body.source is None and body.args:
-            refuse("args", "they are a source's: name it, too")
+            refuse("args", "arguments belong to a source: name the source, too")
         spec = _source(body)
         settings = queue_settings(**body.settings.model_dump(exclude_unset=True)) if body.settings else {}
         info = await house.queues.define(name, spec, reset=body.reset, settings=settings, key=key)
@@ -120,9 +120,9 @@ class Manage:
     async def delete(self, request: Request) -> Reply:
         """Delete a queue.
 
-        Answers with its last counters. With something inside only where `confirm` is the queue's name once
-        more; else 409 `not-empty` says what would be dropped. What remains is its name and its cursor: a
-        queue that is defined under the name again goes on behind it.
+        The answer has the last counters of the queue. A queue with items inside is deleted only if `confirm`
+        is its name once more; otherwise 409 `not-empty` says what would be dropped. The server remembers the
+        name and the cursor: a queue that is defined under this name later goes on after the cursor.
         """
         name, key = self._house.name(request), self._house.key(request)
         confirm = self._deletion.parse(request.scope["query_string"])["confirm"]
@@ -135,7 +135,7 @@ class Manage:
     async def pause(self, request: Request) -> Reply:
         """Pause a queue.
 
-        Whoever asks is told 503 `paused`, until it is resumed; a restart does not resume it.
+        Takes and leases are answered 503 `paused` until the queue is resumed; a restart does not resume it.
         """
         return await self._operate(request, lambda queue, key: queue.pause(key=key))
 
@@ -146,22 +146,22 @@ class Manage:
     async def close(self, request: Request) -> Reply:
         """Close a queue.
 
-        Nothing more is drawn from its source or pushed; what is inside still goes out. After that whoever
-        asks is told 410 `exhausted`.
+        Nothing more is drawn from the source or pushed; the items inside are still handed out. After that,
+        takes and leases are answered 410 `exhausted`.
         """
         return await self._operate(request, lambda queue, key: queue.close(key=key))
 
     async def retry(self, request: Request) -> Reply:
         """Try a failed source again.
 
-        It is opened anew behind the cursor. Nothing is skipped.
+        The source is opened anew after the cursor. No item is skipped.
         """
         return await self._operate(request, lambda queue, key: queue.retry(key=key))
 
     async def advance(self, request: Request) -> Reply:
         """Jump forward.
 
-        The cursor becomes `to_seq`: what lies between is never handed out, and is counted as jumped.
+        The cursor becomes `to_seq`: the items in between are never handed out, and count as jumped.
         """
         house = self._house
         queue = house.queue(request)
@@ -175,7 +175,8 @@ class Manage:
     async def audit(self, request: Request) -> Reply:
         """Audit a queue.
 
-        Counters that are kept independently of each other, read in one moment: they must add up.
+        The answer has counters that the server keeps independently of each other, all read in one moment:
+        they must add up to the cursor.
         """
         queue = await self._queue(request)
         return answer(audit_fields(await queue.audit()))
@@ -183,7 +184,8 @@ class Manage:
     async def backup(self, request: Request) -> Reply:
         """Copy the ledger.
 
-        A consistent copy beside the data, made online. It is a data folder's ledger of its own.
+        The server writes a consistent copy into its data folder while it goes on serving. The copy is a whole
+        ledger, which `dibs restore` puts into a fresh data folder.
         """
         await self._house.bare(request)
         return answer(asdict(await self._house.queues.backup()))
@@ -200,7 +202,7 @@ class Manage:
 
 
 def _source(body: DefineQueue) -> SourceSpec | Kept | None:
-    """The source that a definition names; null is a meaning: producers push."""
+    """The source that a definition names; null means that producers push."""
     if "source" not in body.model_fields_set:
         return KEPT
     return None if body.source is None else SourceSpec(body.source, body.args)

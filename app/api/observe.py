@@ -1,4 +1,4 @@
-"""For those who watch: statistics and health."""
+"""The operations for monitoring: statistics and health."""
 
 from __future__ import annotations
 
@@ -56,8 +56,8 @@ class Observe:
     async def stats(self, request: Request) -> Reply:
         """The server's statistics.
 
-        Since the server started, of all queues together, and of a page of them: `next` is the `after` of the
-        next page. Durations are in seconds, rates in items a second.
+        The statistics count from the start of the server, for all queues together and for a page of queues:
+        `next` is the `after` of the next page. Durations are in seconds, rates in items per second.
         """
         page = PAGE_OF_QUEUES.parse(request.scope["query_string"])
         await self._house.bodiless(request)
@@ -68,20 +68,20 @@ class Observe:
     async def queue_stats(self, request: Request) -> Reply:
         """A queue's statistics.
 
-        Since the server started, except `cursor` and `taken`, which the ledger counts.
+        The statistics count from the start of the server; the ledger keeps `cursor` and `taken` for ever.
         """
         await self._house.bare(request)
         return answer(asdict(self._house.queue(request).stats()))
 
     async def healthz(self, request: Request) -> Reply:
-        """Whether the process answers."""
+        """Say that the process answers."""
         await self._house.bare(request)
         return _ok(request)
 
     async def readyz(self, request: Request) -> Reply:
-        """Whether the server can hand out.
+        """Say whether the server can hand out items.
 
-        The ledger is open, its files are where they were, and its disk takes writes.
+        It can if the ledger is open, its files are still in the data folder, and its disk takes writes.
         """
         await self._house.bare(request)
         if not self._house.queues.ready:

@@ -218,25 +218,27 @@ def _header(description: str, schema: Mapping[str, Any], *, required: bool = Tru
 
 _HEADERS: Final = {
     "Dibs-Version": _header("The server's version.", {"type": "string"}),
-    "Cache-Control": _header("Answers are never kept.", {"type": "string", "const": "no-store"}),
+    "Cache-Control": _header("No cache may keep an answer.", {"type": "string", "const": "no-store"}),
 }
 _DIBS_QUEUE: Final = {
     "Dibs-Queue": _header("The queue that the path names.", {"type": "string"}, required=False)
 }
 _KEY_BACK: Final = {
     "Idempotency-Key": _header(
-        "The request's, as it came: so a client knows that the answer is its own.",
+        "The key of the request, by which a client knows that the answer is its own.",
         {"type": "string"},
         required=False,
     )
 }
 _RETRY_AFTER: Final = {
-    "Retry-After": _header("Seconds after which asking again helps.", {"type": "integer", "minimum": 1})
+    "Retry-After": _header(
+        "The seconds after which to send the request again.", {"type": "integer", "minimum": 1}
+    )
 }
 _ALLOW: Final = {"Allow": _header("The methods that the path takes.", {"type": "string"})}
 _REPLAYED: Final = {
     "Idempotent-Replayed": _header(
-        "There when this is the first answer again, and nothing more was done.",
+        "`true` if this repeats the first answer to the key, and nothing more was done.",
         {"type": "string", "const": "true"},
         required=False,
     )
@@ -245,8 +247,8 @@ _KEY: Final = {
     "name": "Idempotency-Key",
     "in": "header",
     "required": False,
-    "description": "Chosen by the client, a UUID for example: sent again with the same key, the request gets"
-    " the same answer, and nothing more is done. Quoted or bare, one and the same key.",
+    "description": "A key that the client chooses, such as a UUID. A request that is sent again with its key"
+    " gets the same answer, and nothing more is done. The quoted and the bare form are the same key.",
     "schema": {
         "type": "string",
         "pattern": r'^(?:[!#-~]|[!#-~][ -~]{0,253}[!-~]|"(?:[ !#-\[\]-~]|\\["\\]){1,255}")$',

@@ -204,8 +204,8 @@ class Query:
 
 
 PAGE_OF_QUEUES: Final = Query(
-    Whole("limit", 1, 1000, "How many queues, at most.", 100),
-    Name("after", "The queues whose names come after this one."),
+    Whole("limit", 1, 1000, "The most queues of a page.", 100),
+    Name("after", "Show the queues whose names come after this one."),
 )
 
 

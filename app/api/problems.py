@@ -52,7 +52,7 @@ PROBLEMS: Final = (
     Problem(
         "forbidden",
         403,
-        "Not allowed from here: a prefetch, another site's page, an unknown Host, a file elsewhere.",
+        "The request is not allowed: a prefetch, another site's page, an unknown Host, a file elsewhere.",
         (errors.Forbidden,),
     ),
     Problem("not-found", 404, "There is nothing at this path."),
@@ -64,28 +64,30 @@ PROBLEMS: Final = (
         (errors.ItemUnknown,),
     ),
     Problem("method-not-allowed", 405, "The path does not take this method. Allow names those it takes."),
-    Problem("not-acceptable", 406, "None of the types in Accept can be made here."),
+    Problem("not-acceptable", 406, "The server can't answer with any of the types in Accept."),
     Problem("head-timeout", 408, "The request's line and headers did not come in time.", retry_after=1),
     Problem("body-timeout", 408, "The body stopped coming.", retry_after=1),
     Problem("conflict", 409, "The queue's state or definition does not allow this.", (errors.QueueConflict,)),
-    Problem("not-empty", 409, "Deleting the queue would drop what is inside: confirm it by its name."),
+    Problem(
+        "not-empty", 409, "Deleting the queue would drop the items inside: confirm it by the queue's name."
+    ),
     Problem(
         "source-changed",
         409,
-        "Another source than the one that the cursor was counted on. Delete the queue, or reset it.",
+        "The source is not the one that the cursor was counted on. Delete the queue, or reset it.",
         (errors.SourceChanged,),
     ),
     Problem(
         "source-failed",
         409,
-        "The source raised. Cause and seq are shown; it stays failed until it is retried.",
+        "The source raised. Cause and seq are shown; the queue stays failed until it is retried.",
         (errors.QueueFailed,),
     ),
     Problem("not-arithmetic", 409, "Blocks need a source that counts.", (errors.NotArithmetic,)),
     Problem(
         "exhausted",
         410,
-        "The source has ended or the queue is closed, and nothing is left inside: nothing more.",
+        "The queue is exhausted: its source has ended or it is closed, and no item is left inside.",
         (errors.QueueExhausted,),
     ),
     Problem(
@@ -109,11 +111,21 @@ PROBLEMS: Final = (
         "The body is of another type than application/json, or it is encoded (Content-Encoding).",
     ),
     Problem("invalid", 422, "A parameter or field is missing, unknown, repeated or wrong."),
-    Problem("limit-exceeded", 422, "Over or under a limit. Nothing was spent.", (errors.LimitExceeded,)),
+    Problem(
+        "limit-exceeded",
+        422,
+        "A value is over or under its limit. Nothing was spent.",
+        (errors.LimitExceeded,),
+    ),
     Problem(
         "key-reused", 422, "The idempotency key was first sent with another request.", (errors.KeyReused,)
     ),
-    Problem("source-unknown", 422, "There is no such source, or not over HTTP.", (errors.SourceUnknown,)),
+    Problem(
+        "source-unknown",
+        422,
+        "There is no such source, or it can't be named over HTTP.",
+        (errors.SourceUnknown,),
+    ),
     Problem(
         "source-invalid",
         422,
@@ -121,12 +133,12 @@ PROBLEMS: Final = (
         (errors.SourceInvalid,),
     ),
     Problem(
-        "value-refused", 422, "A value that JSON can't carry, or over its limit.", (errors.ValueRefused,)
+        "value-refused", 422, "JSON can't carry the value, or it is over its limit.", (errors.ValueRefused,)
     ),
     Problem(
         "queue-full",
         429,
-        "As many items wait as the queue's max_ready allows. Nothing of this was pushed.",
+        "As many items wait as the queue's max_ready allows. The request pushed nothing.",
         (errors.QueueFull,),
         retry_after=1,
     ),
@@ -136,7 +148,7 @@ PROBLEMS: Final = (
     Problem(
         "internal",
         500,
-        "A fault of the server; its log has the cause. Sent again with its key, a request is safe.",
+        "The server has a fault; its log has the cause. Sending the request again with its key is safe.",
         (
             errors.ReentrantPull,
             errors.SourceFailed,
@@ -175,7 +187,7 @@ PROBLEMS: Final = (
     Problem(
         "ledger-unavailable",
         503,
-        "The disk fails, or is being tried again.",
+        "The disk fails, or the server is trying it again.",
         (errors.LedgerUnavailable,),
         retry_after=1,
     ),
@@ -189,7 +201,7 @@ PROBLEMS: Final = (
     Problem(
         "outcome-unknown",
         503,
-        "It may have happened: whether it is on disk can't be told. Send it again with its key.",
+        "The request may be done: the server can't tell what is on disk. Send it again with its key.",
         (errors.OutcomeUnknown,),
         handed_out="maybe",
         retry_after=1,
@@ -197,7 +209,7 @@ PROBLEMS: Final = (
     Problem(
         "ledger-full",
         507,
-        "No room on the disk. It goes on by itself when there is.",
+        "The disk is full. The server goes on by itself when there is room.",
         (errors.LedgerFull,),
         retry_after=5,
     ),

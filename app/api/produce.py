@@ -1,4 +1,4 @@
-"""For those who push: ``/queues/{queue}/items``, and how far the streams into it are."""
+"""The operations for producers: ``/queues/{queue}/items``, and how far the streams into it have come."""
 
 from __future__ import annotations
 
@@ -45,21 +45,24 @@ _STREAM: Final[dict[str, Any]] = {
 
 
 class Produce:
-    """The operations of those who push."""
+    """The operations that push items."""
 
     def __init__(self, house: House) -> None:
         self._house = house
         self._items = ItemReader(house.limits)
         self.push_query = Query(
             Whole(
-                "offset", 0, MAX_SAFE, "Of a stream that goes on: the byte of it at which this body begins."
+                "offset",
+                0,
+                MAX_SAFE,
+                "For a stream that goes on: the byte of the stream at which this body begins.",
             )
         )
         most = house.limits.key_bytes
         self._page = Query(
-            KeyPart("key", min(LEAST_KEY, most), most, "How the keys of the streams begin.", required=True),
+            KeyPart("key", min(LEAST_KEY, most), most, "The beginning of the streams' keys.", required=True),
             KeyPart("after", 1, most, "List the streams whose keys come after this one."),
-            Whole("limit", 1, MAX_PAGE, "How many streams, at most.", 100),
+            Whole("limit", 1, MAX_PAGE, "The most streams of a page.", 100),
         )
 
     def add_to(self, app: FastAPI) -> None:
@@ -83,9 +86,9 @@ class Produce:
     async def streams(self, request: Request) -> Reply:
         """List resumable streams.
 
-        Those that were pushed to the queue as `application/x-ndjson` under an `Idempotency-Key` that begins
-        with `key`, by their keys, a page at a time: how far each of them is in. `next` is the `after` of the
-        next page.
+        The answer says how far each stream has come that was pushed to the queue as `application/x-ndjson`
+        under an `Idempotency-Key` that begins with `key`. Streams come in the order of their keys, a page at
+        a time: `next` is the `after` of the next page.
         """
         queue = self._house.queue(request)
         page = self._page.parse(request.scope["query_string"])
@@ -97,13 +100,15 @@ class Produce:
     async def push(self, request: Request) -> Reply:
         """Push items.
 
-        All of them or none, as JSON. With a `key` an item is pushed once only: sent again it is known
-        (`duplicate`), and its seq is told. Over the queue's `max_ready` nothing is pushed (429).
+        A JSON body is pushed whole or not at all. An item with a `key` is pushed once only: if it is sent
+        again, the answer marks it as a `duplicate` and gives its seq. If more items would wait than the
+        queue's `max_ready`, nothing is pushed (429).
 
-        As `application/x-ndjson`, one item a line and as many as you like: committed in parts while they
-        arrive. The first line that is refused ends it, with a problem that says which `line` it is and what
-        is in. With an `Idempotency-Key` a stream can be sent again after any failure, from its start or, with
-        `offset`, from that byte on: what is in already is skipped. An empty body tells how far it has come.
+        A body of type `application/x-ndjson` has one item per line and any number of lines; the server
+        commits them in parts while they arrive. The first line that is refused ends the stream, with a
+        problem that names the `line` and says how much was pushed. With an `Idempotency-Key` a stream can be
+        sent again after any failure, from its start or, with `offset`, from that byte on: items that were
+        pushed before are skipped. The answer to an empty body says how far the stream has come.
         """
         headers = request.scope[HEADERS]
         if not bodies.is_stream(headers):
@@ -127,7 +132,7 @@ class Produce:
         queue, key, offset = self._asked(request)
         bodies.check_type(request.scope[HEADERS], bodies.NDJSON)
         if offset and key is None:
-            refuse("offset", "it goes on with a stream that has an Idempotency-Key, and there is none")
+            refuse("offset", "it goes on with a stream by its Idempotency-Key, and the request has none")
         async with queue.stream(key) as sink:
             began = sink.state.bytes
             reader = StreamReader(
@@ -147,7 +152,7 @@ class Produce:
         return answer({"queue": queue.name, **stream_fields(reader.state)}, 201, replayed=replayed)
 
     def _asked(self, request: Request) -> tuple[Queue, str | None, int | None]:
-        """Everything that can be checked before the body is read."""
+        """Check the path, the query and the headers before the body is read."""
         queue = self._house.queue(request)
         offset: int | None = self.push_query.parse(request.scope["query_string"])["offset"]
         negotiate(request.scope[HEADERS].get(b"accept"))
@@ -155,13 +160,13 @@ class Produce:
 
 
 async def push_reply(queue: Queue, parcels: tuple[Parcel, ...], key: str | None) -> Reply:
-    """Push, and answer."""
+    """Push items and make the answer, with the seq of each item."""
     pushed = await queue.push(parcels, key=key)
     return answer(push_fields(pushed), 201, replayed=pushed.replayed)
 
 
 def _nothing_kept(kept: int) -> None:
-    """Under another server than our own nobody counts."""
+    """Ignore the count of kept bytes: only our own server bounds them."""
 
 
 def _part_items(queue: Queue) -> int:

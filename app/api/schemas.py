@@ -90,16 +90,16 @@ class QueueSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     max_attempts: Annotated[Attempts | None, BeforeValidator(_whole)] = Field(
-        10, description="Hand-outs under a lease, after which a failing item is dead; null or 0: never."
+        10, description="Attempts after which a failing item is dead; null or 0: any number."
     )
     backoff: Annotated[float, Field(ge=0, le=86_400)] = Field(
         1.0, description="The delay after the first nack; doubled with each further attempt."
     )
     backoff_max: Annotated[float, Field(ge=0, le=2_592_000)] = Field(
-        3600.0, description="As far as it is doubled."
+        3600.0, description="The longest delay after a nack."
     )
     jitter: Annotated[float, Field(ge=0, le=1)] = Field(
-        0.1, description="The share of it that is left to chance."
+        0.1, description="The share of the delay that is random."
     )
     max_ready: Annotated[Ready | None, BeforeValidator(_whole)] = Field(
         None, description="Items that may wait before producers are refused (429); null or 0: any number."
@@ -116,7 +116,7 @@ class QueueSettings(BaseModel):
     )
     history: Annotated[float, Field(ge=0, le=CENTURY)] | None = Field(
         0.0,
-        description="How long it is kept who took or acked which items; null: for ever; 0: not at all.",
+        description="How long the server keeps who took or acked which items; null: for ever; 0: not at all.",
     )
 
     @model_validator(mode="after")
@@ -274,16 +274,16 @@ class DefineQueue(_Request):
 
     source: str | None = Field(
         None,
-        description="A built-in source; null: producers push; nothing: as it is, none for a new queue.",
+        description="A built-in source; null: producers push; missing: unchanged, none for a new queue.",
         json_schema_extra={"enum": [*BUILTINS, None]},
     )
-    args: dict[str, Any] = Field(default_factory=dict, description="Its arguments, by name.")
+    args: dict[str, Any] = Field(default_factory=dict, description="The source's arguments, by name.")
     reset: bool = Field(
         False,
-        description="Begin again at seq 1, in a new generation, where a queue of this name was deleted.",
+        description="If a queue of this name was deleted, begin again at seq 1, in a new generation.",
     )
     settings: QueueSettings | None = Field(
-        None, description="Those of its settings that change; null or nothing: none."
+        None, description="The queue's settings to change; null or missing: none."
     )
 
 
@@ -293,7 +293,7 @@ class Advance(_Request):
     model_config = ConfigDict(extra="forbid", frozen=True, json_schema_extra={"examples": [{"to_seq": 1000}]})
 
     to_seq: Annotated[Seq, BeforeValidator(_whole)] = Field(
-        description="The cursor afterwards: the next item has the seq behind it. Only forward."
+        description="The new cursor, above the old one; the next item has the seq after it."
     )
 
 
@@ -315,12 +315,12 @@ class ProblemDetails(BaseModel):
     detail: str
     handed_out: Literal["no", "maybe"]
     retryable: bool
-    field: str | None = Field(None, description="The parameter, field or header that is meant.")
-    limit: int | float | str | None = Field(None, description="The limit that it missed.")
+    field: str | None = Field(None, description="The parameter, field or header that was refused.")
+    limit: int | float | str | None = Field(None, description="The limit that the field is over or under.")
     retry_after: Annotated[int, Field(ge=1)] | None = Field(None, description="Seconds, as in Retry-After.")
-    cause: Cause | None = Field(None, description="Of a failed source.")
+    cause: Cause | None = Field(None, description="The exception of a failed source.")
     seq: Seq | None = Field(None, description="The seq that the failed source did not give.")
-    reason: str | None = Field(None, description="Of a refused result: unknown, closed or source-fed.")
+    reason: str | None = Field(None, description="Why a result was refused: unknown, closed or source-fed.")
     line: Annotated[int, Field(ge=1)] | None = Field(
-        None, description="The line that ended a stream; beside it stand the sums of what is in."
+        None, description="The line that ended a stream; other members have the sums of what was pushed."
     )

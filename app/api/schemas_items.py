@@ -125,13 +125,13 @@ class History(BaseModel):
 
 
 class Redrive(Request):
-    """Which dead items; without anything all of them, at once."""
+    """Which dead items wait again, and at what rate; an empty request means all of them, at once."""
 
     model_config = request_example(seqs=[[1, 5]], limit=100, rate=10)
 
-    seqs: list[Range] = optional("These of them.", minItems=1, maxItems="ranges")
-    limit: int = optional("So many, at most.", minimum=1, maximum=2**53 - 1)
-    rate: float = optional("So many a second.", minimum=0.001, maximum=100_000)
+    seqs: list[Range] = optional("Only the dead items of these ranges.", minItems=1, maxItems="ranges")
+    limit: int = optional("The most items to redrive.", minimum=1, maximum=2**53 - 1)
+    rate: float = optional("Items per second.", minimum=0.001, maximum=100_000)
 
 
 class Redriven(BaseModel):
@@ -144,14 +144,14 @@ class Redriven(BaseModel):
 
 
 class Purge(Request):
-    """What is dropped for good. ``confirm`` is the queue's name, once more."""
+    """The items to drop for good. ``confirm`` must be the queue's name."""
 
     model_config = request_example(confirm="jobs", states=["dead"])
 
     confirm: str
     states: list[Literal["waiting", "dead"]] = Field(
         ["waiting", "dead"],
-        description="Items of these states; what is leased stays with its holder.",
+        description="The states whose items are dropped; leased items stay with their holders.",
         json_schema_extra={"minItems": 1, "uniqueItems": True},
     )
 

@@ -38,7 +38,9 @@ def optional(description: str, default: Any = None, **bounds: Any) -> Any:
 
 Range = Annotated[list[Seq], Field(min_length=2, max_length=2)]
 Ttl = Annotated[float, _bounds(minimum=0.001, maximum="ttl")]
-Token = Annotated[str, Field(min_length=1, max_length=255, description="Of the lease's answer.")]
+Token = Annotated[
+    str, Field(min_length=1, max_length=255, description="The token in the answer that leased the items.")
+]
 
 
 class Request(BaseModel):
@@ -60,10 +62,12 @@ class PushItem(Request):
 
     value: Value
     key: str = optional(
-        "Pushed once only: a known key is not pushed again.", minLength=1, maxLength="key_bytes"
+        "The item's key: an item whose key the queue knows is not pushed again.",
+        minLength=1,
+        maxLength="key_bytes",
     )
-    delay: float = optional("Seconds before it can be handed out.", 0.0, minimum=0, maximum="delay")
-    priority: int = optional("0 goes first.", 0, minimum=0, maximum=9)
+    delay: float = optional("Seconds before the item can be handed out.", 0.0, minimum=0, maximum="delay")
+    priority: int = optional("Items of priority 0 are handed out first.", 0, minimum=0, maximum=9)
 
 
 class PushItems(Request):
@@ -97,7 +101,7 @@ class StreamSums(BaseModel):
 
     lines: Counter
     bytes: Counter
-    crc32: Annotated[int, Field(ge=0, le=2**32 - 1, description="Of these bytes.")]
+    crc32: Annotated[int, Field(ge=0, le=2**32 - 1, description="The CRC-32 of these bytes.")]
     accepted: Counter
     duplicates: Counter
     ranges: list[Range]
@@ -142,14 +146,16 @@ class StreamList(BaseModel):
 
 
 class AskLease(Request):
-    """How many items, for how long."""
+    """How many items to lease, and for how long."""
 
     model_config = request_example(max=50, ttl=30, wait=10, worker="w1")
 
-    max: int = optional("How many, at most.", 1, minimum=1, maximum="count")
+    max: int = optional("The most items to lease.", 1, minimum=1, maximum="count")
     ttl: Ttl = Field(30.0, description="Seconds until the lease ends.")
-    wait: float = optional("Seconds to wait for the first one.", 0.0, minimum=0, maximum="wait")
-    worker: str = optional("Who works: shown with the items.", "", maxLength="worker_bytes", pattern=PATTERN)
+    wait: float = optional("Seconds to wait for the first item.", 0.0, minimum=0, maximum="wait")
+    worker: str = optional(
+        "The worker's name, shown with its items.", "", maxLength="worker_bytes", pattern=PATTERN
+    )
 
 
 class LeasedItem(BaseModel):
@@ -161,7 +167,7 @@ class LeasedItem(BaseModel):
 
 
 class Lease(BaseModel):
-    """Items that are the holder's until ``expires_at``; show ``token`` to settle them."""
+    """Items that belong to their holder until ``expires_at``; the holder shows ``token`` to settle them."""
 
     model_config = example(
         queue="jobs",
@@ -184,35 +190,41 @@ class Holding(Request):
     """Leased items: all that the token holds, or ranges of seqs, both ends included."""
 
     token: Token
-    seqs: list[Range] = optional("These of them; without it all.", minItems=1, maxItems="ranges")
+    seqs: list[Range] = optional(
+        "Only the items of these ranges. Default: all.", minItems=1, maxItems="ranges"
+    )
 
 
 class Result(PushItem):
-    """What an ack pushes: an item into another queue."""
+    """A result: an item that an ack pushes into another queue."""
 
     queue: Annotated[str, Field(pattern=r"^[a-z0-9._-]{1,64}$")]
 
 
 class AckItems(Holding):
-    """They are done; ``push`` goes into other queues in the same transaction."""
+    """The items are done; ``push`` puts results into other queues in the same transaction."""
 
     model_config = request_example(**_HOLDING, push=[{"queue": "done", "value": {"size": 7}}])
 
-    push: list[Result] = optional("Results, all of them or (refused) none.", maxItems="count")
+    push: list[Result] = optional(
+        "Results for other queues; if one is refused, nothing happens.", maxItems="count"
+    )
 
 
 class NackItems(Holding):
-    """They failed."""
+    """The items failed."""
 
     model_config = request_example(**_HOLDING, delay=5, error="TimeoutError: 30 s")
 
-    delay: float = optional("Seconds; without it the queue's back-off.", minimum=0, maximum="delay")
-    error: str = optional("Why; kept in the item's history.", "", maxLength="error_bytes")
-    dead: bool = optional("No further attempt would help: it is dead at once.", False)
+    delay: float = optional(
+        "Seconds until the next attempt. Default: the queue's back-off.", minimum=0, maximum="delay"
+    )
+    error: str = optional("Why the attempt failed; kept in the item's history.", "", maxLength="error_bytes")
+    dead: bool = optional("Make the item dead at once, as no further attempt would help.", False)
 
 
 class ExtendItems(Holding):
-    """They are still worked on, for ``ttl`` seconds from now."""
+    """The items take longer: their lease ends ``ttl`` seconds from now."""
 
     model_config = request_example(**_HOLDING, ttl=30)
 
@@ -244,13 +256,13 @@ class Outcome(BaseModel):
 
     seqs: Range | None
     outcome: Literal["acked", "nacked", "extended", "released", "dead", "stale", "refused"]
-    due_at: Moment | None = Field(None, description="Of nacked ones: when they can be handed out again.")
-    expires_at: Moment | None = Field(None, description="Of extended ones: when the lease ends.")
-    expires_in: float | None = Field(None, description="The same, in seconds from now.")
+    due_at: Moment | None = Field(None, description="When nacked items can be handed out again.")
+    expires_at: Moment | None = Field(None, description="When the extended lease ends.")
+    expires_in: float | None = Field(None, description="Seconds from now until the extended lease ends.")
     reason: Literal["unknown", "closed", "source-fed", "stale"] | None = Field(
-        None, description="Why it was refused."
+        None, description="Why the result was refused."
     )
-    queue: str | None = Field(None, description="Which queue refused.")
+    queue: str | None = Field(None, description="The queue that refused the result.")
 
 
 class Outcomes(BaseModel):
@@ -284,7 +296,7 @@ class Settled(BaseModel):
     releases: list[list[Outcome]]
     lease: Lease | None = None
     lease_problem: ProblemDetails | None = Field(
-        None, description="Why there is no lease; null where the queue is just empty."
+        None, description="Why there is no lease; null if the queue is only empty now."
     )
 
 
