@@ -65,13 +65,9 @@ class Configuring:
         Raises:
             ConfigError: nothing would run; or what the ledger raises.
         """
-        faults: dict[str, Fault] = {}
-        for name, definition in self._wanted.items():
-            found = await asyncio.to_thread(self._examine, name, definition)
-            if isinstance(found, Fault):
-                faults[name] = found
-            else:
-                self.sound[name] = found
+        examined = await asyncio.to_thread(self._examine_all)
+        faults = {name: found for name, found in examined.items() if isinstance(found, Fault)}
+        self.sound = {name: found for name, found in examined.items() if isinstance(found, Definition)}
         self._refuse_where_nothing_runs(faults)
         for name, fault in faults.items():
             await self._fail(name, fault)
@@ -82,6 +78,9 @@ class Configuring:
     def _live(self, name: str) -> QueueRow | None:
         row = self.rows.get(name)
         return None if row is None or row.deleted_at is not None else row
+
+    def _examine_all(self) -> dict[str, Definition | Fault]:
+        return {name: self._examine(name, definition) for name, definition in self._wanted.items()}
 
     def _examine(self, name: str, definition: Definition) -> Definition | Fault:
         """What can be defined, or why not. It imports modules and looks for files: for a thread."""

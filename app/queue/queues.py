@@ -10,9 +10,11 @@ from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from heapq import nsmallest
 from pathlib import Path
 from typing import Any, Self
+from weakref import WeakValueDictionary
 
 from ..errors import (
     ConfigError,
@@ -101,7 +103,8 @@ class Queues:
         self._tombstones: dict[str, QueueRow] = {}
         self._rounds = RoundsByLoop(limits.commit_patience)
         self._defining = KeysInFlight()
-        self._defining_names = asyncio.Lock()
+        # One definition of a name at a time; those of many names, as at a start, share their commits.
+        self._names: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._commits: deque[float] = deque(maxlen=1024)
         self._batches: deque[int] = deque(maxlen=1024)
         self._commit_count = 0
@@ -152,13 +155,15 @@ class Queues:
             self._changed(row)
         for left in self._engine.unswept():
             self._sweeper.add(left)
-        for name, definition in configuring.sound.items():
-            try:
-                await self.define(name, definition.source, trusted=True, settings=definition.settings)
-            except (SourceError, QueueConflict, LimitExceeded) as error:
-                raise ConfigError(f"queue {name} = {definition}: {error}") from error
+        await asyncio.gather(*(self._configure(*wanted) for wanted in configuring.sound.items()))
         starting = [queue for queue in self._queues.values() if queue.starting]
         await asyncio.gather(*(queue.started(START_PATIENCE) for queue in starting))
+
+    async def _configure(self, name: str, definition: Definition) -> None:
+        try:
+            await self.define(name, definition.source, trusted=True, settings=definition.settings)
+        except (SourceError, QueueConflict, LimitExceeded) as error:
+            raise ConfigError(f"queue {name} = {definition}: {error}") from error
 
     def _changed(self, row: QueueRow) -> None:
         """The row decides which queue there is. On the event loop, in the order of the commits."""
@@ -262,7 +267,8 @@ class Queues:
             raise Stopping("the server is going down", retry_after=1.0)
         queue = self._queues.get(name)
         if isinstance(spec, SourceSpec) and (trusted or queue is None or queue.spec != spec):
-            spec = await asyncio.to_thread(self._sources.check, spec, trusted=trusted, root=self._root)
+            check = partial(self._sources.check, spec, trusted=trusted, root=self._root)
+            spec = check() if self._sources.is_prompt(spec) else await asyncio.to_thread(check)
         wanted = Definition(spec, settings or {})
         if key is None:
             return await self._define(name, wanted, reset=reset, trusted=trusted, remember=None)
@@ -294,7 +300,7 @@ class Queues:
     async def _define(
         self, name: str, wanted: Definition, *, reset: bool, trusted: bool, remember: Remember | None
     ) -> QueueInfo:
-        async with self._defining_names:
+        async with self._names.setdefault(name, asyncio.Lock()):
             queue = self._queues.get(name)
             before, old = (queue.row.settings, queue.spec) if queue else (DEFAULT_SETTINGS, None)
             settings = changed_settings(before, wanted.settings, trusted=trusted)

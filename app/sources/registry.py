@@ -10,6 +10,7 @@ import secrets
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
@@ -177,6 +178,7 @@ def _kind(name: str) -> Kind:
     raise SourceUnknown(f"there is no source {quoted(name)} here; there are {', '.join(BUILTINS)}")
 
 
+@cache
 def _takes(kind: Kind) -> tuple[Any, ...]:
     return parameters(kind.define, skip=1) or ()  # the first is the context
 
