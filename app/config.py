@@ -65,7 +65,7 @@ class LimitSettings(BaseModel):
     )
     value_bytes: int = Field(default=256 * 1024, ge=1, description="The largest value, as JSON.")
     handout_bytes: int = Field(
-        default=4 * MIB, ge=1024, description="A hand-out stops before it is larger (one item at least)."
+        default=4 * MIB, ge=1024, description="The most bytes of one hand-out (it has one item at least)."
     )
     count: int = Field(default=10_000, ge=1, le=1_000_000, description="The most items of one hand-out.")
     block: int = Field(default=1_000_000, ge=1, le=MAX_SAFE, description="The most numbers of one block.")
@@ -77,11 +77,11 @@ class LimitSettings(BaseModel):
     threads: int = Field(default=4, ge=1, le=64, description="Threads that pull from one queue's source.")
     waiting: int = Field(default=10_000, ge=1, description="Requests that may wait on one queue.")
     pull_patience: float = Field(
-        default=5, gt=0, description="A source that yields nothing for so long is busy: 503."
+        default=5, gt=0, description="How long a request waits for a source before it is busy: 503."
     )
     commit_patience: float = Field(default=30, gt=0, description="How long a request waits for the disk.")
     operate_patience: float = Field(
-        default=30, gt=0, description="How long advance waits for a source to get there."
+        default=30, gt=0, description="How long `advance` waits for a source to reach the new cursor."
     )
     ttl: float = Field(default=43_200, ge=0.001, le=2_592_000, description="The longest `ttl` of a lease.")
     delay: float = Field(
@@ -92,17 +92,17 @@ class LimitSettings(BaseModel):
     entries: int = Field(default=10_000, ge=1, description="Entries of one `/settle`.")
     ranges: int = Field(default=20_000, ge=1, description="Ranges of seqs of one `/settle`.")
     settle_patience: float = Field(
-        default=0.25, gt=0, description="How long a settling waits for the source of its next lease."
+        default=0.25, gt=0, description="How long a settle waits for the source of its next lease."
     )
 
     head_patience: float = Field(
-        default=10, gt=0, description="How long the head of a request may take, the first one's included."
+        default=10, gt=0, description="How long the head of a request may take to arrive."
     )
     body_patience: float = Field(
-        default=30, gt=0, description="How long a body may stand still, or an answer lie unread."
+        default=30, gt=0, description="How long a body may pause, or an answer stay unread."
     )
     unfinished_bytes: int = Field(
-        default=128 * MIB, ge=MIB, description="What is kept of all requests that have not come whole."
+        default=128 * MIB, ge=MIB, description="The most bytes kept of all unfinished requests together."
     )
 
     @property
@@ -129,11 +129,11 @@ class Settings(BaseSettings):
     )
     queues: dict[str, Definition] = Field(
         default_factory=dict,
-        description="Queues with their sources, or without one where producers push; none at all: `default`,"
-        " which counts from 1.",
+        description="Queues with their sources, or without one if producers push. Default: one queue,"
+        " `default`, which counts from 1.",
     )
     allow_anonymous: bool = Field(
-        default=False, description="Listen beyond this machine although nobody has to show a token."
+        default=False, description="Let other machines connect, although no token is asked for."
     )
     allow_get: bool | Literal["all"] = Field(
         default=True,
@@ -142,19 +142,19 @@ class Settings(BaseSettings):
     )
     allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(),
-        description="Names the server may be called by (the Host header). None: on loopback its own names,"
-        " elsewhere any.",
+        description="The names that clients may use for the server (the Host header). Default: on loopback"
+        " its own names, elsewhere any.",
     )
     source_root: Path | None = Field(
         default=None,
-        description="The folder whose files a source may read that is defined over HTTP; none: no files.",
+        description="The folder whose files a source defined over HTTP may read; none: no files.",
     )
     threads: int = Field(
         default_factory=default_threads,
         ge=1,
         le=64,
-        description="Threads with an event loop each, on one socket. More than one costs with the GIL, and"
-        " gains without it; default: 1, without the GIL the cores, 4 at most.",
+        description="Threads with an event loop each, on one socket. More than one is slower with the GIL,"
+        " and faster without it. Default: 1; without the GIL one per core, up to 4.",
     )
     workers: int = Field(default=1, description="Server processes; on SQLite it is 1.")
     limits: LimitSettings = Field(default=LimitSettings(), description="See the table of limits.")
@@ -202,7 +202,7 @@ class Settings(BaseSettings):
     def _stay_on_loopback(self) -> Settings:
         if not self.allow_anonymous and not is_loopback(self.host):
             raise ValueError(
-                f"host {self.host} can be reached from other machines, and nobody has to show a token. Say"
+                f"host {self.host} can be reached from other machines, and no token is asked for. Say"
                 " --allow-anonymous if that is meant, or listen on 127.0.0.1"
             )
         return self

@@ -102,7 +102,9 @@ class AsyncCrew:
             task.cancel()
         if late:
             queue = self.consumer.hand.queue
-            log.warning("%s: no answer in time while closing; leases that are held run out", queue)
+            log.warning(
+                "%s: the server did not answer in time while closing; the leases that are left run out", queue
+            )
             await asyncio.wait(late)
 
 

@@ -146,7 +146,9 @@ def stay(flow: Flow[Any], process: object) -> None:
     """
     if fork.process() is not process:
         _strays.append(flow)
-        raise ForkedClient("the parent process asked for this, and goes on with it; this is its child")
+        raise ForkedClient(
+            "this request belongs to the parent process, which goes on with it; this process is its child"
+        )
 
 
 # -- time and chance

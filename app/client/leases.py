@@ -83,7 +83,10 @@ class Crew:
             if thread is not threading.current_thread():  # a finalizer may run anywhere
                 thread.join(max(0.0, until - time.monotonic()))
         if any(thread.is_alive() for thread in self._threads or ()):
-            log.warning("%s: no answer in time while closing; leases that are held run out", hand.queue)
+            log.warning(
+                "%s: the server did not answer in time while closing; the leases that are left run out",
+                hand.queue,
+            )
         self._poll.close()
 
 

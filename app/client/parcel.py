@@ -203,7 +203,9 @@ def abandon(hand: Hand, parts: Sequence[Part]) -> None:
     """The time for closing is over, and nobody answered."""
     ended = sum(len(part.jobs) for part in parts if part.kind != EXTENDS)
     hand.outbox.sent -= ended
-    log.warning("%s: the end of %d jobs could not be told; their leases run out", hand.queue, ended)
+    log.warning(
+        "%s: the server could not be told that %d jobs ended; their leases run out", hand.queue, ended
+    )
 
 
 def _refusal(outcome: Outcome) -> ResultRefused:

@@ -1,4 +1,4 @@
-"""Share one iterator or generator between threads: every value to exactly one of them.
+"""Share one iterator or generator between threads: every value goes to exactly one of them.
 
 `threadsafe_generator` decorates a generator function, `threadsafe_iter` wraps an iterator;
 `ThreadSafeGenerator` and `ThreadSafeIterator` are what they give. Standard library only, no I/O.

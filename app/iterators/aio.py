@@ -3,7 +3,7 @@
 Per iterator and loop there is at most one pull on its way, in one thread of the loop's own executor,
 however many tasks ask and however many of them give up. What it drew stands first in front of the source
 (an `Offer`) until a task takes it, on the loop, in a step that can't be cancelled half-way. So a value
-whose task was cancelled is simply the next one out, for whoever comes: a task, or a thread.
+whose task was cancelled is simply the next one out, for the next task or thread that asks.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ bound, a loop that stands still would stop the threads.
 
 
 class Offer(Front[T]):
-    """One value on its way to a loop. Threads that come upon it wait a moment, then it is theirs."""
+    """One value on its way to a loop. A thread that meets it waits a moment, and then takes the value."""
 
     def __init__(self, owner: ThreadSafeIterator[T]) -> None:
         super().__init__(owner, ())
@@ -38,7 +38,7 @@ class Offer(Front[T]):
         return super().__next__()
 
     def drain(self) -> list[T]:
-        """All of its values at once; for ``send``."""
+        """Take all of its values at once; for ``send``."""
         self._leave_to_loop()
         return super().drain()
 
@@ -48,7 +48,7 @@ class Offer(Front[T]):
 
 
 class Courier(Generic[T]):
-    """Brings one iterator's values to one loop. Touched on that loop's thread only."""
+    """Brings one iterator's values to one loop. Only that loop's thread may touch it."""
 
     def __init__(self, owner: ThreadSafeIterator[T]) -> None:
         self._owner = owner
@@ -106,7 +106,7 @@ def _fly(owner: ThreadSafeIterator[T], offer: Offer[T]) -> bool | BaseException:
 
 
 def courier(owner: ThreadSafeIterator[T]) -> Courier[T]:
-    """The one of this iterator and the running loop."""
+    """The courier of this iterator for the running loop."""
     loop = asyncio.get_running_loop()
     with owner._desk:
         couriers: dict[asyncio.AbstractEventLoop, Courier[T]] = owner._couriers

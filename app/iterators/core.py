@@ -99,7 +99,7 @@ class ThreadSafeIterator(Pulls[T_co], Iterator[T_co], AsyncIterator[T_co]):
         return value
 
     def take(self, n: SupportsIndex) -> Sequence[T_co]:
-        """Up to `n` consecutive values, drawn under one hold of the lock; fewer only where the source ends.
+        """Take up to `n` consecutive values under one hold of the lock; fewer only if the source ends.
 
         If the source raises after k values, those k are returned; the failure shows in `state` and `cause`
         at once, and the exception comes at the next call. Only an interrupt on the main thread does not
@@ -112,7 +112,7 @@ class ThreadSafeIterator(Pulls[T_co], Iterator[T_co], AsyncIterator[T_co]):
         return self._in_turn(self._draw, size_of(n))
 
     def pull(self, timeout: float | None = None) -> T_co:
-        """``next`` with a bound on waiting for other callers, in seconds. The source itself is not bounded.
+        """Take the next value, waiting at most `timeout` seconds for other callers. The source is not timed.
 
         Raises:
             PullTimeout: Others were pulling all the time; nothing was consumed.
@@ -123,7 +123,7 @@ class ThreadSafeIterator(Pulls[T_co], Iterator[T_co], AsyncIterator[T_co]):
         return value
 
     def hold(self, timeout: float | None = None) -> Hold[T_co]:
-        """A context manager that keeps the lock over several steps, such as to draw and then enqueue.
+        """Return a context manager that keeps the lock over several steps, such as to draw and then enqueue.
 
         ``with iterator.hold() as held: values = held.take(n); …``. An exhausted or a failed iterator can
         be held too. Entering raises `PullTimeout`, `ReentrantPull`, `SourceClosed` or `ForkedIterator`.
@@ -131,7 +131,7 @@ class ThreadSafeIterator(Pulls[T_co], Iterator[T_co], AsyncIterator[T_co]):
         return Hold(self, timeout)
 
     def close(self, timeout: float | None = None) -> Any:
-        """Give nothing more, and finalize the source once.
+        """Close the iterator: it hands out nothing more, and its source is finalized once.
 
         While another thread pulls, callers that wait get `SourceClosed` at once, and the source is
         finalized as soon as that pull returns (its caller still gets the value). Called from inside the
@@ -163,7 +163,7 @@ class ThreadSafeIterator(Pulls[T_co], Iterator[T_co], AsyncIterator[T_co]):
 
     @property
     def state(self) -> State:
-        """``open``, ``exhausted`` or ``failed``; ``closed`` from the moment when `close` cuts it off."""
+        """``open``, ``exhausted`` or ``failed``; ``closed`` from the moment of a `close` on."""
         if self._cut:
             return "closed"
         if self._ending is not None:
@@ -175,13 +175,13 @@ class ThreadSafeIterator(Pulls[T_co], Iterator[T_co], AsyncIterator[T_co]):
 
     @property
     def cause(self) -> BaseException | None:
-        """What the source raised, if it failed (kept when closed after), or what finalizing it raised."""
+        """The exception that the source raised (kept after `close`), or that finalizing the source raised."""
         if self._ending is not None:
             return self._ending.cause
         return None if isinstance(self._raised, StopIteration) else self._raised
 
     def stats(self) -> IteratorStats:
-        """Counters and times so far; doesn't wait for a pull that runs."""
+        """Counters and times so far, read without waiting for a running pull."""
         singles = self._singles
         closing = self._closing
         return IteratorStats(

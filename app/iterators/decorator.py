@@ -1,4 +1,4 @@
-"""`threadsafe_generator` and `threadsafe_iter`: the two names that it began with."""
+"""`threadsafe_generator` and `threadsafe_iter`: how users share a generator function or an iterator."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Resume = Literal["anew"]
 
 
 class _Decorator(Protocol):
-    """What ``threadsafe_generator(fair=True)`` gives, or with any other option."""
+    """The decorator that ``threadsafe_generator(fair=True)`` returns, or a call with any other option."""
 
     @overload
     def __call__(
@@ -61,8 +61,8 @@ def threadsafe_generator(function: Any = None, /, *, fair: bool = False, resume:
 
     Raises:
         ValueError: `resume` is something else.
-        TypeError: It is not a generator function. For what can't be told by looking (a callable object, a
-            function under another decorator), the call raises it.
+        TypeError: `function` is not a generator function. If that can't be seen (a callable object, or a
+            function under another decorator), the first call raises it.
     """
     if resume not in (None, "anew"):
         raise ValueError(f'resume must be "anew" or None, not {resume!r:.64}')
@@ -89,10 +89,10 @@ def threadsafe_iter(
 @overload
 def threadsafe_iter(iterable: Iterable[T], /, *, fair: bool = False) -> ThreadSafeIterator[T]: ...
 def threadsafe_iter(iterable: Iterable[Any], /, *, fair: bool = False) -> ThreadSafeIterator[Any]:
-    """Share an iterator, under the name of the article that it began with; a generator stays a generator.
+    """Share an iterator between threads; a generator stays a generator.
 
     Raises:
-        TypeError: It is not iterable, or an async generator.
+        TypeError: The argument is not iterable, or it is an async generator.
     """
     if isinstance(iterable, Generator):
         return ThreadSafeGenerator(iterable, fair=fair)
@@ -100,7 +100,7 @@ def threadsafe_iter(iterable: Iterable[Any], /, *, fair: bool = False) -> Thread
 
 
 def _check(function: Any) -> None:
-    """Refuse what certainly is no generator function, with the reason."""
+    """Refuse a function that certainly is not a generator function, and say why."""
     name = _name(function)
     if isinstance(function, (staticmethod, classmethod)):
         kind = type(function).__name__

@@ -22,7 +22,7 @@ from .stats import State
 
 
 class Ending(Iterator["NoReturn"]):
-    """What stands in the place of a source that gives nothing more."""
+    """Takes the place of a source that has ended: an iterator that raises for every later caller."""
 
     __slots__ = ("_owed", "cause")
     state: ClassVar[State]
@@ -35,12 +35,12 @@ class Ending(Iterator["NoReturn"]):
         raise self.error()
 
     def owe(self) -> None:
-        """The cause itself is for the next caller: this one was given values instead."""
+        """Keep the cause for the next caller, since this one was given values instead."""
         if self.cause is not None:
             self._owed.append(self.cause)
 
     def error(self) -> BaseException:
-        """What this caller gets: the cause, if it is owed to somebody (one gets it); else the lasting one."""
+        """The exception for this caller: the cause itself, if no caller had it yet; else a lasting one."""
         try:
             return self._owed.pop()  # atomic: two callers never both get it
         except IndexError:
@@ -50,40 +50,40 @@ class Ending(Iterator["NoReturn"]):
         return error
 
     def lasting(self) -> BaseException:
-        """A fresh exception for a caller who comes after the end."""
+        """A new exception for a caller that comes after the end."""
         raise NotImplementedError
 
 
 class Exhausted(Ending):
-    """The source raised StopIteration once. It is not asked again, even if it would go on."""
+    """The source raised StopIteration once. It is not resumed again, even if it would go on."""
 
     __slots__ = ()
     state = "exhausted"
 
     def lasting(self) -> BaseException:
-        """An end is an end, for every caller."""
+        """StopIteration, for every caller."""
         return StopIteration()
 
 
 class Failed(Ending):
-    """The source raised. Never taken for an end, although a generator that raised would say just that."""
+    """The source raised an exception. Callers never hear StopIteration, as a finished generator would say."""
 
     __slots__ = ()
     state = "failed"
 
     def lasting(self) -> BaseException:
-        """Every caller after the first learns the cause."""
+        """`SourceFailed` with the cause, for every caller after the first."""
         return SourceFailed(f"the source raised {type(self.cause).__name__}: {self.cause}")
 
 
 class Closed(Ending):
-    """``close()`` was called. The cause is what the source raised before, or what finalizing it raised."""
+    """``close()`` was called. The cause is the exception of the source, or of finalizing it."""
 
     __slots__ = ()
     state = "closed"
 
     def lasting(self) -> BaseException:
-        """Nothing more comes."""
+        """`SourceClosed`, for every caller."""
         return SourceClosed("the iterator was closed")
 
 
@@ -102,7 +102,7 @@ class Forked(Ending):
         self._source = source
 
     def lasting(self) -> BaseException:
-        """Refused, whatever is asked."""
+        """`ForkedIterator`, for every caller in the child."""
         return ForkedIterator(
             "this iterator belongs to the parent process: both would hand out the same values "
             "(create it after the fork, or share it through a server with dibs.Client)"

@@ -1,6 +1,6 @@
 """A child process must not pull: it and its parent would hand out the same values.
 
-Nothing is asked on each pull. The iterators alive are kept in a weak set, and in a forked child each of
+A pull does not check its process. The living iterators are kept in a weak set, and in a forked child each of
 them is told to refuse. A lock guards the set over the fork, so that the child never sees it half-changed.
 The client's connections and leases are kept in the same set: those are the parent's, too.
 """
@@ -14,7 +14,7 @@ from typing import Protocol
 
 
 class Forkable(Protocol):
-    """Something that must know that it woke up in a child."""
+    """An object that must be told when it finds itself in a forked child."""
 
     def _after_fork(self) -> None: ...
 
@@ -25,13 +25,13 @@ _process = object()
 
 
 def watch(iterator: Forkable) -> None:
-    """Tell `iterator` if this process turns out to be a child."""
+    """Register `iterator`, so that it is told when its process is a forked child."""
     with _guard:
         _live.add(iterator)
 
 
 def process() -> object:
-    """What stands for this process; a forked child has another one."""
+    """An object that identifies this process; a forked child has another one."""
     return _process
 
 

@@ -20,9 +20,10 @@ class Owner(Protocol):
 class Wreck:
     """Stands in the source's place after a turn that was cut short where there was no room for a call.
 
-    At the limit of recursion not even the cleaning up can be called, only stores are certain. So each shared
-    iterator has one of these ready, to put before the source together with what was drawn or raised; whoever
-    comes next puts all that in order first, as nothing drawn may be lost, and no failure be taken for an end.
+    At the limit of recursion not even the cleaning up can be called; only stores are certain. So each shared
+    iterator has one wreck ready, and puts it before the source together with the values drawn or the
+    exception raised. The next caller puts them in order first: no drawn value is lost, and no failure passes
+    for an end.
     """
 
     __slots__ = ("behind", "owner")
@@ -41,9 +42,9 @@ class Wreck:
 
 
 class Front(Iterator[T]):
-    """Stands before the source and gives these values first; then it steps aside for good.
+    """Stands before the source, gives its own values first, and then steps aside for good.
 
-    Like the source, it is asked under the owner's lock only.
+    Like the source, it may be pulled only with the owner's lock held.
     """
 
     def __init__(self, owner: Owner, values: Iterable[T]) -> None:
@@ -59,7 +60,7 @@ class Front(Iterator[T]):
         return next(self.behind)
 
     def drain(self) -> list[T]:
-        """All of its values at once."""
+        """Take all of its values at once."""
         drained: list[T] = []
         while self.values:
             try:

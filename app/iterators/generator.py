@@ -42,7 +42,7 @@ class ThreadSafeGenerator(ThreadSafeIterator[Y_co], Generator[Y_co, S_contra, R_
         self._generator: Generator[Y_co, S_contra, R_co] = generator
 
     def send(self, value: S_contra, /) -> Y_co:
-        """Resume the generator with `value`, and get what it yields next.
+        """Resume the generator with `value`, and return the value that it yields next.
 
         Raises:
             TypeError: `value` is not None and the generator, which was not started yet, refuses it; nothing
@@ -63,10 +63,10 @@ class ThreadSafeGenerator(ThreadSafeIterator[Y_co], Generator[Y_co, S_contra, R_
     def throw(
         self, kind: type[BaseException] | BaseException, value: Any = None, trace: Any = None, /
     ) -> Y_co:
-        """Raise an exception where the generator stands, and get what it yields next.
+        """Raise an exception where the generator stands, and return the value that it yields next.
 
-        If the exception comes back out, the source has failed with it. An exhausted generator lets it
-        through, as a plain one does.
+        If the exception comes back out, the source has failed with it. An exhausted generator lets the
+        exception through, as a plain one does.
 
         Raises:
             TypeError: `kind` is no exception, or the other two don't go with it; nothing changed.
@@ -80,14 +80,14 @@ class ThreadSafeGenerator(ThreadSafeIterator[Y_co], Generator[Y_co, S_contra, R_
     if sys.version_info >= (3, 13):
 
         def close(self, timeout: float | None = None) -> R_co | None:
-            """As for `ThreadSafeIterator`; one caller gets what the generator returns when it is closed."""
+            """As `ThreadSafeIterator.close`; one caller gets the value that the generator returns."""
             closed: R_co | None = super().close(timeout)
             return closed
 
     if not TYPE_CHECKING:  # a type checker should go on knowing what is not there
 
         def __getattr__(self, name: str) -> Any:
-            """What `inspect` asks a generator for: its frame, its code, whether it runs, its name."""
+            """The generator's own attributes that `inspect` reads: its frame, its code, its name."""
             if name in _INSPECTED:
                 return getattr(self._generator, name)
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
@@ -108,7 +108,7 @@ class ThreadSafeGenerator(ThreadSafeIterator[Y_co], Generator[Y_co, S_contra, R_
             return None, error
 
     def _resume(self, call: Callable[..., Y_co], *args: Any) -> tuple[Any, BaseException | None]:
-        """Resume by `call`; the first value in order goes out, the others stay in front."""
+        """Resume the generator by `call`; the first value in order goes out, later ones stay in front."""
         self._hand = drawn = self._drain()
         try:
             drawn.append(call(*args) if self._ending is None else next(self._iterator))
@@ -131,7 +131,7 @@ class ThreadSafeGenerator(ThreadSafeIterator[Y_co], Generator[Y_co, S_contra, R_
         return drawn[0], None
 
     def _not_begun(self) -> bool:
-        """Whether the generator stands before its first line; if it can't tell, whether none resumed it."""
+        """Whether the generator is before its first line; if it can't tell, whether nobody resumed it."""
         try:
             return inspect.getgeneratorstate(self._generator) == inspect.GEN_CREATED
         except AttributeError:
@@ -150,7 +150,7 @@ _INSPECTED: Final = frozenset(
 
 
 def _check_exception(kind: object, value: object, trace: object) -> None:
-    """Refuse what can't be raised before the generator is touched, in the words of Python."""
+    """Refuse an exception that can't be raised before the generator is touched, with Python's own message."""
     if trace is not None and not isinstance(trace, TracebackType):
         raise TypeError("throw() third argument must be a traceback object")
     if isinstance(kind, BaseException):

@@ -56,10 +56,10 @@ class Hold(Generic[T_co]):
         return self
 
     def take(self, n: SupportsIndex) -> Sequence[T_co]:
-        """Up to `n` consecutive values; ``[]`` from an iterator that has ended, in whatever way.
+        """Take up to `n` consecutive values; ``[]`` from an iterator that has ended, in whatever way.
 
-        It never raises for an ended source, so that what was drawn can be put where it belongs; the
-        iterator's `state` and `cause` say at once whether and why it ended.
+        An ended source raises nothing here, so that the holder can still place the values that it drew; the
+        iterator's `state` and `cause` say at once whether and why the source ended.
 
         Raises:
             ValueError: `n` is negative.

@@ -1,4 +1,4 @@
-"""What is done to a source while one has the turn: draw, latch its ending, close it, put values back."""
+"""The steps of the caller that has the turn: draw, latch the source's ending, close it, put values back."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ R = TypeVar("R")
 class Pulls(Turn, Generic[T_co]):
     """The inside of `ThreadSafeIterator`.
 
-    `_iterator` is what is asked for the next value: the source, a `Front` before it, the `Ending` in its
-    place, or the `Wreck` of a turn that was cut short. `_hand` has the values drawn in this turn until
-    they are the caller's: whatever interrupts the turn, they go back to the front. Both are touched with
-    the lock held only.
+    `_iterator` gives the next value: it is the source, a `Front` before it, the `Ending` in its place, or the
+    `Wreck` of a turn that was cut short. `_hand` has the values drawn in this turn until they are the
+    caller's: if anything interrupts the turn, they go back to the front. Both are touched only with the lock
+    held.
     """
 
     __slots__ = (
@@ -70,7 +70,7 @@ class Pulls(Turn, Generic[T_co]):
         self._held_seconds = 0.0
 
     def _draw(self, n: int, *, quiet: bool = False) -> tuple[Sequence[T_co], BaseException | None]:
-        """Up to n values, and what to raise instead. If `quiet`, an ended source is no error."""
+        """Draw up to n values, or the exception to raise instead. If `quiet`, an ended source is no error."""
         self._pulls += 1
         drawn: list[T_co] = []
         source: Any = self._iterator
@@ -99,7 +99,7 @@ class Pulls(Turn, Generic[T_co]):
         return self._hand, None
 
     def _draw_one(self) -> tuple[Any, BaseException | None]:
-        """The next value, or the error."""
+        """Draw the next value, or the exception to raise instead."""
         self._pulls += 1
         try:
             value = next(self._iterator)
@@ -111,7 +111,7 @@ class Pulls(Turn, Generic[T_co]):
         return value, None
 
     def _draw_for(self, offer: Front[Any]) -> tuple[bool, None]:
-        """One value to stand in front of the source as `offer`; False if the source has ended."""
+        """Draw one value that stands in front of the source as `offer`; False if the source has ended."""
         self._pulls += 1
         try:
             value = next(self._iterator)
@@ -128,9 +128,9 @@ class Pulls(Turn, Generic[T_co]):
             self._claimed += 1
 
     def _latch(self, error: BaseException, *, owed: bool = False) -> None:
-        """The source has ended. `owed`: the exception itself is for the next caller.
+        """Record how the source ended. `owed`: the next caller gets the exception itself.
 
-        May be interrupted and called again: what it does, it does without a call in between.
+        It may be interrupted and called again, since there is no call between its stores.
         """
         if self._ending is None:
             ended = isinstance(error, StopIteration)
@@ -145,14 +145,14 @@ class Pulls(Turn, Generic[T_co]):
         self._raised = None
 
     def _put_back(self) -> None:
-        """What this turn drew goes to the next caller."""
+        """Leave the values that this turn drew to the next caller."""
         if self._hand:
             front = Front[Any](self, self._hand)
             self._iterator = front
         self._hand = ()
 
     def _mend(self) -> None:
-        """Put in order what a turn left that was cut short: nothing drawn is lost, nor anything raised."""
+        """Put a turn that was cut short in order, so that no value drawn and no exception raised is lost."""
         wreck = self._wreck
         if self._iterator is wreck:
             self._iterator = wreck.behind
@@ -177,7 +177,7 @@ class Pulls(Turn, Generic[T_co]):
         deadline: float | None = None,
         closer: bool = False,
     ) -> R:
-        """Do `work` with the lock held, timed, and raise what it says to raise."""
+        """Do `work` with the lock held, time it, and raise the exception that it returns."""
         held = False
         try:
             self._enter(deadline, closer=closer)
@@ -218,7 +218,7 @@ class Pulls(Turn, Generic[T_co]):
         return result
 
     def _hand_over(self, error: BaseException | None) -> None:
-        """What was drawn is the caller's from here on; or the next one's, if this one gets an error."""
+        """Give the drawn values to the caller; or to the next caller, if this one gets an exception."""
         if error is not None:
             self._put_back()
         count = len(self._hand)
@@ -226,7 +226,7 @@ class Pulls(Turn, Generic[T_co]):
         self._hand = ()
 
     def _undo(self, held: bool) -> None:
-        """Something was raised in a turn: nothing drawn is lost, the lock is free."""
+        """Undo a turn in which something was raised: no drawn value is lost, and the lock is free."""
         if isinstance(self._ending, Forked):
             self._refuse_child(held)
         elif held:
@@ -236,7 +236,7 @@ class Pulls(Turn, Generic[T_co]):
             self._drop_leaked()
 
     def _sort_out(self, held: bool) -> None:
-        """`__next__` raised: by the source, by an ending in its place, by an interrupt, or while waiting."""
+        """Find out why `__next__` raised: the source, an ending in its place, an interrupt, or the wait."""
         self._refuse_child()
         if not held:
             self._drop_leaked()
@@ -268,7 +268,7 @@ class Pulls(Turn, Generic[T_co]):
             super()._after()
 
     def _finalize_if_free(self) -> None:
-        """The pull that was running at the time of `close` returned. If others are inside, it is theirs."""
+        """Finalize after the pull that ran during `close`; if another caller is inside, that one does it."""
         held = False
         try:
             if self._lock.acquire(False):
@@ -291,7 +291,7 @@ class Pulls(Turn, Generic[T_co]):
             raise
 
     def _finalize(self) -> tuple[None, None]:
-        """Once; but an interrupted one is taken up again by the next ``close``."""
+        """Finalize the source once; the next ``close`` takes up a finalizing that was interrupted."""
         if self._iterator is self._wreck:
             self._mend()
         self._end_by_close()
@@ -308,7 +308,7 @@ class Pulls(Turn, Generic[T_co]):
         return None, None
 
     def _end_by_close(self) -> None:
-        """An ended source stays *exhausted* or *failed*, unless values are dropped that nobody was given."""
+        """Keep *exhausted* or *failed* for an ended source, unless values are dropped that no caller got."""
         ending = self._ending
         if isinstance(ending, (Closed, Forked)):
             return
@@ -352,12 +352,12 @@ END = StopIteration()
 
 
 def _has_batches(source: object) -> bool:
-    """Whether it has a ``take`` to rely on. Ours is not: a short one may come before a failure."""
+    """Whether the source has a ``take`` to rely on. Our own is none: a short answer may precede a failure."""
     return hasattr(type(source), "take") and not isinstance(source, Pulls)
 
 
 def size_of(n: SupportsIndex) -> int:
-    """How many values are asked for."""
+    """The number of values that a caller asks for, as an ``int``; ValueError if it is negative."""
     size = operator.index(n)
     if size < 0:
         raise ValueError(f"can't take {size} values")

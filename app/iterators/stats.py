@@ -1,4 +1,4 @@
-"""What a shared iterator tells about itself."""
+"""The counters and times of a shared iterator."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
 """One at a time, and how the others wait.
 
 The lock is an ``RLock``, not for re-entry (that is refused) but because it knows its owner without
-asking for a thread's identity on each pull. Who finds it taken stands in a line, each on a gate of
-their own; who gives the lock back wakes the first. So a waiter can be woken for three reasons (its
-turn, a timeout, the end of it all), which a caller blocked on the lock itself could not.
+asking for a thread's identity on each pull. A caller that finds it taken waits in a line, on a gate of its
+own; the holder that gives the lock back wakes the first. So a waiter can be woken for three reasons (its
+turn, a timeout, a close), which a caller blocked on the lock itself could not.
 
 Guarantees
 ----------
@@ -44,7 +44,7 @@ def deadline_after(timeout: float | None) -> float | None:
     """The monotonic instant when `timeout` seconds are over; None is never.
 
     Raises:
-        ValueError: It is negative or not a number.
+        ValueError: `timeout` is negative or not a number.
     """
     if timeout is None:
         return None
@@ -64,11 +64,11 @@ class Place:
         self.thread = thread
 
     def sleep(self, seconds: float) -> None:
-        """Until somebody calls, or so many seconds are over."""
+        """Sleep until `call`, or for so many seconds."""
         self._gate.acquire(timeout=seconds)
 
     def call(self) -> None:
-        """Wake whoever sleeps here, or spare the next sleep."""
+        """Wake the thread that sleeps here, or spare it the next sleep."""
         if self._gate.locked():
             with contextlib.suppress(RuntimeError):  # somebody else opened it just now
                 self._gate.release()
@@ -98,7 +98,7 @@ class Turn:
         self._line.clear()
 
     def _refuse_closed(self) -> None:
-        """Raise if nobody need wait any longer."""
+        """Raise if the iterator was closed, so that nobody waits in vain."""
         raise NotImplementedError
 
     def _enter(self, deadline: float | None = None, *, closer: bool = False) -> None:
@@ -107,7 +107,7 @@ class Turn:
             self._wait_turn(deadline, closer=closer)
 
     def _leave(self) -> None:
-        """Give the lock back and tell the next."""
+        """Give the lock back and wake the next waiter."""
         self._busy = self._rest
         self._lock.release()
         if self._line:
@@ -117,7 +117,7 @@ class Turn:
                 pass
 
     def _wait_turn(self, deadline: float | None = None, *, closer: bool = False) -> None:
-        """The slow way to the lock. A closer stands outside the order and is not refused.
+        """Wait for the lock in the line. A caller of `close` stands outside the order and is not refused.
 
         Raises:
             ReentrantPull: This thread is in a pull already: it would wait for itself.
@@ -154,7 +154,7 @@ class Turn:
 
     @staticmethod
     def _owns(lock: Any) -> bool:
-        """Whether this thread has it; the standard library's Condition asks in the same way."""
+        """Whether this thread has the lock; the standard library's Condition asks in the same way."""
         return bool(lock._is_owned())
 
     def _stand_in_line(self, place: Place, deadline: float | None, closer: bool) -> None:
@@ -170,7 +170,7 @@ class Turn:
             place.sleep(left)
 
     def _after(self) -> None:
-        """The lock was given back while others wait: wake the first."""
+        """Wake the first waiter after the lock was given back."""
         with contextlib.suppress(IndexError):  # went away meanwhile
             self._line[0].call()
 
@@ -179,7 +179,7 @@ class Turn:
             place.call()
 
     def _drop_leaked(self) -> None:
-        """An interrupt came before we noted that we have the lock: if we have it, give it back."""
+        """Give back a lock that an interrupt kept this thread from noting."""
         if self._lock.acquire(False):
             pulling = self._busy == PULLING
             self._lock.release()

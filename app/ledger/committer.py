@@ -232,7 +232,7 @@ class Committer:
         try:
             saved = self._engine.rescue()
         except Exception as error:
-            log.critical("what the open files have could not be saved: %s", error)
+            log.critical("the content of the open files could not be saved: %s", error)
         else:
             if saved is not None:
                 log.critical("%s", saved)
@@ -363,7 +363,7 @@ class Committer:
                 return rows
             if self._closing or monotonic() > grace:
                 unsure = OutcomeUnknown(
-                    "the disk failed in the middle of a commit: ask again with the same key"
+                    "the disk failed during the commit: send the request again with its key"
                 )
                 known = refusal if isinstance(refusal, LedgerFull) else unsure
                 settle_all(_fail_all(batch, known) + _fail_all(absent, refusal))
@@ -397,7 +397,7 @@ class Committer:
             # What had no room did not come to the log: its last frame was never written whole.
             if isinstance(refusal, LedgerFull):
                 return pending, None, _again(refusal)
-            error = OutcomeUnknown("the disk failed in the middle of this: look, then ask again")
+            error = OutcomeUnknown("the disk failed during this request: look at the queue, then ask again")
             return pending, None, error
         if row is None:
             return pending, None, _again(refusal)

@@ -103,7 +103,11 @@ def answered(entry: Entry, outcome: Any) -> Settled:
         return entry.pending, entry.answer(outcome), None
     except Exception:
         log.exception("the answer to %r", entry.op)
-        return entry.pending, None, OutcomeUnknown("this is on disk, but its answer can't be made")
+        return (
+            entry.pending,
+            None,
+            OutcomeUnknown("the request is done and on disk, but its answer can't be made"),
+        )
 
 
 def grant(entry: Entry, outcome: Outcome) -> Settled:

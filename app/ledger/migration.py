@@ -61,7 +61,7 @@ def migrate(writer: apsw.Connection) -> None:
     try:
         old = _names(writer, "type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'")
         if not set(old) >= _FIRST:
-            raise ValueError("it has not the tables of a ledger")
+            raise ValueError("it does not have the tables of a ledger")
         for name in old:
             writer.execute(f"ALTER TABLE {name} RENAME TO {name}_before")
         for name in _names(writer, "type = 'index' AND sql IS NOT NULL"):

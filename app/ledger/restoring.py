@@ -47,7 +47,7 @@ def restore(backup: Path, folder: Path) -> list[QueueRow]:
 def _check(backup: Path) -> None:
     """Refuse what is no backup before anything is made."""
     if not backup.is_file():
-        raise LedgerForeign(f"{backup} is no file: a backup is one, such as DATA/backups/….db")
+        raise LedgerForeign(f"{backup} is not a file; a backup is a file such as DATA/backups/….db")
     with backup.open("rb") as file:
         header = file.read(_HEADER)
     if not header.startswith(_MAGIC) or int.from_bytes(header[_ID]) != APPLICATION_ID:
@@ -55,8 +55,8 @@ def _check(backup: Path) -> None:
     log = backup.with_name(f"{backup.name}-wal")
     if log.exists() and log.stat().st_size:
         raise LedgerForeign(
-            f"{backup} is the file of a data folder, and part of it is in {log.name}: make a backup with"
-            " `dibs backup`, which a running server does too"
+            f"{backup} is the ledger of a data folder, and a part of it is in {log.name}: make a backup with"
+            " `dibs backup`, which works while the server runs, too"
         )
 
 
@@ -68,7 +68,7 @@ def _empty(folder: Path) -> bool:
         if folder.is_dir() and next(folder.iterdir(), None) is None:
             return False
         raise LedgerUnavailable(
-            f"{folder} has something in it: a backup is restored into a fresh folder, so that nothing is lost"
+            f"{folder} has something in it: a backup is restored into a fresh folder, so that no file is lost"
         ) from None
     return True
 

@@ -153,12 +153,12 @@ class Configuring:
         )
         for name in gone[:_NAMED]:
             log.warning(
-                "queue %s is in the configuration no more, and goes on: `dibs delete %s` (DELETE"
+                "queue %s is no longer in the configuration, and goes on: `dibs delete %s` (DELETE"
                 " /queues/%s?confirm=%s) drops it, `dibs define %s` (PUT /queues/%s with {}) keeps it",
                 *[name] * 6,
             )
         if len(gone) > _NAMED:
-            log.warning("and %d more queues are in the configuration no more", len(gone) - _NAMED)
+            log.warning("and %d more queues are no longer in the configuration", len(gone) - _NAMED)
 
 
 def _is_ours(row: QueueRow) -> bool:

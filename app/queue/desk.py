@@ -132,5 +132,5 @@ async def outcome(pending: Pending[T], limits: Limits) -> T:
 def unsure() -> OutcomeUnknown:
     """The disk is silent; the op may still reach it."""
     return OutcomeUnknown(
-        "the disk did not answer in time; ask again with the same key to learn what came of it"
+        "the disk did not answer in time; send the request again with its key to learn what became of it"
     )

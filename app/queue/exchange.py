@@ -185,7 +185,9 @@ class _Deal(Many):
             leases = self._leases(outcome, state)
         except Exception:  # as ``answered`` has it, of an op of its own
             log.exception("the answers to %r", outcome)
-            self._refuse_all(traders, OutcomeUnknown("this is on disk, but its answer can't be made"))
+            self._refuse_all(
+                traders, OutcomeUnknown("the request is done and on disk, but its answer can't be made")
+            )
             return
         for trader, acked, lease in zip(traders, outcome.acked, leases, strict=True):
             for first, last in acked:

@@ -105,7 +105,9 @@ class Feed:
         try:
             self._pool.submit(self._open)
         except SourceBusy:
-            log.warning("the source of %s can't be opened yet: the system gives no threads", self._draw.name)
+            log.warning(
+                "the source of %s can't be opened yet, as the system has no thread to give", self._draw.name
+            )
             self._later(TRY_EVERY, self._open_on_thread)
 
     def stop(self, closed: Callable[[], None] = lambda: None) -> None:
@@ -122,7 +124,9 @@ class Feed:
         try:
             self._pool.submit(job)
         except SourceBusy:  # the process ends soon, or the source is let go with its queue
-            log.warning("the source of %s was not closed: the system gives no threads", self._draw.name)
+            log.warning(
+                "the source of %s was not closed, as the system has no thread to give", self._draw.name
+            )
             closed()
 
     def _open(self) -> None:

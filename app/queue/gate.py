@@ -92,7 +92,7 @@ class Gate:
                 seq=self.failure.seq,
             )
         if self.ending is not None:
-            how = "is closed" if self.ending == "closed" else "has given all its items"
+            how = "is closed" if self.ending == "closed" else "has handed out all its items"
             return QueueExhausted(f"{self.name} {how}")
         return None
 

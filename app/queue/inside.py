@@ -71,7 +71,7 @@ class Holds(Produces):
         kept = tuple(state for state in ("waiting", "dead") if state in states)
         if not kept or len(kept) < len(set(states)):
             raise LimitExceeded(
-                "states are waiting, dead, or both; what is leased stays with its holder",
+                "states are waiting, dead, or both; leased items stay with their holders",
                 field="states",
                 limit="waiting, dead",
             )

@@ -115,7 +115,7 @@ class Produces(Settles):
                 )
             case "moved":
                 raise QueueConflict(
-                    f"the stream into {self.name} went on elsewhere, or was forgotten with what was purged:"
+                    f"the stream into {self.name} was continued by another request, or forgotten by a purge:"
                     " send it again from its start",
                     field="offset",
                 )

@@ -208,7 +208,7 @@ class Settles(HandOuts):
 
     def _answer(self, settlement: Settlement | None, handed: Leased | None) -> SettleAnswer:
         if settlement is None:
-            raise RuntimeError("granted by the cursor after a failure: what was settled is not known")
+            raise RuntimeError("the lease is on disk, but after a failure nobody knows what was settled")
         return SettleAnswer(self.name, self.state, settlement.entries, self._engine.now(), handed)
 
     def _replay_settling(self, recalled: Recalled) -> SettleAnswer:

@@ -83,10 +83,10 @@ _NO_ASYNC = (
 
 
 def bind_function(spec: SourceSpec, function: Function) -> dict[str, Any]:
-    """The arguments by name, as the signature has them. Its defaults may change, so none is left out."""
+    """The arguments by name, as the signature has them. Defaults may change, so none is left out."""
     takes = parameters(function)
     if runs_anew(function) and _resumes(function):
-        raise SourceInvalid(f'{spec.name}: takes resume_at, and says resume="anew": one of them')
+        raise SourceInvalid(f'{spec.name}: takes resume_at and says resume="anew"; keep one of them')
     if "resume_at" in spec.args:
         raise SourceInvalid(f"{spec.name}.resume_at: is given by the queue")
     if takes is None:
@@ -167,9 +167,9 @@ def _not_a_source(result: object) -> str | None:
     if isinstance(result, AsyncIterable) and not isinstance(result, Iterable):  # a shared iterator is both
         return _NO_ASYNC
     if isinstance(result, (str, bytes, bytearray, Mapping)):
-        return f"gave a value of type {kind}; its pieces are hardly meant as values: yield them one by one"
+        return f"gave a value of type {kind}; its parts are hardly meant as values: yield values one by one"
     if isinstance(result, Set):
-        return f"gave a value of type {kind}, which has another order after each restart: give a sorted list"
+        return f"gave a value of type {kind}, whose order changes with each restart: return a sorted list"
     if not isinstance(result, Iterable):
         return (
             f"gave a value of type {kind}, which can't be iterated: make it a generator function (with yield)"

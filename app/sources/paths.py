@@ -34,7 +34,7 @@ def locate(source: str, path: str, root: str | None) -> Path:
     if not exists:
         raise SourceInvalid(f"{where}: there is no file {shown}{'' if base else f' in {Path.cwd()}'}")
     if not regular:
-        raise SourceInvalid(f"{where}: {shown} is not a regular file; what comes from a stream is pushed")
+        raise SourceInvalid(f"{where}: {shown} is not a regular file; push the lines of a stream instead")
     if not os.access(file, os.R_OK):
         raise SourceInvalid(f"{where}: {shown} may not be read by this process")
     return file

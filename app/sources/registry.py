@@ -48,7 +48,7 @@ BUILTINS: Final[Mapping[str, Kind]] = MappingProxyType(
             numbers.count,
             "seek",
             'count(start=1, step=1, max=2**53-1, min=-(2**53-1), format="INV-{:06d}")',
-            "numbers up to max, never around",
+            "numbers from start up to max",
         ),
         "range": Kind(
             numbers.range,

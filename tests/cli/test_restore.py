@@ -59,8 +59,8 @@ def damaged(path, backup):
 @pytest.mark.parametrize(
     ("make", "told"),
     [
-        (lambda path, backup: None, " is no file: a backup is one"),
-        (lambda path, backup: path.mkdir(), " is no file: a backup is one"),
+        (lambda path, backup: None, " is not a file; a backup is a file"),
+        (lambda path, backup: path.mkdir(), " is not a file; a backup is a file"),
         (lambda path, backup: path.touch(), " is not a ledger of dibs"),
         (lambda path, backup: path.write_text("hello"), " is not a ledger of dibs"),
         (

@@ -89,7 +89,7 @@ def test_a_source_that_changed_after_it_was_handed_out_fails_its_queue_and_is_to
     err = server.stderr
     assert "queue ids has failed: the configuration has count(start=7)" in err
     assert "queue other has failed: the configuration has nowhere:generate" in err
-    assert "queue gone is in the configuration no more" in err
+    assert "queue gone is no longer in the configuration" in err
 
 
 def test_a_wrong_setting(run, tmp_path):

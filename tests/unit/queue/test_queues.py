@@ -271,7 +271,7 @@ async def test_a_queue_that_left_the_configuration_stays_and_is_told(opened, tmp
         assert names(house) == ["http", "other", "q"]
         assert [house[name].info().configured for name in names(house)] == ["http", "file", "gone"]
         assert await first_of(house["q"]) == 3
-        assert "queue q is in the configuration no more" in caplog.text
+        assert "queue q is no longer in the configuration" in caplog.text
         assert "`dibs delete q`" in caplog.text
         assert "queue http" not in caplog.text
         kept = await house.queues.define("q", KEPT)
