@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Generic, Protocol, Self, TypeVar
 
+from . import bottleneck
 from .clients import Plan, Tally
 from .errors import HarnessFault
 from .histories import AnyVerdict, judge, open_history
@@ -33,7 +34,8 @@ class Result:
     """What a load test found.
 
     ``fault`` is why it could not be done as planned; ``remarks`` are for the reader. Latencies are
-    nanoseconds, ascending, of answered requests. ``seconds`` is how long the crowd was asking.
+    nanoseconds, ascending, of answered requests. ``seconds`` is how long the crowd was asking;
+    ``bottleneck`` says what kept it from being faster.
     """
 
     verdict: AnyVerdict
@@ -43,6 +45,7 @@ class Result:
     interrupted: bool = False
     remarks: tuple[str, ...] = ()
     history: Path | None = None
+    bottleneck: str = ""
 
     @property
     def exit_code(self) -> int:
@@ -97,6 +100,7 @@ class Stage(contextlib.AbstractContextManager["Stage[A]"], Generic[A]):
     path: Path = field(init=False)
     _began: float = field(init=False, default=0.0)
     _ended: float = field(init=False, default=0.0)
+    _before: bottleneck.Reading = field(init=False)
     _cleanup: contextlib.ExitStack = field(init=False, default_factory=contextlib.ExitStack)
 
     def __enter__(self) -> Self:
@@ -124,6 +128,7 @@ class Stage(contextlib.AbstractContextManager["Stage[A]"], Generic[A]):
 
     def start(self) -> None:
         """Start asking."""
+        self._before = bottleneck.read(self.target.stats)
         self._began = time.monotonic()
         self.watch.begin(self.plan.total)
         self.crowd.start()
@@ -170,6 +175,7 @@ class Stage(contextlib.AbstractContextManager["Stage[A]"], Generic[A]):
         """
         with self.until_interrupted():
             self.quiet(STOP_GRACE)
+        used = bottleneck.used(self._before, bottleneck.read(self.target.stats))
         self.watch.close()
         self.write_end(self._audited(audits or (lambda: (self.audit(),))))
         with open_history(self.path) as reader:
@@ -185,6 +191,7 @@ class Stage(contextlib.AbstractContextManager["Stage[A]"], Generic[A]):
             interrupted=self.interrupted,
             remarks=tuple(self.remarks),
             history=self.history,
+            bottleneck=bottleneck.told(used),
         )
 
     def _audited(self, audits: Callable[[], tuple[A, ...]]) -> tuple[A, ...]:

@@ -19,6 +19,7 @@ _SHARES = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "max": 1.0}
 def show_result(result: Result, console: Console) -> None:
     """Print it all; what went wrong comes last, where it is seen."""
     console.print(_numbers(result))
+    console.print(Text(result.bottleneck), soft_wrap=True)
     show(result.verdict, console)
     if result.history is not None:
         console.print(Text(f"History: {result.history}  (dibs verify {result.history})"), soft_wrap=True)

@@ -70,6 +70,13 @@ class Endpoint:
                 raise HarnessFault(problem or _told(answered))
             time.sleep(_PAUSE)
 
+    def stats(self) -> Mapping[str, Any] | None:
+        """The server's statistics; None where it does not tell them."""
+        try:
+            return self.json(self.send("GET", "/stats?limit=1", first=True))
+        except HarnessFault:
+            return None
+
     def json(self, response: httpx.Response) -> Mapping[str, Any]:
         """What was answered. Raises HarnessFault where it is a refusal, or no JSON object."""
         if not response.is_success:

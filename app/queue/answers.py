@@ -323,7 +323,7 @@ class QueueStats:
 
 @dataclass(frozen=True, slots=True)
 class LedgerStats:
-    """The committer: how many ops shared a sync, and how long one took."""
+    """The committer: how many ops shared a sync, how long one took, and all of them: ``commit_time``."""
 
     engine: str
     path: str
@@ -331,6 +331,7 @@ class LedgerStats:
     syncs: int
     ops: int
     ops_per_commit: float
+    commit_time: float
     commit: Percentiles
     batch: Percentiles
     reopened: int
@@ -339,9 +340,13 @@ class LedgerStats:
 
 @dataclass(frozen=True, slots=True)
 class Stats:
-    """The whole server, and a page of its queues by name; ``next`` is the ``after`` of the next page."""
+    """The whole server, and a page of its queues by name; ``next`` is the ``after`` of the next page.
+
+    ``processor_time``: what its process has used since it began; a second of one core is one.
+    """
 
     uptime: float
+    processor_time: float
     requests: int
     handed_out: int
     replays: int

@@ -108,6 +108,7 @@ class Queues:
         self._commits: deque[float] = deque(maxlen=1024)
         self._batches: deque[int] = deque(maxlen=1024)
         self._commit_count = 0
+        self._commit_time = 0.0
         self._op_count = 0
         self._began = time.monotonic()
         self._stopping = False
@@ -413,6 +414,7 @@ class Queues:
 
     def _observe(self, batch: int, seconds: float) -> None:
         self._commit_count += 1
+        self._commit_time += seconds
         self._op_count += batch
         self._commits.append(seconds)
         self._batches.append(batch)
@@ -436,6 +438,7 @@ class Queues:
         total, rate = await self._total()
         return Stats(
             uptime=time.monotonic() - self._began,
+            processor_time=time.process_time(),
             requests=total.requests,
             handed_out=total.handed_out,
             replays=total.replays,
@@ -472,6 +475,7 @@ class Queues:
             syncs=commits if self._engine.durable else 0,
             ops=self._op_count,
             ops_per_commit=self._op_count / commits if commits else 0.0,
+            commit_time=self._commit_time,
             commit=percentiles(list(self._commits)),
             batch=percentiles(list(self._batches)),
             reopened=self._committer.reopened,

@@ -41,6 +41,7 @@ def test_a_right_server_passes_and_its_history_can_be_verified(run, fake, tmp_pa
     assert result.exit_code == 0
     assert "Clean: 100 items (1..100)" in result.output
     assert "throughput" in result.output
+    assert result.output.count("Bottleneck: ") == 1
     assert f"dibs verify {history}" in result.output
     assert run("verify", history).exit_code == 0
     assert run("verify", history, "--plant", "skip").exit_code == 1

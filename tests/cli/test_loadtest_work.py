@@ -48,6 +48,7 @@ def test_a_right_server_passes_and_redeliveries_are_explained(made):
     result, history = made
     assert result.exit_code == 0
     assert "verdict: clean" in result.output
+    assert result.output.count("Bottleneck: ") == 1
     assert "Clean: 400 items, one owner at a time: " in result.output
     assert "redelivered: " in result.output
     assert "expired: its consumer crashed" in result.output

@@ -128,6 +128,8 @@ def handler_of(queue):
             parts, _ = self.path_parts()
             if parts[0] == "readyz":
                 self.reply(200, {"status": "ok"})
+            elif parts[0] == "stats":
+                self.reply(200, {})
             elif parts[-1] == "audit":
                 self.reply(200, queue.state(parts[1]) | {"balanced": queue.balanced})
             elif parts[1] == "unknown":
