@@ -35,7 +35,7 @@ STATS = (
 LEDGER = {"engine": EVIL, "path": EVIL, "bytes": 1, "commits": 1, "ops": 1, "syncs": 1, "commit": TIMES}
 ANSWERS = {
     "GET /queues": {"queues": [QUEUE], "next": None},
-    "GET /stats": STATS | {"queues": [STATS], "ledger": LEDGER},
+    "GET /stats": STATS | {"queues": [STATS], "ledger": LEDGER, "next": None},
     "GET /queues/q/stats": STATS,
     **dict.fromkeys(("GET /queues/q", "PUT /queues/q", "POST /queues/q/pause"), QUEUE),
     "GET /queues/q/audit": QUEUE | {"balanced": True, "overlaps": 0},

@@ -200,6 +200,21 @@ def test_single_items_of_long_and_short_runs(new_ledger):
     assert outcome.leases[0].values == ('"5"',)
 
 
+def test_what_waits_longest_behind_others_can_go_now_too(new_ledger):
+    """A claim looks no further than the first that it leaves, which is due later than one of low priority."""
+
+    def prepare(ledger):
+        queue = ledger.jobs()
+        ledger.push(queue, '"later"', priority=9)
+        ledger.time.pass_(150)
+        ledger.push(queue, '"urgent"', '"urgent too"', priority=0)
+        return queue
+
+    outcome = both(new_ledger, prepare, Trade(None, 1, "x", 5_000))
+    assert outcome.leases[0].values == ('"urgent"',)
+    assert outcome.next_due == outcome.now
+
+
 def test_what_failed_before_keeps_its_history(new_ledger):
     def prepare(ledger):
         queue = jobs(ledger)
