@@ -656,11 +656,11 @@ def test_workers_share_the_work_without_losing_any(lab, sim):
 )
 def test_the_batch_follows_the_pace_of_the_work(lab, sim, per_job, least, most):
     """A fifth of a second of work here: twenty round trips. And at a steady pace nothing is given back."""
-    queue = lab.server.add("jobs", range(60_000))
+    queue = lab.server.add("jobs", range(40_000))
     lab.trip = 0.01
     made = lab.consumer()
     lab.spawn(sim.worker(made, per_job))
-    lab.run(lambda: queue.cursor >= 60_000 or lab.now > max(10.0, 20 * per_job), steps=500_000)
+    lab.run(lambda: queue.cursor >= 40_000 or lab.now > max(10.0, 20 * per_job), steps=500_000)
     assert least <= made.hand.pace.batch <= most
     assert made.hand.counts.released == 0
 
@@ -746,7 +746,7 @@ def test_a_given_batch_that_is_too_large_is_refused(lab, sim):
 
 def test_batches_as_large_as_they_may_be(lab):
     """More is done than one settle takes along: the fetcher waits for the keeper, and goes on."""
-    queue = lab.server.add("jobs", range(60_000))
+    queue = lab.server.add("jobs", range(40_000))
     made = lab.consumer(batch=10_000)
 
     def work():
@@ -754,7 +754,7 @@ def test_batches_as_large_as_they_may_be(lab):
             job.ack()
 
     lab.finish(lab.spawn(work()))
-    assert queue.acked == 60_000
+    assert queue.acked == 40_000
     assert lab.now < 1.0
 
 
