@@ -1,6 +1,6 @@
 """The proof: a history of requests, the checker that judges it, and the load that makes it.
 
-It reaches the server over HTTP only and imports nothing of it, so that it can't share its mistakes.
+The proof reaches the server over HTTP only and imports none of its code, so that it can't share its mistakes.
 """
 
 from __future__ import annotations

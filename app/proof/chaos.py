@@ -1,4 +1,4 @@
-"""The load test with a server that is killed again and again: nothing twice, nothing missing all the same.
+"""The load test with a server that is killed again and again: still no item is handed out twice or missing.
 
 The load never pauses. Requests that were in the air at a kill are sent again with their keys until they
 are answered, so at the end each has its answer, and the checker has to find a history without a flaw.
@@ -55,11 +55,11 @@ class Chaos:
 def run_chaos(plan: Plan | WorkPlan, chaos: Chaos, watch: Watch, *, history: Path | None = None) -> Result:
     """Run the load against a server that is killed at random moments.
 
-    The plan's ``url``, ``queue``, ``total`` and ``keys`` don't count: the server and the queue are the
+    The plan's ``url``, ``queue``, ``total`` and ``keys`` are ignored: the server and the queue are the
     test's own, the load lasts as long as the rounds, and each request has a key.
 
     Raises:
-        HarnessFault: it could not begin.
+        HarnessFault: the test could not begin.
         OSError: the history can't be written.
     """
     folder = Path(tempfile.mkdtemp(prefix="dibs-chaos-"))
@@ -97,7 +97,7 @@ def _run(
 
 
 class _Rounds:
-    """Kill and start again; the load runs in its own threads meanwhile."""
+    """Kills the server and starts it again, while the load runs in its own threads."""
 
     def __init__(self, load: Stage[Any], server: ServerProcess, random: Random, rounds: int) -> None:
         self._kills = {"in rounds": 0, "more while it started": 0, "between the audits": 0}
@@ -109,12 +109,12 @@ class _Rounds:
 
     @property
     def told(self) -> str:
-        """How often it was killed, and when."""
+        """How often the server was killed, and when, as lines for the reader."""
         when = ", ".join(f"{count:,} {name}" for name, count in self._kills.items() if count)
         return counted(sum(self._kills.values()), "kills") + (f": {when}" if when else "")
 
     def run(self) -> None:
-        """All rounds, unless something goes wrong, which is then the load's fault."""
+        """Run all rounds; a failure ends them and becomes the fault of the load."""
         try:
             for number in range(1, self._rounds + 1):
                 if not self._round(number):
@@ -123,7 +123,7 @@ class _Rounds:
             self._load.crowd.fail(str(fault))
 
     def _round(self, number: int) -> bool:
-        """Let it answer, kill it, start it again; False when the load has ended."""
+        """Let the server answer, kill it, start it again; False when the load has ended."""
         before = self._load.crowd.tally()
         if not self._answers_more(before.answers):
             return False
@@ -148,7 +148,7 @@ class _Rounds:
         return True
 
     def _answers_more(self, answers: int) -> bool:
-        """Wait until somebody was answered since the start: a kill of an idle server proves little."""
+        """Wait until a client was answered since the start: killing an idle server proves little."""
         crowd = self._load.crowd
         while crowd.tally().answers <= answers:
             self._server.check_alive()
@@ -164,7 +164,7 @@ class _Rounds:
         self._kills[when] += 1
 
     def settle(self) -> None:
-        """See to it that the server runs, and let every request have its answer."""
+        """Make sure that the server runs, and wait until every request has its answer."""
         try:
             self._up()
         except HarnessFault as fault:
@@ -172,7 +172,7 @@ class _Rounds:
         self._load.quiet(self._load.plan.patience)
 
     def audits(self) -> tuple[Any, ...]:
-        """The audit, and the audit after one more kill: what was counted must be what is on disk."""
+        """The audit, and the audit after one more kill: the counters must be those on disk."""
         self._up()
         before = self._load.audit()
         self._kill("between the audits")

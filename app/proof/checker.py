@@ -1,6 +1,6 @@
 """Judges a history: duplicates, skipped, reordered in real time, unexplained. O(n log n).
 
-It believes nothing but the history: what clients sent and received, and when. All requests of a history
+The checker believes only the history: what clients sent and received, and when. All requests of a history
 are held in memory, about half a kilobyte each.
 """
 
@@ -42,7 +42,7 @@ def check(history: Recording, *, examples: int = 5) -> Verdict:
 
 
 def _window(header: Header, end: End | None, got: Sequence[Span]) -> Span | None:
-    """What the cursor went through; without its readings, from the lowest seq seen to the highest."""
+    """The seqs that the cursor passed; if nobody read the cursor, from the lowest seq seen to the highest."""
     first = header.cursor + 1 if header.cursor is not None else (got[0][0] if got else None)
     last = end.audits[-1].cursor if end and end.audits else (got[-1][1] if got else None)
     return None if first is None or last is None else (first, last)
@@ -64,7 +64,7 @@ def _cut(first: int, last: int, window: Span) -> list[Span]:
 
 
 def _others(folded: Folded, header: Header, end: End | None) -> int | None:
-    """How many seqs of the window others may have had. None: any number."""
+    """How many seqs of the window other clients may have taken. None: any number."""
     if header.taken is None or end is None or not end.audits:
         return 0 if header.exclusive else None
     last = end.audits[-1]

@@ -1,4 +1,4 @@
-"""The crowd: client threads that ask until they have their items, and write down everything."""
+"""The crowd: client threads that take items until they have enough, and record every request."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from .wire import Connection, Fate, Reply, tls_for
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a load test does.
+    """The plan of a load test.
 
-    ``queue`` None: one of its own, deleted afterwards. ``total`` None: until it is stopped. ``count`` is
-    the items of one request. ``timeout`` is for one request; ``patience`` is how long one client may go
-    without an answer before the test gives up, in seconds.
+    With ``queue`` None the test has a queue of its own, deleted afterwards. With ``total`` None it goes on
+    until it is stopped. ``count`` is the number of items per request. ``timeout`` is for one request;
+    ``patience`` is how long one client may go without an answer before the test gives up, in seconds.
     """
 
     url: str = "http://127.0.0.1:8000"
@@ -35,9 +35,9 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """What the crowd has done so far. Latencies are nanoseconds, of answered requests only.
+    """The sums of the crowd so far. Latencies are nanoseconds, of answered requests only.
 
-    ``also``: what else a reader may want to see, by name.
+    ``also`` has further numbers for the reader, by name.
     """
 
     items: int
@@ -53,9 +53,9 @@ class Crowd(Crew):
     """Runs the clients of one load test.
 
     Args:
-        plan: What to do.
-        queue: The queue to ask.
-        history: Where each request is written.
+        plan: The load to make.
+        queue: The queue to take from.
+        history: The writer that gets each request.
         clock: Monotonic nanoseconds.
     """
 
@@ -73,7 +73,7 @@ class Crowd(Crew):
         self.employ({f"client {client.name}": client.run for client in self._clients})
 
     def claim(self) -> int:
-        """How many items to ask for next; 0 when enough are asked for."""
+        """How many items to request next; 0 when enough were requested."""
         if self.stopping:
             return 0
         if self._left is None:
@@ -84,7 +84,7 @@ class Crowd(Crew):
         return wanted
 
     def give_back(self, items: int) -> None:
-        """What was claimed and not handed out may be asked for again."""
+        """Let another request ask for items that were claimed and not handed out."""
         if items and self._left is not None:
             with self.lock:
                 self._left += items
@@ -102,7 +102,7 @@ class Crowd(Crew):
         )
 
     def latencies(self) -> list[int]:
-        """Of every answered request, ascending; nanoseconds."""
+        """The latencies of all answered requests in nanoseconds, ascending."""
         return sorted(latency for client in self._clients for latency in client.latencies)
 
 
@@ -122,7 +122,7 @@ class Client:
         self._answered = 0
 
     def run(self) -> None:
-        """Ask until there is nothing more to ask for. A thread's last resort: whatever breaks is a fault."""
+        """Send requests until enough were sent. An exception that ends the thread is a fault of the test."""
         crowd = self._crowd
         try:
             self._answered = crowd.clock()
@@ -137,7 +137,7 @@ class Client:
             self._connection.close()
 
     def _until_answered(self, wanted: int, key: str | None) -> int:
-        """Send one request as often as it takes; how many items it got."""
+        """Send one request until it is answered; return how many items it got."""
         crowd, pause, open_question, told = self._crowd, FIRST_PAUSE, False, ""
         while True:
             invoked = crowd.clock()
@@ -164,7 +164,7 @@ class Client:
         return len(reply.values)
 
     def _note(self, ask: Ask, reply: Reply) -> None:
-        """Write down what was not answered. What the server never saw is no request."""
+        """Record a request that was not answered, unless it never reached the server."""
         if reply.fate is Fate.UNSENT:
             return
         lost = reply.fate is Fate.LOST or reply.maybe
@@ -173,7 +173,7 @@ class Client:
         self._crowd.history.unanswered(ask, Outcome.UNKNOWN if lost else Outcome.FAILED, reply.error)
 
     def _is_over(self, reply: Reply, told: str) -> bool:
-        """Whether this answer ends the load, or this client's patience; ``told``: the last word it had."""
+        """Whether this answer ends the load or the client's patience; ``told`` is the last answer it had."""
         crowd, waited = self._crowd, (self._crowd.clock() - self._answered) / 1e9
         if reply.fate is Fate.EXHAUSTED:
             crowd.exhausted = True

@@ -1,4 +1,4 @@
-"""Threads that ask until they are done, are told to stop, or can't go on."""
+"""Threads that send requests until they are done, are told to stop, or can't go on."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Clock = Callable[[], int]
 
 
 class Crew:
-    """What all crowds have: threads, and an end that each of them hears of.
+    """The threads of a crowd, and the signals that end them.
 
     Args:
         clock: Monotonic nanoseconds.
@@ -29,23 +29,23 @@ class Crew:
         self._deadline = 0
 
     def employ(self, lives: Mapping[str, Callable[[], None]]) -> None:
-        """Say what the threads, by name, will do."""
+        """Set the functions that the threads, by name, will run."""
         self._threads += [threading.Thread(target=run, name=name, daemon=True) for name, run in lives.items()]
 
     def start(self) -> None:
-        """Start asking."""
+        """Start the threads."""
         for thread in self._threads:
             thread.start()
 
     def join(self, timeout: float) -> bool:
-        """Wait for up to ``timeout`` seconds; whether every thread is done."""
+        """Wait for up to ``timeout`` seconds; return whether every thread is done."""
         until = time.monotonic() + timeout
         for thread in self._threads:
             thread.join(max(0.0, until - time.monotonic()))
         return not any(thread.is_alive() for thread in self._threads)
 
     def stop(self, grace: float) -> None:
-        """Ask nothing new. Requests whose reply is lost are sent again for up to ``grace`` seconds."""
+        """Let no thread begin a new request. Those with a lost reply are sent again for ``grace`` seconds."""
         with self.lock:
             if not self._stopping.is_set():
                 self._deadline = self.clock() + int(grace * 1e9)
@@ -59,15 +59,15 @@ class Crew:
 
     @property
     def stopping(self) -> bool:
-        """Whether nothing new is asked."""
+        """Whether no new request may begin."""
         return self._stopping.is_set()
 
     @property
     def given_up(self) -> bool:
-        """Whether lost replies are not asked for any more either."""
+        """Whether requests with a lost reply are no longer sent again either."""
         return self._stopping.is_set() and self.clock() > self._deadline
 
     def pause(self, seconds: float) -> None:
-        """Wait; when stopping, only briefly."""
+        """Wait for so many seconds; when stopping, only briefly."""
         if self._stopping.wait(seconds):
             time.sleep(min(seconds, _STOPPING_PAUSE))

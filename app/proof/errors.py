@@ -1,4 +1,4 @@
-"""What the proof raises: leaves of the tree in ``dibs.errors``.
+"""The errors of the proof: leaves of the tree in ``dibs.errors``.
 
 ::
 

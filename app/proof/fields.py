@@ -23,7 +23,7 @@ def parse(line: int, text: str) -> Body:
 
 
 def header(line: int, raw: str) -> Header:
-    """The first line, which says the version before anything else is believed."""
+    """The first line; its version is checked before anything else in it."""
     body = parse(line, raw)
     if "dibs_history" not in body:
         raise HistoryError(line, 'not a history of dibs: the first line has no "dibs_history"')

@@ -37,18 +37,18 @@ class Answer:
 
     @property
     def pieces(self) -> tuple[Piece, ...]:
-        """What was handed out."""
+        """The pieces that were handed out."""
         return self.record.pieces
 
     def seen(self) -> Sighting:
-        """As a finding names it."""
+        """The answer as a finding names it."""
         record, since = self.record, None if self.since == LONG_AGO else self.since
         return Sighting(record.line, record.client, record.key, since, self.until)
 
 
 @dataclass(frozen=True, slots=True)
 class Unresolved:
-    """A request without a reply: up to ``count`` consecutive items may be its, drawn after ``since``.
+    """A request without a reply: it may own up to ``count`` consecutive items, drawn after ``since``.
 
     ``refused``: a later request of its key was told that nothing was handed out.
     """
@@ -61,7 +61,7 @@ class Unresolved:
 
 @dataclass(slots=True)
 class Folded:
-    """All hand-outs of a history, and what may be some more."""
+    """All hand-outs of a history, and the requests that may have had further ones."""
 
     answers: list[Answer] = field(default_factory=list)
     unresolved: list[Unresolved] = field(default_factory=list)

@@ -33,7 +33,7 @@ _BUFFERED = 512
 
 
 class Recording(Protocol):
-    """What the checker reads: a `HistoryReader`, or a `History` in memory."""
+    """A history that the checker reads: a `HistoryReader`, or a `History` in memory."""
 
     @property
     def header(self) -> Header:
@@ -65,12 +65,12 @@ class HistoryWriter(AbstractContextManager["HistoryWriter"]):
     def answered(
         self, ask: Ask, seqs: Sequence[Sequence[int]], values: Sequence[Any], *, replay: bool
     ) -> None:
-        """A request that was answered with items: ranges of seqs, and their values in the same order."""
+        """Record a request that was answered with items: ranges of seqs, and the values in the same order."""
         rest = f'"seqs":{json.dumps(seqs)},"values":{json.dumps(values)},"replay":{json.dumps(replay)}'
         self._write(ask, Outcome.OK, rest)
 
     def unanswered(self, ask: Ask, outcome: Outcome, error: str) -> None:
-        """A request that was refused (``failed``), or whose fate the client can't tell (``unknown``)."""
+        """Record a request that was refused (``failed``), or whose fate is not known (``unknown``)."""
         self._write(ask, outcome, f'"error":{json.dumps(error)}')
 
     def end(self, audits: tuple[Audited, ...] = ()) -> None:

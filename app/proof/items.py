@@ -26,10 +26,10 @@ class Owned:
 
 
 def find_twice(answers: Iterable[Answer], header: Header, findings: Findings) -> list[Owned]:
-    """Find what was handed out twice or with a wrong value.
+    """Find items that were handed out twice or with a wrong value.
 
     Returns:
-        Whom each seq went to first, ascending and disjoint.
+        The first owner of each seq, ascending and disjoint.
     """
     owned = sorted(
         (Owned(piece, answer) for answer in answers for piece in answer.pieces),

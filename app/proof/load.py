@@ -1,7 +1,7 @@
 """The load test: a crowd of clients, their history, the server's audit, and the checker's verdict.
 
-What it says is only what the history proves. The verdict is read from the file that was written, so
-that ``dibs verify`` on the same file says the same.
+The verdict says only what the history proves. It is made from the file that was written, so that
+``dibs verify`` on the same file says the same.
 """
 
 from __future__ import annotations
@@ -59,9 +59,9 @@ def run_load(plan: Plan | WorkPlan, watch: Watch, *, history: Path | None = None
     """Run a load test to its end, or to Ctrl-C.
 
     Args:
-        plan: What to do.
-        watch: Shows how it goes.
-        history: Where to keep the history; None keeps none.
+        plan: The load to make.
+        watch: Shows the progress.
+        history: The file for the history; None keeps none.
 
     Raises:
         HarnessFault: it could not begin.

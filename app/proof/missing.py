@@ -59,7 +59,7 @@ def _beside(gap: Span, owners: Sequence[Owned], firsts: Sequence[int]) -> list[S
 def allowed_in(
     missing: Sequence[Span], unresolved: Sequence[Unresolved], answers: Iterable[Answer]
 ) -> list[int]:
-    """How many seqs of each gap requests without a reply may own. The gaps are ascending."""
+    """For each gap, in ascending order, how many of its seqs requests without a reply may own."""
     if not missing or not unresolved:
         return [0] * len(missing)
     most = max(request.count for request in unresolved)

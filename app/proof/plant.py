@@ -20,7 +20,7 @@ from .work.rules import WorkColumn
 
 
 class Damage(StrEnum):
-    """What can be planted, named after what the checker must then find: in takes, or in work."""
+    """A damage that can be planted, named after the violation that the checker must then find."""
 
     DUPLICATE = "duplicate"
     SKIP = "skip"
@@ -51,7 +51,7 @@ def plant(history: History, damage: Damage, random: Random) -> tuple[History, st
     """Damage a copy of a history of takes.
 
     Returns:
-        The damaged history, and a sentence that says what was done to it.
+        The damaged history, and a sentence that describes the damage.
 
     Raises:
         PlantError: the history is too short, or too concurrent, for this damage.

@@ -1,4 +1,4 @@
-"""How a load test goes, live: a bar on a terminal, a line every few seconds elsewhere."""
+"""The live progress of a load test: a bar on a terminal, a line every few seconds elsewhere."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ _MILLION = 1e6
 
 
 class Watch(Protocol):
-    """Is told how a load test goes."""
+    """Shows the progress of a load test."""
 
     def begin(self, total: int | None) -> None:
-        """It starts; ``total`` items are wanted, or as many as there is time for."""
+        """Called at the start; ``total`` items are wanted, or None if the load is bounded by time."""
 
     def tick(self, tally: Tally, seconds: float) -> None:
-        """How it stands after ``seconds``; about ten times a second."""
+        """Called about ten times a second with the sums after ``seconds``."""
 
     def say(self, line: str) -> None:
-        """Something happened."""
+        """Show a line about an event."""
 
     def close(self) -> None:
-        """It is over. May be called again."""
+        """End the display; harmless when called again."""
 
 
 def watch_on(console: Console) -> Watch:
-    """The way to show it that fits the console."""
+    """The display that fits the console."""
     return _Bar(console) if console.is_terminal else _Lines(console)
 
 
 def percentile(ascending: Sequence[int], share: float) -> int:
-    """The nearest-rank percentile; 0 of nothing."""
+    """The nearest-rank percentile of sorted samples; 0 without samples."""
     if not ascending:
         return 0
     return ascending[min(len(ascending) - 1, int(share * len(ascending)))]

@@ -1,4 +1,4 @@
-"""What a history is made of: one header, one record a request, one end. Plain data.
+"""The records of a history, plain data: one header, one record per request, one end.
 
 Times are nanoseconds of one monotonic clock, the same for all clients of a history.
 """
@@ -19,7 +19,7 @@ _TEXT_KEPT = 48
 
 
 class Outcome(StrEnum):
-    """What the client knows. Only ``unknown`` leaves open whether something was handed out."""
+    """What the client knows of a request. Only ``unknown`` leaves open whether items were handed out."""
 
     OK = "ok"
     FAILED = "failed"
@@ -49,7 +49,7 @@ class Piece(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What the history is of, and what its queue said before the first request.
+    """The header: the queue of the history, and its counters before the first request.
 
     ``exclusive``: nobody else takes from the queue meanwhile, so each missing seq is the server's.
     ``distinct``: the source yields no value twice, so a value seen twice was handed out twice.
@@ -91,7 +91,7 @@ class End:
 
 
 class Ask(NamedTuple):
-    """A request that was sent: by whom, under which key, for how many items, and when it was over."""
+    """A request that was sent: its client, its key, how many items it asked for, when it began and ended."""
 
     client: str
     key: str | None
@@ -161,7 +161,7 @@ def _consecutive(values: Sequence[Any]) -> bool:
 
 
 def identity(value: Any) -> int | str:
-    """What makes a JSON value the same as another one: see `Piece`."""
+    """The identity of a JSON value, equal for equal values: see `Piece`."""
     if type(value) is int:
         return value
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)

@@ -29,7 +29,7 @@ _PLURALS: Final = ("duplicates", "values", "attempts", "pushes")
 
 
 def rendered(verdict: Verdict) -> RenderableType:
-    """The verdict as something a rich console prints."""
+    """The verdict as a renderable of rich."""
     top: list[RenderableType] = [
         facts(_facts(verdict)),
         Text(),
@@ -41,7 +41,7 @@ def rendered(verdict: Verdict) -> RenderableType:
 def panel(
     verdict: Judgement, rules: type[Kind], began: int, top: Sequence[RenderableType], last: str
 ) -> RenderableType:
-    """A verdict: what is at its ``top``, the cases of each rule, the notes, and the ``last`` line."""
+    """A verdict in a panel: its ``top``, the cases of each rule, the notes, and the ``last`` line."""
     style = _STYLES[verdict.outcome]
     parts = [*top]
     for rule in rules:
@@ -91,7 +91,7 @@ def _facts(verdict: Verdict) -> Mapping[str, str]:
 
 
 def facts(told: Mapping[str, str]) -> Table:
-    """A line a fact."""
+    """A table with one fact per line."""
     table = Table.grid(padding=(0, 2))
     for name, text in told.items():
         table.add_row(name, Text(text))

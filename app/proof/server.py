@@ -29,8 +29,8 @@ class ServerProcess(AbstractContextManager["ServerProcess"]):
     """One server at a time, on one port and one data folder. Leaving the ``with`` kills it, in any case.
 
     Args:
-        folder: Where its data and its log live.
-        command: What to run; ``{port}`` and ``{data}`` are filled in. None: ``dibs serve``.
+        folder: The folder of its data and its log.
+        command: The command to run; ``{port}`` and ``{data}`` are filled in. None: ``dibs serve``.
     """
 
     def __init__(self, folder: Path, command: Sequence[str] | None = None) -> None:
@@ -62,7 +62,7 @@ class ServerProcess(AbstractContextManager["ServerProcess"]):
         self.kill()
 
     def start(self) -> None:
-        """Start it. Ctrl-C in the terminal does not reach it, and no setting from around it does."""
+        """Start the server. Neither Ctrl-C in the terminal nor a setting of the environment reaches it."""
         if self._process is not None:
             raise HarnessFault("the server is running already")
         env = {name: value for name, value in os.environ.items() if not name.startswith("DIBS_")}
@@ -79,10 +79,10 @@ class ServerProcess(AbstractContextManager["ServerProcess"]):
             )
 
     def wait_ready(self, seconds: float) -> None:
-        """Wait until it takes requests.
+        """Wait until the server takes requests.
 
         Raises:
-            HarnessFault: it ended, or was not ready in time; the end of its log is shown.
+            HarnessFault: the server ended, or was not ready in time; the end of its log is shown.
         """
         until = time.monotonic() + seconds
         while not ready(self.url, timeout=seconds):
@@ -92,10 +92,10 @@ class ServerProcess(AbstractContextManager["ServerProcess"]):
             time.sleep(_POLL)
 
     def check_alive(self) -> None:
-        """Nobody but us may end it.
+        """Check that the server has not ended by itself.
 
         Raises:
-            HarnessFault: it ended by itself.
+            HarnessFault: the server ended by itself.
         """
         if self._process is None:
             raise HarnessFault("the server is not running")
@@ -105,11 +105,11 @@ class ServerProcess(AbstractContextManager["ServerProcess"]):
 
     @property
     def running(self) -> bool:
-        """Whether there is a process."""
+        """Whether the server's process is there."""
         return self._process is not None and self._process.poll() is None
 
     def kill(self) -> None:
-        """SIGKILL: it gets no chance to finish anything. Harmless when it does not run."""
+        """Kill the server with SIGKILL, so that it can't finish anything. Harmless if it does not run."""
         process, self._process = self._process, None
         if process is not None:
             process.kill()

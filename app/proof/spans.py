@@ -15,7 +15,7 @@ def size(spans: Iterable[Span]) -> int:
 
 
 def gaps(spans: Iterable[Span], first: int, last: int) -> Iterator[Span]:
-    """What ascending, disjoint spans leave out of first..last."""
+    """The gaps that ascending, disjoint spans leave in first..last."""
     at = first
     for start, end in spans:
         if start > last:

@@ -31,10 +31,10 @@ A = TypeVar("A")
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What a load test found.
+    """The result of a load test.
 
-    ``fault`` is why it could not be done as planned; ``remarks`` are for the reader. Latencies are
-    nanoseconds, ascending, of answered requests. ``seconds`` is how long the crowd was asking;
+    ``fault`` says why the test could not be done as planned; ``remarks`` are for the reader. Latencies are
+    nanoseconds, ascending, of answered requests. ``seconds`` is how long the crowd sent requests;
     ``bottleneck`` says what kept it from being faster.
     """
 
@@ -88,7 +88,7 @@ class Crowding(Protocol):
 
 @dataclass(slots=True)
 class Stage(contextlib.AbstractContextManager["Stage[A]"], Generic[A]):
-    """One load test in its steps, for whoever wants to do something meanwhile. ``A``: the audits it reads."""
+    """One load test in its steps, so that a caller can act between them. ``A``: the audits it reads."""
 
     plan: Plan | WorkPlan
     watch: Watch
@@ -134,13 +134,13 @@ class Stage(contextlib.AbstractContextManager["Stage[A]"], Generic[A]):
         self.crowd.start()
 
     def is_done(self, seconds: float) -> bool:
-        """Wait for up to ``seconds`` and show how it goes; whether all clients are done."""
+        """Wait for up to ``seconds`` and show the progress; return whether all clients are done."""
         done = self.crowd.join(seconds)
         self.watch.tick(self.crowd.tally(), time.monotonic() - self._began)
         return done
 
     def quiet(self, grace: float) -> None:
-        """Ask nothing new, and wait until every request is answered or given up."""
+        """Let no new request begin, and wait until every request is answered or given up."""
         self.crowd.stop(grace)
         longest = grace + self.plan.timeout + STOP_GRACE
         until = time.monotonic() + longest
@@ -165,7 +165,7 @@ class Stage(contextlib.AbstractContextManager["Stage[A]"], Generic[A]):
         raise NotImplementedError
 
     def restarted(self, killed: int, ready: int) -> None:
-        """The server was killed, and answered again; nanoseconds of the crowd's clock."""
+        """Note a restart: when the server was killed and when it answered again, in nanoseconds."""
 
     def finish(self, audits: Callable[[], tuple[A, ...]] | None = None) -> Result:
         """Let the last requests end, ask for the audit and judge.
@@ -202,7 +202,7 @@ class Stage(contextlib.AbstractContextManager["Stage[A]"], Generic[A]):
             return ()
 
     def _clear(self, verdict: AnyVerdict) -> None:
-        """Delete the test's own queue; where a promise was broken it is evidence."""
+        """Delete the test's own queue, unless a promise was broken: then the queue is evidence."""
         if self.crowd.exhausted:
             self.remarks.append("The source is exhausted: all of it was handed out.")
         if not self.target.own:

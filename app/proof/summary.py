@@ -17,7 +17,7 @@ _SHARES = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "max": 1.0}
 
 
 def show_result(result: Result, console: Console) -> None:
-    """Print it all; what went wrong comes last, where it is seen."""
+    """Print the result; failures come last, where a reader sees them."""
     console.print(_numbers(result))
     console.print(Text(result.bottleneck), soft_wrap=True)
     show(result.verdict, console)

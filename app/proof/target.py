@@ -26,7 +26,7 @@ class Endpoint:
     Args:
         url: The server.
         queue: An existing queue; None makes one.
-        patience: For how many seconds a request is repeated that the server could not answer.
+        patience: The seconds for which a request is repeated if the server can't answer it.
     """
 
     def __init__(self, url: str, queue: str | None, *, timeout: float, patience: float) -> None:
@@ -38,7 +38,7 @@ class Endpoint:
         self._client = httpx.Client(base_url=url, timeout=timeout, trust_env=False, verify=tls_for(url))
 
     def delete(self) -> None:
-        """Clear the queue away, if it is the test's own. That it is gone already is fine."""
+        """Delete the queue if it is the test's own. A queue that is gone already is no error."""
         if self.own:
             self.send("DELETE", f"{self.path}?confirm={quote(self.queue, safe='')}")
 
@@ -78,7 +78,7 @@ class Endpoint:
             return None
 
     def json(self, response: httpx.Response) -> Mapping[str, Any]:
-        """What was answered. Raises HarnessFault where it is a refusal, or no JSON object."""
+        """The JSON object of the answer. Raises HarnessFault for a refusal, or any other answer."""
         if not response.is_success:
             raise HarnessFault(_told(response))
         try:
@@ -91,13 +91,13 @@ class Endpoint:
 
 
 class Target(Endpoint):
-    """The queue that is taken from: one that counts from 1, unless it exists."""
+    """The queue that the test takes from: an existing one, or a new one that counts from 1."""
 
     def open(self) -> Header:
         """Make the queue, or look at it.
 
         Raises:
-            HarnessFault: there is no server or no queue, or it says what can't be understood.
+            HarnessFault: there is no server or no queue, or the answer can't be understood.
         """
         if self.own:
             response = self.send("PUT", self.path, {"source": "count", "args": {}}, first=True)

@@ -1,4 +1,4 @@
-"""The verdict as data: what can be found, what was found, and what follows from it."""
+"""The verdict as data: the rules, the findings, and the outcome that follows from them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Column(StrEnum):
 
 
 class Kind(Enum):
-    """What a checker looks for. Each rule has its column, its unit, and whether one case breaks a promise.
+    """The kind of a rule: its column, its unit, and whether one case of it breaks a promise.
 
     A rule that breaks none leaves a question open: the history can't prove the promise kept, nor broken.
     """
@@ -40,12 +40,12 @@ class Kind(Enum):
 
     @property
     def slug(self) -> str:
-        """For programs: ``seq-twice``."""
+        """The rule's name for programs, such as ``seq-twice``."""
         return self.name.lower().replace("_", "-")
 
 
 class Rule(Kind):
-    """What the checker of takes looks for."""
+    """The rules of the checker of takes."""
 
     SEQ_TWICE = (Column.DUPLICATES, True, "items", "a seq was handed out twice")
     TWO_VALUES = (Column.DUPLICATES, True, "seqs", "a seq was handed out with two different values")
@@ -65,7 +65,7 @@ class Rule(Kind):
 
 
 class Outcome(StrEnum):
-    """Of a whole history. ``inconclusive``: no promise is proved broken, and none proved kept."""
+    """The outcome of a whole history. ``inconclusive``: no promise is proved broken, and none proved kept."""
 
     CLEAN = "clean"
     VIOLATED = "violated"
@@ -104,7 +104,7 @@ class Finding:
 
 @dataclass(slots=True)
 class Totals:
-    """What the history holds. ``items`` are those of first answers, replays not counted again."""
+    """The totals of a history. ``items`` are those of first answers; replays are not counted again."""
 
     requests: int = 0
     ok: int = 0
@@ -118,7 +118,7 @@ class Totals:
 
     @property
     def seconds(self) -> float:
-        """From the first request to the last reply."""
+        """The seconds from the first request to the last reply."""
         return 0.0 if self.began is None or self.ended is None else (self.ended - self.began) / 1e9
 
 
@@ -149,7 +149,7 @@ class Findings:
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What a checker says of a history. ``examples`` are the first few cases of each rule."""
+    """The checker's judgement of a history. ``examples`` are the first few cases of each rule."""
 
     counts: Mapping[Kind, int]
     examples: tuple[Finding, ...]
@@ -172,7 +172,7 @@ class Judgement:
         return self.outcome.exit_code
 
     def cases_as_json(self) -> dict[str, Any]:
-        """What was found, for programs."""
+        """The findings as JSON, for programs."""
         return {
             "rules": {rule.slug: count for rule, count in self.counts.items()},
             "findings": [asdict(finding) | {"rule": finding.rule.slug} for finding in self.examples],
@@ -212,7 +212,7 @@ class Verdict(Judgement):
 
     @property
     def unexplained(self) -> int:
-        """Whatever else the promises don't account for."""
+        """Cases of all other rules: answers that the promises don't account for."""
         return self.column(Column.UNEXPLAINED)
 
     @property
@@ -221,7 +221,7 @@ class Verdict(Judgement):
         return self.column(Column.ALLOWED)
 
     def as_json(self) -> dict[str, Any]:
-        """For programs."""
+        """The verdict as JSON, for programs."""
         return {
             "outcome": self.outcome.value,
             **{column.value: self.column(column) for column in Column},

@@ -1,4 +1,4 @@
-"""One client's connection: ask for items, and say exactly what is known afterwards.
+"""One client's connection: it sends a request and reports exactly what is known afterwards.
 
 httpx's transport is used without its client: redirects, cookies and proxies have no place in a proof,
 and they cost as much as everything else together, in a process whose threads share one interpreter lock.
@@ -20,14 +20,14 @@ PROBLEM = "urn:dibs:problem:"
 
 
 def tls_for(url: str) -> ssl.SSLContext:
-    """What https needs. For plain http an empty one: loading authorities takes long."""
+    """The TLS context for https. For plain http it is empty, as loading authorities takes long."""
     return (
         ssl.create_default_context() if url.startswith("https:") else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     )
 
 
 class Fate(Enum):
-    """What became of one request."""
+    """The fate of one request."""
 
     ITEMS = auto()  # answered with items
     REFUSED = auto()  # nothing was handed out; asking again may help
@@ -57,9 +57,9 @@ class Connection:
 
     Args:
         url: The server.
-        queue: Whose items are asked for.
+        queue: The queue to take from.
         timeout: Seconds for each of connecting, sending and receiving.
-        tls: What https needs, shared by all connections.
+        tls: The TLS context for https, shared by all connections.
     """
 
     def __init__(self, url: str, queue: str, *, timeout: float, tls: ssl.SSLContext) -> None:
@@ -74,7 +74,7 @@ class Connection:
         self._transport.close()
 
     def next(self, count: int, key: str | None) -> Reply:
-        """Ask for up to ``count`` items. Never raises for what the network or the server does."""
+        """Take up to ``count`` items. A failure of the network or the server is a `Fate`, no exception."""
         request = httpx.Request(
             "POST",
             self._urls.get(count) or self._url_for(count),
@@ -119,7 +119,7 @@ def exchange(transport: httpx.BaseTransport, request: httpx.Request) -> tuple[ht
 
 
 def refusal(response: httpx.Response, body: bytes) -> Reply:
-    """What an answer other than 200 says about the request.
+    """The fate of a request that was not answered with 200.
 
     A refusal is believed only in the server's own words: a 503 of a proxy says nothing about what the
     server did, so the request counts as lost.
@@ -165,7 +165,7 @@ def _named(error: Exception) -> str:
 
 
 def _ranges(seqs: list[int]) -> list[list[int]]:
-    """As few ranges as tell the seqs in their order; one, for a correct server."""
+    """The fewest ranges that have the seqs in their order; one range, for a correct server."""
     if seqs and seqs == list(range(seqs[0], seqs[0] + len(seqs))):
         return [[seqs[0], seqs[-1]]]
     return [[seq, seq] for seq in seqs]

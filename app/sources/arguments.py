@@ -1,8 +1,7 @@
 """A source's arguments: bound by the signature of its function, then checked, strictly and by name.
 
 Types are strict: nothing is converted but integers that JSON can't carry as numbers, and a boolean is not an
-integer. Every refusal is a
-``SourceInvalid`` whose message begins with ``source.argument`` and gives the limit.
+integer. Every refusal is a ``SourceInvalid`` whose text begins with ``source.argument`` and has the limit.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ INT64_MAX: Final = 2**63 - 1
 
 
 def parameters(function: Callable[..., Any], *, skip: int = 0) -> tuple[Parameter, ...] | None:
-    """The parameters after the first ``skip``; None for a C function that doesn't tell."""
+    """The parameters after the first ``skip``; None for a C function without a signature."""
     try:
         return tuple(signature(function).parameters.values())[skip:]
     except ValueError:
@@ -72,7 +71,7 @@ def from_digits(value: Any) -> Any:
 
 
 def integer(where: str, value: object, low: int = INT64_MIN, high: int = INT64_MAX) -> int:
-    """``value``, if it is an integer from ``low`` to ``high``; ``where`` is ``source.argument``."""
+    """Return ``value`` if it is an integer from ``low`` to ``high``; ``where`` is ``source.argument``."""
     if not isinstance(value, int) or isinstance(value, bool):
         raise SourceInvalid(f"{where}: must be an integer, not {described(value)}")
     if not low <= value <= high:
@@ -81,14 +80,14 @@ def integer(where: str, value: object, low: int = INT64_MIN, high: int = INT64_M
 
 
 def string(where: str, value: object) -> str:
-    """``value``, if it is text."""
+    """Return ``value`` if it is text."""
     if not isinstance(value, str):
         raise SourceInvalid(f"{where}: must be text, not {described(value)}; quote it if it is")
     return value
 
 
 def boolean(where: str, value: object) -> bool:
-    """``value``, if it is true or false."""
+    """Return ``value`` if it is true or false."""
     if not isinstance(value, bool):
         raise SourceInvalid(f"{where}: must be true or false, not {described(value)}")
     return value

@@ -1,4 +1,4 @@
-"""What every source is given besides its own arguments."""
+"""The context that every source is given besides its own arguments."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from .floors import Floor
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """The limit of a value, and where time and randomness come from (arguments, so that tests need no sleep).
+    """The limit of a value, and the sources of time and randomness (arguments, so that tests need no sleep).
 
     ``clock`` gives nanoseconds since 1970; ``random_bits(n)`` an integer below 2^n, not to be guessed.
     ``snowflakes`` has a floor for each (node, epoch), ``uuids`` is the one of all UUIDs.
-    Without ``judge``, arguments that an older release accepted are not refused: what was handed out under
-    them can still be computed.
+    Without ``judge``, arguments that an older release accepted are not refused, so that values handed out
+    under them can still be computed.
     """
 
     max_value_bytes: int = MAX_VALUE_BYTES

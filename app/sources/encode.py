@@ -82,7 +82,7 @@ def wide_encoder(max_bytes: int = MAX_VALUE_BYTES) -> Encode:
 
 
 def within(text: str, max_bytes: int) -> str:
-    """``text``, if it is UTF-8 of at most ``max_bytes``; else ``ValueRefused``."""
+    """Return ``text`` if it is UTF-8 of at most ``max_bytes``; else raise ``ValueRefused``."""
     if fault := text_fault(text, max_bytes):
         raise ValueRefused(f"the source yielded {fault}")
     return text
@@ -113,7 +113,7 @@ def find_fault(value: object, *, budget: int, wide: bool = False) -> str | None:
 
 
 class _Fault(Exception):
-    """Found inside a value; each level adds its step to ``path`` on the way out."""
+    """A fault found inside a value; each level adds its step to ``path`` on the way out."""
 
     def __init__(self, reason: str, *, local: bool = True) -> None:
         super().__init__(reason)
@@ -123,7 +123,7 @@ class _Fault(Exception):
 
 
 class _Walk:
-    """One walk through a value; ``left`` is what is left of the budget."""
+    """One walk through a value; ``left`` is the rest of the budget, in bytes."""
 
     __slots__ = ("budget", "left", "wide")
 
@@ -183,7 +183,7 @@ def _check_number(value: float, wide: bool) -> None:
 
 
 def _shown(value: int) -> str:
-    """A huge number isn't written out: str() itself refuses beyond 4300 digits."""
+    """An integer for a message; a huge one isn't written out, as str() refuses beyond 4300 digits."""
     return str(value) if value.bit_length() <= 256 else f"of {value.bit_length()} bits"  # noqa: PLR2004
 
 

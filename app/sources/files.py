@@ -2,9 +2,9 @@
 
 A file is UTF-8, with or without a byte order mark; a line ends with LF or CR LF (a row of CSV with CR alone,
 too, as for the standard library's reader). No more than one value's limit is held in memory, however long a
-line is. What can't be read is a failure at that line, by number. The file must not change while it is handed
-out: after a restart it is read again up to the cursor and its last value compared. To go on with a file that
-grows, push its lines instead.
+line is. A line that can't be read fails the source, with the line's number. The file must not change while it
+is handed out: after a restart it is read again up to the cursor and its last value compared. To go on with a
+file that grows, push its lines instead.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _OTHER_MARKS: Final = {"UTF-32": (BOM_UTF32_LE, BOM_UTF32_BE), "UTF-16": (BOM_UT
 
 
 def lines(context: Context, /, path: str, *, root: str | None = None) -> Replayed:
-    """Each line as text, without its line end; empty lines too. What follows the last line end counts."""
+    """Each line as text, without its line end; empty lines too, and a last line without a line end."""
     file = locate("lines", path, root)
     return Replayed(partial(_lines, file, context.max_value_bytes), context.encode())
 

@@ -10,10 +10,10 @@ T = TypeVar("T", int, tuple[int, int])
 
 
 class Floor(Generic[T]):
-    """Where identifiers go on: each is above all before, whichever source made them.
+    """The last identifier of one kind: the next one is above it, whichever source asks for it.
 
-    Two queues with one node, or a source that is opened again while its predecessor's last values are on
-    their way, so never make the same identifier.
+    So two queues with one node never make the same identifier, nor does a source that is opened again while
+    the last values of its predecessor are on their way.
     """
 
     def __init__(self, last: T) -> None:
@@ -26,7 +26,7 @@ class Floor(Generic[T]):
             self._last = max(self._last, last)
 
     def next(self, step: Callable[[T], T]) -> T:
-        """``step`` from the last; it must go up."""
+        """The identifier that ``step`` makes from the last one; it must be larger."""
         with self._lock:
             self._last = step(self._last)
             return self._last

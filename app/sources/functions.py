@@ -114,7 +114,7 @@ def define_function(context: Context, name: str, function: Function, args: Mappi
 
 
 def runs_anew(function: Function) -> bool:
-    """Whether it says that its values need not repeat."""
+    """Whether the function says that its values need not repeat."""
     return getattr(function, "resume", None) == "anew"
 
 
@@ -127,7 +127,7 @@ _DECORATION: Final = getattr(_decorated, "__code__", None)
 
 
 def _undecorated(function: Function) -> Function:
-    """Without ``@threadsafe_generator``: the queue's own iterator is the one lock that is needed.
+    """The function without ``@threadsafe_generator``: the lock of the queue's own iterator is enough.
 
     Other decorators stay, as they may change what is yielded.
     """
@@ -144,7 +144,7 @@ def _resumes(function: Function) -> bool:
 
 
 def _start(name: str, call: Callable[[], Any]) -> Iterator[object]:
-    """Call the function. What it raises comes at the first value, where a generator's first lines would."""
+    """Call the function. An exception of it comes at the first value, as from a generator."""
     try:
         result = call()
     except Exception as error:

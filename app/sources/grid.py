@@ -58,7 +58,7 @@ class Combinations:
     length: int
 
     def at(self, index: int, count: int) -> list[str]:
-        """The objects from ``index`` on, O(axes) each."""
+        """Up to ``count`` objects from ``index`` on, each in O(axes)."""
         return [self._text(i) for i in range(index, min(index + count, self.length))]
 
     def _text(self, index: int) -> str:

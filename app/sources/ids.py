@@ -1,9 +1,9 @@
 """``snowflake`` and ``uuid7``: identifiers from the clock, each above the one before.
 
-They need no replay: they go on above the last value, which the ledger keeps as the queue's mark, and above
-every other that this process made (``floors.py``). So nothing is handed out twice or out of order, also after
-a restart with the wall clock set back; while the clock is behind, they count on from the last value, and they
-never wait for it.
+These sources need no replay: they go on above the last value, which the ledger keeps as the queue's mark, and
+above every other identifier that this process made (``floors.py``). So nothing is handed out twice or out of
+order, also after a restart with the wall clock set back; while the clock is behind, they count on from the
+last value, and they never wait for it.
 
 Written by hand, because a guarantee across restarts needs a floor and a clock as arguments: Python 3.14's
 ``uuid.uuid7`` keeps its last value in a global and takes neither (python/cpython#138862 has its counter
@@ -53,7 +53,7 @@ def _snowflakes(context: Context, node: int, epoch: int, mark: str | None) -> It
         floor.lift(_tick(int(mark)))
 
     def step(tick: int) -> int:
-        """Time and sequence are one counter: the later of the clock and the tick after the last."""
+        """The next identifier. Time and sequence are one counter: the clock, or the tick after the last."""
         return max(tick + 1, (clock() // _NANOSECONDS - epoch) << _SEQUENCE_BITS)
 
     def generate() -> Iterator[int]:

@@ -1,4 +1,4 @@
-"""Numbers: ``count`` and ``range``. Any of them is known from its seq, so any cursor is resumed at once."""
+"""Numbers: ``count`` and ``range``. A number follows from its seq, so they resume at any cursor at once."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def count(
     *,
     min: int = -MAX_SAFE,
 ) -> Seekable:
-    """``start``, ``start + step``, … up to ``max`` (down to ``min`` where step is negative), never around.
+    """The numbers ``start``, ``start + step``, … up to ``max`` (down to ``min`` if step is negative).
 
     A bound beyond ±(2^53-1) declares the source wide: its numbers are JSON strings from the first on.
     ``format`` makes each number text: ``"INV-{:06d}"``.
@@ -62,7 +62,7 @@ def count(
 
 
 def range(_: Context, /, start: int = 0, stop: int | None = None, step: int = 1) -> Seekable:
-    """As Python's: from ``start`` to before ``stop``; ``range(stop)`` begins at 0. It may be empty."""
+    """The numbers of Python's range: from ``start`` to before ``stop``; ``range(stop)`` begins at 0."""
     if stop is None:
         raise SourceInvalid("range.stop: missing; it takes start, stop, step")
     first = integer("range.start", start)
@@ -95,14 +95,14 @@ class Numbers:
 
     @classmethod
     def of(cls, name: str, numbers: builtins.range) -> Numbers:
-        """``numbers``, up to where a queue ends."""
+        """The ``numbers`` up to 2^53-1 of them, where every queue ends."""
         length = (numbers[-1] - numbers[0]) // numbers.step + 1 if numbers else 0  # len() ends at 2^63-1
         if length > INT64_MAX:
             raise SourceInvalid(f"{name}: has {length} numbers; the limit is {INT64_MAX}")
         return cls(numbers[:MAX_SEQ], min(length, MAX_SEQ))
 
     def at(self, index: int, count: int) -> builtins.range:
-        """A slice, in O(1)."""
+        """Up to ``count`` numbers from ``index`` on, in O(1)."""
         return self.numbers[index : index + count]
 
 
@@ -115,7 +115,7 @@ class Formatted:
 
     @property
     def length(self) -> int:
-        """As many as there are numbers."""
+        """The number of texts."""
         return self.numbers.length
 
     def at(self, index: int, count: int) -> Sequence[str]:
@@ -124,7 +124,7 @@ class Formatted:
 
 
 def _formatted(context: Context, numbers: builtins.range, form: str) -> Formatted:
-    """The longest texts are at the ends, so what fits there fits everywhere."""
+    """The formatted numbers. The longest texts are at the ends, so if these fit, all fit."""
     _check_format(form, judge=context.judge)
     values = Formatted(Numbers.of("count", numbers), form)
     for end in (numbers[0], numbers[-1]):
@@ -134,7 +134,7 @@ def _formatted(context: Context, numbers: builtins.range, form: str) -> Formatte
 
 
 def _check_format(form: str, *, judge: bool) -> None:
-    """One plain field for an integer and nothing else.
+    """Refuse a format that is not text around one plain field for an integer.
 
     A format may come over HTTP, and Python's can do much: ``{0.__class__}`` reads attributes and
     ``{:999999999d}`` takes a gigabyte. Exactly one field, and one that can be read back, so that no two
@@ -167,7 +167,7 @@ def _check_field(name: str | None, specification: str | None, conversion: str | 
 
 
 def _check_padding(fill: str | None, align: str | None, zero: str | None, width: int) -> None:
-    """The text must tell the number: what it is padded with must not be taken for a part of it.
+    """Refuse padding that could be read as a part of the number.
 
     Unpadded texts tell it, whatever base, sign, prefix or grouping they have, and so do those that are padded
     with what no number has in it. Zeros before the digits change no number, zeros behind them do (``1`` and

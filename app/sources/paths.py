@@ -1,4 +1,4 @@
-"""Which file a source may read."""
+"""The files that a source may read."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def locate(source: str, path: str, root: str | None) -> Path:
 
 
 def _reason(error: Exception) -> str:
-    """Without the path, which the system's own message repeats."""
+    """The system's reason, without the path that its message repeats."""
     return (error.strerror or "") if isinstance(error, OSError) else str(error)
 
 

@@ -156,9 +156,9 @@ class Registry:
 
     @staticmethod
     def is_prompt(spec: SourceSpec) -> bool:
-        """Whether a checked spec is opened, pulled and closed without waiting for anything or anybody.
+        """Whether the source of a checked spec can be opened, pulled and closed without ever waiting.
 
-        Its values follow from their seqs or from the clock: no file is read, and no user's function is run.
+        It can if its values follow from their seqs or from the clock: it reads no file and runs no user code.
         """
         kind = BUILTINS.get(spec.name)
         return kind is not None and kind.resume in {"seek", "after"}
@@ -205,7 +205,7 @@ def _bound_function(spec: SourceSpec) -> SourceSpec:
 
 
 def _confined(spec: SourceSpec, root: Path | None) -> SourceSpec:
-    """Files over HTTP: only below ``root``, which a caller may repeat but not choose."""
+    """A spec from HTTP, confined to files below ``root``, which a caller may repeat but not choose."""
     if root is None:
         raise Forbidden(
             f"{spec.name} reads a file, which may not be named over HTTP: "
@@ -219,7 +219,7 @@ def _confined(spec: SourceSpec, root: Path | None) -> SourceSpec:
 
 
 def _check_args(spec: SourceSpec) -> None:
-    """Arguments are JSON, so that the ledger can keep them; integers may be of any size."""
+    """Refuse arguments that are not JSON, which the ledger could not keep; integers may be of any size."""
     for name, value in (*enumerate(spec.positional, 1), *spec.args.items()):
         if fault := find_fault(value, budget=MAX_TEXT, wide=True):
             raise SourceInvalid(f"{bare(spec.name)}.{bare(str(name))}: {fault}")

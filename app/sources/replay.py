@@ -1,8 +1,8 @@
 """Replay: run a source again from its start and skip what was handed out before the restart.
 
-That is right only for a source that yields the same values each time. What can be told is told: a replay
-that raises, ends early, or whose last value has another digest than the ledger kept is ``SourceChanged``.
-The values in between aren't encoded or compared: they are skipped at the speed of the source.
+That is right only for a source that yields the same values each time. A replay that raises, ends early, or
+whose last value has another digest than the ledger kept raises ``SourceChanged``. The values in between are
+not encoded or compared: the replay skips them at the speed of the source.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ CURE_OF_A_FUNCTION: Final = (
 
 
 class Stop(Protocol):
-    """A ``threading.Event``, or what looks like one: set it and a replay ends soon."""
+    """A ``threading.Event``, or an object like one: a replay ends soon after it is set."""
 
     def is_set(self) -> bool:
-        """Whether to end."""
+        """Whether the replay is to end."""
 
 
 def digest(text: str) -> str:
-    """Of a value's JSON text: 128 bits of BLAKE2b (RFC 7693), in hex."""
+    """The digest of a value's JSON text: 128 bits of BLAKE2b (RFC 7693), in hex."""
     return blake2b(text.encode(), digest_size=16).hexdigest()
 
 
@@ -132,14 +132,14 @@ def _raised(done: int, cursor: int, error: Exception) -> SourceChanged:
 
 
 def finalizer(values: Iterator[object]) -> Callable[[], object]:
-    """What ends ``values``: a generator's own ``close``, or nothing."""
+    """The function that ends ``values``: a generator's own ``close``, or one that does nothing."""
     close: Callable[[], object] | None = getattr(values, "close", None)
     return close if callable(close) else lambda: None
 
 
 @contextmanager
 def abandon(values: Iterator[object]) -> Iterator[None]:
-    """Finalize ``values`` at once when what is done with them fails."""
+    """Finalize ``values`` at once when the work inside the ``with`` block fails."""
     try:
         yield
     except BaseException:

@@ -1,4 +1,4 @@
-"""What a source is once it is defined, and once it is open.
+"""A source: its definition, and the open source that is made of it.
 
 A definition is one of five, by how it goes on after a restart (``Source.resume``):
 
@@ -35,7 +35,7 @@ Resume = Literal["seek", "at", "replay", "anew", "after"]
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """Where a source goes on: after ``cursor`` values, the last of which left ``mark``."""
+    """The place where a source goes on: after ``cursor`` values, the last of which left ``mark``."""
 
     cursor: int = 0
     mark: str | None = None
@@ -47,10 +47,10 @@ class Computed(Protocol):
 
     @property
     def length(self) -> int:
-        """How many there are."""
+        """The number of values."""
 
     def at(self, index: int, count: int) -> Values:
-        """Those from ``index`` (0 is the first) on, at most ``count``."""
+        """At most ``count`` values from ``index`` (0 is the first) on."""
 
 
 class Definition(Protocol):
@@ -62,10 +62,10 @@ class Definition(Protocol):
 
     @property
     def resume(self) -> Resume:
-        """How it goes on after a restart."""
+        """How the source goes on after a restart; see the table of this module."""
 
     def iterator(self, position: Position) -> ThreadSafeIterator[Any]:
-        """The shared iterator from ``position`` on; blocks while it replays."""
+        """The shared iterator from ``position`` on; blocks while the source is replayed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ class Seekable:
     resume: Literal["seek"] = "seek"
 
     def iterator(self, position: Position) -> ThreadSafeIterator[Any]:
-        """From any cursor on, at once."""
+        """The shared iterator from any cursor on, at once."""
         return ThreadSafeIterator(Walk(self.values, position.cursor))
 
 
@@ -96,7 +96,7 @@ class Replayed:
     """What to do where the replay is not what was handed out."""
 
     def iterator(self, position: Position) -> ThreadSafeIterator[Any]:
-        """After a replay up to the cursor; see ``replay.py``."""
+        """The shared iterator after a replay up to the cursor; see ``replay.py``."""
         values = self.start()
         with abandon(values):
             try:
@@ -118,7 +118,7 @@ class Anew:
     resume: Literal["anew"] = "anew"
 
     def iterator(self, _: Position) -> ThreadSafeIterator[Any]:
-        """From its start, wherever the cursor stands."""
+        """The shared iterator from the function's start, wherever the cursor stands."""
         return shared(self.start(), self.encode)
 
 
@@ -132,7 +132,7 @@ class ResumedAt:
     resume: Literal["at"] = "at"
 
     def iterator(self, position: Position) -> ThreadSafeIterator[Any]:
-        """From the cursor on, which is the function's own work."""
+        """The shared iterator from the cursor on; the function finds that place itself."""
         return shared(self.start(position.cursor + 1), self.encode)
 
 
@@ -146,7 +146,7 @@ class Following:
     resume: Literal["after"] = "after"
 
     def iterator(self, position: Position) -> ThreadSafeIterator[Any]:
-        """From above the mark on."""
+        """The shared iterator of the values above the mark."""
         try:
             values = self.start(position.mark)
         except ValueError as error:
@@ -163,7 +163,7 @@ def shared(values: Iterator[object], encode: Encode) -> ThreadSafeIterator[str]:
 
 
 class Walk(Iterator[Any]):
-    """From a cursor to the end of computed values; ``take`` is as quick as they are (O(1) for a range)."""
+    """The computed values from a cursor to their end; ``take`` is as quick as they are (O(1) for a range)."""
 
     __slots__ = ("_next", "_values")
 
@@ -177,7 +177,7 @@ class Walk(Iterator[Any]):
         raise StopIteration
 
     def take(self, count: int) -> Values:
-        """The next values, at most ``count``; none at the end, for good."""
+        """Take the next values, at most ``count``; none at the end, for good."""
         found = self._values.at(self._next, count)
         self._next += len(found)
         return found
@@ -201,12 +201,12 @@ class Source:
 
     @property
     def counted(self) -> bool:
-        """Whether a value belongs to a seq. Of others the next value is the next one, whatever its seq."""
+        """Whether each value belongs to a seq. Other sources give their next value to any seq."""
         return self.resume not in ("after", "anew")
 
     @property
     def length(self) -> int | None:
-        """How many values there are in all, where that is known."""
+        """The total number of values, if it is known."""
         return None if self._values is None else self._values.length
 
     @property
@@ -215,16 +215,16 @@ class Source:
         return self._values is not None
 
     def values_at(self, first: int, count: int) -> Values | None:
-        """The values from seq ``first`` on, computed again; None where they can't be.
+        """The values from seq ``first`` on, computed again; None if the source can't do that.
 
-        At most ``count``, and none beyond the end. What was handed out is for the caller to know.
+        There are at most ``count``, and none beyond the end. The caller knows which were handed out.
         """
         if first < 1 or count < 0:
             raise ValueError("seqs count from 1")
         return None if self._values is None else self._values.at(first - 1, count)
 
     def mark(self, value: int | str) -> str | None:
-        """What the ledger keeps with the cursor, from the last value that the iterator gave."""
+        """The mark that the ledger keeps with the cursor, from the last value that the iterator gave."""
         match self.resume:
             case "replay":
                 return digest(str(value))

@@ -1,4 +1,4 @@
-r"""What a source is called and given: ``count(start=100)``, ``lines(files.txt)``, ``jobs:generate(n=3)``.
+r"""A source's name and arguments as text: ``count(start=100)``, ``lines(files.txt)``, ``jobs:generate(n=3)``.
 
 The grammar is small and only reads; nothing is ever evaluated::
 
@@ -69,14 +69,14 @@ class SourceSpec:
 
     @property
     def text(self) -> str:
-        """As it is written; ``parse_source`` reads it back as an equal spec."""
+        """The spec as users write it; ``parse_source`` reads it back as an equal spec."""
         given = [_json(value) for value in self.positional]
         given += [f"{_key(key)}={_json(value)}" for key, value in self.args.items()]
         return f"{self.name}({', '.join(given)})" if given else self.name
 
     @property
     def is_function(self) -> bool:
-        """Whether it names the user's own ``module:function``."""
+        """Whether the spec names the user's own ``module:function``."""
         return ":" in self.name
 
     def __str__(self) -> str:
@@ -92,8 +92,7 @@ class SourceSpec:
 def parse_source(text: str) -> SourceSpec:
     """Read a source as it is written on the command line; ``SourceInvalid`` names the position.
 
-    Only the writing is judged here: whether there is such a source, and what its arguments may be, says
-    ``Registry.check``.
+    Only the syntax is checked here; ``Registry.check`` looks for the source and checks its arguments.
     """
     if len(text) > MAX_TEXT:
         raise SourceInvalid(f"the source's text has {len(text)} characters; the limit is {MAX_TEXT}")

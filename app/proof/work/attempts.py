@@ -1,6 +1,6 @@
 """Attempts count hand-outs: none twice unless it was not used, none back, none more than allowed.
 
-A release uses no attempt, nor does an answer of many items that expired: its worker may have died of any.
+A release uses no attempt, nor does an expired lease of many items: its worker may have died of any of them.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from .rules import Cause, WorkRule
 def find_wrong_attempts(
     held: Holdings, inside: Iterable[Inside], header: WorkHeader, findings: Findings
 ) -> None:
-    """Find what the attempts of each item's hand-outs contradict."""
+    """Find contradictions between the attempts of each item's hand-outs."""
     for seq, holdings in held.by_seq.items():
         _find_twice(seq, holdings, findings)
         _find_back(seq, holdings, findings)
@@ -30,7 +30,7 @@ def find_wrong_attempts(
 
 
 def _find_twice(seq: int, holdings: Sequence[Holding], findings: Findings) -> None:
-    """After a hand-out that has used its attempt nothing is handed out as the same one."""
+    """Find hand-outs that repeat an attempt which an earlier hand-out had used."""
     kept: dict[int, Holding] = {}
     for holding in holdings:
         if any(act.do is Do.RELEASE and act.ends for act in holding.acts):
@@ -44,7 +44,7 @@ def _find_twice(seq: int, holdings: Sequence[Holding], findings: Findings) -> No
 
 
 def _is_used(holding: Holding) -> bool:
-    """Whether its attempt counts for certain, if it was not released: it was alone, or it was nacked."""
+    """Whether a hand-out that was not released has certainly used its attempt: it was alone, or nacked."""
     return holding.alone or any(act.do is Do.NACK and act.worked for act in holding.acts)
 
 
@@ -118,7 +118,7 @@ def _cause(
     late: set[str],
     restarts: Iterable[tuple[int, int]],
 ) -> Cause | None:
-    """Why ``after`` happened; None for a first hand-out."""
+    """The cause of the hand-out ``after``; None for a first hand-out."""
     if before is None or after.attempt > before.attempt + 1:
         return None if after.attempt == 1 else Cause.UNKNOWN
     settled = next((cause for act in before.acts if (cause := _settled(act))), None)

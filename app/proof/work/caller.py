@@ -1,4 +1,4 @@
-"""What producers and consumers share: ask until it is answered, and write down everything."""
+"""The common part of producers and consumers: send each request until it is answered, and record it."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from .wire import WorkConnection, WorkReply
 
 
 class WorkCrew(Crew):
-    """What a caller needs of its crowd."""
+    """The part of a crowd that a caller needs."""
 
     plan: WorkPlan
     history: WorkWriter
     run: str
 
     def is_drained(self) -> bool:
-        """Whether there is nothing to consume, and never will be: asked by consumers that got nothing."""
+        """Whether nothing is left to consume, for good; consumers that got nothing ask this."""
         raise NotImplementedError
 
 
@@ -42,7 +42,7 @@ class Caller:
         self._answered = 0
 
     def run(self) -> None:
-        """Work until there is nothing more to do. A thread's last resort: whatever breaks is a fault."""
+        """Work until nothing is left to do. An exception that ends the thread is a fault of the test."""
         try:
             self._answered = self.crew.clock()
             self.live()
@@ -52,15 +52,15 @@ class Caller:
             self.connection.close()
 
     def live(self) -> None:
-        """What this one does."""
+        """The work of this kind of caller, from beginning to end."""
         raise NotImplementedError
 
     def ask(
         self, asked: Mapping[str, Any], send: Callable[[str], WorkReply], *, timed: bool = True
     ) -> WorkReply | None:
-        """Send one request as often as it takes; None where it was given up, or the test can't go on.
+        """Send one request until it is answered; None if it was given up, or the test can't go on.
 
-        ``timed``: its latency says something, since it does not wait for items.
+        ``timed``: its latency is counted, since the request does not wait for items.
         """
         self._requests += 1
         key = f"{self.crew.run}-{self.name}-{self._requests}"
@@ -89,7 +89,7 @@ class Caller:
         return reply
 
     def _unanswered(self, asked: Mapping[str, Any], times: tuple[int, int], reply: WorkReply) -> None:
-        """Write down what was not answered. What the server never saw is no request."""
+        """Record a request that was not answered, unless it never reached the server."""
         if reply.fate is Fate.UNSENT:
             return
         lost = reply.fate is Fate.LOST or reply.maybe
@@ -99,9 +99,9 @@ class Caller:
         self.crew.history.request(asked, times, outcome, {"error": reply.error})
 
     def _is_over(self, reply: WorkReply, told: str) -> bool:
-        """Whether this ends the load, or this client's patience; ``told``: the last word it had.
+        """Whether this answer ends the load or the client's patience; ``told`` is the last answer it had.
 
-        A refusal is a word of the server's too, so a producer waits for room as long as others consume.
+        A refusal is an answer, too, so a producer waits for room as long as others consume.
         """
         now = self.crew.clock()
         if reply.fate is Fate.REFUSED:

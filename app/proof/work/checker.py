@@ -1,7 +1,7 @@
 """Judges a history of work: lost, two owners, acked again, fencing, values, attempts. O(n log n).
 
-It believes nothing but the history: what clients sent and received, and when; see `holdings` for what their
-clocks can prove. Every item of a history is held in memory, about half a kilobyte for each hand-out.
+The checker believes only the history: what clients sent and received, and when; `holdings` explains what
+their clocks can prove. Every item of a history is held in memory, about half a kilobyte for each hand-out.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from .rules import WorkRule, WorkVerdict
 
 
 class WorkRecording(Protocol):
-    """What the checker reads: a `WorkReader`, or a `WorkHistory` in memory."""
+    """A history that the checker reads: a `WorkReader`, or a `WorkHistory` in memory."""
 
     @property
     def header(self) -> WorkHeader:
@@ -69,7 +69,7 @@ def _find_lost(
     inside: tuple[Inside, ...] | None,
     findings: Findings,
 ) -> None:
-    """Each item must be acked or still inside, and not both."""
+    """Find items that are neither acked nor still inside, or both."""
     left = {item.seq for item in inside or ()}
     for seq in sorted(pushed.by_seq.keys() | held.by_seq.keys()):
         if seq in acks:
@@ -93,7 +93,7 @@ def _missing(seq: int, pushed: Pushed, held: Holdings, findings: Findings, *, lo
 def _find_contradictions(
     counted: Mapping[str, tuple[int, int]], history: WorkRecording, findings: Findings
 ) -> None:
-    """Hold the server's counters against themselves and against what clients ``counted`` (least, most)."""
+    """Compare the server's counters with each other and with those ``counted`` by clients (least, most)."""
     end, header = history.end, history.header
     for told in _contradictions(end.audits if end else ()):
         findings.add(WorkRule.AUDIT, 1, told, ())
@@ -115,7 +115,7 @@ def _find_contradictions(
 def _counted(
     folded: Folded, pushed: Pushed, held: Holdings, acks: Mapping[int, Act], inside: tuple[Inside, ...] | None
 ) -> dict[str, tuple[int, int]]:
-    """What the clients know of, and what it may be beside that: requests without a reply leave it open."""
+    """The least and the most of each counter by the clients' answers; lost replies leave it open."""
     more = sum(len(left.record.values) for left in folded.open_pushes)
     maybe = sum(seq not in acks and _may_be_acked(held, seq) for seq in held.by_seq)
     counted = {
@@ -140,7 +140,7 @@ def _contradictions(audits: tuple[WorkAudit, ...]) -> Iterable[str]:
 
 
 def _kept(audit: WorkAudit) -> tuple[int, ...]:
-    """What time alone doesn't change."""
+    """The counters that time alone doesn't change."""
     return audit.cursor, audit.taken, audit.acked, audit.purged, audit.jumped, audit.inside
 
 

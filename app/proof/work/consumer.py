@@ -1,4 +1,4 @@
-"""A consumer: leases, works, settles together with the next lease; crashes, is late, gives back, as told."""
+"""A consumer: it leases, works, settles with the next lease; by plan it crashes, is late, or gives back."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _WAIT = 0.25
 
 
 class Consumer(Caller):
-    """One consumer, and those that take its place when it crashes."""
+    """One consumer, and the consumers that take its place when it crashes."""
 
     def __init__(self, crew: WorkCrew, name: str, connection: WorkConnection) -> None:
         super().__init__(crew, name, connection)
@@ -59,7 +59,7 @@ class Consumer(Caller):
         return reply
 
     def _overdue(self) -> list[Entry]:
-        """What is to be settled too late, and is due now."""
+        """The entries that were to be settled too late, and are due now."""
         now = self.crew.clock()
         due = [entry for at, entry in self._late if at <= now]
         self._late = [(at, entry) for at, entry in self._late if at > now]
@@ -77,7 +77,7 @@ class Consumer(Caller):
             self._work(lease)
 
     def _crash(self, lease: Lease) -> None:
-        """Forget everything. Another one takes the place."""
+        """Forget all leases, as a crashed consumer does; another one takes its place."""
         held = [*self._hand, *self._rest, *(entry for _, entry in self._late)]
         self._note("crash", *{lease.token, *(entry.token for entry in held)})
         self.crashes += 1
@@ -85,14 +85,14 @@ class Consumer(Caller):
         self._hand, self._rest, self._late = [], [], []
 
     def _be_late(self, lease: Lease) -> None:
-        """Settle when the lease has ended: whatever is asked for then must be stale."""
+        """Settle after the lease has ended: every entry must then be stale."""
         self._note("late", lease.token)
         do = self.random.choice([Do.ACK, Do.ACK, Do.NACK, Do.EXTEND, Do.RELEASE])
         at = self.crew.clock() + max(lease.expires_in, 0) + _LATER
         self._late.append((at, Entry(do, lease.token, None, int(self.crew.plan.ttl * 1e9))))
 
     def _work(self, lease: Lease) -> None:
-        """Settle all of it; or some now, and the rest, under a longer lease, with the next request."""
+        """Settle the whole lease; or a part now, and the rest, under a longer lease, with the next one."""
         plan, whose = self.crew.plan, self._sorted(lease)
         if not whose[Do.NACK] and not whose[Do.RELEASE]:
             self._hand.append(Entry(Do.ACK, lease.token))
@@ -105,7 +105,7 @@ class Consumer(Caller):
         self._hand += [Entry(do, lease.token, tuple(ranges(seqs)), ttl) for do, seqs in whose.items() if seqs]
 
     def _sorted(self, lease: Lease) -> dict[Do, list[int]]:
-        """What is done with each item."""
+        """The items by what the consumer does with them."""
         plan = self.crew.plan
         whose: dict[Do, list[int]] = {Do.ACK: [], Do.NACK: [], Do.EXTEND: [], Do.RELEASE: []}
         for seq, value in sorted(zip(lease.seqs, lease.values, strict=True), key=lambda item: item[0]):

@@ -31,10 +31,10 @@ class WorkCrowd(WorkCrew):
     """Runs the clients of one load test of work.
 
     Args:
-        plan: What to do.
+        plan: The load to make.
         queue: The test's own queue.
-        history: Where everything is written.
-        left: Asks the server how much is left to consume.
+        history: The writer that gets every request.
+        left: Asks the server how many items are left to consume.
         clock: Monotonic nanoseconds.
     """
 
@@ -84,7 +84,7 @@ class WorkCrowd(WorkCrew):
             return range(first, first + size)
 
     def is_drained(self) -> bool:
-        """Asks the server, now and then; one consumer at a time."""
+        """Whether the server has nothing left to consume; one consumer at a time asks it now and then."""
         if self._empty or self.stopping:
             return True
         if any(not producer.done for producer in self._producers) or not self._looking.acquire(
@@ -100,7 +100,7 @@ class WorkCrowd(WorkCrew):
         return self._empty
 
     def _look(self) -> None:
-        """Ask how much is left, now and then; when that stays the same for too long, the test can't end."""
+        """Ask how many items are left; if the number stays the same for too long, the test fails."""
         asked, before, since = self._looked
         now = time.monotonic()
         if now - asked < _LOOK_EVERY:
@@ -129,12 +129,12 @@ class WorkCrowd(WorkCrew):
         )
 
     def latencies(self) -> list[int]:
-        """Of every answered request, ascending; nanoseconds."""
+        """The latencies of all answered requests in nanoseconds, ascending."""
         return sorted(latency for one in self._callers for latency in one.latencies)
 
 
 class Producer(Caller):
-    """Pushes jobs in parts; now and then a part again, which must be known then."""
+    """Pushes jobs in parts, and now and then a part again, which the server must know then."""
 
     done = False
     crew: WorkCrowd
@@ -156,7 +156,7 @@ class Producer(Caller):
             self.done = True
 
     def _item(self, number: int) -> dict[str, Any]:
-        """One in two has a key of its own, one in five a priority, one in twenty a delay."""
+        """The item of a job: one in two has a key, one in five a priority, one in twenty a delay."""
         item: dict[str, Any] = {"value": value_of(number)}
         dice = self.random.random()
         if number % 2:

@@ -79,7 +79,7 @@ def work(line: int, body: Body) -> WorkRequest:
 
 
 def note(line: int, body: Body) -> Note:
-    """Something that the harness did."""
+    """A note of something that the test did."""
     what = fields.text(line, body, "what")
     if what not in _NOTES:
         raise HistoryError(line, f'"what" must be one of {", ".join(_NOTES)}')

@@ -43,7 +43,7 @@ class Open(Generic[R]):
 
 @dataclass(slots=True)
 class Folded:
-    """All effects of a history, and what may be some more."""
+    """All effects of a history, and the requests that may have had further ones."""
 
     pushes: list[Done[PushRequest]] = field(default_factory=list)
     works: list[Done[WorkRequest]] = field(default_factory=list)
@@ -100,7 +100,7 @@ def _stories(records: Iterable[R], findings: Findings) -> tuple[list[Done[R]], l
 
 
 def _answered(attempts: Sequence[R], answered: Sequence[R], findings: Findings) -> list[Done[R]]:
-    """What took effect under one key: once, or the checker has found something."""
+    """The effects under one key: one, or the checker has found a violation."""
     fresh = [record for record in answered if not record.replay]
     anchor = fresh[0] if fresh else answered[0]
     for record in answered:
@@ -119,7 +119,7 @@ def _answered(attempts: Sequence[R], answered: Sequence[R], findings: Findings) 
 
 
 def _fresh(record: R, first: bool, answered: Sequence[R], findings: Findings) -> Done[R]:
-    """A key's second answer that is not a replay took effect anew."""
+    """Find second answers of a key that are not replays: the request took effect anew."""
     before = next((other for other in answered if other is not record), None)
     if before is not None and (not first or before.completed < record.invoked):
         told = "the key was answered before, and this answer is not marked as a replay"

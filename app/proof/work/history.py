@@ -54,12 +54,12 @@ class WorkWriter(AbstractContextManager["WorkWriter"]):
         outcome: Outcome,
         answer: Mapping[str, Any],
     ) -> None:
-        """A request: what was asked, when it was sent and over, and what is known of its answer."""
+        """Record a request: its content, when it began and ended, and what is known of its answer."""
         invoked, completed = times
         self._write({**asked, "invoked": invoked, "completed": completed, "outcome": outcome.value, **answer})
 
     def note(self, note: Note) -> None:
-        """Something that the harness did."""
+        """Record something that the test did."""
         self._write({"op": "note", **note._asdict()})
 
     def end(self, end: WorkEnd) -> None:
@@ -148,7 +148,7 @@ def _line(line: int, body: dict[str, Any]) -> Line:
 
 
 def ranges(seqs: Sequence[int]) -> list[Span]:
-    """As few ranges as tell the seqs in their order."""
+    """The fewest ranges that have the seqs in their order."""
     spans: list[Span] = []
     for seq in seqs:
         if spans and spans[-1][1] == seq - 1:

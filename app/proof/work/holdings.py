@@ -1,4 +1,4 @@
-"""Who held which item, and for how long that is certain, by the clocks of clients alone.
+"""The holder of each item, and how long it certainly held it, by the clocks of the clients alone.
 
 A server commits a hand-out after the request was sent and before its reply arrived; the lease lasts
 ``expires_in`` after the reply was sent. So, whatever the server's clock says:
@@ -46,18 +46,18 @@ class Act(NamedTuple):
 
     @property
     def worked(self) -> bool:
-        """Whether it took effect."""
+        """Whether the settle took effect."""
         return self.verdict in DONE[self.do]
 
     @property
     def ends(self) -> bool:
-        """Whether it may have ended the lease."""
+        """Whether the settle may have ended the lease."""
         return self.do is not Do.EXTEND and (self.verdict is None or self.worked)
 
 
 @dataclass(slots=True, eq=False)
 class Holding:
-    """One item of one hand-out, and what was done with it under its token."""
+    """One item of one hand-out, and the settles of it under its token."""
 
     seq: int
     attempt: int
@@ -69,17 +69,17 @@ class Holding:
 
     @property
     def since(self) -> int:
-        """It was handed out after this."""
+        """The time after which the item was handed out."""
         return self.done.since
 
     @property
     def until(self) -> int:
-        """It was handed out before this, and is the holder's from then on."""
+        """The time before which the item was handed out; from then on it is certainly the holder's."""
         return self.done.until
 
     @property
     def alone(self) -> bool:
-        """Whether it was the only item of its answer."""
+        """Whether the item was the only one of its answer."""
         lease = self.done.record.lease
         return lease is not None and len(lease.seqs) == 1
 
@@ -102,7 +102,7 @@ class Holdings:
 
 
 def find_holdings(folded: Folded, findings: Findings) -> Holdings:
-    """Collect every hand-out, and every settle beside what it settled."""
+    """Collect every hand-out, and put every settle to the hand-out that it settled."""
     held = Holdings()
     for done in folded.works:
         _hand_out(held, done, findings)
@@ -158,7 +158,7 @@ def _settle(held: Holdings, done: Done[WorkRequest], findings: Findings) -> None
 
 
 def _verdicts(outcomes: Sequence[Came]) -> tuple[Came | None, dict[int, Came]]:
-    """What came of the token as a whole, if that was said, and of each seq."""
+    """The verdict on the token as a whole, if the answer has one, and on each seq."""
     whole = next((came for came in outcomes if came.first is None), None)
     each = {
         seq: came
@@ -188,19 +188,19 @@ def _find_unanswered(
 
 
 def at_least(duration: int) -> int:
-    """What is left of a duration by any sound clock, in nanoseconds."""
+    """The least length of a duration by any sound clock, in nanoseconds."""
     return duration - _ROUNDING - duration // _DRIFT
 
 
 def at_most(duration: int) -> int:
-    """What a duration may have become by any sound clock."""
+    """The greatest length of a duration by any sound clock, in nanoseconds."""
     return max(0, duration) + _ROUNDING + abs(duration) // _DRIFT
 
 
 def _sure_until(holding: Holding) -> int:
-    """Until when the lease was live for certain.
+    """The time until which the lease was certainly live.
 
-    Requests whose order is not known can only lower the bound.
+    Requests whose order is not known can only lower it.
     """
     record, lease = holding.done.record, holding.done.record.lease
     promised = record.ttl if record.replay or lease is None else min(lease.expires_in, record.ttl)

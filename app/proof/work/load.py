@@ -32,7 +32,7 @@ class WorkLoad(Stage[WorkAudit]):
         self.crowd = WorkCrowd(self.plan, self.target.queue, self._writer, self.target.left)
 
     def quiet(self, grace: float) -> None:
-        """Push nothing more and consume what is left; after Ctrl-C, only let requests end."""
+        """Push nothing more and consume the rest; after Ctrl-C, only let requests end."""
         if not self.interrupted:
             self.crowd.finish()
             while not self.is_done(TICK):
@@ -40,7 +40,7 @@ class WorkLoad(Stage[WorkAudit]):
         Stage.quiet(self, grace)
 
     def restarted(self, killed: int, ready: int) -> None:
-        """Note it: it explains what expired meanwhile."""
+        """Note a restart, which explains leases that expired meanwhile."""
         self._restarts += 1
         self._writer.note(Note("restart", killed, ready))
 
@@ -49,7 +49,7 @@ class WorkLoad(Stage[WorkAudit]):
         return self.target.audit()
 
     def write_end(self, audits: tuple[WorkAudit, ...]) -> None:
-        """Look at what is left inside, and write the last line of the history."""
+        """List the items that are left inside, and write the last line of the history."""
         inside, steady = self._looked()
         self._writer.end(WorkEnd(0, inside, audits, steady))
 

@@ -13,7 +13,7 @@ from .rules import WorkRule
 
 
 def find_two_owners(held: Holdings, findings: Findings) -> None:
-    """Find each hand-out that fell into the time in which somebody else owned the item for certain."""
+    """Find each hand-out of an item at a time when another client certainly owned it."""
     for seq, holdings in held.by_seq.items():
         for second, first in _seconds(holdings):
             left = _ms(first.sure_until - second.until)
@@ -42,7 +42,7 @@ def _later(one: Holding, other: Holding) -> Holding:
 
 
 def find_acked_again(held: Holdings, findings: Findings) -> dict[int, Act]:
-    """Find each hand-out of an item whose ack had been answered before it was asked for.
+    """Find each hand-out that was requested after the item's ack had been answered.
 
     Returns:
         The first ack of each item that was acked.
@@ -68,9 +68,9 @@ def find_acked_again(held: Holdings, findings: Findings) -> dict[int, Act]:
 
 
 def find_unfenced(held: Holdings, notes: Iterable[Note], findings: Findings, *, steady: bool) -> None:
-    """Find tokens that had an effect when they were over, and live ones that were called stale.
+    """Find tokens that had an effect after their lease, and live tokens that were called stale.
 
-    ``steady``: no restart went unnoted, so how long a lease can have lasted is known.
+    ``steady``: every restart was noted, so the longest time of each lease is known.
     """
     restarts = [note.until for note in notes if note.what == "restart"]
     for seq, holdings in held.by_seq.items():
@@ -90,14 +90,14 @@ def find_unfenced(held: Holdings, notes: Iterable[Note], findings: Findings, *, 
 
 
 class _Overtaken:
-    """Tells when an item had certainly gone to somebody after a holding. Both look-ups are binary."""
+    """Tells when an item had certainly gone to another client after a holding. Both look-ups are binary."""
 
     def __init__(self, holdings: Sequence[Holding]) -> None:
         self._since = _Soonest([(holding.since, holding.until) for holding in holdings])
         self._attempt = _Soonest([(holding.attempt, holding.until) for holding in holdings])
 
     def at(self, holding: Holding) -> int:
-        """From when on the next holder, or one after it, had the item for certain; `NEVER` if none had."""
+        """When the next holder, or a later one, certainly had the item; `NEVER` if none had."""
         return min(self._since.above(holding.until), self._attempt.above(holding.attempt))
 
 
@@ -141,7 +141,7 @@ def _unfenced(
 
 
 def _over_by(holding: Holding, restarts: Iterable[int]) -> int:
-    """When the lease had ended for certain, leaving aside extensions that were answered."""
+    """When the lease had certainly ended, leaving aside extensions that were answered."""
     record, lease = holding.done.record, holding.done.record.lease
     extensions = [act for act in holding.acts if act.do is Do.EXTEND and act.verdict != "stale"]
     if lease is None or any(act.verdict is None for act in extensions):

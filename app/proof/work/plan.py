@@ -1,4 +1,4 @@
-"""What a load test of work does: who pushes, who settles, and who fails how often."""
+"""The plan of a load test of work: its producers, its consumers, and how often they fail."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ _KINDS = 5
 
 @dataclass(frozen=True, slots=True)
 class WorkPlan:
-    """What a load test of work does. The queue is its own, deleted afterwards.
+    """The plan of a load test of work. The test has a queue of its own, deleted afterwards.
 
     ``clients`` consumers lease ``count`` items for ``ttl`` seconds and settle them together with the next
     lease. Of the leases, the share ``crash`` is forgotten and its consumer replaced, and the share ``late``
     is settled when it has expired. Of the items, the shares ``nack`` and ``release`` are given back; the
     share ``partly`` of such leases is settled in two parts. The share ``again`` of the pushes is pushed a
     second time, as by a producer that starts over. ``max_ready`` items may wait before producers have to.
-    ``total`` None: until it is stopped. ``timeout`` is for one request, ``patience`` for going on without an
-    answer or an end; seconds.
+    With ``total`` None the load goes on until it is stopped. ``timeout`` is for one request; ``patience`` is
+    how long a client goes on without an answer or an end, in seconds.
     """
 
     url: str = "http://127.0.0.1:8000"
@@ -45,7 +45,7 @@ class WorkPlan:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """The queue's: failures come back soon, and producers feel when nobody consumes."""
+        """The queue's settings: failed items come back soon, and producers wait when nobody consumes."""
         return {
             "max_attempts": self.max_attempts,
             "backoff": 0.05,
@@ -55,7 +55,7 @@ class WorkPlan:
         }
 
     def random(self, who: str) -> Random:
-        """The dice of one client: the same in each run with the same seed."""
+        """The random numbers of one client, the same in each run with the same seed."""
         return Random(f"{self.seed} {who}")  # noqa: S311  # repeatable, not secret
 
 

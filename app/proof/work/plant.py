@@ -22,7 +22,7 @@ def plant_work(history: WorkHistory, damage: Damage, random: Random) -> tuple[Wo
     """Damage a copy of a history of work.
 
     Returns:
-        The damaged history, and a sentence that says what was done to it.
+        The damaged history, and a sentence that describes the damage.
 
     Raises:
         PlantError: the history has no place for this damage.
@@ -38,7 +38,7 @@ def plant_work(history: WorkHistory, damage: Damage, random: Random) -> tuple[Wo
 
 
 def _acks(held: Holdings) -> list[tuple[Holding, Act]]:
-    """Items with the ack that each has, where no other may have acked them too."""
+    """The items that certainly have one ack only, with that ack."""
     found = []
     for holdings in held.by_seq.values():
         acts = [(holding, act) for holding in holdings for act in holding.acts if act.do is Do.ACK]

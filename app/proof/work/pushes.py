@@ -1,4 +1,4 @@
-"""What was pushed is what is handed out: each item once, under one seq, with its value, and nothing else."""
+"""Each pushed item is handed out under one seq, with its value, and no other items are."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .rules import WorkRule
 
 @dataclass(slots=True)
 class Pushed:
-    """The items that producers were told of, by seq and by name.
+    """The items in the answers to producers, by seq and by name.
 
     ``maybe``: values of pushes whose reply never came.
     """
@@ -26,7 +26,7 @@ class Pushed:
 
 
 def find_pushed(folded: Folded, findings: Findings) -> Pushed:
-    """Collect what was pushed, and find what was pushed twice."""
+    """Collect the pushed items, and find those that were pushed twice."""
     pushed = Pushed()
     for left in folded.open_pushes:
         pushed.maybe.update(left.record.values)
@@ -71,7 +71,7 @@ def _find_known(pushed: Pushed, done: Done[PushRequest], at: int, findings: Find
 
 
 def find_wrong_values(held: Holdings, pushed: Pushed, inside: Iterable[Inside], findings: Findings) -> None:
-    """Find what was handed out with another value than it was pushed with, or was never pushed."""
+    """Find items that were handed out with another value than the pushed one, or never pushed."""
     for seq, holdings in held.by_seq.items():
         value, done = pushed.by_seq.get(seq, (holdings[0].value, None))
         if done is None and value not in pushed.maybe:

@@ -1,4 +1,4 @@
-"""What a history of work is made of: a header, one record a request, notes, one end. Plain data.
+"""The records of a history of work, plain data: a header, one record per request, notes, one end.
 
 Times are nanoseconds of one monotonic clock, the same for all clients of a history; so are durations.
 """
@@ -21,7 +21,7 @@ Value = int | str
 
 
 class Do(StrEnum):
-    """What an entry asks for."""
+    """The action of an entry."""
 
     ACK = "ack"
     NACK = "nack"
@@ -40,9 +40,9 @@ DONE = {
 
 @dataclass(frozen=True, slots=True)
 class WorkHeader:
-    """What the history is of, and what its queue said before the first request.
+    """The header: the queue of the history, and its counters before the first request.
 
-    The queue is the test's own. ``max_attempts`` None: nothing is ever dead.
+    The queue is the test's own. ``max_attempts`` None: no item is ever dead.
     """
 
     queue: str
@@ -69,7 +69,7 @@ class Request:
     line: int = 0
 
     def seen(self) -> Sighting:
-        """As a finding names it."""
+        """The request as a finding names it."""
         return Sighting(self.line, self.client, self.key, self.invoked, self.completed)
 
     def told(self) -> object:
@@ -79,7 +79,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PushRequest(Request):
-    """Items pushed, with a name (the item's own key) or None for each; then their seqs.
+    """A push of items, each with a name (the item's own key) or None; then their seqs.
 
     ``known``: positions of those that the server knew already.
     """
@@ -104,9 +104,9 @@ class Entry(NamedTuple):
 
 
 class Came(NamedTuple):
-    """What came of a range of an entry. ``first`` None: the token held nothing.
+    """The outcome of a range of an entry. ``first`` None: the token held nothing.
 
-    ``expires_in``: of an extension, from the reply on.
+    ``expires_in``: the seconds of an extension, from the reply on.
     """
 
     first: int | None
@@ -144,7 +144,7 @@ class WorkRequest(Request):
 
 
 class Note(NamedTuple):
-    """What the harness did beside asking: at ``at``, over at ``until``.
+    """An action of the test beside its requests: from ``at`` to ``until``.
 
     ``crash``: the holder of ``token`` forgot it. ``late``: it means to settle too late. ``restart``: the
     server was killed, and answered again.
@@ -182,13 +182,13 @@ class WorkAudit:
 
     @property
     def adds_up(self) -> bool:
-        """Whether each item is in one place, by these very numbers."""
+        """Whether the counters add up, so that each item is in one place."""
         places = (self.taken, self.acked, self.purged, self.jumped, self.waiting, self.leased, self.dead)
         return sum(places) == self.cursor and not self.overlaps and self.balanced
 
     @property
     def inside(self) -> int:
-        """Items that are not done."""
+        """How many items are not done."""
         return self.waiting + self.leased + self.dead
 
 

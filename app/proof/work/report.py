@@ -71,7 +71,7 @@ def _facts(verdict: WorkVerdict) -> Mapping[str, str]:
 
 
 def _redelivered(causes: Mapping[Cause, int]) -> list[RenderableType]:
-    """Redeliveries are no violation: they are what at-least-once means. Each has its reason."""
+    """The redeliveries by reason. They are no violation: at-least-once means that there are some."""
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0), pad_edge=False)
     table.add_column(justify="right")
     for cause in Cause:

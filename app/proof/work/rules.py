@@ -1,4 +1,4 @@
-"""The verdict on work as data: what can be found, what was found, how redeliveries are explained."""
+"""The verdict on work as data: the rules, the findings, and the causes of redeliveries."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class WorkColumn(StrEnum):
 
 
 class WorkRule(Kind):
-    """What the checker of work looks for."""
+    """The rules of the checker of work."""
 
     LOST = (WorkColumn.LOST, True, "items", "neither acked by anybody, nor still in the queue")
     UNSEEN = (WorkColumn.LOST, True, "hand-outs", "handed out, and no client got it")
@@ -80,11 +80,11 @@ class Cause(StrEnum):
 
 @dataclass(slots=True)
 class WorkTotals:
-    """What the history holds.
+    """The totals of a history of work.
 
-    ``items`` are those acked; ``handed_out`` counts items, each time again; ``unseen`` are hand-outs that
-    only later attempts tell of, and that requests without a reply may have had. Consumers that crashed had
-    ``forgotten`` so many leases. ``open`` requests never got a reply, not when asked again either.
+    ``items`` counts acked items; ``handed_out`` counts an item each time again; ``unseen`` counts hand-outs
+    that only later attempts tell of, and that requests without a reply may have had. ``forgotten`` counts the
+    leases of consumers that crashed. ``open`` counts requests that never got a reply, even when sent again.
     """
 
     requests: int = 0
@@ -110,7 +110,7 @@ class WorkTotals:
 
     @property
     def seconds(self) -> float:
-        """From the first request to the last reply."""
+        """The seconds from the first request to the last reply."""
         return 0.0 if self.began is None or self.ended is None else (self.ended - self.began) / 1e9
 
 
@@ -122,7 +122,7 @@ class WorkVerdict(Judgement):
     totals: WorkTotals
 
     def as_json(self) -> dict[str, Any]:
-        """For programs."""
+        """The verdict as JSON, for programs."""
         columns: Mapping[str, int] = {str(c).replace(" ", "_"): self.column(c) for c in WorkColumn}
         totals = asdict(self.totals)
         causes = self.totals.redelivered.items()

@@ -29,7 +29,7 @@ class WorkTarget(Endpoint):
         """Make the queue.
 
         Raises:
-            HarnessFault: there is no server, or it says what can't be understood.
+            HarnessFault: there is no server, or its answer can't be understood.
         """
         body = {"source": None, "settings": self.plan.settings}
         response = self.send("PUT", self.path, body, first=True)

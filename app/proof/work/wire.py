@@ -1,4 +1,4 @@
-"""One connection for work: push, and settle with the next lease; say exactly what is known afterwards."""
+"""One connection for work: it pushes, settles and leases, and reports exactly what is known afterwards."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class WorkConnection:
         url: The server.
         queue: The queue of the test.
         timeout: Seconds for each of connecting, sending and receiving.
-        tls: What https needs, shared by all connections.
+        tls: The TLS context for https, shared by all connections.
     """
 
     def __init__(self, url: str, queue: str, *, timeout: float, tls: ssl.SSLContext) -> None:
@@ -66,7 +66,7 @@ class WorkConnection:
         self._transport.close()
 
     def push(self, items: Sequence[Mapping[str, Any]], key: str) -> WorkReply:
-        """Push items, as the body has them. Never raises for what the network or the server does."""
+        """Push the items of a body. A failure of the network or the server is a `Fate`, not an exception."""
         answered = self._post("items", {"items": items}, key)
         if isinstance(answered, WorkReply):
             return answered
@@ -109,7 +109,7 @@ class WorkConnection:
     def _post(
         self, path: str, body: Mapping[str, Any], key: str, drop: Sequence[str] = ()
     ) -> tuple[httpx.Response, bytes] | WorkReply:
-        """The 2xx answer; or what else is known."""
+        """The 2xx answer; or what is known without one."""
         content = json.dumps({name: value for name, value in body.items() if name not in drop}).encode()
         headers = {"Idempotency-Key": key, "Content-Type": "application/json"}
         request = httpx.Request(
@@ -154,7 +154,7 @@ def _settle_body(entries: Sequence[Entry], ask: Ask | None) -> dict[str, Any]:
 
 
 def _outcomes(entries: Sequence[Entry], told: Mapping[str, Any]) -> list[list[list[Any]]]:
-    """What came of each entry, in the order of ``entries``; the answer has them by what they ask for."""
+    """The outcomes of each entry, in the order of ``entries``; the answer has them by action."""
     left = {do: iter(told.get(name) or ()) for do, name in _LISTS.items()}
     outcomes = []
     for entry in entries:
