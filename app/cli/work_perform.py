@@ -31,6 +31,7 @@ ROOM: Final = 0.2
 """Seconds between two tries to start a command where the system has no room for one."""
 TRIES: Final = 50
 """Tries after which the job goes back, as there may be room elsewhere."""
+LEASE_ENDED: Final = "its lease had ended"
 _LONGEST_DELAY: Final = 3600.0
 
 
@@ -162,7 +163,7 @@ class Performer:
         with self._lock:
             process = self._processes.get(job)
         if process is not None:
-            process.end("its lease had ended")
+            process.end(LEASE_ENDED)
 
     def refused(self, job: Job, error: Exception) -> Mapping[str, Any]:
         """The server did not take a job's result, so it has failed after all; how it is to be nacked."""
@@ -205,6 +206,8 @@ class Performer:
             late = self._giving_back
         if late:
             process.end("given back")
+        elif job.outcome == "lost":  # it was told while the command started, when nobody could end it yet
+            process.end(LEASE_ENDED)
         try:
             return process.wait()
         finally:

@@ -9,6 +9,7 @@ import threading
 import time
 from collections import deque
 from contextlib import suppress
+from dataclasses import replace
 from types import SimpleNamespace
 
 import httpx
@@ -208,6 +209,24 @@ class TestEnds:
         running.join(SECONDS)
         assert leases.ends == ["release"]
         assert shop.verdict == ("", 0)
+
+    def test_a_lease_that_is_lost_while_the_command_starts_ends_it(self):
+        leases = Leases("x")
+        shop = Shop("sleep", "1000", leases=leases, append=False)
+        filled = shop.plan.words.filled
+
+        class Late:
+            program = shop.plan.words.program
+
+            def filled(self, value, seq):
+                leases.given[0].outcome = "lost"
+                shop.performer.lost(leases.given[0])
+                return filled(value, seq)
+
+        shop.performer._plan = replace(shop.plan, words=Late())
+        running = background(shop.run)
+        running.join(SECONDS)
+        assert leases.ends == ["release"]
 
 
 class TestResults:
