@@ -1,4 +1,4 @@
-"""The driver for asyncio: does what flows ask for, and awaits."""
+"""The driver for asyncio: it awaits the steps that a flow yields."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ class LoopBell:
         self._listeners: set[asyncio.Future[None]] = set()
 
     def ring(self) -> None:
-        """Wake everyone who listens."""
+        """Wake every task that listens."""
         self.rings += 1
         with suppress(RuntimeError):  # the loop is closed: nobody is there to be told
             self._loop.call_soon_threadsafe(self._wake)
 
     async def wait(self, seen: int, seconds: float | None) -> None:
-        """Wait until it has rung since ``seen``."""
+        """Wait until the bell has rung since ``seen``."""
         if self.rings != seen:
             return
         told = self._loop.create_future()
@@ -52,12 +52,12 @@ class LoopBell:
 
 
 class AsyncLine:
-    """Sends requests over a transport. Tasks may share it, those of several event loops and of children, too.
+    """Sends requests over a transport. Tasks of several event loops, and of child processes, may share it.
 
     A connection lives in one event loop, so each loop gets connections of its own.
 
     Args:
-        wire: How the server is spoken to.
+        wire: The server's URL and the headers of requests.
         given: A transport to use instead of the line's own. It stays in the loop that uses it first.
     """
 
@@ -70,7 +70,7 @@ class AsyncLine:
         fork.watch(self)
 
     async def send(self, request: Request) -> Reply | Lost:
-        """One request, one try."""
+        """Send one request once; return its reply, or how it was lost."""
         if self.closed:
             raise ClientClosed("the client is closed")
         loop = asyncio.get_running_loop()
@@ -89,7 +89,7 @@ class AsyncLine:
         return self.wire.read(response, body)
 
     async def close(self) -> None:
-        """Close its connections; what is asked afterwards raises ``ClientClosed``."""
+        """Close the line's connections; requests sent afterwards raise ``ClientClosed``."""
         self.closed = True
         here = asyncio.get_running_loop()
         mine = self._transports.pop(here, None)
@@ -117,7 +117,7 @@ class AsyncLine:
             raise OtherLoop(f"{given} another event loop (make a client in this one)")
 
     def _after_fork(self) -> None:
-        """This is a child. The loops are the parent's, and so is what they poll: nothing of it is closed."""
+        """Start anew in a child process. The loops and connections are the parent's; none is closed."""
         self._forked = True
         _buried.append(self._transports)
         self._transports = {}
@@ -132,7 +132,7 @@ def _close_there(loop: asyncio.AbstractEventLoop, transport: httpx.AsyncBaseTran
 
 
 class AsyncPollLine:
-    """A way for long polls, whose wait can be ended, over a line."""
+    """Sends long polls over a line; their wait can be ended from outside."""
 
     def __init__(self, line: AsyncLine) -> None:
         self._line = line
@@ -140,7 +140,7 @@ class AsyncPollLine:
         self._poll: asyncio.Task[Reply | Lost] | None = None
 
     async def send(self, request: Request) -> Reply | Lost:
-        """One request, unless the line was aborted; aborted, it is as good as lost."""
+        """Send one request, unless the line was aborted; an aborted request counts as lost."""
         if self._aborted:
             return Lost(ClientClosed(_CLOSING), reached=False, aborted=True)
         self._poll = asyncio.create_task(self._line.send(request))
@@ -153,7 +153,7 @@ class AsyncPollLine:
         return self._poll.result()
 
     def abort(self) -> None:
-        """End the poll that waits, and every later one. On the event loop."""
+        """End the poll that waits, and every later one. Call it on the event loop."""
         self._aborted = True
         if self._poll is not None:
             self._poll.cancel()
@@ -167,7 +167,7 @@ async def run(
     values: AsyncIterable[Any] | Iterable[Any] = (),
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> T:
-    """Do what a flow asks for until it returns. In a child, no flow of the parent goes on."""
+    """Do the steps of a flow until it returns. In a child process, no flow of the parent goes on."""
     source = aiter(values) if isinstance(values, AsyncIterable) else iter(values)
     process = fork.process()
     step: Callable[[], Effect] = partial(next, flow)

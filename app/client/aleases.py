@@ -17,7 +17,7 @@ from .held import Counts, no_copy
 from .job import Job, log
 
 _SLACK: Final = 0.5
-"""Seconds beyond the grace for tasks to see that it is over."""
+"""Seconds beyond the grace for tasks to notice the end."""
 
 
 class AsyncCrew:
@@ -40,10 +40,10 @@ class AsyncCrew:
         self._loop = asyncio.get_running_loop()
 
     def check(self) -> None:
-        """Refuse another process, and another event loop.
+        """Refuse to work in another process, or in another event loop.
 
         Raises:
-            ForkedClient, OtherLoop: It belongs to the parent; to another loop.
+            ForkedClient, OtherLoop: The iterator belongs to the parent process; to another loop.
         """
         hand = self.consumer.hand
         hand.refuse_child()
@@ -54,7 +54,7 @@ class AsyncCrew:
             )
 
     def start(self) -> None:
-        """Start them, the first time."""
+        """Start the tasks at the first call."""
         self.check()
         if not self.tasks and not self.consumer.hand.stopping:
             flows = {"fetch": self.consumer.fetch(), "keep": self.consumer.keep()}
@@ -63,7 +63,7 @@ class AsyncCrew:
             self.tasks[-1].add_done_callback(lambda _: self._crews.discard(self))  # keeping ends last
 
     async def _run(self, flow: Flow[None]) -> None:
-        """A task's last resort: whatever breaks, the consumer is told."""
+        """Run a task; tell the consumer of any exception that ends it."""
         try:
             await run(flow, self.line, poll=self._poll)
         except ForkedClient:  # a callback forked, and the child came back from it
@@ -74,14 +74,14 @@ class AsyncCrew:
             self.consumer.hand.fail(broken, at_once=True)
 
     def stop(self) -> None:
-        """Begin nothing more."""
+        """Begin no further job."""
         if self.consumer.hand.forked:
             return
         self.consumer.hand.stop()
         self._poll.abort()
 
     def end(self) -> None:
-        """Begin to close; from any thread, also in a finalizer: the tasks do it while their loop runs."""
+        """Begin to close, from any thread or finalizer: the tasks do the rest while their loop runs."""
         hand = self.consumer.hand
         if hand.forked:
             return
@@ -90,7 +90,7 @@ class AsyncCrew:
             self._loop.call_soon_threadsafe(self._poll.abort)
 
     async def close(self) -> None:
-        """Stop, settle, give back; at most ``grace`` seconds. In a child that is the parent's to do."""
+        """Stop, settle and give back, within ``grace`` seconds. In a child process it does nothing."""
         self.end()
         if self.consumer.hand.forked or asyncio.get_running_loop() is not self._loop:
             return  # its own loop does it, if it still runs
@@ -111,8 +111,9 @@ class AsyncCrew:
 class AsyncLeases(AsyncIterator[Job]):
     """Jobs, one after the other: ``async for job in queue.lease(): with job: await work(job.value)``.
 
-    As ``Leases``, with two tasks in the background. ``async with`` closes it; without that, it closes when
-    nobody refers to it any more, while its loop runs, and ``AsyncClient.close`` waits for that.
+    It works as ``Leases`` does, with two tasks in the background. ``async with`` closes the iterator; without
+    that, it closes when nobody refers to it any more, while its loop runs; ``AsyncClient.close`` waits for
+    that.
     """
 
     def __init__(self, crew: AsyncCrew) -> None:
@@ -123,7 +124,7 @@ class AsyncLeases(AsyncIterator[Job]):
 
     @property
     def counts(self) -> Counts:
-        """What became of its jobs so far, as the server confirmed it."""
+        """How many of its jobs have ended in each way so far, as the server confirmed."""
         return self._hand.counts
 
     def __aiter__(self) -> Self:
@@ -142,17 +143,20 @@ class AsyncLeases(AsyncIterator[Job]):
         return job
 
     async def flush(self, timeout: float | None = None) -> bool:  # noqa: ASYNC109
-        """Wait until the server has confirmed every end so far; False where it has not in time."""
+        """Wait until the server has confirmed every job that ended so far; False if it has not in time."""
         self._crew.check()
         flushed: bool = await self._do(self._consumer.flush(timeout))
         return flushed
 
     def stop(self) -> None:
-        """Begin nothing more; jobs in hand can be finished until it is closed."""
+        """Begin no further job; jobs in hand can be finished until the iterator is closed."""
         self._crew.stop()
 
     async def close(self) -> None:
-        """Settle what is done, give back the rest; at most ``grace`` seconds. A second time does nothing."""
+        """Settle the jobs that are done and give back the rest, within ``grace`` seconds.
+
+        A second call does nothing.
+        """
         await self._crew.close()
 
     async def __aenter__(self) -> Self:

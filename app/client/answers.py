@@ -1,4 +1,4 @@
-"""What a server tells about its queues and items, one frozen record each."""
+"""The answers about queues and items, one frozen record each."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Json = Any
 
 
 class Unchanged(Enum):
-    """What stands for a source or a setting that is not named: it stays as it is."""
+    """Stands for a source or a setting that a definition does not name, and that stays as it is."""
 
     UNCHANGED = "unchanged"
 
@@ -25,15 +25,15 @@ _KeptFor = float | None | Literal[Unchanged.UNCHANGED]
 
 @dataclass(frozen=True, slots=True, init=False)
 class QueueSettings:
-    """How a queue treats what fails, how much producers may pile up, and how long it remembers.
+    """The settings of a queue: its retries, how many items may wait, and how long it remembers.
 
     Durations are in seconds. ``max_attempts`` and ``max_ready`` None: no bound. The back-off doubles from
-    ``backoff`` to ``backoff_max``; ``jitter`` (0 to 1) is the share of it that is left to chance.
-    ``key_ttl`` is how long the answer to an idempotency key is kept, ``item_key_ttl`` how long the key of a
-    pushed item is known, ``history`` how long it is kept who took or acked what (0: not at all). None of
-    these: for ever.
+    ``backoff`` to ``backoff_max``; ``jitter`` (0 to 1) is the share of it that is random. ``key_ttl`` is how
+    long the answer to an idempotency key is kept, ``item_key_ttl`` how long the key of a pushed item is
+    known, ``history`` how long the server keeps who took or acked which items (0: not at all). For these
+    three, None means for ever.
 
-    A definition changes those that were named here, and leaves the others as they are.
+    A definition changes the settings that are named here, and leaves the others as they are.
     """
 
     max_attempts: int | None
@@ -69,7 +69,7 @@ class QueueSettings:
         object.__setattr__(self, "_named", frozenset(named))
 
     def to_json(self) -> dict[str, Json]:
-        """As a request writes it: those that were named."""
+        """The settings that were named, as a request has them."""
         return {name: getattr(self, name) for name in _DEFAULTS if name in self._named}
 
     @classmethod
@@ -103,8 +103,9 @@ class Failure:
 class QueueInfo:
     """A queue as the ledger has it.
 
-    ``source`` None: producers push. ``configured``: by what it was defined last, ``file`` or ``http``;
-    ``gone``: by the server's configuration file, which names it no more. ``members``: all that was answered.
+    ``source`` is None if producers push. ``configured`` tells what defined the queue last: ``file`` or
+    ``http``, or ``gone`` if the server's configuration file had it once and no longer has it. ``members`` has
+    everything that the server answered.
     """
 
     queue: str
@@ -149,7 +150,7 @@ _PLAIN = (
 
 @dataclass(frozen=True, slots=True)
 class Audit:
-    """Independent counters of one moment. ``balanced``: nothing is missing, and no item is there twice."""
+    """Independent counters of one moment. ``balanced``: no item is missing, and none is there twice."""
 
     queue: str
     generation: int
@@ -203,7 +204,7 @@ class FailedAttempt:
 class HistoryEntry:
     """Consecutive items that one answer took or acked (``verb``), in one generation of the queue.
 
-    ``key`` is that request's Idempotency-Key, None where it had none; ``worker`` held what was acked.
+    ``key`` is that request's Idempotency-Key, or None; ``worker`` is the worker that held acked items.
     """
 
     generation: int
@@ -223,11 +224,12 @@ class HistoryEntry:
 
 @dataclass(frozen=True, slots=True)
 class QueueItem:
-    """An item inside a queue, or, where one was asked for and the queue keeps its history, one that is done.
+    """An item inside a queue; or a single item that is done, if the queue keeps a history.
 
-    ``due_at``: since or from when it can be claimed, when its lease ends, or since when it is dead.
-    ``error``: of its last failed attempt. ``history``: only where one item was asked for. ``done``: who took
-    or acked it, of one that is done (its ``value`` is None where it is not kept any more); else None.
+    ``due_at`` is the time since or from when the item can be handed out, when its lease ends, or since when
+    it is dead. ``error`` is that of its last failed attempt. Only the answer for a single item has
+    ``history``. ``done`` says who took or acked an item that is done (whose ``value`` is None if it is no
+    longer kept).
     """
 
     seq: int

@@ -17,7 +17,7 @@ _PAGE: Final = 100
 
 
 def named(queue: str) -> str:
-    """The name of a queue, where it can be one at all."""
+    """Return the name of a queue; refuse what can't be one."""
     if not isinstance(queue, str):
         raise TypeError(f"a queue's name must be a text, not {queue!r}")
     if not queue:
@@ -33,18 +33,18 @@ def path_of(queue: str, *parts: str, **query: Json) -> str:
 
 
 def get(path: str, read: Callable[[Any], T]) -> Call[T]:
-    """A read."""
+    """A call that only reads."""
     return Call(Request("GET", path), read)
 
 
 def post(path: str, read: Callable[[Any], T], body: Json = None, *, wait: float = 0.0) -> Call[T]:
-    """A change."""
+    """A call that changes something, so it is sent with a key."""
     data = b"" if body is None else encode(body).encode()
     return Call(Request("POST", path, data, wait=wait), read, keyed=True)
 
 
 def same(answer: Json) -> Json:
-    """An answer as it is."""
+    """Return an answer as it is."""
     return answer
 
 
@@ -52,7 +52,7 @@ def same(answer: Json) -> Json:
 
 
 def take(queue: str, count: int, wait: float) -> Call[list[Item]]:
-    """Items for good; none where the answer is empty."""
+    """Take items for good; an empty answer gives none."""
     return post(path_of(queue, "next", count=count, wait=wait or None), _items, wait=wait)
 
 
@@ -71,7 +71,7 @@ def define(
     *,
     reset: bool,
 ) -> Call[QueueInfo]:
-    """Define a queue, or change what is named of it."""
+    """Define a queue, or change the settings that are named."""
     body: dict[str, Json] = {} if isinstance(source, Unchanged) else {"source": source}
     if args:
         body["args"] = dict(args)
@@ -83,33 +83,33 @@ def define(
 
 
 def delete(queue: str, confirm: str | None) -> Call[QueueInfo]:
-    """Leave a tombstone."""
+    """Delete a queue; its name and its cursor stay known."""
     return Call(Request("DELETE", path_of(queue, confirm=confirm)), QueueInfo.of, keyed=True)
 
 
 def info(queue: str) -> Call[QueueInfo]:
-    """One queue."""
+    """Read one queue."""
     return get(path_of(queue), QueueInfo.of)
 
 
 def queues(after: str | None) -> Call[tuple[list[QueueInfo], str | None]]:
-    """A page of queues, and where the next one begins."""
+    """Read a page of queues, and where the next page begins."""
     query = "" if after is None else f"?{urlencode({'after': after})}"
     return get(f"/queues{query}", lambda answer: (list(map(QueueInfo.of, answer["queues"])), answer["next"]))
 
 
 def audit(queue: str) -> Call[Audit]:
-    """The independent counters."""
+    """Read the independent counters of a queue."""
     return get(path_of(queue, "audit"), Audit.of)
 
 
 def stats(queue: str | None) -> Call[dict[str, Json]]:
-    """Rates and percentiles, of a queue or of the server."""
+    """Read rates and percentiles of a queue or of the server."""
     return get("/stats" if queue is None else path_of(queue, "stats"), dict)
 
 
 def operate(queue: str, verb: str) -> Call[QueueInfo]:
-    """``pause``, ``resume``, ``close`` or ``retry``."""
+    """Operate a queue: ``pause``, ``resume``, ``close`` or ``retry``."""
     return post(path_of(queue, verb), QueueInfo.of)
 
 
@@ -119,7 +119,7 @@ def advance(queue: str, to_seq: int) -> Call[QueueInfo]:
 
 
 def backup() -> Call[Backup]:
-    """A copy of the ledger, on the server's machine. Sent again it makes another file, which does no harm."""
+    """Copy the ledger on the server's machine. Sent again, it makes another file, which does no harm."""
     return Call(Request("POST", "/backup"), Backup.of)
 
 
@@ -142,18 +142,18 @@ def purge(queue: str, confirm: str, states: Sequence[str] | None) -> Call[int]:
 
 
 def page(queue: str, state: str | None, after: int, limit: int = _PAGE) -> Call[Page]:
-    """Items of a state, by seq."""
+    """Read a page of the items of a state, by seq."""
     return get(path_of(queue, "items", state=state, after=after or None, limit=limit), Page.of)
 
 
 def history(
     queue: str, seq: int | None, after: int, limit: int = _PAGE
 ) -> Call[tuple[list[HistoryEntry], int | None]]:
-    """A page of who took or acked what, and where the next one begins."""
+    """Read a page of who took or acked which items, and where the next page begins."""
     path = path_of(queue, "history", seq=seq, after=after or None, limit=limit)
     return get(path, lambda answer: (list(map(HistoryEntry.of, answer["history"])), answer["next"]))
 
 
 def item(queue: str, seq: int) -> Call[QueueItem]:
-    """One item and its history."""
+    """Read one item and its history."""
     return get(path_of(queue, "items", str(seq)), QueueItem.of)

@@ -1,15 +1,15 @@
-"""What the client raises: leaves of the tree in ``dibs.errors``.
+"""The errors of the client: leaves of the tree in ``dibs.errors``.
 
 ::
 
     DibsError
     └── ClientError
-        ├── Unreachable          no answer in time, however often it was asked; the last cause is told
+        ├── Unreachable          no answer in time, in spite of retries; it names the last cause
         ├── UnexpectedAnswer     an answer that no dibs gives: a proxy, or another service
         │   └── StrangersAnswer  the answer to somebody else's request
         ├── ClientClosed         used after it was closed
-        ├── ForkedClient         used in a child process, and it belongs to the parent
-        ├── OtherLoop            used in another event loop than the one that it belongs to
+        ├── ForkedClient         used in a child process, although it belongs to the parent
+        ├── OtherLoop            used in another event loop than its own
         ├── WorkersDied          every process of a map was killed
         ├── JobSettled           settled already, and now in another way
         ├── ValueNotJson         a value that JSON can't carry
@@ -49,9 +49,9 @@ TYPE: Final = "urn:dibs:problem:"
 class Problem:
     """The server's own words (RFC 9457).
 
-    ``name`` is the last part of its type, such as ``queue-full``. ``handed_out``: whether something may have
-    been done all the same. ``retry_after`` is in seconds. ``members`` has everything that was sent, unknown
-    members included.
+    ``name`` is the last part of its type, such as ``queue-full``. ``handed_out`` says whether something may
+    have been done all the same. ``retry_after`` is in seconds. ``members`` has everything that the server
+    sent, unknown members included.
     """
 
     name: str
@@ -66,18 +66,18 @@ class Problem:
 
 
 class ClientError(DibsError):
-    """The client can't do what was asked.
+    """The client can't do what its caller wants.
 
-    ``pushed``: what a push had brought in before it failed; None where nothing was being pushed.
+    ``pushed`` tells what a push had brought in before it failed; it is None for other calls.
     """
 
     pushed: PushReport | None = None
 
 
 class Unreachable(ClientError, ConnectionError):
-    """No answer within ``patience``. ``__cause__`` is the last failure; whether it was done is not known.
+    """No answer came within ``patience``. ``__cause__`` is the last failure. The request may have been done.
 
-    ``reached`` tells whether the server was spoken to at all.
+    ``reached`` tells whether the client ever had a connection to the server.
     """
 
     def __init__(self, detail: str, *, reached: bool) -> None:
@@ -89,50 +89,50 @@ class Unreachable(ClientError, ConnectionError):
 
 
 class UnexpectedAnswer(ClientError):
-    """An answer that no dibs gives. Is there a proxy between, or another service at this address?"""
+    """The answer is not one of dibs. Is there a proxy in between, or another service at this address?"""
 
 
 class StrangersAnswer(UnexpectedAnswer):
-    """The answer to somebody else's request: it names another queue or key. Its connection was closed.
+    """The answer belongs to another request: it names another queue or key. Its connection was closed.
 
-    The request is asked again with its key, so nothing is lost by it; this is raised when that brought
-    strangers' answers, too. Do several processes share a connection, or does a proxy mix them up?
+    The client sends the request again with its key, so nothing is lost; this is raised when the answers to
+    that were strangers', too. Do several processes share a connection, or does a proxy mix connections up?
     """
 
 
 class ClientClosed(ClientError, RuntimeError):
-    """Used after it was closed."""
+    """The client was used after it was closed."""
 
 
 class WorkersDied(ClientError):
-    """Every process that worked for a ``map`` was killed. What they had in hand is handed out again."""
+    """Every process that worked for a ``map`` was killed. Their items are handed out again."""
 
 
 class ForkedClient(ClientError, RuntimeError):
-    """Used in a forked child: a lease iterator or a job of the parent, or a transport that was given to it.
+    """A forked child used a lease iterator, a job or a given transport that belongs to its parent.
 
-    What the parent has leased is the parent's to settle. A ``Client`` and its queues can be used in a child:
+    Only the parent can settle what it has leased. A ``Client`` and its queues can be used in a child:
     it has connections and keys of its own.
     """
 
 
 class OtherLoop(ClientError, RuntimeError):
-    """Used in another event loop: a lease iterator, or a transport that was given to the client.
+    """A lease iterator, or a transport given to the client, was used in another event loop than its own.
 
     An ``AsyncClient`` and its queues can be used in several loops: each has connections of its own.
     """
 
 
 class JobSettled(ClientError, RuntimeError):
-    """A job is settled once. Acked is not nacked."""
+    """The job was settled in another way before: an acked job can't be nacked."""
 
 
 class ValueNotJson(ClientError, ValueError):
-    """JSON can't carry it: NaN, a set, half a surrogate pair. Nothing was sent."""
+    """JSON can't carry the value: NaN, a set, half a surrogate pair. Nothing was sent."""
 
 
 class ServerRefused(ClientError):
-    """The server says no. ``problem`` has its words; the other attributes are short ways to them."""
+    """The server refused the request. ``problem`` has its words, the other attributes parts of them."""
 
     def __init__(self, problem: Problem) -> None:
         super().__init__(inert(f"{problem.name}: {problem.detail}", lines=True))
@@ -143,17 +143,17 @@ class ServerRefused(ClientError):
 
     @property
     def field(self) -> str | None:
-        """The parameter, field or header that is meant."""
+        """The parameter, field or header that was refused."""
         return self.problem.field
 
     @property
     def limit(self) -> int | float | str | None:
-        """The limit that it missed."""
+        """The limit that the field is over or under."""
         return self.problem.limit
 
     @property
     def retryable(self) -> bool:
-        """Whether sending the same again helps."""
+        """Whether sending the same request again helps."""
         return self.problem.retryable
 
     @property
@@ -163,7 +163,7 @@ class ServerRefused(ClientError):
 
     @property
     def retry_after(self) -> float | None:
-        """Seconds after which asking again helps."""
+        """Seconds after which to send the request again."""
         return self.problem.retry_after
 
 
@@ -176,11 +176,11 @@ class ItemUnknown(ServerRefused, LookupError):
 
 
 class Exhausted(ServerRefused):
-    """The source has ended or the queue is closed, and nothing is left inside."""
+    """The queue is exhausted: its source has ended or it is closed, and no item is left inside."""
 
 
 class SourceFailed(ServerRefused):
-    """The queue's source raised. It stays failed until it is retried."""
+    """The queue's source raised. The queue stays failed until it is retried."""
 
     @property
     def cause_type(self) -> str:
@@ -189,7 +189,7 @@ class SourceFailed(ServerRefused):
 
     @property
     def cause_message(self) -> str:
-        """What that exception said."""
+        """The message of that exception."""
         return str(self._cause.get("message", ""))
 
     @property
@@ -205,7 +205,7 @@ class SourceFailed(ServerRefused):
 
 
 class QueueFull(ServerRefused):
-    """Over the queue's ``max_ready``. Nothing was pushed."""
+    """More items would wait than the queue's ``max_ready`` allows. Nothing was pushed."""
 
 
 class Conflict(ServerRefused):
@@ -213,7 +213,7 @@ class Conflict(ServerRefused):
 
 
 class StaleLease(ServerRefused):
-    """The lease has ended, or this was settled before. Nothing was changed."""
+    """The lease has ended, or its items were settled before. Nothing was changed."""
 
 
 class ResultRefused(ServerRefused):
@@ -221,11 +221,11 @@ class ResultRefused(ServerRefused):
 
 
 class Invalid(ServerRefused, ValueError):
-    """The request is wrong; ``field`` names what."""
+    """The request is wrong; ``field`` names the wrong part."""
 
 
 class LimitExceeded(Invalid):
-    """Over or under a limit. Nothing was spent."""
+    """A value is over or under its limit. Nothing was spent."""
 
 
 class KeyReused(Invalid):
@@ -233,11 +233,11 @@ class KeyReused(Invalid):
 
 
 class Forbidden(ServerRefused, PermissionError):
-    """Not allowed from here."""
+    """The server does not allow the request from here."""
 
 
 class Unavailable(ServerRefused):
-    """Not now: paused, starting, a slow source, a full disk, a server that goes down."""
+    """The queue can't serve now: it is paused or starting, its source is slow, or the disk is full."""
 
 
 BY_NAME: Final[Mapping[str, type[ServerRefused]]] = {
@@ -265,6 +265,6 @@ _BY_STATUS: Final[Mapping[int, type[ServerRefused]]] = {
 
 
 def refusal(problem: Problem) -> ServerRefused:
-    """The error of a problem: by its name, else by its status (names may be added, statuses stay)."""
+    """The error for a problem: by its name, else by its status (names may be added, statuses stay)."""
     kind = BY_NAME.get(problem.name) or _BY_STATUS.get(problem.status, ServerRefused)
     return kind(problem)

@@ -1,8 +1,8 @@
-"""How a request is made, written once: generators that yield what is to be done.
+"""Flows: the logic of requests, written once as generators that yield the steps to be done.
 
-A flow yields ``Send``, ``Sleep``, ``Listen`` or ``Gather``; the drivers (``threads.py``, ``aio.py``) do it
-and send the answer back in. So every rule stands in one place, for threads, for asyncio, and for tests that
-turn the clock by hand.
+A flow yields ``Send``, ``Sleep``, ``Listen`` or ``Gather``; the drivers (``threads.py``, ``aio.py``) do the
+step and send its answer back in. So every rule stands in one place, for threads, for asyncio, and for tests
+that turn the clock by hand.
 """
 
 from __future__ import annotations
@@ -40,14 +40,14 @@ _LAST_STEP: Final = 2.0
 _DOUBLINGS: Final = 10
 _SHOWN: Final = 200
 _UNKNOWN: Final = 5.0
-"""Seconds for which a server that this client never reached is looked for, at most."""
+"""Seconds for which a client tries to reach a server that it has never reached."""
 _STRANGERS: Final = 3
 """Answers to other requests, each on another connection, after which one request is given up."""
 
 log: Final = logging.getLogger("dibs.client")
 
 PATIENT: Final = frozenset({"paused", "starting", "source-busy"})
-"""Refusals of a queue that is well: it just gives nothing now."""
+"""Refusals of a queue that is well and only has nothing to hand out now."""
 FULL: Final = frozenset({"queue-full"})
 
 
@@ -76,7 +76,7 @@ class Reply(NamedTuple):
 
 
 class Lost(NamedTuple):
-    """No answer. ``reached``: it may have been sent. ``aborted``: by ourselves."""
+    """No answer came. ``reached``: the request may have been sent. ``aborted``: the client gave it up."""
 
     error: Exception
     reached: bool = True
@@ -85,7 +85,7 @@ class Lost(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Call(Generic[T_co]):
-    """A request, and how its answer is read. ``keyed``: it changes something, so it goes with a key."""
+    """A request and the reader of its answer. ``keyed``: it changes something, so it is sent with a key."""
 
     request: Request
     read: Callable[[Any], T_co]
@@ -96,25 +96,25 @@ class Call(Generic[T_co]):
 
 
 class Send(NamedTuple):
-    """Send it; the answer is a ``Reply`` or ``Lost``. ``abortable``: closing need not wait for it."""
+    """Send a request; the answer is a ``Reply`` or ``Lost``. ``abortable``: closing need not wait for it."""
 
     request: Request
     abortable: bool = False
 
 
 class Sleep(NamedTuple):
-    """Wait so many seconds."""
+    """Wait for so many seconds."""
 
     seconds: float
 
 
 class Bell(Protocol):
-    """Tells of changes. Whoever looks at ``rings`` first and then at what changed misses nothing."""
+    """Tells of changes. A reader that looks first at ``rings`` and then at the state misses no change."""
 
     rings: int
 
     def ring(self) -> None:
-        """From any thread: wake who listens."""
+        """Wake the listeners; any thread may call it."""
 
 
 class Listen(NamedTuple):
@@ -126,7 +126,7 @@ class Listen(NamedTuple):
 
 
 class Gather(NamedTuple):
-    """Give values to ``into`` until it returns True. The answer: False when there were no more."""
+    """Give values to ``into`` until it returns True. The answer is False if there were no more values."""
 
     into: Callable[[Any], bool]
 
@@ -181,9 +181,9 @@ class Contact:
 
 
 class Terms:
-    """How long a flow goes on asking, and how it waits in between.
+    """How long a flow sends a request again, and how it waits in between.
 
-    ``on_wait`` is told before a request is sent again: after how many seconds, and why.
+    ``on_wait`` is called before each such wait with its seconds and the reason.
     """
 
     def __init__(
@@ -199,18 +199,18 @@ class Terms:
         self.on_wait = on_wait
 
     def deadline(self, began: float) -> float:
-        """Until when a request that is asked since ``began`` is sent again."""
+        """The time until which a request that was first sent at ``began`` is sent again."""
         return began + (self.patience if self.contact.made else min(self.patience, _UNKNOWN))
 
     def pause(self, seconds: float) -> Flow[None]:
-        """Wait."""
+        """Wait before the next try, after telling ``on_wait``."""
         yield Sleep(seconds)
 
 
 class Aborted(ClientError):
-    """A request was given up because its lease iterator is being closed. Never leaves the client.
+    """A request was given up because its lease iterator is being closed. It never leaves the client.
 
-    ``reached``: the server may have had it.
+    ``reached``: the server may have received the request.
     """
 
     def __init__(self, *, reached: bool) -> None:
@@ -230,16 +230,16 @@ def persist(
     vain: Callable[[ServerRefused], bool] = lambda _: False,
     abortable: bool = False,
 ) -> Flow[T]:
-    """Send a request as often as it takes, always with one key, and read its answer.
+    """Send a request until it is answered, always with the same key, and read its answer.
 
-    It is sent again while the reply is lost or says that this helps. ``endless`` names the refusals that
-    count as answers: the time that the server says so is no part of the patience. ``vain``: whether asking
-    the same again can't help after this refusal, whatever it says.
+    The request is sent again if the reply is lost or says that this helps. ``endless`` names the refusals
+    that count as answers: the time of such answers is no part of the patience. ``vain`` says whether sending
+    the same request again can't help after a refusal, whatever the refusal says.
 
     Raises:
         ServerRefused: One of its kinds.
         Unreachable: No answer within the patience.
-        UnexpectedAnswer: No answer of dibs, or again and again another request's.
+        UnexpectedAnswer: The answer is not one of dibs, or again and again another request's.
     """
     tempo = terms.tempo
     request = call.request._replace(key=key or tempo.new_key()) if call.keyed else call.request
@@ -280,7 +280,7 @@ def persist(
 
 
 def _failure(reply: Reply) -> ServerRefused | UnexpectedAnswer | None:
-    """Why this is not the answer yet. What no retry helps is raised."""
+    """The reason to send the request again; None for an answer. A refusal that no retry helps is raised."""
     if reply.status in _SUCCESS:
         return None
     problem = problem_of(reply.body, reply.headers)

@@ -1,4 +1,4 @@
-"""Leases that are held, and the sums of what became of their jobs."""
+"""Leases that are held, and how many of their jobs ended in each way."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _BEATS: Final = 3
 
 
 def no_copy(what: str) -> NoReturn:
-    """Refuse to pickle or copy what is leased."""
+    """Refuse to pickle or copy a leased item."""
     raise TypeError(
         f"{what} can't be pickled or copied: what is leased belongs to the process that leased it "
         "(send the value, or the queue, and lease there)"
@@ -23,9 +23,9 @@ def no_copy(what: str) -> NoReturn:
 class Held:
     """One lease, or a part of it that is kept for another ``ttl``.
 
-    ``jobs``: those that the server has not settled. ``due``: until when it is ours for certain, counted from
-    before the request that got it was sent. ``whole``: how many items its token was given for; 0 for a part.
-    ``arrived``: when it was given.
+    ``jobs`` are those that the server has not settled. ``due`` is the time until which the lease is certainly
+    ours, counted from before its request was sent. ``whole`` is the number of items that its token was given
+    for; 0 for a part. ``arrived`` is when the lease was given.
     """
 
     __slots__ = ("arrived", "beat_at", "due", "jobs", "token", "ttl", "whole")
@@ -46,14 +46,14 @@ class Held:
         return part
 
     def kept(self, sent: float, seconds: float | None = None) -> None:
-        """It was given or extended by a request that was sent at ``sent``."""
+        """Note that a request sent at ``sent`` gave or extended the lease."""
         self.due = sent + (self.ttl if seconds is None else seconds)
         self.beat_at = sent + (self.due - sent) / _BEATS
 
 
 @dataclass
 class Counts:
-    """What became of the jobs of a lease iterator, as the server confirmed it.
+    """How many jobs of a lease iterator ended in each way, as the server confirmed.
 
     ``begun``: handed to the consumer. ``lost``: their leases ended early, begun or not.
     """

@@ -22,7 +22,7 @@ log: Final = logging.getLogger("dibs.client")
 
 
 class Stage(IntEnum):
-    """Where a job stands.
+    """The stage of a job.
 
     ::
 
@@ -46,9 +46,9 @@ OVER: Final = Stage.OVER
 
 
 class Verdict(NamedTuple):
-    """What is to be told to the server about a job.
+    """How a job ends, as the client tells the server.
 
-    ``push``: JSON texts of results. ``fallback``: said in place of what the server did not take.
+    ``push`` has the JSON texts of results. ``fallback`` is told instead if the server refuses this verdict.
     """
 
     kind: Kind
@@ -60,7 +60,7 @@ class Verdict(NamedTuple):
 
     @property
     def size(self) -> int:
-        """About how many bytes of a request it takes."""
+        """About how many bytes of a request the verdict takes."""
         return sum(map(len, self.push)) + len(self.error)
 
 
@@ -70,7 +70,7 @@ VERBS: Final = {ACKS: "acked", NACKS: "nacked", RELEASES: "released"}
 
 
 class Job:
-    """An item in hand, until it is settled or its lease is lost.
+    """A leased item, until it is settled or its lease is lost.
 
     ``with job:`` acks it at the end of the block (also after ``break``, ``continue`` and ``return``). An
     exception nacks it, with the traceback as its error, is logged, and is swallowed, so that the loop goes on
@@ -84,10 +84,10 @@ class Job:
     Attributes:
         queue: The queue's name.
         seq, value: The item.
-        attempt: For the how many-th time it was handed out.
+        attempt: Which attempt this is, counted from 1.
         lost: The lease has ended early, as the server said or by this process's own clock: others may have
             the item. By the clock alone, its end is still sent, as the server may have kept the lease.
-        outcome: What the server made of it: ``acked``, ``nacked``, ``dead``, ``released``, ``lost``; or None.
+        outcome: How it ended at the server: ``acked``, ``nacked``, ``dead``, ``released``, ``lost``; or None.
     """
 
     __slots__ = (
@@ -122,20 +122,20 @@ class Job:
 
     @property
     def settled(self) -> bool:
-        """Whether its end is decided. The server may not know yet."""
+        """Whether the end of the job is decided. The server may not know yet."""
         return self.stage >= DONE
 
     def ack(self, push: Iterable[Result] | Result = ()) -> None:
-        """Done.
+        """Settle the job as done.
 
         Args:
-            push: Results for other queues: they are in exactly if the ack is (one transaction). Some that the
-                server can't carry (a value over its limit, say) fail the job: it is nacked with the reason.
+            push: Results for other queues, pushed in the same transaction as the ack. If the server can't
+                carry one (a value over its limit, say), the job fails: it is nacked with the reason.
                 A queue that does not take results ends the iterator.
 
         Raises:
             ValueNotJson: A result's value is not JSON; nothing is settled yet.
-            JobSettled: It was nacked or released before.
+            JobSettled: The job was nacked or released before.
         """
         results = (push,) if isinstance(push, Result) else tuple(push)
         try:
@@ -148,28 +148,28 @@ class Job:
     def nack(
         self, error: str | BaseException = "", *, delay: float | None = None, dead: bool = False
     ) -> None:
-        """Failed: it is handed out again, or dead if this was its last attempt.
+        """Settle the job as failed: it is handed out again, or dead if this was its last attempt.
 
         Args:
-            error: Why; an exception goes with its traceback. The last 8 KiB are kept.
-            delay: Seconds until it is handed out again. None: the queue's back-off.
-            dead: No further attempt would help: it is dead at once.
+            error: Why it failed; an exception is sent with its traceback. The last 8 KiB are kept.
+            delay: Seconds until the item is handed out again. None: the queue's back-off.
+            dead: Make the item dead at once, as no further attempt would help.
 
         Raises:
-            JobSettled: It was acked or released before.
+            JobSettled: The job was acked or released before.
         """
         self.end(Verdict(NACKS, error=told(error), delay=delay, dead=dead))
 
     def release(self) -> None:
-        """Not begun after all: it waits again at once, and this hand-out does not count as an attempt.
+        """Give the job back as not begun: it waits again at once, and no attempt is counted.
 
         Raises:
-            JobSettled: It was acked or nacked before.
+            JobSettled: The job was acked or nacked before.
         """
         self.end(RELEASE)
 
     def extend(self, ttl: float) -> None:
-        """Keep it for ``ttl`` seconds at a time from now on, renewed every third of that.
+        """Keep the lease for ``ttl`` seconds at a time from now on, renewed every third of that.
 
         Heartbeats keep the lease as long as this process lives and lets other threads run, so this is for
         a process that may be suspended, for work that holds the GIL, or to let others have the item sooner.
@@ -177,7 +177,7 @@ class Job:
         self.hand.extend(self, ttl)
 
     def end(self, verdict: Verdict) -> None:
-        """Decide how it ends."""
+        """Decide how the job ends; JobSettled if it has ended in another way before."""
         if not self.hand.settle(self, verdict) and self.verdict != verdict and not self.taken:
             raise JobSettled(f"job {self.seq} of {self.queue} was {VERBS[self.verdict.kind]} before")
 

@@ -18,7 +18,7 @@ from .job import Job, log
 from .threads import Line, PollLine, run
 
 _SLACK: Final = 0.5
-"""Seconds beyond the grace for threads to see that it is over."""
+"""Seconds beyond the grace for threads to notice the end."""
 
 
 class Crew:
@@ -33,7 +33,7 @@ class Crew:
         self._threads: list[threading.Thread] | None = None
 
     def start(self) -> None:
-        """Start them, the first time."""
+        """Start the threads at the first call."""
         self.consumer.hand.refuse_child()
         if self._threads is not None:
             return
@@ -48,7 +48,7 @@ class Crew:
                     thread.start()
 
     def _run(self, flow: Flow[None]) -> None:
-        """A thread's last resort: whatever breaks, the consumer is told."""
+        """Run a thread; tell the consumer of any exception that ends it."""
         try:
             run(flow, self.line, poll=self._poll)
         except ForkedClient:  # a callback forked, and the child came back from it
@@ -59,7 +59,7 @@ class Crew:
             self.consumer.hand.fail(broken, at_once=True)
 
     def stop(self) -> None:
-        """Begin nothing more."""
+        """Begin no further job."""
         if self.consumer.hand.forked:
             return
         self.consumer.hand.stop()
@@ -74,7 +74,7 @@ class Crew:
         self._poll.abort()
 
     def close(self) -> None:
-        """Stop, settle, give back; at most ``grace`` seconds. In a child that is the parent's to do."""
+        """Stop, settle and give back, within ``grace`` seconds. In a child process it does nothing."""
         hand, until = self.consumer.hand, time.monotonic() + self._grace + _SLACK
         if hand.forked:
             return
@@ -93,17 +93,18 @@ class Crew:
 class Leases(Iterator[Job]):
     """Jobs, one after the other: ``for job in queue.lease(): with job: work(job.value)``.
 
-    It ends when the queue is exhausted and everything of its own is settled; on a queue that may still get
-    items it waits. Threads may share it. In the background the next batch is fetched, what is done is settled
-    in batches, and every lease is kept alive until then, also that of a job that takes hours.
+    The iterator ends when the queue is exhausted and all its own jobs are settled; it waits on a queue that
+    may still get items. Threads may share it. In the background it fetches the next batch, settles jobs that
+    are done in batches, and keeps every lease alive until then, also that of a job that takes hours.
 
-    Close it, or leave its ``with``; a loop that is left with ``break`` or an exception closes it when nobody
-    refers to it any more. Closing settles what is done, gives back (release) what was not begun, also the job
-    that a loop had in hand and never entered, and nacks what was entered (``with job``) and never settled,
-    within ``grace`` seconds. Where an exception leaves its ``with``, all that was handed out counts as begun.
+    Close the iterator, or leave its ``with``; a loop that is left with ``break`` or an exception closes it
+    when nobody refers to it any more. Closing takes at most ``grace`` seconds: it settles jobs that are done,
+    gives back (releases) jobs that were not begun, also one that a loop had in hand and never entered, and
+    nacks jobs that were entered (``with job``) and never settled. If an exception leaves its ``with``, all
+    jobs that were handed out count as begun.
 
-    It belongs to the process that made it. In a forked child ``next``, ``flush`` and its jobs raise
-    ``ForkedClient``, and to stop or close it does nothing: the parent goes on with what it leased.
+    The iterator belongs to the process that made it. In a forked child ``next``, ``flush`` and its jobs raise
+    ``ForkedClient``, and stopping or closing it does nothing: the parent goes on with its leases.
 
     Raises (from ``next``):
         SourceFailed: The queue's source raised; what had come before was handed out first.
@@ -121,7 +122,7 @@ class Leases(Iterator[Job]):
 
     @property
     def counts(self) -> Counts:
-        """What became of its jobs so far, as the server confirmed it."""
+        """How many of its jobs have ended in each way so far, as the server confirmed."""
         return self._hand.counts
 
     def __iter__(self) -> Self:
@@ -140,13 +141,13 @@ class Leases(Iterator[Job]):
         return job
 
     def flush(self, timeout: float | None = None) -> bool:
-        """Wait until the server has confirmed every end so far; False where it has not in time."""
+        """Wait until the server has confirmed every job that ended so far; False if it has not in time."""
         self._hand.refuse_child()
         flushed: bool = self._do(self._consumer.flush(timeout))
         return flushed
 
     def on_refused(self, tell: OnRefused) -> None:
-        """Tell, from any thread, of each job whose result the server does not take, and why.
+        """Call ``tell``, from any thread, with each job whose result the server refuses, and the reason.
 
         Such a job is nacked; ``tell`` may return keyword arguments for that, ``delay`` and ``dead``. A queue
         that takes no results at all ends the iterator besides.
@@ -154,22 +155,25 @@ class Leases(Iterator[Job]):
         self._hand.on_refused = tell
 
     def stop(self) -> None:
-        """Begin nothing more: ``next`` ends in every thread, what was not begun is given back.
+        """Begin no further job: ``next`` ends in every thread, and jobs that were not begun are given back.
 
-        Jobs in hand can be finished: their leases are kept, and they are settled, until it is closed.
+        Jobs in hand can be finished: their leases are kept, and they are settled, until `close`.
         """
         self._crew.stop()
 
     def end(self) -> None:
-        """Begin to close, and do not wait for it."""
+        """Begin to close the iterator, without waiting for the end."""
         self._crew.end()
 
     def broke(self) -> None:
-        """An exception ends the loop: what was handed out may be why, so it counts as an attempt."""
+        """Note that an exception ends the loop: its jobs may be the cause, so they count as attempts."""
         self._hand.broken = True
 
     def close(self) -> None:
-        """Settle what is done, give back the rest; at most ``grace`` seconds. A second time does nothing."""
+        """Settle the jobs that are done and give back the rest, within ``grace`` seconds.
+
+        A second call does nothing.
+        """
         self._close()
 
     def __enter__(self) -> Self:

@@ -20,7 +20,7 @@ _BYTES: Final = 4 * 1024 * 1024
 
 
 class Outbox:
-    """Jobs that are done, and the server has not said so: some wait, ``sent`` of them are on their way.
+    """Jobs that ended and that the server has not confirmed: some wait, ``sent`` of them are on their way.
 
     What waits is sent within a second, or a tenth of the ttl, if nothing takes it along earlier. Not for
     several threads at once: ``Hand`` holds its lock.
@@ -43,16 +43,16 @@ class Outbox:
 
     @property
     def due(self) -> float | None:
-        """When what waits has waited long enough; None: nothing waits."""
+        """The time at which the waiting jobs are to be sent; None: no job waits."""
         return self._since + self._linger if self._jobs else None
 
     @property
     def crowded(self) -> bool:
-        """Whether so much waits that no more work should be begun."""
+        """Whether so many jobs wait that no further job should be begun."""
         return len(self._jobs) > MANY
 
     def add(self, job: Job) -> bool:
-        """Put a job in; whether that is news: it is the first, or one too many."""
+        """Put a job in; return whether the sender must know: it is the first, or one too many."""
         jobs = self._jobs
         jobs.append(job)
         if len(jobs) == 1:

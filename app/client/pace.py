@@ -1,9 +1,9 @@
-"""How much to fetch at once: as much as makes the round trips cheap, and no more.
+"""The size of a batch: large enough to make round trips cheap, and no larger.
 
-What is fetched and not begun waits in vain for an idle worker elsewhere. So a batch begins with one item, and
+A job that was fetched and not begun could be an idle worker's elsewhere. So a batch begins with one item, and
 doubles while round trips are more than a twentieth of the time that its work takes; it is never more than a
-quarter of a second of work, and shrinks at once when the work becomes slow. What was fetched before that, and
-what waits behind a job that takes long, is given back (``stay``).
+quarter of a second of work, and shrinks at once when the work becomes slow. Jobs that were fetched before
+that, or that wait behind a long job, are given back (``stay``).
 
 Where a round trip takes longer than an eighth of a second, that is not enough to be at work meanwhile: then a
 batch lasts two of them, but at most a tenth of the ttl.
@@ -60,13 +60,13 @@ class Pace:
         self._decide()
 
     def travelled(self, seconds: float) -> None:
-        """A settle was answered after so long."""
+        """Note how many seconds the answer to a settle took."""
         self._trip = _mean(self._trip, seconds, _TRIP_WEIGHT)
         self.slow = self._trip * _TTL_SHARE > self._ttl
         self._decide()
 
     def fetched(self, asked: int, got: int) -> None:
-        """A fetch brought ``got`` of ``asked`` items: grow, shrink or stay.
+        """Note that a fetch brought ``got`` of ``asked`` items: the batch grows, shrinks or stays.
 
         A short answer lets nothing grow: there is no more, or the server stopped at its 4 MiB. Nor does a
         batch grow before as many jobs were begun as it has.
@@ -81,14 +81,14 @@ class Pace:
         self._decide()
 
     def look(self) -> None:
-        """Learn from what the consumer did since the last time."""
+        """Learn from the jobs that the consumer did since the last call."""
         if self.jobs:
             self._work = _mean(self._work, self.away / self.jobs, _WORK_WEIGHT)
             self._begun += self.jobs
             self.away, self.jobs = 0.0, 0
 
     def overstayed(self) -> None:
-        """Jobs were not begun in time: begin again with one."""
+        """Note that jobs were not begun in time: the batch begins again with one."""
         self.look()
         self.batch, self._begun = 1, 0
         self._decide()
@@ -105,14 +105,14 @@ class Pace:
 
     @property
     def _lasts(self) -> float:
-        """Seconds of work that a batch should be."""
+        """The seconds of work that a batch should have."""
         trip = self._trip
         lasts = _LASTS if trip is None else max(2 * trip, min(_SHARE * trip, _LASTS))
         return min(lasts, self._ttl / _TTL_SHARE)
 
     @property
     def _most(self) -> int:
-        """Items that last so long."""
+        """The number of items that last so many seconds."""
         work = self._work or 0.0
         return self.bound if work * self.bound <= self._lasts else max(1, int(self._lasts / work))
 

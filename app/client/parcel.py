@@ -21,7 +21,7 @@ _ENDS: Final = frozenset({"acked", "nacked", "dead", "released"})
 
 
 class Part(NamedTuple):
-    """One entry: jobs of one lease, with the same to say of each."""
+    """One entry: jobs of one lease that end in the same way."""
 
     kind: Kind
     text: str
@@ -30,7 +30,7 @@ class Part(NamedTuple):
 
 
 def compose(hand: Hand, now: float, *, done: bool) -> list[Part]:
-    """The entries that are to be sent now: what is ``done``, and the heartbeats that are due."""
+    """The entries to send now: the ``done`` jobs, and the heartbeats that are due."""
     with hand.lock:
         parts = _done(hand) if done else []
         if any(held.beat_at <= now for held in hand.helds):
@@ -39,7 +39,7 @@ def compose(hand: Hand, now: float, *, done: bool) -> list[Part]:
 
 
 def _done(hand: Hand) -> list[Part]:
-    """What is in the outbox, as far as it fits a request. If that held up fetching, it does so no more."""
+    """The jobs of the outbox that fit into a request. If they held up fetching, fetching may go on."""
     crowded = hand.outbox.crowded
     parts = [_part(jobs) for jobs in hand.outbox.take()]
     if crowded:
@@ -60,7 +60,7 @@ def _part(jobs: list[Job]) -> Part:
 
 
 def _beats(hand: Hand, now: float, named: set[Job]) -> list[Part]:
-    """Extend what is due, and with it what is due soon.
+    """Extend the leases that are due, and with them those that are due soon.
 
     Also jobs whose end is on its way in another request: that may be slow, or have been lost.
     """
@@ -92,7 +92,7 @@ def _tell_late(hand: Hand, held: Held, late: float) -> None:
 
 
 def _entry(held: Held, jobs: Sequence[Job], fields: list[str]) -> str:
-    """A whole lease goes by its token; parts by their seqs."""
+    """The entry of a part: a whole lease is named by its token alone, a part of it by its seqs, too."""
     members = [f'"token":{encode(held.token)}']
     if len(jobs) != held.whole:
         members.append(f'"seqs":{encode(ranges(job.seq for job in jobs))}')
@@ -100,7 +100,7 @@ def _entry(held: Held, jobs: Sequence[Job], fields: list[str]) -> str:
 
 
 def conclude(hand: Hand, parts: Sequence[Part], settlement: Settlement, sent: float) -> None:
-    """Take in an answer to a request that was sent at ``sent``."""
+    """Apply the answer to a request that was sent at ``sent``."""
     lost: list[Job] = []
     refused: list[tuple[Job, Outcome]] = []
     with hand.lock:
@@ -118,7 +118,7 @@ def conclude(hand: Hand, parts: Sequence[Part], settlement: Settlement, sent: fl
 
 
 def _extended(part: Part, outcomes: Sequence[Outcome], sent: float) -> list[Job]:
-    """Which jobs are ours no more. Those whose end is on its way will hear of it there."""
+    """Mark the jobs that are no longer ours. Jobs whose end is on its way learn it from that answer."""
     gone = []
     for job, outcome in _each(part.jobs, outcomes):
         if outcome is not None and outcome.outcome == "extended":
@@ -148,7 +148,7 @@ def _ended(
 
 
 def _within(jobs: Sequence[Job], outcome: Outcome) -> bool:
-    """Whether one range tells of all: then nobody has to be looked for."""
+    """Whether one range has all the jobs, so that no job has to be looked up."""
     seqs = outcome.seqs
     if seqs is None:
         return False
@@ -157,7 +157,7 @@ def _within(jobs: Sequence[Job], outcome: Outcome) -> bool:
 
 
 def _each(jobs: Sequence[Job], outcomes: Sequence[Outcome]) -> list[tuple[Job, Outcome | None]]:
-    """Each job with the outcome of the range that it is in; None: no range tells of it, so it is not held."""
+    """Each job with the outcome of its range; None if no range has it, so that it is not held."""
     told = sorted((outcome.seqs, outcome) for outcome in outcomes if outcome.seqs is not None)
     firsts = [seqs[0] for seqs, _ in told]
     found: list[tuple[Job, Outcome | None]] = []
@@ -169,7 +169,7 @@ def _each(jobs: Sequence[Job], outcomes: Sequence[Outcome]) -> list[tuple[Job, O
 
 
 def reject(hand: Hand, parts: Sequence[Part], error: ServerRefused) -> None:
-    """The server takes none of these entries, and asking again does not help."""
+    """Give up entries that the server refuses for good."""
     for part in parts:
         if part.kind == EXTENDS and part.held.ttl != hand.ttl:
             log.warning("%s: the leases of %d jobs can't be extended: %s", hand.queue, len(part.jobs), error)
@@ -190,7 +190,7 @@ def reject(hand: Hand, parts: Sequence[Part], error: ServerRefused) -> None:
 
 
 def _of_its_own(job: Job, error: Invalid) -> bool:
-    """Whether a refusal is about what this job alone said: a result that can't be carried, an odd delay.
+    """Whether a refusal is about this job's own data: a result that can't be carried, an odd delay.
 
     The name of a result's queue is none of that: all others go there, too.
     """
@@ -200,7 +200,7 @@ def _of_its_own(job: Job, error: Invalid) -> bool:
 
 
 def abandon(hand: Hand, parts: Sequence[Part]) -> None:
-    """The time for closing is over, and nobody answered."""
+    """Give up the jobs that are left, as no answer came in the time for closing."""
     ended = sum(len(part.jobs) for part in parts if part.kind != EXTENDS)
     hand.outbox.sent -= ended
     log.warning(

@@ -11,7 +11,7 @@ from .text import decode
 
 
 def problem_of(body: bytes, headers: Mapping[str, str]) -> Problem | None:
-    """The problem that an answer states, in the server's own words; None: it has none."""
+    """The problem of an answer, in the server's own words; None if it has none."""
     try:
         found = problem_from(decode(body))
     except ValueError:

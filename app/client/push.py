@@ -12,7 +12,7 @@ from .records import NewItem, Pushed, PushReport
 from .text import Default
 
 CHUNK_BYTES: Final = 1024 * 1024
-"""A chunk is sent when it has so many bytes, however few items that are."""
+"""A chunk of so many bytes is sent, however few items it has."""
 
 
 class Packer:
@@ -20,9 +20,9 @@ class Packer:
 
     Args:
         key: Gives each value its key; None: none has one.
-        delay, priority: Of every item.
+        delay, priority: The delay and the priority of every item.
         chunk: Items of a chunk, at most; it may be made smaller under way.
-        default: Makes JSON of what JSON can't carry.
+        default: Makes a JSON value of a value that JSON can't carry.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class Packer:
         self._packed = 0
 
     def add(self, value: Any) -> bool:
-        """Pack a value; whether the chunk is full."""
+        """Pack a value; return whether the chunk is full."""
         item = NewItem(value, None if self._key is None else self._key(value), self._delay, self._priority)
         text = work.placed_text(self._packed, item, self._default)
         self._packed += 1
@@ -55,7 +55,7 @@ class Packer:
         return len(self.texts) >= self.chunk or self._size >= CHUNK_BYTES
 
     def take(self) -> list[str]:
-        """The chunk, if there is anything in it; the next one begins."""
+        """Take the chunk, if it has any item, and begin the next one."""
         texts, self.texts, self._size = self.texts, [], 0
         return texts
 
@@ -73,7 +73,7 @@ def several(values: T) -> T:
 
 
 def push(queue: str, packer: Packer, terms: Terms) -> Flow[PushReport]:
-    """Push all values that can be gathered; no more than a chunk of them is in memory.
+    """Push all values that arrive; no more than a chunk of them is in memory.
 
     While the queue is full (429) the same chunk is sent again, for as long as it takes. The key makes it
     safe: a chunk whose answer was lost is not pushed twice. A chunk that is larger than the queue may ever be
@@ -96,7 +96,7 @@ def push(queue: str, packer: Packer, terms: Terms) -> Flow[PushReport]:
 
 
 def _send(queue: str, texts: list[str], packer: Packer, terms: Terms) -> Flow[list[Pushed]]:
-    """Push the first chunk of these; none of them where it must be cut first."""
+    """Push the first chunk of these items; none of them if the chunk must be cut first."""
     chunk = texts[: packer.chunk]
     try:
         return (yield from persist(work.push(queue, chunk), terms, endless=FULL, vain=never_fits(len(chunk))))
@@ -111,5 +111,5 @@ def never_fits(items: int) -> Callable[[ServerRefused], bool]:
 
 
 def _room(full: ServerRefused) -> int:
-    """How many items may wait in the queue, where it says so."""
+    """How many items may wait in the queue, if it has such a limit."""
     return full.limit if isinstance(full.limit, int) else 0

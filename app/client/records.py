@@ -1,7 +1,7 @@
-"""What is asked of the server and what it answers, one frozen record each. Durations are seconds.
+"""The requests to the server and its answers, one frozen record each. Durations are in seconds.
 
-Requests know how they are written (``to_json``), answers how they are read (``of``). Unknown members of an
-answer are ignored: the paths are version 1 and only grow.
+A request writes itself as JSON (``to_json``); an answer is read by ``of``. Unknown members of an answer are
+ignored: the paths are version 1 and only grow.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ State = str
 """``open``, ``starting``, ``paused``, ``exhausted``, ``failed`` or ``closed``; more may come."""
 
 Json = Any
-"""What ``json`` reads and writes."""
+"""A JSON object, as ``json`` reads and writes it."""
 
 
 # -- requests
@@ -29,7 +29,7 @@ Json = Any
 
 @dataclass(frozen=True, slots=True)
 class LeaseAsk:
-    """Up to ``max`` items for ``ttl`` seconds, waiting up to ``wait`` for the first one."""
+    """Asks for up to ``max`` items for ``ttl`` seconds, waiting up to ``wait`` seconds for the first one."""
 
     max: int = 1
     ttl: float = 30.0
@@ -58,7 +58,7 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Ack:
-    """Done. ``seqs`` None: all that the token still holds."""
+    """The items are done. ``seqs`` None: all items that the token still holds."""
 
     token: str
     seqs: Seqs | None = None
@@ -71,7 +71,7 @@ class Ack:
 
 @dataclass(frozen=True, slots=True)
 class Nack:
-    """Failed. ``delay`` None: the queue's back-off. ``error``: at most 8 KiB. ``dead``: no more attempts."""
+    """The items failed. ``delay`` None: the queue's back-off. ``error``: at most 8 KiB. ``dead``: for good."""
 
     token: str
     seqs: Seqs | None = None
@@ -87,7 +87,7 @@ class Nack:
 
 @dataclass(frozen=True, slots=True)
 class Extend:
-    """Still at work: the lease ends ``ttl`` from now."""
+    """The items take longer: their lease ends ``ttl`` seconds from now."""
 
     token: str
     ttl: float
@@ -100,7 +100,7 @@ class Extend:
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """Not begun: they wait again at once, and the hand-out does not count as an attempt."""
+    """The items were not begun: they wait again at once, and the hand-out does not count as an attempt."""
 
     token: str
     seqs: Seqs | None = None
@@ -165,7 +165,7 @@ _LEASED = itemgetter(*LeasedItem._fields)
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """Items that are ours until ``expires_in`` seconds after the server answered."""
+    """Items that the client holds until ``expires_in`` seconds after the server answered."""
 
     queue: str
     state: State
@@ -190,7 +190,7 @@ Verdict = Literal["acked", "nacked", "extended", "released", "dead", "stale", "r
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a range. ``seqs`` None: the token held nothing. ``queue``, ``reason``: of a refusal."""
+    """The outcome of a range. ``seqs`` None: the token held nothing. Refusals have ``queue``, ``reason``."""
 
     seqs: tuple[int, int] | None
     outcome: str
@@ -260,9 +260,9 @@ class Uploaded:
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
-    """What became of a settle: ``outcomes`` of each entry, in the order in which they were given.
+    """The answer to a settle: the ``outcomes`` of each entry, in the order of the request.
 
-    ``lease``: the next one, None where nothing was handed out; then ``refusal`` says why, None for empty.
+    ``lease`` is the next lease, or None; then ``refusal`` says why, or is None if the queue is empty.
     """
 
     queue: str

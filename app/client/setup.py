@@ -1,4 +1,4 @@
-"""What ``Client`` and ``AsyncClient`` have in common: where, who, how long."""
+"""The common arguments of ``Client`` and ``AsyncClient``: URL, worker's name, timeouts."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ OnLost = Callable[[Job], None]
 
 
 class LeaseOptions(TypedDict, total=False):
-    """The keyword arguments of ``RemoteQueue.lease``, for what passes them on."""
+    """The keyword arguments of ``RemoteQueue.lease``, for functions that pass them on."""
 
     batch: int | None
     ttl: float
@@ -39,7 +39,7 @@ class Setup:
     """The arguments of a client, checked.
 
     Raises:
-        TypeError, ValueError: One is wrong.
+        TypeError, ValueError: An argument is wrong; the message names it.
     """
 
     def __init__(
@@ -67,14 +67,14 @@ class Setup:
 
     @property
     def worker(self) -> str:
-        """Who leases. Asked anew each time: a forked child is another worker than its parent."""
+        """The worker's name. It is read each time, as a forked child is another worker than its parent."""
         return self._worker or _whoami()
 
     def again(self, kind: Callable[..., object], given: object) -> tuple[Any, ...]:
-        """How a client is made again, for pickle and copy: by its URL, with connections of its own.
+        """The arguments that make the client again, for pickle and copy, with connections of its own.
 
         Raises:
-            TypeError: Its transport was given to it, and nobody can tell how to make another.
+            TypeError: The client has a transport that was given to it, which can't be made again.
         """
         if given is not None:
             raise TypeError(
@@ -86,7 +86,7 @@ class Setup:
 
 
 def _named(worker: str) -> str:
-    """The worker's name, if the server will take it."""
+    """Return the worker's name; refuse one that the server would refuse."""
     if not isinstance(worker, str):
         raise TypeError(f"worker must be a text, not a {type(worker).__name__}")
     if acts(worker):

@@ -14,9 +14,9 @@ _EARLY: Final = 3
 
 
 def take_one(queue: str, terms: Terms) -> Flow[Item | None]:
-    """Take the next item, however long that takes; None: the queue is exhausted.
+    """Take the next item, however long that takes; None if the queue is exhausted.
 
-    One at a time: a take that was fetched ahead could not be given back.
+    Items are taken one at a time, since an item that was taken ahead could not be given back.
     """
     tempo = terms.tempo
     while True:

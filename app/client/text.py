@@ -19,14 +19,14 @@ _LOOKED_AT: Final = 100_000
 
 
 Default = Callable[[Any], Any]
-"""Makes a value that JSON can carry of one that it can't, as ``json.dumps`` has it; or raises TypeError."""
+"""Makes a JSON value of a value that JSON can't carry, or raises TypeError, as for ``json.dumps``."""
 
 
 def encode(value: Any, default: Default | None = None) -> str:
     """The JSON text of a value.
 
     Raises:
-        ValueNotJson: JSON, or UTF-8, can't carry it.
+        ValueNotJson: JSON, or UTF-8, can't carry the value.
     """
     try:
         text = json.dumps(value, default=default, **_COMPACT)
@@ -37,7 +37,7 @@ def encode(value: Any, default: Default | None = None) -> str:
 
 
 def _why_not(value: Any) -> str | None:
-    """What in a value JSON can't carry, and where; None where that was not found."""
+    """The part of a value that JSON can't carry, and its place; None if it was not found."""
     rest, seen = [(value, "")], 0
     while rest and (seen := seen + 1) <= _LOOKED_AT:
         one, place = rest.pop()
@@ -65,7 +65,7 @@ def _why_not(value: Any) -> str | None:
 
 
 def decode(body: bytes) -> Any:
-    """What a JSON text says; ValueError where it is none."""
+    """The value of a JSON text; ValueError if it is not JSON."""
     return json.loads(body)
 
 
@@ -83,7 +83,7 @@ def told(error: str | BaseException) -> str:
 
 
 def ranges(seqs: Iterable[int]) -> list[tuple[int, int]]:
-    """As few ranges as hold exactly these seqs, in order."""
+    """The fewest ranges that hold exactly these seqs, in order."""
     found: list[tuple[int, int]] = []
     first = last = None
     for seq in sorted(seqs):

@@ -1,4 +1,4 @@
-"""The driver for threads: does what flows ask for, with blocking calls."""
+"""The driver for threads: it does the steps that a flow yields, with blocking calls."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ class ThreadBell:
         self._condition = threading.Condition()
 
     def ring(self) -> None:
-        """Wake everyone who listens."""
+        """Wake every thread that listens."""
         with self._condition:
             self.rings += 1
             self._condition.notify_all()
 
     def wait(self, seen: int, seconds: float | None) -> None:
-        """Wait until it has rung since ``seen``."""
+        """Wait until the bell has rung since ``seen``."""
         with self._condition:
             self._condition.wait_for(lambda: self.rings != seen, seconds)
 
@@ -43,11 +43,11 @@ class ThreadBell:
 class Line:
     """Sends requests over a transport. Threads may share it; a forked child gets connections of its own.
 
-    Its connections are opened by the process that asks. A child closes its copies of those of its parent,
-    which does no harm to the parent: two processes on one connection would take each other's answers.
+    Each process opens its own connections, as two processes on one connection would take each other's
+    answers. A child closes its copies of its parent's connections, which does no harm to the parent.
 
     Args:
-        wire: How the server is spoken to.
+        wire: The server's URL and the headers of requests.
         given: A transport to use instead of the line's own. It stays in the process that it was given to.
     """
 
@@ -62,13 +62,13 @@ class Line:
         fork.watch(self)
 
     def send(self, request: Request) -> Reply | Lost:
-        """One request, one try."""
+        """Send one request once; return its reply, or how it was lost."""
         if self.closed:
             raise ClientClosed("the client is closed")
         return self.exchange(request, {})
 
     def exchange(self, request: Request, extensions: dict[str, Any]) -> Reply | Lost:
-        """One request, with more for the transport to know."""
+        """Send one request once, with ``extensions`` for the transport."""
         transport = self._transport or self._dial()
         try:
             response = transport.handle_request(self.wire.write(request, extensions))
@@ -85,7 +85,7 @@ class Line:
         return self.wire.read(response, body)
 
     def close(self) -> None:
-        """Close its connections; what is asked afterwards raises ``ClientClosed``."""
+        """Close the line's connections; requests sent afterwards raise ``ClientClosed``."""
         self.closed = True
         if self._transport is not None:
             self._transport.close()
@@ -102,13 +102,13 @@ class Line:
             return self._transport
 
     def _remember(self, stream: Any) -> None:
-        """A connection's socket, for a child to close its copy of."""
+        """Remember a connection's socket, so that a child can close its copy."""
         found = None if stream is None else stream.get_extra_info("socket")
         if isinstance(found, socket.socket):
             self._sockets.add(found)
 
     def _after_fork(self) -> None:
-        """This is a child. The locks inside the transport may be held by threads that are not here."""
+        """Start anew in a child process: the transport's locks may be held by threads of the parent."""
         self._forked = True
         for found in list(self._sockets):
             found.close()  # the child's copy: nothing is said on the wire
@@ -130,7 +130,7 @@ class PollLine(Line):
         self._stream: Any = None
 
     def send(self, request: Request) -> Reply | Lost:
-        """One request, unless the line was aborted; aborted, it is as good as lost."""
+        """Send one request, unless the line was aborted; an aborted request counts as lost."""
         if self._aborted:
             return Lost(ClientClosed(_CLOSING), reached=False, aborted=True)
         answer = self.exchange(request, {"trace": self._learn})
@@ -142,7 +142,7 @@ class PollLine(Line):
         self._shut()
 
     def close(self) -> None:
-        """Close its connection, unless it is the client's."""
+        """Close the line's connection, unless it belongs to the client."""
         if self._given is None:
             super().close()
 
@@ -174,7 +174,7 @@ def run(
     values: Iterable[Any] = (),
     sleep: Callable[[float], None] = time.sleep,
 ) -> T:
-    """Do what a flow asks for until it returns. In a child, no flow of the parent goes on."""
+    """Do the steps of a flow until it returns. In a child process, no flow of the parent goes on."""
     source = iter(values)
     process = fork.process()
     step: Callable[[], Effect] = partial(next, flow)

@@ -1,4 +1,4 @@
-"""A queue's values, one after the other, for good: what ``for value in queue`` goes through."""
+"""The iterators of ``for value in queue``: they take a queue's values one after the other, for good."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Values(Iterator[Any]):
 
 
 class AsyncValues(AsyncIterator[Any]):
-    """The same for tasks, of one event loop or several."""
+    """The same for the tasks of one event loop or several."""
 
     def __init__(self, client: AsyncClient, queue: str) -> None:
         self._client = client

@@ -30,10 +30,10 @@ _SHOWN: Final = 64
 
 
 class Wire:
-    """How one server is spoken to.
+    """Writes requests to one server, and reads its answers.
 
     Args:
-        url: Where it is. None: ``DIBS_URL``, else ``http://127.0.0.1:8000``.
+        url: The server's URL. None: ``DIBS_URL``, else ``http://127.0.0.1:8000``.
         timeout: Seconds for connecting, and for each step of an answer.
 
     Raises:
@@ -49,20 +49,20 @@ class Wire:
         self._urls: dict[str, httpx.URL] = {}
 
     def dial(self) -> httpx.HTTPTransport:
-        """Connections for threads; none is open yet."""
+        """A transport with connections for threads; none is open yet."""
         return httpx.HTTPTransport(verify=self._tls(), trust_env=False, limits=LIMITS)
 
     def dial_async(self) -> httpx.AsyncHTTPTransport:
-        """Connections for the tasks of one event loop; none is open yet."""
+        """A transport with connections for the tasks of one event loop; none is open yet."""
         return httpx.AsyncHTTPTransport(verify=self._tls(), trust_env=False, limits=LIMITS)
 
     def _tls(self) -> ssl.SSLContext:
-        """What https needs. For plain http an empty one: loading authorities takes long."""
+        """The TLS context for https. For plain http it is empty, as loading authorities takes long."""
         secure = self.url.startswith("https:")
         return ssl.create_default_context() if secure else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
     def write(self, request: Request, extensions: dict[str, Any]) -> httpx.Request:
-        """A request for a transport."""
+        """The request as a transport sends it."""
         headers = {"Accept": "application/json, application/problem+json", "User-Agent": _AGENT}
         if request.key is not None:
             headers["Idempotency-Key"] = request.key
@@ -79,20 +79,20 @@ class Wire:
         )
 
     def read(self, response: httpx.Response, body: bytes) -> Reply:
-        """An answer of a transport."""
+        """The reply that a transport's answer holds."""
         return Reply(response.status_code, response.headers, body)
 
     def stranger(self, request: Request, response: httpx.Response) -> Lost | None:
-        """Whether an answer, whose body is not read yet, is another request's."""
+        """Whether an answer, whose body is not read yet, belongs to another request."""
         why = not_of(request.path, request.key, response)
         return None if why is None else Lost(StrangersAnswer(f"{request.method} {request.path} got {why}"))
 
     def lost(self, error: httpx.TransportError) -> Lost:
-        """What is known after a request without an answer."""
+        """How a request without an answer was lost."""
         return Lost(error, reached=not isinstance(error, _UNSENT))
 
     def _url(self, path: str) -> httpx.URL:
-        """Reading a URL costs as much as a small request; a worker asks for the same few."""
+        """The parsed URL, cached: parsing costs as much as a small request, and a worker uses few URLs."""
         url = self._urls.get(path)
         if url is None:
             url = httpx.URL(self.url + path)
@@ -102,10 +102,10 @@ class Wire:
 
 
 def not_of(path: str, key: str | None, response: httpx.Response) -> str | None:
-    """What is wrong with the answer to a request for this path with this key; None: it is its own.
+    """Why an answer does not belong to the request for this path with this key; None if it does.
 
-    A dibs names queue and key on every answer. One without either comes from something between, or refuses
-    what the server has not read as far as that: its body has to tell what it is.
+    A dibs server names queue and key on every answer. An answer without them comes from something in between,
+    or refuses a request of which the server had not read so much: then its body must tell what it is.
     """
     headers = response.headers
     told = headers.get("dibs-queue"), headers.get("idempotency-key")

@@ -32,7 +32,7 @@ NACKS: Final = "nacks"
 EXTENDS: Final = "extends"
 RELEASES: Final = "releases"
 KINDS: Final = (ACKS, NACKS, EXTENDS, RELEASES)
-"""In the order in which a server applies them."""
+"""The kinds of entries, in the order in which a server applies them."""
 
 
 def kind_of(entry: Entry) -> Kind:
@@ -45,7 +45,7 @@ def kind_of(entry: Entry) -> Kind:
 
 
 def lease(queue: str, ask: LeaseAsk) -> Call[Lease | None]:
-    """Items under a lease; None where none can be claimed now."""
+    """Lease items; None if no item can be leased now."""
     return post(path_of(queue, "lease"), _lease, ask.to_json(), wait=ask.wait)
 
 
@@ -56,12 +56,12 @@ def _lease(answer: Json) -> Lease | None:
 def settle(
     queue: str, entries: Sequence[Entry], ask: LeaseAsk | None, default: Default | None = None
 ) -> Call[Settlement]:
-    """Entries, and the next lease, in one transaction."""
+    """Settle entries and lease the next items, in one transaction."""
     return settle_texts(queue, [(kind_of(entry), encode(entry.to_json(), default)) for entry in entries], ask)
 
 
 def settle_texts(queue: str, entries: Sequence[tuple[Kind, str]], ask: LeaseAsk | None) -> Call[Settlement]:
-    """The same, with entries that are JSON texts already. The outcomes come in the order of ``entries``."""
+    """As ``settle``, with entries that are JSON texts already. Outcomes come in the order of ``entries``."""
     lists: dict[Kind, list[str]] = {kind: [] for kind in KINDS}
     places = []
     for kind, text in entries:
@@ -91,7 +91,7 @@ def _settlement(answer: Mapping[str, Json], places: Sequence[tuple[Kind, int]]) 
 
 
 def push(queue: str, texts: Sequence[str]) -> Call[list[Pushed]]:
-    """Items, each a JSON text of its own: all of them or none."""
+    """Push items, each a JSON text of its own: all of them or none."""
     request = Request("POST", path_of(queue, "items"), f'{{"items":[{",".join(texts)}]}}'.encode())
 
     def read(answer: Json) -> list[Pushed]:
@@ -104,7 +104,7 @@ def push(queue: str, texts: Sequence[str]) -> Call[list[Pushed]]:
 
 
 def item_text(item: NewItem, default: Default | None = None) -> str:
-    """An item to push, as JSON."""
+    """The JSON text of an item to push."""
     try:
         return encode(item.to_json(), default)
     except ValueNotJson:
@@ -113,12 +113,12 @@ def item_text(item: NewItem, default: Default | None = None) -> str:
 
 
 def item_texts(items: Iterable[NewItem], default: Default | None = None) -> list[str]:
-    """Items to push, as JSON; an error names the position of the one that is none."""
+    """The JSON texts of items to push; an error names the position of an item that can't be JSON."""
     return [placed_text(place, item, default) for place, item in enumerate(items)]
 
 
 def placed_text(place: int, item: NewItem, default: Default | None = None) -> str:
-    """The same for one of many."""
+    """As ``item_text``, for the item at a position; an error names the position."""
     try:
         return item_text(item, default)
     except ValueNotJson as error:
@@ -126,6 +126,6 @@ def placed_text(place: int, item: NewItem, default: Default | None = None) -> st
 
 
 def upload(queue: str, part: bytes, offset: int) -> Call[Uploaded]:
-    """A part of an NDJSON stream; it goes with the stream's key. An empty part asks how far the stream is."""
+    """Push a part of an NDJSON stream under the stream's key. An empty part asks how far the stream is."""
     path = path_of(queue, "items", offset=offset or None)
     return Call(Request("POST", path, part, "application/x-ndjson"), Uploaded.of, keyed=True)
