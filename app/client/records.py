@@ -71,7 +71,7 @@ class Ack:
 
 @dataclass(frozen=True, slots=True)
 class Nack:
-    """The items failed. ``delay`` None: the queue's back-off. ``error``: at most 8 KiB. ``dead``: for good."""
+    """The items failed. ``delay`` None: the queue's back-off. ``error``: up to 8 KiB. ``dead``: for good."""
 
     token: str
     seqs: Seqs | None = None

@@ -1,4 +1,4 @@
-"""Queues: who asks, who waits, what was drawn, what is in the line."""
+"""Queues: hand-outs, leases, pushes, and the requests that wait for them."""
 
 from .answers import (
     Audit,

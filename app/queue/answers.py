@@ -1,4 +1,4 @@
-"""What a queue answers: plain records, the same for HTTP, threads and tests.
+"""The answers of a queue: plain records, the same for HTTP, threads and tests.
 
 Values travel as JSON text from the source to the reply: encoded once, where they are drawn. The
 numbers of an arithmetic source travel as a ``range``: a million of them cost as much as one.
@@ -19,9 +19,9 @@ Values = Sequence[int] | Sequence[str]
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """Items handed out for good; on disk before anyone sees this.
+    """Items handed out for good; the hand-out is on disk before a caller sees it.
 
-    Fresh ones are consecutive from ``first`` on; of waiting ones ``seqs`` tells each.
+    Fresh items have consecutive seqs from ``first`` on; the seqs of items that had waited are in ``seqs``.
     """
 
     queue: str
@@ -57,9 +57,10 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class Leased:
-    """Items handed out until ``due`` (ledger milliseconds) to whoever shows ``token``; on disk.
+    """Items leased until ``due`` (ledger milliseconds) to the holder of ``token``; the lease is on disk.
 
-    ``expires_in``: seconds until then, when this was made. ``values`` go with ``spans``, in order.
+    ``expires_in`` is the seconds until then, at the time of the answer. ``values`` go with ``spans``, in
+    order.
     """
 
     queue: str
@@ -80,13 +81,13 @@ class Leased:
 def leased(  # noqa: PLR0917  # the fields of a lease, in their order
     queue: str, state: str, token: str, due: int, spans: tuple[Span, ...], values: Values, now: int
 ) -> Leased:
-    """A lease that was given, seen from ``now``."""
+    """The answer for a lease that was given, with its rest counted from ``now``."""
     return Leased(queue, state, token, due, max(due - now, 0) / 1000, spans, values)
 
 
 @dataclass(frozen=True, slots=True)
 class LeaseAsk:
-    """What a lease is asked for: up to ``most`` items for ``ttl`` seconds; ``wait`` seconds for the first."""
+    """A request for a lease: up to ``most`` items for ``ttl`` seconds; ``wait`` seconds for the first."""
 
     most: int = 1
     ttl: float = 30.0
@@ -96,10 +97,10 @@ class LeaseAsk:
 
 @dataclass(frozen=True, slots=True)
 class SettleAnswer:
-    """What became of each entry, and the next lease if one was asked for.
+    """The outcomes of each entry, and the next lease if the request asks for one.
 
-    ``refusal`` says why there is no next lease; None where there is one, or where the queue is just empty.
-    ``now`` (ledger milliseconds) is when this was answered.
+    ``refusal`` says why there is no next lease; it is None if there is one, or if the queue is only empty.
+    ``now`` (ledger milliseconds) is the time of the answer.
     """
 
     queue: str
@@ -132,9 +133,9 @@ class MovedAnswer:
 
 @dataclass(frozen=True, slots=True)
 class Peeked:
-    """One item inside a queue, looked at. ``value`` is JSON text; ``due`` as in ``ItemRow``.
+    """One item inside a queue, as a reader sees it. ``value`` is JSON text; ``due`` as in ``ItemRow``.
 
-    ``error`` is what its last failed attempt said.
+    ``error`` is the error of its last failed attempt.
     """
 
     seq: int
@@ -186,7 +187,7 @@ class ItemDone:
 
 @dataclass(frozen=True, slots=True)
 class HistoryPage:
-    """Who took or acked what, from oldest to newest; ``next`` is the ``after`` of the next page."""
+    """Who took or acked which items, from oldest to newest; ``next`` is the ``after`` of the next page."""
 
     queue: str
     rows: tuple[HistoryRow, ...]
@@ -196,7 +197,7 @@ class HistoryPage:
 def answer(
     queue: str, state: str, first: int, values: Values, *, wide: bool, block: bool, replayed: bool = False
 ) -> Taken | Block:
-    """What a hand-out looks like to the caller, first time or replayed."""
+    """The answer for a hand-out, the first one or a replay."""
     if block:
         assert isinstance(values, range)  # noqa: S101  # blocks are asked of arithmetic sources only
         return Block(queue, state, first, values[0], values[-1], values.step, len(values), wide, replayed)
@@ -220,8 +221,8 @@ class QueueInfo:
 
     ``state`` is one word: ``open``, ``starting``, ``paused``, ``exhausted``, ``failed``, ``closed``.
     ``source`` is None where producers push. ``created_at`` is ledger time, in milliseconds. ``settings`` are
-    those in force: what the queue leaves to the server's limits is told as these say. ``configured``: by what
-    it was defined last (``file``, ``http``), or ``gone`` where the configuration names it no more.
+    those in force: a setting that the queue leaves to the server has the server's limit. ``configured`` tells
+    what defined the queue last (``file``, ``http``), or ``gone`` if the configuration no longer names it.
     """
 
     queue: str
@@ -268,14 +269,14 @@ class Audit:
 
     @property
     def balanced(self) -> bool:
-        """Whether nothing is missing and nothing is there twice (the design's promise 4)."""
+        """Whether no item is missing and none is there twice (the design's promise 4)."""
         gone = self.taken + self.acked + self.purged + self.jumped
         return gone + self.waiting + self.leased + self.dead == self.cursor and not self.overlaps
 
 
 @dataclass(frozen=True, slots=True)
 class Percentiles:
-    """Of the last samples, in seconds (or items, where the name says so). Zero before the first."""
+    """Percentiles of the last samples, in seconds (or items, if the name says so). Zero before the first."""
 
     p50: float = 0.0
     p90: float = 0.0

@@ -1,9 +1,9 @@
-"""Waiting items: when a claim is worth trying, and who is told when something comes to wait.
+"""Waiting items: when a claim is worth trying, and which requests are woken when an item comes to wait.
 
-``due`` is a lower bound in ledger time: nothing inside can be claimed before it, and None says that nothing
-is inside but what is dead: with an ending, that is the last word, so it is said only of what was read. The
-committer's thread writes ``due``, in the order of the commits: a claim that found less than it asked for
-makes it exact, whatever comes to wait lowers it. Anybody may read it.
+``due`` is a lower bound in ledger time: no item inside can be claimed before it. None means that only dead
+items are inside; for an ended queue this leads to a final 410, so ``due`` is None only after the ledger was
+read. The committer's thread writes ``due``, in the order of the commits: a claim that found less than it
+asked for makes it exact, and an item that comes to wait lowers it. Any thread may read it.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from ..ledger.work import Claimed, Settlement, Woken
 from .wait import Waiters
 
 FIRST_BURST = 2
-"""Waiters that are woken when a claim left something; doubled while claims go on finding something."""
+"""Waiters that are woken when a claim left items; doubled while claims go on finding items."""
 
 
 class Claims:
     """The waiting items of one queue, as its requests see them.
 
-    ``route`` tells the queue that got items of them: an ack may push into another queue than this. ``ended``
-    tells whether the source has ended, or the queue is closed; ``barred``, whether nothing at all is handed
-    out now (paused, or an op on the queue is on its way to the disk): then nobody is woken for what is due,
-    and whoever lifts the bar wakes all.
+    ``route`` tells a queue that it got items: an ack may push into another queue than this one. ``ended``
+    tells whether the source has ended, or the queue is closed; ``barred`` tells whether nothing at all is
+    handed out now (paused, or an op on the queue is on its way to the disk). Then no request is woken for due
+    items, and the op that lifts the bar wakes all.
     """
 
     def __init__(
@@ -59,20 +59,20 @@ class Claims:
         self._came: int | None = None  # the earliest due of what came to wait since the last look began
 
     def worth_trying(self) -> bool:
-        """Whether a claim may find something."""
+        """Whether a claim may find an item."""
         due = self.due  # read once: the committer may change it at any moment
         return due is not None and due <= self._engine.now()
 
     def worth_knowing(self) -> bool:
-        """Whether a claim tells more than is known: of an ended queue, what is left has to be certain."""
+        """Whether to claim: an item is due, or the queue has ended and emptiness must be proved for 410."""
         return self.worth_trying() or (self.due is not None and self._ended())
 
     async def claim(self, pending: Pending[Claimed]) -> Claimed:
-        """Wait for a claim; what it left is for those who wait.
+        """Wait for a claim, and wake waiters for the items that it left.
 
-        A push wakes as many as it brings. Where items came to wait otherwise (a lease of many expired) one is
-        woken, and its success wakes more. But only when nobody else is looking, nor is about to be woken: a
-        waiter that looks in vain could miss its turn meanwhile.
+        A push wakes as many waiters as it has items. If items came to wait otherwise (a lease of many
+        expired), one waiter is woken, and its success wakes more. But only if no other request is looking or
+        about to be woken: a waiter that looks in vain could miss its turn meanwhile.
         """
         self._looking += 1
         try:
@@ -90,13 +90,13 @@ class Claims:
     # -- on the committer's thread
 
     def claimed(self, outcome: Outcome) -> None:
-        """A claim is on disk: what it says about what is left is exact."""
+        """Note a claim that is on disk: its report of the items that are left is exact."""
         assert isinstance(outcome, Claimed)  # noqa: S101  # the outcome of a claim
         with self._learning:
             self.due = outcome.next_due
 
     def leased(self, outcome: Outcome) -> None:
-        """Fresh items were leased, perhaps by an op that settled others too."""
+        """Note that fresh items were leased, perhaps by an op that settled others, too."""
         if isinstance(outcome, Exchanged):
             self.exchanged(outcome)
             return
@@ -107,7 +107,7 @@ class Claims:
             self.lower(outcome.due, 0)
 
     def settled(self, outcome: Outcome) -> None:
-        """Items were settled; where none came back, it may have been the last of an ended queue."""
+        """Note that items were settled; if none came back, the last item of an ended queue may be done."""
         assert isinstance(outcome, Settlement)  # noqa: S101  # the outcome of a settle
         for woken in outcome.woken:
             self._route(woken)
@@ -115,14 +115,14 @@ class Claims:
             self._wake(1)
 
     def settled_and_claimed(self, outcome: Outcome) -> None:
-        """Items were settled, and then waiting ones claimed."""
+        """Note that one op settled items and then claimed waiting ones."""
         assert isinstance(outcome, Settlement)  # noqa: S101  # the outcome of a settle
         self.settled(outcome)
         if outcome.claimed is not None:
             self.claimed(outcome.claimed)
 
     def exchanged(self, outcome: Outcome) -> None:
-        """Leases were acked, and others given: fresh ones, or claimed, or none."""
+        """Note that one op acked leases and gave others: of fresh items, of claimed ones, or none."""
         assert isinstance(outcome, Exchanged)  # noqa: S101  # the outcome of an exchange
         if outcome.leases:
             with self._learning:
@@ -133,7 +133,7 @@ class Claims:
             self._wake(1)
 
     def lower(self, due: int, items: int) -> None:
-        """So many items can be claimed from ``due`` on."""
+        """Note that so many items can be claimed from ``due`` on."""
         waited = self._expected()  # before ``due`` shows them: who sees them there leaves the waking to this
         with self._learning:
             self.due = _earlier(self.due, due)
@@ -142,9 +142,9 @@ class Claims:
             self._wake_expected(items if due <= self._engine.now() else 0)
 
     def look(self) -> None:
-        """Read from the ledger what is not known, or no more; until that is done, what was known stands.
+        """Read ``due`` from the ledger if it is not known; until then the old value stands.
 
-        What comes to wait while this reads is kept beside what it reads.
+        Items that come to wait during the read are kept beside its result.
         """
         with self._learning:
             self._came = None
@@ -156,13 +156,13 @@ class Claims:
             self.due = _earlier(due, self._came)
 
     def purged(self) -> None:
-        """Whether anything is left is for a claim to find out; where the queue has ended, at once."""
+        """After a purge, let a claim find out whether an item is left; at once if the queue has ended."""
         self.doubt()
         if self._ended():
             self._wake(1)
 
     def doubt(self) -> None:
-        """What is inside is not known: a claim will tell."""
+        """Forget ``due``: the next claim finds out what is inside."""
         self.due = 0
 
     def _wake(self, most: int) -> None:
@@ -170,7 +170,7 @@ class Claims:
             self._wake_expected(most)
 
     def _expected(self) -> bool:
-        """Whether anybody waits; if so, a waking is to come now."""
+        """Whether a request waits; if so, a waking is counted as on its way."""
         if not len(self._waiters):
             return False
         self._told += 1
@@ -191,9 +191,10 @@ class Claims:
         self.arm()
 
     async def park(self, seconds: float, place: int) -> None:
-        """Wait until something can be claimed, or the queue has changed, at most ``seconds``.
+        """Wait until an item can be claimed, or the queue has changed, at most ``seconds``.
 
-        What came to wait while this one looked is for the first in line; if others look already, for them.
+        Items that came to wait while this request looked are for the first in line, or for those that look
+        now.
         """
         if self.worth_trying() and not self._busy and not self._barred():
             self._loop.call_soon(self._waiters.wake, 1)
@@ -201,22 +202,22 @@ class Claims:
 
     @property
     def _busy(self) -> bool:
-        """Whether somebody looks for items, or is about to, and will pass on what is left."""
+        """Whether a request looks for items, or is about to, and will wake others for the rest."""
         return self._looking > 0 or self._waiters.woken > 0 or self._heard != self._told
 
     @property
     def contended(self) -> bool:
-        """Whether somebody waits, or was woken and is about to ask."""
+        """Whether a request waits, or was woken and is about to look."""
         return len(self._waiters) > 0 or self._waiters.woken > 0
 
     async def yield_to_waiters(self) -> None:
-        """Let those who waited ask first: a newcomer must not overtake them."""
+        """Let the requests that waited look first: a newcomer must not overtake them."""
         if self.contended:
             self._waiters.wake(1)
             await asyncio.sleep(0)
 
     def arm(self) -> None:
-        """While somebody waits and nobody looks, one timer stands for the next item that comes due."""
+        """Set one timer for the next item that comes due, while requests wait and none looks."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -232,7 +233,7 @@ class Claims:
             self._waiters.wake(1)
 
     def close(self) -> None:
-        """The queue is no more: no timer is left."""
+        """Cancel the timer, as the queue is gone."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

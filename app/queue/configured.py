@@ -1,7 +1,7 @@
-"""What the configuration says of queues, held against the ledger at the start, before any of them is open.
+"""Compares the queues of the configuration with the ledger, at the start and before any queue is open.
 
-One queue that can't be as the configuration has it fails alone: with its cause, and with the command that
-resolves it. The others run. A failure of this kind is lifted by a start at which the configuration is sound.
+A queue that can't be as the configuration has it fails alone, with its cause and with the command that
+resolves it. The others run. A later start with a sound configuration lifts such a failure.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ _NAMED: Final = 10
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """Why a queue can't be as the configuration has it: a failure's type and message."""
+    """The reason why a queue can't be as the configuration has it: a failure's type and message."""
 
     type: str
     message: str
 
 
 class Configuring:
-    """Holds the ledger's rows against the queues that are ``wanted``; used once, at the start."""
+    """Compares the ledger's rows with the queues that are ``wanted``; used once, at the start."""
 
     def __init__(
         self,
@@ -60,10 +60,11 @@ class Configuring:
         self.sound: dict[str, Definition] = {}
 
     async def run(self) -> None:
-        """Write down which queues fail. What can be defined then is in ``sound``, the rows in ``rows``.
+        """Record which queues fail. Then ``sound`` has the queues that can be defined, ``rows`` the rows.
 
         Raises:
-            ConfigError: nothing would run; or what the ledger raises.
+            ConfigError: no queue would run.
+            LedgerError: the failures can't be recorded.
         """
         examined = await asyncio.to_thread(self._examine_all)
         faults = {name: found for name, found in examined.items() if isinstance(found, Fault)}
@@ -83,7 +84,7 @@ class Configuring:
         return {name: self._examine(name, definition) for name, definition in self._wanted.items()}
 
     def _examine(self, name: str, definition: Definition) -> Definition | Fault:
-        """What can be defined, or why not. It imports modules and looks for files: for a thread."""
+        """Sort the queues into sound ones and faults, on a thread: it imports modules and looks for files."""
         row, spec = self._live(name), definition.source
         if isinstance(spec, Kept):
             return definition
@@ -112,14 +113,14 @@ class Configuring:
             return False
 
     def _refuse_where_nothing_runs(self, faults: Mapping[str, Fault]) -> None:
-        """A first start with a slip in it is better told at once than served."""
+        """Refuse to start if every queue fails: a first start with a slip in it is better told at once."""
         if self.sound or not faults or any(row.deleted_at is None for row in self.rows.values()):
             return
         name, fault = next(iter(faults.items()))
         raise ConfigError(f"queue {name} = {fault.message.removeprefix(HAS).removesuffix(_invalid(name))}")
 
     async def _fail(self, name: str, fault: Fault) -> None:
-        """Write the failure down, in a queue that is made for it where there is none."""
+        """Record the failure in the queue, which is created for that if there is none."""
         row, definition = self._live(name), self._wanted[name]
         settings = changed_settings(
             row.settings if row else DEFAULT_SETTINGS, definition.settings, trusted=True
@@ -131,7 +132,7 @@ class Configuring:
         log.warning("queue %s has failed: %s", name, fault.message)
 
     async def _lift(self, name: str) -> None:
-        """The configuration is sound again."""
+        """Lift the failure of a queue whose configuration is sound again."""
         row = self._live(name)
         if row is None or not _is_ours(row):
             return
@@ -145,7 +146,7 @@ class Configuring:
         self.rows[row.name] = row
 
     def _tell_gone(self) -> None:
-        """A queue that the configuration had once goes on handing out: nobody should learn that by chance."""
+        """Log the queues that were removed from the configuration, since they go on handing out items."""
         gone = sorted(
             name
             for name, row in self.rows.items()
@@ -173,12 +174,12 @@ def _short(spec: SourceSpec | None) -> str:
 
 
 def _invalid(name: str) -> str:
-    """The command that resolves it."""
+    """The message of a wrong definition, with the command that resolves it."""
     return f". When that is mended, `dibs retry {name}` (POST /queues/{name}/retry) or a new start goes on"
 
 
 def _changed(row: QueueRow, new: SourceSpec | None) -> str:
-    """What was changed, and each way out of it with its command."""
+    """The message of a changed source, with each way to resolve it and its command."""
     name, old = row.name, _short(spec_of(row))
     return (
         f"{HAS}{_short(new)}, but the {row.cursor} items so far are of {old}. Give the new source a queue of"

@@ -1,7 +1,7 @@
-"""What a queue is defined as: its source, or none where producers push, and its settings.
+"""The definition of a queue: its source, or none if producers push, and its settings.
 
-What a definition does not name stays as it is, the source and each setting alike; of a new queue it is none
-and the default.
+A source or setting that a definition does not name stays as it is; a new queue then has no source, and the
+default settings.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ CENTURY: Final = 3_155_760_000
 
 
 class Kept(Enum):
-    """What a definition says of a source that it does not name."""
+    """Stands for the source in a definition that does not name one."""
 
     KEPT = "kept"
 
@@ -31,9 +31,9 @@ KEPT: Final = Kept.KEPT
 
 @dataclass(frozen=True, slots=True)
 class Definition:
-    """``source`` None: producers push; :data:`KEPT`: it is not named.
+    """A queue's definition. ``source`` None: producers push; :data:`KEPT`: the source stays as it is.
 
-    ``settings`` are those that are named, in the ledger's units (see :func:`queue_settings`).
+    ``settings`` has the settings that are named, in the ledger's units (see :func:`queue_settings`).
     """
 
     source: SourceSpec | Kept | None = None
@@ -41,7 +41,7 @@ class Definition:
 
     @classmethod
     def of(cls, wanted: Definition | SourceSpec | None) -> Definition:
-        """A source alone is a definition too."""
+        """The definition itself, or one made of a source alone."""
         return wanted if isinstance(wanted, Definition) else cls(wanted)
 
     def __str__(self) -> str:
@@ -50,13 +50,13 @@ class Definition:
 
 
 def queue_settings(**named: Any) -> dict[str, Any]:
-    """A queue's settings from what users write: durations in seconds. See ``QueueSettings``.
+    """A queue's settings as users write them, with durations in seconds. See ``QueueSettings``.
 
-    ``max_attempts`` and ``max_ready`` 0 or None: no bound. Of how long something is kept, None or
-    ``"forever"``: for ever; ``history`` 0: not at all.
+    ``max_attempts`` and ``max_ready`` 0 or None: no bound. ``key_ttl``, ``item_key_ttl`` and ``history`` None
+    or ``"forever"``: for ever; ``history`` 0: not at all.
 
     Raises:
-        LimitExceeded: one of them is not what it should be; it is named.
+        LimitExceeded: a setting is wrong; the message names it.
     """
     return {name: _READERS[name](name, value) for name, value in named.items()}
 
@@ -64,10 +64,10 @@ def queue_settings(**named: Any) -> dict[str, Any]:
 def changed_settings(
     settings: QueueSettings, named: Mapping[str, Any], *, trusted: bool = False
 ) -> QueueSettings:
-    """The settings with what is ``named`` in place of what was there.
+    """The settings after a definition that names some of them.
 
     Raises:
-        LimitExceeded: they don't go together; what is ``trusted`` may be so.
+        LimitExceeded: the settings don't fit together; ``trusted`` ones are not checked.
     """
     changed = replace(settings, **named)
     if not trusted and changed.backoff > changed.backoff_max and {"backoff", "backoff_max"} & set(named):
@@ -105,7 +105,7 @@ def _milliseconds(most: float, least: float = 0.0) -> Callable[[str, Any], int]:
 
 
 def _keeping(least: float) -> Callable[[str, Any], int]:
-    """How long something is kept."""
+    """A duration for which something is kept, in the ledger's units."""
     read = _milliseconds(CENTURY, least)
     return lambda field, value: FOREVER if value is None or value == "forever" else read(field, value)
 

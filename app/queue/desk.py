@@ -1,4 +1,4 @@
-"""What every request to a queue shares: the line to the ledger, and the idempotency of its key."""
+"""The common part of all requests to a queue: the line to the ledger, and the idempotency of keys."""
 
 from __future__ import annotations
 
@@ -90,13 +90,13 @@ class Desk:
 
     @property
     def key_ttl(self) -> int:
-        """Milliseconds that the answer of a key is kept: by the queue's setting, else by the limit."""
+        """Milliseconds for which a key's answer is kept: the queue's setting, else the server's limit."""
         own = self.row.settings.key_ttl
         return int(self._limits.key_ttl * 1000) if own is None else own
 
     @property
     def item_key_ttl(self) -> int:
-        """Milliseconds that the key of an item is known, where a queue says nothing else."""
+        """Milliseconds for which the key of an item is known, if the queue has no setting for it."""
         return int(self._limits.key_ttl * 1000)
 
 

@@ -79,7 +79,7 @@ class Ask:
         self.begin()
 
     def begin(self) -> None:
-        """Ask anew: the draw before met the source's end."""
+        """Begin a further draw, as the draw before met the source's end."""
         self.patience = 0.0
         self.pending: Pending[Any] = Pending()
         self.enqueued = False
@@ -87,7 +87,7 @@ class Ask:
 
 
 class Draw(DrawsForMany):
-    """Draws for one queue, on the threads of its pool; of a source that counts on the event loop, too."""
+    """Draws for one queue, on the threads of its pool; from a source that counts on the event loop, too."""
 
     def draw_at_once(self, ask: Ask) -> bool:
         """Draw on the event loop, from a source that counts: it never waits, so no thread has to.
@@ -110,7 +110,7 @@ class Draw(DrawsForMany):
         return True
 
     def draw(self, ask: Ask) -> None:
-        """Draw for ``ask`` and put the op into the line, or fail what it waits for."""
+        """Draw for ``ask`` and put the op into the line, or fail the op that the request waits for."""
         if ask.given_up:
             return
         try:
@@ -149,13 +149,13 @@ class Draw(DrawsForMany):
         return self.opened()
 
     def opened(self) -> Source:
-        """The source that is drawn from now."""
+        """The open source of the queue."""
         if self.source is None:
             raise LedgerUnavailable(f"{self.name} has no source yet")
         return self.source
 
     def _draw_held(self, ask: Ask, source: Source, held: Hold[Any]) -> bool:
-        """False where the source was exchanged in the middle: there is nothing in the line, draw again."""
+        """Draw with the source's lock held; False if the source was exchanged meanwhile: then draw again."""
         with self.lock:
             self._admit(ask, self._epoch)
             epoch = self._epoch
@@ -188,7 +188,7 @@ class Draw(DrawsForMany):
             return True
 
     def _pull_texts(self, source: Source, held: Hold[Any], count: int) -> tuple[Values, SourceEnd | None]:
-        """Pull, but not beyond the seq where every queue ends."""
+        """Pull values, but none beyond the seq where every queue ends."""
         room = MAX_SEQ + 1 - self._next_seq
         values, end = (
             pull(source, held, min(count, room), self._limits.handout_bytes) if room > 0 else ((), None)
@@ -245,7 +245,7 @@ class Draw(DrawsForMany):
     def _answer(
         self, ask: Ask, source: Source, segment: Segment, end: SourceEnd | None
     ) -> Callable[[Outcome], Any]:
-        """What makes the caller's answer from the outcome; most of it is made here, beside the draw."""
+        """The function that makes the caller's answer of the outcome; most of the answer is made here."""
         state = "open" if end is None else end.ending
         told = answer(self.name, state, *segment, wide=source.wide, block=ask.block)
         if ask.terms is None or isinstance(told, Block):
@@ -264,7 +264,7 @@ class Draw(DrawsForMany):
         return ask.settled(outcome if isinstance(outcome, Settlement) else None, handed)
 
     def give_up(self, ask: Ask, why: Refused | None = None) -> bool:
-        """The caller waits no longer. False if its op is in the line already: that can't be withdrawn."""
+        """Give up for a caller that waits no longer; False if its op is in the line, past withdrawing."""
         with self.lock:
             if ask.enqueued or ask.pending.done:
                 return False

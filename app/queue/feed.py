@@ -1,7 +1,7 @@
 """Opening a queue's source at the start, after a failure, after a jump.
 
-What may wait (a file, a user's function) is opened on threads of the queue's own pool, what never does on the
-event loop, so that ten thousand queues that count need no thread to start.
+Sources that may wait (a file, a user's function) are opened on threads of the queue's own pool, other sources
+on the event loop, so that ten thousand queues that count need no thread to start.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ class Feed:
             self._open_on_thread()
 
     def _open_here(self) -> bool:
-        """Open at once what keeps nobody waiting; False where that takes a thread, to wait for the disk."""
+        """Open a source that never waits, at once; False if a thread is needed, to wait for the disk."""
         try:
             while self._wanted_again():
                 row = self._engine.row(self._draw.queue)
@@ -99,7 +99,7 @@ class Feed:
         return True
 
     def _open_on_thread(self) -> None:
-        """Where the system gives no thread now, again until it does: the queue is ``starting`` meanwhile."""
+        """Open the source on a thread. Without a free thread, try again: the queue is ``starting`` meanwhile."""
         if self._stop.is_set():
             return
         try:
@@ -111,7 +111,7 @@ class Feed:
             self._later(TRY_EVERY, self._open_on_thread)
 
     def stop(self, closed: Callable[[], None] = lambda: None) -> None:
-        """End a replay that runs, and close the source; then call ``closed``, on any thread."""
+        """End a running replay and close the source; then call ``closed``, on any thread."""
         self._stop.set()
 
         def job() -> None:
@@ -145,7 +145,7 @@ class Feed:
             return wanted
 
     def _row(self) -> QueueRow | None:
-        """The queue as it is on disk; waits for a disk that can't be read."""
+        """The queue's row on disk; if the disk can't be read, this waits until it can."""
         while not self._stop.is_set():
             try:
                 return self._engine.row(self._draw.queue)
@@ -168,7 +168,7 @@ class Feed:
         return self._sources.open(self._spec, cursor=row.cursor, mark=row.mark, stop=self._stop)
 
     def _fail(self, row: QueueRow, error: Exception) -> None:
-        """Record the failure; where the ledger can't be written now, again until it can.
+        """Record the failure; if the ledger can't be written now, try again until it can.
 
         If the queue has changed meanwhile (closed, defined anew) there is nothing left to record.
         """
@@ -185,7 +185,7 @@ class Feed:
                 return
 
     def advance(self, to_seq: int, remember: Remember | None) -> Pending[QueueRow]:
-        """Jump to ``to_seq``, from a thread; the outcome comes within ``operate_patience`` plus a commit."""
+        """Jump to ``to_seq``, on a thread; the outcome comes within ``operate_patience`` plus a commit."""
         pending: Pending[QueueRow] = Pending()
         stop = threading.Event()
         patience = threading.Timer(self._limits.operate_patience, stop.set)

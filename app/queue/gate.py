@@ -1,4 +1,4 @@
-"""What a queue's state says to somebody who asks for items: data and one table, no behaviour beside."""
+"""The gate: what a queue's state means for a request for items, as data and one table."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Gate:
 
     @classmethod
     def of(cls, row: QueueRow, *, starting: bool) -> Gate:
-        """As the ledger has it."""
+        """The gate of a queue, by its row in the ledger."""
         failure = None
         if row.ending == "failed":
             failure = Failure(row.failure_type or "", row.failure_message or "", row.cursor + 1)
@@ -34,7 +34,7 @@ class Gate:
 
     @property
     def wide_open(self) -> bool:
-        """Whether there is no :meth:`refusal`, told quickly."""
+        """Whether there is no :meth:`refusal`; this is quick to read."""
         return not (self.paused or self.starting or self.ending or self.deleted or self.leaving)
 
     @property
@@ -61,19 +61,19 @@ class Gate:
                 return self
 
     def changing(self) -> QueueStarting:
-        """No final word before it is on disk: who hears that a queue has ended may stop for good."""
+        """Refuse for now, until the op is on disk: a caller that hears of an end may stop for good."""
         return QueueStarting(
             f"{self.name} is being {self.leaving or 'defined anew'}; ask again", retry_after=RETRY_AFTER
         )
 
     def refusal(self) -> Refused | None:
-        """What whoever asks for fresh items is told; None while there may be some."""
+        """The refusal of a request for fresh items; None while the source may give some."""
         if self.wide_open:
             return None
         return self._for_good() or self._for_now()
 
     def bar(self) -> Refused | None:
-        """Why nothing is handed out, not even what waits; an ending or a start bars only the source."""
+        """Why nothing is handed out, not even waiting items; an ending or a start bars only the source."""
         if self.wide_open:
             return None
         if self.deleted:

@@ -1,8 +1,8 @@
-"""Takes that are asked for in one round of an event loop, drawn together.
+"""Takes of one round of an event loop, drawn together.
 
-Many connections ask at once, as a rule, not one after the other. So the takes of a round from a source that
-counts are one draw, one op and one wake-up, however many they are: what a request costs is its share.
-Whatever is not that simple goes its own way (``HandOuts.take``), and is told there what is to be said.
+As a rule, many connections send requests at once, not one after the other. So the takes of a round from a
+source that counts are one draw, one op and one wake-up, however many they are, and each request costs its
+share. A take that is not that simple goes its own way (``HandOuts.take``), which also makes its refusal.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ ITEMS_MOST: Final = 10_000
 
 
 class Taker(Protocol):
-    """Who asks for ``count`` items, perhaps under a ``key``.
+    """A request for ``count`` items, perhaps under a ``key``.
 
-    Exactly one of the methods is called, once, on the event loop. ``request`` tells one request from another
+    Exactly one of its methods is called, once, on the event loop. ``request`` tells one request from another
     under the same key.
     """
 
@@ -43,16 +43,16 @@ class Taker(Protocol):
 
     @property
     def request(self) -> str:
-        """As ``HandOuts.take`` calls it."""
+        """The text of the request, as ``HandOuts.take`` has it."""
 
     def handed(self, first: int, values: Values, state: str) -> None:
-        """These are on disk."""
+        """Answer with items that are on disk."""
 
     def refused(self, error: DibsError) -> None:
-        """Nothing is handed out, or nobody knows."""
+        """Refuse: nothing was handed out, or nobody knows."""
 
     def alone(self) -> None:
-        """Nothing was drawn: ask the queue by itself."""
+        """Take from the queue alone, as nothing was drawn."""
 
 
 class Gathering:
@@ -66,7 +66,7 @@ class Gathering:
         self._keyed = False
 
     def take(self, taker: Taker) -> None:
-        """Take for this one, with all who ask in this round."""
+        """Take for this taker, together with all takers of the round."""
         if not self._asked:
             self.rounds.join(self)
         self._asked.append(taker)
@@ -74,7 +74,7 @@ class Gathering:
             self._keyed = True
 
     def begin(self) -> None:
-        """Draw for who has asked."""
+        """Draw for the takers of the round."""
         keyed = self._keyed
         takers, self._asked = first_of(self._asked, [taker.count for taker in self._asked])
         self._keyed = keyed and bool(self._asked)
@@ -90,7 +90,7 @@ class Gathering:
             _Draught(self, takers).begin(keyed=keyed)
 
     def _fresh(self, takers: list[Taker]) -> list[Taker]:
-        """Those without a key, or with a new one, which is held from here on. The others ask alone."""
+        """The takers without a key, or with a new key, which is held from here on. The others take alone."""
         keys = self.queue.keys
         held = [taker.key is not None and keys.begin(taker.key, taker.request) for taker in takers]
         asked = [taker.key for taker, holds in zip(takers, held, strict=True) if holds and taker.key]
@@ -114,7 +114,7 @@ class Gathering:
 
 
 def first_of(asked: list[T], counts: Sequence[int]) -> tuple[list[T], list[T]]:
-    """As many of those who ask as one draw serves, one at least; and the others."""
+    """The takers that one draw can serve, at least one; and the others."""
     if sum(counts) <= ITEMS_MOST:
         return asked, []
     total = 0
@@ -138,7 +138,7 @@ class _Draught(Many):
         self._keys: list[str] = []
 
     def begin(self, *, keyed: bool) -> None:
-        """Draw; whatever comes of it, the takers are told."""
+        """Draw, and tell the takers of the outcome, whatever it is."""
         gathering, takers = self._gathering, self._takers
         queue, rounds = gathering.queue, gathering.rounds
         if keyed:
@@ -156,7 +156,7 @@ class _Draught(Many):
                 tell(taker.alone)
 
     def late(self) -> None:
-        """The disk is silent."""
+        """Tell the takers that the disk does not answer in time."""
         self._refuse(unsure())
 
     def _let_keys_go(self) -> None:
@@ -194,7 +194,7 @@ class _Draught(Many):
             tell(taker.refused, error)
 
     def _hand_out(self, takers: list[Taker]) -> None:
-        """To each the next of them; who comes after the source's end is told so by the queue."""
+        """Give each taker its next items; takers after the source's end take alone, and hear of it there."""
         values = self.answered
         at, total, served, first = 0, len(values), 0, self.first
         for taker in takers:
