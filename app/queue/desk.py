@@ -101,7 +101,7 @@ class Desk:
 
 
 def recall(engine: Engine, row: QueueRow, key: str) -> Recalled | None:
-    """What is filed under a key of this queue.
+    """The answer that is filed under a key of this queue.
 
     Raises:
         OutcomeUnknown: that can't be read now, so whether the key has its answer already can't be told.
@@ -118,7 +118,7 @@ async def outcome(pending: Pending[T], limits: Limits) -> T:
     """Wait for an op, for a bounded time: a hung disk must not hang its callers.
 
     Raises:
-        OutcomeUnknown: it has not come to an end yet, and goes on.
+        OutcomeUnknown: the op has not ended in time, and goes on.
     """
     if pending.done:
         return await pending  # no clock is needed for that
@@ -130,7 +130,7 @@ async def outcome(pending: Pending[T], limits: Limits) -> T:
 
 
 def unsure() -> OutcomeUnknown:
-    """The disk is silent; the op may still reach it."""
+    """The error for a disk that does not answer in time; the op may still reach it."""
     return OutcomeUnknown(
         "the disk did not answer in time; send the request again with its key to learn what became of it"
     )

@@ -279,7 +279,7 @@ def _kept(source: Source, values: Values) -> tuple[str, ...] | None:
 
 
 def _remembered(remember: Remember | None, values: Values, *, wide: bool) -> Remember | None:
-    """The key's answer, complete in itself: it can be given again whatever becomes of the source."""
+    """The key's answer with all its values, so that it can be repeated whatever becomes of the source."""
     if remember is None:
         return None
     kept = values if isinstance(values, range) else tuple(map(str, values))

@@ -1,7 +1,7 @@
 """Workers that settle a lease and take the next one, gathered in one round of the event loop into one op.
 
-As in ``gather``: what can be done at once for all is done together, and whatever is not that simple goes its
-own way (``Settles.settle``, ``HandOuts.lease``).
+As in ``gather``, trades that can be done at once are done together, and a trade that is not that simple goes
+its own way (``Settles.settle``, ``HandOuts.lease``).
 """
 
 from __future__ import annotations
@@ -38,25 +38,25 @@ class Leasing(NamedTuple):
 
 
 class Trader(Protocol):
-    """Who acks all of a lease (``token``), asks for the next one (``ask``), or both; without a key.
+    """A worker that acks all of a lease (``token``), asks for the next one (``ask``), or both; without a key.
 
-    Exactly one of the methods is called, once, on the event loop.
+    Exactly one of its methods is called, once, on the event loop.
     """
 
     token: str | None
     ask: LeaseAsk | None
 
     def traded(self, acked: Ranges, lease: Leasing | None, state: str, now: int) -> None:
-        """It is on disk. No ranges: the token was stale. No lease: none was asked for."""
+        """Answer with a trade that is on disk. No ranges: the token was stale. No lease: none was wanted."""
 
     def unleased(self, acked: Ranges, state: str, now: int) -> None:
-        """The acks are on disk, and there was nothing to lease just then: ask the queue for that alone."""
+        """Lease alone: the acks are on disk, and there was no item to lease just then."""
 
     def refused(self, error: DibsError) -> None:
-        """Nothing was done, or nobody knows."""
+        """Refuse: nothing was done, or nobody knows."""
 
     def alone(self) -> None:
-        """Nothing was done: ask the queue by itself."""
+        """Settle and lease alone, as nothing was done."""
 
 
 class Exchanging:
@@ -68,13 +68,13 @@ class Exchanging:
         self._asked: list[Trader] = []
 
     def trade(self, trader: Trader) -> None:
-        """Settle and lease for this one, with all who ask in this round."""
+        """Settle and lease for this worker, together with all workers of the round."""
         if not self._asked:
             self.rounds.join(self)
         self._asked.append(trader)
 
     def begin(self) -> None:
-        """Deal with who has asked."""
+        """Deal with the trades of the round."""
         counts = [trader.ask.most if trader.ask else 0 for trader in self._asked]
         traders, self._asked = first_of(self._asked, counts)
         if self._asked:
@@ -120,7 +120,7 @@ class _Deal(Many):
         super().__init__(sum([trade[1] for trade in self._trades]))
 
     def commit(self) -> None:
-        """Ack, and claim what waits."""
+        """Ack, and claim waiting items."""
         queue = self._queue
         op = Exchange(queue.row.id, self._trades, None, queue.limits.handout_bytes)
         try:
@@ -166,7 +166,7 @@ class _Deal(Many):
         return traders
 
     def late(self) -> None:
-        """The disk is silent."""
+        """Tell the workers that the disk does not answer in time."""
         self._refuse(unsure())
 
     def _refuse(self, error: DibsError) -> None:
@@ -221,7 +221,7 @@ class _Deal(Many):
         ]
 
     def _fresh(self, outcome: Exchanged) -> list[Leasing | None]:
-        """To each the next of what was drawn."""
+        """Give each worker the next of the drawn items."""
         leases: list[Leasing | None] = []
         values = self.answered
         at, total = 0, len(values)

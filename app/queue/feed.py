@@ -99,7 +99,7 @@ class Feed:
         return True
 
     def _open_on_thread(self) -> None:
-        """Open the source on a thread. Without a free thread, try again: the queue is ``starting`` meanwhile."""
+        """Open the source on a thread. Without a free one, try again: the queue is ``starting`` meanwhile."""
         if self._stop.is_set():
             return
         try:
@@ -244,7 +244,7 @@ class Feed:
 
 
 def _is_open(row: QueueRow | None, spec: SourceSpec) -> TypeGuard[QueueRow]:
-    """Whether there is such a queue that draws, and still from this source: it may have been defined anew."""
+    """Whether the queue still draws from this source, and was not defined anew or ended."""
     return row is not None and row.ending is None and row.deleted_at is None and spec_of(row) == spec
 
 

@@ -48,7 +48,7 @@ from .wait import WAIT, Waiters
 
 
 class HandOuts(Desk):
-    """The part of a queue that hands out."""
+    """The part of a queue that hands out items."""
 
     def __init__(
         self,
@@ -146,7 +146,7 @@ class HandOuts(Desk):
         return self._ask(ask, wait, track)
 
     async def _ask(self, ask: Ask, wait: float, track: Track = lambda pending: None) -> Any:
-        """Waiting items, else fresh ones, else wait; None when the queue is still empty at the end of it."""
+        """Waiting items, else fresh ones, else wait; None if the queue is still empty after the wait."""
         try:
             return await self._ask_until(ask, self._loop.time() + wait, track)
         finally:
@@ -176,17 +176,17 @@ class HandOuts(Desk):
             newcomer = False
 
     def _check_room(self) -> None:
-        """Who waits costs memory, whatever they wait for."""
+        """Refuse a further waiting request beyond the limit: each costs memory, whatever it waits for."""
         if len(self._waiters) + self._pool.backlog >= self._limits.waiting:
             raise SourceBusy(f"{self._limits.waiting} requests wait for {self.name} already", retry_after=1.0)
 
     @property
     def _leaving(self) -> bool:
-        """Whether waiting is in vain: the server goes down, or this is the queue no more."""
+        """Whether waiting is in vain: the server goes down, or this object is no longer the queue."""
         return self._stopping or self._retired
 
     def _over(self) -> Refused | None:
-        """Why this is not, or not for much longer, the queue to ask."""
+        """Why this object is not the queue any more, or not for long; None if it is."""
         if self._stopping:
             return Stopping("the server is going down", retry_after=1.0)
         if self._retired and not self._draw.gate.deleted:
@@ -194,10 +194,10 @@ class HandOuts(Desk):
         return None
 
     def check_current(self) -> None:
-        """Raise where this object is the queue no more: what it did would be done to another one.
+        """Raise if this object is no longer the queue, since its ops would change another one.
 
         Raises:
-            Refused: ask again, or there is no such queue.
+            Refused: the queue was defined anew (ask again), or there is none.
         """
         over = self._over()
         if over is None and self._draw.gate.deleted:
@@ -206,7 +206,7 @@ class HandOuts(Desk):
             raise over
 
     def _barred(self) -> Refused | None:
-        """Why nothing at all is handed out now, be it waiting or fresh."""
+        """Why no item at all is handed out now, waiting or fresh; None if items are."""
         over = self._over()
         if over is not None:
             return over
@@ -252,17 +252,17 @@ class HandOuts(Desk):
             raise unsure() from None
 
     def _give_back(self, pending: Pending[Any], ask: Ask) -> None:
-        """Nobody is there to receive the lease, and without a key nobody can ask for it again."""
+        """Release a lease whose caller is gone: without a key nobody can ask for it again."""
         if ask.terms is not None and ask.remember is None:
             pending.when_done(partial(self.release_lease, ask.terms.token), self._loop)
 
     def release_lease(self, token: str) -> None:
-        """Let the items of a lease wait again, that nobody has received."""
+        """Let the items of a lease wait again that no caller has received."""
         with suppress(LedgerError):  # then the lease ends by itself
             self.commit(Settle(self.row.id, (Release(token),)), self.claims.settled)
 
     def _handed(self, ask: Ask, claimed: Claimed) -> Taken | Leased:
-        """What a claim got, as its caller sees it."""
+        """The answer for the items of a claim."""
         spans = claimed.spans
         values = self.values_of(claimed)
         if ask.terms is None:
@@ -272,13 +272,13 @@ class HandOuts(Desk):
 
     @property
     def state(self) -> str:
-        """One word for answers: whether the source, or whoever pushes, may give more."""
+        """One word for answers: whether the source, or a producer, may give more items."""
         return self._draw.gate.state
 
     # -- fresh items
 
     async def _fresh(self, ask: Ask, until: float, track: Track) -> tuple[Any, Refused | None]:
-        """Fresh items, or why there are none; neither where the queue is empty for now."""
+        """Fresh items, or why there are none; neither if the queue is empty for now."""
         while True:
             if ask.block and not (self.spec and self._computing.arithmetic):
                 by = self.spec.name if self.spec else "producers"
@@ -315,7 +315,7 @@ class HandOuts(Desk):
             raise
 
     def _begin(self, ask: Ask) -> None:
-        """Draw here if that can't wait for anything, else on a thread."""
+        """Begin a draw: on the event loop if the source never waits, else on a thread."""
         if self._pool.backlog or not self._draw.draw_at_once(ask):
             self._pool.submit(partial(self._draw.draw, ask))
 
@@ -338,7 +338,7 @@ class HandOuts(Desk):
         return pending.result(0)
 
     def _late(self, ask: Ask, turn: asyncio.Future[None]) -> None:
-        """The caller's patience is over. What is in the line already is waited for a while longer."""
+        """End a draw whose caller's patience is over; wait a while longer for an op that is in the line."""
         if not self._draw.give_up(ask):
             self._loop.call_later(self._limits.commit_patience, _fail, turn, unsure())
 
@@ -346,7 +346,7 @@ class HandOuts(Desk):
 
     @property
     def draws_at_once(self) -> bool:
-        """Whether there is nothing to do for a take but to draw: no refusal, nothing that waits."""
+        """Whether a take needs only a draw: the queue refuses nothing, and no item waits."""
         draw = self._draw
         return (
             draw.arithmetic
@@ -357,7 +357,7 @@ class HandOuts(Desk):
         )
 
     def gathering_on(self, loop: asyncio.AbstractEventLoop) -> Gathering:
-        """That of another event loop: takes without a key are drawn there."""
+        """The gathering of another event loop: takes without a key are drawn there."""
         gathering = self._gatherings.get(loop)
         if gathering is None:
             gathering = self._gatherings[loop] = Gathering(self, self._rounds_by_loop.on(loop))
@@ -366,15 +366,15 @@ class HandOuts(Desk):
 
     @property
     def meters(self) -> list[Meter]:
-        """What was counted, on each loop by itself."""
+        """The meters of the queue, one for each event loop."""
         return [self.meter, *(gathering.meter for gathering in self._gatherings.copy().values())]
 
     def draw_for_many(self, many: Many) -> bool:
-        """Draw for several; False if that can't be done at once: nothing was drawn."""
+        """Draw for several callers; False if that can't be done at once: nothing was drawn."""
         return self._draw.draw_for_many(many)
 
     def known_keys(self, keys: list[str]) -> set[str] | None:
-        """Those of the keys that have their answer; None where that can't be looked up now."""
+        """The keys that have their answer already; None if the ledger can't be read now."""
         if not keys:
             return set()
         try:
@@ -383,7 +383,7 @@ class HandOuts(Desk):
             return None
 
     def values_of(self, claimed: Claimed) -> Values:
-        """The values of what was claimed: kept, or computed."""
+        """The values of claimed items: kept ones, or computed ones."""
         return self._computing.of(claimed.spans, claimed.values)
 
     def now(self) -> int:
@@ -392,7 +392,7 @@ class HandOuts(Desk):
 
     @property
     def limits(self) -> Limits:
-        """What a request may ask for, and how long it may take."""
+        """The limits of requests: counts, sizes, durations."""
         return self._limits
 
     # -- the same answer again
@@ -424,12 +424,12 @@ class HandOuts(Desk):
 
 
 def request_of(ask: LeaseAsk) -> str:
-    """What tells one lease request from another under the same key."""
+    """The text by which two lease requests under the same key are told apart."""
     return f"lease {ask.most} {ask.ttl:g} {ask.worker}"
 
 
 def _over_already() -> bool:
-    """Whether the caller has ended its waiting."""
+    """Whether the caller has ended its wait."""
     wait = WAIT.get()
     return wait is not None and wait.over
 

@@ -1,4 +1,4 @@
-"""A queue's row, as its callers see it."""
+"""A queue's row in the ledger, turned into the answers for callers."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from .gate import Gate
 from .limits import Limits
 
 POSITIONAL = "*"
-"""Under this name a row keeps arguments that have none."""
+"""The name under which a row keeps the arguments that have no name."""
 
 
 def spec_of(row: QueueRow) -> SourceSpec | None:
-    """The definition that a row keeps; None where producers push."""
+    """The definition that a row keeps; None if producers push."""
     if not row.source:
         return None
     args = json.loads(row.args)
@@ -48,7 +48,7 @@ def same_definition(one: QueueRow, other: QueueRow) -> bool:
 
 
 def in_force(settings: QueueSettings, limits: Limits) -> QueueSettings:
-    """A queue's settings, with the server's where it has none of its own."""
+    """A queue's settings in force: the server's limits where it has none of its own."""
     ttl = int(limits.key_ttl * 1000)
     return replace(
         settings,
@@ -67,9 +67,9 @@ def info_of(
     replayed: bool = False,
     in_file: bool = True,
 ) -> QueueInfo:
-    """What a row says, and what is ``inside`` (waiting, leased, dead).
+    """The answer for a queue, of its row and the counts of items ``inside`` (waiting, leased, dead).
 
-    ``starting`` only the server knows, and whether its configuration still has the queue (``in_file``).
+    The row does not tell ``starting``, nor whether the configuration still has the queue (``in_file``).
     """
     spec, gate = spec_of(row), Gate.of(row, starting=starting)
     return QueueInfo(

@@ -1,4 +1,4 @@
-"""What is inside a queue: looked at, redriven, purged, counted."""
+"""The items inside a queue: read, redriven, purged, counted."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ RATE_LEAST = 0.001
 
 
 class Holds(Produces):
-    """The part of a queue that shows what it holds."""
+    """The part of a queue that shows and changes the items inside."""
 
     async def redrive(
         self,
@@ -67,7 +67,7 @@ class Holds(Produces):
     async def purge(
         self, states: tuple[ItemState, ...] = ("waiting", "dead"), *, key: str | None = None
     ) -> MovedAnswer:
-        """Drop what waits, what is dead, or both, for good; it counts as purged. Leases are left alone."""
+        """Drop waiting items, dead items, or both, for good; they count as purged. Leases are left alone."""
         kept = tuple(state for state in ("waiting", "dead") if state in states)
         if not kept or len(kept) < len(set(states)):
             raise LimitExceeded(
@@ -85,7 +85,9 @@ class Holds(Produces):
     # -- a slice at a time, so that nobody waits for 300,000 items
 
     async def _in_slices(self, key: str | None, request: str, op: Redrive | Purge) -> MovedAnswer:
-        """The answer is that of the last slice. Under a key a repeat goes on from where it came to."""
+        """Purge or redrive a slice at a time; the answer is that of the last slice.
+
+        Under a key, a repeat of the request goes on where the last one came to."""
         if key is None:
             return await self._slices(op, None, lambda pending: None)
         self._limits.check_key(key)
@@ -117,17 +119,17 @@ class Holds(Produces):
     # -- looking
 
     async def page(self, state: ItemState | None = None, after: int = 0, limit: int = 100) -> Page:
-        """Items inside with a seq above ``after``, in order; of one state, or all."""
+        """A page of the items inside with a seq above ``after``, in order; of one state, or all."""
         queue, most_bytes = self.row.id, self._limits.handout_bytes
         rows, more = await asyncio.to_thread(self._engine.items, queue, state, after, limit, most_bytes)
         items = await asyncio.to_thread(lambda: tuple(map(self._peeked, rows)))
         return Page(self.name, items, rows[-1].seq if more else None)
 
     async def item(self, seq: int) -> ItemAnswer | ItemDone:
-        """One item inside the queue, and its failed attempts; or who took or acked it, where that is kept.
+        """One item inside the queue with its failed attempts; or who took or acked it, if a history is kept.
 
         Raises:
-            ItemUnknown: it is not drawn or pushed yet, or done, and no history tells of it.
+            ItemUnknown: the item is not drawn or pushed yet, or it is done and no history has it.
         """
         row = self.on_disk()  # first: an item that is pushed between the two looks has not come yet
         rows, _ = await asyncio.to_thread(self._engine.items, self.row.id, None, seq - 1, 1, 1)
@@ -190,7 +192,7 @@ class Holds(Produces):
         """The queue's row as it is on disk now.
 
         Raises:
-            QueueUnknown: it was deleted.
+            QueueUnknown: the queue was deleted.
         """
         row = self._engine.row(self.row.id)
         if row is None or row.deleted_at is not None:
@@ -199,5 +201,5 @@ class Holds(Produces):
 
 
 def _digest(request: str) -> str:
-    """A request's own words where they are short."""
+    """The text of a request, or its digest if it is long."""
     return request if len(request) <= 100 else hashlib.blake2b(request.encode(), digest_size=16).hexdigest()  # noqa: PLR2004

@@ -45,8 +45,8 @@ class KeysInFlight:
         """Wait until no other request with this key is in flight, at most ``patience`` seconds; then hold it.
 
         Raises:
-            KeyReused: the one in flight asks for something else.
-            OutcomeUnknown: that one is still not settled.
+            KeyReused: the request in flight is another one.
+            OutcomeUnknown: the request in flight is still not settled.
         """
         while (other := self._requests.get(key)) is not None:
             check_same(other, request)
@@ -77,7 +77,7 @@ class KeysInFlight:
         return True
 
     def end(self, key: str) -> None:
-        """Its op is settled, or there will be none: whoever waits for it looks into the ledger next."""
+        """Let go of a key whose op is settled or never comes: waiting requests look into the ledger next."""
         del self._requests[key]
         for turn in self._followers.pop(key, []):
             if not turn.done():
@@ -95,6 +95,6 @@ def check_same(first: str, second: str) -> None:
 
 
 def _shown(request: str) -> str:
-    """A request's words; not the digest of one that is too long to be kept."""
+    """The text of a request for a message; a digest of a long one is left out."""
     verb, _, digest = request.rpartition(" ")
     return f"another {verb}" if DIGEST.fullmatch(digest) else request

@@ -1,8 +1,8 @@
-"""A queue's place in the committer's line: epoch, gate, put-back, and which source is drawn from.
+"""A queue's place in the committer's line: its epoch, its gate, the values put back, and its open source.
 
 One lock (``lock``) guards them, for a few instructions. The committer, the event loop and the threads that
-draw take it; none of them waits for a source while it is held. Who needs the source's lock too takes that
-one first.
+draw take it; none of them waits for a source while it is held. A thread that needs the source's lock, too,
+takes that one first.
 """
 
 from __future__ import annotations
@@ -76,19 +76,19 @@ class QueueLine:
     # -- the source
 
     def begin_start(self) -> None:
-        """The source is being opened: nothing is drawn until it is there."""
+        """Note that the source is being opened: nothing is drawn until it is there."""
         with self.lock:
             self._starting = True
             self._regate()
 
     def end_start(self) -> None:
-        """The source is there, or has failed."""
+        """Note that the source is open, or has failed."""
         with self.lock:
             self._starting = False
             self._regate()
 
     def use(self, source: Source, row: QueueRow) -> None:
-        """Draw from ``source``, which was opened after ``row``'s cursor; what was put back is dropped."""
+        """Draw from ``source``, opened after ``row``'s cursor; values that were put back are dropped."""
         with self.lock:
             before = self.source
             self._mark = row.mark
@@ -97,7 +97,7 @@ class QueueLine:
             self.let_go(before)
 
     def _exchange(self, source: Source, cursor: int) -> None:
-        """Go on after ``cursor``. Of a source that stays, what was put back comes first: it has no seq."""
+        """Go on after ``cursor``. If the source stays, values put back come first, as they have no seq."""
         kept = self._back if source is self.source else []
         self.source = source
         self._next_seq = cursor + 1
@@ -119,9 +119,8 @@ class QueueLine:
     ) -> None:
         """Put an op without items into the line, and narrow the gate in the same step, if it ``narrows`` it.
 
-        Whatever is drawn from here on meets the new gate. When the op is on disk the gate follows it and
-        ``told`` is called with the row, on the committer's thread, in the order of the line, before any
-        caller wakes.
+        Every draw from here on meets the new gate. When the op is on disk, the gate follows it and ``told``
+        is called with the row, on the committer's thread, in the order of the line, before any caller wakes.
         """
 
         def settled(row: Outcome) -> None:
@@ -152,7 +151,7 @@ class QueueLine:
             self._learn(row)
 
     def learn(self, row: QueueRow) -> None:
-        """The queue as the ledger has it: the gate follows."""
+        """Set the gate to the queue's row in the ledger."""
         with self.lock:
             self._learn(row)
 
@@ -207,9 +206,9 @@ class QueueLine:
         return self._back[0].first if self._back else self._next_seq
 
     def let_go(self, source: Source) -> None:
-        """Close a source without waiting for a pull that runs: its generator ends when that returns.
+        """Close a source without waiting for a running pull: its generator ends when that pull returns.
 
-        What a user's ``finally`` raises there is logged. It may be slow: this is for threads of the pool.
+        An exception of a user's ``finally`` is logged. It may be slow, so this is for threads of the pool.
         """
         try:
             source.close(timeout=0)
@@ -219,7 +218,7 @@ class QueueLine:
             log.exception("closing the source of %s", self.name)
 
     def stop(self) -> None:
-        """Close the source; a pull that runs is let go, its values with it."""
+        """Close the source; a running pull is let go together with its values."""
         if self.source is not None:
             self.let_go(self.source)
 
@@ -229,12 +228,12 @@ class QueueLine:
         return self.source is not None and self.source.arithmetic
 
     def iterator_stats(self) -> IteratorStats | None:
-        """What the shared iterator counted since it was opened."""
+        """The counters of the shared iterator since it was opened."""
         return None if self.source is None else self.source.iterator.stats()
 
     @property
     def put_back(self) -> int:
-        """Values drawn but not handed out, to be drawn first."""
+        """Put back values that were drawn and not handed out; they are drawn first next time."""
         return sum(len(segment.values) for segment in self._back)
 
     # -- put-back, with the lock held
@@ -254,7 +253,7 @@ class QueueLine:
     # -- the committer's side (Line)
 
     def suspend(self) -> None:
-        """Raise the epoch: nothing drawn before is enqueued any more, nothing is drawn until resumed."""
+        """Raise the epoch: values drawn before are not enqueued any more; nothing is drawn until `resume`."""
         with self.lock:
             self._epoch += 1
             self._suspended = True
@@ -280,7 +279,7 @@ class QueueLine:
                 self._reopen()
 
     def _follows(self, cursor: int) -> bool:
-        """Whether what was put back, and then the source, go on right after ``cursor``."""
+        """Whether the values put back, and then those of the source, go on right after ``cursor``."""
         expected = cursor + 1
         for first, values in self._back:
             if first != expected:
@@ -289,7 +288,7 @@ class QueueLine:
         return expected == self._next_seq
 
     def end_settled(self, op: Take) -> Callable[[Outcome], None]:
-        """What closes the gate once the source's end is on disk."""
+        """The function that closes the gate once the source's end is on disk."""
         end = op.end
         assert end is not None  # noqa: S101  # asked for ops that carry one
 

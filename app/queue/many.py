@@ -1,7 +1,7 @@
 """Draws for many callers at once, from a source that counts: on the event loop, in few steps.
 
-What is said of the locks in ``draw`` holds here too. A source that counts keeps nobody waiting, so both locks
-are held over the pull, and there is no need for a second look at the gate.
+The order of locks in ``draw`` holds here, too. A source that counts never waits, so both locks are held over
+the pull, and the gate need not be looked at twice.
 """
 
 from __future__ import annotations
@@ -34,10 +34,11 @@ MOMENT = 0.05
 
 
 class Many(Pending[Any]):
-    """What several callers ask for together: up to ``count`` numbers. It comes to its op's outcome.
+    """A draw of up to ``count`` numbers for several callers together. It gets the outcome of its op.
 
-    ``shares`` tells what each gets under its key, ``trades`` the workers that it is leased to. Once it is in
-    the line, ``first`` and ``values`` are what was drawn, and ``end`` says whether that was the last.
+    ``shares`` has the part of each caller with a key, ``trades`` the workers that the items are leased to.
+    Once the op is in the line, ``first`` and ``values`` are the drawn items, and ``end`` says whether they
+    were the last.
     """
 
     __slots__ = ("count", "end", "first", "shares", "trades", "values", "wide")
@@ -54,7 +55,7 @@ class Many(Pending[Any]):
 
     @property
     def state(self) -> str:
-        """What the last of the callers is told of the queue."""
+        """The state of the queue in the answer to the last of the callers."""
         return "open" if self.end is None else self.end.ending
 
     @property
@@ -128,7 +129,7 @@ class DrawsForMany(QueueLine):
         return True
 
     def admit(self, epoch: int) -> None:
-        """The look before and after a pull, with the line's lock held."""
+        """Check the gate before and after a pull, with the line's lock held."""
         if self._suspended or epoch != self._epoch:
             raise self._committer.interruption()
         refusal = self.gate.refusal()
@@ -150,7 +151,7 @@ class DrawsForMany(QueueLine):
         return Entry(exchange, many, line=self, values=values, settled=partial(self._settled, take))
 
     def _settled(self, take: Take, outcome: Outcome) -> None:
-        """It is on disk: what was leased or settled is told first, then the source's end."""
+        """Tell of an op that is on disk: first the leased and settled items, then the source's end."""
         if outcome is not None:
             self._told(outcome)
         if take.end is not None:

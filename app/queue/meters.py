@@ -1,4 +1,4 @@
-"""What the statistics are made of: cheap to write on the hot path, worked out when somebody looks."""
+"""The meters behind the statistics: cheap to write on the hot path, evaluated when they are read."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Rate:
 
 
 class Meter:
-    """Counts of one queue, written on one event loop only."""
+    """The counts of one queue, written on one event loop only."""
 
     __slots__ = (
         "answers",
@@ -73,7 +73,7 @@ class Meter:
 
     @classmethod
     def total(cls, meters: Sequence[Meter]) -> Meter:
-        """All of them together, to be read only."""
+        """The sum of several meters, to be read only."""
         if len(meters) == 1:
             return meters[0]
         total = cls()
@@ -84,7 +84,7 @@ class Meter:
         return total
 
     def add(self, meter: Meter) -> None:
-        """Count what another one counted; rates and times are not sums."""
+        """Add the counts of another meter; rates and times are not sums."""
         self.requests += meter.requests
         self.handed_out += meter.handed_out
         self.replays += meter.replays
@@ -95,7 +95,7 @@ class Meter:
         self.nacked += meter.nacked
 
     def settle(self, entries: Iterable[Iterable[Settled]]) -> None:
-        """Count what was settled, and what of it came back or died."""
+        """Count settled items, and how many of them wait again or are dead."""
         for entry in entries:
             for settled in entry:
                 if settled.first is None or settled.last is None or settled.verdict in ("stale", "refused"):
@@ -117,7 +117,7 @@ class Meter:
             self.answers.append(seconds)
 
     def traded(self, requests: int, acked: int, items: int, seconds: float) -> None:
-        """Count what was settled and leased together; ``requests`` were for a lease alone."""
+        """Count items that were settled and leased together; ``requests`` were for a lease alone."""
         self.requests += requests
         self.settled += acked
         self.handed_out += items

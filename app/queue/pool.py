@@ -32,10 +32,10 @@ class Pool:
         self.threads = 0
 
     def submit(self, job: Callable[[], None]) -> None:
-        """Run ``job`` as soon as a thread is free. What it raises is logged, and goes no further.
+        """Run ``job`` as soon as a thread is free. An exception of the job is logged, and goes no further.
 
         Raises:
-            SourceBusy: there is no thread, and the system gives none; the job is not run.
+            SourceBusy: the pool has no thread, and the system has none to give; the job is not run.
         """
         with self._work:
             self._jobs.append(job)

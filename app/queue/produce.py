@@ -20,13 +20,13 @@ RETRY_AFTER = 1.0
 """Seconds after which a full queue is worth asking again."""
 
 STREAM = "stream"
-"""What a stream's key is filed with, whatever has come of it so far."""
+"""The text of a stream's request under its key, however far the stream has come."""
 
 NOTHING = Streamed()
 
 
 class Produces(Settles):
-    """The part of a queue that takes items in."""
+    """The part of a queue that takes pushed items in."""
 
     async def push(self, parcels: tuple[Parcel, ...], *, key: str | None = None) -> PushAnswer:
         """Add items at the end, all or none; they are on disk when this returns.
@@ -75,7 +75,7 @@ class Produces(Settles):
         return self.commit(op, self._told_pushed)
 
     def _told_pushed(self, outcome: Outcome) -> None:
-        """On the committer's thread: who waits is woken."""
+        """Wake waiting requests for pushed items; called on the committer's thread."""
         assert isinstance(outcome, Pushed)  # noqa: S101  # the outcome of a push
         if outcome.due is not None:
             self._route(Woken(self.row.id, outcome.due, len(outcome.seqs) - len(outcome.known)))
@@ -89,7 +89,7 @@ class Produces(Settles):
         return replace(self._pushed(recalled.work), replayed=True)
 
     def check_taken(self, pushed: Pushed) -> None:
-        """Raise why nothing was pushed."""
+        """Raise the reason if nothing was pushed."""
         match pushed.refused:
             case None:
                 return
@@ -135,7 +135,7 @@ class Produces(Settles):
 
 
 class Stream:
-    """Parts of one stream into one queue. ``state`` is what has become of it so far."""
+    """Pushes the parts of one stream into one queue. ``state`` says how far the stream has come."""
 
     def __init__(self, queue: Produces, remember: Remember | None, track: Track, state: Streamed) -> None:
         self._queue = queue
@@ -149,7 +149,7 @@ class Stream:
         A part may be empty: then only the progress is filed.
 
         Raises:
-            What ``Queue.push`` raises; of this part nothing was pushed then.
+            The errors of ``Queue.push``; then nothing of this part was pushed.
         """
         queue = self._queue
         if any(parcel.texts for parcel in parcels):

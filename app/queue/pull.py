@@ -1,4 +1,4 @@
-"""Pulling values out of a source: no more than was asked for, not too many bytes, not for too long."""
+"""Pulling values out of a source, bounded in number, bytes and seconds."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ BUDGET = 0.25
 
 
 def pull(source: Source, held: Hold[Any], count: int, most_bytes: int) -> tuple[Values, SourceEnd | None]:
-    """Up to ``count`` values, and the source's end where it came.
+    """Pull up to ``count`` values, and the source's end if it came.
 
-    A short answer is legal: a source that is slow, or whose values are fat, gives fewer.
+    Fewer values are legal: a slow source, or one with large values, gives fewer.
     """
     if source.arithmetic:
         values: Values = numbers(held.take(count))
@@ -37,7 +37,7 @@ def pull(source: Source, held: Hold[Any], count: int, most_bytes: int) -> tuple[
 
 
 def numbers(values: Sequence[Any]) -> range:
-    """What a source that counts gave, as a range: at its end, and after an interrupt, it comes as a list."""
+    """The numbers of a source that counts, as a range; at its end or after an interrupt it gives a list."""
     if isinstance(values, range):
         return values
     if len(values) < 2:  # noqa: PLR2004  # from two on there is a step
@@ -47,7 +47,7 @@ def numbers(values: Sequence[Any]) -> range:
 
 
 def _pull_texts(held: Hold[Any], count: int, most_bytes: int) -> tuple[list[str], bool]:
-    """In doubling steps, so that neither the bytes nor the seconds run away between two looks at them."""
+    """Pull texts in doubling steps, so that bytes and seconds stay bounded between two looks at them."""
     texts: list[str] = list(held.take(1))
     size, until = size_of(texts), perf_counter() + BUDGET
     while texts and len(texts) < count and size < most_bytes and perf_counter() < until:
@@ -75,7 +75,7 @@ def size_of(texts: Iterable[Any]) -> int:
 
 
 def end_of(source: Source) -> SourceEnd | None:
-    """How the source ended, if a short pull was its end."""
+    """The end of the source, if a short pull was its last."""
     state, cause = source.iterator.state, source.iterator.cause
     if state == "exhausted":
         return SourceEnd("exhausted")
@@ -85,7 +85,7 @@ def end_of(source: Source) -> SourceEnd | None:
 
 
 def failed(cause: BaseException | None, kind: str | None = None) -> SourceEnd:
-    """A failure with its cause, as the ledger keeps it: a user's exception may say anything, at length."""
+    """A failure with its cause, as the ledger keeps it; a user's message may be long, so it is cut."""
     try:
         message = str(cause)
     except Exception:

@@ -25,7 +25,7 @@ from .rounds import RoundsByLoop
 
 
 class Look(NamedTuple):
-    """A queue in the ledger: its row, and its waiting, leased and dead items."""
+    """A queue as the ledger has it: its row, and how many items wait, are leased and are dead."""
 
     row: QueueRow
     inside: tuple[int, int, int]
@@ -76,7 +76,7 @@ class Queue(Holds):
         )
 
     def begin(self) -> None:
-        """Open the source and look what waits: once the queue is registered, so that it hears of both."""
+        """Open the source and count the waiting items, once the queue is registered and hears of both."""
         self.claims.look()
         if self._feed is not None:
             self._feed.open()
@@ -84,7 +84,7 @@ class Queue(Holds):
     # -- operating
 
     async def pause(self, *, key: str | None = None) -> QueueInfo:
-        """Hand nothing out until resumed; what is not in the line yet is put back."""
+        """Hand out nothing until `resume`; values that are not in the line yet are put back."""
         return await self._operate("pause", key, lambda remember: Pause(self.row.id, True, remember))
 
     async def resume(self, *, key: str | None = None) -> QueueInfo:
@@ -92,14 +92,14 @@ class Queue(Holds):
         return await self._operate("resume", key, lambda remember: Pause(self.row.id, False, remember))
 
     async def close(self, *, key: str | None = None) -> QueueInfo:
-        """No more draws and no more pushes, for good. What is inside still goes out; then it is exhausted."""
+        """End draws and pushes for good. Items inside are still handed out; then the queue is exhausted."""
         return await self._operate("close", key, lambda remember: Close(self.row.id, remember))
 
     async def delete(self, *, confirmed: bool = True, key: str | None = None) -> QueueInfo:
-        """Leave a tombstone: name, cursor and generation; what is inside is purged, the source is let go.
+        """Delete the queue: its items are purged, its source is let go; name, cursor and generation stay.
 
         Raises:
-            QueueConflict: it is not ``confirmed``, and something is inside; nothing was changed.
+            QueueConflict: the request is not ``confirmed``, and items are inside; nothing was changed.
         """
 
         def begin(remember: Remember | None) -> Pending[QueueRow]:
@@ -110,7 +110,7 @@ class Queue(Holds):
         return await self._operate_by("delete", key, begin, self._check_deleted)
 
     def _check_deleted(self, row: QueueRow, *, empty: bool = False) -> None:
-        """Raise where a queue with something inside was not deleted, or (``empty``) is not to be."""
+        """Raise if a queue with items inside was not deleted, or (``empty``) must not be."""
         if row.deleted_at is not None or (empty and not row.inside):
             return
         waiting, leased, dead = self._glance(row)
@@ -136,7 +136,7 @@ class Queue(Holds):
         return Retry(self.row.id, remember)
 
     async def advance(self, to_seq: int, *, key: str | None = None) -> QueueInfo:
-        """Jump forward: the next item is ``to_seq + 1``, and what lies between counts as jumped.
+        """Jump forward: the next item is ``to_seq + 1``, and the items in between count as jumped.
 
         Raises:
             QueueConflict: not forward, beyond the source's end, or the queue has ended.
@@ -180,7 +180,7 @@ class Queue(Holds):
     def submit(self, op: Op, *, same_source: bool = False) -> Pending[QueueRow]:
         """Put an op into the line; the gate is narrowed in the same step.
 
-        ``same_source``: a definition that changes the settings only, so nothing is held up by it.
+        ``same_source``: the definition changes the settings only, so no request is held up by it.
         """
         pending: Pending[QueueRow] = Pending()
         told = partial(self._call_on_loop, self._changed)
@@ -189,22 +189,22 @@ class Queue(Holds):
         return pending
 
     def _came_of(self, pending: Pending[QueueRow]) -> None:
-        """An op that did not come to the disk narrows the gate no more: who waits looks again."""
+        """Widen the gate after an op that did not come to the disk, and let waiting requests look again."""
         if pending.value is None:
             self._call_on_loop(self._waiters.wake)
 
     def refresh(self, row: QueueRow) -> None:
-        """What the ledger says after a reopening, told on the committer's thread before anything goes on."""
+        """Learn the queue's row after a reopening of the ledger; first of all, on the committer's thread."""
         self.claims.look()
         self._draw.learn(row)
 
     def learn(self, row: QueueRow) -> None:
-        """The queue as the ledger has it; on the event loop."""
+        """Learn the queue's row as the ledger has it; on the event loop."""
         self.row = row
         self._waiters.wake()
 
     def retire(self) -> None:
-        """This object is the queue no more: it was deleted, or defined anew."""
+        """Retire this object, as its queue was deleted or defined anew."""
         self._retired = True
         self.claims.close()
         if self._feed is not None:
@@ -228,7 +228,7 @@ class Queue(Holds):
             await self._waiters.park(left)
 
     def stop(self) -> None:
-        """Wake who waits and begin nothing more: the server goes down."""
+        """Wake the waiting requests and begin nothing more, as the server goes down."""
         self._stopping = True
         self._waiters.wake()
         for ask in list(self._asks):
@@ -261,16 +261,16 @@ class Queue(Holds):
         return len(self._waiters)
 
     def look(self) -> Look:
-        """What the ledger has of the queue, or had when it could be read last; from any thread."""
+        """The queue as the ledger has it, or had it when it could be read last; from any thread."""
         row = self._last_known()
         return Look(row, self._glance(row))
 
     def seen(self, row: QueueRow, *, created: bool = False) -> QueueInfo:
-        """What a row says, with the state that only the server knows."""
+        """The answer for a row, with the state that only the server knows."""
         return self.shown(Look(row, self._glance(row)), created=created)
 
     def shown(self, look: Look, *, created: bool = False) -> QueueInfo:
-        """As ``seen``, of what was looked at before."""
+        """The answer for a `Look` that was made before."""
         row, inside = look
         return info_of(
             row,
@@ -282,7 +282,7 @@ class Queue(Holds):
         )
 
     def _glance(self, row: QueueRow) -> tuple[int, int, int]:
-        """Waiting, leased and dead items; nobody has to look where nothing is inside."""
+        """How many items wait, are leased and are dead; an empty queue needs no look."""
         if not row.inside:
             return 0, 0, 0
         with suppress(LedgerError):  # then as it was: that nothing is inside would be a word to act on
@@ -296,13 +296,13 @@ class Queue(Holds):
         return max(self._engine.now() - due, 0) / 1000
 
     def _last_known(self) -> QueueRow:
-        """As it is on disk, or as it was: statistics are asked for just when the disk fails."""
+        """The row on disk, or the last known one: statistics are wanted most when the disk fails."""
         with suppress(LedgerError):
             self._known = self._engine.row(self.row.id) or self.row
         return self._known
 
     def stats(self, look: Look | None = None) -> QueueStats:
-        """Counted since the server started, except ``cursor`` and ``taken``; of what was looked at before."""
+        """Statistics since the server started (``cursor``, ``taken``: for ever), of an earlier `Look`."""
         row, (waiting, leased, dead) = look or self.look()
         meter, draw = Meter.total(self.meters), self._draw
         iterator = draw.iterator_stats()

@@ -167,7 +167,7 @@ class Queues:
             raise ConfigError(f"queue {name} = {definition}: {error}") from error
 
     def _changed(self, row: QueueRow) -> None:
-        """The row decides which queue there is. On the event loop, in the order of the commits."""
+        """Follow a queue's row, which decides what queue there is; on the event loop, in commit order."""
         queue = self._queues.get(row.name)
         if row.deleted_at is not None:
             self._tombstones[row.name] = row
@@ -218,7 +218,7 @@ class Queues:
         return queue
 
     def list(self) -> list[Queue]:
-        """All, by name."""
+        """All queues, by name."""
         return [self._queues[name] for name in sorted(self._queues)]
 
     def page(self, after: str, limit: int) -> tuple[Sequence[Queue], str | None]:
@@ -252,7 +252,7 @@ class Queues:
         settings: Mapping[str, Any] | None = None,
         key: str | None = None,
     ) -> QueueInfo:
-        """Create a queue, change it, or find it as it is wanted. A deleted one goes on after its cursor.
+        """Create a queue, change it, or leave it if it is as defined. A deleted one goes on after its cursor.
 
         Without a source producers push to it; one that is ``KEPT`` stays as it is. ``settings`` (as
         ``queue_settings`` gives them) may be given at any time; those that are not named stay as they are.
@@ -260,7 +260,7 @@ class Queues:
         functions and any file; those that come over HTTP may not, but for the source that the queue has.
 
         Raises:
-            QueueConflict: it has handed out items of another definition.
+            QueueConflict: the queue has handed out items of another definition.
             SourceUnknown, SourceInvalid, Forbidden, LimitExceeded: the definition is wrong.
         """
         check_name(name)
@@ -331,7 +331,7 @@ class Queues:
         return pending
 
     def _tell(self, row: Outcome) -> None:
-        """On the committer's thread, before the caller wakes."""
+        """Tell of a definition that is on disk; on the committer's thread, before the caller wakes."""
         assert isinstance(row, QueueRow)  # noqa: S101  # every op on queues answers with a row
         self._loop.call_soon_threadsafe(self._changed, row)
 
@@ -339,7 +339,7 @@ class Queues:
         """Who took or acked items of a queue, or of one that had this name: from oldest to newest.
 
         Raises:
-            QueueUnknown: there is none, and never was.
+            QueueUnknown: there is no queue of this name, and never was.
         """
         if name not in self._tombstones:
             self.get(name)
@@ -370,18 +370,18 @@ class Queues:
 
     @property
     def down(self) -> LedgerError | None:
-        """Why nothing can be written now; None while it can. The ledger's files are looked at for it."""
+        """Why the ledger can't be written now; None while it can. This looks at the ledger's files."""
         return self._committer.down
 
     def stop(self) -> None:
-        """Begin to go down: who waits is told at once, nothing new begins, the line is committed."""
+        """Begin to go down: waiting requests are told at once, none begins anew, the line is committed."""
         self._stopping = True
         self._sweeper.stop()
         for queue in self._queues.values():
             queue.stop()
 
     async def close(self) -> None:
-        """Go down: all that was acknowledged is on disk, the ledger is closed, the sources are let go."""
+        """Go down: every acknowledged op is on disk, the ledger is closed, the sources are let go."""
         self.stop()
         queues = self._queues.values()
         await asyncio.gather(*(queue.release(RELEASE_PATIENCE) for queue in queues), return_exceptions=True)

@@ -1,10 +1,10 @@
-"""Rounds: what is asked of all queues of one event loop goes to the disk together, a round at a time.
+"""Rounds: all requests of one event loop that come in one round share one commit.
 
-A commit costs as much as many answers, so it should be shared by many. Who asks while the ops of one round
-are on their way to the disk could not get there before those; they gather, and are the next round. It begins
-when those of the round before have been told: who of them asks again at once comes with it, so that all
-connections share one commit, and not each half of them every other one. Nobody waits for company that is not
-there.
+A commit costs as much as many answers, so many requests should share it. Requests that come while the ops of
+one round are on their way to the disk could not get there before those; they gather, and are the next round.
+It begins when the callers of the round before have been told: those that ask again at once join it, so that
+all connections share one commit, and not each half of them every other one. No request waits for others that
+are not there.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ log = logging.getLogger("dibs.queue")
 
 
 def tell(callback: Callable[..., None], *args: object) -> None:
-    """Tell one of many; what goes wrong with it, the others have to hear of theirs all the same."""
+    """Tell one of many callers; if that fails, the others must hear of theirs all the same."""
     try:
         callback(*args)
     except Exception:
@@ -26,17 +26,17 @@ def tell(callback: Callable[..., None], *args: object) -> None:
 
 
 class Joined(Protocol):
-    """What has something to do in the next round."""
+    """A participant of the next round."""
 
     def begin(self) -> None:
-        """Do it: put ops into the line, each of them told to ``Rounds.began``."""
+        """Put ops into the line, and report each of them to ``Rounds.began``."""
 
 
 class Sent(Protocol):
-    """What waits for an op of the round."""
+    """A participant that waits for an op of the round."""
 
     def late(self) -> None:
-        """The disk is silent for too long: tell who waits, and come to an end."""
+        """Tell the waiting callers that the disk does not answer in time, and end."""
 
 
 class Rounds:
@@ -52,17 +52,17 @@ class Rounds:
         self._watched = False
 
     def join(self, one: Joined) -> None:
-        """Be part of the next round, once."""
+        """Add a participant to the next round, once."""
         self._joined.append(one)
         if not self._called and not self._sent:
             self._call()
 
     def began(self, sent: Sent) -> None:
-        """Its op goes to the disk."""
+        """Note that a participant's op goes to the disk."""
         self._sent.add(sent)
 
     def ended(self, sent: Sent) -> None:
-        """It is there, or failed, or is given up. Who waits for it is told in this step of the loop."""
+        """Note that an op is on disk, failed, or given up. Its callers are told in this step of the loop."""
         self._sent.discard(sent)
         if self._joined and not self._sent and not self._called:
             self._call()
@@ -109,7 +109,7 @@ class RoundsByLoop:
         self._rounds: dict[asyncio.AbstractEventLoop, Rounds] = {}
 
     def on(self, loop: asyncio.AbstractEventLoop) -> Rounds:
-        """Those of this loop, asked for on it."""
+        """The rounds of the running event loop."""
         rounds = self._rounds.get(loop)
         if rounds is None:
             rounds = self._rounds[loop] = Rounds(loop, self._patience)

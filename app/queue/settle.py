@@ -31,7 +31,7 @@ FEW = 1_000
 
 @dataclass(slots=True)
 class _Request:
-    """One settling under way. ``remember``, ``track`` and ``text`` (its digest) belong to its key."""
+    """One settle request under way. ``remember``, ``track`` and ``text`` (its digest) belong to its key."""
 
     entries: tuple[Entry, ...]
     lease: LeaseAsk | None
@@ -41,7 +41,7 @@ class _Request:
 
     @property
     def comes_back(self) -> bool:
-        """Whether it lets items wait again at once, which the next lease then begins with."""
+        """Whether the request lets items wait again at once, so that the next lease begins with them."""
         return any(
             isinstance(entry, Release) or (isinstance(entry, Nack) and entry.delay == 0)
             for entry in self.entries
@@ -49,7 +49,7 @@ class _Request:
 
 
 class Settles(HandOuts):
-    """The part of a queue that takes back what it handed out under leases."""
+    """The part of a queue that settles leased items."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -58,7 +58,7 @@ class Settles(HandOuts):
     async def settle(
         self, entries: tuple[Entry, ...], *, lease: LeaseAsk | None = None, key: str | None = None
     ) -> SettleAnswer:
-        """Settle, and hand out the next lease if one is asked for. What is stale changes nothing.
+        """Settle, and hand out the next lease if one is asked for. Stale items change nothing.
 
         Raises:
             LimitExceeded: an item is named twice, or a field is over its limit; nothing was changed.
@@ -99,7 +99,7 @@ class Settles(HandOuts):
         return replace(answered, lease=later, refusal=None if later else self._why_none())
 
     async def _later_lease(self, request: _Request, key: str) -> Leased | None:
-        """The lease that came after its settling, in an op of its own, perhaps just now."""
+        """The lease that came after its settle, in an op of its own, perhaps just now."""
         if request.lease is None:
             return None
         async with self.keys.hold(key + NEXT, request_of(request.lease), self._limits.commit_patience):
@@ -108,7 +108,7 @@ class Settles(HandOuts):
         return handed if isinstance(handed, Leased) else None
 
     def _why_none(self) -> Refused | None:
-        """Why there is no lease, as far as that can be told without asking for one."""
+        """Why there is no lease, as far as the queue knows without another request."""
         refusal = self._barred() or self._draw.gate.refusal()
         return None if isinstance(refusal, QueueExhausted) and self.claims.due is not None else refusal
 
@@ -166,7 +166,7 @@ class Settles(HandOuts):
         return self._answer(settlement, handed if isinstance(handed, Leased) else None)
 
     async def _with_fresh(self, request: _Request, lease: LeaseAsk) -> SettleAnswer:
-        """Draw, and settle in the op that records the draw; a slow source doesn't hold up the settling."""
+        """Draw, and settle in the op that records the draw; a slow source doesn't hold up the settle."""
         ask = self._leasing(lease)
         ask.remember = request.remember
         ask.settle = partial(self._op, request)
@@ -190,7 +190,7 @@ class Settles(HandOuts):
         return answered if answered is not None else await self._alone(request)
 
     async def _next_lease(self, answered: SettleAnswer, request: _Request, key: str | None) -> SettleAnswer:
-        """The settling is on disk; its next lease, or why there is none, in an op of its own."""
+        """The next lease after a settle that is on disk, in an op of its own; or why there is none."""
         lease = request.lease
         assert lease is not None  # noqa: S101  # asked for
         ask = self._leasing(lease)
@@ -229,11 +229,11 @@ class Settles(HandOuts):
 
     @property
     def trades_at_once(self) -> bool:
-        """Whether leases can be settled and given now, and nobody waits who comes first."""
+        """Whether leases can be settled and given now, and no waiting request comes first."""
         return not self._leaving and self._barred() is None and not self.claims.contended
 
     async def lease_after(self, answered: SettleAnswer, lease: LeaseAsk) -> SettleAnswer:
-        """The next lease of one whose settling is on disk and found none; without a key."""
+        """The next lease for a worker whose settle is on disk and found no item; without a key."""
         after = await self._next_lease(answered, _Request((), lease), None)
         if after.lease is not None:
             self.meter.handed(after.lease.count, replayed=False, seconds=None)
@@ -279,11 +279,11 @@ def check_named_once(entries: tuple[Entry, ...]) -> None:
 
 
 def in_order(entry: Entry) -> Entry:
-    """The entry with its ranges as the ledger wants them."""
+    """The entry with its ranges in ascending order, as the ledger needs them."""
     return entry if entry.seqs is None else replace(entry, seqs=tuple(sorted(entry.seqs)))
 
 
 def _digest(request: _Request) -> str:
-    """What tells one settling from another under the same key; a token and its ranges can be long."""
+    """The digest by which two settles under the same key are told apart; their texts can be long."""
     lease = request_of(request.lease) if request.lease else ""
     return "settle " + hashlib.blake2b(f"{request.entries!r} {lease}".encode(), digest_size=16).hexdigest()

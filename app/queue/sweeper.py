@@ -1,4 +1,4 @@
-"""Clears what deleted queues have left inside, a slice at a time, so that no other queue waits for it."""
+"""Clears the items that deleted queues have left, a slice at a time, so that no other queue waits for it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..ledger.pending import Pending
 from ..ledger.work import Moved, Sweep
 
 AGAIN = 1.0
-"""Seconds until a slice is tried again that the disk did not take."""
+"""Seconds until a slice that the disk did not take is tried again."""
 
 
 class Sweeper:
@@ -23,7 +23,7 @@ class Sweeper:
         self._task: asyncio.Task[None] | None = None
 
     def add(self, queue: int) -> None:
-        """Sweep this one too."""
+        """Sweep this queue, too."""
         self._left[queue] = None
         if self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._run())

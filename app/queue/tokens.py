@@ -21,11 +21,11 @@ class Tokens:
         self._secrets: list[str] = []
 
     def new(self) -> str:
-        """A token. Its beginning is the time, so that those of one time lie side by side in the ledger."""
+        """A token. It begins with the time, so that tokens of one time lie side by side in the ledger."""
         return f"{self._now() // 1000:x}-{self._secret()}"
 
     def several(self, count: int) -> list[str]:
-        """Tokens of one time."""
+        """So many tokens of one time."""
         prefix = f"{self._now() // 1000:x}-"
         return [prefix + self._secret() for _ in range(count)]
 

@@ -32,7 +32,7 @@ class Computing:
         return found[0] if len(found) == 1 else [int(number) for values in found for number in values]
 
     def recalled(self, recalled: Recalled, spans: Sequence[Span]) -> Values:
-        """The values of an answer that is given again: as they were filed, or by the source that was then."""
+        """The values of a repeated answer: as they were filed, or computed by the source of that time."""
         claimed = recalled.work.claimed if isinstance(recalled.work, Settlement) else recalled.work
         if isinstance(claimed, Claimed) and claimed.values is not None:
             return claimed.values

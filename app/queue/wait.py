@@ -1,4 +1,4 @@
-"""Waiting without a thread: who asks with ``wait`` is parked on the event loop until the queue can give."""
+"""Waiting without a thread: a request with ``wait`` is parked on the event loop until an item can be had."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from itertools import count
 
 
 class Wait:
-    """The waiting of one request. Its caller may end it before its time: the queue is then asked once more.
+    """The wait of one request. Its caller may end it early: the queue is then looked at once more.
 
-    ``over``: it has ended, and nothing is waited for any more.
+    ``over``: the wait has ended.
     """
 
     __slots__ = ("_turn", "over")
@@ -26,21 +26,21 @@ class Wait:
         self._turn = turn
 
     def end(self) -> None:
-        """The caller sends nothing more: whether it is still there to be handed something, nobody knows."""
+        """End the wait, since the caller sends nothing more and may be gone."""
         self.over = True
         if self._turn is not None:
             self._turn.get_loop().call_soon_threadsafe(_settle, self._turn)
 
 
 WAIT: ContextVar[Wait | None] = ContextVar("WAIT", default=None)
-"""The waiting of the request that a task works for."""
+"""The wait of the request that a task works for."""
 
 
 class Waiters:
     """Parked requests of one queue. Lives on the event loop.
 
-    A place is a request's turn among all that wait: who was woken and got nothing parks again with the place
-    that it had, before all who came later.
+    A place is a request's turn among all that wait: a request that was woken and got nothing parks again with
+    the place that it had, before all that came later.
     """
 
     def __init__(self) -> None:
@@ -53,7 +53,7 @@ class Waiters:
         return len(self._parked)
 
     def place(self) -> int:
-        """A place behind all others."""
+        """A new place, behind all others."""
         return next(self._places)
 
     async def park(
@@ -61,8 +61,8 @@ class Waiters:
     ) -> None:
         """Return when woken, or after ``seconds``: the caller looks at the queue again either way.
 
-        ``parked`` is called when the request stands in its place. Who is cancelled just when it was woken
-        passes that on: what it was woken for is there for the next.
+        ``parked`` is called when the request stands in its place. A request that is cancelled just when it
+        was woken wakes the next one, which can have the item.
         """
         place = self.place() if place is None else place
         loop = asyncio.get_running_loop()
@@ -85,7 +85,7 @@ class Waiters:
                 self.woken -= 1
 
     def wake(self, most: int | None = None) -> None:
-        """Wake those who came first, at most so many; all where that isn't said."""
+        """Wake the requests that came first, at most so many; all of them by default."""
         if most is None or most >= len(self._parked):
             places = sorted(self._parked)
         else:
