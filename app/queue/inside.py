@@ -87,7 +87,8 @@ class Holds(Produces):
     async def _in_slices(self, key: str | None, request: str, op: Redrive | Purge) -> MovedAnswer:
         """Purge or redrive a slice at a time; the answer is that of the last slice.
 
-        Under a key, a repeat of the request goes on where the last one came to."""
+        Under a key, a repeat of the request goes on where the last one came to.
+        """
         if key is None:
             return await self._slices(op, None, lambda pending: None)
         self._limits.check_key(key)
