@@ -1,4 +1,4 @@
-"""Checksums of the rows that hold values and answers: what was changed on the disk is never served as it was.
+"""Checksums of the rows that hold values and answers, so that a row changed on the disk is never served.
 
 A page has a sum of its own (see ``sums.py``). These go with the row: they hold where a page's sum can't be
 had, in the log too, and they tell which item is damaged, so that the others can go on.
@@ -10,7 +10,7 @@ from zlib import crc32
 
 
 def of_block(queue: int, first: int, last: int, texts: bytes) -> int:
-    """The CRC-32 of a block: its values, and whose they are."""
+    """The CRC-32 of a block: its values, their queue and their seqs."""
     return crc32(texts, crc32(b"%d %d %d" % (queue, first, last)))
 
 

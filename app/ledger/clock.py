@@ -16,7 +16,7 @@ _CLOCK = getattr(time, "CLOCK_BOOTTIME", None)
 
 
 def elapsed() -> int:
-    """Nanoseconds since some moment; a suspended system is asleep, but its leases go on."""
+    """Nanoseconds since some moment, the time of a suspended system included: its leases go on."""
     return time.monotonic_ns() if _CLOCK is None else time.clock_gettime_ns(_CLOCK)
 
 
@@ -34,7 +34,7 @@ class LedgerClock:
         self._base = max(wall() // 1_000_000, persisted) * 1_000_000 - monotonic()
 
     def now(self) -> int:
-        """Ledger time, in milliseconds."""
+        """Ledger time in milliseconds, never less than before."""
         return (self._base + self._monotonic()) // 1_000_000
 
 

@@ -1,4 +1,4 @@
-"""Outcomes of work as JSON, for filing under idempotency keys: what is read back equals what was filed.
+"""Outcomes of work as JSON, for filing under idempotency keys; an outcome is read back as it was filed.
 
 Each is a list that begins with its kind, so that a later version can tell them apart. The values of a claim
 are filed beside it.

@@ -1,7 +1,7 @@
 """The committer: takes every op that waits, applies them in one transaction, syncs once, wakes all callers.
 
-It adds no delay of its own: while one batch is being synced the next one gathers by itself. It never
-waits for a source's lock, so a source that sleeps holds up nobody else's commit.
+The committer adds no delay of its own: while one batch is being synced the next one gathers by itself. It
+never waits for a source's lock, so a source that sleeps holds up no other queue's commit.
 
 When a commit fails, nobody knows at first what is on disk (measured: a commit that failed with EIO reads as
 absent on the same connection and as present after a kill). So the committer suspends every line that has
@@ -38,8 +38,9 @@ _PAUSES = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)  # seconds between attempt
 class Committer:
     """One thread that owns the engine's writing side.
 
-    ``observe(batch, seconds)`` is told of each commit. After a reopening ``refresh(rows)`` is told what the
-    ledger says before any line goes on, and ``refreshed(rows)`` when ops are taken again; then callers wake.
+    ``observe(batch, seconds)`` is called after each commit. After a reopening, ``refresh(rows)`` gets the
+    rows of the ledger before any line goes on, and ``refreshed(rows)`` when ops are taken again; then callers
+    wake.
     """
 
     def __init__(
@@ -72,7 +73,7 @@ class Committer:
     # -- the line
 
     def submit(self, entry: Entry) -> None:
-        """Put an op into the line. It can't be withdrawn.
+        """Put an op into the line, from which it can't be withdrawn.
 
         Raises:
             LedgerFull, LedgerUnavailable: the ledger can't be written now; the op is not in the line.
@@ -86,31 +87,31 @@ class Committer:
                 self._work.notify()
 
     def check(self) -> None:
-        """Raise what :meth:`submit` would raise: asked before a draw, so that nothing is drawn in vain."""
+        """Raise what :meth:`submit` would raise; draws call this first, so that nothing is drawn in vain."""
         if (down := self._down) is not None:
             raise _again(down)
 
     def check_read(self) -> None:
-        """Raise while what is on disk is not known: nothing that is final may be said from memory then."""
+        """Raise while the content of the disk is not known: then no final answer may come from memory."""
         if (unread := self._unread) is not None:
             raise _again(unread)
 
     def interruption(self) -> LedgerError:
-        """What came between a draw and its op last: the line was suspended for it."""
+        """The last error for which the lines were suspended between a draw and its op."""
         return _again(self._interrupted)
 
     @property
     def down(self) -> LedgerError | None:
-        """Why the ledger can't be written now, its files looked at; None while it can."""
+        """Why the ledger can't be written now, after a look at its files; None while it can."""
         trouble = self._engine.trouble()
         if trouble is not None:
             self._looked = 0.0  # so that the next batch is not committed on an older look
         return self._down or trouble
 
     def close(self, timeout: float = 5.0) -> bool:
-        """Commit what is in the line, refuse what comes later, close the engine.
+        """Commit the ops in the line, refuse later ones, close the engine.
 
-        False if the disk did not let it come to an end within ``timeout`` seconds.
+        Returns False if the disk did not let this end within ``timeout`` seconds.
         """
         with self._guard:
             self._closing = True
@@ -119,7 +120,7 @@ class Committer:
         return not self._thread.is_alive()
 
     def _next_batch(self) -> list[Entry] | None:
-        """What waits, as much as one transaction takes: nothing, after a while without; None at the end."""
+        """The waiting ops that fit one transaction; no ops after a while without; None at the end."""
         with self._guard:
             if not self._waiting and not self._closing:
                 self._asleep = True
@@ -181,7 +182,7 @@ class Committer:
     # -- when the files are at fault, though the disk is not
 
     def _trouble(self, batch: list[Entry]) -> LedgerError | None:
-        """What forbids to commit. After a pause the files are looked at before anything is handed out."""
+        """Why nothing may be committed. After a pause the files are looked at before any hand-out."""
         now = monotonic()
         if batch and now - self._looked < LOOK_BUSY:
             return None
@@ -189,7 +190,7 @@ class Committer:
         return self._engine.trouble()
 
     def _stand_still(self, batch: list[Entry], trouble: LedgerError) -> None:
-        """Hand nothing out until the files are back; where they are damaged, for good."""
+        """Hand out nothing until the files are back; if they are damaged, never again."""
         log.critical("%s", trouble)
         absent, lines = self._suspend(batch, trouble)
         self._save()
@@ -209,7 +210,7 @@ class Committer:
     def _suspend(
         self, batch: list[Entry], refusal: LedgerError
     ) -> tuple[list[Entry], dict[Line, list[Entry]]]:
-        """Take no more ops, and let nothing be drawn: the ops that are certainly not on disk, by line too."""
+        """Take no more ops, let no line draw, and return the ops that are certainly not on disk, by line."""
         with self._guard:
             self._down = self._interrupted = refusal
             absent = [*batch, *self._waiting]
@@ -228,7 +229,7 @@ class Committer:
             line.resume(entries, self._cursor(line))
 
     def _save(self) -> None:
-        """What is open may be all that is left of the ledger."""
+        """Save the content of the open files, which may be all that is left of the ledger."""
         try:
             saved = self._engine.rescue()
         except Exception as error:
@@ -238,7 +239,7 @@ class Committer:
                 log.critical("%s", saved)
 
     def _keep_time(self) -> None:
-        """While nothing else is written and a lease is live."""
+        """Persist ledger time while nothing else is written and a lease is live."""
         if self._engine.unheard() != 0:
             return
         try:
@@ -249,7 +250,7 @@ class Committer:
     # -- when an op is at fault
 
     def _apply_singly(self, batch: list[Entry]) -> None:
-        """One op at fault fails alone, but for its queue's later draws: they can't stand without it."""
+        """Apply ops one by one: one at fault fails alone, with the later draws of its queue."""
         broken: dict[Line, list[Entry]] = {}
         for at, entry in enumerate(batch):
             if entry.line is not None and entry.line in broken:
@@ -334,7 +335,7 @@ class Committer:
                 self._refreshed(rows)
 
     def _has_room(self) -> bool:
-        """Take ops again, if there is room to fail once more and be certain about it."""
+        """Take ops again, if the disk has room for one more failure with a certain outcome."""
         try:
             self._engine.reserve()
         except EngineFailed as error:
@@ -345,9 +346,9 @@ class Committer:
         return True
 
     def _reopen(self, batch: list[Entry], absent: list[Entry], refusal: LedgerError) -> list[QueueRow] | None:
-        """Try until it works, or until the server goes down.
+        """Reopen the ledger, until it works or the server goes down.
 
-        After the grace the callers are told what is known so far; what was drawn waits for the decision.
+        After the grace the callers are told what is known so far; drawn ops wait for the decision.
         """
         grace, attempt = monotonic() + GRACE, 0
         while True:
@@ -391,7 +392,7 @@ class Committer:
         return settled
 
     def _resolve(self, entry: Entry, row: QueueRow | None, refusal: LedgerError) -> Settled:
-        """An op that the cursor does not decide: by its key, if it has one."""
+        """Resolve an op that the cursor does not decide: by its key, if it has one."""
         op, pending = entry.op, entry.pending
         if op.remember is None:
             # What had no room did not come to the log: its last frame was never written whole.

@@ -1,4 +1,4 @@
-"""Telling damage from other faults: what comes back from the disk is not what was written to it."""
+"""Telling damage (the disk gives back other bytes than were written) from other faults."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import apsw
 
 
 def is_damage(error: BaseException) -> bool:
-    """Whether an error of SQLite says so: a page's checksum or structure is wrong, or a text is not UTF-8."""
+    """Whether an error of SQLite means damage: a page's wrong checksum or structure, or bad UTF-8."""
     return _wrong_sum(error) or isinstance(error, apsw.CorruptError | apsw.NotADBError | UnicodeDecodeError)
 
 
 def told(error: BaseException) -> str:
-    """What is damaged, in words."""
+    """The damage in words, for messages."""
     return "the checksum of a page is wrong" if _wrong_sum(error) else str(error)
 
 

@@ -1,4 +1,4 @@
-"""Room, syncs and copies: what SQLite leaves to its user."""
+"""Room on the disk, syncs and copies, which SQLite leaves to its user."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .folder import make_file, make_folder
 
 
 def copy(source: apsw.Connection, to: str) -> None:
-    """Write what ``source`` sees to the file ``to``, of one moment, synced under its final name."""
+    """Write the database of ``source``, as of one moment, to the file ``to``, synced under its final name."""
     partial = Path(f"{to}.partial")
     try:
         make_folder(partial.parent)
@@ -39,7 +39,7 @@ def copy(source: apsw.Connection, to: str) -> None:
 
 
 def allocate(path: Path, size: int) -> None:
-    """A file whose room is really taken, also where a hole or zeros would take none."""
+    """Make a file whose room is really taken, even if the disk stores no holes or zeros."""
     make_file(path)
     with path.open("r+b") as file:
         file.write(os.urandom(size))
@@ -53,7 +53,7 @@ def no_room(error: Exception) -> bool:
 
 
 def bytes_of(path: Path) -> int:
-    """The size of a file, 0 where there is none."""
+    """The size of a file in bytes; 0 if there is none."""
     try:
         return path.stat().st_size
     except FileNotFoundError:  # a log that a checkpoint has just removed

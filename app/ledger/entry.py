@@ -1,4 +1,4 @@
-"""An op in the line, what waits for it, and what came of it: also where a failed commit has hidden that."""
+"""An op in the line, its waiting callers, and its outcome, even if a failed commit has hidden that."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ log = logging.getLogger("dibs.ledger")
 
 
 class Line(Protocol):
-    """Where drawn ops come from: the one owner of a queue's epoch and of what was put back."""
+    """The origin of drawn ops: the one owner of a queue's epoch and of the values put back."""
 
     queue: int
 
@@ -31,7 +31,7 @@ class Line(Protocol):
 
 
 class Entry:
-    """An op in the line, with what waits for it.
+    """An op in the line, with its waiting callers.
 
     ``settled`` runs on the committer's thread when the op is on disk, before its caller wakes, in the order
     of the line. ``answer`` makes what the caller gets from the engine's outcome (None, where a drawn op was
@@ -72,7 +72,7 @@ def drawn(op: Op) -> Take | None:
 
 
 def weight(op: Op) -> int:
-    """About how many bytes of values and texts an op brings along."""
+    """About how many bytes of values and texts an op has."""
     if isinstance(op, Push):
         return sum([len(text) for parcel in op.parcels for text in parcel.texts])
     size = 0
@@ -96,7 +96,7 @@ def tells(found: Recalled, op: Op) -> bool:
 
 
 def answered(entry: Entry, outcome: Any) -> Settled:
-    """What the caller hears of an op that is on disk, whatever its owner makes of it."""
+    """The caller's answer for an op that is on disk, whatever the owner's callback does."""
     if entry.answer is None:
         return entry.pending, outcome, None
     try:
@@ -111,7 +111,7 @@ def answered(entry: Entry, outcome: Any) -> Settled:
 
 
 def grant(entry: Entry, outcome: Outcome) -> Settled:
-    """It is on disk: who follows it is told, and its caller's answer is made."""
+    """Settle an op that is on disk: its followers are told, and its caller's answer is made."""
     if entry.settled is not None:
         try:
             entry.settled(outcome)

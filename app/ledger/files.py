@@ -96,7 +96,7 @@ class SqliteFiles:
             raise
 
     def _begin(self) -> int:
-        """Open for the first time; the ledger time that was persisted."""
+        """Open for the first time; return the ledger time that was persisted."""
         if self.folder is None:
             self._anchor = self._connect(apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE)
         else:
@@ -133,7 +133,7 @@ class SqliteFiles:
         self._readable.set()
 
     def _note(self, *, open: bool) -> None:
-        """For the next start: whether the log has to be there."""
+        """Note for the next start whether the log has to be there."""
         if self._lock is not None:
             with suppress(OSError):
                 self._lock.note(self._instance, Path(self.path), open=open)
@@ -227,7 +227,7 @@ class SqliteFiles:
             raise EngineFailed(str(error), full=full) from error
 
     def _checkpoint_in_any_case(self) -> None:
-        """On a full disk too: then the ballast makes the room."""
+        """Checkpoint, even on a full disk: then deleting the ballast makes the room."""
         try:
             self._checkpoint()
         except apsw.FullError:
@@ -326,7 +326,7 @@ class SqliteFiles:
             raise self._unreadable(error) from error
 
     def _wait_for_reopening(self) -> None:
-        """It takes milliseconds, as a rule; who asks later, while a disk fails on, is not kept waiting."""
+        """Wait for a reopening, milliseconds as a rule; if the disk fails on, late callers don't wait."""
         left = self._patience_until - monotonic()
         if left <= 0 or not self._readable.wait(left):
             raise LedgerUnavailable("the ledger is being reopened")
@@ -376,7 +376,7 @@ class SqliteFiles:
 
 
 def raise_at_start(path: str, error: Exception) -> NoReturn:
-    """What went wrong while a ledger was opened, in words for who started the server."""
+    """Turn an error of opening a ledger into one whose message is for the operator."""
     if is_damage(error) or isinstance(error, EngineDamaged):
         raise LedgerForeign(
             f"{path} is not a ledger of dibs, or it is damaged: {told(error)}; put a backup in its place"

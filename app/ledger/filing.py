@@ -20,7 +20,7 @@ _json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 @dataclass(slots=True)
 class Filing:
-    """What is to be filed: ``outcome`` of an op on queues or of a take, ``work`` of an op of work."""
+    """An outcome to file: ``outcome`` of an op on queues or of a take, ``work`` of an op of work."""
 
     outcome: dict[str, Any] = field(default_factory=dict)
     work: WorkOutcome | Streamed | None = None
@@ -54,7 +54,7 @@ def file(tx: Transaction, queue: int, generation: int, remember: Remember, filin
 
 
 def file_shares(tx: Transaction, queue: int, generation: int, shares: Shares, op: Take) -> None:
-    """File what each of several callers got of a take for good, as ``file`` would have for each alone."""
+    """File the items that each of several callers got of a take, as ``file`` would for each alone."""
     values, expires, now = shares.values, expiry(tx.now, shares.ttl), tx.now
     start, step, total = values.start, values.step, len(values)
     wide = "true" if shares.wide else "false"
@@ -79,10 +79,10 @@ def file_shares(tx: Transaction, queue: int, generation: int, shares: Shares, op
 
 
 def recalled(found: Any, now: int) -> Recalled | None:
-    """A row, read back; None where it has expired.
+    """The answer of a row; None if it has expired.
 
     Raises:
-        LedgerDamaged: it is not as it was filed.
+        LedgerDamaged: the row is not as it was filed.
     """
     *row, crc = found
     if crc != of_answer(*row):
@@ -109,7 +109,7 @@ def recalled(found: Any, now: int) -> Recalled | None:
 
 
 def streamed(tx: Transaction, queue: int, generation: int, remember: Remember) -> Streamed | None:
-    """How far the stream of a key has come; None where nothing is filed under it."""
+    """How far the stream of a key has come; None if nothing is filed under the key."""
     values = {
         "queue": queue,
         "generation": generation,
@@ -123,7 +123,7 @@ def streamed(tx: Transaction, queue: int, generation: int, remember: Remember) -
 
 
 def of_take(op: Take, due: int | None) -> dict[str, Any]:
-    """What is filed of a take, beside its values."""
+    """The part of a take that is filed beside its values."""
     outcome = {"first": op.first, "ending": op.end.ending if op.end else None}
     return outcome if op.terms is None else outcome | {"due": due}
 

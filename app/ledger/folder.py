@@ -1,4 +1,4 @@
-"""A data folder before its ledger is opened: who may read it, and whether a part of it is missing."""
+"""Checks of a data folder before its ledger is opened: its permissions, and whether a file is missing."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ OURS = ("dibs.db", "lock", "ballast", "backups", RESCUED, "lost+found")
 
 
 def make_private(folder: Path) -> None:
-    """Make the folder where there is none; what is in it concerns its owner only, whatever the umask.
+    """Make the folder if there is none, and let only its owner read it, whatever the umask.
 
     A folder or file of another owner is left as it is, with a warning; a folder that has other things in it,
     too, keeps its mode.
@@ -38,14 +38,14 @@ def make_private(folder: Path) -> None:
 
 
 def make_folder(path: Path) -> None:
-    """Make a folder for its owner only, if there is none; the one that it is in has to be there."""
+    """Make a folder that only its owner can read, if there is none; its parent must be there."""
     if not path.exists():
         path.mkdir(mode=0o700, exist_ok=True)
         path.chmod(0o700)  # a umask may have taken what the owner needs
 
 
 def make_file(path: Path) -> None:
-    """Make an empty file for its owner only, if there is none."""
+    """Make an empty file that only its owner can read, if there is none."""
     with suppress(FileExistsError):
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
@@ -55,7 +55,7 @@ def make_file(path: Path) -> None:
 
 
 def tighten(path: Path, mode: int) -> None:
-    """Take from a file or folder of ours what ``mode`` does not allow."""
+    """Remove the permissions that ``mode`` does not have from a file or folder of ours."""
     try:
         found = path.lstat()
         if stat.S_ISLNK(found.st_mode) or not stat.S_IMODE(found.st_mode) & ~mode:

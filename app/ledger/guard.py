@@ -1,6 +1,6 @@
-"""What forbids to go on with a ledger although its disk takes writes: files that are gone, and damage.
+"""The guard of a ledger whose disk takes writes: it forbids to go on if files are gone or damaged.
 
-Whoever commits asks ``trouble`` first. Files may come back; damage stays until a backup is in its place.
+The committer asks ``trouble`` before each commit. Files may come back; damage stays until a backup is put in.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ log = logging.getLogger("dibs.ledger")
 
 
 class Guard:
-    """Owns what is known against a ledger; any thread may tell it and ask it.
+    """Owns the known faults of a ledger's files; any thread may report one or ask.
 
     ``careful``: pages of blocks are damaged, so that only the checksums of their rows count.
     """
@@ -36,25 +36,25 @@ class Guard:
         self.careful = False
 
     def remember(self) -> None:
-        """The files are open now, and are those to watch."""
+        """Watch the files that are open now."""
         self._saved = False
         if self._files is not None:
             self._files.remember()
 
     def forget_log(self) -> None:
-        """The log is about to be closed, and to go with that."""
+        """Stop watching the log, which is about to be closed and deleted."""
         if self._files is not None:
             self._files.forget_log()
 
     def close(self) -> None:
-        """Nothing is open any more."""
+        """Watch nothing any more, as all files are closed."""
         if self._files is not None:
             self._files.close()
 
     # -- damage
 
     def damaged(self, what: str) -> LedgerDamaged:
-        """Note damage, the first of it in the log; the error for who met it."""
+        """Note damage, log the first of it, and return the error for its caller."""
         with self._lock:
             first, self._damage = self._damage is None, self._damage or what
         if first:
@@ -62,7 +62,7 @@ class Guard:
         return LedgerDamaged(f"the ledger is damaged: {what}; nothing was handed out")
 
     def found(self, table: str, what: str) -> None:
-        """What a scrub found. Damage among kept values concerns single items, buried in their turn."""
+        """Note a finding of a scrub. Damaged values concern single items, which are buried in their turn."""
         if table == BLOCKS:
             self.careful = True
             log.error("kept values are damaged: %s; items that lost theirs will be dead", what)
@@ -72,11 +72,11 @@ class Guard:
     # -- all of it
 
     def missing(self) -> str | None:
-        """What of the open files is gone from the folder or was replaced there."""
+        """The open files that are gone from the folder or were replaced there, in words; None if none."""
         return None if self._files is None else self._files.missing()
 
     def trouble(self) -> LedgerError | None:
-        """Why nothing may be committed now; None where nothing is known against it."""
+        """Why nothing may be committed now; None if no fault is known."""
         if self._damage is not None:
             return LedgerDamaged(f"the ledger is damaged: {self._damage}; nothing was handed out")
         gone = self.missing()

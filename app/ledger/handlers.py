@@ -1,4 +1,4 @@
-"""What each op does in a transaction of SQLite, and what is filed of it."""
+"""The handlers: what each op does in a transaction of SQLite, and what is filed of it."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def _take(tx: Transaction, op: Take) -> Claimed | None:
 
 
 def _place(tx: Transaction, queue: int) -> tuple[int, int]:
-    """Where the answers of a queue are filed now."""
+    """The place under which the answers of a queue are filed now: its id and its generation."""
     account = tx.account(queue)
     if account is None:
         raise OpFailed(f"there is no queue {queue}")
@@ -108,7 +108,7 @@ def _define(tx: Transaction, op: Define) -> Outcome:
 
 
 def _written(settings: QueueSettings) -> str:
-    """Only what differs from the defaults, so that a later default reaches those who never chose."""
+    """The settings that differ from the defaults, so that a later default reaches the other queues."""
     default = asdict(DEFAULT_SETTINGS)
     return json.dumps({name: value for name, value in asdict(settings).items() if value != default[name]})
 
@@ -227,7 +227,7 @@ def _moved(tx: Transaction, op: Redrive | Purge, moved: Moved) -> Moved:
 def _file_work(
     tx: Transaction, queue: int, remember: Remember, work: WorkOutcome, lease: Claim | Take | None
 ) -> None:
-    """File what changed something; with what is needed to give the values of its lease again."""
+    """File an outcome that changed something, with the source that computes the values of its lease again."""
     account = tx.account(queue)
     if account is None or not (changed(work) or isinstance(lease, Take)):
         return

@@ -77,7 +77,7 @@ def _header_is_whole(log: bytes) -> bool:
 
 
 def _frames(log: bytes, page: int) -> tuple[int, int]:
-    """How many frames are whole and belong together; and how many later ones end a commit of the same log."""
+    """The number of whole frames that belong together, and of later frames that end a commit of the log."""
     magic, _, _, _, *salts, one, two = _HEADER.unpack_from(log)
     big = bool(magic & 1)
     good, running, beyond, whole = 0, _Sum(one, two), 0, True

@@ -15,7 +15,7 @@ NOTE_BYTES = 200
 
 
 class Left(NamedTuple):
-    """What the last owner wrote of its ledger: which it was, its file, and whether it was still open."""
+    """The note of the last owner: which ledger it had, its file, and whether it was still open."""
 
     instance: str
     device: int
@@ -60,7 +60,7 @@ class DataLock:
         return _left(noted[1]) if len(noted) > 1 else None
 
     def note(self, instance: str, file: Path, *, open: bool) -> None:
-        """Write which ledger this is. That it is closed comes to the disk before its log may be deleted."""
+        """Note which ledger this is. A note that it is closed is on disk before its log may be deleted."""
         found = file.stat()
         state = "open" if open else "closed"
         self._write(f"{os.getpid()}\n{instance} {found.st_dev} {found.st_ino} {state}")
@@ -72,7 +72,7 @@ class DataLock:
         os.ftruncate(self._file, len(text) + 1)
 
     def release(self) -> None:
-        """Let another server have the folder. Once is enough."""
+        """Let another server have the folder. A second call does nothing."""
         file, self._file = self._file, -1
         if file >= 0:
             os.close(file)

@@ -64,7 +64,7 @@ class EngineFailed(Exception):
 
 
 class EngineDamaged(EngineFailed):
-    """The storage gave back what was not written to it. Nothing of the transaction is on disk."""
+    """The storage gave back other bytes than were written. Nothing of the transaction is on disk."""
 
 
 class OpFailed(Exception):
@@ -90,7 +90,7 @@ class Remember:
 
 @dataclass(frozen=True, slots=True)
 class Recalled:
-    """What is filed under an idempotency key.
+    """The answer that is filed under an idempotency key.
 
     ``outcome`` is a queue's row; of a :class:`Take` (also inside a :class:`Settle`) its ``first`` seq, the
     source's ``ending`` and, under a lease, its ``due``, beside the ``values``. ``work`` is the outcome of an
@@ -169,7 +169,7 @@ class Pause:
 
 @dataclass(frozen=True, slots=True)
 class Close:
-    """No more draws and no more pushes, ever; what is inside still goes out."""
+    """End draws and pushes for good; the items inside are still handed out."""
 
     queue: int
     remember: Remember | None = None
@@ -185,7 +185,7 @@ class Retry:
 
 @dataclass(frozen=True, slots=True)
 class Fail:
-    """The source can't be opened as it is wanted: it has failed, whatever it was before, unless closed."""
+    """Fail a source that can't be opened as it is defined, whatever its state was, unless it is closed."""
 
     queue: int
     type: str
@@ -195,7 +195,7 @@ class Fail:
 
 @dataclass(frozen=True, slots=True)
 class Advance:
-    """Jump to ``to_seq``: what lies between is counted as jumped. Forward only, from ``cursor``."""
+    """Jump forward from ``cursor`` to ``to_seq``: the items in between count as jumped."""
 
     queue: int
     cursor: int
@@ -206,10 +206,10 @@ class Advance:
 
 @dataclass(frozen=True, slots=True)
 class Delete:
-    """Leave a tombstone: name, cursor, generation. What is inside counts as purged, and is swept later.
+    """Delete a queue; its name, cursor and generation stay. Its items count as purged, and are swept later.
 
-    Where it is not ``confirmed``, only a queue with nothing inside is deleted; else the outcome is its row,
-    as it was.
+    If the op is not ``confirmed``, only an empty queue is deleted; otherwise the outcome is its row,
+    unchanged.
     """
 
     queue: int
@@ -256,7 +256,7 @@ class QueueRow:
 
     @property
     def inside(self) -> int:
-        """Items that were drawn or pushed and are not done: waiting, leased or dead."""
+        """How many items were drawn or pushed and are not done: waiting, leased or dead."""
         return self.cursor - self.taken - self.acked - self.purged - self.jumped
 
 
@@ -265,27 +265,27 @@ Outcome = QueueRow | WorkOutcome | Exchanged | None
 
 
 class Engine(Protocol):
-    """What the committer and the queues need of a storage engine."""
+    """The storage engine, as the committer and the queues need it."""
 
     kind: str
     path: str
 
     @property
     def folder(self) -> Path | None:
-        """Where the ledger lies; None in memory."""
+        """The folder of the ledger; None in memory."""
 
     @property
     def durable(self) -> bool:
         """Whether a commit is a sync of a disk."""
 
     def apply(self, ops: Sequence[Op]) -> list[Outcome]:
-        """Apply all, in order, in one transaction, synced. Raises EngineFailed or OpFailed."""
+        """Apply all ops, in order, in one transaction, synced. Raises EngineFailed or OpFailed."""
 
     def trouble(self) -> LedgerError | None:
         """Why nothing may be applied although it could be: damage, or files that are gone."""
 
     def rescue(self) -> str | None:
-        """Save what the open files have, where their names are gone; what was done, in words."""
+        """Save the content of open files whose names are gone; return in words what was done."""
 
     def reopen(self) -> None:
         """Close, open, and make the disk agree with what is read; raises EngineFailed until it does."""
@@ -294,19 +294,19 @@ class Engine(Protocol):
         """Hold back the room that the next reopening may need; EngineFailed while there is none."""
 
     def rows(self) -> list[QueueRow]:
-        """Every queue, tombstones too."""
+        """The rows of all queues, deleted ones too."""
 
     def unswept(self) -> list[int]:
-        """The deleted queues that have left something inside."""
+        """The deleted queues that have left items."""
 
     def row(self, queue: int) -> QueueRow | None:
         """One queue as it is on disk now."""
 
     def recall(self, queue: int, generation: int, caller: str, key: str) -> Recalled | None:
-        """What is filed under a key, if it has not expired."""
+        """The answer filed under a key, if it has not expired."""
 
     def known_keys(self, queue: int, generation: int, caller: str, keys: Sequence[str]) -> set[str]:
-        """Those of the keys that something is filed under, if it has not expired."""
+        """Those of the keys that have an answer which has not expired."""
 
     def streams(
         self, queue: int, generation: int, caller: str, prefix: str, *, after: str, most: int
@@ -314,13 +314,13 @@ class Engine(Protocol):
         """The streams whose keys begin with ``prefix`` and come after ``after``, by key; up to ``most``."""
 
     def next_due(self, queue: int) -> int | None:
-        """The earliest due of what is not dead; None where nothing is."""
+        """The earliest due of the items that are not dead; None if there are none."""
 
     def glance(self, queue: int) -> tuple[int, int, int]:
         """Waiting (with delayed), leased and dead items, quickly: for statistics. All zero for none."""
 
     def counts(self, queue: int) -> Counts:
-        """What is inside, run by run, and the row's counters, from one moment. May take seconds."""
+        """The items inside, counted run by run, and the row's counters, from one moment. May take seconds."""
 
     def items(
         self, queue: int, state: ItemState | None, after: int, most: int, most_bytes: int
@@ -346,7 +346,7 @@ class Engine(Protocol):
         """Seconds until :meth:`keep_time` is due; None while no lease needs it."""
 
     def keep_time(self) -> None:
-        """Persist ledger time, so that what has expired can't be live again after a crash."""
+        """Persist ledger time, so that an expired lease can't be live again after a crash."""
 
     def size(self) -> int:
         """Bytes that the ledger occupies."""
@@ -355,4 +355,4 @@ class Engine(Protocol):
         """Write a consistent, synced copy while the engine works; its size in bytes."""
 
     def close(self) -> None:
-        """Close for good; what was applied is on disk."""
+        """Close for good; every applied op is on disk."""

@@ -54,7 +54,7 @@ class Pending(Generic[T]):
         return self._outcome()
 
     def __await__(self) -> Generator[Any, None, T]:
-        """Its outcome, once the loop has heard all that it was told before this was settled."""
+        """The outcome, once the loop has done all calls that were made before this was settled."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[None] = loop.create_future()
         self.when_done(partial(_wake, future), loop)
@@ -71,15 +71,15 @@ class Pending(Generic[T]):
 
     @property
     def value(self) -> T | None:
-        """What it came to; None before, and after an error."""
+        """The value of the op; None before it has one, and after an error."""
         return self._value
 
     def settle(self, value: T) -> None:
-        """Come to a value."""
+        """Settle with a value."""
         settle_all([(self, value, None)])
 
     def fail(self, error: BaseException) -> None:
-        """Come to an error."""
+        """Settle with an error."""
         settle_all([(self, None, error)])
 
 

@@ -45,7 +45,7 @@ def restore(backup: Path, folder: Path) -> list[QueueRow]:
 
 
 def _check(backup: Path) -> None:
-    """Refuse what is no backup before anything is made."""
+    """Refuse a file that is no backup before anything is made."""
     if not backup.is_file():
         raise LedgerForeign(f"{backup} is not a file; a backup is a file such as DATA/backups/….db")
     with backup.open("rb") as file:
@@ -61,7 +61,7 @@ def _check(backup: Path) -> None:
 
 
 def _empty(folder: Path) -> bool:
-    """Make the folder; whether it was not there."""
+    """Make the folder if needed, refuse one that is not empty, and return whether it is new."""
     try:
         folder.mkdir(parents=True, mode=0o700)
     except FileExistsError:

@@ -30,12 +30,12 @@ class Scrub:
         self._thread.start()
 
     def wait(self, seconds: float) -> bool:
-        """Whether it has come to its end within so many seconds."""
+        """Wait for the end of the check; return whether it came within so many seconds."""
         self._thread.join(seconds)
         return not self._thread.is_alive()
 
     def stop(self) -> None:
-        """Let it go, wherever it is."""
+        """Stop the check, wherever it is."""
         self._stopped = True
         while self._thread.is_alive():
             self._connection.interrupt()

@@ -25,7 +25,7 @@ _RESERVED_AT = 20
 
 @cache
 def available() -> bool:
-    """Load the VFS, once a process; it is the default one from then on. False where apsw has it not."""
+    """Load the VFS, once per process; from then on it is the default one. False if apsw lacks it."""
     try:
         from apsw import sqlite_extra  # not in every build of apsw
     except ImportError:
@@ -55,7 +55,7 @@ def held_back(path: str) -> bool:
 
 
 def keep(connection: apsw.Connection, path: str, *, has: bool) -> None:
-    """See to it that each page of a database has its sum; nobody else may have it open.
+    """Make sure that each page of a database has its sum; no other connection may have it open.
 
     A file of an older format gets them by a VACUUM; without room for that it goes on without them.
 

@@ -1,7 +1,7 @@
-"""What several callers ask for in one op: takes that share a draw, workers that trade a lease for the next.
+"""Ops for several callers: takes that share a draw, and workers that trade a lease for the next one.
 
-An op for each costs more than what it does. These say the same for many at once, and promise the same: what
-comes of it, and what is filed, is as if each had asked alone, one after the other.
+An op for each caller costs more than its work. These ops do the same for many callers at once, and promise
+the same: outcomes and filed answers are as if each caller had its own op, one after the other.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Share(NamedTuple):
-    """What one of several callers asked for, filed under its ``key``; without one nothing is filed."""
+    """The part of one of several callers, filed under its ``key``; without a key nothing is filed."""
 
     key: str | None
     request: str

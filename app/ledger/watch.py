@@ -25,17 +25,17 @@ class OpenFiles:
         self._known: dict[str, Identity] = {}
 
     def remember(self) -> None:
-        """These are the files that are open now."""
+        """Remember the files that are open now."""
         found = {name: self._identity(name) for name in self._paths}
         self._known = {name: identity for name, identity in found.items() if identity is not None}
 
     def forget_log(self) -> None:
-        """The log is about to be closed: the last one to close it deletes it."""
+        """Forget the log, which is about to be closed: the last connection that closes it deletes it."""
         for name in LOG:
             self._known.pop(name, None)
 
     def missing(self) -> str | None:
-        """What is not as it was remembered, in words; None where all is."""
+        """The files that are not as remembered, in words; None if all are."""
         for name, known in self._known.items():
             try:
                 found = self._identity(name)
@@ -53,7 +53,7 @@ class OpenFiles:
             return False
 
     def close(self) -> None:
-        """Watch no more."""
+        """Close the folder and watch nothing any more."""
         handle, self._handle = self._handle, -1
         self._known = {}
         if handle >= 0:

@@ -71,7 +71,7 @@ ERROR_LEAST = 200
 
 @dataclass(frozen=True, slots=True)
 class QueueSettings:
-    """How a queue treats what fails, how much producers may pile up, and how long it remembers.
+    """The settings of a queue: its retries, how many items may wait, and how long it remembers.
 
     ``max_attempts``: hand-outs after which a failing item is dead; None: never. ``backoff``: the delay after
     the first nack, doubled with each further attempt up to ``backoff_max``; ``jitter`` (0 to 1) is the share
@@ -119,7 +119,7 @@ class Span(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """Hand out under a lease: to whoever shows ``token``, until ``ttl`` after the commit."""
+    """The terms of a lease: the items belong to the holder of ``token`` until ``ttl`` after the commit."""
 
     token: str
     ttl: int
@@ -143,7 +143,7 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """What a claim got, in claim order: by priority, due, seq.
+    """The items that a claim got, in claim order: by priority, due, seq.
 
     ``values`` are JSON texts, one an item; None where the queue's source computes them, or for no item.
     ``due`` is when the lease ends; None for good, or for nothing. ``next_due``: nothing more can be claimed
@@ -207,7 +207,7 @@ class Push:
 
 @dataclass(frozen=True, slots=True)
 class Pushed:
-    """What became of a push. ``seqs``: of each item, in order; ``known``: positions of those that were known.
+    """The outcome of a push. ``seqs``: of each item, in order; ``known``: positions of items with known keys.
 
     ``refused``: nothing was pushed. ``due``: the earliest instant at which one of them can be claimed.
     ``ready`` counts what waits or is delayed, where a push was refused as full.
@@ -258,7 +258,7 @@ RANGES_KEPT = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What an ack pushes: one item into another queue, by name."""
+    """A result: one item that an ack pushes into another queue, by name."""
 
     queue: str
     text: str
@@ -282,7 +282,7 @@ class Ack:
 
 @dataclass(frozen=True, slots=True)
 class Nack:
-    """These items failed. ``delay`` None: the queue's back-off. ``dead``: whatever attempts are left.
+    """These items failed. ``delay`` None: the queue's back-off. ``dead``: even if attempts are left.
 
     ``error`` is kept for each of them; of many items shortened, so that what one op writes stays about within
     :data:`ERRORS_BYTES`, but no shorter than :data:`ERROR_LEAST`.
@@ -297,7 +297,7 @@ class Nack:
 
 @dataclass(frozen=True, slots=True)
 class Extend:
-    """These items are still worked on: their lease ends ``ttl`` after the commit, same token."""
+    """These items take longer: their lease ends ``ttl`` after the commit, under the same token."""
 
     token: str
     ttl: int
@@ -337,7 +337,7 @@ Verdict = Literal["acked", "nacked", "extended", "released", "dead", "stale", "r
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """What became of consecutive items of one entry. ``first`` is None where the token holds nothing at all.
+    """The outcome of consecutive items of one entry. ``first`` is None if the token holds nothing at all.
 
     ``due``: when a nacked item can be claimed again, or when an extended lease ends. ``reason``: why an ack
     with push was refused; ``target``: by which queue, if it was by one.
@@ -408,7 +408,7 @@ class Purge:
 
 @dataclass(frozen=True, slots=True)
 class Sweep:
-    """Remove some of what is left of a queue that was deleted; the outcome has a ``rest`` where more is."""
+    """Remove some of the items that a deleted queue has left; the outcome has a ``rest`` if more are left."""
 
     queue: int
     remember: None = None

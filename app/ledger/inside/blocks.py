@@ -48,7 +48,7 @@ def _row(queue: int, first: int, last: int, texts: Sequence[str]) -> tuple[int, 
 
 
 def _joined(texts: Sequence[str]) -> str:
-    """One a line. A line break in JSON is white space between tokens, where a space says the same."""
+    """The texts, one per line. A line break in JSON is white space between tokens, so it becomes a space."""
     joined = "\n".join(texts)
     if joined.count("\n") < len(texts):
         return joined
@@ -86,7 +86,7 @@ class BlocksDamaged(Exception):
 
 
 def carefully(execute: Execute) -> Execute:
-    """Run statements on blocks whatever the checksums of their pages say."""
+    """Run statements on blocks even if the checksums of their pages are wrong."""
 
     def run(statement: str, values: Any) -> Any:
         execute(sql.PAGE_SUMS_OFF)
@@ -170,7 +170,7 @@ class Reader:
         return sum(map(len if self._ascii else size, part))
 
     def _go(self, seq: int) -> None:
-        """To the block that has this item: the next one, as a rule."""
+        """Go to the block that has this item: the next one, as a rule."""
         found = self._found(seq)
         if found is None or not found[0] <= seq <= found[1] or found[3] != of_block(self._queue, *found[:3]):
             raise BlocksDamaged(seq, self._end(seq))

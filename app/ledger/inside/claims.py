@@ -1,4 +1,4 @@
-"""Claims: what waits is handed out again, by priority, due, seq."""
+"""Claims: waiting items are handed out, by priority, due, seq."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ BURY_ITEMS = 10_000
 
 
 class Found(NamedTuple):
-    """What a claim finds: runs with how many items of each, their values, spent ones, the next instant.
+    """The finding of a claim: runs with how many items of each, their values, spent runs, the next instant.
 
     ``damaged``: runs with the first and last of their items whose values are damaged.
     ``crowd``: they are of an answer of many that has expired; then the next instant is not known yet.
@@ -55,7 +55,7 @@ class _Basket:
         self.damaged: list[tuple[Run, int, int]] = []
 
     def add(self, run: Run) -> bool:
-        """As much of a run as goes in; False where some of it is left."""
+        """Add as many items of a run as fit; False if some of them are left."""
         need, picked = self.need, self.picked
         if not need or (picked and run.kept != picked[0][0].kept):
             return False
@@ -85,7 +85,7 @@ class _Basket:
 
 
 def claim(tx: Transaction, op: Claim) -> Claimed:
-    """Hand out what waits. An answer of one item that expired is an attempt that failed, perhaps the last."""
+    """Hand out waiting items. An expired lease of one item is a failed attempt, perhaps the last."""
     account = tx.live(op.queue)
     if account is None:
         return Claimed()
@@ -107,7 +107,7 @@ def claim(tx: Transaction, op: Claim) -> Claimed:
 
 
 def _find_sound(tx: Transaction, account: Account, op: Claim) -> Found:
-    """What can be claimed, past what has to be buried: spent runs, and items whose values are damaged."""
+    """The items that can be claimed, after burying spent runs and items whose values are damaged."""
     for _ in range(DAMAGED_MOST):
         found = find(tx, account, op)
         for run in found.spent:
@@ -120,15 +120,15 @@ def _find_sound(tx: Transaction, account: Account, op: Claim) -> Found:
 
 
 def next_due(tx: Transaction, queue: int) -> int | None:
-    """The earliest due of what is not dead."""
+    """The earliest due of the items that are not dead."""
     due: int | None = tx.execute(sql.NEXT_DUE, {"queue": queue}).get
     return due
 
 
 def find(tx: Transaction, account: Account, op: Claim) -> Found:
-    """What can be claimed now, up to what is asked for. Nothing is written while the runs are read.
+    """The items that can be claimed now, as many as are wanted. Nothing is written while the runs are read.
 
-    A lease holds what is left of one expired answer of many, or none of such.
+    A lease holds the rest of one expired answer of many, or no such items.
     """
     now, queue, settings = tx.now, op.queue, account.settings
     basket = _Basket(tx, queue, op.most, op.most_bytes)
@@ -165,10 +165,10 @@ def find(tx: Transaction, account: Account, op: Claim) -> Found:
 
 
 def _find_half(tx: Transaction, op: Claim, run: Run, spent: list[Run]) -> Found:
-    """Of an answer of many that has expired: half as many as it had, of what is left of it.
+    """Half as many items as an expired answer of many had, of those that are left of it.
 
-    Its worker may have died of one of them. So whoever dies of that one again takes fewer others along each
-    time, until it is alone.
+    Its worker may have died of one of them. So a worker that dies of that item again takes fewer others along
+    each time, until the item is alone.
     """
     basket = _Basket(tx, op.queue, min(op.most, max(1, run.most // 2)), op.most_bytes)
     for row in tx.execute(sql.CROWD, (op.queue, run.token, tx.now)):
@@ -178,7 +178,7 @@ def _find_half(tx: Transaction, op: Claim, run: Run, spent: list[Run]) -> Found:
 
 
 def _give(tx: Transaction, account: Account, picked: list[tuple[Run, int]]) -> tuple[Span, ...]:
-    """For good: they are inside no more."""
+    """Give the items out for good: they leave the queue."""
     spans: list[Span] = []
     for run, size in picked:
         last = run.first + size - 1
@@ -248,7 +248,7 @@ def bury(tx: Transaction, account: Account, run: Run) -> None:
 
 
 def _bury_damaged(tx: Transaction, account: Account, run: Run, first: int, last: int) -> None:
-    """Values that can't be given out any more: their items are dead, whatever attempts they have left."""
+    """Bury items whose values can't be read any more: they are dead, even if they have attempts left."""
     parts = [runs.failed(tx, account.id, run.part(first, last), DAMAGED, tx.now).buried(tx.now)]
     if last < run.last:
         parts.append(run.part(last + 1, run.last))
@@ -258,7 +258,7 @@ def _bury_damaged(tx: Transaction, account: Account, run: Run, first: int, last:
 
 
 def bury_all(tx: Transaction, account: Account, most: int) -> int:
-    """Write down what is dead, up to so many runs; how many these were."""
+    """Write down which runs are dead, up to so many; return how many these were."""
     asked = {"queue": account.id, "now": tx.now, "limit": most}
     found = [Run._make(row) for row in tx.execute(sql.SPENT, asked)]
     for run in found:

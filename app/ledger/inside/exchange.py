@@ -18,7 +18,7 @@ Ranges = tuple[tuple[int, int], ...]
 
 
 def exchange(tx: Transaction, op: Exchange) -> Exchanged:
-    """Acks first, then the leases."""
+    """Apply the acks of all trades, then their leases."""
     account = tx.live(op.queue)
     if account is None:
         if op.take is not None:
@@ -33,7 +33,7 @@ def exchange(tx: Transaction, op: Exchange) -> Exchanged:
 
 
 def _ack_all(tx: Transaction, account: Account, trades: Sequence[Trade]) -> tuple[Ranges, ...]:
-    """What each token held, and holds no more. A token that is there twice is stale the second time."""
+    """Ack all items of each token. A token that is there twice is stale the second time."""
     queue, now = account.id, tx.now
     tokens = dict.fromkeys([trade[0] for trade in trades])
     tokens.pop(None, None)
@@ -72,7 +72,7 @@ def _joined(ranges: Sequence[tuple[int, int]]) -> Ranges:
 
 
 def _lease_fresh(tx: Transaction, take: Take, trades: Sequence[Trade]) -> int | None:
-    """One row each; when the first of them ends."""
+    """Write one row for each lease of fresh items; return when the first of them ends."""
     drawing.follow(tx, take)
     rows: list[tuple[Any, ...]] = []
     first, left, queue = take.first, take.count, take.queue

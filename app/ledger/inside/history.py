@@ -1,4 +1,4 @@
-"""History: which items of a queue were taken or acked, by whom, under which key; where the queue keeps it."""
+"""The history of a queue that keeps one: which items were taken or acked, by whom, under which key."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def record_take(tx: Transaction, account: Account, op: Take) -> None:
 
 
 def key_of(remember: Remember | None) -> tuple[str, str | None]:
-    """Whose key an answer is filed under, and which; no key where it is not filed."""
+    """The caller and the key that an answer is filed under; no key if it is not filed."""
     return ("", None) if remember is None else (remember.caller, remember.key)
 
 

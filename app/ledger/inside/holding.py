@@ -1,4 +1,4 @@
-"""What one token holds, while the entries of one op change it.
+"""The items of one token, while the entries of one op change them.
 
 The entries change runs in memory; each row is written once, at the end. So a hundred acks of single items of
 one lease cost what one ack of all of them costs.
@@ -73,11 +73,11 @@ class Holding:
         return run.part(first, last)
 
     def keep(self, run: Run) -> None:
-        """It stays with the token, changed."""
+        """Keep a changed run with the token."""
         insort(self._live, run)
 
     def leave(self, run: Run) -> None:
-        """It is inside still, but the token has it no more."""
+        """Take a run from the token; its items stay inside the queue."""
         self._left.append(run)
 
     def write(self, tx: Transaction, queue: int) -> None:

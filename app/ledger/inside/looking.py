@@ -1,4 +1,4 @@
-"""Looking at what is inside: on a connection that reads one moment."""
+"""Reading the items inside a queue, on a connection that sees one moment."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Execute = Callable[..., Any]
 
 
 def counts(execute: Execute, queue: int, now: int) -> Counts:
-    """Counted run by run; all zero where there is no such queue."""
+    """The counts of the items inside, run by run; all zero if there is no such queue."""
     found = execute(sql.COUNTS, {"queue": queue, "now": now}).fetchone()
     return Counts(*found) if found else Counts(0, 0, 0, 0, 0, 0, 0, 0, 0, None, 0)
 

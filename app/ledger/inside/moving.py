@@ -1,4 +1,4 @@
-"""Redrive and purge, a slice at a time; and what a deletion takes with it."""
+"""Redrive and purge, a slice at a time; and the clearing of deleted queues."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ TURNS = 10  # a second: how finely a rate spreads its items
 
 
 class Piece(NamedTuple):
-    """Items of one run that are meant."""
+    """The items of one run that an op means."""
 
     run: Run
     first: int
@@ -30,7 +30,7 @@ class Piece(NamedTuple):
 
     @property
     def others(self) -> list[Run]:
-        """What is left of the run."""
+        """The rest of the run."""
         run, parts = self.run, []
         if run.first < self.first:
             parts.append(run.part(run.first, self.first - 1))
@@ -103,7 +103,7 @@ class _Slice:
 
 
 def redrive(tx: Transaction, op: Redrive) -> Moved:
-    """Dead items wait again, with all their attempts before them."""
+    """Let dead items wait again, with all their attempts before them."""
     account = tx.live(op.queue)
     if account is None:
         return replace(op.part, rest=None) if op.part else Moved(0)
@@ -153,7 +153,7 @@ class _Pace:
 
 
 def purge(tx: Transaction, op: Purge) -> Moved:
-    """Drop what waits, or what is dead, for good."""
+    """Drop waiting or dead items for good."""
     account = tx.live(op.queue)
     if account is None:
         return replace(op.part, rest=None) if op.part else Moved(0)
@@ -195,7 +195,7 @@ def _drop(tx: Transaction, account: Account, piece: Piece) -> None:
 
 
 def _forget_keys(tx: Transaction, queue: int, purged: Sequence[tuple[int, int]]) -> None:
-    """Items of these seqs can be pushed again under their keys."""
+    """Forget the keys of these items, so that they can be pushed again."""
     if not tx.execute(sql.HAS_KEYS, (queue,)).get:
         return
     joined: list[tuple[int, int]] = []
@@ -206,7 +206,7 @@ def _forget_keys(tx: Transaction, queue: int, purged: Sequence[tuple[int, int]])
 
 
 def sweep(tx: Transaction, op: Sweep) -> Moved:
-    """Remove some of what a deleted queue has left; ``rest`` where there is more of it."""
+    """Remove some of the items that a deleted queue has left; ``rest`` if there are more."""
     account = tx.account(op.queue)
     if account is None or not account.deleted:
         return Moved(0)
@@ -218,7 +218,7 @@ def sweep(tx: Transaction, op: Sweep) -> Moved:
 
 
 def empty(tx: Transaction, account: Account) -> None:
-    """Remove all that is inside a queue, and what is known of it: another begins in its place."""
+    """Remove all items of a queue and their keys, since another queue begins in its place."""
     tx.write_tail(account)
     for statement in sql.EMPTY:
         tx.execute(statement, (account.id,))

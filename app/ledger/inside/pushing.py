@@ -55,7 +55,7 @@ def push(tx: Transaction, op: Push) -> Pushed:
 
 
 def _known_until(tx: Transaction, account: Account, key_ttl: int) -> int:
-    """Until when the key of an item is known: by the queue's own setting, else by the server's."""
+    """The time until which the key of an item is known, by the queue's own setting or the server's."""
     own = account.settings.item_key_ttl
     return expiry(tx.now, key_ttl if own is None else own)
 
@@ -122,7 +122,7 @@ def _over(tx: Transaction, account: Account, most: int, fresh: int) -> int | Non
 
 
 def push_result(tx: Transaction, account: Account, result: Result, key_ttl: int) -> int | None:
-    """Push what an ack gives; when it is due, or None where its key was known."""
+    """Push a result of an ack; return when it is due, or None if its key was known."""
     if result.key is not None:
         place = (result.key, account.id, account.generation, tx.now)
         if tx.execute(sql.KNOWN, place).fetchone() is not None:

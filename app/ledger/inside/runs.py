@@ -44,27 +44,27 @@ class Run(NamedTuple):
         return self.last - self.first + 1
 
     def part(self, first: int, last: int) -> Run:
-        """Some of it, in the same state."""
+        """A part of the run, in the same state."""
         return self._replace(first=first, last=last)
 
     def waits(self, due: int, attempt: int) -> Run:
-        """It waits until ``due``; who had it last stays known."""
+        """The run as waiting until ``due``; its last worker stays known."""
         return self._replace(state=WAITING, due=due, ttl=0, attempt=attempt, token=None, most=0)
 
     def buried(self, now: int) -> Run:
-        """It is dead since ``now``."""
+        """The run as dead since ``now``."""
         return self._replace(state=DEAD, due=now, ttl=0, token=None, most=0)
 
     def lapsed(self, now: int) -> bool:
-        """Whether its lease has expired."""
+        """Whether the run's lease has expired."""
         return self.state == LEASED and self.due <= now
 
     def of_many(self, now: int) -> bool:
-        """Whether it expired with others: nobody knows of which of them its worker died."""
+        """Whether the run expired together with others: nobody knows of which its worker died."""
         return self.most > 1 and self.lapsed(now)
 
     def spent(self, now: int, settings: QueueSettings) -> bool:
-        """Whether it is dead, though that is not written down: it expired alone, at its last attempt."""
+        """Whether the run is dead, though not yet written so: it expired alone, at its last attempt."""
         return self.most <= 1 and self.lapsed(now) and settings.buries(self.attempt)
 
     def next_attempt(self, now: int) -> int:

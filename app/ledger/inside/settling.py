@@ -1,4 +1,4 @@
-"""Settling: what the holders of tokens say of their items.
+"""Settling: the holders of tokens ack, nack, extend or release their items.
 
 A token is live while its run has it and ``now < due``; whatever is not live is stale and changes nothing.
 """
@@ -39,7 +39,7 @@ Change = Callable[[Run], tuple[Verdict, int | None, Run | None]]
 
 
 def settle(tx: Transaction, op: Settle) -> tuple[tuple[tuple[Settled, ...], ...], tuple[Woken, ...]]:
-    """Apply the entries in their order: what became of each, and which queues got waiting items."""
+    """Apply the entries in their order; return the outcome of each, and the queues that got waiting items."""
     account = tx.live(op.queue)
     if account is None:
         return tuple([_stale(entry.seqs) for entry in op.entries]), ()
@@ -85,11 +85,11 @@ class _Desk:
             record(self._tx, self._account, "acked", self._acks, key_of(self._remember))
 
     def woken(self) -> tuple[Woken, ...]:
-        """Where items came to wait, and until when."""
+        """The queues in which items came to wait, and when these are due."""
         return tuple([Woken(queue, due, items) for (queue, due), items in self._wakes.items()])
 
     def ack(self, entry: Ack) -> tuple[Settled, ...]:
-        """Done; with results, all of it or nothing."""
+        """Ack the items of an entry; with results, all of it or nothing."""
         if entry.push:
             return self._ack_with_push(entry)
         if entry.seqs is None and entry.token not in self._held:
@@ -163,7 +163,7 @@ class _Desk:
         return None, None
 
     def nack(self, entry: Nack) -> tuple[Settled, ...]:
-        """Failed: it waits for its next attempt, or is dead without one. A large error is shortened."""
+        """Nack items: they wait for their next attempt, or are dead without one. A long error is cut."""
         tx, settings = self._tx, self._account.settings
         error = self._error(entry) if len(entry.error) > ERROR_LEAST // 4 else entry.error
 
@@ -187,7 +187,7 @@ class _Desk:
         return error
 
     def extend(self, entry: Extend) -> tuple[Settled, ...]:
-        """The lease goes on, under the same token. It may end earlier than before: who waits is to know."""
+        """Extend a lease, under the same token. It may end earlier than before: waiting requests are told."""
         due = self._tx.lease(entry.ttl)
 
         def extended(run: Run) -> tuple[Verdict, int, Run]:
@@ -197,7 +197,7 @@ class _Desk:
         return self._apply(entry, extended)
 
     def release(self, entry: Release) -> tuple[Settled, ...]:
-        """Given back; the hand-out does not count."""
+        """Release items: they wait again, and the hand-out does not count."""
         now = self._tx.now
 
         def released(run: Run) -> tuple[Verdict, None, Run]:
@@ -210,7 +210,7 @@ class _Desk:
         self._wakes[queue, due] = self._wakes.get((queue, due), 0) + items
 
     def _holding(self, token: str) -> Holding:
-        """What a token holds; read once."""
+        """The items that a token holds, read once."""
         holding = self._held.get(token)
         if holding is None:
             rows = self._tx.execute(sql.HELD, (self._queue, token, self._tx.now))
