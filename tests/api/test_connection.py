@@ -416,7 +416,7 @@ class TestTime:
         async def served():
             async with door.talk() as (reader, writer):
                 writer.write(HEALTH)
-                await reader.readuntil(b'{"status":"ok"}')
+                await reader.readuntil(b'{"status":"ok"}\n')
                 await asyncio.sleep(0.12)
                 writer.write(NEXT + CLOSE)
                 return statuses(answers(await reader.read()))

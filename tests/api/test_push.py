@@ -48,7 +48,7 @@ def test_one_and_many(house):
 def test_a_value_is_kept_in_one_form(house, sent, kept):
     body = b'{"items": [{"value": ' + sent + b"}]}"
     assert house.ask("POST", "/queues/jobs/items", content=body, headers=JSON).status_code == 201
-    assert house.ask("POST", "/queues/jobs/next").text == f'{{"queue":"jobs","seq":1,"value":{kept}}}'
+    assert house.ask("POST", "/queues/jobs/next").text == f'{{"queue":"jobs","seq":1,"value":{kept}}}\n'
 
 
 def test_the_largest_value(house):

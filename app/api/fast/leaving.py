@@ -45,7 +45,7 @@ class Leaving(asyncio.Protocol):
         unread: Unread,
         loop: asyncio.AbstractEventLoop,
     ) -> None:
-        self._transport = transport
+        self.transport = transport
         self._connections = connections
         self._unread = unread
         self._thrown = 0
@@ -60,7 +60,7 @@ class Leaving(asyncio.Protocol):
         """It is for nobody."""
         self._thrown += len(data)
         if self._thrown > MOST_BYTES:
-            self._transport.close()
+            self.transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The client has left."""
@@ -69,14 +69,14 @@ class Leaving(asyncio.Protocol):
 
     def shutdown(self) -> None:
         """The server goes down."""
-        self._transport.close()
+        self.transport.close()
 
     def _look(self, now: float) -> float:
-        if self._transport.get_write_buffer_size():
+        if self.transport.get_write_buffer_size():
             if self._unread.due(now) <= now:
-                self._transport.abort()
+                self.transport.abort()
         elif self._flushed:
-            self._transport.close()
+            self.transport.close()
         else:
             self._flushed = True  # it has as long to read the rest
         return now + SECONDS
