@@ -1,4 +1,4 @@
-"""Which type of answer a request asks for (RFC 9110 section 12.5.1)."""
+"""The type of answer that a request accepts (RFC 9110 section 12.5.1)."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def negotiate(accept: bytes | None, *, text: bool = False) -> Type:
 
 
 def _ranges(accept: str) -> dict[str, float]:
-    """The media ranges and their weights. What can't be read weighs nothing."""
+    """The media ranges and their weights; a range that can't be read has weight 0."""
     ranges: dict[str, float] = {}
     if accept.count(",") >= _RANGES_MOST:
         raise RequestRefused(
@@ -61,7 +61,7 @@ def _ranges(accept: str) -> dict[str, float]:
 
 
 def _weight(ranges: dict[str, float], offer: str) -> float:
-    """What the most specific range says of ``offer``."""
+    """The weight that the most specific range gives to ``offer``."""
     kind = offer.partition("/")[0]
     for media in (offer, f"{kind}/*", "*/*"):
         if media in ranges:

@@ -72,7 +72,7 @@ def _heat(route: BaseRoute) -> int:
 
 
 async def _refuse(request: Request, error: Exception) -> Response:
-    """What the router says, as a problem."""
+    """Turn a refusal of the router into a problem."""
     path = quoted(request.url.path)
     if isinstance(error, HTTPException) and error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
         allow = ", ".join(sorted(_methods(request)))
@@ -87,7 +87,7 @@ async def _refuse(request: Request, error: Exception) -> Response:
 
 
 def _methods(request: Request) -> set[str]:
-    """All that the path takes; the router names only those of the first route."""
+    """All methods that the path takes; the router names only those of its first route."""
     found: set[str] = set()
     for route in request.app.routes:
         match, _ = route.matches(request.scope)

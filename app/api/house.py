@@ -1,4 +1,4 @@
-"""What the operations share: the queues, once they are open, and the limits."""
+"""The common part of all operations: the queues, once they are open, and the limits."""
 
 from __future__ import annotations
 

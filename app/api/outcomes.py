@@ -1,4 +1,4 @@
-"""What became of leased items, as answers."""
+"""The answers to settles: the outcomes of leased items."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .reply import REPLAYED, Reply
 from .wire import instant
 
 REASONS: Final = {"source": "source-fed", "end": "closed"}
-"""Words of the ledger, where HTTP has others."""
+"""Words of the ledger for which HTTP has other ones."""
 
 WHY: Final = {
     "unknown": "there is no queue {}",
@@ -26,7 +26,7 @@ WHY: Final = {
 
 
 def as_settled(answer: SettleAnswer, counts: Sequence[int], *, lease: bool) -> Reply:
-    """200: for each entry of the request, in its order, what became of its ranges; and the next lease."""
+    """200 with the outcomes of each entry, in the order of the request, and the next lease."""
     parts = [f'{{"queue":"{answer.queue}","state":"{answer.state}"']
     at = 0
     for kind, count in zip(KINDS, counts, strict=True):
@@ -45,7 +45,7 @@ def as_one_outcome(answer: SettleAnswer) -> Reply:
     """200 for one entry.
 
     Raises:
-        StaleLease: nothing was changed, because the token holds nothing of it.
+        StaleLease: nothing was changed, because the token holds none of the items.
         ResultRefused: nothing was changed, because a result was refused.
     """
     (settled,) = answer.entries
@@ -61,7 +61,7 @@ def as_one_outcome(answer: SettleAnswer) -> Reply:
 
 
 def outcome_texts(settled: Iterable[Settled], now: int) -> str:
-    """What became of one entry, as a JSON array of ``schemas_work.Outcome``."""
+    """The outcomes of one entry, as a JSON array of ``schemas_work.Outcome``."""
     return f"[{','.join([_text(each, now) for each in settled])}]"
 
 
@@ -71,7 +71,7 @@ def _text(each: Settled, now: int) -> str:
 
 
 def _more(each: Settled, now: int) -> str:
-    """What only this verdict has."""
+    """The members that only this verdict has."""
     if each.verdict == "refused":
         target = "" if each.target is None else f',"queue":"{each.target}"'
         return f',"reason":"{_reason(each)}"{target}'

@@ -1,4 +1,4 @@
-"""What stands in a URL and in the headers, read strictly.
+"""The parameters in a URL and in the headers, read strictly.
 
 A typo must never spend an item: unknown and repeated parameters are refused, and a number is what JSON
 calls one (``1_000``, ``+1``, ``" 1"`` and ``1.5`` for a count are not). Every refusal names the parameter and

@@ -1,4 +1,4 @@
-"""What producers push: items, read from a body or from the lines of a stream, bundled into parcels."""
+"""Pushed items: read from a body or from the lines of a stream, and bundled into parcels."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ LOWEST_PRIORITY: Final = 9
 
 
 class ItemReader:
-    """Reads items, and what an ack pushes, by the limits of the settings."""
+    """Reads pushed items, and the results of acks, by the limits of the settings."""
 
     def __init__(self, limits: LimitSettings) -> None:
         self._limits = limits

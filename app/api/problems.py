@@ -1,4 +1,4 @@
-"""Every way of saying no, in one table: what it is called, when it is meant, which error it comes from.
+"""All problems in one table: the name of each, its status, its meaning, and the errors that lead to it.
 
 An answer that is not 2xx is ``application/problem+json`` (RFC 9457) with the members of ``Problem`` and,
 where they are meant, ``field`` and ``limit``, ``cause`` and ``seq``, ``retry_after``.
@@ -43,7 +43,7 @@ class Problem:
 
     @property
     def title(self) -> str:
-        """The same for every answer of this kind, as RFC 9457 wants."""
+        """The title, the same for every answer of this kind, as RFC 9457 demands."""
         return self.meaning.split(".")[0].split(":")[0]
 
 
@@ -222,7 +222,7 @@ BY_ERROR: Final[Mapping[type[errors.DibsError], Problem]] = {
 
 
 class RequestRefused(errors.DibsError):
-    """What HTTP itself refuses, before any queue is asked; ``name`` is a row of the table."""
+    """A request that HTTP itself refuses, before any queue is asked; ``name`` is a row of the table."""
 
     def __init__(
         self,
@@ -241,7 +241,7 @@ class RequestRefused(errors.DibsError):
 
 
 def problem_of(error: errors.DibsError) -> Problem:
-    """The row of an error: its own, or that of its nearest kin."""
+    """The row of an error: its own, or that of its nearest base class."""
     if isinstance(error, RequestRefused):
         return BY_NAME[error.name]
     if isinstance(error, errors.QueueConflict) and error.reason in BY_NAME:
@@ -253,7 +253,7 @@ def problem_of(error: errors.DibsError) -> Problem:
 
 
 def reply_to(error: errors.DibsError, **more: Any) -> Reply:
-    """The answer that says what went wrong; ``more`` are members of its own."""
+    """The problem answer for an error; ``more`` are further members."""
     fields = {**problem_fields(error), **more}
     headers = list(error.headers) if isinstance(error, RequestRefused) else []
     if "retry_after" in fields:
@@ -289,7 +289,7 @@ def problem_fields(error: errors.DibsError) -> dict[str, Any]:
 
 
 def internal_error() -> Reply:
-    """For what nobody foresaw. The cause is in the server's log, not here."""
+    """The answer for an unexpected error, whose cause is in the server's log only."""
     return reply_to(RequestRefused("internal", ""))
 
 

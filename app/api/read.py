@@ -44,7 +44,7 @@ def check_known(members: Mapping[str, Any], known: frozenset[str], where: str) -
 
 
 def required(members: Mapping[str, Any], name: str, where: str) -> Any:
-    """A field that has to be there."""
+    """The value of a field that must be there."""
     if name not in members:
         refuse(where + name, "it is required")
     return members[name]
@@ -94,7 +94,7 @@ def text(value: object, field: str, most: int, *, least: int = 0) -> str:
 
 
 def name(value: object, field: str, most: int) -> str:
-    """A text of at most ``most`` bytes that people are shown, so with nothing that acts on a terminal."""
+    """A text of at most ``most`` bytes for people to read, so without characters that act on a terminal."""
     found = text(value, field, most)
     if acts(found):
         refuse(field, "it has control characters, or others that turn or hide text on a terminal")
@@ -131,7 +131,7 @@ def check_once(found: Iterable[tuple[int, int]], field: str) -> None:
 
 
 def milliseconds(seconds: float) -> int:
-    """Ledger time; what is above 0 stays above 0."""
+    """Seconds as milliseconds of ledger time; a duration above 0 stays above 0."""
     return max(1, round(seconds * 1000)) if seconds > 0 else 0
 
 

@@ -81,10 +81,10 @@ class TakenBlock(BaseModel):
 
 
 class QueueSettings(BaseModel):
-    """How a queue treats what fails, how much producers may pile up, and how long it remembers.
+    """The settings of a queue: its retries, how many items may wait, and how long it remembers.
 
-    Durations are in seconds. In a request, what is not named stays as it is; a new queue begins with the
-    defaults.
+    Durations are in seconds. Settings that a request does not name stay as they are; a new queue begins with
+    the defaults.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -138,10 +138,10 @@ class Failed(BaseModel):
 class QueueState(BaseModel):
     """A queue as the ledger has it.
 
-    ``source`` is null where producers push. Integers beyond 2^53-1 in ``args`` are text. ``waiting`` items
-    include delayed ones. ``state`` says how the source ended; what is inside still goes out. ``configured``:
-    whether the configuration file defined it last or a request (``http``); ``gone``: the file did, and names
-    it no more.
+    ``source`` is null if producers push. Integers beyond 2^53-1 in ``args`` are text. ``waiting`` items
+    include delayed ones. ``state`` says how the source ended; items inside are still handed out.
+    ``configured`` tells what defined the queue last: the configuration file (``file``) or a request
+    (``http``); it is ``gone`` if the file had the queue once and no longer has it.
     """
 
     model_config = example(
@@ -204,8 +204,8 @@ class QueueList(BaseModel):
 class QueueAudit(BaseModel):
     """Independent counters of one moment, and the items inside, counted one by one.
 
-    ``balanced``: taken + acked + purged + jumped + waiting + leased + dead = cursor and no item is there
-    twice, so nothing is missing. ``waiting`` items include the ``delayed`` ones.
+    ``balanced``: taken + acked + purged + jumped + waiting + leased + dead = cursor, and no item is there
+    twice, so none is missing. ``waiting`` items include the ``delayed`` ones.
     """
 
     model_config = example(
@@ -249,7 +249,7 @@ class BackupDone(BaseModel):
 
 
 class Health(BaseModel):
-    """Alive, or ready."""
+    """The answer of a health check: ``ok``."""
 
     status: Literal["ok"]
 
@@ -259,7 +259,7 @@ class _Request(BaseModel):
 
 
 class DefineQueue(_Request):
-    """A queue's definition: a built-in source and its arguments, or none where producers push."""
+    """A queue's definition: a built-in source and its arguments, or none if producers push."""
 
     model_config = ConfigDict(
         extra="forbid",
@@ -288,7 +288,7 @@ class DefineQueue(_Request):
 
 
 class Advance(_Request):
-    """Where to jump to."""
+    """The cursor to jump to."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, json_schema_extra={"examples": [{"to_seq": 1000}]})
 

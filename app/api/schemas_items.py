@@ -24,9 +24,9 @@ _DEAD: Final[dict[str, Any]] = {
 class ItemShown(BaseModel):
     """One item inside a queue.
 
-    ``due_at``: since when, or from when on, it can be handed out; of a leased one when its lease ends; of a
-    dead one since when it is dead. ``worker`` holds it, or held it last. ``error`` is what its last failed
-    attempt said.
+    ``due_at`` is the time since or from when the item can be handed out; for a leased item, when its lease
+    ends; for a dead one, since when it is dead. ``worker`` holds the item, or held it last. ``error`` is that
+    of its last failed attempt.
     """
 
     seq: Seq
@@ -74,7 +74,7 @@ class ItemAlone(ItemShown):
 class HistoryEntry(BaseModel):
     """Consecutive items that one answer took or acked.
 
-    ``key`` is the request's Idempotency-Key, null where it had none; ``worker`` held what was acked.
+    ``key`` is the request's Idempotency-Key, or null; ``worker`` is the worker that held acked items.
     """
 
     generation: Annotated[int, Field(ge=1)]
@@ -100,9 +100,9 @@ _DONE: Final[dict[str, Any]] = {
 
 
 class ItemDone(BaseModel):
-    """An item that is inside no more, where the queue keeps its history: who took or acked it.
+    """An item that is done, with who took or acked it, if the queue keeps a history.
 
-    ``value`` is null where it is not kept any more.
+    ``value`` is null if it is no longer kept.
     """
 
     model_config = example(queue="ids", seq=42, value=42, state="taken", done=_DONE)
@@ -115,7 +115,7 @@ class ItemDone(BaseModel):
 
 
 class History(BaseModel):
-    """From oldest to newest; ``next`` is the ``after`` of the next page, null on the last one."""
+    """A history from oldest to newest; ``next`` is the ``after`` of the next page, null on the last one."""
 
     model_config = example(queue="ids", history=[_DONE], next=None)
 

@@ -88,7 +88,7 @@ class PushedItem(BaseModel):
 
 
 class Pushed(BaseModel):
-    """What was pushed, in the order of the request; on disk before this was sent."""
+    """The pushed items, in the order of the request; they are on disk before this is sent."""
 
     model_config = example(queue="jobs", items=[{"seq": 1}, {"seq": 7, "duplicate": True}])
 
@@ -97,7 +97,7 @@ class Pushed(BaseModel):
 
 
 class StreamSums(BaseModel):
-    """How far a stream is in. ``ranges`` are the seqs that were pushed, the first 1,000 of them."""
+    """How far a stream has come. ``ranges`` are the seqs that were pushed, the first 1,000 ranges of them."""
 
     lines: Counter
     bytes: Counter
@@ -232,13 +232,13 @@ class ExtendItems(Holding):
 
 
 class ReleaseItems(Holding):
-    """They were not begun."""
+    """The items were not begun: they wait again at once."""
 
     model_config = request_example(**_HOLDING)
 
 
 class SettleItems(Request):
-    """What became of leased items, and the next lease."""
+    """Leased items to settle, and the next lease."""
 
     model_config = request_example(
         acks=[_HOLDING], nacks=[{"token": _TOKEN, "seqs": [[41, 41]], "error": "no"}], lease={"max": 50}
@@ -252,7 +252,7 @@ class SettleItems(Request):
 
 
 class Outcome(BaseModel):
-    """What became of consecutive items; ``seqs`` is null where the token holds nothing at all."""
+    """The outcome of consecutive items; ``seqs`` is null if the token holds nothing at all."""
 
     seqs: Range | None
     outcome: Literal["acked", "nacked", "extended", "released", "dead", "stale", "refused"]
@@ -266,7 +266,7 @@ class Outcome(BaseModel):
 
 
 class Outcomes(BaseModel):
-    """What became of one entry, by ranges."""
+    """The outcomes of one entry, by ranges."""
 
     model_config = example(queue="jobs", outcomes=[{"seqs": [1, 40], "outcome": "acked"}])
 
@@ -275,7 +275,7 @@ class Outcomes(BaseModel):
 
 
 class Settled(BaseModel):
-    """For each entry, in its order, what became of its ranges; and the next lease, if one was asked for."""
+    """The outcomes of each entry, in the order of the request; and the next lease, if one was wanted."""
 
     model_config = example(
         queue="jobs",

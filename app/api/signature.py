@@ -1,9 +1,9 @@
-"""Whose answer it is: each names the queue and the Idempotency-Key of its request.
+"""The signature of an answer: it names the queue and the Idempotency-Key of its request.
 
-Answers on one connection come in the order of the requests, and nothing in HTTP says which is whose. Where
-two processes share a client's socket (a fork), or a proxy mixes connections up, a client would take another's
-answer, and with it another's item. So ``Dibs-Queue`` and ``Idempotency-Key`` go back with every answer, those
-that refuse included, and the client compares.
+Answers on one connection come in the order of the requests, and HTTP has nothing to tell them apart. If two
+processes share a client's socket (a fork), or a proxy mixes connections up, a client would take another
+client's answer, and with it another's item. So ``Dibs-Queue`` and ``Idempotency-Key`` go back with every
+answer, refusals included, and the client compares them.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _SENDABLE: Final = re.compile(rb"[\t\x20-\x7e\x80-\xff]+")
 
 
 def signature(scope: Scope) -> Headers:
-    """The headers that say whose answer this is.
+    """The headers of an answer that name its request.
 
     The queue is that of the path, if it can be one's name. The key goes back as it came, a refused one too;
     of several none does.

@@ -1,4 +1,4 @@
-"""Values that are pushed: from what a body said back to JSON text, in one form, or refused.
+"""Pushed values: the parsed value of a body becomes JSON text in one form, or is refused.
 
 The ledger keeps the text that a source's value would have: compact, and nothing in it that a reader could
 bend (``dibs.sources.encode`` says what that is, and has the last word).

@@ -45,7 +45,7 @@ def instant(milliseconds: int) -> str:
 
 @lru_cache(maxsize=256)
 def _second(seconds: int) -> str:
-    """And those that were not, often in the same second."""
+    """The text of a second, cached: leases that were given apart often end in the same second."""
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}"
 
 
@@ -104,12 +104,12 @@ def settings_fields(settings: QueueSettings) -> dict[str, Any]:
 
 
 def _kept_for(milliseconds: int | None) -> float | None:
-    """Seconds; null for ever."""
+    """A duration in seconds; null for ever."""
     return None if milliseconds is None or milliseconds >= FOREVER else milliseconds / 1000
 
 
 def push_fields(pushed: PushAnswer) -> dict[str, Any]:
-    """What was pushed as ``schemas_work.Pushed``."""
+    """The pushed items as ``schemas_work.Pushed``."""
     items: list[dict[str, Any]] = [{"seq": seq} for seq in pushed.seqs]
     for position in pushed.known:
         items[position]["duplicate"] = True
@@ -117,7 +117,7 @@ def push_fields(pushed: PushAnswer) -> dict[str, Any]:
 
 
 def stream_fields(state: Streamed) -> dict[str, Any]:
-    """How far a stream is in, as ``schemas_work.Streamed``."""
+    """How far a stream has come, as ``schemas_work.Streamed``."""
     return {
         "lines": state.lines,
         "bytes": state.bytes,

@@ -22,8 +22,8 @@ _BYTES: Final = 4 * 1024 * 1024
 class Outbox:
     """Jobs that ended and that the server has not confirmed: some wait, ``sent`` of them are on their way.
 
-    What waits is sent within a second, or a tenth of the ttl, if nothing takes it along earlier. Not for
-    several threads at once: ``Hand`` holds its lock.
+    Waiting jobs are sent within a second, or a tenth of the ttl, if no request takes them along earlier. Not
+    for several threads at once: ``Hand`` holds its lock.
     """
 
     def __init__(self, ttl: float, clock: Callable[[], float]) -> None:

@@ -1,7 +1,7 @@
 """The way to event loops: ``async for`` over a shared iterator pulls in a thread.
 
 Per iterator and loop there is at most one pull on its way, in one thread of the loop's own executor,
-however many tasks ask and however many of them give up. What it drew stands first in front of the source
+however many tasks ask and however many of them give up. The drawn value stands first in front of the source
 (an `Offer`) until a task takes it, on the loop, in a step that can't be cancelled half-way. So a value
 whose task was cancelled is simply the next one out, for the next task or thread that asks.
 """

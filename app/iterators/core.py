@@ -23,7 +23,7 @@ class ThreadSafeIterator(Pulls[T_co], Iterator[T_co], AsyncIterator[T_co]):
     A source that raises is *failed*: one caller gets its exception, every later one `SourceFailed` with
     that as its cause, never a plain StopIteration. In a forked child each use raises `ForkedIterator`.
 
-    What the source raises counts, ``KeyboardInterrupt`` and ``SystemExit`` too: a generator that any
+    Every exception of the source counts, ``KeyboardInterrupt`` and ``SystemExit`` too: a generator that any
     exception went through is finished, so "it ended" would be a lie. An interrupt that lands while a
     value is on its way from the source to us is treated alike, as that value may be gone. An interrupt
     while waiting changes nothing. One that lands after the lock was given back costs its caller the value

@@ -32,7 +32,7 @@ from typing import Any
 from ..errors import PullTimeout, ReentrantPull
 
 IDLE, PULLING, ORDERED = 0, 1, 2
-"""What `Turn._busy` says to a newcomer: try the lock; somebody pulls; ask the line first (``fair``)."""
+"""The values of `Turn._busy`, for a newcomer: try the lock; a thread pulls; join the line (``fair``)."""
 
 BACKSTOP = 0.25
 """Seconds after which a waiter looks for itself, woken or not."""

@@ -82,14 +82,14 @@ class SqliteEngine(SqliteFiles):
         self._give_up()
 
     def reopen(self) -> None:
-        """As the files are; what was known of queues is read anew."""
+        """Reopen the files; the rows of queues are read anew."""
         self._accounts.clear()
         super().reopen()
 
     # -- one transaction
 
     def apply(self, ops: Sequence[Op]) -> list[Outcome]:
-        """Apply all, in order, in one transaction; it is synced when this returns."""
+        """Apply all ops, in order, in one transaction, which is synced when this returns."""
         now = self.now()
         try:
             with self._transaction() as writer:
@@ -131,7 +131,7 @@ class SqliteEngine(SqliteFiles):
         return self.guard.trouble()
 
     def rescue(self) -> str | None:
-        """Save what the open files have, where their names are gone; what was done, in words."""
+        """Save the content of open files whose names are gone; return in words what was done."""
         with self._browsing:
             if self._browser is None or self._writer is None:
                 return None
@@ -163,11 +163,11 @@ class SqliteEngine(SqliteFiles):
     # -- looking
 
     def rows(self) -> list[QueueRow]:
-        """Every queue, tombstones too."""
+        """The rows of all queues, deleted ones too."""
         return [row_of(found) for found in self._look(sql.ALL, {})]
 
     def unswept(self) -> list[int]:
-        """The deleted queues that have left something inside."""
+        """The deleted queues that have left items."""
         return [queue for (queue,) in self._look(inside.UNSWEPT, {})]
 
     def row(self, queue: int) -> QueueRow | None:
@@ -176,14 +176,14 @@ class SqliteEngine(SqliteFiles):
         return row_of(found[0]) if found else None
 
     def recall(self, queue: int, generation: int, caller: str, key: str) -> Recalled | None:
-        """What is filed under a key, if it has not expired."""
+        """The answer filed under a key, if it has not expired."""
         found = self._look(
             sql.RECALL, {"queue": queue, "generation": generation, "caller": caller, "key": key}
         )
         return filing.recalled(found[0], self.now()) if found else None
 
     def known_keys(self, queue: int, generation: int, caller: str, keys: Sequence[str]) -> set[str]:
-        """Those of the keys that something is filed under, if it has not expired."""
+        """Those of the keys that have an answer which has not expired."""
         asked = {"queue": queue, "generation": generation, "caller": caller, "now": self.now()}
         return {key for (key,) in self._look(sql.KNOWN, {**asked, "keys": json.dumps(keys)})}
 
@@ -199,18 +199,18 @@ class SqliteEngine(SqliteFiles):
         return [(key, answer.work) for key, answer in found if answer and isinstance(answer.work, Streamed)]
 
     def next_due(self, queue: int) -> int | None:
-        """The earliest due of what is not dead; None where nothing is."""
+        """The earliest due of the items that are not dead; None if there are none."""
         [(due,)] = self._look(inside.NEXT_DUE, {"queue": queue})
         return cast("int | None", due)
 
     def glance(self, queue: int) -> tuple[int, int, int]:
-        """Waiting (with delayed), leased and dead items. What waits is what the others leave of all."""
+        """How many items wait (delayed ones too), are leased and are dead."""
         found = self._look(inside.GLANCE, {"queue": queue, "now": self.now()})
         within, leased, dead = found[0] if found else (0, 0, 0)
         return within - leased - dead, leased, dead
 
     def counts(self, queue: int) -> Counts:
-        """What is inside, run by run, and the row's counters, from one moment. May take seconds."""
+        """The items inside, counted run by run, and the row's counters, from one moment. May take seconds."""
         return self._browse(lambda browser: looking.counts(browser.execute, queue, self.now()))
 
     def items(

@@ -79,7 +79,7 @@ class QueueSettings:
     refused; None: any number. ``key_ttl``: how long the answer of an idempotency key is kept;
     ``item_key_ttl``: how long the key of a pushed item is known; :data:`FOREVER` for ever, None: as long as
     the server's limits say. ``history``: how long it is kept who took or acked which items; 0: not at all.
-    What is kept already keeps the time that it was given when these are changed.
+    A change of these settings leaves the times of keys and history that are kept already as they are.
     """
 
     max_attempts: int | None = 10
@@ -393,7 +393,7 @@ class Redrive:
 
 @dataclass(frozen=True, slots=True)
 class Purge:
-    """Drop the items of these states for good; they count as purged. What is leased stays with its holder.
+    """Drop the items of these states for good; they count as purged. Leased items stay with their holders.
 
     An expired lease counts as waiting, or as dead. The keys of the items are forgotten; of what waits also
     how far the queue's streams have come, so that the same stream can be pushed again. It goes in slices, as

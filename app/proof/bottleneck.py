@@ -1,4 +1,4 @@
-"""What bounded the rate of a load test: its own clients, the server, the disk, or other programs."""
+"""The bottleneck of a load test: its own clients, the server, the disk, or other programs."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ def find_missing(
 ) -> None:
     """Sort the missing seqs into those that may be somebody's and those that are lost.
 
-    ``others`` is how many may have gone to somebody who is not in the history; None when that is unknown.
+    ``others`` is how many may have gone to clients that are not in the history; None when that is unknown.
     """
     firsts = [one.piece.first for one in owners]
     for gap, allowed in zip(missing, allowed_in(missing, folded.unresolved, folded.answers), strict=True):

@@ -27,7 +27,7 @@ from .limits import Limits
 log = logging.getLogger("dibs.queue")
 
 HAS: Final = "the configuration has "
-"""What each failure of this kind begins with, and no other does."""
+"""The beginning of the message of each failure of this kind, and of no other."""
 
 _SHOWN: Final = 64
 _NAMED: Final = 10

@@ -35,7 +35,7 @@ class Queue(Holds):
     """A named stream of items with one source, or none. Its methods are called on the event loop.
 
     ``row`` is the queue as the ledger had it when that was last told; its counters may be behind. ``changed``
-    is called on the event loop with each row that the ledger tells, before who asked for it wakes: the row
+    is called on the event loop with each row that the ledger tells, before its caller wakes: the row
     decides whether this object is still the queue. ``route`` tells a queue, on any thread, that it got items.
     ``in_file``: whether the configuration has the queue.
     """

@@ -184,7 +184,7 @@ class Settles(HandOuts):
         except asyncio.CancelledError:
             if ask.enqueued:
                 self._give_back(ask.pending, ask)
-            else:  # the acks of who has gone are done all the same
+            else:  # the acks of a client that has gone are done, too
                 request.track(self.commit(self._op(request, None, request.remember), self.claims.settled))
             raise
         return answered if answered is not None else await self._alone(request)

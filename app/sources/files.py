@@ -58,7 +58,7 @@ def csv(
 
     Quoting is RFC 4180's: a field in quotes may hold the delimiter, line ends and doubled quotes.
     ``delimiter`` and ``quote`` are one ASCII character each (``"\t"`` reads TSV; a quote of ``""`` turns
-    quoting off). What stands between quotes is given as it is, line ends too, in the header as in the rows.
+    quoting off). The text between quotes is given as it is, line ends too, in the header as in the rows.
     Blank lines are passed over, also those before the header. A row with more or fewer fields than the header
     is a failure. A field holds at most 131,072 characters.
     """

@@ -125,7 +125,7 @@ class Registry:
         """Open a checked spec behind its first ``cursor`` values; ``mark`` is what the last of them left.
 
         Blocks: it imports, and a source that is replayed runs up to the cursor; set ``stop`` (a
-        ``threading.Event``) to end that soon. What the source itself raises comes from its iterator, as a
+        ``threading.Event``) to end that soon. An exception of the source itself comes from its iterator, as a
         failure at its seq.
 
         Raises:

@@ -91,9 +91,9 @@ class Replayed:
     wide: bool = False
     resume: Literal["replay"] = "replay"
     formerly: Callable[[Any], object] | None = None
-    """What an older release gave in a value's place, where that has changed."""
+    """The value that an older release gave in this value's place, if that has changed."""
     cure: str = CURE
-    """What to do where the replay is not what was handed out."""
+    """The advice for a replay that gives other values than those handed out."""
 
     def iterator(self, position: Position) -> ThreadSafeIterator[Any]:
         """The shared iterator after a replay up to the cursor; see ``replay.py``."""

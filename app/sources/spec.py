@@ -13,7 +13,7 @@ The grammar is small and only reads; nothing is ever evaluated::
 
 A word is a run of characters without ``, ( ) [ ] { } " ' =``, trimmed: a number as JSON or Python writes
 it (``-5``, ``1e-3``, ``1_000``, ``2**63-1``), ``true false null True False None``, or else bare text, such as
-a file's name: ``lines(/tmp/a b.txt)``. What holds one of those characters is quoted.
+a file's name: ``lines(/tmp/a b.txt)``. Text with one of those characters is quoted.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from ..errors import SourceInvalid
 from ..quote import quoted
 
 MAX_TEXT: Final = 65_536
-"""Characters in the text of one source. What is larger belongs in a file."""
+"""Characters in the text of one source. A larger list of values belongs in a file."""
 
 _MAX_DEPTH: Final = 100
 _MAX_POWER: Final = 64 * 64

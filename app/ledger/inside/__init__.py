@@ -1,1 +1,1 @@
-"""What is inside a queue, in SQLite: runs, blocks, failures and keys (the contract is in ``work.py``)."""
+"""The items inside a queue, in SQLite: runs, blocks, failures and keys (the contract is in ``work.py``)."""

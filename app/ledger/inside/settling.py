@@ -35,7 +35,7 @@ CUT = " ..."
 """The end of an error that was shortened."""
 
 Change = Callable[[Run], tuple[Verdict, int | None, Run | None]]
-"""What becomes of a part of a run: the verdict, its due, and the part as it is then; None: it is done."""
+"""The outcome for a part of a run: the verdict, its due, and the part afterwards; None: it is done."""
 
 
 def settle(tx: Transaction, op: Settle) -> tuple[tuple[tuple[Settled, ...], ...], tuple[Woken, ...]]:

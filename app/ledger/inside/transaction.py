@@ -28,7 +28,7 @@ def settings_of(text: str) -> QueueSettings:
 
 
 class Account:
-    """What a transaction knows of one queue, and by how much it has moved it."""
+    """The row of one queue within a transaction, and by how much its counters have moved."""
 
     __slots__ = (
         "_dead",
