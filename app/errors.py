@@ -49,7 +49,7 @@ from typing import Literal
 
 
 class DibsError(Exception):
-    """The root: whatever dibs raises on purpose."""
+    """The root of all exceptions that dibs raises on purpose."""
 
 
 class IteratorError(DibsError):
@@ -61,7 +61,7 @@ class ReentrantPull(IteratorError, RuntimeError):
 
 
 class SourceFailed(IteratorError, RuntimeError):
-    """The source raised earlier. ``__cause__`` is its exception; it is never taken for an end."""
+    """The source raised earlier. ``__cause__`` is its exception; callers never take this for an end."""
 
 
 class SourceClosed(IteratorError, RuntimeError):
@@ -73,7 +73,7 @@ class PullTimeout(IteratorError, TimeoutError):
 
 
 class ForkedIterator(IteratorError, RuntimeError):
-    """Used in a child process: parent and child would both hand out the same values."""
+    """The iterator was used in a child process: parent and child would both hand out the same values."""
 
 
 class SourceError(DibsError):
@@ -101,7 +101,7 @@ class SourceChanged(SourceError):
 
 
 class ValueRefused(SourceError, ValueError):
-    """A source yielded what JSON can't carry exactly, or more than the limit."""
+    """A source yielded a value that JSON can't carry exactly, or that is over the limit."""
 
 
 class Refused(DibsError):
@@ -129,11 +129,11 @@ class QueueUnknown(Refused):
 
 
 class QueueExhausted(Refused):
-    """The source has ended or the queue is closed, and nothing is left inside."""
+    """The queue is exhausted: its source has ended or it is closed, and no item is left inside."""
 
 
 class QueueFailed(Refused):
-    """The source raised. It stays failed until it is retried."""
+    """The queue's source raised. The queue stays failed until it is retried."""
 
     def __init__(self, detail: str, *, cause_type: str, cause_message: str, seq: int) -> None:
         super().__init__(detail)
@@ -178,7 +178,7 @@ class LimitExceeded(Refused):
 
 
 class Forbidden(Refused):
-    """Not allowed from here."""
+    """The server does not allow the request from here."""
 
 
 class QueueFull(Refused):

@@ -1,4 +1,4 @@
-"""Bytes that came before their turn."""
+"""Bytes of a connection that arrived before their turn."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ class Ahead:
         self.size = 0
 
     def add(self, data: bytes) -> None:
-        """These came last."""
+        """Add bytes at the end."""
         self._came.append(data)
         self.size += len(data)
 
     def put(self, data: bytes, at: int) -> None:
-        """What stands in ``data`` from ``at`` on was taken, and is not used yet."""
+        """Put back the bytes of ``data`` from ``at`` on, which were taken and not used."""
         self._data, self._at = data, at
         self.size += len(data) - at
 
     def take(self) -> tuple[bytes, int]:
-        """All of it, and where it begins there."""
+        """Take all bytes; return them, and the place in them where the unused ones begin."""
         data, at = self._data, self._at
         if self._came:
             data, at = b"".join([data[at:], *self._came]), 0
@@ -33,7 +33,7 @@ class Ahead:
         return data, at
 
     def clear(self) -> None:
-        """Keep nothing."""
+        """Drop all bytes."""
         self._data, self._at, self.size = b"", 0, 0
         if self._came:
             self._came = []

@@ -1,4 +1,4 @@
-"""What goes out on a connection from the fast lane, and the hot calls that take a task."""
+"""The answers of the fast lane on a connection, and the hot calls that need a task."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Answers:
-    """Writes the answers of one connection, one for each call; ``answered`` hears of each.
+    """Writes the answers of one connection, one for each call; ``answered`` is called after each.
 
     ``gone``: the client has gone, or has its last answer. ``last``: no request after this one. ``calling``: a
     hot call is under way. ``signed`` are the lines of the next answer that say whose it is.
@@ -65,14 +65,14 @@ class Answers:
         self._answered()
 
     def refuse(self, error: RequestRefused) -> None:
-        """Answer what is no request, or not for now; nothing is answered after it."""
+        """Refuse a broken or an unwanted request; nothing is answered after that."""
         self.last = True
         self.reply(reply_to(error))
 
     # -- a call that takes a task
 
     def run(self, work: Coroutine[Any, Any, Reply], *, wanted: bool = False) -> None:
-        """Answer with what ``work`` gives. If it is only ``wanted`` here, it ends with the connection."""
+        """Answer with the reply of ``work``. If it is only ``wanted`` here, it ends with the connection."""
         self._wait = wait = Wait() if wanted else None
         if wait is not None and self._ended:
             wait.end()
@@ -91,7 +91,7 @@ class Answers:
             self.reply(reply)
 
     def _begin(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        """The server waits for it when it goes down."""
+        """Begin a task that the server waits for when it goes down."""
         task = self._loop.create_task(work)
         self._state.tasks.add(task)
         task.add_done_callback(self._state.tasks.discard)
@@ -100,13 +100,13 @@ class Answers:
     # -- the end
 
     def wait_no_more(self) -> None:
-        """The client sends nothing more."""
+        """End the wait of a call, as the client sends nothing more."""
         self._ended = True
         if self._wait is not None:
             self._wait.end()
 
     def lost(self) -> None:
-        """The client has gone; what is in the line goes on."""
+        """Note that the client has gone; ops in the line go on."""
         self.gone = True
         if self._wanted is not None:
             self._wanted.cancel()

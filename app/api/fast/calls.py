@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class Calls:
-    """What answers each hot call, by the last part of its path."""
+    """The function for each hot call, by the last part of its path."""
 
     def __init__(self, house: House) -> None:
         self._house = house
@@ -37,7 +37,7 @@ class Calls:
         self._shapes = Shapes(self._work)
 
     def routes(self) -> dict[str, Route]:
-        """All of them."""
+        """All hot calls."""
         limits = self._house.limits
         items = max(limits.items_bytes, limits.body_bytes)
         return {
@@ -49,7 +49,7 @@ class Calls:
         }
 
     def next(self, connection: Answers, head: Head, key: str | None, body: bytes) -> None:
-        """Take for good."""
+        """Take items for good."""
         try:
             queue = self._house.queues.get(head.queue)
         except DibsError as error:
@@ -69,7 +69,7 @@ class Calls:
         return await block_reply(self._house.queues.get(head.queue), head.query["size"], key)
 
     def lease(self, connection: Answers, head: Head, key: str | None, body: bytes) -> None:
-        """Lease."""
+        """Lease items."""
         try:
             queue = self._house.queues.get(head.queue)
             ask = self._work.read.lease(bodies.fields_of(body, self._house.limits.members))
@@ -82,7 +82,7 @@ class Calls:
             connection.run(lease_reply(queue, ask, key), wanted=ask.wait > 0)
 
     def settle(self, connection: Answers, head: Head, key: str | None, body: bytes) -> None:
-        """Settle, and lease the next."""
+        """Settle leased items, and lease the next ones."""
         if len(body) > bodies.LARGE:
             connection.run(self._settle_large(head, key, body))
             return
@@ -103,7 +103,7 @@ class Calls:
         return await settle_reply(queue, await bodies.apart(self._work.settling, body), key)
 
     def items(self, connection: Answers, head: Head, key: str | None, body: bytes) -> None:
-        """Push."""
+        """Push items."""
         connection.run(self._push(head, key, body))
 
     async def _push(self, head: Head, key: str | None, body: bytes) -> Reply:

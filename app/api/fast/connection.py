@@ -41,7 +41,7 @@ class Connection(asyncio.Protocol):
         self._closing = False  # the server goes down
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """It is open."""
+        """Begin to read, as the connection is open."""
         limits = self._lane.limits
         self.transport = transport
         self.flow = FlowControl(transport)
@@ -53,34 +53,34 @@ class Connection(asyncio.Protocol):
         self.server_state.connections.add(self)  # type: ignore[arg-type]  # it has what the server calls
 
     def data_received(self, data: bytes) -> None:
-        """The next bytes."""
+        """Read the next bytes."""
         self.requests.come(data)
 
     def _called(self) -> None:
         self.requests.called()
 
     def resume_writing(self) -> None:
-        """The client has read what it was answered."""
+        """Go on: the client has read its answers."""
         self.flow.resume_writing()
         self.requests.go_on()
 
     def pause_writing(self) -> None:
-        """The client does not read what it was answered."""
+        """Pause: the client does not read its answers."""
         self.flow.pause_writing()
 
     # -- the end
 
     def eof_received(self) -> bool:
-        """The client sends nothing more; whether it is still to be answered."""
+        """Note that the client sends nothing more; return whether it still gets an answer."""
         return self.requests.end()
 
     def ended(self) -> None:
-        """All that has come is answered, and nothing more comes."""
+        """Close: all requests are answered, and no more come."""
         if not self.requests.end():
             self.transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The client has gone; what is in the line goes on."""
+        """Note that the client has gone; ops in the line go on."""
         self.server_state.connections.discard(self)  # as it was added
         self._timer.stop()
         self.answers.lost()
@@ -100,7 +100,7 @@ class Connection(asyncio.Protocol):
         Leaving(self.transport, self.server_state.connections, self._unread, self.loop)
 
     def shutdown(self) -> None:
-        """The server goes down: answer what is under way, and close."""
+        """Answer the request under way, and close, as the server goes down."""
         exchange = self.requests.exchange
         if self.requests.state in (BETWEEN, HEAD, ANSWERED, LEFT):
             self.transport.close()
@@ -116,12 +116,12 @@ class Connection(asyncio.Protocol):
     # -- time
 
     def be_patient(self, seconds: float) -> None:
-        """From now on, for so long."""
+        """Set the patience: from now on, for so many seconds."""
         self.requests.since = self.loop.time()
         self._timer.by(self.requests.since + seconds)
 
     def _look(self, now: float) -> float:
-        """End what takes too long; when to look again."""
+        """End a connection that takes too long; return when to look again."""
         requests, limits = self.requests, self._lane.limits
         due = self._due(now)
         if due > now:

@@ -55,7 +55,7 @@ class Exchange(RequestResponseCycle):
         self._ended = False  # the end of the body was told
 
     async def run(self, app: Any) -> None:
-        """Have it answered."""
+        """Let the application answer the request."""
         WAIT.set(self.wait)
         await self.run_asgi(app)
 
@@ -81,12 +81,12 @@ class Exchange(RequestResponseCycle):
 
     @property
     def kept(self) -> int:
-        """Bytes of a body that is not whole."""
+        """The bytes that are kept of a body that is not whole."""
         return 0 if self.incoming is None else len(self.body) + self._taken
 
     @property
     def failed(self) -> bool:
-        """Whether the body is none."""
+        """Whether the body can't be read."""
         return self._failure is not None
 
     def fail(self, error: Exception) -> None:
@@ -98,12 +98,12 @@ class Exchange(RequestResponseCycle):
         self.message_event.set()
 
     def forget(self) -> None:
-        """Nobody reads the body any more."""
+        """Drop the body, which nobody reads any more."""
         self.body = bytearray()
         self._taken = 0
 
     def disconnect(self) -> None:
-        """The client has gone."""
+        """Tell the application that the client has gone."""
         if not self.response_complete:
             self.disconnected = True
         self.message_event.set()
@@ -156,7 +156,7 @@ class _Out:
         self.is_closing = transport.is_closing
 
     def close(self) -> None:
-        """Close where the answer broke off."""
+        """Close the connection, as the answer broke off."""
         if not self._exchange.response_complete:
             self._transport.close()
 

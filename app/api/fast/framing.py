@@ -1,6 +1,6 @@
-"""How a message is read: its head by the strict parser, its body up to its end and no further.
+"""Reads a message: its head by the strict parser, its body up to its end and no further.
 
-Whatever comes after a message is left where it is: it belongs to the next one.
+The bytes after a message are left where they are: they belong to the next one.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class RequestHead:
     length: int | None
 
     def body(self) -> Fixed | Chunked | None:
-        """What reads the body; None where there is none."""
+        """The reader of the body; None if there is none."""
         if self.length is None:
             return Chunked()
         return Fixed(self.length) if self.length else None
@@ -133,7 +133,7 @@ class HeadReader:
         return length
 
     def _target(self, method: str) -> tuple[bytes, bytes]:
-        """Path and query. A whole URL names this server, as Host does."""
+        """The path and the query. A whole URL must name this server, as Host does."""
         target = self._url
         if method == "CONNECT":
             raise RequestRefused("not-implemented", "there are no tunnels here (CONNECT)", field="CONNECT")
@@ -158,7 +158,7 @@ class HeadReader:
         return (path or b"/") + query
 
     def _check_coding(self) -> None:
-        """Of what a body can be coded with, chunks are all that is known here."""
+        """Refuse all transfer codings but chunked."""
         for name, value in self._headers:
             codings = [coding.strip(b" \t") for coding in value.lower().split(b",")]
             if name == b"transfer-encoding" and set(codings) != {b"chunked"}:
@@ -224,7 +224,7 @@ class Fixed:
 
     @property
     def done(self) -> bool:
-        """Whether it has come to its end."""
+        """Whether the body has come to its end."""
         return self.left == 0
 
     def feed(self, data: bytes, at: int, out: bytearray) -> int:

@@ -1,4 +1,4 @@
-"""What a request's head asks for, known by its bytes.
+"""The meaning of request heads, looked up by their bytes.
 
 Most clients send the same head again and again. What it means depends on nothing but its bytes and the
 settings, so it is read once: by the parser that reads all others, the guards of the front door and the
@@ -33,7 +33,7 @@ _INSIDE: Final = b"dempotency-"
 
 @dataclass(slots=True)
 class Route:
-    """A hot call: what answers it, and the query it takes.
+    """A hot call: the function that answers it, and the query that it takes.
 
     ``limit``: the bytes of its body, 0 where it takes none; ``optional``: it may be left out. ``text``: it
     can answer with plain text, too.
@@ -48,7 +48,7 @@ class Route:
 
 @dataclass(slots=True)
 class Head:
-    """What a head says: its call, the queue, the query, the bytes of the body, whether text is wanted.
+    """The meaning of a head: its call, queue, query, bytes of the body, and whether text is wanted.
 
     ``signed`` are the lines of an answer that say whose it is, but for the key's.
     """
@@ -86,7 +86,7 @@ class Heads:
         self.known: dict[bytes, Head | None] = {}
 
     def read(self, head: bytes) -> Head | None:
-        """What it asks for; None: something for the ordinary way."""
+        """The meaning of a head; None if the framework must answer the request."""
         if head in self.known:
             return self.known[head]
         if not head.startswith(b"POST /") or len(head) > HEAD_BYTES:

@@ -1,4 +1,4 @@
-"""What all connections of the fast lane share: the heads that are known, and the beginnings of answers."""
+"""The common part of all connections of the fast lane: known heads, and the beginnings of answers."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Lane:
         self.closed = _lines([_CLOSE])
 
     def date(self, headers: Headers) -> None:
-        """The date has changed."""
+        """Renew the headers, as the date has changed."""
         self.ok = STATUS_LINE[200] + _lines([*headers, JSON]) + b"content-length: "
         self.dated = headers
 
@@ -83,7 +83,7 @@ class Lane:
         return work if self._owner is None else there(self._owner, work)
 
     def refusal(self, error: BaseException) -> Reply:
-        """What becomes of a call that raised; as the front door has it."""
+        """The answer to a call that raised, as the front door makes it."""
         if isinstance(error, DibsError):
             return reply_to(error)
         if isinstance(error, Exception):

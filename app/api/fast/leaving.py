@@ -1,4 +1,4 @@
-"""The end of a connection whose client may still be sending, or reading what it was answered."""
+"""The end of a connection whose client may still be sending, or reading its answer."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MOST_BYTES: Final = 8 * 1024 * 1024
 
 
 class Unread:
-    """How long a client has read nothing of what it was answered."""
+    """Measures how long a client has read nothing of its answer."""
 
     __slots__ = ("_patience", "_since", "_size", "_transport")
 
@@ -57,7 +57,7 @@ class Leaving(asyncio.Protocol):
         self._timer = Timer(loop, self._look, loop.time() + SECONDS)
 
     def data_received(self, data: bytes) -> None:
-        """It is for nobody."""
+        """Drop the bytes."""
         self._thrown += len(data)
         if self._thrown > MOST_BYTES:
             self.transport.close()

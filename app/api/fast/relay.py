@@ -1,8 +1,8 @@
 """Between event loops: the queues live on one, and connections may live on others.
 
-What is asked on another loop is told to the queues' loop, and what comes of it is told back. Only takes from
-a source that counts need no such detour: those are drawn where they are asked (``Gathering``), since the
-iterator, the line and the committer are made for many threads.
+Requests of another loop are passed to the queues' loop, and their outcomes are passed back. Only takes from a
+source that counts need no such detour: they are drawn on their own loop (``Gathering``), since the iterator,
+the line and the committer are made for many threads.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 
 async def there(owner: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, T]) -> T:
-    """What ``work`` gives on another loop; who is cancelled here cancels it there."""
+    """Run ``work`` on another loop and return its result; a cancellation here cancels it there."""
     return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, owner))
 
 
