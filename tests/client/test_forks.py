@@ -186,7 +186,7 @@ def test_a_flow_of_the_parent_does_not_go_on_in_a_child(numbering):
             os._exit(0)
     os.close(writing)
     with os.fdopen(reading) as pipe:
-        assert "this is its child" in pipe.read()
+        assert "this process is its child" in pipe.read()
     os.waitpid(children[0], 0)
     assert told == "1"
     assert len(numbering.seen) == 2
