@@ -13,11 +13,14 @@ from math import isfinite
 from typing import Any, Final
 
 from ..errors import LimitExceeded
-from ..ledger.work import FOREVER, QueueSettings
+from ..ledger.work import DEFAULT_SETTINGS, FOREVER, QueueSettings
 from ..sources import SourceSpec
 
 CENTURY: Final = 3_155_760_000
 """Seconds: the longest time for which something is kept, other than for ever."""
+
+_IN_0_3: Final = ("max_attempts", "backoff", "backoff_max", "jitter", "max_ready")
+"""The settings of release 0.3, in the order in which it wrote them down."""
 
 
 class Kept(Enum):
@@ -47,6 +50,19 @@ class Definition:
     def __str__(self) -> str:
         text = "as it is" if isinstance(self.source, Kept) else str(self.source or "pushed")
         return f"{text} {dict(sorted(self.settings.items()))}" if self.settings else text
+
+    def texts_in_0_3(self) -> frozenset[str]:
+        """The texts by which release 0.3 filed this definition under a key; none where it did not know it.
+
+        There a definition that named no source had none, and one that named a setting named all five.
+        """
+        if not set(_IN_0_3).issuperset(self.settings):
+            return frozenset()
+        source = "pushed" if isinstance(self.source, Kept) else str(self.source or "pushed")
+        values = {name: getattr(DEFAULT_SETTINGS, name) for name in _IN_0_3} | dict(self.settings)
+        settings = ", ".join(f"{name}={values[name]}" for name in _IN_0_3)
+        named = f"{source} QueueSettings({settings})"
+        return frozenset({named} if self.settings else {source, named})
 
 
 def queue_settings(**named: Any) -> dict[str, Any]:

@@ -274,9 +274,10 @@ class Queues:
         if key is None:
             return await self._define(name, wanted, reset=reset, trusted=trusted, remember=None)
         self._limits.check_key(key)
-        request = f"define {wanted} reset={reset}"
+        request = _request(wanted, reset)
         async with self._defining.hold(f"{name} {key}", request, self._limits.commit_patience):
-            replay = self._recall(name, key, request)
+            older = (_request(text, reset) for text in wanted.texts_in_0_3())
+            replay = self._recall(name, key, request, older)
             if replay is not None:
                 return replay
             remember = Remember(key, request, self._key_ttl(name, wanted))
@@ -290,12 +291,14 @@ class Queues:
         )
         return in_force(settings, self._limits).key_ttl or 0
 
-    def _recall(self, name: str, key: str, request: str) -> QueueInfo | None:
+    def _recall(self, name: str, key: str, request: str, older: Iterable[str] = ()) -> QueueInfo | None:
+        """The answer that is filed under a key; ``older``: the request as releases before this filed it."""
         row = self._queues[name].row if name in self._queues else self._tombstones.get(name)
         found = recall(self._engine, row, key) if row else None
         if found is None:
             return None
-        check_same(found.request, request)
+        if found.request not in older:
+            check_same(found.request, request)
         return info_of(QueueRow.of(found.outcome), self._limits, replayed=True, in_file=name in self._in_file)
 
     async def _define(
@@ -495,6 +498,11 @@ async def _stats_of(queues: Sequence[Queue], looks: Sequence[Look]) -> Sequence[
 
 def _look_at(queues: Sequence[Queue]) -> list[Look]:
     return [queue.look() for queue in queues]
+
+
+def _request(wanted: Definition | str, reset: bool) -> str:
+    """The text of a definition under its key."""
+    return f"define {wanted} reset={reset}"
 
 
 def _changed(name: str, old: SourceSpec | None, new: SourceSpec | None) -> QueueConflict:

@@ -29,6 +29,9 @@ FEW = 1_000
 """Entries, or ranges, that are checked on the event loop; more would keep it from everyone else."""
 
 
+_NOT_DEAD = ", dead=False)"
+
+
 @dataclass(slots=True)
 class _Request:
     """One settle request under way. ``remember``, ``track`` and ``text`` (its digest) belong to its key."""
@@ -284,6 +287,16 @@ def in_order(entry: Entry) -> Entry:
 
 
 def _digest(request: _Request) -> str:
-    """The digest by which two settles under the same key are told apart; their texts can be long."""
+    """The digest by which two settles under the same key are told apart; their texts can be long.
+
+    Release 0.3 filed digests of the same texts, so a request under way over an upgrade has its answer.
+    """
+    entries = ", ".join(map(_text, request.entries)) + ("," if len(request.entries) == 1 else "")
     lease = request_of(request.lease) if request.lease else ""
-    return "settle " + hashlib.blake2b(f"{request.entries!r} {lease}".encode(), digest_size=16).hexdigest()
+    return "settle " + hashlib.blake2b(f"({entries}) {lease}".encode(), digest_size=16).hexdigest()
+
+
+def _text(entry: Entry) -> str:
+    """An entry in the words of release 0.3: a field that it did not have is left out where it is not set."""
+    text = repr(entry)
+    return text.removesuffix(_NOT_DEAD) + ")" if text.endswith(_NOT_DEAD) else text
