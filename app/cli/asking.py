@@ -1,4 +1,4 @@
-"""What the commands that change a queue share: one request, a line, a question before harm."""
+"""The common part of the commands that change a queue: one request, a line, a question before harm."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Yes = Annotated[bool, typer.Option("--yes", "-y", help="Don't ask first.")]
 def change(
     api: Api, method: str, path: str, body: Any = None, params: Mapping[str, Any] | None = None
 ) -> Any:
-    """Change something, once, however often it has to be asked; the answer. A refusal ends the command."""
+    """Send a change, once however often it is sent, and return its answer; a refusal ends the command."""
     from .http import detail
 
     key = {"Idempotency-Key": str(uuid.uuid4())}
@@ -61,13 +61,13 @@ def shown(queue: Mapping[str, Any], *, json: bool, done: str = "") -> None:
 
 
 def inside(queue: Mapping[str, Any]) -> str:
-    """``3 waiting, 1 leased``: what is inside a queue; empty where nothing is."""
+    """The items inside a queue, as ``3 waiting, 1 leased``; empty if there are none."""
     counts = ((queue[name], name) for name in ("waiting", "leased", "dead"))
     return ", ".join(f"{count:,} {name}" for count, name in counts if count)
 
 
 def ask_first(harm: str, *, yes: bool) -> None:
-    """Ask whoever sits at a terminal before something is lost; a script says ``--yes``."""
+    """Ask the user at a terminal before items are lost; a script says ``--yes``."""
     if yes:
         return
     if sys.stdin is None or not sys.stdin.isatty():

@@ -1,4 +1,4 @@
-"""What ``dibs serve`` says when it listens: a panel for people, one line for scripts."""
+"""The banner of ``dibs serve`` when it listens: a panel for people, one line for scripts."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def _announce(url: str, settings: Settings, queues: Queues) -> None:
 
 
 def _folder(settings: Settings) -> str:
-    """The folder as it is found from anywhere."""
+    """The absolute path of the folder."""
     return MEMORY if settings.data == MEMORY else str(Path(settings.data).absolute())
 
 

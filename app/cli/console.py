@@ -19,7 +19,7 @@ class InertConsole(Console):
         raise  # noqa: PLE0704
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
-        """What is to be written; the codes that rich itself makes are no texts."""
+        """Make the texts inert; the control codes that rich itself makes are not texts."""
         return _inert(super().render(renderable, options))
 
 

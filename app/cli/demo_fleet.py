@@ -42,7 +42,7 @@ class Client(threading.Thread):
         self._enough = enough
 
     def run(self) -> None:
-        """Until told that it is enough, and never with a request left open."""
+        """Take numbers until told that it is enough, and leave no request open."""
         with httpx.Client(base_url=self._url, timeout=5, trust_env=False) as client:
             while not self._enough.is_set():
                 self._take(client, {"Idempotency-Key": str(uuid.uuid4())})
@@ -109,7 +109,7 @@ def _count(clients: list[Client]) -> int:
 
 
 def _board(clients: list[Client], server: str, kills: int) -> Table:
-    """Who has how many."""
+    """A table of how many numbers each client has."""
     grid = Table.grid(padding=(0, 1))
     grid.add_column(style="dim", justify="right")
     grid.add_column(width=50)

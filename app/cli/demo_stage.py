@@ -1,4 +1,4 @@
-"""Where the demo is shown: scenes with their code, findings, and time to read on a terminal."""
+"""The stage of the demo: scenes with their code, findings, and time to read on a terminal."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Stage:
         self._scene = 0
 
     def title(self) -> None:
-        """Who is on."""
+        """Show the title of the demo."""
         gil = getattr(sys, "_is_gil_enabled", lambda: True)()
         python = f"{platform.python_implementation()} {platform.python_version()}"
         self.console.print()
@@ -40,7 +40,7 @@ class Stage:
         )
 
     def scene(self, title: str, code: str, language: str = "python") -> None:
-        """A new scene: what it is about, and the code that runs."""
+        """Begin a scene: show its subject, and the code that runs."""
         self._scene += 1
         self.console.print()
         self.console.print(
@@ -62,7 +62,7 @@ class Stage:
         self.pause(1.2)
 
     def finding(self, good: bool, *parts: str | tuple[str, str]) -> bool:
-        """What came of it; returns ``good``."""
+        """Show the result of a scene; return ``good``."""
         sign = ("  ✔ ", "bold green") if good else ("  ✘ ", "bold red")
         self.console.print(Text.assemble(sign, *parts), soft_wrap=False, width=WIDTH)
         self.pause(1.0)
@@ -73,12 +73,12 @@ class Stage:
         self.console.print(Text(f"    {text}", style="dim"), width=WIDTH)
 
     def pause(self, seconds: float) -> None:
-        """Time to read, for people only."""
+        """Wait for people to read; not in a script."""
         if self._paces:
             time.sleep(seconds)
 
     def end(self) -> None:
-        """What to do next."""
+        """Show the commands to try next."""
         rows = Table.grid(padding=(0, 3))
         rows.add_column(style="bold green")
         rows.add_column()

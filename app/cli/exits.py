@@ -62,7 +62,7 @@ def say(message: str) -> None:
 
 
 def tell(message: str) -> None:
-    """Tell on stdout what was done, just as safely; where that can't be, on stderr and by the exit code."""
+    """Tell on stdout what was done, just as safely; if that fails, on stderr and by the exit code."""
     text = inert(message, lines=True)
     try:
         put(f"{text}\n")

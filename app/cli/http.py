@@ -21,9 +21,9 @@ class Api:
     """A server's paths. Leaving the ``with`` closes its connections.
 
     Args:
-        url: Where it is. None: the default.
-        patience: For how many seconds a request is tried again that got no answer, or one that says to.
-        on_wait: Is told why, once for each request that has to wait before it is tried again.
+        url: The server's URL. None: the default.
+        patience: The seconds for which a request is tried again without an answer, or if the answer says so.
+        on_wait: Called with the reason, once for each request that waits before it is tried again.
         clock, sleep: Time, for tests.
     """
 
@@ -58,11 +58,11 @@ class Api:
         self._client.close()
 
     def get(self, path: str, **params: Any) -> Any:
-        """The JSON at ``path``; what is not 2xx ends the command."""
+        """The JSON at ``path``; an answer other than 2xx ends the command."""
         return self._answer(self.send("GET", path, params=params))
 
     def post(self, path: str, **params: Any) -> Any:
-        """The JSON that a POST answers; what is not 2xx ends the command."""
+        """The JSON answer of a POST; an answer other than 2xx ends the command."""
         return self._answer(self.send("POST", path, params=params))
 
     def send(
@@ -75,10 +75,10 @@ class Api:
         content: bytes | None = None,
         json: Any = None,
     ) -> httpx.Response:
-        """One request. It is repeated, unchanged, while its answer is lost or says that repeating helps.
+        """Send one request, and repeat it while its answer is lost or says that repeating helps.
 
-        Only what may be repeated is: reads, and what carries an idempotency key. A server that has answered
-        once is waited for when it is gone; one that never did is said not to be there at once.
+        Only reads and requests with an idempotency key are repeated. A server that has answered once is
+        waited for when it is gone; if it has never answered, the command says at once that there is none.
         """
         repeatable = method == "GET" or "Idempotency-Key" in (headers or {})
         until = self._clock() + self._patience if repeatable else 0.0
@@ -112,7 +112,7 @@ class Api:
     def once(
         self, method: str, path: str, *, headers: Mapping[str, str], content: bytes, timeout: float
     ) -> httpx.Response | None:
-        """One request, sent once; None where it got no answer in ``timeout`` seconds."""
+        """Send one request once; None if it got no answer in ``timeout`` seconds."""
         try:
             return self._client.request(method, path, headers=headers, content=content, timeout=timeout)
         except httpx.TransportError:
@@ -140,7 +140,7 @@ class Api:
 
 
 def detail(response: httpx.Response) -> str:
-    """What a problem says; the status where it is not one of ours."""
+    """The detail of a problem; the status if the answer is not one of ours."""
     try:
         problem = response.json()
         return f"{problem['type'].rpartition(':')[2]}: {problem['detail']}"
@@ -176,6 +176,6 @@ def checked(url: str | None) -> str:
 
 
 def reason(error: Exception) -> str:
-    """Why there was no answer, in words."""
+    """The reason in words why there was no answer."""
     told = str(error).rstrip(".")
     return told.partition("] ")[2] or told or "the connection was lost"

@@ -33,7 +33,7 @@ def text(value: Any) -> str:
 
 
 def gist(error: str) -> str:
-    """The first line says how it ended, the last one most often why."""
+    """The first and the last line of an error: the first says how it ended, the last most often why."""
     lines = error.strip().splitlines()
     return ": ".join(dict.fromkeys((lines[0], lines[-1]))) if lines else ""
 

@@ -1,4 +1,4 @@
-"""What several commands do to a queue on their way: create it, close it."""
+"""Creating and closing a queue, for the commands that do so on their way."""
 
 from __future__ import annotations
 
@@ -29,5 +29,5 @@ def create_queue(api: Api, queue: str, settings: Mapping[str, Any] | None = None
 
 
 def close_queue(api: Api, queue: str) -> None:
-    """No more pushes; what is inside still goes out."""
+    """Close a queue: it takes no more pushes, and the items inside are still handed out."""
     change(api, "POST", f"{path_of(queue)}/close")

@@ -1,6 +1,6 @@
 """Standard output and standard error: each may be closed, full, or have nobody who reads it.
 
-What was spent before it could be shown is told on the other one, and by the exit code.
+Values that were taken and could not be shown are named on the other one, and the exit code tells, too.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from ..errors import DibsError
 
 _STREAMS: Final = (0, 1, 2)
 _BROKEN: Final = frozenset({errno.EBADF, errno.EIO, errno.ENOSPC, errno.EPIPE})
-"""What writing to a terminal, a pipe or a full disk fails with."""
+"""The errors of writing to a terminal, a pipe or a full disk."""
 
 
 class Unwritten(DibsError):
@@ -116,7 +116,7 @@ class Raw:
                 select.select([], [self._number], [])
 
     def flush(self) -> None:
-        """Nothing is held back."""
+        """Do nothing, as nothing is held back."""
 
 
 def drop(number: int) -> None:

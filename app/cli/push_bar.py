@@ -1,4 +1,4 @@
-"""How a push goes: a bar on a terminal; elsewhere only what holds it up."""
+"""The progress of a push: a bar on a terminal; elsewhere only the reasons of a wait."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Bar:
         self._held_up = False
 
     def note(self, text: str) -> None:
-        """Why it does not go on just now; told once for each time that it stops."""
+        """Tell why the push waits; once for each time that it stops."""
         if not self._held_up:
             self._progress.console.print(plain(f"dibs: {text}"), soft_wrap=True)
         self._held_up = True

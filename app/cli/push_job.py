@@ -1,4 +1,4 @@
-"""One file into one queue: which stream it is, what of it is new, and what is said in the end."""
+"""Pushes one file into one queue: finds its stream, pushes the new lines, and tells the result."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Push:
         self._in_the_air: Stream | None = None
 
     def run(self, *, again: bool = False) -> bool:
-        """Push what is new and say what became of it; what goes wrong ends the command with a sentence.
+        """Push the new lines and tell the result; a failure ends the command with a sentence.
 
         Returns:
             Whether that was all: False where the last line has no end yet.
@@ -106,7 +106,7 @@ class Push:
         self._send(self._stream(known.begun.key, sums), rest)
 
     def _place(self, family: Family) -> Place | None:
-        """Where the server stands in this file; None where it is a new one."""
+        """How far the server knows this file; None if the file is new."""
         known = place(self._input.lines(), self._shape, family.of_options(self._shape))
         if known is not None:
             return known

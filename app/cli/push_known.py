@@ -1,4 +1,4 @@
-"""Which files a queue knows. A file is known by its content so far, whatever its name and place.
+"""The files that a queue knows. It knows a file by its content so far, under any name and in any place.
 
 What the server has of a file is a stream under an idempotency key. The keys of all files whose first lines
 are alike begin alike, so one request finds their streams, each with the lines, bytes and CRC-32 that are in.
@@ -43,7 +43,7 @@ class Begun:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a known file stands: its stream, and the bytes of the file that are in it."""
+    """The place of a known file: its stream, and how many bytes of the file are in it."""
 
     begun: Begun
     offset: int

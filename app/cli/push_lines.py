@@ -58,7 +58,7 @@ class Shape:
 
     @property
     def end(self) -> bytes:
-        """What a line ends with."""
+        """The byte that ends a line."""
         return b"\0" if self.null else b"\n"
 
     def content(self, number: int, line: bytes) -> bytes:
@@ -136,7 +136,7 @@ def parts(
 
 
 class Input:
-    """What is pushed: lines with their ends, of a file from any place on, or of a pipe once.
+    """The input of a push: lines with their ends, of a file from any place on, or of a pipe once.
 
     The last line of a file that has no end yet may be half of one that is being written: it is left alone
     (``waits``), unless ``last_line``. The end of a pipe ends its last line.

@@ -37,7 +37,7 @@ class Sums:
 
 
 class StreamRefused(Exception):
-    """The server takes no more of it. ``line`` (1-based, of the stream) is the one at fault, if one is.
+    """The server takes no more of the stream. ``line`` (1-based) is the line at fault, if there is one.
 
     Every refusal names the line at which it came; only of an invalid request that line is the reason.
     """
@@ -55,8 +55,8 @@ class Stream:
         api: The server.
         queue: The queue's name.
         key: The stream's idempotency key: the same key goes on where it stopped.
-        sums: How far it is, where that is known.
-        full: Is told the seconds for which a full queue is waited for, and why.
+        sums: How far the stream has come, if that is known.
+        full: Called with the seconds of a wait for a full queue, and the reason.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class Stream:
         self.sums = sums or Sums()
 
     def ask(self) -> Sums:
-        """Where the stream is; all zero for one that was never begun.
+        """How far the stream has come; all zero for one that was never begun.
 
         Raises:
             StreamRefused: The queue does not take pushes, or there is none.
