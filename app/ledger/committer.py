@@ -193,14 +193,16 @@ class Committer:
         """Hand out nothing until the files are back; if they are damaged, never again."""
         log.critical("%s", trouble)
         absent, lines = self._suspend(batch, trouble)
-        self._save()
+        told = self._save()
         self._resume(lines)
         settle_all(_fail_all(absent, trouble))
         while (again := self._engine.trouble()) is not None and not self._closing:
             with self._guard:
                 self._down = again
                 self._work.wait(LOOK_EVERY)
+            told = self._save(told)
         if again is None:
+            self._save(told)  # what is handed out from here on needs saving anew
             log.warning("the files of the ledger are back; it goes on")
             with self._guard:
                 self._down = None
@@ -228,15 +230,15 @@ class Committer:
         for line, entries in lines.items():
             line.resume(entries, self._cursor(line))
 
-    def _save(self) -> None:
-        """Save the content of the open files, which may be all that is left of the ledger."""
+    def _save(self, told: str | None = None) -> str | None:
+        """Save the content of the open files, which may be all that is left; what was logged of it last."""
         try:
-            saved = self._engine.rescue()
+            news = self._engine.rescue()
         except Exception as error:
-            log.critical("the content of the open files could not be saved: %s", error)
-        else:
-            if saved is not None:
-                log.critical("%s", saved)
+            news = f"the content of the open files could not be saved: {error}"
+        if news is not None and news != told:
+            log.critical("%s", news)
+        return news or told
 
     def _keep_time(self) -> None:
         """Persist ledger time while nothing else is written and a lease is live."""

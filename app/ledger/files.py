@@ -30,7 +30,7 @@ from . import sums
 from .damage import is_damage, told
 from .disk import allocate, bytes_of, copy, no_room, sync
 from .folder import check_complete, header_of, make_file, make_private
-from .guard import Guard
+from .guard import BUSY_PATIENCE, Guard
 from .journal import check_log
 from .lock import DataLock
 from .migration import create as create_tables
@@ -173,7 +173,7 @@ class SqliteFiles:
 
     def _connect(self, flags: int) -> apsw.Connection:
         connection = apsw.Connection(self.path, flags=flags | apsw.SQLITE_OPEN_URI, vfs=self._vfs)
-        connection.set_busy_timeout(5_000)
+        connection.set_busy_timeout(BUSY_PATIENCE)
         # Else a range in a WHERE makes SQLite plan its statement at each binding (measured: 25 µs of 28).
         connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)
         return connection
@@ -259,10 +259,13 @@ class SqliteFiles:
         if self._write("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()[0][0]:
             raise EngineFailed("the log can't be brought into the ledger while somebody reads it")
 
-    def _disconnect(self) -> None:
+    def _stop_scrub(self) -> None:
         scrub, self._scrub = self._scrub, None
         if scrub is not None:
             scrub.stop()
+
+    def _disconnect(self) -> None:
+        self._stop_scrub()
         if self._writer is not None and self.guard.missing() is None:
             self._note(open=False)
         self.guard.forget_log()

@@ -78,8 +78,8 @@ def check_complete(folder: Path, left: Left | None) -> None:
         LedgerDamaged: a file is missing; the message says what can be done.
     """
     ledger, journal = folder / "dibs.db", folder / "dibs.db-wal"
+    rescued = sorted(path.name for path in folder.glob(f"{RESCUED}*.db"))
     if not _bytes(ledger):
-        rescued = sorted(path.name for path in folder.glob(f"{RESCUED}*.db"))
         anew = "to begin again at 1, empty the folder"
         if rescued:
             raise LedgerDamaged(
@@ -98,9 +98,15 @@ def check_complete(folder: Path, left: Left | None) -> None:
         if same and _has_log(ledger):
             raise LedgerDamaged(
                 f"dibs.db-wal is missing from {folder}: its server did not stop in order, and what the log "
-                "held would be handed out again. Put it or a backup back; to go on without it, delete "
-                f"{folder / 'lock'}"
+                f"held would be handed out again. Put it or a backup back{_copy_in_words(rescued)}; to go on "
+                f"without it, delete {folder / 'lock'}"
             )
+
+
+def _copy_in_words(rescued: list[str]) -> str:
+    if not rescued:
+        return ""
+    return f" ({rescued[-1]} is a copy that its server saved when files went away: rename that to dibs.db)"
 
 
 def header_of(ledger: Path) -> tuple[int, int]:

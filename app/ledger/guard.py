@@ -20,6 +20,12 @@ from .watch import OpenFiles
 
 log = logging.getLogger("dibs.ledger")
 
+BUSY_PATIENCE = 5_000
+"""Milliseconds that a connection waits for the locks of another one."""
+
+READER_PATIENCE = 100
+"""Milliseconds that saving a log waits for its readers: look-ups take less, a backup may take minutes."""
+
 
 class Guard:
     """Owns the known faults of a ledger's files; any thread may report one or ask.
@@ -32,12 +38,13 @@ class Guard:
         self._files = OpenFiles(folder) if folder is not None else None
         self._lock = threading.Lock()
         self._damage: str | None = None
-        self._saved = False
+        self._saved = False  # a restart goes on after all that was handed out, or can't go on at all
+        self._copied = False
         self.careful = False
 
     def remember(self) -> None:
         """Watch the files that are open now."""
-        self._saved = False
+        self.come_back()
         if self._files is not None:
             self._files.remember()
 
@@ -86,25 +93,55 @@ class Guard:
         """Whether the next start has to find the log beside the ledger."""
         return not (self._saved and self._files is not None and self._files.stands("dibs.db"))
 
+    def come_back(self, *connections: apsw.Connection) -> bool:
+        """Save anew when files go away again, as nothing is missing now; whether all was saved before."""
+        saved, self._saved, self._copied = self._saved, False, False
+        _delete_log_on_close(True, *connections)
+        return saved
+
     def rescue(self, writer: apsw.Connection, reader: apsw.Connection) -> str | None:
         """Save what the open files have, so that the next start doesn't hand it out again; what was done.
 
-        None where nothing is missing, or what is was saved before.
+        None where nothing is missing, or nothing more than before could be done. A log that somebody else
+        still reads can't be brought into the ledger: then a copy is saved, and the next call tries again.
 
         Raises:
             LedgerError, apsw.Error: it can't be saved.
         """
         if self._files is None or self._folder is None or self._saved or self.missing() is None:
             return None
-        self._saved = True
-        if self._files.stands("dibs.db") and not (self._folder / "dibs.db-wal").exists():
-            writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-            return "all that was handed out is in dibs.db: a restart goes on after it"
-        for connection in (writer, reader):  # whose closing would delete a log of the same name
-            connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
-        if self._files.stands("dibs.db"):
+        in_place = self._files.stands("dibs.db")
+        if in_place and self._files.stands("dibs.db-wal"):
+            _delete_log_on_close(False, writer, reader)
+            self._saved = True
             return "the ledger itself is in its place: a restart goes on with it"
+        if in_place and not (self._folder / "dibs.db-wal").exists() and _checkpoint(writer):
+            self._saved = True
+            return "all that was handed out is in dibs.db: a restart goes on after it"
+        if self._copied:
+            return None
+        _delete_log_on_close(False, writer, reader)
         name = datetime.now(UTC).strftime(f"{RESCUED}%Y%m%dT%H%M%S.%fZ.db")
         make_private(self._folder)
         copy(reader, str(self._folder / name))
-        return f"{self._folder / name} is a copy of all that was handed out: to go on, rename it to dibs.db"
+        self._copied = True
+        return (
+            f"{self._folder / name} is a copy of all that was handed out: to go on, stop the server, delete "
+            "what is left of dibs.db, dibs.db-wal and dibs.db-shm, and rename the copy to dibs.db"
+        )
+
+
+def _delete_log_on_close(delete: bool, *connections: apsw.Connection) -> None:
+    """Whether closing these may delete the log: not one that only has the name of theirs."""
+    for connection in connections:
+        connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, int(not delete))
+
+
+def _checkpoint(writer: apsw.Connection) -> bool:
+    """Bring the log into the ledger; False if somebody reads an older state, so that a part is missing."""
+    writer.set_busy_timeout(READER_PATIENCE)
+    try:
+        [(busy, _, _)] = writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    finally:
+        writer.set_busy_timeout(BUSY_PATIENCE)
+    return not busy

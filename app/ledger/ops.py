@@ -285,7 +285,10 @@ class Engine(Protocol):
         """Why nothing may be applied although it could be: damage, or files that are gone."""
 
     def rescue(self) -> str | None:
-        """Save the content of open files whose names are gone; return in words what was done."""
+        """Save the content of open files whose names are gone; return in words what was done.
+
+        To be called again until they are back, and once then.
+        """
 
     def reopen(self) -> None:
         """Close, open, and make the disk agree with what is read; raises EngineFailed until it does."""

@@ -131,9 +131,19 @@ class SqliteEngine(SqliteFiles):
         return self.guard.trouble()
 
     def rescue(self) -> str | None:
-        """Save the content of open files whose names are gone; return in words what was done."""
+        """Save the content of open files whose names are gone; return in words what was done.
+
+        Where all are there, note that the next start needs the log again.
+        """
+        gone = self.guard.missing() is not None
+        if gone:
+            self._stop_scrub()  # it reads for as long as a check takes; a log can't be saved meanwhile
         with self._browsing:
             if self._browser is None or self._writer is None:
+                return None
+            if not gone:
+                if self.guard.come_back(self._writer, self._browser):
+                    self._note(open=True)
                 return None
             done = self.guard.rescue(self._writer, self._browser)
         if self._lock is not None and not self.guard.log_needed():

@@ -31,8 +31,8 @@ class OpenFiles:
 
     def forget_log(self) -> None:
         """Forget the log, which is about to be closed: the last connection that closes it deletes it."""
-        for name in LOG:
-            self._known.pop(name, None)
+        # Another dict, as other threads may be looking through this one.
+        self._known = {name: identity for name, identity in self._known.items() if name not in LOG}
 
     def missing(self) -> str | None:
         """The files that are not as remembered, in words; None if all are."""

@@ -3,11 +3,15 @@
 import logging
 import os
 import shutil
+import threading
+from contextlib import suppress
 
+import apsw
 import pytest
 from dibs.errors import LedgerDamaged, LedgerUnavailable
 from dibs.ledger import open_ledger
 from dibs.ledger.ops import Define, EngineFailed, Take
+from dibs.ledger.scrub import Scrub
 from dibs.ledger.sqlite import SqliteEngine
 
 
@@ -97,6 +101,103 @@ def test_of_a_ledger_that_is_gone_a_copy_is_saved_and_a_restart_does_not_begin_a
         left.unlink()
     saved.rename(engine.folder / "dibs.db")
     assert cursor_of_the_next_start(engine.folder) == 3
+
+
+@pytest.fixture
+def reader(engine):
+    """Somebody who reads an older state for long: a backup of a large ledger, a foreign program."""
+    connection = apsw.Connection(str(engine.folder / "dibs.db"), flags=apsw.SQLITE_OPEN_READONLY)
+    connection.execute("BEGIN")
+    connection.execute("SELECT * FROM queue").fetchall()
+    yield connection
+    connection.close(force=True)
+
+
+def test_a_log_that_is_still_read_is_saved_as_a_copy_and_a_start_without_it_is_refused(engine, reader):
+    engine.apply([Take(1, 4, 200)])
+    lose(engine, "dibs.db-wal")
+    told = engine.rescue()
+    [saved] = engine.folder.glob("rescued-*.db")
+    assert str(saved) in told
+    assert (engine.folder / "lock").read_text().endswith(" open\n")
+    assert engine.rescue() is None  # one copy is enough
+    killed(engine, engine.folder)
+    with pytest.raises(LedgerDamaged, match=rf"dibs\.db-wal is missing .*{saved.name}"):
+        open_ledger(engine.folder)
+    saved.rename(engine.folder / "dibs.db")
+    assert cursor_of_the_next_start(engine.folder) == 203
+
+
+def test_once_nobody_reads_a_log_any_more_it_is_brought_into_the_ledger(engine, reader):
+    engine.apply([Take(1, 4, 200)])
+    lose(engine, "dibs.db-wal")
+    engine.rescue()
+    reader.execute("COMMIT")
+    assert engine.rescue() == "all that was handed out is in dibs.db: a restart goes on after it"
+    killed(engine, engine.folder)
+    assert cursor_of_the_next_start(engine.folder) == 203
+
+
+def test_a_check_of_the_whole_file_does_not_keep_a_log_from_being_saved(engine, monkeypatch):
+    begun = threading.Event()
+
+    def endless(scrub):
+        with suppress(apsw.InterruptError):
+            scrub._connection.execute("BEGIN")
+            scrub._connection.execute("SELECT * FROM queue").fetchall()
+            begun.set()
+            scrub._connection.execute(
+                "WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n) SELECT count(*) FROM n"
+            )
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Scrub, "_run", endless)
+        engine.reopen()
+    assert begun.wait(5)
+    engine.apply([Take(1, 4, 200)])
+    lose(engine, "dibs.db-wal")
+    assert engine.rescue() == "all that was handed out is in dibs.db: a restart goes on after it"
+    killed(engine, engine.folder)
+    assert cursor_of_the_next_start(engine.folder) == 203
+
+
+def test_a_log_that_came_back_and_goes_again_is_saved_again(engine):
+    log, kept = engine.folder / "dibs.db-wal", engine.folder.with_name("kept")
+    log.rename(kept)
+    engine.rescue()
+    assert (engine.folder / "lock").read_text().endswith(" closed\n")
+    kept.rename(log)
+    assert engine.rescue() is None
+    assert (engine.folder / "lock").read_text().endswith(" open\n")
+    engine.apply([Take(1, 4, 200)])
+    lose(engine, "dibs.db-wal")
+    assert engine.rescue() == "all that was handed out is in dibs.db: a restart goes on after it"
+    killed(engine, engine.folder)
+    assert cursor_of_the_next_start(engine.folder) == 203
+
+
+def test_a_log_in_the_place_of_ours_is_not_taken_for_it(engine):
+    replace(engine, "dibs.db-wal")
+    engine.apply([Take(1, 4, 200)])
+    assert "is a copy of all that was handed out" in engine.rescue()
+    engine.close()
+    [saved] = engine.folder.glob("rescued-*.db")
+    for left in engine.folder.glob("dibs.db*"):
+        left.unlink()
+    saved.rename(engine.folder / "dibs.db")
+    assert cursor_of_the_next_start(engine.folder) == 203
+
+
+def test_files_are_forgotten_while_somebody_looks_for_them(engine, monkeypatch):
+    files = engine.guard._files
+    look = files._identity
+
+    def identity(name):
+        files.forget_log()  # as the committer's thread does that reopens
+        return look(name)
+
+    monkeypatch.setattr(files, "_identity", identity)
+    assert engine.trouble() is None
 
 
 def test_a_file_in_the_ledger_s_place_is_left_alone(engine):

@@ -72,7 +72,7 @@ class ScriptedEngine:
         self.answers: dict[tuple, Recalled] = {}
         self.reopenings = 0
         self.against: LedgerError | None = None
-        self.rescues = 0
+        self.rescues: list[LedgerError | None] = []  # what was the trouble at each
         self.closed = False
         self.unheard_for: float | None = None
         self.kept = threading.Event()
@@ -87,8 +87,8 @@ class ScriptedEngine:
         return self.against
 
     def rescue(self) -> str | None:
-        self.rescues += 1
-        return "saved"
+        self.rescues.append(self.against)
+        return None if self.against is None else "saved"
 
     def apply(self, ops: Sequence[Op]) -> list[Outcome]:
         self.door.pass_()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from time import monotonic
+from time import monotonic, sleep
 
 import pytest
 from dibs.errors import LedgerDamaged, LedgerFull, LedgerUnavailable, OutcomeUnknown
@@ -293,11 +293,18 @@ def test_while_the_files_are_gone_nothing_is_applied_and_values_go_back(desk, mo
     assert desk.log[-2:] == [("suspend", 1), ("resume", 1, [2], 1)]
     with pytest.raises(LedgerUnavailable, match=r"dibs\.db is missing"):
         desk.committer.check()
-    assert (len(desk.engine.batches), desk.engine.reopenings, desk.engine.rescues) == (1, 0, 1)
-    assert "CRITICAL" in caplog.text
-    assert "saved" in caplog.text
+    assert (len(desk.engine.batches), desk.engine.reopenings) == (1, 0)
+    until = monotonic() + 10
+    while len(desk.engine.rescues) < 3 and monotonic() < until:
+        sleep(0.001)  # what could not be saved yet is tried again
     desk.engine.against = None
     desk.await_up()
+    assert desk.engine.rescues[-1] is None  # it is told of their return before anything is handed out
+    assert [(record.levelname, record.message) for record in caplog.records] == [
+        ("CRITICAL", "dibs.db is missing from data"),
+        ("CRITICAL", "saved"),  # once
+        ("WARNING", "the files of the ledger are back; it goes on"),
+    ]
     assert desk.take(1, 2).result(10) == "1:2+1"
 
 
@@ -308,7 +315,7 @@ def test_missing_files_are_noticed_while_nobody_asks(desk, monkeypatch):
     until = monotonic() + 10
     while not desk.engine.rescues and monotonic() < until:
         desk.committer.down  # noqa: B018
-    assert desk.engine.rescues == 1
+    assert desk.engine.rescues
 
 
 def test_a_damaged_ledger_refuses_all_and_is_not_reopened(desk):
