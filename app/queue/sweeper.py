@@ -15,11 +15,11 @@ AGAIN = 1.0
 
 
 class Sweeper:
-    """Sweeps one queue after the other while the server works. Lives on the event loop."""
+    """Sweeps a slice of each queue in turn while the server works. Lives on the event loop."""
 
     def __init__(self, committer: Committer) -> None:
         self._committer = committer
-        self._left: dict[int, None] = {}  # in the order in which they were deleted
+        self._left: dict[int, None] = {}  # in the order of their turns
         self._task: asyncio.Task[None] | None = None
 
     def add(self, queue: int) -> None:
@@ -37,13 +37,15 @@ class Sweeper:
         try:
             while self._left:
                 queue = next(iter(self._left))
+                del self._left[queue]  # before the slice: if it is deleted again meanwhile, it is swept again
                 try:
                     moved = await self._slice(queue)
                 except DibsError:
+                    self._left[queue] = None
                     await asyncio.sleep(AGAIN)
                     continue
-                if moved.rest is None:
-                    del self._left[queue]
+                if moved.rest is not None:
+                    self._left[queue] = None
         finally:
             self._task = None
 

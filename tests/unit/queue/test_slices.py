@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from dibs.errors import LedgerError
 from dibs.ledger.inside.moving import SLICE_ITEMS, SLICE_ROWS
 from dibs.ledger.ops import Take
-from dibs.ledger.work import Parcel, Purge, Sweep
+from dibs.ledger.work import Moved, Parcel, Purge, Sweep
+from dibs.queue.sweeper import Sweeper
 
 MANY = 3 * SLICE_ITEMS
 
@@ -97,3 +100,44 @@ async def test_a_disk_that_fails_meanwhile_delays_it(opened, eventually, monkeyp
         await house.queues.delete("q")
         await eventually(lambda: not house.disk.faults and house.queues._sweeper._task is None)
         assert not house.disk.unswept()
+
+
+class Line:
+    """The committer's line, of which the test answers each slice."""
+
+    def __init__(self):
+        self.entries = []
+
+    def submit(self, entry):
+        self.entries.append(entry)
+
+
+async def until_quiet():
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
+async def test_a_queue_that_is_deleted_again_while_a_slice_is_answered_is_swept_again():
+    line = Line()
+    sweeper = Sweeper(line)
+    sweeper.add(1)
+    await until_quiet()
+    line.entries[0].pending.settle(Moved(0))  # the queue was there again, so nothing was left
+    asyncio.get_running_loop().call_soon_threadsafe(sweeper.add, 1)  # and is deleted once more
+    await until_quiet()
+    assert [entry.op for entry in line.entries] == [Sweep(1), Sweep(1)]
+    line.entries[1].pending.settle(Moved(0))
+    await until_quiet()
+    assert (len(line.entries), sweeper._task) == (2, None)
+
+
+async def test_each_deleted_queue_has_its_turn_until_nothing_is_left_of_it():
+    line = Line()
+    sweeper = Sweeper(line)
+    sweeper.add(1)
+    sweeper.add(2)
+    for rest in (5, 5, None, None):
+        await until_quiet()
+        line.entries[-1].pending.settle(Moved(0, rest=rest))
+    await until_quiet()
+    assert [entry.op.queue for entry in line.entries] == [1, 2, 1, 2]
