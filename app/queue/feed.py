@@ -21,12 +21,11 @@ from ..errors import (
     SourceClosed,
 )
 from ..ledger.committer import Committer
-from ..ledger.entry import Entry
 from ..ledger.ops import Engine, QueueRow, Remember, Take
 from ..ledger.pending import Pending
 from ..sources import Registry, Source, SourceSpec
 from .draw import Draw
-from .info import spec_of
+from .info import same_definition, spec_of
 from .limits import Limits
 from .pool import Pool
 from .pull import failed
@@ -170,19 +169,19 @@ class Feed:
     def _fail(self, row: QueueRow, error: Exception) -> None:
         """Record the failure; if the ledger can't be written now, try again until it can.
 
-        If the queue has changed meanwhile (closed, defined anew) there is nothing left to record.
+        If the queue has another source meanwhile, or none, there is nothing left to record.
         """
         kind = "source-changed" if isinstance(error, SourceChanged) else None
         op = Take(row.id, row.cursor + 1, 0, end=failed(error, kind))
-        while not self._stop.is_set() and self._row() == row:
+        while not self._stop.is_set() and _draws_on(self._row(), row):
             pending: Pending[None] = Pending()
             try:
-                self._committer.submit(Entry(op, pending, settled=self._draw.end_settled(op)))
-                pending.result(self._limits.commit_patience)
+                if self._draw.enter_end(op, pending):
+                    pending.result(self._limits.commit_patience)
+                    return
             except (LedgerError, TimeoutError):
-                self._stop.wait(TRY_EVERY)
-            else:
-                return
+                pass
+            self._stop.wait(TRY_EVERY)
 
     def advance(self, to_seq: int, remember: Remember | None) -> Pending[QueueRow]:
         """Jump to ``to_seq``, on a thread; the outcome comes within ``operate_patience`` plus a commit."""
@@ -246,6 +245,12 @@ class Feed:
 def _is_open(row: QueueRow | None, spec: SourceSpec) -> TypeGuard[QueueRow]:
     """Whether the queue still draws from this source, and was not defined anew or ended."""
     return row is not None and row.ending is None and row.deleted_at is None and spec_of(row) == spec
+
+
+def _draws_on(now: QueueRow | None, before: QueueRow) -> bool:
+    """Whether a queue draws from the same source at the same place; it may have been paused meanwhile."""
+    same = now is not None and same_definition(now, before)
+    return same and now is not None and (now.cursor, now.ending) == (before.cursor, before.ending)
 
 
 def _beyond(name: str, to_seq: int, error: Exception) -> QueueConflict:

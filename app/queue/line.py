@@ -145,6 +145,17 @@ class QueueLine:
                 self._regate()
         pending.when_done(partial(self._left, op, None))  # refused, or decided after a reopening
 
+    def enter_end(self, op: Take, pending: Pending[None]) -> bool:
+        """Put the end of a source that never opened into the line; False while the queue is being changed.
+
+        Behind a new definition, which is in the line already, it would be the end of another source.
+        """
+        with self.lock:
+            if self.gate.deleted or self.gate.leaving is not None or self._replaced:
+                return False
+            self._committer.submit(Entry(op, pending, settled=self.end_settled(op)))
+            return True
+
     def _left(self, op: Op, row: QueueRow | None) -> None:
         with self.lock:
             self._foreseen = [other for other in self._foreseen if other is not op]

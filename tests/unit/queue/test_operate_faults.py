@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 
 import pytest
 from dibs.errors import LedgerError, LedgerUnavailable, OutcomeUnknown, QueueUnknown, Refused
 from dibs.ledger.ops import Delete, Take
-from dibs.sources import parse_source
+from dibs.sources import SourceSpec, parse_source
 
 COUNT, RANGE = parse_source("count()"), parse_source("range(100)")
 
@@ -197,6 +198,60 @@ async def test_a_source_that_can_not_be_opened_in_a_queue_that_was_closed_meanwh
         await eventually(lambda: not house["q"]._draw._starting)
         assert [op for op in house.disk.ops(Take) if op.end] == []
         assert house["q"].info().state == "closed"
+
+
+async def test_a_source_that_can_not_be_opened_in_a_queue_that_was_paused_meanwhile(
+    opened, other_values, script, tmp_path, eventually
+):
+    """A pause, or other settings, do not make it a source that can be opened."""
+    await other_values()
+    script.start_door.shut()
+    async with opened(data=tmp_path) as house:
+        await script.start_door.somebody()
+        await house["q"].pause()
+        script.start_door.open()
+        await eventually(lambda: not house["q"]._draw._starting)
+        assert house["q"].info().failure.type == "source-changed"
+
+
+async def test_a_failure_to_open_does_not_get_behind_a_new_definition(opened, soon, monkeypatch, tmp_path):
+    """The thread that failed has seen the old definition, when the new one comes into the line before it."""
+    monkeypatch.setattr("dibs.queue.feed.TRY_EVERY", 0.0)
+    lines = tmp_path / "lines"
+    lines.touch()
+    spec = SourceSpec("lines", {"path": str(lines)})
+    async with opened({"q": spec}, data=tmp_path / "data"):
+        lines.unlink()
+    doors = []
+
+    def look_with_a_pause(disk):
+        doors.append(door := type(disk.door)())
+        door.shut()
+
+        def row(queue):
+            found = disk._engine.row(queue)
+            if threading.current_thread() is not threading.main_thread():
+                door.pass_()
+            return found
+
+        disk.row = row
+
+    async with opened(data=tmp_path / "data", disk=look_with_a_pause) as house:
+        [door] = doors
+        await door.somebody()  # before the source is opened
+        door.let_one()
+        await door.somebody()  # and before its failure is recorded
+        house.disk.door.shut()
+        defining = await soon(house.queues.define("q", COUNT, trusted=True))
+        await house.disk.door.somebody()
+        door.let_one()
+        await door.somebody()  # it looks again
+        assert house.in_line == 0
+        house.disk.door.open()
+        door.open()
+        assert (await defining).source == "count"
+        assert await first_of(house["q"]) == (1, 1)
+        assert [op for op in house.disk.ops(Take) if op.end] == []
 
 
 async def test_an_op_that_is_done_before_anyone_waits_is_seen_by_who_waited(opened, monkeypatch):
