@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import os
-import sys
 import tomllib
 from collections.abc import Mapping
 from dataclasses import fields
@@ -45,13 +44,6 @@ MIB: Final = 1024 * 1024
 _OTHERS: Final = {PREFIX + name for name in ("CONFIG", "URL", "TRACEBACK", "QUEUE", "SEQ", "ATTEMPT")}
 """Variables that are no settings of the server, and have a meaning all the same."""
 log: Final = logging.getLogger("dibs.config")
-MOST_THREADS: Final = 4
-
-
-def default_threads() -> int:
-    """One where the GIL lets one run at a time; else as many as there are cores, 4 at most."""
-    free = not getattr(sys, "_is_gil_enabled", lambda: True)()
-    return min(os.cpu_count() or 1, MOST_THREADS) if free else 1
 
 
 class LimitSettings(BaseModel):
@@ -148,13 +140,6 @@ class Settings(BaseSettings):
     source_root: Path | None = Field(
         default=None,
         description="The folder whose files a source defined over HTTP may read; none: no files.",
-    )
-    threads: int = Field(
-        default_factory=default_threads,
-        ge=1,
-        le=64,
-        description="Threads with an event loop each, on one socket. More than one is slower with the GIL,"
-        " and faster without it. Default: 1; without the GIL one per core, up to 4.",
     )
     workers: int = Field(default=1, description="Server processes; on SQLite it is 1.")
     limits: LimitSettings = Field(default=LimitSettings(), description="See the table of limits.")

@@ -50,13 +50,6 @@ def serve(
         Path | None,
         typer.Option(help="Folder whose files may be named as sources over HTTP.  [default: no files]"),
     ] = None,
-    threads: Annotated[
-        int | None,
-        typer.Option(
-            help="Threads with an event loop each, on one socket: for Python without the GIL.",
-            show_default=False,
-        ),
-    ] = None,
     workers: Annotated[
         int | None, typer.Option(help="Server processes; on SQLite it is 1.", show_default=False)
     ] = None,
@@ -70,7 +63,6 @@ def serve(
         "allow_anonymous": allow_anonymous,
         "allow_get": False if no_get else None,
         "source_root": source_root,
-        "threads": threads,
         "workers": workers,
     }
     given = {name: value for name, value in options.items() if value is not None}

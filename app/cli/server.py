@@ -23,7 +23,6 @@ from ..main import create_app
 from .banner import announce
 from .exits import FAILED, NO_PORT, OK, fail
 from .logs import log_to_stderr
-from .loops import Dealer, SideLoop, adopt, new_loop
 
 GRACE: Final = 2.5
 """Seconds that requests in flight have to be answered when the server goes down, of 5 in all."""
@@ -43,9 +42,6 @@ class Server(uvicorn.Server):
         super().__init__(config)
         self._house = house
         self._settings = settings
-        self._sides: list[SideLoop] = []
-        self._dealer: Dealer | None = None
-        self._adopting: set[asyncio.Task[Any]] = set()
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -73,41 +69,16 @@ class Server(uvicorn.Server):
         """Begin to go down: answer what is in flight, accept nothing new. A second time: don't wait."""
         self.force_exit = self.should_exit
         self.should_exit = True
-        for side in self._sides:
-            side.end(force=self.force_exit)
         if self._house.opened is not None:
             self._house.opened.stop()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to accept, and say so. What was loaded until now is never searched for garbage again."""
-        if sockets and self._settings.threads > 1:
-            await super().startup([])
-            self._share(sockets[0])
-        else:
-            await super().startup(sockets)
+        await super().startup(sockets)
         gc.freeze()
         gc.enable()
         if sockets and not self.should_exit:
             announce(_url(self._settings.host, sockets[0]), self._settings, self._house.queues)
-
-    def _share(self, listener: socket.socket) -> None:
-        """Deal the connections out, to this loop and to others in threads."""
-        loop = asyncio.get_running_loop()
-        for number in range(2, self._settings.threads + 1):
-            side = SideLoop(self._house, self.config.loaded_app, loop, _config_of, number)
-            side.start()
-            self._sides.append(side)
-        here = partial(adopt, self, loop, adopting=self._adopting)
-        self._dealer = Dealer(listener, [here, *(side.adopt for side in self._sides)])
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Answer what is in flight, here and on the other loops, and close."""
-        if self._dealer is not None:
-            self._dealer.close()
-        for side in self._sides:
-            side.end(force=self.force_exit)
-        ends = [asyncio.to_thread(side.join) for side in self._sides]
-        await asyncio.gather(super().shutdown(sockets), *ends)
 
 
 def run(settings: Settings) -> int:
@@ -122,8 +93,17 @@ def run(settings: Settings) -> int:
     return _run(_serve(app, settings))
 
 
+def _new_loop() -> asyncio.AbstractEventLoop:
+    """The loop that the server runs on."""
+    try:
+        import uvloop
+    except ImportError:  # Windows
+        return asyncio.new_event_loop()
+    return uvloop.new_event_loop()
+
+
 def _run(main: Coroutine[Any, Any, int]) -> int:
-    with asyncio.Runner(loop_factory=new_loop) as runner:
+    with asyncio.Runner(loop_factory=_new_loop) as runner:
         return runner.run(main)
 
 
@@ -138,11 +118,8 @@ async def _serve(app: FastAPI, settings: Settings) -> int:
 
 
 def _config(app: FastAPI) -> uvicorn.Config:
-    return _config_of(app, partial(Connection, Lane(app.state.house, version=version())))
-
-
-def _config_of(app: Any, protocol: Any) -> uvicorn.Config:
     """One process, whatever the environment says (WEB_CONCURRENCY, FORWARDED_ALLOW_IPS)."""
+    protocol: Any = partial(Connection, Lane(app.state.house, version=version()))
     return uvicorn.Config(
         app,
         http=protocol,

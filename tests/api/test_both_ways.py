@@ -1,7 +1,6 @@
 """Every answer is the same on both ways in, but for its date: byte by byte, whatever a client sends.
 
-One house has uvicorn's protocol before the framework, one the fast lane, one the fast lane on another event
-loop than that of the queues. All are told the same.
+One house has uvicorn's protocol before the framework, the other the fast lane. Both are told the same.
 """
 
 import asyncio
@@ -42,20 +41,16 @@ def plain(answer):
 
 @pytest.fixture(scope="module")
 def wires(wire_module):
-    return {
-        "ordinary": partial(wire_module.Wire, hot=False),
-        "fast": wire_module.Wire,
-        "side": wire_module.SideWire,
-    }
+    return {"ordinary": partial(wire_module.Wire, hot=False), "fast": wire_module.Wire}
 
 
 @pytest.fixture(scope="module")
 def ask(house_class, wires):
-    """Tell all the same bytes; the answers, which have to be one and the same."""
+    """Tell both the same bytes; the answers, which have to be one and the same."""
 
     def both(*pieces, before=(), settings=None, wait=0.0, close=None):
         answers = []
-        for way in ("ordinary", "fast", "side"):
+        for way in ("ordinary", "fast"):
             app = create_app(Settings(**{"data": ":memory:", **(settings or {})}))
             with house_class(app, "framework") as house:
                 house.wire = wires[way](app)
@@ -67,9 +62,8 @@ def ask(house_class, wires):
                 house.run(house.wire.stop())
                 house.wire = None
             answers.append((plain(answer), counters))
-        ordinary, fast, side = answers
+        ordinary, fast = answers
         assert fast == ordinary
-        assert side == ordinary
         return fast[0]
 
     return both
@@ -314,9 +308,9 @@ def test_a_limit_is_a_setting(ask):
 
 def test_settling_what_was_leased(wires):
     """The whole life of a lease, one request after the other on one connection."""
-    talks = [asyncio.run(_life(wire)) for wire in wires.values()]
-    assert talks[0] == talks[1] == talks[2]
-    assert len(talks[0]) == 10
+    ordinary, fast = [asyncio.run(_life(wire)) for wire in wires.values()]
+    assert fast == ordinary
+    assert len(fast) == 10
 
 
 async def _life(wire):

@@ -86,13 +86,9 @@ SAID = {
 }
 
 
-@pytest.mark.parametrize("way", ["ordinary", "fast", "side"])
+@pytest.mark.parametrize("way", ["ordinary", "fast"])
 def test_whose_it_is(wire_module, way):
-    wires = {
-        "ordinary": partial(wire_module.Wire, hot=False),
-        "fast": wire_module.Wire,
-        "side": wire_module.SideWire,
-    }
+    wires = {"ordinary": partial(wire_module.Wire, hot=False), "fast": wire_module.Wire}
     assert asyncio.run(_told(wires[way])) == {name: said[1:] for name, said in SAID.items()}
 
 

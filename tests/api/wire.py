@@ -13,22 +13,10 @@ import httpx
 import uvicorn
 from dibs.api.fast.connection import Connection
 from dibs.api.fast.lane import Lane
-from dibs.cli.loops import Dealer, SideLoop
 from dibs.config import version
 
 TLS = ssl.create_default_context()
 """Not used, but made anew by every client that is not given one."""
-
-
-OPTIONS = {
-    "ws": "none",
-    "lifespan": "off",
-    "log_config": None,
-    "access_log": False,
-    "server_header": False,
-    "proxy_headers": False,
-    "timeout_graceful_shutdown": 2,
-}
 
 
 def lane_of(app, *, hot=True):
@@ -43,7 +31,17 @@ class Wire:
         self._folder = tempfile.TemporaryDirectory()
         self.path = str(Path(self._folder.name) / "socket")
         self.lane = lane_of(app, hot=hot)
-        config = uvicorn.Config(app, http=partial(Connection, self.lane), **OPTIONS)
+        config = uvicorn.Config(
+            app,
+            http=partial(Connection, self.lane),
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            timeout_graceful_shutdown=2,
+        )
         config.load()
         self.server = uvicorn.Server(config)
         self.server.lifespan = config.lifespan_class(config)
@@ -99,33 +97,6 @@ class Wire:
             found = await answer
             writer.transport.abort()
         return found, sent
-
-
-class SideWire(Wire):
-    """The same, with every connection on another event loop, in a thread of its own."""
-
-    def __init__(self, app):
-        super().__init__(app)
-        self._app = app
-
-    async def start(self):
-        def config_of(app, protocol):
-            return uvicorn.Config(app, http=protocol, **OPTIONS)
-
-        self._socket = socket.socket(socket.AF_UNIX)
-        self._socket.bind(self.path)
-        self._socket.listen()
-        self._socket.setblocking(False)
-        self._side = SideLoop(self._app.state.house, self._app, asyncio.get_running_loop(), config_of, 2)
-        self._side.start()
-        self._dealer = Dealer(self._socket, [self._side.adopt])
-
-    async def stop(self):
-        self._dealer.close()
-        self._socket.close()
-        self._side.end(force=True)
-        await asyncio.to_thread(self._side.join)
-        self._folder.cleanup()
 
 
 class Talk:

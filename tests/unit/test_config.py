@@ -143,6 +143,7 @@ def test_memory_is_not_a_folder():
     ("written", "says"),
     [
         ("prot = 1", ["dibs.toml", "prot", "no such setting"]),
+        ("threads = 2", ["dibs.toml", "threads", "no such setting"]),
         ("port = 70000", ["dibs.toml", "port", "65535"]),
         ("port = 'x'", ["dibs.toml", "port"]),
         ("port = ", ["dibs.toml", "nvalid value"]),
@@ -238,8 +239,8 @@ class TestAllAtOnce:
             [limits]
             count = 0
         """)
-        told = refusal({"threads": 0}, file=file).splitlines()
-        assert [line.partition(": ")[0] for line in told if "option" in line] == ["option --threads"]
+        told = refusal({"workers": 0}, file=file).splitlines()
+        assert [line.partition(": ")[0] for line in told if "option" in line] == ["option --workers"]
         named = sorted(line.removeprefix(f"config file {file}: ").partition(":")[0] for line in told[:-1])
         assert {"port", "hots", "queues", "limits.count"} <= set(named) | {told[-1].split(": ")[1]}
         assert sum("queues: " in line for line in told) == 2
@@ -256,6 +257,7 @@ class TestUnknownVariables:
             ("DIBS_QUEUE_S", "; did you mean DIBS_QUEUES?"),
             ("DIBS_LIMIT__COUNT", "; did you mean DIBS_LIMITS?"),
             ("DIBS_SERVICE_HOST", ""),
+            ("DIBS_THREADS", ""),
             ("DIBS_\x1b", ""),
         ],
     )
@@ -267,5 +269,5 @@ class TestUnknownVariables:
         assert [record.getMessage() for record in caplog.records] == [told]
 
     def test_those_that_mean_something_are_not(self):
-        known = ("DIBS_PORT", "DIBS_LIMITS__COUNT", "DIBS_CONFIG", "DIBS_URL", "DIBS_SEQ", "OTHER_PROT")
+        known = ("DIBS_PORT", "DIBS_LIMITS__THREADS", "DIBS_CONFIG", "DIBS_URL", "DIBS_SEQ", "OTHER_PROT")
         assert unknown_variables(dict.fromkeys(known, "1")) == []

@@ -76,7 +76,7 @@ class Answers:
         self._wait = wait = Wait() if wanted else None
         if wait is not None and self._ended:
             wait.end()
-        task = self._begin(self._run(self._lane.work(work), wait))
+        task = self._begin(self._run(work, wait))
         if wanted:
             self._wanted = task
 

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING
 
 from ...errors import DibsError
 from ...queue import Queue
 from ...queue.answers import Values
-from ...queue.exchange import Trader
-from ...queue.gather import Taker
 from .. import bodies
 from ..accept import JSON, TEXT
 from ..consume import Consume, block_reply, taken_reply
@@ -19,7 +16,6 @@ from ..problems import reply_to
 from ..produce import Produce, push_reply
 from ..reply import Reply
 from .heads import Head, Route
-from .relay import RelayedTaker, RelayedTrader
 from .trades import Leaser, Settler, Shapes
 
 if TYPE_CHECKING:
@@ -59,7 +55,7 @@ class Calls:
         if head.text or head.query["wait"]:
             taker.alone()
         else:
-            self._take(queue, taker)
+            queue.gathering.take(taker)
 
     def block(self, connection: Answers, head: Head, key: str | None, body: bytes) -> None:
         """Take a block of numbers."""
@@ -77,7 +73,7 @@ class Calls:
             connection.reply(reply_to(error))
             return
         if key is None:
-            self._trade(queue, Leaser(connection, queue, ask))
+            queue.exchanging.trade(Leaser(connection, queue, ask))
         else:
             connection.run(lease_reply(queue, ask, key), wanted=ask.wait > 0)
 
@@ -90,7 +86,7 @@ class Calls:
         try:
             queue = self._house.queues.get(head.queue)
             if usual is not None:
-                self._trade(queue, Settler(connection, queue, *usual))
+                queue.exchanging.trade(Settler(connection, queue, *usual))
                 return
             asked = self._work.settling(body)
         except DibsError as error:
@@ -109,32 +105,6 @@ class Calls:
     async def _push(self, head: Head, key: str | None, body: bytes) -> Reply:
         queue = self._house.queues.get(head.queue)
         return await push_reply(queue, await bodies.apart(self._produce.parcels, body), key)
-
-    def _take(self, queue: Queue, taker: Taker) -> None:
-        queue.gathering.take(taker)
-
-    def _trade(self, queue: Queue, trader: Trader) -> None:
-        queue.exchanging.trade(trader)
-
-
-class CallsFromElsewhere(Calls):
-    """The same for connections of another loop (``home``) than that of the queues (``owner``)."""
-
-    def __init__(
-        self, house: House, *, home: asyncio.AbstractEventLoop, owner: asyncio.AbstractEventLoop
-    ) -> None:
-        super().__init__(house)
-        self._home = home
-        self._owner = owner
-
-    def _take(self, queue: Queue, taker: Taker) -> None:
-        if taker.key is None:
-            queue.gathering_on(self._home).take(taker)
-        else:  # the keys in flight are known on the queues' loop only
-            self._owner.call_soon_threadsafe(queue.gathering.take, RelayedTaker(taker, self._home))
-
-    def _trade(self, queue: Queue, trader: Trader) -> None:
-        self._owner.call_soon_threadsafe(queue.exchanging.trade, RelayedTrader(trader, self._home))
 
 
 class _Taker:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from collections.abc import Coroutine
-from typing import Any, Final
+from typing import Final
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
@@ -15,9 +13,8 @@ from ..house import House
 from ..params import parse_key
 from ..problems import internal_error, reply_to
 from ..reply import JSON, Headers, Reply
-from .calls import Calls, CallsFromElsewhere
+from .calls import Calls
 from .heads import Heads
-from .relay import there
 from .unfinished import Unfinished
 
 _CLOSE: Final = (b"connection", b"close")
@@ -26,29 +23,17 @@ logger = logging.getLogger("dibs.api")
 
 
 class Lane:
-    """The fast lane of the connections of one event loop.
+    """The fast lane of all connections of a server.
 
-    ``owner`` is the loop of the queues, where that is another one: then the lane is made on its own.
     ``hot``: whether hot calls are known here; else the framework answers all. ``dated`` are uvicorn's
     headers, which change once a second.
     """
 
-    def __init__(
-        self,
-        house: House,
-        *,
-        version: str,
-        owner: asyncio.AbstractEventLoop | None = None,
-        hot: bool = True,
-    ) -> None:
-        self._owner = owner
-        calls = Calls(house)
-        if owner is not None:
-            calls = CallsFromElsewhere(house, home=asyncio.get_running_loop(), owner=owner)
+    def __init__(self, house: House, *, version: str, hot: bool = True) -> None:
         self._key_bytes = house.limits.key_bytes
         self._always = always(version)
         front = Front(house.no_app, settings=house.settings, version=version)
-        self.heads = Heads(front, calls.routes() if hot else {})
+        self.heads = Heads(front, Calls(house).routes() if hot else {})
         self.limits = house.limits
         self.unfinished = Unfinished(house.limits.unfinished_bytes)
         self.dated: Headers = []
@@ -77,10 +62,6 @@ class Lane:
             return parse_key(raw, self._key_bytes)
         except DibsError:
             return None
-
-    def work(self, work: Coroutine[Any, Any, Reply]) -> Coroutine[Any, Any, Reply]:
-        """The same, done where the queues are."""
-        return work if self._owner is None else there(self._owner, work)
 
     def refusal(self, error: BaseException) -> Reply:
         """The answer to a call that raised, as the front door makes it."""

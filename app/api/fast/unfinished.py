@@ -13,7 +13,7 @@ class Keeper(Protocol):
 
 
 class Unfinished:
-    """The bytes that the connections of one event loop keep: halves of heads and bodies, requests ahead.
+    """The bytes that all connections keep: halves of heads and bodies, requests ahead.
 
     Over ``most`` bytes in all, the newest is given up: what has been coming for longer is let come.
     """
