@@ -38,7 +38,7 @@ from ..ledger.work import Claimed, Settle, Settlement, Span, Terms
 from ..sources import MAX_SEQ
 from .answers import Block, Leased, Taken, Values, answer, leased
 from .line import Segment
-from .many import MOMENT, DrawsForMany
+from .many import DrawsForMany
 from .pull import fitting, pull
 
 if TYPE_CHECKING:
@@ -92,13 +92,12 @@ class Draw(DrawsForMany):
     def draw_at_once(self, ask: Ask) -> bool:
         """Draw on the event loop, from a source that counts: it never waits, so no thread has to.
 
-        Other event loops may be drawing from it too: those are done in a moment. False: it is drawn from just
-        now, or does not count; nothing was drawn.
+        False: a thread draws from it just now, or it does not count; nothing was drawn.
         """
         source, patience = self.source, ask.patience
         if source is None or not source.arithmetic:
             return False
-        ask.patience = MOMENT if self.shared else 0.0
+        ask.patience = 0.0
         try:
             self._draw(ask)
         except SourceBusy:

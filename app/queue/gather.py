@@ -1,4 +1,4 @@
-"""Takes of one round of an event loop, drawn together.
+"""Takes of one round, drawn together.
 
 As a rule, many connections send requests at once, not one after the other. So the takes of a round from a
 source that counts are one draw, one op and one wake-up, however many they are, and each request costs its
@@ -17,7 +17,6 @@ from ..ledger.together import Share, Shares
 from .answers import Values
 from .desk import unsure
 from .many import Many
-from .meters import Meter
 from .rounds import Rounds, tell
 
 if TYPE_CHECKING:
@@ -56,12 +55,11 @@ class Taker(Protocol):
 
 
 class Gathering:
-    """The takes of one queue on one event loop: the queue's own, or another one whose takes have no keys."""
+    """The takes of one queue."""
 
-    def __init__(self, queue: HandOuts, rounds: Rounds, meter: Meter | None = None) -> None:
+    def __init__(self, queue: HandOuts, rounds: Rounds) -> None:
         self.queue = queue
         self.rounds = rounds
-        self.meter = meter or Meter()
         self._asked: list[Taker] = []
         self._keyed = False
 
@@ -147,7 +145,7 @@ class _Draught(Many):
             parts = [Share(taker.key, taker.request, taker.count) for taker in takers]
             self.shares = Shares(tuple(parts), queue.key_ttl)
         if queue.draw_for_many(self):
-            gathering.meter.in_flight += len(takers)
+            queue.meter.in_flight += len(takers)
             rounds.began(self)
             self.when_done(self._done, rounds.loop)
         else:
@@ -183,13 +181,13 @@ class _Draught(Many):
 
     def _end(self) -> list[Taker]:
         takers, self._takers = self._takers, []
-        self._gathering.meter.in_flight -= len(takers)
+        self._gathering.queue.meter.in_flight -= len(takers)
         self._gathering.rounds.ended(self)
         return takers
 
     def _refuse(self, error: DibsError) -> None:
         takers = self._end()
-        self._gathering.meter.refuse(len(takers))
+        self._gathering.queue.meter.refuse(len(takers))
         for taker in takers:
             tell(taker.refused, error)
 
@@ -211,4 +209,4 @@ class _Draught(Many):
                 log.exception("an answer")
             at = end
             served += 1
-        self._gathering.meter.handed_together(served, total, perf_counter() - self._began)
+        self._gathering.queue.meter.handed_together(served, total, perf_counter() - self._began)

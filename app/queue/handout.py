@@ -41,7 +41,7 @@ from .limits import Limits
 from .many import Many
 from .meters import Meter
 from .pool import Pool
-from .rounds import RoundsByLoop
+from .rounds import Rounds
 from .tokens import Tokens
 from .values import Computing, seqs_of
 from .wait import WAIT, Waiters
@@ -58,7 +58,7 @@ class HandOuts(Desk):
         sources: Registry,
         limits: Limits,
         *,
-        rounds: RoundsByLoop,
+        rounds: Rounds,
         reopen: Callable[[], None],
         route: Callable[[Woken], None],
     ) -> None:
@@ -77,10 +77,8 @@ class HandOuts(Desk):
         )
         self._draw = Draw(row, committer, limits, reopen=reopen, now=engine.now, told=self.claims.leased)
         self.tokens = Tokens(engine.now)
-        self._rounds_by_loop = rounds
-        self.rounds = rounds.on(self._loop)
-        self.gathering = Gathering(self, self.rounds, self.meter)
-        self._gatherings: dict[asyncio.AbstractEventLoop, Gathering] = {}
+        self.rounds = rounds
+        self.gathering = Gathering(self, rounds)
 
     async def take(self, count: int, *, wait: float = 0.0, key: str | None = None) -> Taken | None:
         """Take up to ``count`` items for good, on disk when this returns; None: empty, but more may come.
@@ -355,19 +353,6 @@ class HandOuts(Desk):
             and not self.claims.worth_knowing()
             and not self._pool.backlog
         )
-
-    def gathering_on(self, loop: asyncio.AbstractEventLoop) -> Gathering:
-        """The gathering of another event loop: takes without a key are drawn there."""
-        gathering = self._gatherings.get(loop)
-        if gathering is None:
-            gathering = self._gatherings[loop] = Gathering(self, self._rounds_by_loop.on(loop))
-            self._draw.shared = True
-        return gathering
-
-    @property
-    def meters(self) -> list[Meter]:
-        """The meters of the queue, one for each event loop."""
-        return [self.meter, *(gathering.meter for gathering in self._gatherings.copy().values())]
 
     def draw_for_many(self, many: Many) -> bool:
         """Draw for several callers; False if that can't be done at once: nothing was drawn."""

@@ -29,9 +29,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("dibs.queue")
 
-MOMENT = 0.05
-"""Seconds that one event loop waits at most for another to draw from a source that counts."""
-
 
 class Many(Pending[Any]):
     """A draw of up to ``count`` numbers for several callers together. It gets the outcome of its op.
@@ -85,7 +82,6 @@ class DrawsForMany(QueueLine):
         super().__init__(row, committer, limits, reopen=reopen)
         self._now = now
         self._told = told
-        self.shared = False  # by several event loops
         self.waits: deque[float] = deque(maxlen=1024)
         self.holds: deque[float] = deque(maxlen=1024)
 
@@ -99,7 +95,7 @@ class DrawsForMany(QueueLine):
             return False
         before = perf_counter()
         try:
-            with source.iterator.hold(MOMENT if self.shared else 0.0) as held, self.lock:
+            with source.iterator.hold(0.0) as held, self.lock:
                 if source is not self.source:
                     return False
                 began = perf_counter()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 
 from ..ledger.work import Settled
 from .answers import Percentiles
@@ -19,7 +19,6 @@ class Rate:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._slots: deque[list[int]] = deque()
-        self._others: list[Rate] = []
 
     def add(self, events: int) -> None:
         """Count events that happened now."""
@@ -31,20 +30,15 @@ class Rate:
         while self._slots[0][0] < second - RATE_SECONDS:
             self._slots.popleft()
 
-    def merge(self, other: Rate) -> None:
-        """Count the events of another one, too."""
-        self._others.append(other)
-
     def per_second(self) -> float:
         """The mean over the window; the second that is still going on does not count."""
         now = int(self._clock())
-        slots = self._slots.copy()  # the loop that it belongs to may be counting
-        counted = sum(events for second, events in slots if now - RATE_SECONDS <= second < now)
-        return round(counted / RATE_SECONDS + sum(other.per_second() for other in self._others), 1)
+        counted = sum(events for second, events in self._slots if now - RATE_SECONDS <= second < now)
+        return round(counted / RATE_SECONDS, 1)
 
 
 class Meter:
-    """The counts of one queue, written on one event loop only."""
+    """The counts of one queue, written and read on the event loop."""
 
     __slots__ = (
         "answers",
@@ -70,18 +64,6 @@ class Meter:
         self.nacked = 0
         self.rate = Rate()
         self.answers: deque[float] = deque(maxlen=1024)
-
-    @classmethod
-    def total(cls, meters: Sequence[Meter]) -> Meter:
-        """The sum of several meters, to be read only."""
-        if len(meters) == 1:
-            return meters[0]
-        total = cls()
-        for meter in meters:
-            total.add(meter)
-            total.rate.merge(meter.rate)
-            total.answers.extend(meter.answers.copy())
-        return total
 
     def add(self, meter: Meter) -> None:
         """Add the counts of another meter; rates and times are not sums."""

@@ -20,8 +20,8 @@ from .feed import Feed
 from .info import info_of
 from .inside import Holds
 from .limits import Limits
-from .meters import Meter, percentiles
-from .rounds import RoundsByLoop
+from .meters import percentiles
+from .rounds import Rounds
 
 
 class Look(NamedTuple):
@@ -48,7 +48,7 @@ class Queue(Holds):
         sources: Registry,
         limits: Limits,
         *,
-        rounds: RoundsByLoop,
+        rounds: Rounds,
         changed: Callable[[QueueRow], None],
         route: Callable[[Woken], None] = lambda woken: None,
         in_file: bool = False,
@@ -304,7 +304,7 @@ class Queue(Holds):
     def stats(self, look: Look | None = None) -> QueueStats:
         """Statistics since the server started (``cursor``, ``taken``: for ever), of an earlier `Look`."""
         row, (waiting, leased, dead) = look or self.look()
-        meter, draw = Meter.total(self.meters), self._draw
+        meter, draw = self.meter, self._draw
         iterator = draw.iterator_stats()
         return QueueStats(
             queue=self.name,

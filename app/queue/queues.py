@@ -42,7 +42,7 @@ from .keys import KeysInFlight, check_same
 from .limits import Limits, check_name
 from .meters import Meter, percentiles
 from .queue import Look, Queue
-from .rounds import RoundsByLoop
+from .rounds import Rounds
 from .sweeper import Sweeper
 
 log = logging.getLogger("dibs.queue")
@@ -101,7 +101,6 @@ class Queues:
         self._queues: dict[str, Queue] = {}
         self._by_id: dict[int, Queue] = {}
         self._tombstones: dict[str, QueueRow] = {}
-        self._rounds = RoundsByLoop(limits.commit_patience)
         self._defining = KeysInFlight()
         # One definition of a name at a time; those of many names, as at a start, share their commits.
         self._names: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
@@ -113,6 +112,7 @@ class Queues:
         self._began = time.monotonic()
         self._stopping = False
         self._loop = asyncio.get_running_loop()
+        self._rounds = Rounds(self._loop, limits.commit_patience)
         self._committer = Committer(
             engine, observe=self._observe, refresh=self._refresh, refreshed=self._refreshed
         )
@@ -462,9 +462,8 @@ class Queues:
         """The meters of all queues and their rate, some at a time, for there may be ten thousand."""
         total, rate = Meter(), 0.0
         for number, queue in enumerate(list(self._queues.values())):
-            for meter in queue.meters:
-                total.add(meter)
-                rate += meter.rate.per_second()
+            total.add(queue.meter)
+            rate += queue.meter.rate.per_second()
             if number % QUEUES_A_STEP == QUEUES_A_STEP - 1:
                 await asyncio.sleep(0)
         return total, rate

@@ -1,4 +1,4 @@
-"""Rounds: all requests of one event loop that come in one round share one commit.
+"""Rounds: all requests that come in one round, of all queues, share one commit.
 
 A commit costs as much as many answers, so many requests should share it. Requests that come while the ops of
 one round are on their way to the disk could not get there before those; they gather, and are the next round.
@@ -40,7 +40,7 @@ class Sent(Protocol):
 
 
 class Rounds:
-    """The rounds of one event loop. ``patience`` (seconds) is how long the disk may take."""
+    """The rounds of the server, on its event loop. ``patience`` (seconds) is how long the disk may take."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, patience: float) -> None:
         self.loop = loop
@@ -99,18 +99,3 @@ class Rounds:
             return
         for sent in self._sent.copy():
             tell(sent.late)
-
-
-class RoundsByLoop:
-    """The rounds of each event loop; each loop asks for its own."""
-
-    def __init__(self, patience: float) -> None:
-        self._patience = patience
-        self._rounds: dict[asyncio.AbstractEventLoop, Rounds] = {}
-
-    def on(self, loop: asyncio.AbstractEventLoop) -> Rounds:
-        """The rounds of the running event loop."""
-        rounds = self._rounds.get(loop)
-        if rounds is None:
-            rounds = self._rounds[loop] = Rounds(loop, self._patience)
-        return rounds

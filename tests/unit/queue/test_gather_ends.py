@@ -42,29 +42,6 @@ class TestTheEnd:
             assert len((await last).values) == 4
             assert [type(each) for each in await errors(asked)] == [QueueExhausted]
 
-    async def test_that_is_on_its_way_from_another_loop_is_told(self, opened):
-        async with opened({"q": "range(0, 4)"}) as house:
-            queue = house["q"]
-            house.disk.door.shut()
-            mine = takers(queue, 5)
-            await house.disk.door.somebody()
-
-            async def elsewhere():
-                class Other(Taker):
-                    def alone(self):
-                        self.told.set_result("alone")
-
-                other = Other(queue)
-                queue.gathering_on(asyncio.get_running_loop()).take(other)
-                await asyncio.sleep(0)
-                await asyncio.sleep(0)
-                house.disk.door.open()
-                return await errors([other])
-
-            [answer] = await asyncio.to_thread(asyncio.run, elsewhere())
-            assert answer == "alone" or isinstance(answer, QueueExhausted)
-            assert [len(values) for _, values, _ in await told(mine)] == [4]
-
     async def test_between_the_looks_at_the_gate_is_no_last_word_while_something_is_leased(
         self, opened, monkeypatch
     ):
