@@ -1,9 +1,12 @@
-"""The README's crawl, as it stands there, against a server: no page is crawled twice."""
+"""The README's crawl and its data loader, as they stand there, against a server: nothing is done twice."""
 
 import re
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
+from dibs.client import Client
 
 from tests.cli.conftest import environment
 
@@ -19,19 +22,52 @@ def links_of(url):
         return []
     return ["https://example.org/a", url]
 """
+TRAIN = """
+import multiprocessing, os
+
+if __name__ == "__main__":
+    multiprocessing.set_start_method({how!r})
+
+
+def train_on(shard):
+    os.write(1, b"%d\\n" % shard)  # in one piece: eight processes write
+    return shard
+"""
 
 
 def test_the_crawl_runs(serve):
     server = serve()
+    ran = run(server, "-c", f"{LINKS}\n{example('links_of')}\nprint(*seen)")
+    assert (ran.stdout, ran.stderr) == ("https://example.org/ https://example.org/a\n", "")
+
+
+@pytest.mark.parametrize(("how", "pool"), [("fork", "Pool(8)"), ("spawn", "Pool(2)")])
+def test_the_data_loader_runs(serve, tmp_path, how, pool):
+    """Its children may be made in either way, so the file is imported again by those that are spawned."""
+    server = serve()
+    with Client(server.url) as client:
+        client.define("shards", "range", {"stop": 40})
+        loader = example("train_on").replace("Pool(8)", pool)  # a spawned child takes a second to begin
+        (tmp_path / "loader.py").write_text(f"{TRAIN.format(how=how)}\n{loader}")
+        ran = run(server, str(tmp_path / "loader.py"))
+        assert (sorted(map(int, ran.stdout.split())), ran.stderr) == (list(range(40)), "")
+        assert client.queue("shards").info().taken == 40
+
+
+def example(word):
+    """The README's example that has this word."""
     examples = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text("utf-8"), re.DOTALL)
-    [crawl] = [example for example in examples if "links_of" in example]
-    ran = subprocess.run(
-        [sys.executable, "-c", f"{LINKS}\n{crawl}\nprint(*seen)"],
+    [found] = [example for example in examples if word in example]
+    return found
+
+
+def run(server, *arguments):
+    return subprocess.run(
+        [sys.executable, *arguments],
         check=False,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=50,
         cwd=ROOT,
         env=environment({"DIBS_URL": server.url}),
     )
-    assert (ran.stdout, ran.stderr) == ("https://example.org/ https://example.org/a\n", "")
