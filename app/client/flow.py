@@ -25,6 +25,7 @@ from .errors import (
     Unreachable,
     refusal,
 )
+from .own_key import checked
 from .problems import problem_of
 from .text import decode
 
@@ -85,11 +86,16 @@ class Lost(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Call(Generic[T_co]):
-    """A request and the reader of its answer. ``keyed``: it changes something, so it is sent with a key."""
+    """A request and the reader of its answer.
+
+    ``keyed``: it changes something, so it is sent with a key. ``whole``: the reader takes the ``Reply``, not
+    what its JSON says.
+    """
 
     request: Request
     read: Callable[[Any], T_co]
     keyed: bool = False
+    whole: bool = False
 
 
 # -- what a flow asks of its driver
@@ -237,12 +243,13 @@ def persist(
     the same request again can't help after a refusal, whatever the refusal says.
 
     Raises:
+        TypeError, ValueError: The key can't be one.
         ServerRefused: One of its kinds.
         Unreachable: No answer within the patience.
         UnexpectedAnswer: The answer is not one of dibs, or again and again another request's.
     """
     tempo = terms.tempo
-    request = call.request._replace(key=key or tempo.new_key()) if call.keyed else call.request
+    request = _keyed(call.request, key, tempo) if call.keyed else call.request
     began, tries, reached, quiet = tempo.clock(), 0, False, terms.on_wait is not None
     strangers = 0
     while True:
@@ -277,6 +284,11 @@ def persist(
             quiet = True
         yield from terms.pause(pause)
         tries += 1
+
+
+def _keyed(request: Request, key: str | None, tempo: Tempo) -> Request:
+    """The request with a key of the caller's own, or with a new one."""
+    return request._replace(key=tempo.new_key() if key is None else checked(key))
 
 
 def _failure(reply: Reply) -> ServerRefused | UnexpectedAnswer | None:
@@ -317,6 +329,8 @@ def _why(failure: Lost | ClientError) -> str:
 
 def _read(call: Call[T], reply: Reply) -> T:
     try:
+        if call.whole:
+            return call.read(reply)
         return call.read(None if reply.status == NO_CONTENT else decode(reply.body))
     except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise UnexpectedAnswer(

@@ -67,6 +67,7 @@ class RemoteQueue:
                 its retries alone.
 
         Raises:
+            ValueError: The key is not 1 to 255 printable ASCII characters without outer blanks.
             Exhausted: Nothing more, ever.
             SourceFailed: The source raised.
         """
@@ -192,6 +193,7 @@ class RemoteQueue:
 
         Raises:
             QueueFull: These are more items than the queue may ever hold.
+            ValueError: The key can't be one, as for ``next``.
         """
         call, vain = (
             work.push(self.name, work.item_texts(items, self._client.setup.default)),
@@ -207,6 +209,7 @@ class RemoteQueue:
         is not pushed twice. While the queue is full it waits, and goes on where it was.
 
         Raises:
+            ValueError: The key can't be one, as for ``next``.
             QueueFull: The part has more lines than the queue may ever hold; send smaller ones.
             ServerRefused: A line is refused, or the queue takes none. ``error.problem.members`` has ``line``
                 (from 1, in the stream), and ``accepted``, ``duplicates``, ``bytes``, ``lines`` of what is in.

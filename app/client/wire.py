@@ -16,6 +16,7 @@ import httpx
 
 from .errors import StrangersAnswer
 from .flow import JSON, Lost, Reply, Request
+from .own_key import field_of
 
 DEFAULT_URL: Final = "http://127.0.0.1:8000"
 LIMITS: Final = httpx.Limits(max_connections=None, max_keepalive_connections=None, keepalive_expiry=60.0)
@@ -65,7 +66,7 @@ class Wire:
         """The request as a transport sends it."""
         headers = {"Accept": "application/json, application/problem+json", "User-Agent": _AGENT}
         if request.key is not None:
-            headers["Idempotency-Key"] = request.key
+            headers["Idempotency-Key"] = field_of(request.key)
         if request.body or request.kind != JSON:  # an empty part of a stream has its type too
             headers["Content-Type"] = request.kind
         step = self.timeout if request.within is None else min(self.timeout, request.within)
@@ -84,7 +85,8 @@ class Wire:
 
     def stranger(self, request: Request, response: httpx.Response) -> Lost | None:
         """Whether an answer, whose body is not read yet, belongs to another request."""
-        why = not_of(request.path, request.key, response)
+        key = None if request.key is None else field_of(request.key)
+        why = not_of(request.path, key, response)
         return None if why is None else Lost(StrangersAnswer(f"{request.method} {request.path} got {why}"))
 
     def lost(self, error: httpx.TransportError) -> Lost:
@@ -102,7 +104,7 @@ class Wire:
 
 
 def not_of(path: str, key: str | None, response: httpx.Response) -> str | None:
-    """Why an answer does not belong to the request for this path with this key; None if it does.
+    """Why an answer does not belong to the request for this path with this key (as sent); None if it does.
 
     A dibs server names queue and key on every answer. An answer without them comes from something in between,
     or refuses a request of which the server had not read so much: then its body must tell what it is.
