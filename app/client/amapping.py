@@ -7,9 +7,12 @@ import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
+from . import calls
 from .aleases import AsyncLeases
 from .errors import ClientError
-from .mapping import Pair, log, results_of
+from .job import log
+from .map_results import names_for, none_free, unread
+from .mapping import Pair
 from .records import Result
 from .setup import LeaseOptions
 
@@ -23,9 +26,8 @@ async def amapped(
     client: AsyncClient, function: Function, queue: str, *, workers: int, options: LeaseOptions
 ) -> AsyncIterator[Pair]:
     """See ``Client.map``."""
-    results = results_of(queue)
-    await client.define(results)
-    leases = client.queue(queue).lease(**options)
+    leases = client.queue(queue).lease(**options)  # wrong options are refused before anything is made
+    results = await _claim(client, queue)
     ending = asyncio.create_task(_work(client, leases, function, results, workers))
     try:
         async with client.queue(results).lease() as pairs:
@@ -40,13 +42,23 @@ async def amapped(
         raise error
 
 
+async def _claim(client: AsyncClient, queue: str) -> str:
+    """Make the queue of the results, under a name that no other map has now."""
+    for name in names_for(queue):
+        if await client.ask(calls.claim(name)):
+            return name
+    raise none_free(queue)
+
+
 async def _work(
     client: AsyncClient, leases: AsyncLeases, function: Function, results: str, workers: int
 ) -> BaseException | None:
     """Run the workers, then close the queue of the results; what ended them early."""
     tasks = [_perform(leases, function, results) for _ in range(workers)]
     ended = await asyncio.gather(*tasks, return_exceptions=True)
-    await leases.close()
+    ended += await asyncio.gather(
+        leases.close(), return_exceptions=True
+    )  # the reader waits for the next step
     try:
         await client.queue(results).close()
     except ClientError as error:
@@ -69,10 +81,7 @@ async def _perform(leases: AsyncLeases, function: Function, results: str) -> Non
 async def _leave(client: AsyncClient, results: str) -> None:
     """Delete the queue of the results, unless something is left in it that nobody has read."""
     try:
-        info = await client.queue(results).info()
-        if info.waiting + info.leased + info.dead:
-            log.warning("%d results were not read; they are in the queue %s", info.waiting, results)
-        else:
+        if not unread(await client.queue(results).info()):
             await client.queue(results).delete()
     except ClientError as error:
         log.warning("the results' queue %s can't be deleted: %s", results, error)

@@ -7,13 +7,14 @@ from typing import Any, Final, TypeVar
 from urllib.parse import quote, urlencode
 
 from .answers import Audit, Backup, HistoryEntry, Page, QueueInfo, QueueItem, QueueSettings, Unchanged
-from .flow import Call, Request
+from .flow import Call, Reply, Request
 from .records import Item, Seqs
-from .text import encode
+from .text import decode, encode
 
 T = TypeVar("T")
 Json = Any
 _PAGE: Final = 100
+_CREATED: Final = 201
 
 
 def named(queue: str) -> str:
@@ -80,6 +81,17 @@ def define(
     if reset:
         body["reset"] = True
     return Call(Request("PUT", path_of(queue), encode(body).encode()), QueueInfo.of, keyed=True)
+
+
+def claim(queue: str) -> Call[bool]:
+    """Define a queue to push to; whether this made it, so that nobody else has it."""
+    return Call(Request("PUT", path_of(queue), b"{}"), _made, keyed=True, whole=True)
+
+
+def _made(reply: Reply) -> bool:
+    """A repeated answer was kept for this request alone: it made the queue, and its first answer was lost."""
+    QueueInfo.of(decode(reply.body))  # whoever answers otherwise is no dibs
+    return reply.status == _CREATED or reply.headers.get("idempotent-replayed") == "true"
 
 
 def delete(queue: str, confirm: str | None) -> Call[QueueInfo]:

@@ -6,34 +6,29 @@ read from there: each result is there exactly if its item is done, even when a w
 
 from __future__ import annotations
 
-import logging
 import multiprocessing
+import pickle
 import threading
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
 from multiprocessing.connection import Connection, wait
-from typing import TYPE_CHECKING, Any, Final
-from uuid import uuid4
+from multiprocessing.reduction import ForkingPickler
+from typing import TYPE_CHECKING, Any
 
+from . import calls
 from .errors import ClientError, WorkersDied
+from .job import log
 from .leases import Leases
+from .map_results import names_for, none_free, unread
 from .records import Result
 from .setup import LeaseOptions
 
 if TYPE_CHECKING:
     from .client import Client
 
-log = logging.getLogger("dibs.client")
-
 Pair = tuple[Any, Any]
-NAME_BYTES: Final = 64
-
-
-def results_of(queue: str) -> str:
-    """The name of a queue for the results of one map."""
-    mark = f".map-{uuid4().hex[:12]}"
-    return queue[: NAME_BYTES - len(mark)] + mark
 
 
 def check_workers(workers: int) -> None:
@@ -56,18 +51,25 @@ def perform(leases: Leases, function: Callable[[Any], Any], results: str) -> Non
         raise
 
 
-class Threads:
+class Workers:
+    """What threads and processes have in common: what ended them early."""
+
+    def __init__(self) -> None:
+        self.errors: list[BaseException] = []
+
+
+class Threads(Workers):
     """Workers on threads of this process; they share one lease iterator."""
 
     def __init__(self, leases: Leases, function: Callable[[Any], Any], results: str, workers: int) -> None:
+        super().__init__()
         self._leases = leases
-        self._errors: list[BaseException] = []
 
         def work() -> None:
             try:
                 perform(leases, function, results)
             except BaseException as error:  # told to whoever reads the results
-                self._errors.append(error)
+                self.errors.append(error)
 
         self._threads = [threading.Thread(target=work, name=f"dibs-map-{n}") for n in range(workers)]
         for thread in self._threads:
@@ -84,13 +86,8 @@ class Threads:
         """Begin nothing more."""
         self._leases.stop()
 
-    @property
-    def error(self) -> BaseException | None:
-        """What ended them early."""
-        return self._errors[0] if self._errors else None
 
-
-class Processes:
+class Processes(Workers):
     """Workers in processes of their own (spawned, so that no lock or thread of this one is copied).
 
     A process that is killed loses nothing: its items are handed out again when its lease ends. A worker stops
@@ -107,19 +104,28 @@ class Processes:
         workers: int,
         options: LeaseOptions,
     ) -> None:
-        context = multiprocessing.get_context("spawn")
+        super().__init__()
         self._pipes: list[Connection] = []
         self._processes: list[Any] = []
-        self._errors: list[BaseException] = []
         self._queue = queue
-        for number in range(workers):
-            ours, theirs = context.Pipe()
-            task = partial(_process, client, queue, function, results, options=options, pipe=theirs)
-            process = context.Process(target=task, name=f"dibs-map-{number}", daemon=True)
+        try:
+            for number in range(workers):
+                self._start(number, partial(_process, client, queue, function, results, options=options))
+        except BaseException:  # those that have begun end before it is told
+            self.stop()
+            self.join()
+            raise
+
+    def _start(self, number: int, task: Callable[..., None]) -> None:
+        context = multiprocessing.get_context("spawn")
+        ours, theirs = context.Pipe()
+        with theirs:
+            process = context.Process(
+                target=task, kwargs={"pipe": theirs}, name=f"dibs-map-{number}", daemon=True
+            )
             process.start()
-            theirs.close()
-            self._pipes.append(ours)
-            self._processes.append(process)
+        self._pipes.append(ours)
+        self._processes.append(process)
 
     def join(self) -> None:
         """Wait until all have ended."""
@@ -128,18 +134,17 @@ class Processes:
             for pipe in wait(left):
                 assert isinstance(pipe, Connection)  # noqa: S101  # what was given
                 left.remove(pipe)
-                try:
-                    self._errors.append(pipe.recv())
-                except EOFError:
-                    continue  # it ended, or was killed: its exit code tells
-                self.stop()
+                error = _told(pipe)
+                if error is not None:
+                    self.errors.append(error)
+                    self.stop()
         for process in self._processes:
             process.join()
         killed = [process.exitcode for process in self._processes if process.exitcode]
-        if killed and len(killed) == len(self._processes) and not self._errors:
+        if killed and len(killed) == len(self._processes) and not self.errors:
             told = f"all processes that worked on {self._queue} died (exit code {killed[0]})"
-            self._errors.append(WorkersDied(told))
-        elif killed and not self._errors:
+            self.errors.append(WorkersDied(told))
+        elif killed and not self.errors:
             log.warning("%d of %d processes died; others did their work", len(killed), len(self._processes))
 
     def stop(self) -> None:
@@ -150,10 +155,16 @@ class Processes:
             except OSError:
                 continue  # it has ended
 
-    @property
-    def error(self) -> BaseException | None:
-        """What ended them early."""
-        return self._errors[0] if self._errors else None
+
+def _told(pipe: Connection) -> BaseException | None:
+    """What a worker process tells of its end; None if it says nothing, as its exit code tells then."""
+    try:
+        error: BaseException = pipe.recv()
+    except (EOFError, OSError):  # also where it ended before it had read that it should
+        return None
+    except Exception as unreadable:  # an unpickler may raise anything
+        return ClientError(f"a worker process failed, and its error can't be read here: {unreadable!r}")
+    return error
 
 
 def _process(
@@ -181,10 +192,18 @@ def _stop_when_told(pipe: Connection, leases: Leases) -> None:
 
 
 def _tell(pipe: Connection, error: Exception) -> None:
+    with suppress(OSError):  # the process that reads the results is gone
+        pipe.send(portable(error))
+
+
+def portable(error: Exception) -> Exception:
+    """The error, if another process can read it; else one that has type, text and traceback as text."""
     try:
-        pipe.send(error)
-    except Exception:  # an exception that can't be pickled
-        pipe.send(ClientError(f"a worker process failed: {error!r}"))
+        if type(pickle.loads(pickle.dumps(error))) is type(error):  # noqa: S301  # what was just written
+            return error
+    except Exception as reason:
+        log.debug("an error can't be pickled: %r", reason)
+    return ClientError(f"a worker process failed:\n{''.join(traceback.format_exception(error))}")
 
 
 def mapped(
@@ -197,13 +216,25 @@ def mapped(
     options: LeaseOptions,
 ) -> Iterator[Pair]:
     """See ``Client.map``."""
-    results = results_of(queue)
-    client.define(results)
-    crew: Threads | Processes
+    leases = client.queue(queue).lease(**options)  # wrong options are refused before anything is made
     if processes:
-        crew = Processes(client, queue, function, results, workers=workers, options=options)
-    else:
-        crew = Threads(client.queue(queue).lease(**options), function, results, workers)
+        leases.close()
+        ForkingPickler.dumps((client, function, options))  # and so is what no process can be given
+    results = _claim(client, queue)
+    crew: Threads | Processes
+    try:
+        if processes:
+            crew = Processes(client, queue, function, results, workers=workers, options=options)
+        else:
+            crew = Threads(leases, function, results, workers)
+    except BaseException:
+        _leave(client, results)
+        raise
+    yield from _pairs(client, crew, results)
+
+
+def _pairs(client: Client, crew: Threads | Processes, results: str) -> Iterator[Pair]:
+    """The results as they come, until the workers have ended."""
     ending = threading.Thread(target=_end, args=(client, crew, results), name="dibs-map-end", daemon=True)
     ending.start()
     try:
@@ -215,13 +246,24 @@ def mapped(
         crew.stop()
         ending.join()
         _leave(client, results)
-    if crew.error is not None:
-        raise crew.error
+    if crew.errors:
+        raise crew.errors[0]
+
+
+def _claim(client: Client, queue: str) -> str:
+    """Make the queue of the results, under a name that no other map has now."""
+    for name in names_for(queue):
+        if client.ask(calls.claim(name)):
+            return name
+    raise none_free(queue)
 
 
 def _end(client: Client, crew: Threads | Processes, results: str) -> None:
     """Close the queue of the results once nobody works any more: then who reads it comes to an end."""
-    crew.join()
+    try:
+        crew.join()
+    except Exception as error:  # told to whoever reads the results, who would wait for ever without the end
+        crew.errors.append(error)
     try:
         client.queue(results).close()
     except ClientError as error:
@@ -231,10 +273,7 @@ def _end(client: Client, crew: Threads | Processes, results: str) -> None:
 def _leave(client: Client, results: str) -> None:
     """Delete the queue of the results, unless something is left in it that nobody has read."""
     try:
-        info = client.queue(results).info()
-        if info.waiting + info.leased + info.dead:
-            log.warning("%d results were not read; they are in the queue %s", info.waiting, results)
-        else:
+        if not unread(client.queue(results).info()):
             client.queue(results).delete()
     except ClientError as error:
         log.warning("the results' queue %s can't be deleted: %s", results, error)

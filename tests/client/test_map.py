@@ -2,17 +2,22 @@
 
 import asyncio
 import datetime
+import importlib
 import logging
 import math
+import multiprocessing
 import os
+import pickle
 import socket
 import subprocess
 import sys
+from multiprocessing.context import SpawnProcess
 
 import pytest
 from dibs.client import (
     AsyncClient,
     Client,
+    ClientError,
     Conflict,
     LeaseAsk,
     Result,
@@ -20,6 +25,8 @@ from dibs.client import (
     ValueNotJson,
     WorkersDied,
 )
+from dibs.client.map_results import names_for
+from dibs.client.mapping import Workers, _pairs, _told, portable
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(60)]
 SOURCES = """
@@ -140,6 +147,140 @@ def test_an_exception_of_a_worker_process_comes_here(client, pushed):
         list(client.map(math.sqrt, name, workers=1, processes=True, on_error="raise"))
 
 
+TWO = """
+class Two(Exception):
+    def __init__(self, a, b):
+        super().__init__(f"{a} and {b}")  # so it is pickled with one argument, and can't be unpickled
+
+
+def raises(value):
+    raise Two(value, "x")
+"""
+
+
+@pytest.fixture
+def raises(tmp_path, monkeypatch):
+    """A function of a module that a spawned process can import, too."""
+    (tmp_path / "of_two_arguments.py").write_text(TWO)
+    monkeypatch.syspath_prepend(tmp_path)
+    return importlib.import_module("of_two_arguments").raises
+
+
+def test_an_exception_that_can_not_be_unpickled_comes_as_text(client, pushed, raises):
+    name = pushed(7)
+    with pytest.raises(ClientError, match=r"(?s)Traceback.*in raises.*of_two_arguments.Two: 7 and x"):
+        list(client.map(raises, name, workers=2, processes=True, on_error="raise"))
+    assert left(client) == []
+
+
+def test_what_a_process_tells_of_its_end():
+    ours, theirs = multiprocessing.Pipe()
+    ours.send(None)
+    theirs.close()  # with the word to stop unread, which resets the connection
+    assert _told(ours) is None
+    ours, theirs = multiprocessing.Pipe()
+    theirs.send_bytes(b"no pickle")
+    assert "its error can't be read here: UnpicklingError" in str(_told(ours))
+    error = ValueError("as it is")
+    assert portable(error) is error
+
+
+def test_workers_that_can_not_be_waited_for_end_the_results_too(client):
+    class Broken(Workers):
+        def join(self):
+            raise RuntimeError("no join")
+
+        def stop(self):
+            pass
+
+    client.define("broken.map-1")
+    with pytest.raises(RuntimeError, match="no join"):
+        list(_pairs(client, Broken(), "broken.map-1"))
+    assert left(client) == []
+
+
+WRONG = [
+    ({"batch": 0}, str, ValueError, "batch 0"),
+    ({"batch": 0, "processes": True}, str, ValueError, "batch 0"),
+    ({"processes": True}, lambda value: value, pickle.PicklingError, "lambda"),
+]
+
+
+@pytest.mark.parametrize(("options", "function", "error", "words"), WRONG)
+def test_what_can_not_be_done_leaves_no_queue(client, pushed, options, function, error, words):
+    name = pushed(1)
+    with pytest.raises((error, AttributeError), match=words):
+        list(client.map(function, name, **options))
+    assert left(client) == []
+
+
+def test_a_wrong_option_with_asyncio_leaves_no_queue(url, client, pushed):
+    name = pushed(1)
+
+    async def main():
+        async with AsyncClient(url) as other:
+            return [pair async for pair in other.map(str, name, batch=0)]
+
+    with pytest.raises(ValueError, match="batch 0"):
+        asyncio.run(main())
+    assert left(client) == []
+
+
+def test_processes_that_can_not_be_started_end_those_that_were(client, pushed, monkeypatch):
+    name, start, begun = pushed(), SpawnProcess.start, []
+
+    def once(process):
+        if begun:
+            raise OSError("no more processes")
+        begun.append(process)
+        start(process)
+
+    monkeypatch.setattr(SpawnProcess, "start", once)
+    with pytest.raises(OSError, match="no more processes"):
+        list(client.map(str, name, workers=2, processes=True))
+    assert (begun[0].exitcode, left(client)) == (0, [])
+
+
+def known(client, name):
+    """The names that maps of a queue used, with how many results each has had. They are used up by this."""
+    made = []
+    for number in range(1, 5):
+        queue = client.define(f"{name}.map-{number}")
+        made.append(queue.cursor)
+        client.queue(queue.queue).delete(confirm=queue.queue)
+    return [cursor for cursor in made if cursor]
+
+
+def test_maps_use_the_same_name_again(url, client, pushed):
+    name = pushed()
+
+    async def main():
+        async with AsyncClient(url) as other:
+            return [pair async for pair in other.map(str, name, until_empty=True)]
+
+    for value in (1, 2):
+        client.queue(name).put(value)
+        assert list(client.map(str, name, until_empty=True)) == [(value, str(value))]
+        client.queue(name).put(-value)
+        assert asyncio.run(main()) == [(-value, str(-value))]
+    assert known(client, name) == [4]
+
+
+def test_a_map_takes_no_queue_that_another_has(client, pushed):
+    name = pushed(1)
+    client.define(f"{name}.map-1")
+    client.queue(f"{name}.map-1").put("of another map")
+    assert list(client.map(str, name, until_empty=True)) == [(1, "1")]
+    assert [item.value for item in client.queue(f"{name}.map-1").items()] == ["of another map"]
+    assert known(client, name) == [1, 1]
+
+
+def test_names_for_results_of_a_queue_with_a_long_name():
+    names = list(names_for("q" * 64))
+    assert (len(set(names)), {len(name) for name in names}) == (101, {64})
+    assert names[:2] == ["q" * 58 + ".map-1", "q" * 58 + ".map-2"]
+
+
 def test_how_many_workers_there_can_be(client):
     with pytest.raises(ValueError, match="workers 0: at least 1"):
         client.map(str, "any", workers=0)
@@ -212,6 +353,20 @@ def test_a_default_makes_json_of_what_json_cannot_carry(url, pushed):
         plain.queue(name).put(day)
     with Client(url, default=lambda value: 1 / 0) as broken, pytest.raises(ZeroDivisionError):
         broken.queue(name).put(day)
+
+
+@pytest.mark.parametrize("key", ['"abc"', '"', '"a', 'a"', "\\", '"\\"', '"' * 255, "k" * 255, "a b"])
+def test_a_key_of_ones_own_may_have_quotes(client, url, key):
+    client.define("quotes", "count", settings={"key_ttl": None})
+    plain = client.queue("quotes").next(key=key.strip('"\\') or "none")
+    quoted = client.queue("quotes").next(key=key)
+    assert (quoted == plain) == (key == key.strip('"\\'))
+
+    async def again():
+        async with AsyncClient(url, patience=0) as other:
+            return await other.queue("quotes").next(key=key)
+
+    assert asyncio.run(again()) == quoted
 
 
 def test_a_key_of_ones_own_gives_the_same_item_to_whoever_asks(client, url):

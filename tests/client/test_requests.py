@@ -1,5 +1,7 @@
 """One request, until it is answered: keys, patience, back-off, and answers of strangers."""
 
+import json
+
 import pytest
 from dibs.client import (
     Conflict,
@@ -14,7 +16,7 @@ from dibs.client import (
     UnexpectedAnswer,
     Unreachable,
 )
-from dibs.client.calls import take
+from dibs.client.calls import claim, take
 from dibs.client.flow import Call, Contact, Lost, Reply, Request, Send, Sleep, Tempo, Terms, persist
 
 
@@ -45,8 +47,6 @@ class Talk:
 
 def problem(status, name, *, headers=None, **members):
     body = {"type": f"urn:dibs:problem:{name}", "status": status, "detail": "so it is", **members}
-    import json
-
     return Reply(status, headers or {}, json.dumps(body).encode())
 
 
@@ -60,6 +60,33 @@ def test_the_same_request_with_the_same_key_until_it_is_answered():
     assert talk.result == [Item(1, "a")]
     assert {request.key for request in talk.sent} == {"the-key"}
     assert len(set(talk.sent)) == 1
+
+
+MADE = json.dumps(
+    {
+        **dict.fromkeys(("queue", "state", "created_at"), "2026-01-31T12:00:00.000Z"),
+        **dict.fromkeys(("source", "args", "paused", "generation", "cursor", "taken", "acked", "purged")),
+        **dict.fromkeys(("jumped", "waiting", "leased", "dead", "failure")),
+        "settings": {},
+    }
+).encode()
+
+
+@pytest.mark.parametrize(
+    ("answers", "ours"),
+    [
+        ([Reply(201, {}, MADE)], True),
+        ([Reply(200, {}, MADE)], False),
+        ([LOST, Reply(200, {"idempotent-replayed": "true"}, MADE)], True),  # made, and its answer was lost
+    ],
+)
+def test_a_queue_is_claimed_by_who_made_it(answers, ours):
+    assert Talk(*answers, call=claim("q")).result is ours
+
+
+def test_what_is_no_answer_of_dibs_claims_nothing():
+    with pytest.raises(UnexpectedAnswer):
+        Talk(Reply(200, {}, b"<html>"), call=claim("q"))
 
 
 def test_back_off_has_full_jitter_under_a_doubling_bound():
