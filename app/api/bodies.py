@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from math import isfinite
 from typing import Any, Final, NoReturn, TypeVar
 
@@ -28,6 +29,9 @@ LARGE: Final = 128 * 1024
 """A body of more bytes is parsed on a thread."""
 JSON: Final = b"application/json"
 NDJSON: Final = b"application/x-ndjson"
+
+_apart: Final = ThreadPoolExecutor(1, "dibs-bodies")
+"""Large bodies are parsed one by one: many parsers at once would keep the GIL from the event loop."""
 
 T = TypeVar("T")
 Members = dict[str, Any]
@@ -151,7 +155,9 @@ async def read_object(receive: Receive, headers: Headers, limits: LimitSettings,
 
 async def apart(reader: Callable[[bytes], T], body: bytes) -> T:
     """What ``reader`` makes of a body; on a thread if it is large, and would hold up all others."""
-    return await asyncio.to_thread(reader, body) if len(body) > LARGE else reader(body)
+    if len(body) <= LARGE:
+        return reader(body)
+    return await asyncio.get_running_loop().run_in_executor(_apart, reader, body)
 
 
 def as_object(value: object) -> dict[str, Any]:

@@ -6,9 +6,11 @@ On both ways: before the framework alone, and with the fast lane.
 import asyncio
 import json
 import re
+import threading
 from contextlib import asynccontextmanager
 
 import pytest
+from dibs.api import bodies
 from dibs.api.fast.framing import TRAILER_BYTES
 from dibs.api.fast.requests import READ_AHEAD
 from dibs.config import Settings
@@ -359,6 +361,35 @@ class TestMemory:
                 return [problem(answer) for answer in refused], found, unfinished.total
 
         assert door.house.run(crowd()) == ([(503, "overloaded", "no")], [[201, 200], [201, 200]], 0)
+
+    def test_a_whole_body_counts_until_its_request_is_done(self, open_door):
+        door = open_door(unfinished_bytes=1024 * 1024)
+        items = json.dumps({"items": [{"value": "x" * 200_000}, {"value": "x" * 200_000}]}).encode()
+        whole = request(b"POST /queues/jobs/items", body=items)
+        before, go_on = door.house.cursor("jobs"), threading.Event()
+
+        async def crowd():
+            busy = asyncio.get_running_loop().run_in_executor(bodies._apart, go_on.wait, 10)
+            try:
+                async with door.talk() as gone, door.talk() as old, door.talk() as new:
+                    for (_, writer), kept in ((gone, 1), (old, 2)):
+                        writer.write(whole)
+                        await door.house.until(lambda kept=kept: door.unfinished.total == kept * len(items))
+                    gone[1].transport.abort()  # its body is there until the request is done
+                    new[1].write(whole)
+                    refused = answers(await new[0].read())
+                    assert door.unfinished.total == 2 * len(items)
+                    go_on.set()
+                    old[1].write(CLOSE)
+                    found = statuses(answers(await old[0].read()))
+                    await door.house.until(lambda: door.unfinished.total == 0)
+                    return [problem(answer) for answer in refused], found
+            finally:
+                go_on.set()
+                await busy
+
+        assert door.house.run(crowd()) == ([(503, "overloaded", "no")], [201, 200])
+        assert door.house.cursor("jobs") == before + 4
 
 
 class TestTime:

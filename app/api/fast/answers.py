@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ...queue.wait import WAIT, Wait
@@ -20,7 +21,8 @@ class Answers:
     """Writes the answers of one connection, one for each call; ``answered`` is called after each.
 
     ``gone``: the client has gone, or has its last answer. ``last``: no request after this one. ``calling``: a
-    hot call is under way. ``signed`` are the lines of the next answer that say whose it is.
+    hot call is under way. ``held`` are the bytes of its large body, until its task lets them go. ``signed``
+    are the lines of the next answer that say whose it is.
     """
 
     def __init__(
@@ -34,6 +36,7 @@ class Answers:
         self.gone = False
         self.last = False
         self.calling = False
+        self.held = 0
         self.signed = b""
         self._lane = lane
         self._state = state
@@ -79,6 +82,9 @@ class Answers:
         task = self._begin(self._run(work, wait))
         if wanted:
             self._wanted = task
+        if self.held:  # also when the client has gone: the body is there until the task has ended
+            task.add_done_callback(partial(self._lane.unfinished.let_go, self.held))
+            self.held = 0
 
     async def _run(self, work: Coroutine[Any, Any, Reply], wait: Wait | None) -> None:
         WAIT.set(wait)

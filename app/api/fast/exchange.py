@@ -28,7 +28,10 @@ _access: Final = logging.getLogger("uvicorn.access")
 
 
 class Exchange(RequestResponseCycle):
-    """A request and its answer. ``incoming`` is what reads its body, until that is whole."""
+    """A request and its answer. ``incoming`` is what reads its body, until that is whole.
+
+    ``held`` are the bytes of a large body that is whole: they count until the request is done.
+    """
 
     def __init__(self, connection: Connection, head: RequestHead, on_response: Callable[[], None]) -> None:
         expects = (b"expect", b"100-continue") in [(name, value.lower()) for name, value in head.headers]
@@ -50,6 +53,7 @@ class Exchange(RequestResponseCycle):
         self.more_body = self.incoming is not None
         self.wait = Wait()
         self._read_on = connection.requests.read_on
+        self.held = 0
         self._taken = 0  # bytes of the body that the application has, and may keep until it answers
         self._failure: Exception | None = None
         self._ended = False  # the end of the body was told
@@ -82,7 +86,12 @@ class Exchange(RequestResponseCycle):
     @property
     def kept(self) -> int:
         """The bytes that are kept of a body that is not whole."""
-        return 0 if self.incoming is None else len(self.body) + self._taken
+        return 0 if self.incoming is None else self.size
+
+    @property
+    def size(self) -> int:
+        """The bytes of the body that are here, or that the application may keep."""
+        return len(self.body) + self._taken
 
     @property
     def failed(self) -> bool:

@@ -7,11 +7,13 @@ that is answered: each has its own answer, whatever follows it.
 
 from __future__ import annotations
 
+import asyncio
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from ..problems import RequestRefused
 from .ahead import Ahead
-from .exchange import Exchange
+from .exchange import LITTLE, Exchange
 from .framing import END, HeadReader, blank_until, read_head
 from .heads import without_key
 
@@ -105,8 +107,20 @@ class Requests:
             self._bound()
         elif self._counted:
             self._count()
+        size = needed - end
+        if size > LITTLE and not self._hold(size):
+            self._answers.refuse(self._overloaded())
+            return
         self._answers.calling = True
         head.call(self._answers, head, key, data[end:needed])
+        if self._answers.held:  # it was answered at once
+            self._lane.unfinished.let_go(self._answers.held)
+            self._answers.held = 0
+
+    def _hold(self, size: int) -> bool:
+        held = self._lane.unfinished.hold(size)
+        self._answers.held = size if held else 0
+        return held
 
     def _begin_body(self, data: bytes, needed: int) -> None:
         self.state = BODY
@@ -171,7 +185,11 @@ class Requests:
             self._bound()
         task = self._loop.create_task(exchange.run(self._app))
         self._server.tasks.add(task)
-        task.add_done_callback(self._server.tasks.discard)
+        task.add_done_callback(partial(self._done, exchange))
+
+    def _done(self, exchange: Exchange, task: asyncio.Task[None]) -> None:
+        self._server.tasks.discard(task)
+        self._lane.unfinished.let_go(exchange.held)
 
     def _keep(self, data: bytes) -> None:
         """It belongs to the request under way, or to one after it."""
@@ -200,6 +218,12 @@ class Requests:
         if exchange.incoming is None and exchange.response_complete:
             self._next()
             return
+        if exchange.incoming is None and exchange.size > LITTLE:
+            self._count()  # it is no longer kept, but held
+            if not self._lane.unfinished.hold(exchange.size):
+                self.fail(self._overloaded())
+                return
+            exchange.held = exchange.size
         if exchange.incoming is not None and exchange.has_room and self._ahead.size:
             self._loop.call_soon(self._feed)
         self._bound()
@@ -236,10 +260,7 @@ class Requests:
 
     def give_up(self) -> None:
         """All connections together keep too much, and this is the newest: it keeps nothing any more."""
-        most = self._lane.unfinished.most
-        error = RequestRefused(
-            "overloaded", f"unfinished requests are over {most} bytes in all", field="body", limit=most
-        )
+        error = self._overloaded()
         exchange, state = self.exchange, self.state
         if state in (HEAD, BODY, ANSWERED):
             self.refuse(error)
@@ -248,6 +269,12 @@ class Requests:
         else:
             self._ahead.clear()
             self._answers.last = self.linger = True
+
+    def _overloaded(self) -> RequestRefused:
+        most = self._lane.unfinished.most
+        return RequestRefused(
+            "overloaded", f"unfinished requests are over {most} bytes in all", field="body", limit=most
+        )
 
     # -- what is answered
 

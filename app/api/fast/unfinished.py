@@ -1,4 +1,4 @@
-"""What is kept of requests that have not come whole: counted for all connections, and bounded in all."""
+"""The bytes of requests that are not answered: counted for all connections, and bounded in all."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ class Keeper(Protocol):
 class Unfinished:
     """The bytes that all connections keep: halves of heads and bodies, requests ahead.
 
-    Over ``most`` bytes in all, the newest is given up: what has been coming for longer is let come.
+    Large bodies that are whole are ``held``, until their request is done: to give them up frees nothing.
+    Over ``most`` bytes in all, the newest of the others is given up: what has been coming for longer is let
+    come.
     """
 
     def __init__(self, most: int) -> None:
@@ -30,7 +32,23 @@ class Unfinished:
             self._kept[keeper] = kept
         else:
             self._kept.pop(keeper, None)
-        while self.total > self.most:
+        self._bound()
+
+    def hold(self, size: int) -> bool:
+        """Hold a whole body until :meth:`let_go`; False if those held leave no room for it."""
+        self.total += size
+        self._bound()
+        if self.total > self.most:
+            self.total -= size
+            return False
+        return True
+
+    def let_go(self, size: int, _task: object = None) -> None:
+        """The request of a body that was held is done."""
+        self.total -= size
+
+    def _bound(self) -> None:
+        while self.total > self.most and self._kept:
             newest, its = self._kept.popitem()
             self.total -= its
             newest.give_up()

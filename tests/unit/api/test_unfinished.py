@@ -28,3 +28,16 @@ def test_the_newest_is_given_up():
     assert ([keeper.given_up for keeper in keepers], unfinished.total) == ([1, 0, 1], 30)
     middle.keep(0)
     assert (unfinished.total, new.given_up) == (0, 1)
+
+
+def test_what_is_held_is_not_given_up():
+    unfinished = Unfinished(100)
+    old, new = Keeper(unfinished), Keeper(unfinished)
+    old.keep(30)
+    new.keep(30)
+    assert unfinished.hold(60)
+    assert (old.given_up, new.given_up, unfinished.total) == (0, 1, 90)
+    assert not unfinished.hold(41)
+    assert (old.given_up, unfinished.total) == (1, 60)
+    unfinished.let_go(60)
+    assert unfinished.total == 0
