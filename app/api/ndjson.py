@@ -28,6 +28,8 @@ from .read import over
 
 PART_ITEMS: Final = 1000
 PART_BYTES: Final = 1024 * 1024
+LINES_A_STEP: Final = 1000
+"""Lines after which others have their turn."""
 LINGER: Final = 0.1
 """Seconds without a byte after which a part that is not full is committed all the same."""
 ESCAPED: Final = 4
@@ -145,6 +147,8 @@ class StreamReader:
         while end := data.find(b"\n", start) + 1:
             if self._take(data[start:end]):
                 await self._commit()
+            elif self._lines % LINES_A_STEP == 0:
+                await asyncio.sleep(0)  # blank lines fill no part, and nothing is waited for between them
             start = end
         pieces = [data[start:]]
         self._tail = len(data) - start

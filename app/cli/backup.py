@@ -13,7 +13,7 @@ EXAMPLE: Final = "Example: `dibs backup --url http://127.0.0.1:8000`"
 def backup(*, url: Url = None, json: Json = False) -> None:
     """Copy the ledger of a running server, consistently, into its data folder on the server's machine.
 
-    To restore: put the copy into an empty folder as dibs.db, and serve that folder with --data.
+    `dibs restore` puts a copy into a fresh folder, checked, for `dibs serve --data`.
     """
     from .http import Api
     from .tables import json_text, size

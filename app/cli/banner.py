@@ -43,8 +43,9 @@ def _folder(settings: Settings) -> str:
 
 
 def _age(queue: Queue) -> str:
-    cursor = queue.info().cursor
-    return f"opened, cursor {cursor}" if cursor else "new"
+    info = queue.info()
+    failed = ", failed" if info.state == "failed" else ""
+    return (f"opened, cursor {info.cursor}" if info.cursor else "new") + failed
 
 
 def _panel(url: str, settings: Settings, queues: list[Queue]) -> None:

@@ -12,6 +12,9 @@ from .options import Json, Url
 
 EXAMPLE: Final = "Example: `dibs define ids 'count(start=100)'`, `dibs define jobs --set max_attempts=3`"
 
+FOREVER: Final = "forever"
+"""What dibs.toml has for null, of the settings that are a time."""
+
 Settings = Annotated[
     list[str] | None,
     typer.Option("--set", "-s", metavar="NAME=VALUE", help="A setting of the queue; repeatable."),
@@ -83,7 +86,7 @@ def settings_of(given: list[str]) -> dict[str, Any]:
             why = "it is there twice" if name in found else "say NAME=VALUE, such as max_attempts=3"
             fail(f"setting {each[:64]}: {why}", USAGE)
         try:
-            found[name] = json.loads(text)
+            found[name] = None if text == FOREVER else json.loads(text)
         except ValueError:
-            fail(f"setting {each[:64]}: the value is a number, or null", USAGE)
+            fail(f"setting {each[:64]}: the value is a number, null or {FOREVER}", USAGE)
     return found

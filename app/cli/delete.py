@@ -23,7 +23,7 @@ def delete(queue: Queue, *, yes: Yes = False, url: Url = None, json: Json = Fals
 
     with Api(url) as api:
         info = api.get(path_of(queue))
-        dropped = f"with {inside(info)} inside" if inside(info) else "which is empty"
+        dropped = f"with {inside(info)} inside" if inside(info) else "empty"
         ask_first(
             f"{queue}, {dropped}, will be deleted; its cursor ({info['cursor']:,}) stays known", yes=yes
         )
@@ -31,4 +31,4 @@ def delete(queue: Queue, *, yes: Yes = False, url: Url = None, json: Json = Fals
     if json:
         tell(json_text(answer))
     else:
-        tell(f"{queue}: deleted {dropped}; its cursor was {answer['cursor']:,}")
+        tell(f"{queue}: deleted, {dropped}; its cursor was {answer['cursor']:,}")

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Mapping
+from difflib import get_close_matches
 from typing import Any, Final, NoReturn, Self
 from urllib.parse import urlsplit
 
 import httpx
 
 from ..client.wire import not_of
-from .exits import FAILED, UNREACHABLE, USAGE, fail
+from .exits import FAILED, UNREACHABLE, USAGE, fail, say
 from .options import DEFAULT_URL
 
 _PAUSE: Final = 0.2
@@ -164,7 +166,9 @@ def _retry_after(response: httpx.Response) -> float:
 
 def checked(url: str | None) -> str:
     """The URL of a server, without a slash at the end; what is none ends the command. None: the default."""
-    url = url or DEFAULT_URL
+    if not url:
+        _tell_slips()
+        url = DEFAULT_URL
     try:
         parts = urlsplit(url)
         parts.port  # noqa: B018  # raises where it is not a number
@@ -173,6 +177,13 @@ def checked(url: str | None) -> str:
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         fail(f"option --url {url}: say http://HOST:PORT", USAGE)
     return url.rstrip("/")
+
+
+def _tell_slips() -> None:
+    """Name a variable that was meant to be DIBS_URL: the command is about to ask another server than that."""
+    for name in sorted(os.environ):
+        if name != "DIBS_URL" and get_close_matches(name, ["DIBS_URL"], cutoff=0.8):
+            say(f"environment variable {name[:64]} has no effect; did you mean DIBS_URL?")
 
 
 def reason(error: Exception) -> str:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from .http import Api
     from .work_perform import Plan
 
-EXAMPLE: Final = "Example: dibs work jobs -j 8 -- convert {} -resize 50% small/{}"
+EXAMPLE: Final = "Example: dibs work jobs -j 8 -- convert {} -resize 50% small/{/}"
 _MAX_TTL: Final = 43_200
 _MAX_DELAY: Final = 2_592_000
 PATIENCE: Final = 60.0

@@ -277,9 +277,16 @@ def _result(out: BinaryIO, *, as_json: bool) -> Any:
     if not as_json:
         return text.removesuffix("\n")
     try:
-        return json.loads(text, parse_constant=_no_constant)
+        return json.loads(text, parse_constant=_no_constant, object_pairs_hook=_no_twins)
     except (ValueError, RecursionError) as error:
         raise BadResult(f"its output is not a JSON value: {error}") from error
+
+
+def _no_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) < len(pairs):
+        raise ValueError("a name stands twice in one object")
+    return members
 
 
 def _no_constant(name: str) -> NoReturn:

@@ -97,7 +97,8 @@ def _bound(most: int) -> Callable[[str, Any], int | None]:
         if value is None or (value == 0 and not isinstance(value, bool)):
             return None
         if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
-            raise LimitExceeded(f"{field} must be a whole number from 1 to {most}", field=field, limit=most)
+            why = f"{field} must be a whole number from 0 to {most}, or null; 0 and null mean any number"
+            raise LimitExceeded(why, field=field, limit=most)
         return value
 
     return read

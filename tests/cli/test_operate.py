@@ -76,7 +76,7 @@ class TestDefine:
             (["count(1, 2, 3, 4, 5, 6)"], "source count(1, 2, 3, 4, 5, 6): count: takes at most"),
             (["--set", "backoff"], "setting backoff: say NAME=VALUE, such as max_attempts=3"),
             (["--set", "=1"], "setting =1: say NAME=VALUE"),
-            (["--set", "backoff=soon"], "setting backoff=soon: the value is a number, or null"),
+            (["--set", "backoff=soon"], "setting backoff=soon: the value is a number, null or forever"),
             (["--set", "backoff=1", "--set", "backoff=1"], "setting backoff=1: it is there twice"),
         ],
     )
@@ -156,7 +156,7 @@ class TestDelete:
     def test_says_what_goes_and_does_it(self, run, jobs):
         told = "jobs, with 3 waiting, 1 leased, 1 dead inside, will be deleted; its cursor (5) stays known"
         assert run("delete", "jobs") == (2, "", f"dibs: {told}. Say --yes to do it\n")
-        done = "jobs: deleted with 3 waiting, 1 leased, 1 dead inside; its cursor was 5\n"
+        done = "jobs: deleted, with 3 waiting, 1 leased, 1 dead inside; its cursor was 5\n"
         assert run("delete", "jobs", "--yes") == (0, done, "")
         assert run("delete", "jobs", "--yes") == (1, "", "dibs: queue-unknown: there is no queue jobs\n")
 
@@ -168,7 +168,7 @@ class TestDelete:
 
     def test_an_empty_one(self, run):
         run("define", "d1")
-        assert run("delete", "d1", "-y") == (0, "d1: deleted which is empty; its cursor was 0\n", "")
+        assert run("delete", "d1", "-y") == (0, "d1: deleted, empty; its cursor was 0\n", "")
 
 
 @pytest.mark.usefixtures("jobs")

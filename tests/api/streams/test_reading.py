@@ -152,3 +152,27 @@ class TestParts:
 
         peak(3)
         assert peak(200) < peak(20) + 200_000
+
+
+def test_blank_lines_hold_up_nobody(house):
+    """They fill no part that could be committed, so others have their turn by lines."""
+    turns = 0
+
+    async def count(pushing):
+        nonlocal turns
+        while not pushing.done():
+            await asyncio.sleep(0)
+            turns += 1
+
+    async def push():
+        blank = [b"\n" * 50_000, b' \r\n{"value": 1}\n']
+        headers = [(b"content-type", b"application/x-ndjson"), (b"transfer-encoding", b"chunked")]
+        pushing = asyncio.ensure_future(
+            house.call("POST", "/queues/jobs/items", headers=headers, chunks=blank)
+        )
+        await count(pushing)
+        return pushing.result()
+
+    sent, _ = house.run(push())
+    assert sent[0]["status"] == 201
+    assert turns > 50
