@@ -38,6 +38,23 @@ class AsyncCrew:
         self._poll = poll
         self._grace = grace
         self._loop = asyncio.get_running_loop()
+        consumer.hand.check_loop = self.check_jobs
+
+    def check_jobs(self) -> None:
+        """Refuse to settle a job where its loop runs no more, or in another loop; its own threads may.
+
+        Raises:
+            OtherLoop: What is said there would never be sent.
+        """
+        try:
+            here = asyncio.get_running_loop() is self._loop
+        except RuntimeError:
+            here = not self._loop.is_closed()  # a thread that works for the loop
+        if not here:
+            raise OtherLoop(
+                f"this job of {self.consumer.hand.queue} belongs to another event loop, whose tasks settle "
+                "it (lease it again in this one: it is handed out when its lease ends)"
+            )
 
     def check(self) -> None:
         """Refuse to work in another process, or in another event loop.

@@ -81,6 +81,7 @@ class Hand:
         self._called = False  # the fetcher was rung for, and has not looked since
         self._overstayed = False  # fetch nothing more before the consumer is back
         self._process = fork.process()
+        self.check_loop: Callable[[], None] = lambda: None  # set where tasks settle
         self.late = False  # a heartbeat was, and that was told
         self._in_hand = in_hand
         self._on_lost = on_lost or (lambda _: None)
@@ -93,6 +94,15 @@ class Hand:
     def forked(self) -> bool:
         """Whether this is a child of the process that leases."""
         return fork.process() is not self._process
+
+    def check_place(self) -> None:
+        """Raise where nothing can be said of the jobs any more: in a forked child, or in another loop.
+
+        Raises:
+            ForkedClient, OtherLoop: What is settled here would never be sent.
+        """
+        self.refuse_child()
+        self.check_loop()
 
     def refuse_child(self) -> None:
         """Raise in a forked child, before any lock: a thread of the parent may have held it at the fork.
@@ -149,7 +159,7 @@ class Hand:
 
     def settle(self, job: Job, verdict: Verdict) -> bool:
         """Decide how a job ends; False: that was decided before."""
-        self.refuse_child()
+        self.check_place()
         with self.lock:
             if job.stage >= DONE or job.taken:
                 return False
@@ -159,7 +169,7 @@ class Hand:
 
     def extend(self, job: Job, ttl: float) -> None:
         """Keep a job for ``ttl`` at a time from now on, apart from the rest of its lease."""
-        self.refuse_child()
+        self.check_place()
         with self.lock:
             if job.stage >= DONE or job.taken:
                 return

@@ -182,7 +182,7 @@ class Job:
             raise JobSettled(f"job {self.seq} of {self.queue} was {VERBS[self.verdict.kind]} before")
 
     def __enter__(self) -> Self:
-        self.hand.refuse_child()
+        self.hand.check_place()
         self.entered = True
         return self
 

@@ -54,6 +54,36 @@ def test_two_loops_at_once(numbering):
     assert all(ended.wait(5) for ended in numbering.ended)
 
 
+def test_a_job_can_be_settled_in_its_loop_alone(wire):
+    """In another one, or after it, its end would never be sent, and the item would be done twice."""
+    queue = wire.server.add("jobs", range(4))
+
+    async def leased():
+        client = AsyncClient("http://dibs", transport=wire)
+        leases = client.queue("jobs").lease(batch=4)
+        jobs = [await anext(leases) for _ in range(4)]
+        await asyncio.to_thread(jobs[0].ack)  # a thread that works for the loop
+        assert await leases.flush(5)
+        return leases, jobs[1:]
+
+    async def elsewhere(job):
+        ways = [job.ack, job.nack, job.release, lambda: job.extend(5), job.__enter__]
+        for way in ways:
+            with pytest.raises(OtherLoop):
+                way()
+        with pytest.raises(OtherLoop):
+            async with job:
+                pass
+
+    leases, jobs = asyncio.run(leased())
+    asyncio.run(elsewhere(jobs[0]))
+    with pytest.raises(OtherLoop):
+        jobs[1].ack()
+    assert queue.acked == 1
+    assert not any(job.settled for job in jobs)
+    del leases
+
+
 def test_a_lease_iterator_stays_in_its_loop(wire):
     queue = wire.server.add("jobs", range(3))
     found = []
