@@ -93,7 +93,7 @@ class Manage:
 
     async def read(self, request: Request) -> Reply:
         """Read a queue."""
-        return answer(queue_fields((await self._queue(request)).info()))
+        return answer(queue_fields(await (await self._queue(request)).read()))
 
     async def define(self, request: Request) -> Reply:
         """Define a queue.

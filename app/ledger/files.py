@@ -354,6 +354,10 @@ class SqliteFiles:
         except (apsw.Error, OpFailed, UnicodeDecodeError) as error:
             raise self._unreadable(error) from error
 
+    def _scan(self, statement: str, values: dict[str, Any]) -> list[Any]:
+        """As :meth:`_look`, where it may take long: never on the connection that the event loop waits for."""
+        return self._browse(lambda browser: browser.execute(statement, values).fetchall())
+
     @property
     def durable(self) -> bool:
         """Whether a commit is a sync of a disk."""

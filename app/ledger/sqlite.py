@@ -204,7 +204,7 @@ class SqliteEngine(SqliteFiles):
         now = self.now()
         place = {"queue": queue, "generation": generation, "caller": caller, "now": now}
         asked = {"prefix": prefix, "beyond": prefix + AFTER_ALL, "after": after, "most": most}
-        rows = self._look(sql.STREAMS, place | asked)
+        rows = self._scan(sql.STREAMS, place | asked)
         found = [(row[3], filing.recalled(row, now)) for row in rows]
         return [(key, answer.work) for key, answer in found if answer and isinstance(answer.work, Streamed)]
 
@@ -215,7 +215,7 @@ class SqliteEngine(SqliteFiles):
 
     def glance(self, queue: int) -> tuple[int, int, int]:
         """How many items wait (delayed ones too), are leased and are dead."""
-        found = self._look(inside.GLANCE, {"queue": queue, "now": self.now()})
+        found = self._scan(inside.GLANCE, {"queue": queue, "now": self.now()})
         within, leased, dead = found[0] if found else (0, 0, 0)
         return within - leased - dead, leased, dead
 
@@ -244,7 +244,7 @@ class SqliteEngine(SqliteFiles):
         values = {"name": name, "after": after, "most": most, "now": self.now()}
         if seq is not None:
             values["seq"] = seq
-        return [HistoryRow(*found) for found in self._look(statement, values)]
+        return [HistoryRow(*found) for found in self._scan(statement, values)]
 
     def now(self) -> int:
         """Ledger time, in milliseconds."""

@@ -103,17 +103,14 @@ class Queue(Holds):
         """
 
         def begin(remember: Remember | None) -> Pending[QueueRow]:
-            if not confirmed:
-                self._check_deleted(self.on_disk(), empty=True)
+            if not confirmed and (row := self.on_disk()).inside:
+                raise _NotEmpty(row)
             return self.submit(Delete(self.row.id, remember, confirmed))
 
-        return await self._operate_by("delete", key, begin, self._check_deleted)
-
-    def _check_deleted(self, row: QueueRow, *, empty: bool = False) -> None:
-        """Raise if a queue with items inside was not deleted, or (``empty``) must not be."""
-        if row.deleted_at is not None or (empty and not row.inside):
-            return
-        waiting, leased, dead = self._glance(row)
+        try:
+            return await self._operate_by("delete", key, begin, _check_deleted)
+        except _NotEmpty as refused:
+            waiting, leased, dead = await asyncio.to_thread(self._glance, refused.row)
         raise QueueConflict(
             f"{self.name} holds {waiting} waiting, {leased} leased and {dead} dead items, which would be"
             f" dropped: DELETE /queues/{self.name}?confirm={self.name} says that this is meant",
@@ -172,7 +169,7 @@ class Queue(Holds):
     async def _operated(self, pending: Pending[QueueRow], check: Callable[[QueueRow], None]) -> QueueInfo:
         row = await outcome(pending, self._limits)
         check(row)
-        return self.seen(row)
+        return await self.seen(row)
 
     def _recalled_info(self, recalled: Recalled) -> QueueInfo:
         return info_of(QueueRow.of(recalled.outcome), self._limits, replayed=True, in_file=self._in_file)
@@ -247,8 +244,13 @@ class Queue(Holds):
     # -- looking
 
     def info(self) -> QueueInfo:
-        """The queue as it is on disk now."""
-        return self.seen(self.on_disk())
+        """The queue as it is on disk now; to count many leases takes long, see :meth:`read`."""
+        row = self.on_disk()
+        return self.shown(Look(row, self._glance(row)))
+
+    async def read(self) -> QueueInfo:
+        """The queue as it is on disk now; what is inside is counted off the loop."""
+        return await self.seen(self.on_disk())
 
     @property
     def starting(self) -> bool:
@@ -265,9 +267,10 @@ class Queue(Holds):
         row = self._last_known()
         return Look(row, self._glance(row))
 
-    def seen(self, row: QueueRow, *, created: bool = False) -> QueueInfo:
+    async def seen(self, row: QueueRow, *, created: bool = False) -> QueueInfo:
         """The answer for a row, with the state that only the server knows."""
-        return self.shown(Look(row, self._glance(row)), created=created)
+        inside = await asyncio.to_thread(self._glance, row) if row.inside else (0, 0, 0)
+        return self.shown(Look(row, inside), created=created)
 
     def shown(self, look: Look, *, created: bool = False) -> QueueInfo:
         """The answer for a `Look` that was made before."""
@@ -335,3 +338,17 @@ class Queue(Holds):
             answer=percentiles(meter.answers),
             failure=draw.gate.failure,
         )
+
+
+class _NotEmpty(Exception):
+    """A queue with items inside is not deleted."""
+
+    def __init__(self, row: QueueRow) -> None:
+        super().__init__(row)
+        self.row = row
+
+
+def _check_deleted(row: QueueRow) -> None:
+    """Raise if the queue was not deleted, as items came to be inside."""
+    if row.deleted_at is None:
+        raise _NotEmpty(row)

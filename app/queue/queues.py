@@ -313,19 +313,19 @@ class Queues:
             same = queue is not None and old == spec and not reset
             if queue is not None and not reset:
                 if same and (settings, configured) == (before, queue.row.configured):
-                    return queue.info()
-                if not same and queue.info().cursor:
+                    return await queue.read()
+                if not same and queue.on_disk().cursor:
                     raise _changed(name, old, spec)
             op = Define(name, *written(spec), reset, remember, settings, configured)
             begin = self._submit(op) if queue is None else queue.submit(op, same_source=same)
             row = await outcome(begin, self._limits)
         if same and queue is not None:
-            return queue.seen(row)
+            return await queue.seen(row)
         queue = self._queues.get(name)
         if queue is None or queue.row.generation != row.generation:  # and already deleted again, or reset
             return info_of(row, self._limits, created=True, in_file=name in self._in_file)
         await queue.started(START_PATIENCE)
-        return queue.seen(row, created=True)
+        return await queue.seen(row, created=True)
 
     def _submit(self, op: Define) -> Pending[QueueRow]:
         """Put the definition of a name that is not in use into the line."""
