@@ -33,7 +33,9 @@ class Manage:
 
     def __init__(self, house: House) -> None:
         self._house = house
-        self._deletion = Query(Name("confirm", "The queue's name once more; required if items are inside."))
+        self._confirmation = Query(
+            Name("confirm", "The queue's name once more; required if items inside would be dropped.")
+        )
 
     def add_to(self, app: FastAPI) -> None:
         """Add the operations to the application."""
@@ -47,7 +49,8 @@ class Manage:
             one,
             self.define,
             answer=QueueState,
-            problems=(*CHANGES, *DEFINE),
+            problems=(*CHANGES, *DEFINE, "not-empty"),
+            query=self._confirmation,
             body=DefineQueue,
             key=True,
             more=made,
@@ -59,7 +62,7 @@ class Manage:
             self.delete,
             answer=QueueState,
             problems=(*CHANGES, "not-empty"),
-            query=self._deletion,
+            query=self._confirmation,
             key=True,
         )
         for operate in (self.pause, self.resume, self.close, self.retry):
@@ -101,12 +104,13 @@ class Manage:
         A queue has a built-in source, or producers push to it. The source and each of the `settings` stay as
         they are if the request does not name them, so settings can be changed at any time; another source for
         a queue whose cursor is above 0 is a conflict. A queue defined under the name of a deleted one goes on
-        after its cursor, unless `reset` says to begin at seq 1.
+        after its cursor, unless `reset` says to begin at seq 1. A `reset` drops the items inside; where there
+        are any, it needs `confirm`, as a deletion does.
         """
         house = self._house
         name = house.name(request)
         key = house.key(request)
-        _no_query(request)
+        confirmed = self._confirmed(request, name)
         headers = request.scope[HEADERS]
         negotiate(headers.get(b"accept"))
         body = await bodies.read_model(request.receive, headers, house.limits, DefineQueue)
@@ -114,7 +118,9 @@ class Manage:
             refuse("args", "arguments belong to a source: name the source, too")
         spec = _source(body)
         settings = queue_settings(**body.settings.model_dump(exclude_unset=True)) if body.settings else {}
-        info = await house.queues.define(name, spec, reset=body.reset, settings=settings, key=key)
+        info = await house.queues.define(
+            name, spec, reset=body.reset, confirmed=confirmed, settings=settings, key=key
+        )
         return answer(queue_fields(info), 201 if info.created else 200, replayed=info.replayed)
 
     async def delete(self, request: Request) -> Reply:
@@ -125,12 +131,17 @@ class Manage:
         name and the cursor: a queue that is defined under this name later goes on after the cursor.
         """
         name, key = self._house.name(request), self._house.key(request)
-        confirm = self._deletion.parse(request.scope["query_string"])["confirm"]
-        if confirm not in {None, name}:
-            raise QueueConflict(f"confirm names another queue than {name}: nothing was done", field="confirm")
+        confirmed = self._confirmed(request, name)
         await self._house.bodiless(request)
         negotiate(request.scope[HEADERS].get(b"accept"))
-        return _info(await self._house.queues.delete(name, confirmed=confirm == name, key=key))
+        return _info(await self._house.queues.delete(name, confirmed=confirmed, key=key))
+
+    def _confirmed(self, request: Request, name: str) -> bool:
+        """Whether the request says that the items inside may be dropped."""
+        confirm = self._confirmation.parse(request.scope["query_string"])["confirm"]
+        if confirm not in {None, name}:
+            raise QueueConflict(f"confirm names another queue than {name}: nothing was done", field="confirm")
+        return bool(confirm == name)
 
     async def pause(self, request: Request) -> Reply:
         """Pause a queue.

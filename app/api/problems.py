@@ -68,9 +68,7 @@ PROBLEMS: Final = (
     Problem("head-timeout", 408, "The request's line and headers did not come in time.", retry_after=1),
     Problem("body-timeout", 408, "The body stopped coming.", retry_after=1),
     Problem("conflict", 409, "The queue's state or definition does not allow this.", (errors.QueueConflict,)),
-    Problem(
-        "not-empty", 409, "Deleting the queue would drop the items inside: confirm it by the queue's name."
-    ),
+    Problem("not-empty", 409, "This would drop the items inside the queue: confirm it by the queue's name."),
     Problem(
         "source-changed",
         409,

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from .asking import Queue, change, shown
-from .exits import USAGE, fail
+from .asking import Queue, Yes, ask_first, change, inside, shown
+from .exits import FAILED, USAGE, fail
 from .options import Json, Url
+
+if TYPE_CHECKING:
+    from .http import Api
+
+UNKNOWN: Final = 404
 
 EXAMPLE: Final = "Example: `dibs define ids 'count(start=100)'`, `dibs define jobs --set max_attempts=3`"
 
@@ -33,8 +38,9 @@ def define(
     *,
     settings: Settings = None,
     reset: Annotated[
-        bool, typer.Option("--reset", help="If the queue was deleted, begin at seq 1 again.")
+        bool, typer.Option("--reset", help="Begin at seq 1 again, and drop what is inside; asks first.")
     ] = False,
+    yes: Yes = False,
     url: Url = None,
     json: Json = False,
 ) -> None:
@@ -53,8 +59,25 @@ def define(
     if reset:
         body["reset"] = True
     with Api(url) as api:
-        answer = change(api, "PUT", path_of(queue), body)
+        params = _confirmed(api, queue, yes=yes) if reset else None
+        answer = change(api, "PUT", path_of(queue), body, params)
     shown(answer, json=json)
+
+
+def _confirmed(api: Api, queue: str, *, yes: bool) -> dict[str, str] | None:
+    """Ask before a queue that is there begins again; return the parameters that confirm it."""
+    from .http import detail
+    from .operate import path_of
+
+    response = api.send("GET", path_of(queue))
+    if response.status_code == UNKNOWN:
+        return None
+    if not response.is_success:
+        fail(detail(response), FAILED)
+    info = response.json()
+    held = f"{inside(info)} are dropped" if inside(info) else "nothing is inside"
+    ask_first(f"{queue} will begin at seq 1 again; its cursor is {info['cursor']:,}, and {held}", yes=yes)
+    return {"confirm": queue} if inside(info) else None
 
 
 def _read(text: str) -> dict[str, Any]:

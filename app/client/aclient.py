@@ -117,9 +117,10 @@ class AsyncClient:
         settings: QueueSettings | Mapping[str, Any] | None = None,
         *,
         reset: bool = False,
+        confirm: str | None = None,
     ) -> QueueInfo:
         """As ``Client.define``."""
-        return await self.ask(calls.define(name, source, args, settings, reset=reset))
+        return await self.ask(calls.define(name, source, args, settings, reset=reset, confirm=confirm))
 
     async def stats(self) -> dict[str, Any]:
         """As ``Client.stats``."""

@@ -162,9 +162,10 @@ class AsyncRemoteQueue:
         settings: QueueSettings | Mapping[str, Any] | None = None,
         *,
         reset: bool = False,
+        confirm: str | None = None,
     ) -> QueueInfo:
         """As ``RemoteQueue.define``."""
-        return await self._client.define(self.name, source, args, settings, reset=reset)
+        return await self._client.define(self.name, source, args, settings, reset=reset, confirm=confirm)
 
     async def info(self) -> QueueInfo:
         """As ``RemoteQueue.info``."""

@@ -71,6 +71,7 @@ def define(
     settings: QueueSettings | Mapping[str, Json] | None,
     *,
     reset: bool,
+    confirm: str | None,
 ) -> Call[QueueInfo]:
     """Define a queue, or change the settings that are named."""
     body: dict[str, Json] = {} if isinstance(source, Unchanged) else {"source": source}
@@ -80,7 +81,9 @@ def define(
         body["settings"] = settings.to_json() if isinstance(settings, QueueSettings) else dict(settings)
     if reset:
         body["reset"] = True
-    return Call(Request("PUT", path_of(queue), encode(body).encode()), QueueInfo.of, keyed=True)
+    return Call(
+        Request("PUT", path_of(queue, confirm=confirm), encode(body).encode()), QueueInfo.of, keyed=True
+    )
 
 
 def claim(queue: str) -> Call[bool]:

@@ -135,6 +135,7 @@ class Client:
         settings: QueueSettings | Mapping[str, Any] | None = None,
         *,
         reset: bool = False,
+        confirm: str | None = None,
     ) -> QueueInfo:
         """Define a queue, or change it: what is not named stays as it is.
 
@@ -145,13 +146,15 @@ class Client:
             args: The source's arguments.
             settings: A mapping, such as ``{"max_attempts": 3, "backoff": 0.5}``, or a ``QueueSettings``. Each
                 that is not named stays as it is; a new queue begins with the defaults.
-            reset: Begin again at seq 1 where a queue of this name was deleted.
+            reset: Begin again at seq 1, also where a queue of this name was deleted.
+            confirm: The queue's name once more, where the ``reset`` drops items that are inside.
 
         Raises:
-            Conflict: It was defined with another source, and has handed out items.
+            Conflict: It was defined with another source, and has handed out items; or a ``reset`` would drop
+                items, and ``confirm`` is not given.
             Invalid: There is no such source, or it does not take these arguments.
         """
-        return self.ask(calls.define(name, source, args, settings, reset=reset))
+        return self.ask(calls.define(name, source, args, settings, reset=reset, confirm=confirm))
 
     def stats(self) -> dict[str, Any]:
         """Totals and percentiles of the server, and its first 100 queues, as ``GET /stats`` gives them."""

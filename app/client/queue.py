@@ -231,9 +231,10 @@ class RemoteQueue:
         settings: QueueSettings | Mapping[str, Any] | None = None,
         *,
         reset: bool = False,
+        confirm: str | None = None,
     ) -> QueueInfo:
         """Define it, or change what is named; see ``Client.define``."""
-        return self._client.define(self.name, source, args, settings, reset=reset)
+        return self._client.define(self.name, source, args, settings, reset=reset, confirm=confirm)
 
     def info(self) -> QueueInfo:
         """The queue as it is on disk now."""

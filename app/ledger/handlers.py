@@ -80,6 +80,8 @@ def _define(tx: Transaction, op: Define) -> Outcome:
     tx.write_all_and_forget()
     found = tx.execute(sql.BY_NAME, {"name": op.name}).fetchone()
     row = row_of(found) if found else None
+    if row is not None and _would_drop(row, op):
+        return row
     settings = op.settings
     if settings is None:  # of one that is there, as they are
         settings = DEFAULT_SETTINGS if row is None or row.deleted_at is not None else row.settings
@@ -105,6 +107,11 @@ def _define(tx: Transaction, op: Define) -> Outcome:
     else:
         statement = sql.REDEFINE
     return _changed_row(tx, statement, values, op.remember)
+
+
+def _would_drop(row: QueueRow, op: Define) -> bool:
+    """Whether a reset would drop items, and nobody has said that this is meant."""
+    return op.reset and not op.confirmed and row.deleted_at is None and row.inside > 0
 
 
 def _written(settings: QueueSettings) -> str:

@@ -121,7 +121,8 @@ class Define:
     """Create a queue, wake its tombstone, change the source of one whose cursor is 0, or its settings.
 
     ``source`` is empty for a queue that producers push to. ``settings`` None: as they are, or the defaults.
-    ``configured``: by what it is defined.
+    ``configured``: by what it is defined. If a ``reset`` is not ``confirmed``, only an empty queue begins
+    again; otherwise the outcome is its row, unchanged.
     """
 
     name: str
@@ -131,6 +132,7 @@ class Define:
     remember: Remember | None = None
     settings: QueueSettings | None = None
     configured: Configured = "http"
+    confirmed: bool = True
 
 
 class Take(NamedTuple):

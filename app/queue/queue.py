@@ -110,10 +110,15 @@ class Queue(Holds):
         try:
             return await self._operate_by("delete", key, begin, _check_deleted)
         except _NotEmpty as refused:
-            waiting, leased, dead = await asyncio.to_thread(self._glance, refused.row)
-        raise QueueConflict(
+            row = refused.row
+        raise await self.not_empty(row, "DELETE")
+
+    async def not_empty(self, row: QueueRow, how: str) -> QueueConflict:
+        """The refusal of a request (``how``) that would drop the items inside and does not confirm that."""
+        waiting, leased, dead = await asyncio.to_thread(self._glance, row)
+        return QueueConflict(
             f"{self.name} holds {waiting} waiting, {leased} leased and {dead} dead items, which would be"
-            f" dropped: DELETE /queues/{self.name}?confirm={self.name} says that this is meant",
+            f" dropped: {how} /queues/{self.name}?confirm={self.name} says that this is meant",
             reason="not-empty",
             field="confirm",
         )

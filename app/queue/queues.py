@@ -249,6 +249,7 @@ class Queues:
         *,
         trusted: bool = False,
         reset: bool = False,
+        confirmed: bool = True,
         settings: Mapping[str, Any] | None = None,
         key: str | None = None,
     ) -> QueueInfo:
@@ -256,11 +257,13 @@ class Queues:
 
         Without a source producers push to it; one that is ``KEPT`` stays as it is. ``settings`` (as
         ``queue_settings`` gives them) may be given at any time; those that are not named stay as they are.
-        ``reset`` begins a new generation at 1 instead. ``trusted`` definitions may name the user's own
-        functions and any file; those that come over HTTP may not, but for the source that the queue has.
+        ``reset`` begins a new generation at 1 instead, and drops what is inside. ``trusted`` definitions may
+        name the user's own functions and any file; those that come over HTTP may not, but for the source that
+        the queue has.
 
         Raises:
-            QueueConflict: the queue has handed out items of another definition.
+            QueueConflict: the queue has handed out items of another definition; or the ``reset`` of a queue
+                with items inside is not ``confirmed``.
             SourceUnknown, SourceInvalid, Forbidden, LimitExceeded: the definition is wrong.
         """
         check_name(name)
@@ -271,8 +274,9 @@ class Queues:
             check = partial(self._sources.check, spec, trusted=trusted, root=self._root)
             spec = check() if self._sources.is_prompt(spec) else await asyncio.to_thread(check)
         wanted = Definition(spec, settings or {})
+        define = partial(self._define, name, wanted, reset=reset, confirmed=confirmed, trusted=trusted)
         if key is None:
-            return await self._define(name, wanted, reset=reset, trusted=trusted, remember=None)
+            return await define(remember=None)
         self._limits.check_key(key)
         request = _request(wanted, reset)
         async with self._defining.hold(f"{name} {key}", request, self._limits.commit_patience):
@@ -281,7 +285,7 @@ class Queues:
             if replay is not None:
                 return replay
             remember = Remember(key, request, self._key_ttl(name, wanted))
-            return await self._define(name, wanted, reset=reset, trusted=trusted, remember=remember)
+            return await define(remember=remember)
 
     def _key_ttl(self, name: str, wanted: Definition) -> int:
         """Milliseconds that the answer to a definition is kept: by the settings of the queue after it."""
@@ -302,7 +306,14 @@ class Queues:
         return info_of(QueueRow.of(found.outcome), self._limits, replayed=True, in_file=name in self._in_file)
 
     async def _define(
-        self, name: str, wanted: Definition, *, reset: bool, trusted: bool, remember: Remember | None
+        self,
+        name: str,
+        wanted: Definition,
+        *,
+        reset: bool,
+        confirmed: bool,
+        trusted: bool,
+        remember: Remember | None,
     ) -> QueueInfo:
         async with self._names.setdefault(name, asyncio.Lock()):
             queue = self._queues.get(name)
@@ -316,9 +327,14 @@ class Queues:
                     return await queue.read()
                 if not same and queue.on_disk().cursor:
                     raise _changed(name, old, spec)
-            op = Define(name, *written(spec), reset, remember, settings, configured)
+            if queue is not None and reset and not confirmed and (row := queue.on_disk()).inside:
+                raise await queue.not_empty(row, "PUT")
+            generation = queue.row.generation if queue and reset else 0
+            op = Define(name, *written(spec), reset, remember, settings, configured, confirmed)
             begin = self._submit(op) if queue is None else queue.submit(op, same_source=same)
             row = await outcome(begin, self._limits)
+        if queue is not None and row.generation == generation:  # items came before the reset
+            raise await queue.not_empty(row, "PUT")
         if same and queue is not None:
             return await queue.seen(row)
         queue = self._queues.get(name)

@@ -182,6 +182,24 @@ class TestDelete:
             assert answer.headers.get("idempotent-replayed") == replayed
         refused("DELETE", "/queues/jobs", 404, "queue-unknown")
 
+    def test_a_reset_drops_what_is_inside_only_where_that_is_confirmed(self, house, ask, refused):
+        house.pushed("jobs", *"abc")
+        reset = {"json": {"reset": True}}
+        for headers in ({}, keyed("k"), keyed("k")):
+            problem = refused("PUT", "/queues/jobs", 409, "not-empty", headers=headers, **reset).json()
+            assert problem["field"] == "confirm"
+            assert "3 waiting, 0 leased and 0 dead" in problem["detail"]
+            assert "PUT /queues/jobs?confirm=jobs" in problem["detail"]
+        for query, status in (("confirm=", 422), ("confirm=job", 409), ("confirmed=jobs", 422)):
+            assert ask("PUT", f"/queues/jobs?{query}", **reset).status_code == status
+        assert ask("PUT", "/queues/jobs", json={}).json()["cursor"] == 3  # without a reset nothing is dropped
+        for status, replayed in ((201, None), (200, "true")):
+            answer = ask("PUT", "/queues/jobs?confirm=jobs", headers=keyed("k"), **reset)
+            told = answer.status_code, answer.json()["cursor"], answer.json()["generation"]
+            assert told == (status, 0, 2)
+            assert answer.headers.get("idempotent-replayed") == replayed
+        assert ask("PUT", "/queues/jobs", **reset).json()["generation"] == 3  # nothing is inside
+
     def test_an_empty_queue_needs_no_confirmation(self, house, ask):
         for confirm in ("", "?confirm=jobs"):
             house.pushed("jobs", "a")

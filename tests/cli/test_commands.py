@@ -103,7 +103,8 @@ class TestQueues:
 def jobs(server):
     """A queue with an item of every kind: two wait, one is leased, one dead, one done."""
     path = f"{server.url}/queues/jobs"
-    httpx.put(path, json={"reset": True, "settings": {"max_attempts": 1}})
+    asked = {"reset": True, "settings": {"max_attempts": 1}}
+    httpx.put(path, json=asked, params={"confirm": "jobs"}).raise_for_status()
     httpx.post(f"{path}/items", json={"items": [{"value": number} for number in range(5)]}).raise_for_status()
     token = httpx.post(f"{path}/lease", json={"max": 3, "ttl": 1000}).json()["token"]
     entries = {"acks": [{"token": token, "seqs": [[1, 1]]}], "nacks": [{"token": token, "seqs": [[2, 2]]}]}

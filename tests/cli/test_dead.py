@@ -16,7 +16,8 @@ def jobs(server):
     """A queue with two dead items and one that waits."""
     path = f"{server.url}/queues/jobs"
     settings = {"max_attempts": 2, "backoff": 0, "jitter": 0}
-    httpx.put(path, json={"reset": True, "settings": settings}).raise_for_status()
+    asked = {"reset": True, "settings": settings}
+    httpx.put(path, json=asked, params={"confirm": "jobs"}).raise_for_status()
     push(path, "a.txt", {"a": ["long "] * 100})
     for attempt in (1, 2):
         lease = httpx.post(f"{path}/lease", json={"max": 2, "worker": "w1"}).json()

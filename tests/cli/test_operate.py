@@ -47,6 +47,26 @@ class TestDefine:
         code, _, err = run("define", "c1", "count(start=7)")
         assert (code, err[:22]) == (1, "dibs: source-changed: ")
 
+    def test_a_reset_of_a_queue_that_is_there_asks_first(self, run, jobs, answers):
+        drops = "3 waiting, 1 leased, 1 dead are dropped"
+        told = f"jobs will begin at seq 1 again; its cursor is 5, and {drops}"
+        assert run("define", "jobs", "--reset") == (2, "", f"dibs: {told}. Say --yes to do it\n")
+        answers("n\n")
+        assert run("define", "jobs", "--reset") == (
+            1,
+            "",
+            f"{told}. Do it? [y/N] dibs: nothing was changed\n",
+        )
+        answers("y\n")
+        assert run("define", "jobs", "--reset")[:2] == (0, "jobs: open, pushed, cursor 0\n")
+        assert run("define", "jobs", "--reset", "-y") == (0, "jobs: open, pushed, cursor 0\n", "")
+
+    def test_a_reset_of_a_deleted_queue_does_not_ask(self, run):
+        run("define", "c5", "count")
+        run("next", "c5")
+        run("delete", "c5", "-y")
+        assert run("define", "c5", "count", "--reset") == (0, "c5: open, count, cursor 0\n", "")
+
     def test_for_producers_with_settings(self, run):
         assert run("define", "p1", "--set", "max_attempts=3", "-s", "backoff=0.5") == (
             0,

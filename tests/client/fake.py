@@ -178,7 +178,7 @@ class FakeServer:
         if parts == ["backup"]:
             return Answer(200, {"path": "/data/backups/a.db", "bytes": 4096})
         if method == "PUT":
-            return self._define(parts[1], json.loads(body))
+            return self._define(parts[1], json.loads(body), query)
         return self._on_queue(method, parts, query, body, key, waited)
 
     def _on_queue(self, method, parts, query, body, key, waited):
@@ -188,8 +188,7 @@ class FakeServer:
             raise Refuse(404, "queue-unknown", field="queue")
         self.requests.append((method, verb, body))
         if method == "DELETE":
-            if queue.info(self.clock())["waiting"] and query != {"confirm": queue.name}:
-                raise Refuse(409, "not-empty", field="confirm")
+            self._confirmed(queue, query)
             del self.queues[queue.name]
             return Answer(200, queue.info(self.clock()))
         if verb == "items" and method == "POST":
@@ -201,7 +200,14 @@ class FakeServer:
 
     # -- managing
 
-    def _define(self, name, fields):
+    def _confirmed(self, queue, query):
+        if queue.info(self.clock())["waiting"] and query != {"confirm": queue.name}:
+            raise Refuse(409, "not-empty", field="confirm")
+
+    def _define(self, name, fields, query):
+        if fields.get("reset") and name in self.queues:
+            self._confirmed(self.queues[name], query)
+            del self.queues[name]
         source = {"range": range(fields.get("args", {}).get("stop", 0))}.get(fields.get("source"))
         queue = self.queues.get(name) or self.add(name, source)
         queue.settings |= fields.get("settings", {})

@@ -85,6 +85,10 @@ def test_what_is_inside_is_dropped_only_where_that_is_confirmed(both):
     on(both, lambda queue: queue.put("a"))
     with pytest.raises(Conflict, match="not-empty"):
         on(both, lambda queue: queue.delete())
+    with pytest.raises(Conflict, match="not-empty"):
+        on(both, lambda queue: queue.define(reset=True))
+    assert on(both, lambda queue: queue.define(reset=True, confirm="jobs")).waiting == 0
+    on(both, lambda queue: queue.put("a"))
     assert on(both, lambda queue: queue.delete(confirm="jobs")).waiting == 1
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from dibs.ledger.ops import Advance, Close, Delete, Fail, Pause, Retry, SourceEnd, Take
+from dibs.ledger.ops import Advance, Close, Define, Delete, Fail, Pause, Retry, SourceEnd, Take
 from dibs.ledger.work import Parcel, Push
 
 EXHAUSTED = SourceEnd("exhausted")
@@ -184,8 +184,6 @@ def test_a_source_that_was_empty_may_be_exchanged(ledger):
 
 @pytest.mark.parametrize("spent", [Take(1, 1, 1), Advance(1, 0, 3)], ids=["taken", "jumped"])
 def test_a_definition_stands_once_the_cursor_moved(ledger, spent):
-    from dibs.ledger.ops import Define
-
     ledger.define()
     ledger.do(spent)
     ledger.refuses(Define("q", "range", '{"stop": 4}'))
@@ -217,3 +215,18 @@ def test_what_is_not_confirmed_deletes_nothing_that_is_inside(ledger):
     assert (row.deleted_at, row.inside, row.cursor) == (None, 2, 2)
     ledger.claim(queue, 2, None)
     assert ledger.do(Delete(queue, confirmed=False)).deleted_at is not None
+
+
+def test_what_is_not_confirmed_resets_nothing_that_is_inside(ledger, under):
+    queue = ledger.jobs("1")
+    reset = Define("jobs", "", "{}", reset=True, remember=under("k"), confirmed=False)
+    more = Push(queue, (Parcel(("2",)),))  # in the same transaction, too
+    _, row = ledger.engine.apply([more, reset])
+    assert (row.generation, row.inside, row.cursor) == (1, 2, 2)
+    assert ledger.engine.recall(queue, 1, "", "k") is None
+    ledger.claim(queue, 2, None)
+    row = ledger.do(reset)
+    assert (row.generation, row.cursor) == (2, 0)
+    ledger.push(queue, "1")
+    ledger.do(Delete(queue))
+    assert ledger.do(reset).generation == 3  # nothing of a deleted queue is left to be dropped

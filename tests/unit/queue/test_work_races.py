@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 
 import pytest
-from dibs.errors import QueueExhausted, QueueStarting, QueueUnknown
+from dibs.errors import QueueConflict, QueueExhausted, QueueStarting, QueueUnknown
 from dibs.ledger.ops import EngineFailed
 from dibs.ledger.work import Ack, Extend, Parcel, Purge, Result, Settle
 from dibs.queue import LeaseAsk
@@ -85,6 +85,20 @@ async def test_who_still_has_the_queue_that_was_changes_nothing_in_the_new_one(o
             with pytest.raises((QueueStarting, QueueUnknown)):
                 await ask
         assert (await house["jobs"].audit()).cursor == 0
+
+
+async def test_items_that_come_before_a_reset_are_not_dropped_unless_that_is_confirmed(opened, soon):
+    async with opened({"jobs": None}) as house:
+        house.disk.door.shut()
+        pushing = await soon(house["jobs"].push(parcel("1")))
+        await house.disk.door.somebody()  # the queue is empty on disk when the reset comes into the line
+        resetting = await soon(house.queues.define("jobs", None, reset=True, confirmed=False))
+        house.disk.door.open()
+        await pushing
+        with pytest.raises(QueueConflict, match="1 waiting") as caught:
+            await resetting
+        assert caught.value.reason == "not-empty"
+        assert (await house["jobs"].lease(LeaseAsk())).token
 
 
 async def test_what_comes_while_a_queue_is_made_is_seen(opened, monkeypatch):
