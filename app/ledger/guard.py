@@ -39,6 +39,7 @@ class Guard:
         self._lock = threading.Lock()
         self._damage: str | None = None
         self._saved = False  # a restart goes on after all that was handed out, or can't go on at all
+        self._brought = False  # the log is in dibs.db, and nothing was committed since
         self._copied = False
         self.careful = False
 
@@ -95,7 +96,7 @@ class Guard:
 
     def come_back(self, *connections: apsw.Connection) -> bool:
         """Save anew when files go away again, as nothing is missing now; whether all was saved before."""
-        saved, self._saved, self._copied = self._saved, False, False
+        saved, self._saved, self._brought, self._copied = self._saved, False, False, False
         _delete_log_on_close(True, *connections)
         return saved
 
@@ -108,15 +109,18 @@ class Guard:
         Raises:
             LedgerError, apsw.Error: it can't be saved.
         """
-        if self._files is None or self._folder is None or self._saved or self.missing() is None:
+        if self._files is None or self._folder is None or self.missing() is None:
             return None
         in_place = self._files.stands("dibs.db")
-        if in_place and self._files.stands("dibs.db-wal"):
-            _delete_log_on_close(False, writer, reader)
+        if in_place and (self._brought or self._files.stands("dibs.db-wal")):
+            told = None if self._saved else "the ledger itself is in its place: a restart goes on with it"
+            if told:
+                _delete_log_on_close(False, writer, reader)
             self._saved = True
-            return "the ledger itself is in its place: a restart goes on with it"
+            return told
+        self._saved = False  # what was in its place then may have gone since
         if in_place and not (self._folder / "dibs.db-wal").exists() and _checkpoint(writer):
-            self._saved = True
+            self._saved = self._brought = True
             return "all that was handed out is in dibs.db: a restart goes on after it"
         if self._copied:
             return None

@@ -103,6 +103,19 @@ def test_of_a_ledger_that_is_gone_a_copy_is_saved_and_a_restart_does_not_begin_a
     assert cursor_of_the_next_start(engine.folder) == 3
 
 
+@pytest.mark.parametrize("first", ["dibs.db-shm", "dibs.db-wal", "lock"])
+def test_what_goes_after_the_first_file_is_saved_as_well(engine, first):
+    """The ledger was in its place when the first file went; it need not be there for long."""
+    lose(engine, first)
+    assert "a restart goes on" in engine.rescue()
+    shutil.rmtree(engine.folder)
+    assert "is a copy of all that was handed out" in engine.rescue()
+    assert engine.rescue() is None  # once
+    engine.close()
+    with pytest.raises(LedgerDamaged, match="rescued-"):
+        open_ledger(engine.folder)
+
+
 @pytest.fixture
 def reader(engine):
     """Somebody who reads an older state for long: a backup of a large ledger, a foreign program."""
