@@ -1,8 +1,9 @@
 """The files of an SQLite ledger: opening, reopening, one transaction, look-ups, backup.
 
 One connection writes and belongs to the committer's thread. A second one, read-only, answers look-ups from
-any thread; it sees what is committed and nothing else. A third one is for what may take long (counting,
-browsing): look-ups, which the event loop waits for, don't wait for it.
+any thread; it sees what is committed and nothing else. A third one is for what may take a while (what is
+inside a queue, its history, its streams), a fourth for what may take seconds (counting run by run, browsing):
+none of these looks waits for one that takes longer.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from ..errors import (
     LedgerUnavailable,
 )
 from . import sums
+from .browser import Browser
 from .damage import is_damage, told
 from .disk import allocate, bytes_of, copy, no_room, sync
 from .folder import check_complete, header_of, make_file, make_private
@@ -77,8 +79,7 @@ class SqliteFiles:
         self._reading = threading.Lock()
         self._writer: apsw.Connection | None = None
         self._reader: apsw.Connection | None = None
-        self._browsing = threading.Lock()
-        self._browser: apsw.Connection | None = None
+        self._browser, self._counter = Browser(), Browser()
         self._anchor: apsw.Connection | None = None
         self._scrub: Scrub | None = None
         self._readable = threading.Event()
@@ -123,8 +124,9 @@ class SqliteFiles:
 
     def _connect_readers(self) -> None:
         self._reader = self._connect(apsw.SQLITE_OPEN_READONLY)
-        self._browser = self._connect(apsw.SQLITE_OPEN_READONLY)
-        for connection in (self._reader, self._browser):
+        self._browser.connection = self._connect(apsw.SQLITE_OPEN_READONLY)
+        self._counter.connection = self._connect(apsw.SQLITE_OPEN_READONLY)
+        for connection in (self._reader, self._browser.connection, self._counter.connection):
             connection.execute("SELECT clock FROM ledger").fetchall()  # opens the log, too
         if self._lock is not None:
             self._note(open=True)
@@ -269,15 +271,18 @@ class SqliteFiles:
         if self._writer is not None and self.guard.missing() is None:
             self._note(open=False)
         self.guard.forget_log()
-        while not self._browsing.acquire(timeout=0.01):
-            if (browser := self._browser) is not None:
-                browser.interrupt()  # who counts or browses is told to ask again
+        browsers = self._browser, self._counter
+        for browser in browsers:
+            browser.seize()
         try:
             with self._reading:
-                connections = self._reader, self._browser, self._writer
-                self._reader = self._browser = self._writer = None
+                connections = self._reader, *(browser.connection for browser in browsers), self._writer
+                self._reader = self._writer = None
+                for browser in browsers:
+                    browser.connection = None
         finally:
-            self._browsing.release()
+            for browser in browsers:
+                browser.lock.release()
         # Closing may sync: not under a lock that look-ups on the event loop wait for.
         for connection in connections:
             if connection is not None:
@@ -341,22 +346,25 @@ class SqliteFiles:
 
     def _browse(self, look: Callable[[apsw.Connection], T]) -> T:
         """Look at one moment, however long it takes."""
+        return self._look_by(self._counter, look)
+
+    def _look_by(self, browser: Browser, look: Callable[[apsw.Connection], T]) -> T:
         try:
             while True:
-                with self._browsing:
-                    if self._browser is not None:
-                        self._browser.execute("BEGIN")
+                with browser.lock:
+                    if browser.connection is not None:
+                        browser.connection.execute("BEGIN")
                         try:
-                            return look(self._browser)
+                            return look(browser.connection)
                         finally:
-                            self._browser.execute("ROLLBACK")
+                            browser.connection.execute("ROLLBACK")
                 self._wait_for_reopening()
         except (apsw.Error, OpFailed, UnicodeDecodeError) as error:
             raise self._unreadable(error) from error
 
     def _scan(self, statement: str, values: dict[str, Any]) -> list[Any]:
         """As :meth:`_look`, where it may take long: never on the connection that the event loop waits for."""
-        return self._browse(lambda browser: browser.execute(statement, values).fetchall())
+        return self._look_by(self._browser, lambda browser: browser.execute(statement, values).fetchall())
 
     @property
     def durable(self) -> bool:

@@ -138,14 +138,15 @@ class SqliteEngine(SqliteFiles):
         gone = self.guard.missing() is not None
         if gone:
             self._stop_scrub()  # it reads for as long as a check takes; a log can't be saved meanwhile
-        with self._browsing:
-            if self._browser is None or self._writer is None:
+        with self._browser.lock:
+            reader = self._browser.connection
+            if reader is None or self._writer is None:
                 return None
             if not gone:
-                if self.guard.come_back(self._writer, self._browser):
+                if self.guard.come_back(self._writer, reader):
                     self._note(open=True)
                 return None
-            done = self.guard.rescue(self._writer, self._browser)
+            done = self.guard.rescue(self._writer, reader)
         if self._lock is not None and not self.guard.log_needed():
             self._note(open=False)
         return done
