@@ -33,7 +33,7 @@ from .damage import is_damage, told
 from .disk import allocate, bytes_of, copy, no_room, sync
 from .folder import check_complete, header_of, make_file, make_private
 from .guard import BUSY_PATIENCE, Guard
-from .journal import check_log
+from .journal import check_log, write_again
 from .lock import DataLock
 from .migration import create as create_tables
 from .migration import migrate
@@ -108,6 +108,7 @@ class SqliteFiles:
             self._check_version(*header_of(self.folder / "dibs.db"))  # where another program wrote it, too
             make_file(self.folder / "dibs.db")
             self.guard = Guard(self.folder)
+        self._write_log_again()
         self._open(create=True)
         if self.folder is not None:
             # The process before may have ended after a sync that failed: what it wrote is read, but may never
@@ -220,6 +221,7 @@ class SqliteFiles:
             self._patience_until = monotonic() + REOPEN_PATIENCE
         self._disconnect()
         try:
+            self._write_log_again()
             self._open()
             if self.folder is not None:
                 self._checkpoint_in_any_case()
@@ -227,6 +229,16 @@ class SqliteFiles:
         except (apsw.Error, OSError, LedgerError, OpFailed) as error:
             full = isinstance(error, apsw.FullError) or no_room(error)
             raise EngineFailed(str(error), full=full) from error
+
+    def _write_log_again(self) -> None:
+        """Bring what a failed sync left in memory to the disk; on a full one as the checkpoint does."""
+        if self.folder is None:
+            return
+        try:
+            write_again(Path(self.path), self._vfs)
+        except apsw.FullError:
+            self._ballast.unlink(missing_ok=True)
+            write_again(Path(self.path), self._vfs)
 
     def _checkpoint_in_any_case(self) -> None:
         """Checkpoint, even on a full disk: then deleting the ballast makes the room."""

@@ -16,12 +16,15 @@ from array import array
 from pathlib import Path
 from typing import NamedTuple
 
+import apsw
+
 from ..errors import LedgerDamaged
 
 _HEADER = struct.Struct(">8I")
 _FRAME = struct.Struct(">6I")
 _MAGIC = 0x377F0682  # or one more: then the checksums are of big-endian words
 _INDEX = struct.Struct("=12xB3xI20x2I")
+_PIECE = 65_536
 _SMALLEST_PAGE, _LARGEST_PAGE = 512, 65_536
 
 
@@ -69,6 +72,33 @@ def check_log(ledger: Path) -> None:
             f"{ledger}-wal is damaged in {where}: what was written after that would be lost, and handed out"
             " again; put a backup in its place"
         )
+
+
+def write_again(ledger: Path, vfs: str | None) -> None:
+    """Write a log that is there with the same bytes, and sync it, before anything of it goes into the ledger.
+
+    A system keeps in memory what a failed sync was to bring to the disk, and takes it for written: it is
+    read, and no later sync brings it there. If the log went into the ledger like that and the power was lost
+    before the next commit, the log's older part would be read over the newer pages.
+
+    Raises:
+        apsw.Error: the disk fails, or is full.
+    """
+    path = Path(f"{ledger}-wal")
+    try:
+        size = path.stat().st_size
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    if not size:
+        return
+    # As a journal: opened as a log, cksumvfs would look for the connection that it belongs to.
+    file = apsw.VFSFile(vfs or "", str(path), [apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_MAIN_JOURNAL, 0])
+    try:
+        for at in range(0, size, _PIECE):
+            file.xWrite(file.xRead(min(_PIECE, size - at), at), at)
+        file.xSync(apsw.SQLITE_SYNC_FULL)
+    finally:
+        file.xClose()
 
 
 def _header_is_whole(log: bytes) -> bool:
