@@ -63,9 +63,7 @@ class Key(NamedTuple):
 
 
 class Holder(NamedTuple):
-    """The terms of a lease: the items belong to the holder of ``token`` until ``ttl`` milliseconds after the
-    commit.
-    """
+    """The holder of a lease: the items belong to ``token`` until ``ttl`` milliseconds after the commit."""
 
     token: str
     ttl: int
@@ -222,11 +220,10 @@ class Refusal(NamedTuple):
 
 
 class Applied(NamedTuple):
-    """A batch: the outcome of each op, in their order; each queue that it touched, by the id of its row; its
-    instant.
+    """A batch that is applied: the outcomes of its ops, in order, and the queues that it touched, by row.
 
-    ``outcomes`` has for a :class:`Serve` a tuple of :class:`Served`, one for each ask. ``number`` is that of
-    the transaction, 0 if it wrote nothing.
+    ``now`` is its instant. ``outcomes`` has for a :class:`Serve` a tuple of :class:`Served`, one for each
+    ask. ``number`` is that of the transaction, 0 if it wrote nothing.
     """
 
     outcomes: tuple[object, ...]
