@@ -27,7 +27,7 @@ def restore(
     A server of the copy hands out again what was taken since the backup. `dibs advance` brings a queue past
     what is known to be in use already.
     """
-    from ..ledger.restoring import restore as restored
+    from ..ledger.sqlite.restoring import restore as restored
     from .tables import print_json
 
     rows = restored(backup, folder)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from .ops import Engine
-from .sqlite import SqliteEngine
+from .sqlite.engine import SqliteEngine
 
 __all__ = ["Engine", "open_ledger"]
 

@@ -18,9 +18,9 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
-from dibs.ledger.inside import sql
 from dibs.ledger.ops import Define, Op, Take
-from dibs.ledger.sqlite import SqliteEngine
+from dibs.ledger.sqlite import run_statements as sql
+from dibs.ledger.sqlite.engine import SqliteEngine
 from dibs.ledger.work import Ack, Claim, Parcel, Push, Settle, Terms
 from rich.console import Console
 from rich.table import Table

@@ -29,8 +29,8 @@ from rich.table import Table
 from service import LOAD_CORE, POST, Server, free_port, wrk
 
 PLACES: tuple[tuple[str, str], ...] = (
-    ("ledger: begin, commit (without the disk)", r"_transaction \(app/ledger/files"),
-    ("ledger: statements", r"app/ledger/(handlers|sqlite|filing|inside|files|statements|codec)"),
+    ("ledger: begin, commit (without the disk)", r"_transaction \(app/ledger/sqlite/files"),
+    ("ledger: statements", r"app/ledger/(state|sqlite)/"),
     ("committer: batches, waking", r"app/ledger/(committer|entry|pending)"),
     ("answers: write to the socket", r"(answer|reply) \(app/api/fast/connection|send \(uvicorn"),
     (

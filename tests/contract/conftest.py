@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from dibs.ledger.clock import LedgerClock
 from dibs.ledger.ops import Define, Engine, Op, OpFailed, Outcome, QueueRow, Remember, Take
-from dibs.ledger.sqlite import SqliteEngine
+from dibs.ledger.sqlite.engine import SqliteEngine
 from dibs.ledger.work import (
     Claim,
     Claimed,

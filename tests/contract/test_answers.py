@@ -8,7 +8,7 @@ from dataclasses import asdict
 import apsw
 import pytest
 from dibs.ledger.ops import Advance, Close, Define, Delete, Pause, Retry, SourceEnd, Take
-from dibs.ledger.sqlite import SqliteEngine
+from dibs.ledger.sqlite.engine import SqliteEngine
 from dibs.ledger.work import FOREVER, Parcel, Push
 
 

@@ -11,7 +11,7 @@ import pytest
 from dibs.errors import LedgerDamaged, LedgerError
 from dibs.ledger import open_ledger
 from dibs.ledger.ops import Define, Remember, Take
-from dibs.ledger.sqlite import SqliteEngine
+from dibs.ledger.sqlite.engine import SqliteEngine
 from dibs.ledger.work import Claim, Parcel, Push, Terms
 
 KEYS = [f"key-{number}" for number in range(40)]

@@ -11,8 +11,8 @@ import pytest
 from dibs.errors import LedgerDamaged, LedgerUnavailable
 from dibs.ledger import open_ledger
 from dibs.ledger.ops import Define, EngineFailed, Take
-from dibs.ledger.scrub import Scrub
-from dibs.ledger.sqlite import SqliteEngine
+from dibs.ledger.sqlite.engine import SqliteEngine
+from dibs.ledger.sqlite.scrub import Scrub
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from dibs.ledger.clock import LedgerClock, rfc3339
 from dibs.ledger.ops import Advance, Close, Define, Delete, Pause, SourceEnd, Take
-from dibs.ledger.sqlite import SqliteEngine
+from dibs.ledger.sqlite.engine import SqliteEngine
 
 HOUR = 3_600_000
 

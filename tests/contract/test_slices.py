@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from dibs.ledger.inside.moving import SLICE_ITEMS, SLICE_ROWS
 from dibs.ledger.ops import Delete, Remember
+from dibs.ledger.state.moving import SLICE_ITEMS, SLICE_ROWS
 from dibs.ledger.work import Claim, Moved, Nack, Parcel, Purge, Push, Redrive, Settle, Sweep, Terms
 
 MANY = 2 * SLICE_ITEMS + 10

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from dibs.ledger import codec
+from dibs.ledger.state import codec
 from dibs.ledger.work import Claimed, Moved, Pushed, Settled, Settlement, Span, Streamed, Woken
 from hypothesis import given, settings
 from hypothesis import strategies as st

@@ -12,10 +12,11 @@ from concurrent.futures import ThreadPoolExecutor
 import apsw
 import pytest
 from dibs.errors import LedgerForeign, LedgerLocked, LedgerTooNew, LedgerUnavailable
-from dibs.ledger import files, open_ledger
-from dibs.ledger.files import APPLICATION_ID, VERSION
+from dibs.ledger import open_ledger
 from dibs.ledger.ops import Advance, Define, EngineFailed, Take
-from dibs.ledger.sqlite import SqliteEngine
+from dibs.ledger.sqlite import files
+from dibs.ledger.sqlite.engine import SqliteEngine
+from dibs.ledger.sqlite.files import APPLICATION_ID, VERSION
 
 
 def sql(folder, statement: str):

@@ -8,9 +8,9 @@ import apsw
 import pytest
 from dibs.errors import LedgerForeign, LedgerFull
 from dibs.ledger import open_ledger
-from dibs.ledger.files import APPLICATION_ID, VERSION
 from dibs.ledger.ops import Define, EngineFailed, Take
-from dibs.ledger.sqlite import SqliteEngine
+from dibs.ledger.sqlite.engine import SqliteEngine
+from dibs.ledger.sqlite.files import APPLICATION_ID, VERSION
 from dibs.ledger.work import Ack, Claim, Parcel, Push, QueueSettings, Settle, Streamed, Terms
 
 NOW = 1_750_000_000_000

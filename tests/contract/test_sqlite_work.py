@@ -8,9 +8,9 @@ import threading
 import apsw
 import pytest
 from dibs.errors import LedgerUnavailable
-from dibs.ledger.inside import sql
 from dibs.ledger.ops import Define, Take
-from dibs.ledger.sqlite import SqliteEngine
+from dibs.ledger.sqlite import run_statements as sql
+from dibs.ledger.sqlite.engine import SqliteEngine
 from dibs.ledger.work import (
     Ack,
     Claim,

@@ -30,9 +30,12 @@ def test_a_wheel_installs_dibs_and_no_app(tmp_path, target):
         tops = {name.partition("/")[0] for name in names if ".dist-info/" not in name}
         if target == "standard":
             assert tops == {"dibs"}
-            assert {"dibs/__init__.py", "dibs/py.typed", "dibs/ledger/work.sql", "dibs/cli/serve.py"} <= set(
-                names
-            )
+            assert {
+                "dibs/__init__.py",
+                "dibs/py.typed",
+                "dibs/ledger/sqlite/work.sql",
+                "dibs/cli/serve.py",
+            } <= set(names)
         else:
             assert tops == {"_dibs.pth"}
             assert archive.read("_dibs.pth").decode().strip() == str(ROOT / ".dev")

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 from dibs.ledger.ops import EngineFailed, Op, Outcome
-from dibs.ledger.sqlite import SqliteEngine
+from dibs.ledger.sqlite.engine import SqliteEngine
 from dibs.queue import Limits, Queues
 from dibs.sources import Registry, SourceSpec, parse_source
 

@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 from dibs.errors import LedgerError
-from dibs.ledger.inside.moving import SLICE_ITEMS, SLICE_ROWS
 from dibs.ledger.ops import Take
+from dibs.ledger.state.moving import SLICE_ITEMS, SLICE_ROWS
 from dibs.ledger.work import Moved, Parcel, Purge, Sweep
 from dibs.queue.sweeper import Sweeper
 

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 from dibs.errors import QueueExhausted
-from dibs.ledger.inside import claims
+from dibs.ledger.state import claims
 from dibs.ledger.work import Parcel
 from dibs.queue import LeaseAsk
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ..ops import Remember, Take
+from ..sqlite import run_statements as sql
 from ..work import HistoryVerb, expiry
-from . import sql
 from .transaction import Account, Transaction
 
 Held = tuple[int, int, str]

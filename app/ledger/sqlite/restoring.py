@@ -9,11 +9,11 @@ from typing import Final, NoReturn
 
 import apsw
 
-from ..errors import LedgerError, LedgerForeign, LedgerFull, LedgerUnavailable
+from ...errors import LedgerError, LedgerForeign, LedgerFull, LedgerUnavailable
+from ..ops import QueueRow
 from .disk import no_room
+from .engine import SqliteEngine
 from .files import APPLICATION_ID
-from .ops import QueueRow
-from .sqlite import SqliteEngine
 
 _MAGIC: Final = b"SQLite format 3\0"
 _HEADER: Final = 100

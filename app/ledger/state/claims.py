@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 from typing import NamedTuple
 
+from ..sqlite import run_statements as sql
 from ..work import DAMAGED, Claim, Claimed, Span, Terms
-from . import runs, sql
+from . import runs
 from .blocks import BlocksDamaged, Reader
 from .history import key_of, record
 from .runs import LEASED, Run

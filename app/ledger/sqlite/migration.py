@@ -8,7 +8,7 @@ from typing import Any
 
 import apsw
 
-from . import checksum
+from .. import checksum
 
 SCHEMA = ("sqlite.sql", "work.sql")
 

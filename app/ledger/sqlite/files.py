@@ -19,7 +19,7 @@ from typing import Any, NoReturn, TypeVar, cast
 
 import apsw
 
-from ..errors import (
+from ...errors import (
     LedgerDamaged,
     LedgerError,
     LedgerForeign,
@@ -27,6 +27,7 @@ from ..errors import (
     LedgerTooNew,
     LedgerUnavailable,
 )
+from ..ops import EngineDamaged, EngineFailed, OpFailed
 from . import sums
 from .browser import Browser
 from .damage import is_damage, told
@@ -37,7 +38,6 @@ from .journal import check_log, write_again
 from .lock import DataLock
 from .migration import create as create_tables
 from .migration import migrate
-from .ops import EngineDamaged, EngineFailed, OpFailed
 from .scrub import Scrub
 
 T = TypeVar("T")

@@ -8,8 +8,8 @@ from typing import Any
 import apsw
 
 from ..checksum import of_block
-from ..damage import is_damage
-from . import sql
+from ..sqlite import run_statements as sql
+from ..sqlite.damage import is_damage
 
 PAGE = 3_900
 """Bytes of values in a block, so that its row fits a page of the database; one value may be larger."""

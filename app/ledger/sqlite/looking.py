@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from ..state.blocks import BlocksDamaged, Reader
+from ..state.runs import DEAD, LEASED, Run
+from ..state.transaction import settings_of
 from ..work import DAMAGED, Counts, ItemRow, ItemState, QueueSettings
-from . import sql
-from .blocks import BlocksDamaged, Reader
-from .runs import DEAD, LEASED, Run
-from .transaction import settings_of
+from . import run_statements as sql
 
 Execute = Callable[..., Any]
 

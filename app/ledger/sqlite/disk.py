@@ -9,7 +9,7 @@ from pathlib import Path
 
 import apsw
 
-from ..errors import LedgerDamaged, LedgerFull, LedgerUnavailable
+from ...errors import LedgerDamaged, LedgerFull, LedgerUnavailable
 from .damage import is_damage, told
 from .folder import make_file, make_folder
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ..sqlite import run_statements as sql
 from ..work import MAX_SEQ, Parcel, Push, Pushed, Refusal, Result, expiry
-from . import sql
 from .transaction import Account, Transaction
 
 

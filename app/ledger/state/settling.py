@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from ..sqlite import run_statements as sql
 from ..work import (
     ERROR_LEAST,
     ERRORS_BYTES,
@@ -23,7 +24,7 @@ from ..work import (
     Verdict,
     Woken,
 )
-from . import pushing, runs, sql
+from . import pushing, runs
 from .history import Held, key_of, record
 from .holding import Holding
 from .runs import Run

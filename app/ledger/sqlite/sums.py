@@ -14,7 +14,7 @@ from pathlib import Path
 
 import apsw
 
-from ..errors import LedgerDamaged, LedgerUnavailable
+from ...errors import LedgerDamaged, LedgerUnavailable
 
 log = logging.getLogger("dibs.ledger")
 

@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from ..errors import LedgerLocked
+from ...errors import LedgerLocked
 
 NOTE_BYTES = 200
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from ..sqlite import run_statements as sql
 from ..work import FAILURES_KEPT, QueueSettings
-from . import sql
 from .transaction import Transaction
 
 WAITING, LEASED, DEAD = 0, 1, 2

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from .. import statements as sql
 from ..ops import OpFailed, Take
+from ..sqlite import run_statements as inside
+from ..sqlite import statements as sql
 from ..work import MAX_SEQ, Claimed, Terms
 from . import blocks
-from . import sql as inside
 from .history import record_take
 from .runs import LEASED
 from .transaction import Account, Transaction

@@ -7,12 +7,7 @@ from collections.abc import Callable
 from dataclasses import asdict, replace
 from typing import Any
 
-from . import statements as sql
-from .filing import Filing, changed, file, file_shares, of_take, streamed
-from .inside import claims, drawing, moving, pushing, settling
-from .inside.exchange import exchange
-from .inside.transaction import Account, Transaction, settings_of
-from .ops import (
+from ..ops import (
     Advance,
     Close,
     Define,
@@ -26,8 +21,9 @@ from .ops import (
     Retry,
     Take,
 )
-from .together import Exchange
-from .work import (
+from ..sqlite import statements as sql
+from ..together import Exchange
+from ..work import (
     DEFAULT_SETTINGS,
     Claim,
     Claimed,
@@ -43,6 +39,10 @@ from .work import (
     Sweep,
     WorkOutcome,
 )
+from . import claims, drawing, moving, pushing, settling
+from .exchange import exchange
+from .filing import Filing, changed, file, file_shares, of_take, streamed
+from .transaction import Account, Transaction, settings_of
 
 
 def row_of(found: Any) -> QueueRow:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from .work import (
+from ..work import (
     Claimed,
     Moved,
     Pushed,

@@ -14,8 +14,9 @@ from typing import Any
 import apsw
 
 from ..ops import OpFailed
+from ..sqlite import run_statements as sql
 from ..work import QueueSettings
-from . import blocks, sql
+from . import blocks
 
 VALUES_MOST = 16 * 1024 * 1024
 """Bytes of kept values that one transaction hands out; beyond them each claim gets one item."""

@@ -3,8 +3,7 @@
 Its limits: one server a data folder (a lock file keeps a second one out); a transaction lasts as long as
 its sync; ``:memory:`` is the same engine in memory, where durable means nothing.
 
-The files and connections are in ``files.py``; ``handlers.py`` makes statements of an op, those of queues
-(``statements.py``) and those of what is inside them (``inside``); answers are in ``filing.py``.
+The files and connections are in ``files.py``; what each op does is in ``ledger/state``.
 """
 
 from __future__ import annotations
@@ -16,20 +15,20 @@ from typing import cast
 
 import apsw
 
-from ..errors import LedgerError
-from . import filing
+from ...errors import LedgerError
+from ..clock import LedgerClock
+from ..ops import EngineFailed, Op, OpFailed, Outcome, QueueRow, Recalled
+from ..state import filing
+from ..state.blocks import BlockPageDamaged
+from ..state.handlers import HANDLERS, row_of
+from ..state.runs import EXPIRED
+from ..state.transaction import Account, Transaction
+from ..work import FAILURES_KEPT, Counts, FailureRow, HistoryRow, ItemRow, ItemState, Streamed
+from . import looking
+from . import run_statements as inside
 from . import statements as sql
-from .clock import LedgerClock
 from .files import SqliteFiles, raise_at_start
-from .handlers import HANDLERS, row_of
-from .inside import looking
-from .inside import sql as inside
-from .inside.blocks import BlockPageDamaged
-from .inside.runs import EXPIRED
-from .inside.transaction import Account, Transaction
-from .ops import EngineFailed, Op, OpFailed, Outcome, QueueRow, Recalled
 from .scrub import BLOCKS
-from .work import FAILURES_KEPT, Counts, FailureRow, HistoryRow, ItemRow, ItemState, Streamed
 
 PRUNE = (sql.PRUNE, inside.PRUNE_KEYS, inside.PRUNE_HISTORY)
 PRUNE_EVERY = 1_000  # milliseconds of ledger time

@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from ..statements import FORGET_STREAMS
+from ..sqlite import run_statements as sql
+from ..sqlite.statements import FORGET_STREAMS
 from ..work import Moved, Purge, Redrive, Sweep
-from . import claims, runs, sql
+from . import claims, runs
 from .runs import DEAD, LEASED, Run
 from .transaction import Account, Transaction
 

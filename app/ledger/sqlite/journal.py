@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 import apsw
 
-from ..errors import LedgerDamaged
+from ...errors import LedgerDamaged
 
 _HEADER = struct.Struct(">8I")
 _FRAME = struct.Struct(">6I")

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..ops import OpFailed, Take
+from ..sqlite import run_statements as sql
 from ..together import Exchange, Exchanged, Trade
 from ..work import Claim, Claimed, Span, Terms
-from . import claims, drawing, runs, sql
+from . import claims, drawing, runs
 from .history import Held, record
 from .runs import LEASED, WAITING, Run
 from .transaction import Account, Transaction

@@ -6,14 +6,14 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..errors import LedgerDamaged
+from ...errors import LedgerDamaged
+from ..checksum import of_answer
+from ..ops import OpFailed, Recalled, Remember, Take
+from ..sqlite import statements as sql
+from ..together import Shares
+from ..work import Claimed, Moved, Pushed, Settlement, Streamed, WorkOutcome, expiry
 from . import codec
-from . import statements as sql
-from .checksum import of_answer
-from .inside.transaction import Transaction
-from .ops import OpFailed, Recalled, Remember, Take
-from .together import Shares
-from .work import Claimed, Moved, Pushed, Settlement, Streamed, WorkOutcome, expiry
+from .transaction import Transaction
 
 _json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 

@@ -8,7 +8,7 @@ import stat
 from contextlib import suppress
 from pathlib import Path
 
-from ..errors import LedgerDamaged
+from ...errors import LedgerDamaged
 from .lock import Left
 
 log = logging.getLogger("dibs.ledger")

@@ -1,0 +1,1 @@
+"""The embedded engine: SQLite's files, its statements, and nothing else of dibs knows of either."""

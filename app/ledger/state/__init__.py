@@ -1,0 +1,1 @@
+"""The algorithms of the ledger: what each op does to runs, blocks, counters and filed answers."""
