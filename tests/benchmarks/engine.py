@@ -19,7 +19,7 @@ from functools import partial
 from pathlib import Path
 
 from dibs.ledger.ops import Define, Op, Take
-from dibs.ledger.sqlite import run_statements as sql
+from dibs.ledger.sqlite import queues, runs
 from dibs.ledger.sqlite.engine import SqliteEngine
 from dibs.ledger.work import Ack, Claim, Parcel, Push, Settle, Terms
 from rich.console import Console
@@ -138,12 +138,12 @@ def _bare(lab: Lab, queue: int, first: int, batches: list[list[str]]) -> None:
     for tokens in batches:
         execute("BEGIN IMMEDIATE")
         for at, token in enumerate(tokens):
-            lease = (1, now + TTL, TTL, 1, token, "", 0, 0, 0)
-            execute(sql.INSERT, (queue, first + at, first + at, *lease))
+            lease = (1, now + TTL, TTL, 1, token, "", 0, 0, 0, 1)
+            execute(runs.INSERT, (queue, first + at, first + at, *lease))
         for token in tokens:
-            execute(sql.ACK_ALL, (queue, token, now)).fetchall()
-        moved = (first + len(tokens) - 1, 0, len(tokens), 0, 0, None, queue, first - 1)
-        execute(sql.MOVE, moved)
+            execute(runs.ACK, (queue, token, now)).fetchall()
+        moved = (first + len(tokens) - 1, 0, 0, len(tokens), 0, 0, None, queue, first - 1)
+        execute(queues.MOVE, moved)
         execute("COMMIT")
         first += len(tokens)
 

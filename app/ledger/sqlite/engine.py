@@ -18,22 +18,23 @@ import apsw
 from ...errors import LedgerError
 from ..clock import LedgerClock
 from ..ops import EngineFailed, Op, OpFailed, Outcome, QueueRow, Recalled
-from ..state import filing
-from ..state.blocks import BlockPageDamaged
-from ..state.handlers import HANDLERS, row_of
+from ..state import filing, looking
+from ..state.accounts import Account
+from ..state.handlers import HANDLERS
+from ..state.rows import Name
 from ..state.runs import EXPIRED
-from ..state.transaction import Account, Transaction
-from ..work import FAILURES_KEPT, Counts, FailureRow, HistoryRow, ItemRow, ItemState, Streamed
-from . import looking
-from . import run_statements as inside
-from . import statements as sql
+from ..state.transaction import Transaction
+from ..work import Counts, FailureRow, HistoryRow, ItemRow, ItemState, Streamed
+from . import answers, queues, records, runs
+from .blocks import BlockPageDamaged
 from .files import SqliteFiles, raise_at_start
 from .scrub import BLOCKS
+from .store import CLOCK, UNSWEPT, Store
 
-PRUNE = (sql.PRUNE, inside.PRUNE_KEYS, inside.PRUNE_HISTORY)
 PRUNE_EVERY = 1_000  # milliseconds of ledger time
 PRUNE_MOST = 200  # rows a transaction, or twice as many as it has learned
 CLOCK_EVERY = 1_000  # milliseconds: how much ledger time a crash may lose, if the wall clock steps back too
+NONE = Counts(0, 0, 0, 0, 0, 0, 0, 0, 0, None, 0)
 AFTER_ALL = "\x7f"  # keys are printable ASCII
 
 
@@ -60,10 +61,11 @@ class SqliteEngine(SqliteFiles):
         self._clock = clock(self.persisted)
         self._persisted = self._pruned = self.persisted
         self._accounts: dict[int, Account] = {}
+        self._store: Store | None = None
         try:
             with self._transaction():
-                self._write(inside.REVIVE, (self.now(), self.persisted))
-                self._leased_until: int = self._write(inside.LEASED_UNTIL).get
+                self._write(runs.REVIVE, (self.now(), self.persisted))
+                self._leased_until: int = self._write(runs.LEASED_UNTIL).get
         except BaseException as error:
             self._give_up()
             if isinstance(error, Exception):
@@ -75,14 +77,14 @@ class SqliteEngine(SqliteFiles):
         try:
             if self.trouble() is None:
                 with self._transaction():
-                    self._write(sql.CLOCK, {"now": self.now()})
+                    self._write(CLOCK, (self.now(),))
         except (EngineFailed, OpFailed, apsw.Error):
             pass  # the disk fails: what was applied stands as it is
         self._give_up()
 
     def reopen(self) -> None:
         """Reopen the files; the rows of queues are read anew."""
-        self._accounts.clear()
+        self._forget()
         super().reopen()
 
     # -- one transaction
@@ -92,22 +94,29 @@ class SqliteEngine(SqliteFiles):
         now = self.now()
         try:
             with self._transaction() as writer:
-                tx = Transaction(writer, now, self._accounts, careful=self.guard.careful)
+                store = self._store or Store(writer, careful=self.guard.careful)
+                tx = Transaction(store, now, self._accounts)
                 outcomes = [HANDLERS[type(op)](tx, op) for op in ops]
                 tx.write()
-                persisted, pruned = self._keep_house(now, tx)
+                persisted, pruned = self._keep_house(store, now, tx)
         except BlockPageDamaged:
-            self._accounts.clear()
+            self._forget()
             self.guard.found(BLOCKS, "the checksum of a page is wrong")
             return self.apply(ops)
         except BaseException:
-            self._accounts.clear()  # nobody knows what the file has
+            self._forget()  # nobody knows what the file has
             raise
+        self._store = store
         self._persisted, self._pruned = persisted, pruned
         self._leased_until = max(self._leased_until, tx.leased_until)
         return outcomes
 
-    def _keep_house(self, now: int, tx: Transaction) -> tuple[int, int]:
+    def _forget(self) -> None:
+        """Forget what the file is believed to have, and what was collected for it."""
+        self._accounts.clear()
+        self._store = None
+
+    def _keep_house(self, store: Store, now: int, tx: Transaction) -> tuple[int, int]:
         """Persist ledger time and prune answers and keys, now and then; when that was last done.
 
         Where somebody is told that a lease is over, its end has to be on disk with that: a crash would begin
@@ -115,13 +124,11 @@ class SqliteEngine(SqliteFiles):
         """
         persisted, pruned = self._persisted, self._pruned
         if tx.told_stale or now - persisted >= CLOCK_EVERY:
-            self._write(sql.CLOCK, {"now": now})
+            store.keep_time(now)
             persisted = now
         if now - pruned >= PRUNE_EVERY:
             most = max(PRUNE_MOST, 2 * tx.learned)
-            oldest = {"now": now, "most": most}
-            gone = [self._changes(statement, oldest) for statement in PRUNE]
-            if max(gone) < most:
+            if store.prune(now, most) < most:
                 pruned = now
         return persisted, pruned
 
@@ -164,8 +171,8 @@ class SqliteEngine(SqliteFiles):
         """
         now = self.now()
         with self._transaction():
-            if self._write(inside.OUTLIVES, (self._persisted,)).get:
-                self._write(sql.CLOCK, {"now": now})
+            if self._write(runs.OUTLIVES, (self._persisted,)).get:
+                self._write(CLOCK, (now,))
             else:
                 self._leased_until = 0  # all were settled
         self._persisted = max(self._persisted, now if self._leased_until else 0)
@@ -174,28 +181,26 @@ class SqliteEngine(SqliteFiles):
 
     def rows(self) -> list[QueueRow]:
         """The rows of all queues, deleted ones too."""
-        return [row_of(found) for found in self._look(sql.ALL, {})]
+        return [Account(found).row() for found in self._look(queues.ALL)]
 
     def unswept(self) -> list[int]:
         """The deleted queues that have left items."""
-        return [queue for (queue,) in self._look(inside.UNSWEPT, {})]
+        return [queue for (queue,) in self._look(UNSWEPT)]
 
     def row(self, queue: int) -> QueueRow | None:
         """One queue as it is on disk now, all its counters from one moment."""
-        found = self._look(sql.BY_ID, {"id": queue})
-        return row_of(found[0]) if found else None
+        found = self._look(queues.BY_ID, (queue,))
+        return Account(found[0]).row() if found else None
 
     def recall(self, queue: int, generation: int, caller: str, key: str) -> Recalled | None:
         """The answer filed under a key, if it has not expired."""
-        found = self._look(
-            sql.RECALL, {"queue": queue, "generation": generation, "caller": caller, "key": key}
-        )
-        return filing.recalled(found[0], self.now()) if found else None
+        found = self._look(answers.FIND, Name(queue, generation, caller, key))
+        return filing.recalled(*answers.read(found[0]), self.now()) if found else None
 
     def known_keys(self, queue: int, generation: int, caller: str, keys: Sequence[str]) -> set[str]:
         """Those of the keys that have an answer which has not expired."""
         asked = {"queue": queue, "generation": generation, "caller": caller, "now": self.now()}
-        return {key for (key,) in self._look(sql.KNOWN, {**asked, "keys": json.dumps(keys)})}
+        return {key for (key,) in self._look(answers.KNOWN, {**asked, "keys": json.dumps(keys)})}
 
     def streams(
         self, queue: int, generation: int, caller: str, prefix: str, *, after: str, most: int
@@ -204,24 +209,26 @@ class SqliteEngine(SqliteFiles):
         now = self.now()
         place = {"queue": queue, "generation": generation, "caller": caller, "now": now}
         asked = {"prefix": prefix, "beyond": prefix + AFTER_ALL, "after": after, "most": most}
-        rows = self._scan(sql.STREAMS, place | asked)
-        found = [(row[3], filing.recalled(row, now)) for row in rows]
-        return [(key, answer.work) for key, answer in found if answer and isinstance(answer.work, Streamed)]
+        found = dict(map(answers.read, self._scan(answers.STREAMS, place | asked)))
+        told = [(name.key, filing.recalled(name, answer, now)) for name, answer in found.items()]
+        return [(key, answer.work) for key, answer in told if answer and isinstance(answer.work, Streamed)]
 
     def next_due(self, queue: int) -> int | None:
         """The earliest due of the items that are not dead; None if there are none."""
-        [(due,)] = self._look(inside.NEXT_DUE, {"queue": queue})
+        [(due,)] = self._look(runs.NEXT_DUE, {"queue": queue})
         return cast("int | None", due)
 
     def glance(self, queue: int) -> tuple[int, int, int]:
         """How many items wait (delayed ones too), are leased and are dead."""
-        found = self._scan(inside.GLANCE, {"queue": queue, "now": self.now()})
+        found = self._scan(queues.GLANCE, {"queue": queue, "now": self.now()})
         within, leased, dead = found[0] if found else (0, 0, 0)
         return within - leased - dead, leased, dead
 
     def counts(self, queue: int) -> Counts:
         """The items inside, counted run by run, and the row's counters, from one moment. May take seconds."""
-        return self._browse(lambda browser: looking.counts(browser.execute, queue, self.now()))
+        asked = {"queue": queue, "now": self.now()}
+        found = self._browse(lambda browser: browser.execute(queues.COUNTS, asked).fetchone())
+        return Counts(*found) if found else NONE
 
     def items(
         self, queue: int, state: ItemState | None, after: int, most: int, most_bytes: int
@@ -229,18 +236,24 @@ class SqliteEngine(SqliteFiles):
         """Items inside with a seq above ``after``, in order, with their kept values; whether more follow."""
         return self._browse(
             lambda browser: looking.items(
-                browser.execute, queue, state, after=after, most=most, most_bytes=most_bytes, now=self.now()
+                Store(browser, careful=True),
+                queue,
+                state,
+                after=after,
+                most=most,
+                most_bytes=most_bytes,
+                now=self.now(),
             )
         )
 
     def failures(self, queue: int, seq: int) -> list[FailureRow]:
         """The last failed attempts of an item, oldest first."""
-        asked = {"queue": queue, "seq": seq, "now": self.now(), "expired": EXPIRED, "most": FAILURES_KEPT}
-        return [FailureRow(*found) for found in self._look(inside.FAILURES, asked)]
+        asked = {"queue": queue, "seq": seq, "now": self.now(), "expired": EXPIRED}
+        return [FailureRow(*found) for found in self._look(records.FAILURES, asked)]
 
     def history(self, name: str, seq: int | None, after: int, most: int) -> list[HistoryRow]:
         """Who took or acked items of the queues of this name, from oldest to newest."""
-        statement = inside.HISTORY if seq is None else inside.HISTORY_OF_ITEM
+        statement = records.HISTORY if seq is None else records.HISTORY_OF_ITEM
         values = {"name": name, "after": after, "most": most, "now": self.now()}
         if seq is not None:
             values["seq"] = seq

@@ -332,10 +332,7 @@ class SqliteFiles:
         except apsw.Error as error:
             raise OpFailed(str(error)) from error
 
-    def _changes(self, statement: str, values: Mapping[str, Any]) -> int:
-        return self._write(statement, values).connection.changes()
-
-    def _look(self, statement: str, values: dict[str, Any]) -> list[Any]:
+    def _look(self, statement: str, values: Mapping[str, Any] | Sequence[Any] = ()) -> list[Any]:
         try:
             while True:
                 with self._reading:

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
-import apsw
-
-from ..checksum import of_block
-from ..sqlite import run_statements as sql
-from ..sqlite.damage import is_damage
+from .rows import Block
+from .store import Blocks
 
 PAGE = 3_900
 """Bytes of values in a block, so that its row fits a page of the database; one value may be larger."""
@@ -17,34 +13,23 @@ PAGE = 3_900
 MOST = 2**63 - 1
 """The largest seq."""
 
-Execute = Callable[..., Any]
-
 
 def size(text: str) -> int:
     """Bytes of a JSON text."""
     return len(text) if text.isascii() else len(text.encode())
 
 
-def write(executemany: Execute, queue: int, first: int, texts: Sequence[str]) -> None:
+def write(blocks: Blocks, queue: int, first: int, texts: Sequence[str]) -> None:
     """Keep the values of the items from ``first`` on."""
-    executemany(sql.BLOCK, _rows(queue, first, texts))
-
-
-def _rows(queue: int, first: int, texts: Sequence[str]) -> Iterator[tuple[int, int, int, bytes, int]]:
     begin = room = 0
     for at, text in enumerate(texts):
         needed = size(text) + 1
         if needed > room:
             if at > begin:
-                yield _row(queue, first + begin, first + at - 1, texts[begin:at])
+                blocks.insert(queue, first + begin, first + at - 1, _joined(texts[begin:at]).encode())
             begin, room = at, PAGE
         room -= needed
-    yield _row(queue, first + begin, first + len(texts) - 1, texts[begin:])
-
-
-def _row(queue: int, first: int, last: int, texts: Sequence[str]) -> tuple[int, int, int, bytes, int]:
-    joined = _joined(texts).encode()
-    return queue, first, last, joined, of_block(queue, first, last, joined)
+    blocks.insert(queue, first + begin, first + len(texts) - 1, _joined(texts[begin:]).encode())
 
 
 def _joined(texts: Sequence[str]) -> str:
@@ -53,27 +38,6 @@ def _joined(texts: Sequence[str]) -> str:
     if joined.count("\n") < len(texts):
         return joined
     return "\n".join([text.replace("\n", " ") for text in texts])
-
-
-def sweep(execute: Execute, queue: int, gone: list[tuple[int, int]]) -> None:
-    """Delete the blocks that had values of these items and of no other that is inside."""
-    gone.sort()
-    begin, end = gone[0]
-    try:
-        for first, last in gone:
-            if first > end + 1:
-                execute(sql.SWEEP, (queue, begin, end))
-                begin = first
-            end = max(end, last)
-        execute(sql.SWEEP, (queue, begin, end))
-    except apsw.Error as error:
-        if not is_damage(error):
-            raise
-        raise BlockPageDamaged from error
-
-
-class BlockPageDamaged(Exception):
-    """A page of the table of blocks fails its checksum. Its rows have their own: read ``carefully``."""
 
 
 class BlocksDamaged(Exception):
@@ -85,46 +49,28 @@ class BlocksDamaged(Exception):
         self.last = last
 
 
-def carefully(execute: Execute) -> Execute:
-    """Run statements on blocks even if the checksums of their pages are wrong."""
-
-    def run(statement: str, values: Any) -> Any:
-        execute(sql.PAGE_SUMS_OFF)
-        try:
-            return iter(execute(statement, values).fetchall())
-        except apsw.CorruptError:
-            return iter(())  # as if there were none
-        finally:
-            execute(sql.PAGE_SUMS_ON)
-
-    return run
-
-
 class Reader:
     """The kept values of one queue; quick where they are asked for in the order of seqs.
 
-    It gives ``room`` bytes of them altogether, but one value at least. ``careful``: pages of blocks are known
-    to be damaged, so that only the checksums of the rows count.
+    It gives ``room`` bytes of them altogether, but one value at least.
     """
 
     __slots__ = (
         "_ahead",
         "_ascii",
-        "_execute",
+        "_blocks",
         "_first",
         "_last",
         "_lines",
         "_queue",
         "_size",
-        "_statement",
         "room",
     )
 
-    def __init__(self, execute: Execute, queue: int, room: int, *, careful: bool = False) -> None:
-        self._execute = carefully(execute) if careful else execute
-        self._statement = sql.ONE_BLOCK if careful else sql.BLOCKS
+    def __init__(self, blocks: Blocks, queue: int, room: int) -> None:
+        self._blocks = blocks
         self._queue = queue
-        self._ahead: Iterator[Any] | None = None
+        self._ahead: Iterator[Block] | None = None
         self._first, self._last = 1, 0  # the block at hand
         self._lines: list[str] = []
         self._size = 0
@@ -138,7 +84,6 @@ class Reader:
 
         Raises:
             BlocksDamaged: The first of them is in one.
-            BlockPageDamaged: A page of blocks is damaged, and this reader is not careful.
         """
         texts: list[str] = []
         while first <= last:
@@ -171,34 +116,21 @@ class Reader:
 
     def _go(self, seq: int) -> None:
         """Go to the block that has this item: the next one, as a rule."""
-        found = self._found(seq)
-        if found is None or not found[0] <= seq <= found[1] or found[3] != of_block(self._queue, *found[:3]):
+        if self._ahead is None or seq != self._last + 1:
+            self._ahead = self._blocks.read(self._queue, seq)
+        block = next(self._ahead, None)
+        if block is None or not block.sound or not block.first <= seq <= block.last:
             raise BlocksDamaged(seq, self._end(seq))
-        self._first, self._last, kept, _ = found
-        text = kept.decode()
+        self._first, self._last = block.first, block.last
+        text = block.texts.decode()
         self._lines = text.split("\n")
         self._ascii = text.isascii()
         self._size = self._bytes(self._lines)
 
-    def _found(self, seq: int) -> Any:
-        try:
-            if self._ahead is None or seq != self._last + 1:
-                self._ahead = iter(self._execute(self._statement, (self._queue, seq)))
-            found = next(self._ahead, None)
-            if found is None:  # one at a time, or there was none
-                self._ahead = iter(self._execute(self._statement, (self._queue, seq)))
-                found = next(self._ahead, None)
-        except apsw.Error as error:
-            if not is_damage(error):
-                raise
-            raise BlockPageDamaged from error
-        return found
-
     def _end(self, seq: int) -> int:
         """The last item of the damaged block that has this one: up to where a sound one begins."""
         self._ahead = None
-        found = next(iter(self._execute(sql.NEXT_BLOCK, (self._queue, seq))), None)
-        if found is None:
+        block = self._blocks.after(self._queue, seq)
+        if block is None:
             return MOST
-        sound: bool = found[3] == of_block(self._queue, *found[:3])
-        return found[0] - 1 if sound else seq
+        return block.first - 1 if block.sound else seq

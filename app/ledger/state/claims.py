@@ -5,13 +5,13 @@ from __future__ import annotations
 import logging
 from typing import NamedTuple
 
-from ..sqlite import run_statements as sql
 from ..work import DAMAGED, Claim, Claimed, Span, Terms
 from . import runs
+from .accounts import Account
 from .blocks import BlocksDamaged, Reader
 from .history import key_of, record
-from .runs import LEASED, Run
-from .transaction import Account, Transaction
+from .rows import ALONE, LEASED, Run
+from .transaction import Transaction
 
 log = logging.getLogger("dibs.ledger")
 
@@ -75,9 +75,7 @@ class _Basket:
 
     def _read(self, first: int, last: int) -> int:
         if self._reader is None:
-            self._reader = Reader(
-                self._tx.execute, self._queue, min(self._most_bytes, self._tx.room), careful=self._tx.careful
-            )
+            self._reader = Reader(self._tx.blocks, self._queue, min(self._most_bytes, self._tx.room))
         before = self._reader.room
         part = self._reader.read(first, last, one=not self.picked)
         self._tx.room = max(self._tx.room - before + self._reader.room, 0)
@@ -92,7 +90,7 @@ def claim(tx: Transaction, op: Claim) -> Claimed:
         return Claimed()
     tx.write_tail(account)
     if account.paused or op.most < 1:
-        return Claimed(next_due=next_due(tx, op.queue))
+        return Claimed(next_due=tx.runs.next_due(op.queue))
     found = _find_sound(tx, account, op)
     if not found.picked:
         return Claimed(next_due=found.next_due)
@@ -103,7 +101,7 @@ def claim(tx: Transaction, op: Claim) -> Claimed:
         return Claimed(spans, values, None, found.next_due)
     due = tx.lease(op.terms.ttl)
     spans = _lease(tx, op.queue, found.picked, op.terms, due)
-    nearest = next_due(tx, op.queue) if found.crowd else found.next_due
+    nearest = tx.runs.next_due(op.queue) if found.crowd else found.next_due
     return Claimed(spans, values, due, due if nearest is None else min(due, nearest))
 
 
@@ -120,12 +118,6 @@ def _find_sound(tx: Transaction, account: Account, op: Claim) -> Found:
     return found
 
 
-def next_due(tx: Transaction, queue: int) -> int | None:
-    """The earliest due of the items that are not dead."""
-    due: int | None = tx.execute(sql.NEXT_DUE, {"queue": queue}).get
-    return due
-
-
 def find(tx: Transaction, account: Account, op: Claim) -> Found:
     """The items that can be claimed now, as many as are wanted. Nothing is written while the runs are read.
 
@@ -138,10 +130,9 @@ def find(tx: Transaction, account: Account, op: Claim) -> Found:
     nearest: int | None = None
     level: int | None = -1
     while level is not None:
-        rows = tx.execute(sql.CLAIMABLE, (queue, level))
+        found = tx.runs.claimable(queue, level)
         level = None
-        for row in rows:
-            run = Run._make(row)
+        for run in found:
             if run.due > now:
                 nearest = run.due if nearest is None else min(nearest, run.due)
                 level = run.priority
@@ -154,7 +145,7 @@ def find(tx: Transaction, account: Account, op: Claim) -> Found:
                     spent.append(run)
                     buried += run.size
                     continue
-                if run.most > 1 and op.terms is not None:
+                if run.most > ALONE and op.terms is not None:
                     if not basket.picked:
                         return _find_half(tx, op, run, spent)
                     nearest = run.due
@@ -172,8 +163,9 @@ def _find_half(tx: Transaction, op: Claim, run: Run, spent: list[Run]) -> Found:
     each time, until the item is alone.
     """
     basket = _Basket(tx, op.queue, min(op.most, max(1, run.most // 2)), op.most_bytes)
-    for row in tx.execute(sql.CROWD, (op.queue, run.token, tx.now)):
-        if not basket.add(Run._make(row)):
+    assert run.token is not None  # noqa: S101  # it is leased
+    for left in tx.runs.crowd(op.queue, run.token, tx.now):
+        if not basket.add(left):
             break
     return Found(basket.picked, basket.texts, spent, run.due, basket.damaged, crowd=True)
 
@@ -185,9 +177,7 @@ def _give(tx: Transaction, account: Account, picked: list[tuple[Run, int]]) -> t
         last = run.first + size - 1
         rest = [] if last == run.last else [run.part(last + 1, run.last)]
         runs.rewrite(tx, account.id, run, rest)
-        runs.done(tx, account.id, run.first, last, run.history)
-        if run.kept:
-            account.gone.append((run.first, last))
+        runs.done(tx, account.id, run.first, last, run)
         account.taken += size
         _join(spans, Span(run.first, last, run.next_attempt(tx.now)))
     return tuple(spans)
@@ -204,7 +194,7 @@ def _lease(
     for run, size in picked:
         last = run.first + size - 1
         piece = run if last == run.last else run.part(run.first, last)
-        if run.state == LEASED and run.most <= 1:
+        if run.state == LEASED and run.most <= ALONE:
             piece = runs.expired(tx, queue, piece)
         piece = Run(
             piece.first,
@@ -222,11 +212,10 @@ def _lease(
         )
         _join(spans, Span(run.first, last, piece.attempt))
         if last < run.last:
-            rest = run.part(last + 1, run.last)
-            runs.add(tx, queue, rest)
+            tx.runs.insert(queue, run.part(last + 1, run.last))
         if leased and leased[-1].last + 1 == piece.first and leased[-1][5:] == piece[5:]:
             leased[-1] = leased[-1]._replace(last=last)
-            tx.execute(sql.REMOVE, (queue, run.first))
+            tx.runs.remove(queue, run.first)
         else:
             leased.append(piece)
             first_of.append(run)
@@ -260,8 +249,7 @@ def _bury_damaged(tx: Transaction, account: Account, run: Run, first: int, last:
 
 def bury_all(tx: Transaction, account: Account, most: int) -> int:
     """Write down which runs are dead, up to so many; return how many these were."""
-    asked = {"queue": account.id, "now": tx.now, "limit": most}
-    found = [Run._make(row) for row in tx.execute(sql.SPENT, asked)]
+    found = tx.runs.spent(account.id, tx.now, most)
     for run in found:
         bury(tx, account, run)
     return len(found)

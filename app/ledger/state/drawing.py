@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from ..ops import OpFailed, Take
-from ..sqlite import run_statements as inside
-from ..sqlite import statements as sql
 from ..work import MAX_SEQ, Claimed, Terms
 from . import blocks
+from .accounts import Account
 from .history import record_take
-from .runs import LEASED
-from .transaction import Account, Transaction
+from .rows import LEASED, Run
+from .transaction import Transaction
 
 
 def draw(tx: Transaction, op: Take) -> Claimed | None:
@@ -46,27 +45,26 @@ def follow(tx: Transaction, op: Take) -> Account:
 
 def _lease(tx: Transaction, op: Take, terms: Terms) -> int:
     due = tx.lease(terms.ttl)
-    kept = op.texts is not None
-    lease = LEASED, due, terms.ttl, 1, terms.token, terms.worker, 0, 0, int(kept), op.count
-    tx.execute(inside.INSERT, (op.queue, op.first, op.last, *lease))
+    kept = int(op.texts is not None)
+    tx.runs.insert(
+        op.queue,
+        Run(op.first, op.last, LEASED, due, terms.ttl, 1, terms.token, terms.worker, 0, 0, kept, op.count),
+    )
     if op.texts is not None:
         if len(op.texts) != op.count:
             raise OpFailed(f"{len(op.texts)} values for {op.count} items")
-        blocks.write(tx.executemany, op.queue, op.first, op.texts)
+        blocks.write(tx.blocks, op.queue, op.first, op.texts)
     return due
 
 
 def end(tx: Transaction, op: Take) -> None:
-    """Record that the source has ended, after the items of this take."""
+    """Record that the source has ended, once, at the cursor: after the items of this take."""
     assert op.end is not None  # noqa: S101  # its callers have seen it
-    tx.write_all_and_forget()
+    account = tx.live(op.queue)
+    if account is None or account.cursor != op.last or account.ending not in {None, op.end.ending}:
+        raise OpFailed(f"the queue is not as this op expects it: {op}")
     failed = op.end.ending == "failed"
-    values = {
-        "queue": op.queue,
-        "cursor": op.last,
-        "ending": op.end.ending,
-        "type": op.end.type if failed else None,
-        "message": op.end.message if failed else None,
-    }
-    if not tx.execute(sql.END, values).fetchall():
-        raise OpFailed(f"the queue is not as this op expects it: {values}")
+    account.ending = op.end.ending
+    account.failure_type = op.end.type if failed else None
+    account.failure_message = op.end.message if failed else None
+    account.changed = True

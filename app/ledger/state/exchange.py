@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
 from ..ops import OpFailed, Take
-from ..sqlite import run_statements as sql
 from ..together import Exchange, Exchanged, Trade
 from ..work import Claim, Claimed, Span, Terms
 from . import claims, drawing, runs
+from .accounts import Account
 from .history import Held, record
-from .runs import LEASED, WAITING, Run
-from .transaction import Account, Transaction
+from .rows import LEASED, WAITING, Run
+from .transaction import Transaction
 
 Ranges = tuple[tuple[int, int], ...]
 
@@ -35,23 +34,17 @@ def exchange(tx: Transaction, op: Exchange) -> Exchanged:
 
 def _ack_all(tx: Transaction, account: Account, trades: Sequence[Trade]) -> tuple[Ranges, ...]:
     """Ack all items of each token. A token that is there twice is stale the second time."""
-    queue, now = account.id, tx.now
-    tokens = dict.fromkeys([trade[0] for trade in trades])
-    tokens.pop(None, None)
+    tokens = {token: (account.id, token) for token, *_ in trades if token is not None}
     if not tokens:
         return ((),) * len(trades)
-    rows: list[Any] = tx.execute(sql.ACK_EACH, (queue, json.dumps(list(tokens)), now)).fetchall()
     held: dict[str | None, list[Any]] = {}
     acks: dict[str | None, list[Held]] = {}  # where the queue keeps its history
-    for token, first, last, history, kept, worker in rows:
-        account.acked += last - first + 1
-        if kept:
-            account.gone.append((first, last))
-        if history:
-            runs.done(tx, queue, first, last, history)
-        held.setdefault(token, []).append((first, last))
+    for run in tx.runs.ack(list(tokens.values()), tx.now):
+        account.acked += run.last - run.first + 1
+        runs.done(tx, account.id, run.first, run.last, run)
+        held.setdefault(run.token, []).append((run.first, run.last))
         if account.history:
-            acks.setdefault(token, []).append((first, last, worker))
+            acks.setdefault(run.token, []).append((run.first, run.last, run.worker))
     if len(held) < len(tokens):
         tx.told_stale = True
     for ranges in acks.values():
@@ -75,22 +68,22 @@ def _joined(ranges: Sequence[tuple[int, int]]) -> Ranges:
 def _lease_fresh(tx: Transaction, take: Take, trades: Sequence[Trade]) -> int | None:
     """Write one row for each lease of fresh items; return when the first of them ends."""
     drawing.follow(tx, take)
-    rows: list[tuple[Any, ...]] = []
-    first, left, queue = take.first, take.count, take.queue
+    dues: list[int] = []
+    first, left = take.first, take.count
     for _, count, token, ttl, worker in trades:
         size = min(count, left)
         if size:
-            rows.append(
-                (queue, first, first + size - 1, LEASED, tx.lease(ttl), ttl, 1, token, worker, 0, 0, 0, size)
-            )
+            due = tx.lease(ttl)
+            dues.append(due)
+            lease = Run(first, first + size - 1, LEASED, due, ttl, 1, token, worker, 0, 0, 0, size)
+            tx.runs.insert(take.queue, lease)
             first += size
             left -= size
     if left:
         raise OpFailed(f"{left} items of a draw are nobody's")
-    tx.executemany(sql.INSERT, rows)
     if take.end is not None:
         drawing.end(tx, take)
-    return min([row[4] for row in rows], default=None)
+    return min(dues, default=None)
 
 
 def _lease_waiting(tx: Transaction, account: Account, op: Exchange) -> tuple[tuple[Claimed, ...], int | None]:
@@ -119,8 +112,6 @@ def _lease_singles(
     """An item each: the first of a run stays in its row, the others and the rest get rows of their own."""
     queue = op.queue
     items = [(run, seq) for run, size in found.picked for seq in range(run.first, run.first + size)]
-    changes: list[tuple[Any, ...]] = []
-    rows: list[tuple[Any, ...]] = []
     leases: list[Claimed] = []
     at, nearest = 0, found.next_due
     for trade in op.trades:
@@ -129,22 +120,14 @@ def _lease_singles(
             continue
         run, seq = items[at]
         due, attempt = tx.lease(trade.ttl), run.attempt + 1
-        if seq == run.first:
-            changes.append(
-                (seq, LEASED, due, trade.ttl, attempt, trade.lease, trade.worker, run.history, 1, queue, seq)
-            )
-        else:
-            lease = LEASED, due, trade.ttl, attempt, trade.lease, trade.worker
-            rows.append((queue, seq, seq, *lease, run.priority, run.history, run.kept, 1))
+        lease = LEASED, due, trade.ttl, attempt, trade.lease, trade.worker
+        write = tx.runs.change if seq == run.first else tx.runs.insert
+        write(queue, Run(seq, seq, *lease, run.priority, run.history, run.kept, 1))
         values = (found.texts[at],) if run.kept else None
         leases.append(Claimed((Span(seq, seq, attempt),), values, due))
         nearest = due if nearest is None or due < nearest else nearest
         at += 1
-    rows += [(queue, *rest) for rest in _rests(found)]
-    tx.executemany(sql.CHANGE, changes)
-    tx.executemany(sql.INSERT, rows)
+    for run, size in found.picked:
+        if size < run.size:
+            tx.runs.insert(queue, run.part(run.first + size, run.last))
     return tuple(leases), nearest
-
-
-def _rests(found: claims.Found) -> list[Run]:
-    return [run.part(run.first + size, run.last) for run, size in found.picked if size < run.size]

@@ -1,4 +1,4 @@
-"""Answers filed under idempotency keys: rows of the table ``answer``, and what is read back from them."""
+"""Answers filed under idempotency keys: how they are written, and what is read back from them."""
 
 from __future__ import annotations
 
@@ -7,12 +7,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ...errors import LedgerDamaged
-from ..checksum import of_answer
-from ..ops import OpFailed, Recalled, Remember, Take
-from ..sqlite import statements as sql
+from ..ops import Recalled, Remember, Take
 from ..together import Shares
 from ..work import Claimed, Moved, Pushed, Settlement, Streamed, WorkOutcome, expiry
 from . import codec
+from .rows import Answer, Name
 from .transaction import Transaction
 
 _json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
@@ -45,12 +44,10 @@ def file(tx: Transaction, queue: int, generation: int, remember: Remember, filin
     if isinstance(kept, range):
         outcome |= {"start": kept.start, "stop": kept.stop, "step": kept.step}
     texts = _json(kept) if isinstance(kept, tuple) else None
-    name = queue, generation, remember.caller, remember.key
-    row = (*name, remember.request, _json(outcome), texts, expiry(tx.now, remember.ttl))
-    tx.execute(sql.REMEMBER, (*row, tx.now, filing.replace, of_answer(*row)))
+    name = Name(queue, generation, remember.caller, remember.key)
+    answer = Answer(0, remember.request, _json(outcome), texts, expiry(tx.now, remember.ttl), sound=True)
+    tx.answers.file(name, answer, tx.now, replace=filing.replace)
     tx.learned += 1
-    if not tx.changes():
-        raise OpFailed(f"something else is filed under the key {remember.key!r}")
 
 
 def file_shares(tx: Transaction, queue: int, generation: int, shares: Shares, op: Take) -> None:
@@ -58,8 +55,7 @@ def file_shares(tx: Transaction, queue: int, generation: int, shares: Shares, op
     values, expires, now = shares.values, expiry(tx.now, shares.ttl), tx.now
     start, step, total = values.start, values.step, len(values)
     wide = "true" if shares.wide else "false"
-    place = queue, generation, shares.caller
-    at, rows = 0, []
+    at = 0
     for key, request, count in shares.parts:
         end = min(at + count, total)
         if key is not None and at < end:
@@ -68,29 +64,23 @@ def file_shares(tx: Transaction, queue: int, generation: int, shares: Shares, op
                 f'{{"first":{op.first + at},"ending":{ending},"wide":{wide},'
                 f'"start":{start + at * step},"stop":{start + end * step},"step":{step}}}'
             )
-            row = (*place, key, request, outcome, None, expires)
-            rows.append((*row, now, False, of_answer(*row)))
+            answer = Answer(0, request, outcome, None, expires, sound=True)
+            tx.answers.file(Name(queue, generation, shares.caller, key), answer, now)
+            tx.learned += 1
         at = end
-    before = tx.total_changes()
-    tx.executemany(sql.REMEMBER, rows)
-    tx.learned += len(rows)
-    if tx.total_changes() - before != len(rows):
-        raise OpFailed("something else is filed under one of the keys")
 
 
-def recalled(found: Any, now: int) -> Recalled | None:
-    """The answer of a row; None if it has expired.
+def recalled(name: Name, answer: Answer, now: int) -> Recalled | None:
+    """What an answer says; None if it has expired.
 
     Raises:
-        LedgerDamaged: the row is not as it was filed.
+        LedgerDamaged: the answer is not as it was filed.
     """
-    *row, crc = found
-    if crc != of_answer(*row):
-        raise LedgerDamaged(f"the answer kept under the key {row[3]!r} is damaged", "maybe")
-    request, text, kept, expires = row[4:]
-    if expires <= now:
+    if not answer.sound:
+        raise LedgerDamaged(f"the answer kept under the key {name.key!r} is damaged", "maybe")
+    if answer.expires <= now:
         return None
-    outcome = json.loads(text)
+    kept, outcome = answer.values, json.loads(answer.outcome)
     wide = outcome.pop("wide")
     work, token, source = (outcome.pop(name, None) for name in ("work", "token", "computed"))
     texts = None if kept is None else tuple(json.loads(kept))
@@ -98,7 +88,7 @@ def recalled(found: Any, now: int) -> Recalled | None:
     bounds = range(0) if kept is not None else range(*map(outcome.pop, ("start", "stop", "step")))
     values = bounds if texts is None else () if given else texts
     return Recalled(
-        request,
+        answer.request,
         outcome,
         values,
         wide,
@@ -110,14 +100,9 @@ def recalled(found: Any, now: int) -> Recalled | None:
 
 def streamed(tx: Transaction, queue: int, generation: int, remember: Remember) -> Streamed | None:
     """How far the stream of a key has come; None if nothing is filed under the key."""
-    values = {
-        "queue": queue,
-        "generation": generation,
-        "caller": remember.caller,
-        "key": remember.key,
-    }
-    found = tx.execute(sql.RECALL, values).fetchone()
-    answer = recalled(found, tx.now) if found else None
+    name = Name(queue, generation, remember.caller, remember.key)
+    found = tx.answers.find((name,)).get(name)
+    answer = recalled(name, found, tx.now) if found else None
     work = answer.work if answer else None
     return work if isinstance(work, Streamed) else None
 

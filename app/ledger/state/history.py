@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ..ops import Remember, Take
-from ..sqlite import run_statements as sql
 from ..work import HistoryVerb, expiry
-from .transaction import Account, Transaction
+from .accounts import Account
+from .rows import Record
+from .transaction import Transaction
 
 Held = tuple[int, int, str]
 """Consecutive items, and the worker that held them."""
@@ -24,11 +25,9 @@ def record(
     if not account.history:
         return
     place, expires = (account.name, account.generation), expiry(tx.now, account.history)
-    rows = [
-        (*place, first, last, verb, tx.now, *key, worker, expires) for first, last, worker in joined(ranges)
-    ]
-    tx.executemany(sql.RECORD, rows)
-    tx.learned += len(rows)
+    for first, last, worker in joined(ranges):
+        tx.store.history.add(Record(*place, first, last, verb, tx.now, *key, worker, expires))
+        tx.learned += 1
 
 
 def record_take(tx: Transaction, account: Account, op: Take) -> None:

@@ -12,7 +12,7 @@ from operator import itemgetter
 
 from ..work import Seqs
 from . import runs
-from .runs import Run
+from .rows import Run
 from .transaction import Transaction
 
 Piece = tuple[int, int, bool]

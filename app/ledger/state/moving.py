@@ -6,12 +6,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from ..sqlite import run_statements as sql
-from ..sqlite.statements import FORGET_STREAMS
 from ..work import Moved, Purge, Redrive, Sweep
 from . import claims, runs
-from .runs import DEAD, LEASED, Run
-from .transaction import Account, Transaction
+from .accounts import Account
+from .rows import DEAD, LEASED, Run
+from .transaction import Transaction
 
 SLICE_ROWS = 200
 """Runs that a slice looks at: the other ops of its transaction, and of the next, wait for it."""
@@ -56,12 +55,13 @@ class _Slice:
     def pieces(
         self,
         ranges: Sequence[tuple[int, int]],
-        statement: str,
+        read: Callable[[int, int, int, int], list[Run]],
         wanted: Callable[[Run], bool],
         single: Callable[[Run], bool],
     ) -> Iterator[Piece]:
-        """Pieces of wanted runs, in order. Each may be rewritten before the next is asked for.
+        """Pieces of wanted runs, in order, as ``read`` finds them in a range.
 
+        Each may be rewritten before the next is asked for.
         ``single``: whether each item of a run costs something by itself.
         """
         rest = self._rest or 0
@@ -70,10 +70,8 @@ class _Slice:
             if end < first:
                 continue
             self._rows -= 1
-            found = self._tx.execute(statement, (self._queue, first, end, max(self._rows, 0))).fetchall()
-            for row in found:
+            for run in read(self._queue, first, end, max(self._rows, 0)):
                 self._rows -= 1
-                run = Run._make(row)
                 last = min(end, run.last)
                 if wanted(run):
                     start = max(first, run.first)
@@ -114,12 +112,12 @@ def redrive(tx: Transaction, op: Redrive) -> Moved:
     now, settings, moved = tx.now, account.settings, _Slice(tx, account, part, op.limit)
     since = now if part.due is None else part.due
     pace = _Pace(since, op.rate, part.count)
-    ranges, statement = (((1, part.upto),), sql.DEAD) if op.seqs is None else (op.seqs, sql.WITHIN)
+    ranges, read = (((1, part.upto),), tx.runs.dead) if op.seqs is None else (op.seqs, tx.runs.within)
 
     def wanted(run: Run) -> bool:
         return run.state == DEAD or run.spent(now, settings)
 
-    for piece in moved.pieces(ranges, statement, wanted, lambda run: op.rate is not None):
+    for piece in moved.pieces(ranges, read, wanted, lambda run: op.rate is not None):
         run = piece.run
         if run.state == LEASED:
             run = runs.expired(tx, account.id, run)
@@ -171,39 +169,24 @@ def purge(tx: Transaction, op: Purge) -> Moved:
 
     moved = _Slice(tx, account, part)
     purged: list[tuple[int, int]] = []
-    statement = sql.WITHIN if waiting else sql.DEAD
-    for piece in moved.pieces(
-        ((1, part.upto),), statement, wanted, lambda run: bool(run.kept or run.history)
-    ):
+    read = tx.runs.within if waiting else tx.runs.dead
+    for piece in moved.pieces(((1, part.upto),), read, wanted, lambda run: bool(run.kept or run.history)):
         _drop(tx, account, piece)
         purged.append((piece.first, piece.last))
     if purged:
-        _forget_keys(tx, op.queue, purged)
+        tx.item_keys.forget(op.queue, purged)
         if waiting:
-            tx.execute(FORGET_STREAMS, (op.queue,))
+            tx.answers.forget_streams(op.queue)
     return moved.moved()
 
 
 def _drop(tx: Transaction, account: Account, piece: Piece) -> None:
     run, first, last = piece
     runs.rewrite(tx, account.id, run, piece.others)
-    runs.done(tx, account.id, first, last, run.history)
+    runs.done(tx, account.id, first, last, run)
     account.purged += last - first + 1
     if run.state == DEAD:
         account.buried -= last - first + 1
-    if run.kept:
-        account.gone.append((first, last))
-
-
-def _forget_keys(tx: Transaction, queue: int, purged: Sequence[tuple[int, int]]) -> None:
-    """Forget the keys of these items, so that they can be pushed again."""
-    if not tx.execute(sql.HAS_KEYS, (queue,)).get:
-        return
-    joined: list[tuple[int, int]] = []
-    for first, last in purged:
-        begin = joined.pop()[0] if joined and joined[-1][1] + 1 == first else first
-        joined.append((begin, last))
-    tx.executemany(sql.FORGET_KEYS, [(queue, *span) for span in joined])
 
 
 def sweep(tx: Transaction, op: Sweep) -> Moved:
@@ -211,17 +194,12 @@ def sweep(tx: Transaction, op: Sweep) -> Moved:
     account = tx.account(op.queue)
     if account is None or not account.deleted:
         return Moved(0)
-    gone = []
-    for statement in sql.SWEEP_SOME:
-        tx.execute(statement, (account.id, SLICE_ROWS))
-        gone.append(tx.changes())
+    gone = tx.store.sweep(account.id, SLICE_ROWS)
     return Moved(sum(gone), None, 0 if SLICE_ROWS in gone else None)
 
 
 def empty(tx: Transaction, account: Account) -> None:
     """Remove all items of a queue and their keys, since another queue begins in its place."""
     tx.write_tail(account)
-    for statement in sql.EMPTY:
-        tx.execute(statement, (account.id,))
-    tx.execute(FORGET_STREAMS, (account.id,))
-    account.gone.clear()
+    tx.store.empty(account.id)
+    tx.answers.forget_streams(account.id)

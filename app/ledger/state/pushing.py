@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..sqlite import run_statements as sql
 from ..work import MAX_SEQ, Parcel, Push, Pushed, Refusal, Result, expiry
-from .transaction import Account, Transaction
+from .accounts import Account
+from .transaction import Transaction
 
 
 def refusal(account: Account | None, ahead: int = 0) -> Refusal | None:
@@ -45,10 +45,8 @@ def push(tx: Transaction, op: Push) -> Pushed:
     if places is None:
         return Pushed(range(first, account.cursor + 1), (), due)
     expires = _known_until(tx, account, op.key_ttl)
-    learned = [(account.id, account.generation, key, seq, expires) for key, seq in places.learned.items()]
-    if learned:
-        tx.executemany(sql.LEARN, learned)
-        tx.learned += len(learned)
+    tx.item_keys.learn(account.id, account.generation, places.learned.items(), expires)
+    tx.learned += len(places.learned)
     if not places.duplicates:
         return Pushed(range(first, account.cursor + 1), (), due)
     return Pushed(tuple(places.seqs), tuple(places.duplicates), due)
@@ -88,13 +86,8 @@ class _Places:
 
 def _known_keys(tx: Transaction, account: Account, parcels: Sequence[Parcel]) -> dict[str, int]:
     """Those of the parcels' keys that were pushed before, with their seqs."""
-    asked = [
-        (key, account.id, account.generation, tx.now)
-        for parcel in parcels
-        for key in parcel.keys or ()
-        if key is not None
-    ]
-    return dict(tx.executemany(sql.KNOWN, asked)) if asked else {}
+    asked = [key for parcel in parcels for key in parcel.keys or () if key is not None]
+    return tx.item_keys.known(account.id, account.generation, asked, tx.now) if asked else {}
 
 
 def _fresh(parcels: Sequence[Parcel], known: dict[str, int]) -> int:
@@ -116,19 +109,18 @@ def _over(tx: Transaction, account: Account, most: int, fresh: int) -> int | Non
     """How many items are ready, if so many more would be over the bound; cheap while it is far away."""
     if not fresh or account.inside + fresh <= most:
         return None
-    others: int = tx.execute(sql.LEASED_OR_SPENT, {"queue": account.id, "now": tx.now}).get
-    ready = account.inside - others - account.dead
+    ready = account.inside - account.dead - tx.runs.leased_or_spent(account.id, tx.now)
     return ready if ready + fresh > most else None
 
 
 def push_result(tx: Transaction, account: Account, result: Result, key_ttl: int) -> int | None:
     """Push a result of an ack; return when it is due, or None if its key was known."""
     if result.key is not None:
-        place = (result.key, account.id, account.generation, tx.now)
-        if tx.execute(sql.KNOWN, place).fetchone() is not None:
+        place = account.id, account.generation
+        if tx.item_keys.known(*place, (result.key,), tx.now):
             return None
         expires = _known_until(tx, account, key_ttl)
-        tx.execute(sql.LEARN, (account.id, account.generation, result.key, account.cursor + 1, expires))
+        tx.item_keys.learn(*place, ((result.key, account.cursor + 1),), expires)
         tx.learned += 1
     due = tx.now + result.delay
     tx.push(account, (result.text,), due, result.priority)

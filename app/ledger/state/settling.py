@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ..sqlite import run_statements as sql
 from ..work import (
     ERROR_LEAST,
     ERRORS_BYTES,
@@ -25,10 +24,11 @@ from ..work import (
     Woken,
 )
 from . import pushing, runs
+from .accounts import Account
 from .history import Held, key_of, record
 from .holding import Holding
-from .runs import Run
-from .transaction import Account, Transaction
+from .rows import Acked, Run
+from .transaction import Transaction
 
 STALE = (Settled("stale"),)
 
@@ -99,34 +99,23 @@ class _Desk:
 
     def _ack_all(self, token: str) -> tuple[Settled, ...]:
         """All that a token holds, in one statement."""
-        rows: list[Any] = self._tx.execute(sql.ACK_ALL, (self._queue, token, self._tx.now)).fetchall()
-        if not rows:
+        acked = self._tx.runs.ack(((self._queue, token),), self._tx.now)
+        if not acked:
             self._tx.told_stale = True
             return STALE
         self._held[token] = Holding([])
-        if len(rows) == 1:  # as a rule; spare it the list
-            [row] = rows
-            first, last, *_ = row
-            self._count_acked(*row)
-            return (Settled("acked", first, last),)
         told = _Told()
-        for row in sorted(rows):
-            self._count_acked(*row)
-            told.add("acked", row[0], row[1])
+        for run in sorted(acked):
+            self._acked(run)
+            told.add("acked", run.first, run.last)
         return told.all()
 
-    def _count_acked(self, first: int, last: int, history: int, kept: int, worker: str) -> None:
+    def _acked(self, run: Run | Acked) -> tuple[Verdict, None, None]:
         account = self._account
-        account.acked += last - first + 1
+        account.acked += run.last - run.first + 1
         if account.history:
-            self._acks.append((first, last, worker))
-        if kept:
-            account.gone.append((first, last))
-        if history:
-            runs.done(self._tx, self._queue, first, last, history)
-
-    def _acked(self, run: Run) -> tuple[Verdict, None, None]:
-        self._count_acked(run.first, run.last, run.history, run.kept, run.worker)
+            self._acks.append((run.first, run.last, run.worker))
+        runs.done(self._tx, self._queue, run.first, run.last, run)
         return "acked", None, None
 
     def _ack_with_push(self, entry: Ack) -> tuple[Settled, ...]:
@@ -214,8 +203,8 @@ class _Desk:
         """The items that a token holds, read once."""
         holding = self._held.get(token)
         if holding is None:
-            rows = self._tx.execute(sql.HELD, (self._queue, token, self._tx.now))
-            holding = self._held[token] = Holding([Run._make(row) for row in rows])
+            held = self._tx.runs.held(self._queue, token, self._tx.now)
+            holding = self._held[token] = Holding(held)
         return holding
 
     def _apply(self, entry: Entry, change: Change) -> tuple[Settled, ...]:

@@ -1,0 +1,125 @@
+"""Filed answers in SQLite, with a checksum each."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import apsw
+
+from ..ops import OpFailed
+from ..state.rows import Answer, Name
+from .checksum import of_answer
+from .collected import Collected
+
+_NAMES = ("queue", "generation", "caller", "key", "request", "outcome", "item_values", "expires", "crc")
+_COLUMNS = ", ".join(_NAMES)
+
+# A key is filed once; only an expired one makes room, and a stream files each part in place of the one
+# before. Row count 0 is a second filing and fails the transaction.
+FILE = f"""
+INSERT INTO answer ({_COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
+ON CONFLICT (key, queue, generation, caller) DO UPDATE SET
+    request = excluded.request, outcome = excluded.outcome, item_values = excluded.item_values,
+    expires = excluded.expires, crc = excluded.crc
+WHERE answer.expires <= ?10 OR ?11
+"""
+
+# An answer that takes the place of another is found by its row. SQLite writes to the index of a column that
+# is named, so the expiry is named only where it changes.
+REFILE = "UPDATE answer SET request = ?2, outcome = ?3, item_values = ?4, crc = ?5 WHERE id = ?1"
+REFILE_LONGER = (
+    "UPDATE answer SET request = ?2, outcome = ?3, item_values = ?4, crc = ?5, expires = ?6 WHERE id = ?1"
+)
+
+FIND = f"""
+SELECT id, {_COLUMNS} FROM answer
+WHERE key = ?4 AND queue = ?1 AND generation = ?2 AND caller = ?3
+"""
+# Of many keys at once: a statement for each costs twice as much.
+FIND_EACH = f"""
+SELECT answer.id, {", ".join(f"answer.{name}" for name in _NAMES)}
+FROM json_each(?) AS asked CROSS JOIN answer
+ON answer.key = asked.value ->> 3 AND queue = asked.value ->> 0
+    AND generation = asked.value ->> 1 AND caller = asked.value ->> 2
+"""
+
+# Which of many keys of one caller have an answer that has not expired.
+KNOWN = """
+SELECT answer.key FROM json_each(:keys) AS asked CROSS JOIN answer
+ON answer.key = asked.value AND queue = :queue AND generation = :generation AND caller = :caller
+WHERE expires > :now
+"""
+
+# The streams whose keys begin alike, by key: all streams of the queue are found and sorted.
+STREAMS = f"""
+SELECT id, {_COLUMNS} FROM answer
+WHERE key >= :prefix AND key > :after AND substr(key, 1, length(:prefix)) = :prefix AND key < :beyond
+    AND queue = :queue AND generation = :generation AND caller = :caller AND request = 'stream'
+    AND expires > :now
+ORDER BY key LIMIT :most
+"""
+
+# Whatever has expired is found by its expiry, in whatever order it was filed.
+PRUNE = """
+DELETE FROM answer WHERE id IN (SELECT id FROM answer INDEXED BY answer_expires
+    WHERE expires <= :now AND expires < 9223372036854775807 ORDER BY expires LIMIT :most)
+"""
+
+# A queue that is deleted has no streams any more: the same file can be pushed again.
+FORGET_STREAMS = "DELETE FROM answer INDEXED BY answer_stream WHERE queue = ? AND request = 'stream'"
+
+
+def read(found: Any) -> tuple[Name, Answer]:
+    """A row, by its name; whether it is sound is told by its checksum."""
+    row, *columns, crc = found
+    *name, request, outcome, values, expires = columns
+    return Name(*name), Answer(row, request, outcome, values, expires, crc == of_answer(*columns))
+
+
+class Answers:
+    """The table of answers (see :class:`~..state.store.Answers`)."""
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        self._execute = connection.execute
+        self._filed = Collected(connection, FILE)
+        self._refiled = Collected(connection, REFILE)
+        self._refiled_longer = Collected(connection, REFILE_LONGER)
+
+    def write(self) -> None:
+        """Write what was collected.
+
+        Raises:
+            OpFailed: an answer that has not expired is filed under a key.
+        """
+        self._refiled.write()
+        self._refiled_longer.write()
+        if self._filed and not self._filed.write_each():
+            raise OpFailed("something else is filed under the key of an op")
+
+    def find(self, names: Sequence[Name]) -> dict[Name, Answer]:
+        """Those of the answers that are on file: one by itself, several in one statement."""
+        self.write()
+        if len(names) == 1:
+            return dict(map(read, self._execute(FIND, names[0])))
+        return dict(map(read, self._execute(FIND_EACH, (json.dumps(names),)))) if names else {}
+
+    def file(self, name: Name, answer: Answer, now: int, *, replace: bool = False) -> None:
+        """File an answer."""
+        row = (*name, answer.request, answer.outcome, answer.values, answer.expires)
+        self._filed.add((*row, of_answer(*row), now, replace))
+
+    def refile(self, name: Name, answer: Answer, before: int) -> None:
+        """Put an answer in the place of the one in its row."""
+        row, request, outcome, values, expires, _ = answer
+        crc = of_answer(*name, request, outcome, values, expires)
+        if expires == before:
+            self._refiled.add((row, request, outcome, values, crc))
+        else:
+            self._refiled_longer.add((row, request, outcome, values, crc, expires))
+
+    def forget_streams(self, queue: int) -> None:
+        """Remove what was filed of a queue's streams."""
+        self.write()
+        self._execute(FORGET_STREAMS, (queue,))

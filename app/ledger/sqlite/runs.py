@@ -1,0 +1,214 @@
+"""Runs in SQLite, and each of their statements with the sentence that it keeps true."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import apsw
+
+from ..state.rows import ALONE, DEAD, LEASED, WAITING, Acked, Run
+from ..work import DEFAULT_SETTINGS, ItemState
+from .collected import Collected
+
+# -- what is dead, as ``Run.spent`` tells, whether it is written down or not
+
+_ATTEMPTS = f"""(
+SELECT CASE json_type(settings, '$.max_attempts') WHEN 'integer' THEN json_extract(settings, '$.max_attempts')
+    WHEN 'null' THEN 9223372036854775807 ELSE {DEFAULT_SETTINGS.max_attempts} END
+FROM queue WHERE id = :queue)"""
+
+# A lease of one item that has expired has used an attempt; it may have been the last.
+LAPSED = f"(token IS NOT NULL AND due <= :now AND most <= {ALONE})"
+SPENT = f"({LAPSED} AND attempt >= {_ATTEMPTS})"
+
+# -- rows
+
+COLUMNS = ", ".join(Run._fields)
+_PLACES = ", ".join("?" * (1 + len(Run._fields)))
+
+INSERT = f"INSERT INTO run (queue, {COLUMNS}) VALUES ({_PLACES})"
+
+# A run's own row: what may change while its first seq stays. SQLite writes to the index of each column that
+# is named here, whether it changes or not.
+_FIXED = {"first", "priority", "kept"}
+_CHANGED = [f"{name} = ?{at}" for at, name in enumerate(Run._fields, 2) if name not in _FIXED]
+CHANGE = f"UPDATE run SET {', '.join(_CHANGED)} WHERE queue = ?1 AND first = ?2"
+
+REMOVE = "DELETE FROM run WHERE queue = ? AND first = ?"
+
+# A token is live while its run is not due.
+ACK = """
+DELETE FROM run INDEXED BY run_lease WHERE queue = ? AND token = ? AND due > ?
+RETURNING queue, token, first, last, history, kept, worker
+"""
+# Of many tokens at once: a statement for each costs ten times as much.
+ACK_EACH = """
+DELETE FROM run INDEXED BY run_lease
+WHERE (queue, token) IN (SELECT value ->> 0, value ->> 1 FROM json_each(?)) AND token IS NOT NULL AND due > ?
+RETURNING queue, token, first, last, history, kept, worker
+"""
+
+HELD = f"""
+SELECT {COLUMNS} FROM run INDEXED BY run_lease WHERE queue = ? AND token = ? AND due > ? ORDER BY first
+"""
+
+# What is not dead, in the order of claims, from the level below a priority on. The reader stops at the first
+# run of a level that is not due, and asks again from the next level: one pass over all levels would read
+# every delayed run.
+CLAIMABLE = f"""
+SELECT {COLUMNS} FROM run INDEXED BY run_claim WHERE queue = ? AND state < {DEAD} AND priority > ?
+ORDER BY priority, due, first
+"""
+
+# Of an answer of many that has expired: what is left of it, in the order of claims.
+CROWD = f"""
+SELECT {COLUMNS} FROM run INDEXED BY run_lease WHERE queue = ? AND token = ? AND due <= ?
+ORDER BY priority, due, first
+"""
+
+# What is dead, and not written down yet; the index alone tells.
+ALL_SPENT = f"""
+SELECT {COLUMNS} FROM run INDEXED BY run_lease WHERE queue = :queue AND {SPENT} LIMIT :most
+"""
+
+# Of some seqs what is dead, and whatever there is; from the run on that may have the first of them.
+DEAD_OF = f"""
+SELECT {COLUMNS} FROM run INDEXED BY run_dead
+WHERE queue = ?1 AND state = {DEAD} AND first <= ?3 AND last >= ?2 AND first >= ifnull(
+    (SELECT max(first) FROM run INDEXED BY run_dead WHERE queue = ?1 AND state = {DEAD} AND first <= ?2), ?2)
+ORDER BY first LIMIT ?4
+"""
+WITHIN = f"""
+SELECT {COLUMNS} FROM run WHERE queue = ?1 AND first <= ?3 AND last >= ?2
+    AND first >= ifnull((SELECT max(first) FROM run WHERE queue = ?1 AND first <= ?2), ?2)
+ORDER BY first LIMIT ?4
+"""
+
+# -- sums and looks
+
+# The earliest of each level, by one probe a level.
+NEXT_DUE = f"""
+WITH level (priority) AS (VALUES (0), (1), (2), (3), (4), (5), (6), (7), (8), (9))
+SELECT min((SELECT due FROM run INDEXED BY run_claim
+            WHERE queue = :queue AND state < {DEAD} AND run.priority = level.priority ORDER BY due LIMIT 1))
+FROM level WHERE EXISTS (SELECT 1 FROM queue WHERE id = :queue AND deleted_at IS NULL)
+"""
+LEASED_OR_SPENT = f"""
+SELECT ifnull(sum(last - first + 1), 0) FROM run INDEXED BY run_lease
+WHERE queue = :queue AND token IS NOT NULL AND (due > :now OR {SPENT})
+"""
+
+# Runs from the one on that may have the seq after ``after``, of one state or of all.
+_FROM_AFTER = "first >= ifnull((SELECT max(first) FROM run WHERE queue = :queue AND first <= :after), 0)"
+INSIDE = {
+    None: f"""
+SELECT {COLUMNS} FROM run WHERE queue = :queue AND last > :after AND {_FROM_AFTER} ORDER BY first
+""",
+    "waiting": f"""
+SELECT {COLUMNS} FROM run WHERE queue = :queue AND last > :after
+    AND (state = {WAITING} OR (state = {LEASED} AND due <= :now AND NOT {SPENT})) AND {_FROM_AFTER}
+ORDER BY first
+""",
+    "leased": f"""
+SELECT {COLUMNS} FROM run INDEXED BY run_lease
+WHERE queue = :queue AND token IS NOT NULL AND due > :now AND last > :after ORDER BY first
+""",
+    "dead": f"""
+SELECT {COLUMNS} FROM run INDEXED BY run_dead
+WHERE queue = :queue AND state = {DEAD} AND last > :after AND first >= ifnull((
+    SELECT max(first) FROM run INDEXED BY run_dead
+    WHERE queue = :queue AND state = {DEAD} AND first <= :after), 0)
+UNION ALL SELECT {COLUMNS} FROM run INDEXED BY run_lease WHERE queue = :queue AND last > :after AND {SPENT}
+ORDER BY first
+""",
+}
+
+# -- what a start asks
+
+# An outage ends no lease early: what was live when the ledger was last heard of begins its time again.
+REVIVE = "UPDATE run SET due = max(due, ? + ttl) WHERE token IS NOT NULL AND due > ?"
+
+# When ledger time need not be persisted any more for the sake of leases; and whether one is left that a start
+# would take for live.
+LEASED_UNTIL = "SELECT ifnull(max(due), 0) FROM run WHERE token IS NOT NULL"
+OUTLIVES = "SELECT EXISTS (SELECT 1 FROM run INDEXED BY run_lease WHERE token IS NOT NULL AND due > ?)"
+
+
+class Runs:
+    """The table of runs (see :class:`~..state.store.Runs`)."""
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        self._execute = connection.execute
+        self._removed = Collected(connection, REMOVE)
+        self._changed = Collected(connection, CHANGE)
+        self._inserted = Collected(connection, INSERT)
+
+    def write(self) -> None:
+        """Write what was collected: a row may be removed and another inserted in its place."""
+        self._removed.write()
+        self._changed.write()
+        self._inserted.write()
+
+    def insert(self, queue: int, run: Run) -> None:
+        """A new row."""
+        self._inserted.add((queue, *run))
+
+    def change(self, queue: int, run: Run) -> None:
+        """Change the row that begins where this run begins."""
+        self._changed.add((queue, *run))
+
+    def remove(self, queue: int, first: int) -> None:
+        """Remove the row that begins here."""
+        self._removed.add((queue, first))
+
+    def ack(self, held: Sequence[tuple[int, str]], now: int) -> list[Acked]:
+        """Remove all that these tokens hold, in one statement."""
+        if len(held) == 1:
+            return list(map(Acked._make, self._read(ACK, (*held[0], now))))
+        return list(map(Acked._make, self._read(ACK_EACH, (json.dumps(held), now)))) if held else []
+
+    def claimable(self, queue: int, above: int) -> Iterator[Run]:
+        """What is not dead, from the level below priority ``above`` on, in the order of claims."""
+        return map(Run._make, self._read(CLAIMABLE, (queue, above)))
+
+    def held(self, queue: int, token: str, now: int) -> list[Run]:
+        """What a live token holds, in order."""
+        return list(map(Run._make, self._read(HELD, (queue, token, now))))
+
+    def crowd(self, queue: int, token: str, now: int) -> Iterator[Run]:
+        """What is left of an answer that has expired, in the order of claims."""
+        return map(Run._make, self._read(CROWD, (queue, token, now)))
+
+    def spent(self, queue: int, now: int, most: int) -> list[Run]:
+        """What is dead and not written so, up to ``most`` runs."""
+        asked = {"queue": queue, "now": now, "most": most}
+        return list(map(Run._make, self._read(ALL_SPENT, asked)))
+
+    def dead(self, queue: int, first: int, last: int, most: int) -> list[Run]:
+        """Dead runs that have any of these seqs, in order, up to ``most``."""
+        return list(map(Run._make, self._read(DEAD_OF, (queue, first, last, most))))
+
+    def within(self, queue: int, first: int, last: int, most: int) -> list[Run]:
+        """All runs that have any of these seqs, in order, up to ``most``."""
+        return list(map(Run._make, self._read(WITHIN, (queue, first, last, most))))
+
+    def inside(self, queue: int, state: ItemState | None, after: int, now: int) -> Iterator[Run]:
+        """Runs of one state, or of all, from the one on that may have the seq after ``after``, in order."""
+        asked = {"queue": queue, "after": after}
+        return map(Run._make, self._read(INSIDE[state], asked if state is None else {**asked, "now": now}))
+
+    def next_due(self, queue: int) -> int | None:
+        """The earliest due of what is not dead."""
+        due: int | None = self._read(NEXT_DUE, {"queue": queue}).get
+        return due
+
+    def leased_or_spent(self, queue: int, now: int) -> int:
+        """How many items are leased, or are dead and not written so."""
+        items: int = self._read(LEASED_OR_SPENT, {"queue": queue, "now": now}).get
+        return items
+
+    def _read(self, statement: str, values: Any) -> apsw.Cursor:
+        self.write()
+        return self._execute(statement, values)

@@ -1,0 +1,94 @@
+"""The store of SQLite: the tables of a ledger by one connection (see :class:`~..state.store.Store`)."""
+
+from __future__ import annotations
+
+import apsw
+
+from . import answers, records
+from .answers import Answers
+from .blocks import Blocks
+from .queues import Queues
+from .records import Failures, History, ItemKeys
+from .runs import Runs
+
+CLOCK = "UPDATE ledger SET clock = ? WHERE one = 1"
+"""Persist ledger time."""
+
+# What is left inside a queue that was deleted: nobody sees it, and it is swept in slices. In what order does
+# not matter.
+SWEEP_SOME = (
+    "DELETE FROM run WHERE queue = ?1 AND first IN (SELECT first FROM run WHERE queue = ?1 LIMIT ?2)",
+    "DELETE FROM block WHERE id IN (SELECT id FROM block WHERE queue = ?1 LIMIT ?2)",
+    "DELETE FROM failure WHERE id IN (SELECT id FROM failure WHERE queue = ?1 LIMIT ?2)",
+    "DELETE FROM item_key WHERE id IN (SELECT id FROM item_key WHERE queue = ?1 LIMIT ?2)",
+)
+UNSWEPT = """
+SELECT id FROM queue WHERE deleted_at IS NOT NULL AND (
+    EXISTS (SELECT 1 FROM run WHERE run.queue = queue.id)
+    OR EXISTS (SELECT 1 FROM block WHERE block.queue = queue.id)
+    OR EXISTS (SELECT 1 FROM failure WHERE failure.queue = queue.id)
+    OR EXISTS (SELECT 1 FROM item_key WHERE item_key.queue = queue.id))
+"""
+EMPTY = (
+    "DELETE FROM run WHERE queue = ?",
+    "DELETE FROM block WHERE queue = ?",
+    "DELETE FROM failure WHERE queue = ?",
+    "DELETE FROM item_key WHERE queue = ?",
+)
+
+PRUNE = (answers.PRUNE, records.PRUNE_KEYS, records.PRUNE_HISTORY)
+
+
+class Store:
+    """All tables. ``careful``: pages of blocks are known to be damaged.
+
+    What it has collected belongs to the transaction that its connection is in: after one that failed there
+    has to be a new store.
+    """
+
+    def __init__(self, connection: apsw.Connection, *, careful: bool = False) -> None:
+        self._execute = connection.execute
+        self._changes = connection.changes
+        self.queues = Queues(connection)
+        self.runs = Runs(connection)
+        self.blocks = Blocks(connection, careful=careful)
+        self.failures = Failures(connection)
+        self.item_keys = ItemKeys(connection)
+        self.answers = Answers(connection)
+        self.history = History(connection)
+
+    def write(self) -> None:
+        """Write all that was collected; blocks go when the runs are as they will be."""
+        self.runs.write()
+        self.blocks.write()
+        self.blocks.sweep()
+        self.failures.write()
+        self.item_keys.write()
+        self.answers.write()
+        self.history.write()
+
+    def sweep(self, queue: int, most: int) -> list[int]:
+        """Remove up to ``most`` rows of each kind that a deleted queue has left; how many of each."""
+        self.write()
+        return [self._changed(statement, (queue, most)) for statement in SWEEP_SOME]
+
+    def empty(self, queue: int) -> None:
+        """Remove all items of a queue, their values, failures and keys."""
+        self.write()
+        for statement in EMPTY:
+            self._execute(statement, (queue,))
+
+    def prune(self, now: int, most: int) -> int:
+        """Remove answers, keys of items and history that have expired, up to ``most`` rows of each; the most.
+
+        The largest number of rows that one of them had.
+        """
+        return max(self._changed(statement, {"now": now, "most": most}) for statement in PRUNE)
+
+    def keep_time(self, now: int) -> None:
+        """Persist ledger time."""
+        self._execute(CLOCK, (now,))
+
+    def _changed(self, statement: str, values: tuple[int, ...] | dict[str, int]) -> int:
+        self._execute(statement, values)
+        return self._changes()

@@ -1,0 +1,137 @@
+"""Rows of the ledger, as the algorithms read and write them."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from ..work import HistoryVerb, QueueSettings
+
+WAITING, LEASED, DEAD = 0, 1, 2
+"""The states of a run."""
+
+ALONE = 1
+"""The largest answer whose expiry tells which item its worker may have died of."""
+
+
+class Run(NamedTuple):
+    """Consecutive items that share a state: a row of the table of runs, but for its queue.
+
+    ``worker`` is who has or had it last. ``history``: how many failures an item of it has at most. ``kept``:
+    its values are in blocks. ``most``: how many items the answer had that leased it; 0: it is not leased.
+    """
+
+    first: int
+    last: int
+    state: int
+    due: int
+    ttl: int
+    attempt: int
+    token: str | None
+    worker: str
+    priority: int
+    history: int
+    kept: int
+    most: int
+
+    @property
+    def size(self) -> int:
+        """How many items these are."""
+        return self.last - self.first + 1
+
+    def part(self, first: int, last: int) -> Run:
+        """A part of the run, in the same state."""
+        return self._replace(first=first, last=last)
+
+    def waits(self, due: int, attempt: int) -> Run:
+        """The run as waiting until ``due``; its last worker stays known."""
+        return self._replace(state=WAITING, due=due, ttl=0, attempt=attempt, token=None, most=0)
+
+    def buried(self, now: int) -> Run:
+        """The run as dead since ``now``."""
+        return self._replace(state=DEAD, due=now, ttl=0, token=None, most=0)
+
+    def lapsed(self, now: int) -> bool:
+        """Whether the run's lease has expired."""
+        return self.state == LEASED and self.due <= now
+
+    def of_many(self, now: int) -> bool:
+        """Whether the run expired together with others: nobody knows of which its worker died."""
+        return self.most > ALONE and self.lapsed(now)
+
+    def spent(self, now: int, settings: QueueSettings) -> bool:
+        """Whether the run is dead, though not yet written so: it expired alone, at its last attempt."""
+        return self.most <= ALONE and self.lapsed(now) and settings.buries(self.attempt)
+
+    def next_attempt(self, now: int) -> int:
+        """The attempt of its next hand-out: an answer of many that expired has used none."""
+        return self.attempt + (not self.of_many(now))
+
+
+class Acked(NamedTuple):
+    """A run that was acked with all that its token held."""
+
+    queue: int
+    token: str
+    first: int
+    last: int
+    history: int
+    kept: int
+    worker: str
+
+
+class Block(NamedTuple):
+    """The values of consecutive items: JSON texts, one a line. Not ``sound``: they are not what was kept."""
+
+    first: int
+    last: int
+    texts: bytes
+    sound: bool
+
+
+class Name(NamedTuple):
+    """What an answer is filed under: a key, of one caller, in one generation of a queue."""
+
+    queue: int
+    generation: int
+    caller: str
+    key: str
+
+
+class Answer(NamedTuple):
+    """A filed answer: ``outcome`` and ``values`` are JSON. Not ``sound``: it is not what was filed.
+
+    ``id`` finds its row again; it stays as long as the answer does.
+    """
+
+    id: int
+    request: str
+    outcome: str
+    values: str | None
+    expires: int
+    sound: bool
+
+
+class Failed(NamedTuple):
+    """One failed attempt of consecutive items."""
+
+    first: int
+    last: int
+    attempt: int
+    at: int
+    worker: str
+    error: str
+
+
+class Record(NamedTuple):
+    """Consecutive items that one answer took or acked, of a queue's name and generation, until it expires."""
+
+    name: str
+    generation: int
+    first: int
+    last: int
+    verb: HistoryVerb
+    at: int
+    caller: str
+    key: str | None
+    worker: str
+    expires: int

@@ -1,0 +1,217 @@
+"""The store: verbs on rows, by which the algorithms of this folder read and write the ledger.
+
+What is written is collected, and goes out as few statements for many rows: before a verb reads that could
+see it, and at the end of the transaction. Who changes a row has read it in the same transaction. All that a
+transaction changes passes through these verbs, and so do look-ups of keys and of kept values: another store
+may ship the changes, and answer the look-ups from elsewhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NamedTuple, Protocol
+
+from ..work import ItemState
+from .rows import Acked, Answer, Block, Failed, Name, Record, Run
+
+
+class QueueMove(NamedTuple):
+    """How the counters of a queue have moved. The row is found by its id and where its cursor was."""
+
+    cursor: int
+    taken: int
+    jumped: int
+    acked: int
+    purged: int
+    dead: int
+    mark: str | None
+    id: int
+    before: int
+
+
+class QueueWords(NamedTuple):
+    """What a queue's row says, beside its counters."""
+
+    generation: int
+    source: str
+    args: str
+    created_at: int
+    deleted_at: int | None
+    paused: bool
+    ending: str | None
+    failure_type: str | None
+    failure_message: str | None
+    mark: str | None
+    configured: str
+    settings: str
+
+
+class Queues(Protocol):
+    """Rows of queues, as :class:`~.accounts.Account` takes them."""
+
+    def by_id(self, queue: int) -> Sequence[Any] | None:
+        """The row of a queue, a deleted one's too."""
+
+    def by_name(self, name: str) -> Sequence[Any] | None:
+        """The row of the queue of this name, a deleted one's too."""
+
+    def create(self, name: str, words: QueueWords) -> Sequence[Any]:
+        """A new row, with all counters at 0."""
+
+    def move(self, moves: Sequence[QueueMove]) -> None:
+        """Move counters. OpFailed where a cursor is not where the transaction found it."""
+
+    def change(self, queue: int, words: QueueWords) -> None:
+        """Write what a row says."""
+
+
+class Runs(Protocol):
+    """Rows of runs. Those that a verb gives out lazily must not change while they are read."""
+
+    def insert(self, queue: int, run: Run) -> None:
+        """A new row."""
+
+    def change(self, queue: int, run: Run) -> None:
+        """Change the row that begins where this run begins: all but its priority and where its values are."""
+
+    def remove(self, queue: int, first: int) -> None:
+        """Remove the row that begins here."""
+
+    def ack(self, held: Sequence[tuple[int, str]], now: int) -> list[Acked]:
+        """Remove all that these tokens hold, each of a queue; what that was, in any order."""
+
+    def claimable(self, queue: int, above: int) -> Iterator[Run]:
+        """What is not dead, from the level below priority ``above`` on, in the order of claims."""
+
+    def held(self, queue: int, token: str, now: int) -> list[Run]:
+        """What a live token holds, in order."""
+
+    def crowd(self, queue: int, token: str, now: int) -> Iterator[Run]:
+        """What is left of an answer that has expired, in the order of claims."""
+
+    def spent(self, queue: int, now: int, most: int) -> list[Run]:
+        """What is dead and not written so (see ``Run.spent``), up to ``most`` runs."""
+
+    def dead(self, queue: int, first: int, last: int, most: int) -> list[Run]:
+        """Dead runs that have any of these seqs, in order, up to ``most``."""
+
+    def within(self, queue: int, first: int, last: int, most: int) -> list[Run]:
+        """All runs that have any of these seqs, in order, up to ``most``."""
+
+    def inside(self, queue: int, state: ItemState | None, after: int, now: int) -> Iterator[Run]:
+        """Runs of one state, or of all, from the one on that may have the seq after ``after``, in order."""
+
+    def next_due(self, queue: int) -> int | None:
+        """The earliest due of what is not dead."""
+
+    def leased_or_spent(self, queue: int, now: int) -> int:
+        """How many items are leased, or are dead and not written so."""
+
+
+class Blocks(Protocol):
+    """Rows of blocks: immutable, one after the other in the order of seqs."""
+
+    def insert(self, queue: int, first: int, last: int, texts: bytes) -> None:
+        """A new block."""
+
+    def read(self, queue: int, seq: int) -> Iterator[Block]:
+        """The blocks from the one on that may have this item."""
+
+    def after(self, queue: int, seq: int) -> Block | None:
+        """The next block that begins after this item."""
+
+    def gone(self, queue: int, first: int, last: int) -> None:
+        """These items are gone.
+
+        At the end of the transaction so are the blocks of theirs that no run overlaps any more.
+        """
+
+
+class Failures(Protocol):
+    """Rows of failed attempts."""
+
+    def add(self, queue: int, failed: Failed) -> None:
+        """Add a row for each of the items."""
+
+    def trim(self, queue: int, first: int, last: int) -> None:
+        """Of each of these items only the last :data:`~..work.FAILURES_KEPT` stay."""
+
+    def forget(self, queue: int, first: int, last: int) -> None:
+        """Remove those of these items."""
+
+
+class ItemKeys(Protocol):
+    """Rows of the keys of pushed items."""
+
+    def known(self, queue: int, generation: int, keys: Sequence[str], now: int) -> dict[str, int]:
+        """Those of the keys that are known, with the seqs of their items."""
+
+    def learn(self, queue: int, generation: int, keys: Iterable[tuple[str, int]], expires: int) -> None:
+        """Keep keys with their seqs."""
+
+    def forget(self, queue: int, ranges: Sequence[tuple[int, int]]) -> None:
+        """Remove those of these items."""
+
+
+class Answers(Protocol):
+    """Rows of filed answers."""
+
+    def find(self, names: Sequence[Name]) -> dict[Name, Answer]:
+        """Those of the answers that are on file, expired ones too."""
+
+    def file(self, name: Name, answer: Answer, now: int, *, replace: bool = False) -> None:
+        """File an answer. Unless it replaces, OpFailed where one is there that has not expired."""
+
+    def refile(self, name: Name, answer: Answer, before: int) -> None:
+        """Put an answer in the place of the one in its row. ``before``: when that expires."""
+
+    def forget_streams(self, queue: int) -> None:
+        """Remove what was filed of a queue's streams."""
+
+
+class History(Protocol):
+    """Rows of who took or acked what."""
+
+    def add(self, record: Record) -> None:
+        """Add a row."""
+
+
+class Store(Protocol):
+    """All rows of a ledger, in one transaction at a time."""
+
+    @property
+    def queues(self) -> Queues:
+        """The queues themselves."""
+
+    @property
+    def runs(self) -> Runs:
+        """What is inside them."""
+
+    @property
+    def blocks(self) -> Blocks:
+        """Values that can't be computed."""
+
+    @property
+    def failures(self) -> Failures:
+        """Failed attempts."""
+
+    @property
+    def item_keys(self) -> ItemKeys:
+        """Keys of pushed items."""
+
+    @property
+    def answers(self) -> Answers:
+        """Filed answers."""
+
+    @property
+    def history(self) -> History:
+        """Who took or acked what."""
+
+    def sweep(self, queue: int, most: int) -> list[int]:
+        """Remove up to ``most`` rows of each kind that a deleted queue has left; how many of each."""
+
+    def empty(self, queue: int) -> None:
+        """Remove all items of a queue, their values, failures and keys."""
+
+    def write(self) -> None:
+        """Write all that was collected."""
