@@ -8,10 +8,9 @@ from typing import Any
 
 import apsw
 
-from ..ops import OpFailed
 from ..state.rows import Answer, Name
 from .checksum import of_answer
-from .collected import Collected
+from .collected import Collected, write
 
 _NAMES = ("queue", "generation", "caller", "key", "request", "outcome", "item_values", "expires", "crc")
 _COLUMNS = ", ".join(_NAMES)
@@ -83,24 +82,14 @@ class Answers:
 
     def __init__(self, connection: apsw.Connection) -> None:
         self._execute = connection.execute
-        self._filed = Collected(connection, FILE)
         self._refiled = Collected(connection, REFILE)
         self._refiled_longer = Collected(connection, REFILE_LONGER)
-
-    def write(self) -> None:
-        """Write what was collected.
-
-        Raises:
-            OpFailed: an answer that has not expired is filed under a key.
-        """
-        self._refiled.write()
-        self._refiled_longer.write()
-        if self._filed and not self._filed.write_each():
-            raise OpFailed("something else is filed under the key of an op")
+        self._filed = Collected(connection, FILE, "something else is filed under the key of an op")
+        self.collected = self._refiled, self._refiled_longer, self._filed
 
     def find(self, names: Sequence[Name]) -> dict[Name, Answer]:
         """Those of the answers that are on file: one by itself, several in one statement."""
-        self.write()
+        write(self.collected)
         if len(names) == 1:
             return dict(map(read, self._execute(FIND, names[0])))
         return dict(map(read, self._execute(FIND_EACH, (json.dumps(names),)))) if names else {}
@@ -121,5 +110,5 @@ class Answers:
 
     def forget_streams(self, queue: int) -> None:
         """Remove what was filed of a queue's streams."""
-        self.write()
+        write(self.collected)
         self._execute(FORGET_STREAMS, (queue,))

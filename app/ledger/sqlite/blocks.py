@@ -9,7 +9,7 @@ import apsw
 
 from ..state.rows import Block
 from .checksum import of_block
-from .collected import Collected
+from .collected import Collected, write
 from .damage import is_damage
 
 INSERT = "INSERT INTO block (queue, first, last, texts, crc) VALUES (?, ?, ?, ?, ?)"
@@ -51,11 +51,8 @@ class Blocks:
         self._executemany = connection.executemany
         self._careful = careful
         self._inserted = Collected(connection, INSERT)
+        self.collected = (self._inserted,)
         self._gone: dict[int, list[tuple[int, int]]] = {}
-
-    def write(self) -> None:
-        """Write what was collected."""
-        self._inserted.write()
 
     def insert(self, queue: int, first: int, last: int, texts: bytes) -> None:
         """A new block."""
@@ -63,14 +60,14 @@ class Blocks:
 
     def read(self, queue: int, seq: int) -> Iterator[Block]:
         """The blocks from the one on that may have this item; where pages are damaged, one at a time."""
-        self.write()
+        write(self.collected)
         if self._careful:
             return self._one_by_one(queue, seq)
         return _checked(queue, self._execute, FROM, seq)
 
     def after(self, queue: int, seq: int) -> Block | None:
         """The next block that begins after this item."""
-        self.write()
+        write(self.collected)
         if self._careful:
             return self._one(AFTER, queue, seq)
         return next(_checked(queue, self._execute, AFTER, seq), None)

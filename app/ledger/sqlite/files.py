@@ -144,12 +144,13 @@ class SqliteFiles:
     def _write(self, statement: str, values: Mapping[str, Any] | Sequence[Any] = ()) -> apsw.Cursor:
         if self._writer is None:
             raise EngineFailed("the ledger is not open")
-        return self._writer.execute(statement, values)
+        return self._cursor.execute(statement, values)
 
     def _open(self, *, create: bool = False) -> None:
         """Open for writing. Only at the start is a ledger made; later that would replace a lost one."""
         with_sums = self.folder is not None and sums.available()
         self._writer = self._connect(apsw.SQLITE_OPEN_READWRITE)
+        self._cursor = self._writer.cursor()  # kept, since a new one for each statement costs as much as it
         self._identify(self._writer)
         if self.folder is not None:
             if create and with_sums:

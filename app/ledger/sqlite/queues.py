@@ -7,8 +7,8 @@ from typing import Any, cast
 
 import apsw
 
-from ..ops import OpFailed
 from ..state.store import QueueMove, QueueWords
+from .collected import Collected
 from .runs import SPENT
 
 COLUMNS = (
@@ -65,8 +65,11 @@ class Queues:
 
     def __init__(self, connection: apsw.Connection) -> None:
         self._execute = connection.execute
-        self._executemany = connection.executemany
-        self._total = connection.total_changes
+        self._moved = Collected(
+            connection, MOVE, "the cursor of a queue is not where this transaction found it"
+        )
+        self._changed = Collected(connection, CHANGE)
+        self.collected = self._changed, self._moved
 
     def by_id(self, queue: int) -> Sequence[Any] | None:
         """The row of a queue, a deleted one's too."""
@@ -80,18 +83,10 @@ class Queues:
         """A new row, with all counters at 0."""
         return cast("Sequence[Any]", self._execute(CREATE, (name, *words)).fetchone())
 
-    def move(self, moves: Sequence[QueueMove]) -> None:
-        """Move counters.
-
-        Raises:
-            OpFailed: a cursor is not where the transaction found it.
-        """
-        before = self._total()
-        self._executemany(MOVE, moves)
-        if self._total() - before != len(moves):
-            queues = [move.id for move in moves]
-            raise OpFailed(f"the cursor of one of {queues} is not where this transaction found it")
+    def move(self, move: QueueMove) -> None:
+        """Move counters."""
+        self._moved.add(move)
 
     def change(self, queue: int, words: QueueWords) -> None:
         """Write what a row says."""
-        self._execute(CHANGE, (*words, queue))
+        self._changed.add((*words, queue))

@@ -8,7 +8,7 @@ import apsw
 
 from ..state.rows import Failed
 from ..work import FAILURES_KEPT
-from .collected import Collected
+from .collected import Collected, write
 from .runs import LAPSED
 
 ADD_FAILURE = "INSERT INTO failure (queue, seq, attempt, at, worker, error) VALUES (?, ?, ?, ?, ?, ?)"
@@ -79,12 +79,8 @@ class Failures:
         self._added = Collected(connection, ADD_FAILURE)
         self._trimmed = Collected(connection, TRIM_FAILURES)
         self._forgotten = Collected(connection, FORGET_FAILURES)
-
-    def write(self) -> None:
-        """Write what was collected: an item that has failed may be done later in a transaction."""
-        self._added.write()
-        self._trimmed.write()
-        self._forgotten.write()
+        # In this order: an item that has failed may be done later in a transaction.
+        self.collected = self._added, self._trimmed, self._forgotten
 
     def add(self, queue: int, failed: Failed) -> None:
         """Add a row for each of the items."""
@@ -108,12 +104,8 @@ class ItemKeys:
         self._execute = connection.execute
         self._executemany = connection.executemany
         self._learned = Collected(connection, LEARN_KEY)
-        self._new: dict[tuple[int, int, str], int] = {}
-
-    def write(self) -> None:
-        """Write what was collected."""
-        self._learned.write()
-        self._new.clear()
+        self._new: dict[tuple[int, int, str], int] = {}  # of what is collected
+        self.collected = (self._learned,)
 
     def known(self, queue: int, generation: int, keys: Sequence[str], now: int) -> dict[str, int]:
         """Those of the keys that are known, those that were collected too, with the seqs of their items."""
@@ -122,20 +114,22 @@ class ItemKeys:
         else:
             rows = self._executemany(KNOWN_KEY, [(key, queue, generation, now) for key in keys])
         known: dict[str, int] = dict(rows)
-        if self._new:
+        if self._learned.rows:
             new = self._new
             known |= {key: new[place] for key in keys if (place := (queue, generation, key)) in new}
         return known
 
     def learn(self, queue: int, generation: int, keys: Iterable[tuple[str, int]], expires: int) -> None:
         """Keep keys with their seqs."""
+        if not self._learned.rows:
+            self._new.clear()
         for key, seq in keys:
             self._new[queue, generation, key] = seq
             self._learned.add((queue, generation, key, seq, expires))
 
     def forget(self, queue: int, ranges: Sequence[tuple[int, int]]) -> None:
         """Remove those of these items."""
-        self.write()
+        write(self.collected)
         if self._execute(HAS_KEYS, (queue,)).get:
             self._executemany(FORGET_KEYS, [(queue, *span) for span in ranges])
 
@@ -144,6 +138,6 @@ class History:
     """The table of the history (see :class:`~..state.store.History`)."""
 
     def __init__(self, connection: apsw.Connection) -> None:
-        self._added = Collected(connection, RECORD)
-        self.write = self._added.write
-        self.add = self._added.add
+        added = Collected(connection, RECORD)
+        self.collected = (added,)
+        self.add = added.add

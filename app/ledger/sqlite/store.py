@@ -7,6 +7,7 @@ import apsw
 from . import answers, records
 from .answers import Answers
 from .blocks import Blocks
+from .collected import write
 from .queues import Queues
 from .records import Failures, History, ItemKeys
 from .runs import Runs
@@ -56,16 +57,21 @@ class Store:
         self.item_keys = ItemKeys(connection)
         self.answers = Answers(connection)
         self.history = History(connection)
+        tables = (
+            self.queues,
+            self.runs,
+            self.blocks,
+            self.failures,
+            self.item_keys,
+            self.answers,
+            self.history,
+        )
+        self._collected = [kind for table in tables for kind in table.collected]
 
     def write(self) -> None:
         """Write all that was collected; blocks go when the runs are as they will be."""
-        self.runs.write()
-        self.blocks.write()
+        write(self._collected)
         self.blocks.sweep()
-        self.failures.write()
-        self.item_keys.write()
-        self.answers.write()
-        self.history.write()
 
     def sweep(self, queue: int, most: int) -> list[int]:
         """Remove up to ``most`` rows of each kind that a deleted queue has left; how many of each."""

@@ -144,7 +144,7 @@ class Account:
 
     def move(self) -> QueueMove:
         """How the counters have moved; from here on the row is as this account says."""
-        move = QueueMove(
+        move = (
             self.cursor,
             self.taken,
             self.jumped,

@@ -46,7 +46,7 @@ def file(tx: Transaction, queue: int, generation: int, remember: Remember, filin
     texts = _json(kept) if isinstance(kept, tuple) else None
     name = Name(queue, generation, remember.caller, remember.key)
     answer = Answer(0, remember.request, _json(outcome), texts, expiry(tx.now, remember.ttl), sound=True)
-    tx.answers.file(name, answer, tx.now, replace=filing.replace)
+    tx.store.answers.file(name, answer, tx.now, replace=filing.replace)
     tx.learned += 1
 
 
@@ -65,7 +65,7 @@ def file_shares(tx: Transaction, queue: int, generation: int, shares: Shares, op
                 f'"start":{start + at * step},"stop":{start + end * step},"step":{step}}}'
             )
             answer = Answer(0, request, outcome, None, expires, sound=True)
-            tx.answers.file(Name(queue, generation, shares.caller, key), answer, now)
+            tx.store.answers.file(Name(queue, generation, shares.caller, key), answer, now)
             tx.learned += 1
         at = end
 
@@ -101,7 +101,7 @@ def recalled(name: Name, answer: Answer, now: int) -> Recalled | None:
 def streamed(tx: Transaction, queue: int, generation: int, remember: Remember) -> Streamed | None:
     """How far the stream of a key has come; None if nothing is filed under the key."""
     name = Name(queue, generation, remember.caller, remember.key)
-    found = tx.answers.find((name,)).get(name)
+    found = tx.store.answers.find((name,)).get(name)
     answer = recalled(name, found, tx.now) if found else None
     work = answer.work if answer else None
     return work if isinstance(work, Streamed) else None

@@ -174,9 +174,9 @@ def purge(tx: Transaction, op: Purge) -> Moved:
         _drop(tx, account, piece)
         purged.append((piece.first, piece.last))
     if purged:
-        tx.item_keys.forget(op.queue, purged)
+        tx.store.item_keys.forget(op.queue, purged)
         if waiting:
-            tx.answers.forget_streams(op.queue)
+            tx.store.answers.forget_streams(op.queue)
     return moved.moved()
 
 
@@ -202,4 +202,4 @@ def empty(tx: Transaction, account: Account) -> None:
     """Remove all items of a queue and their keys, since another queue begins in its place."""
     tx.write_tail(account)
     tx.store.empty(account.id)
-    tx.answers.forget_streams(account.id)
+    tx.store.answers.forget_streams(account.id)

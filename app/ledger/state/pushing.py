@@ -45,7 +45,7 @@ def push(tx: Transaction, op: Push) -> Pushed:
     if places is None:
         return Pushed(range(first, account.cursor + 1), (), due)
     expires = _known_until(tx, account, op.key_ttl)
-    tx.item_keys.learn(account.id, account.generation, places.learned.items(), expires)
+    tx.store.item_keys.learn(account.id, account.generation, places.learned.items(), expires)
     tx.learned += len(places.learned)
     if not places.duplicates:
         return Pushed(range(first, account.cursor + 1), (), due)
@@ -87,7 +87,7 @@ class _Places:
 def _known_keys(tx: Transaction, account: Account, parcels: Sequence[Parcel]) -> dict[str, int]:
     """Those of the parcels' keys that were pushed before, with their seqs."""
     asked = [key for parcel in parcels for key in parcel.keys or () if key is not None]
-    return tx.item_keys.known(account.id, account.generation, asked, tx.now) if asked else {}
+    return tx.store.item_keys.known(account.id, account.generation, asked, tx.now) if asked else {}
 
 
 def _fresh(parcels: Sequence[Parcel], known: dict[str, int]) -> int:
@@ -117,10 +117,10 @@ def push_result(tx: Transaction, account: Account, result: Result, key_ttl: int)
     """Push a result of an ack; return when it is due, or None if its key was known."""
     if result.key is not None:
         place = account.id, account.generation
-        if tx.item_keys.known(*place, (result.key,), tx.now):
+        if tx.store.item_keys.known(*place, (result.key,), tx.now):
             return None
         expires = _known_until(tx, account, key_ttl)
-        tx.item_keys.learn(*place, ((result.key, account.cursor + 1),), expires)
+        tx.store.item_keys.learn(*place, ((result.key, account.cursor + 1),), expires)
         tx.learned += 1
     due = tx.now + result.delay
     tx.push(account, (result.text,), due, result.priority)

@@ -115,7 +115,7 @@ def delete(tx: Transaction, op: Delete) -> QueueRow:
     account = _live(tx, op.queue, op)
     if account.inside and not op.confirmed:
         return account.row()
-    tx.answers.forget_streams(account.id)
+    tx.store.answers.forget_streams(account.id)
     account.deleted_at = tx.now
     account.purged += account.inside
     account.buried -= account.dead

@@ -30,10 +30,10 @@ def rewrite(tx: Transaction, queue: int, run: Run, parts: Iterable[Run]) -> None
 
 def failed(tx: Transaction, queue: int, run: Run, error: str, at: int) -> Run:
     """Write that this attempt of each item failed; the run, with that in its history."""
-    tx.failures.add(queue, Failed(run.first, run.last, run.attempt, at, run.worker, error))
+    tx.store.failures.add(queue, Failed(run.first, run.last, run.attempt, at, run.worker, error))
     if run.history < FAILURES_KEPT:
         return run._replace(history=run.history + 1)
-    tx.failures.trim(queue, run.first, run.last)
+    tx.store.failures.trim(queue, run.first, run.last)
     return run
 
 
@@ -45,6 +45,6 @@ def expired(tx: Transaction, queue: int, run: Run) -> Run:
 def done(tx: Transaction, queue: int, first: int, last: int, run: Run | Acked) -> None:
     """Items of a run are done: nobody needs their values any more, nor what failed before."""
     if run.history:
-        tx.failures.forget(queue, first, last)
+        tx.store.failures.forget(queue, first, last)
     if run.kept:
         tx.blocks.gone(queue, first, last)

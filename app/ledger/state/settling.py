@@ -104,6 +104,9 @@ class _Desk:
             self._tx.told_stale = True
             return STALE
         self._held[token] = Holding([])
+        if len(acked) == 1:  # as a rule; spare it the list
+            self._acked(acked[0])
+            return (Settled("acked", acked[0].first, acked[0].last),)
         told = _Told()
         for run in sorted(acked):
             self._acked(run)

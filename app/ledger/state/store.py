@@ -14,19 +14,11 @@ from typing import Any, NamedTuple, Protocol
 from ..work import ItemState
 from .rows import Acked, Answer, Block, Failed, Name, Record, Run
 
+QueueMove = tuple[int, int, int, int, int, int, str | None, int, int]
+"""How a queue has moved: its cursor; by how much taken, jumped, acked, purged, dead have grown; its mark.
 
-class QueueMove(NamedTuple):
-    """How the counters of a queue have moved. The row is found by its id and where its cursor was."""
-
-    cursor: int
-    taken: int
-    jumped: int
-    acked: int
-    purged: int
-    dead: int
-    mark: str | None
-    id: int
-    before: int
+Then its id and where its cursor was, by which the row is found.
+"""
 
 
 class QueueWords(NamedTuple):
@@ -58,8 +50,8 @@ class Queues(Protocol):
     def create(self, name: str, words: QueueWords) -> Sequence[Any]:
         """A new row, with all counters at 0."""
 
-    def move(self, moves: Sequence[QueueMove]) -> None:
-        """Move counters. OpFailed where a cursor is not where the transaction found it."""
+    def move(self, move: QueueMove) -> None:
+        """Move counters. OpFailed where the cursor is not where the transaction found it."""
 
     def change(self, queue: int, words: QueueWords) -> None:
         """Write what a row says."""

@@ -27,10 +27,7 @@ class Transaction:
         "_accounts",
         "_names",
         "_touched",
-        "answers",
         "blocks",
-        "failures",
-        "item_keys",
         "learned",
         "leased_until",
         "now",
@@ -44,9 +41,6 @@ class Transaction:
         self.store = store
         self.runs = store.runs
         self.blocks = store.blocks
-        self.failures = store.failures
-        self.item_keys = store.item_keys
-        self.answers = store.answers
         self.now = now
         self.learned = 0  # keys of items and of answers, rows of the history
         self.leased_until = 0  # the last end of a lease that was given or extended
@@ -117,15 +111,13 @@ class Transaction:
 
     def write(self) -> None:
         """Write all that has changed."""
-        moved: list[Account] = []
+        queues = self.store.queues
         for account in self._touched.values():
             if account.tail is not None:
                 self.write_tail(account)
             if account.changed:
-                self.store.queues.change(account.id, account.words())
+                queues.change(account.id, account.words())
                 account.changed = False
             if account.moved:
-                moved.append(account)
+                queues.move(account.move())
         self.store.write()
-        if moved:
-            self.store.queues.move([account.move() for account in moved])
