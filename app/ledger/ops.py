@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple, Protocol
 
 from ..errors import LedgerError
+from .serve import Applied
 from .together import Exchange, Exchanged, Shares
 from .work import (
     DEFAULT_SETTINGS,
@@ -53,14 +54,23 @@ Configured = Literal["file", "http"]
 
 
 class EngineFailed(Exception):
-    """The storage failed; whether the transaction is on disk can't be told before a reopening.
-
-    ``full`` tells a lack of room from every other fault.
-    """
+    """The storage failed. ``full`` tells a lack of room from every other fault."""
 
     def __init__(self, detail: str, *, full: bool = False) -> None:
         super().__init__(detail)
         self.full = full
+
+
+class CommitFailed(EngineFailed):
+    """The last step of a transaction failed: whether it is on disk is told by its number after a reopening.
+
+    ``applied`` is what was computed, which stands if it is. Any other :class:`EngineFailed` tells of a
+    transaction of which nothing is on disk.
+    """
+
+    def __init__(self, detail: str, applied: Applied | None = None, *, full: bool = False) -> None:
+        super().__init__(detail, full=full)
+        self.applied = applied
 
 
 class EngineDamaged(EngineFailed):

@@ -27,7 +27,7 @@ from ...errors import (
     LedgerTooNew,
     LedgerUnavailable,
 )
-from ..ops import EngineDamaged, EngineFailed, OpFailed
+from ..ops import CommitFailed, EngineDamaged, EngineFailed, OpFailed
 from . import sums
 from .browser import Browser
 from .damage import is_damage, told
@@ -329,7 +329,8 @@ class SqliteFiles:
         except (*_DISK, UnicodeDecodeError) as error:
             if is_damage(error) and not committing:
                 raise EngineDamaged(str(self.guard.damaged(told(error)))) from error
-            raise EngineFailed(str(error), full=isinstance(error, apsw.FullError)) from error
+            failed = CommitFailed if committing else EngineFailed
+            raise failed(str(error), full=isinstance(error, apsw.FullError)) from error
         except apsw.Error as error:
             raise OpFailed(str(error)) from error
 
