@@ -181,7 +181,7 @@ class SqliteEngine(SqliteFiles):
 
     def rows(self) -> list[QueueRow]:
         """The rows of all queues, deleted ones too."""
-        return [Account(found).row() for found in self._look(queues.ALL)]
+        return [queues.read(found)[0] for found in self._look(queues.ALL)]
 
     def unswept(self) -> list[int]:
         """The deleted queues that have left items."""
@@ -190,7 +190,7 @@ class SqliteEngine(SqliteFiles):
     def row(self, queue: int) -> QueueRow | None:
         """One queue as it is on disk now, all its counters from one moment."""
         found = self._look(queues.BY_ID, (queue,))
-        return Account(found[0]).row() if found else None
+        return queues.read(found[0])[0] if found else None
 
     def recall(self, queue: int, generation: int, caller: str, key: str) -> Recalled | None:
         """The answer filed under a key, if it has not expired."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, cast
+import json
+from dataclasses import asdict, replace
+from functools import lru_cache
+from typing import Any
 
 import apsw
 
-from ..state.store import QueueMove, QueueWords
+from ..ops import QueueRow
+from ..work import DEFAULT_SETTINGS, QueueSettings
 from .collected import Collected
 from .runs import SPENT
 
@@ -20,11 +23,12 @@ BY_NAME = f"SELECT {COLUMNS} FROM queue WHERE name = ?"
 BY_ID = f"SELECT {COLUMNS} FROM queue WHERE id = ?"
 ALL = f"SELECT {COLUMNS} FROM queue ORDER BY name"
 
-_WORDS = ", ".join(QueueWords._fields)
-CREATE = f"""
-INSERT INTO queue (name, {_WORDS}) VALUES (?{", ?" * len(QueueWords._fields)}) RETURNING {COLUMNS}
-"""
-CHANGE = f"UPDATE queue SET {', '.join(f'{name} = ?' for name in QueueWords._fields)} WHERE id = ?"
+_WORDS = (
+    "generation, source, args, created_at, deleted_at, paused, ending, failure_type, failure_message, mark,"
+    " configured, settings"
+)
+CREATE = f"INSERT INTO queue ({_WORDS}, name) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id"
+CHANGE = f"UPDATE queue SET ({_WORDS}) = (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) WHERE id = ?"
 
 # The cursor moves only from where the transaction found it, and each counter by what its own ops did. Row
 # count 0 is a broken order and fails the transaction.
@@ -60,33 +64,55 @@ WHERE id = :queue
 """
 
 
+@lru_cache(maxsize=256)
+def _settings_of(text: str) -> QueueSettings:
+    return QueueSettings(**json.loads(text))
+
+
+def _text_of(settings: QueueSettings) -> str:
+    """The settings that differ from the defaults, so that a later default reaches the other queues."""
+    default = asdict(DEFAULT_SETTINGS)
+    return json.dumps({name: value for name, value in asdict(settings).items() if value != default[name]})
+
+
+def read(found: Any) -> tuple[QueueRow, int]:
+    """A row, and how many of its items are dead."""
+    *columns, settings, dead = found
+    row = QueueRow(*columns)
+    return replace(row, paused=bool(row.paused), settings=_settings_of(settings)), dead
+
+
+def _words(row: QueueRow) -> tuple[Any, ...]:
+    told = row.ending, row.failure_type, row.failure_message, row.mark, row.configured, _text_of(row.settings)
+    return row.generation, row.source, row.args, row.created_at, row.deleted_at, row.paused, *told
+
+
 class Queues:
     """The table of queues (see :class:`~..state.store.Queues`)."""
 
     def __init__(self, connection: apsw.Connection) -> None:
         self._execute = connection.execute
-        self._moved = Collected(
-            connection, MOVE, "the cursor of a queue is not where this transaction found it"
-        )
+        refusal = "the cursor of a queue is not where this transaction found it"
+        self._moved = Collected(connection, MOVE, refusal)
         self._changed = Collected(connection, CHANGE)
         self.collected = self._changed, self._moved
+        self.move = self._moved.add
 
-    def by_id(self, queue: int) -> Sequence[Any] | None:
+    def by_id(self, queue: int) -> tuple[QueueRow, int] | None:
         """The row of a queue, a deleted one's too."""
-        return cast("Sequence[Any] | None", self._execute(BY_ID, (queue,)).fetchone())
+        found = self._execute(BY_ID, (queue,)).fetchone()
+        return read(found) if found else None
 
-    def by_name(self, name: str) -> Sequence[Any] | None:
+    def by_name(self, name: str) -> tuple[QueueRow, int] | None:
         """The row of the queue of this name, a deleted one's too."""
-        return cast("Sequence[Any] | None", self._execute(BY_NAME, (name,)).fetchone())
+        found = self._execute(BY_NAME, (name,)).fetchone()
+        return read(found) if found else None
 
-    def create(self, name: str, words: QueueWords) -> Sequence[Any]:
-        """A new row, with all counters at 0."""
-        return cast("Sequence[Any]", self._execute(CREATE, (name, *words)).fetchone())
+    def create(self, row: QueueRow) -> int:
+        """A new row with all counters at 0; its id."""
+        created: int = self._execute(CREATE, (*_words(row), row.name)).get
+        return created
 
-    def move(self, move: QueueMove) -> None:
-        """Move counters."""
-        self._moved.add(move)
-
-    def change(self, queue: int, words: QueueWords) -> None:
-        """Write what a row says."""
-        self._changed.add((*words, queue))
+    def change(self, row: QueueRow) -> None:
+        """Write what a row says, but for its cursor and counters."""
+        self._changed.add((*_words(row), row.id))

@@ -2,27 +2,12 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
-from dataclasses import asdict
-from functools import lru_cache
+from dataclasses import replace
+from operator import sub
 from typing import Any
 
 from ..ops import QueueRow
-from ..work import DEFAULT_SETTINGS, QueueSettings
-from .store import QueueMove, QueueWords
-
-
-@lru_cache(maxsize=256)
-def settings_of(text: str) -> QueueSettings:
-    """A queue's settings, as its row has them."""
-    return QueueSettings(**json.loads(text))
-
-
-def text_of(settings: QueueSettings) -> str:
-    """The settings that differ from the defaults, so that a later default reaches the other queues."""
-    default = asdict(DEFAULT_SETTINGS)
-    return json.dumps({name: value for name, value in asdict(settings).items() if value != default[name]})
+from .store import QueueMove
 
 
 class Tail:
@@ -38,31 +23,21 @@ class Tail:
 
 
 class Account:
-    """The row of one queue within a transaction, and by how much its counters have moved.
+    """The row of one queue within a transaction, with its cursor and counters as of now.
 
-    ``taken``, ``jumped``, ``acked``, ``purged`` and ``buried`` are moves; ``buried`` is less than 0 where
-    more dead items were let out, or purged, than were buried. ``changed``: its words are to be written.
+    ``dead`` counts the dead items inside. ``changed``: more than the counters is to be written.
     """
 
     __slots__ = (
-        "_acked",
-        "_dead",
-        "_jumped",
-        "_purged",
-        "_settings",
-        "_taken",
+        "_before",
+        "_row",
         "acked",
         "args",
-        "before",
-        "buried",
         "changed",
-        "configured",
-        "created_at",
         "cursor",
-        "deleted_at",
+        "dead",
+        "deleted",
         "ending",
-        "failure_message",
-        "failure_type",
         "generation",
         "history",
         "id",
@@ -77,130 +52,56 @@ class Account:
         "taken",
     )
 
-    def __init__(self, found: Sequence[Any]) -> None:
-        (
-            self.id,
-            self.name,
-            self.generation,
-            self.source,
-            self.args,
-            self.created_at,
-            self.deleted_at,
-            paused,
-            self.ending,
-            self.failure_type,
-            self.failure_message,
-            self.mark,
-            self.cursor,
-            self._taken,
-            self._jumped,
-            self._acked,
-            self._purged,
-            self.configured,
-            settings,
-            self._dead,
-        ) = found
-        self.paused = bool(paused)
-        self.configure(settings_of(settings))
-        self.before: int = self.cursor
-        self.taken = self.jumped = self.acked = self.purged = self.buried = 0
-        self.changed = False
+    def __init__(self, row: QueueRow, dead: int) -> None:
+        self.cursor, self.taken, self.jumped = row.cursor, row.taken, row.jumped
+        self.acked, self.purged, self.dead = row.acked, row.purged, dead
+        self._before = self._counters()
         self.tail: Tail | None = None
+        self._set(row)
+        self.changed = False
 
-    def configure(self, settings: QueueSettings) -> None:
-        """Give the queue these settings."""
-        self.settings = settings
-        self.history: int = settings.history
+    def _set(self, row: QueueRow) -> None:
+        self._row = row
+        self.id, self.name, self.generation = row.id, row.name, row.generation
+        self.source, self.args, self.mark = row.source, row.args, row.mark
+        self.deleted, self.paused, self.ending = row.deleted_at is not None, row.paused, row.ending
+        self.settings, self.history = row.settings, row.settings.history
+
+    def change(self, **columns: Any) -> None:
+        """Change what the row says, but for its cursor and counters."""
+        self._set(replace(self.row, **columns))
+        self.changed = True
 
     @property
-    def deleted(self) -> bool:
-        """Whether the queue is a tombstone."""
-        return self.deleted_at is not None
+    def row(self) -> QueueRow:
+        """The row, as of now in the transaction."""
+        return replace(
+            self._row,
+            mark=self.mark,
+            cursor=self.cursor,
+            taken=self.taken,
+            jumped=self.jumped,
+            acked=self.acked,
+            purged=self.purged,
+        )
 
     @property
     def inside(self) -> int:
-        """Items that are waiting, leased or dead, as of now in the transaction."""
-        inside: int = self.cursor - self._taken - self._jumped - self._acked - self._purged
-        return inside - self.taken - self.jumped - self.acked - self.purged
-
-    @property
-    def dead(self) -> int:
-        """How many of those inside are dead."""
-        dead: int = self._dead + self.buried
-        return dead
-
-    @property
-    def moved(self) -> bool:
-        """Whether the cursor or a counter has moved."""
-        return self.cursor != self.before or bool(
-            self.taken or self.jumped or self.acked or self.purged or self.buried
-        )
+        """Items that are waiting, leased or dead."""
+        return self.cursor - self.taken - self.jumped - self.acked - self.purged
 
     def begin_again(self) -> None:
         """Set the cursor and all counters to 0."""
-        self.cursor = 0
-        self.taken, self.jumped = -self._taken, -self._jumped
-        self.acked, self.purged, self.buried = -self._acked, -self._purged, -self._dead
+        self.cursor = self.taken = self.jumped = self.acked = self.purged = self.dead = 0
 
-    def move(self) -> QueueMove:
-        """How the counters have moved; from here on the row is as this account says."""
-        move = (
-            self.cursor,
-            self.taken,
-            self.jumped,
-            self.acked,
-            self.purged,
-            self.buried,
-            self.mark,
-            self.id,
-            self.before,
-        )
-        self._taken += self.taken
-        self._jumped += self.jumped
-        self._acked += self.acked
-        self._purged += self.purged
-        self._dead += self.buried
-        self.before = self.cursor
-        self.taken = self.jumped = self.acked = self.purged = self.buried = 0
-        return move
+    def _counters(self) -> tuple[int, int, int, int, int, int]:
+        return self.cursor, self.taken, self.jumped, self.acked, self.purged, self.dead
 
-    def words(self) -> QueueWords:
-        """What the row says, beside its counters."""
-        return QueueWords(
-            self.generation,
-            self.source,
-            self.args,
-            self.created_at,
-            self.deleted_at,
-            self.paused,
-            self.ending,
-            self.failure_type,
-            self.failure_message,
-            self.mark,
-            self.configured,
-            text_of(self.settings),
-        )
-
-    def row(self) -> QueueRow:
-        """The row, as of now in the transaction."""
-        return QueueRow(
-            self.id,
-            self.name,
-            self.generation,
-            self.source,
-            self.args,
-            self.created_at,
-            self.deleted_at,
-            self.paused,
-            self.ending,
-            self.failure_type,
-            self.failure_message,
-            self.mark,
-            self.cursor,
-            self._taken + self.taken,
-            self._jumped + self.jumped,
-            self._acked + self.acked,
-            self._purged + self.purged,
-            self.configured,
-            self.settings,
-        )
+    def move(self) -> QueueMove | None:
+        """How the cursor and the counters have moved, if they have; it is going to be written."""
+        counters = self._counters()
+        if counters == self._before:
+            return None
+        (cursor, *after), (before, *then) = counters, self._before
+        self._before = counters
+        return (cursor, *map(sub, after, then), self.mark, self.id, before)

@@ -234,7 +234,7 @@ def _join(spans: list[Span], span: Span) -> None:
 def bury(tx: Transaction, account: Account, run: Run) -> None:
     """Write down that a run is dead, since its lease expired."""
     runs.rewrite(tx, account.id, run, (runs.expired(tx, account.id, run).buried(run.due),))
-    account.buried += run.size
+    account.dead += run.size
 
 
 def _bury_damaged(tx: Transaction, account: Account, run: Run, first: int, last: int) -> None:
@@ -243,7 +243,7 @@ def _bury_damaged(tx: Transaction, account: Account, run: Run, first: int, last:
     if last < run.last:
         parts.append(run.part(last + 1, run.last))
     runs.rewrite(tx, account.id, run, parts)
-    account.buried += last - first + 1
+    account.dead += last - first + 1
     log.error("the values of items %d to %d of queue %d are damaged; they are dead", first, last, account.id)
 
 

@@ -64,7 +64,8 @@ def end(tx: Transaction, op: Take) -> None:
     if account is None or account.cursor != op.last or account.ending not in {None, op.end.ending}:
         raise OpFailed(f"the queue is not as this op expects it: {op}")
     failed = op.end.ending == "failed"
-    account.ending = op.end.ending
-    account.failure_type = op.end.type if failed else None
-    account.failure_message = op.end.message if failed else None
-    account.changed = True
+    account.change(
+        ending=op.end.ending,
+        failure_type=op.end.type if failed else None,
+        failure_message=op.end.message if failed else None,
+    )

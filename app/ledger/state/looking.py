@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from ..work import DAMAGED, ItemRow, ItemState, QueueSettings
-from .accounts import Account
 from .blocks import BlocksDamaged, Reader
 from .rows import DEAD, LEASED, Run
 from .store import Store
@@ -13,10 +12,10 @@ def items(
     store: Store, queue: int, state: ItemState | None, *, after: int, most: int, most_bytes: int, now: int
 ) -> tuple[list[ItemRow], bool]:
     """Items above ``after`` in the order of seqs, one by one; and whether there are more."""
-    row = store.queues.by_id(queue)
-    account = None if row is None else Account(row)
-    if account is None or account.deleted:
+    known = store.queues.by_id(queue)
+    if known is None or known[0].deleted_at is not None:
         return [], False
+    settings = known[0].settings
     found: list[ItemRow] = []
     reader = Reader(store.blocks, queue, most_bytes)
     for run in store.runs.inside(queue, state, after, now):
@@ -26,9 +25,7 @@ def items(
         last = min(run.last, first + most - len(found) - 1)
         texts = _texts(reader, run, first, last, one=not found)
         found += [
-            ItemRow(
-                seq, _state(run, now, account.settings), run.attempt, run.priority, run.due, run.worker, text
-            )
+            ItemRow(seq, _state(run, now, settings), run.attempt, run.priority, run.due, run.worker, text)
             for seq, text in enumerate(texts, first)
         ]
         if first + len(texts) <= run.last:

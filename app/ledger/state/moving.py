@@ -122,7 +122,7 @@ def redrive(tx: Transaction, op: Redrive) -> Moved:
         if run.state == LEASED:
             run = runs.expired(tx, account.id, run)
         else:
-            account.buried -= piece.last - piece.first + 1
+            account.dead -= piece.last - piece.first + 1
         waiting = pace.spread(run, piece.first, piece.last)
         runs.rewrite(tx, account.id, run, [*piece.others, *waiting])
     return moved.moved(since)
@@ -186,7 +186,7 @@ def _drop(tx: Transaction, account: Account, piece: Piece) -> None:
     runs.done(tx, account.id, first, last, run)
     account.purged += last - first + 1
     if run.state == DEAD:
-        account.buried -= last - first + 1
+        account.dead -= last - first + 1
 
 
 def sweep(tx: Transaction, op: Sweep) -> Moved:

@@ -163,7 +163,7 @@ class _Desk:
         def nacked(run: Run) -> tuple[Verdict, int | None, Run]:
             after = runs.failed(tx, self._queue, run, error, tx.now)
             if entry.dead or settings.buries(run.attempt):
-                self._account.buried += run.size
+                self._account.dead += run.size
                 return "dead", None, after.buried(tx.now)
             delay = settings.delay(run.attempt, self._chance) if entry.delay is None else entry.delay
             self._wake(self._queue, tx.now + delay, run.size)

@@ -9,52 +9,36 @@ may ship the changes, and answer the look-ups from elsewhere.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Protocol
 
+from ..ops import QueueRow
 from ..work import ItemState
 from .rows import Acked, Answer, Block, Failed, Name, Record, Run
 
-QueueMove = tuple[int, int, int, int, int, int, str | None, int, int]
+QueueMove = tuple[int | str | None, ...]
 """How a queue has moved: its cursor; by how much taken, jumped, acked, purged, dead have grown; its mark.
 
 Then its id and where its cursor was, by which the row is found.
 """
 
 
-class QueueWords(NamedTuple):
-    """What a queue's row says, beside its counters."""
-
-    generation: int
-    source: str
-    args: str
-    created_at: int
-    deleted_at: int | None
-    paused: bool
-    ending: str | None
-    failure_type: str | None
-    failure_message: str | None
-    mark: str | None
-    configured: str
-    settings: str
-
-
 class Queues(Protocol):
     """Rows of queues, as :class:`~.accounts.Account` takes them."""
 
-    def by_id(self, queue: int) -> Sequence[Any] | None:
-        """The row of a queue, a deleted one's too."""
+    def by_id(self, queue: int) -> tuple[QueueRow, int] | None:
+        """The row of a queue, a deleted one's too, and how many of its items are dead."""
 
-    def by_name(self, name: str) -> Sequence[Any] | None:
-        """The row of the queue of this name, a deleted one's too."""
+    def by_name(self, name: str) -> tuple[QueueRow, int] | None:
+        """The row of the queue of this name, a deleted one's too, and how many of its items are dead."""
 
-    def create(self, name: str, words: QueueWords) -> Sequence[Any]:
-        """A new row, with all counters at 0."""
+    def create(self, row: QueueRow) -> int:
+        """A new row with all counters at 0; its id."""
 
     def move(self, move: QueueMove) -> None:
         """Move counters. OpFailed where the cursor is not where the transaction found it."""
 
-    def change(self, queue: int, words: QueueWords) -> None:
-        """Write what a row says."""
+    def change(self, row: QueueRow) -> None:
+        """Write what a row says, but for its cursor and counters."""
 
 
 class Runs(Protocol):

@@ -6,11 +6,13 @@ Items that are pushed alike one after the other, by however many ops, become one
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
+from ..ops import QueueRow
 from . import blocks
 from .accounts import Account, Tail
 from .rows import WAITING, Run
-from .store import QueueWords, Store
+from .store import Store
 
 VALUES_MOST = 16 * 1024 * 1024
 """Bytes of kept values that one transaction hands out; beyond them each claim gets one item."""
@@ -65,28 +67,27 @@ class Transaction:
                 found = self.store.queues.by_id(queue)
                 if found is None:
                     return None
-                account = self._accounts[queue] = Account(found)
+                account = self._accounts[queue] = Account(*found)
             self._touched[queue] = account
         return account
 
     def live(self, queue: int) -> Account | None:
         """The account of a queue that is not deleted."""
         account = self.account(queue)
-        return None if account is None or account.deleted_at is not None else account
+        return None if account is None or account.deleted else account
 
     def named(self, name: str) -> Account | None:
         """The account of the queue of this name, a tombstone's too."""
         if name not in self._names:
             found = self.store.queues.by_name(name)
-            self._names[name] = None if found is None else found[0]
+            self._names[name] = None if found is None else found[0].id
         queue = self._names[name]
         return None if queue is None else self.account(queue)
 
-    def create(self, name: str, words: QueueWords) -> Account:
-        """A new queue."""
-        account = Account(self.store.queues.create(name, words))
-        self._names[name] = account.id
-        self._accounts[account.id] = self._touched[account.id] = account
+    def create(self, row: QueueRow) -> Account:
+        """A new queue; its row gets an id."""
+        queue = self._names[row.name] = self.store.queues.create(row)
+        account = self._accounts[queue] = self._touched[queue] = Account(replace(row, id=queue), 0)
         return account
 
     def push(self, account: Account, texts: Sequence[str], due: int, priority: int) -> None:
@@ -116,8 +117,8 @@ class Transaction:
             if account.tail is not None:
                 self.write_tail(account)
             if account.changed:
-                queues.change(account.id, account.words())
+                queues.change(account.row)
                 account.changed = False
-            if account.moved:
-                queues.move(account.move())
+            if (move := account.move()) is not None:
+                queues.move(move)
         self.store.write()
