@@ -139,11 +139,10 @@ class Choice:
 
 
 @dataclass(frozen=True, slots=True)
-class KeyPart:
-    """An idempotency key, or how it begins: printable ASCII, ``least`` to ``most`` bytes."""
+class Text:
+    """Any text of 1 to ``most`` bytes in UTF-8."""
 
     name: str
-    least: int
     most: int
     description: str
     default: str | None = None
@@ -151,23 +150,21 @@ class KeyPart:
 
     def parse(self, text: str) -> str:
         """The text, or a refusal that names the limits."""
-        if not self.least <= len(text) <= self.most:
-            limits = f"{self.least}..{self.most}"
+        size = len(text.encode())
+        if not 1 <= size <= self.most:
+            limits = f"1..{self.most}"
             raise LimitExceeded(
-                f"{self.name}: {len(text)} characters; it must have {limits}", field=self.name, limit=limits
+                f"{self.name}: {size} bytes; it must have {limits}", field=self.name, limit=limits
             )
-        if not _PRINTABLE.fullmatch(text.encode()):
-            refuse(self.name, "only printable ASCII characters can be in it")
         return text
 
     @property
     def schema(self) -> dict[str, Any]:
         """As OpenAPI writes it."""
-        bounds = {"minLength": self.least, "maxLength": self.most}
-        return {"type": "string", "pattern": "^[ -~]+$", **bounds}
+        return {"type": "string", "minLength": 1, "maxLength": self.most}
 
 
-Parameter = Whole | Seconds | Name | Choice | KeyPart
+Parameter = Whole | Seconds | Name | Choice | Text
 
 
 class Query:

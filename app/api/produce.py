@@ -1,7 +1,8 @@
-"""The operations for producers: ``/queues/{queue}/items``, and how far the streams into it have come."""
+"""The operations for producers: pushing, and which keys of items a queue knows."""
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any, Final
 
 from fastapi import FastAPI
@@ -10,19 +11,18 @@ from starlette.requests import Request
 from ..errors import DibsError, LimitExceeded
 from ..ledger.work import Parcel
 from ..queue import Queue
-from ..sources.encode import MAX_SAFE
 from . import bodies
 from .accept import negotiate
 from .front import HEADERS, KEEP
 from .house import House
-from .ndjson import PART_ITEMS, StreamReader
-from .operation import LEDGER, QUEUES, add
-from .params import KeyPart, Query, Whole, refuse
+from .ndjson import StreamReader
+from .operation import LEDGER, NO_PARAMETERS, QUEUES, add
+from .params import Query, Text, Whole
 from .parcels import ItemReader
 from .problems import RequestRefused, reply_to
 from .reply import Reply
-from .schemas_work import Pushed, PushItems, Streamed, StreamList
-from .wire import answer, push_fields, stream_fields, streams_fields
+from .schemas_work import ItemKeys, Pushed, PushItems, Streamed
+from .wire import answer, keys_fields, push_fields
 
 PUSH: Final = (
     *QUEUES,
@@ -34,8 +34,6 @@ PUSH: Final = (
     "conflict",
 )
 MAX_PAGE: Final = 1000
-LEAST_KEY: Final = 8
-"""A shorter beginning of a key would be somebody else's, too."""
 _STREAM: Final[dict[str, Any]] = {
     "application/x-ndjson": {
         "schema": {"type": "string"},
@@ -50,19 +48,11 @@ class Produce:
     def __init__(self, house: House) -> None:
         self._house = house
         self._items = ItemReader(house.limits)
-        self.push_query = Query(
-            Whole(
-                "offset",
-                0,
-                MAX_SAFE,
-                "For a stream that goes on: the byte of the stream at which this body begins.",
-            )
-        )
         most = house.limits.key_bytes
         self._page = Query(
-            KeyPart("key", min(LEAST_KEY, most), most, "The beginning of the streams' keys.", required=True),
-            KeyPart("after", 1, most, "List the streams whose keys come after this one."),
-            Whole("limit", 1, MAX_PAGE, "The most streams of a page.", 100),
+            Text("prefix", most, "List the keys that begin so."),
+            Text("after", most, "List the keys that come after this one."),
+            Whole("limit", 1, MAX_PAGE, "The most keys of a page.", 100),
         )
 
     def add_to(self, app: FastAPI) -> None:
@@ -75,27 +65,25 @@ class Produce:
             answer=Pushed | Streamed,
             status=201,
             problems=PUSH,
-            query=self.push_query,
             body=PushItems,
             other_bodies=_STREAM,
             key=True,
         )
-        path = "/queues/{queue}/streams"
-        add(app, "GET", path, self.streams, answer=StreamList, problems=QUEUES, query=self._page)
+        path = "/queues/{queue}/keys"
+        add(app, "GET", path, self.keys, answer=ItemKeys, problems=QUEUES, query=self._page)
 
-    async def streams(self, request: Request) -> Reply:
-        """List resumable streams.
+    async def keys(self, request: Request) -> Reply:
+        """List keys of items.
 
-        The answer says how far each stream has come that was pushed to the queue as `application/x-ndjson`
-        under an `Idempotency-Key` that begins with `key`. Streams come in the order of their keys, a page at
-        a time: `next` is the `after` of the next page.
+        The answer has the keys of items that the queue knows, with the seqs of the items, which may be done.
+        Keys come in their order, a page at a time: `next` is the `after` of the next page.
         """
         queue = self._house.queue(request)
         page = self._page.parse(request.scope["query_string"])
         await self._house.bodiless(request)
         negotiate(request.scope[HEADERS].get(b"accept"))
-        found = await queue.streams(page["key"], page["after"] or "", page["limit"])
-        return answer(streams_fields(found))
+        found = await queue.item_keys(page["prefix"] or "", page["after"] or "", page["limit"])
+        return answer(keys_fields(found))
 
     async def push(self, request: Request) -> Reply:
         """Push items.
@@ -105,10 +93,10 @@ class Produce:
         queue's `max_ready`, nothing is pushed (429).
 
         A body of type `application/x-ndjson` has one item per line and any number of lines; the server
-        commits them in parts while they arrive. The first line that is refused ends the stream, with a
-        problem that names the `line` and says how much was pushed. With an `Idempotency-Key` a stream can be
-        sent again after any failure, from its start or, with `offset`, from that byte on: items that were
-        pushed before are skipped. The answer to an empty body says how far the stream has come.
+        commits them in chunks while they arrive, of 1,000 items or 1 MiB. The first line that is refused ends
+        the stream: everything before it is pushed, and the problem names the `line` and says how much that
+        was. With an `Idempotency-Key` the same stream can be sent again after any failure: chunks that were
+        pushed before are not pushed again. Items with keys can be sent again in any stream.
         """
         headers = request.scope[HEADERS]
         if not bodies.is_stream(headers):
@@ -116,12 +104,8 @@ class Produce:
         return await self._push_stream(request)
 
     async def _push_items(self, request: Request) -> Reply:
-        house, headers = self._house, request.scope[HEADERS]
-        queue, key, offset = self._asked(request)
-        if offset is not None:
-            refuse("offset", "only a stream (application/x-ndjson) has one")
-        bodies.check_type(headers, bodies.NDJSON)
-        body = await bodies.read(request.receive, house.limits.items_bytes)
+        queue, key = self._asked(request)
+        body = await bodies.read(request.receive, self._house.limits.items_bytes)
         return await push_reply(queue, await bodies.apart(self.parcels, body), key)
 
     def parcels(self, body: bytes) -> tuple[Parcel, ...]:
@@ -129,34 +113,32 @@ class Produce:
         return self._items.parcels(bodies.as_object(bodies.parse(body, self._house.limits.members)))
 
     async def _push_stream(self, request: Request) -> Reply:
-        queue, key, offset = self._asked(request)
-        bodies.check_type(request.scope[HEADERS], bodies.NDJSON)
-        if offset and key is None:
-            refuse("offset", "it goes on with a stream by its Idempotency-Key, and the request has none")
-        async with queue.stream(key) as sink:
-            began = sink.state.bytes
-            reader = StreamReader(
-                request.receive,
-                sink,
-                self._items,
-                max_value_bytes=self._house.limits.value_bytes,
-                patience=self._house.limits.body_patience,
-                keep=request.scope.get(KEEP, _nothing_kept),
-                part_items=_part_items(queue),
-            )
-            try:
-                new = await reader.read(offset)
-            except DibsError as error:
-                return _problem(error, reader)
-        replayed = began > 0 and not new
-        return answer({"queue": queue.name, **stream_fields(reader.state)}, 201, replayed=replayed)
+        queue, key = self._asked(request)
+        reader = StreamReader(
+            request.receive,
+            queue,
+            self._items,
+            key=key,
+            max_value_bytes=self._house.limits.value_bytes,
+            patience=self._house.limits.body_patience,
+            keep=request.scope.get(KEEP, _nothing_kept),
+        )
+        try:
+            await reader.read()
+        except DibsError as error:
+            return _problem(error, reader)
+        fields = {"queue": queue.name, **asdict(reader.sums)}
+        return answer(fields, 201, replayed=reader.replayed)
 
-    def _asked(self, request: Request) -> tuple[Queue, str | None, int | None]:
+    def _asked(self, request: Request) -> tuple[Queue, str | None]:
         """Check the path, the query and the headers before the body is read."""
         queue = self._house.queue(request)
-        offset: int | None = self.push_query.parse(request.scope["query_string"])["offset"]
-        negotiate(request.scope[HEADERS].get(b"accept"))
-        return queue, self._house.key(request), offset
+        NO_PARAMETERS.parse(request.scope["query_string"])
+        headers = request.scope[HEADERS]
+        negotiate(headers.get(b"accept"))
+        key = self._house.key(request)
+        bodies.check_type(headers, bodies.NDJSON)
+        return queue, key
 
 
 async def push_reply(queue: Queue, parcels: tuple[Parcel, ...], key: str | None) -> Reply:
@@ -169,15 +151,9 @@ def _nothing_kept(kept: int) -> None:
     """Ignore the count of kept bytes: only our own server bounds them."""
 
 
-def _part_items(queue: Queue) -> int:
-    """A part goes in whole or not at all, so it is well below what may wait in the queue."""
-    most = queue.row.settings.max_ready
-    return PART_ITEMS if most is None else min(PART_ITEMS, max(1, most // 2))
-
-
 def _problem(error: DibsError, reader: StreamReader) -> Reply:
     """What ended a stream, at which line, and what is in; nobody reads what is still coming of it."""
-    more = {"line": reader.line, **stream_fields(reader.state)}
+    more = {"line": reader.line, **asdict(reader.sums)}
     if isinstance(error, RequestRefused | LimitExceeded):
         more["detail"] = f"line {reader.line}: {error}"
     reply = reply_to(error, **more)

@@ -96,49 +96,33 @@ class Pushed(BaseModel):
     items: list[PushedItem]
 
 
-class StreamSums(BaseModel):
-    """How far a stream has come. ``ranges`` are the seqs that were pushed, the first 1,000 ranges of them."""
+class Streamed(BaseModel):
+    """What of a stream was pushed. ``ranges`` have the seqs of its new items, the first 1,000 of them."""
 
+    model_config = example(queue="jobs", lines=3, bytes=57, accepted=2, duplicates=1, ranges=[[1, 2]])
+
+    queue: str
     lines: Counter
     bytes: Counter
-    crc32: Annotated[int, Field(ge=0, le=2**32 - 1, description="The CRC-32 of these bytes.")]
     accepted: Counter
     duplicates: Counter
     ranges: list[Range]
 
 
-class Streamed(StreamSums):
-    """A stream's sums; on disk before this was sent."""
-
-    model_config = example(
-        queue="jobs", lines=3, bytes=57, crc32=907060870, accepted=2, duplicates=1, ranges=[[1, 2]]
-    )
-
-    queue: str
-
-
-class StreamKnown(StreamSums):
-    """A stream that can go on, by the key that it was sent with; without its ranges."""
+class ItemKey(BaseModel):
+    """The key of an item that was pushed, and its seq."""
 
     key: str
+    seq: Seq
 
 
-class StreamList(BaseModel):
-    """Streams by their keys; ``next`` is the ``after`` of the next page, null on the last one."""
+class ItemKeys(BaseModel):
+    """Keys of items, in their order; ``next`` is the ``after`` of the next page, null on the last one."""
 
-    model_config = example(
-        queue="jobs",
-        streams=[
-            {
-                **{"key": "upload-1", "lines": 3, "bytes": 57, "crc32": 907060870},
-                **{"accepted": 2, "duplicates": 1, "ranges": []},
-            }
-        ],
-        next=None,
-    )
+    model_config = example(queue="jobs", keys=[{"key": "order-4711", "seq": 7}], next=None)
 
     queue: str
-    streams: list[StreamKnown]
+    keys: list[ItemKey]
     next: str | None
 
 

@@ -9,19 +9,19 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
-from ..ledger.work import FOREVER, FailureRow, HistoryRow, QueueSettings, Streamed
+from ..ledger.work import FOREVER, FailureRow, HistoryRow, QueueSettings
 from ..queue.answers import (
     Audit,
     Block,
     Failure,
     ItemAnswer,
     ItemDone,
+    KeyPage,
     MovedAnswer,
     Page,
     Peeked,
     PushAnswer,
     QueueInfo,
-    StreamPage,
 )
 from ..sources.encode import MAX_SAFE
 from .reply import REPLAYED, Reply
@@ -116,25 +116,10 @@ def push_fields(pushed: PushAnswer) -> dict[str, Any]:
     return {"queue": pushed.queue, "items": items}
 
 
-def stream_fields(state: Streamed) -> dict[str, Any]:
-    """How far a stream has come, as ``schemas_work.Streamed``."""
-    return {
-        "lines": state.lines,
-        "bytes": state.bytes,
-        "crc32": state.crc,
-        "accepted": state.accepted,
-        "duplicates": state.duplicates,
-        "ranges": state.ranges,
-    }
-
-
-def streams_fields(page: StreamPage) -> dict[str, Any]:
-    """Streams as ``schemas_work.StreamList``."""
-    return {
-        "queue": page.queue,
-        "streams": [{"key": key, **stream_fields(state._replace(ranges=()))} for key, state in page.streams],
-        "next": page.next,
-    }
+def keys_fields(page: KeyPage) -> dict[str, Any]:
+    """The keys of items as ``schemas_work.ItemKeys``."""
+    keys = [{"key": key, "seq": seq} for key, seq in page.keys]
+    return {"queue": page.queue, "keys": keys, "next": page.next}
 
 
 def moved_fields(moved: MovedAnswer, what: str) -> dict[str, Any]:

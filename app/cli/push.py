@@ -15,7 +15,7 @@ from .exits import OK, USAGE, fail, say
 from .options import Url
 
 if TYPE_CHECKING:
-    from .push_job import Source
+    from .push_source import Source
 
 EXAMPLE: Final = "Example: dibs push jobs files.txt --create · seq 1000 | dibs push jobs --json"
 PATIENCE: Final = 60.0
@@ -59,10 +59,11 @@ def push(
 ) -> None:
     """Push each line as an item.
 
-    A file can be pushed again at any time: the queue knows how much of it was pushed (for 24 hours after the
-    last push), and takes only new lines. So after an interruption the same command goes on where it stopped.
-    The queue knows a file by its content, from its first line to the last one that was pushed, under any name
-    and from any machine. A file that begins differently, or has become shorter, is a new file.
+    A file can be pushed again at any time: the queue knows how much of it was pushed (for 24 hours, or as
+    long as its setting item_key_ttl says), and takes only new lines. So after an interruption the same
+    command goes on where it stopped. The queue knows a file by its content, from its first line to the last
+    one that was pushed, under any name and from any machine. A file that begins differently, or has become
+    shorter, is a new file.
 
     A last line without a line end may still be being written, so it waits for its end. A pipe's end is the
     end of its last line. A pipe can't be read again; --unique makes pushing the same lines again safe.
@@ -70,8 +71,8 @@ def push(
     from .console import console
     from .http import Api
     from .operate import close_queue, create_queue
-    from .push_job import Push
     from .push_lines import Shape
+    from .push_source import Push
 
     if key_field is not None and (unique or not json):
         fail("option --key-field: it needs --json, and takes the place of --unique", USAGE)
@@ -101,7 +102,7 @@ def push(
 
 def _opened(name: str, stack: ExitStack) -> Source:
     """Open a file before anything is sent, so that one wrong name keeps all files from being pushed."""
-    from .push_job import Source
+    from .push_source import Source
 
     if name == "-":
         if sys.stdin is None:

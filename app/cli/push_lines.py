@@ -1,8 +1,4 @@
-"""Lines of a file or a pipe, and the NDJSON that they become: line by line, the same text every time.
-
-One line of input is one line of the stream, blank ones too, so that a number means the same line to the
-server, to this program and to whoever looks into the file.
-"""
+"""Lines of a file or a pipe, and the items that they become."""
 
 from __future__ import annotations
 
@@ -11,15 +7,18 @@ import json
 import os
 import select
 from codecs import BOM_UTF8
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, BinaryIO, Final, NoReturn
+from typing import Any, BinaryIO, Final, NamedTuple, NoReturn
 
 from ..sources.encode import MAX_DEPTH
 
 LINE_BYTES: Final = 16 * 1024 * 1024
 """A longer line is refused before it is held in memory; the server's own limit is far lower."""
 KEY_BYTES: Final = 255
+CHUNK_ITEMS: Final = 1000
+CHUNK_BYTES: Final = 1024 * 1024
+"""Characters of JSON; a line may be larger by itself."""
 _encode: Final = json.JSONEncoder(ensure_ascii=False).encode
 _READ: Final = 1024 * 1024
 _LULL: Final = 0.05
@@ -68,75 +67,97 @@ class Shape:
         line = line.removesuffix(b"\n").removesuffix(b"\r")
         return line.removeprefix(BOM_UTF8) if number == 1 else line
 
-    def item(self, number: int, line: bytes) -> bytes:
-        """A line of NDJSON for this line; an empty one where there is nothing to push.
+    def item(self, number: int, text: str) -> str | None:
+        """The JSON of the item that a line with this content is; None where there is nothing to push.
 
         Raises:
-            BadLine: It is not UTF-8, not JSON, or has no key where one is wanted.
+            BadLine: It is not JSON, or has no key where one is wanted.
         """
-        if len(line) > LINE_BYTES:
-            raise BadLine(number, f"is longer than {LINE_BYTES:,} bytes")
-        try:
-            text = self.content(number, line).decode()
-        except UnicodeDecodeError as error:
-            raise BadLine(number, f"is not UTF-8 (byte {error.start + 1})") from error
         if self.json and not text.strip():
-            return b"\n"
+            return None
         value = _parsed(number, text) if self.json else text
         written = text.strip() if self.json else _encode(text)
-        return f'{{"value":{written}{self._key(number, text, value)}{self._rest}}}\n'.encode()
+        key = self._key(number, text, value)
+        named = "" if key is None else f',"key":{_encode(key)}'
+        return f'{{"value":{written}{named}{self._rest}}}'
 
-    def _key(self, number: int, text: str, value: Any) -> str:
+    @property
+    def keyed(self) -> bool:
+        """Whether each item has a key of its own."""
+        return self.unique or self.key_field is not None
+
+    def _key(self, number: int, text: str, value: Any) -> str | None:
         if self.unique:
-            return f',"key":{_encode(_fitting(text.strip() if self.json else text))}'
-        if self.key_field is not None:
-            return f',"key":{_encode(_fitting(_key(number, value, self.key_field)))}'
-        return ""
+            return _fitting(text.strip() if self.json else text)
+        return None if self.key_field is None else _fitting(_key(number, value, self.key_field))
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
-    """Whole lines of the stream, ``lines`` of them; until here ``read`` bytes of the input have been read."""
+class Line(NamedTuple):
+    """An item of the input: its JSON, the number of its line, and a digest of all content up to there.
 
-    data: bytes
-    lines: int
+    ``read`` bytes of the input have been read with it.
+    """
+
+    item: str
+    number: int
+    digest: str
     read: int
 
 
-def parts(
-    source: Iterator[bytes | None], shape: Shape, size: int, *, number: int = 0, read: int = 0
-) -> Iterator[Part]:
-    """The stream in parts of about ``size`` bytes. A ``None`` of the source ends a part early.
-
-    ``number`` lines, ``read`` bytes of the input, come before these.
+def lines(source: Iterable[bytes | None], shape: Shape) -> Iterator[Line | None]:
+    """The items of lines; a ``None`` stays one.
 
     Raises:
-        BadLine: After a part with everything before it.
+        BadLine: One is too long, not UTF-8, not JSON, or has no key where one is wanted.
     """
-    held: list[bytes] = []
-    held_bytes = lines = 0
+    number = read = 0
+    mode = "json" if shape.json else "null" if shape.null else "lines"
+    digest = hashlib.blake2b(mode.encode(), digest_size=12)
     for line in source:
-        if line is not None:
-            number += 1
-            try:
-                item = shape.item(number, line)
-            except BadLine:
-                if held:
-                    yield Part(b"".join(held), lines, read)
-                raise
-            held.append(item)
-            held_bytes += len(item)
-            lines += 1
-            read += len(line)
-        if held and (line is None or held_bytes >= size):
-            yield Part(b"".join(held), lines, read)
-            held, held_bytes, lines = [], 0, 0
+        if line is None:
+            yield None
+            continue
+        number += 1
+        read += len(line)
+        if len(line) > LINE_BYTES:
+            raise BadLine(number, f"is longer than {LINE_BYTES:,} bytes")
+        content = shape.content(number, line)
+        try:
+            text = content.decode()
+        except UnicodeDecodeError as error:
+            raise BadLine(number, f"is not UTF-8 (byte {error.start + 1})") from error
+        digest.update(b"%d:%b" % (len(content), content))
+        item = shape.item(number, text)
+        if item is not None:
+            yield Line(item, number, digest.hexdigest(), read)
+
+
+def chunks(source: Iterable[Line | None]) -> Iterator[list[Line]]:
+    """The items in chunks, of which each is pushed whole. A ``None`` ends a chunk early.
+
+    Raises:
+        BadLine: After a chunk with everything before it.
+    """
+    held: list[Line] = []
+    size = 0
+    try:
+        for line in source:
+            if line is not None:
+                held.append(line)
+                size += len(line.item)
+            if held and (line is None or len(held) >= CHUNK_ITEMS or size >= CHUNK_BYTES):
+                yield held
+                held, size = [], 0
+    except BadLine:
+        if held:
+            yield held
+        raise
     if held:
-        yield Part(b"".join(held), lines, read)
+        yield held
 
 
 class Input:
-    """The input of a push: lines with their ends, of a file from any place on, or of a pipe once.
+    """The input of a push: lines with their ends, of a file or of a pipe.
 
     The last line of a file that has no end yet may be half of one that is being written: it is left alone
     (``waits``), unless ``last_line``. The end of a pipe ends its last line.
@@ -149,11 +170,11 @@ class Input:
         self._takes_last = pipe or last_line
         self.waits = False
 
-    def lines(self, offset: int = 0) -> Iterator[bytes | None]:
-        """The lines from this byte on, the first of a line; None where a pipe pauses: send what has come."""
+    def lines(self) -> Iterator[bytes | None]:
+        """All lines, of a file as often as wanted; None where a pipe pauses: send what has come."""
         if not self._pipe:
-            self._file.seek(offset)
-        first, self.waits = offset == 0, False
+            self._file.seek(0)
+        first, self.waits = True, False
         for line in _split(self._chunks(), self._end):
             if line is not None and not line.endswith(self._end) and len(line) <= LINE_BYTES:
                 if first and line == BOM_UTF8 and self._end == b"\n":

@@ -143,15 +143,11 @@ class AsyncRemoteQueue:
         flow = persist(call, self._client.setup.terms, key=idempotency_key, endless=FULL, vain=vain)
         return await self._client.do(flow)
 
-    async def upload(self, part: bytes, *, key: str, offset: int = 0) -> Uploaded:
+    async def upload(self, stream: bytes, *, key: str) -> Uploaded:
         """As ``RemoteQueue.upload``."""
-        call, vain = work.upload(self.name, part, offset), never_fits(part.count(b"\n"))
+        call, vain = work.upload(self.name, stream), never_fits(stream.count(b"\n"))
         flow = persist(call, self._client.setup.terms, key=key, endless=FULL, vain=vain)
         return await self._client.do(flow)
-
-    async def uploaded(self, key: str) -> Uploaded:
-        """As ``RemoteQueue.uploaded``."""
-        return await self.upload(b"", key=key)
 
     # -- operating
 

@@ -202,25 +202,21 @@ class RemoteQueue:
         flow = persist(call, self._client.setup.terms, key=idempotency_key, endless=FULL, vain=vain)
         return self._client.do(flow)
 
-    def upload(self, part: bytes, *, key: str, offset: int = 0) -> Uploaded:
-        """One part of a resumable NDJSON stream: whole lines, the stream's bytes from ``offset`` on.
+    def upload(self, stream: bytes, *, key: str) -> Uploaded:
+        """Push items as NDJSON, one a line, in chunks of which each goes in whole.
 
-        The server keeps under ``key`` how far the stream is, so a part that it has already, in part or whole,
-        is not pushed twice. While the queue is full it waits, and goes on where it was.
+        The same stream under the same ``key`` can be sent again: chunks that are in are not pushed twice.
+        While the queue is full it waits, and goes on where it was.
 
         Raises:
             ValueError: The key can't be one, as for ``next``.
-            QueueFull: The part has more lines than the queue may ever hold; send smaller ones.
+            QueueFull: The stream has more lines than the queue may ever hold; send smaller ones.
             ServerRefused: A line is refused, or the queue takes none. ``error.problem.members`` has ``line``
-                (from 1, in the stream), and ``accepted``, ``duplicates``, ``bytes``, ``lines`` of what is in.
+                (from 1), and ``accepted``, ``duplicates``, ``bytes``, ``lines`` of what is in.
         """
-        call, vain = work.upload(self.name, part, offset), never_fits(part.count(b"\n"))
+        call, vain = work.upload(self.name, stream), never_fits(stream.count(b"\n"))
         flow = persist(call, self._client.setup.terms, key=key, endless=FULL, vain=vain)
         return self._client.do(flow)
-
-    def uploaded(self, key: str) -> Uploaded:
-        """How far the stream of this key is; all zero for one that is not known."""
-        return self.upload(b"", key=key)
 
     # -- operating
 

@@ -234,12 +234,11 @@ class PushReport:
 
 @dataclass(frozen=True, slots=True)
 class Uploaded:
-    """The sums of an NDJSON stream, from its first byte; ``crc32`` is of the ``bytes`` consumed."""
+    """What of an NDJSON stream was pushed; ``ranges`` have the seqs of its new items."""
 
     queue: str
     lines: int
     bytes: int
-    crc32: int
     accepted: int
     duplicates: int
     ranges: tuple[tuple[int, int], ...]
@@ -251,7 +250,6 @@ class Uploaded:
             answer["queue"],
             answer["lines"],
             answer["bytes"],
-            answer["crc32"],
             answer["accepted"],
             answer["duplicates"],
             tuple((first, last) for first, last in answer["ranges"]),

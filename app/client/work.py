@@ -125,7 +125,7 @@ def placed_text(place: int, item: NewItem, default: Default | None = None) -> st
         raise ValueNotJson(f"item {place}: {error}") from error
 
 
-def upload(queue: str, part: bytes, offset: int) -> Call[Uploaded]:
-    """Push a part of an NDJSON stream under the stream's key. An empty part asks how far the stream is."""
-    path = path_of(queue, "items", offset=offset or None)
-    return Call(Request("POST", path, part, "application/x-ndjson"), Uploaded.of, keyed=True)
+def upload(queue: str, stream: bytes) -> Call[Uploaded]:
+    """Push an NDJSON stream, whose chunks are committed one by one."""
+    path = path_of(queue, "items")
+    return Call(Request("POST", path, stream, "application/x-ndjson"), Uploaded.of, keyed=True)

@@ -10,7 +10,7 @@ from ..errors import OutcomeUnknown
 from .ops import Advance, Op, Outcome, QueueRow, Recalled, Take
 from .pending import Pending
 from .together import Exchange
-from .work import Ack, Moved, Nack, Purge, Push, Redrive, Settle, Streamed
+from .work import Ack, Moved, Nack, Purge, Push, Redrive, Settle
 
 log = logging.getLogger("dibs.ledger")
 
@@ -87,9 +87,7 @@ def weight(op: Op) -> int:
 
 
 def tells(found: Recalled, op: Op) -> bool:
-    """Whether what is filed was filed by this op: a stream, or a long op, files its parts under one key."""
-    if isinstance(op, Push) and op.progress is not None:
-        return isinstance(found.work, Streamed) and found.work.bytes >= op.progress.bytes
+    """Whether what is filed was filed by this op: a long op files its parts under one key."""
     if isinstance(op, Purge | Redrive) and op.part is not None and isinstance(found.work, Moved):
         return found.work.rest is None or found.work.rest > (op.part.rest or 0)
     return True

@@ -43,7 +43,6 @@ from .work import (
     QueueSettings,
     Redrive,
     Settle,
-    Streamed,
     Sweep,
     Terms,
     WorkOutcome,
@@ -104,7 +103,7 @@ class Recalled:
 
     ``outcome`` is a queue's row; of a :class:`Take` (also inside a :class:`Settle`) its ``first`` seq, the
     source's ``ending`` and, under a lease, its ``due``, beside the ``values``. ``work`` is the outcome of an
-    op of work, or the sums of a stream; ``token`` is that of the lease that the answer gave; ``source``
+    op of work; ``token`` is that of the lease that the answer gave; ``source``
     (name, arguments) is what computes the values of a claim that has none.
     """
 
@@ -112,7 +111,7 @@ class Recalled:
     outcome: Mapping[str, Any]
     values: range | tuple[str, ...] = ()
     wide: bool = False
-    work: WorkOutcome | Streamed | None = None
+    work: WorkOutcome | None = None
     token: str | None = None
     source: tuple[str, str] | None = None
 
@@ -323,10 +322,10 @@ class Engine(Protocol):
     def known_keys(self, queue: int, generation: int, caller: str, keys: Sequence[str]) -> set[str]:
         """Those of the keys that have an answer which has not expired."""
 
-    def streams(
-        self, queue: int, generation: int, caller: str, prefix: str, *, after: str, most: int
-    ) -> list[tuple[str, Streamed]]:
-        """The streams whose keys begin with ``prefix`` and come after ``after``, by key; up to ``most``."""
+    def item_keys(
+        self, queue: int, generation: int, prefix: str, *, after: str, most: int
+    ) -> list[tuple[str, int]]:
+        """The keys of items that are known, with their seqs: those that begin so and come after ``after``."""
 
     def next_due(self, queue: int) -> int | None:
         """The earliest due of the items that are not dead; None if there are none."""

@@ -174,34 +174,17 @@ class Parcel:
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
-    """How far a stream has been pushed when its op is on disk: bytes and lines read, and their CRC-32.
-
-    It is filed under the op's idempotency key in place of what stood there, with the sums of all its ops
-    (see :class:`Streamed`).
-    """
-
-    bytes: int
-    lines: int
-    crc: int
-
-
-@dataclass(frozen=True, slots=True)
 class Push:
     """Add items at the end of a queue that has no source.
 
-    ``bounded``: refused whole where ``max_ready`` would be passed. ``progress``: part of a stream, which goes
-    on from ``since`` bytes; where the stream is somewhere else already, or was forgotten, the outcome
-    is refused as ``moved``. ``key_ttl`` (milliseconds) is for the keys of the items,
-    where the queue has no ``item_key_ttl`` of its own.
+    ``bounded``: refused whole where ``max_ready`` would be passed. ``key_ttl`` (milliseconds) is for the keys
+    of the items, where the queue has no ``item_key_ttl`` of its own.
     """
 
     queue: int
     parcels: tuple[Parcel, ...]
     key_ttl: int = 86_400_000
     bounded: bool = True
-    since: int = 0
-    progress: Progress | None = None
     remember: Remember | None = None
 
 
@@ -216,44 +199,8 @@ class Pushed:
     seqs: Sequence[int] = ()
     known: tuple[int, ...] = ()
     due: int | None = None
-    refused: Refusal | Literal["moved"] | None = None
+    refused: Refusal | None = None
     ready: int = 0
-
-
-class Streamed(NamedTuple):
-    """The sums of a stream so far, as its idempotency key files them.
-
-    ``ranges`` of seqs that were pushed, neighbours joined, the first :data:`RANGES_KEPT` of them.
-    """
-
-    bytes: int = 0
-    lines: int = 0
-    crc: int = 0
-    accepted: int = 0
-    duplicates: int = 0
-    ranges: tuple[tuple[int, int], ...] = ()
-
-    def with_part(self, pushed: Pushed, progress: Progress) -> Streamed:
-        """The sums with one part more. Its new seqs follow each other: a push gets them from the cursor."""
-        known = set(pushed.known)
-        fresh = [seq for at, seq in enumerate(pushed.seqs) if at not in known] if known else pushed.seqs
-        ranges = self.ranges
-        if fresh and ranges and ranges[-1][1] + 1 == fresh[0]:
-            ranges = (*ranges[:-1], (ranges[-1][0], fresh[-1]))
-        elif fresh and len(ranges) < RANGES_KEPT:
-            ranges = (*ranges, (fresh[0], fresh[-1]))
-        return Streamed(
-            progress.bytes,
-            progress.lines,
-            progress.crc,
-            self.accepted + len(fresh),
-            self.duplicates + len(known),
-            ranges,
-        )
-
-
-RANGES_KEPT = 1_000
-"""Ranges of a stream that its sums have; it goes on beyond them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -395,9 +342,8 @@ class Redrive:
 class Purge:
     """Drop the items of these states for good; they count as purged. Leased items stay with their holders.
 
-    An expired lease counts as waiting, or as dead. The keys of the items are forgotten; of what waits also
-    how far the queue's streams have come, so that the same stream can be pushed again. It goes in slices, as
-    a redrive does, over the items that there are at the first of them.
+    An expired lease counts as waiting, or as dead. The keys of the items are forgotten. It goes in
+    slices, as a redrive does, over the items that there are at the first of them.
     """
 
     queue: int

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import DibsError
-from ..ledger.work import FailureRow, HistoryRow, ItemState, QueueSettings, Settled, Span, Streamed
+from ..ledger.work import FailureRow, HistoryRow, ItemState, QueueSettings, Settled, Span
 
 Values = Sequence[int] | Sequence[str]
 """A ``range`` (arithmetic sources), or a list of JSON texts."""
@@ -123,6 +123,15 @@ class PushAnswer:
 
 
 @dataclass(frozen=True, slots=True)
+class KeyPage:
+    """The keys of items that a queue knows, with their seqs; ``next`` is the ``after`` of the next page."""
+
+    queue: str
+    keys: tuple[tuple[str, int], ...]
+    next: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class MovedAnswer:
     """How many items were redriven or purged."""
 
@@ -155,15 +164,6 @@ class Page:
     queue: str
     items: tuple[Peeked, ...]
     next: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class StreamPage:
-    """Resumable streams by their keys, each with its sums; ``next`` is the ``after`` of the next page."""
-
-    queue: str
-    streams: tuple[tuple[str, Streamed], ...]
-    next: str | None
 
 
 @dataclass(frozen=True, slots=True)

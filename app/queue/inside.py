@@ -11,7 +11,7 @@ from ..errors import ItemUnknown, LimitExceeded, QueueUnknown, Stopping
 from ..ledger.ops import Outcome, QueueRow
 from ..ledger.pending import Pending
 from ..ledger.work import DAMAGED, ItemRow, ItemState, Moved, Purge, Redrive, Seqs, Woken
-from .answers import Audit, ItemAnswer, ItemDone, MovedAnswer, Page, Peeked, StreamPage
+from .answers import Audit, ItemAnswer, ItemDone, KeyPage, MovedAnswer, Page, Peeked
 from .desk import Track, outcome, recall
 from .keys import check_same
 from .produce import Produces
@@ -162,13 +162,13 @@ class Holds(Produces):
             DAMAGED if row.text == DAMAGED else failures[-1].error if failures else None,
         )
 
-    async def streams(self, prefix: str, after: str = "", limit: int = 100) -> StreamPage:
-        """The resumable streams whose keys begin with ``prefix``, by key: how far each of them is in."""
+    async def item_keys(self, prefix: str = "", after: str = "", limit: int = 100) -> KeyPage:
+        """The keys of items that the queue knows and that begin with ``prefix``, in their order."""
         row = self.on_disk()
-        look, most = self._engine.streams, limit + 1
-        found = await asyncio.to_thread(look, row.id, row.generation, "", prefix, after=after, most=most)
+        look, most = self._engine.item_keys, limit + 1
+        found = await asyncio.to_thread(look, row.id, row.generation, prefix, after=after, most=most)
         following = found[limit - 1][0] if len(found) > limit else None
-        return StreamPage(self.name, tuple(found[:limit]), following)
+        return KeyPage(self.name, tuple(found[:limit]), following)
 
     async def audit(self) -> Audit:
         """The independent counters, and the items run by run, from one moment."""

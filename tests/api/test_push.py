@@ -65,6 +65,32 @@ def test_keys_of_items_are_known_once(house):
     assert values(house) == [1, 2, 3, 5]
 
 
+def test_which_keys_of_items_are_known(house):
+    house.pushed("jobs")
+    items = [{"value": key, "key": key} for key in ("b-2", "a", "b-1")] + [{"value": 1}]
+    house.ask("POST", "/queues/jobs/items", json={"items": items})
+    path = "/queues/jobs/keys"
+    first = house.ask("GET", f"{path}?prefix=b&limit=1").json()
+    assert first == {"queue": "jobs", "keys": [{"key": "b-1", "seq": 3}], "next": "b-1"}
+    rest = house.ask("GET", f"{path}?prefix=b&after=b-1").json()
+    assert (rest["keys"], rest["next"]) == ([{"key": "b-2", "seq": 1}], None)
+    assert [each["key"] for each in house.ask("GET", path).json()["keys"]] == ["a", "b-1", "b-2"]
+
+
+@pytest.mark.parametrize(
+    ("query", "name", "field"),
+    [
+        ("?prefix=", "limit-exceeded", "prefix"),
+        (f"?after={'%C3%BC' * 128}", "limit-exceeded", "after"),
+        ("?limit=0", "limit-exceeded", "limit"),
+        ("?key=a", "invalid", "key"),
+    ],
+)
+def test_keys_that_can_not_be_listed(house, refused, query, name, field):
+    house.pushed("jobs")
+    assert refused("GET", f"/queues/jobs/keys{query}", 422, name).json()["field"] == field
+
+
 def test_a_key_twice_in_one_request_is_pushed_once(house):
     answer = push(house, {"value": 1, "key": "a"}, {"value": 2, "key": "a"}).json()
     assert answer["items"] == [{"seq": 1}, {"seq": 1, "duplicate": True}]

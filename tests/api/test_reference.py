@@ -40,7 +40,7 @@ def test_every_operation_of_the_design_is_there(document):
         *(("POST", f"{one}/{operation}") for operation in ("lease", "settle", "ack", "nack", "extend")),
         *(("POST", f"{one}/{operation}") for operation in ("release", "items", "redrive", "purge")),
         ("GET", f"{one}/items"),
-        ("GET", f"{one}/streams"),
+        ("GET", f"{one}/keys"),
         ("GET", f"{one}/history"),
         ("GET", f"{one}/items/{{seq}}"),
         ("GET", f"{one}/audit"),

@@ -1,20 +1,19 @@
-"""Lines and the stream that they become: the same bytes every time, and a number for each that is bad."""
+"""Lines and the items that they become, and a number for each that is bad."""
 
 import json
 import os
 
 import pytest
-from dibs.cli.push_lines import LINE_BYTES, BadLine, Input, Shape, parts
-
-BIG = 10**9
-
-
-def stream(lines, shape=Shape()):  # noqa: B008
-    return b"".join(part.data for part in parts(iter(lines), shape, BIG))
+from dibs.cli import push_lines
+from dibs.cli.push_lines import LINE_BYTES, BadLine, Input, Shape, chunks, lines
 
 
-def items(lines, shape=Shape()):  # noqa: B008
-    return [json.loads(line) for line in stream(lines, shape).splitlines()]
+def texts(source, shape=Shape()):  # noqa: B008
+    return [line.item for line in lines(source, shape)]
+
+
+def items(source, shape=Shape()):  # noqa: B008
+    return [json.loads(text) for text in texts(source, shape)]
 
 
 def test_text_is_the_line_without_its_end():
@@ -32,11 +31,14 @@ def test_what_looks_like_json_is_text_too():
 
 
 def test_json_is_the_value_and_numbers_stay_as_they_are_written():
-    assert stream([b' {"a": 1.10} \n'], Shape(json=True)) == b'{"value":{"a": 1.10}}\n'
+    assert texts([b' {"a": 1.10} \n'], Shape(json=True)) == ['{"value":{"a": 1.10}}']
 
 
-def test_blank_lines_of_json_keep_their_place_in_the_stream():
-    assert stream([b"1\n", b" \n", b"2\n"], Shape(json=True)) == b'{"value":1}\n\n{"value":2}\n'
+def test_blank_lines_of_json_count_and_are_no_items():
+    found = [
+        (line.item, line.number, line.read) for line in lines([b"1\n", b" \n", b"2\n"], Shape(json=True))
+    ]
+    assert found == [('{"value":1}', 1, 2), ('{"value":2}', 3, 6)]
 
 
 @pytest.mark.parametrize("line", [b'1,"key":"x"', b"1}\t{", b"NaN", b"{'a': 1}", b'"\\x"', b"1 2"])
@@ -52,11 +54,21 @@ def test_a_line_that_is_too_deep_is_refused_in_words_of_ours(line):
 
 
 def test_a_line_that_is_not_utf_8_is_told_with_its_number_after_what_comes_before_it():
-    found = parts(iter([b"a\n", b"b\n", b"c\xff\n", b"d\n"]), Shape(), BIG)
-    part = next(found)
-    assert (part.lines, part.data) == (2, b'{"value":"a"}\n{"value":"b"}\n')
+    found = chunks(lines([b"a\n", b"b\n", b"c\xff\n", b"d\n"], Shape()))
+    assert [line.item for line in next(found)] == ['{"value":"a"}', '{"value":"b"}']
     with pytest.raises(BadLine, match=r"line 3 is not UTF-8 \(byte 2\)"):
         next(found)
+
+
+def test_a_digest_is_of_all_content_up_to_its_line_and_of_nothing_else():
+    def digests(*source, **shape):
+        return [line.digest for line in lines(source, Shape(**shape))]
+
+    first, second = digests(b"a\n", b"b\n")
+    assert digests(b"\xef\xbb\xbfa\r\n", b"b", priority=3) == [first, second]
+    assert digests(b"a\n", b"c\n")[0] == first
+    others = [digests(b"b\n", b"a\n")[1], digests(b"\n", b"ab\n")[1], digests(b"a\0", b"b\0", null=True)[1]]
+    assert len({second, *others}) == 4
 
 
 def test_delay_and_priority_go_with_each():
@@ -88,18 +100,17 @@ class TestKeys:
             items([line], Shape(json=True, key_field="id"))
 
 
-class TestParts:
-    def test_whole_lines_of_about_the_size(self):
-        found = list(parts(iter([b"a\n"] * 5), Shape(), size=20))
-        assert [part.lines for part in found] == [2, 2, 1]
-        assert [part.read for part in found] == [4, 8, 10]
+class TestChunks:
+    @pytest.mark.parametrize("bound", ["CHUNK_ITEMS", "CHUNK_BYTES"])
+    def test_are_bounded(self, monkeypatch, bound):
+        monkeypatch.setattr(push_lines, bound, {"CHUNK_ITEMS": 2, "CHUNK_BYTES": 20}[bound])
+        assert [len(chunk) for chunk in chunks(lines([b"a\n"] * 5, Shape()))] == [2, 2, 1]
 
     def test_a_pause_sends_what_there_is(self):
-        found = parts(iter([b"a\n", None, None, b"b\n"]), Shape(), BIG)
-        assert [part.lines for part in found] == [1, 1]
+        assert [len(chunk) for chunk in chunks(lines([b"a\n", None, None, b"b\n"], Shape()))] == [1, 1]
 
     def test_nothing_of_nothing(self):
-        assert list(parts(iter([]), Shape(), BIG)) == []
+        assert list(chunks(lines([], Shape()))) == []
 
 
 def test_no_more_of_a_line_than_the_limit_is_held(tmp_path):
@@ -110,7 +121,7 @@ def test_no_more_of_a_line_than_the_limit_is_held(tmp_path):
         whole = Input(file, Shape(), pipe=False)
         assert len(next(whole.lines())) <= LINE_BYTES + 1024 * 1024
         with pytest.raises(BadLine, match="line 1 is longer than"):
-            list(parts(whole.lines(), Shape(), BIG))
+            list(lines(whole.lines(), Shape()))
 
 
 class TestPipe:

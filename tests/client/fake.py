@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import threading
-import zlib
 from dataclasses import dataclass, field
 from urllib.parse import parse_qs, unquote
 
@@ -142,18 +141,18 @@ class FakeServer:
         path, _, query = target.partition("?")
         parts = [unquote(part) for part in path.strip("/").split("/")]
         query = {name: values[0] for name, values in parse_qs(query).items()}
-        stream = "ndjson" in kind  # it is kept under its key in another way
+        stream = key if "ndjson" in kind else None  # each of its lines is kept under a key of its own
         with self.lock:
             asked = self._identity(method, target, body)
             try:
                 if key is not None and key in self.keys:
                     return self._replay(key, asked)
-                answer = self._answer(method, parts, query, body, key if stream else None, waited)
+                answer = self._answer(method, parts, query, body, stream, waited)
             except Refuse as refuse:
                 answer = refuse.answer
                 if refuse.members.get("retry_after"):
                     answer.headers["retry-after"] = str(refuse.members["retry_after"])
-            if key is not None and not stream and isinstance(answer, Answer) and answer.status in (200, 201):
+            if key is not None and isinstance(answer, Answer) and answer.status in (200, 201):
                 self.keys[key] = (asked, Answer(answer.status, json.loads(json.dumps(answer.body))))
             return answer
 
@@ -496,7 +495,7 @@ class FakeServer:
         if queue.closed:
             raise Refuse(409, "closed")
         if key is not None:
-            return self._stream(queue, int(query.get("offset", 0)), body, key)
+            return self._stream(queue, body, key)
         items = json.loads(body)["items"]
         self._check_room(queue, len(items))
         answer = Answer(201, {"queue": queue.name, "items": [self._put(queue, item) for item in items]})
@@ -519,30 +518,25 @@ class FakeServer:
             queue.known[item["key"]] = queue.cursor
         return {"seq": queue.cursor}
 
-    def _stream(self, queue, offset, body, key):
-        """A stream is kept whole here; each line is one commit."""
-        sums = queue.streams.setdefault(key, {"data": b"", "lines": 0, "accepted": 0, "duplicates": 0})
-        if offset > len(sums["data"]):
-            raise Refuse(409, "conflict", field="offset")
-        if sums["data"][offset:][: len(body)] != body[: len(sums["data"]) - offset]:
-            raise Refuse(422, "key-reused", field="Idempotency-Key")
-        for line in body[len(sums["data"]) - offset :].splitlines(keepends=True):
+    def _stream(self, queue, body, key):
+        """Each line is one commit here, filed under its place in the stream."""
+        sums = {"lines": 0, "bytes": 0, "accepted": 0, "duplicates": 0}
+        for line in body.splitlines(keepends=True):
+            place = key, sums["lines"]
             try:
-                self._check_room(queue, 1)
-                put = self._put(queue, json.loads(line))
+                if place not in queue.streams:
+                    self._check_room(queue, 1)
+                    queue.streams[place] = self._put(queue, json.loads(line))
             except Refuse as refuse:
-                told = {name: sums[name] for name in ("lines", "accepted", "duplicates")}
-                refuse.members |= told | {"line": sums["lines"] + 1, "bytes": len(sums["data"])}
+                refuse.members |= sums | {"line": sums["lines"] + 1}
                 raise
             except ValueError:
                 raise Refuse(422, "value-refused", line=sums["lines"] + 1) from None
-            sums["data"] += line
+            sums["bytes"] += len(line)
             sums["lines"] += 1
-            sums["duplicates" if put.get("duplicate") else "accepted"] += 1
+            sums["duplicates" if queue.streams[place].get("duplicate") else "accepted"] += 1
         self.wake()
-        told = {name: sums[name] for name in ("lines", "accepted", "duplicates")}
-        more = {"bytes": len(sums["data"]), "crc32": zlib.crc32(sums["data"]), "ranges": []}
-        return Answer(201, {"queue": queue.name, **told, **more})
+        return Answer(201, {"queue": queue.name, **sums, "ranges": []})
 
 
 def _failure(entry, error):

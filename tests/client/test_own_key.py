@@ -8,7 +8,6 @@ TAKES = {
     "take": lambda queue, key: queue.take(2, key=key),
     "push_items": lambda queue, key: queue.push_items([NewItem(1)], idempotency_key=key),
     "upload": lambda queue, key: queue.upload(b"1\n", key=key),
-    "uploaded": lambda queue, key: queue.uploaded(key),
 }
 WRONG = ["", " ", " a", "a ", "\ta", "a\n", "a\nb", "\x7f", "é", "\ud800", "x" * 256]
 

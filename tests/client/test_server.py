@@ -272,21 +272,17 @@ def test_back_pressure(client):
         hasty.ask(push("narrow", ['{"value":1}'] * 11))
 
 
-def test_a_stream_in_parts(client):
+def test_a_stream(client):
     client.define("stream")
     queue = client.queue("stream")
-    assert queue.uploaded("file").bytes == 0
-    part = b"".join(b'{"value":%d}\n' % number for number in range(1000))
-    first = queue.upload(part, key="file")
-    assert (first.bytes, first.lines, first.accepted) == (len(part), 1000, 1000)
-    again = queue.upload(part, key="file")
-    assert again == first
-    more = queue.upload(b'{"value":"last"}\n', key="file", offset=first.bytes)
-    assert (more.lines, more.accepted) == (1001, 1001)
+    stream = b"".join(b'{"value":%d}\n' % number for number in range(1500))
+    first = queue.upload(stream, key="file")
+    assert (first.bytes, first.lines, first.accepted, first.ranges) == (len(stream), 1500, 1500, ((1, 1500),))
+    assert queue.upload(stream, key="file") == first
     with pytest.raises(Invalid) as caught:
-        queue.upload(b'{"value":1}\n{"value":\n', key="file", offset=more.bytes)
-    assert caught.value.problem.members["line"] == 1003
-    assert queue.info().waiting == 1002
+        queue.upload(b'{"value":1}\n{"value":\n', key="other")
+    assert caught.value.problem.members["line"] == 2
+    assert queue.info().waiting == 1501
 
 
 def test_work_and_a_result_that_is_refused(client):

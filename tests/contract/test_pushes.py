@@ -252,6 +252,26 @@ def test_keys_live_over_a_restart(ledger):
     assert ledger.push(queue, "1", keys=("k",)).known == (0,)
 
 
+def test_keys_are_found_by_how_they_begin(ledger):
+    queue, other = ledger.jobs(), ledger.jobs(name="other")
+    ledger.push(queue, *"12345", keys=("a-2", "a-1", "ab", "A-1", "a-\U0010fffe"))
+    ledger.push(other, "1", keys=("a-3",))
+    ledger.do(Push(queue, (Parcel(("6",), keys=("a-5",)),), 1_000))
+
+    def found(prefix, after="", most=9, generation=1):
+        return ledger.engine.item_keys(queue, generation, prefix, after=after, most=most)
+
+    assert found("a-") == [("a-1", 2), ("a-2", 1), ("a-5", 6), ("a-\U0010fffe", 5)]
+    assert found("a-", most=1) == [("a-1", 2)]
+    assert found("a-", after="a-1", most=2) == [("a-2", 1), ("a-5", 6)]
+    assert found("a%") == found("a-", generation=2) == []
+    assert found("")[0] == ("A-1", 4)
+    ledger.time.pass_(1_000)
+    assert ("a-5", 6) not in found("a-")
+    ledger.do(Purge(queue, ("waiting",)))
+    assert found("") == []
+
+
 def test_a_thousand_keys_of_which_half_are_known(ledger):
     queue = ledger.jobs()
     keys = [f"k{n}" for n in range(1_000)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from dibs.ledger.state import codec
-from dibs.ledger.work import Claimed, Moved, Pushed, Settled, Settlement, Span, Streamed, Woken
+from dibs.ledger.work import Claimed, Moved, Pushed, Settled, Settlement, Span, Woken
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -33,20 +33,16 @@ pushed = st.builds(
     st.builds(range, seqs, seqs) | st.lists(seqs, **several).map(tuple),
     st.lists(st.integers(0, 9), **several).map(tuple),
     maybe,
-    st.sampled_from([None, "unknown", "closed", "source", "full", "moved"]),
+    st.sampled_from([None, "unknown", "closed", "source", "full"]),
     st.integers(0, 99),
 )
-streams = st.builds(
-    Streamed,
-    *[st.integers(0, 2**40)] * 5,
-    st.lists(st.tuples(seqs, seqs), **several).map(tuple),
-)
+
+
 outcomes = st.one_of(
     claims,
     pushed,
     st.builds(Settlement, entries, st.none() | claims, woken),
     st.builds(Moved, seqs, maybe),
-    streams,
 )
 
 

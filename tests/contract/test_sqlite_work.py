@@ -222,8 +222,8 @@ def test_a_bounded_push_and_a_glance_cost_the_same_with_a_thousand_dead(file):
     assert full() < alone * 1.5
 
 
-SORTS = {"CROWD", "FAILURES", "HELD", "HISTORY_OF_ITEM", "INSIDE", "STREAMS", "TRIM_FAILURES"}
-"""Statements that may sort what they found: of one token, leased, failed, streamed; or a row a generation."""
+SORTS = {"CROWD", "FAILURES", "HELD", "HISTORY_OF_ITEM", "INSIDE", "TRIM_FAILURES"}
+"""Statements that may sort what they found: of one token, leased, failed; or a row a generation."""
 
 
 def statements():

@@ -41,7 +41,7 @@ class Calls:
             "block": Route(self.block, self._consume.block_query),
             "lease": Route(self.lease, limit=min(limits.body_bytes, bodies.LARGE), optional=True),
             "settle": Route(self.settle, limit=items),
-            "items": Route(self.items, self._produce.push_query, limit=items),
+            "items": Route(self.items, limit=items),
         }
 
     def next(self, connection: Answers, head: Head, key: str | None, body: bytes) -> None:

@@ -15,8 +15,8 @@ from .collected import Collected, write
 _NAMES = ("queue", "generation", "caller", "key", "request", "outcome", "item_values", "expires", "crc")
 _COLUMNS = ", ".join(_NAMES)
 
-# A key is filed once; only an expired one makes room, and a stream files each part in place of the one
-# before. Row count 0 is a second filing and fails the transaction.
+# A key is filed once; only an expired one makes room, and a long op files each slice in place of the
+# one before. Row count 0 is a second filing and fails the transaction.
 FILE = f"""
 INSERT INTO answer ({_COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
 ON CONFLICT (key, queue, generation, caller) DO UPDATE SET
@@ -51,23 +51,11 @@ ON answer.key = asked.value AND queue = :queue AND generation = :generation AND 
 WHERE expires > :now
 """
 
-# The streams whose keys begin alike, by key: all streams of the queue are found and sorted.
-STREAMS = f"""
-SELECT id, {_COLUMNS} FROM answer
-WHERE key >= :prefix AND key > :after AND substr(key, 1, length(:prefix)) = :prefix AND key < :beyond
-    AND queue = :queue AND generation = :generation AND caller = :caller AND request = 'stream'
-    AND expires > :now
-ORDER BY key LIMIT :most
-"""
-
 # Whatever has expired is found by its expiry, in whatever order it was filed.
 PRUNE = """
 DELETE FROM answer WHERE id IN (SELECT id FROM answer INDEXED BY answer_expires
     WHERE expires <= :now AND expires < 9223372036854775807 ORDER BY expires LIMIT :most)
 """
-
-# A queue that is deleted has no streams any more: the same file can be pushed again.
-FORGET_STREAMS = "DELETE FROM answer INDEXED BY answer_stream WHERE queue = ? AND request = 'stream'"
 
 
 def read(found: Any) -> tuple[Name, Answer]:
@@ -107,8 +95,3 @@ class Answers:
             self._refiled.add((row, request, outcome, values, crc))
         else:
             self._refiled_longer.add((row, request, outcome, values, crc, expires))
-
-    def forget_streams(self, queue: int) -> None:
-        """Remove what was filed of a queue's streams."""
-        write(self.collected)
-        self._execute(FORGET_STREAMS, (queue,))

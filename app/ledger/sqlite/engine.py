@@ -9,6 +9,7 @@ The files and connections are in ``files.py``; what each op does is in ``ledger/
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import cast
@@ -24,7 +25,7 @@ from ..state.handlers import HANDLERS
 from ..state.rows import Name
 from ..state.runs import EXPIRED
 from ..state.transaction import Transaction
-from ..work import Counts, FailureRow, HistoryRow, ItemRow, ItemState, Streamed
+from ..work import Counts, FailureRow, HistoryRow, ItemRow, ItemState
 from . import answers, queues, records, runs
 from .blocks import BlockPageDamaged
 from .files import SqliteFiles, raise_at_start
@@ -35,7 +36,6 @@ PRUNE_EVERY = 1_000  # milliseconds of ledger time
 PRUNE_MOST = 200  # rows a transaction, or twice as many as it has learned
 CLOCK_EVERY = 1_000  # milliseconds: how much ledger time a crash may lose, if the wall clock steps back too
 NONE = Counts(0, 0, 0, 0, 0, 0, 0, 0, 0, None, 0)
-AFTER_ALL = "\x7f"  # keys are printable ASCII
 
 
 class SqliteEngine(SqliteFiles):
@@ -202,16 +202,13 @@ class SqliteEngine(SqliteFiles):
         asked = {"queue": queue, "generation": generation, "caller": caller, "now": self.now()}
         return {key for (key,) in self._look(answers.KNOWN, {**asked, "keys": json.dumps(keys)})}
 
-    def streams(
-        self, queue: int, generation: int, caller: str, prefix: str, *, after: str, most: int
-    ) -> list[tuple[str, Streamed]]:
-        """The streams whose keys begin with ``prefix`` and come after ``after``, by key; up to ``most``."""
-        now = self.now()
-        place = {"queue": queue, "generation": generation, "caller": caller, "now": now}
-        asked = {"prefix": prefix, "beyond": prefix + AFTER_ALL, "after": after, "most": most}
-        found = dict(map(answers.read, self._scan(answers.STREAMS, place | asked)))
-        told = [(name.key, filing.recalled(name, answer, now)) for name, answer in found.items()]
-        return [(key, answer.work) for key, answer in told if answer and isinstance(answer.work, Streamed)]
+    def item_keys(
+        self, queue: int, generation: int, prefix: str, *, after: str, most: int
+    ) -> list[tuple[str, int]]:
+        """The keys of items that are known, with their seqs: those that begin so and come after ``after``."""
+        place = {"queue": queue, "generation": generation, "now": self.now(), "most": most}
+        asked = {"prefix": prefix, "beyond": prefix + chr(sys.maxunicode), "after": after}
+        return [(key, seq) for key, seq in self._scan(records.KNOWN_KEYS, place | asked)]
 
     def next_due(self, queue: int) -> int | None:
         """The earliest due of the items that are not dead; None if there are none."""

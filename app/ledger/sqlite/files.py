@@ -2,7 +2,7 @@
 
 One connection writes and belongs to the committer's thread. A second one, read-only, answers look-ups from
 any thread; it sees what is committed and nothing else. A third one is for what may take a while (what is
-inside a queue, its history, its streams), a fourth for what may take seconds (counting run by run, browsing):
+inside a queue, its history), a fourth for what may take seconds (counting run by run, browsing):
 none of these looks waits for one that takes longer.
 """
 

@@ -26,6 +26,9 @@ _COMPUTED = {
 }
 """What a column of this format is made from, where an older one had it not or otherwise."""
 
+_LEFT_BEHIND = {"answer": "request = 'stream'"}
+"""Rows that mean nothing in this format: how far streams had come, which are pushed in keyed chunks now."""
+
 _FUNCTIONS: dict[str, tuple[Callable[..., Any], int]] = {
     "answer_crc": (checksum.of_answer, 8),
     "block_crc": (checksum.of_block, 4),
@@ -88,6 +91,7 @@ def _copy(writer: apsw.Connection, table: str) -> None:
     taken = {name: computed.get(name, name) for name in _columns(writer, table) if name in {*had, *computed}}
     writer.execute(
         f"INSERT INTO {table} ({', '.join(taken)}) SELECT {', '.join(taken.values())} FROM {table}_before"
+        f" WHERE NOT ({_LEFT_BEHIND.get(table, 'FALSE')})"
     )
 
 

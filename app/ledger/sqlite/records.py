@@ -35,6 +35,12 @@ ORDER BY id
 """
 
 KNOWN_KEY = "SELECT key, seq FROM item_key WHERE key = ? AND queue = ? AND generation = ? AND expires > ?"
+KNOWN_KEYS = """
+SELECT key, seq FROM item_key INDEXED BY item_key_key
+WHERE key >= :prefix AND key > :after AND key < :beyond AND queue = :queue AND generation = :generation
+    AND expires > :now
+ORDER BY key LIMIT :most
+"""
 LEARN_KEY = "INSERT OR REPLACE INTO item_key (queue, generation, key, seq, expires) VALUES (?, ?, ?, ?, ?)"
 PRUNE_KEYS = """
 DELETE FROM item_key WHERE id IN (SELECT id FROM item_key INDEXED BY item_key_expires

@@ -30,9 +30,6 @@ CREATE UNIQUE INDEX answer_key ON answer (key, queue, generation, caller);
 
 CREATE INDEX answer_expires ON answer (expires) WHERE expires < 9223372036854775807;
 
--- How far the streams of a queue have come: forgotten together, when the queue is deleted.
-CREATE INDEX answer_stream ON answer (queue) WHERE request = 'stream';
-
 -- Which items of a queue were taken or acked, by whom, under which key: a row for each range of an answer.
 -- It belongs to the queue's name and generation, so that it outlives the queue and its items until expires.
 CREATE TABLE history (

@@ -16,7 +16,6 @@ from ..work import (
     Settled,
     Settlement,
     Span,
-    Streamed,
     Woken,
     WorkOutcome,
 )
@@ -24,18 +23,18 @@ from ..work import (
 Texts = tuple[str, ...]
 
 
-def values_of(work: WorkOutcome | Streamed | None) -> Texts | None:
+def values_of(work: WorkOutcome | None) -> Texts | None:
     """The values in an outcome, which are filed beside it."""
     claimed = work.claimed if isinstance(work, Settlement) else work
     return claimed.values if isinstance(claimed, Claimed) else None
 
 
-def to_json(work: WorkOutcome | Streamed) -> list[Any]:
+def to_json(work: WorkOutcome) -> list[Any]:
     """An outcome as JSON has it, without its values."""
     return _WRITERS[type(work)](work)
 
 
-def from_json(filed: Sequence[Any], values: Texts | None) -> WorkOutcome | Streamed:
+def from_json(filed: Sequence[Any], values: Texts | None) -> WorkOutcome:
     """The outcome that was filed, with its values."""
     kind, *rest = filed
     return _READERS[kind](rest, values)
@@ -92,27 +91,15 @@ def _read_moved(rest: list[Any], values: Texts | None) -> Moved:
     return Moved(*rest)
 
 
-def _write_streamed(work: Streamed) -> list[Any]:
-    return ["streamed", *work]
-
-
-def _read_streamed(rest: list[Any], values: Texts | None) -> Streamed:
-    bytes_, lines, crc, accepted, duplicates, ranges = rest
-    joined = tuple([(first, last) for first, last in ranges])
-    return Streamed(bytes_, lines, crc, accepted, duplicates, joined)
-
-
 _WRITERS: dict[type, Callable[[Any], list[Any]]] = {
     Claimed: _write_claimed,
     Pushed: _write_pushed,
     Settlement: _write_settlement,
     Moved: _write_moved,
-    Streamed: _write_streamed,
 }
-_READERS: dict[str, Callable[[list[Any], Texts | None], WorkOutcome | Streamed]] = {
+_READERS: dict[str, Callable[[list[Any], Texts | None], WorkOutcome]] = {
     "claimed": _read_claimed,
     "pushed": _read_pushed,
     "settlement": _read_settlement,
     "moved": _read_moved,
-    "streamed": _read_streamed,
 }

@@ -9,7 +9,7 @@ from typing import Any
 from ...errors import LedgerDamaged
 from ..ops import Recalled, Remember, Take
 from ..together import Shares
-from ..work import Claimed, Moved, Pushed, Settlement, Streamed, WorkOutcome, expiry
+from ..work import Claimed, Moved, Pushed, Settlement, WorkOutcome, expiry
 from . import codec
 from .rows import Answer, Name
 from .transaction import Transaction
@@ -22,7 +22,7 @@ class Filing:
     """An outcome to file: ``outcome`` of an op on queues or of a take, ``work`` of an op of work."""
 
     outcome: dict[str, Any] = field(default_factory=dict)
-    work: WorkOutcome | Streamed | None = None
+    work: WorkOutcome | None = None
     token: str | None = None
     source: tuple[str, str] | None = None
     replace: bool = False
@@ -96,15 +96,6 @@ def recalled(name: Name, answer: Answer, now: int) -> Recalled | None:
         token,
         None if source is None else tuple(source),
     )
-
-
-def streamed(tx: Transaction, queue: int, generation: int, remember: Remember) -> Streamed | None:
-    """How far the stream of a key has come; None if nothing is filed under the key."""
-    name = Name(queue, generation, remember.caller, remember.key)
-    found = tx.store.answers.find((name,)).get(name)
-    answer = recalled(name, found, tx.now) if found else None
-    work = answer.work if answer else None
-    return work if isinstance(work, Streamed) else None
 
 
 def of_take(op: Take, due: int | None) -> dict[str, Any]:

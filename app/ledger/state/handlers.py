@@ -29,14 +29,13 @@ from ..work import (
     Redrive,
     Settle,
     Settlement,
-    Streamed,
     Sweep,
     WorkOutcome,
 )
 from . import claims, drawing, moving, pushing, queues, settling
 from .accounts import Account
 from .exchange import exchange
-from .filing import Filing, changed, file, file_shares, of_take, streamed
+from .filing import Filing, changed, file, file_shares, of_take
 from .transaction import Transaction
 
 # -- fresh items
@@ -83,19 +82,9 @@ def _settle(tx: Transaction, op: Settle) -> Settlement:
 
 
 def _push(tx: Transaction, op: Push) -> Pushed:
-    account = tx.account(op.queue)
-    if account is None or op.progress is None or op.remember is None:
-        pushed = pushing.push(tx, op)
-        if op.remember is not None:
-            _file_work(tx, op.queue, op.remember, pushed, None)
-        return pushed
-    before = streamed(tx, account.id, account.generation, op.remember)
-    if (before.bytes if before else 0) != op.since:
-        return Pushed(refused="moved")
     pushed = pushing.push(tx, op)
-    if pushed.refused is None:
-        sums = (before or Streamed()).with_part(pushed, op.progress)
-        file(tx, account.id, account.generation, op.remember, Filing(work=sums, replace=True))
+    if op.remember is not None:
+        _file_work(tx, op.queue, op.remember, pushed, None)
     return pushed
 
 

@@ -175,8 +175,6 @@ def purge(tx: Transaction, op: Purge) -> Moved:
         purged.append((piece.first, piece.last))
     if purged:
         tx.store.item_keys.forget(op.queue, purged)
-        if waiting:
-            tx.store.answers.forget_streams(op.queue)
     return moved.moved()
 
 
@@ -202,4 +200,3 @@ def empty(tx: Transaction, account: Account) -> None:
     """Remove all items of a queue and their keys, since another queue begins in its place."""
     tx.write_tail(account)
     tx.store.empty(account.id)
-    tx.store.answers.forget_streams(account.id)

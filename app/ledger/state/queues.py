@@ -110,7 +110,6 @@ def delete(tx: Transaction, op: Delete) -> QueueRow:
     account = _live(tx, op.queue, op)
     if account.inside and not op.confirmed:
         return account.row
-    tx.store.answers.forget_streams(account.id)
     account.purged, account.dead = account.purged + account.inside, 0
     account.change(deleted_at=tx.now)
     return _filed(tx, account, op.remember)

@@ -141,9 +141,6 @@ class Answers(Protocol):
     def refile(self, name: Name, answer: Answer, before: int) -> None:
         """Put an answer in the place of the one in its row. ``before``: when that expires."""
 
-    def forget_streams(self, queue: int) -> None:
-        """Remove what was filed of a queue's streams."""
-
 
 class History(Protocol):
     """Rows of who took or acked what."""

@@ -1,10 +1,9 @@
 """What the tests of streams share: sending them, below httpx too, and what is said of them."""
 
 import json
-from zlib import crc32
 
 import pytest
-from dibs.queue.produce import Stream
+from dibs.queue import Queue
 
 NDJSON = {"Content-Type": "application/x-ndjson"}
 
@@ -19,25 +18,25 @@ def house(house):
 def send(house):
     """Send one stream; its answer."""
 
-    def send(body, *, key=None, query="", name="jobs"):
+    def send(body, *, key=None, name="jobs"):
         headers = NDJSON | ({"Idempotency-Key": key} if key else {})
-        return house.ask("POST", f"/queues/{name}/items{query}", content=body, headers=headers)
+        return house.ask("POST", f"/queues/{name}/items", content=body, headers=headers)
 
     return send
 
 
 @pytest.fixture
 def commits(monkeypatch):
-    """How many items each part had."""
+    """How many items each chunk had."""
     sizes = []
-    push = Stream.push
+    push = Queue.push
 
-    async def counting(sink, parcels, progress):
-        state = await push(sink, parcels, progress)
-        sizes.append(sum(len(parcel.texts) for parcel in parcels))
-        return state
+    async def counting(queue, parcels, *, key=None):
+        pushed = await push(queue, parcels, key=key)
+        sizes.append(len(pushed.seqs))
+        return pushed
 
-    monkeypatch.setattr(Stream, "push", counting)
+    monkeypatch.setattr(Queue, "push", counting)
     return sizes
 
 
@@ -49,7 +48,6 @@ def sums():
             "queue": "jobs",
             "lines": body.count(b"\n") + (not body.endswith(b"\n")),
             "bytes": len(body),
-            "crc32": crc32(body),
             "accepted": accepted,
             "duplicates": duplicates,
             "ranges": ranges,

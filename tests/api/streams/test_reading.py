@@ -1,4 +1,4 @@
-"""A stream of items, one a line: in parts, in constant memory."""
+"""A stream of items, one a line: in chunks, in constant memory."""
 
 import asyncio
 import json
@@ -6,7 +6,8 @@ import tracemalloc
 
 import pytest
 from dibs.api import ndjson
-from dibs.queue.produce import Stream
+from dibs.queue import Queue
+from dibs.queue.answers import PushAnswer
 
 NDJSON = {"Content-Type": "application/x-ndjson"}
 
@@ -68,14 +69,14 @@ class TestReading:
         refused("POST", f"/queues/jobs/{path}", 415, "unsupported-media-type", **options)
 
     def test_a_stream_may_be_longer_than_any_body(self, send, monkeypatch):
-        monkeypatch.setattr(ndjson, "PART_BYTES", 64 * 1024 * 1024)
+        monkeypatch.setattr(ndjson, "CHUNK_BYTES", 64 * 1024 * 1024)
         body = lines(*("x" * 250_000 for _ in range(70)))
         assert len(body) > 16 * 1024 * 1024
         assert send(body).json()["accepted"] == 70
 
 
-class TestParts:
-    def test_a_thousand_items_are_a_part(self, send, commits):
+class TestChunks:
+    def test_a_thousand_items_are_a_chunk(self, send, commits):
         assert send(lines(*range(2500))).json()["ranges"] == [[1, 2500]]
         assert commits == [1000, 1000, 500]
 
@@ -98,19 +99,47 @@ class TestParts:
         assert house.run(trickle())[1]["accepted"] == 2
         assert commits == [1, 1]
 
-    def test_nothing_is_read_while_a_part_is_on_its_way_to_disk(self, house, monkeypatch, stream):
+    def test_with_a_key_a_pause_cuts_no_chunk(self, house, commits, monkeypatch, received, stream):
+        """A stream that is sent again may pause elsewhere, and is cut into the same chunks."""
+        monkeypatch.setattr(ndjson, "LINGER", 0.0)
+
+        async def trickle():
+            async def more():
+                for _ in range(5):
+                    await asyncio.sleep(0)
+                return {"type": "http.request", "body": lines("b"), "more_body": False}
+
+            return await stream(received(lines("a"), then=more), headers=[(b"idempotency-key", b"k")])
+
+        assert house.run(trickle())[1]["accepted"] == 2
+        assert commits == [2]
+
+    def test_the_first_ranges_are_told_and_the_stream_goes_on(self, house, send, monkeypatch):
+        monkeypatch.setattr(ndjson, "CHUNK_ITEMS", 1)
+        monkeypatch.setattr(ndjson, "RANGES_KEPT", 2)
+        push = Queue.push
+
+        async def with_another(queue, parcels, *, key=None):
+            await push(queue, parcels)
+            return await push(queue, parcels)
+
+        monkeypatch.setattr(Queue, "push", with_another)
+        answer = send(lines("a", "b", "c")).json()
+        assert (answer["accepted"], answer["ranges"]) == (3, [[2, 2], [4, 4]])
+
+    def test_nothing_is_read_while_a_chunk_is_on_its_way_to_disk(self, house, monkeypatch, stream):
         """The producer is held back: what is not asked for, the transport leaves where it is."""
         asked, asked_at_commits = [], []
-        push = Stream.push
+        push = Queue.push
 
-        async def watching(sink, parcels, progress):
+        async def watching(queue, parcels, *, key=None):
             asked_at_commits.append(len(asked))
             for _ in range(10):
                 await asyncio.sleep(0)
             assert asked_at_commits[-1] == len(asked)
-            return await push(sink, parcels, progress)
+            return await push(queue, parcels, key=key)
 
-        monkeypatch.setattr(Stream, "push", watching)
+        monkeypatch.setattr(Queue, "push", watching)
         pieces = [lines(*range(1000)) for _ in range(3)]
 
         async def receive():
@@ -123,18 +152,11 @@ class TestParts:
     def test_memory_stays_as_it_is(self, house, monkeypatch, stream):
         """Of a stream that is ten times as long no more is kept."""
 
-        async def push(sink, parcels, progress):
+        async def push(queue, parcels, *, key=None):
             """Without the ledger, which is in memory here."""
-            new = sum(len(parcel.texts) for parcel in parcels)
-            sink.state = sink.state._replace(
-                bytes=progress.bytes,
-                lines=progress.lines,
-                crc=progress.crc,
-                accepted=sink.state.accepted + new,
-            )
-            return sink.state
+            return PushAnswer("jobs", range(1, sum(len(parcel.texts) for parcel in parcels) + 1), ())
 
-        monkeypatch.setattr(Stream, "push", push)
+        monkeypatch.setattr(Queue, "push", push)
         piece = lines(*("x" * 500 for _ in range(120)))
 
         def peak(count):
@@ -155,7 +177,7 @@ class TestParts:
 
 
 def test_blank_lines_hold_up_nobody(house):
-    """They fill no part that could be committed, so others have their turn by lines."""
+    """They fill no chunk that could be committed, so others have their turn by lines."""
     turns = 0
 
     async def count(pushing):

@@ -7,7 +7,7 @@ from dataclasses import replace
 from itertools import takewhile
 
 from dibs.ledger.ops import OpFailed, QueueRow, Take
-from dibs.ledger.work import Ack, Extend, Nack, Streamed
+from dibs.ledger.work import Ack, Extend, Nack
 
 from workmodel.shelf import Item, Shelf
 
@@ -110,9 +110,6 @@ class Model:
         refused = "unknown" if shelf is None else shelf.refusal()
         ready = 0
         if refused is None:
-            at = shelf.stream[0].bytes if shelf.stream and shelf.stream[1] > now else 0
-            if op.progress is not None and op.since != at:
-                refused = "moved"
             flat = [
                 (text, parcel.keys[n] if parcel.keys else None, parcel)
                 for parcel in op.parcels
@@ -123,7 +120,7 @@ class Model:
             fresh = len(flat) - len(names) + len(set(names)) - known
             waits = sum(item.state(now) == "waiting" for item in shelf.items.values())
             most = shelf.row.settings.max_ready
-            if refused is None and op.bounded and most is not None and fresh and waits + fresh > most:
+            if op.bounded and most is not None and fresh and waits + fresh > most:
                 refused, ready = "full", waits
         if refused is not None:
             return ([], (), None, refused, ready)
@@ -137,21 +134,7 @@ class Model:
             else:
                 seqs.append(seq)
                 dues.append(due)
-        if op.progress is not None:
-            self.stream(shelf, op, now, [seq for n, seq in enumerate(seqs) if n not in known], len(known))
         return (seqs, tuple(known), min(dues, default=None), None, 0)
-
-    def stream(self, shelf: Shelf, op, now: int, pushed: list[int], known: int) -> None:
-        old = shelf.stream[0] if shelf.stream and shelf.stream[1] > now else Streamed(0, 0, 0, 0, 0, ())
-        ranges = [list(one) for one in old.ranges]
-        for seq in pushed:
-            if ranges and ranges[-1][1] == seq - 1:
-                ranges[-1][1] = seq
-            else:
-                ranges.append([seq, seq])
-        at = op.progress
-        sums = (old.accepted + len(pushed), old.duplicates + known, tuple(map(tuple, ranges)))
-        shelf.stream = (Streamed(at.bytes, at.lines, at.crc, *sums), now + op.remember.ttl)
 
     # -- settling
 
@@ -227,8 +210,6 @@ class Model:
         shelf = self.there(op.queue)
         gone = [i for i in shelf.items.values() if i.state(now) in op.states] if shelf else []
         if shelf:
-            if any(item.state(now) == "waiting" for item in gone):
-                shelf.stream = None
             shelf.done(gone, "purged")
             shelf.forget(gone)
         return len(gone)
@@ -254,7 +235,7 @@ class Model:
         shelf = self.there(op.queue)
         if shelf is not None:
             shelf.done(list(shelf.items.values()), "purged")
-            shelf.keys, shelf.stream = {}, None
+            shelf.keys = {}
         return self.changed(op.queue, deleted_at=now)
 
     def define(self, op, now: int):

@@ -11,7 +11,6 @@ from dibs.ledger.work import (
     Extend,
     Nack,
     Parcel,
-    Progress,
     Purge,
     Push,
     QueueSettings,
@@ -38,7 +37,7 @@ SETTINGS = (
     QueueSettings(max_attempts=None, backoff=0, max_ready=2),
 )
 OFTEN = ("settle",) * 6 + ("lease", "lease", "claim", "claim", "claim_all", "push", "push", "push")
-SOMETIMES = ("keep", "stream", "take", "redrive", "purge", "resume", "settings")
+SOMETIMES = ("keep", "take", "redrive", "purge", "resume", "settings")
 SELDOM = ("fault", "advance", "pause", "close", "delete", "reset")
 KINDS = OFTEN * 6 + SOMETIMES * 3 + SELDOM
 """The ops, as often as they should come."""
@@ -155,20 +154,6 @@ class Mover:
         shelf = self.unfed(shelf)
         parcels = tuple(self.parcel() for _ in range(self.pick((1, 1, 2))))
         return Push(shelf.row.id, parcels, self.pick((20_000, 90_000)), remember=self.filed())
-
-    def stream(self, shelf: Shelf):
-        shelf = self.model.named(self.pick(("a", "b")))
-        at = shelf.stream[0].bytes if shelf.stream and shelf.stream[1] > self.now else 0
-        off = 0 if shelf.refusal() else self.pick((0, 0, 0, 1))
-        serial = self.serial()
-        return Push(
-            shelf.row.id,
-            (self.parcel(),),
-            bounded=False,
-            since=at + off,
-            progress=Progress(at + 10, serial, serial * 7),
-            remember=Remember("s", "stream", 60_000),
-        )
 
     # -- settling
 

@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 
 from dibs.ledger.ops import QueueRow
-from dibs.ledger.work import Counts, ItemRow, Streamed
+from dibs.ledger.work import Counts, ItemRow
 
 
 @dataclass
@@ -47,13 +47,12 @@ class Item:
 
 
 class Shelf:
-    """A queue: its row, what is inside, the keys that it knows, and its stream's sums."""
+    """A queue: its row, what is inside, and the keys that it knows."""
 
     def __init__(self, row: QueueRow) -> None:
         self.row = row
         self.items: dict[int, Item] = {}
         self.keys: dict[str, tuple[int, int]] = {}
-        self.stream: tuple[Streamed, int] | None = None
 
     def count(self, **moved: int) -> None:
         self.row = replace(self.row, **{name: getattr(self.row, name) + n for name, n in moved.items()})

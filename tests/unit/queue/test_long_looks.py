@@ -35,7 +35,7 @@ LOOKS = {
     "pause": lambda house: house["q"].pause(),
     "stats": lambda house: house.queues.stats(),
     "infos": lambda house: house.queues.infos("", 9),
-    "streams": lambda house: house["q"].streams(""),
+    "item_keys": lambda house: house["q"].item_keys(),
     "history": lambda house: house.queues.history("q", seq=None, after=0, limit=9),
     "delete": lambda house: house["q"].delete(confirmed=False),
 }

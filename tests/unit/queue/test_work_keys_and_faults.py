@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import pytest
 from dibs.errors import KeyReused, LedgerFull, LedgerUnavailable, OutcomeUnknown, QueueConflict, QueueFull
-from dibs.ledger.ops import Define
-from dibs.ledger.work import Ack, Nack, Parcel, Progress, Push, Release, Result, Settle
+from dibs.ledger.work import Ack, Nack, Parcel, Release, Result
 from dibs.queue import Definition, LeaseAsk
 
 
@@ -178,75 +175,3 @@ async def test_a_push_where_none_can_be(opened, name, reason):
             await house[name].push(parcel("1"))
         assert caught.value.reason == reason
         assert (await house[name].audit()).cursor == 0
-
-
-async def test_a_stream_goes_on_where_its_key_stands(opened, tmp_path):
-    async with opened({"jobs": None}, data=tmp_path) as house, house["jobs"].stream("s") as stream:
-        assert stream.state.bytes == 0
-        await stream.push(parcel("1", "2"), Progress(20, 2, 7))
-        await house["jobs"].push(parcel("9"))
-        await stream.push(parcel("3", keys=("k",)), Progress(30, 3, 8))
-    async with opened(data=tmp_path) as house:
-        async with house["jobs"].stream("s") as stream:
-            assert stream.state == (30, 3, 8, 3, 0, ((1, 2), (4, 4)))
-            house.disk.faults.append("present")
-            state = await stream.push(parcel("4", "3", keys=(None, "k")), Progress(50, 5, 9))
-            assert state == (50, 5, 9, 4, 1, ((1, 2), (4, 5)))
-            house.disk.faults.append("absent")
-            with pytest.raises(LedgerUnavailable):
-                await stream.push(parcel("5"), Progress(60, 6, 10))
-            assert (await stream.push(parcel("5"), Progress(60, 6, 10))).accepted == 5
-        assert (await house["jobs"].audit()).cursor == 6
-
-
-async def test_two_senders_of_one_stream_take_turns(opened, soon):
-    async with opened({"jobs": None}) as house:
-        async with house["jobs"].stream("s") as stream:
-
-            async def second() -> int:
-                async with house["jobs"].stream("s") as other:
-                    return other.state.bytes
-
-            waiting = await soon(second())
-            await stream.push(parcel("1"), Progress(10, 1, 1))
-            assert not waiting.done()
-        assert await waiting == 10
-
-
-async def test_settings_change_at_any_time_and_the_source_does_not(opened, tmp_path):
-    async with opened({"ids": "count()"}, data=tmp_path) as house:
-        await house["ids"].take(3)
-        leased = await house["ids"].lease(LeaseAsk(1))
-        changed = {"max_attempts": 1}
-        info = await house.queues.define("ids", house["ids"].spec, settings=changed)
-        assert (info.cursor, info.settings.max_attempts) == (4, 1)
-        before = len(house.disk.ops(Define))
-        assert (await house.queues.define("ids", house["ids"].spec)).settings == info.settings
-        assert len(house.disk.ops(Define)) == before
-        [[settled]] = (await house["ids"].settle((Nack(leased.token, error="e"),))).entries
-        assert settled.verdict == "dead"
-    async with opened({"ids": "count()"}, data=tmp_path) as house:
-        assert house["ids"].info().settings == info.settings
-        [item] = (await house["ids"].page("dead")).items
-        assert (item.seq, item.value, item.error) == (4, "4", "e")
-        assert (await house["ids"].redrive()).count == 1
-        assert (await house["ids"].lease(LeaseAsk())).spans[0] == (4, 4, 1)
-
-
-async def test_a_crowd_of_settles_is_few_transactions(opened, eventually):
-    async with opened({"jobs": None}) as house:
-        await house["jobs"].push(parcel(*map(str, range(200))))
-        leases = await asyncio.gather(*(house["jobs"].lease(LeaseAsk()) for _ in range(200)))
-        assert sorted(int(value) for leased in leases for value in leased.values) == list(range(200))
-        house.disk.door.shut()
-        first = asyncio.ensure_future(house["jobs"].settle((Ack(leases[0].token),)))
-        await house.disk.door.somebody()
-        rest = [asyncio.ensure_future(house["jobs"].settle((Ack(leased.token),))) for leased in leases[1:]]
-        await eventually(lambda: house.in_line == 199)
-        before = len(house.disk.batches)
-        house.disk.door.open()
-        await asyncio.gather(first, *rest)
-        assert len(house.disk.batches) - before == 2
-        assert len(house.disk.ops(Settle)) == 200
-        assert len(house.disk.ops(Push)) == 1
-        await all_settle(house)

@@ -2,27 +2,24 @@
 
 import io
 import json
-from zlib import crc32
 
 import httpx
 import pytest
 import typer
-from dibs.cli import push_job
+from dibs.cli import push_lines
 from dibs.cli.http import Api
-from dibs.cli.push_job import Push, Source
 from dibs.cli.push_lines import Shape
+from dibs.cli.push_source import Push, Source
 from rich.console import Console
-
-NOTHING = {"bytes": 0, "lines": 0, "crc32": 0, "accepted": 0, "duplicates": 0}
 
 
 class Server:
-    """A queue and its streams, as the server keeps them. ``troubles`` come before answers, in turn."""
+    """A queue with its items' keys, as the server keeps them. ``troubles`` come before answers, in turn."""
 
     def __init__(self):
-        self.streams = {}
+        self.answers = {}
         self.values = []
-        self.keys = set()
+        self.keys = {}
         self.troubles = []
         self.room = None
         self.bodies = []
@@ -33,51 +30,44 @@ class Server:
         if isinstance(trouble, BaseException):
             raise trouble
         if request.method == "GET":
-            return self.known(request.url.params["key"])
-        assert request.headers["content-type"] == "application/x-ndjson"
-        body = request.read()
+            return self.look(request.url.path.rpartition("/")[2], request.url.params)
+        key, body = request.headers["idempotency-key"], request.read()
         self.bodies.append(body)
-        answer = self.stream(
-            request.headers["idempotency-key"], body, int(request.url.params.get("offset", 0))
-        )
+        answer = self.answers.get(key) or self.push(json.loads(body)["items"])
+        if answer.status_code == 201:
+            self.answers[key] = answer
         if trouble == "lost":
             raise httpx.ReadError("the connection was reset")
         if trouble == "Ctrl-C":
             raise KeyboardInterrupt
-        return answer
+        return httpx.Response(answer.status_code, headers=answer.headers, content=answer.content)
 
-    def known(self, prefix):
-        """The streams whose keys begin so; two pages of them where there are several."""
-        found = [{"key": key, **sums} for key, sums in sorted(self.streams.items()) if key.startswith(prefix)]
-        assert all(len(each["key"]) <= 255 for each in found)
-        return httpx.Response(200, json={"queue": "jobs", "streams": found, "next": None})
+    def look(self, what, params):
+        """The queue, or the keys that begin so; several pages of them where there are many."""
+        if what != "keys":
+            return httpx.Response(200, json={})
+        found = [key for key in sorted(self.keys) if key.startswith(params["prefix"])]
+        found = [key for key in found if key > params.get("after", "")]
+        page = [{"key": key, "seq": self.keys[key]} for key in found[:3]]
+        return httpx.Response(200, json={"keys": page, "next": found[2] if len(found) > 3 else None})
 
-    def stream(self, key, body, offset):
-        sums = self.streams.setdefault(key, dict(NOTHING))
-        if offset > sums["bytes"]:
-            return problem(409, "conflict", **sums)
-        for line in body[sums["bytes"] - offset :].splitlines(keepends=True):
-            item = json.loads(line) if line.strip() else None
-            if item is not None and item["value"] == "refuse me":
-                return problem(422, "value-refused", line=sums["lines"] + 1, **sums)
-            if item is not None and self.room == 0:
-                self.room = None
-                return problem(429, "queue-full", retry_after=3, line=sums["lines"] + 1, **sums)
-            sums.update(
-                bytes=sums["bytes"] + len(line), lines=sums["lines"] + 1, crc32=crc32(line, sums["crc32"])
-            )
-            if item is not None:
-                self.push(item, sums)
-        return httpx.Response(201, json=sums | {"queue": "jobs", "ranges": []})
-
-    def push(self, item, sums):
-        known = item.get("key") in self.keys
-        sums["duplicates" if known else "accepted"] += 1
-        if not known:
-            self.values.append(item["value"])
-            self.room = None if self.room is None else self.room - 1
-        if "key" in item:
-            self.keys.add(item["key"])
+    def push(self, items):
+        for at, item in enumerate(items):
+            if item["value"] == "refuse me":
+                return problem(
+                    422, "value-refused", field=f"items.{at}.value", detail=f"items.{at}.value: why"
+                )
+        fresh = [item for item in items if item.get("key") not in self.keys]
+        if self.room is not None and len(fresh) > self.room:
+            self.room = None
+            return problem(429, "queue-full", retry_after=3, field="items")
+        self.values += [item["value"] for item in fresh]
+        seqs = [{"seq": 1, "duplicate": item not in fresh} for item in items]
+        for item in fresh:
+            if "key" in item:
+                assert 0 < len(item["key"].encode()) <= 255
+                self.keys[item["key"]] = len(self.values)
+        return httpx.Response(201, json={"items": seqs})
 
     def sleep(self, seconds):
         self.slept.append(seconds)
@@ -117,8 +107,8 @@ def push(server, capsys):
 
 @pytest.fixture
 def small(monkeypatch):
-    """Parts of two lines or so."""
-    monkeypatch.setattr(push_job, "PART", 30)
+    """Chunks of two lines."""
+    monkeypatch.setattr(push_lines, "CHUNK_ITEMS", 2)
 
 
 @pytest.fixture
@@ -156,40 +146,32 @@ def test_only_what_a_file_has_grown_by(push, file, server):
 @pytest.mark.usefixtures("small")
 def test_an_interruption_at_every_request_and_the_rest_afterwards(push, file, server):
     some = LINES[:30]
-    for stop in range(1, 18):
-        server.streams, server.values, server.troubles = {}, [], [None] * stop + [KeyboardInterrupt()]
+    for stop in range(1, 16):
+        server.keys, server.values, server.troubles = {}, [], [None] * (stop + 1) + [KeyboardInterrupt()]
         code, _, err = push(file(*some))
         before = list(server.values)
-        assert (code, before) == (130, some[: len(before)])
-        if before:
-            assert err == (
-                f"dibs: files.txt: interrupted; {len(before):,} lines are in;"
-                " the same command goes on from there\n"
-            )
-        assert push(file(*some))[0] == 0
+        assert (code, before) == (130, some[: 2 * stop])  # what was in hand is sent to its end
+        assert err == (
+            f"dibs: files.txt: interrupted; {len(before):,} lines are in;"
+            " the same command goes on from there\n"
+        )
+        rest = len(some) - len(before)
+        assert push(file(*some))[:2] == (0, f"files.txt: {len(before)} lines known, {rest} new\n")
         assert server.values == some
-        if len(before) >= 28:
-            return
-    pytest.fail("never came to the end")
 
 
-def test_an_interruption_before_anything_is_in(push, file, server):
-    server.troubles = [None, KeyboardInterrupt()]
-    _, _, err = push(file(*LINES))
-    assert err == "dibs: files.txt: interrupted; nothing was pushed; the same command goes on from there\n"
-
-
-def test_what_is_in_though_its_answer_never_came_is_asked_for(push, file, server):
-    server.troubles = [None, "Ctrl-C"]
+@pytest.mark.usefixtures("small")
+def test_what_is_in_though_its_answer_never_came_is_counted(push, file, server):
+    server.troubles = [None] * 3 + ["Ctrl-C"]
     code, _, err = push(file(*LINES))
-    assert (code, server.bodies[-1]) == (130, b"")
-    assert err == "dibs: files.txt: interrupted; 100 lines are in; the same command goes on from there\n"
+    assert (code, len(server.values), server.bodies[-1]) == (130, 4, server.bodies[-2])
+    assert err == "dibs: files.txt: interrupted; 4 lines are in; the same command goes on from there\n"
 
 
 @pytest.mark.usefixtures("small")
 @pytest.mark.parametrize("trouble", ["lost", httpx.ReadTimeout("timed out"), KeyboardInterrupt()])
 def test_what_nobody_can_tell_is_called_at_least(push, file, server, trouble):
-    server.troubles = [None, None, "Ctrl-C", trouble]
+    server.troubles = [None] * 3 + ["Ctrl-C", trouble]
     _, _, err = push(file(*LINES))
     assert err.startswith("dibs: files.txt: interrupted; at least 2 lines are in; ")
     assert len(server.values) > 2
@@ -198,8 +180,8 @@ def test_what_nobody_can_tell_is_called_at_least(push, file, server, trouble):
 def test_an_interruption_before_it_is_begun_asks_nothing(push, file, server):
     server.troubles = [KeyboardInterrupt()]
     _, _, err = push(file(*LINES))
-    assert "interrupted; nothing was pushed" in err
-    assert server.bodies == []
+    assert "interrupted; nothing new is known to be in; the same" in err
+    assert server.values == []
 
 
 @pytest.mark.usefixtures("small")
@@ -223,15 +205,17 @@ def test_a_full_queue_is_waited_for_as_long_as_it_says(push, file, server):
     assert (server.values, server.slept) == (LINES, [3])
 
 
-def test_a_queue_that_never_has_room_for_many_gets_few_at_a_time(push, file, server, monkeypatch):
-    stream = server.stream
+@pytest.mark.parametrize("status", [429, 422])
+def test_a_queue_that_never_has_room_for_many_gets_few_at_a_time(push, file, server, monkeypatch, status):
+    few = server.push
 
-    def small(key, body, offset):
-        return stream(key, body, offset) if body.count(b"\n") <= 4 else problem(429, "queue-full", limit=9)
+    def small(items):
+        return few(items) if len(items) <= 4 else problem(status, "full", limit=9, field="items")
 
-    monkeypatch.setattr(server, "stream", small)
+    monkeypatch.setattr(server, "push", small)
     assert push(file(*LINES))[0] == 0
-    assert (server.values, len(server.slept)) == (LINES, 1)
+    assert (server.values, len(server.slept)) == (LINES, status == 429)
+    assert push(file(*LINES))[1] == "files.txt: 100 lines known, 0 new\n"
 
 
 @pytest.mark.parametrize("other", [["other", *LINES[1:]], LINES[:50], [*LINES[:99], "other"], LINES[1:]])
@@ -272,32 +256,10 @@ def test_two_files_that_begin_alike_for_long_and_differ_at_the_end(push, file, s
     assert len(server.values) == 4 * 22
 
 
-def test_the_same_new_file_on_two_hosts_at_once_has_one_key(push, file, server, monkeypatch):
-    nothing = httpx.Response(200, json={"streams": [], "next": None})
-    monkeypatch.setattr(server, "known", lambda prefix: nothing)
-    push(file("a", "b"))
-    push(file("a", "b"))
-    assert (server.values, len(server.streams)) == (["a", "b"], 1)
-
-
-def test_streams_are_listed_page_by_page(push, file, server, monkeypatch):
-    push(file("a", "b"))
-    known, asked = server.known, []
-
-    def pages(prefix):
-        asked.append(prefix)
-        if len(asked) == 1:
-            return httpx.Response(200, json={"streams": [], "next": "somewhere"})
-        return known(prefix)
-
-    monkeypatch.setattr(server, "known", pages)
-    assert push(file("a", "b"))[1] == "files.txt: 2 lines known, 0 new\n"
-
-
 def test_keys_of_others_that_begin_alike_are_left_alone(push, file, server):
     push(file("a"))
-    prefix = next(iter(server.streams)).rpartition("|")[0].rpartition("|")[0].rpartition("|")[0]
-    server.streams |= {f"{prefix}|{rest}": NOTHING | {"lines": 1} for rest in ("", "x", "x|y", "x|y|z|1")}
+    prefix = next(iter(server.keys)).rpartition("|")[0].rpartition("|")[0].rpartition("|")[0]
+    server.keys |= {f"{prefix}|{rest}": 9 for rest in ("x", "x|y", "x|y|z", "x|1|z", "|", "x|1")}
     assert push(file("a"))[1] == "files.txt: 1 line known, 0 new\n"
 
 
@@ -306,21 +268,12 @@ def test_a_file_that_was_pushed_with_other_options_is_not_pushed_again_unasked(p
     code, out, err = push(file("1", "2", "3"))
     assert (code, out) == (1, "")
     assert err == (
-        "dibs: files.txt: it was pushed before with other options (delay=1.5&priority=3), so nothing was"
-        " pushed now; --again pushes all of it with these\n"
+        "dibs: files.txt: it was pushed before with another --delay or --priority, so nothing was pushed now;"
+        " --again pushes all of it with these\n"
     )
     assert push(file("1", "2"), again=True)[0] == 0
     assert push(file("1", "2", "3"))[1] == "files.txt: 2 lines known, 1 new\n"
     assert server.values == ["1", "2", "1", "2", "3"]
-
-
-def test_options_too_long_for_a_key_make_another_file(push, file, server):
-    field = "x" * 200
-    line = json.dumps({field: "k"})
-    push(file(line), json=True, key_field=field)
-    assert push(file(line), json=True, key_field=field)[1] == "files.txt: 1 line known, 0 new\n"
-    assert push(file(line), json=True)[0] == 0
-    assert len(server.values) == 2
 
 
 class TestLastLine:
@@ -360,7 +313,7 @@ class TestLastLine:
         path.write_text("a")
         told = "its last line has no end yet and waits (--last-line takes it)"
         assert push(path)[1] == f"files.txt: 0 lines pushed to jobs; {told}\n"
-        assert server.streams == {}
+        assert server.values == []
 
 
 def test_lines_that_end_with_nul_are_names_of_files(push, file, server):
@@ -372,7 +325,7 @@ def test_lines_that_end_with_nul_are_names_of_files(push, file, server):
     assert server.values == ["a\nb", " c\r", "\ufeffd", "e"]
 
 
-def test_as_json_it_is_another_stream(push, file, server):
+def test_as_json_it_is_another_file(push, file, server):
     push(file("1", "2"))
     push(file("1", "2"), json=True)
     assert server.values == ["1", "2", 1, 2]
@@ -380,33 +333,27 @@ def test_as_json_it_is_another_stream(push, file, server):
 
 def test_again_pushes_all_of_it_and_is_what_counts_from_then_on(push, file, server):
     push(file("a"))
-    assert push(file("b", "c"), again=True)[0] == 0
-    assert push(file("b", "c"))[1] == "files.txt: 2 lines known, 0 new\n"
+    for _ in range(2):
+        assert push(file("b", "c"), again=True)[1].startswith("files.txt: 2 lines pushed to jobs in ")
     assert push(file("b", "c", "d"))[1] == "files.txt: 2 lines known, 1 new\n"
-    assert server.values == ["a", "b", "c", "d"]
+    assert server.values == ["a", "b", "c", "b", "c", "d"]
 
 
-def test_an_interrupted_again_goes_on_without_it(push, file, server, monkeypatch):
-    push(file(*LINES))
-    monkeypatch.setattr(push_job, "PART", 30)
-    server.troubles = [None] * 6 + [KeyboardInterrupt()]
-    assert push(file(*LINES), again=True)[0] == 130
-    assert push(file(*LINES))[0] == 0
-    assert server.values == LINES * 2
-
-
-def test_again_and_again(push, file, server):
-    for _ in range(12):
-        assert push(file("a"), again=True)[0] == 0
-    assert push(file("a", "b"))[1] == "files.txt: 1 line known, 1 new\n"
-    assert server.values == ["a"] * 12 + ["b"]
+@pytest.mark.usefixtures("small")
+def test_an_interrupted_again_goes_on_without_it(push, file, server):
+    some = LINES[:9]
+    push(file(*some))
+    server.troubles = [None] * 5 + [KeyboardInterrupt()] * 2
+    assert push(file(*some), again=True)[0] == 130
+    assert push(file(*some))[1] == "files.txt: 4 lines known, 5 new\n"
+    assert server.values == some * 2
 
 
 @pytest.mark.usefixtures("small")
 def test_a_line_that_the_server_refuses_is_named_and_all_before_it_is_in(push, file, server):
     code, out, err = push(file(*LINES[:41], "refuse me", *LINES[42:]))
     assert (code, out) == (1, "")
-    assert err == "dibs: files.txt: line 42: value-refused: why; 41 lines before that are in\n"
+    assert err == "dibs: files.txt: line 42: value-refused: value: why; 41 lines before that are in\n"
     assert server.values == LINES[:41]
 
 
@@ -427,23 +374,22 @@ def test_lines_that_are_known_by_their_keys_are_told(push, file, tmp_path, serve
     push(file("a", "b"), unique=True)
     other = tmp_path / "other.txt"
     other.write_text("b\nc\nd\n")
-    assert push(other, unique=True)[1].startswith(
-        "other.txt: 2 lines pushed to jobs, 1 known by their keys in "
-    )
+    assert push(other, unique=True)[1] == "other.txt: 1 line known, 2 new\n"
     assert server.values == ["a", "b", "c", "d"]
 
 
 def test_a_queue_that_is_not_there(push, file, server, monkeypatch):
-    monkeypatch.setattr(server, "known", lambda *_: problem(404, "queue-unknown"))
+    monkeypatch.setattr(server, "look", lambda *_: problem(404, "queue-unknown"))
     assert push(file("a")) == (1, "", "dibs: files.txt: queue-unknown: why; --create makes it\n")
 
 
-def test_a_server_that_takes_nothing_and_calls_it_a_success_is_not_asked_for_ever(
-    push, file, server, monkeypatch
-):
-    sums = dict(NOTHING)
-    monkeypatch.setattr(server, "stream", lambda *_: httpx.Response(201, json=sums))
-    assert push(file("a"))[0] == 1
+@pytest.mark.parametrize(
+    "answer", [httpx.Response(500), httpx.Response(400, json=[]), problem(422, "invalid", field="items")]
+)
+def test_a_refusal_that_names_no_item(push, file, server, monkeypatch, answer):
+    monkeypatch.setattr(server, "push", lambda items: answer)
+    code, _, err = push(file("a"))
+    assert (code, err.startswith("dibs: files.txt: ")) == (1, True)
 
 
 def test_an_empty_file(push, file, server):

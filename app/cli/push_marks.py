@@ -1,0 +1,108 @@
+"""The files that a queue knows. It knows a file by its content so far, under any name and from any machine.
+
+The last item of each chunk of a file is pushed with a key, a *mark*: which push it belongs to, how many lines
+of the file are in with it, and a digest of them. The marks of all files whose first items are alike begin
+alike, so they are listed by the beginning of their keys. A file that begins with exactly what the last mark
+of a push says is that push's file, grown or not; any other is new.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from .operate import path_of
+from .push_lines import BadLine, Line, Shape
+from .push_upload import Refused
+
+if TYPE_CHECKING:
+    from .http import Api
+
+_PAGE: Final = 1000
+_OK: Final = 200
+_HEAD: Final = 12
+
+
+class Pushing(NamedTuple):
+    """One push of one file. A push of all of it ``--again`` has a higher ``turn`` than those before."""
+
+    options: str
+    turn: int
+    name: str
+
+
+class Mark(NamedTuple):
+    """How far a push has come: lines, and their digest."""
+
+    push: Pushing
+    number: int
+    digest: str
+
+
+def prefix_of(first: Line) -> str:
+    """The beginning of the marks of all files with this first item."""
+    return f"dibs-push|{first.digest[:_HEAD]}|"
+
+
+def key_of(prefix: str, push: Pushing, line: Line) -> str:
+    """The mark of a chunk that ends with this line."""
+    return f"{prefix}{push.options}|{push.turn}|{push.name}|{line.number}|{line.digest}"
+
+
+def new_push(shape: Shape, marks: Iterable[Mark], *, again: bool) -> Pushing:
+    """A push that begins now."""
+    turn = max((mark.push.turn for mark in marks), default=0) + 1 if again else 0
+    return Pushing(options_of(shape), turn, uuid.uuid4().hex[:12])
+
+
+def options_of(shape: Shape) -> str:
+    """The options that change what is pushed, as they stand in a mark."""
+    return f"{shape.delay:g},{shape.priority}"
+
+
+def last_marks(api: Api, queue: str, prefix: str) -> list[Mark]:
+    """The last mark of each push that the queue knows.
+
+    Raises:
+        Refused: There is no such queue.
+    """
+    found: dict[Pushing, Mark] = {}
+    for key in _keys(api, queue, prefix):
+        try:
+            options, turn, name, number, digest = key.removeprefix(prefix).split("|")
+            mark = Mark(Pushing(options, int(turn), name), int(number), digest)
+        except ValueError:
+            continue  # somebody's own key
+        found[mark.push] = max(mark, found.get(mark.push, mark), key=lambda mark: mark.number)
+    return list(found.values())
+
+
+def place(lines: Iterable[Line | None], marks: Iterable[Mark]) -> Mark | None:
+    """The mark that the file goes on after: of those that it begins with, of the last turn the longest."""
+    wanted = {(mark.number, mark.digest): mark for mark in sorted(marks, key=lambda mark: mark.push.turn)}
+    most = max((number for number, _ in wanted), default=0)
+    found: list[Mark] = []
+    try:
+        for line in lines:
+            if line is None or line.number > most:
+                break
+            if (mark := wanted.get((line.number, line.digest))) is not None:
+                found.append(mark)
+    except BadLine:
+        pass  # it is told when its turn comes
+    return max(found, key=lambda mark: (mark.push.turn, mark.number), default=None)
+
+
+def _keys(api: Api, queue: str, prefix: str) -> Iterator[str]:
+    after: dict[str, str] = {}
+    while True:
+        params = {"prefix": prefix, "limit": _PAGE, **after}
+        response = api.send("GET", f"{path_of(queue)}/keys", params=params)
+        if response.status_code != _OK:
+            raise Refused(response, None)
+        page = response.json()
+        yield from (each["key"] for each in page["keys"])
+        if page["next"] is None:
+            return
+        after = {"after": page["next"]}

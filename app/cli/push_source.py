@@ -1,0 +1,164 @@
+"""Pushes one file or pipe into one queue and tells the result."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, BinaryIO, Final, NoReturn
+
+from .exits import FAILED, INTERRUPTED, fail, tell
+from .http import detail
+from .operate import NOT_FOUND, path_of
+from .push_bar import Bar
+from .push_lines import BadLine, Input, Line, Shape, chunks, lines
+from .push_marks import Mark, key_of, last_marks, new_push, options_of, place, prefix_of
+from .push_upload import Refused, Upload
+from .tables import span
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from .http import Api
+
+_ITEM: Final = re.compile(r"items\.\d+\.?")
+LAST: Final = 5.0
+"""Seconds for the answer to what is in hand at an interruption."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Something with lines. ``pipe``: it can be read once only; ``size`` in bytes, where it is known."""
+
+    name: str
+    file: BinaryIO
+    pipe: bool = True
+    size: int | None = None
+
+
+class Push:
+    """Pushes one source. ``console`` is for the bar; ``last_line``: a last line without its end is one."""
+
+    def __init__(
+        self,
+        api: Api,
+        queue: str,
+        source: Source,
+        shape: Shape,
+        console: Console,
+        *,
+        last_line: bool = False,
+    ) -> None:
+        self._api = api
+        self._queue = queue
+        self._source = source
+        self._shape = shape
+        self._input = Input(source.file, shape, pipe=source.pipe, last_line=last_line)
+        self._began = time.monotonic()
+        self._bar = Bar(source.name, source.size, console)
+        self._upload = Upload(api, queue, self._full)
+        self._known = 0
+
+    def run(self, *, again: bool = False) -> bool:
+        """Push the lines that the queue does not know, and tell the result; a failure ends the command.
+
+        ``again``: all lines, known or not.
+
+        Returns:
+            Whether that was all: False where the last line has no end yet.
+        """
+        try:
+            with self._bar:
+                self._send(0 if self._source.pipe else self._begin(again=again))
+        except BadLine as bad:
+            self._fail(str(bad))
+        except Refused as refused:
+            self._fail(self._why(refused))
+        except OSError as error:
+            self._fail(error.strerror or str(error))
+        except KeyboardInterrupt:
+            self._interrupted()
+        tell(self._told())
+        return not self._input.waits
+
+    def _begin(self, *, again: bool) -> int:
+        """Find out how far the queue knows the file: the number of the last line that it knows."""
+        first = next(self._lines(), None)
+        if first is None or self._shape.keyed:
+            return 0
+        prefix = prefix_of(first)
+        marks = last_marks(self._api, self._queue, prefix)
+        mark = None if again else self._place(marks)
+        push = new_push(self._shape, marks, again=again) if mark is None else mark.push
+        self._upload.mark = partial(key_of, prefix, push)
+        self._known = 0 if mark is None else mark.number
+        return self._known
+
+    def _place(self, marks: list[Mark]) -> Mark | None:
+        mark = place(self._lines(), marks)
+        if mark is not None and mark.push.options != options_of(self._shape):
+            self._fail(
+                "it was pushed before with another --delay or --priority, so nothing was pushed now; --again"
+                " pushes all of it with these"
+            )
+        return mark
+
+    def _lines(self) -> Iterator[Line | None]:
+        return lines(self._input.lines(), self._shape)
+
+    def _send(self, known: int) -> None:
+        """Push what comes after the line that is known; look for the queue before a pipe is waited for."""
+        found = self._api.send("GET", path_of(self._queue))
+        if not found.is_success:
+            raise Refused(found, None)
+        upload = self._upload
+        for chunk in chunks(line for line in self._lines() if line is None or line.number > known):
+            upload.push(chunk)
+            self._bar.at(chunk[-1].read, chunk[-1].number, self._seconds(), upload.new)
+
+    def _full(self, seconds: float, why: str) -> None:
+        self._bar.note(
+            f"{self._source.name}: {why}; it goes on when there is room, asked every {seconds:g} s"
+        )
+
+    def _seconds(self) -> float:
+        return time.monotonic() - self._began
+
+    def _why(self, refused: Refused) -> str:
+        why = detail(refused.response)
+        if refused.response.status_code == NOT_FOUND:
+            return f"{why}; --create makes it"
+        if refused.line is None:
+            return why
+        return f"line {refused.line:,}: {_ITEM.sub('', why)}"
+
+    def _fail(self, why: str) -> NoReturn:
+        fail(f"{self._source.name}: {why}{self._so_far(' before that')}", FAILED)
+
+    def _interrupted(self) -> NoReturn:
+        try:
+            known = self._upload.finish(LAST)
+        except KeyboardInterrupt:
+            known = False
+        so_far = self._so_far("", "" if known else "at least ") or "; nothing new is known to be in"
+        goes_on = "" if self._source.pipe else "; the same command goes on from there"
+        fail(f"{self._source.name}: interrupted{so_far}{goes_on}", INTERRUPTED)
+
+    def _so_far(self, before: str, least: str = "") -> str:
+        new = self._upload.new
+        return f"; {least}{_lines(new)}{before} {'is' if new == 1 else 'are'} in" if new else ""
+
+    def _told(self) -> str:
+        new, seconds = self._upload.new, self._seconds()
+        known = self._known + self._upload.known
+        waits = "; its last line has no end yet and waits (--last-line takes it)" if self._input.waits else ""
+        if known:
+            return f"{self._source.name}: {_lines(known)} known, {new:,} new{waits}"
+        rate = f" in {span(seconds)} ({new / seconds:,.0f}/s)" if new and seconds > 0 else ""
+        return f"{self._source.name}: {_lines(new)} pushed to {self._queue}{rate}{waits}"
+
+
+def _lines(count: int) -> str:
+    return f"{count:,} line" if count == 1 else f"{count:,} lines"
