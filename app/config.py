@@ -18,7 +18,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     InitSettingsSource,
@@ -33,78 +33,15 @@ from .inert import inert
 from .ledger.work import QueueSettings
 from .queue.definition import KEPT, Definition, Kept, queue_settings
 from .queue.limits import Limits, check_name
-from .sources.encode import MAX_SAFE
 from .sources.spec import SourceSpec, parse_source
 
 PREFIX: Final = "DIBS_"
 DEFAULT_FILE: Final = Path("dibs.toml")
 DEFAULT_QUEUE: Final = "default"
 MEMORY: Final = ":memory:"
-MIB: Final = 1024 * 1024
-_OTHERS: Final = {PREFIX + name for name in ("CONFIG", "URL", "TRACEBACK", "QUEUE", "SEQ", "ATTEMPT")}
-"""Variables that are no settings of the server, and have a meaning all the same."""
+_OTHERS: Final = {"CONFIG", "URL", "TRACEBACK", "QUEUE", "SEQ", "ATTEMPT"}
+"""Variables (after ``DIBS_``) that are no settings of the server, and have a meaning all the same."""
 log: Final = logging.getLogger("dibs.config")
-
-
-class LimitSettings(BaseModel):
-    """``[limits]``. Over a limit is an error with nothing spent, never a clamp."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    body_bytes: int = Field(default=MIB, ge=1024, description="The largest request body.")
-    items_bytes: int = Field(
-        default=16 * MIB, ge=1024, description="The largest body of `/items`, `/settle`."
-    )
-    value_bytes: int = Field(default=256 * 1024, ge=1, description="The largest value, as JSON.")
-    handout_bytes: int = Field(
-        default=4 * MIB, ge=1024, description="The most bytes of one hand-out (it has one item at least)."
-    )
-    count: int = Field(default=10_000, ge=1, le=1_000_000, description="The most items of one hand-out.")
-    block: int = Field(default=1_000_000, ge=1, le=MAX_SAFE, description="The most numbers of one block.")
-    wait: float = Field(default=30, ge=0, le=3600, description="The longest `wait` of a request.")
-    key_bytes: int = Field(default=255, ge=1, le=255, description="The longest idempotency key.")
-    key_ttl: float = Field(
-        default=86_400, ge=60, description="How long the answer to an idempotency key is kept."
-    )
-    threads: int = Field(default=4, ge=1, le=64, description="Threads that pull from one queue's source.")
-    waiting: int = Field(default=10_000, ge=1, description="Requests that may wait on one queue.")
-    pull_patience: float = Field(
-        default=5, gt=0, description="How long a request waits for a source before it is busy: 503."
-    )
-    commit_patience: float = Field(default=30, gt=0, description="How long a request waits for the disk.")
-    operate_patience: float = Field(
-        default=30, gt=0, description="How long `advance` waits for a source to reach the new cursor."
-    )
-    ttl: float = Field(default=43_200, ge=0.001, le=2_592_000, description="The longest `ttl` of a lease.")
-    delay: float = Field(
-        default=2_592_000, ge=0, le=31_536_000, description="The longest `delay` of an item."
-    )
-    error_bytes: int = Field(default=8192, ge=1, le=MIB, description="The longest `error` of a nack.")
-    worker_bytes: int = Field(default=255, ge=1, le=4096, description="The longest name of a `worker`.")
-    entries: int = Field(default=10_000, ge=1, description="Entries of one `/settle`.")
-    ranges: int = Field(default=20_000, ge=1, description="Ranges of seqs of one `/settle`.")
-    settle_patience: float = Field(
-        default=0.25, gt=0, description="How long a settle waits for the source of its next lease."
-    )
-
-    head_patience: float = Field(
-        default=10, gt=0, description="How long the head of a request may take to arrive."
-    )
-    body_patience: float = Field(
-        default=30, gt=0, description="How long a body may pause, or an answer stay unread."
-    )
-    unfinished_bytes: int = Field(
-        default=128 * MIB, ge=MIB, description="The most bytes kept of all unfinished requests together."
-    )
-
-    @property
-    def members(self) -> int:
-        """The most members that a list has in a request that is within the limits."""
-        return max(self.count, self.entries, self.ranges, self.value_bytes // 2 + 1)
-
-    def of_queues(self) -> Limits:
-        """The part that the queues keep."""
-        return Limits(**{field.name: getattr(self, field.name) for field in fields(Limits)})
 
 
 class Settings(BaseSettings):
@@ -142,7 +79,7 @@ class Settings(BaseSettings):
         description="The folder whose files a source defined over HTTP may read; none: no files.",
     )
     workers: int = Field(default=1, description="Server processes; on SQLite it is 1.")
-    limits: LimitSettings = Field(default=LimitSettings(), description="See the table of limits.")
+    limits: Limits = Field(default=Limits(), description="See the table of limits.")
 
     @classmethod
     def settings_customise_sources(  # type: ignore[override]  # the others are given by name too
@@ -193,6 +130,10 @@ class Settings(BaseSettings):
         return self
 
 
+_VARIABLES: Final = {name.upper() for name in Settings.model_fields} | _OTHERS
+_LIMIT: Final = PREFIX + "LIMITS__"
+
+
 def version() -> str:
     """The version of the installed distribution."""
     try:
@@ -234,7 +175,9 @@ def load(options: Mapping[str, Any] | None = None, *, file: Path | None = None) 
             init_settings: PydanticBaseSettingsSource,
             **others: Any,
         ) -> tuple[PydanticBaseSettingsSource, ...]:
-            return init_settings, others["env_settings"], InitSettingsSource(settings_cls, written)
+            environment = _without_unknown_limits(others["env_settings"]())
+            layers = environment, written
+            return init_settings, *(InitSettingsSource(settings_cls, layer) for layer in layers)
 
     try:
         return Layered(**given)
@@ -335,17 +278,30 @@ def _parse(name: str, text: str) -> SourceSpec:
 
 def unknown_variables(environ: Mapping[str, str] | None = None) -> list[str]:
     """A sentence for each variable that looks like a setting and is none; an environment may have others."""
-    known = {PREFIX + name.upper() for name in Settings.model_fields} | _OTHERS
     told = []
     for name in sorted(os.environ if environ is None else environ):
-        if not name.startswith(PREFIX) or name.partition("__")[0] in known:
+        beginning, known = PREFIX, _VARIABLES
+        if name.upper().startswith(_LIMIT):
+            beginning, known = _LIMIT, {limit.upper() for limit in Limits.model_fields}
+        meant = name[len(beginning) :].partition("__")[0]
+        if not name.startswith(PREFIX) or meant in known:
             continue
-        close = get_close_matches(name.partition("__")[0], known, n=1, cutoff=0.75)
+        close = get_close_matches(meant, known, n=1, cutoff=0.75)
         told.append(
             inert(f"environment variable {name[:64]} is no setting of dibs and has no effect")
-            + (f"; did you mean {close[0]}?" if close else "")
+            + (f"; did you mean {beginning}{close[0]}?" if close else "")
         )
     return told
+
+
+def _without_unknown_limits(environment: dict[str, Any]) -> dict[str, Any]:
+    """Leave out limits that there are not: they are told, as other unknown variables are."""
+    limits = environment.get("limits")
+    if not isinstance(limits, dict):
+        return environment
+    named = {name.upper().removeprefix(_LIMIT).partition("__")[0].lower() for name in os.environ}
+    unknown = named - Limits.model_fields.keys()
+    return environment | {"limits": {name: limit for name, limit in limits.items() if name not in unknown}}
 
 
 def _explain(error: Any, options: Mapping[str, Any], path: Path, written: Mapping[str, Any]) -> list[str]:

@@ -36,7 +36,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         house.opened = await Queues.open(
             settings.data,
             sources=registry,
-            limits=settings.limits.of_queues(),
+            limits=settings.limits,
             define=queues,
             root=settings.source_root,
         )

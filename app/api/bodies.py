@@ -17,8 +17,8 @@ from pydantic import BaseModel, ValidationError
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive
 
-from ..config import LimitSettings
 from ..errors import LimitExceeded
+from ..queue.limits import Limits
 from ..quote import bare, quoted
 from ..sources.encode import MAX_DEPTH as VALUE_DEPTH
 from .json_text import WINDOW, WindowedReader
@@ -100,7 +100,7 @@ async def read_none(receive: Receive, headers: Headers, limit: int) -> None:
         )
 
 
-async def read_model(receive: Receive, headers: Headers, limits: LimitSettings, model: type[_Body]) -> _Body:
+async def read_model(receive: Receive, headers: Headers, limits: Limits, model: type[_Body]) -> _Body:
     """The body as ``model``; unknown fields are refused, and nothing is converted.
 
     Raises:
@@ -117,7 +117,7 @@ async def read_model(receive: Receive, headers: Headers, limits: LimitSettings, 
     return await apart(modelled, await read(receive, limits.body_bytes))
 
 
-async def read_fields(receive: Receive, headers: Headers, limits: LimitSettings, reader: Reader[T]) -> T:
+async def read_fields(receive: Receive, headers: Headers, limits: Limits, reader: Reader[T]) -> T:
     """What ``reader`` makes of a body's fields, where all of them have defaults: no body is an empty object.
 
     Raises:
@@ -142,7 +142,7 @@ def fields_of(body: bytes, members: int) -> Members:
     return {} if is_blank(body) else as_object(parse(body, members))
 
 
-async def read_object(receive: Receive, headers: Headers, limits: LimitSettings, reader: Reader[T]) -> T:
+async def read_object(receive: Receive, headers: Headers, limits: Limits, reader: Reader[T]) -> T:
     """What ``reader`` makes of the fields of a body.
 
     Raises:

@@ -15,7 +15,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from starlette.requests import Request
 
-from ..config import LimitSettings
+from ..queue.limits import Limits
 from ..quote import quoted
 from .operation import schemas
 from .problems import RequestRefused
@@ -74,7 +74,7 @@ def document(app: FastAPI) -> dict[str, Any]:
     return app.openapi_schema
 
 
-def _with_limits(schema: Any, limits: LimitSettings) -> Any:
+def _with_limits(schema: Any, limits: Limits) -> Any:
     """A schema whose bounds are the names of settings, with the settings' values."""
     if isinstance(schema, list):
         return [_with_limits(item, limits) for item in schema]

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Final
 
-from ..config import LimitSettings
 from ..errors import LimitExceeded
 from ..ledger.work import Ack, Entry, Extend, Nack, Release, Result, Seqs
 from ..queue.answers import LeaseAsk
-from ..queue.limits import check_name
+from ..queue.limits import Limits, check_name
 from .params import refuse
 from .parcels import ItemReader
 from .read import (
@@ -61,7 +60,7 @@ class SettleBody:
 class EntryReader:
     """Reads the bodies of lease, settle and the four short calls, by the limits of the settings."""
 
-    def __init__(self, limits: LimitSettings, items: ItemReader) -> None:
+    def __init__(self, limits: Limits, items: ItemReader) -> None:
         self._limits = limits
         self._items = items
         self.readers: dict[str, Callable[[Members, str], Entry]] = {

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from ..config import LimitSettings
 from ..ledger.work import Parcel
+from ..queue.limits import Limits
 from .read import (
     Members,
     check_known,
@@ -27,7 +27,7 @@ LOWEST_PRIORITY: Final = 9
 class ItemReader:
     """Reads pushed items, and the results of acks, by the limits of the settings."""
 
-    def __init__(self, limits: LimitSettings) -> None:
+    def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self.encode = value_encoder(limits.value_bytes)
 

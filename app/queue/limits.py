@@ -1,14 +1,16 @@
-"""The limits of a hand-out. Over a limit is an error with nothing spent, never a clamp."""
+"""The limits: what a request, an answer and a wait may be at most."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
+
+from pydantic import BaseModel, ConfigDict, Field
 
 from ..errors import LimitExceeded
 from ..ledger.work import Ack, Entry
+from ..sources.encode import MAX_SAFE
 
 if TYPE_CHECKING:
     from .answers import LeaseAsk
@@ -16,29 +18,67 @@ if TYPE_CHECKING:
 NAME = re.compile(r"[a-z0-9._-]{1,64}")
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """Safe defaults; the settings of the same names change them. Durations in seconds, sizes in bytes."""
+MIB: Final = 1024 * 1024
 
-    count: int = 10_000
-    block: int = 1_000_000
-    handout_bytes: int = 4 * 1024 * 1024
-    wait: float = 30.0
-    key_bytes: int = 255
-    key_ttl: float = 86_400.0
-    threads: int = 4
-    waiting: int = 10_000
-    pull_patience: float = 5.0
-    commit_patience: float = 30.0
-    operate_patience: float = 30.0
-    value_bytes: int = 262_144
-    ttl: float = 43_200.0
-    delay: float = 2_592_000.0
-    error_bytes: int = 8_192
-    worker_bytes: int = 255
-    entries: int = 10_000
-    ranges: int = 20_000
-    settle_patience: float = 0.25
+
+class Limits(BaseModel):
+    """The ``[limits]`` of the settings. Durations in seconds, sizes in bytes.
+
+    Over a limit is an error with nothing spent, never a clamp.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    body_bytes: int = Field(default=MIB, ge=1024, description="The largest request body.")
+    items_bytes: int = Field(
+        default=16 * MIB, ge=1024, description="The largest body of `/items`, `/settle`."
+    )
+    value_bytes: int = Field(default=256 * 1024, ge=1, description="The largest value, as JSON.")
+    handout_bytes: int = Field(
+        default=4 * MIB, ge=1024, description="The most bytes of one hand-out (it has one item at least)."
+    )
+    count: int = Field(default=10_000, ge=1, le=1_000_000, description="The most items of one hand-out.")
+    block: int = Field(default=1_000_000, ge=1, le=MAX_SAFE, description="The most numbers of one block.")
+    wait: float = Field(default=30, ge=0, le=3600, description="The longest `wait` of a request.")
+    key_bytes: int = Field(default=255, ge=1, le=255, description="The longest idempotency key.")
+    key_ttl: float = Field(
+        default=86_400, ge=60, description="How long the answer to an idempotency key is kept."
+    )
+    threads: int = Field(default=4, ge=1, le=64, description="Threads that pull from one queue's source.")
+    waiting: int = Field(default=10_000, ge=1, description="Requests that may wait on one queue.")
+    pull_patience: float = Field(
+        default=5, gt=0, description="How long a request waits for a source before it is busy: 503."
+    )
+    commit_patience: float = Field(default=30, gt=0, description="How long a request waits for the disk.")
+    operate_patience: float = Field(
+        default=30, gt=0, description="How long `advance` waits for a source to reach the new cursor."
+    )
+    ttl: float = Field(default=43_200, ge=0.001, le=2_592_000, description="The longest `ttl` of a lease.")
+    delay: float = Field(
+        default=2_592_000, ge=0, le=31_536_000, description="The longest `delay` of an item."
+    )
+    error_bytes: int = Field(default=8192, ge=1, le=MIB, description="The longest `error` of a nack.")
+    worker_bytes: int = Field(default=255, ge=1, le=4096, description="The longest name of a `worker`.")
+    entries: int = Field(default=10_000, ge=1, description="Entries of one `/settle`.")
+    ranges: int = Field(default=20_000, ge=1, description="Ranges of seqs of one `/settle`.")
+    settle_patience: float = Field(
+        default=0.25, gt=0, description="How long a settle waits for the source of its next lease."
+    )
+
+    head_patience: float = Field(
+        default=10, gt=0, description="How long the head of a request may take to arrive."
+    )
+    body_patience: float = Field(
+        default=30, gt=0, description="How long a body may pause, or an answer stay unread."
+    )
+    unfinished_bytes: int = Field(
+        default=128 * MIB, ge=MIB, description="The most bytes kept of all unfinished requests together."
+    )
+
+    @property
+    def members(self) -> int:
+        """The most members that a list has in a request that is within the limits."""
+        return max(self.count, self.entries, self.ranges, self.value_bytes // 2 + 1)
 
     def check_count(self, field: str, value: int, most: int) -> None:
         """Raise unless 1 ≤ value ≤ most."""

@@ -1,7 +1,7 @@
 from pathlib import Path
 
 import pytest
-from dibs.config import LimitSettings, Settings, is_loopback, load, unknown_variables
+from dibs.config import Settings, is_loopback, load, unknown_variables
 from dibs.errors import ConfigError
 from dibs.ledger.work import FOREVER
 from dibs.queue import Definition
@@ -39,7 +39,7 @@ def test_the_defaults():
     settings = load()
     assert (settings.host, settings.port, settings.data) == ("127.0.0.1", 8000, Path("dibs-data"))
     assert settings.queues == {}
-    assert settings.limits.of_queues() == Limits()
+    assert settings.limits == Limits()
 
 
 def test_each_layer_wins_over_the_one_below(write, monkeypatch):
@@ -127,7 +127,7 @@ def test_options_add_queues_to_those_of_the_file(write):
 def test_limits_from_the_file_and_from_the_environment(write, monkeypatch):
     write("[limits]\ncount = 5\nwait = 2.5\n")
     monkeypatch.setenv("DIBS_LIMITS__COUNT", "7")
-    assert load().limits == LimitSettings(count=7, wait=2.5)
+    assert load().limits == Limits(count=7, wait=2.5)
 
 
 def test_hosts_are_a_list_with_commas_in_the_environment(monkeypatch):
@@ -218,13 +218,9 @@ def test_loopback(host, is_it):
     assert is_loopback(host) is is_it
 
 
-@pytest.mark.parametrize("model", [Settings, LimitSettings])
+@pytest.mark.parametrize("model", [Settings, Limits])
 def test_every_setting_says_what_it_is(model):
     assert [name for name, field in model.model_fields.items() if not field.description] == []
-
-
-def test_the_queues_limits_are_settings_of_the_same_names():
-    assert set(Limits.__dataclass_fields__) <= set(LimitSettings.model_fields)
 
 
 class TestAllAtOnce:
@@ -256,6 +252,9 @@ class TestUnknownVariables:
             ("DIBS_PROT", "; did you mean DIBS_PORT?"),
             ("DIBS_QUEUE_S", "; did you mean DIBS_QUEUES?"),
             ("DIBS_LIMIT__COUNT", "; did you mean DIBS_LIMITS?"),
+            ("DIBS_LIMITS__CUONT", "; did you mean DIBS_LIMITS__COUNT?"),
+            ("DIBS_LIMITS__FOO", ""),
+            ("DIBS_LIMITS__FOO__BAR", ""),
             ("DIBS_SERVICE_HOST", ""),
             ("DIBS_THREADS", ""),
             ("DIBS_\x1b", ""),
@@ -267,6 +266,13 @@ class TestUnknownVariables:
         shown = name.replace("\x1b", "\\x1b")
         told = f"environment variable {shown} is no setting of dibs and has no effect{meant}"
         assert [record.getMessage() for record in caplog.records] == [told]
+
+    def test_what_is_wrong_in_a_limit_that_there_is_stays_an_error(self, monkeypatch):
+        monkeypatch.setenv("DIBS_LIMITS__FOO", "1")
+        monkeypatch.setenv("DIBS_LIMITS__COUNT", "0")
+        assert refusal().startswith("environment variable DIBS_LIMITS__COUNT: ")
+        monkeypatch.setenv("DIBS_LIMITS", '{"cuont": 1}')
+        assert "no such setting" in refusal()
 
     def test_those_that_mean_something_are_not(self):
         known = ("DIBS_PORT", "DIBS_LIMITS__THREADS", "DIBS_CONFIG", "DIBS_URL", "DIBS_SEQ", "OTHER_PROT")

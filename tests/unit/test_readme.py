@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from dibs.api.problems import PROBLEMS
 from dibs.cli import cli
-from dibs.config import LimitSettings, Settings
+from dibs.config import Settings
 from dibs.main import create_app
+from dibs.queue.limits import Limits
 from dibs.sources import BUILTINS, parse_source
 from typer.main import get_command
 
@@ -46,7 +47,7 @@ def test_every_command_that_is_named_exists(command):
     assert command in get_command(cli).commands
 
 
-@pytest.mark.parametrize("name", [*Settings.model_fields, *LimitSettings.model_fields])
+@pytest.mark.parametrize("name", [*Settings.model_fields, *Limits.model_fields])
 def test_every_setting_is_named(name):
     assert f"`{name}`" in MANUAL or f"`[{name}]`" in MANUAL
 

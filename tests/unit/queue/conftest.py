@@ -224,7 +224,11 @@ def opened(monkeypatch) -> Opened:
             for name, spec in (define or {}).items()
         }
         queues = await Queues.open(
-            data or ":memory:", define=specs, sources=sources, limits=Limits(**limits), root=root
+            data or ":memory:",
+            define=specs,
+            sources=sources,
+            limits=Limits().model_copy(update=limits),
+            root=root,
         )
         try:
             yield House(queues, below)
