@@ -40,7 +40,7 @@ class Run(NamedTuple):
 
     def part(self, first: int, last: int) -> Run:
         """A part of the run, in the same state."""
-        return self._replace(first=first, last=last)
+        return Run(first, last, *self[2:])
 
     def waits(self, due: int, attempt: int) -> Run:
         """The run as waiting until ``due``; its last worker stays known."""
