@@ -14,9 +14,9 @@ import pytest
 from dibs.errors import LedgerForeign, LedgerLocked, LedgerTooNew, LedgerUnavailable
 from dibs.ledger import open_ledger
 from dibs.ledger.ops import Advance, Define, EngineFailed, Take
-from dibs.ledger.sqlite import files
+from dibs.ledger.sqlite import readers
 from dibs.ledger.sqlite.engine import SqliteEngine
-from dibs.ledger.sqlite.files import APPLICATION_ID, VERSION
+from dibs.ledger.sqlite.format import APPLICATION_ID, VERSION
 
 
 def sql(folder, statement: str):
@@ -267,7 +267,7 @@ def test_a_look_waits_for_a_reopening_but_not_for_a_disk_that_fails_on(folder, m
         return SqliteEngine._open(engine, *args, **options)
 
     monkeypatch.setattr(engine, "_open", slowly)
-    monkeypatch.setattr(files, "REOPEN_PATIENCE", 10.0)
+    monkeypatch.setattr(readers, "REOPEN_PATIENCE", 10.0)
     with ThreadPoolExecutor() as pool:
         reopening = pool.submit(engine.reopen)
         assert begun.wait(10)
@@ -275,7 +275,7 @@ def test_a_look_waits_for_a_reopening_but_not_for_a_disk_that_fails_on(folder, m
         go.set()
         assert [look.result(10).cursor for look in looks] == [3, 3]
         reopening.result(10)
-    monkeypatch.setattr(files, "REOPEN_PATIENCE", 0.0)
+    monkeypatch.setattr(readers, "REOPEN_PATIENCE", 0.0)
     monkeypatch.setattr(engine, "_open", lambda: sql(folder, "no SQL"))
     with pytest.raises(EngineFailed):
         engine.reopen()

@@ -10,7 +10,7 @@ from dibs.errors import LedgerForeign, LedgerFull
 from dibs.ledger import open_ledger
 from dibs.ledger.ops import Define, EngineFailed, Take
 from dibs.ledger.sqlite.engine import SqliteEngine
-from dibs.ledger.sqlite.files import APPLICATION_ID, VERSION
+from dibs.ledger.sqlite.format import APPLICATION_ID, VERSION
 from dibs.ledger.work import Ack, Claim, Parcel, Push, QueueSettings, Settle, Terms
 
 NOW = 1_750_000_000_000

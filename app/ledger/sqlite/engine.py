@@ -16,7 +16,6 @@ from typing import cast
 
 import apsw
 
-from ...errors import LedgerError
 from ..clock import LedgerClock
 from ..ops import EngineFailed, Op, OpFailed, Outcome, QueueRow, Recalled
 from ..state import filing, looking
@@ -28,7 +27,8 @@ from ..state.transaction import Transaction
 from ..work import Counts, FailureRow, HistoryRow, ItemRow, ItemState
 from . import answers, queues, records, runs
 from .blocks import BlockPageDamaged
-from .files import SqliteFiles, raise_at_start
+from .faults import raise_at_start
+from .files import SqliteFiles
 from .scrub import BLOCKS
 from .store import CLOCK, UNSWEPT, Store
 
@@ -131,31 +131,6 @@ class SqliteEngine(SqliteFiles):
             if store.prune(now, most) < most:
                 pruned = now
         return persisted, pruned
-
-    def trouble(self) -> LedgerError | None:
-        """Why nothing may be applied although it could be: damage, or files that are gone."""
-        return self.guard.trouble()
-
-    def rescue(self) -> str | None:
-        """Save the content of open files whose names are gone; return in words what was done.
-
-        Where all are there, note that the next start needs the log again.
-        """
-        gone = self.guard.missing() is not None
-        if gone:
-            self._stop_scrub()  # it reads for as long as a check takes; a log can't be saved meanwhile
-        with self._browser.lock:
-            reader = self._browser.connection
-            if reader is None or self._writer is None:
-                return None
-            if not gone:
-                if self.guard.come_back(self._writer, reader):
-                    self._note(open=True)
-                return None
-            done = self.guard.rescue(self._writer, reader)
-        if self._lock is not None and not self.guard.log_needed():
-            self._note(open=False)
-        return done
 
     def unheard(self) -> float | None:
         """Seconds until ledger time has to be persisted; None where it has outlived all leases."""

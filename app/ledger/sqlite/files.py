@@ -1,68 +1,38 @@
-"""The files of an SQLite ledger: opening, reopening, one transaction, look-ups, backup.
+"""The files of an SQLite ledger: opening, reopening, one transaction, backup.
 
-One connection writes and belongs to the committer's thread. A second one, read-only, answers look-ups from
-any thread; it sees what is committed and nothing else. A third one is for what may take a while (what is
-inside a queue, its history), a fourth for what may take seconds (counting run by run, browsing):
-none of these looks waits for one that takes longer.
+One connection writes and belongs to the committer's thread; those that only read are in ``readers.py``.
 """
 
 from __future__ import annotations
 
-import threading
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from time import monotonic
-from typing import Any, NoReturn, TypeVar, cast
+from typing import Any, cast
 
 import apsw
 
-from ...errors import (
-    LedgerDamaged,
-    LedgerError,
-    LedgerForeign,
-    LedgerFull,
-    LedgerTooNew,
-    LedgerUnavailable,
-)
+from ...errors import LedgerDamaged, LedgerError, LedgerUnavailable
 from ..ops import CommitFailed, EngineDamaged, EngineFailed, OpFailed
 from . import sums
-from .browser import Browser
+from .ballast import Ballast
 from .damage import is_damage, told
-from .disk import allocate, bytes_of, copy, no_room, sync
+from .disk import bytes_of, copy, sync
+from .faults import OF_THE_DISK, is_full, raise_at_start
 from .folder import check_complete, header_of, make_file, make_private
+from .format import APPLICATION_ID, VERSION, check_version, identify
 from .guard import BUSY_PATIENCE, Guard
 from .journal import check_log, write_again
 from .lock import DataLock
 from .migration import create as create_tables
 from .migration import migrate
+from .readers import Readers
 from .scrub import Scrub
 
-T = TypeVar("T")
-
-BALLAST = 2 * 1024 * 1024
-"""Bytes held back, for the checkpoint that makes it certain what a full disk has kept."""
-
-APPLICATION_ID = 0x64696273  # "dibs"
-VERSION = 3
 SCRUB_PATIENCE = 1.0  # seconds that a start waits for the check of the whole file; then it goes on beside it
-REOPEN_PATIENCE = 0.25  # seconds from the beginning of a reopening that look-ups wait for its end
 CHECKPOINT_PAGES = 256  # 1 MiB of WAL: small enough to keep the data folder small, large enough to be rare
-
-_DISK = (
-    apsw.IOError,
-    apsw.FullError,
-    apsw.CantOpenError,
-    apsw.CorruptError,
-    apsw.NotADBError,
-    apsw.ReadOnlyError,
-    apsw.BusyError,
-    apsw.LockedError,
-    apsw.NoMemError,
-    apsw.ProtocolError,
-)
 
 
 class SqliteFiles:
@@ -76,18 +46,16 @@ class SqliteFiles:
     def __init__(self, data: Path | None, *, vfs: str | None = None) -> None:
         self._vfs = vfs
         self._lock: DataLock | None = None
-        self._reading = threading.Lock()
         self._writer: apsw.Connection | None = None
-        self._reader: apsw.Connection | None = None
-        self._browser, self._counter = Browser(), Browser()
         self._anchor: apsw.Connection | None = None
         self._scrub: Scrub | None = None
-        self._readable = threading.Event()
-        self._patience_until = 0.0  # when look-ups stop waiting for a reopening
         self._instance = ""
         self.folder = data
+        self._ballast = None if data is None else Ballast(data)
         self.path = f"file:/dibs-{uuid.uuid4()}?vfs=memdb" if data is None else str(data / "dibs.db")
         self.guard = Guard(None)
+        self._readers = Readers(self._unreadable)
+        self._look, self._scan, self._browse = self._readers.look, self._readers.scan, self._readers.browse
         try:
             self.persisted = self._begin()
         except BaseException as error:
@@ -105,15 +73,15 @@ class SqliteFiles:
             self._lock = DataLock(self.folder)
             check_complete(self.folder, self._lock.left)
             check_log(self.folder / "dibs.db")
-            self._check_version(*header_of(self.folder / "dibs.db"))  # where another program wrote it, too
+            # Of a file that another program wrote, too.
+            check_version(*header_of(self.folder / "dibs.db"), self.path)
             make_file(self.folder / "dibs.db")
             self.guard = Guard(self.folder)
         self._write_log_again()
         self._open(create=True)
-        if self.folder is not None:
-            # The process before may have ended after a sync that failed: what it wrote is read, but may never
-            # come to the disk by itself. As in a reopening, it is brought there before anybody relies on it.
-            self._checkpoint_in_any_case()
+        # The process before may have ended after a sync that failed: what it wrote is read, but may never
+        # come to the disk by itself. As in a reopening, it is brought there before anybody relies on it.
+        self._checkpoint_in_any_case()
         self.reserve()
         self._connect_readers()
         if self._scrub is not None:
@@ -124,16 +92,13 @@ class SqliteFiles:
         return cast(int, clock)
 
     def _connect_readers(self) -> None:
-        self._reader = self._connect(apsw.SQLITE_OPEN_READONLY)
-        self._browser.connection = self._connect(apsw.SQLITE_OPEN_READONLY)
-        self._counter.connection = self._connect(apsw.SQLITE_OPEN_READONLY)
-        for connection in (self._reader, self._browser.connection, self._counter.connection):
-            connection.execute("SELECT clock FROM ledger").fetchall()  # opens the log, too
+        connect = partial(self._connect, apsw.SQLITE_OPEN_READONLY)
+        self._readers.connect(connect)
         if self._lock is not None:
             self._note(open=True)
             self.guard.remember()
-            self._scrub = Scrub(partial(self._connect, apsw.SQLITE_OPEN_READONLY), self.guard.found)
-        self._readable.set()
+            self._scrub = Scrub(connect, self.guard.found)
+        self._readers.allow()
 
     def _note(self, *, open: bool) -> None:
         """Note for the next start whether the log has to be there."""
@@ -151,7 +116,7 @@ class SqliteFiles:
         with_sums = self.folder is not None and sums.available()
         self._writer = self._connect(apsw.SQLITE_OPEN_READWRITE)
         self._cursor = self._writer.cursor()  # kept, since a new one for each statement costs as much as it
-        self._identify(self._writer)
+        identify(self._writer, self.path)
         if self.folder is not None:
             if create and with_sums:
                 sums.reserve(self._writer)
@@ -182,20 +147,6 @@ class SqliteFiles:
         connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)
         return connection
 
-    def _identify(self, writer: apsw.Connection) -> None:
-        """Refuse a file that is not ours before anything is written to it."""
-        application, version = writer.pragma("application_id"), writer.pragma("user_version")
-        tables = writer.execute("SELECT count(*) FROM sqlite_schema").get
-        if application != APPLICATION_ID and (application or version or tables):
-            raise LedgerForeign(f"{self.path} is an SQLite database, but not a ledger of dibs")
-        self._check_version(application, version)
-
-    def _check_version(self, application: int, version: int) -> None:
-        if application == APPLICATION_ID and version > VERSION:
-            raise LedgerTooNew(
-                f"{self.path} has format {version}, written by a newer dibs; this one knows up to {VERSION}"
-            )
-
     def _create(self, writer: apsw.Connection) -> None:
         with self._transaction():
             create_tables(writer)
@@ -217,42 +168,33 @@ class SqliteFiles:
         """
         if (gone := self.guard.missing()) is not None:
             raise EngineFailed(gone)  # what is open is all that is left of it
-        if self._readable.is_set():
-            self._readable.clear()
-            self._patience_until = monotonic() + REOPEN_PATIENCE
+        self._readers.pause()
         self._disconnect()
         try:
             self._write_log_again()
             self._open()
-            if self.folder is not None:
-                self._checkpoint_in_any_case()
+            self._checkpoint_in_any_case()
             self._connect_readers()
         except (apsw.Error, OSError, LedgerError, OpFailed) as error:
-            full = isinstance(error, apsw.FullError) or no_room(error)
-            raise EngineFailed(str(error), full=full) from error
+            raise EngineFailed(str(error), full=is_full(error)) from error
 
     def _write_log_again(self) -> None:
-        """Bring what a failed sync left in memory to the disk; on a full one as the checkpoint does."""
-        if self.folder is None:
-            return
-        try:
-            write_again(Path(self.path), self._vfs)
-        except apsw.FullError:
-            self._ballast.unlink(missing_ok=True)
-            write_again(Path(self.path), self._vfs)
+        """Bring what a failed sync left in memory to the disk."""
+        self._with_room(lambda: write_again(Path(self.path), self._vfs))
 
     def _checkpoint_in_any_case(self) -> None:
-        """Checkpoint, even on a full disk: then deleting the ballast makes the room."""
-        try:
-            self._checkpoint()
-        except apsw.FullError:
-            self._ballast.unlink(missing_ok=True)
-            self._checkpoint()
+        """Bring the log into the database file, and so to the disk."""
+        self._with_room(self._checkpoint)
 
-    @property
-    def _ballast(self) -> Path:
-        assert self.folder is not None  # noqa: S101  # asked for on a disk only
-        return self.folder / "ballast"
+    def _with_room(self, write: Callable[[], None]) -> None:
+        """Write, even on a full disk: then dropping the ballast makes the room. In memory nothing is."""
+        if self._ballast is None:
+            return
+        try:
+            write()
+        except apsw.FullError:
+            self._ballast.drop()
+            write()
 
     def reserve(self) -> None:
         """Hold room back again; while there is none, the disk counts as full.
@@ -260,15 +202,8 @@ class SqliteFiles:
         Raises:
             EngineFailed: there is no room.
         """
-        if self.folder is None:
-            return
-        try:
-            if bytes_of(self._ballast) < BALLAST:
-                allocate(self._ballast, BALLAST)
-        except OSError as error:
-            with suppress(OSError):
-                self._ballast.unlink(missing_ok=True)
-            raise EngineFailed(str(error), full=no_room(error)) from error
+        if self._ballast is not None:
+            self._ballast.take()
 
     def _checkpoint(self) -> None:
         if self._write("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()[0][0]:
@@ -284,18 +219,8 @@ class SqliteFiles:
         if self._writer is not None and self.guard.missing() is None:
             self._note(open=False)
         self.guard.forget_log()
-        browsers = self._browser, self._counter
-        for browser in browsers:
-            browser.seize()
-        try:
-            with self._reading:
-                connections = self._reader, *(browser.connection for browser in browsers), self._writer
-                self._reader = self._writer = None
-                for browser in browsers:
-                    browser.connection = None
-        finally:
-            for browser in browsers:
-                browser.lock.release()
+        connections = *self._readers.disconnect(), self._writer
+        self._writer = None
         # Closing may sync: not under a lock that look-ups on the event loop wait for.
         for connection in connections:
             if connection is not None:
@@ -305,7 +230,7 @@ class SqliteFiles:
                     connection.close(force=True)  # the disk fails; what counts is decided at the reopening
 
     def _give_up(self) -> None:
-        self._patience_until = 0.0
+        self._readers.give_up()
         self._disconnect()
         self.guard.close()
         if self._anchor is not None:
@@ -326,7 +251,7 @@ class SqliteFiles:
                 if self._writer is not None and self._writer.in_transaction:
                     self._write("ROLLBACK")
                 raise
-        except (*_DISK, UnicodeDecodeError) as error:
+        except (*OF_THE_DISK, UnicodeDecodeError) as error:
             if is_damage(error) and not committing:
                 raise EngineDamaged(str(self.guard.damaged(told(error)))) from error
             failed = CommitFailed if committing else EngineFailed
@@ -334,48 +259,35 @@ class SqliteFiles:
         except apsw.Error as error:
             raise OpFailed(str(error)) from error
 
-    def _look(self, statement: str, values: Mapping[str, Any] | Sequence[Any] = ()) -> list[Any]:
-        try:
-            while True:
-                with self._reading:
-                    if self._reader is not None:
-                        return self._reader.execute(statement, values).fetchall()
-                self._wait_for_reopening()
-        except (apsw.Error, UnicodeDecodeError) as error:
-            raise self._unreadable(error) from error
-
-    def _wait_for_reopening(self) -> None:
-        """Wait for a reopening, milliseconds as a rule; if the disk fails on, late callers don't wait."""
-        left = self._patience_until - monotonic()
-        if left <= 0 or not self._readable.wait(left):
-            raise LedgerUnavailable("the ledger is being reopened")
-
     def _unreadable(self, error: Exception) -> LedgerError:
         if is_damage(error):
             return self.guard.damaged(told(error))
         return LedgerUnavailable(f"the ledger can't be read: {error}")
 
-    def _browse(self, look: Callable[[apsw.Connection], T]) -> T:
-        """Look at one moment, however long it takes."""
-        return self._look_by(self._counter, look)
+    def trouble(self) -> LedgerError | None:
+        """Why nothing may be applied although it could be: damage, or files that are gone."""
+        return self.guard.trouble()
 
-    def _look_by(self, browser: Browser, look: Callable[[apsw.Connection], T]) -> T:
-        try:
-            while True:
-                with browser.lock:
-                    if browser.connection is not None:
-                        browser.connection.execute("BEGIN")
-                        try:
-                            return look(browser.connection)
-                        finally:
-                            browser.connection.execute("ROLLBACK")
-                self._wait_for_reopening()
-        except (apsw.Error, OpFailed, UnicodeDecodeError) as error:
-            raise self._unreadable(error) from error
+    def rescue(self) -> str | None:
+        """Save the content of open files whose names are gone; return in words what was done.
 
-    def _scan(self, statement: str, values: dict[str, Any]) -> list[Any]:
-        """As :meth:`_look`, where it may take long: never on the connection that the event loop waits for."""
-        return self._look_by(self._browser, lambda browser: browser.execute(statement, values).fetchall())
+        Where all are there, note that the next start needs the log again.
+        """
+        gone = self.guard.missing() is not None
+        if gone:
+            self._stop_scrub()  # it reads for as long as a check takes; a log can't be saved meanwhile
+        with self._readers.slow.lock:
+            reader = self._readers.slow.connection
+            if reader is None or self._writer is None:
+                return None
+            if not gone:
+                if self.guard.come_back(self._writer, reader):
+                    self._note(open=True)
+                return None
+            done = self.guard.rescue(self._writer, reader)
+        if self._lock is not None and not self.guard.log_needed():
+            self._note(open=False)
+        return done
 
     @property
     def durable(self) -> bool:
@@ -399,20 +311,3 @@ class SqliteFiles:
         with closing(self._connect(apsw.SQLITE_OPEN_READONLY)) as source:
             copy(source, to)
         return Path(to).stat().st_size
-
-
-def raise_at_start(path: str, error: Exception) -> NoReturn:
-    """Turn an error of opening a ledger into one whose message is for the operator."""
-    if is_damage(error) or isinstance(error, EngineDamaged):
-        raise LedgerForeign(
-            f"{path} is not a ledger of dibs, or it is damaged: {told(error)}; put a backup in its place"
-        ) from error
-    if isinstance(error, apsw.FullError) or getattr(error, "full", False) or no_room(error):
-        raise LedgerFull(f"there is no room for the ledger {path}: {error}") from error
-    if isinstance(error, EngineFailed | OSError | apsw.IOError | apsw.CantOpenError | apsw.ReadOnlyError):
-        raise LedgerUnavailable(f"can't open the ledger {path}: {error}") from error
-    if isinstance(error, apsw.BusyError | apsw.LockedError | apsw.NoMemError | apsw.ProtocolError):
-        raise LedgerUnavailable(f"can't open the ledger {path}: {error}") from error
-    if isinstance(error, apsw.Error | OpFailed | ValueError):
-        raise LedgerForeign(f"{path} is not a ledger of dibs, or it is damaged: {error}") from error
-    raise error

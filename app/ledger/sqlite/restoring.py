@@ -13,7 +13,7 @@ from ...errors import LedgerError, LedgerForeign, LedgerFull, LedgerUnavailable
 from ..ops import QueueRow
 from .disk import no_room
 from .engine import SqliteEngine
-from .files import APPLICATION_ID
+from .format import APPLICATION_ID
 
 _MAGIC: Final = b"SQLite format 3\0"
 _HEADER: Final = 100
