@@ -9,7 +9,7 @@ from typing import Any
 from fastapi import FastAPI
 
 from .api.application import build
-from .api.house import House
+from .api.context import Context
 from .config import DEFAULT_QUEUE, Settings, load, version
 from .queue import Definition, Queues
 from .sources import Registry, SourceSpec
@@ -18,7 +18,7 @@ from .sources import Registry, SourceSpec
 def create_app(settings: Settings | None = None) -> FastAPI:
     """The application, as any ASGI server runs it; its lifespan opens the ledger and closes it.
 
-    ``app.state.house`` is what its operations share. What ``Queues.open`` raises comes from the lifespan.
+    ``app.state.context`` is what its operations share. What ``Queues.open`` raises comes from the lifespan.
 
     Args:
         settings: What to serve. None reads ``dibs.toml`` and the environment, as ``dibs serve`` does.
@@ -29,11 +29,11 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     settings = settings or load({})
     registry = Registry(max_value_bytes=settings.limits.value_bytes)
     queues = settings.queues or {DEFAULT_QUEUE: Definition(SourceSpec("count"))}
-    house = House(settings)
+    context = Context(settings)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        house.opened = await Queues.open(
+        context.opened = await Queues.open(
             settings.data,
             sources=registry,
             limits=settings.limits,
@@ -43,10 +43,10 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         try:
             yield
         finally:
-            await house.opened.close()
+            await context.opened.close()
 
-    app = build(house, version=version(), lifespan=lifespan)
-    app.state.house = house
+    app = build(context, version=version(), lifespan=lifespan)
+    app.state.context = context
     return app
 
 

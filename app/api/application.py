@@ -15,15 +15,14 @@ from starlette.routing import BaseRoute, Match
 
 from ..quote import bare, quoted
 from . import docs
-from .browse import Browse
-from .consume import Consume
+from .context import Context
 from .front import Front
-from .house import House
-from .lease import Work
-from .manage import Manage
-from .observe import Observe
+from .operations.consume import Consume
+from .operations.items import Items
+from .operations.manage import Manage
+from .operations.observe import Observe
+from .operations.produce import Produce
 from .problems import RequestRefused, reply_to
-from .produce import Produce
 
 HOT: Final = (
     "/next",
@@ -35,7 +34,7 @@ HOT: Final = (
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
 
-def build(house: House, *, version: str, lifespan: Lifespan) -> FastAPI:
+def build(context: Context, *, version: str, lifespan: Lifespan) -> FastAPI:
     """Put the application together."""
     app = FastAPI(
         title="dibs",
@@ -47,20 +46,12 @@ def build(house: House, *, version: str, lifespan: Lifespan) -> FastAPI:
         redirect_slashes=False,
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
-    app.add_middleware(Front, settings=house.settings, version=version)
+    app.add_middleware(Front, settings=context.settings, version=version)
     app.add_exception_handler(HTTPException, _refuse)
-    for audience in (
-        Consume(house),
-        Work(house),
-        Produce(house),
-        Manage(house),
-        Browse(house),
-        Observe(house),
-    ):
-        audience.add_to(app)
+    for audience in (Consume, Produce, Manage, Items, Observe):
+        audience(context).add_to(app)
     app.router.routes.sort(key=_heat)
     docs.add_to(app)
-    app.state.limits = house.limits
     app.openapi = lambda: docs.document(app)  # type: ignore[method-assign]
     return app
 

@@ -15,9 +15,8 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from starlette.requests import Request
 
-from ..queue.limits import Limits
 from ..quote import quoted
-from .operation import schemas
+from .openapi import describe
 from .problems import RequestRefused
 from .reply import JSON, Reply
 
@@ -45,7 +44,6 @@ _POLICY: Final = (
     b" connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 _TYPES: Final = {"js": b"text/javascript; charset=utf-8", "css": b"text/css; charset=utf-8"}
-_BOUNDS: Final = frozenset({"maximum", "maxLength", "maxItems"})
 _DESCRIPTION: Final = """Share any Python generator with any number of threads, processes and machines.
 Every value goes to exactly one caller: none twice, none skipped, through retries, crashes and restarts.
 
@@ -66,26 +64,12 @@ def add_to(app: FastAPI) -> None:
 def document(app: FastAPI) -> dict[str, Any]:
     """The OpenAPI document of the application."""
     if app.openapi_schema is None:
-        described = get_openapi(
+        definitions = describe(app)
+        app.openapi_schema = get_openapi(
             title=app.title, version=app.version, description=_DESCRIPTION, routes=app.routes
         )
-        described["components"]["schemas"] |= schemas()
-        app.openapi_schema = _with_limits(described, app.state.limits)
+        app.openapi_schema["components"]["schemas"] |= definitions
     return app.openapi_schema
-
-
-def _with_limits(schema: Any, limits: Limits) -> Any:
-    """A schema whose bounds are the names of settings, with the settings' values."""
-    if isinstance(schema, list):
-        return [_with_limits(item, limits) for item in schema]
-    if not isinstance(schema, dict):
-        return schema
-    return {
-        name: getattr(limits, member)
-        if name in _BOUNDS and isinstance(member, str)
-        else _with_limits(member, limits)
-        for name, member in schema.items()
-    }
 
 
 async def _openapi(request: Request) -> Reply:

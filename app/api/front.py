@@ -120,6 +120,10 @@ class Front:
             raise bodies.too_large(limit)
 
 
+async def no_app(scope: Scope, receive: Receive, send: Send) -> None:
+    """Nothing behind the front door: for those who only ask what it lets in."""
+
+
 def cut_off() -> OutcomeUnknown:
     """What a request is told that the end of the server cuts off."""
     return OutcomeUnknown("the server went down in the middle of this; ask again with the same key")

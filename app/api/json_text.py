@@ -1,4 +1,7 @@
-"""JSON text to values, in steps that are short however large the text is.
+"""JSON text to values, without its loopholes, and in steps that are short however large the text is.
+
+What two readers could read differently is refused: NaN and infinities, a name twice in one object, nesting
+without end. Lone surrogates and 1e999 get through, to those who check the fields.
 
 The C parser holds the interpreter's lock until it returns, so a body of 16 MiB would hold up everybody else
 even on a thread of its own. Here a large text is given to it a window at a time. What does not fit into one
@@ -11,6 +14,11 @@ from collections.abc import Callable
 from json import JSONDecodeError, JSONDecoder
 from json.decoder import WHITESPACE  # type: ignore[attr-defined]  # what the decoder itself skips with
 from typing import Any, Final, NoReturn
+
+from ..errors import LimitExceeded
+from ..quote import bare, quoted
+from ..sources.encode import MAX_DEPTH
+from .problems import RequestRefused
 
 WINDOW: Final = 256 * 1024
 """Characters that the C parser reads without a pause: 10 to 20 ms where they are nothing but members."""
@@ -145,3 +153,74 @@ class WindowedReader:
         if self._text[at : at + 1] != wanted:
             raise JSONDecodeError(f"Expecting {wanted!r} delimiter", self._text, at)
         return self._skip(at + 1)
+
+
+def parse(body: bytes, members: int) -> Any:
+    """What the bytes of a body say, read as strictly as RFC 8259 and RFC 7493 (I-JSON) allow.
+
+    A list or an object that is larger than a window may have so many ``members``.
+
+    Raises:
+        RequestRefused, LimitExceeded: It is not JSON, or not what any request may be.
+    """
+    try:
+        text = body.decode("utf-8")
+        if len(text) <= WINDOW:
+            return _decoder.decode(text)
+        return WindowedReader(text, _decoder, _no_twins, most=members, over=_too_many).read()
+    except UnicodeDecodeError as error:
+        raise _malformed(f"it is not UTF-8, at byte {error.start}") from None
+    except JSONDecodeError as error:
+        raise _malformed(f"{error.msg}, at line {error.lineno} column {error.colno}") from None
+    except RecursionError:
+        why = f"the body is nested more than {MAX_DEPTH} levels deep"
+        raise RequestRefused("invalid", why, field="body", limit=MAX_DEPTH) from None
+    except ValueError:
+        raise RequestRefused("invalid", "a number in the body has too many digits", field="body") from None
+
+
+def parse_line(line: bytes) -> Any:
+    """As ``parse``, of a line of a stream; a refusal says ``it`` and not ``the body``."""
+    try:
+        text = line.decode("utf-8")
+        value, end = _decoder.raw_decode(text)
+        if end == len(text):
+            return value
+    except (ValueError, RecursionError, RequestRefused):
+        pass  # once more, to say what is wrong
+    try:
+        return parse(line, len(line))
+    except RequestRefused as error:
+        why = str(error).replace("the body can't be read: ", "").replace("the body", "it")
+        why = why.replace("at line 1 column", "at column")
+        raise RequestRefused(error.name, why, field=error.field, limit=error.limit) from None
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise _malformed(f"{name} is not JSON")
+
+
+def _no_twins(pairs: Pairs) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        seen: set[str] = set()
+        twin = next(name for name, _ in pairs if name in seen or seen.add(name))  # type: ignore[func-returns-value]
+        raise RequestRefused("invalid", f"{quoted(twin)} stands twice in one object", field=bare(twin))
+    return members
+
+
+_decoder: Final = JSONDecoder(parse_constant=_no_constant, object_pairs_hook=_no_twins)
+
+
+def _malformed(why: str) -> RequestRefused:
+    return RequestRefused("malformed", f"the body can't be read: {why}", field="body")
+
+
+def _too_many(most: int) -> NoReturn:
+    if most:
+        raise LimitExceeded(
+            f"body: a list or an object in it has more than {most} members", field="body", limit=most
+        )
+    raise LimitExceeded(
+        f"body: a list or an object deep in it is over {WINDOW} characters", field="body", limit=WINDOW
+    )

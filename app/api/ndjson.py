@@ -25,9 +25,11 @@ from ..errors import LimitExceeded
 from ..queue import Queue
 from ..queue.answers import PushAnswer
 from . import bodies
-from .parcels import Bundle, ItemReader
+from .json_text import parse_line
+from .models import PushItem
 from .problems import RequestRefused
-from .read import over
+from .requests import Bundle, over
+from .validation import Model
 
 CHUNK_ITEMS: Final = 1000
 CHUNK_BYTES: Final = 1024 * 1024
@@ -75,7 +77,7 @@ class StreamReader:
         self,
         receive: Receive,
         queue: Queue,
-        items: ItemReader,
+        item: Model[PushItem],
         *,
         key: str | None,
         max_value_bytes: int,
@@ -84,7 +86,7 @@ class StreamReader:
     ) -> None:
         self._receive = receive
         self._queue = queue
-        self._items = items
+        self._item = item
         self._key = key
         self._line_limit = ESCAPED * max_value_bytes + ENVELOPE
         self._patience = patience
@@ -164,7 +166,7 @@ class StreamReader:
         if len(line) > self._line_limit:
             self._refuse_long()
         if written := line.strip(b" \t\r\n"):
-            self._items.add(self._bundle, bodies.parse_line(written), "")
+            self._bundle.add(self._item.read(parse_line(written)))
         self._lines += 1
         self._bytes += len(line)
         if self._bundle.count >= self._chunk_items or self._bytes - self.sums.bytes >= CHUNK_BYTES:

@@ -7,12 +7,12 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from ..errors import ResultRefused, StaleLease
-from ..ledger.work import Settled
+from ..ledger.work import Entry, Settled
 from ..queue.answers import SettleAnswer
-from .entries import KINDS
 from .handout import lease_text
 from .problems import problem_fields
 from .reply import REPLAYED, Reply
+from .requests import KINDS
 from .wire import instant
 
 REASONS: Final = {"source": "source-fed", "end": "closed"}
@@ -25,14 +25,13 @@ WHY: Final = {
 }
 
 
-def as_settled(answer: SettleAnswer, counts: Sequence[int], *, lease: bool) -> Reply:
+def as_settled(answer: SettleAnswer, asked: Sequence[Entry], *, lease: bool) -> Reply:
     """200 with the outcomes of each entry, in the order of the request, and the next lease."""
     parts = [f'{{"queue":"{answer.queue}","state":"{answer.state}"']
-    at = 0
-    for kind, count in zip(KINDS, counts, strict=True):
-        entries = answer.entries[at : at + count]
-        parts.append(f'"{kind}":[{",".join([outcome_texts(entry, answer.now) for entry in entries])}]')
-        at += count
+    for kind, word in KINDS.items():
+        pairs = zip(asked, answer.entries, strict=True)
+        told = [outcome_texts(outcomes, answer.now) for entry, outcomes in pairs if type(entry) is word]
+        parts.append(f'"{kind}":[{",".join(told)}]')
     if lease:
         parts.append(f'"lease":{lease_text(answer.lease) if answer.lease else "null"}')
         if answer.lease is None:

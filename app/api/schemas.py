@@ -1,17 +1,17 @@
-"""The shapes of requests and answers, as the OpenAPI document shows them.
+"""The shapes of answers, as the OpenAPI document shows them; those of requests are in ``models``.
 
-Requests are checked by these. Answers are written by hand on the hot path (``handout``) and the tests
-hold both against each other. Answers only grow: clients ignore fields that they don't know.
+Answers are written by hand, and the tests hold both against each other. Answers only grow: clients ignore
+fields that they don't know.
 """
 
 from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field
 
-from ..queue.definition import CENTURY
-from ..sources import BUILTINS, MAX_SAFE
+from ..sources import MAX_SAFE
+from .models_manage import QueueSettings
 
 State = Literal["open", "starting", "paused", "exhausted", "failed", "closed"]
 Seq = Annotated[int, Field(ge=1, le=MAX_SAFE)]
@@ -19,9 +19,6 @@ Counter = Annotated[int, Field(ge=0, le=MAX_SAFE)]
 Number = int | Annotated[str, Field(pattern="^-?[0-9]+$")]
 """An integer; as text where it is beyond 2^53-1."""
 
-
-Attempts = Annotated[int, Field(ge=0, le=1_000_000)]
-Ready = Annotated[int, Field(ge=0, le=10**15)]
 
 _IDS: dict[str, Any] = {"queue": "ids", "state": "open"}
 
@@ -32,11 +29,6 @@ Moment = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
 def example(**fields: Any) -> ConfigDict:
     """Of an answer, with an example."""
     return ConfigDict(json_schema_extra={"examples": [fields]})
-
-
-def _whole(number: object) -> object:
-    """1000.0 is the integer 1000: JSON knows one kind of number (JSON Schema section 6.1.1)."""
-    return int(number) if isinstance(number, float) and number.is_integer() else number
 
 
 class Item(BaseModel):
@@ -78,53 +70,6 @@ class TakenBlock(BaseModel):
     last: Number
     step: Number
     count: Counter
-
-
-class QueueSettings(BaseModel):
-    """The settings of a queue: its retries, how many items may wait, and how long it remembers.
-
-    Durations are in seconds. Settings that a request does not name stay as they are; a new queue begins with
-    the defaults.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    max_attempts: Annotated[Attempts | None, BeforeValidator(_whole)] = Field(
-        10, description="Attempts after which a failing item is dead; null or 0: any number."
-    )
-    backoff: Annotated[float, Field(ge=0, le=86_400)] = Field(
-        1.0, description="The delay after the first nack; doubled with each further attempt."
-    )
-    backoff_max: Annotated[float, Field(ge=0, le=2_592_000)] = Field(
-        3600.0, description="The longest delay after a nack."
-    )
-    jitter: Annotated[float, Field(ge=0, le=1)] = Field(
-        0.1, description="The share of the delay that is random."
-    )
-    max_ready: Annotated[Ready | None, BeforeValidator(_whole)] = Field(
-        None, description="Items that may wait before producers are refused (429); null or 0: any number."
-    )
-    key_ttl: Annotated[float, Field(ge=1, le=CENTURY)] | None = Field(
-        86_400.0,
-        description="How long the answer to an idempotency key is kept; null: for ever. The default is the"
-        " server's limit `key_ttl`.",
-    )
-    item_key_ttl: Annotated[float, Field(ge=1, le=CENTURY)] | None = Field(
-        86_400.0,
-        description="How long the `key` of a pushed item is known; null: for ever. The default is the"
-        " server's limit `key_ttl`.",
-    )
-    history: Annotated[float, Field(ge=0, le=CENTURY)] | None = Field(
-        0.0,
-        description="How long the server keeps who took or acked which items; null: for ever; 0: not at all.",
-    )
-
-    @model_validator(mode="after")
-    def _in_order(self) -> QueueSettings:
-        named = {"backoff", "backoff_max"} <= self.model_fields_set
-        if named and self.backoff > self.backoff_max:
-            raise ValueError(f"backoff is over backoff_max ({self.backoff_max:g} seconds)")
-        return self
 
 
 class Failed(BaseModel):
@@ -252,49 +197,6 @@ class Health(BaseModel):
     """The answer of a health check: ``ok``."""
 
     status: Literal["ok"]
-
-
-class _Request(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class DefineQueue(_Request):
-    """A queue's definition: a built-in source and its arguments, or none if producers push."""
-
-    model_config = ConfigDict(
-        extra="forbid",
-        frozen=True,
-        json_schema_extra={
-            "examples": [
-                {"source": "count", "args": {"start": 100}},
-                {"source": None, "settings": {"max_attempts": 3, "max_ready": 100_000}},
-            ]
-        },
-    )
-
-    source: str | None = Field(
-        None,
-        description="A built-in source; null: producers push; missing: unchanged, none for a new queue.",
-        json_schema_extra={"enum": [*BUILTINS, None]},
-    )
-    args: dict[str, Any] = Field(default_factory=dict, description="The source's arguments, by name.")
-    reset: bool = Field(
-        False,
-        description="If a queue of this name was deleted, begin again at seq 1, in a new generation.",
-    )
-    settings: QueueSettings | None = Field(
-        None, description="The queue's settings to change; null or missing: none."
-    )
-
-
-class Advance(_Request):
-    """The cursor to jump to."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, json_schema_extra={"examples": [{"to_seq": 1000}]})
-
-    to_seq: Annotated[Seq, BeforeValidator(_whole)] = Field(
-        description="The new cursor, above the old one; the next item has the seq after it."
-    )
 
 
 class Cause(BaseModel):

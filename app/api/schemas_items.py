@@ -1,4 +1,4 @@
-"""The shapes of looking at items, redriving and purging them, as the OpenAPI document shows them."""
+"""The shapes of the answers about items, as the OpenAPI document shows them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import BaseModel, Field
 
 from .schemas import Counter, Moment, Seq, example
-from .schemas_work import ItemState, Range, Request, optional, request_example
+from .schemas_work import ItemState
 
 _DEAD: Final[dict[str, Any]] = {
     "seq": 42,
@@ -124,16 +124,6 @@ class History(BaseModel):
     next: Annotated[int, Field(ge=1)] | None
 
 
-class Redrive(Request):
-    """Which dead items wait again, and at what rate; an empty request means all of them, at once."""
-
-    model_config = request_example(seqs=[[1, 5]], limit=100, rate=10)
-
-    seqs: list[Range] = optional("Only the dead items of these ranges.", minItems=1, maxItems="ranges")
-    limit: int = optional("The most items to redrive.", minimum=1, maximum=2**53 - 1)
-    rate: float = optional("Items per second.", minimum=0.001, maximum=100_000)
-
-
 class Redriven(BaseModel):
     """How many dead items wait again."""
 
@@ -143,19 +133,6 @@ class Redriven(BaseModel):
     redriven: Counter
 
 
-class Purge(Request):
-    """The items to drop for good. ``confirm`` must be the queue's name."""
-
-    model_config = request_example(confirm="jobs", states=["dead"])
-
-    confirm: str
-    states: list[Literal["waiting", "dead"]] = Field(
-        ["waiting", "dead"],
-        description="The states whose items are dropped; leased items stay with their holders.",
-        json_schema_extra={"minItems": 1, "uniqueItems": True},
-    )
-
-
 class Purged(BaseModel):
     """How many items were dropped."""
 
@@ -163,6 +140,3 @@ class Purged(BaseModel):
 
     queue: str
     purged: Counter
-
-
-REQUESTS: Final[tuple[type[BaseModel], ...]] = (Redrive, Purge)

@@ -11,12 +11,13 @@ import re
 from collections.abc import Callable
 from typing import Any, Final
 
-from ..errors import ValueRefused
-from ..sources.encode import MAX_DEPTH, encoder
-from .problems import RequestRefused
+from pydantic_core import PydanticCustomError
 
-Encode = Callable[[Any, str], str]
-"""A value, and the field that it stands in, to its JSON text."""
+from ..errors import ValueRefused
+from ..sources.encode import MAX_DEPTH, MAX_SAFE, encoder, find_fault, text_fault
+
+Encode = Callable[[Any], str]
+"""A value to its JSON text."""
 
 _compact = json.JSONEncoder(ensure_ascii=False, check_circular=False, separators=(",", ":")).encode
 _long_number = re.compile("[0-9]{16}|Infinity").search
@@ -25,7 +26,7 @@ _ADVICE: Final = re.compile(": (?:declare the source wide, or yield|yield) .*", 
 
 
 def value_encoder(max_bytes: int) -> Encode:
-    """The function from a value of a parsed body to its text; it raises ``RequestRefused`` (value-refused).
+    """The function from a value of a parsed body to its text; it raises the problem ``value-refused``.
 
     The careful encoder walks through lists and objects in Python. Most values don't need that: what the
     parser made is JSON by its types, a text without 16 digits in a row has no integer that is too large, and
@@ -33,7 +34,7 @@ def value_encoder(max_bytes: int) -> Encode:
     """
     careful = encoder(max_bytes)
 
-    def encode(value: Any, field: str) -> str:
+    def encode(value: Any) -> str:
         if type(value) in {dict, list}:
             text = _quickly(value)
             if len(text) <= max_bytes and text.isascii() and not _doubtful(text):
@@ -43,7 +44,7 @@ def value_encoder(max_bytes: int) -> Encode:
         except ValueRefused as error:
             why = _ADVICE.sub("", str(error).removeprefix("the source yielded "))
             limit = max_bytes if "bytes" in why else MAX_DEPTH if "nested" in why else None
-            raise RequestRefused("value-refused", f"{field}: {why}", field=field, limit=limit) from None
+            raise PydanticCustomError("value-refused", why, {"limit": limit}) from None
 
     return encode
 
@@ -57,3 +58,8 @@ def _quickly(value: Any) -> str:
 
 def _doubtful(text: str) -> bool:
     return text.count("[") + text.count("{") > MAX_DEPTH or _long_number(text) is not None
+
+
+def fault_of(value: Any) -> str | None:
+    """Why JSON can't carry a value whose integers may be of any size, or None."""
+    return find_fault(value, budget=MAX_SAFE, wide=True) or text_fault(_compact(value), MAX_SAFE)

@@ -15,9 +15,9 @@ from typing import Any, Final, NoReturn
 import uvicorn
 from fastapi import FastAPI
 
+from ..api.context import Context
 from ..api.fast.connection import Connection
 from ..api.fast.lane import Lane
-from ..api.house import House
 from ..config import Settings, version
 from ..main import create_app
 from .banner import announce
@@ -35,12 +35,12 @@ _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 class Server(uvicorn.Server):
     """uvicorn's server; the first signal begins an orderly end, and the process then exits with 0.
 
-    ``house`` is told at once, so that those who wait are answered rather than waited for.
+    ``context`` is told at once, so that those who wait are answered rather than waited for.
     """
 
-    def __init__(self, config: uvicorn.Config, house: House, settings: Settings) -> None:
+    def __init__(self, config: uvicorn.Config, context: Context, settings: Settings) -> None:
         super().__init__(config)
-        self._house = house
+        self._context = context
         self._settings = settings
 
     @contextmanager
@@ -69,8 +69,8 @@ class Server(uvicorn.Server):
         """Begin to go down: answer what is in flight, accept nothing new. A second time: don't wait."""
         self.force_exit = self.should_exit
         self.should_exit = True
-        if self._house.opened is not None:
-            self._house.opened.stop()
+        if self._context.opened is not None:
+            self._context.opened.stop()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to accept, and say so. What was loaded until now is never searched for garbage again."""
@@ -78,7 +78,7 @@ class Server(uvicorn.Server):
         gc.freeze()
         gc.enable()
         if sockets and not self.should_exit:
-            announce(_url(self._settings.host, sockets[0]), self._settings, self._house.queues)
+            announce(_url(self._settings.host, sockets[0]), self._settings, self._context.queues)
 
 
 def run(settings: Settings) -> int:
@@ -109,8 +109,8 @@ def _run(main: Coroutine[Any, Any, int]) -> int:
 
 async def _serve(app: FastAPI, settings: Settings) -> int:
     """The ledger is opened first: a second server on the same data is told so, whatever its port."""
-    house: House = app.state.house
-    server = Server(_config(app), house, settings)
+    context: Context = app.state.context
+    server = Server(_config(app), context, settings)
     with server.handling_signals():
         async with app.router.lifespan_context(app):
             await server.serve(sockets=[_listen(settings.host, settings.port)])
@@ -119,7 +119,7 @@ async def _serve(app: FastAPI, settings: Settings) -> int:
 
 def _config(app: FastAPI) -> uvicorn.Config:
     """One process, whatever the environment says (WEB_CONCURRENCY, FORWARDED_ALLOW_IPS)."""
-    protocol: Any = partial(Connection, Lane(app.state.house, version=version()))
+    protocol: Any = partial(Connection, Lane(app.state.context, version=version()))
     return uvicorn.Config(
         app,
         http=protocol,

@@ -73,7 +73,7 @@ class House:
 
     @property
     def queues(self):
-        return self.app.state.house.queues
+        return self.app.state.context.queues
 
     async def send(self, method, url, **options):
         return await self._client.request(method, url, **options)

@@ -147,11 +147,11 @@ class TestUnforeseen:
 
 def test_before_the_ledger_is_open_it_is_not_ready(make):
     house = make()
-    opened, house.app.state.house.opened = house.app.state.house.opened, None
+    opened, house.app.state.context.opened = house.app.state.context.opened, None
     try:
         answers = [house.ask(*request) for request in (("POST", "/next"), ("GET", "/readyz"))]
     finally:
-        house.app.state.house.opened = opened
+        house.app.state.context.opened = opened
     assert [answer.json()["type"] for answer in answers] == ["urn:dibs:problem:not-ready"] * 2
 
 

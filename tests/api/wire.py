@@ -21,7 +21,7 @@ TLS = ssl.create_default_context()
 
 def lane_of(app, *, hot=True):
     """What all connections share; ``hot``: with the fast lane."""
-    return Lane(app.state.house, version=version(), hot=hot)
+    return Lane(app.state.context, version=version(), hot=hot)
 
 
 class Wire:

@@ -6,14 +6,13 @@ from typing import TYPE_CHECKING
 
 from ...errors import DibsError
 from ...queue import Queue
-from ...queue.answers import Values
+from ...queue.answers import LeaseAsk, Values
 from .. import bodies
 from ..accept import JSON, TEXT
-from ..consume import Consume, block_reply, taken_reply
-from ..house import House
-from ..lease import Work, lease_reply, settle_reply
+from ..context import Context
+from ..operations.consume import block_reply, lease_reply, settle_reply, taken_reply
+from ..operations.produce import push_reply
 from ..problems import reply_to
-from ..produce import Produce, push_reply
 from ..reply import Reply
 from .heads import Head, Route
 from .trades import Leaser, Settler, Shapes
@@ -25,34 +24,34 @@ if TYPE_CHECKING:
 class Calls:
     """The function for each hot call, by the last part of its path."""
 
-    def __init__(self, house: House) -> None:
-        self._house = house
-        self._consume = Consume(house)
-        self._work = Work(house)
-        self._produce = Produce(house)
-        self._shapes = Shapes(self._work)
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._reader = context.reader
+        self._shapes = Shapes(context.reader)
 
     def routes(self) -> dict[str, Route]:
         """All hot calls."""
-        limits = self._house.limits
+        limits, reader = self._context.limits, self._reader
         items = max(limits.items_bytes, limits.body_bytes)
         return {
-            "next": Route(self.next, self._consume.take_query, text=True),
-            "block": Route(self.block, self._consume.block_query),
-            "lease": Route(self.lease, limit=min(limits.body_bytes, bodies.LARGE), optional=True),
-            "settle": Route(self.settle, limit=items),
-            "items": Route(self.items, limit=items),
+            "next": Route(self.next, reader.take_query, text=True),
+            "block": Route(self.block, reader.block_query),
+            "lease": Route(
+                self.lease, reader.no_query, limit=min(limits.body_bytes, bodies.LARGE), optional=True
+            ),
+            "settle": Route(self.settle, reader.no_query, limit=items),
+            "items": Route(self.items, reader.no_query, limit=items),
         }
 
     def next(self, connection: Answers, head: Head, key: str | None, body: bytes) -> None:
         """Take items for good."""
         try:
-            queue = self._house.queues.get(head.queue)
+            queue = self._context.queues.get(head.queue)
         except DibsError as error:
             connection.reply(reply_to(error))
             return
         taker = _Taker(connection, queue, head, key)
-        if head.text or head.query["wait"]:
+        if head.text or head.query.get("wait", 0.0):
             taker.alone()
         else:
             queue.gathering.take(taker)
@@ -62,13 +61,13 @@ class Calls:
         connection.run(self._block(head, key))
 
     async def _block(self, head: Head, key: str | None) -> Reply:
-        return await block_reply(self._house.queues.get(head.queue), head.query["size"], key)
+        return await block_reply(self._context.queues.get(head.queue), head.query["size"], key)
 
     def lease(self, connection: Answers, head: Head, key: str | None, body: bytes) -> None:
         """Lease items."""
         try:
-            queue = self._house.queues.get(head.queue)
-            ask = self._work.read.lease(bodies.fields_of(body, self._house.limits.members))
+            queue = self._context.queues.get(head.queue)
+            ask = self._read_lease(body)
         except DibsError as error:
             connection.reply(reply_to(error))
             return
@@ -77,6 +76,10 @@ class Calls:
         else:
             connection.run(lease_reply(queue, ask, key), wanted=ask.wait > 0)
 
+    def _read_lease(self, body: bytes) -> LeaseAsk:
+        lease = self._reader.lease
+        return lease.read({}) if body.strip() in bodies.BLANK else lease.parse(body)
+
     def settle(self, connection: Answers, head: Head, key: str | None, body: bytes) -> None:
         """Settle leased items, and lease the next ones."""
         if len(body) > bodies.LARGE:
@@ -84,27 +87,27 @@ class Calls:
             return
         usual = self._shapes.read(body) if key is None else None
         try:
-            queue = self._house.queues.get(head.queue)
+            queue = self._context.queues.get(head.queue)
             if usual is not None:
                 queue.exchanging.trade(Settler(connection, queue, *usual))
                 return
-            asked = self._work.settling(body)
+            asked = self._reader.settle.parse(body)
         except DibsError as error:
             connection.reply(reply_to(error))
             return
         connection.run(settle_reply(queue, asked, key), wanted=asked.waits)
 
     async def _settle_large(self, head: Head, key: str | None, body: bytes) -> Reply:
-        queue = self._house.queues.get(head.queue)
-        return await settle_reply(queue, await bodies.apart(self._work.settling, body), key)
+        queue = self._context.queues.get(head.queue)
+        return await settle_reply(queue, await bodies.apart(self._reader.settle.parse, body), key)
 
     def items(self, connection: Answers, head: Head, key: str | None, body: bytes) -> None:
         """Push items."""
         connection.run(self._push(head, key, body))
 
     async def _push(self, head: Head, key: str | None, body: bytes) -> Reply:
-        queue = self._house.queues.get(head.queue)
-        return await push_reply(queue, await bodies.apart(self._produce.parcels, body), key)
+        queue = self._context.queues.get(head.queue)
+        return await push_reply(queue, await bodies.apart(self._reader.push.parse, body), key)
 
 
 class _Taker:
@@ -117,7 +120,7 @@ class _Taker:
         self._queue = queue
         self._head = head
         self.key = key
-        self.count: int = head.query["count"] or 1
+        self.count: int = head.query.get("count") or 1
 
     @property
     def request(self) -> str:
@@ -125,7 +128,7 @@ class _Taker:
 
     def handed(self, first: int, values: Values, state: str) -> None:
         name = self._queue.name
-        if self._head.query["count"] is None:
+        if self._head.query.get("count") is None:
             body = f'{{"queue":"{name}","seq":{first},"value":{values[0]}}}'
         else:
             pairs = zip(range(first, first + len(values)), values, strict=True)
@@ -137,9 +140,9 @@ class _Taker:
         self._connection.reply(reply_to(error))
 
     def alone(self) -> None:
-        wait = self._head.query["wait"]
+        wait = self._head.query.get("wait", 0.0)
         self._connection.run(self._ask(wait), wanted=bool(wait))
 
     async def _ask(self, wait: float) -> Reply:
         taken = await self._queue.take(self.count, wait=wait, key=self.key)
-        return taken_reply(taken, self._head.query["count"], TEXT if self._head.text else JSON)
+        return taken_reply(taken, self._head.query.get("count"), TEXT if self._head.text else JSON)

@@ -13,12 +13,12 @@ from typing import Any, Final
 
 from ...config import DEFAULT_QUEUE
 from ...errors import DibsError
+from ...queue.limits import check_name
 from .. import bodies
 from ..accept import TEXT, negotiate
 from ..front import HEADERS, Front
 from ..guards import HEADERS_MOST
-from ..operation import NO_PARAMETERS, QUEUE
-from ..params import Query
+from ..queries import Query
 from ..signature import signature
 from .framing import END, HeadReader, RequestHead
 
@@ -40,7 +40,7 @@ class Route:
     """
 
     call: Callable[..., None]
-    query: Query = NO_PARAMETERS
+    query: Query[Any]
     limit: int = 0
     optional: bool = False
     text: bool = False
@@ -125,6 +125,7 @@ class Heads:
         route = self._routes.get(operation)
         if route is None:
             return None
+        check_name(name)
         self._front.admit(scope)
         headers = scope[HEADERS]
         length = read.length or 0
@@ -134,9 +135,7 @@ class Heads:
             bodies.check_type(headers)
         kind = negotiate(headers.get(b"accept"), text=route.text)
         signed = b"".join([b"%b: %b\r\n" % line for line in signature(scope)])
-        return Head(
-            route.call, QUEUE.parse(name), route.query.parse(read.query), length, kind is TEXT, signed
-        )
+        return Head(route.call, name, route.query.parse(read.query), length, kind is TEXT, signed)
 
 
 _SPECIAL: Final = frozenset({b"transfer-encoding", b"expect", b"upgrade", b"connection", b"trailer", b"te"})

@@ -8,9 +8,8 @@ from typing import Final
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from ...errors import DibsError
-from ..front import Front, always, cut_off
-from ..house import House
-from ..params import parse_key
+from ..context import Context
+from ..front import Front, always, cut_off, no_app
 from ..problems import internal_error, reply_to
 from ..reply import JSON, Headers, Reply
 from .calls import Calls
@@ -29,13 +28,13 @@ class Lane:
     headers, which change once a second.
     """
 
-    def __init__(self, house: House, *, version: str, hot: bool = True) -> None:
-        self._key_bytes = house.limits.key_bytes
+    def __init__(self, context: Context, *, version: str, hot: bool = True) -> None:
+        self._reader = context.reader
         self._always = always(version)
-        front = Front(house.no_app, settings=house.settings, version=version)
-        self.heads = Heads(front, Calls(house).routes() if hot else {})
-        self.limits = house.limits
-        self.unfinished = Unfinished(house.limits.unfinished_bytes)
+        front = Front(no_app, settings=context.settings, version=version)
+        self.heads = Heads(front, Calls(context).routes() if hot else {})
+        self.limits = context.limits
+        self.unfinished = Unfinished(context.limits.unfinished_bytes)
         self.dated: Headers = []
         self.ok = b""
         self.ending = b"\r\n" + _lines(self._always)
@@ -59,7 +58,7 @@ class Lane:
     def read_key(self, raw: bytes) -> str | None:
         """The idempotency key; None: it is refused, the ordinary way."""
         try:
-            return parse_key(raw, self._key_bytes)
+            return self._reader.key(raw)
         except DibsError:
             return None
 

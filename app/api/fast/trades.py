@@ -14,12 +14,12 @@ from ...ledger.work import Ack, Settled
 from ...queue import Queue
 from ...queue.answers import LeaseAsk, SettleAnswer
 from ...queue.exchange import Leasing, Ranges
-from ..entries import SettleBody
 from ..handout import lease_json
-from ..lease import Work, lease_reply, settle_reply
+from ..operations.consume import lease_reply, settle_reply
 from ..outcomes import as_settled
 from ..problems import reply_to
 from ..reply import Reply
+from ..requests import Reader, Settling
 
 if TYPE_CHECKING:
     from .answers import Answers
@@ -49,8 +49,8 @@ _UNUSUAL: Final = Shape(False)
 class Shapes:
     """The bodies of settlings, by their bytes around the token."""
 
-    def __init__(self, work: Work) -> None:
-        self._work = work
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
         self._known: dict[bytes, Shape] = {}
         self._last = _NONE, _NONE, _UNUSUAL
 
@@ -78,7 +78,7 @@ class Shapes:
 
     def _read(self, body: bytes) -> Shape:
         try:
-            asked = self._work.settling(body)
+            asked = self._reader.settle.parse(body)
         except DibsError:
             return _UNUSUAL  # it is refused when it is read with its own token
         return Shape(True, asked.lease) if asked.entries == (Ack(_ANY),) else _UNUSUAL
@@ -126,7 +126,7 @@ class Settler:
     async def _lease_after(self, acked: Ranges, state: str, now: int, ask: LeaseAsk) -> Reply:
         entry = tuple([Settled("acked", first, last) for first, last in acked]) or (Settled("stale"),)
         answered = SettleAnswer(self._queue.name, state, (entry,), now)
-        return as_settled(await self._queue.lease_after(answered, ask), (1, 0, 0, 0), lease=True)
+        return as_settled(await self._queue.lease_after(answered, ask), (Ack(""),), lease=True)
 
     def refused(self, error: DibsError) -> None:
         """Say why."""
@@ -135,7 +135,7 @@ class Settler:
     def alone(self) -> None:
         """Ask as all others do."""
         assert self.token is not None  # noqa: S101  # a settling of the usual form has one
-        asked = SettleBody((Ack(self.token),), (1, 0, 0, 0), self.ask)
+        asked = Settling((Ack(self.token),), self.ask)
         self._connection.run(settle_reply(self._queue, asked, None), wanted=asked.waits)
 
 

@@ -39,7 +39,7 @@ def test_a_client_that_went_away_sends_it_again(house, send, cut, sums, values, 
 
 
 def test_a_producer_that_fell_silent_leaves_whole_chunks(house, send, monkeypatch, sums, received, stream):
-    ours = house.app.state.house
+    ours = house.app.state.context
     monkeypatch.setattr(ours, "limits", ours.limits.model_copy(update={"body_patience": 0.01}))
 
     async def silence():

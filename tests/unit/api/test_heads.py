@@ -3,22 +3,22 @@
 import pytest
 from dibs.api.fast import heads as module
 from dibs.api.fast.heads import Heads, Route, without_key
-from dibs.api.front import Front
-from dibs.api.house import House
-from dibs.api.params import Query, Whole
+from dibs.api.front import Front, no_app
+from dibs.api.requests import Reader
 from dibs.config import Settings
+from dibs.queue.limits import Limits
 
 HOST = b"\r\nHost: localhost:8000"
 
 
 @pytest.fixture
 def heads():
-    house = House(Settings(data=":memory:"))
-    front = Front(house.no_app, settings=house.settings, version="1")
+    front = Front(no_app, settings=Settings(data=":memory:"), version="1")
+    reader = Reader(Limits(count=9))
     routes = {
-        "next": Route(print, Query(Whole("count", 1, 9, "")), text=True),
-        "settle": Route(repr, limit=100),
-        "lease": Route(str, limit=100, optional=True),
+        "next": Route(print, reader.take_query, text=True),
+        "settle": Route(repr, reader.no_query, limit=100),
+        "lease": Route(str, reader.no_query, limit=100, optional=True),
     }
     return Heads(front, routes)
 

@@ -1,0 +1,200 @@
+"""What OpenAPI says of an operation: its parameters, its body, its answers and problems."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from itertools import groupby
+from typing import Any, Final
+
+from fastapi import FastAPI
+
+from .context import Context
+from .fields import NAME_SCHEMA, Json
+from .operation import EVERYWHERE, Endpoint, Operation, Spec
+from .problems import BY_NAME, TYPE, Problem
+from .schemas import ProblemDetails
+
+_REFERENCE: Final = "#/components/schemas/{model}"
+_IN_IDS: Final = str.maketrans({"/": "_", "{": None, "}": None})
+_IN_PATH: Final[Mapping[str, Json]] = {
+    "queue": {"description": "The queue's name.", "schema": NAME_SCHEMA},
+    "seq": {
+        "description": "The item's seq.",
+        "schema": {"type": "integer", "minimum": 1, "maximum": 2**53 - 1},
+    },
+}
+
+
+class Operations:
+    """Adds the operations of one audience (``tag``) to the application."""
+
+    def __init__(self, app: FastAPI, context: Context, tag: str) -> None:
+        self._app = app
+        self._context = context
+        self._tag = tag
+
+    def add(self, method: str, path: str, endpoint: Endpoint, spec: Spec) -> None:
+        """Add one; its function's docstring is the description."""
+        route = Operation(
+            path,
+            endpoint,
+            self._context,
+            spec,
+            methods=[method],
+            response_model=spec.answer,
+            status_code=spec.status,
+            operation_id=f"{method.lower()}_{path.strip('/').translate(_IN_IDS)}",
+            summary=(endpoint.__doc__ or "").partition("\n")[0].rstrip("."),
+            tags=[self._tag],
+        )
+        self._app.router.routes.append(route)
+
+
+def describe(app: FastAPI) -> Json:
+    """Tell FastAPI what its document says of each operation; return the schemas that it does not know."""
+    definitions: Json = {"ProblemDetails": ProblemDetails.model_json_schema(ref_template=_REFERENCE)}
+    for route in app.routes:
+        if isinstance(route, Operation) and route.include_in_schema:
+            route.openapi_extra = _request(route.path, route.spec)
+            route.responses = _responses(route.path, route.spec)
+            body = route.spec.body
+            if body is not None:
+                definitions[body.name] = body.adapter.json_schema(ref_template=_REFERENCE)
+    for schema in list(definitions.values()):
+        definitions |= schema.pop("$defs", {})
+    return definitions
+
+
+def _request(path: str, spec: Spec) -> Json:
+    described: Json = {"parameters": _parameters(path, spec)}
+    if spec.body is not None:
+        schema = {"$ref": _REFERENCE.format(model=spec.body.name)}
+        content = {"application/json": {"schema": schema}}
+        if spec.stream is not None:
+            content["application/x-ndjson"] = dict(spec.stream)
+        described["requestBody"] = {"required": not spec.optional, "content": content}
+    return described
+
+
+def _responses(path: str, spec: Spec) -> dict[int | str, dict[str, Any]]:
+    names = {*EVERYWHERE, *spec.problems}
+    names |= {"key-reused", "limit-exceeded"} if spec.key else set()
+    responses: dict[int | str, dict[str, Any]] = {spec.status: _success(key=spec.key)}
+    for other, description in spec.more.items():
+        responses[other] = {**responses.get(other, {}), **description}
+    responses |= _refusals(names)
+    for response in responses.values():
+        response["headers"] = {**response.get("headers", _HEADERS), **_signature(path, key=spec.key)}
+    return responses
+
+
+def _parameters(path: str, spec: Spec) -> list[Json]:
+    parameters = [
+        {"name": name, "in": "path", "required": True, **described}
+        for name, described in _IN_PATH.items()
+        if f"{{{name}}}" in path
+    ]
+    if spec.query is not None:
+        document = spec.query.schema
+        required = document.get("required", ())
+        for name, schema in document.get("properties", {}).items():
+            described = {"description": schema.pop("description"), "required": name in required}
+            del schema["title"]
+            parameters.append({"name": name, "in": "query", **described, "schema": schema})
+    if spec.key:
+        parameters.append(_KEY)
+    return parameters
+
+
+def _success(*, key: bool) -> dict[str, Any]:
+    return {"headers": {**_HEADERS, **(_REPLAYED if key else {})}}
+
+
+def _signature(path: str, *, key: bool) -> dict[str, Any]:
+    """The headers that say whose answer it is; see ``signature``."""
+    named = path == "/next" or "{queue}" in path
+    return {**(_DIBS_QUEUE if named else {}), **(_KEY_BACK if key else {})}
+
+
+def _refusals(names: Iterable[str]) -> dict[int | str, dict[str, Any]]:
+    """The problems by status, each with an example."""
+    problems = sorted((BY_NAME[name] for name in names), key=lambda problem: problem.status)
+    return {
+        status: _refusal(list(group))
+        for status, group in groupby(problems, key=lambda problem: problem.status)
+    }
+
+
+def _refusal(problems: list[Problem]) -> dict[str, Any]:
+    headers = dict(_HEADERS)
+    if any(problem.retry_after for problem in problems):
+        headers |= _RETRY_AFTER
+    if problems[0].name == "method-not-allowed":
+        headers |= _ALLOW
+    return {
+        "description": " ".join(f"`{problem.name}`: {problem.meaning}" for problem in problems),
+        "headers": headers,
+        "content": {
+            "application/problem+json": {
+                "schema": {"$ref": "#/components/schemas/ProblemDetails"},
+                "examples": {problem.name: {"value": _example(problem)} for problem in problems},
+            }
+        },
+    }
+
+
+def _example(problem: Problem) -> dict[str, Any]:
+    example = {
+        "type": TYPE + problem.name,
+        "title": problem.title,
+        "status": problem.status,
+        "detail": problem.meaning,
+        "handed_out": problem.handed_out,
+        "retryable": problem.retryable,
+    }
+    return example if problem.retry_after is None else {**example, "retry_after": problem.retry_after}
+
+
+def _header(description: str, schema: Mapping[str, Any], *, required: bool = True) -> dict[str, Any]:
+    return {"description": description, "required": required, "schema": dict(schema)}
+
+
+_HEADERS: Final = {
+    "Dibs-Version": _header("The server's version.", {"type": "string"}),
+    "Cache-Control": _header("No cache may keep an answer.", {"type": "string", "const": "no-store"}),
+}
+_DIBS_QUEUE: Final = {
+    "Dibs-Queue": _header("The queue that the path names.", {"type": "string"}, required=False)
+}
+_KEY_BACK: Final = {
+    "Idempotency-Key": _header(
+        "The key of the request, by which a client knows that the answer is its own.",
+        {"type": "string"},
+        required=False,
+    )
+}
+_RETRY_AFTER: Final = {
+    "Retry-After": _header(
+        "The seconds after which to send the request again.", {"type": "integer", "minimum": 1}
+    )
+}
+_ALLOW: Final = {"Allow": _header("The methods that the path takes.", {"type": "string"})}
+_REPLAYED: Final = {
+    "Idempotent-Replayed": _header(
+        "`true` if this repeats the first answer to the key, and nothing more was done.",
+        {"type": "string", "const": "true"},
+        required=False,
+    )
+}
+_KEY: Final = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "description": "A key that the client chooses, such as a UUID. A request that is sent again with its key"
+    " gets the same answer, and nothing more is done. The quoted and the bare form are the same key.",
+    "schema": {
+        "type": "string",
+        "pattern": r'^(?:[!#-~]|[!#-~][ -~]{0,253}[!-~]|"(?:[ !#-\[\]-~]|\\["\\]){1,255}")$',
+    },
+    "example": "5f0c2c9e-7d0b-4a53-9d0e-2c6f0f3c1a77",
+}

@@ -1,0 +1,1 @@
+"""The operations, by audience: consume, produce, manage (queues and items), observe."""

@@ -1,0 +1,118 @@
+"""The operations for producers: pushing, and which keys of items a queue knows."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any, Final
+
+from fastapi import FastAPI
+
+from ...errors import DibsError, LimitExceeded
+from ...ledger.work import Parcel
+from ...queue import Queue
+from .. import bodies
+from ..context import Context
+from ..front import KEEP
+from ..ndjson import StreamReader
+from ..openapi import Operations
+from ..operation import LEDGER, QUEUES, Call, Spec
+from ..problems import RequestRefused, reply_to
+from ..reply import Reply
+from ..schemas_work import ItemKeys, Pushed, Streamed
+from ..wire import answer, keys_fields, push_fields
+
+PUSH: Final = (*QUEUES, *LEDGER, "value-refused", "queue-full", "source-fed", "closed", "conflict")
+_STREAM: Final[dict[str, Any]] = {
+    "schema": {"type": "string"},
+    "example": '{"value": "a.png"}\n{"value": "b.png", "key": "b", "priority": 1}\n',
+}
+
+
+class Produce:
+    """The operations that push items."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    def add_to(self, app: FastAPI) -> None:
+        """Add the operations to the application."""
+        reader, one = self._context.reader, "/queues/{queue}"
+        add = Operations(app, self._context, "produce").add
+        push = Spec(
+            answer=Pushed | Streamed,
+            status=201,
+            problems=PUSH,
+            body=reader.push,
+            large=True,
+            stream=_STREAM,
+            key=True,
+        )
+        add("POST", f"{one}/items", self.push, push)
+        keys = Spec(answer=ItemKeys, problems=QUEUES, query=reader.keys_page)
+        add("GET", f"{one}/keys", self.keys, keys)
+
+    async def keys(self, call: Call) -> Reply:
+        """List keys of items.
+
+        The answer has the keys of items that the queue knows, with the seqs of the items, which may be done.
+        Keys come in their order, a page at a time: `next` is the `after` of the next page.
+        """
+        page = call.query
+        prefix, after, limit = page.get("prefix", ""), page.get("after", ""), page.get("limit", 100)
+        found = await call.queue.item_keys(prefix, after, limit)
+        return answer(keys_fields(found))
+
+    async def push(self, call: Call) -> Reply:
+        """Push items.
+
+        A JSON body is pushed whole or not at all. An item with a `key` is pushed once only: if it is sent
+        again, the answer marks it as a `duplicate` and gives its seq. If more items would wait than the
+        queue's `max_ready`, nothing is pushed (429).
+
+        A body of type `application/x-ndjson` has one item per line and any number of lines; the server
+        commits them in chunks while they arrive, of 1,000 items or 1 MiB. The first line that is refused ends
+        the stream: everything before it is pushed, and the problem names the `line` and says how much that
+        was. With an `Idempotency-Key` the same stream can be sent again after any failure: chunks that were
+        pushed before are not pushed again. Items with keys can be sent again in any stream.
+        """
+        if bodies.is_stream(call.headers):
+            return await self._push_stream(call)
+        return await push_reply(call.queue, call.body, call.key)
+
+    async def _push_stream(self, call: Call) -> Reply:
+        limits = self._context.limits
+        reader = StreamReader(
+            call.request.receive,
+            call.queue,
+            self._context.reader.item,
+            key=call.key,
+            max_value_bytes=limits.value_bytes,
+            patience=limits.body_patience,
+            keep=call.request.scope.get(KEEP, _nothing_kept),
+        )
+        try:
+            await reader.read()
+        except DibsError as error:
+            return _problem(error, reader)
+        return answer({"queue": call.name, **asdict(reader.sums)}, 201, replayed=reader.replayed)
+
+
+async def push_reply(queue: Queue, parcels: tuple[Parcel, ...], key: str | None) -> Reply:
+    """Push items and make the answer, with the seq of each item."""
+    pushed = await queue.push(parcels, key=key)
+    return answer(push_fields(pushed), 201, replayed=pushed.replayed)
+
+
+def _nothing_kept(kept: int) -> None:
+    """Ignore the count of kept bytes: only our own server bounds them."""
+
+
+def _problem(error: DibsError, reader: StreamReader) -> Reply:
+    """What ended a stream, at which line, and what is in; nobody reads what is still coming of it."""
+    more = {"line": reader.line, **asdict(reader.sums)}
+    if isinstance(error, RequestRefused | LimitExceeded):
+        more["detail"] = f"line {reader.line}: {error}"
+    reply = reply_to(error, **more)
+    if not reader.ended:
+        reply.raw_headers.append((b"connection", b"close"))
+    return reply
