@@ -40,7 +40,7 @@ class Piece(NamedTuple):
 
 
 class _Slice:
-    """What one slice of a long op looks at and moves. It goes on after ``rest``; None: that was all."""
+    """The runs that one slice of a long op looks at, and the items that it moves."""
 
     def __init__(self, tx: Transaction, account: Account, part: Moved, limit: int | None = None) -> None:
         self._tx = tx
@@ -50,7 +50,8 @@ class _Slice:
         self._left = None if limit is None else limit - part.count
         self._items = SLICE_ITEMS
         self._moved = 0
-        self._rest: int | None = part.rest or 0
+        self._rest = part.rest or 0
+        self._ended = False
 
     def pieces(
         self,
@@ -61,12 +62,11 @@ class _Slice:
     ) -> Iterator[Piece]:
         """Pieces of wanted runs, in order, as ``read`` finds them in a range.
 
-        Each may be rewritten before the next is asked for.
-        ``single``: whether each item of a run costs something by itself.
+        Each may be rewritten before the next is asked for. ``single``: whether each item of a run costs
+        something by itself.
         """
-        rest = self._rest or 0
         for begin, end in ranges:
-            first = max(begin, rest + 1)
+            first = max(begin, self._rest + 1)
             if end < first:
                 continue
             self._rows -= 1
@@ -74,30 +74,34 @@ class _Slice:
                 self._rows -= 1
                 last = min(end, run.last)
                 if wanted(run):
-                    start = max(first, run.first)
-                    size = last - start + 1
-                    if self._left is not None:
-                        size = min(size, self._left - self._moved)
-                    if single(run):
-                        size = min(size, self._items)
-                        self._items -= size
-                    stop = start + size - 1
-                    if size:
-                        self._moved += size
-                        yield Piece(run, start, stop)
-                    self._rest = rest = max(stop, rest)
-                    if stop < last:
+                    piece = self._fitting(Piece(run, max(first, run.first), last), single=single(run))
+                    if piece.first <= piece.last:
+                        yield piece
+                    self._rest = max(piece.last, self._rest)
+                    if piece.last < last:
                         return
-                self._rest = rest = last
+                self._rest = last
             if self._rows <= 0:
                 return
-            self._rest = rest = end
-        self._rest = None
+            self._rest = end
+        self._ended = True
+
+    def _fitting(self, piece: Piece, *, single: bool) -> Piece:
+        """As much of a piece as the slice has room for, which may be nothing."""
+        size = piece.last - piece.first + 1
+        if self._left is not None:
+            size = min(size, self._left - self._moved)
+        if single:
+            size = min(size, self._items)
+            self._items -= size
+        self._moved += size
+        return piece._replace(last=piece.first + size - 1)
 
     def moved(self, due: int | None = None) -> Moved:
         """The sums with this slice."""
         count = self._part.count + self._moved
-        rest = None if self._left is not None and self._moved >= self._left else self._rest
+        ended = self._ended or (self._left is not None and self._moved >= self._left)
+        rest = None if ended else self._rest
         return Moved(count, due if count else None, rest, 0 if rest is None else self._part.upto)
 
 
