@@ -236,7 +236,8 @@ Op = Define | Take | Pause | Close | Retry | Fail | Advance | Delete | WorkOp
 class QueueRow:
     """A queue as the ledger has it; the outcome of every op on queues. Times: ledger milliseconds.
 
-    ``configured`` tells whether the configuration file defined it last, or a request.
+    ``configured`` tells whether the configuration file defined it last, or a request. What was drawn for an
+    older ``edition`` is not handed out.
     """
 
     id: int
@@ -258,6 +259,7 @@ class QueueRow:
     purged: int = 0
     configured: Configured = "http"
     settings: QueueSettings = DEFAULT_SETTINGS
+    edition: int = 1
 
     @classmethod
     def of(cls, outcome: Mapping[str, Any]) -> QueueRow:

@@ -117,8 +117,7 @@ class Span(NamedTuple):
         return self.last - self.first + 1
 
 
-@dataclass(frozen=True, slots=True)
-class Terms:
+class Terms(NamedTuple):
     """The terms of a lease: the items belong to the holder of ``token`` until ``ttl`` after the commit."""
 
     token: str
@@ -203,8 +202,7 @@ class Pushed:
     ready: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(NamedTuple):
     """A result: one item that an ack pushes into another queue, by name."""
 
     queue: str
@@ -214,8 +212,7 @@ class Result:
     key: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Ack:
+class Ack(NamedTuple):
     """These items are done.
 
     With ``push`` it is all or nothing: one stale seq, or one target that does not take its result, and the
@@ -227,8 +224,7 @@ class Ack:
     push: tuple[Result, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Nack:
+class Nack(NamedTuple):
     """These items failed. ``delay`` None: the queue's back-off. ``dead``: even if attempts are left.
 
     ``error`` is kept for each of them; of many items shortened, so that what one op writes stays about within
@@ -242,8 +238,7 @@ class Nack:
     dead: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Extend:
+class Extend(NamedTuple):
     """These items take longer: their lease ends ``ttl`` after the commit, under the same token."""
 
     token: str
@@ -251,8 +246,7 @@ class Extend:
     seqs: Seqs | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Release:
+class Release(NamedTuple):
     """These items were not begun: they wait again at once, and the hand-out does not count."""
 
     token: str
@@ -282,8 +276,7 @@ class Settle:
 Verdict = Literal["acked", "nacked", "extended", "released", "dead", "stale", "refused"]
 
 
-@dataclass(frozen=True, slots=True)
-class Settled:
+class Settled(NamedTuple):
     """The outcome of consecutive items of one entry. ``first`` is None if the token holds nothing at all.
 
     ``due``: when a nacked item can be claimed again, or when an extended lease ends. ``reason``: why an ack

@@ -283,7 +283,7 @@ def check_named_once(entries: tuple[Entry, ...]) -> None:
 
 def in_order(entry: Entry) -> Entry:
     """The entry with its ranges in ascending order, as the ledger needs them."""
-    return entry if entry.seqs is None else replace(entry, seqs=tuple(sorted(entry.seqs)))
+    return entry if entry.seqs is None else entry._replace(seqs=tuple(sorted(entry.seqs)))
 
 
 def _digest(request: _Request) -> str:

@@ -12,11 +12,11 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from hashlib import blake2b
 from itertools import count, islice
 from typing import Any, Final, Protocol
 
 from ..errors import SourceChanged, SourceClosed
+from ..marks import digest
 from ..quote import quoted
 from .encode import Encode
 
@@ -40,11 +40,6 @@ class Stop(Protocol):
 
     def is_set(self) -> bool:
         """Whether the replay is to end."""
-
-
-def digest(text: str) -> str:
-    """The digest of a value's JSON text: 128 bits of BLAKE2b (RFC 7693), in hex."""
-    return blake2b(text.encode(), digest_size=16).hexdigest()
 
 
 def replay(

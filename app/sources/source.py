@@ -17,15 +17,15 @@ after    goes on above the last value, whatever the clock says: snowflake, uuid7
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 from ..errors import SourceChanged
 from ..iterators import ThreadSafeIterator
+from ..marks import digest, plain
 from .encode import Encode
-from .replay import CURE, Stop, abandon, digest, finalizer, replay
+from .replay import CURE, Stop, abandon, finalizer, replay
 from .spec import SourceSpec
 
 Values = Sequence[int] | Sequence[str]
@@ -229,7 +229,7 @@ class Source:
             case "replay":
                 return digest(str(value))
             case "after":
-                return str(json.loads(value)) if isinstance(value, str) else str(value)
+                return plain(value) if isinstance(value, str) else str(value)
             case _:
                 return None
 

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from dibs.ledger.clock import LedgerClock
 from dibs.ledger.ops import Define, Engine, Op, OpFailed, Outcome, QueueRow, Remember, Take
+from dibs.ledger.serve import After, Ask, Serve, Served
 from dibs.ledger.sqlite.engine import SqliteEngine
 from dibs.ledger.work import (
     Claim,
@@ -110,6 +111,39 @@ class Ledger:
         row = self.do(Define(name, source, args, **options))
         assert row is not None
         return row
+
+    # -- asks
+
+    def round(
+        self, queue: int, *asks: Ask, edition: int | None = None, length: int | None = None, **options: Any
+    ) -> tuple[Served, ...]:
+        """Serve these asks in one batch, at the edition that the queue has now."""
+        if edition is None:
+            edition = self.engine.row(queue).edition
+        serve = Serve(queue, edition, asks, length=length, **options)
+        applied = self.engine.apply_batch([serve])
+        self.balanced(queue)
+        assert applied.after[queue] == self.after(queue, applied.after[queue])
+        return applied.outcomes[0]
+
+    def after(self, queue: int, told: After) -> After:
+        """What is told of a queue after a batch, as the ledger shows it."""
+        row, due = self.engine.row(queue), self.engine.next_due(queue)
+        failure = None if row.failure_type is None else (row.failure_type, row.failure_message)
+        over = row.ending is not None and row.inside == self.engine.glance(queue)[2]
+        assert (told.next_due is None) <= (due is None)
+        assert told.next_due is None or due is None or told.next_due <= due
+        return After(
+            queue,
+            row.edition,
+            row.cursor,
+            row.ending,
+            failure,
+            row.paused,
+            row.deleted_at is not None,
+            told.next_due,
+            over,
+        )
 
     def refuses(self, *ops: Op) -> None:
         """All of these together are an op's fault, and change nothing."""

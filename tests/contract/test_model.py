@@ -79,7 +79,7 @@ class Model:
         if row is None:
             return anew
         if op.reset:
-            return replace(anew, id=row.id, generation=row.generation + 1)
+            return replace(anew, id=row.id, generation=row.generation + 1, edition=row.edition + 1)
         same = (row.source, row.args) == (op.source, op.args)
         if row.deleted_at is not None:
             return replace(
@@ -90,6 +90,7 @@ class Model:
                 taken=row.taken,
                 jumped=row.jumped,
                 mark=row.mark if same else None,
+                edition=row.edition + 1,
             )
         if row.cursor:
             raise OpFailed
@@ -101,26 +102,28 @@ class Model:
             ending=None,
             failure_type=None,
             failure_message=None,
+            edition=row.edition + (not same),
         )
 
     def pause(self, op: Pause, now: int) -> QueueRow:
         return replace(self.live(op.queue), paused=op.paused)
 
     def close(self, op: Close, now: int) -> QueueRow:
-        return replace(self.live(op.queue), ending="closed", failure_type=None, failure_message=None)
+        row = self.live(op.queue)
+        return replace(row, ending="closed", failure_type=None, failure_message=None, edition=row.edition + 1)
 
     def retry(self, op: Retry, now: int) -> QueueRow:
         row = self.live(op.queue)
         if row.ending != "failed":
             raise OpFailed
-        return replace(row, ending=None, failure_type=None, failure_message=None)
+        return replace(row, ending=None, failure_type=None, failure_message=None, edition=row.edition + 1)
 
     def advance(self, op: Advance, now: int) -> QueueRow:
         row = self.live(op.queue)
         if row.ending is not None or op.cursor != row.cursor or op.to_seq <= row.cursor:
             raise OpFailed
         jumped = row.jumped + op.to_seq - op.cursor
-        return replace(row, cursor=op.to_seq, jumped=jumped, mark=op.mark)
+        return replace(row, cursor=op.to_seq, jumped=jumped, mark=op.mark, edition=row.edition + 1)
 
     def delete(self, op: Delete, now: int) -> QueueRow:
         return replace(self.live(op.queue), deleted_at=now)

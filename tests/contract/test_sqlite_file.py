@@ -239,7 +239,7 @@ def test_nothing_is_read_before_a_reopening_is_certain(tmp_path):
         "UPDATE queue SET name = NULL",
         "UPDATE queue SET cursor = 'three'",
         "INSERT INTO queue (name, source, args, created_at) VALUES ('q', 'count', '{}', 0)",
-        "INSERT INTO ledger VALUES (2, 'x', 0, 0)",
+        "INSERT INTO ledger VALUES (2, 'x', 0, 0, 0)",
     ],
 )
 def test_a_row_that_can_not_be_true_is_refused_by_the_database_itself(folder, statement):

@@ -12,25 +12,25 @@ from ..state.rows import Answer, Name
 from .checksum import of_answer
 from .collected import Collected, write
 
-_NAMES = ("queue", "generation", "caller", "key", "request", "outcome", "item_values", "expires", "crc")
+_NAMES = ("queue", "generation", "caller", "key", "request", "outcome", "item_values", "expires", "n", "crc")
 _COLUMNS = ", ".join(_NAMES)
 
 # A key is filed once; only an expired one makes room, and a long op files each slice in place of the
 # one before. Row count 0 is a second filing and fails the transaction.
 FILE = f"""
-INSERT INTO answer ({_COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
+INSERT INTO answer ({_COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
 ON CONFLICT (key, queue, generation, caller) DO UPDATE SET
     request = excluded.request, outcome = excluded.outcome, item_values = excluded.item_values,
-    expires = excluded.expires, crc = excluded.crc
-WHERE answer.expires <= ?10 OR ?11
+    expires = excluded.expires, n = excluded.n, crc = excluded.crc
+WHERE answer.expires <= ?11 OR ?12
 """
 
 # An answer that takes the place of another is found by its row. SQLite writes to the index of a column that
 # is named, so the expiry is named only where it changes.
-REFILE = "UPDATE answer SET request = ?2, outcome = ?3, item_values = ?4, crc = ?5 WHERE id = ?1"
-REFILE_LONGER = (
-    "UPDATE answer SET request = ?2, outcome = ?3, item_values = ?4, crc = ?5, expires = ?6 WHERE id = ?1"
-)
+REFILE = "UPDATE answer SET request = ?2, outcome = ?3, item_values = ?4, n = ?5, crc = ?6 WHERE id = ?1"
+REFILE_LONGER = """
+UPDATE answer SET request = ?2, outcome = ?3, item_values = ?4, n = ?5, crc = ?6, expires = ?7 WHERE id = ?1
+"""
 
 FIND = f"""
 SELECT id, {_COLUMNS} FROM answer
@@ -61,8 +61,8 @@ DELETE FROM answer WHERE id IN (SELECT id FROM answer INDEXED BY answer_expires
 def read(found: Any) -> tuple[Name, Answer]:
     """A row, by its name; whether it is sound is told by its checksum."""
     row, *columns, crc = found
-    *name, request, outcome, values, expires = columns
-    return Name(*name), Answer(row, request, outcome, values, expires, crc == of_answer(*columns))
+    *name, request, outcome, values, expires, n = columns
+    return Name(*name), Answer(row, request, outcome, values, expires, crc == of_answer(*columns), n)
 
 
 class Answers:
@@ -84,14 +84,14 @@ class Answers:
 
     def file(self, name: Name, answer: Answer, now: int, *, replace: bool = False) -> None:
         """File an answer."""
-        row = (*name, answer.request, answer.outcome, answer.values, answer.expires)
+        row = (*name, answer.request, answer.outcome, answer.values, answer.expires, answer.n)
         self._filed.add((*row, of_answer(*row), now, replace))
 
     def refile(self, name: Name, answer: Answer, before: int) -> None:
         """Put an answer in the place of the one in its row."""
-        row, request, outcome, values, expires, _ = answer
-        crc = of_answer(*name, request, outcome, values, expires)
+        row, request, outcome, values, expires, _, n = answer
+        crc = of_answer(*name, request, outcome, values, expires, n)
         if expires == before:
-            self._refiled.add((row, request, outcome, values, crc))
+            self._refiled.add((row, request, outcome, values, n, crc))
         else:
-            self._refiled_longer.add((row, request, outcome, values, crc, expires))
+            self._refiled_longer.add((row, request, outcome, values, n, crc, expires))

@@ -12,17 +12,20 @@ import json
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import apsw
 
 from ..clock import LedgerClock
-from ..ops import EngineFailed, Op, OpFailed, Outcome, QueueRow, Recalled
+from ..ops import CommitFailed, EngineFailed, Op, OpFailed, Outcome, QueueRow, Recalled
+from ..serve import Applied
 from ..state import filing, looking
 from ..state.accounts import Account
-from ..state.handlers import HANDLERS
+from ..state.batch import Batch
+from ..state.fresh import Openings
 from ..state.rows import Name
 from ..state.runs import EXPIRED
+from ..state.sequences import Sequences
 from ..state.transaction import Transaction
 from ..work import Counts, FailureRow, HistoryRow, ItemRow, ItemState
 from . import answers, queues, records, runs
@@ -30,7 +33,7 @@ from .blocks import BlockPageDamaged
 from .faults import raise_at_start
 from .files import SqliteFiles
 from .scrub import BLOCKS
-from .store import CLOCK, UNSWEPT, Store
+from .store import CLOCK, NUMBER_OF_LAST, UNSWEPT, Store
 
 PRUNE_EVERY = 1_000  # milliseconds of ledger time
 PRUNE_MOST = 200  # rows a transaction, or twice as many as it has learned
@@ -61,11 +64,15 @@ class SqliteEngine(SqliteFiles):
         self._clock = clock(self.persisted)
         self._persisted = self._pruned = self.persisted
         self._accounts: dict[int, Account] = {}
+        self._sequences = Sequences()
+        self._granted: dict[int, tuple[int, int]] = {}  # see Openings
+        self._undecided: tuple[int, dict[int, tuple[int, int]]] = 0, {}  # of a commit that failed
         self._store: Store | None = None
         try:
             with self._transaction():
                 self._write(runs.REVIVE, (self.now(), self.persisted))
                 self._leased_until: int = self._write(runs.LEASED_UNTIL).get
+                self._number: int = self._write(NUMBER_OF_LAST).get
         except BaseException as error:
             self._give_up()
             if isinstance(error, Exception):
@@ -86,34 +93,67 @@ class SqliteEngine(SqliteFiles):
         """Reopen the files; the rows of queues are read anew."""
         self._forget()
         super().reopen()
+        self._number = self._write(NUMBER_OF_LAST).get
+        number, granted = self._undecided
+        if number and number == self._number:
+            self._granted.update(granted)
+        self._undecided = 0, {}
 
     # -- one transaction
 
     def apply(self, ops: Sequence[Op]) -> list[Outcome]:
-        """Apply all ops, in order, in one transaction, which is synced when this returns."""
+        """As :meth:`apply_batch`, for those who ask for the outcomes alone."""
+        return cast("list[Outcome]", list(self.apply_batch(ops).outcomes))
+
+    def apply_batch(self, ops: Sequence[Any]) -> Applied:
+        """Apply all ops, in order, in one transaction, which is synced when this returns.
+
+        Raises:
+            CommitFailed: with what was computed, which stands if the number of the transaction is on disk.
+            EngineFailed: the disk failed before.
+            OpFailed: an op is at fault.
+        """
         now = self.now()
+        applied: Applied | None = None
+        openings = Openings(self._granted)
         try:
             with self._transaction() as writer:
+                before = writer.total_changes()
                 store = self._store or Store(writer, careful=self.guard.careful)
                 tx = Transaction(store, now, self._accounts)
-                outcomes = [HANDLERS[type(op)](tx, op) for op in ops]
-                tx.write()
+                batch = Batch(tx, ops, self._sequences, openings)
+                batch.apply()
                 persisted, pruned = self._keep_house(store, now, tx)
+                number = 0
+                if writer.total_changes() != before:
+                    number = self._number + 1
+                    store.number(number)
+                applied = Applied(tuple(batch.outcomes), batch.after(), now, number)
         except BlockPageDamaged:
             self._forget()
             self.guard.found(BLOCKS, "the checksum of a page is wrong")
-            return self.apply(ops)
-        except BaseException:
+            return self.apply_batch(ops)
+        except BaseException as error:
             self._forget()  # nobody knows what the file has
+            if isinstance(error, CommitFailed):
+                error.applied = applied
+                self._undecided = 0 if applied is None else applied.number, openings.ours
             raise
         self._store = store
+        self._number = number or self._number
+        self._granted.update(openings.ours)
         self._persisted, self._pruned = persisted, pruned
         self._leased_until = max(self._leased_until, tx.leased_until)
-        return outcomes
+        return applied
+
+    def number(self) -> int:
+        """The number of the last transaction that changed something, as it is on disk."""
+        return self._number
 
     def _forget(self) -> None:
         """Forget what the file is believed to have, and what was collected for it."""
         self._accounts.clear()
+        self._sequences.forget()
         self._store = None
 
     def _keep_house(self, store: Store, now: int, tx: Transaction) -> tuple[int, int]:

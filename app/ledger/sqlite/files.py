@@ -131,7 +131,7 @@ class SqliteFiles:
                 self._create(self._writer)
             else:
                 with self._transaction():
-                    migrate(self._writer)
+                    migrate(self._writer, version)
                     self._writer.pragma("user_version", VERSION)
         [(instance, has_sums)] = self._writer.execute("SELECT instance, sums FROM ledger").fetchall()
         if not create and instance != self._instance:

@@ -1,4 +1,8 @@
-"""From an older format to this one: 1 had queues and answers, 2 what is inside queues, 3 has checksums."""
+"""From an older format to this one.
+
+Format 1 had queues and answers, 2 what is inside queues, 3 checksums; 4 has the numbers of transactions and
+of the requests of a session, and the editions of queues.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +16,9 @@ from . import checksum
 
 SCHEMA = ("sqlite.sql", "work.sql")
 
+SUMS = 3
+"""The first format with checksums, and with the number of items of the answer of a lease."""
+
 _FIRST = {"ledger", "queue", "answer"}
 """The tables that every format has."""
 
@@ -24,7 +31,7 @@ _COMPUTED = {
         "crc": "block_crc(queue, first, last, CAST(texts AS BLOB))",
     },
 }
-"""What a column of this format is made from, where an older one had it not or otherwise."""
+"""What a column is made from, where the format before 3 had it not or otherwise."""
 
 _LEFT_BEHIND = {"answer": "request = 'stream'"}
 """Rows that mean nothing in this format: how far streams had come, which are pushed in keyed chunks now."""
@@ -48,8 +55,8 @@ def create(writer: apsw.Connection) -> None:
         writer.execute(Path(__file__).with_name(name).read_text(encoding="utf-8"))
 
 
-def migrate(writer: apsw.Connection) -> None:
-    """Make a file of an older format one of this format, in the transaction of the caller.
+def migrate(writer: apsw.Connection, version: int) -> None:
+    """Make a file of an older format, ``version``, one of this format, in the transaction of the caller.
 
     Each table is made anew, since a CHECK can't be added to one; what a new column has no expression for
     takes its default.
@@ -71,10 +78,11 @@ def migrate(writer: apsw.Connection) -> None:
             writer.execute(f"DROP INDEX {name}")
         create(writer)
         for name in old:
-            _copy(writer, name)
+            _copy(writer, name, _COMPUTED if version < SUMS else {})
         for name in old:
             writer.execute(f"DROP TABLE {name}_before")
-        writer.execute(_MOST)
+        if version < SUMS:
+            writer.execute(_MOST)
     finally:
         writer.pragma("legacy_alter_table", False)
         for name, (_, arguments) in _FUNCTIONS.items():
@@ -85,9 +93,9 @@ def _names(writer: apsw.Connection, which: str) -> list[str]:
     return [name for (name,) in writer.execute(f"SELECT name FROM sqlite_schema WHERE {which}")]
 
 
-def _copy(writer: apsw.Connection, table: str) -> None:
+def _copy(writer: apsw.Connection, table: str, expressions: dict[str, dict[str, str]]) -> None:
     had = _columns(writer, f"{table}_before")
-    computed = _COMPUTED.get(table, {})
+    computed = expressions.get(table, {})
     taken = {name: computed.get(name, name) for name in _columns(writer, table) if name in {*had, *computed}}
     writer.execute(
         f"INSERT INTO {table} ({', '.join(taken)}) SELECT {', '.join(taken.values())} FROM {table}_before"

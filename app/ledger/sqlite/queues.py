@@ -15,8 +15,8 @@ from .collected import Collected
 from .runs import SPENT
 
 COLUMNS = (
-    "id, name, generation, source, args, created_at, deleted_at, paused, ending,"
-    " failure_type, failure_message, mark, cursor, taken, jumped, acked, purged, configured, settings, dead"
+    "id, name, generation, source, args, created_at, deleted_at, paused, ending, failure_type,"
+    " failure_message, mark, cursor, taken, jumped, acked, purged, configured, settings, edition, dead"
 )
 
 BY_NAME = f"SELECT {COLUMNS} FROM queue WHERE name = ?"
@@ -25,10 +25,10 @@ ALL = f"SELECT {COLUMNS} FROM queue ORDER BY name"
 
 _WORDS = (
     "generation, source, args, created_at, deleted_at, paused, ending, failure_type, failure_message, mark,"
-    " configured, settings"
+    " configured, settings, edition"
 )
-CREATE = f"INSERT INTO queue ({_WORDS}, name) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id"
-CHANGE = f"UPDATE queue SET ({_WORDS}) = (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) WHERE id = ?"
+CREATE = f"INSERT INTO queue ({_WORDS}, name) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id"
+CHANGE = f"UPDATE queue SET ({_WORDS}) = (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) WHERE id = ?"
 
 # The cursor moves only from where the transaction found it, and each counter by what its own ops did. Row
 # count 0 is a broken order and fails the transaction.
@@ -77,14 +77,15 @@ def _text_of(settings: QueueSettings) -> str:
 
 def read(found: Any) -> tuple[QueueRow, int]:
     """A row, and how many of its items are dead."""
-    *columns, settings, dead = found
+    *columns, settings, edition, dead = found
     row = QueueRow(*columns)
-    return replace(row, paused=bool(row.paused), settings=_settings_of(settings)), dead
+    return replace(row, paused=bool(row.paused), settings=_settings_of(settings), edition=edition), dead
 
 
 def _words(row: QueueRow) -> tuple[Any, ...]:
     told = row.ending, row.failure_type, row.failure_message, row.mark, row.configured, _text_of(row.settings)
-    return row.generation, row.source, row.args, row.created_at, row.deleted_at, row.paused, *told
+    state = row.generation, row.source, row.args, row.created_at, row.deleted_at, row.paused
+    return *state, *told, row.edition
 
 
 class Queues:

@@ -55,6 +55,12 @@ HELD = f"""
 SELECT {COLUMNS} FROM run INDEXED BY run_lease WHERE queue = ? AND token = ? AND due > ? ORDER BY first
 """
 
+# What a token holds no longer: its lease has expired.
+LAPSED_OF = f"""
+SELECT {COLUMNS} FROM run INDEXED BY run_lease
+WHERE queue = ? AND token IN (SELECT value FROM json_each(?)) AND due <= ?
+"""
+
 # What is not dead, in the order of claims, from the level below a priority on. The reader stops at the first
 # run of a level that is not due, and asks again from the next level: one pass over all levels would read
 # every delayed run.
@@ -182,6 +188,10 @@ class Runs:
     def held(self, queue: int, token: str, now: int) -> list[Run]:
         """What a live token holds, in order."""
         return self._all(HELD, (queue, token, now))
+
+    def lapsed(self, queue: int, tokens: Sequence[str], now: int) -> list[Run]:
+        """What these tokens hold no longer, since their lease has expired."""
+        return self._all(LAPSED_OF, (queue, json.dumps(tokens), now))
 
     def crowd(self, queue: int, token: str, now: int) -> Iterator[Run]:
         """What is left of an answer that has expired, in the order of claims."""

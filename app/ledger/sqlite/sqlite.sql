@@ -1,17 +1,19 @@
 -- The ledger itself, the answers and the history; the queues are in work.sql. STRICT tables and CHECKs: a bug in dibs shall fail a transaction, not spoil the record.
 
--- One row: which ledger this is, ledger time, which never goes back over a restart, and whether its pages have
--- checksums.
+-- One row: which ledger this is, ledger time, which never goes back over a restart, whether its pages have
+-- checksums, and the number of the last transaction that changed something.
 CREATE TABLE ledger (
     one      INTEGER PRIMARY KEY CHECK (one = 1),
     instance TEXT    NOT NULL,
     clock    INTEGER NOT NULL,
-    sums     INTEGER NOT NULL DEFAULT 0 CHECK (sums IN (0, 1))
+    sums     INTEGER NOT NULL DEFAULT 0 CHECK (sums IN (0, 1)),
+    number   INTEGER NOT NULL DEFAULT 0 CHECK (number >= 0)
 ) STRICT;
 
 -- The answer that a request with an idempotency key got. Each queue keeps its answers for a time of its own
--- (expires is 2^63-1: for ever), so they are pruned by an index on their expiry. crc is the checksum of all other
--- columns (checksum.py).
+-- (expires is 2^63-1: for ever), so they are pruned by an index on their expiry. n is the number of the request
+-- in a session that counts its requests, whose answers take the place of the one before; else 0. crc is the
+-- checksum of all other columns (checksum.py).
 CREATE TABLE answer (
     id         INTEGER PRIMARY KEY,
     queue      INTEGER NOT NULL REFERENCES queue (id),
@@ -22,7 +24,8 @@ CREATE TABLE answer (
     outcome    TEXT    NOT NULL,
     item_values TEXT,
     expires    INTEGER NOT NULL,
-    crc        INTEGER NOT NULL
+    crc        INTEGER NOT NULL,
+    n          INTEGER NOT NULL DEFAULT 0 CHECK (n >= 0)
 ) STRICT;
 
 -- A key means one request, for each caller, queue and generation.

@@ -15,6 +15,10 @@ from .runs import Runs
 CLOCK = "UPDATE ledger SET clock = ? WHERE one = 1"
 """Persist ledger time."""
 
+# Which transaction was the last: after a commit that failed it tells whether that one is on disk.
+NUMBER = "UPDATE ledger SET number = ? WHERE one = 1"
+NUMBER_OF_LAST = "SELECT number FROM ledger"
+
 # What is left inside a queue that was deleted: nobody sees it, and it is swept in slices. In what order does
 # not matter.
 SWEEP_SOME = (
@@ -94,6 +98,10 @@ class Store:
     def keep_time(self, now: int) -> None:
         """Persist ledger time."""
         self._execute(CLOCK, (now,))
+
+    def number(self, number: int) -> None:
+        """Write which transaction this is."""
+        self._execute(NUMBER, (number,))
 
     def _changed(self, statement: str, values: tuple[int, ...] | dict[str, int]) -> int:
         self._execute(statement, values)

@@ -2,7 +2,8 @@
 
 -- A queue is one row, however many items it has handed out. A deleted one is its own tombstone. dead: items
 -- inside that are dead, so that nobody has to sum them; each op that buries or lets out counts them.
--- configured: by what it was defined last, the configuration file or a request.
+-- configured: by what it was defined last, the configuration file or a request. edition: what was drawn for an
+-- older one is not handed out.
 CREATE TABLE queue (
     id              INTEGER PRIMARY KEY,
     name            TEXT    NOT NULL UNIQUE,
@@ -24,6 +25,7 @@ CREATE TABLE queue (
     dead            INTEGER NOT NULL DEFAULT 0 CHECK (dead >= 0),
     configured      TEXT    NOT NULL DEFAULT 'http' CHECK (configured IN ('file', 'http')),
     settings        TEXT    NOT NULL DEFAULT '{}',
+    edition         INTEGER NOT NULL DEFAULT 1 CHECK (edition >= 1),
     CHECK (taken + jumped + acked + purged + dead <= cursor),
     CHECK ((ending IS 'failed') = (failure_type IS NOT NULL))
 ) STRICT;

@@ -7,6 +7,7 @@ from operator import sub
 from typing import Any
 
 from ..ops import QueueRow
+from ..work import FOREVER
 from .store import QueueMove
 
 
@@ -25,7 +26,8 @@ class Tail:
 class Account:
     """The row of one queue within a transaction, with its cursor and counters as of now.
 
-    ``dead`` counts the dead items inside. ``changed``: more than the counters is to be written.
+    ``dead`` counts the dead items inside. ``changed``: more than the counters is to be written. ``due``:
+    nothing inside can be claimed before that instant; right after a claim that is exact.
     """
 
     __slots__ = (
@@ -37,6 +39,8 @@ class Account:
         "cursor",
         "dead",
         "deleted",
+        "due",
+        "edition",
         "ending",
         "generation",
         "history",
@@ -59,18 +63,25 @@ class Account:
         self.tail: Tail | None = None
         self._set(row)
         self.changed = False
+        self.due: int = 0 if self.inside > dead else FOREVER
 
     def _set(self, row: QueueRow) -> None:
         self._row = row
         self.id, self.name, self.generation = row.id, row.name, row.generation
         self.source, self.args, self.mark = row.source, row.args, row.mark
         self.deleted, self.paused, self.ending = row.deleted_at is not None, row.paused, row.ending
-        self.settings, self.history = row.settings, row.settings.history
+        self.settings, self.history, self.edition = row.settings, row.settings.history, row.edition
 
     def change(self, **columns: Any) -> None:
         """Change what the row says, but for its cursor and counters."""
         self._set(replace(self.row, **columns))
         self.changed = True
+        if "settings" in columns:
+            self.due = 0  # how many attempts an item has may have changed
+
+    def end(self, ending: str | None, type_: str | None = None, message: str | None = None) -> None:
+        """End the queue, or lift its ending; ``type_`` and ``message`` are the cause of a failure."""
+        self.change(ending=ending, failure_type=type_, failure_message=message)
 
     @property
     def row(self) -> QueueRow:
@@ -84,6 +95,31 @@ class Account:
             acked=self.acked,
             purged=self.purged,
         )
+
+    @property
+    def root(self) -> int:
+        """The row under which the answers of the queue's name are filed."""
+        return self.id
+
+    @property
+    def failure(self) -> tuple[str, str] | None:
+        """Type and message of what a failed source raised."""
+        row = self._row
+        return None if row.failure_type is None else (row.failure_type, row.failure_message or "")
+
+    @property
+    def state(self) -> str:
+        """One word for answers; an ending is stronger than a pause."""
+        return self.ending or ("paused" if self.paused else "open")
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing can come any more: it has ended, and nothing is inside but the dead."""
+        return self.ending is not None and self.inside <= self.dead
+
+    def claimable(self, now: int) -> bool:
+        """Whether there may be something to claim."""
+        return self.due <= now and self.inside > self.dead
 
     @property
     def inside(self) -> int:

@@ -26,17 +26,17 @@ def write(blocks: Blocks, queue: int, first: int, texts: Sequence[str]) -> None:
         needed = size(text) + 1
         if needed > room:
             if at > begin:
-                blocks.insert(queue, first + begin, first + at - 1, _joined(texts[begin:at]).encode())
+                blocks.insert(queue, first + begin, first + at - 1, joined(texts[begin:at]).encode())
             begin, room = at, PAGE
         room -= needed
-    blocks.insert(queue, first + begin, first + len(texts) - 1, _joined(texts[begin:]).encode())
+    blocks.insert(queue, first + begin, first + len(texts) - 1, joined(texts[begin:]).encode())
 
 
-def _joined(texts: Sequence[str]) -> str:
+def joined(texts: Sequence[str]) -> str:
     """The texts, one per line. A line break in JSON is white space between tokens, so it becomes a space."""
-    joined = "\n".join(texts)
-    if joined.count("\n") < len(texts):
-        return joined
+    together = "\n".join(texts)
+    if together.count("\n") < len(texts):
+        return together
     return "\n".join([text.replace("\n", " ") for text in texts])
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import NamedTuple
 
-from ..work import DAMAGED, Claim, Claimed, Span, Terms
+from ..work import DAMAGED, FOREVER, Claim, Claimed, Span, Terms
 from . import runs
 from .accounts import Account
 from .blocks import BlocksDamaged, Reader
@@ -23,6 +23,19 @@ DAMAGED_MOST = 100
 
 BURY_ITEMS = 10_000
 """Items after which it buries no further run: each gets a record of its failure."""
+
+
+class Wanted(NamedTuple):
+    """What is looked for: at most ``most`` items and ``room`` bytes of their values (one item at least).
+
+    ``half``: at most so many of an expired answer of many. ``leasing``: under a lease, which has those of one
+    such answer or of none.
+    """
+
+    most: int
+    room: int
+    half: int
+    leasing: bool
 
 
 class Found(NamedTuple):
@@ -91,7 +104,7 @@ def claim(tx: Transaction, op: Claim) -> Claimed:
     tx.write_tail(account)
     if account.paused or op.most < 1:
         return Claimed(next_due=tx.runs.next_due(op.queue))
-    found = _find_sound(tx, account, op)
+    found = find_sound(tx, account, Wanted(op.most, op.most_bytes, op.most, op.terms is not None))
     if not found.picked:
         return Claimed(next_due=found.next_due)
     values = tuple(found.texts) if found.picked[0][0].kept else None
@@ -105,26 +118,27 @@ def claim(tx: Transaction, op: Claim) -> Claimed:
     return Claimed(spans, values, due, due if nearest is None else min(due, nearest))
 
 
-def _find_sound(tx: Transaction, account: Account, op: Claim) -> Found:
+def find_sound(tx: Transaction, account: Account, wanted: Wanted) -> Found:
     """The items that can be claimed, after burying spent runs and items whose values are damaged."""
     for _ in range(DAMAGED_MOST):
-        found = find(tx, account, op)
+        found = find(tx, account, wanted)
         for run in found.spent:
             bury(tx, account, run)
         for run, first, last in found.damaged:
             _bury_damaged(tx, account, run, first, last)
         if found.picked or not found.damaged:
             break
+    account.due = FOREVER if found.next_due is None else found.next_due
     return found
 
 
-def find(tx: Transaction, account: Account, op: Claim) -> Found:
+def find(tx: Transaction, account: Account, wanted: Wanted) -> Found:
     """The items that can be claimed now, as many as are wanted. Nothing is written while the runs are read.
 
     A lease holds the rest of one expired answer of many, or no such items.
     """
-    now, queue, settings = tx.now, op.queue, account.settings
-    basket = _Basket(tx, queue, op.most, op.most_bytes)
+    now, queue, settings = tx.now, account.id, account.settings
+    basket = _Basket(tx, queue, wanted.most, wanted.room)
     spent: list[Run] = []
     buried = 0
     nearest: int | None = None
@@ -145,9 +159,9 @@ def find(tx: Transaction, account: Account, op: Claim) -> Found:
                     spent.append(run)
                     buried += run.size
                     continue
-                if run.most > ALONE and op.terms is not None:
+                if run.most > ALONE and wanted.leasing:
                     if not basket.picked:
-                        return _find_half(tx, op, run, spent)
+                        return _find_half(tx, queue, wanted, run, spent)
                     nearest = run.due
                     break
             if not basket.add(run):
@@ -156,15 +170,15 @@ def find(tx: Transaction, account: Account, op: Claim) -> Found:
     return Found(basket.picked, basket.texts, spent, nearest, basket.damaged)
 
 
-def _find_half(tx: Transaction, op: Claim, run: Run, spent: list[Run]) -> Found:
+def _find_half(tx: Transaction, queue: int, wanted: Wanted, run: Run, spent: list[Run]) -> Found:
     """Half as many items as an expired answer of many had, of those that are left of it.
 
     Its worker may have died of one of them. So a worker that dies of that item again takes fewer others along
     each time, until the item is alone.
     """
-    basket = _Basket(tx, op.queue, min(op.most, max(1, run.most // 2)), op.most_bytes)
+    basket = _Basket(tx, queue, min(wanted.half, max(1, run.most // 2)), wanted.room)
     assert run.token is not None  # noqa: S101  # it is leased
-    for left in tx.runs.crowd(op.queue, run.token, tx.now):
+    for left in tx.runs.crowd(queue, run.token, tx.now):
         if not basket.add(left):
             break
     return Found(basket.picked, basket.texts, spent, run.due, basket.damaged, crowd=True)
@@ -179,7 +193,7 @@ def _give(tx: Transaction, account: Account, picked: list[tuple[Run, int]]) -> t
         runs.rewrite(tx, account.id, run, rest)
         runs.done(tx, account.id, run.first, last, run)
         account.taken += size
-        _join(spans, Span(run.first, last, run.next_attempt(tx.now)))
+        join(spans, Span(run.first, last, run.next_attempt(tx.now)))
     return tuple(spans)
 
 
@@ -210,7 +224,7 @@ def _lease(
             run.kept,
             most,
         )
-        _join(spans, Span(run.first, last, piece.attempt))
+        join(spans, Span(run.first, last, piece.attempt))
         if last < run.last:
             tx.runs.insert(queue, run.part(last + 1, run.last))
         if leased and leased[-1].last + 1 == piece.first and leased[-1][5:] == piece[5:]:
@@ -224,7 +238,8 @@ def _lease(
     return tuple(spans)
 
 
-def _join(spans: list[Span], span: Span) -> None:
+def join(spans: list[Span], span: Span) -> None:
+    """Add a span, as one with the last where it follows it."""
     if spans and spans[-1].last + 1 == span.first and spans[-1].attempt == span.attempt:
         spans[-1] = Span(spans[-1].first, span.last, span.attempt)
     else:

@@ -50,6 +50,7 @@ def _lease(tx: Transaction, op: Take, terms: Terms) -> int:
         op.queue,
         Run(op.first, op.last, LEASED, due, terms.ttl, 1, terms.token, terms.worker, 0, 0, kept, op.count),
     )
+    tx.comes_due(op.queue, due)
     if op.texts is not None:
         if len(op.texts) != op.count:
             raise OpFailed(f"{len(op.texts)} values for {op.count} items")
@@ -63,9 +64,7 @@ def end(tx: Transaction, op: Take) -> None:
     account = tx.live(op.queue)
     if account is None or account.cursor != op.last or account.ending not in {None, op.end.ending}:
         raise OpFailed(f"the queue is not as this op expects it: {op}")
-    failed = op.end.ending == "failed"
-    account.change(
-        ending=op.end.ending,
-        failure_type=op.end.type if failed else None,
-        failure_message=op.end.message if failed else None,
-    )
+    if op.end.ending == "failed":
+        account.end("failed", op.end.type, op.end.message)
+    else:
+        account.end(op.end.ending)

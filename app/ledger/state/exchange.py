@@ -7,9 +7,10 @@ from typing import Any
 
 from ..ops import OpFailed, Take
 from ..together import Exchange, Exchanged, Trade
-from ..work import Claim, Claimed, Span, Terms
+from ..work import FOREVER, Claim, Claimed, Span, Terms
 from . import claims, drawing, runs
 from .accounts import Account
+from .claims import Wanted
 from .history import Held, record
 from .rows import LEASED, WAITING, Run
 from .transaction import Transaction
@@ -81,6 +82,7 @@ def _lease_fresh(tx: Transaction, take: Take, trades: Sequence[Trade]) -> int | 
             left -= size
     if left:
         raise OpFailed(f"{left} items of a draw are nobody's")
+    tx.comes_due(take.queue, min(dues, default=FOREVER))
     if take.end is not None:
         drawing.end(tx, take)
     return min(dues, default=None)
@@ -91,7 +93,7 @@ def _lease_waiting(tx: Transaction, account: Account, op: Exchange) -> tuple[tup
     tx.write_tail(account)  # what was pushed in this transaction waits, too
     wanted = [trade for trade in op.trades if trade.count]
     if len(wanted) > 1 and not account.paused and all(trade.count == 1 for trade in wanted):
-        found = claims.find(tx, account, Claim(op.queue, len(wanted), op.most_bytes))
+        found = claims.find(tx, account, Wanted(len(wanted), op.most_bytes, len(wanted), leasing=False))
         if not found.spent and not found.damaged and all(run.state == WAITING for run, _ in found.picked):
             return _lease_singles(tx, op, found)
     leases: list[Claimed] = []
@@ -127,6 +129,7 @@ def _lease_singles(
         leases.append(Claimed((Span(seq, seq, attempt),), values, due))
         nearest = due if nearest is None or due < nearest else nearest
         at += 1
+    tx.comes_due(queue, FOREVER if nearest is None else nearest)
     for run, size in found.picked:
         if size < run.size:
             tx.runs.insert(queue, run.part(run.first + size, run.last))

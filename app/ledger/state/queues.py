@@ -28,15 +28,16 @@ def define(tx: Transaction, op: Define) -> QueueRow:
     if op.reset:  # a new generation at 0: keys and tokens of the old one mean nothing to it
         moving.empty(tx, account)
         account.begin_again()
-        account.change(generation=account.generation + 1, mark=None, **_anew(tx), **columns)
+        account.change(generation=account.generation + 1, mark=None, **_anew(tx, account), **columns)
     elif account.deleted:  # go on after the cursor of the tombstone; its mark counts only for the same source
         moving.empty(tx, account)  # what was not swept yet
-        account.change(mark=account.mark if same else None, **_anew(tx), **columns)
+        account.change(mark=account.mark if same else None, **_anew(tx, account), **columns)
     elif op.settings is not None and same:
         account.change(**columns)
     else:  # where nothing was handed out yet, a definition may change
         _require(account.cursor == 0, op)
-        account.change(mark=None, **NO_ENDING, **columns)
+        edition = account.edition + (not same)
+        account.change(mark=None, edition=edition, **NO_ENDING, **columns)
     return _filed(tx, account, op.remember)
 
 
@@ -61,8 +62,9 @@ def _create(tx: Transaction, op: Define) -> Account:
     return tx.create(row)
 
 
-def _anew(tx: Transaction) -> dict[str, Any]:
-    return {"created_at": tx.now, "deleted_at": None, "paused": False, **NO_ENDING}
+def _anew(tx: Transaction, account: Account) -> dict[str, Any]:
+    edition = account.edition + 1
+    return {"created_at": tx.now, "deleted_at": None, "paused": False, "edition": edition, **NO_ENDING}
 
 
 def pause(tx: Transaction, op: Pause) -> QueueRow:
@@ -75,7 +77,7 @@ def pause(tx: Transaction, op: Pause) -> QueueRow:
 def close(tx: Transaction, op: Close) -> QueueRow:
     """Close a queue. Closed is the last word: it stands over a failure and over an exhaustion."""
     account = _live(tx, op.queue, op)
-    account.change(**{**NO_ENDING, "ending": "closed"})
+    account.change(**{**NO_ENDING, "ending": "closed", "edition": account.edition + 1})
     return _filed(tx, account, op.remember)
 
 
@@ -83,7 +85,7 @@ def retry(tx: Transaction, op: Retry) -> QueueRow:
     """Lift a failure, and nothing else."""
     account = _live(tx, op.queue, op)
     _require(account.ending == "failed", op)
-    account.change(**NO_ENDING)
+    account.change(edition=account.edition + 1, **NO_ENDING)
     return _filed(tx, account, op.remember)
 
 
@@ -102,6 +104,7 @@ def advance(tx: Transaction, op: Advance) -> QueueRow:
     tx.write_tail(account)
     account.cursor, account.mark = op.to_seq, op.mark
     account.jumped += op.to_seq - op.cursor
+    account.change(edition=account.edition + 1)
     return _filed(tx, account, op.remember)
 
 

@@ -100,7 +100,8 @@ class Name(NamedTuple):
 class Answer(NamedTuple):
     """A filed answer: ``outcome`` and ``values`` are JSON. Not ``sound``: it is not what was filed.
 
-    ``id`` finds its row again; it stays as long as the answer does.
+    ``id`` finds its row again; it stays as long as the answer does. ``n``: the number of the request in a
+    session that counts them; else 0.
     """
 
     id: int
@@ -109,6 +110,7 @@ class Answer(NamedTuple):
     values: str | None
     expires: int
     sound: bool
+    n: int = 0
 
 
 class Failed(NamedTuple):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ..work import FAILURES_KEPT
-from .rows import Acked, Failed, Run
+from .rows import DEAD, Acked, Failed, Run
 from .transaction import Transaction
 
 EXPIRED = "the lease expired"
@@ -19,6 +19,8 @@ def rewrite(tx: Transaction, queue: int, run: Run, parts: Iterable[Run]) -> None
     """Replace a run by parts of it; what none of them has is gone."""
     stays = False
     for part in parts:
+        if part.state != DEAD:
+            tx.comes_due(queue, part.due)
         if part.first == run.first:
             stays = True
             tx.runs.change(queue, part)

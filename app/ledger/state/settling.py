@@ -1,11 +1,13 @@
 """Settling: the holders of tokens ack, nack, extend or release their items.
 
-A token is live while its run has it and ``now < due``; whatever is not live is stale and changes nothing.
+A token is live while its run has it and ``now < due``; whatever is not live is stale. Where that is told,
+what has expired is taken from the token for good.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from ..work import (
@@ -23,14 +25,19 @@ from ..work import (
     Verdict,
     Woken,
 )
-from . import pushing, runs
+from . import claims, pushing, runs
 from .accounts import Account
 from .history import Held, key_of, record
 from .holding import Holding
-from .rows import Acked, Run
+from .rows import ALONE, Acked, Run
 from .transaction import Transaction
 
 STALE = (Settled("stale"),)
+
+GONE = "\n"
+"""The end of a token that was taken away: no token that is given out has it."""
+
+NONE: Mapping[str, list[Acked]] = {}
 
 CUT = " ..."
 """The end of an error that was shortened."""
@@ -43,66 +50,124 @@ def settle(tx: Transaction, op: Settle) -> tuple[tuple[tuple[Settled, ...], ...]
     """Apply the entries in their order; return the outcome of each, and the queues that got waiting items."""
     account = tx.live(op.queue)
     if account is None:
-        return tuple([_stale(entry.seqs) for entry in op.entries]), ()
-    desk = _Desk(tx, account, op)
-    entries = tuple([_VERBS[type(entry)](desk, entry) for entry in op.entries])
-    desk.write()
-    return entries, desk.woken()
+        return stale(op.entries), ()
+    settling = Settling(tx, account, op.key_ttl)
+    entries = settling.settle(op.entries, op.chance, key_of(op.remember))
+    settling.write()
+    return entries, settling.woken()
 
 
-class _Desk:
-    """Settles the entries of one op. ``_held``: what each token holds that was looked at."""
+def whole(entries: Iterable[Entry]) -> list[str]:
+    """The tokens of which these entries say nothing but that all of their items are done.
+
+    Those can be acked ahead of the others, many in one statement.
+    """
+    plain: list[str] = []
+    tokens: list[str] = []
+    for entry in entries:
+        tokens.append(entry.token)
+        if type(entry) is Ack and entry.seqs is None and not entry.push:
+            plain.append(entry.token)
+    if len(set(tokens)) == len(tokens):
+        return plain
+    times = Counter(tokens)
+    return [token for token in plain if times[token] == 1]
+
+
+class Settling:
+    """Settles entries of one queue, in their order. ``_held``: what each token holds that was looked at.
+
+    ``acked`` is what tokens held that were acked ahead. ``_stale``: tokens of which somebody is told that
+    they hold something no longer.
+    """
 
     __slots__ = (
         "_account",
         "_acks",
+        "_ahead",
         "_chance",
         "_errors",
         "_held",
         "_key_ttl",
         "_queue",
-        "_remember",
+        "_stale",
         "_tx",
         "_wakes",
     )
 
-    def __init__(self, tx: Transaction, account: Account, op: Settle) -> None:
+    def __init__(
+        self, tx: Transaction, account: Account, key_ttl: int, acked: Mapping[str, list[Acked]] = NONE
+    ) -> None:
         self._tx = tx
         self._account = account
-        self._queue = op.queue
+        self._queue = account.id
         self._acks: list[Held] = []
-        self._remember = op.remember
-        self._chance = op.chance
-        self._key_ttl = op.key_ttl
-        self._errors = ERRORS_BYTES  # that may still be written
+        self._ahead = acked
+        self._chance = 0.0
+        self._key_ttl = key_ttl
+        self._errors = 0  # bytes that may still be written
         self._held: dict[str, Holding] = {}
+        self._stale: set[str] = set()
         self._wakes: dict[tuple[int, int], int] = {}
+
+    def settle(
+        self, entries: Sequence[Entry], chance: float, key: tuple[str, str | None]
+    ) -> tuple[tuple[Settled, ...], ...]:
+        """Apply the entries of one caller; ``key`` is whose they are, and under which it is filed."""
+        self._chance, self._errors = chance, ERRORS_BYTES
+        settled = tuple([_VERBS[type(entry)](self, entry) for entry in entries])
+        if self._acks:
+            record(self._tx, self._account, "acked", self._acks, key)
+            self._acks = []
+        return settled
 
     def write(self) -> None:
         """Write what the entries have changed."""
         for holding in self._held.values():
             holding.write(self._tx, self._queue)
-        if self._acks:
-            record(self._tx, self._account, "acked", self._acks, key_of(self._remember))
+        if self._stale:
+            self._take_away()
+
+    def _take_away(self) -> None:
+        """Take its token from what has expired, since its holder is told: so it never is that token's again.
+
+        What expired alone has failed, and waits or is dead. What expired together stays so, under a token
+        that nobody was given.
+        """
+        tx, queue = self._tx, self._queue
+        for run in tx.runs.lapsed(queue, list(self._stale), tx.now):
+            if run.spent(tx.now, self._account.settings):
+                claims.bury(tx, self._account, run)
+                continue
+            left = run._replace(token=f"{run.token}{GONE}")
+            if run.most <= ALONE:
+                left = runs.expired(tx, queue, run).waits(run.due, run.attempt)
+            runs.rewrite(tx, queue, run, (left,))
 
     def woken(self) -> tuple[Woken, ...]:
         """The queues in which items came to wait, and when these are due."""
         return tuple([Woken(queue, due, items) for (queue, due), items in self._wakes.items()])
+
+    def _told_stale(self, entry: Entry) -> tuple[Settled, ...]:
+        self._stale.add(entry.token)
+        return STALE
 
     def ack(self, entry: Ack) -> tuple[Settled, ...]:
         """Ack the items of an entry; with results, all of it or nothing."""
         if entry.push:
             return self._ack_with_push(entry)
         if entry.seqs is None and entry.token not in self._held:
-            return self._ack_all(entry.token)
+            return self._ack_all(entry)
         return self._apply(entry, self._acked)
 
-    def _ack_all(self, token: str) -> tuple[Settled, ...]:
+    def _ack_all(self, entry: Ack) -> tuple[Settled, ...]:
         """All that a token holds, in one statement."""
-        acked = self._tx.runs.ack(((self._queue, token),), self._tx.now)
+        token = entry.token
+        acked = self._ahead.get(token)
+        if acked is None:
+            acked = self._tx.runs.ack(((self._queue, token),), self._tx.now)
         if not acked:
-            self._tx.told_stale = True
-            return STALE
+            return self._told_stale(entry)
         self._held[token] = Holding([])
         if len(acked) == 1:  # as a rule; spare it the list
             self._acked(acked[0])
@@ -124,11 +189,10 @@ class _Desk:
     def _ack_with_push(self, entry: Ack) -> tuple[Settled, ...]:
         pieces = self._holding(entry.token).pieces(entry.seqs)
         if not pieces:
-            self._tx.told_stale = True
-            return STALE
+            return self._told_stale(entry)
         reason, target = self._refusal(entry)
         if not all(held for _, _, held in pieces):
-            self._tx.told_stale = True
+            self._stale.add(entry.token)
             reason = reason or "stale"
         if reason is not None:
             told = _Told()
@@ -215,12 +279,11 @@ class _Desk:
         holding = self._holding(entry.token)
         pieces = holding.pieces(entry.seqs)
         if not pieces:
-            self._tx.told_stale = True
-            return STALE
+            return self._told_stale(entry)
         told = _Told()
         for first, last, held in pieces:
             if not held:
-                self._tx.told_stale = True
+                self._stale.add(entry.token)
                 told.add("stale", first, last)
                 continue
             verdict, due, part = change(holding.take(first, last))
@@ -269,6 +332,11 @@ def _shortened(text: str, most: int) -> str:
     return text if len(whole) <= most else whole[: most - len(CUT)].decode(errors="ignore") + CUT
 
 
+def stale(entries: Sequence[Entry]) -> tuple[tuple[Settled, ...], ...]:
+    """What becomes of entries where nothing is held."""
+    return tuple([_stale(entry.seqs) for entry in entries])
+
+
 def _stale(seqs: Seqs | None) -> tuple[Settled, ...]:
     if seqs is None:
         return STALE
@@ -278,9 +346,9 @@ def _stale(seqs: Seqs | None) -> tuple[Settled, ...]:
     return told.all()
 
 
-_VERBS: dict[type, Callable[[_Desk, Any], tuple[Settled, ...]]] = {
-    Ack: _Desk.ack,
-    Nack: _Desk.nack,
-    Extend: _Desk.extend,
-    Release: _Desk.release,
+_VERBS: dict[type, Callable[[Settling, Any], tuple[Settled, ...]]] = {
+    Ack: Settling.ack,
+    Nack: Settling.nack,
+    Extend: Settling.extend,
+    Release: Settling.release,
 }

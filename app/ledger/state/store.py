@@ -62,6 +62,9 @@ class Runs(Protocol):
     def held(self, queue: int, token: str, now: int) -> list[Run]:
         """What a live token holds, in order."""
 
+    def lapsed(self, queue: int, tokens: Sequence[str], now: int) -> list[Run]:
+        """What these tokens hold no longer, since their lease has expired; in any order."""
+
     def crowd(self, queue: int, token: str, now: int) -> Iterator[Run]:
         """What is left of an answer that has expired, in the order of claims."""
 

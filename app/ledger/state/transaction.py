@@ -5,7 +5,7 @@ Items that are pushed alike one after the other, by however many ops, become one
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from ..ops import QueueRow
@@ -58,6 +58,15 @@ class Transaction:
         self.leased_until = max(self.leased_until, due)
         return due
 
+    def comes_due(self, queue: int, due: int) -> None:
+        """Items of this queue, which was touched, can be claimed at ``due``."""
+        account = self._touched[queue]
+        account.due = min(account.due, due)
+
+    def touched(self) -> Iterable[Account]:
+        """The accounts of all queues that this transaction has touched."""
+        return self._touched.values()
+
     def account(self, queue: int) -> Account | None:
         """The account of a queue, a tombstone's too; None where there is no such queue."""
         account = self._touched.get(queue)
@@ -98,6 +107,7 @@ class Transaction:
             tail = account.tail = Tail(account.cursor + 1, due, priority)
         tail.texts.extend(texts)
         account.cursor += len(texts)
+        account.due = min(account.due, due)
 
     def write_tail(self, account: Account) -> None:
         """Write what was pushed: before anything else looks at the queue's runs, or moves its cursor."""

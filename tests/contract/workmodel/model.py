@@ -141,8 +141,27 @@ class Model:
     def settle(self, op, now: int):
         woken: Counter[int] = Counter()
         entries = [self.entry(op, entry, now, woken) for entry in op.entries]
+        self.take_away(op, entries, now)
         claimed = None if op.lease is None else self.apply(op.lease, now)
         return (entries, claimed, dict(woken))
+
+    def take_away(self, op, entries: list, now: int) -> None:
+        """A token that was told that something is stale loses what has expired, for good."""
+        shelf = self.there(op.queue)
+        told = {
+            entry.token
+            for entry, items in zip(op.entries, entries, strict=True)
+            if "stale" in {i[1] for i in items}
+        }
+        for item in shelf.items.values() if shelf else ():
+            if item.token not in told or item.due > now:
+                continue
+            if item.lapsed_alone(now):
+                item.fail(None, None)
+                item.dead = shelf.row.settings.buries(item.attempt)
+                item.token, item.most = None, 0
+            else:
+                item.token += " before"
 
     def entry(self, op, entry, now: int, woken: Counter):
         shelf = self.there(op.queue)
@@ -225,11 +244,13 @@ class Model:
         return self.changed(op.queue, paused=op.paused)
 
     def close(self, op, now: int):
-        return self.changed(op.queue, ending="closed")
+        row = self.changed(op.queue, ending="closed")
+        return self.changed(op.queue, edition=row.edition + 1)
 
     def advance(self, op, now: int):
         row = self.changed(op.queue, cursor=op.to_seq, mark=op.mark)
-        return self.changed(op.queue, jumped=row.jumped + op.to_seq - op.cursor)
+        jumped = row.jumped + op.to_seq - op.cursor
+        return self.changed(op.queue, jumped=jumped, edition=row.edition + 1)
 
     def delete(self, op, now: int):
         shelf = self.there(op.queue)
@@ -254,10 +275,12 @@ class Model:
         elif op.reset:
             old = shelf.row
             counters = dict.fromkeys(("cursor", "taken", "jumped", "acked", "purged"), 0)
-            row = replace(old, generation=old.generation + 1, mark=None, **begun, **counters)
+            row = replace(
+                old, generation=old.generation + 1, edition=old.edition + 1, mark=None, **begun, **counters
+            )
             self.shelves[old.id] = shelf = Shelf(row)
         elif shelf.row.deleted_at is not None:
-            shelf.row = replace(shelf.row, **begun)
+            shelf.row = replace(shelf.row, edition=shelf.row.edition + 1, **begun)
         else:
             shelf.row = replace(shelf.row, settings=op.settings)
         return shelf.row

@@ -1,0 +1,112 @@
+"""Outcomes as they are filed under keys, and read back.
+
+An outcome is a JSON list that begins with its kind. The values of a hand-out stand beside it, one a line,
+where they can't be computed. Formats 1 to 3 wrote JSON objects: ``former.py`` reads those.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+from functools import lru_cache
+from typing import Any
+
+from ..ops import QueueRow
+from ..serve import Handed, Served
+from ..work import Moved, Pushed, Settled, Span
+from . import former
+from .blocks import joined
+from .rows import Answer
+
+_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
+LATER = "\n"
+"""The end of the key under which 0.3 filed a lease that a settling had to wait for."""
+
+
+@lru_cache(maxsize=1024)
+def _source(source: str, args: str) -> str:
+    return _json((source, args))
+
+
+def of_served(served: Served, source: str, args: str) -> tuple[str, str | None]:
+    """What came of an ask, and its values; ``source`` is the queue's own, which computes them."""
+    entries, handed, _, state, _ = served
+    told = _json(entries) if entries else "[]"
+    if handed is None:
+        return f'["served",{told},null,"{state}"]', None
+    spans, values, token, due, _, _ = handed
+    computed = _source(source, args) if values is None else "null"
+    if len(spans) == 1:
+        first, last, attempt = spans[0]
+        ranges = f"[[{first},{last},{attempt}]]"
+    else:
+        ranges = _json(spans)
+    lease = "null,null" if token is None else f"{_json(token)},{due}"
+    texts = None if values is None else joined(values)
+    return f'["served",{told},[{ranges},{lease},{computed}],"{state}"]', texts
+
+
+def of_other(outcome: Any) -> str:
+    """The outcome of any other op: a row, or what was pushed or moved."""
+    if isinstance(outcome, QueueRow):
+        return _json(("row", asdict(outcome)))
+    if isinstance(outcome, Moved):
+        return _json(("moved", outcome.count, outcome.due, outcome.rest, outcome.upto))
+    seqs = outcome.seqs
+    kept = {"from": seqs.start, "to": seqs.stop} if isinstance(seqs, range) else seqs
+    return _json(("pushed", kept, outcome.known, outcome.due))
+
+
+def read(filed: Answer) -> Any:
+    """The outcome that was filed: :class:`Served`, as a replay; or that of another op."""
+    found = json.loads(filed.outcome)
+    if isinstance(found, dict):
+        return former.read(found, filed.values)
+    kind, *rest = found
+    return _READERS[kind](rest, filed.values)
+
+
+def again(served: Served, source: str, args: str) -> Served:
+    """An answer as a second caller with the same key gets it: what was fresh is handed out already."""
+    handed = served.handed
+    if handed is None:
+        return served._replace(replayed=not served.why)
+    own = (source, args) if handed.values is None else None
+    return served._replace(handed=handed._replace(fresh=False, source=own), replayed=True)
+
+
+def _served(rest: list[Any], values: str | None) -> Served:
+    entries, handed, state = rest
+    settled = tuple([tuple([Settled(*part) for part in entry]) for entry in entries])
+    if handed is None:
+        return Served(settled, None, None, state, True)
+    spans, token, due, source = handed
+    texts = None if values is None else tuple(values.split("\n"))
+    computed = None if source is None else (source[0], source[1])
+    given = Handed(tuple([Span(*span) for span in spans]), texts, token, due, computed)
+    return Served(settled, given, None, state, True)
+
+
+def _row(rest: list[Any], _: str | None) -> QueueRow:
+    return QueueRow.of(rest[0])
+
+
+def _moved(rest: list[Any], _: str | None) -> Moved:
+    return Moved(*rest)
+
+
+def _pushed(rest: list[Any], _: str | None) -> Pushed:
+    kept, known, due = rest
+    seqs = range(kept["from"], kept["to"]) if isinstance(kept, dict) else tuple(kept)
+    return Pushed(seqs, tuple(known), due)
+
+
+_READERS: dict[str, Callable[[list[Any], str | None], Any]] = {
+    "served": _served,
+    "row": _row,
+    "moved": _moved,
+    "pushed": _pushed,
+}

@@ -1,0 +1,185 @@
+"""Fresh items: of a computed source the cursor moves; of others what was drawn is granted, in order."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from ... import marks
+from ..serve import Drawn, HandOut, Serve, Why
+from ..work import MAX_SEQ
+from . import blocks
+from .accounts import Account
+from .rows import LEASED, Run
+from .transaction import Transaction
+
+
+class Granted(NamedTuple):
+    """Fresh items of one answer; ``due``: when its lease ends."""
+
+    first: int
+    last: int
+    texts: tuple[str, ...] | None
+    due: int | None
+
+
+class Openings:
+    """How many values of its present opening each source was granted whose values belong to no seq.
+
+    ``granted`` is what the file has; a transaction keeps what it grants beside it, until it is on disk.
+    """
+
+    __slots__ = ("_granted", "_ours")
+
+    def __init__(self, granted: dict[int, tuple[int, int]]) -> None:
+        self._granted = granted
+        self._ours: dict[int, tuple[int, int]] = {}
+
+    def granted(self, queue: int, opening: int) -> int | None:
+        """How many values of this opening were granted; None where a later one is known."""
+        known, count = self._ours.get(queue) or self._granted.get(queue, (0, 0))
+        return None if known > opening else count if known == opening else 0
+
+    def grant(self, queue: int, opening: int, count: int) -> None:
+        """So many of it were granted, with this transaction."""
+        self._ours[queue] = opening, count
+
+    @property
+    def ours(self) -> dict[int, tuple[int, int]]:
+        """What this transaction has granted."""
+        return self._ours
+
+
+class Fresh:
+    """The fresh items that one Serve may grant. ``left``: how many there are.
+
+    The source's end is recorded as soon as everything before it is granted: when this is made, and with each
+    grant.
+    """
+
+    __slots__ = (
+        "_account",
+        "_at",
+        "_begun",
+        "_drawn",
+        "_end",
+        "_kept",
+        "_openings",
+        "_tx",
+        "left",
+        "moved",
+    )
+
+    def __init__(self, tx: Transaction, account: Account, op: Serve, openings: Openings) -> None:
+        self._tx = tx
+        self._account = account
+        self._openings = openings
+        self._drawn: Drawn | None = None
+        self._begun = self._at = 0  # in the texts
+        self._kept: list[tuple[int, list[str]]] = []  # values of leased items, by the first seq
+        self._end: tuple[str, ...] | None = None  # the ending, and the cause of a failure
+        self.left = 0
+        self.moved = False
+        if account.ending is not None:
+            return
+        if op.length is not None:
+            self._end = ("exhausted",)
+            self.left = max(min(op.length, MAX_SEQ) - account.cursor, 0)
+        elif op.drawn is not None:
+            self._begin(op.drawn, op.edition)
+        else:
+            return
+        if not self.left and not self.moved:
+            self._ended()
+
+    def _begin(self, drawn: Drawn, edition: int) -> None:
+        """Find the place in the texts from which on nothing was granted yet."""
+        account = self._account
+        done: int | None = account.cursor
+        if drawn.opening:
+            done = self._openings.granted(account.id, drawn.opening)
+        self.moved = edition != account.edition or done is None or done + 1 < drawn.first
+        if self.moved or done is None:
+            return
+        self._drawn = drawn
+        self._begun = self._at = min(done + 1 - drawn.first, len(drawn.texts))
+        room = MAX_SEQ - account.cursor
+        self.left = min(len(drawn.texts) - self._at, room)
+        if self.left == room:
+            self._end = ("exhausted",)
+        elif drawn.end is not None:
+            self._end = drawn.end if drawn.end.ending == "failed" else (drawn.end.ending,)
+
+    def _ended(self) -> None:
+        if self._end is not None:
+            self._account.end(*self._end)
+            self._end = None
+
+    def why(self) -> Why:
+        """Why there is nothing."""
+        account = self._account
+        if account.ending == "failed":
+            return "failed"
+        if account.ending is not None:
+            return "exhausted" if account.over else "empty"
+        return "moved" if self.moved else "dry" if account.source else "empty"
+
+    def grant(self, handout: HandOut) -> Granted:
+        """Grant the next items: one at least; there are some."""
+        account, holder = self._account, handout.holder
+        first, texts = account.cursor + 1, None
+        count = min(handout.most, self.left)
+        if self._drawn is not None:
+            texts = self._texts(self._drawn.texts, count, handout.room)
+            count = len(texts)
+        account.cursor = last = first + count - 1
+        self.left -= count
+        due = None
+        if holder is None:
+            account.taken += count
+        else:
+            due = self._tx.lease(holder.ttl)
+            kept = 0 if texts is None else 1
+            lease = Run(
+                first, last, LEASED, due, holder.ttl, 1, holder.token, holder.worker, 0, 0, kept, count
+            )
+            self._tx.runs.insert(account.id, lease)
+            account.due = min(account.due, due)
+            if texts is not None:
+                self._keep(first, texts)
+        if not self.left:
+            self._ended()
+        return Granted(first, last, texts, due)
+
+    def _texts(self, texts: tuple[str, ...], count: int, room: int) -> tuple[str, ...]:
+        """The next values that fit, one at least."""
+        begin = at = self._at
+        end = begin + count
+        while at < end:
+            room -= blocks.size(texts[at])
+            if room < 0 and at > begin:
+                break
+            at += 1
+        self._at = at
+        return texts[begin:at]
+
+    def _keep(self, first: int, texts: tuple[str, ...]) -> None:
+        """Keep values for the next hand-out of their items; neighbours share blocks."""
+        if self._kept and self._kept[-1][0] + len(self._kept[-1][1]) == first:
+            self._kept[-1][1].extend(texts)
+        else:
+            self._kept.append((first, list(texts)))
+
+    def write(self) -> None:
+        """Write what was granted: the values of leased items, and the mark."""
+        tx, account, drawn = self._tx, self._account, self._drawn
+        for first, texts in self._kept:
+            blocks.write(tx.blocks, account.id, first, texts)
+        if drawn is None or self._at == self._begun:
+            return
+        if drawn.mark is not None:
+            last = drawn.texts[self._at - 1]
+            account.mark = marks.digest(last) if drawn.mark == "digest" else marks.plain(last)
+        else:
+            account.mark = None
+        if drawn.opening:
+            self._openings.grant(account.id, drawn.opening, drawn.first + self._at - 1)
