@@ -1,8 +1,9 @@
 """The types of fields: what a body or a query may say, how OpenAPI describes it, and how a refusal reads.
 
-An annotation (``Annotated[int, Whole(1, "count")]``) gives all three. A bound may be the name of a limit: it
-is looked up in the settings when a model is compiled (see ``models``). What could be one number is one: 1.0
-is the integer 1 (JSON Schema section 6.3). Nothing else is converted.
+An annotation (``Annotated[int, Whole(1, "count", "The most items.", 1)]``) gives all three. A bound may be
+the name of a limit: it is looked up when a model is compiled (see ``validation``). ``says`` is the
+description, ``default`` what is meant where the field is missing; it is never null. What could be one number
+is one: 1.0 is the integer 1 (JSON Schema section 6.3). Nothing else is converted.
 """
 
 from __future__ import annotations
@@ -21,59 +22,15 @@ from ..queue.limits import NAME, Limits, check_name
 from ..sources.encode import MAX_SAFE
 from .values import value_encoder
 
-Limit = int | float | str | None
+Bound = int | float | str
 Json = dict[str, Any]
 Seqs = tuple[tuple[int, int], ...]
 
 LIMITS: Final[ContextVar[Limits]] = ContextVar("limits")
 """The limits by which a model is being compiled."""
 
-NAME_SCHEMA: Final[Json] = {
-    "type": "string",
-    "pattern": rf"^(?!\.{{1,2}}$){NAME.pattern}$",
-    "minLength": 1,
-    "maxLength": 64,
-}
-
-
-def bound(limit: Any) -> Any:
-    """A bound, or the setting of its name."""
-    return getattr(LIMITS.get(), limit) if isinstance(limit, str) else limit
-
-
-def _refusal(problem: str, why: str, **context: Any) -> PydanticCustomError:
-    """What a field's validator raises; ``problem`` is a row of the table of problems.
-
-    The context may have the ``limit``, and the position (``at``) of the member that is meant, in a list.
-    """
-    return PydanticCustomError(problem, why, context)
-
-
-def invalid(why: str, limit: Limit = None) -> PydanticCustomError:
-    """The refusal of a value of the wrong kind."""
-    return _refusal("invalid", why, limit=limit)
-
-
-def beyond(why: str, limit: Limit) -> PydanticCustomError:
-    """The refusal of a value over or under its limit."""
-    return _refusal("limit-exceeded", why, limit=limit)
-
-
-def _or_else(schema: CoreSchema, problem: str, why: str, limit: Limit = None) -> CoreSchema:
-    """The schema; whatever it refuses is refused with this problem."""
-    context: Any = {"limit": limit}
-    return core_schema.custom_error_schema(
-        schema, custom_error_type=problem, custom_error_message=why, custom_error_context=context
-    )
-
-
-def _described(validator: CoreSchema, document: Json) -> CoreSchema:
-    """The schema, and how OpenAPI writes it."""
-
-    def written(_schema: CoreSchema, _handler: GetJsonSchemaHandler) -> Json:
-        return dict(document)
-
-    return core_schema.chain_schema([validator], metadata={"pydantic_js_functions": [written]})
+_NAME: Final[Json] = {"type": "string", "pattern": rf"^(?!\.{{1,2}}$){NAME.pattern}$"}
+NAME_SCHEMA: Final[Json] = {**_NAME, "minLength": 1, "maxLength": 64}
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,27 +38,28 @@ class Whole:
     """A whole number from ``least`` to ``most``; ``nullable``: or null."""
 
     least: int
-    most: int | str
+    most: Bound
+    says: str = ""
+    default: int | None = None
     nullable: bool = False
 
     def __get_pydantic_core_schema__(self, _source: Any, _handler: GetCoreSchemaHandler) -> CoreSchema:
-        least, most = self.least, bound(self.most)
-        limits = f"{least}..{most}"
+        least, most = self.least, _bound(self.most)
+        why, limits = "it must be a whole number", f"{least}..{most}"
 
         def integral(value: object) -> int:
             if type(value) is float and value.is_integer():
                 return int(value)
-            raise invalid("it must be a whole number", limits)
+            raise invalid(why, limits)
 
         plain = core_schema.no_info_plain_validator_function(integral)
         kinds = core_schema.union_schema([core_schema.int_schema(strict=True), plain], mode="left_to_right")
         within = core_schema.int_schema(ge=least, le=most)
         steps = [
-            _or_else(kinds, "invalid", "it must be a whole number", limits),
+            _or_else(kinds, "invalid", why, limits),
             _or_else(within, "limit-exceeded", f"it must be from {least} to {most}", limits),
         ]
-        document: Json = {"type": "integer", "minimum": least, "maximum": most}
-        return _number(steps, document, nullable=self.nullable)
+        return _number(steps, {"type": "integer", "minimum": least, "maximum": most}, self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,40 +67,41 @@ class Number:
     """A number from ``least`` to ``most``, decimals allowed; ``nullable``: or null."""
 
     least: float
-    most: float | str
+    most: Bound
+    says: str = ""
+    default: float | None = None
     nullable: bool = False
 
     def __get_pydantic_core_schema__(self, _source: Any, _handler: GetCoreSchemaHandler) -> CoreSchema:
-        least, most = self.least, bound(self.most)
-        limits = f"{least:g}..{most:.10g}"
+        least, most = self.least, _bound(self.most)
+        why, limits = f"it must be from {least:g} to {most:.10g}", f"{least:g}..{most:.10g}"
         within = core_schema.float_schema(ge=least, le=most)
-        why = f"it must be from {least:g} to {most:.10g}"
         steps = [
             _or_else(core_schema.float_schema(strict=True), "invalid", "it must be a number", limits),
             _or_else(within, "limit-exceeded", why, limits),
         ]
-        document: Json = {"type": "number", "minimum": least, "maximum": most}
-        return _number(steps, document, nullable=self.nullable)
+        return _number(steps, {"type": "number", "minimum": least, "maximum": most}, self)
 
 
-def _number(steps: list[CoreSchema], document: Json, *, nullable: bool) -> CoreSchema:
+def _number(steps: list[CoreSchema], document: Json, field: Whole | Number) -> CoreSchema:
     number: CoreSchema = core_schema.chain_schema(steps)
-    if nullable:
+    if field.nullable:
         number, document = core_schema.nullable_schema(number), {"anyOf": [document, {"type": "null"}]}
-    return _described(number, document)
+    return _described(number, document, field.says, field.default)
 
 
 @dataclass(frozen=True, slots=True)
 class Text:
     """Text of ``least`` to ``most`` bytes in UTF-8; ``inert``: without what acts on a terminal."""
 
-    most: int | str
-    least: int = 0
+    least: int
+    most: Bound
+    says: str = ""
+    default: str | None = None
     inert: bool = False
-    pattern: str | None = None
 
     def __get_pydantic_core_schema__(self, _source: Any, _handler: GetCoreSchemaHandler) -> CoreSchema:
-        least, most, inert = self.least, bound(self.most), self.inert
+        least, most, inert = self.least, _bound(self.most), self.inert
 
         def checked(text: str) -> str:
             size = _size(text)
@@ -152,28 +111,10 @@ class Text:
                 raise invalid("it has control characters, or others that turn or hide text on a terminal")
             return text
 
-        validator = core_schema.no_info_after_validator_function(checked, core_schema.str_schema(strict=True))
-        document: Json = {"type": "string", "maxLength": most}
-        if least:
-            document["minLength"] = least
+        document: Json = {"type": "string", "minLength": least, "maxLength": most}
         if inert:
             document["pattern"] = PATTERN
-        return _described(validator, document)
-
-
-class QueueName:
-    """The name of a queue."""
-
-    def __get_pydantic_core_schema__(self, _source: Any, _handler: GetCoreSchemaHandler) -> CoreSchema:
-        def checked(name: str) -> str:
-            try:
-                check_name(name)
-            except LimitExceeded as error:
-                raise beyond(str(error), error.limit) from None
-            return name
-
-        text = core_schema.str_schema(strict=True)
-        return _described(core_schema.no_info_after_validator_function(checked, text), NAME_SCHEMA)
+        return _described(_text(checked), document, self.says, self.default)
 
 
 def _size(text: str) -> int:
@@ -183,18 +124,65 @@ def _size(text: str) -> int:
         raise invalid("it has half of a surrogate pair") from None
 
 
+@dataclass(frozen=True, slots=True)
+class QueueName:
+    """The name of a queue."""
+
+    says: str = ""
+
+    def __get_pydantic_core_schema__(self, _source: Any, _handler: GetCoreSchemaHandler) -> CoreSchema:
+        return _described(_text(_named), NAME_SCHEMA, self.says)
+
+
+def _named(name: str) -> str:
+    try:
+        check_name(name)
+    except LimitExceeded as error:
+        raise beyond(str(error), error.limit or "") from None
+    return name
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One of some words."""
+
+    words: tuple[str, ...]
+    says: str = ""
+
+    def __get_pydantic_core_schema__(self, _source: Any, _handler: GetCoreSchemaHandler) -> CoreSchema:
+        words = list(self.words)
+        validator = _or_else(
+            core_schema.literal_schema(words), "invalid", f"it is none of {', '.join(words)}"
+        )
+        return _described(validator, {"type": "string", "enum": words}, self.says)
+
+
+@dataclass(frozen=True, slots=True)
+class Flag:
+    """True or false."""
+
+    says: str
+    default: bool = False
+
+    def __get_pydantic_core_schema__(self, _source: Any, _handler: GetCoreSchemaHandler) -> CoreSchema:
+        flag = core_schema.bool_schema(strict=True)
+        return _described(flag, {"type": "boolean"}, self.says, self.default)
+
+
 class Value:
     """Any JSON value, as the text that the ledger keeps (see ``values``)."""
 
     def __get_pydantic_core_schema__(self, _source: Any, _handler: GetCoreSchemaHandler) -> CoreSchema:
         encode = value_encoder(LIMITS.get().value_bytes)
         validator = core_schema.no_info_plain_validator_function(encode)
-        document = {"description": "Any JSON value, up to the setting `value_bytes`."}
-        return _described(validator, document)
+        return _described(validator, {}, "Any JSON value, up to the setting `value_bytes`.")
 
 
+@dataclass(frozen=True, slots=True)
 class Ranges:
     """Ranges of seqs, ``[[1, 40], [42, 42]]``: both ends included, in any order, no seq twice."""
+
+    says: str
 
     def __get_pydantic_core_schema__(self, _source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         seq = Whole(1, MAX_SAFE).__get_pydantic_core_schema__(int, handler)
@@ -203,8 +191,8 @@ class Ranges:
         validator = core_schema.no_info_after_validator_function(_in_order, pairs)
         bounds: Json = {"type": "integer", "minimum": 1, "maximum": MAX_SAFE}
         item: Json = {"type": "array", "items": bounds, "minItems": 2, "maxItems": 2}
-        document = {"type": "array", "items": item, "minItems": 1, "maxItems": bound("ranges")}
-        return _described(validator, document)
+        document = {"type": "array", "items": item, "minItems": 1, "maxItems": _bound("ranges")}
+        return _described(validator, document, self.says)
 
 
 def _in_order(pairs: list[list[int]]) -> Seqs:
@@ -233,11 +221,11 @@ def _range(pair: list[int], at: int) -> tuple[int, int]:
 class Many:
     """A list of at most ``most`` members, at least ``least``. It is read up to the first that is refused."""
 
-    most: int | str
+    most: Bound
     least: int = 0
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        least, most = self.least, bound(self.most)
+        least, most = self.least, _bound(self.most)
         members: Any = handler(source)["items_schema"]
 
         def enough(items: list[Any]) -> list[Any]:
@@ -246,19 +234,53 @@ class Many:
             return items
 
         several = core_schema.list_schema(members, max_length=most, strict=True, fail_fast=True)
-        if not least:
-            return several
-        return core_schema.no_info_after_validator_function(enough, several)
+        return core_schema.no_info_after_validator_function(enough, several) if least else several
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """One of some words."""
+# -- refusals, and the parts of schemas
 
-    words: tuple[str, ...]
 
-    def __get_pydantic_core_schema__(self, _source: Any, _handler: GetCoreSchemaHandler) -> CoreSchema:
-        validator = _or_else(
-            core_schema.literal_schema(list(self.words)), "invalid", f"it is none of {', '.join(self.words)}"
-        )
-        return _described(validator, {"type": "string", "enum": list(self.words)})
+def invalid(why: str, limit: Bound | None = None) -> PydanticCustomError:
+    """The refusal of a value of the wrong kind."""
+    return _refusal("invalid", why, limit=limit)
+
+
+def beyond(why: str, limit: Bound) -> PydanticCustomError:
+    """The refusal of a value over or under its limit."""
+    return _refusal("limit-exceeded", why, limit=limit)
+
+
+def _refusal(problem: str, why: str, **context: Any) -> PydanticCustomError:
+    """What a field's validator raises; ``problem`` is a row of the table of problems.
+
+    The context may have the ``limit``, and the position (``at``) of the member that is meant, in a list.
+    """
+    return PydanticCustomError(problem, why, context)
+
+
+def _bound(limit: Bound) -> Any:
+    """A bound, or the limit of its name."""
+    return getattr(LIMITS.get(), limit) if isinstance(limit, str) else limit
+
+
+def _text(checked: Any) -> CoreSchema:
+    return core_schema.no_info_after_validator_function(checked, core_schema.str_schema(strict=True))
+
+
+def _or_else(schema: CoreSchema, problem: str, why: str, limit: str | None = None) -> CoreSchema:
+    """The schema; whatever it refuses is refused with this problem."""
+    context: Any = {"limit": limit}
+    return core_schema.custom_error_schema(
+        schema, custom_error_type=problem, custom_error_message=why, custom_error_context=context
+    )
+
+
+def _described(validator: CoreSchema, document: Json, says: str, default: Any = None) -> CoreSchema:
+    """The schema, and how OpenAPI writes it."""
+    more = {"description": says} if says else {}
+    more |= {} if default is None else {"default": default}
+
+    def written(_schema: CoreSchema, _handler: GetJsonSchemaHandler) -> Json:
+        return {**document, **more}
+
+    return core_schema.chain_schema([validator], metadata={"pydantic_js_functions": [written]})

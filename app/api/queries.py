@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from math import isfinite
-from typing import Annotated, Any, Final, Generic, NotRequired, TypeVar, get_type_hints
+from typing import Annotated, Any, Final, Generic, TypeVar, get_type_hints
 from urllib.parse import parse_qsl
 
 from typing_extensions import TypedDict
@@ -18,7 +18,6 @@ from ..queue.limits import Limits
 from ..quote import bare
 from ..sources.encode import MAX_SAFE
 from .fields import Choice, Json, Number, QueueName, Text, Whole
-from .models import about
 from .problems import RequestRefused
 from .validation import Model
 
@@ -98,73 +97,53 @@ class Nothing(TypedDict):
     """No parameters."""
 
 
-class Take(TypedDict):
+class Take(TypedDict, total=False):
     """The parameters of a take."""
 
-    count: NotRequired[
-        Annotated[int, Whole(1, "count"), about("The most items to take; with it, the answer is a list.")]
-    ]
-    wait: NotRequired[
-        Annotated[
-            float,
-            Number(0, "wait"),
-            about("How many seconds to wait while the queue has nothing to hand out.", 0.0),
-        ]
+    count: Annotated[int, Whole(1, "count", "The most items to take; with it, the answer is a list.")]
+    wait: Annotated[
+        float, Number(0, "wait", "How many seconds to wait while the queue has nothing to hand out.", 0.0)
     ]
 
 
 class Block(TypedDict):
     """The parameters of a block."""
 
-    size: Annotated[int, Whole(1, "block"), about("The most numbers of the block.")]
+    size: Annotated[int, Whole(1, "block", "The most numbers of the block.")]
 
 
-class Confirmation(TypedDict):
+class Confirmation(TypedDict, total=False):
     """The parameters of what may drop the items inside a queue."""
 
-    confirm: NotRequired[
-        Annotated[
-            str,
-            QueueName(),
-            about("The queue's name once more; required if items inside would be dropped."),
-        ]
-    ]
+    confirm: Annotated[str, QueueName("The queue's name once more; required if items would be dropped.")]
 
 
-class QueuesPage(TypedDict):
+class QueuesPage(TypedDict, total=False):
     """A page of queues, by their names."""
 
-    limit: NotRequired[Annotated[int, Whole(1, MAX_PAGE), about("The most queues of a page.", 100)]]
-    after: NotRequired[Annotated[str, QueueName(), about("Show the queues whose names come after this one.")]]
+    limit: Annotated[int, Whole(1, MAX_PAGE, "The most queues of a page.", 100)]
+    after: Annotated[str, QueueName("Show the queues whose names come after this one.")]
 
 
-class ItemsPage(TypedDict):
+class ItemsPage(TypedDict, total=False):
     """A page of the items inside a queue."""
 
-    state: NotRequired[
-        Annotated[ItemState, Choice(STATES), about("Show only items in this state. Default: all items.")]
-    ]
-    after: NotRequired[
-        Annotated[int, Whole(0, MAX_SAFE), about("Show the items whose seq is above this one.", 0)]
-    ]
-    limit: NotRequired[Annotated[int, Whole(1, MAX_PAGE), about("The most items of a page.", 100)]]
+    state: Annotated[ItemState, Choice(STATES, "Show only items in this state. Default: all items.")]
+    after: Annotated[int, Whole(0, MAX_SAFE, "Show the items whose seq is above this one.", 0)]
+    limit: Annotated[int, Whole(1, MAX_PAGE, "The most items of a page.", 100)]
 
 
-class HistoryPage(TypedDict):
+class HistoryPage(TypedDict, total=False):
     """A page of a queue's history."""
 
-    seq: NotRequired[Annotated[int, Whole(1, MAX_SAFE), about("Show only the history of this item.")]]
-    after: NotRequired[
-        Annotated[int, Whole(0, MAX_SAFE), about("The `next` of the page before this one.", 0)]
-    ]
-    limit: NotRequired[Annotated[int, Whole(1, MAX_PAGE), about("The most ranges of a page.", 100)]]
+    seq: Annotated[int, Whole(1, MAX_SAFE, "Show only the history of this item.")]
+    after: Annotated[int, Whole(0, MAX_SAFE, "The `next` of the page before this one.", 0)]
+    limit: Annotated[int, Whole(1, MAX_PAGE, "The most ranges of a page.", 100)]
 
 
-class KeysPage(TypedDict):
+class KeysPage(TypedDict, total=False):
     """A page of the keys of items."""
 
-    prefix: NotRequired[Annotated[str, Text("key_bytes", least=1), about("List the keys that begin so.")]]
-    after: NotRequired[
-        Annotated[str, Text("key_bytes", least=1), about("List the keys that come after this one.")]
-    ]
-    limit: NotRequired[Annotated[int, Whole(1, MAX_PAGE), about("The most keys of a page.", 100)]]
+    prefix: Annotated[str, Text(1, "key_bytes", "List the keys that begin so.")]
+    after: Annotated[str, Text(1, "key_bytes", "List the keys that come after this one.")]
+    limit: Annotated[int, Whole(1, MAX_PAGE, "The most keys of a page.", 100)]
