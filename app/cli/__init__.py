@@ -2,32 +2,30 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import sys
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
 
 from ..errors import DibsError
-from . import (  # the command's name
-    advance,
+from . import (
     audit,
     backup,
-    close,
     dead,
     define,
     delete,
     demo,
     loadtest,
     next,
-    pause,
+    operate,
     peek,
     purge,
     push,
     queues,
     restore,
-    resume,
-    retry,
     serve,
     set,
     stats,
@@ -35,7 +33,7 @@ from . import (  # the command's name
     work,
 )
 from .exits import EXIT_CODES, FAILED, INTERRUPTED, UNWRITTEN, code_of, say
-from .helping import Command, Group
+from .help_text import Command, Group
 from .output import Unwritten, fill_closed, is_unwritten
 
 cli = typer.Typer(
@@ -50,29 +48,26 @@ cli = typer.Typer(
     rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-cli.command("serve", cls=Command, epilog=serve.EXAMPLE)(serve.serve)
-cli.command("next", cls=Command, epilog=next.EXAMPLE)(next.next_)
-cli.command("push", cls=Command, epilog=push.EXAMPLE)(push.push)
-cli.command("work", cls=Command, epilog=work.EXAMPLE)(work.work)
-cli.command("queues", cls=Command, epilog=queues.EXAMPLE)(queues.queues)
-cli.command("stats", cls=Command, epilog=stats.EXAMPLE)(stats.stats)
-cli.command("peek", cls=Command, epilog=peek.EXAMPLE)(peek.peek)
-cli.command("dead", cls=Command, epilog=dead.EXAMPLE)(dead.dead)
-cli.command("audit", cls=Command, epilog=audit.EXAMPLE)(audit.audit)
-cli.command("define", cls=Command, epilog=define.EXAMPLE)(define.define)
-cli.command("set", cls=Command, epilog=set.EXAMPLE)(set.set_)
-cli.command("pause", cls=Command, epilog=pause.EXAMPLE)(pause.pause)
-cli.command("resume", cls=Command, epilog=resume.EXAMPLE)(resume.resume)
-cli.command("retry", cls=Command, epilog=retry.EXAMPLE)(retry.retry)
-cli.command("advance", cls=Command, epilog=advance.EXAMPLE)(advance.advance)
-cli.command("close", cls=Command, epilog=close.EXAMPLE)(close.close)
-cli.command("purge", cls=Command, epilog=purge.EXAMPLE)(purge.purge)
-cli.command("delete", cls=Command, epilog=delete.EXAMPLE)(delete.delete)
-cli.command("backup", cls=Command, epilog=backup.EXAMPLE)(backup.backup)
-cli.command("restore", cls=Command, epilog=restore.EXAMPLE)(restore.restore)
-cli.command("loadtest", cls=Command, epilog=loadtest.EXAMPLE)(loadtest.loadtest)
-cli.command("verify", cls=Command, epilog=verify.EXAMPLE)(verify.verify)
-cli.command("demo", cls=Command, epilog=demo.EXAMPLE)(demo.demo)
+
+
+def _add(function: Callable[..., None], example: str = "") -> None:
+    """Add a command. The last paragraph of its docstring is an example, unless one is given."""
+    told = inspect.cleandoc(function.__doc__ or "")
+    if not example:
+        told, _, example = told.rpartition("\n\n")
+    cli.command(function.__name__.rstrip("_"), cls=Command, help=told, epilog=example)(function)
+
+
+for _function in (
+    *(serve.serve, next.next_, push.push, work.work),
+    *(queues.queues, stats.stats, peek.peek, dead.dead, audit.audit, define.define, set.set_),
+    *(operate.pause, operate.resume, operate.retry, operate.advance, operate.close),
+    *(purge.purge, delete.delete, backup.backup, restore.restore),
+):
+    _add(_function)
+_add(loadtest.loadtest, loadtest.EXAMPLE)
+_add(verify.verify, verify.EXAMPLE)
+_add(demo.demo)
 
 
 def _version(wanted: bool) -> None:
@@ -97,7 +92,7 @@ def main() -> None:
     """Run the command. Whatever happens, a user sees a sentence and not a traceback."""
     fill_closed()
     try:
-        cli()
+        cli(prog_name="dibs")
     except Unwritten as error:
         if not error.abandoned:  # the reader had enough: `dibs queues | head -1`
             say(str(error))

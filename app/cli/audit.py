@@ -9,7 +9,6 @@ import typer
 from .exits import FAILED, OK
 from .options import Json, Url
 
-EXAMPLE: Final = "Example: `dibs audit`, `dibs audit jobs --json`"
 _NUMBERS: Final = ("taken", "acked", "purged", "jumped", "waiting", "leased", "dead", "cursor", "overlaps")
 
 
@@ -23,9 +22,11 @@ def audit(
 
     Taken, acked, purged, jumped, waiting, leased and dead items must add up to the cursor; the server counts
     each of them by itself. The exit code is 1 if a queue does not balance.
+
+    Example: `dibs audit`, `dibs audit jobs --json`
     """
+    from .changes import path_of
     from .http import Api
-    from .operate import path_of
     from .queues import every_queue
     from .tables import print_json, show
 

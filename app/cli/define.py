@@ -6,24 +6,16 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from .asking import Queue, Yes, ask_first, change, inside, shown
-from .exits import FAILED, USAGE, fail
-from .options import Json, Url
+from .changes import NOT_FOUND, ask_first, change, inside, path_of, show_queue
+from .exits import USAGE, fail
+from .options import Json, Queue, Settings, Url, Yes
 
 if TYPE_CHECKING:
     from .http import Api
 
-UNKNOWN: Final = 404
-
-EXAMPLE: Final = "Example: `dibs define ids 'count(start=100)'`, `dibs define jobs --set max_attempts=3`"
 
 FOREVER: Final = "forever"
 """What dibs.toml has for null, of the settings that are a time."""
-
-Settings = Annotated[
-    list[str] | None,
-    typer.Option("--set", "-s", metavar="NAME=VALUE", help="A setting of the queue; repeatable."),
-]
 
 
 def define(
@@ -49,9 +41,10 @@ def define(
     A source or setting that is not named stays as it is, so repeating the command changes nothing. A queue
     that has handed out items keeps its source. Name your own functions where the server starts: in
     dibs.toml, or with `dibs serve --queue`.
+
+    Example: `dibs define ids 'count(start=100)'`, `dibs define jobs --set max_attempts=3`
     """
     from .http import Api
-    from .operate import path_of
 
     body: dict[str, Any] = {} if source is None else _read(source)
     if settings:
@@ -61,20 +54,15 @@ def define(
     with Api(url) as api:
         params = _confirmed(api, queue, yes=yes) if reset else None
         answer = change(api, "PUT", path_of(queue), body, params)
-    shown(answer, json=json)
+    show_queue(answer, json=json)
 
 
 def _confirmed(api: Api, queue: str, *, yes: bool) -> dict[str, str] | None:
     """Ask before a queue that is there begins again; return the parameters that confirm it."""
-    from .http import detail
-    from .operate import path_of
-
     response = api.send("GET", path_of(queue))
-    if response.status_code == UNKNOWN:
+    if response.status_code == NOT_FOUND:
         return None
-    if not response.is_success:
-        fail(detail(response), FAILED)
-    info = response.json()
+    info = api.answer(response)
     held = f"{inside(info)} are dropped" if inside(info) else "nothing is inside"
     ask_first(f"{queue} will begin at seq 1 again; its cursor is {info['cursor']:,}, and {held}", yes=yes)
     return {"confirm": queue} if inside(info) else None

@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Final
-
-from .asking import Queue, Yes, ask_first, change, inside
-from .exits import tell
-from .options import Json, Url
-
-EXAMPLE: Final = "Example: `dibs delete jobs`"
+from .changes import ask_first, change, inside, path_of, tell_done
+from .options import Json, Queue, Url, Yes
 
 
 def delete(queue: Queue, *, yes: Yes = False, url: Url = None, json: Json = False) -> None:
@@ -16,10 +11,10 @@ def delete(queue: Queue, *, yes: Yes = False, url: Url = None, json: Json = Fals
 
     Its name and its cursor stay known: a queue that is defined under the name again goes on after the cursor,
     unless it is defined with --reset.
+
+    Example: `dibs delete jobs`
     """
     from .http import Api
-    from .operate import path_of
-    from .tables import json_text
 
     with Api(url) as api:
         info = api.get(path_of(queue))
@@ -28,7 +23,4 @@ def delete(queue: Queue, *, yes: Yes = False, url: Url = None, json: Json = Fals
             f"{queue}, {dropped}, will be deleted; its cursor ({info['cursor']:,}) stays known", yes=yes
         )
         answer = change(api, "DELETE", path_of(queue), params={"confirm": queue} if inside(info) else None)
-    if json:
-        tell(json_text(answer))
-    else:
-        tell(f"{queue}: deleted, {dropped}; its cursor was {answer['cursor']:,}")
+    tell_done(answer, f"{queue}: deleted, {dropped}; its cursor was {answer['cursor']:,}", json=json)

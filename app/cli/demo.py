@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from typing import Annotated
 
 import typer
-
-EXAMPLE: Final = "Example: `dibs demo`"
 
 
 def demo(
@@ -17,9 +15,11 @@ def demo(
 
     Everything that the demo shows happens here and now, on this Python, with a server of its own in a
     temporary folder. The exit code is 0 if all went as promised.
+
+    Example: `dibs demo`
     """
     from .demo_fleet import fleet
-    from .demo_stage import Stage
+    from .demo_screen import Stage
     from .demo_threads import bare_generator, counter, cure
 
     stage = Stage(fast=fast)

@@ -17,7 +17,7 @@ from rich.text import Text
 
 from ..proof.errors import HarnessFault
 from ..proof.server import ServerProcess
-from .demo_stage import Stage
+from .demo_screen import Stage
 
 CLIENTS: Final = 8
 TOTAL: Final = 4000

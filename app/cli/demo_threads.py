@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from ..iterators import threadsafe_generator
-from .demo_stage import Stage
+from .demo_screen import Stage
 
 EACH: Final = 100_000
 _QUICK_SWITCHES: Final = 1e-5

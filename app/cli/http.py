@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from difflib import get_close_matches
 from typing import Any, Final, NoReturn, Self
 from urllib.parse import urlsplit
@@ -15,6 +15,7 @@ from ..client.wire import not_of
 from .exits import FAILED, UNREACHABLE, USAGE, fail, say
 from .options import DEFAULT_URL
 
+_PAGE: Final = 1000
 _PAUSE: Final = 0.2
 _MAX_PAUSE: Final = 2.0
 
@@ -25,7 +26,7 @@ class Api:
     Args:
         url: The server's URL. None: the default.
         patience: The seconds for which a request is tried again without an answer, or if the answer says so.
-        on_wait: Called with the reason, once for each request that waits before it is tried again.
+        on_wait: Called with a sentence, once for each request that waits before it is tried again.
         clock, sleep: Time, for tests.
     """
 
@@ -34,7 +35,7 @@ class Api:
         url: str | None,
         *,
         patience: float = 10.0,
-        on_wait: Callable[[str], None] = lambda why: None,
+        on_wait: Callable[[str], None] = lambda sentence: None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
         transport: httpx.BaseTransport | None = None,
@@ -61,11 +62,19 @@ class Api:
 
     def get(self, path: str, **params: Any) -> Any:
         """The JSON at ``path``; an answer other than 2xx ends the command."""
-        return self._answer(self.send("GET", path, params=params))
+        return self.answer(self.send("GET", path, params=params))
 
     def post(self, path: str, **params: Any) -> Any:
         """The JSON answer of a POST; an answer other than 2xx ends the command."""
-        return self._answer(self.send("POST", path, params=params))
+        return self.answer(self.send("POST", path, params=params))
+
+    def pages(self, path: str, **params: Any) -> Iterator[Any]:
+        """The pages of a list."""
+        page = self.get(path, limit=_PAGE, **params)
+        yield page
+        while (following := page["next"]) is not None:
+            page = self.get(path, limit=_PAGE, after=following, **params)
+            yield page
 
     def send(
         self,
@@ -106,7 +115,7 @@ class Api:
                 pause = max(pause, _retry_after(response))
                 why = detail(response)
             if not waits:
-                self._on_wait(why)
+                self._on_wait(f"waiting for the server at {self.url} ({why})")
             waits = True
             self.sleep(min(pause, _MAX_PAUSE))
             pause *= 2
@@ -128,7 +137,8 @@ class Api:
         if why is not None:
             raise httpx.RemoteProtocolError(why, request=request)
 
-    def _answer(self, response: httpx.Response) -> Any:
+    def answer(self, response: httpx.Response) -> Any:
+        """The JSON of an answer; one other than 2xx ends the command."""
         if not response.is_success:
             fail(detail(response), FAILED)
         return response.json()

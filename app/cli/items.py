@@ -27,6 +27,39 @@ def show_item(item: Mapping[str, Any]) -> None:
     show(*grid)
 
 
+def show_items(found: Mapping[str, Any], columns: Mapping[str, str], *, nothing: str, more: str) -> None:
+    """A page of items as a table. ``columns``: a field of an item for each heading."""
+    from .tables import plain, show, table
+
+    if not found["items"]:
+        show(plain(nothing))
+        return
+    right = [heading for heading, field in columns.items() if field in {"seq", "attempt"}]
+    shown = table(*columns, right=right)
+    for item in found["items"]:
+        shown.add_row(*(_cell(item, field) for field in columns.values()))
+    show(shown, *([] if found["next"] is None else [plain(more, "dim")]))
+
+
+def _cell(item: Mapping[str, Any], field: str) -> Any:
+    from .tables import plain, state
+
+    told = item[field]
+    match field:
+        case "seq":
+            return plain(f"{told:,}", "bold")
+        case "attempt":
+            return plain(f"{told:,}")
+        case "value":
+            return plain(short(text(told)))
+        case "state":
+            return state(told)
+        case "error":
+            return plain(short(gist(told or "")), "red")
+        case _:
+            return plain(when(told) if field == "due_at" else told, "dim")
+
+
 def text(value: Any) -> str:
     """A text as it is; anything else as JSON."""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

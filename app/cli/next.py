@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
     from .http import Api
 
-EXAMPLE: Final = "Example: `dibs next ids -n 10`"
 BATCH: Final = 10_000
 _TOLD: Final = 20
 _TOLD_LENGTH: Final = 4096
@@ -42,6 +41,8 @@ def next_(
     again, so no value is lost. On a terminal, characters that would act there are written out (\x1b);
     elsewhere each value is what the server sent. Exit code 5: the queue is empty now; 6: it is exhausted; 9:
     values were taken and could not be printed, and stderr says which.
+
+    Example: `dibs next ids -n 10`
     """
     from .http import Api
 

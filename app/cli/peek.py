@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from enum import StrEnum
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 import typer
 
-from .asking import Queue
 from .exits import USAGE, fail
-from .options import Json, Url
+from .options import Json, Limit, Queue, Seq, Url
 
-EXAMPLE: Final = "Example: `dibs peek jobs --state leased`, `dibs peek jobs 17`"
+_COLUMNS: Final = {
+    **{"seq": "seq", "value": "value", "state": "state", "attempt": "attempt"},
+    **{"due (UTC)": "due_at", "worker": "worker", "error": "error"},
+}
 
 
 class State(StrEnum):
@@ -25,9 +26,7 @@ class State(StrEnum):
 
 def peek(
     queue: Queue,
-    seq: Annotated[
-        int | None, typer.Argument(min=1, help="One item, by its seq, with all its attempts.")
-    ] = None,
+    seq: Seq = None,
     *,
     state: Annotated[
         State | None,
@@ -36,17 +35,19 @@ def peek(
     after: Annotated[
         int | None, typer.Option(min=0, help="Only items whose seq is above this one.  [default: 0]")
     ] = None,
-    limit: Annotated[int, typer.Option(min=1, max=1000, help="How many items to show.")] = 20,
+    limit: Limit = 20,
     url: Url = None,
     json: Json = False,
 ) -> None:
     """Show the items inside a queue, in the order of their seqs; nothing is handed out.
 
     Items that were taken or acked are no longer inside; items that the source has not given are not yet.
+
+    Example: `dibs peek jobs --state leased`, `dibs peek jobs 17`
     """
+    from .changes import path_of
     from .http import Api
-    from .items import show_item
-    from .operate import path_of
+    from .items import show_item, show_items
     from .tables import print_json
 
     if seq is not None and (state is not None or after is not None):
@@ -63,27 +64,5 @@ def peek(
     elif seq is not None:
         show_item(found)
     else:
-        _show(queue, found)
-
-
-def _show(queue: str, found: Mapping[str, Any]) -> None:
-    from .items import gist, short, text, when
-    from .tables import plain, show, state, table
-
-    if not found["items"]:
-        show(plain(f"Nothing of that kind is in {queue}."))
-        return
-    heads = ("seq", "value", "state", "attempt", "due (UTC)", "worker", "error")
-    shown = table(*heads, right=("seq", "attempt"))
-    for item in found["items"]:
-        shown.add_row(
-            plain(f"{item['seq']:,}", "bold"),
-            plain(short(text(item["value"]))),
-            state(item["state"]),
-            plain(f"{item['attempt']:,}"),
-            plain(when(item["due_at"]), "dim"),
-            plain(item["worker"], "dim"),
-            plain(short(gist(item["error"] or "")), "red"),
-        )
-    more = [] if found["next"] is None else [plain(f"More: --after {found['next']}", "dim")]
-    show(shown, *more)
+        nothing, more = f"Nothing of that kind is in {queue}.", f"More: --after {found['next']}"
+        show_items(found, _COLUMNS, nothing=nothing, more=more)

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 import typer
 
-from .asking import Queue, Yes, ask_first, change
-from .exits import OK, tell
-from .options import Json, Url
-
-EXAMPLE: Final = "Example: `dibs purge jobs --dead`"
+from .changes import ask_first, change, path_of, tell_done
+from .options import Json, Queue, Url, Yes
 
 
 def purge(
@@ -25,10 +22,10 @@ def purge(
     """Drop the waiting and the dead items of a queue for good; the command asks first.
 
     Leased items stay with their workers. The seqs of dropped items are not used again.
+
+    Example: `dibs purge jobs --dead`
     """
     from .http import Api
-    from .operate import path_of
-    from .tables import json_text
 
     states = [name for name, wanted in (("waiting", waiting), ("dead", dead)) if wanted]
     states = states or ["waiting", "dead"]
@@ -36,11 +33,7 @@ def purge(
         info = api.get(path_of(queue))
         ask_first(f"{_told(info, states)} of {queue} will be dropped for good", yes=yes)
         answer: Any = change(api, "POST", f"{path_of(queue)}/purge", {"confirm": queue, "states": states})
-    if json:
-        tell(json_text(answer))
-    else:
-        tell(f"{queue}: {answer['purged']:,} dropped")
-    raise typer.Exit(OK)
+    tell_done(answer, f"{queue}: {answer['purged']:,} dropped", json=json)
 
 
 def _told(info: Any, states: list[str]) -> str:

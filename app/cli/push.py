@@ -11,50 +11,53 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from .exits import OK, USAGE, fail, say
-from .options import Url
+from .exits import USAGE, fail, say
+from .options import Queue, Url
 
 if TYPE_CHECKING:
     from .push_source import Source
 
-EXAMPLE: Final = "Example: dibs push jobs files.txt --create · seq 1000 | dibs push jobs --json"
 PATIENCE: Final = 60.0
 """Seconds for which a server that is gone is waited for."""
 _MAX_DELAY: Final = 2_592_000
 
+Files = Annotated[
+    list[str] | None, typer.Argument(metavar="FILE", help="Files to push; - is stdin.  [default: -]")
+]
+JsonLines = Annotated[bool, typer.Option("--json", help="Each line is a JSON value, not a text.")]
+Delay = Annotated[
+    float, typer.Option(min=0, max=_MAX_DELAY, help="Seconds until the items can be handed out.")
+]
+Priority = Annotated[int, typer.Option(min=0, max=9, help="0 is handed out first, 9 last.")]
+Unique = Annotated[
+    bool, typer.Option("--unique", help="Leave out lines that the queue knows, from any file.")
+]
+KeyField = Annotated[
+    str | None, typer.Option(metavar="NAME", help="With --json: like --unique, with this member as the key.")
+]
+Create = Annotated[bool, typer.Option("--create", help="Create the queue if it does not exist.")]
+Close = Annotated[bool, typer.Option("--close", help="Then close the queue: workers stop when all is done.")]
+Again = Annotated[bool, typer.Option("--again", help="Push all of a file, even if it was pushed before.")]
+Null = Annotated[bool, typer.Option("--null", "-0", help="Lines end with NUL, as those of find -print0.")]
+LastLine = Annotated[
+    bool, typer.Option("--last-line", help="Push a file's last line, too, if it has no line end.")
+]
+
 
 def push(
-    queue: Annotated[str, typer.Argument(help="The queue.")],
-    files: Annotated[
-        list[str] | None, typer.Argument(metavar="FILE", help="Files to push; - is stdin.  [default: -]")
-    ] = None,
+    queue: Queue,
+    files: Files = None,
     *,
-    json: Annotated[bool, typer.Option("--json", help="Each line is a JSON value, not a text.")] = False,
-    delay: Annotated[
-        float, typer.Option(min=0, max=_MAX_DELAY, help="Seconds until the items can be handed out.")
-    ] = 0,
-    priority: Annotated[int, typer.Option(min=0, max=9, help="0 is handed out first, 9 last.")] = 0,
-    unique: Annotated[
-        bool, typer.Option("--unique", help="Leave out lines that the queue knows, from any file.")
-    ] = False,
-    key_field: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="With --json: like --unique, with this member as the key."),
-    ] = None,
-    create: Annotated[bool, typer.Option("--create", help="Create the queue if it does not exist.")] = False,
-    close: Annotated[
-        bool, typer.Option("--close", help="Then close the queue: workers stop when all is done.")
-    ] = False,
-    again: Annotated[
-        bool, typer.Option("--again", help="Push all of a file, even if it was pushed before.")
-    ] = False,
-    null: Annotated[
-        bool, typer.Option("--null", "-0", help="Lines end with NUL, as those of find -print0.")
-    ] = False,
-    last_line: Annotated[
-        bool,
-        typer.Option("--last-line", help="Push a file's last line, too, if it has no line end."),
-    ] = False,
+    json: JsonLines = False,
+    delay: Delay = 0,
+    priority: Priority = 0,
+    unique: Unique = False,
+    key_field: KeyField = None,
+    create: Create = False,
+    close: Close = False,
+    again: Again = False,
+    null: Null = False,
+    last_line: LastLine = False,
     url: Url = None,
 ) -> None:
     """Push each line as an item.
@@ -67,10 +70,12 @@ def push(
 
     A last line without a line end may still be being written, so it waits for its end. A pipe's end is the
     end of its last line. A pipe can't be read again; --unique makes pushing the same lines again safe.
+
+    Example: dibs push jobs files.txt --create · seq 1000 | dibs push jobs --json
     """
+    from .changes import change, create_queue, existing, path_of
     from .console import console
     from .http import Api
-    from .operate import close_queue, create_queue
     from .push_lines import Shape
     from .push_source import Push
 
@@ -79,25 +84,19 @@ def push(
     if null and json:
         fail("option -0: JSON may have line ends inside, so it does not go with --json", USAGE)
     shape = Shape(json=json, null=null, delay=delay, priority=priority, unique=unique, key_field=key_field)
-
-    def waits(where: str, why: str) -> None:
-        say(f"waiting for the server at {where} ({why})")
-
-    def whole(source: Source) -> bool:
-        return Push(api, queue, source, shape, shown, last_line=last_line).run(again=again)
-
     shown = console(stderr=True)
     with ExitStack() as stack:
         sources = [_opened(name, stack) for name in files or ["-"]]
-        api = stack.enter_context(Api(url, patience=PATIENCE, on_wait=lambda why: waits(api.url, why)))
+        api = stack.enter_context(Api(url, patience=PATIENCE, on_wait=say))
         if create:
             create_queue(api, queue)
-        waiting = [source.name for source in sources if not whole(source)]
+        existing(api, queue)
+        pushes = [Push(api, queue, source, shape, shown, last_line=last_line) for source in sources]
+        waiting = [each.name for each in pushes if not each.run(again=again)]
+        if close and waiting:
+            fail(f"{waiting[0]}: its last line waits, so {queue} was not closed; --last-line takes it")
         if close:
-            if waiting:
-                fail(f"{waiting[0]}: its last line waits, so {queue} was not closed; --last-line takes it")
-            close_queue(api, queue)
-    raise typer.Exit(OK)
+            change(api, "POST", f"{path_of(queue)}/close")
 
 
 def _opened(name: str, stack: ExitStack) -> Source:

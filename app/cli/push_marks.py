@@ -9,18 +9,15 @@ of a push says is that push's file, grown or not; any other is new.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from .operate import path_of
+from .changes import path_of
 from .push_lines import BadLine, Line, Shape
-from .push_upload import Refused
 
 if TYPE_CHECKING:
     from .http import Api
 
-_PAGE: Final = 1000
-_OK: Final = 200
 _HEAD: Final = 12
 
 
@@ -62,13 +59,10 @@ def options_of(shape: Shape) -> str:
 
 
 def last_marks(api: Api, queue: str, prefix: str) -> list[Mark]:
-    """The last mark of each push that the queue knows.
-
-    Raises:
-        Refused: There is no such queue.
-    """
+    """The last mark of each push that the queue knows."""
     found: dict[Pushing, Mark] = {}
-    for key in _keys(api, queue, prefix):
+    pages = api.pages(f"{path_of(queue)}/keys", prefix=prefix)
+    for key in (each["key"] for page in pages for each in page["keys"]):
         try:
             options, turn, name, number, digest = key.removeprefix(prefix).split("|")
             mark = Mark(Pushing(options, int(turn), name), int(number), digest)
@@ -92,17 +86,3 @@ def place(lines: Iterable[Line | None], marks: Iterable[Mark]) -> Mark | None:
     except BadLine:
         pass  # it is told when its turn comes
     return max(found, key=lambda mark: (mark.push.turn, mark.number), default=None)
-
-
-def _keys(api: Api, queue: str, prefix: str) -> Iterator[str]:
-    after: dict[str, str] = {}
-    while True:
-        params = {"prefix": prefix, "limit": _PAGE, **after}
-        response = api.send("GET", f"{path_of(queue)}/keys", params=params)
-        if response.status_code != _OK:
-            raise Refused(response, None)
-        page = response.json()
-        yield from (each["key"] for each in page["keys"])
-        if page["next"] is None:
-            return
-        after = {"after": page["next"]}

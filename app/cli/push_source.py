@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, BinaryIO, Final, NoReturn
 
 from .exits import FAILED, INTERRUPTED, fail, tell
 from .http import detail
-from .operate import NOT_FOUND, path_of
-from .push_bar import Bar
 from .push_lines import BadLine, Input, Line, Shape, chunks, lines
 from .push_marks import Mark, key_of, last_marks, new_push, options_of, place, prefix_of
+from .push_progress import Bar
 from .push_upload import Refused, Upload
 from .tables import span
 
@@ -51,6 +50,7 @@ class Push:
         *,
         last_line: bool = False,
     ) -> None:
+        self.name = source.name
         self._api = api
         self._queue = queue
         self._source = source
@@ -109,33 +109,26 @@ class Push:
         return lines(self._input.lines(), self._shape)
 
     def _send(self, known: int) -> None:
-        """Push what comes after the line that is known; look for the queue before a pipe is waited for."""
-        found = self._api.send("GET", path_of(self._queue))
-        if not found.is_success:
-            raise Refused(found, None)
+        """Push what comes after the line that is known."""
         upload = self._upload
         for chunk in chunks(line for line in self._lines() if line is None or line.number > known):
             upload.push(chunk)
             self._bar.at(chunk[-1].read, chunk[-1].number, self._seconds(), upload.new)
 
     def _full(self, seconds: float, why: str) -> None:
-        self._bar.note(
-            f"{self._source.name}: {why}; it goes on when there is room, asked every {seconds:g} s"
-        )
+        self._bar.note(f"{self.name}: {why}; it goes on when there is room, asked every {seconds:g} s")
 
     def _seconds(self) -> float:
         return time.monotonic() - self._began
 
     def _why(self, refused: Refused) -> str:
         why = detail(refused.response)
-        if refused.response.status_code == NOT_FOUND:
-            return f"{why}; --create makes it"
         if refused.line is None:
             return why
         return f"line {refused.line:,}: {_ITEM.sub('', why)}"
 
     def _fail(self, why: str) -> NoReturn:
-        fail(f"{self._source.name}: {why}{self._so_far(' before that')}", FAILED)
+        fail(f"{self.name}: {why}{self._so_far(' before that')}", FAILED)
 
     def _interrupted(self) -> NoReturn:
         try:
@@ -144,7 +137,7 @@ class Push:
             known = False
         so_far = self._so_far("", "" if known else "at least ") or "; nothing new is known to be in"
         goes_on = "" if self._source.pipe else "; the same command goes on from there"
-        fail(f"{self._source.name}: interrupted{so_far}{goes_on}", INTERRUPTED)
+        fail(f"{self.name}: interrupted{so_far}{goes_on}", INTERRUPTED)
 
     def _so_far(self, before: str, least: str = "") -> str:
         new = self._upload.new
@@ -155,9 +148,9 @@ class Push:
         known = self._known + self._upload.known
         waits = "; its last line has no end yet and waits (--last-line takes it)" if self._input.waits else ""
         if known:
-            return f"{self._source.name}: {_lines(known)} known, {new:,} new{waits}"
+            return f"{self.name}: {_lines(known)} known, {new:,} new{waits}"
         rate = f" in {span(seconds)} ({new / seconds:,.0f}/s)" if new and seconds > 0 else ""
-        return f"{self._source.name}: {_lines(new)} pushed to {self._queue}{rate}{waits}"
+        return f"{self.name}: {_lines(new)} pushed to {self._queue}{rate}{waits}"
 
 
 def _lines(count: int) -> str:

@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
-from .operate import path_of
+from .changes import path_of
 from .push_lines import CHUNK_ITEMS, Line
 
 if TYPE_CHECKING:

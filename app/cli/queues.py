@@ -9,8 +9,6 @@ from .options import Json, Url
 if TYPE_CHECKING:
     from .http import Api
 
-EXAMPLE: Final = "Example: `dibs queues --json`"
-PAGE: Final = 1000
 INSIDE: Final = ("waiting", "leased", "dead")
 
 
@@ -18,6 +16,8 @@ def queues(*, url: Url = None, json: Json = False) -> None:
     """Show the queues: source, state, items by state, and why a failed queue has failed.
 
     If a queue was removed from the configuration file, `configured` says gone.
+
+    Example: `dibs queues --json`
     """
     from .http import Api
     from .tables import print_json, show
@@ -33,15 +33,8 @@ def queues(*, url: Url = None, json: Json = False) -> None:
 
 
 def every_queue(api: Api) -> list[dict[str, Any]]:
-    """All queues of a server, page by page."""
-    found: list[dict[str, Any]] = []
-    after: dict[str, str] = {}
-    while True:
-        page = api.get("/queues", limit=PAGE, **after)
-        found += page["queues"]
-        if page["next"] is None:
-            return found
-        after = {"after": page["next"]}
+    """All queues of a server."""
+    return [queue for page in api.pages("/queues") for queue in page["queues"]]
 
 
 def _table(found: list[dict[str, Any]]) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,8 +12,6 @@ from .options import Json
 
 if TYPE_CHECKING:
     from ..ledger.ops import QueueRow
-
-EXAMPLE: Final = "Example: `dibs restore dibs-data/backups/20261129T010203.db restored`"
 
 
 def restore(
@@ -26,6 +24,8 @@ def restore(
 
     A server of the copy hands out again what was taken since the backup. `dibs advance` brings a queue past
     what is known to be in use already.
+
+    Example: `dibs restore dibs-data/backups/20261129T010203.db restored`
     """
     from ..ledger.sqlite.restoring import restore as restored
     from .tables import print_json

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from typing import Annotated
 
 import typer
 
-from .asking import Queue, change, shown
-from .exits import FAILED, fail, tell
-from .options import Json, Url
-
-EXAMPLE: Final = "Example: `dibs set jobs max_attempts=5 backoff=2 max_ready=null`, `dibs set jobs`"
+from .changes import change, path_of, show_queue, tell_done
+from .exits import tell
+from .options import Json, Queue, Url
 
 
 def set_(
@@ -28,22 +26,21 @@ def set_(
     max_attempts (null: any number), backoff, backoff_max (seconds), jitter (0 to 1), max_ready (null: any
     number); key_ttl, item_key_ttl, history (seconds; null: for ever; history 0: none).
     Without settings the command shows all of them.
+
+    Example: `dibs set jobs max_attempts=5 backoff=2 max_ready=null`, `dibs set jobs`
     """
     from .define import settings_of
-    from .http import Api, detail
-    from .operate import path_of
-    from .tables import json_text
+    from .http import Api
 
     wanted = settings_of(settings or [])
     with Api(url) as api:
-        found = api.send("GET", path_of(queue))  # a definition would create a queue that is not there
-        if not found.is_success:
-            fail(detail(found), FAILED)
-        answer = change(api, "PUT", path_of(queue), {"settings": wanted}) if wanted else found.json()
+        answer = api.get(path_of(queue))  # a definition would create a queue that is not there
+        if wanted:
+            answer = change(api, "PUT", path_of(queue), {"settings": wanted})
     if json:
-        tell(json_text(answer["settings"]))
+        tell_done(answer["settings"], "", json=True)
         return
     if wanted:
-        shown(answer, json=False)
+        show_queue(answer, json=False)
     for name, value in answer["settings"].items():
         tell(f"{name}={'null' if value is None else f'{value:.12g}'}")

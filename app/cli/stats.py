@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Final
-from urllib.parse import quote
 
 import typer
 
 from .options import Json, Url
-from .queues import PAGE
 
 if TYPE_CHECKING:
     from .http import Api
 
-EXAMPLE: Final = "Example: `dibs stats ids --json`"
 _INSIDE: Final = ("waiting_items", "leased", "dead")
 _ENDS: Final = ("acked", "nacked")
 _WORK: Final = ("pushed", "settled", "nacked")
@@ -27,36 +24,39 @@ def stats(
     url: Url = None,
     json: Json = False,
 ) -> None:
-    """Show rates, waits and commits since the server started."""
+    """Show rates, waits and commits since the server started.
+
+    Example: `dibs stats ids --json`
+    """
+    from .changes import path_of
     from .http import Api
     from .tables import print_json, show
 
     with Api(url) as api:
-        found = _all(api) if queue is None else api.get(f"/queues/{quote(queue, safe='')}/stats")
+        found = _all(api) if queue is None else api.get(f"{path_of(queue)}/stats")
     if json:
         print_json(found)
         return
     if queue is None:
         parts = [
             _server(found),
-            _times(_server_times(found)),
+            _times([("commit", found["ledger"]["commit"])]),
             _items(found["queues"]),
             _queues(found["queues"]),
         ]
     else:
-        parts = [_items([found]), _queues([found]), _times(_queue_times(found))]
+        parts = [
+            _items([found]),
+            _queues([found]),
+            _times([(name, found[name]) for name in ("answer", "wait", "hold")]),
+        ]
     show(*(part for part in parts if part is not None))
 
 
 def _all(api: Api) -> dict[str, Any]:
-    """The server's statistics with all of its queues, page by page."""
-    found: dict[str, Any] = api.get("/stats", limit=PAGE)
-    following = found["next"]
-    while following is not None:
-        page = api.get("/stats", limit=PAGE, after=following)
-        found["queues"] += page["queues"]
-        following = page["next"]
-    return {**found, "next": None}
+    """The server's statistics with all of its queues."""
+    first, *others = api.pages("/stats")
+    return {**first, "queues": [queue for page in (first, *others) for queue in page["queues"]], "next": None}
 
 
 def _server(found: Mapping[str, Any]) -> Any:
@@ -88,14 +88,6 @@ def _grid(rows: list[tuple[str, Any]]) -> Any:
     for name, value in rows:
         grid.add_row(name, value)
     return grid
-
-
-def _server_times(found: Mapping[str, Any]) -> list[tuple[str, Mapping[str, float]]]:
-    return [("commit", found["ledger"]["commit"])]
-
-
-def _queue_times(found: Mapping[str, Any]) -> list[tuple[str, Mapping[str, float]]]:
-    return [(name, found[name]) for name in ("answer", "wait", "hold")]
 
 
 def _times(rows: list[tuple[str, Mapping[str, float]]]) -> Any:

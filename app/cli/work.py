@@ -5,103 +5,109 @@ from __future__ import annotations
 import logging
 import os
 import shutil
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from .exits import CANNOT_RUN, FAILED, NO_COMMAND, OK, UNWRITTEN, USAGE, fail, say
-from .options import Url
+from .exits import CANNOT_RUN, NO_COMMAND, OK, UNWRITTEN, USAGE, fail, say
+from .options import Queue, Url
 
 if TYPE_CHECKING:
     from .http import Api
-    from .work_perform import Plan
+    from .work_job import Plan
 
-EXAMPLE: Final = "Example: dibs work jobs -j 8 -- convert {} -resize 50% small/{/}"
 _MAX_TTL: Final = 43_200
 _MAX_DELAY: Final = 2_592_000
 PATIENCE: Final = 60.0
 """Seconds for which a server that is gone is waited for."""
 GRACE: Final = 5.0
-"""Seconds that giving back may take."""
+"""Seconds for giving jobs back."""
+
+
+Command = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="COMMAND",
+        help="The command to run, after --. In each word, {} is replaced by the value, {.} by the value"
+        " without its extension, {/} by its file name, {//} by its folder, {/.} by its file name without"
+        " extension, {#} by its seq. Without any of these the value comes last.",
+    ),
+]
+Jobs = Annotated[int, typer.Option("--jobs", "-j", min=1, max=1024, help="Commands at the same time.")]
+Stdin = Annotated[bool, typer.Option("--stdin", help="The command reads the value, as JSON, from its stdin.")]
+Timeout = Annotated[
+    float | None,
+    typer.Option(min=0.001, help="Seconds after which a command is ended; its job fails.  [default: none]"),
+]
+Results = Annotated[
+    str | None,
+    typer.Option(metavar="QUEUE", help="Push the output of a command to QUEUE, together with its ack."),
+]
+JsonResults = Annotated[
+    bool, typer.Option("--json-results", help="With --results: the output is a JSON value, not a text.")
+]
+Create = Annotated[
+    bool, typer.Option("--create", help="Create the queue, and that of --results, if they do not exist.")
+]
+ExitWhenEmpty = Annotated[
+    bool, typer.Option("--exit-when-empty", help="Stop when no item waits and no worker has one.")
+]
+Max = Annotated[
+    int | None, typer.Option("--max", metavar="N", min=1, help="Stop after N jobs.  [default: never]")
+]
+MaxAttempts = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N", min=1, help="A job is dead when its Nth attempt fails.  [default: the queue's setting]"
+    ),
+]
+Backoff = Annotated[
+    float | None,
+    typer.Option(
+        min=0,
+        max=_MAX_DELAY,
+        help="Seconds until a failed job is tried again; doubled each time, up to an hour.  [default: the"
+        " queue's setting]",
+    ),
+]
+NoRetry = Annotated[
+    list[int] | None,
+    typer.Option(
+        metavar="CODE",
+        min=1,
+        max=255,
+        help="An exit code after which a job is dead at once, without another attempt; repeatable.",
+    ),
+]
+Halt = Annotated[
+    int | None,
+    typer.Option(metavar="N", min=1, help="Stop when N jobs in a row have failed.  [default: never]"),
+]
+Ttl = Annotated[
+    float,
+    typer.Option(
+        min=1, max=_MAX_TTL, help="Seconds after which other workers get the jobs of one that died."
+    ),
+]
 
 
 def work(
-    queue: Annotated[str, typer.Argument(help="The queue.")],
-    command: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="COMMAND",
-            help="The command to run, after --. In each word, {} is replaced by the value, {.} by the value"
-            " without its extension, {/} by its file name, {//} by its folder, {/.} by its file name without"
-            " extension, {#} by its seq. Without any of these the value comes last.",
-        ),
-    ],
+    queue: Queue,
+    command: Command,
     *,
-    jobs: Annotated[
-        int, typer.Option("--jobs", "-j", min=1, max=1024, help="Commands at the same time.")
-    ] = 1,
-    stdin: Annotated[
-        bool, typer.Option("--stdin", help="The command reads the value, as JSON, from its stdin.")
-    ] = False,
-    timeout: Annotated[
-        float | None,
-        typer.Option(
-            min=0.001, help="Seconds after which a command is ended; its job fails.  [default: none]"
-        ),
-    ] = None,
-    results: Annotated[
-        str | None,
-        typer.Option(metavar="QUEUE", help="Push the output of a command to QUEUE, together with its ack."),
-    ] = None,
-    json_results: Annotated[
-        bool, typer.Option("--json-results", help="With --results: the output is a JSON value, not a text.")
-    ] = False,
-    create: Annotated[
-        bool, typer.Option("--create", help="Create the queue, and that of --results, if they do not exist.")
-    ] = False,
-    exit_when_empty: Annotated[
-        bool,
-        typer.Option("--exit-when-empty", help="Stop when no item waits and no worker has one."),
-    ] = False,
-    most: Annotated[
-        int | None, typer.Option("--max", metavar="N", min=1, help="Stop after N jobs.  [default: never]")
-    ] = None,
-    max_attempts: Annotated[
-        int | None,
-        typer.Option(
-            metavar="N",
-            min=1,
-            help="A job is dead when its Nth attempt fails.  [default: the queue's setting]",
-        ),
-    ] = None,
-    backoff: Annotated[
-        float | None,
-        typer.Option(
-            min=0,
-            max=_MAX_DELAY,
-            help="Seconds until a failed job is tried again; doubled each time, up to an hour.  [default: the"
-            " queue's setting]",
-        ),
-    ] = None,
-    no_retry: Annotated[
-        list[int] | None,
-        typer.Option(
-            metavar="CODE",
-            min=1,
-            max=255,
-            help="An exit code after which a job is dead at once, without another attempt; repeatable.",
-        ),
-    ] = None,
-    halt: Annotated[
-        int | None,
-        typer.Option(metavar="N", min=1, help="Stop when N jobs in a row have failed.  [default: never]"),
-    ] = None,
-    ttl: Annotated[
-        float,
-        typer.Option(
-            min=1, max=_MAX_TTL, help="Seconds after which other workers get the jobs of one that died."
-        ),
-    ] = 30,
+    jobs: Jobs = 1,
+    stdin: Stdin = False,
+    timeout: Timeout = None,
+    results: Results = None,
+    json_results: JsonResults = False,
+    create: Create = False,
+    exit_when_empty: ExitWhenEmpty = False,
+    most: Max = None,
+    max_attempts: MaxAttempts = None,
+    backoff: Backoff = None,
+    no_retry: NoRetry = None,
+    halt: Halt = None,
+    ttl: Ttl = 30,
     url: Url = None,
 ) -> None:
     """Run a command for each item of a queue: xargs over the network.
@@ -114,14 +120,16 @@ def work(
     Ctrl-C finishes the running jobs; a second Ctrl-C, or SIGTERM, gives them back. The worker ends by itself
     when the queue is closed or its source has ended, and all is done. Exit code 0: all jobs are done; 8: some
     failed; 9: done, but some output could not be written; 126: the command can't be run; 127: there is none.
+
+    Example: dibs work jobs -j 8 -- convert {} -resize 50% small/{/}
     """
     from .http import Api, checked
-    from .work_perform import Plan, Retries
-    from .work_words import Words
+    from .work_command import CommandTemplate
+    from .work_job import Plan, Retries
 
     if json_results and results is None:
         fail("option --json-results: it needs --results", USAGE)
-    words = Words(command, append=not stdin)
+    words = CommandTemplate(command, append=not stdin)
     _runnable(words.program)
     plan = Plan(
         queue=queue,
@@ -133,7 +141,7 @@ def work(
         json_results=json_results,
         retries=Retries(max_attempts, backoff, frozenset(no_retry or ()), halt),
     )
-    with Api(url, patience=PATIENCE, on_wait=lambda why: say(f"waiting for the server ({why})")) as api:
+    with Api(url, patience=PATIENCE, on_wait=say) as api:
         _look(api, plan, create=create)
     raise typer.Exit(_work(plan, jobs, most, ttl, until_empty=exit_when_empty))
 
@@ -149,14 +157,14 @@ def _runnable(program: str | None) -> None:
 
 def _look(api: Api, plan: Plan, *, create: bool) -> None:
     """Refuse a queue that can't be worked on, or one that can't take the results, before any command runs."""
-    from .operate import create_queue
+    from .changes import create_queue, existing
 
     most = plan.retries.most
     if create:
         create_queue(api, plan.queue, {} if most is None else {"max_attempts": most})
         if plan.results is not None:
             create_queue(api, plan.results)
-    allowed = _info(api, plan.queue)["settings"]["max_attempts"]
+    allowed = existing(api, plan.queue)["settings"]["max_attempts"]
     if most is not None and allowed is not None and most > allowed:
         fail(
             f"option --max-attempts {most}: {plan.queue} gives an item {allowed} attempts;"
@@ -165,59 +173,48 @@ def _look(api: Api, plan: Plan, *, create: bool) -> None:
         )
     if plan.results is None:
         return
-    info = _info(api, plan.results)
+    info = existing(api, plan.results)
     if info["source"] is not None:
         fail(f"option --results {plan.results}: a source feeds that queue, so nothing can be pushed to it")
     if info["state"] == "closed":
         fail(f"option --results {plan.results}: that queue is closed")
 
 
-def _info(api: Api, queue: str) -> Any:
-    from .http import detail
-    from .operate import NOT_FOUND, path_of
-
-    response = api.send("GET", path_of(queue))
-    if not response.is_success:
-        made = "; --create makes it" if response.status_code == NOT_FOUND else ""
-        fail(f"{detail(response)}{made}", FAILED)
-    return response.json()
-
-
-def _work(plan: Plan, hands: int, most: int | None, ttl: float, *, until_empty: bool) -> int:
+def _work(plan: Plan, jobs: int, most: int | None, ttl: float, *, until_empty: bool) -> int:
     from ..client import Client
-    from .work_board import Board
     from .work_children import Children, is_first
-    from .work_crew import Crew
-    from .work_perform import Performer
-    from .work_run import Emptiness, Stops, leave, run, settle, verdict
-    from .work_scribe import Scribe
-    from .work_tally import Tally
+    from .work_counts import JobCounts
+    from .work_display import Display
+    from .work_job import JobRunner
+    from .work_loop import Emptiness, Stops, leave, run, settle, verdict
+    from .work_threads import JobThreads
+    from .work_writer import Writer
 
-    logging.getLogger("dibs.client").addHandler(logging.NullHandler())  # the scribe tells it
-    tally, stops = Tally(), Stops()
-    scribe = Scribe(Board(plan.queue, tally, url=plan.url))
+    logging.getLogger("dibs.client").addHandler(logging.NullHandler())  # the display tells it
+    job_counts, stops = JobCounts(), Stops()
+    writer = Writer(Display(plan.queue, job_counts, url=plan.url))
     with (
         stops.heard(),
         Children() as children,
-        Client(plan.url, patience=PATIENCE, on_wait=scribe.held_up) as client,
+        Client(plan.url, patience=PATIENCE, on_wait=writer.held_up) as client,
     ):
         client.reached()  # by the look at the queue: it is waited for from now on
-        performer = Performer(plan, tally, scribe, children=children, stops=stops)
+        runner = JobRunner(plan, job_counts, writer, children=children, stops=stops)
         queue = client.queue(plan.queue)
-        leases = queue.lease(ttl=ttl, prefetch=0, in_hand=hands, on_lost=performer.lost, grace=GRACE)
-        leases.on_refused(performer.refused)
-        tally.counts = leases.counts
-        crew = Crew(leases, performer, hands, stops=stops, most=most)
-        emptiness = Emptiness(queue.info, tally, scribe.board, crew.drain)
+        leases = queue.lease(ttl=ttl, prefetch=0, in_hand=jobs, on_lost=runner.lost, grace=GRACE)
+        leases.on_refused(runner.refused)
+        job_counts.counts = leases.counts
+        threads = JobThreads(leases, runner, jobs, stops=stops, most=most)
+        emptiness = Emptiness(queue.info, job_counts, writer.display, threads.drain)
         if until_empty:
             emptiness.start()
         try:
-            run(crew, tally, scribe, stops, *([children.reap_orphans] if is_first() else []))
+            run(threads, job_counts, writer, stops, *([children.reap_orphans] if is_first() else []))
         finally:
             emptiness.stop()
-            settled = settle(leases.flush, scribe, stops, PATIENCE)
+            settled = settle(leases.flush, writer, stops, PATIENCE)
             leases.close()
-            scribe.summary()
-        sentence, code = verdict(tally, crew.fault, stops, settled=settled)
-        written = leave(scribe, stops, sentence)
+            writer.summary()
+        sentence, code = verdict(job_counts, threads.fault, stops, settled=settled)
+        written = leave(writer, stops, sentence)
     return code if written or code != OK else UNWRITTEN

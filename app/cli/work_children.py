@@ -1,4 +1,4 @@
-"""The processes that ``dibs work`` has started: none outlives it, and none is forgotten."""
+"""The processes that ``dibs work`` starts: none outlives it, and each is reaped."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ Start = Callable[..., "subprocess.Popen[Any]"]
 
 
 class Children:
-    """Starts and reaps processes, from any thread, each of which leads a group of its own.
+    """Starts and reaps processes, from any thread; each leads a process group of its own.
 
-    Two things see to it that none outlives this process. A guard (``work_guard``), on every system, ends
+    Two things keep them from outliving this process. A guard (``work_guard``), on every system, ends
     their groups when this process is gone. And on Linux the kernel sends each of them SIGTERM (SIGKILL where
     there is no guard), also where the guard is killed too, or did not hear of it in time.
 
-    The lock is for who reaps orphans: what was forked and is not known yet must not be taken for one.
+    The lock keeps ``reap_orphans`` from taking a process for an orphan that was forked and is not known yet.
     """
 
     def __init__(self, *, guarded: bool = True, grace: float = GRACE) -> None:
@@ -53,9 +53,9 @@ class Children:
             self._guard.wait()
 
     def start(self, start: Start) -> subprocess.Popen[bytes]:
-        """Start one with ``start``, which passes on what it is given to ``Popen``.
+        """Start a process with ``start``, which passes its arguments on to ``Popen``.
 
-        The thread must stay until it has ended: that is what the kernel's signal waits for, not the process.
+        The calling thread must live until the process has ended: the kernel's signal comes when it ends.
         """
         with self._lock:
             process = start(start_new_session=True, preexec_fn=self._arm)
@@ -64,7 +64,7 @@ class Children:
         return process
 
     def reap(self, process: subprocess.Popen[bytes]) -> int:
-        """The status of one that has ended. Until it is reaped nobody else gets its id."""
+        """Reap a process that has ended and return its status. Until then its id is not used again."""
         self._tell(f"-{process.pid}\n")
         status = process.wait()
         with self._lock:
@@ -72,7 +72,7 @@ class Children:
         return status
 
     def reap_orphans(self) -> None:
-        """As the first process of a container: reap what was left to us and is nobody's any more."""
+        """Reap processes whose parents have ended: the system leaves them to a container's first process."""
         with self._lock, suppress(ChildProcessError):
             while (found := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)) is not None:
                 if found.si_pid in self._known:
@@ -80,7 +80,7 @@ class Children:
                 os.waitpid(found.si_pid, os.WNOHANG)
 
     def _tell(self, line: str) -> None:
-        """Tell the guard; it may be gone, or, if the machine is stuck, not have read what it was told."""
+        """Write a line to the guard, which may be gone, or not have read what it was told before."""
         if self._guard is not None and self._guard.stdin is not None:
             with suppress(OSError):
                 os.write(self._guard.stdin.fileno(), line.encode())

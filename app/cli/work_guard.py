@@ -1,7 +1,7 @@
 """Ends the commands of a ``dibs work`` that is gone without having done so: kill -9, or no memory left.
 
-A script of its own, which imports nothing of dibs: it has to be there, and small, as long as the work is.
-It reads ``+PID`` and ``-PID``, a line each, for process groups that have begun and ended. When its stdin
+It is a script of its own, which imports nothing of dibs, so that it stays small while the work lasts. It
+reads ``+PID`` and ``-PID``, a line each, for process groups that have begun and ended. When its stdin
 comes to its end, which is when nobody has the other side any more, what has not ended gets SIGTERM, and
 SIGKILL after the seconds that are its argument. It ignores the signals that end all processes of a unit.
 """
@@ -18,7 +18,7 @@ _LOOK = 0.05
 
 
 def left_of(lines: Iterable[str]) -> set[int]:
-    """The groups that have begun and not ended."""
+    """The process groups that have begun and not ended."""
     groups: set[int] = set()
     for line in lines:
         (groups.add if line[0] == "+" else groups.discard)(int(line[1:]))
@@ -26,7 +26,7 @@ def left_of(lines: Iterable[str]) -> set[int]:
 
 
 def end(groups: Iterable[int], grace: float) -> None:
-    """Ask all of them to end, and in ``grace`` seconds make them."""
+    """Send SIGTERM to the groups, and SIGKILL after ``grace`` seconds."""
     left = [group for group in groups if _signalled(group, signal.SIGTERM)]
     until = time.monotonic() + grace
     while left and time.monotonic() < until:
@@ -37,7 +37,7 @@ def end(groups: Iterable[int], grace: float) -> None:
 
 
 def _signalled(group: int, number: int) -> bool:
-    """Whether there was anybody in it."""
+    """Send a signal to a group; return whether there was one."""
     try:
         os.killpg(group, number)
     except (ProcessLookupError, PermissionError):

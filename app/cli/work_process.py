@@ -1,4 +1,4 @@
-"""One command as a process: in a session of its own, ended in order, with what it wrote."""
+"""One command as a process: in a session of its own, with what it wrote in files."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ ERROR_BYTES: Final = 8192
 """The longest error that the server takes, in bytes of UTF-8."""
 _ENDING: Final = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT)
 _SHELL: Final = 128
-"""What a shell adds to the number of the signal that ended its command."""
+"""A shell adds this to the number of the signal that ended its command."""
 _BUSY: Final = frozenset(
     {errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ENOSPC, errno.EDQUOT, errno.ETXTBSY}
 )
-"""What the system lacks for a while: processes, memory, files, room for their output."""
+"""Errors of a system that lacks processes, memory, files or disk space for a while."""
 
 
 class CannotStart(Exception):
@@ -46,9 +46,9 @@ class Unfit(Exception):
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """How a process ended: in a few words, which are empty where all went well.
+    """How a process ended: ``why`` it failed, empty if it did not.
 
-    ``status``: of one that has ended by itself, as ``Popen`` has it. None: it was ended here.
+    ``status`` of a process that has ended by itself, as ``Popen`` has it. None: it was ended here.
     """
 
     why: str = ""
@@ -61,7 +61,7 @@ class End:
 
     @property
     def told(self) -> bool:
-        """Whether it has ended as what a signal asked to end: killed by it, or with the status of a shell."""
+        """Whether a signal that asks to end has ended it, by its status or by that of a shell."""
         return any(self.status in {-number, _SHELL + number} for number in _ENDING)
 
 
@@ -130,7 +130,7 @@ class Process:
             raise _not_started(words[0], error) from error
 
     def wait(self) -> End:
-        """Until it has ended; how it did."""
+        """Wait until it has ended; return how."""
         _await_end(self._process)
         with self._lock:
             if self._ended_for is not None and not self._over:
@@ -143,7 +143,7 @@ class Process:
         return End(_described(status), status) if why is None else End(why)
 
     def end(self, why: str) -> None:
-        """Ask it to end, and in ``grace`` seconds make it; whoever waits is told why. Doesn't wait itself.
+        """Send SIGTERM, and SIGKILL in ``grace`` seconds; ``wait`` returns ``why``. This does not wait.
 
         May be called from any thread, at any time; what has ended by itself stays so.
         """
@@ -160,7 +160,7 @@ class Process:
                 self._signal(signal.SIGKILL)
 
     def _signal(self, number: int) -> None:
-        """To the whole group. Its leader has not been waited for, so the group's id is still its own."""
+        """Signal the whole group. Its leader has not been waited for, so the group's id is still its own."""
         with suppress(ProcessLookupError, PermissionError):  # macOS says the latter of a group of zombies
             os.killpg(self._process.pid, number)
 
@@ -172,7 +172,7 @@ class Process:
 
 
 def _not_started(program: str, error: OSError) -> Exception:
-    """What it means that a command could not be started."""
+    """The exception for an error of the system at the start of a command."""
     if error.errno == errno.E2BIG:
         return Unfit("the value is too long for the argument of a command: --stdin takes any length")
     why = error.strerror or str(error)
@@ -182,7 +182,7 @@ def _not_started(program: str, error: OSError) -> Exception:
 
 
 def error_text(why: str, err: BinaryIO, most: int = ERROR_BYTES) -> str:
-    """Why a command failed, and below it the tail of what it said; at most ``most`` bytes in all."""
+    """Why a command failed, and below it the tail of its stderr; at most ``most`` bytes in all."""
     room = most - len(f"{why}\n".encode())
     size = err.seek(0, os.SEEK_END)
     err.seek(max(0, size - room))
@@ -203,7 +203,7 @@ def _file_of(content: bytes | None) -> Iterator[BinaryIO | int]:
 
 
 def _await_end(process: subprocess.Popen[bytes]) -> None:
-    """Until the process has ended; where the system can, its id stays its own until it is reaped."""
+    """Wait until the process has ended, without reaping it where the system can: so its id stays its own."""
     if not hasattr(os, "waitid"):  # macOS has it from Python 3.13 on
         process.wait()
     elif process.returncode is None:

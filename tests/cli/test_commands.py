@@ -74,7 +74,7 @@ class TestQueues:
         assert [queue["queue"] for queue in json.loads(out)][:2] == ["default", "few"]
 
     def test_all_pages(self, run, monkeypatch):
-        monkeypatch.setattr(sys.modules["dibs.cli.queues"], "PAGE", 1)
+        monkeypatch.setattr(sys.modules["dibs.cli.http"], "_PAGE", 1)
         assert len(json.loads(run("queues", "--json")[1])) >= 4
 
     def test_markup_in_a_definition_is_text(self, run, server):

@@ -4,7 +4,7 @@ import io
 
 import pytest
 from dibs.cli import demo_fleet, demo_threads
-from dibs.cli.demo_stage import Stage
+from dibs.cli.demo_screen import Stage
 from rich.console import Console
 
 

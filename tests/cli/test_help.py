@@ -126,7 +126,7 @@ class TestMain:
     @pytest.fixture
     def raising(self, run, monkeypatch):
         def raising(error):
-            def cli():
+            def cli(**_):
                 raise error
 
             monkeypatch.setattr("dibs.cli.cli", cli)
@@ -150,7 +150,7 @@ class TestMain:
         from dibs.cli import main
 
         monkeypatch.setenv("DIBS_TRACEBACK", "1")
-        monkeypatch.setattr("dibs.cli.cli", lambda: 1 / 0)
+        monkeypatch.setattr("dibs.cli.cli", lambda **_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             main()
 

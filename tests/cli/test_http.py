@@ -93,7 +93,8 @@ def test_why_it_waits_is_told_once_each_time_and_in_words():
     api = net.api(on_wait=told.append)
     for _ in range(3):
         api.get("/queues")
-    assert told == ["Connection refused", "the connection was lost"]
+    waits = f"waiting for the server at {api.url} ({{}})"
+    assert told == [waits.format(why) for why in ("Connection refused", "the connection was lost")]
 
 
 def test_but_not_for_ever():

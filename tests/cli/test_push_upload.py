@@ -147,7 +147,7 @@ def test_only_what_a_file_has_grown_by(push, file, server):
 def test_an_interruption_at_every_request_and_the_rest_afterwards(push, file, server):
     some = LINES[:30]
     for stop in range(1, 16):
-        server.keys, server.values, server.troubles = {}, [], [None] * (stop + 1) + [KeyboardInterrupt()]
+        server.keys, server.values, server.troubles = {}, [], [None] * stop + [KeyboardInterrupt()]
         code, _, err = push(file(*some))
         before = list(server.values)
         assert (code, before) == (130, some[: 2 * stop])  # what was in hand is sent to its end
@@ -162,7 +162,7 @@ def test_an_interruption_at_every_request_and_the_rest_afterwards(push, file, se
 
 @pytest.mark.usefixtures("small")
 def test_what_is_in_though_its_answer_never_came_is_counted(push, file, server):
-    server.troubles = [None] * 3 + ["Ctrl-C"]
+    server.troubles = [None] * 2 + ["Ctrl-C"]
     code, _, err = push(file(*LINES))
     assert (code, len(server.values), server.bodies[-1]) == (130, 4, server.bodies[-2])
     assert err == "dibs: files.txt: interrupted; 4 lines are in; the same command goes on from there\n"
@@ -171,7 +171,7 @@ def test_what_is_in_though_its_answer_never_came_is_counted(push, file, server):
 @pytest.mark.usefixtures("small")
 @pytest.mark.parametrize("trouble", ["lost", httpx.ReadTimeout("timed out"), KeyboardInterrupt()])
 def test_what_nobody_can_tell_is_called_at_least(push, file, server, trouble):
-    server.troubles = [None] * 3 + ["Ctrl-C", trouble]
+    server.troubles = [None] * 2 + ["Ctrl-C", trouble]
     _, _, err = push(file(*LINES))
     assert err.startswith("dibs: files.txt: interrupted; at least 2 lines are in; ")
     assert len(server.values) > 2
@@ -343,7 +343,7 @@ def test_again_pushes_all_of_it_and_is_what_counts_from_then_on(push, file, serv
 def test_an_interrupted_again_goes_on_without_it(push, file, server):
     some = LINES[:9]
     push(file(*some))
-    server.troubles = [None] * 5 + [KeyboardInterrupt()] * 2
+    server.troubles = [None] * 4 + [KeyboardInterrupt()] * 2
     assert push(file(*some), again=True)[0] == 130
     assert push(file(*some))[1] == "files.txt: 4 lines known, 5 new\n"
     assert server.values == some * 2
@@ -376,11 +376,6 @@ def test_lines_that_are_known_by_their_keys_are_told(push, file, tmp_path, serve
     other.write_text("b\nc\nd\n")
     assert push(other, unique=True)[1] == "other.txt: 1 line known, 2 new\n"
     assert server.values == ["a", "b", "c", "d"]
-
-
-def test_a_queue_that_is_not_there(push, file, server, monkeypatch):
-    monkeypatch.setattr(server, "look", lambda *_: problem(404, "queue-unknown"))
-    assert push(file("a")) == (1, "", "dibs: files.txt: queue-unknown: why; --create makes it\n")
 
 
 @pytest.mark.parametrize(

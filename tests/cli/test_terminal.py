@@ -127,7 +127,7 @@ def test_next_is_raw_for_a_program_and_inert_for_a_terminal(run, monkeypatch):
 
 
 def test_a_file_name_in_a_progress_bar(run, tmp_path, monkeypatch):
-    from dibs.cli.push_bar import Bar
+    from dibs.cli.push_progress import Bar
     from rich.console import Console
 
     master, slave = pty.openpty()

@@ -76,7 +76,7 @@ async def test_a_deletion_is_answered_at_once_and_swept_beside_the_others(opened
     async with opened({"q": None, "ids": "count()"}) as house:
         await keyed(house["q"])
         await house.queues.delete("q")
-        assert not house.disk.ops(Sweep)
+        assert len(house.disk.ops(Sweep)) < MANY // SLICE_ROWS
         assert (await house["ids"].take(1)).first == 1
         await eventually(lambda: not house.disk.unswept())
         assert len(house.disk.ops(Sweep)) >= MANY // SLICE_ROWS

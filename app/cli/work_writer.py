@@ -1,7 +1,7 @@
-"""One thread speaks to the terminal for all others.
+"""The one thread of ``dibs work`` that writes to the terminal.
 
-Writing may take as long as whoever reads likes: a full pipe, a terminal that was stopped with Ctrl-S. Whoever
-settles jobs, keeps leases alive or acts on signals must not wait for that.
+A reader may keep a write waiting for any time: a full pipe, a terminal that was stopped with Ctrl-S. The
+threads that settle jobs, keep leases alive or act on signals must not wait for that.
 """
 
 from __future__ import annotations
@@ -13,46 +13,46 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, BinaryIO, Final
 
 if TYPE_CHECKING:
-    from .work_board import Board
+    from .work_display import Display
 
 _MANY: Final = 1000
 """Remarks that wait to be written; beyond that they are dropped, as nobody reads."""
 _LOOK: Final = 0.1
-"""Seconds between two looks at whether it is to be waited for any longer."""
+"""Seconds between two looks at whether to wait any longer."""
 
 Task = Callable[[], None]
 
 
-class Scribe:
-    """Lets its own thread, the only one that uses the board, say what others have to say, in their order.
+class Writer:
+    """Shows what other threads hand to it, in their order; its own thread alone uses the display.
 
     Attributes:
-        board: The board.
+        display: The display.
         unwritten: How often something could not be written.
         why: The reason of the first time.
     """
 
-    def __init__(self, board: Board) -> None:
-        self.board = board
+    def __init__(self, display: Display) -> None:
+        self.display = display
         self.unwritten = 0
         self.why = ""
         self._tasks: SimpleQueue[Task | None] = SimpleQueue()
         self._ticks = False
         self._hurried = False
-        self._thread = threading.Thread(target=self._run, name="scribe", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
         self._thread.start()
 
     def output(self, out: BinaryIO | None, err: BinaryIO, remark: str = "") -> None:
-        """Pass on what a command wrote, and a remark; returns when that is done, or was given up.
+        """Show what a command wrote, and a remark; return when that is done, or was given up.
 
-        It is waited for, so that no more output piles up than there are hands.
+        The caller waits, so that no more output piles up than there are threads.
         """
         shown = threading.Event()
 
         def show() -> None:
             try:
-                self.board.output(out, err, remark)
-            except ValueError as error:  # closed by a hand that was told to hurry
+                self.display.output(out, err, remark)
+            except ValueError as error:  # closed by a thread that was told to hurry
                 raise OSError(str(error)) from error
             finally:
                 shown.set()
@@ -62,20 +62,20 @@ class Scribe:
             pass
 
     def note(self, text: str) -> None:
-        """Tell something that is no error of ours."""
-        self._put(partial(self.board.note, text))
+        """Show a remark."""
+        self._put(partial(self.display.note, text))
 
     def held_up(self, pause: float, why: str) -> None:
-        """Tell why it does not go on just now, and for ``pause`` seconds."""
-        self._put(partial(self.board.held_up, pause, why))
+        """Show why the work does not go on for ``pause`` seconds."""
+        self._put(partial(self.display.held_up, pause, why))
 
     def phase(self, word: str, text: str) -> None:
-        """Tell that it goes to its end."""
-        self._put(partial(self.board.phase, word, text))
+        """Show that the work ends."""
+        self._put(partial(self.display.phase, word, text))
 
     def summary(self) -> None:
-        """The last word."""
-        self._tasks.put(self.board.summary)
+        """Show the summary."""
+        self._tasks.put(self.display.summary)
 
     def tick(self) -> None:
         """Draw the live line anew, unless it still waits to be drawn."""
@@ -84,12 +84,12 @@ class Scribe:
             self._tasks.put(self._tick)
 
     def hurry(self) -> None:
-        """Let nobody wait for a reader any longer."""
+        """Let no thread wait for a reader any longer."""
         self._hurried = True
 
     def finish(self, enough: Callable[[], bool]) -> bool:
-        """Wait until all is written, or ``enough`` says that it was waited for long enough; whether it is."""
-        self._tasks.put(self._confess)
+        """Wait until all is written or ``enough`` is true; return whether all is written."""
+        self._tasks.put(self._tell_unwritten)
         self._tasks.put(None)
         while self._thread.is_alive() and not enough():
             self._thread.join(_LOOK)
@@ -101,12 +101,12 @@ class Scribe:
 
     def _tick(self) -> None:
         self._ticks = False
-        self.board.tick()
+        self.display.tick()
 
-    def _confess(self) -> None:
-        """Tell what could not be told, on the stream that may still take it."""
+    def _tell_unwritten(self) -> None:
+        """Tell on stderr that some output could not be written."""
         if self.unwritten:
-            self.board.note(f"not all of the output could be written: {self.why}; the jobs are done")
+            self.display.note(f"not all of the output could be written: {self.why}; the jobs are done")
 
     def _run(self) -> None:
         while (task := self._tasks.get()) is not None:

@@ -1,6 +1,6 @@
-"""The hands: threads that take jobs and perform them until there are none, or until told to stop.
+"""The threads of ``dibs work``: each takes a job and runs it, until there are no more or it is told to stop.
 
-The iterator hands out a job at a time to whoever asks, and heartbeats for those that are in hand.
+The iterator of jobs hands out one at a time, and keeps alive the leases of those that run.
 """
 
 from __future__ import annotations
@@ -12,23 +12,23 @@ from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from ..client import Job, Leases
-    from .work_perform import Performer
-    from .work_run import Stops
+    from .work_job import JobRunner
+    from .work_loop import Stops
 
 _OVER: Final = None
 
 
-class Crew:
-    """``size`` hands on one iterator of jobs.
+class JobThreads:
+    """``size`` threads on one iterator of jobs.
 
-    The first fault of a hand stops all: what is in hand is finished, nothing new is begun.
+    The first fault of a thread stops all of them: jobs that run are finished, nothing new is begun.
     """
 
     def __init__(
-        self, leases: Leases, performer: Performer, size: int, *, stops: Stops, most: int | None = None
+        self, leases: Leases, runner: JobRunner, size: int, *, stops: Stops, most: int | None = None
     ) -> None:
         self._leases = leases
-        self._performer = performer
+        self._runner = runner
         self._stops = stops
         self._lock = threading.Lock()
         self._left = most
@@ -36,26 +36,26 @@ class Crew:
         self._faults: list[Exception] = []
         self._at_work = size
         self._ended: SimpleQueue[None] = SimpleQueue()
-        self._hands = [threading.Thread(target=self._hand, name=f"hand-{n}") for n in range(1, size + 1)]
+        self._threads = [threading.Thread(target=self._work, name=f"job-{n}") for n in range(1, size + 1)]
 
     @property
     def fault(self) -> Exception | None:
-        """Why it stopped by itself, if it did not just run out of jobs."""
+        """The first error of a thread, which stopped all of them."""
         return self._faults[0] if self._faults else None
 
     def start(self) -> None:
-        """Let the hands begin."""
-        for started, hand in enumerate(self._hands):
+        """Start the threads. Where the system has no room for all, those that there are do the work."""
+        for started, thread in enumerate(self._threads):
             try:
-                hand.start()
-            except RuntimeError:  # no room for another thread: those that there are do the work
+                thread.start()
+            except RuntimeError:
                 if not started:
                     raise
                 self._at_work = started
                 return
 
     def over(self, timeout: float) -> bool:
-        """Whether every hand has ended; waits up to ``timeout`` seconds for the next one. For one thread."""
+        """Whether all threads have ended; wait up to ``timeout`` seconds for the next. For one caller."""
         with suppress(Empty):
             self._ended.get(timeout=timeout)
             self._at_work -= 1
@@ -70,14 +70,14 @@ class Crew:
         self._leases.stop()
 
     def give_back(self) -> None:
-        """Begin nothing new, and end what is in hand; its jobs go back to the queue."""
+        """Begin nothing new, and end the commands that run; their jobs go back to the queue."""
         self.drain()
-        self._performer.give_back()
+        self._runner.give_back()
 
-    def _hand(self) -> None:
+    def _work(self) -> None:
         try:
             while (job := self._next()) is not None:
-                self._performer.perform(job)
+                self._runner.run_job(job)
                 if self._stops.asked:  # before the main thread has acted on it
                     self.drain()
         except Exception as error:

@@ -1,4 +1,4 @@
-"""The words of a command, filled in for one item; and what stands for it in its environment."""
+"""The command line and the environment of a job: the words of a command, filled in for one item."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _HOLES: Final = re.compile(r"\{\}|(?<!\$)\{(?:\.|/|//|/\.|#)\}")
 _SUFFIX: Final = re.compile(r"\.[^/.]+\Z")
 
 
-class Words:
+class CommandTemplate:
     """A command line with holes, as GNU parallel has them.
 
     In any word and as often as wanted ``{}`` stands for the value, ``{.}`` for it without its extension,
@@ -29,7 +29,7 @@ class Words:
 
     @property
     def program(self) -> str | None:
-        """What is run; None where that depends on the value."""
+        """The program; None where it depends on the value."""
         return None if _HOLES.search(self._words[0]) else self._words[0]
 
     def filled(self, value: Any, seq: int) -> list[str]:
@@ -50,7 +50,7 @@ def _filling(hole: str, text: str, seq: int) -> str:
 
 
 def _folder(text: str) -> str:
-    """As dirname has it: of ``a/b/`` it is ``a``, of ``/a`` it is ``/``."""
+    """The folder, as dirname gives it: of ``a/b/`` it is ``a``, of ``/a`` it is ``/``."""
     folder = text.rstrip("/").rpartition("/")[0].rstrip("/")
     return folder or ("/" if text.startswith("/") else ".")
 
@@ -66,6 +66,6 @@ def compact(value: Any) -> str:
 
 
 def environment(base: Mapping[str, str], *, queue: str, seq: int, attempt: int, url: str) -> dict[str, str]:
-    """What a command finds in its environment, beside what was there. A ``dibs`` in it finds the server."""
+    """The environment of a command: ``base`` and the job. A ``dibs`` that it runs finds the server."""
     told = {"DIBS_QUEUE": queue, "DIBS_SEQ": str(seq), "DIBS_ATTEMPT": str(attempt), "DIBS_URL": url}
     return {**base, **told}

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final, NoReturn
 
 from ..client.errors import ValueNotJson
 from .work_children import GRACE
+from .work_command import CommandTemplate, compact, environment
 from .work_process import Busy, CannotStart, End, Process, Unfit, error_text
-from .work_words import Words, compact, environment
 
 if TYPE_CHECKING:
     from ..client import Job
     from .work_children import Children
-    from .work_run import Stops
-    from .work_scribe import Scribe
-    from .work_tally import Tally
+    from .work_counts import JobCounts
+    from .work_loop import Stops
+    from .work_writer import Writer
 
 RESULT_BYTES: Final = 256 * 1024
 """A longer result would be refused by the server, and every attempt would end so."""
@@ -71,7 +71,7 @@ class Plan:
     """
 
     queue: str
-    words: Words
+    words: CommandTemplate
     url: str
     stdin: bool = False
     timeout: float | None = None
@@ -90,7 +90,7 @@ class Halted(Exception):
     """Too many jobs in a row have failed."""
 
 
-class Performer:
+class JobRunner:
     """Performs jobs, from any thread, until it is told to give them back.
 
     A job is settled before anything is shown of it: what can't be shown is done all the same.
@@ -99,16 +99,16 @@ class Performer:
     def __init__(
         self,
         plan: Plan,
-        tally: Tally,
-        scribe: Scribe,
+        job_counts: JobCounts,
+        writer: Writer,
         *,
         children: Children,
         stops: Stops,
         wait: Callable[[float], object] | None = None,
     ) -> None:
         self._plan = plan
-        self._tally = tally
-        self._scribe = scribe
+        self._job_counts = job_counts
+        self._writer = writer
         self._children = children
         self._stops = stops
         self._lock = threading.Lock()
@@ -117,24 +117,24 @@ class Performer:
         self._leave = threading.Event()
         self._wait = wait or self._leave.wait
 
-    def perform(self, job: Job) -> None:
+    def run_job(self, job: Job) -> None:
         """Run the job's command and settle the job.
 
         Raises:
             CannotStart: No command can be run; the job is given back.
             Halted: This was one failure too many in a row.
         """
-        self._tally.begun()
+        self._job_counts.begun()
         try:
-            self._perform(job)
+            self._run_job(job)
         finally:
-            self._tally.ended()
+            self._job_counts.ended()
 
-    def _perform(self, job: Job) -> None:
+    def _run_job(self, job: Job) -> None:
         try:
             process = self._start(job)
         except Unfit as error:
-            self._scribe.note(self._failed(job, str(error)))
+            self._writer.note(self._failed(job, str(error)))
             self._look_at_row()
             return
         except CannotStart:
@@ -146,7 +146,7 @@ class Performer:
         with process:
             end = self._run(job, process)
             remark = self._settle(job, process, end)
-            self._scribe.output(process.out if self._plan.results is None else None, process.err, remark)
+            self._writer.output(process.out if self._plan.results is None else None, process.err, remark)
         self._look_at_row()
 
     def give_back(self) -> None:
@@ -167,8 +167,8 @@ class Performer:
 
     def refused(self, job: Job, error: Exception) -> Mapping[str, Any]:
         """The server did not take a job's result, so it has failed after all; how it is to be nacked."""
-        self._tally.bad(job.seq)
-        self._scribe.note(f"{self._plan.queue} {job.seq}, attempt {job.attempt}: {error}")
+        self._job_counts.bad(job.seq)
+        self._writer.note(f"{self._plan.queue} {job.seq}, attempt {job.attempt}: {error}")
         return self._plan.retries.terms(job.attempt, None)
 
     def _start(self, job: Job) -> Process | None:
@@ -178,7 +178,7 @@ class Performer:
                 return self._started(job)
             except Busy as busy:
                 if not tried:
-                    self._scribe.held_up(ROOM, f"no room for another command ({busy})")
+                    self._writer.held_up(ROOM, f"no room for another command ({busy})")
             self._wait(ROOM)
             if self._giving_back or job.outcome == "lost":
                 return None
@@ -223,7 +223,7 @@ class Performer:
             return self._done(job, process)
         if self._ended_with_us(end):
             job.release()
-            self._tally.gave_back()
+            self._job_counts.gave_back()
             return ""
         return self._failed(job, error_text(end.why, process.err), end.status)
 
@@ -242,18 +242,18 @@ class Performer:
             return self._failed(job, error_text(str(bad), process.err))
         except ValueNotJson as bad:
             return self._failed(job, error_text(f"its output can't be a result: {bad}", process.err))
-        self._tally.good(job.seq)
+        self._job_counts.good(job.seq)
         return ""
 
     def _failed(self, job: Job, error: str, status: int | None = None) -> str:
         """Settle a job that failed; what is to be said of it."""
         job.nack(error, **self._plan.retries.terms(job.attempt, status))
-        self._tally.bad(job.seq)
+        self._job_counts.bad(job.seq)
         return f"{self._plan.queue} {job.seq}, attempt {job.attempt}: {error.partition(chr(10))[0]}"
 
     def _look_at_row(self) -> None:
         most = self._plan.retries.halt
-        if most is not None and self._tally.row >= most:
+        if most is not None and self._job_counts.row >= most:
             raise Halted(f"halted, as {most:,} {'job has' if most == 1 else 'jobs in a row have'} failed")
 
     def _results(self, out: BinaryIO) -> list[Any]:

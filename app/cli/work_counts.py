@@ -1,4 +1,4 @@
-"""What came of the jobs so far."""
+"""The counts of jobs: running, done, failed, given back."""
 
 from __future__ import annotations
 
@@ -14,12 +14,11 @@ _WINDOW: Final = 10.0
 """Seconds over which the rate is taken."""
 
 
-class Tally:
-    """What is known of the jobs, from any thread.
+class JobCounts:
+    """The counts of jobs, for any thread.
 
-    ``counts`` are the server's words, once there is somebody to ask. Beside them: how many commands run, how
-    many were ended so that their items could be given back, and which items failed when they were last tried
-    here.
+    ``counts`` are how the server settled them. Beside these: how many commands run, how many were ended so
+    that their items could be given back, and which items failed when they were last tried here.
     """
 
     def __init__(self, counts: Counts | None = None, clock: Callable[[], float] = time.monotonic) -> None:
@@ -36,22 +35,22 @@ class Tally:
 
     @property
     def running(self) -> int:
-        """Commands that run."""
+        """The number of commands that run."""
         return self._running
 
     @property
     def failed(self) -> int:
-        """Attempts that failed, whatever became of their items."""
+        """The number of attempts that failed, whatever became of their items."""
         return self.counts.nacked + self.counts.dead
 
     @property
     def unmended(self) -> int:
-        """Items that failed when they were last tried here."""
+        """The number of items that failed when they were last tried here."""
         return len(self._unmended)
 
     @property
     def left(self) -> int:
-        """Items that failed when they were last tried here, and are not dead."""
+        """The number of items that failed when they were last tried here, and are not dead."""
         return max(0, self.unmended - self.counts.dead)
 
     @property
@@ -61,7 +60,7 @@ class Tally:
 
     @property
     def seconds(self) -> float:
-        """Since the beginning."""
+        """Seconds since the beginning."""
         return self._clock() - self._began
 
     @property
@@ -86,29 +85,29 @@ class Tally:
         return (ended - before) / (now - then) if now > then else 0.0
 
     def begun(self) -> None:
-        """A command runs."""
+        """Count a command that begins."""
         with self._lock:
             self._running += 1
 
     def ended(self) -> None:
-        """A command has ended, well or not."""
+        """Count a command that has ended, well or not."""
         with self._lock:
             self._running -= 1
             self._last = self._clock()
 
     def gave_back(self) -> None:
-        """An item that was begun goes to somebody else."""
+        """Count an item that was begun and given back."""
         with self._lock:
             self.returned += 1
 
     def good(self, seq: int) -> None:
-        """This item is done."""
+        """Count an item that is done."""
         with self._lock:
             self.row = 0
             self._unmended.discard(seq)
 
     def bad(self, seq: int) -> None:
-        """This item failed."""
+        """Count an item that failed."""
         with self._lock:
             self.row += 1
             self._unmended.add(seq)

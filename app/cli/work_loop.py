@@ -1,4 +1,4 @@
-"""From the first job to the last word: signals, the live line, the end."""
+"""The main thread of ``dibs work``: signals, the live line, and how the work ends."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from typing import TYPE_CHECKING, Final
 from ..client.errors import ClientError, Unreachable
 from .exits import CANNOT_RUN, FAILED, INTERRUPTED, JOBS_FAILED, NO_COMMAND, OK, UNREACHABLE
 from .http import reason
-from .work_perform import Halted
+from .work_job import Halted
 from .work_process import CannotStart
 
 if TYPE_CHECKING:
     from ..client import QueueInfo
-    from .work_board import Board
-    from .work_crew import Crew
-    from .work_scribe import Scribe
-    from .work_tally import Tally
+    from .work_counts import JobCounts
+    from .work_display import Display
+    from .work_threads import JobThreads
+    from .work_writer import Writer
 
 TICK: Final = 0.1
 """Seconds between two drawings of the live line, and the longest that a signal waits to be acted on."""
 LAST: Final = 5.0
-"""Seconds for the last words to a server that is away, when it is not to be waited for."""
+"""Seconds for the last settlings to a server that is away, when it is not to be waited for."""
 LINGER: Final = 1.0
-"""Seconds for the last words to a reader that does not read, after a signal that asks to leave."""
+"""Seconds for the last output to a reader that does not read, after a signal that asks to leave."""
 LOOK: Final = 0.5
 """Seconds between two looks at whether the queue is empty."""
 
@@ -41,8 +41,8 @@ _SOON: Final = 0.01
 class Stops:
     """Signals that end the work, counted.
 
-    The first Ctrl-C finishes what is in hand, the second gives it back. SIGTERM and SIGHUP give back at once:
-    a supervisor that sends them kills soon afterwards. A signal that was ignored when dibs was started
+    The first Ctrl-C finishes the jobs that run, the second gives them back. SIGTERM and SIGHUP give back at
+    once: a supervisor that sends them kills soon afterwards. A signal that was ignored when dibs was started
     (``nohup``, ``&`` in a script) stays ignored.
     """
 
@@ -51,7 +51,7 @@ class Stops:
 
     @contextmanager
     def heard(self) -> Iterator[None]:
-        """Hear them, in place of dying by them."""
+        """Count signals, in place of dying by them."""
         before = {number: signal.getsignal(number) for number in (signal.SIGINT, *_AT_ONCE)}
         heard = {number: handler for number, handler in before.items() if handler != signal.SIG_IGN}
         for number in heard:
@@ -64,7 +64,7 @@ class Stops:
 
     @property
     def at_once(self) -> bool:
-        """Whether what is in hand is to be given back."""
+        """Whether the jobs that run are to be given back."""
         return self.asked >= _TWICE
 
     def follows(self, seconds: float, *, at_once: bool) -> bool:
@@ -86,44 +86,48 @@ class Stops:
 
 
 def run(
-    crew: Crew, tally: Tally, scribe: Scribe, stops: Stops, each: Callable[[], None] = lambda: None
+    threads: JobThreads,
+    job_counts: JobCounts,
+    writer: Writer,
+    stops: Stops,
+    each: Callable[[], None] = lambda: None,
 ) -> None:
-    """Work until every hand has ended, for whatever reason. ``each`` is called every now and then."""
-    crew.start()
+    """Work until all threads have ended. ``each`` is called every now and then."""
+    threads.start()
     acted = 0
-    while not crew.over(TICK):
+    while not threads.over(TICK):
         asked = min(stops.asked, _TWICE)
         if asked > acted:
             acted = asked
-            _stop(crew, tally, scribe, at_once=asked == _TWICE)
-        scribe.tick()
+            _stop(threads, job_counts, writer, at_once=asked == _TWICE)
+        writer.tick()
         each()
 
 
-def _stop(crew: Crew, tally: Tally, scribe: Scribe, *, at_once: bool) -> None:
-    """The first time finish what is in hand, the second time, or ``at_once``, give it back."""
-    running = tally.running
+def _stop(threads: JobThreads, job_counts: JobCounts, writer: Writer, *, at_once: bool) -> None:
+    """Finish the jobs that run, or give them back ``at_once``."""
+    running = job_counts.running
     if running and at_once:
-        scribe.phase("giving back", f"giving back {running:,}")
+        writer.phase("giving back", f"giving back {running:,}")
     elif running:
-        scribe.phase("finishing", f"finishing {running:,}; Ctrl-C again gives them back")
+        writer.phase("finishing", f"finishing {running:,}; Ctrl-C again gives them back")
     if at_once:
-        scribe.hurry()
-        crew.give_back()
+        writer.hurry()
+        threads.give_back()
     else:
-        crew.drain()
+        threads.drain()
 
 
 def settle(
     flush: Callable[[float], bool],
-    scribe: Scribe,
+    writer: Writer,
     stops: Stops,
     patience: float,
     clock: Callable[[], float] = time.monotonic,
 ) -> bool:
-    """Wait until the server knows how every job ended; whether it does.
+    """Wait until the server knows how every job ended; return whether it does.
 
-    It may be away just now, so this is as patient as everything else; whoever asked twice to stop is not.
+    The server may be away just now, so it is waited for, unless two signals have asked to stop.
     """
     until = clock() + patience
     while not flush(TICK):
@@ -131,42 +135,42 @@ def settle(
             return flush(LAST)
         if clock() > until:
             return False
-        scribe.tick()
+        writer.tick()
         time.sleep(TICK)  # a client that has given up answers at once
     return True
 
 
 class Emptiness(threading.Thread):
-    """Looks whether a queue is empty, while nothing runs here, and says so once.
+    """Looks whether a queue is empty, while nothing runs here, and calls ``then`` once it is.
 
-    Empty is a queue that producers push to, or whose source has ended, where nothing waits, is delayed or is
-    leased by anybody: what failed is waited for until it is tried again, and what a dead worker had until it
-    is handed out again.
+    A queue is empty if producers push to it or its source has ended, and nothing waits, is delayed or is
+    leased by anybody. So items that failed are waited for until they are tried again, and the items of a dead
+    worker until they are handed out again.
     """
 
     def __init__(
-        self, info: Callable[[], QueueInfo], tally: Tally, board: Board, then: Callable[[], None]
+        self, info: Callable[[], QueueInfo], job_counts: JobCounts, display: Display, then: Callable[[], None]
     ) -> None:
         super().__init__(name="emptiness", daemon=True)
         self._info = info
-        self._tally = tally
-        self._board = board
+        self._job_counts = job_counts
+        self._display = display
         self._then = then
         self._enough = threading.Event()
 
     def run(self) -> None:
-        """Until it is empty, or enough."""
+        """Run until the queue is empty or ``stop`` is called."""
         while not self._enough.wait(LOOK):
-            if self._tally.running:
-                self._board.idle = ""
+            if self._job_counts.running:
+                self._display.idle = ""
                 continue
-            with suppress(ClientError):  # the hands meet it too, and tell it
+            with suppress(ClientError):  # the threads meet it too, and tell it
                 info = self._info()
                 if empty(info):
-                    self._board.idle = ""
+                    self._display.idle = ""
                     self._then()
                     return
-                self._board.idle = f"{info.waiting:,} to be tried later, {info.leased:,} elsewhere"
+                self._display.idle = f"{info.waiting:,} to be tried later, {info.leased:,} elsewhere"
 
     def stop(self) -> None:
         """Enough."""
@@ -179,7 +183,9 @@ def empty(info: QueueInfo) -> bool:
     return ended and info.waiting == info.leased == 0
 
 
-def verdict(tally: Tally, fault: Exception | None, stops: Stops, *, settled: bool = True) -> tuple[str, int]:
+def verdict(
+    job_counts: JobCounts, fault: Exception | None, stops: Stops, *, settled: bool = True
+) -> tuple[str, int]:
     """A sentence, where something is to be said, and the exit code. ``settled``: the server knows it all."""
     if fault is not None:
         return _verdict_of(fault)
@@ -187,7 +193,7 @@ def verdict(tally: Tally, fault: Exception | None, stops: Stops, *, settled: boo
         return f"no answer from the server in time; {_OTHERS}", UNREACHABLE
     if stops.asked:
         return "", INTERRUPTED
-    return "", JOBS_FAILED if tally.unmended else OK
+    return "", JOBS_FAILED if job_counts.unmended else OK
 
 
 def _verdict_of(fault: Exception) -> tuple[str, int]:
@@ -202,10 +208,10 @@ def _verdict_of(fault: Exception) -> tuple[str, int]:
     raise fault
 
 
-def leave(scribe: Scribe, stops: Stops, sentence: str, clock: Callable[[], float] = time.monotonic) -> bool:
-    """Write the last words, which wait for a reader unless a signal asks to leave; whether all is written."""
+def leave(writer: Writer, stops: Stops, sentence: str, clock: Callable[[], float] = time.monotonic) -> bool:
+    """Write the last sentence; wait for a reader unless a signal asks to leave; whether all is written."""
     if sentence:
-        scribe.note(sentence)
+        writer.note(sentence)
     until: list[float] = []
 
     def enough() -> bool:
@@ -213,7 +219,7 @@ def leave(scribe: Scribe, stops: Stops, sentence: str, clock: Callable[[], float
             until.append(clock() + LINGER)
         return bool(until) and clock() >= until[0]
 
-    return scribe.finish(enough) and not scribe.unwritten
+    return writer.finish(enough) and not writer.unwritten
 
 
 def _in_words(fault: Unreachable) -> str:

@@ -1,5 +1,5 @@
 import pytest
-from dibs.cli.work_words import Words, compact, environment, text_of
+from dibs.cli.work_command import CommandTemplate, compact, environment, text_of
 
 
 @pytest.mark.parametrize(
@@ -26,7 +26,7 @@ from dibs.cli.work_words import Words, compact, environment, text_of
     ],
 )
 def test_the_value_in_the_words(words, value, filled):
-    assert Words(words).filled(value, 7) == filled
+    assert CommandTemplate(words).filled(value, 7) == filled
 
 
 @pytest.mark.parametrize(
@@ -46,18 +46,24 @@ def test_the_value_in_the_words(words, value, filled):
     ],
 )
 def test_parts_of_the_value(value, bare, name, folder, stem):
-    assert Words(["{.}", "{/}", "{//}", "{/.}", "{#}"]).filled(value, 7) == [bare, name, folder, stem, "7"]
+    assert CommandTemplate(["{.}", "{/}", "{//}", "{/.}", "{#}"]).filled(value, 7) == [
+        bare,
+        name,
+        folder,
+        stem,
+        "7",
+    ]
 
 
 def test_what_reads_stdin_gets_no_word_unless_it_says_where():
-    assert Words(["cat"], append=False).filled("x", 7) == ["cat"]
-    assert Words(["tee", "{}"], append=False).filled("x", 7) == ["tee", "x"]
+    assert CommandTemplate(["cat"], append=False).filled("x", 7) == ["cat"]
+    assert CommandTemplate(["tee", "{}"], append=False).filled("x", 7) == ["tee", "x"]
 
 
 def test_the_program_is_known_unless_it_is_the_value():
-    assert Words(["wc", "-w"]).program == "wc"
-    assert Words(["./run-{}"]).program is None
-    assert Words(["./run-{/.}"]).program is None
+    assert CommandTemplate(["wc", "-w"]).program == "wc"
+    assert CommandTemplate(["./run-{}"]).program is None
+    assert CommandTemplate(["./run-{/.}"]).program is None
 
 
 def test_text_is_bare_and_json_is_not():

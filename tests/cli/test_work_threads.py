@@ -14,15 +14,15 @@ from types import SimpleNamespace
 
 import httpx
 import pytest
-from dibs.cli.work_board import Board, told
 from dibs.cli.work_children import Children
-from dibs.cli.work_crew import Crew
-from dibs.cli.work_perform import RESULT_BYTES, TRIES, Performer, Plan, Retries
+from dibs.cli.work_command import CommandTemplate
+from dibs.cli.work_counts import JobCounts
+from dibs.cli.work_display import Display, told
+from dibs.cli.work_job import RESULT_BYTES, TRIES, JobRunner, Plan, Retries
+from dibs.cli.work_loop import Emptiness, Stops, empty, leave, run, settle, verdict
 from dibs.cli.work_process import CannotStart
-from dibs.cli.work_run import Emptiness, Stops, empty, leave, run, settle, verdict
-from dibs.cli.work_scribe import Scribe
-from dibs.cli.work_tally import Tally
-from dibs.cli.work_words import Words
+from dibs.cli.work_threads import JobThreads
+from dibs.cli.work_writer import Writer
 from dibs.client.errors import Problem, QueueUnknown, Unreachable
 from dibs.client.hand import Counts
 from dibs.client.text import encode
@@ -88,24 +88,29 @@ class Shop:
 
     def __init__(self, *command, leases, hands=1, most=None, append=True, **plan):
         self.leases = leases
-        self.tally = Tally(leases.counts)
+        self.job_counts = JobCounts(leases.counts)
         self.said = io.StringIO()
-        self.scribe = Scribe(Board("jobs", self.tally, console=Console(file=self.said)))
-        self.plan = Plan("jobs", Words(command, append=append), "http://x", **plan)
+        self.writer = Writer(Display("jobs", self.job_counts, console=Console(file=self.said)))
+        self.plan = Plan("jobs", CommandTemplate(command, append=append), "http://x", **plan)
         self.stops = Stops()
-        self.performer = Performer(
-            self.plan, self.tally, self.scribe, children=CHILDREN, stops=self.stops, wait=lambda seconds: None
+        self.runner = JobRunner(
+            self.plan,
+            self.job_counts,
+            self.writer,
+            children=CHILDREN,
+            stops=self.stops,
+            wait=lambda seconds: None,
         )
-        self.crew = Crew(leases, self.performer, hands, stops=self.stops, most=most)
+        self.threads = JobThreads(leases, self.runner, hands, stops=self.stops, most=most)
 
     def run(self):
-        run(self.crew, self.tally, self.scribe, self.stops)
-        self.written = leave(self.scribe, self.stops, "")
+        run(self.threads, self.job_counts, self.writer, self.stops)
+        self.written = leave(self.writer, self.stops, "")
         return self
 
     @property
     def verdict(self):
-        return verdict(self.tally, self.crew.fault, self.stops)
+        return verdict(self.job_counts, self.threads.fault, self.stops)
 
 
 def seen(**changes):
@@ -205,7 +210,7 @@ class TestEnds:
         running = background(shop.run)
         gate.begun()
         leases.given[0].outcome = "lost"
-        shop.performer.lost(leases.given[0])
+        shop.runner.lost(leases.given[0])
         running.join(SECONDS)
         assert leases.ends == ["release"]
         assert shop.verdict == ("", 0)
@@ -220,10 +225,10 @@ class TestEnds:
 
             def filled(self, value, seq):
                 leases.given[0].outcome = "lost"
-                shop.performer.lost(leases.given[0])
+                shop.runner.lost(leases.given[0])
                 return filled(value, seq)
 
-        shop.performer._plan = replace(shop.plan, words=Late())
+        shop.runner._plan = replace(shop.plan, words=Late())
         running = background(shop.run)
         running.join(SECONDS)
         assert leases.ends == ["release"]
@@ -253,7 +258,7 @@ class TestResults:
 
     def test_what_the_server_refuses_has_failed_after_all(self):
         shop = Shop("true", leases=Leases("a"), results="done").run()
-        assert shop.performer.refused(shop.leases.given[0], ValueError("too large")) == {"delay": None}
+        assert shop.runner.refused(shop.leases.given[0], ValueError("too large")) == {"delay": None}
         assert shop.verdict == ("", 8)
 
     def test_what_is_not_text_is_a_nack(self):
@@ -354,7 +359,7 @@ class TestRoom:
     def test_nobody_waits_who_is_to_leave(self, lacking):
         lacking.times = 2
         shop = Shop("true", leases=Leases("a"))
-        shop.performer.give_back()
+        shop.runner.give_back()
         shop.run()
         assert (shop.leases.ends, lacking.times) == (["release"], 1)
 
@@ -364,7 +369,7 @@ class TestRoom:
         def full():
             raise RuntimeError("can't start new thread")
 
-        shop.crew._hands[3].start = full
+        shop.threads._threads[3].start = full
         assert shop.run().leases.ends == ["ack"] * 20
 
 
@@ -372,13 +377,13 @@ class TestCrew:
     def test_each_job_once_by_many_hands(self):
         shop = Shop("true", leases=Leases(*range(50)), hands=8).run()
         assert shop.leases.ends == ["ack"] * 50
-        assert (shop.verdict, shop.tally.running) == (("", 0), 0)
+        assert (shop.verdict, shop.job_counts.running) == (("", 0), 0)
 
     def test_as_many_at_a_time_as_there_are_hands(self, gate):
         shop = Shop(*gate.command, leases=Leases(*range(4)), hands=3)
         running = background(shop.run)
         assert gate.begun(3) == ["1", "2", "3"]
-        assert shop.tally.running == 3
+        assert shop.job_counts.running == 3
         gate.open(2)
         assert gate.begun() == ["4"]
         gate.open(1, 3, 4)
@@ -399,7 +404,7 @@ class TestCrew:
         assert shop.verdict == (why, 127)
 
     def test_one_that_can_not_be_run_has_another_code(self):
-        assert verdict(Tally(Counts()), CannotStart("x", "why"), Stops()) == ("can't run x: why", 126)
+        assert verdict(JobCounts(Counts()), CannotStart("x", "why"), Stops()) == ("can't run x: why", 126)
 
     def test_a_fault_of_the_queue_ends_it_after_what_is_in_hand(self, gate):
         class Failing(Leases):
@@ -420,22 +425,22 @@ class TestCrew:
 
     def test_no_server_has_its_exit_code(self):
         fault = Unreachable("no answer", reached=False)
-        why, code = verdict(Tally(Counts()), fault, Stops())
+        why, code = verdict(JobCounts(Counts()), fault, Stops())
         assert (why.startswith("no answer; "), code) == (True, 7)
 
     def test_nor_does_it_name_what_python_calls_it(self):
         fault = Unreachable("POST /x was not answered: ConnectError: [Errno 111] why", reached=True)
         fault.__cause__ = httpx.ConnectError("[Errno 111] why")
-        told, _ = verdict(Tally(), fault, Stops())
+        told, _ = verdict(JobCounts(), fault, Stops())
         assert told.startswith("POST /x was not answered: why; ")
 
     def test_an_end_that_the_server_does_not_know_is_no_success(self):
-        why, code = verdict(Tally(), None, Stops(), settled=False)
+        why, code = verdict(JobCounts(), None, Stops(), settled=False)
         assert (why[:29], code) == ("no answer from the server in ", 7)
 
     def test_what_nobody_foresaw_is_raised(self):
         with pytest.raises(ZeroDivisionError):
-            verdict(Tally(Counts()), ZeroDivisionError(), Stops())
+            verdict(JobCounts(Counts()), ZeroDivisionError(), Stops())
 
 
 class TestStops:
@@ -458,7 +463,7 @@ class TestStops:
         gate.begun(2)
         shop.stops.asked = 2
         running.join(SECONDS)
-        deadline = time.monotonic() + SECONDS  # on a busy machine a hand may be a moment behind the crew
+        deadline = time.monotonic() + SECONDS  # on a busy machine a hand may be a moment behind the threads
         while None in shop.leases.ends and time.monotonic() < deadline:
             time.sleep(0.01)
         assert shop.leases.ends == ["release", "release"]
@@ -467,7 +472,7 @@ class TestStops:
     def test_what_starts_just_then_is_given_back_too(self):
         leases = Leases("1000")
         shop = Shop("sleep", leases=leases)
-        shop.performer.give_back()
+        shop.runner.give_back()
         shop.run()
         assert leases.ends == ["release"]
 
@@ -479,7 +484,7 @@ class TestStops:
     @pytest.mark.parametrize("how", ["kill -TERM $$", "kill -HUP $$", "kill -INT $$", "exit 143", "exit 130"])
     def test_what_ends_us_ends_commands_too_in_any_order(self, how, monkeypatch):
         """The command is ended first, and then the signal comes here."""
-        monkeypatch.setattr("dibs.cli.work_perform.LIKELY", SECONDS)
+        monkeypatch.setattr("dibs.cli.work_job.LIKELY", SECONDS)
         shop = Shop("sh", "-c", how, leases=Leases("a", "b"))
         follows = shop.stops.follows
 
@@ -490,22 +495,22 @@ class TestStops:
 
         shop.stops.follows = late
         assert shop.run().verdict == ("", 130)
-        assert (shop.leases.ends, shop.tally.returned) == (["release"], 1)
+        assert (shop.leases.ends, shop.job_counts.returned) == (["release"], 1)
 
     def test_a_command_that_fails_when_all_are_ended_has_not_failed(self):
         shop = Shop("sh", "-c", "exit 7", leases=Leases("a"))
         shop.stops.asked = 2
-        shop.performer.perform(next(shop.leases))
+        shop.runner.run_job(next(shop.leases))
         assert shop.leases.ends == ["release"]
 
     def test_nor_is_a_failure_excused_while_the_rest_is_finished(self):
         shop = Shop("sh", "-c", "exit 7", leases=Leases("a"))
         shop.stops.asked = 1
-        shop.performer.perform(next(shop.leases))
+        shop.runner.run_job(next(shop.leases))
         assert shop.leases.ends == ["nack"]
 
     def test_a_command_that_ends_itself_has_failed(self, monkeypatch):
-        monkeypatch.setattr("dibs.cli.work_perform.LIKELY", 0.01)
+        monkeypatch.setattr("dibs.cli.work_job.LIKELY", 0.01)
         assert one("sh", "-c", "kill -TERM $$") == ("nack", "killed by SIGTERM")
 
     def test_what_was_ignored_at_the_start_stays_so(self):
@@ -538,14 +543,14 @@ class TestScribe:
         """A shop whose terminal takes nothing until it is let go."""
         shop = Shop("echo", leases=Leases("a", endless=True))
         shop.go, shop.writing = threading.Event(), threading.Event()
-        output = shop.scribe.board.output
+        output = shop.writer.display.output
 
         def slow(*what):
             shop.writing.set()
             assert shop.go.wait(SECONDS)
             output(*what)
 
-        shop.scribe.board.output = slow
+        shop.writer.display.output = slow
         yield shop
         shop.go.set()
 
@@ -553,14 +558,14 @@ class TestScribe:
         running = background(stuck.run)
         assert stuck.writing.wait(SECONDS)
         assert stuck.leases.ends == ["ack"]
-        stuck.scribe.note("nobody waits")
+        stuck.writer.note("nobody waits")
         stuck.stops.asked = 1
         stuck.go.set()
         running.join(SECONDS)
         assert (stuck.verdict, stuck.written) == (("", 130), True)
 
     def test_who_is_to_leave_does_not_wait_for_a_reader(self, stuck, monkeypatch):
-        monkeypatch.setattr("dibs.cli.work_run.LINGER", 0.0)
+        monkeypatch.setattr("dibs.cli.work_loop.LINGER", 0.0)
         running = background(stuck.run)
         assert stuck.writing.wait(SECONDS)
         stuck.stops.asked = 2
@@ -573,31 +578,31 @@ class TestScribe:
         def full(*what):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-        shop.scribe.board.output = full
+        shop.writer.display.output = full
         shop.run()
         assert (shop.leases.ends, shop.verdict, shop.written) == (["ack", "ack"], ("", 0), False)
-        assert (shop.scribe.unwritten, shop.scribe.why) == (2, "No space left on device")
+        assert (shop.writer.unwritten, shop.writer.why) == (2, "No space left on device")
         assert "not all of the output could be written: No space left on device; " in capfd.readouterr().err
 
     def test_half_of_it_is_written_where_the_other_can_not_be(self, capfd):
-        board = Board("jobs", Tally(), console=Console(file=io.StringIO()))
+        display = Display("jobs", JobCounts(), console=Console(file=io.StringIO()))
 
         class Full:
             def write_bytes(self, data):
                 raise OSError(errno.ENOSPC, "full")
 
-        board._out = Full()
+        display._out = Full()
         with pytest.raises(OSError, match="full"):
-            board.output(io.BytesIO(b"out"), io.BytesIO(b"err\n"), "remark")
+            display.output(io.BytesIO(b"out"), io.BytesIO(b"err\n"), "remark")
         assert capfd.readouterr().err == "err\ndibs: remark\n"
 
     def test_remarks_that_nobody_reads_do_not_pile_up(self, stuck):
         running = background(stuck.run)
         assert stuck.writing.wait(SECONDS)
         for number in range(5000):
-            stuck.scribe.note(str(number))
-            stuck.scribe.tick()
-        assert stuck.scribe._tasks.qsize() <= 1001
+            stuck.writer.note(str(number))
+            stuck.writer.tick()
+        assert stuck.writer._tasks.qsize() <= 1001
         stuck.stops.asked = 1
         stuck.go.set()
         running.join(SECONDS)
@@ -608,7 +613,7 @@ class TestSettle:
 
     @pytest.fixture(autouse=True)
     def _quick(self, monkeypatch):
-        monkeypatch.setattr("dibs.cli.work_run.TICK", 0)
+        monkeypatch.setattr("dibs.cli.work_loop.TICK", 0)
 
     def settle(self, answers, stops=None):
         asked, seconds = [], iter(range(100))
@@ -617,8 +622,8 @@ class TestSettle:
             asked.append(timeout)
             return next(answers)
 
-        scribe = Scribe(Board("jobs", Tally(), console=Console(file=io.StringIO())))
-        return settle(flush, scribe, stops or Stops(), 10, clock=lambda: next(seconds)), asked
+        writer = Writer(Display("jobs", JobCounts(), console=Console(file=io.StringIO())))
+        return settle(flush, writer, stops or Stops(), 10, clock=lambda: next(seconds)), asked
 
     def test_it_is_waited_for(self):
         assert self.settle(iter([False, False, True])) == (True, [0, 0, 0])
@@ -663,8 +668,8 @@ class TestEmptiness:
         assert empty(seen(**info)) == is_empty
 
     def test_it_looks_until_it_is_and_not_while_something_runs_here(self, monkeypatch):
-        monkeypatch.setattr("dibs.cli.work_run.LOOK", 0)
-        tally, then = Tally(Counts()), threading.Event()
+        monkeypatch.setattr("dibs.cli.work_loop.LOOK", 0)
+        job_counts, then = JobCounts(Counts()), threading.Event()
         looks = iter([Unreachable("not now", reached=True), 2, 1, 0])
         looked = []
 
@@ -674,17 +679,17 @@ class TestEmptiness:
                 raise looked[-1]
             return seen(leased=looked[-1])
 
-        tally.begun()
-        emptiness = Emptiness(info, tally, board := Board("jobs", tally), then.set)
+        job_counts.begun()
+        emptiness = Emptiness(info, job_counts, display := Display("jobs", job_counts), then.set)
         emptiness.start()
-        tally.ended()
+        job_counts.ended()
         assert then.wait(SECONDS)
-        assert (len(looked), board.idle) == (4, "")
+        assert (len(looked), display.idle) == (4, "")
         emptiness.join(SECONDS)
 
     def test_enough_ends_it(self):
-        tally = Tally(Counts())
-        emptiness = Emptiness(seen, tally, Board("jobs", tally), lambda: None)
+        job_counts = JobCounts(Counts())
+        emptiness = Emptiness(seen, job_counts, Display("jobs", job_counts), lambda: None)
         emptiness.start()
         emptiness.stop()
         emptiness.join(SECONDS)
@@ -727,70 +732,70 @@ class TestTold:
         ],
     )
     def test_the_summary(self, clock, counts, bad, line):
-        tally = Tally(Counts(**counts), clock)
+        job_counts = JobCounts(Counts(**counts), clock)
         for seq in bad:
-            tally.bad(seq)
+            job_counts.bad(seq)
         for _ in range(3 * ("lost" in counts)):
-            tally.gave_back()
+            job_counts.gave_back()
         clock.now = 10.0
-        assert told(tally) == line
+        assert told(job_counts) == line
 
     def test_what_is_waited_for_at_the_end_is_no_work(self, clock):
-        tally = Tally(Counts(acked=20), clock)
-        tally.begun()
+        job_counts = JobCounts(Counts(acked=20), clock)
+        job_counts.begun()
         clock.now = 2.0
-        tally.ended()
+        job_counts.ended()
         clock.now = 60.0
-        assert told(tally) == "20 done in 2.0 s (10.0/s)"
+        assert told(job_counts) == "20 done in 2.0 s (10.0/s)"
 
     def test_the_rate_is_of_the_last_seconds(self, clock):
         counts = Counts()
-        tally = Tally(counts, clock)
-        assert tally.lately() == 0
+        job_counts = JobCounts(counts, clock)
+        assert job_counts.lately() == 0
         for _ in range(100):
             clock.now += 1
             counts.acked += 3
-            found = tally.lately()
+            found = job_counts.lately()
         assert found == 3
         for _ in range(20):
             clock.now += 1
-            found = tally.lately()
+            found = job_counts.lately()
         assert found == 0
 
 
 class TestBoard:
     @pytest.fixture
-    def board(self):
+    def display(self):
         self.said = io.StringIO()
         console = Console(
             file=self.said, force_terminal=True, width=60, color_system=None, legacy_windows=False
         )
-        return Board("jobs", Tally(Counts(acked=1234, nacked=2, lost=1)), console=console)
+        return Display("jobs", JobCounts(Counts(acked=1234, nacked=2, lost=1)), console=console)
 
-    def test_one_line_drawn_anew_each_time(self, board):
-        board.tick()
-        board.tick()
+    def test_one_line_drawn_anew_each_time(self, display):
+        display.tick()
+        display.tick()
         first, erased, _ = self.said.getvalue().partition("\r\x1b[2K")
         assert erased
         assert "jobs  1,234 done  2 failed  1 lost  0 running" in first
         assert "\n" not in self.said.getvalue()
 
-    def test_never_longer_than_the_terminal(self, board):
-        board.idle = "a very long remark " * 10
-        board.tick()
+    def test_never_longer_than_the_terminal(self, display):
+        display.idle = "a very long remark " * 10
+        display.tick()
         assert len(self.said.getvalue()) <= 60
 
-    def test_it_is_gone_at_the_end(self, board):
-        board.tick()
-        board.summary()
-        board.tick()
+    def test_it_is_gone_at_the_end(self, display):
+        display.tick()
+        display.summary()
+        display.tick()
         last = self.said.getvalue().rpartition("\x1b[2K")[2]
         assert last.startswith("jobs: 1,234 done, 1 lost")
         assert last.endswith("; 2 attempts failed\n")
 
-    def test_what_holds_it_up_is_told_once(self, board, capfd):
+    def test_what_holds_it_up_is_told_once(self, display, capfd):
         for why in ("full: why", "full: why", "paused: why", "full: why"):
-            board.held_up(1.0, why)
+            display.held_up(1.0, why)
         assert capfd.readouterr().err == "dibs: waiting: full: why\ndibs: waiting: paused: why\n"
 
     @pytest.mark.parametrize(
@@ -805,57 +810,57 @@ class TestBoard:
     )
     def test_a_server_that_is_away_is_told_in_words_each_time_that_it_goes(self, capfd, why, words):
         clock = TestTold.Clock()
-        board = Board("jobs", Tally(clock=clock), url="http://x", console=Console(file=io.StringIO()))
+        display = Display("jobs", JobCounts(clock=clock), url="http://x", console=Console(file=io.StringIO()))
         for clock.now in (0.0, 1.0, 4.0, 8.0):
-            board.held_up(2.0, why if not clock.now else "ConnectError: [Errno 111] Connection refused")
+            display.held_up(2.0, why if not clock.now else "ConnectError: [Errno 111] Connection refused")
         told = capfd.readouterr().err
         assert told == f"dibs: waiting for the server at http://x ({words})\n"
         clock.now = 60.0
-        board.held_up(2.0, why)
+        display.held_up(2.0, why)
         assert capfd.readouterr().err == told
 
     def test_it_is_said_once_that_it_only_waits(self, capfd):
         clock = TestTold.Clock()
-        tally = Tally(clock=clock)
-        board = Board("jobs", tally, url="http://x", console=Console(file=io.StringIO()))
+        job_counts = JobCounts(clock=clock)
+        display = Display("jobs", job_counts, url="http://x", console=Console(file=io.StringIO()))
         for clock.now in (0.0, 0.9, 1.1, 5.0):
-            board.tick()
+            display.tick()
         word = "dibs: jobs: nothing to do now; waiting for jobs (--exit-when-empty would end here)\n"
         assert capfd.readouterr().err == word
 
     def test_not_while_something_runs_or_the_server_is_away(self, capfd):
         clock = TestTold.Clock()
-        tally = Tally(clock=clock)
-        board = Board("jobs", tally, url="http://x", console=Console(file=io.StringIO()))
-        tally.begun()
+        job_counts = JobCounts(clock=clock)
+        display = Display("jobs", job_counts, url="http://x", console=Console(file=io.StringIO()))
+        job_counts.begun()
         clock.now = 10.0
-        board.tick()
-        tally.ended()
-        board.tick()
-        board.held_up(1.0, "ReadError")
+        display.tick()
+        job_counts.ended()
+        display.tick()
+        display.held_up(1.0, "ReadError")
         assert (
             capfd.readouterr().err == "dibs: waiting for the server at http://x (the connection was lost)\n"
         )
         clock.now = 12.0
-        board.tick()
+        display.tick()
         assert capfd.readouterr().err == ""
-        clock.now, board.idle = 30.0, "2 to be tried later, 0 elsewhere"
-        board.tick()
+        clock.now, display.idle = 30.0, "2 to be tried later, 0 elsewhere"
+        display.tick()
         assert capfd.readouterr().err == "dibs: jobs: waiting: 2 to be tried later, 0 elsewhere\n"
 
     def test_the_line_says_that_it_waits(self):
         clock, said = TestTold.Clock(), io.StringIO()
         console = Console(file=said, force_terminal=True, width=100, color_system=None, legacy_windows=False)
-        board = Board("jobs", Tally(clock=clock), console=console)
+        display = Display("jobs", JobCounts(clock=clock), console=console)
         clock.now = 5.0
-        board.tick()
+        display.tick()
         assert said.getvalue().rstrip().endswith("0 running  0.0/s  0:05  waiting for jobs")
 
     def test_no_line_where_nobody_looks(self, capfd):
         said = io.StringIO()
-        board = Board("jobs", Tally(Counts()), console=Console(file=said))
-        board.tick()
-        board.phase("finishing", "finishing 2")
-        board.summary()
+        display = Display("jobs", JobCounts(Counts()), console=Console(file=said))
+        display.tick()
+        display.phase("finishing", "finishing 2")
+        display.summary()
         assert said.getvalue().startswith("jobs: 0 done in ")
         assert capfd.readouterr().err == "dibs: finishing 2\n"

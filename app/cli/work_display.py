@@ -1,4 +1,4 @@
-"""What `dibs work` shows: one live line on a terminal, and above it what the commands write."""
+"""The display of `dibs work`: one live line on a terminal, and above it what the commands write."""
 
 from __future__ import annotations
 
@@ -16,38 +16,40 @@ from .output import Raw
 from .tables import span
 
 if TYPE_CHECKING:
-    from .work_tally import Tally
+    from .work_counts import JobCounts
 
 _ERASE: Final = Control(ControlType.CARRIAGE_RETURN, (ControlType.ERASE_IN_LINE, 2))
 
 _FRAMES: Final = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 _PIECE: Final = 65_536
 _PATIENT: Final = 1.0
-"""Seconds without a job after which it is said that it only waits."""
+"""Seconds without a job after which the display says that it waits."""
 _FRAMES_A_SECOND: Final = 10
 _SLACK: Final = 5.0
-"""Seconds after a pause until it is known that it helped: a request that is tried again may take so long."""
+"""Seconds after a pause until it is known to have helped: a request that is repeated may take so long."""
 _NO_ANSWER: Final = re.compile(
     r"(?:\w+\.)*[A-Z]\w*(?:Error|Timeout|Exception)(?:: (?:\[Errno -?\d+\] )?(.*))?"
 )
-"""How the client tells of a request that got no answer, by the name of an exception."""
+"""What the client says of a request without an answer: the name of an exception."""
 
 
-class Board:
-    """The terminal; everything else goes above the live line.
+class Display:
+    """One live line on the terminal; all other output goes above it.
 
     The line, notes and the summary are on stderr: stdout is the commands' alone. What a command wrote is
     shown in one piece when it has ended, so that commands don't talk into each other. ``idle`` stands at the
     end of the line: what is waited for. ``url`` is where the server should be.
 
-    All of it is for one thread, which owns it: that of a ``Scribe``, since writing may take as long as a
-    reader likes. Its methods raise OSError where something can't be written.
+    Only one thread uses it, that of the ``Writer``, since a reader may keep a write waiting for any time. Its
+    methods raise OSError where something can't be written.
     """
 
-    def __init__(self, queue: str, tally: Tally, *, url: str = "", console: Console | None = None) -> None:
+    def __init__(
+        self, queue: str, job_counts: JobCounts, *, url: str = "", console: Console | None = None
+    ) -> None:
         self._queue = queue
         self._url = url
-        self._tally = tally
+        self._job_counts = job_counts
         self._out, self._err = Raw(1), Raw(2)
         self._console = console or new_console(file=self._err)
         self._live = self._console.is_terminal
@@ -58,7 +60,7 @@ class Board:
         self._said_idle = False
 
     def tick(self) -> None:
-        """Draw the live line anew; where there is none, say once that there is nothing to do."""
+        """Draw the live line anew; where there is no terminal, tell once that there is nothing to do."""
         waits = self._waits
         if self._live:
             self._hide()
@@ -69,7 +71,7 @@ class Board:
             self.note(f"{self._queue}: {waits}")
 
     def output(self, out: BinaryIO | None, err: BinaryIO, remark: str = "") -> None:
-        """Pass on what a command wrote, and ``remark`` below it: as much of the three as can be written."""
+        """Show what a command wrote, and ``remark`` below it: as much of the three as can be written."""
         failed: OSError | None = None
         self._hide()
         for file, to in ((out, self._out), (err, self._err)):
@@ -84,15 +86,15 @@ class Board:
             raise failed
 
     def note(self, text: str) -> None:
-        """Tell something that is no error of ours."""
+        """Show a remark."""
         self._hide()
         self._err.write(f"dibs: {inert(text)}\n")
 
     def held_up(self, pause: float, why: str) -> None:
-        """Tell why it does not go on just now, and for ``pause`` seconds: once each time that it begins."""
+        """Tell why the work does not go on for ``pause`` seconds: once each time that a wait begins."""
         lost = _NO_ANSWER.fullmatch(why)
         about = "the server" if lost else why
-        now = self._tally.seconds
+        now = self._job_counts.seconds
         known = now < self._held_up.get(about, 0.0)
         self._held_up[about] = now + pause + _SLACK
         if not known:
@@ -101,16 +103,16 @@ class Board:
             )
 
     def phase(self, word: str, text: str) -> None:
-        """Tell that it goes to its end; ``word`` stands in the line from then on."""
+        """Tell that the work ends; ``word`` stands in the line from then on."""
         self._phase = word
         self.note(text)
 
     def summary(self) -> None:
-        """The last word; the live line is gone."""
+        """Show the summary in place of the live line."""
         self._hide()
         self._live = False
-        self._say(f"{self._queue}: {told(self._tally)}")
-        if self._tally.counts.dead:
+        self._say(f"{self._queue}: {told(self._job_counts)}")
+        if self._job_counts.counts.dead:
             self._say(f"`dibs dead {self._queue}` shows what is dead, and why")
 
     def _say(self, text: str) -> None:
@@ -135,46 +137,48 @@ class Board:
 
     @property
     def _waits(self) -> str:
-        """What is said while there is nothing to do; empty while there is, and while the server is away."""
-        now = self._tally.seconds
-        if self._tally.idle < _PATIENT or any(now < until for until in self._held_up.values()):
+        """What is shown while there is nothing to do; empty while there is, and while the server is away."""
+        now = self._job_counts.seconds
+        if self._job_counts.idle < _PATIENT or any(now < until for until in self._held_up.values()):
             return ""
         if self.idle:
             return f"waiting: {self.idle}"
         return "nothing to do now; waiting for jobs (--exit-when-empty would end here)"
 
     def _line(self, waits: str) -> Text:
-        tally = self._tally
+        job_counts = self._job_counts
         line = Text.assemble(
-            (_FRAMES[int(tally.seconds * _FRAMES_A_SECOND) % len(_FRAMES)], "green"),
+            (_FRAMES[int(job_counts.seconds * _FRAMES_A_SECOND) % len(_FRAMES)], "green"),
             (f" {inert(self._queue)}", "bold"),
-            (f"  {tally.counts.acked:,} done", "green"),
+            (f"  {job_counts.counts.acked:,} done", "green"),
         )
-        if tally.failed:
-            line.append(f"  {tally.failed:,} failed", "red")
-        if tally.counts.lost:
-            line.append(f"  {tally.counts.lost:,} lost", "yellow")
-        line.append(f"  {tally.running:,} running")
-        line.append(f"  {_per_second(tally.lately())}", "cyan")
-        line.append(f"  {_clock(tally.seconds)}", "dim")
+        if job_counts.failed:
+            line.append(f"  {job_counts.failed:,} failed", "red")
+        if job_counts.counts.lost:
+            line.append(f"  {job_counts.counts.lost:,} lost", "yellow")
+        line.append(f"  {job_counts.running:,} running")
+        line.append(f"  {_per_second(job_counts.lately())}", "cyan")
+        line.append(f"  {_clock(job_counts.seconds)}", "dim")
         last = self._phase or self.idle or ("waiting for jobs" if waits else "")
         if last:
             line.append(f"  {last}", "yellow")
         return line
 
 
-def told(tally: Tally) -> str:
-    """The summary: what there was of it, and nothing else."""
-    counts = tally.counts
+def told(job_counts: JobCounts) -> str:
+    """The summary: the counts that are not zero."""
+    counts = job_counts.counts
     parts = [f"{counts.acked:,} done"]
     if counts.dead:
         parts.append(f"{counts.dead:,} dead")
     if counts.lost:
         parts.append(f"{counts.lost:,} lost to other workers")
-    if tally.returned:
-        parts.append(f"{tally.returned:,} given back")
-    rate = f" ({_per_second(tally.rate)})" if tally.rate else ""
-    return f"{', '.join(parts)} in {span(tally.worked)}{rate}{_failed(tally.failed, tally.left)}"
+    if job_counts.returned:
+        parts.append(f"{job_counts.returned:,} given back")
+    rate = f" ({_per_second(job_counts.rate)})" if job_counts.rate else ""
+    return (
+        f"{', '.join(parts)} in {span(job_counts.worked)}{rate}{_failed(job_counts.failed, job_counts.left)}"
+    )
 
 
 def _failed(attempts: int, left: int) -> str:
