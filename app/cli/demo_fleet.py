@@ -5,16 +5,17 @@ from __future__ import annotations
 import tempfile
 import threading
 import time
-import uuid
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-import httpx
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from ..client import Client
+from ..client.errors import ClientError
 from ..proof.errors import HarnessFault
 from ..proof.server import ServerProcess
 from .demo_screen import Stage
@@ -31,8 +32,8 @@ Idempotency-Key: 5f0c2c9e-…    # an answer that was lost is asked for again
 """
 
 
-class Client(threading.Thread):
-    """Takes numbers until there are enough; a request without an answer is sent again with its key."""
+class Taker(threading.Thread):
+    """Takes numbers until there are enough. A request without an answer is sent again with its key."""
 
     def __init__(self, url: str, enough: threading.Event) -> None:
         super().__init__(daemon=True)
@@ -43,22 +44,17 @@ class Client(threading.Thread):
 
     def run(self) -> None:
         """Take numbers until told that it is enough, and leave no request open."""
-        with httpx.Client(base_url=self._url, timeout=5, trust_env=False) as client:
+        with (
+            Client(self._url, patience=GIVE_UP_SECONDS, on_wait=self._count) as client,
+            suppress(ClientError),
+        ):
+            queue = client.queue("default")
             while not self._enough.is_set():
-                self._take(client, {"Idempotency-Key": str(uuid.uuid4())})
+                if (item := queue.next()) is not None:
+                    self.got.append(item.value)
 
-    def _take(self, client: httpx.Client, headers: dict[str, str]) -> None:
-        until = time.monotonic() + GIVE_UP_SECONDS
-        while time.monotonic() < until:
-            try:
-                response = client.post("/next", headers=headers)
-                response.raise_for_status()
-            except httpx.HTTPError:
-                self.again += 1
-                time.sleep(0.05)
-            else:
-                self.got.append(response.json()["value"])
-                return
+    def _count(self, pause: float, why: str) -> None:
+        self.again += 1
 
 
 def fleet(stage: Stage) -> bool:
@@ -78,9 +74,9 @@ def _start(server: ServerProcess) -> None:
     server.wait_ready(START_SECONDS)
 
 
-def _run(stage: Stage, server: ServerProcess) -> tuple[list[Client], int]:
+def _run(stage: Stage, server: ServerProcess) -> tuple[list[Taker], int]:
     enough = threading.Event()
-    clients = [Client(server.url, enough) for _ in range(CLIENTS)]
+    clients = [Taker(server.url, enough) for _ in range(CLIENTS)]
     marks = [TOTAL * (kill + 1) // (KILLS + 1) for kill in range(KILLS)]
     until = time.monotonic() + GIVE_UP_SECONDS
     kills = 0
@@ -104,11 +100,11 @@ def _run(stage: Stage, server: ServerProcess) -> tuple[list[Client], int]:
     return clients, kills
 
 
-def _count(clients: list[Client]) -> int:
+def _count(clients: list[Taker]) -> int:
     return sum(len(client.got) for client in clients)
 
 
-def _board(clients: list[Client], server: str, kills: int) -> Table:
+def _board(clients: list[Taker], server: str, kills: int) -> Table:
     """A table of how many numbers each client has."""
     grid = Table.grid(padding=(0, 1))
     grid.add_column(style="dim", justify="right")
@@ -124,7 +120,7 @@ def _board(clients: list[Client], server: str, kills: int) -> Table:
     return grid
 
 
-def _judge(stage: Stage, values: list[int], clients: list[Client], kills: int) -> bool:
+def _judge(stage: Stage, values: list[int], clients: list[Taker], kills: int) -> bool:
     counted = Counter(values)
     twice = sum(1 for times in counted.values() if times > 1)
     missing = max(values, default=0) - len(counted)

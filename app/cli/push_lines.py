@@ -9,9 +9,9 @@ import select
 from codecs import BOM_UTF8
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, BinaryIO, Final, NamedTuple, NoReturn
+from typing import Any, BinaryIO, Final, NamedTuple
 
-from ..sources.encode import MAX_DEPTH
+from .json_value import NotJson, json_value
 
 LINE_BYTES: Final = 16 * 1024 * 1024
 """A longer line is refused before it is held in memory; the server's own limit is far lower."""
@@ -75,7 +75,10 @@ class Shape:
         """
         if self.json and not text.strip():
             return None
-        value = _parsed(number, text) if self.json else text
+        try:
+            value = json_value(text) if self.json else text
+        except NotJson as error:
+            raise BadLine(number, str(error)) from error
         written = text.strip() if self.json else _encode(text)
         key = self._key(number, text, value)
         named = "" if key is None else f',"key":{_encode(key)}'
@@ -210,32 +213,6 @@ def _split(chunks: Iterator[bytes | None], end: bytes) -> Iterator[bytes | None]
             return
     if rest:
         yield rest
-
-
-def _parsed(number: int, text: str) -> Any:
-    try:
-        value = json.loads(text, parse_constant=_no_constant)
-    except json.JSONDecodeError as error:
-        raise BadLine(number, f"is not JSON: {error.msg} at character {error.pos + 1}") from error
-    except RecursionError as error:
-        raise BadLine(number, f"is nested more than {MAX_DEPTH} levels deep") from error
-    except ValueError as error:
-        raise BadLine(number, f"is not JSON: {error}") from error
-    if text.count("[") + text.count("{") > MAX_DEPTH and _is_deeper(value, MAX_DEPTH):
-        raise BadLine(number, f"is nested more than {MAX_DEPTH} levels deep")
-    return value
-
-
-def _is_deeper(value: Any, levels: int) -> bool:
-    """How deep the parser itself goes depends on the version of Python."""
-    if not isinstance(value, dict | list):
-        return False
-    inside = value.values() if isinstance(value, dict) else value
-    return levels == 0 or any(_is_deeper(member, levels - 1) for member in inside)
-
-
-def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not a JSON number")
 
 
 def _key(number: int, value: Any, field: str) -> str:

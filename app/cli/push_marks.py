@@ -55,7 +55,7 @@ def new_push(shape: Shape, marks: Iterable[Mark], *, again: bool) -> Pushing:
 
 def options_of(shape: Shape) -> str:
     """The options that change what is pushed, as they stand in a mark."""
-    return f"{shape.delay:g},{shape.priority}"
+    return f"{shape.delay},{shape.priority}"
 
 
 def last_marks(api: Api, queue: str, prefix: str) -> list[Mark]:

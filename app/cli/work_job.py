@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import os
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, BinaryIO, Final, NoReturn
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from ..client.errors import ValueNotJson
+from .json_value import NotJson, json_value
 from .work_children import GRACE
 from .work_command import CommandTemplate, compact, environment
 from .work_process import Busy, CannotStart, End, Process, Unfit, error_text
@@ -277,17 +277,6 @@ def _result(out: BinaryIO, *, as_json: bool) -> Any:
     if not as_json:
         return text.removesuffix("\n")
     try:
-        return json.loads(text, parse_constant=_no_constant, object_pairs_hook=_no_twins)
-    except (ValueError, RecursionError) as error:
-        raise BadResult(f"its output is not a JSON value: {error}") from error
-
-
-def _no_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    members = dict(pairs)
-    if len(members) < len(pairs):
-        raise ValueError("a name stands twice in one object")
-    return members
-
-
-def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not a JSON number")
+        return json_value(text)
+    except NotJson as error:
+        raise BadResult(f"its output {error}") from error

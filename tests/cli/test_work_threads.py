@@ -249,7 +249,7 @@ class TestResults:
     @pytest.mark.parametrize("written", ["", "{", "NaN", "1 2"])
     def test_what_is_not_json_is_a_nack(self, written):
         end, why = one("echo", written, results="done", json_results=True, append=False)
-        assert (end, why.partition(": ")[0]) == ("nack", "its output is not a JSON value")
+        assert (end, why.partition(": ")[0]) == ("nack", "its output is not JSON")
 
     @pytest.mark.parametrize("written", ["1e400", '"\\ud800"', "[" * 100_000, "9" * 5000])
     def test_what_json_can_not_carry_is_a_nack(self, written):
