@@ -133,7 +133,7 @@ def _pairs(lab: Lab, queue: int, first: int, pairs: int) -> Iterator[list[Op]]:
 
 
 def _bare(lab: Lab, queue: int, first: int, batches: list[list[str]]) -> None:
-    execute = lab.engine._writer.execute  # the same connection, with the same settings
+    execute = lab.engine.files.writer.execute  # the same connection, with the same settings
     now = lab.engine.now()
     for tokens in batches:
         execute("BEGIN IMMEDIATE")

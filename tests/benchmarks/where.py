@@ -29,7 +29,7 @@ from rich.table import Table
 from service import LOAD_CORE, POST, Server, free_port, wrk
 
 PLACES: tuple[tuple[str, str], ...] = (
-    ("ledger: begin, commit (without the disk)", r"_transaction \(app/ledger/sqlite/files"),
+    ("ledger: begin, commit (without the disk)", r"transaction \(app/ledger/sqlite/commit"),
     ("ledger: statements", r"app/ledger/(state|sqlite)/"),
     ("committer: batches, waking", r"app/ledger/(committer|entry|pending)"),
     ("answers: write to the socket", r"(answer|reply) \(app/api/fast/connection|send \(uvicorn"),

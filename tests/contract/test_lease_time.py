@@ -32,7 +32,7 @@ def crash(ledger):
         pytest.skip("a ledger in memory ends with its process: it is never started again")
 
     def crash() -> None:
-        ledger.engine._give_up()
+        ledger.engine.files.close()
         ledger.engine = ledger._kind.open()
 
     return crash

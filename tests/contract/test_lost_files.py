@@ -202,7 +202,7 @@ def test_a_log_in_the_place_of_ours_is_not_taken_for_it(engine):
 
 
 def test_files_are_forgotten_while_somebody_looks_for_them(engine, monkeypatch):
-    files = engine.guard._files
+    files = engine.files.guard._files
     look = files._identity
 
     def identity(name):
@@ -288,7 +288,7 @@ def test_a_ledger_that_is_gone_is_not_made_anew(engine):
 
 
 def test_a_reopening_that_fails_misses_no_log_that_it_closed_itself(engine):
-    engine._disconnect()  # as in a reopening that fails
+    engine.files.disconnect()  # as in a reopening that fails
     engine.reopen()
     assert engine.trouble() is None
     assert engine.row(1).cursor == 3

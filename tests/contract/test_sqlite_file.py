@@ -16,6 +16,7 @@ from dibs.ledger import open_ledger
 from dibs.ledger.ops import Advance, Define, EngineFailed, Take
 from dibs.ledger.sqlite import readers
 from dibs.ledger.sqlite.engine import SqliteEngine
+from dibs.ledger.sqlite.files import Files
 from dibs.ledger.sqlite.format import APPLICATION_ID, VERSION
 
 
@@ -264,9 +265,9 @@ def test_a_look_waits_for_a_reopening_but_not_for_a_disk_that_fails_on(folder, m
     def slowly(*args, **options):
         begun.set()
         assert go.wait(10)
-        return SqliteEngine._open(engine, *args, **options)
+        return Files._open(engine.files, *args, **options)
 
-    monkeypatch.setattr(engine, "_open", slowly)
+    monkeypatch.setattr(engine.files, "_open", slowly)
     monkeypatch.setattr(readers, "REOPEN_PATIENCE", 10.0)
     with ThreadPoolExecutor() as pool:
         reopening = pool.submit(engine.reopen)
@@ -276,7 +277,7 @@ def test_a_look_waits_for_a_reopening_but_not_for_a_disk_that_fails_on(folder, m
         assert [look.result(10).cursor for look in looks] == [3, 3]
         reopening.result(10)
     monkeypatch.setattr(readers, "REOPEN_PATIENCE", 0.0)
-    monkeypatch.setattr(engine, "_open", lambda: sql(folder, "no SQL"))
+    monkeypatch.setattr(engine.files, "_open", lambda: sql(folder, "no SQL"))
     with pytest.raises(EngineFailed):
         engine.reopen()
     with pytest.raises(LedgerUnavailable, match="being reopened"):

@@ -167,9 +167,9 @@ def steps(file: File, *ops) -> int:
         count += 1
         return False
 
-    file.engine._writer.set_progress_handler(step, 1)
+    file.engine.files.writer.set_progress_handler(step, 1)
     file.engine.apply(ops)
-    file.engine._writer.set_progress_handler(None)
+    file.engine.files.writer.set_progress_handler(None)
     return count
 
 
@@ -240,7 +240,7 @@ def test_no_statement_reads_a_whole_table_or_sorts_a_backlog(file, name, stateme
     named = dict.fromkeys(re.findall(r":(\w+)", statement), 1)
     numbered = [int(found) for found in re.findall(r"\?(\d+)", statement)]
     values = named or (1,) * (max(numbered) if numbered else statement.count("?"))
-    plan = [row[3] for row in file.engine._writer.execute(f"EXPLAIN QUERY PLAN {statement}", values)]
+    plan = [row[3] for row in file.engine.files.writer.execute(f"EXPLAIN QUERY PLAN {statement}", values)]
     whole = [
         step
         for step in plan
@@ -266,7 +266,7 @@ def test_a_look_up_does_not_wait_for_who_counts(file):
         return browser.execute("SELECT sum(last - first + 1) FROM run WHERE queue = ?", (file.jobs,)).get
 
     counted = []
-    counting = threading.Thread(target=lambda: counted.append(file.engine._browse(count)))
+    counting = threading.Thread(target=lambda: counted.append(file.engine.files.readers.browse(count)))
     counting.start()
     begun.wait()
     assert file.engine.row(file.jobs).cursor == 1
@@ -288,7 +288,7 @@ def test_a_reopening_does_not_wait_for_who_counts_for_hours(file):
 
     def counting():
         try:
-            file.engine._browse(count)
+            file.engine.files.readers.browse(count)
         except LedgerUnavailable as error:
             told.append(str(error))
 
@@ -330,15 +330,15 @@ RUN = "INSERT INTO run VALUES ({}, {}, {}, {}, 0, 0, {}, {}, '', {}, {}, {}, 0)"
 )
 def test_what_can_not_be_true_of_work_is_refused_by_the_database_itself(file, statement):
     with pytest.raises(apsw.ConstraintError):
-        file.engine._writer.execute(statement)
+        file.engine.files.writer.execute(statement)
 
 
 def test_a_redrive_at_a_rate_makes_no_more_than_ten_runs_a_second(file):
     file.do(Define("jobs", "", "{}"))
     file.push(*map(str, range(1_000)))
     file.claim(1_000)
-    file.engine._writer.execute("UPDATE run SET state = 2, token = NULL")  # as a thousand burials would
-    file.engine._writer.execute("UPDATE queue SET dead = 1000 WHERE name = 'jobs'")
+    file.engine.files.writer.execute("UPDATE run SET state = 2, token = NULL")  # as a thousand burials would
+    file.engine.files.writer.execute("UPDATE queue SET dead = 1000 WHERE name = 'jobs'")
     assert file.do(Redrive(file.jobs, rate=500.0)).count == 1_000
     dues = [due for (due,) in file.see("SELECT due FROM run ORDER BY first")]
     assert [due - dues[0] for due in dues] == [100 * n for n in range(20)]

@@ -256,7 +256,7 @@ def test_blocks_go_with_their_last_item(ledger):
     outcome = ledger.do(Exchange(queue, (Trade("a"), Trade("b"), Trade("c"))))
     assert outcome.acked == (((1, 1),), ((2, 2),), ((3, 3),))
     assert ledger.items(queue) == []
-    assert ledger.engine._writer.execute("SELECT count(*) FROM block").get == 0
+    assert ledger.engine.files.writer.execute("SELECT count(*) FROM block").get == 0
 
 
 def test_the_room_for_values_is_for_all(ledger):

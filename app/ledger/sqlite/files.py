@@ -6,8 +6,8 @@ One connection writes and belongs to the committer's thread; those that only rea
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, closing, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -15,12 +15,13 @@ from typing import Any, cast
 import apsw
 
 from ...errors import LedgerDamaged, LedgerError, LedgerUnavailable
-from ..ops import CommitFailed, EngineDamaged, EngineFailed, OpFailed
+from ..ops import EngineFailed, OpFailed
 from . import sums
 from .ballast import Ballast
+from .commit import transaction
 from .damage import is_damage, told
 from .disk import bytes_of, copy, sync
-from .faults import OF_THE_DISK, is_full, raise_at_start
+from .faults import is_full, raise_at_start
 from .folder import check_complete, header_of, make_file, make_private
 from .format import APPLICATION_ID, VERSION, check_version, identify
 from .guard import BUSY_PATIENCE, Guard
@@ -35,18 +36,16 @@ SCRUB_PATIENCE = 1.0  # seconds that a start waits for the check of the whole fi
 CHECKPOINT_PAGES = 256  # 1 MiB of WAL: small enough to keep the data folder small, large enough to be rare
 
 
-class SqliteFiles:
+class Files:
     """``data/dibs.db`` with its log and its lock, or a database in memory where ``data`` is None.
 
     ``vfs`` names an apsw VFS to open files through: the seam by which tests inject faults of a disk.
     """
 
-    kind = "sqlite"
-
     def __init__(self, data: Path | None, *, vfs: str | None = None) -> None:
         self._vfs = vfs
         self._lock: DataLock | None = None
-        self._writer: apsw.Connection | None = None
+        self.writer: apsw.Connection | None = None
         self._anchor: apsw.Connection | None = None
         self._scrub: Scrub | None = None
         self._instance = ""
@@ -54,12 +53,11 @@ class SqliteFiles:
         self._ballast = None if data is None else Ballast(data)
         self.path = f"file:/dibs-{uuid.uuid4()}?vfs=memdb" if data is None else str(data / "dibs.db")
         self.guard = Guard(None)
-        self._readers = Readers(self._unreadable)
-        self._look, self._scan, self._browse = self._readers.look, self._readers.scan, self._readers.browse
+        self.readers = Readers(self._unreadable)
         try:
             self.persisted = self._begin()
         except BaseException as error:
-            self._give_up()
+            self.close()
             if isinstance(error, Exception):
                 raise_at_start(self.path, error)
             raise
@@ -88,17 +86,17 @@ class SqliteFiles:
             self._scrub.wait(SCRUB_PATIENCE)
             if isinstance(trouble := self.guard.trouble(), LedgerDamaged):
                 raise LedgerDamaged(f"{trouble}; put a backup in the place of {self.path}")
-        [(clock,)] = self._write("SELECT clock FROM ledger").fetchall()
+        [(clock,)] = self.execute("SELECT clock FROM ledger").fetchall()
         return cast(int, clock)
 
     def _connect_readers(self) -> None:
         connect = partial(self._connect, apsw.SQLITE_OPEN_READONLY)
-        self._readers.connect(connect)
+        self.readers.connect(connect)
         if self._lock is not None:
             self._note(open=True)
             self.guard.remember()
             self._scrub = Scrub(connect, self.guard.found)
-        self._readers.allow()
+        self.readers.allow()
 
     def _note(self, *, open: bool) -> None:
         """Note for the next start whether the log has to be there."""
@@ -106,39 +104,40 @@ class SqliteFiles:
             with suppress(OSError):
                 self._lock.note(self._instance, Path(self.path), open=open)
 
-    def _write(self, statement: str, values: Mapping[str, Any] | Sequence[Any] = ()) -> apsw.Cursor:
-        if self._writer is None:
+    def execute(self, statement: str, values: Mapping[str, Any] | Sequence[Any] = ()) -> apsw.Cursor:
+        """Execute a statement by the connection that writes; it is read to its end before the next one."""
+        if self.writer is None:
             raise EngineFailed("the ledger is not open")
         return self._cursor.execute(statement, values)
 
     def _open(self, *, create: bool = False) -> None:
         """Open for writing. Only at the start is a ledger made; later that would replace a lost one."""
         with_sums = self.folder is not None and sums.available()
-        self._writer = self._connect(apsw.SQLITE_OPEN_READWRITE)
-        self._cursor = self._writer.cursor()  # kept, since a new one for each statement costs as much as it
-        identify(self._writer, self.path)
+        self.writer = self._connect(apsw.SQLITE_OPEN_READWRITE)
+        self._cursor = self.writer.cursor()  # kept, since a new one for each statement costs as much as it
+        identify(self.writer, self.path)
         if self.folder is not None:
             if create and with_sums:
-                sums.reserve(self._writer)
-            self._writer.pragma("journal_mode", "WAL")
-        self._writer.pragma("synchronous", "FULL")
-        self._writer.pragma("wal_autocheckpoint", CHECKPOINT_PAGES)
-        self._writer.pragma("journal_size_limit", CHECKPOINT_PAGES * 4096)
-        if (version := self._writer.pragma("user_version")) < VERSION:
+                sums.reserve(self.writer)
+            self.writer.pragma("journal_mode", "WAL")
+        self.writer.pragma("synchronous", "FULL")
+        self.writer.pragma("wal_autocheckpoint", CHECKPOINT_PAGES)
+        self.writer.pragma("journal_size_limit", CHECKPOINT_PAGES * 4096)
+        if (version := self.writer.pragma("user_version")) < VERSION:
             if not create:
                 raise EngineFailed(f"{self.path} is not the ledger that it was")
             if version == 0:
-                self._create(self._writer)
+                self._create(self.writer)
             else:
-                with self._transaction():
-                    migrate(self._writer, version)
-                    self._writer.pragma("user_version", VERSION)
-        [(instance, has_sums)] = self._writer.execute("SELECT instance, sums FROM ledger").fetchall()
+                with self.transaction():
+                    migrate(self.writer, version)
+                    self.writer.pragma("user_version", VERSION)
+        [(instance, has_sums)] = self.writer.execute("SELECT instance, sums FROM ledger").fetchall()
         if not create and instance != self._instance:
             raise EngineFailed(f"{self.path} is another ledger now")
         self._instance = str(instance)
         if self.folder is not None and (has_sums or with_sums):
-            sums.keep(self._writer, self.path, has=bool(has_sums))
+            sums.keep(self.writer, self.path, has=bool(has_sums))
 
     def _connect(self, flags: int) -> apsw.Connection:
         connection = apsw.Connection(self.path, flags=flags | apsw.SQLITE_OPEN_URI, vfs=self._vfs)
@@ -148,7 +147,7 @@ class SqliteFiles:
         return connection
 
     def _create(self, writer: apsw.Connection) -> None:
-        with self._transaction():
+        with self.transaction():
             create_tables(writer)
             writer.execute("INSERT INTO ledger (one, instance, clock) VALUES (1, ?, 0)", (str(uuid.uuid4()),))
             writer.pragma("application_id", APPLICATION_ID)
@@ -168,8 +167,8 @@ class SqliteFiles:
         """
         if (gone := self.guard.missing()) is not None:
             raise EngineFailed(gone)  # what is open is all that is left of it
-        self._readers.pause()
-        self._disconnect()
+        self.readers.pause()
+        self.disconnect()
         try:
             self._write_log_again()
             self._open()
@@ -206,7 +205,7 @@ class SqliteFiles:
             self._ballast.take()
 
     def _checkpoint(self) -> None:
-        if self._write("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()[0][0]:
+        if self.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()[0][0]:
             raise EngineFailed("the log can't be brought into the ledger while somebody reads it")
 
     def _stop_scrub(self) -> None:
@@ -214,13 +213,14 @@ class SqliteFiles:
         if scrub is not None:
             scrub.stop()
 
-    def _disconnect(self) -> None:
+    def disconnect(self) -> None:
+        """Close all connections; look-ups wait for the next opening, or fail."""
         self._stop_scrub()
-        if self._writer is not None and self.guard.missing() is None:
+        if self.writer is not None and self.guard.missing() is None:
             self._note(open=False)
         self.guard.forget_log()
-        connections = *self._readers.disconnect(), self._writer
-        self._writer = None
+        connections = *self.readers.disconnect(), self.writer
+        self.writer = None
         # Closing may sync: not under a lock that look-ups on the event loop wait for.
         for connection in connections:
             if connection is not None:
@@ -229,35 +229,19 @@ class SqliteFiles:
                 except apsw.Error:
                     connection.close(force=True)  # the disk fails; what counts is decided at the reopening
 
-    def _give_up(self) -> None:
-        self._readers.give_up()
-        self._disconnect()
+    def close(self) -> None:
+        """Close for good."""
+        self.readers.give_up()
+        self.disconnect()
         self.guard.close()
         if self._anchor is not None:
             self._anchor.close()
         if self._lock is not None:
             self._lock.release()
 
-    @contextmanager
-    def _transaction(self) -> Iterator[apsw.Connection]:
-        committing = False
-        try:
-            connection = self._write("BEGIN IMMEDIATE").connection
-            try:
-                yield connection
-                committing = True
-                self._write("COMMIT")
-            except BaseException:
-                if self._writer is not None and self._writer.in_transaction:
-                    self._write("ROLLBACK")
-                raise
-        except (*OF_THE_DISK, UnicodeDecodeError) as error:
-            if is_damage(error) and not committing:
-                raise EngineDamaged(str(self.guard.damaged(told(error)))) from error
-            failed = CommitFailed if committing else EngineFailed
-            raise failed(str(error), full=isinstance(error, apsw.FullError)) from error
-        except apsw.Error as error:
-            raise OpFailed(str(error)) from error
+    def transaction(self) -> AbstractContextManager[apsw.Connection]:
+        """A transaction on the connection that writes (see :func:`~.commit.transaction`)."""
+        return transaction(self.execute, self.guard)
 
     def _unreadable(self, error: Exception) -> LedgerError:
         if is_damage(error):
@@ -276,23 +260,18 @@ class SqliteFiles:
         gone = self.guard.missing() is not None
         if gone:
             self._stop_scrub()  # it reads for as long as a check takes; a log can't be saved meanwhile
-        with self._readers.slow.lock:
-            reader = self._readers.slow.connection
-            if reader is None or self._writer is None:
+        with self.readers.slow.lock:
+            reader = self.readers.slow.connection
+            if reader is None or self.writer is None:
                 return None
             if not gone:
-                if self.guard.come_back(self._writer, reader):
+                if self.guard.come_back(self.writer, reader):
                     self._note(open=True)
                 return None
-            done = self.guard.rescue(self._writer, reader)
+            done = self.guard.rescue(self.writer, reader)
         if self._lock is not None and not self.guard.log_needed():
             self._note(open=False)
         return done
-
-    @property
-    def durable(self) -> bool:
-        """Whether a commit is a sync of a disk."""
-        return self.folder is not None
 
     def size(self) -> int:
         """Bytes of the database and its log."""

@@ -100,7 +100,7 @@ class Disk:
         self.repair_door.pass_()
         error = self.repairs.popleft() if self.repairs else None
         if error is not None:
-            self._engine._disconnect()  # as in a reopening that fails: nothing is read until one succeeds
+            self._engine.files.disconnect()  # as in a reopening that fails: nothing is read meanwhile
             raise error
         self._engine.reopen()
 

@@ -48,7 +48,7 @@ async def test_while_the_ledger_can_not_be_read_a_key_says_maybe(opened, tmp_pat
     """It may have its answer already: "nothing was handed out" would be a lie."""
     async with opened({"q": "count()"}, data=tmp_path) as house:
         await house["q"].take(2, key="k")
-        house.disk._engine._disconnect()
+        house.disk._engine.files.disconnect()
         with pytest.raises(OutcomeUnknown):
             await house["q"].take(2, key="k")
         house.disk.reopen()

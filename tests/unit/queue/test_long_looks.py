@@ -44,7 +44,7 @@ LOOKS = {
 @pytest.mark.parametrize("name", LOOKS)
 async def test_others_go_on_meanwhile(filled, name):
     async with filled() as house:
-        browsing = house.disk._readers.slow.lock
+        browsing = house.disk.files.readers.slow.lock
         browsing.acquire()
         look = asyncio.ensure_future(LOOKS[name](house))
         try:

@@ -275,7 +275,7 @@ async def test_what_waits_is_not_said_to_be_nothing_while_the_ledger_is_reopened
         house.disk.repair_door.shut()
         failing = await soon(push(queue, "3"))
         await house.disk.repair_door.somebody()
-        house.disk._disconnect()
+        house.disk.files.disconnect()
         assert queue.stats().waiting_items == 2
         house.disk.repair_door.open()
         with pytest.raises(LedgerError):

@@ -1,0 +1,104 @@
+"""What is asked of a ledger beside its transactions, on connections that only read."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Sequence
+from typing import cast
+
+from ..ops import QueueRow, Recalled
+from ..state import filing, looking
+from ..state.rows import Name
+from ..state.runs import EXPIRED
+from ..work import Counts, FailureRow, HistoryRow, ItemRow, ItemState
+from . import answers, queues, records, runs
+from .readers import Readers
+from .store import UNSWEPT, Store
+
+NONE = Counts(0, 0, 0, 0, 0, 0, 0, 0, 0, None, 0)
+
+
+class Looks:
+    """The looks of :class:`~..ops.Engine`, from any thread."""
+
+    def __init__(self, readers: Readers, now: Callable[[], int]) -> None:
+        self._readers = readers
+        self._now = now
+
+    def rows(self) -> list[QueueRow]:
+        """The rows of all queues, deleted ones too."""
+        return [queues.read(found)[0] for found in self._readers.look(queues.ALL)]
+
+    def unswept(self) -> list[int]:
+        """The deleted queues that have left items."""
+        return [queue for (queue,) in self._readers.look(UNSWEPT)]
+
+    def row(self, queue: int) -> QueueRow | None:
+        """One queue as it is on disk now, all its counters from one moment."""
+        found = self._readers.look(queues.BY_ID, (queue,))
+        return queues.read(found[0])[0] if found else None
+
+    def recall(self, queue: int, generation: int, caller: str, key: str) -> Recalled | None:
+        """The answer filed under a key, if it has not expired."""
+        found = self._readers.look(answers.FIND, Name(queue, generation, caller, key))
+        return filing.recalled(*answers.read(found[0]), self._now()) if found else None
+
+    def known_keys(self, queue: int, generation: int, caller: str, keys: Sequence[str]) -> set[str]:
+        """Those of the keys that have an answer which has not expired."""
+        asked = {"queue": queue, "generation": generation, "caller": caller, "now": self._now()}
+        return {key for (key,) in self._readers.look(answers.KNOWN, {**asked, "keys": json.dumps(keys)})}
+
+    def item_keys(
+        self, queue: int, generation: int, prefix: str, *, after: str, most: int
+    ) -> list[tuple[str, int]]:
+        """The keys of items that are known, with their seqs: those that begin so and come after ``after``."""
+        place = {"queue": queue, "generation": generation, "now": self._now(), "most": most}
+        asked = {"prefix": prefix, "beyond": prefix + chr(sys.maxunicode), "after": after}
+        return [(key, seq) for key, seq in self._readers.scan(records.KNOWN_KEYS, place | asked)]
+
+    def next_due(self, queue: int) -> int | None:
+        """The earliest due of the items that are not dead; None if there are none."""
+        [(due,)] = self._readers.look(runs.NEXT_DUE, {"queue": queue})
+        return cast("int | None", due)
+
+    def glance(self, queue: int) -> tuple[int, int, int]:
+        """How many items wait (delayed ones too), are leased and are dead."""
+        found = self._readers.scan(queues.GLANCE, {"queue": queue, "now": self._now()})
+        within, leased, dead = found[0] if found else (0, 0, 0)
+        return within - leased - dead, leased, dead
+
+    def counts(self, queue: int) -> Counts:
+        """The items inside, counted run by run, and the row's counters, from one moment. May take seconds."""
+        asked = {"queue": queue, "now": self._now()}
+        found = self._readers.browse(lambda browser: browser.execute(queues.COUNTS, asked).fetchone())
+        return Counts(*found) if found else NONE
+
+    def items(
+        self, queue: int, state: ItemState | None, after: int, most: int, most_bytes: int
+    ) -> tuple[list[ItemRow], bool]:
+        """Items inside with a seq above ``after``, in order, with their kept values; whether more follow."""
+        return self._readers.browse(
+            lambda browser: looking.items(
+                Store(browser, careful=True),
+                queue,
+                state,
+                after=after,
+                most=most,
+                most_bytes=most_bytes,
+                now=self._now(),
+            )
+        )
+
+    def failures(self, queue: int, seq: int) -> list[FailureRow]:
+        """The last failed attempts of an item, oldest first."""
+        asked = {"queue": queue, "seq": seq, "now": self._now(), "expired": EXPIRED}
+        return [FailureRow(*found) for found in self._readers.look(records.FAILURES, asked)]
+
+    def history(self, name: str, seq: int | None, after: int, most: int) -> list[HistoryRow]:
+        """Who took or acked items of the queues of this name, from oldest to newest."""
+        statement = records.HISTORY if seq is None else records.HISTORY_OF_ITEM
+        values = {"name": name, "after": after, "most": most, "now": self._now()}
+        if seq is not None:
+            values["seq"] = seq
+        return [HistoryRow(*found) for found in self._readers.scan(statement, values)]
