@@ -11,91 +11,101 @@ from .exits import HARNESS, USAGE, fail
 from .options import DEFAULT_URL, Url
 
 if TYPE_CHECKING:
-    from ..proof.clients import Plan
-    from ..proof.progress import Watch
-    from ..proof.stage import Result
-    from ..proof.work.plan import WorkPlan
+    from ..proof.load import Result
+    from ..proof.plan import Plan
 
 EXAMPLE: Final = (
     "Example: dibs loadtest --clients 64 --total 100000 · dibs loadtest --chaos --rounds 50 ·"
     " dibs loadtest --work --crash 0.05"
 )
 _INTERRUPTED: Final = 130
+_OF_WORK: Final = {"clients": 16, "total": 20_000, "count": 50}
+
+_Clients = Annotated[
+    int | None,
+    typer.Option(
+        "--clients", "-c", min=1, max=4096, help="Number of clients.  [default: 64; 16 with --work]"
+    ),
+]
+_Total = Annotated[
+    int | None,
+    typer.Option("--total", "-n", min=1, help="Items in total.  [default: 100000; 20000 with --work]"),
+]
+_Count = Annotated[
+    int | None,
+    typer.Option(min=1, max=1_000_000, help="Items per request.  [default: 1; 50 with --work]"),
+]
+_Queue = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="An existing queue.  [default: a new one, deleted afterwards]"),
+]
+_Keys = Annotated[
+    bool,
+    typer.Option(
+        "--keys/--no-keys",
+        help="Send an Idempotency-Key, so that a client can ask for a lost reply again. Without a key the"
+        " items of a lost reply stay unexplained.",
+    ),
+]
+_Timeout = Annotated[float, typer.Option(min=0.01, help="Seconds until a request times out.")]
+_Patience = Annotated[
+    float, typer.Option(min=0, help="Seconds that a client goes on trying without any answer.")
+]
+_History = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", dir_okay=False, help="File for the history, for `dibs verify`."),
+]
+_Work = Annotated[
+    bool,
+    typer.Option(
+        "--work",
+        help="Producers push to a queue of the test's own; the clients lease, settle, fail and crash.",
+    ),
+]
+_Crash = Annotated[
+    float | None,
+    typer.Option(
+        min=0,
+        max=0.9,
+        help="With --work: share of the leases that a crashing consumer forgets.  [default: 0.05]",
+    ),
+]
+_Ttl = Annotated[
+    float | None,
+    typer.Option(min=0.1, max=60, help="With --work: how many seconds a lease lasts.  [default: 1.5]"),
+]
+_Chaos = Annotated[
+    bool,
+    typer.Option(
+        "--chaos",
+        help="Start a server of its own, kill it with SIGKILL at random moments, start it again. The load"
+        " lasts as long as the rounds; --total and --url are ignored.",
+    ),
+]
+_Rounds = Annotated[int, typer.Option(min=1, help="With --chaos: how often the server is killed.")]
+_Seed = Annotated[
+    int | None,
+    typer.Option(help="Seed of the random choices of --chaos and --work.  [default: random, shown]"),
+]
 
 
 def loadtest(
     *,
-    clients: Annotated[
-        int | None,
-        typer.Option(
-            "--clients",
-            "-c",
-            min=1,
-            max=4096,
-            help="Number of clients.  [default: 64; 16 with --work]",
-        ),
-    ] = None,
-    total: Annotated[
-        int | None,
-        typer.Option("--total", "-n", min=1, help="Items in total.  [default: 100000; 20000 with --work]"),
-    ] = None,
-    count: Annotated[
-        int | None,
-        typer.Option(min=1, max=1_000_000, help="Items per request.  [default: 1; 50 with --work]"),
-    ] = None,
-    queue: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="An existing queue.  [default: a new one, deleted afterwards]"),
-    ] = None,
+    clients: _Clients = None,
+    total: _Total = None,
+    count: _Count = None,
+    queue: _Queue = None,
     url: Url = None,
-    keys: Annotated[
-        bool,
-        typer.Option(
-            "--keys/--no-keys",
-            help="Send an Idempotency-Key, so that a client can ask for a lost reply again. Without a key the"
-            " items of a lost reply stay unexplained.",
-        ),
-    ] = True,
-    timeout: Annotated[float, typer.Option(min=0.01, help="Seconds until a request times out.")] = 10.0,
-    patience: Annotated[
-        float, typer.Option(min=0, help="Seconds that a client goes on trying without any answer.")
-    ] = 30.0,
-    history: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", dir_okay=False, help="File for the history, for `dibs verify`."),
-    ] = None,
-    work: Annotated[
-        bool,
-        typer.Option(
-            "--work",
-            help="Producers push to a queue of the test's own; the clients lease, settle, fail and crash.",
-        ),
-    ] = False,
-    crash: Annotated[
-        float | None,
-        typer.Option(
-            min=0,
-            max=0.9,
-            help="With --work: share of the leases that a crashing consumer forgets.  [default: 0.05]",
-        ),
-    ] = None,
-    ttl: Annotated[
-        float | None,
-        typer.Option(min=0.1, max=60, help="With --work: how many seconds a lease lasts.  [default: 1.5]"),
-    ] = None,
-    chaos: Annotated[
-        bool,
-        typer.Option(
-            "--chaos",
-            help="Start a server of its own, kill it with SIGKILL at random moments, start it again. The load"
-            " lasts as long as the rounds; --total and --url are ignored.",
-        ),
-    ] = False,
-    rounds: Annotated[int, typer.Option(min=1, help="With --chaos: how often the server is killed.")] = 50,
-    seed: Annotated[
-        int | None,
-        typer.Option(help="Seed of the random choices of --chaos and --work.  [default: random, shown]"),
-    ] = None,
+    keys: _Keys = True,
+    timeout: _Timeout = 10.0,
+    patience: _Patience = 30.0,
+    history: _History = None,
+    work: _Work = False,
+    crash: _Crash = None,
+    ttl: _Ttl = None,
+    chaos: _Chaos = False,
+    rounds: _Rounds = 50,
+    seed: _Seed = None,
 ) -> None:
     """Prove the promise: many clients take items at once, and a checker judges the answers.
 
@@ -110,27 +120,53 @@ def loadtest(
     """
     from random import SystemRandom
 
+    for kind in [name for name, given in {"--chaos": chaos, "--work": work}.items() if given]:
+        if queue is not None or not keys:
+            fail(
+                f"option {kind}: it has its own queue and needs keys; leave out --queue and --no-keys", USAGE
+            )
+    if not work and (crash is not None or ttl is not None):
+        fail("options --crash and --ttl: they are for --work", USAGE)
+    seed = SystemRandom().randrange(10**6) if seed is None else seed
+    plan = _plan(
+        {"clients": clients, "total": total, "count": count, "queue": queue, "url": url, "keys": keys}
+        | {"timeout": timeout, "patience": patience},
+        {"crash": crash, "ttl": ttl, "seed": seed} if work else None,
+    )
+    _test(plan, history, rounds if chaos else 0, seed)
+
+
+def _plan(given: dict[str, Any], jobs: dict[str, Any] | None) -> Plan:
+    """The plan of the load: each option that was not given has the default of its kind of load."""
+    from ..proof.plan import Jobs, Plan
+
+    chosen = {name: value for name, value in given.items() if value is not None}
+    chosen["url"] = (given["url"] or DEFAULT_URL).rstrip("/")
+    if jobs is None:
+        return Plan(**chosen)
+    chosen = _OF_WORK | chosen
+    named = {name: value for name, value in jobs.items() if value is not None}
+    return Plan(**chosen, jobs=Jobs(producers=max(1, chosen["clients"] // 4), **named))
+
+
+def _test(plan: Plan, history: Path | None, rounds: int, seed: int) -> None:
     from ..proof.errors import HarnessFault
     from ..proof.progress import watch_on
     from ..proof.summary import show_result
     from .console import console
 
-    if chaos and (queue is not None or not keys):
-        fail("option --chaos: it has its own queue and needs keys; leave out --queue and --no-keys", USAGE)
-    if work and (queue is not None or not keys):
-        fail("option --work: it has its own queue and needs keys; leave out --queue and --no-keys", USAGE)
-    if not work and (crash is not None or ttl is not None):
-        fail("options --crash and --ttl: they are for --work", USAGE)
-    seed = SystemRandom().randrange(10**6) if seed is None else seed
-    given = {"clients": clients, "total": total, "count": count, "crash": crash, "ttl": ttl}
-    plan = _plan(
-        {name: value for name, value in given.items() if value is not None}
-        | {"url": (url or DEFAULT_URL).rstrip("/"), "timeout": timeout, "patience": patience}
-        | ({"seed": seed} if work else {"queue": queue, "keys": keys})
-    )
     out = console(width=140)
+
+    def run() -> Result:
+        from ..proof.chaos import Chaos, run_chaos
+        from ..proof.load import run_load
+
+        if rounds:
+            return run_chaos(plan, Chaos(rounds, seed), watch_on(out), history=history)
+        return run_load(plan, watch_on(out), history=history)
+
     try:
-        result = _run(plan, watch_on(out), history, rounds if chaos else 0, seed)
+        result = run()
     except HarnessFault as fault:
         fail(str(fault), HARNESS)
     except OSError as error:
@@ -139,25 +175,3 @@ def loadtest(
         raise typer.Exit(_INTERRUPTED) from None
     show_result(result, out)
     raise typer.Exit(result.exit_code)
-
-
-def _plan(given: dict[str, Any]) -> Plan | WorkPlan:
-    """The plan of the load: each option that was not given has the default of its kind of load."""
-    from dataclasses import replace
-
-    from ..proof.clients import Plan
-    from ..proof.work.plan import WorkPlan
-
-    if "seed" not in given:
-        return Plan(**given)
-    plan = WorkPlan(**given)
-    return replace(plan, producers=max(1, plan.clients // 4))
-
-
-def _run(plan: Plan | WorkPlan, watch: Watch, history: Path | None, rounds: int, seed: int) -> Result:
-    from ..proof.chaos import Chaos, run_chaos
-    from ..proof.load import run_load
-
-    if rounds:
-        return run_chaos(plan, Chaos(rounds, seed), watch, history=history)
-    return run_load(plan, watch, history=history)

@@ -7,31 +7,29 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from ..proof.plant import Damage
-from ..proof.work.rules import WorkColumn
+from ..proof.kinds import Damage, Kind, damages
 from .exits import HARNESS, fail
 from .options import Json
 
 if TYPE_CHECKING:
-    from ..proof.histories import AnyReader, AnyVerdict
+    from ..proof.verdict import Verdict
 
 EXAMPLE: Final = "Example: dibs verify h.jsonl · dibs verify h.jsonl --plant duplicate (of work: lost)"
 
-_OF_WORK: Final = [damage for damage in Damage if isinstance(damage.column, WorkColumn)]
-_OF_TAKES: Final = [damage for damage in Damage if damage not in _OF_WORK]
+_Plant = Annotated[
+    Damage | None,
+    typer.Option(
+        metavar="NAME",
+        help="Damage the history in memory first; the checker must find it, so the exit code is 1. Takes:"
+        f" {damages(Kind.TAKES)}; work: {damages(Kind.WORK)}.",
+    ),
+]
 
 
 def verify(
     history: Annotated[Path, typer.Argument(help="The file that `dibs loadtest --history` wrote.")],
     *,
-    plant: Annotated[
-        Damage | None,
-        typer.Option(
-            metavar="NAME",
-            help="Damage the history in memory first; the checker must find it, so the exit code is 1. Takes:"
-            f" {', '.join(_OF_TAKES)}; work: {', '.join(_OF_WORK)}.",
-        ),
-    ] = None,
+    plant: _Plant = None,
     seed: Annotated[int, typer.Option(help="Seed that decides where --plant does damage.")] = 0,
     examples: Annotated[int, typer.Option(min=0, help="How many cases of each kind to show.")] = 5,
     json: Json = False,
@@ -52,42 +50,31 @@ def verify(
     except OSError as error:
         fail(f"{history}: {error.strerror or error}", HARNESS)
     _show(verdict, told, json=json)
-    if plant is not None and not verdict.column(plant.column):
+    if plant is not None and not verdict.columns[plant.column]:
         fail(f"planted {plant}, and the checker missed it: do not trust it", HARNESS)
     raise typer.Exit(verdict.exit_code)
 
 
-def _judged(history: Path, damage: Damage | None, seed: int, examples: int) -> tuple[AnyVerdict, str]:
-    from ..proof.histories import judge, open_history
+def _judged(history: Path, damage: Damage | None, seed: int, examples: int) -> tuple[Verdict, str]:
+    """The verdict, and the damage that was planted before."""
+    from random import Random
+
+    from ..proof.checker import judge
+    from ..proof.history import open_history
+    from ..proof.plant import plant
+    from ..proof.records import History
 
     with open_history(history) as reader:
         if damage is None:
             return judge(reader, examples=examples), ""
-        return _damaged(reader, damage, seed, examples)
+        lines = list(reader.lines)
+        random = Random(seed)  # noqa: S311  # repeatable, not secret
+        damaged, told = plant(History(reader.header, lines, reader.end), damage, random)
+        return judge(damaged, examples=examples), f"Planted {damage}: {told}."
 
 
-def _damaged(reader: AnyReader, damage: Damage, seed: int, examples: int) -> tuple[AnyVerdict, str]:
-    """The verdict on a copy with planted damage, and the name of the damage."""
-    from random import Random
-
-    from ..proof.checker import check
-    from ..proof.plant import plant
-    from ..proof.records import History
-    from ..proof.work.checker import check_work
-    from ..proof.work.history import WorkReader
-    from ..proof.work.plant import plant_work
-    from ..proof.work.records import WorkHistory
-
-    random = Random(seed)  # noqa: S311  # repeatable, not secret
-    if isinstance(reader, WorkReader):
-        work, told = plant_work(WorkHistory(reader.header, list(reader.lines), reader.end), damage, random)
-        return check_work(work, examples=examples), f"Planted {damage}: {told}."
-    takes, told = plant(History(reader.header, list(reader.records), reader.end), damage, random)
-    return check(takes, examples=examples), f"Planted a {damage}: {told}."
-
-
-def _show(verdict: AnyVerdict, told: str, *, json: bool) -> None:
-    from ..proof.summary import show
+def _show(verdict: Verdict, told: str, *, json: bool) -> None:
+    from ..proof.report import rendered
     from .console import console
     from .tables import print_json
 
@@ -97,4 +84,4 @@ def _show(verdict: AnyVerdict, told: str, *, json: bool) -> None:
     out = console(width=140)
     if told:
         out.print(told, markup=False, soft_wrap=True)
-    show(verdict, out)
+    out.print(rendered(verdict))

@@ -1,29 +1,6 @@
-"""The proof: a history of requests, the checker that judges it, and the load that makes it.
+"""The proof: the load that makes a history, and the checker that judges it.
 
 The proof reaches the server over HTTP only and imports none of its code, so that it can't share its mistakes.
+One way through it: `load` runs `clients` against a server and writes a `history` of `records`; `fold` makes
+effects of its requests; each row of `rules` looks for one kind of mistake; `verdict` counts what they find.
 """
-
-from __future__ import annotations
-
-from .checker import check
-from .errors import HarnessFault, HistoryError, PlantError, ProofError
-from .history import HistoryWriter, read_history
-from .records import Audited, End, Header, History, Record
-from .verdict import Finding, Verdict
-
-__all__ = [
-    "Audited",
-    "End",
-    "Finding",
-    "HarnessFault",
-    "Header",
-    "History",
-    "HistoryError",
-    "HistoryWriter",
-    "PlantError",
-    "ProofError",
-    "Record",
-    "Verdict",
-    "check",
-    "read_history",
-]

@@ -16,17 +16,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
-from typing import Any
 
-from .clients import Plan
 from .errors import HarnessFault
-from .load import load_of
+from .load import Load, Result
+from .plan import Plan
 from .progress import Watch
+from .records import Audit
 from .server import ServerProcess
 from .spans import counted
-from .stage import Result, Stage
 from .verdict import EXIT_FAULT, EXIT_VIOLATED
-from .work.plan import WorkPlan
 
 START_PATIENCE = 30.0
 """Seconds in which a server has to be ready after a start."""
@@ -52,7 +50,7 @@ class Chaos:
     command: Sequence[str] | None = None
 
 
-def run_chaos(plan: Plan | WorkPlan, chaos: Chaos, watch: Watch, *, history: Path | None = None) -> Result:
+def run_chaos(plan: Plan, chaos: Chaos, watch: Watch, *, history: Path | None = None) -> Result:
     """Run the load against a server that is killed at random moments.
 
     The plan's ``url``, ``queue``, ``total`` and ``keys`` are ignored: the server and the queue are the
@@ -75,16 +73,11 @@ def run_chaos(plan: Plan | WorkPlan, chaos: Chaos, watch: Watch, *, history: Pat
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _run(
-    plan: Plan | WorkPlan, chaos: Chaos, watch: Watch, server: ServerProcess, history: Path | None
-) -> Result:
+def _run(plan: Plan, chaos: Chaos, watch: Watch, server: ServerProcess, history: Path | None) -> Result:
     server.start()
     server.wait_ready(START_PATIENCE)
-    if isinstance(plan, WorkPlan):
-        plan = replace(plan, url=server.url, total=None)
-    else:
-        plan = replace(plan, url=server.url, queue=None, total=None, keys=True)
-    with load_of(plan, watch, history) as load:
+    plan = replace(plan, url=server.url, queue=None, total=None, keys=True)
+    with Load(plan, watch, history) as load:
         moments = Random(chaos.seed)  # noqa: S311  # repeatable, not secret
         rounds = _Rounds(load, server, moments, chaos.rounds)
         with load.until_interrupted():
@@ -99,7 +92,7 @@ def _run(
 class _Rounds:
     """Kills the server and starts it again, while the load runs in its own threads."""
 
-    def __init__(self, load: Stage[Any], server: ServerProcess, random: Random, rounds: int) -> None:
+    def __init__(self, load: Load, server: ServerProcess, random: Random, rounds: int) -> None:
         self._kills = {"in rounds": 0, "more while it started": 0, "between the audits": 0}
         self._load = load
         self._server = server
@@ -120,7 +113,7 @@ class _Rounds:
                 if not self._round(number):
                     return
         except HarnessFault as fault:
-            self._load.crowd.fail(str(fault))
+            self._load.crowd.signals.fail(str(fault))
 
     def _round(self, number: int) -> bool:
         """Let the server answer, kill it, start it again; False when the load has ended."""
@@ -154,7 +147,7 @@ class _Rounds:
             self._server.check_alive()
             if time.monotonic() > self._until:
                 raise HarnessFault(f"{self._rounds} rounds took too long")
-            if self._load.is_done(_GLANCE) or crowd.stopping:
+            if self._load.is_done(_GLANCE) or crowd.signals.stopping:
                 return False
         return True
 
@@ -168,18 +161,18 @@ class _Rounds:
         try:
             self._up()
         except HarnessFault as fault:
-            self._load.crowd.fail(str(fault))
+            self._load.crowd.signals.fail(str(fault))
         self._load.quiet(self._load.plan.patience)
 
-    def audits(self) -> tuple[Any, ...]:
+    def audits(self) -> tuple[Audit, ...]:
         """The audit, and the audit after one more kill: the counters must be those on disk."""
         self._up()
-        before = self._load.audit()
+        before = self._load.target.audit()
         self._kill("between the audits")
         killed = time.monotonic_ns()
         self._up()
         self._load.restarted(killed, time.monotonic_ns())
-        return before, self._load.audit()
+        return before, self._load.target.audit()
 
     def _up(self) -> None:
         if not self._server.running:

@@ -1,116 +1,170 @@
-"""Judges a history: duplicates, skipped, reordered in real time, unexplained. O(n log n).
+"""Judges a history by the rules. O(n log n).
 
-The checker believes only the history: what clients sent and received, and when. All requests of a history
-are held in memory, about half a kilobyte each.
+The checker believes only the history: what clients sent and received, and when; `holdings` explains what
+their clocks can prove. Every request and item is held in memory, about half a kilobyte each.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import pairwise
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict
+from enum import StrEnum
+from itertools import islice
+from typing import Any
 
-from .fold import Answer, Folded, fold
-from .history import Recording
-from .items import find_twice
-from .missing import find_missing
-from .order import find_reordered
-from .records import Audited, End, Header
-from .spans import Span, gaps, size
-from .verdict import Findings, Rule, Verdict
+from .case import Case
+from .holdings import Holding
+from .kinds import Kind
+from .records import Do, Recording
+from .rules import Rule, rules_of
+from .verdict import Cases, Verdict
 
 
-def check(history: Recording, *, examples: int = 5) -> Verdict:
+class Cause(StrEnum):
+    """Why an item was handed out again: what became of the hand-out before."""
+
+    CRASHED = "expired: its consumer crashed"
+    LATE = "expired: its consumer meant to be late"
+    RESTART = "expired while the server was killed or starting"
+    SLOW = "expired: its consumer was too slow"
+    NACKED = "nacked"
+    RELEASED = "released"
+    UNKNOWN = "settled by a request without a reply, or expired"
+
+
+def judge(history: Recording, *, examples: int = 5) -> Verdict:
     """Judge a history, keeping the first ``examples`` cases of each rule.
 
     Raises:
         HistoryError: the history can't be read; it names the line.
     """
-    findings = Findings(examples)
-    folded = fold(history.records, findings)
-    header, end = history.header, history.end
-    owners = find_twice(folded.answers, header, findings)
-    got = [(one.piece.first, one.piece.last) for one in owners]
-    folded.totals.seqs = size(got)
-    find_reordered(folded.answers, findings)
-    window = _window(header, end, got)
-    if window is not None:
-        _find_outside(folded.answers, window, findings)
-        missing = list(gaps(got, *window))
-        find_missing(missing, folded, owners, _others(folded, header, end), findings)
-    _find_contradictions(folded, header, end, findings)
-    return Verdict.of(header, folded.totals, findings, window, _notes(folded, header, end))
+    case = Case(history)
+    rules = rules_of(case.header.kind)
+    cases = tuple(found for rule in rules if (found := _cases(rule, case, examples)).count)
+    takes = case.header.kind is Kind.TAKES
+    return Verdict(
+        header=case.header,
+        window=case.window if takes else None,
+        totals=_of_takes(case) if takes else _of_work(case),
+        cases=cases,
+        columns={
+            column: sum(found.count for found in cases if found.column is column)
+            for column in dict.fromkeys(rule.column for rule in rules)
+        },
+        notes=tuple(_notes_of_takes(case) if takes else _notes_of_work(case)),
+    )
 
 
-def _window(header: Header, end: End | None, got: Sequence[Span]) -> Span | None:
-    """The seqs that the cursor passed; if nobody read the cursor, from the lowest seq seen to the highest."""
-    first = header.cursor + 1 if header.cursor is not None else (got[0][0] if got else None)
-    last = end.audits[-1].cursor if end and end.audits else (got[-1][1] if got else None)
-    return None if first is None or last is None else (first, last)
+def _cases(rule: Rule, case: Case, examples: int) -> Cases:
+    found = iter(rule.find(case))
+    kept = tuple(islice(found, examples))
+    count = sum(one.count for one in kept) + sum(one.count for one in found)
+    return Cases(rule.name, rule.column, rule.unit, rule.sentence, rule.violates, count, kept)
 
 
-def _find_outside(answers: Sequence[Answer], window: Span, findings: Findings) -> None:
-    first, last = window
-    for answer in answers:
-        if first <= answer.lowest and answer.highest <= last:
+def _of_takes(case: Case) -> dict[str, Any]:
+    """The totals of takes. ``items`` are those of first answers; replays are not counted again."""
+    items = sum(piece.size for done in case.answers for piece in done.answer.pieces)
+    return asdict(case.folded.tally) | {"items": items, "seqs": case.seqs}
+
+
+def _of_work(case: Case) -> dict[str, Any]:
+    """The totals of work.
+
+    ``items`` counts acked items; ``handed_out`` counts an item each time again; ``unseen`` counts hand-outs
+    that only later attempts tell of, and that requests without a reply may have had. ``forgotten`` counts the
+    leases of consumers that crashed. ``open`` counts requests that never got a reply, even when sent again.
+    """
+    folded, inside = case.folded, case.inside or ()
+    crashes = [note for note in folded.notes if note.what == "crash"]
+    tally = asdict(folded.tally)
+    return tally | {
+        "refused": tally["failed"],
+        "open": len(folded.pushes.open) + len(folded.exchanges.open),
+        "pushed": len(case.items.by_seq),
+        "known": sum(len(done.answer.known) for done in folded.pushes.done),
+        "leases": len(case.held.by_token),
+        "handed_out": sum(map(len, case.held.by_seq.values())),
+        "unseen": min(sum(map(len, case.unseen.values())), case.unseen_may_be),
+        "items": len(case.acks),
+        "waiting": sum(item.state != "dead" for item in inside),
+        "dead": sum(item.state == "dead" for item in inside),
+        "crashes": len({(note.client, note.at) for note in crashes}),
+        "forgotten": len(crashes),
+        "restarts": sum(note.what == "restart" for note in folded.notes),
+        "stale": sum(act.verdict == "stale" for holding in case.held for act in holding.acts),
+        "redelivered": {cause.name.lower(): count for cause, count in _redelivered(case).items()},
+    }
+
+
+def _redelivered(case: Case) -> Counter[Cause]:
+    """Count the hand-outs of an item after its first one, by what became of the one before."""
+    notes = case.folded.notes
+    crashed = {note.token for note in notes if note.what == "crash"}
+    late = {note.token for note in notes if note.what == "late"}
+    restarts = sorted((note.at, note.until) for note in notes if note.what == "restart")
+    causes: Counter[Cause] = Counter()
+    for holdings in case.held.by_seq.values():
+        if len(holdings) == 1 and holdings[0].attempt == 1:
             continue
-        parts = [part for piece in answer.pieces for part in _cut(piece.first, piece.last, window)]
-        told = f"the cursor went from {first - 1} to {last}"
-        findings.add(Rule.OUTSIDE, size(parts), told, tuple(parts[:8]), answer.seen())
+        ordered = sorted(holdings, key=lambda one: (one.attempt, one.until))
+        for before, after in zip([None, *ordered], ordered, strict=False):
+            if before is None or after.attempt > before.attempt + 1:
+                causes.update([Cause.UNKNOWN] * (after.attempt > 1))
+            else:
+                causes[_cause(before, after, crashed, late, restarts)] += 1
+    return causes
 
 
-def _cut(first: int, last: int, window: Span) -> list[Span]:
-    below, above = (first, min(last, window[0] - 1)), (max(first, window[1] + 1, window[0]), last)
-    return [part for part in (below, above) if part[0] <= part[1]]
+def _cause(
+    before: Holding, after: Holding, crashed: set[str], late: set[str], restarts: Iterable[tuple[int, int]]
+) -> Cause:
+    """What became of the hand-out ``before``, so that ``after`` could follow it."""
+    ends = next((act for act in before.acts if act.ends), None)
+    if ends is not None:
+        causes = {Do.NACK: Cause.NACKED, Do.RELEASE: Cause.RELEASED}
+        return Cause.UNKNOWN if ends.verdict is None else causes.get(ends.do, Cause.UNKNOWN)
+    if before.token in crashed:
+        return Cause.CRASHED
+    if before.token in late:
+        return Cause.LATE
+    if any(at < after.until and until > before.until for at, until in restarts):
+        return Cause.RESTART
+    return Cause.SLOW
 
 
-def _others(folded: Folded, header: Header, end: End | None) -> int | None:
-    """How many seqs of the window other clients may have taken. None: any number."""
-    if header.taken is None or end is None or not end.audits:
-        return 0 if header.exclusive else None
-    last = end.audits[-1]
-    jumped = max(0, last.jumped - (header.jumped or 0))
-    taken = 0 if header.exclusive else max(0, last.taken - header.taken - folded.totals.seqs)
-    return jumped + taken
-
-
-def _find_contradictions(folded: Folded, header: Header, end: End | None, findings: Findings) -> None:
-    """Hold the server's own counters against themselves and against the history."""
-    audits = end.audits if end else ()
-    for audit in audits:
-        if not audit.balanced:
-            findings.add(Rule.AUDIT, 1, f"not balanced: {_shown(audit)}", ())
-    for before, after in pairwise(audits):
-        if header.exclusive and after != before:
-            told = f"{_shown(before)}; after a restart, with nobody asking, {_shown(after)}"
-            findings.add(Rule.AUDIT, 1, told, ())
-    # More than the clients have is a gap, and told as one.
-    if audits and header.taken is not None and audits[-1].taken - header.taken < folded.totals.seqs:
-        taken = audits[-1].taken - header.taken
-        told = f"the server counts {taken} taken, the clients have {folded.totals.seqs}"
-        findings.add(Rule.AUDIT, 1, told, ())
-
-
-def _shown(audit: Audited) -> str:
-    return f"cursor {audit.cursor}, taken {audit.taken}, jumped {audit.jumped}"
-
-
-def _notes(folded: Folded, header: Header, end: End | None) -> tuple[str, ...]:
-    notes = []
-    if end is None:
-        notes.append(
+def _notes_of_takes(case: Case) -> Iterator[str]:
+    header, unresolved = case.header, case.folded.takes.open
+    if case.end is None:
+        yield (
             "The history has no end line. If it was cut off, requests that were in the air are not in it, "
             "and a gap near its end may be theirs."
         )
-    if not header.exclusive and _others(folded, header, end) != 0:
-        notes.append(
+    if not header.exclusive and case.others != 0:
+        yield (
             "Others may have used the queue meanwhile, so missing seqs prove nothing where the server counts "
             "more taken than these clients have. A queue of its own gives a full verdict."
         )
-    refused = sum(request.refused for request in folded.unresolved)
-    if refused:
-        notes.append(f"{refused} requests got no reply, and later the word that nothing was handed out.")
-    if len({request.count for request in folded.unresolved}) > 1:
-        notes.append("Requests without a reply asked for different counts: skipped is the least it can be.")
+    if refused := sum(request.refused for request in unresolved):
+        yield f"{refused} requests got no reply, and later the word that nothing was handed out."
+    if len({request.most for request in unresolved}) > 1:
+        yield "Requests without a reply asked for different counts: skipped is the least it can be."
     if not header.distinct:
-        notes.append("The source may yield a value twice, so duplicates are told by seq only.")
-    return tuple(notes)
+        yield "The source may yield a value twice, so duplicates are told by seq only."
+
+
+def _notes_of_work(case: Case) -> Iterator[str]:
+    if case.end is None:
+        yield "The history has no end line: requests that were in the air are not in it."
+    elif not case.end.steady:
+        yield (
+            "The server may have been restarted unseen, which lets leases last longer: whether a late settle "
+            "came too late is judged by who else had the item, not by the clock."
+        )
+    if left := len(case.folded.pushes.open) + len(case.folded.exchanges.open):
+        unseen = min(sum(map(len, case.unseen.values())), case.unseen_may_be)
+        yield (
+            f"{left} requests never got a reply, not when asked again either; "
+            f"{unseen} hand-outs that nobody saw may be theirs."
+        )

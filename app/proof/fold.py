@@ -1,171 +1,177 @@
-"""From requests to hand-outs: every attempt of one key is one story, and at most one hand-out.
+"""From requests to effects: every attempt of one key is one story, with one effect at most.
 
-When was a hand-out drawn? A reply shows that it was between sending the request and the reply, and a
+When did a request take effect? A reply shows that it was between sending the request and the reply, and a
 replay narrows or widens that:
 
-- an answer that is no replay was drawn by its own request, and before any other reply that repeats it;
-- where only replays arrived, one of the earlier requests without a reply drew it: the time goes from the
+- an answer that is no replay took effect by its own request, and before any other reply that repeats it;
+- where only replays arrived, one of the earlier requests without a reply did it: the time goes from the
   first of those to the first replay;
-- a request without a reply, and without an answer to its key later, may have drawn items at any time
-  after it was sent, or never. If a *later* request of its key was refused with nothing handed out, then
-  nothing had been (the key is looked up before the draw); but the first may have come late, so a missing
-  seq is not proved lost while such a request could own it.
+- a request without a reply, and without an answer to its key later, may have taken effect at any time after
+  it was sent, or never. If a *later* request of its key was refused with nothing handed out, then nothing
+  had been (the key is looked up first); but the first may have come late, so an item is not proved lost
+  while such a request could own it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
 
-from .records import Outcome, Piece, Record
-from .spans import size
-from .verdict import Findings, Rule, Sighting, Totals
+from .records import Exchange, Exchanged, Line, Note, Outcome, Push, Pushed, Request, Sighting, Take, Taken
 
 LONG_AGO = -(1 << 63)
 """Before every time: nothing says when it began."""
 
+A = TypeVar("A")
+R = TypeVar("R")
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """A hand-out, drawn after ``since`` and before ``until``. ``lowest`` and ``highest`` are its seqs."""
 
-    record: Record
+@dataclass(frozen=True, slots=True, eq=False)
+class Done(Generic[A, R]):
+    """A request that took effect once, after ``since`` and before ``until``."""
+
+    request: Request[A, Any]
+    answer: R
     since: int
     until: int
-    lowest: int
-    highest: int
-
-    @property
-    def pieces(self) -> tuple[Piece, ...]:
-        """The pieces that were handed out."""
-        return self.record.pieces
 
     def seen(self) -> Sighting:
-        """The answer as a finding names it."""
-        record, since = self.record, None if self.since == LONG_AGO else self.since
-        return Sighting(record.line, record.client, record.key, since, self.until)
+        """The effect as a finding names it."""
+        since = None if self.since == LONG_AGO else self.since
+        return self.request.seen()._replace(invoked=since, completed=self.until)
 
 
-@dataclass(frozen=True, slots=True)
-class Unresolved:
-    """A request without a reply: it may own up to ``count`` consecutive items, drawn after ``since``.
+@dataclass(frozen=True, slots=True, eq=False)
+class Open(Generic[A]):
+    """A request whose reply never came: it took effect after ``since``, or never.
 
-    ``refused``: a later request of its key was told that nothing was handed out.
+    ``most``: how many items may have been handed out. ``refused``: a later request of its key was told that
+    nothing was.
     """
 
-    record: Record
+    request: Request[A, Any]
     since: int
-    count: int
+    most: int
     refused: bool
 
 
 @dataclass(slots=True)
+class Effects(Generic[A, R]):
+    """The effects of all requests of a kind, and those requests that may have had further ones."""
+
+    done: list[Done[A, R]] = field(default_factory=list)
+    open: list[Open[A]] = field(default_factory=list)
+
+
+class Story:
+    """All attempts of one key, where it was not answered at once."""
+
+    def __init__(self, attempts: Sequence[Request[Any, Any]]) -> None:
+        self.attempts = attempts
+        self.lost = [one for one in attempts if one.outcome is Outcome.UNKNOWN]
+        self.answered = sorted((one for one in attempts if one.answer is not None), key=lambda a: a.completed)
+        self.fresh = [one for one in self.answered if not one.replay]
+
+    @property
+    def anchor(self) -> Request[Any, Any]:
+        """The answer that others have to repeat; there must be one."""
+        return (self.fresh or self.answered)[0]
+
+    @property
+    def earlier(self) -> list[Request[Any, Any]]:
+        """The attempts that may have taken effect where there are only replays: a lost one, if any was."""
+        anchor = self.anchor
+        sent = [one for one in self.attempts if one is not anchor and one.invoked <= anchor.completed]
+        return [one for one in sent if one.outcome is Outcome.UNKNOWN] or sent
+
+    @property
+    def refused(self) -> bool:
+        """Whether a request that was sent after all replies were lost was told that nothing had happened."""
+        gave_up = max((one.completed for one in self.lost), default=0)
+        return any(one.outcome is Outcome.FAILED and one.invoked > gave_up for one in self.attempts)
+
+    def effects(self) -> Iterator[Done[Any, Any]]:
+        """The effects under this key: one, or the key was spent twice."""
+        for one in self.fresh:
+            repeats = (a.completed for a in self.answered if a.replay and told(a) == told(one))
+            until = min((at for at in repeats if at >= one.invoked), default=one.completed)
+            yield Done(one, one.answer, one.invoked, min(until, one.completed))
+        if self.answered and not self.fresh:
+            since = min((one.invoked for one in self.earlier), default=LONG_AGO)
+            yield Done(self.anchor, self.anchor.answer, since, self.anchor.completed)
+
+    def left_open(self) -> Open[Any] | None:
+        """The request that may have taken effect, where none was answered."""
+        if self.answered or not self.lost:
+            return None
+        first = min(self.lost, key=lambda one: one.invoked)
+        return Open(first, first.invoked, max(one.asked.most for one in self.lost), self.refused)
+
+
+def told(request: Request[Any, Any]) -> object:
+    """The part of a request's answer that a replay repeats."""
+    return request.answer and request.answer.told
+
+
+@dataclass(slots=True)
+class Tally:
+    """The sums of all requests of a history."""
+
+    requests: int = 0
+    ok: int = 0
+    replays: int = 0
+    failed: int = 0
+    unknown: int = 0
+    began: int | None = None
+    ended: int | None = None
+
+    def add(self, request: Request[Any, Any]) -> None:
+        """Count a request."""
+        self.requests += 1
+        self.ok += request.outcome is Outcome.OK
+        self.replays += request.replay
+        self.failed += request.outcome is Outcome.FAILED
+        self.unknown += request.outcome is Outcome.UNKNOWN
+        self.began = request.invoked if self.began is None else min(self.began, request.invoked)
+        self.ended = request.completed if self.ended is None else max(self.ended, request.completed)
+
+
+@dataclass(slots=True)
 class Folded:
-    """All hand-outs of a history, and the requests that may have had further ones."""
+    """The effects of a whole history. ``stories`` has the keys that were not answered at once."""
 
-    answers: list[Answer] = field(default_factory=list)
-    unresolved: list[Unresolved] = field(default_factory=list)
-    totals: Totals = field(default_factory=Totals)
-
-
-def seen(record: Record) -> Sighting:
-    """A request as a finding names it."""
-    return Sighting(record.line, record.client, record.key, record.invoked, record.completed)
+    takes: Effects[Take, Taken] = field(default_factory=Effects)
+    pushes: Effects[Push, Pushed] = field(default_factory=Effects)
+    exchanges: Effects[Exchange, Exchanged] = field(default_factory=Effects)
+    stories: list[Story] = field(default_factory=list)
+    notes: list[Note] = field(default_factory=list)
+    tally: Tally = field(default_factory=Tally)
 
 
-def fold(records: Iterable[Record], findings: Findings) -> Folded:
+def fold(lines: Iterable[Line]) -> Folded:
     """Join the requests of each key. Requests without a key stand alone."""
     folded = Folded()
-    keys: dict[str, list[Record]] = {}
-    for record in records:
-        _count(folded.totals, record)
-        got = size((piece.first, piece.last) for piece in record.pieces)
-        if got > record.count:
-            told = f"{record.count} asked for, {got} answered"
-            findings.add(Rule.TOO_MANY, 1, told, _spans(record), seen(record))
-        if record.key is None:
-            _story(folded, [record], findings)
+    keys: dict[object, list[Request[Any, Any]]] = {}
+    for number, line in enumerate(lines):
+        if isinstance(line, Note):
+            folded.notes.append(line)
         else:
-            keys.setdefault(record.key, []).append(record)
+            folded.tally.add(line)
+            keys.setdefault(number if line.key is None else line.key, []).append(line)
+    kinds: dict[type, Effects[Any, Any]] = {
+        Take: folded.takes,
+        Push: folded.pushes,
+        Exchange: folded.exchanges,
+    }
     for attempts in keys.values():
-        _story(folded, attempts, findings)
+        first, effects = attempts[0], kinds[type(attempts[0].asked)]
+        if len(attempts) == 1 and first.answer is not None and not first.replay:
+            effects.done.append(Done(first, first.answer, first.invoked, first.completed))
+            continue
+        story = Story(attempts)
+        folded.stories.append(story)
+        effects.done += story.effects()
+        left = story.left_open()
+        effects.open += [] if left is None else [left]
     return folded
-
-
-def _count(totals: Totals, record: Record) -> None:
-    totals.requests += 1
-    totals.ok += record.outcome is Outcome.OK
-    totals.replays += record.replay
-    totals.failed += record.outcome is Outcome.FAILED
-    totals.unknown += record.outcome is Outcome.UNKNOWN
-    totals.began = record.invoked if totals.began is None else min(totals.began, record.invoked)
-    totals.ended = record.completed if totals.ended is None else max(totals.ended, record.completed)
-
-
-def _story(folded: Folded, attempts: Sequence[Record], findings: Findings) -> None:
-    if len(attempts) == 1 and attempts[0].outcome is Outcome.OK and not attempts[0].replay:
-        record = attempts[0]
-        _hand_out(folded, record, record.invoked, record.completed)
-        return
-    answered = sorted((a for a in attempts if a.outcome is Outcome.OK), key=lambda a: a.completed)
-    if not answered:
-        _unanswered(folded, attempts, findings)
-        return
-    fresh = [record for record in answered if not record.replay]
-    anchor = fresh[0] if fresh else answered[0]
-    if fresh:
-        _fresh(folded, fresh, answered, findings)
-    else:
-        _replayed(folded, anchor, attempts, findings)
-    for record in answered:
-        if record.replay and record.pieces != anchor.pieces:
-            told = "replayed with other items than the first answer"
-            findings.add(Rule.REPLAY_DIFFERS, 1, told, _spans(record), seen(anchor), seen(record))
-
-
-def _unanswered(folded: Folded, attempts: Sequence[Record], findings: Findings) -> None:
-    lost = [record for record in attempts if record.outcome is Outcome.UNKNOWN]
-    if not lost:
-        return
-    first, gave_up = min(lost, key=lambda a: a.invoked), max(record.completed for record in lost)
-    refused = any(a.outcome is Outcome.FAILED and a.invoked > gave_up for a in attempts)
-    most = max(record.count for record in lost)
-    folded.unresolved.append(Unresolved(first, first.invoked, most, refused))
-    if not refused:
-        told = f"{first.error or 'no reply'}; up to {most} items may have been handed out"
-        findings.add(Rule.UNRESOLVED, 1, told, (), seen(first))
-
-
-def _fresh(folded: Folded, fresh: Sequence[Record], answered: Sequence[Record], findings: Findings) -> None:
-    """The usual story. A key's second answer that is not a replay was handed out anew (promise 5)."""
-    for record in fresh:
-        repeats = (a.completed for a in answered if a.replay and a.pieces == record.pieces)
-        until = min((at for at in repeats if at >= record.invoked), default=record.completed)
-        _hand_out(folded, record, record.invoked, min(until, record.completed))
-        before = next((other for other in answered if other is not record), None)
-        if before is not None and (record is not fresh[0] or before.completed < record.invoked):
-            told = "the key was answered before, and this answer is not marked as a replay"
-            findings.add(Rule.KEY_SPENT_TWICE, 1, told, _spans(record), seen(before), seen(record))
-
-
-def _replayed(folded: Folded, anchor: Record, attempts: Sequence[Record], findings: Findings) -> None:
-    """The first answer was lost: its request is one of those without a reply, sent before the replay came."""
-    earlier = [a for a in attempts if a is not anchor and a.invoked <= anchor.completed]
-    lost = [record.invoked for record in earlier if record.outcome is Outcome.UNKNOWN]
-    since = min(lost, default=min((record.invoked for record in earlier), default=LONG_AGO))
-    _hand_out(folded, anchor, since, anchor.completed)
-    if not lost:
-        told = "marked as a replay, but no earlier request of this key went without a reply"
-        findings.add(Rule.REPLAY_OF_NOTHING, 1, told, _spans(anchor), seen(anchor))
-
-
-def _hand_out(folded: Folded, record: Record, since: int, until: int) -> None:
-    if record.pieces:
-        lowest = min(piece.first for piece in record.pieces)
-        highest = max(piece.last for piece in record.pieces)
-        folded.answers.append(Answer(record, since, until, lowest, highest))
-        folded.totals.items += size((piece.first, piece.last) for piece in record.pieces)
-
-
-def _spans(record: Record) -> tuple[tuple[int, int], ...]:
-    return tuple((piece.first, piece.last) for piece in record.pieces[:8])

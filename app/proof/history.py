@@ -2,82 +2,120 @@
 
 ::
 
-    {"dibs_history": 1, "queue": "orders", "cursor": 0, …}                           the header
-    {"client": "3", "key": "9f…-17", "queue": "orders", "count": 2,
-     "invoked": 812, "completed": 990, "outcome": "ok",
-     "seqs": [[1, 2]], "values": [1, 2], "replay": false}                            a request (one line)
-    {"client": "4", "key": "9f…-18", "queue": "orders", "count": 2,
-     "invoked": 815, "completed": 999, "outcome": "unknown", "error": "ReadError"}   its reply was lost
-    {"end": true, "requests": 2, "audits": [{"cursor": 2, "taken": 2, "jumped": 0, "balanced": true}]}
+    {"dibs_history": 3, "kind": "takes", "queue": "orders", "cursor": 0, …}                    the header
+    {"op": "take", "client": "3", "key": "9f…-17", "count": 2, "invoked": 812, "completed": 990,
+     "outcome": "ok", "seqs": [[1, 2]], "values": [1, 2], "replay": false}                     (one line)
+    {"op": "take", "client": "4", "key": "9f…-18", "count": 2, "invoked": 815, "completed": 999,
+     "outcome": "unknown", "error": "ReadError"}                                   its reply was lost
+    {"op": "push", …, "values": [{"job": 1}, "job 2"], "names": ["a", null], "seqs": [[1, 2]], "known": [], …}
+    {"op": "work", …, "entries": [], "outcomes": [], "max": 2, "ttl": 1.5,
+     "lease": {"token": "t1", "expires_in": 1.499, "seqs": [[1, 2]], "values": […], "attempts": [1, 1]}, …}
+    {"op": "work", …, "entries": [{"do": "ack", "token": "t1", "seqs": [[1, 1]]}],
+     "outcomes": [[[1, 1, "acked"]]], "max": 0, "ttl": 0, "lease": null, …}
+    {"op": "note", "what": "crash", "client": "c1", "at": 20, "until": 20, "token": "t1"}
+    {"end": true, "lines": 6, "inside": [[2, "leased", 1]], "audits": [{"cursor": 2, …}], "steady": true}
 
-A request that is sent again is a line of its own with the same key. Unknown fields are ignored, so
-that the format can grow; a missing or wrong one is an error that names its line.
+A request that is sent again is a line of its own with the same key. Durations are seconds, as on the wire.
+Unknown fields are ignored, so that the format can grow; a missing or wrong one is an error that names its
+line. Version 1 had takes only, without ``op``, with ``requests`` in place of ``lines``; version 2 had work.
 """
 
 from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol, Self, TextIO
+from typing import Annotated, Any, Final, TypeVar
 
-from . import fields
+from pydantic import PlainValidator, TypeAdapter, ValidationError
+
 from .errors import HistoryError
-from .records import FORMAT, Ask, Audited, End, Header, Outcome, Record, pieces_of
+from .fields import spans_of
+from .kinds import Kind
+from .records import (
+    End,
+    Exchange,
+    Exchanged,
+    Header,
+    Line,
+    Note,
+    Outcome,
+    Push,
+    Pushed,
+    Request,
+    Take,
+    Taken,
+)
+from .spans import size
+from .values import pieces_of
 
-_BUFFERED = 512
+FORMAT: Final = 3
+"""The version of the format that is written."""
+
+_KINDS: Final = {1: Kind.TAKES, 2: Kind.WORK}
+"""The older versions that are read, and the kind of history that each had."""
+
+_OPS: Final = {Kind.TAKES: ("take", "note"), Kind.WORK: ("push", "work", "note")}
+_BUFFERED: Final = 512
+_encode: Final = json.JSONEncoder(separators=(",", ":")).encode
+
+Body = dict[str, Any]
 
 
-class Recording(Protocol):
-    """A history that the checker reads: a `HistoryReader`, or a `History` in memory."""
+def _taken(body: Body) -> Taken:
+    for name in ("seqs", "values"):
+        if name not in body:
+            raise ValueError(f'"{name}" is missing')
+    seqs, values = spans_of(body["seqs"]), body["values"]
+    if not isinstance(values, list):
+        raise ValueError('"values" must be a list')  # noqa: TRY004  # pydantic expects it of a validator
+    if size(seqs) != len(values):
+        raise ValueError(f"{size(seqs)} seqs, but {len(values)} values")
+    return Taken(pieces_of(seqs, values))
 
-    @property
-    def header(self) -> Header:
-        """What the history is of."""
 
-    @property
-    def records(self) -> Iterable[Record]:
-        """The requests, in any order."""
-
-    @property
-    def end(self) -> End | None:
-        """The last line, once the records were read; None where the history was cut off."""
+_HEADER: Final = TypeAdapter(Header)
+_END: Final = TypeAdapter(End)
+_NOTE: Final = TypeAdapter(Note)
+_REQUESTS: Final[Mapping[str, TypeAdapter[Any]]] = {
+    "take": TypeAdapter(Request[Take, Annotated[Taken, PlainValidator(_taken)]]),
+    "push": TypeAdapter(Request[Push, Pushed]),
+    "work": TypeAdapter(Request[Exchange, Exchanged]),
+}
 
 
 class HistoryWriter(AbstractContextManager["HistoryWriter"]):
-    """Writes one history; its two record methods may be called from any number of threads.
+    """Writes one history; its methods may be called from any number of threads.
 
     At most a few hundred lines wait in memory. What is written after `end` is refused.
     """
 
     def __init__(self, path: Path, header: Header) -> None:
         self.path = path
-        self.requests = 0
-        self._queue = json.dumps(header.queue)
+        self.lines = 0
         self._lock = threading.Lock()
-        self._waiting: list[str] = [json.dumps({"dibs_history": FORMAT} | asdict(header))]
-        self._file: TextIO = path.open("w", encoding="ascii", newline="\n")
+        self._waiting: list[str] = [_encode({"dibs_history": FORMAT} | asdict(header))]
+        self._file = path.open("w", encoding="ascii", newline="\n")
 
-    def answered(
-        self, ask: Ask, seqs: Sequence[Sequence[int]], values: Sequence[Any], *, replay: bool
+    def request(
+        self, asked: Mapping[str, Any], times: tuple[int, int], outcome: Outcome, answer: Mapping[str, Any]
     ) -> None:
-        """Record a request that was answered with items: ranges of seqs, and the values in the same order."""
-        rest = f'"seqs":{json.dumps(seqs)},"values":{json.dumps(values)},"replay":{json.dumps(replay)}'
-        self._write(ask, Outcome.OK, rest)
+        """Record a request: its content, when it began and ended, and what is known of its answer."""
+        invoked, completed = times
+        self._write({**asked, "invoked": invoked, "completed": completed, "outcome": outcome.value, **answer})
 
-    def unanswered(self, ask: Ask, outcome: Outcome, error: str) -> None:
-        """Record a request that was refused (``failed``), or whose fate is not known (``unknown``)."""
-        self._write(ask, outcome, f'"error":{json.dumps(error)}')
+    def note(self, note: Note) -> None:
+        """Record something that the test did."""
+        self._write({"op": "note", **asdict(note)})
 
-    def end(self, audits: tuple[Audited, ...] = ()) -> None:
-        """Write the last line and close the file."""
+    def end(self, end: End) -> None:
+        """Write the last line and close the file; the number of lines is filled in."""
         with self._lock:
-            end = End(self.requests, audits)
-            self._waiting.append(json.dumps({"end": True} | asdict(end)))
+            self._waiting.append(_encode({"end": True} | asdict(end) | {"lines": self.lines}))
             self._flush()
             self._file.close()
 
@@ -93,14 +131,10 @@ class HistoryWriter(AbstractContextManager["HistoryWriter"]):
     ) -> None:
         self.close()
 
-    def _write(self, ask: Ask, outcome: Outcome, rest: str) -> None:
-        line = (
-            f'{{"client":{json.dumps(ask.client)},"key":{json.dumps(ask.key)},"queue":{self._queue},'
-            f'"count":{ask.wanted},"invoked":{ask.invoked},"completed":{ask.completed},'
-            f'"outcome":"{outcome.value}",{rest}}}'
-        )
+    def _write(self, body: Mapping[str, Any]) -> None:
+        line = _encode(body)
         with self._lock:
-            self.requests += 1
+            self.lines += 1
             self._waiting.append(line)
             if len(self._waiting) >= _BUFFERED:
                 self._flush()
@@ -118,92 +152,131 @@ class HistoryReader:
     """
 
     def __init__(self, lines: Iterable[str]) -> None:
+        self.end: End | None = None
         self._lines = enumerate(lines, 1)
-        self._end: End | None = None
         self._read = 0
         first = next(self._lines, None)
         if first is None:
             raise HistoryError(1, "the history is empty")
-        self._header = fields.header(*first)
+        self.header = _header(_parsed(*first))
 
     @property
-    def header(self) -> Header:
-        """What the history is of."""
-        return self._header
-
-    @property
-    def end(self) -> End | None:
-        """The last line, once the records were read; None where the history was cut off."""
-        return self._end
-
-    @property
-    def records(self) -> Iterator[Record]:
-        """The requests, in the order of the file. A file can be read once."""
-        for line, text in self._lines:
+    def lines(self) -> Iterator[Line]:
+        """Requests and notes, in the order of the file. A file can be read once."""
+        for number, text in self._lines:
             if not text.strip():
                 continue
-            body = fields.parse(line, text)
-            if self._end is not None:
-                raise HistoryError(line, "stands after the end line")
+            body = _parsed(number, text)
+            if self.end is not None:
+                raise HistoryError(number, "stands after the end line")
             if body.get("end") is True:
-                self._finish(line, body)
+                self.end = _validated(number, _END, body)
+                if self.end.lines != self._read:
+                    told = f"{self.end.lines} lines were written, {self._read} are here"
+                    raise HistoryError(number, told)
             else:
                 self._read += 1
-                yield self._record(line, body)
+                yield self._line(number, body)
 
-    def _finish(self, line: int, body: dict[str, Any]) -> None:
-        self._end = fields.end(line, body)
-        if self._end.requests != self._read:
-            raise HistoryError(line, f"{self._end.requests} requests were written, {self._read} are here")
-
-    def _record(self, line: int, body: dict[str, Any]) -> Record:
-        queue = fields.text(line, body, "queue")
-        if queue != self._header.queue:
-            raise HistoryError(line, f'is of queue "{queue}", but the header says "{self._header.queue}"')
-        outcome = fields.outcome(line, body)
-        ok = outcome is Outcome.OK
-        invoked, completed = fields.whole(line, body, "invoked"), fields.whole(line, body, "completed")
-        if completed < invoked:
-            raise HistoryError(line, '"completed" is before "invoked"')
-        return Record(
-            client=str(fields.needed(line, body, "client")),
-            key=fields.key(line, body),
-            invoked=invoked,
-            completed=completed,
-            outcome=outcome,
-            count=fields.whole(line, body, "count", least=1),
-            pieces=pieces_of(*fields.items(line, body)) if ok else (),
-            replay=fields.truth(line, body, "replay") if ok else False,
-            error=None if ok else str(body.get("error") or ""),
-            line=line,
-        )
+    def _line(self, number: int, body: Body) -> Any:
+        op = body.get("op", "take")
+        if op not in _OPS[self.header.kind]:
+            told = " or ".join(", ".join(_OPS[self.header.kind]).rsplit(", ", 1))
+            raise HistoryError(number, f'"op" must be {told}, not {op!r}')
+        if body.get("queue", self.header.queue) != self.header.queue:
+            told = f'is of queue "{body["queue"]}", but the header says "{self.header.queue}"'
+            raise HistoryError(number, told)
+        if op == "note":
+            return _validated(number, _NOTE, body)
+        body["line"], body["asked"] = number, body
+        body["answer"] = body if body.get("outcome") == Outcome.OK else None
+        request = _validated(number, _REQUESTS[op], body)
+        problem = _mismatch(request)
+        if problem:
+            raise HistoryError(number, problem)
+        return request
 
 
-class _Opened(HistoryReader, AbstractContextManager["_Opened"]):
-    """A reader that owns its file."""
-
-    def __init__(self, file: TextIO) -> None:
-        self._file = file
-        try:
-            super().__init__(file)
-        except BaseException:
-            file.close()
-            raise
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._file.close()
+def _parsed(number: int, text: str) -> Body:
+    try:
+        body = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise HistoryError(number, f"not JSON: {error}") from None
+    if not isinstance(body, dict):
+        raise HistoryError(number, "not a JSON object")
+    return body
 
 
-def read_history(path: Path) -> _Opened:
-    """Open a history; use it in a ``with``.
+def _header(body: Body) -> Header:
+    """The header; its version is checked before anything else in it."""
+    version = body.get("dibs_history")
+    if version is None:
+        raise HistoryError(1, 'not a history of dibs: the first line has no "dibs_history"')
+    if version not in {*_KINDS, FORMAT}:
+        raise HistoryError(1, f"version {version!r} is not known; this dibs reads 1 to {FORMAT}")
+    if version in _KINDS:
+        body["kind"] = _KINDS[version]
+    return _validated(1, _HEADER, body)
+
+
+T = TypeVar("T")
+
+
+def _validated(number: int, adapter: TypeAdapter[T], body: Body) -> T:
+    try:
+        return adapter.validate_python(body)
+    except ValidationError as error:
+        raise HistoryError(number, _told(error)) from None
+
+
+def _told(error: ValidationError) -> str:
+    """The first problem as a sentence that names its field."""
+    first = error.errors(include_url=False)[0]
+    name = next((part for part in reversed(first["loc"]) if isinstance(part, str)), "")
+    if first["type"] == "missing":
+        return f'"{name}" is missing'
+    told = first["msg"].removeprefix("Value error, ").replace("Input should be", "must be", 1)
+    return f'"{name}" {told}' if told.startswith("must ") else told
+
+
+def _mismatch(request: Request[Any, Any]) -> str | None:
+    """A contradiction between the fields of a request, if there is one."""
+    if request.completed < request.invoked:
+        return '"completed" is before "invoked"'
+    if isinstance(request.asked, Push):
+        return _mismatched_push(request.asked, request.answer)
+    if isinstance(request.asked, Exchange) and request.answer is not None:
+        return _mismatched_exchange(request.asked, request.answer)
+    return None
+
+
+def _mismatched_push(asked: Push, answer: Pushed | None) -> str | None:
+    size = len(asked.values)
+    if len(asked.names) != size:
+        return '"names" must be a list of texts and nulls, one a value'
+    if answer is not None and len(answer.seqs) != size:
+        return f"{size} values, but {len(answer.seqs)} seqs"
+    if answer is not None and any(at >= size for at in answer.known):
+        return '"known" must be a list of positions'
+    return None
+
+
+def _mismatched_exchange(asked: Exchange, answer: Exchanged) -> str | None:
+    if len(answer.outcomes) != len(asked.entries):
+        return f"{len(asked.entries)} entries, but {len(answer.outcomes)} outcomes"
+    lease = answer.lease
+    if lease and not len(lease.seqs) == len(lease.values) == len(lease.attempts):
+        return f"{len(lease.seqs)} seqs, {len(lease.values)} values and {len(lease.attempts)} attempts"
+    return None
+
+
+@contextmanager
+def open_history(path: Path) -> Iterator[HistoryReader]:
+    """Open a history.
 
     Raises:
         HistoryError: as `HistoryReader`.
         OSError: the file can't be opened.
     """
-    return _Opened(path.open(encoding="utf-8", errors="surrogateescape", newline="\n"))
+    with path.open(encoding="utf-8", errors="surrogateescape", newline="\n") as file:
+        yield HistoryReader(file)

@@ -1,4 +1,4 @@
-"""The load test: a crowd of clients, their history, the server's audit, and the checker's verdict.
+"""The load test in its steps: begin, watch, end, audit, judge, clear away.
 
 The verdict says only what the history proves. It is made from the file that was written, so that
 ``dibs verify`` on the same file says the same.
@@ -7,67 +7,210 @@ The verdict says only what the history proves. It is made from the file that was
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass, field
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Self
 
-from .clients import Crowd, Plan
-from .history import HistoryWriter
+from . import bottleneck
+from .checker import judge
+from .crowd import Crowd
+from .errors import HarnessFault
+from .history import HistoryWriter, open_history
+from .plan import Plan
 from .progress import Watch
-from .records import Audited
-from .stage import STOP_GRACE, TICK, Result, Stage
+from .records import Audit, End, Inside, Note
 from .target import Target
-from .work.load import WorkLoad
-from .work.plan import WorkPlan
+from .verdict import EXIT_FAULT, EXIT_INTERRUPTED, EXIT_VIOLATED, Judgement, Verdict
 
-__all__ = ["STOP_GRACE", "Load", "Result", "load_of", "run_load"]
+STOP_GRACE = 5.0
+"""Seconds after Ctrl-C in which requests without a reply are still asked for."""
 
+TICK = 0.1
+"""Seconds between two looks at how it goes."""
 
-@dataclass(slots=True)
-class Load(Stage[Audited]):
-    """A load test of takes."""
-
-    plan: Plan
-    target: Target = field(init=False)
-    _writer: HistoryWriter = field(init=False)
-
-    def set_up(self, stack: contextlib.ExitStack) -> None:
-        """Make the target, the history's writer and the crowd."""
-        plan = self.plan
-        self.target = Target(plan.url, plan.queue, timeout=plan.timeout, patience=plan.patience)
-        stack.callback(self.target.close)
-        self._writer = stack.enter_context(HistoryWriter(self.path, self.target.open()))
-        self.crowd = Crowd(plan, self.target.queue, self._writer)
-
-    def audit(self) -> Audited:
-        """The server's counters now."""
-        return self.target.audit()
-
-    def write_end(self, audits: tuple[Audited, ...]) -> None:
-        """Write the last line of the history."""
-        self._writer.end(audits)
+Audits = Callable[[], tuple[Audit, ...]]
 
 
-def load_of(plan: Plan | WorkPlan, watch: Watch, history: Path | None = None) -> Stage[Any]:
-    """The load test of a plan."""
-    if isinstance(plan, WorkPlan):
-        return WorkLoad(plan, watch, history)
-    return Load(plan, watch, history)
+@dataclass(frozen=True, slots=True)
+class Result:
+    """The result of a load test.
+
+    ``fault`` says why the test could not be done as planned; ``remarks`` are for the reader. Latencies are
+    nanoseconds, ascending, of answered requests. ``seconds`` is how long the crowd sent requests;
+    ``bottleneck`` says what kept it from being faster.
+    """
+
+    verdict: Verdict
+    seconds: float
+    latencies: list[int]
+    fault: str | None = None
+    interrupted: bool = False
+    remarks: tuple[str, ...] = ()
+    history: Path | None = None
+    bottleneck: str = ""
+
+    @property
+    def exit_code(self) -> int:
+        """0 proved, 1 violated, 3 not proved for a fault of the test, 130 after Ctrl-C."""
+        if self.interrupted:
+            return EXIT_INTERRUPTED
+        if self.verdict.judgement is Judgement.VIOLATED:
+            return EXIT_VIOLATED
+        return EXIT_FAULT if self.fault else self.verdict.exit_code
 
 
-def run_load(plan: Plan | WorkPlan, watch: Watch, *, history: Path | None = None) -> Result:
-    """Run a load test to its end, or to Ctrl-C.
+class Load(contextlib.AbstractContextManager["Load"]):
+    """One load test in its steps, so that a caller can act between them.
 
     Args:
         plan: The load to make.
         watch: Shows the progress.
         history: The file for the history; None keeps none.
+    """
+
+    def __init__(self, plan: Plan, watch: Watch, history: Path | None = None) -> None:
+        self.plan = plan
+        self.watch = watch
+        self.history = history
+        self.interrupted = False
+        self.remarks: list[str] = []
+        self._restarts = 0
+        self._began = self._ended = 0.0
+
+    def __enter__(self) -> Self:
+        with contextlib.ExitStack() as stack:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            self._path = self.history or folder / "history.jsonl"
+            self.target = Target(self.plan)
+            stack.callback(self.target.close)
+            self._writer = stack.enter_context(HistoryWriter(self._path, self.target.open()))
+            self.crowd = Crowd(self.plan, self.target.queue, self._writer, self.target.left)
+            self._cleanup = stack.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.crowd.signals.stop(0)
+        self.watch.close()
+        self._cleanup.close()
+
+    @contextlib.contextmanager
+    def until_interrupted(self) -> Iterator[None]:
+        """Ctrl-C ends the block, not the test: what there is will be judged."""
+        try:
+            yield
+        except KeyboardInterrupt:
+            self.interrupted = True
+
+    def start(self) -> None:
+        """Start asking."""
+        self._before = bottleneck.read(self.target.stats)
+        self._began = time.monotonic()
+        self.watch.begin(self.plan.total)
+        self.crowd.start()
+
+    def is_done(self, seconds: float) -> bool:
+        """Wait for up to ``seconds`` and show the progress; return whether all clients are done."""
+        done = self.crowd.join(seconds)
+        self.watch.tick(self.crowd.tally(), time.monotonic() - self._began)
+        return done
+
+    def quiet(self, grace: float) -> None:
+        """Let no new request begin, and wait until every request is answered or given up.
+
+        Jobs that were pushed are consumed before, unless Ctrl-C was pressed.
+        """
+        if self.plan.jobs and not self.interrupted:
+            self.crowd.finish()
+            while not self.is_done(TICK):
+                pass
+        self.crowd.signals.stop(grace)
+        longest = grace + self.plan.timeout + STOP_GRACE
+        until = time.monotonic() + longest
+        try:
+            while not self.is_done(TICK):
+                if time.monotonic() > until:
+                    self.crowd.signals.fail(f"clients are still waiting after {longest:.0f} s")
+                    break
+        finally:
+            self._ended = time.monotonic()
+
+    def restarted(self, killed: int, ready: int) -> None:
+        """Note a restart: when the server was killed and when it answered again, in nanoseconds."""
+        self._restarts += 1
+        self._writer.note(Note("restart", killed, ready))
+
+    def finish(self, audits: Audits | None = None) -> Result:
+        """Let the last requests end, ask for the audit and judge.
+
+        Args:
+            audits: Asks for it another way.
+        """
+        with self.until_interrupted():
+            self.quiet(STOP_GRACE)
+        used = bottleneck.used(self._before, bottleneck.read(self.target.stats))
+        self.watch.close()
+        self._end(audits or (lambda: (self.target.audit(),)))
+        with open_history(self._path) as reader:
+            verdict = judge(reader)
+        signals = self.crowd.signals
+        if not verdict.totals["items"] and not self.interrupted:
+            signals.fail("nothing was handed out, so nothing is proved")
+        self._clear(verdict)
+        return Result(
+            verdict=verdict,
+            seconds=self._ended - self._began,
+            latencies=self.crowd.latencies(),
+            fault=signals.fault,
+            interrupted=self.interrupted,
+            remarks=tuple(self.remarks),
+            history=self.history,
+            bottleneck=bottleneck.told(used),
+        )
+
+    def _end(self, audits: Audits) -> None:
+        """Write the last line: what the server counts, and what is still in a queue of jobs."""
+        found: tuple[Audit, ...] = ()
+        inside: tuple[Inside, ...] | None = None
+        steady = False
+        try:
+            found = audits()
+            if self.plan.jobs:
+                inside = tuple(self.target.inside())
+                # A server that is restarted by the harness is its own, and nobody else restarts it.
+                steady = bool(self._restarts) or self.target.is_steady()
+        except HarnessFault as fault:
+            self.crowd.signals.fail(f"no audit: {fault}")
+        self._writer.end(End(0, found, inside, steady))
+
+    def _clear(self, verdict: Verdict) -> None:
+        """Delete the test's own queue, unless a promise was broken: then the queue is evidence."""
+        if self.crowd.signals.exhausted:
+            self.remarks.append("The source is exhausted: all of it was handed out.")
+        if not self.target.own:
+            return
+        if verdict.judgement is Judgement.VIOLATED:
+            self.remarks.append(f"Queue {self.target.queue} was kept for you to look at.")
+            return
+        try:
+            self.target.delete()
+        except HarnessFault as fault:
+            self.remarks.append(f"Queue {self.target.queue} could not be deleted: {fault}")
+
+
+def run_load(plan: Plan, watch: Watch, *, history: Path | None = None) -> Result:
+    """Run a load test to its end, or to Ctrl-C.
 
     Raises:
         HarnessFault: it could not begin.
         OSError: the history can't be written.
     """
-    with load_of(plan, watch, history) as load:
+    with Load(plan, watch, history) as load:
         with load.until_interrupted():
             load.start()
             while not load.is_done(TICK):

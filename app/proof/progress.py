@@ -8,7 +8,7 @@ from typing import Protocol
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 
-from .clients import Tally
+from .crowd import Tally
 
 _EVERY = 2.0
 _WIDE, _WIDE_BAR, _NARROW_BAR = 110, 30, 12

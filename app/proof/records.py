@@ -1,50 +1,30 @@
-"""The records of a history, plain data: one header, one record per request, one end.
+"""The records of a history, plain data: a header, a record for each request, notes, an end.
 
-Times are nanoseconds of one monotonic clock, the same for all clients of a history.
+A request has what was asked and, if it was answered, the answer; its kind is the class of what was asked.
+Times are nanoseconds of one monotonic clock, the same for all clients of a history; so are durations.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import Annotated, Any, Generic, Literal, NamedTuple, Protocol, TypeVar
 
-FORMAT = 1
-"""The version of the history's format. A reader refuses every other one."""
+from pydantic import AliasChoices, Field, PlainValidator
 
-_TEXT_KEPT = 48
+from .fields import Count, Duration, Flag, Positive, Seqs, Spans, Values, Whole, is_span, nanoseconds
+from .kinds import Kind
+from .spans import Span
+from .values import Piece
 
 
 class Outcome(StrEnum):
-    """What the client knows of a request. Only ``unknown`` leaves open whether items were handed out."""
+    """What the client knows of a request. Only ``unknown`` leaves open whether it took effect."""
 
     OK = "ok"
     FAILED = "failed"
     UNKNOWN = "unknown"
-
-
-class Piece(NamedTuple):
-    """Consecutive seqs whose values are consecutive integers too; or one seq with any other value.
-
-    ``value`` is the first value: an int, or for everything else its canonical JSON text (long ones
-    shortened, with a digest), so that ``1``, ``1.0``, ``"1"`` and ``true`` are four values.
-    """
-
-    first: int
-    size: int
-    value: int | str
-
-    @property
-    def last(self) -> int:
-        """The last seq."""
-        return self.first + self.size - 1
-
-    def value_at(self, seq: int) -> int | str:
-        """The value that stands at ``seq``, which must be inside."""
-        return self.value if isinstance(self.value, str) else self.value + seq - self.first
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,69 +34,315 @@ class Header:
     ``exclusive``: nobody else takes from the queue meanwhile, so each missing seq is the server's.
     ``distinct``: the source yields no value twice, so a value seen twice was handed out twice.
     ``start`` and ``step``: of an arithmetic source, whose value at each seq is known; else None.
-    ``cursor``, ``taken`` and ``jumped`` are None where nobody asked.
+    ``max_attempts`` None: no item is ever dead. A counter is None where nobody asked.
     """
 
     queue: str
+    kind: Kind = Kind.TAKES
     url: str = ""
     source: str = ""
     instance: str | None = None
     server: str | None = None
     started_at: str | None = None
-    cursor: int | None = None
-    taken: int | None = None
-    jumped: int | None = None
-    exclusive: bool = True
-    distinct: bool = True
-    start: int | None = None
-    step: int | None = None
+    cursor: Count | None = None
+    taken: Count | None = None
+    jumped: Count | None = None
+    acked: Count = 0
+    exclusive: Flag = True
+    distinct: Flag = True
+    start: Whole | None = None
+    step: Whole | None = None
+    max_attempts: Positive | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Audited:
-    """The server's own counters, read while this load was not asking."""
+class Sighting(NamedTuple):
+    """A request as a finding names it. ``line`` is 0 for a planted one.
 
-    cursor: int
-    taken: int
-    jumped: int
-    balanced: bool
+    ``invoked`` is None where nothing says when it began (a replay whose first request was not seen).
+    """
 
-
-@dataclass(frozen=True, slots=True)
-class End:
-    """The last line: the audits after the load (two when the server was restarted between them)."""
-
-    requests: int
-    audits: tuple[Audited, ...] = ()
-
-
-class Ask(NamedTuple):
-    """A request that was sent: its client, its key, how many items it asked for, when it began and ended."""
-
+    line: int
     client: str
     key: str | None
-    wanted: int
-    invoked: int
+    invoked: int | None
     completed: int
 
 
+class Answer(Protocol):
+    """The answer of a request."""
+
+    @property
+    def told(self) -> object:
+        """The part of an answer that a replay repeats."""
+
+
+A = TypeVar("A")
+R = TypeVar("R", bound=Answer)
+
+
 @dataclass(frozen=True, slots=True)
-class Record:
+class Request(Generic[A, R]):
     """One request as its client saw it. ``line`` is where it stands in the file, 0 when in none.
 
-    ``count`` is how many items were asked for; ``pieces`` is what was answered, empty unless ``ok``.
+    ``answer`` is there if the outcome is ``ok``.
     """
 
     client: str
     key: str | None
-    invoked: int
-    completed: int
+    invoked: Whole
+    completed: Whole
     outcome: Outcome
-    count: int
-    pieces: tuple[Piece, ...] = ()
-    replay: bool = False
+    asked: A
+    answer: R | None = None
+    replay: Flag = False
     error: str | None = None
     line: int = 0
+
+    def seen(self) -> Sighting:
+        """The request as a finding names it."""
+        return Sighting(self.line, self.client, self.key, self.invoked, self.completed)
+
+
+@dataclass(frozen=True, slots=True)
+class Take:
+    """A request for up to ``count`` items for good."""
+
+    count: Positive
+
+    @property
+    def most(self) -> int:
+        """How many items may be handed out."""
+        return self.count
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """The items of a take."""
+
+    pieces: tuple[Piece, ...]
+
+    @property
+    def told(self) -> object:
+        """All of it."""
+        return self.pieces
+
+    @property
+    def lowest(self) -> int:
+        """The lowest seq; there must be one."""
+        return min(self.pieces).first
+
+    @property
+    def highest(self) -> int:
+        """The highest seq; there must be one."""
+        return self.pieces[0].last if len(self.pieces) == 1 else max(piece.last for piece in self.pieces)
+
+    @property
+    def spans(self) -> tuple[Span, ...]:
+        """The seqs."""
+        return tuple(piece.span for piece in self.pieces)
+
+
+@dataclass(frozen=True, slots=True)
+class Push:
+    """A push of items, each with a name (the item's own key) or None."""
+
+    values: Values
+    names: tuple[str | None, ...]
+
+    @property
+    def most(self) -> int:
+        """How many items may be handed out: none."""
+        return 0
+
+
+@dataclass(frozen=True, slots=True)
+class Pushed:
+    """The seqs of the pushed items. ``known``: positions of those that the server knew already."""
+
+    seqs: Seqs
+    known: frozenset[Count]
+
+    @property
+    def told(self) -> object:
+        """All of it."""
+        return self
+
+
+class Do(StrEnum):
+    """The action of an entry."""
+
+    ACK = "ack"
+    NACK = "nack"
+    EXTEND = "extend"
+    RELEASE = "release"
+
+
+DONE = {
+    Do.ACK: frozenset({"acked"}),
+    Do.NACK: frozenset({"nacked", "dead"}),
+    Do.EXTEND: frozenset({"extended"}),
+    Do.RELEASE: frozenset({"released"}),
+}
+"""The verdicts that say that an entry took effect."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One entry of a settle. ``seqs`` None: all that the token holds. ``ttl`` is an extension's."""
+
+    do: Do
+    token: str
+    seqs: Spans | None = None
+    ttl: Duration = 0
+
+
+class Came(NamedTuple):
+    """The outcome of a range of an entry. ``first`` None: the token held nothing.
+
+    ``expires_in``: of an extension, from the reply on.
+    """
+
+    first: int | None
+    last: int | None
+    verdict: str
+    expires_in: int = 0
+
+
+def _came(value: Any) -> Came:
+    """``[first, last, verdict]``, and of an extension the seconds from then on."""
+    if isinstance(value, list) and len(value) in {3, 4} and isinstance(value[2], str):
+        first, last, verdict, *expires = value
+        if (first, last) == (None, None) or is_span([first, last]):
+            return Came(first, last, verdict, *map(nanoseconds, expires))
+    raise ValueError("must be a list of [first, last, verdict] or [null, null, verdict]")
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """Items handed out together, a value and an attempt each; ``expires_in`` counts from the reply."""
+
+    token: str
+    expires_in: Duration
+    seqs: Seqs
+    values: Values
+    attempts: tuple[Whole, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """Entries to settle, and the next lease; either may be absent. ``most`` 0: no lease was asked for."""
+
+    entries: tuple[Entry, ...]
+    most: Annotated[int, Field(strict=True, ge=0, validation_alias="max")]
+    ttl: Duration
+
+
+@dataclass(frozen=True, slots=True)
+class Exchanged:
+    """What came of each entry, and what was leased."""
+
+    outcomes: tuple[tuple[Annotated[Came, PlainValidator(_came)], ...], ...]
+    lease: Lease | None = None
+
+    @property
+    def told(self) -> object:
+        """Everything but the durations, which count from the reply."""
+        outcomes = tuple(tuple(came[:3] for came in entry) for entry in self.outcomes)
+        lease = self.lease
+        return outcomes, lease and (lease.token, lease.seqs, lease.values, lease.attempts)
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """An action of the test beside its requests: from ``at`` to ``until``.
+
+    ``crash``: the holder of ``token`` forgot it. ``late``: it means to settle too late. ``restart``: the
+    server was killed, and answered again.
+    """
+
+    what: Literal["crash", "late", "restart"]
+    at: Whole
+    until: Whole
+    client: str = ""
+    token: str = ""
+
+
+class Inside(NamedTuple):
+    """An item that is still in the queue at the end."""
+
+    seq: Whole
+    state: str
+    attempt: Whole
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """The server's own counters, read while this load was not asking."""
+
+    cursor: Count
+    taken: Count
+    jumped: Count
+    balanced: Flag
+    acked: Count = 0
+    purged: Count = 0
+    waiting: Count = 0
+    leased: Count = 0
+    dead: Count = 0
+    overlaps: Count = 0
+
+    @property
+    def adds_up(self) -> bool:
+        """Whether the counters add up, so that each item is in one place."""
+        return self.taken + self.acked + self.purged + self.jumped + self.inside == self.cursor
+
+    @property
+    def inside(self) -> int:
+        """How many items are not done."""
+        return self.waiting + self.leased + self.dead
+
+    @property
+    def lasting(self) -> dict[str, int]:
+        """The counters that time alone doesn't change."""
+        return {
+            name: getattr(self, name) for name in ("cursor", "taken", "acked", "purged", "jumped", "inside")
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """The last line. ``lines``: how many there are between it and the header.
+
+    ``audits``: after the load; two when the server was restarted between them. ``inside``: every item that is
+    still in the queue; None where nobody looked. ``steady``: the server was restarted by nobody but the
+    harness, which noted it; so a lease can't have been prolonged unseen.
+    """
+
+    lines: Annotated[int, Field(strict=True, ge=0, validation_alias=AliasChoices("lines", "requests"))]
+    audits: tuple[Audit, ...] = ()
+    inside: tuple[Inside, ...] | None = None
+    steady: Flag = False
+
+
+Takes = Request[Take, Taken]
+Pushes = Request[Push, Pushed]
+Exchanges = Request[Exchange, Exchanged]
+Line = Takes | Pushes | Exchanges | Note
+
+
+class Recording(Protocol):
+    """A history that the checker reads: of a file, or a `History` in memory."""
+
+    @property
+    def header(self) -> Header:
+        """The queue of the history."""
+
+    @property
+    def lines(self) -> Iterable[Line]:
+        """Requests and notes, in any order."""
+
+    @property
+    def end(self) -> End | None:
+        """The last line, once the others were read; None where the history was cut off."""
 
 
 @dataclass(slots=True)
@@ -124,48 +350,5 @@ class History:
     """A whole history in memory."""
 
     header: Header
-    records: list[Record] = field(default_factory=list)
+    lines: list[Line] = field(default_factory=list)
     end: End | None = None
-
-
-def pieces_of(seqs: Sequence[Sequence[int]], values: Sequence[Any]) -> tuple[Piece, ...]:
-    """Pack an answer's ranges of seqs and their values, given in the same order."""
-    pieces: list[Piece] = []
-    at = 0
-    for first, last in seqs:
-        pieces += _pack(first, values[at : at + last - first + 1])
-        at += last - first + 1
-    return tuple(pieces)
-
-
-def _pack(first: int, values: Sequence[Any]) -> list[Piece]:
-    if _consecutive(values):
-        return [Piece(first, len(values), values[0])]
-    pieces: list[Piece] = []
-    for seq, raw in enumerate(values, first):
-        value, last = identity(raw), pieces[-1] if pieces else None
-        if last and isinstance(last.value, int) and value == last.value + last.size:
-            pieces[-1] = last._replace(size=last.size + 1)
-        else:
-            pieces.append(Piece(seq, 1, value))
-    return pieces
-
-
-def _consecutive(values: Sequence[Any]) -> bool:
-    """Whether they are n, n+1, n+2…: the common case, told at the speed of C."""
-    if not values or any(type(value) is not int for value in (values[0], values[-1])):
-        return False
-    if values[-1] - values[0] != len(values) - 1:
-        return False
-    return set(map(type, values)) == {int} and list(values) == list(range(values[0], values[-1] + 1))
-
-
-def identity(value: Any) -> int | str:
-    """The identity of a JSON value, equal for equal values: see `Piece`."""
-    if type(value) is int:
-        return value
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    if len(text) <= _TEXT_KEPT:
-        return text
-    digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
-    return f"{text[:24]}… ({digest})"

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from enum import StrEnum
-from typing import Any, Final
+from collections.abc import Iterator, Mapping
+from typing import Final
 
 from rich.console import Group, RenderableType
 from rich.padding import Padding
@@ -12,85 +11,114 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from .checker import Cause
+from .kinds import Column, Kind
+from .records import Sighting
 from .spans import counted, shown
-from .verdict import Column, Finding, Judgement, Kind, Outcome, Rule, Sighting, Verdict
+from .verdict import Cases, Finding, Judgement, Verdict
 
-_STYLES = {Outcome.CLEAN: "green", Outcome.VIOLATED: "red", Outcome.INCONCLUSIVE: "yellow"}
-_MEANING = {
+_STYLES: Final = {
+    Judgement.CLEAN: "green",
+    Judgement.VIOLATED: "red",
+    Judgement.INCONCLUSIVE: "yellow",
+}
+_MEANING: Final = {
     Column.DUPLICATES: "handed out twice, by seq or by value",
     Column.SKIPPED: "handed out to nobody",
     Column.REORDERED: "a later request got an earlier seq",
+    Column.LOST: "neither acked, nor still in the queue",
+    Column.TWO_OWNERS: "handed out while somebody's lease was certainly live",
+    Column.ACKED_AGAIN: "handed out after the ack had been answered",
+    Column.FENCING: "a dead token that had an effect, or a live one that had none",
+    Column.VALUES: "not the value that was pushed",
+    Column.ATTEMPTS: "counted wrongly, or more than allowed",
+    Column.PUSHES: "pushed twice in spite of a key, or by nobody",
     Column.UNEXPLAINED: "not accounted for",
-    Column.ALLOWED: "missing, but a request without a reply may own it",
+    Column.ALLOWED: "not proved either way: a request without a reply may explain it",
 }
-
-_PLURALS: Final = ("duplicates", "values", "attempts", "pushes")
-"""Names of columns that are plurals."""
+_PLURALS: Final = (Column.DUPLICATES, Column.VALUES, Column.ATTEMPTS, Column.PUSHES)
 
 
 def rendered(verdict: Verdict) -> RenderableType:
     """The verdict as a renderable of rich."""
-    top: list[RenderableType] = [
-        facts(_facts(verdict)),
-        Text(),
-        columns(verdict, _MEANING, soft=Column.ALLOWED),
-    ]
-    return panel(verdict, Rule, verdict.totals.began or 0, top, sentence(verdict))
-
-
-def panel(
-    verdict: Judgement, rules: type[Kind], began: int, top: Sequence[RenderableType], last: str
-) -> RenderableType:
-    """A verdict in a panel: its ``top``, the cases of each rule, the notes, and the ``last`` line."""
-    style = _STYLES[verdict.outcome]
-    parts = [*top]
-    for rule in rules:
-        if verdict.counts.get(rule):
-            parts += [Text(), *_cases(verdict, rule, began)]
+    style = _STYLES[verdict.judgement]
+    parts: list[RenderableType] = [_grid(_facts(verdict)), Text(), _columns(verdict.columns)]
+    parts += _redelivered(verdict.totals.get("redelivered", {}))
+    for cases in verdict.cases:
+        parts += [Text(), *_cases(cases, verdict.totals["began"] or 0)]
     parts += [Padding(Text(f"Note: {note}", style="dim"), (1, 0, 0, 0)) for note in verdict.notes]
-    parts += [Text(), Text(last, style=f"bold {style}")]
-    return Panel(Group(*parts), title=f"verdict: {verdict.outcome}", border_style=style, expand=False)
+    parts += [Text(), Text(sentence(verdict), style=f"bold {style}")]
+    return Panel(Group(*parts), title=f"verdict: {verdict.judgement}", border_style=style, expand=False)
 
 
 def sentence(verdict: Verdict) -> str:
     """The verdict in one line."""
-    if verdict.outcome is Outcome.CLEAN and not verdict.totals.items:
-        return "Clean: nothing was handed out, and nothing is missing."
-    if verdict.outcome is Outcome.CLEAN:
-        items, window = verdict.totals.items, verdict.window
-        span = f" ({shown(window)})" if window else ""
-        told = "each to exactly one request: none twice, none skipped, in order."
-        return f"Clean: {counted(items, 'items')}{span}, {told}"
-    return unclean(verdict, Column)
-
-
-def unclean(verdict: Judgement, names: Iterable[StrEnum]) -> str:
-    """A verdict that is not clean in one line."""
-    told = {str(column): verdict.column(column) for column in names}
+    if verdict.judgement is Judgement.CLEAN:
+        return _clean_takes(verdict) if verdict.header.kind is Kind.TAKES else _clean_work(verdict)
     counts = ", ".join(
-        counted(count, name) if name in _PLURALS else f"{count:,} {name}"
-        for name, count in told.items()
+        counted(count, column) if column in _PLURALS else f"{count:,} {column}"
+        for column, count in verdict.columns.items()
         if count
     )
-    if verdict.outcome is Outcome.VIOLATED:
+    if verdict.judgement is Judgement.VIOLATED:
         return f"Violated: {counts}."
     return f"Inconclusive: {counts}. No promise is proved broken, and not every one is proved kept."
 
 
-def _facts(verdict: Verdict) -> Mapping[str, str]:
-    totals, header = verdict.totals, verdict.header
+def _clean_takes(verdict: Verdict) -> str:
+    items, window = verdict.totals["items"], verdict.window
+    if not items:
+        return "Clean: nothing was handed out, and nothing is missing."
+    span = f" ({shown(window)})" if window else ""
+    told = "each to exactly one request: none twice, none skipped, in order."
+    return f"Clean: {counted(items, 'items')}{span}, {told}"
+
+
+def _clean_work(verdict: Verdict) -> str:
+    totals = verdict.totals
+    if not totals["pushed"]:
+        return "Clean: nothing was pushed, and nothing is missing."
+    ends = {"acked": totals["items"], "dead": totals["dead"], "still in the queue": totals["waiting"]}
+    told = ", ".join(f"{count:,} {name}" for name, count in ends.items() if count)
+    pushed = counted(totals["pushed"], "items")
+    return f"Clean: {pushed}, one owner at a time: {told}; none lost, none after its ack."
+
+
+def _facts(verdict: Verdict) -> dict[str, str]:
+    header = verdict.header
+    about = _of_takes(verdict) if header.kind is Kind.TAKES else _of_work(verdict)
+    queue = " ".join(part for part in (header.queue, header.source, header.url) if part)
+    return {"queue": queue, **about, "time": f"{verdict.seconds:.2f} s"}
+
+
+def _of_takes(verdict: Verdict) -> dict[str, str]:
+    totals, window = verdict.totals, verdict.window
+    first, replays = totals["ok"] - totals["replays"], totals["replays"]
+    refused = f"{totals['failed']:,} refused, {totals['unknown']:,} without a reply"
     told = {
-        "queue": " ".join(part for part in (header.queue, header.source, header.url) if part),
-        "items": f"{totals.items:,} in {counted(totals.ok - totals.replays, 'answers')}"
-        f" and {counted(totals.replays, 'replays')}",
-        "requests": f"{totals.requests:,}: {totals.failed:,} refused, {totals.unknown:,} without a reply",
+        "items": f"{totals['items']:,} in {counted(first, 'answers')} and {counted(replays, 'replays')}",
+        "requests": f"{totals['requests']:,}: {refused}",
     }
-    if verdict.window and verdict.window[0] <= verdict.window[1]:
-        told["seqs"] = f"{verdict.window[0]} to {verdict.window[1]}"
-    return told | {"time": f"{totals.seconds:.2f} s"}
+    return told | ({"seqs": f"{window[0]} to {window[1]}"} if window and window[0] <= window[1] else {})
 
 
-def facts(told: Mapping[str, str]) -> Table:
+def _of_work(verdict: Verdict) -> dict[str, str]:
+    totals = verdict.totals
+    known = f", {totals['known']:,} more known by their keys" if totals["known"] else ""
+    down = f", the server was down {counted(totals['restarts'], 'times')}" if totals["restarts"] else ""
+    crashed = f"{counted(totals['crashes'], 'consumers')} crashed"
+    ends = f"{totals['items']:,} acked, {totals['dead']:,} dead"
+    without = f"{totals['unknown']:,} without a reply, {counted(totals['replays'], 'replays')}"
+    return {
+        "pushed": f"{counted(totals['pushed'], 'items')}{known}",
+        "handed out": f"{counted(totals['handed_out'], 'times')} in {counted(totals['leases'], 'leases')}",
+        "settled": f"{ends}, {totals['stale']:,} refused as stale",
+        "trouble": f"{crashed} and forgot {counted(totals['forgotten'], 'leases')}{down}",
+        "requests": f"{totals['requests']:,}: {totals['refused']:,} refused, {without}",
+    }
+
+
+def _grid(told: Mapping[str, str]) -> Table:
     """A table with one fact per line."""
     table = Table.grid(padding=(0, 2))
     for name, text in told.items():
@@ -98,34 +126,50 @@ def facts(told: Mapping[str, str]) -> Table:
     return table
 
 
-def columns(verdict: Judgement, meaning: Mapping[Any, str], *, soft: StrEnum) -> Table:
-    """A line a column, with what it means; the ``soft`` one, which breaks no promise, only if it counts."""
+def _table() -> Table:
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0), pad_edge=False)
     table.add_column(justify="right")
-    for column, text in meaning.items():
-        count = verdict.column(column)
-        if column is soft and not count:
-            continue
-        style = "green" if not count else "yellow" if column is soft else "red"
-        table.add_row(Text(f"{count:,}", style=f"bold {style}"), str(column), Text(text, style="dim"))
     return table
 
 
-def _cases(verdict: Judgement, rule: Kind, began: int) -> Iterator[RenderableType]:
-    cases = [finding for finding in verdict.examples if finding.rule is rule]
-    style = "bold red" if rule.violates else "bold yellow"
-    yield Text(f"{rule.title}: {counted(verdict.counts[rule], rule.unit)}", style=style)
-    for finding in cases:
-        yield Padding(_case(finding, began), (0, 0, 0, 2))
-    more = verdict.counts[rule] - sum(finding.count for finding in cases)
+def _columns(counts: Mapping[Column, int]) -> Table:
+    """A line a column, with what it means; the one that breaks no promise only if it counts."""
+    table = _table()
+    for column, count in counts.items():
+        soft = column is Column.ALLOWED
+        if count or not soft:
+            style = "green" if not count else "yellow" if soft else "red"
+            meaning = Text(_MEANING[column], style="dim")
+            table.add_row(Text(f"{count:,}", style=f"bold {style}"), str(column), meaning)
+    return table
+
+
+def _redelivered(causes: Mapping[str, int]) -> list[RenderableType]:
+    """The redeliveries by reason. They are no violation: at-least-once means that there are some."""
+    if not causes:
+        return []
+    table = _table()
+    for cause in Cause:
+        if count := causes.get(cause.name.lower()):
+            table.add_row(Text(f"{count:,}", style="bold cyan"), Text(str(cause), style="dim"))
+    told = f"redelivered: {sum(causes.values()):,}, because the hand-out before was"
+    return [Text(), Text(told, style="cyan"), table]
+
+
+def _cases(cases: Cases, began: int) -> Iterator[RenderableType]:
+    style = "bold red" if cases.violates else "bold yellow"
+    yield Text(f"{cases.sentence}: {counted(cases.count, cases.unit)}", style=style)
+    for found in cases.examples:
+        yield Padding(_case(found, began), (0, 0, 0, 2))
+    more = cases.count - sum(found.count for found in cases.examples)
     if more > 0:
-        yield Text(f"  … and {counted(more, rule.unit)} more", style="dim")
+        yield Text(f"  … and {counted(more, cases.unit)} more", style="dim")
 
 
-def _case(finding: Finding, began: int) -> Text:
-    seqs = ", ".join(map(shown, finding.seqs))
-    text = Text(f"{'seq ' + seqs + ': ' if seqs else ''}{finding.detail}")
-    for request in finding.requests:
+def _case(found: Finding, began: int) -> Text:
+    seqs = ", ".join(map(shown, found.seqs))
+    text = Text(f"{'seq ' + seqs + ': ' if seqs else ''}{found.detail}")
+    for request in found.requests:
         text.append("\n    " + _request(request, began), style="dim")
     return text
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import fields
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
@@ -12,41 +13,112 @@ from urllib.parse import quote
 import httpx
 
 from .errors import HarnessFault
-from .records import Audited, Header
+from .kinds import Kind
+from .plan import Plan
+from .records import Audit, Header, Inside
 from .wire import tls_for
 
 _PAUSE = 0.1
+_PAGE = 1_000
 _MAX_SAFE = 2**53 - 1
 _DISTINCT = frozenset({"count", "range", "snowflake", "uuid7"})
+_COUNTED = [field.name for field in fields(Audit) if field.name != "balanced"]
 
 
-class Endpoint:
-    """Asks the server about one queue; not for hand-outs.
+class Target:
+    """Asks the server about one queue; not for hand-outs. The plan says which server and queue."""
 
-    Args:
-        url: The server.
-        queue: An existing queue; None makes one.
-        patience: The seconds for which a request is repeated if the server can't answer it.
-    """
+    def __init__(self, plan: Plan) -> None:
+        self.url = plan.url
+        self.own = plan.queue is None
+        self.queue = plan.queue or f"loadtest-{uuid.uuid4().hex[:12]}"
+        self._jobs = plan.jobs
+        self._path = f"/queues/{quote(self.queue, safe='')}"
+        self._patience = plan.patience
+        self._opened = 0.0
+        self._client = httpx.Client(
+            base_url=plan.url, timeout=plan.timeout, trust_env=False, verify=tls_for(plan.url)
+        )
 
-    def __init__(self, url: str, queue: str | None, *, timeout: float, patience: float) -> None:
-        self.url = url
-        self.own = queue is None
-        self.queue = queue or f"loadtest-{uuid.uuid4().hex[:12]}"
-        self.path = f"/queues/{quote(self.queue, safe='')}"
-        self._patience = patience
-        self._client = httpx.Client(base_url=url, timeout=timeout, trust_env=False, verify=tls_for(url))
+    def open(self) -> Header:
+        """Make the queue, or look at it.
+
+        Raises:
+            HarnessFault: there is no server or no queue, or the answer can't be understood.
+        """
+        if self._jobs is not None:
+            body: Mapping[str, Any] = {"source": None, "settings": self._jobs.settings}
+        else:
+            body = {"source": "count", "args": {}}
+        method, sent = ("PUT", body) if self.own else ("GET", None)
+        response = self._send(method, self._path, sent, first=True)
+        state = _json(response)
+        self._opened = time.monotonic()
+        start, step = _arithmetic(state)
+        return Header(
+            queue=self.queue,
+            kind=Kind.TAKES if self._jobs is None else Kind.WORK,
+            url=self.url,
+            source=_source(state),
+            instance=response.headers.get("dibs-instance"),
+            server=response.headers.get("dibs-version"),
+            started_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
+            cursor=_counter(state, "cursor"),
+            taken=_counter(state, "taken"),
+            jumped=_counter(state, "jumped"),
+            acked=_counter(state, "acked"),
+            exclusive=self.own,
+            distinct=state.get("source") in _DISTINCT,
+            start=start,
+            step=step,
+            max_attempts=self._jobs.max_attempts if self._jobs else None,
+        )
+
+    def audit(self) -> Audit:
+        """The server's own counters."""
+        body = _json(self._send("GET", f"{self._path}/audit"))
+        counters = {name: _counter(body, name) for name in _COUNTED}
+        return Audit(**counters, balanced=body.get("balanced") is True)
+
+    def left(self) -> int:
+        """How many items wait or are leased."""
+        audit = self.audit()
+        return audit.waiting + audit.leased
+
+    def inside(self) -> Iterator[Inside]:
+        """Every item that is still in the queue, page by page."""
+        after: int | None = 0
+        while after is not None:
+            page = _json(self._send("GET", f"{self._path}/items?after={after}&limit={_PAGE}"))
+            try:
+                yield from (Inside(one["seq"], one["state"], one["attempt"]) for one in page["items"])
+                before, after = after, page["next"]
+            except (KeyError, TypeError) as error:
+                raise HarnessFault(f"a page of items can't be read: {error!r}") from None
+            if after is not None and (type(after) is not int or after <= before):
+                raise HarnessFault(f"a page of items after {before} says that the next is {after!r}")
+
+    def is_steady(self) -> bool:
+        """Whether the server has been up since the queue was made."""
+        uptime = _json(self._send("GET", "/stats?limit=1")).get("uptime")
+        return isinstance(uptime, (int, float)) and uptime >= time.monotonic() - self._opened
+
+    def stats(self) -> Mapping[str, Any] | None:
+        """The server's statistics; None where it does not tell them."""
+        try:
+            return _json(self._send("GET", "/stats?limit=1", first=True))
+        except HarnessFault:
+            return None
 
     def delete(self) -> None:
-        """Delete the queue if it is the test's own. A queue that is gone already is no error."""
-        if self.own:
-            self.send("DELETE", f"{self.path}?confirm={quote(self.queue, safe='')}")
+        """Delete the queue, which must be the test's own. One that is gone already is no error."""
+        self._send("DELETE", f"{self._path}?confirm={quote(self.queue, safe='')}")
 
     def close(self) -> None:
         """Close the connection; the queue stays."""
         self._client.close()
 
-    def send(
+    def _send(
         self, method: str, path: str, body: Mapping[str, Any] | None = None, *, first: bool = False
     ) -> httpx.Response:
         """One request, repeated while that may help: all of them may be. The very first is not.
@@ -56,76 +128,18 @@ class Endpoint:
         """
         until = time.monotonic() + (0 if first else self._patience)
         while True:
-            answered: httpx.Response | None = None
             try:
                 answered = self._client.request(method, path, json=body)
-                problem = ""
+                if answered.status_code < httpx.codes.INTERNAL_SERVER_ERROR:
+                    return answered
+                problem = _told(answered)
             except httpx.TransportError as error:
                 problem = f"no server at {self.url} ({str(error) or type(error).__name__})"
             except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
                 raise HarnessFault(f"{self.url}: {error}") from None
-            if answered is not None and answered.status_code < httpx.codes.INTERNAL_SERVER_ERROR:
-                return answered
             if time.monotonic() >= until:
-                raise HarnessFault(problem or _told(answered))
+                raise HarnessFault(problem)
             time.sleep(_PAUSE)
-
-    def stats(self) -> Mapping[str, Any] | None:
-        """The server's statistics; None where it does not tell them."""
-        try:
-            return self.json(self.send("GET", "/stats?limit=1", first=True))
-        except HarnessFault:
-            return None
-
-    def json(self, response: httpx.Response) -> Mapping[str, Any]:
-        """The JSON object of the answer. Raises HarnessFault for a refusal, or any other answer."""
-        if not response.is_success:
-            raise HarnessFault(_told(response))
-        try:
-            body = response.json()
-        except ValueError:
-            body = None
-        if not isinstance(body, dict):
-            raise HarnessFault(f"{response.request.method} {response.url} did not answer with JSON")
-        return body
-
-
-class Target(Endpoint):
-    """The queue that the test takes from: an existing one, or a new one that counts from 1."""
-
-    def open(self) -> Header:
-        """Make the queue, or look at it.
-
-        Raises:
-            HarnessFault: there is no server or no queue, or the answer can't be understood.
-        """
-        if self.own:
-            response = self.send("PUT", self.path, {"source": "count", "args": {}}, first=True)
-        else:
-            response = self.send("GET", self.path, first=True)
-        state = self.json(response)
-        start, step = _arithmetic(state)
-        return Header(
-            queue=self.queue,
-            url=self.url,
-            source=_source(state),
-            instance=response.headers.get("dibs-instance"),
-            server=response.headers.get("dibs-version"),
-            started_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
-            cursor=counter(state, "cursor"),
-            taken=counter(state, "taken"),
-            jumped=counter(state, "jumped"),
-            exclusive=self.own,
-            distinct=state.get("source") in _DISTINCT,
-            start=start,
-            step=step,
-        )
-
-    def audit(self) -> Audited:
-        """The server's own counters."""
-        body = self.json(self.send("GET", f"{self.path}/audit"))
-        cursor, taken, jumped = (counter(body, name) for name in ("cursor", "taken", "jumped"))
-        return Audited(cursor, taken, jumped, body.get("balanced") is True)
 
 
 def ready(url: str, *, timeout: float) -> bool:
@@ -136,10 +150,20 @@ def ready(url: str, *, timeout: float) -> bool:
         return False
 
 
-_Arithmetic = tuple[int | None, int | None]
+def _json(response: httpx.Response) -> Mapping[str, Any]:
+    """The JSON object of the answer. Raises HarnessFault for a refusal, or any other answer."""
+    if not response.is_success:
+        raise HarnessFault(_told(response))
+    try:
+        body = response.json()
+    except ValueError:
+        body = None
+    if not isinstance(body, dict):
+        raise HarnessFault(f"{response.request.method} {response.url} did not answer with JSON")
+    return body
 
 
-def _arithmetic(state: Mapping[str, Any]) -> _Arithmetic:
+def _arithmetic(state: Mapping[str, Any]) -> tuple[int | None, int | None]:
     """The start and step of a source whose value at each seq is known; numbers only, no text."""
     args = state.get("args")
     if state.get("source") not in {"count", "range"} or not isinstance(args, dict):
@@ -153,12 +177,13 @@ def _arithmetic(state: Mapping[str, Any]) -> _Arithmetic:
 
 
 def _source(state: Mapping[str, Any]) -> str:
-    args = state.get("args")
+    """The source as it is called; nothing where producers push."""
+    args, source = state.get("args"), state.get("source")
     inside = ", ".join(f"{name}={value!r}" for name, value in args.items()) if isinstance(args, dict) else ""
-    return f"{state.get('source')}({inside})"
+    return "" if source is None else f"{source}({inside})"
 
 
-def counter(body: Mapping[str, Any], name: str) -> int:
+def _counter(body: Mapping[str, Any], name: str) -> int:
     """A counter that must be there; else HarnessFault."""
     value = body.get(name)
     if type(value) is not int:
@@ -166,9 +191,7 @@ def counter(body: Mapping[str, Any], name: str) -> int:
     return value
 
 
-def _told(response: httpx.Response | None) -> str:
-    if response is None:
-        return "no answer"
+def _told(response: httpx.Response) -> str:
     try:
         detail = response.json()["detail"]
     except (ValueError, KeyError, TypeError):

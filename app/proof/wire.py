@@ -1,4 +1,4 @@
-"""One client's connection: it sends a request and reports exactly what is known afterwards.
+"""One client's connection: it sends a call and reports exactly what is known afterwards.
 
 httpx's transport is used without its client: redirects, cookies and proxies have no place in a proof,
 and they cost as much as everything else together, in a process whose threads share one interpreter lock.
@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import json
 import ssl
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from enum import Enum, auto
 from http import HTTPStatus
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
 import httpx
+
+from .calls import Call
 
 PROBLEM = "urn:dibs:problem:"
 
@@ -29,8 +31,8 @@ def tls_for(url: str) -> ssl.SSLContext:
 class Fate(Enum):
     """The fate of one request."""
 
-    ITEMS = auto()  # answered with items
-    REFUSED = auto()  # nothing was handed out; asking again may help
+    ANSWERED = auto()
+    REFUSED = auto()  # nothing happened; asking again may help
     EXHAUSTED = auto()  # nothing was handed out, and nothing will be
     LOST = auto()  # no reply, or one that says maybe: only the same key can tell
     UNSENT = auto()  # no connection: the server never saw it
@@ -38,15 +40,14 @@ class Fate(Enum):
 
 
 class Reply(NamedTuple):
-    """A fate with what belongs to it. ``pause`` is what the server asked for, in seconds.
+    """A fate with what belongs to it; ``answer`` is what a history keeps of the answer.
 
-    ``maybe``: of a fault, whether something may have been handed out all the same.
+    ``pause`` is what the server asked for, in seconds. ``maybe``: of a fault, whether something may have
+    happened all the same.
     """
 
     fate: Fate
-    seqs: Sequence[Sequence[int]] = ()
-    values: Sequence[Any] = ()
-    replay: bool = False
+    answer: Mapping[str, Any] = {}
     error: str = ""
     pause: float = 0.0
     maybe: bool = False
@@ -57,7 +58,7 @@ class Connection:
 
     Args:
         url: The server.
-        queue: The queue to take from.
+        queue: The queue of the test.
         timeout: Seconds for each of connecting, sending and receiving.
         tls: The TLS context for https, shared by all connections.
     """
@@ -65,61 +66,54 @@ class Connection:
     def __init__(self, url: str, queue: str, *, timeout: float, tls: ssl.SSLContext) -> None:
         self._transport = httpx.HTTPTransport(verify=tls, trust_env=False)
         self._queue = queue
-        self._url = f"{url}/queues/{quote(queue, safe='')}/next"
-        self._urls: dict[int, httpx.URL] = {}
+        self._base = f"{url}/queues/{quote(queue, safe='')}"
+        self._urls: dict[str, httpx.URL] = {}
         self._extensions = {"timeout": dict.fromkeys(("connect", "read", "write", "pool"), timeout)}
 
     def close(self) -> None:
         """Close the connection."""
         self._transport.close()
 
-    def next(self, count: int, key: str | None) -> Reply:
-        """Take up to ``count`` items. A failure of the network or the server is a `Fate`, no exception."""
+    def send(self, call: Call, key: str | None) -> Reply:
+        """Send a call. A failure of the network or the server is a `Fate`, not an exception."""
+        headers = {} if key is None else {"Idempotency-Key": key}
+        content = None
+        if call.body is not None:
+            headers["Content-Type"] = "application/json"
+            content = json.dumps(call.body).encode()
         request = httpx.Request(
-            "POST",
-            self._urls.get(count) or self._url_for(count),
-            headers={} if key is None else {"Idempotency-Key": key},
-            extensions=self._extensions,
+            "POST", self._url(call.path), content=content, headers=headers, extensions=self._extensions
         )
-        answered = exchange(self._transport, request)
-        if isinstance(answered, Reply):
-            return answered
-        response, body = answered
-        if response.status_code == HTTPStatus.OK:
-            return self._items(body, response.headers.get("idempotent-replayed") == "true")
-        return refusal(response, body)
-
-    def _url_for(self, count: int) -> httpx.URL:
-        url = self._urls[count] = httpx.URL(self._url if count == 1 else f"{self._url}?count={count}")
-        return url
-
-    def _items(self, body: bytes, replay: bool) -> Reply:
         try:
-            answer = json.loads(body)
-            items = answer.get("items", [answer])
-            seqs = [item["seq"] for item in items]
-            values = [item["value"] for item in items]
-            queue = answer["queue"]
-        except (ValueError, KeyError, TypeError, AttributeError):
-            return _fault(f"200 without items: {body[:200]!r}")
-        if queue != self._queue or not all(type(seq) is int and seq >= 1 for seq in seqs):
-            return _fault(f"200 with items that are not of this queue: {body[:200]!r}")
-        return Reply(Fate.ITEMS, _ranges(seqs), values, replay)
+            response = self._transport.handle_request(request)
+            body = response.read()
+        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
+            return Reply(Fate.UNSENT, error=_named(error))
+        except httpx.TransportError as error:
+            return Reply(Fate.LOST, error=_named(error))
+        if response.is_success and (body or call.may_be_empty):
+            return self._answered(call, response, body)
+        return _refused(response, body)
+
+    def _url(self, path: str) -> httpx.URL:
+        if path not in self._urls:
+            self._urls[path] = httpx.URL(f"{self._base}/{path}")
+        return self._urls[path]
+
+    def _answered(self, call: Call, response: httpx.Response, body: bytes) -> Reply:
+        try:
+            told = json.loads(body) if body else {"queue": self._queue}
+            answer = call.read(told if body else None) if told["queue"] == self._queue else None
+        except (ValueError, KeyError, TypeError, AttributeError, IndexError):
+            answer = None
+        if answer is None:
+            return _fault(f"{response.status_code} without {call.wants}: {body[:200]!r}", maybe=True)
+        replay = response.headers.get("idempotent-replayed") == "true"
+        return Reply(Fate.ANSWERED, {**answer, "replay": replay})
 
 
-def exchange(transport: httpx.BaseTransport, request: httpx.Request) -> tuple[httpx.Response, bytes] | Reply:
-    """One request and its whole answer; or what is known without one."""
-    try:
-        response = transport.handle_request(request)
-        return response, response.read()
-    except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
-        return Reply(Fate.UNSENT, error=_named(error))
-    except httpx.TransportError as error:
-        return Reply(Fate.LOST, error=_named(error))
-
-
-def refusal(response: httpx.Response, body: bytes) -> Reply:
-    """The fate of a request that was not answered with 200.
+def _refused(response: httpx.Response, body: bytes) -> Reply:
+    """The fate of a request that was not answered with what it asked for.
 
     A refusal is believed only in the server's own words: a 503 of a proxy says nothing about what the
     server did, so the request counts as lost.
@@ -131,7 +125,7 @@ def refusal(response: httpx.Response, body: bytes) -> Reply:
     if problem is None:
         answered = f"{status} {response.reason_phrase}".strip()
         lost = status >= HTTPStatus.INTERNAL_SERVER_ERROR
-        return Reply(Fate.LOST, error=answered) if lost else _fault(answered, maybe=False)
+        return Reply(Fate.LOST, error=answered) if lost else _fault(answered)
     name = str(problem["type"]).removeprefix(PROBLEM)
     error = f"{status} {name}: {problem.get('detail', '')}"
     if problem.get("handed_out") != "no":
@@ -140,10 +134,10 @@ def refusal(response: httpx.Response, body: bytes) -> Reply:
         return Reply(Fate.EXHAUSTED, error=error)
     if problem.get("retryable") is True:
         return Reply(Fate.REFUSED, error=error, pause=_pause(response))
-    return _fault(error, maybe=False)
+    return _fault(error)
 
 
-def _fault(error: str, *, maybe: bool = True) -> Reply:
+def _fault(error: str, *, maybe: bool = False) -> Reply:
     return Reply(Fate.FAULT, error=error, maybe=maybe)
 
 
@@ -162,10 +156,3 @@ def _pause(response: httpx.Response) -> float:
 
 def _named(error: Exception) -> str:
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-
-
-def _ranges(seqs: list[int]) -> list[list[int]]:
-    """The fewest ranges that have the seqs in their order; one range, for a correct server."""
-    if seqs and seqs == list(range(seqs[0], seqs[0] + len(seqs))):
-        return [[seqs[0], seqs[-1]]]
-    return [[seq, seq] for seq in seqs]

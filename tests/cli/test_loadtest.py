@@ -10,7 +10,7 @@ import pytest
 import typer
 from dibs.cli.loadtest import loadtest
 from dibs.cli.verify import verify
-from dibs.proof.clients import Tally
+from dibs.proof.crowd import Tally
 from dibs.proof.progress import percentile, watch_on
 from rich.console import Console
 from typer.testing import CliRunner

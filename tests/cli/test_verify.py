@@ -7,8 +7,8 @@ import json
 import pytest
 import typer
 from dibs.cli.verify import verify
-from dibs.proof import Audited, Header, HistoryWriter
-from dibs.proof.records import Ask, Outcome
+from dibs.proof.history import HistoryWriter
+from dibs.proof.records import Audit, End, Header, Outcome
 from typer.testing import CliRunner
 
 
@@ -19,19 +19,32 @@ def run():
     return lambda *args: CliRunner().invoke(command, [str(arg) for arg in args])
 
 
+ORDERS = Header("orders", source="count()", cursor=0, taken=0, jumped=0)
+
+
+class Writer(HistoryWriter):
+    """Writes takes of one item."""
+
+    def ok(self, client, key, times, seq, value=None, *, replay=False):
+        answer = {"seqs": [[seq, seq]], "values": [value or seq], "replay": replay}
+        self.request({"op": "take", "client": client, "key": key, "count": 1}, times, Outcome.OK, answer)
+
+    def lost(self, client, key, times, error):
+        asked = {"op": "take", "client": client, "key": key, "count": 1}
+        self.request(asked, times, Outcome.UNKNOWN, {"error": error})
+
+
 @pytest.fixture
 def clean(tmp_path):
     """A history of two clients: one asks again for the reply that it lost."""
     path = tmp_path / "clean.jsonl"
-    with HistoryWriter(path, Header("orders", source="count()", cursor=0, taken=0, jumped=0)) as writer:
+    with Writer(path, ORDERS) as writer:
         for seq in range(1, 20, 2):
             at = seq * 10_000_000
-            writer.answered(Ask("1", f"a-{seq}", 1, at, at + 3), [[seq, seq]], [seq], replay=False)
-            writer.unanswered(Ask("2", f"b-{seq}", 1, at + 1, at + 5), Outcome.UNKNOWN, "ReadError")
-            writer.answered(
-                Ask("2", f"b-{seq}", 1, at + 6, at + 9), [[seq + 1, seq + 1]], [seq + 1], replay=True
-            )
-        writer.end((Audited(20, 20, 0, True),))
+            writer.ok("1", f"a-{seq}", (at, at + 3), seq)
+            writer.lost("2", f"b-{seq}", (at + 1, at + 5), "ReadError")
+            writer.ok("2", f"b-{seq}", (at + 6, at + 9), seq + 1, replay=True)
+        writer.end(End(0, (Audit(20, 20, 0, True),)))
     return path
 
 
@@ -49,7 +62,7 @@ def test_a_clean_history(run, clean):
 def test_each_damage_is_found(run, clean, damage, column, seed):
     result = run(clean, "--plant", damage, "--seed", seed)
     assert result.exit_code == 1
-    assert f"Planted a {damage}: " in result.output
+    assert f"Planted {damage}: " in result.output
     assert "Violated: " in result.output
     assert f" {column.removesuffix('s')}" in result.output.rpartition("Violated: ")[2]
 
@@ -61,9 +74,9 @@ def test_help_says_which_damage_is_of_which_history(run):
 
 def test_one_is_no_plural(run, tmp_path):
     path = tmp_path / "one.jsonl"
-    with HistoryWriter(path, Header("orders", source="count()", cursor=0, taken=0, jumped=0)) as writer:
-        writer.answered(Ask("1", "a", 1, 10, 13), [[1, 1]], [1], replay=False)
-        writer.end((Audited(1, 1, 0, True), Audited(2, 2, 0, True)))
+    with Writer(path, ORDERS) as writer:
+        writer.ok("1", "a", (10, 13), 1)
+        writer.end(End(0, (Audit(1, 1, 0, True), Audit(2, 2, 0, True))))
     output = run(path).output
     assert "1 in 1 answer and 0 replays" in output
     assert ": 1 audit" in output
@@ -85,10 +98,10 @@ def test_findings_name_clients_keys_lines_and_times(run, clean):
 
 def test_an_unresolved_request_is_inconclusive(run, tmp_path):
     path = tmp_path / "h.jsonl"
-    with HistoryWriter(path, Header("q", cursor=0, taken=0, jumped=0)) as writer:
-        writer.unanswered(Ask("1", None, 1, 0, 5), Outcome.UNKNOWN, "ReadTimeout")
-        writer.answered(Ask("2", None, 1, 0, 5), [[2, 2]], [2], replay=False)
-        writer.end((Audited(2, 2, 0, True),))
+    with Writer(path, ORDERS) as writer:
+        writer.lost("1", None, (0, 5), "ReadTimeout")
+        writer.ok("2", None, (0, 5), 2)
+        writer.end(End(0, (Audit(2, 2, 0, True),)))
     result = run(path)
     assert result.exit_code == 3
     assert "Inconclusive: 1 unexplained, 1 allowed." in result.output
@@ -100,15 +113,15 @@ def test_json_for_programs(run, clean):
     assert json.loads(clean_.output)["outcome"] == "clean"
     found = json.loads(damaged.output)
     assert (found["outcome"], found["duplicates"], found["rules"]["seq-twice"]) == ("violated", 1, 1)
-    assert found["planted"].startswith("Planted a duplicate")
+    assert found["planted"].startswith("Planted duplicate")
     assert found["findings"][0]["requests"][0]["client"] in {"1", "2"}
 
 
 def test_what_it_shows_is_limited(run, tmp_path):
     path = tmp_path / "h.jsonl"
-    with HistoryWriter(path, Header("q")) as writer:
+    with Writer(path, ORDERS) as writer:
         for at in range(30):
-            writer.answered(Ask("1", f"k{at}", 1, 0, 5), [[1, 1]], [1], replay=False)
+            writer.ok("1", f"k{at}", (0, 5), 1)
     output = run(path, "--examples", "2").output
     assert "a seq was handed out twice: 29 items" in output
     assert output.count("went to two requests") == 2
@@ -131,8 +144,8 @@ def test_no_file(run, tmp_path):
 
 def test_a_history_too_short_to_damage_says_so(run, tmp_path):
     path = tmp_path / "h.jsonl"
-    with HistoryWriter(path, Header("q")) as writer:
-        writer.end()
+    with Writer(path, ORDERS) as writer:
+        writer.end(End(0))
     result = run(path, "--plant", "skip")
     assert result.exit_code == 3
     assert "nothing was handed out" in result.output
@@ -140,9 +153,9 @@ def test_a_history_too_short_to_damage_says_so(run, tmp_path):
 
 def test_markup_in_a_history_is_only_text(run, tmp_path):
     path = tmp_path / "h.jsonl"
-    with HistoryWriter(path, Header("[red]q[/]", source="[bold]")) as writer:
+    with Writer(path, Header("[red]q[/]", source="[bold]")) as writer:
         for _ in range(2):
-            writer.answered(Ask("[/x]", "[b]", 1, 0, 5), [[1, 1]], ["[/y]"], replay=False)
+            writer.ok("[/x]", "[b]", (0, 5), 1, "[/y]")
     result = run(path)
     assert result.exit_code == 1
     assert "[red]q[/]" in result.output

@@ -13,14 +13,15 @@ import json
 import sys
 import threading
 import time
+from dataclasses import asdict
 
-from dibs.proof.records import Outcome
-from dibs.proof.wire import Fate, tls_for
-from dibs.proof.work import consumer, fields
-from dibs.proof.work.caller import WorkCrew
-from dibs.proof.work.consumer import Consumer
-from dibs.proof.work.plan import WorkPlan
-from dibs.proof.work.wire import Ask, WorkConnection
+from dibs.proof.calls import Next, exchange
+from dibs.proof.client import Client, Signals
+from dibs.proof.plan import Jobs, Plan
+from dibs.proof.records import Exchange, Outcome
+from dibs.proof.roles import Consumer
+from dibs.proof.wire import Connection, Fate, tls_for
+from pydantic import TypeAdapter
 
 
 def tell(body):
@@ -35,7 +36,7 @@ class Journal:
         tell({"asked": asked, "times": times, "outcome": outcome.value, "answer": answer})
 
     def note(self, note):
-        tell({"note": note})
+        tell({"note": asdict(note)})
 
 
 class Holding(Journal):
@@ -47,56 +48,46 @@ class Holding(Journal):
             threading.Event().wait()
 
 
-class Alone(WorkCrew):
-    """A crew of one, that goes on until it is told to stop."""
-
-    def __init__(self, plan, run, journal):
-        super().__init__(time.monotonic_ns)
-        self.plan, self.run, self.history = plan, run, journal
-
-    def is_drained(self):
-        return self.stopping
-
-
-class Announcing(Consumer):
+class Announcing(Connection):
     """Says what it asks for before it does."""
 
-    def ask(self, asked, send, *, timed=True):
-        def announced(key):
-            tell({"begin": {"client": self.name, "key": key, **asked}, "at": self.crew.clock()})
-            return send(key)
+    name = ""
 
-        return super().ask(asked, announced, timed=timed)
+    def send(self, call, key):
+        tell({"begin": {"client": self.name, "key": key, **call.asked}, "at": time.monotonic_ns()})
+        return super().send(call, key)
 
-    def repeat(self, left):
-        """Ask again, under its key, for what another one asked, until that is answered; then forget it."""
-        entries = [fields._entry(0, body) for body in left["entries"]]
-        wait = 0.0 if entries else consumer._WAIT
-        ask = Ask(left["max"], left["ttl"], wait, left["client"]) if left["max"] else None
-        while True:
-            invoked = self.crew.clock()
-            tell({"begin": left, "at": invoked})
-            reply = self.connection.work(entries, ask, left["key"])
-            times = invoked, self.crew.clock()
-            if reply.fate is Fate.ITEMS:
-                self.crew.history.request(left, times, Outcome.OK, reply.answer)
-                return
-            if reply.fate is Fate.LOST:
-                self.crew.history.request(left, times, Outcome.UNKNOWN, {"error": reply.error})
-            assert reply.fate is not Fate.FAULT, reply.error
-            time.sleep(0.02)
+
+def repeat(signals, connection, left):
+    """Ask again, under its key, for what another one asked, until that is answered; then forget it."""
+    entries = TypeAdapter(Exchange).validate_python(left).entries
+    lease = Next(left["max"], left["ttl"], 0.0 if entries else 0.25, left["client"]) if left["max"] else None
+    connection.name = left["client"]
+    while True:
+        invoked = signals.clock()
+        reply = connection.send(exchange(entries, lease), left["key"])
+        times = invoked, signals.clock()
+        if reply.fate is Fate.ANSWERED:
+            signals.history.request(left, times, Outcome.OK, reply.answer)
+            return
+        if reply.fate is Fate.LOST:
+            signals.history.request(left, times, Outcome.UNKNOWN, {"error": reply.error})
+        assert reply.fate is not Fate.FAULT, reply.error
+        time.sleep(0.02)
 
 
 def main(url, queue, run, name, left=None):
-    plan = WorkPlan(url=url, crash=0.0, count=20, ttl=1.0)
+    jobs = Jobs(crash=0.0, ttl=1.0)
     hold = left == "hold"
-    crew = Alone(plan, run, Holding() if hold else Journal())
-    threading.Thread(target=lambda: (sys.stdin.read(), crew.stop(10)), daemon=True).start()
-    worker = Announcing(crew, name, WorkConnection(url, queue, timeout=5, tls=tls_for(url)))
+    signals = Signals(Plan(url=url, count=20, jobs=jobs), Holding() if hold else Journal(), run=run)
+    threading.Thread(target=lambda: (sys.stdin.read(), signals.stop(10)), daemon=True).start()
+    connection = Announcing(url, queue, timeout=5, tls=tls_for(url))
     if left is not None and not hold:
-        worker.repeat(json.loads(left))
-    worker.run()
-    tell({"fault": crew.fault})
+        repeat(signals, connection, json.loads(left))
+    connection.name = name
+    client = Client(signals, name, connection)
+    client.run(Consumer(client, jobs, lambda: signals.stopping).live)
+    tell({"fault": signals.fault})
 
 
 if __name__ == "__main__":

@@ -8,16 +8,14 @@ import time
 from pathlib import Path
 
 import pytest
-from dibs.proof.histories import judge, open_history
-from dibs.proof.records import Outcome
+from dibs.proof.checker import judge
+from dibs.proof.crowd import Crowd
+from dibs.proof.history import HistoryWriter, open_history
+from dibs.proof.plan import Jobs, Plan
+from dibs.proof.records import End, Note, Outcome
+from dibs.proof.report import sentence
 from dibs.proof.server import ServerProcess
-from dibs.proof.work.crowd import WorkCrowd
-from dibs.proof.work.history import WorkWriter
-from dibs.proof.work.plan import WorkPlan
-from dibs.proof.work.records import Note, WorkEnd
-from dibs.proof.work.report import work_sentence
-from dibs.proof.work.rules import Cause
-from dibs.proof.work.target import WorkTarget
+from dibs.proof.target import Target
 
 pytestmark = pytest.mark.slow
 
@@ -52,7 +50,7 @@ class Worker:
         if "begin" in told:
             self.left = told
         elif "note" in told:
-            self.writer.note(Note(*told["note"]))
+            self.writer.note(Note(**told["note"]))
         elif "fault" in told:
             self.fault = told["fault"]
         else:
@@ -147,10 +145,10 @@ def drained(target, crowd):
         assert time.monotonic() < deadline, target.audit()
 
 
-def run(target, server, path):
+def run(plan, target, server, path):
     """Four kills of the server, six of workers; the verdict, and the workers that were left."""
-    with WorkWriter(path, target.open()) as writer:
-        crowd = WorkCrowd(target.plan, target.queue, writer, target.left)
+    with HistoryWriter(path, target.open()) as writer:
+        crowd = Crowd(plan, target.queue, writer, target.left)
         fleet = Fleet(target, writer, 3)
         try:
             crowd.start()
@@ -164,10 +162,10 @@ def run(target, server, path):
             drained(target, crowd)
             fleet.stop()
         finally:
-            crowd.stop(0)
+            crowd.signals.stop(0)
             fleet.close()
-        assert crowd.fault is None
-        writer.end(WorkEnd(0, target.inside(), (target.audit(),), steady=True))
+        assert crowd.signals.fault is None
+        writer.end(End(0, (target.audit(),), tuple(target.inside()), steady=True))
     with open_history(path) as reader:
         return judge(reader), fleet.workers
 
@@ -177,17 +175,16 @@ def test_server_and_workers_are_killed_in_turn(tmp_path):
     with ServerProcess(tmp_path) as server:
         server.start()
         server.wait_ready(READY)
-        plan = WorkPlan(
-            url=server.url, clients=0, producers=2, total=None, timeout=5, patience=60, max_ready=1_000
-        )
-        target = WorkTarget(plan)
-        verdict, workers = run(target, server, tmp_path / "h.jsonl")
+        jobs = Jobs(producers=2, max_ready=1_000)
+        plan = Plan(url=server.url, clients=0, total=None, timeout=5, patience=60, jobs=jobs)
+        target = Target(plan)
+        verdict, workers = run(plan, target, server, tmp_path / "h.jsonl")
         target.close()
     totals = verdict.totals
-    assert verdict.exit_code == 0, (work_sentence(verdict), verdict.examples)
+    assert verdict.exit_code == 0, (sentence(verdict), verdict.cases)
     assert [worker.fault for worker in workers] == [None] * 3
-    assert totals.pushed == totals.items + totals.dead > 500
-    assert totals.restarts == 4
-    assert totals.open == 0, "every lost reply was asked for again, those of killed workers too"
-    assert totals.redelivered[Cause.CRASHED] > 0
-    assert Cause.UNKNOWN not in totals.redelivered
+    assert totals["pushed"] == totals["items"] + totals["dead"] > 500
+    assert totals["restarts"] == 4
+    assert totals["open"] == 0, "every lost reply was asked for again, those of killed workers too"
+    assert totals["redelivered"]["crashed"] > 0
+    assert "unknown" not in totals["redelivered"]

@@ -7,20 +7,27 @@ from itertools import count
 from pathlib import Path
 
 import pytest
-from dibs.proof.records import Audited, End, Header, History, Outcome, Record, pieces_of
-from dibs.proof.work.records import (
+from dibs.proof.kinds import Kind
+from dibs.proof.records import (
+    Audit,
     Came,
     Do,
+    End,
     Entry,
+    Exchange,
+    Exchanged,
+    Header,
+    History,
     Inside,
     Lease,
-    PushRequest,
-    WorkAudit,
-    WorkEnd,
-    WorkHeader,
-    WorkHistory,
-    WorkRequest,
+    Outcome,
+    Push,
+    Pushed,
+    Request,
+    Take,
+    Taken,
 )
+from dibs.proof.values import pieces_of
 
 MS = 1_000_000
 
@@ -34,29 +41,28 @@ class Build:
     def ok(self, key, invoked, completed, seqs, values=None, *, replay=False, asked=None):
         seqs = [seqs] if isinstance(seqs, tuple) else [(seq, seq) for seq in seqs]
         numbers = [seq for first, last in seqs for seq in range(first, last + 1)]
-        pieces = pieces_of(seqs, numbers if values is None else values)
+        taken = Taken(pieces_of(seqs, numbers if values is None else values))
         asked = len(numbers) if asked is None else asked
-        record = self._record(Outcome.OK, key, invoked, completed, asked)
-        return replace(record, pieces=pieces, replay=replay, error=None)
+        request = self._request(Outcome.OK, key, invoked, completed, asked)
+        return replace(request, answer=taken, replay=replay, error=None)
 
     def lost(self, key, invoked, completed, *, asked=1):
-        return self._record(Outcome.UNKNOWN, key, invoked, completed, asked)
+        return self._request(Outcome.UNKNOWN, key, invoked, completed, asked)
 
     def refused(self, key, invoked, completed, *, asked=1):
-        return self._record(Outcome.FAILED, key, invoked, completed, asked)
+        return self._request(Outcome.FAILED, key, invoked, completed, asked)
 
-    def _record(self, outcome, key, invoked, completed, asked):
-        record = Record("c1", key, invoked, completed, outcome, asked, error="ReadError")
-        return replace(record, line=next(self._line))
+    def _request(self, outcome, key, invoked, completed, asked):
+        line = next(self._line)
+        return Request("c1", key, invoked, completed, outcome, Take(asked), error="ReadError", line=line)
 
     @staticmethod
-    def history(*records, cursor=None, end=None, taken=None, jumped=0, **header):
+    def history(*requests, cursor=None, end=None, taken=None, jumped=0, **header):
         """``cursor``: before the first request; ``end``: the cursor after the last one."""
-        head = Header("q", cursor=cursor, taken=cursor if taken is None else taken, jumped=0, **header)
-        if end is None:
-            return History(head, list(records))
-        audit = Audited(end, end - jumped, jumped, True)
-        return History(head, list(records), End(len(records), (audit,)))
+        taken = cursor if taken is None else taken
+        head = Header("q", cursor=cursor, taken=taken, jumped=0, **header)
+        audits = () if end is None else (Audit(end, end - jumped, jumped, True),)
+        return History(head, list(requests), End(len(requests), audits) if audits else None)
 
 
 @pytest.fixture
@@ -115,20 +121,19 @@ class WorkBuild:
     def __init__(self):
         self._line = count(2)
 
-    def asked(self, invoked, completed, *, key=None, client="c1", outcome=Outcome.OK, replay=False):
+    def request(
+        self, invoked, completed, asked, answer, *, key=None, outcome=Outcome.OK, replay=False, client="c1"
+    ):
         line = next(self._line)
-        times = {"invoked": invoked * MS, "completed": completed * MS}
-        told = {"key": key or f"k{line}", "outcome": outcome, "replay": replay, "line": line}
-        return {"client": client, **told, **times}
+        answer = answer if outcome is Outcome.OK else None
+        told = key or f"k{line}", invoked * MS, completed * MS, outcome, asked, answer
+        return Request(client, *told, replay=replay, line=line)
 
     def push(self, invoked, completed, seqs, *, values=None, names=None, known=(), **more):
         seqs = tuple(seqs)
         values = tuple(seqs if values is None else values)
-        names = tuple(names or [None] * len(values))
-        asked = self.asked(invoked, completed, **more)
-        if asked["outcome"] is not Outcome.OK:
-            return PushRequest(**asked, values=values, names=names)
-        return PushRequest(**asked, values=values, names=names, seqs=seqs, known=frozenset(known))
+        push, pushed = Push(values, tuple(names or [None] * len(values))), Pushed(seqs, frozenset(known))
+        return self.request(invoked, completed, push, pushed, **more)
 
     def lease(self, invoked, completed, token, seqs, *, ttl=1000, attempt=1, values=None, left=None, **more):
         """``left``: what the reply says that is left of ``ttl``."""
@@ -136,23 +141,18 @@ class WorkBuild:
         attempts = tuple([attempt] * len(seqs)) if isinstance(attempt, int) else tuple(attempt)
         left = ttl if left is None else left
         lease = Lease(token, left * MS, seqs, tuple(values or seqs), attempts)
-        most = more.pop("most", 100)
-        asked = self.asked(invoked, completed, **more)
-        answer = {"lease": lease} if asked["outcome"] is Outcome.OK else {}
-        return WorkRequest(**asked, most=most, ttl=ttl * MS, **answer)
+        asked = Exchange((), more.pop("most", 100), ttl * MS)
+        return self.request(invoked, completed, asked, Exchanged((), lease), **more)
 
-    def settle(self, invoked, completed, do, token, seqs=None, *, verdict=None, ttl=1000, **more):
+    def settle(self, invoked, completed, do, token, seqs=None, *, verdict=None, ttl=1000, came=None, **more):
         """``verdict``: of all ``seqs``; with ``seqs`` None, of the token as a whole."""
         done = {"ack": "acked", "nack": "nacked", "extend": "extended", "release": "released"}
         verdict = verdict or done[do]
         spans = None if seqs is None else tuple((seq, seq) for seq in seqs)
-        asked = self.asked(invoked, completed, **more)
-        entries = (Entry(Do(do), token, spans, ttl * MS),)
-        if asked["outcome"] is not Outcome.OK:
-            return WorkRequest(**asked, entries=entries)
         expires = ttl * MS if verdict == "extended" else 0
-        came = tuple(Came(seq, seq, verdict, expires) for seq in seqs or [None])
-        return WorkRequest(**asked, entries=entries, outcomes=(came,))
+        came = came or tuple(Came(seq, seq, verdict, expires) for seq in seqs or [None])
+        asked = Exchange((Entry(Do(do), token, spans, ttl * MS),), 0, 0)
+        return self.request(invoked, completed, asked, Exchanged((came,)), **more)
 
     @staticmethod
     def history(*lines, inside=(), audit=None, steady=True, max_attempts=5):
@@ -162,9 +162,9 @@ class WorkBuild:
         if audit is not None:
             states = [item.state for item in inside or ()]
             places = [states.count(state) for state in ("waiting", "leased", "dead")]
-            audits = (WorkAudit(audit[0], 0, audit[1], 0, 0, *places, 0, True),)
-        end = WorkEnd(len(lines), inside, audits, steady)
-        return WorkHistory(WorkHeader("q", max_attempts=max_attempts), list(lines), end)
+            audits = (Audit(audit[0], 0, 0, True, audit[1], 0, *places),)
+        header = Header("q", Kind.WORK, max_attempts=max_attempts)
+        return History(header, list(lines), End(len(lines), audits, inside, steady))
 
 
 @pytest.fixture

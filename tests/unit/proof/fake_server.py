@@ -94,6 +94,7 @@ class FakeQueue:
 
     def state(self, name):
         counters = {"cursor": self.cursor, "taken": self.taken, "jumped": self.jumped}
+        counters |= dict.fromkeys(("acked", "purged", "waiting", "leased", "dead", "overlaps"), 0)
         return {"queue": name, "source": self.source, "args": self.args, "state": "open", **counters}
 
 

@@ -267,7 +267,7 @@ def handler_of(queue):
             body = json.loads(self.rfile.read(int(self.headers["content-length"])))
             assert body["source"] is None
             queue.settings = body["settings"]
-            self.reply(201, {"queue": self.path_parts()[0][1], "cursor": queue.cursor, "acked": queue.acked})
+            self.reply(201, queue.audit())
 
         def do_DELETE(self):
             queue.deleted.append(self.path_parts()[0][1])
@@ -286,6 +286,7 @@ def handler_of(queue):
                     self.reply(fault.status, fault.body, fault.headers)
                 return
             status, told, replay = answer
+            told = told and told | {"queue": self.path_parts()[0][1]}
             if status == 204:
                 time.sleep(min(body["wait"], 0.01))  # what comes meanwhile is for the next request
             self.reply(status, told, [("Idempotent-Replayed", "true")] if replay else [])

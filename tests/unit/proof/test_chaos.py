@@ -7,11 +7,10 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from dibs.proof import HarnessFault
 from dibs.proof.chaos import Chaos, run_chaos
-from dibs.proof.clients import Plan
+from dibs.proof.errors import HarnessFault
+from dibs.proof.plan import Jobs, Plan
 from dibs.proof.server import ServerProcess, free_port
-from dibs.proof.work.plan import WorkPlan
 
 pytestmark = pytest.mark.slow  # real processes that are killed
 
@@ -39,14 +38,14 @@ def test_a_server_that_answers_before_it_writes_is_caught(quiet, tmp_path, monke
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     result = run_chaos(PLAN, chaos("forget"), quiet)
     assert result.exit_code == 1
-    assert result.verdict.duplicates > 0
+    assert result.verdict.columns["duplicates"] > 0
     folder = Path(result.remarks[-1].rpartition(" ")[2])
     assert folder.parent == tmp_path
     assert (folder / "data").exists()
 
 
 FAKE_WORK = str(Path(__file__).with_name("fake_work.py"))
-WORK = WorkPlan(clients=4, producers=2, count=10, ttl=0.3, timeout=5.0, patience=10.0, max_ready=200)
+WORK = Plan(clients=4, count=10, timeout=5.0, patience=10.0, jobs=Jobs(producers=2, ttl=0.3, max_ready=200))
 
 
 def work_chaos(*more):
@@ -57,9 +56,9 @@ def test_work_survives_every_kill_of_a_server_that_keeps_its_word(quiet):
     result = run_chaos(WORK, work_chaos(), quiet)
     assert (result.exit_code, result.fault) == (0, None), result
     totals = result.verdict.totals
-    assert totals.pushed == totals.items + totals.dead > 0
-    assert totals.restarts == 4  # three rounds, and one between the audits
-    assert totals.open == 0
+    assert totals["pushed"] == totals["items"] + totals["dead"] > 0
+    assert totals["restarts"] == 4  # three rounds, and one between the audits
+    assert totals["open"] == 0
 
 
 def test_work_of_a_server_that_answers_before_it_writes_is_caught(quiet, tmp_path, monkeypatch):

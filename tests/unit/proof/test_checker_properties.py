@@ -8,11 +8,13 @@ from itertools import count
 from random import Random
 
 import pytest
-from dibs.proof import Audited, End, Header, History, PlantError, Record, check
-from dibs.proof.plant import Damage, plant
-from dibs.proof.records import Outcome, pieces_of
-from dibs.proof.verdict import Outcome as Judged
-from dibs.proof.verdict import Rule, Verdict
+from dibs.proof.checker import judge
+from dibs.proof.errors import PlantError
+from dibs.proof.kinds import Damage
+from dibs.proof.plant import plant
+from dibs.proof.records import Audit, End, Header, History, Outcome, Request, Take, Taken
+from dibs.proof.values import pieces_of
+from dibs.proof.verdict import Judgement
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -33,7 +35,7 @@ class ModelServer:
     cursor: int = 0
     keys: dict[str, tuple[int, int]] = field(default_factory=dict)
     late: list[str] = field(default_factory=list)
-    records: list[Record] = field(default_factory=list)
+    records: list[Request] = field(default_factory=list)
 
     def serve(self, key: str) -> tuple[int, int, bool]:
         if key in self.keys:
@@ -70,14 +72,14 @@ class ModelServer:
         return True
 
     def note(self, name, key, invoked, outcome, *answer):
-        pieces, replay = (), False
+        taken, replay = None, False
         if answer:
             span, replay = answer
             values = [self.start + (seq - 1) * self.step for seq in range(span[0], span[1] + 1)]
-            pieces = pieces_of([span], values)
-        at = next(self.clock)
-        line = len(self.records) + 2
-        self.records.append(Record(name, key, invoked, at, outcome, self.asked, pieces, replay, None, line))
+            taken = Taken(pieces_of([span], values))
+        times, line = (invoked, next(self.clock)), len(self.records) + 2
+        told = outcome, Take(self.asked), taken, replay, None, line
+        self.records.append(Request(name, key, *times, *told))
 
     def run(self, clients: int, requests: int, patience: int) -> History:
         alive = [self.client(str(name), requests, patience) for name in range(clients)]
@@ -90,7 +92,7 @@ class ModelServer:
         for key in self.late:
             self.serve(key)
         header = Header("q", cursor=0, taken=0, jumped=0, start=self.start, step=self.step)
-        audit = Audited(self.cursor, self.cursor, 0, True)
+        audit = Audit(self.cursor, self.cursor, 0, True)
         return History(header, self.records, End(len(self.records), (audit,)))
 
 
@@ -107,16 +109,16 @@ def histories(draw, patience=200):
 
 @given(histories())
 def test_what_a_correct_server_does_is_clean(history):
-    verdict = check(history)
-    assert verdict.outcome is Judged.CLEAN, verdict.examples
-    assert verdict.totals.items == history.end.audits[-1].cursor
+    verdict = judge(history)
+    assert verdict.judgement is Judgement.CLEAN, verdict.cases
+    assert verdict.totals["items"] == history.end.audits[-1].cursor
 
 
 @given(histories(patience=2))
 def test_a_correct_server_is_never_accused_of_what_a_lost_reply_may_hide(history):
-    verdict = check(history)
-    assert verdict.outcome is not Judged.VIOLATED, verdict.examples
-    assert verdict.allowed == history.end.audits[-1].cursor - verdict.totals.seqs
+    verdict = judge(history)
+    assert verdict.judgement is not Judgement.VIOLATED, verdict.cases
+    assert verdict.columns["allowed"] == history.end.audits[-1].cursor - verdict.totals["seqs"]
 
 
 @pytest.mark.parametrize("damage", [Damage.DUPLICATE, Damage.SKIP, Damage.REORDER])
@@ -127,9 +129,9 @@ def test_each_planted_damage_is_found_and_nothing_else(damage, history, seed):
         damaged, told = plant(history, damage, Random(seed))
     except PlantError:
         return
-    verdict = check(damaged)
-    assert verdict.column(damage.column) > 0, told
-    assert {rule.column for rule, found in verdict.counts.items() if found} == {damage.column}
+    verdict = judge(damaged)
+    assert verdict.columns[damage.column] > 0, told
+    assert {cases.column for cases in verdict.cases} == {damage.column}
 
 
 @pytest.mark.parametrize("damage", [Damage.DUPLICATE, Damage.SKIP, Damage.REORDER])
@@ -140,7 +142,7 @@ def test_planted_damage_is_found_among_lost_replies_too(damage, history, seed):
         damaged, told = plant(history, damage, Random(seed))
     except PlantError:
         return
-    assert check(damaged).column(damage.column) > 0, told
+    assert judge(damaged).columns[damage.column] > 0, told
 
 
 @st.composite
@@ -149,9 +151,8 @@ def answered(draw):
     invoked = draw(st.integers(0, 12))
     completed = invoked + draw(st.integers(0, 6))
     if draw(st.integers(0, 3)) == 0:
-        return Record(
-            "c", None, invoked, completed, Outcome.UNKNOWN, draw(st.shared(st.integers(1, 3), key="n"))
-        )
+        asked = Take(draw(st.shared(st.integers(1, 3), key="n")))
+        return Request("c", None, invoked, completed, Outcome.UNKNOWN, asked)
     first, size = draw(st.integers(1, 14)), draw(st.integers(1, 3))
     values = draw(
         st.one_of(
@@ -160,23 +161,23 @@ def answered(draw):
         )
     )
     pieces = pieces_of([(first, first + size - 1)], values)
-    return Record("c", None, invoked, completed, Outcome.OK, 3, pieces)
+    return Request("c", None, invoked, completed, Outcome.OK, Take(3), Taken(pieces))
 
 
 class Naive:
     """The promises written down as they are read: every pair of requests, every item, every assignment."""
 
-    def __init__(self, records: list[Record]) -> None:
-        self.answers = [record for record in records if record.pieces]
+    def __init__(self, records: list[Request]) -> None:
+        self.answers = [record for record in records if record.answer]
         self.lost = [record for record in records if record.outcome is Outcome.UNKNOWN]
         self.items = [
             (seq, piece.value_at(seq))
             for record in self.answers
-            for piece in record.pieces
+            for piece in record.answer.pieces
             for seq in range(piece.first, piece.last + 1)
         ]
 
-    def counts(self) -> dict[Rule, int]:
+    def counts(self) -> dict[str, int]:
         values, seqs = defaultdict(set), defaultdict(set)
         for seq, value in self.items:
             values[value].add(seq)
@@ -184,23 +185,23 @@ class Naive:
         missing = self.gaps(set(seqs))
         allowed = self.best(missing, self.lost)
         counts = {
-            Rule.SEQ_TWICE: sum(Counter(seq for seq, _ in self.items).values()) - len(seqs),
-            Rule.TWO_VALUES: sum(len(group) > 1 for group in seqs.values()),
-            Rule.VALUE_TWICE: sum(len(group) - 1 for group in values.values()),
-            Rule.WRONG_VALUE: sum(seq not in group for seq, group in seqs.items()),
-            Rule.REORDERED: sum(self.is_late(record) for record in self.answers),
-            Rule.ALLOWED: allowed,
-            Rule.GAP: sum(last - first + 1 for first, last in missing) - allowed,
-            Rule.UNRESOLVED: len(self.lost),
+            "seq-twice": sum(Counter(seq for seq, _ in self.items).values()) - len(seqs),
+            "two-values": sum(len(group) > 1 for group in seqs.values()),
+            "value-twice": sum(len(group) - 1 for group in values.values()),
+            "wrong-value": sum(seq not in group for seq, group in seqs.items()),
+            "reordered": sum(self.is_late(record) for record in self.answers),
+            "allowed": allowed,
+            "gap": sum(last - first + 1 for first, last in missing) - allowed,
+            "unresolved": len(self.lost),
         }
         return {rule: number for rule, number in counts.items() if number}
 
-    def is_late(self, second: Record) -> bool:
-        lowest = min(piece.first for piece in second.pieces)
+    def is_late(self, second: Request) -> bool:
+        lowest = min(piece.first for piece in second.answer.pieces)
         return any(self.highest(first) > lowest for first in self.answers if first.completed < second.invoked)
 
-    def highest(self, record: Record) -> int:
-        return max(piece.last for piece in record.pieces)
+    def highest(self, record: Request) -> int:
+        return max(piece.last for piece in record.answer.pieces)
 
     def gaps(self, got: set[int]) -> list[tuple[int, int]]:
         spans, seqs = [], [seq for seq in range(1, max(got, default=0) + 1) if seq not in got]
@@ -211,7 +212,7 @@ class Naive:
                 spans.append((seq, seq))
         return spans
 
-    def best(self, missing: list[tuple[int, int]], lost: list[Record]) -> int:
+    def best(self, missing: list[tuple[int, int]], lost: list[Request]) -> int:
         """The most missing seqs that lost requests can own, each filling one gap: every way is tried."""
         if not lost:
             return 0
@@ -220,7 +221,7 @@ class Naive:
         ways = [self.best(missing, rest)]
         for at, (first, last) in enumerate(missing):
             if first <= last and max(arrived, default=0) < first:
-                filled = min(last, first + request.count - 1)
+                filled = min(last, first + request.asked.count - 1)
                 left = [*missing[:at], (filled + 1, last), *missing[at + 1 :]]
                 # What is left of the gap is as far above what had arrived as the gap was.
                 ways.append(filled - first + 1 + self.best(left, rest))
@@ -231,5 +232,5 @@ class Naive:
 @given(st.lists(answered(), max_size=9))
 def test_the_checker_counts_what_a_naive_oracle_counts(records):
     header = Header("q", cursor=0, start=1, step=1)
-    verdict: Verdict = check(History(header, records))
-    assert dict(verdict.counts) == Naive(records).counts()
+    verdict = judge(History(header, records))
+    assert verdict.counts == Naive(records).counts()

@@ -1,74 +1,156 @@
-"""The file: what is written is read, and what can't be read says where."""
+"""The file: what is written is read, older versions too, and what can't be read says where."""
 
 from __future__ import annotations
 
 import json
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from random import Random
 
 import pytest
-from dibs.proof import Audited, End, Header, HistoryError, HistoryWriter, check, read_history
-from dibs.proof.history import HistoryReader
-from dibs.proof.records import Ask, Outcome, Piece
+from dibs.proof.checker import judge
+from dibs.proof.errors import HistoryError
+from dibs.proof.history import HistoryReader, HistoryWriter, open_history
+from dibs.proof.kinds import Damage, Kind
+from dibs.proof.plant import plant
+from dibs.proof.records import (
+    Audit,
+    Came,
+    Do,
+    End,
+    Entry,
+    Exchange,
+    Exchanged,
+    Header,
+    History,
+    Inside,
+    Lease,
+    Note,
+    Outcome,
+    Push,
+    Pushed,
+    Request,
+    Take,
+    Taken,
+)
+from dibs.proof.values import Piece, identity
 
-HEADER = '{"dibs_history": 1, "queue": "q"}'
-REQUEST = {
-    "client": "1",
-    "key": "k",
-    "queue": "q",
-    "count": 2,
-    "invoked": 1,
-    "completed": 2,
-    "outcome": "ok",
-    "seqs": [[1, 2]],
-    "values": [1, 2],
-    "replay": False,
+TAKES = {"dibs_history": 3, "kind": "takes", "queue": "q"}
+WORK = {"dibs_history": 3, "kind": "work", "queue": "q"}
+TIMES = {"client": "c", "key": "k", "invoked": 1, "completed": 2, "outcome": "ok", "replay": False}
+TAKE = {"op": "take", **TIMES, "count": 2, "seqs": [[1, 2]], "values": [1, 2]}
+PUSH = {"op": "push", **TIMES, "values": [1, {"a": 2}], "names": ["n", None], "seqs": [[1, 2]], "known": [0]}
+LEASE = {"token": "t", "expires_in": 1.5, "seqs": [[1, 1]], "values": [1], "attempts": [1]}
+EXCHANGE = {
+    "op": "work",
+    **TIMES,
+    "entries": [{"do": "ack", "token": "t", "seqs": [[1, 2]]}, {"do": "extend", "token": "t", "ttl": 2}],
+    "outcomes": [[[1, 1, "acked"], [2, 2, "stale"]], [[None, None, "stale"]]],
+    "max": 5,
+    "ttl": 1.5,
+    "lease": LEASE,
 }
+NOTE = {"op": "note", "what": "crash", "client": "c", "at": 5, "until": 6, "token": "t"}
+END = {"end": True, "lines": 0, "audits": [], "inside": None, "steady": True}
+AUDIT = Audit(9, 0, 0, True, 5, 0, 2, 1, 1, 0)
+OLD = Path(__file__).with_name("histories")
 
 
-def read(*lines):
-    reader = HistoryReader(lines)
-    return reader, list(reader.records)
+def read(*bodies):
+    reader = HistoryReader(body if isinstance(body, str) else json.dumps(body) for body in bodies)
+    return reader, list(reader.lines)
 
 
-def test_what_is_written_is_read(tmp_path):
+def test_takes_that_are_written_are_read(tmp_path):
     header = Header("q", url="http://h", source="count()", cursor=4, taken=4, jumped=0, start=1, step=1)
-    audits = (Audited(8, 8, 0, True),)
     with HistoryWriter(tmp_path / "h.jsonl", header) as writer:
-        writer.answered(Ask("1", "k-ü", 4, 10, 20), [[5, 7], [8, 8]], [5, 6, 7, {"ä": "\ud800"}], replay=True)
-        writer.unanswered(Ask("2", None, 1, 11, 12), Outcome.UNKNOWN, 'said "no"')
-        writer.end(audits)
-    with read_history(tmp_path / "h.jsonl") as reader:
-        first, second = reader.records
-    assert reader.header == header
-    assert (first.client, first.key, first.count, first.invoked, first.completed) == ("1", "k-ü", 4, 10, 20)
-    assert first.pieces[0] == Piece(5, 3, 5)
-    assert (first.replay, first.line) == (True, 2)
-    assert (second.key, second.outcome, second.error, second.pieces) == (None, "unknown", 'said "no"', ())
-    assert reader.end == End(2, audits)
+        asked = {"op": "take", "client": "1", "key": "k-ü", "count": 4}
+        answer = {"seqs": [(5, 7), (8, 8)], "values": [5, 6, 7, {"ä": "\ud800"}], "replay": True}
+        writer.request(asked, (10, 20), Outcome.OK, answer)
+        writer.request(asked | {"key": None}, (11, 12), Outcome.UNKNOWN, {"error": 'said "no"'})
+        writer.note(Note("restart", 5, 9))
+        writer.end(End(0, (AUDIT,)))
+    with open_history(tmp_path / "h.jsonl") as reader:
+        lines = list(reader.lines)
+    told = {"client": "1", "asked": Take(4)}
+    taken = Taken((Piece(5, 3, 5), Piece(8, 1, identity({"ä": "\ud800"}))))
+    times = {"invoked": 10, "completed": 20}
+    first = Request(key="k-ü", outcome=Outcome.OK, answer=taken, replay=True, line=2, **times, **told)
+    times = {"invoked": 11, "completed": 12}
+    second = Request(key=None, outcome=Outcome.UNKNOWN, error='said "no"', line=3, **times, **told)
+    assert lines == [first, second, Note("restart", 5, 9)]
+    assert (reader.header, reader.end) == (header, End(3, (AUDIT,)))
+
+
+def test_work_that_is_written_is_read(tmp_path):
+    header = Header("q", Kind.WORK, max_attempts=5, cursor=3, acked=2)
+    end = End(1, (AUDIT,), (Inside(1, "dead", 5),), steady=True)
+    with HistoryWriter(tmp_path / "h.jsonl", header) as writer:
+        asked = {name: PUSH[name] for name in ("op", "client", "key", "values", "names")}
+        answer = {name: PUSH[name] for name in ("seqs", "known", "replay")}
+        writer.request(asked, (1, 2), Outcome.OK, answer)
+        writer.end(end)
+    with open_history(tmp_path / "h.jsonl") as reader:
+        [request] = reader.lines
+    asked, answer = Push((1, identity({"a": 2})), ("n", None)), Pushed((1, 2), frozenset({0}))
+    assert request == Request("c", "k", 1, 2, Outcome.OK, asked, answer, line=2)
+    assert (reader.header, reader.end) == (header, end)
+
+
+def test_a_settle_with_the_next_lease_is_read():
+    _, [request, note] = read(WORK, EXCHANGE, NOTE)
+    assert request.asked == Exchange(
+        (Entry(Do.ACK, "t", ((1, 2),)), Entry(Do.EXTEND, "t", None, 2_000_000_000)), 5, 1_500_000_000
+    )
+    assert request.answer == Exchanged(
+        ((Came(1, 1, "acked"), Came(2, 2, "stale")), (Came(None, None, "stale"),)),
+        Lease("t", 1_500_000_000, (1,), (1,), (1,)),
+    )
+    assert note == Note("crash", 5, 6, "c", "t")
+
+
+@pytest.mark.parametrize(
+    ("name", "totals"),
+    [
+        ("takes", {"requests": 15, "replays": 1, "unknown": 1, "items": 40}),
+        (
+            "work",
+            {"pushed": 30, "items": 30, "stale": 1, "redelivered": {"released": 3, "late": 1, "nacked": 3}},
+        ),
+    ],
+)
+def test_a_history_of_release_03_is_judged_as_before(name, totals):
+    with open_history(OLD / f"{name}-0.3.jsonl") as reader:
+        history = History(reader.header, list(reader.lines), reader.end)
+    verdict = judge(history)
+    assert verdict.exit_code == 0
+    assert {name: verdict.totals[name] for name in totals} == totals
+    for damage in (damage for damage in Damage if damage.kind is history.header.kind):
+        damaged, told = plant(history, damage, Random(0))
+        assert judge(damaged).columns[damage.column] > 0, told
 
 
 def test_many_threads_write_whole_lines(tmp_path):
     with HistoryWriter(tmp_path / "h.jsonl", Header("q")) as writer:
 
         def write(client):
-            for at in range(200):
-                seq = client * 200 + at + 1
-                writer.answered(
-                    Ask(str(client), f"{client}-{at}", 1, 0, 1), [[seq, seq]], [seq], replay=False
-                )
+            for seq in range(client * 200 + 1, client * 200 + 201):
+                asked = {"op": "take", "client": str(client), "key": str(seq), "count": 1}
+                answer = {"seqs": [[seq, seq]], "values": [seq], "replay": False}
+                writer.request(asked, (0, 1), Outcome.OK, answer)
 
         with ThreadPoolExecutor(8) as pool:
             list(pool.map(write, range(8)))
-        writer.end()
-    with read_history(tmp_path / "h.jsonl") as reader:
-        assert check(reader).totals.items == 1600
+        writer.end(End(0))
+    with open_history(tmp_path / "h.jsonl") as reader:
+        assert judge(reader).totals["items"] == 1600
 
 
-def test_a_history_that_was_cut_off_is_read_and_says_so(tmp_path):
-    with HistoryWriter(tmp_path / "h.jsonl", Header("q")) as writer:
-        writer.answered(Ask("1", "k", 1, 0, 1), [[1, 1]], [1], replay=False)
-    with read_history(tmp_path / "h.jsonl") as reader:
-        verdict = check(reader)
+@pytest.mark.parametrize("kind", Kind)
+def test_a_history_that_was_cut_off_is_read_and_says_so(tmp_path, kind):
+    HistoryWriter(tmp_path / "h.jsonl", Header("q", kind)).close()
+    with open_history(tmp_path / "h.jsonl") as reader:
+        verdict = judge(reader)
     assert verdict.exit_code == 0
     assert "no end line" in verdict.notes[0]
 
@@ -79,22 +161,21 @@ def test_a_history_that_was_cut_off_is_read_and_says_so(tmp_path):
         ([], "line 1: the history is empty"),
         (["[]"], "line 1: not a JSON object"),
         (["{}"], "line 1: not a history of dibs"),
-        (['{"dibs_history": 2}'], "line 1: version 2 is not known; this dibs reads 1"),
-        (['{"dibs_history": 1}'], 'line 1: "queue" is missing'),
-        (['{"dibs_history": 1, "queue": "q", "cursor": -1}'], 'line 1: "cursor" must be at least 0'),
-        (
-            ['{"dibs_history": 1, "queue": "q", "url": "", "instance": 3}'],
-            'line 1: "instance" must be a text',
-        ),
-        ([HEADER, "{"], "line 2: not JSON"),
-        ([HEADER, "", "[" * 100_000], "line 3: not JSON"),
-        ([HEADER, '{"end": true}'], 'line 2: "requests" is missing'),
-        ([HEADER, '{"end": true, "requests": 1}'], "line 2: 1 requests were written, 0 are here"),
-        (
-            [HEADER, '{"end": true, "requests": 0, "audits": [1]}'],
-            'line 2: "audits" must be a list of objects',
-        ),
-        ([HEADER, '{"end": true, "requests": 0}', HEADER], "line 3: stands after the end line"),
+        ([{"dibs_history": 4}], "line 1: version 4 is not known; this dibs reads 1 to 3"),
+        ([{"dibs_history": 1}], 'line 1: "queue" is missing'),
+        ([TAKES | {"kind": "other"}], "line 1: \"kind\" must be 'takes' or 'work'"),
+        ([TAKES | {"cursor": -1}], 'line 1: "cursor" must be greater than or equal to 0'),
+        ([TAKES | {"instance": 3}], 'line 1: "instance" must be a valid string'),
+        ([WORK | {"max_attempts": 0}], 'line 1: "max_attempts" must be greater than or equal to 1'),
+        ([TAKES, "{"], "line 2: not JSON"),
+        ([TAKES, "", "[" * 100_000], "line 3: not JSON"),
+        ([TAKES, {"end": True}], 'line 2: "lines" is missing'),
+        ([TAKES, END | {"lines": 1}], "line 2: 1 lines were written, 0 are here"),
+        ([TAKES, END | {"audits": [1]}], 'line 2: "audits" must be a dictionary'),
+        ([TAKES, END, TAKES], "line 3: stands after the end line"),
+        ([TAKES, PUSH], "line 2: \"op\" must be take or note, not 'push'"),
+        ([WORK, TAKE], "line 2: \"op\" must be push, work or note, not 'take'"),
+        ([WORK, NOTE | {"what": "nap"}], "line 2: \"what\" must be 'crash', 'late' or 'restart'"),
     ],
 )
 def test_an_unreadable_line_is_named(lines, message):
@@ -103,43 +184,65 @@ def test_an_unreadable_line_is_named(lines, message):
     assert str(caught.value).startswith(message)
 
 
-@pytest.mark.parametrize("name", REQUEST)
-def test_a_missing_field_is_named(name):
-    body = {field: value for field, value in REQUEST.items() if field != name}
-    with pytest.raises(HistoryError, match=f'^line 2: "{name}" is missing$'):
-        read(HEADER, json.dumps(body))
+SPANS = '"seqs" must be a list of [first, last], with 1 <= first <= last'
+CAME = '"outcomes" must be a list of [first, last, verdict] or [null, null, verdict]'
 
 
 @pytest.mark.parametrize(
-    ("change", "message"),
+    ("body", "change", "message"),
     [
-        ({"queue": "other"}, 'is of queue "other", but the header says "q"'),
-        ({"key": 7}, '"key" must be a text or null'),
-        ({"count": 0}, '"count" must be at least 1'),
-        ({"count": True}, '"count" must be a whole number'),
-        ({"invoked": 1.5}, '"invoked" must be a whole number'),
-        ({"completed": 0}, '"completed" is before "invoked"'),
-        ({"outcome": "maybe"}, "\"outcome\" must be ok, failed or unknown, not 'maybe'"),
-        ({"replay": 1}, '"replay" must be true or false'),
-        ({"seqs": [[2, 1]]}, '"seqs" must be a list of [first, last], with 1 <= first <= last'),
-        ({"seqs": [[0, 1]]}, '"seqs" must be a list of [first, last], with 1 <= first <= last'),
-        ({"seqs": [1, 2]}, '"seqs" must be a list of [first, last], with 1 <= first <= last'),
-        ({"values": 1}, '"values" must be a list'),
-        ({"values": [1]}, "2 seqs, but 1 values"),
-        ({"seqs": [[1, 10**15]]}, f"{10**15} seqs, but 2 values"),
+        (TAKE, {"queue": "other"}, 'is of queue "other", but the header says "q"'),
+        (TAKE, {"key": 7}, '"key" must be a valid string'),
+        (TAKE, {"count": 0}, '"count" must be greater than or equal to 1'),
+        (TAKE, {"count": True}, '"count" must be a valid integer'),
+        (TAKE, {"invoked": 1.5}, '"invoked" must be a valid integer'),
+        (TAKE, {"completed": 0}, '"completed" is before "invoked"'),
+        (TAKE, {"outcome": "maybe"}, "\"outcome\" must be 'ok', 'failed' or 'unknown'"),
+        (TAKE, {"replay": 1}, '"replay" must be a valid boolean'),
+        (TAKE, {"seqs": [[2, 1]]}, SPANS),
+        (TAKE, {"seqs": [[0, 1]]}, SPANS),
+        (TAKE, {"seqs": [1, 2]}, SPANS),
+        (TAKE, {"values": 1}, '"values" must be a list'),
+        (TAKE, {"values": [1]}, "2 seqs, but 1 values"),
+        (TAKE, {"seqs": [[1, 10**15]]}, f"{10**15} seqs, but 2 values"),
+        (PUSH, {"names": ["n"]}, '"names" must be a list of texts and nulls, one a value'),
+        (PUSH, {"seqs": [[1, 1]]}, "2 values, but 1 seqs"),
+        (PUSH, {"seqs": [[2, 1]]}, SPANS),
+        (PUSH, {"seqs": [[1, 10**15]]}, '"seqs" must not have a range of over 1000000 items'),
+        (PUSH, {"values": 1}, '"values" must be a list'),
+        (PUSH, {"known": [2]}, '"known" must be a list of positions'),
+        (EXCHANGE, {"max": -1}, '"max" must be greater than or equal to 0'),
+        (EXCHANGE, {"ttl": "1"}, '"ttl" must be a number of seconds'),
+        (EXCHANGE, {"ttl": float("nan")}, '"ttl" must be a number of seconds'),
+        (EXCHANGE, {"entries": [{"do": "eat", "token": "t"}]}, "\"do\" must be 'ack', 'nack', 'extend' or"),
+        (EXCHANGE, {"outcomes": []}, "2 entries, but 0 outcomes"),
+        (EXCHANGE, {"outcomes": [1, 2]}, '"outcomes" must be a valid tuple'),
+        (EXCHANGE, {"outcomes": [[[1]], []]}, CAME),
+        (EXCHANGE, {"outcomes": [[[2, 1, "acked"]], []]}, CAME),
+        (EXCHANGE, {"lease": 1}, '"lease" must be a dictionary'),
+        (EXCHANGE, {"lease": LEASE | {"values": []}}, "1 seqs, 0 values and 1 attempts"),
+        (EXCHANGE, {"lease": LEASE | {"attempts": [1.0]}}, '"attempts" must be a valid integer'),
     ],
 )
-def test_a_wrong_field_is_named(change, message):
+def test_a_wrong_field_is_named(body, change, message):
     with pytest.raises(HistoryError) as caught:
-        read(HEADER, json.dumps(REQUEST | change))
-    assert str(caught.value) == f"line 2: {message}"
+        read(TAKES if body is TAKE else WORK, body | change)
+    assert str(caught.value).startswith(f"line 2: {message}")
+
+
+@pytest.mark.parametrize("body", [TAKE, PUSH, EXCHANGE, NOTE])
+def test_a_missing_field_is_named(body):
+    optional = {"op", "client", "token"} if body is NOTE else {"op", "replay", "lease"}
+    for name in body.keys() - optional:
+        with pytest.raises(HistoryError, match=f'^line 2: "{name}" is missing$'):
+            read(TAKES if body is TAKE else WORK, {one: it for one, it in body.items() if one != name})
 
 
 def test_unknown_fields_are_ignored():
-    _, [record] = read('{"dibs_history": 1, "queue": "q", "new": 1}', json.dumps(REQUEST | {"new": 1}))
-    assert record.pieces == (Piece(1, 2, 1),)
+    for body in (TAKE, NOTE):
+        assert read(TAKES | {"new": 1}, body | {"new": 1})[1] == read(TAKES, body)[1]
 
 
 def test_an_answer_without_items_is_an_answer():
-    _, [record] = read(HEADER, json.dumps(REQUEST | {"seqs": [], "values": []}))
-    assert record.pieces == ()
+    _, [request] = read(TAKES, TAKE | {"seqs": [], "values": []})
+    assert request.answer == Taken(())

@@ -5,9 +5,11 @@ from __future__ import annotations
 from random import Random
 
 import pytest
-from dibs.proof import PlantError, check
-from dibs.proof.plant import Damage, plant
-from dibs.proof.verdict import Outcome
+from dibs.proof.checker import judge
+from dibs.proof.errors import PlantError
+from dibs.proof.kinds import Damage
+from dibs.proof.plant import plant
+from dibs.proof.verdict import Judgement
 
 TAKES = [Damage.DUPLICATE, Damage.SKIP, Damage.REORDER]
 
@@ -16,8 +18,8 @@ TAKES = [Damage.DUPLICATE, Damage.SKIP, Damage.REORDER]
 def test_the_damage_says_what_it_did_and_leaves_the_history_as_it_was(build, damage):
     history = build.history(*(build.ok(str(seq), seq, seq, [seq]) for seq in range(1, 6)))
     damaged, told = plant(history, damage, Random(1))
-    assert check(history).outcome is Outcome.CLEAN
-    assert check(damaged).column(damage.column) >= 1
+    assert judge(history).judgement is Judgement.CLEAN
+    assert judge(damaged).columns[damage.column] >= 1
     assert "line " in told
 
 
@@ -32,7 +34,7 @@ def test_a_history_of_two_answers_has_no_gap_unless_its_window_is_known(build):
     with pytest.raises(PlantError, match="too short"):
         plant(build.history(*two), Damage.SKIP, Random(1))
     damaged, _ = plant(build.history(*two, cursor=0, end=2), Damage.SKIP, Random(1))
-    assert check(damaged).skipped == 1
+    assert judge(damaged).columns["skipped"] == 1
 
 
 def test_requests_that_were_all_in_the_air_at_once_have_no_order(build):
@@ -46,7 +48,7 @@ def test_a_skip_is_not_excused_by_others_on_a_shared_queue(build):
         *(build.ok(str(seq), seq, seq, [seq]) for seq in range(1, 6)), cursor=0, end=5, exclusive=False
     )
     damaged, _ = plant(history, Damage.SKIP, Random(1))
-    assert check(damaged).outcome is Outcome.VIOLATED
+    assert judge(damaged).judgement is Judgement.VIOLATED
 
 
 def test_a_skip_is_planted_where_no_lost_request_can_own_it(build):

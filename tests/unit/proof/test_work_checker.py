@@ -5,11 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from dibs.proof.records import Outcome
-from dibs.proof.verdict import Outcome as Judged
-from dibs.proof.work.checker import check_work
-from dibs.proof.work.records import Came, Note, WorkAudit
-from dibs.proof.work.rules import Cause, WorkRule
+from dibs.proof.checker import judge
+from dibs.proof.records import Came, Note, Outcome
+from dibs.proof.verdict import Judgement
 
 MS = 1_000_000
 LOST = {"outcome": Outcome.UNKNOWN}
@@ -17,7 +15,7 @@ LOST = {"outcome": Outcome.UNKNOWN}
 
 def found(history):
     """The rules that have a case, with their counts."""
-    return dict(check_work(history).counts)
+    return judge(history).counts
 
 
 @pytest.fixture
@@ -30,19 +28,19 @@ REST = [(3, "waiting", 0), (4, "waiting", 0)]
 
 
 def test_a_history_without_requests_is_clean(work):
-    verdict = check_work(work.history(audit=(0, 0)))
-    assert (verdict.outcome, verdict.exit_code) == (Judged.CLEAN, 0)
+    verdict = judge(work.history(audit=(0, 0)))
+    assert (verdict.judgement, verdict.exit_code) == (Judgement.CLEAN, 0)
 
 
 def test_every_item_acked_is_clean(work, start):
-    acks = work.settle(20, 22, "ack", "a"), work.settle(40, 42, "ack", "b", [3, 4])
-    acks = replace(acks[0], outcomes=((Came(1, 2, "acked"),),)), acks[1]
-    history = work.history(*start, acks[0], work.lease(30, 31, "b", [3, 4]), acks[1], audit=(4, 4))
-    verdict = check_work(history)
-    assert verdict.outcome is Judged.CLEAN, verdict.examples
+    whole = work.settle(20, 22, "ack", "a", came=(Came(1, 2, "acked"),))
+    parts = work.lease(30, 31, "b", [3, 4]), work.settle(40, 42, "ack", "b", [3, 4])
+    history = work.history(*start, whole, *parts, audit=(4, 4))
+    verdict = judge(history)
+    assert verdict.judgement is Judgement.CLEAN, verdict.cases
     totals = verdict.totals
-    assert (totals.pushed, totals.items, totals.handed_out, totals.leases) == (4, 4, 4, 2)
-    assert totals.redelivered == {}
+    assert (totals["pushed"], totals["items"], totals["handed_out"], totals["leases"]) == (4, 4, 4, 2)
+    assert totals["redelivered"] == {}
 
 
 # -- lost
@@ -50,14 +48,14 @@ def test_every_item_acked_is_clean(work, start):
 
 def test_an_item_that_is_nowhere_is_lost(work, start):
     history = work.history(*start, work.settle(20, 22, "ack", "a", [1]), inside=REST)
-    assert found(history) == {WorkRule.LOST: 1}
-    [finding] = check_work(history).examples
+    assert found(history) == {"lost": 1}
+    [finding] = judge(history).cases[0].examples
     assert finding.seqs == ((2, 2),)
     assert [seen.line for seen in finding.requests] == [2, 3]
 
 
 def test_an_item_that_was_never_handed_out_is_lost(work):
-    assert found(work.history(work.push(0, 1, [1]))) == {WorkRule.LOST: 1}
+    assert found(work.history(work.push(0, 1, [1]))) == {"lost": 1}
 
 
 @pytest.mark.parametrize("state", ["waiting", "leased", "dead"])
@@ -68,8 +66,8 @@ def test_an_item_that_is_inside_is_not_lost(work, start, state):
 
 def test_a_lost_ack_leaves_it_open(work, start):
     history = work.history(*start, work.settle(20, 22, "ack", "a", **LOST), inside=REST)
-    assert found(history) == {WorkRule.MAYBE: 2}
-    assert check_work(history).exit_code == 3
+    assert found(history) == {"maybe": 2}
+    assert judge(history).exit_code == 3
 
 
 def test_a_lost_ack_whose_item_is_inside_is_no_question(work, start):
@@ -80,14 +78,14 @@ def test_a_lost_ack_whose_item_is_inside_is_no_question(work, start):
 
 
 def test_where_nobody_looked_it_is_unjudged(work, start):
-    assert found(work.history(*start, inside=None)) == {WorkRule.UNJUDGED: 4}
+    assert found(work.history(*start, inside=None)) == {"unjudged": 4}
 
 
 def test_a_hand_out_that_nobody_got(work):
     history = work.history(
         work.push(0, 1, [1]), work.lease(10, 12, "a", [1], attempt=3), inside=[(1, "leased", 3)]
     )
-    assert found(history) == {WorkRule.UNSEEN: 2}
+    assert found(history) == {"unseen": 2}
 
 
 def test_a_hand_out_that_a_lost_request_may_have_had(work):
@@ -97,10 +95,10 @@ def test_a_hand_out_that_a_lost_request_may_have_had(work):
         work.lease(2000, 2001, "a", [1], attempt=2),
         inside=[(1, "leased", 2)],
     )
-    verdict = check_work(history)
-    assert verdict.outcome is Judged.CLEAN
-    assert (verdict.totals.unseen, verdict.totals.open) == (1, 1)
-    assert verdict.totals.redelivered == {Cause.UNKNOWN: 1}
+    verdict = judge(history)
+    assert verdict.judgement is Judgement.CLEAN
+    assert (verdict.totals["unseen"], verdict.totals["open"]) == (1, 1)
+    assert verdict.totals["redelivered"] == {"unknown": 1}
     assert "never got a reply" in verdict.notes[0]
 
 
@@ -111,8 +109,8 @@ GIVEN = [(1, "leased", 1), (2, "leased", 2), *REST]
 
 def test_a_hand_out_within_a_live_lease(work, start):
     history = work.history(*start, work.lease(500, 501, "b", [2], attempt=2), inside=GIVEN)
-    assert found(history) == {WorkRule.TWO_OWNERS: 1}
-    [finding] = check_work(history).examples
+    assert found(history) == {"two-owners": 1}
+    [finding] = judge(history).cases[0].examples
     assert finding.seqs == ((2, 2),)
     assert [seen.line for seen in finding.requests] == [3, 4]
 
@@ -121,7 +119,7 @@ def test_a_hand_out_within_a_live_lease(work, start):
 def test_the_lease_is_certain_from_the_reply_until_its_end_after_the_request(work, start, arrives, clash):
     """It was asked for at 10, for 1000: 1010, less 2 for rounding and 1 for drift."""
     history = work.history(*start, work.lease(900, arrives, "b", [2], attempt=2), inside=GIVEN)
-    assert found(history) == ({WorkRule.TWO_OWNERS: 1} if clash else {})
+    assert found(history) == ({"two-owners": 1} if clash else {})
 
 
 def test_what_the_reply_says_is_left_counts_from_the_request(work):
@@ -148,7 +146,7 @@ def test_a_hand_out_before_the_first_one_arrived_is_no_clash(work):
 
 def test_a_hand_out_within_a_lease_clashes_though_its_own_is_over_at_once(work, start):
     history = work.history(*start, work.lease(500, 501, "b", [2], attempt=2, ttl=1), inside=GIVEN)
-    assert found(history) == {WorkRule.TWO_OWNERS: 1}
+    assert found(history) == {"two-owners": 1}
     history = work.history(*start, work.lease(11, 501, "b", [2], attempt=2, ttl=1), inside=GIVEN)
     assert found(history) == {}
 
@@ -163,19 +161,19 @@ def test_what_may_have_ended_a_lease_ends_the_certainty(work, start, do, outcome
         work.lease(150, 200, "b", [2], attempt=attempt),
         inside=[(1, "leased", 1), *REST] + [(2, "leased", attempt)] * (do != "ack"),
     )
-    assert WorkRule.TWO_OWNERS not in found(history)
+    assert "two-owners" not in found(history)
 
 
 def test_a_stale_settle_ends_nothing(work, start):
     settle = work.settle(1100, 1101, "ack", "a", [2], verdict="stale")
     history = work.history(*start, settle, work.lease(500, 501, "b", [2], attempt=2), inside=GIVEN)
-    assert found(history) == {WorkRule.TWO_OWNERS: 1}
+    assert found(history) == {"two-owners": 1}
 
 
 def test_an_extension_prolongs_the_certainty(work, start):
     extend = work.settle(900, 901, "extend", "a", [2], ttl=2000)
     clash = work.lease(2500, 2501, "b", [2], attempt=2)
-    assert found(work.history(*start, extend, clash, inside=GIVEN)) == {WorkRule.TWO_OWNERS: 1}
+    assert found(work.history(*start, extend, clash, inside=GIVEN)) == {"two-owners": 1}
     later = work.lease(2950, 2951, "b", [2], attempt=2)
     assert found(work.history(*start, extend, later, inside=GIVEN)) == {}
 
@@ -184,6 +182,13 @@ def test_an_extension_without_a_reply_may_have_shortened_it(work, start):
     extend = work.settle(100, 101, "extend", "a", [2], ttl=50, **LOST)
     clash = work.lease(500, 501, "b", [2], attempt=2)
     assert found(work.history(*start, extend, clash, inside=GIVEN)) == {}
+
+
+@pytest.mark.parametrize("ttls", [(50, 2000), (2000, 50)])
+def test_of_extensions_that_were_in_the_air_at_once_the_shorter_counts(work, start, ttls):
+    extends = [work.settle(100, 100, "extend", "a", [2], ttl=ttl) for ttl in ttls]
+    clash = work.lease(500, 501, "b", [2], attempt=2)
+    assert found(work.history(*start, *extends, clash, inside=GIVEN)) == {}
 
 
 def test_a_replayed_lease_counts_from_the_first_request(work):
@@ -204,7 +209,7 @@ def test_a_replayed_lease_counts_from_the_first_request(work):
 def test_a_hand_out_after_the_ack_was_answered(work, start):
     ack = work.settle(20, 22, "ack", "a", [1, 2])
     history = work.history(*start, ack, work.lease(30, 31, "b", [2], attempt=2), inside=REST)
-    assert found(history) == {WorkRule.ACKED_AGAIN: 1}
+    assert found(history) == {"acked-again": 1}
 
 
 def test_a_hand_out_that_was_asked_for_before_the_ack_was_answered_is_stale_at_worst(work, start):
@@ -217,12 +222,12 @@ def test_a_hand_out_that_was_asked_for_before_the_ack_was_answered_is_stale_at_w
 def test_two_acks(work, start):
     one, two = work.settle(20, 22, "ack", "a", [1, 2]), work.settle(20, 23, "ack", "b", [2])
     history = work.history(*start, work.lease(11, 12, "b", [2], ttl=1, attempt=2), one, two, inside=REST)
-    assert found(history)[WorkRule.ACKED_TWICE] == 1
+    assert found(history)["acked-twice"] == 1
 
 
 def test_acked_and_still_inside(work, start):
     ack = work.settle(20, 22, "ack", "a", [1, 2])
-    assert found(work.history(*start, ack, inside=[(1, "leased", 1), *REST])) == {WorkRule.ACKED_INSIDE: 1}
+    assert found(work.history(*start, ack, inside=[(1, "leased", 1), *REST])) == {"acked-inside": 1}
 
 
 # -- fencing
@@ -235,31 +240,31 @@ def late(work, start, at, do="ack", **more):
 
 @pytest.mark.parametrize("do", ["ack", "nack", "extend", "release"])
 def test_a_settle_after_the_lease_must_have_ended(work, start, do):
-    assert found(late(work, start, 1020, do)) == {WorkRule.STALE_ACCEPTED: 1}
+    assert found(late(work, start, 1020, do)) == {"stale-accepted": 1}
 
 
 def test_just_before_it_must_have_ended_nothing_is_proved(work, start):
     """The reply came at 12 and said 1000: 1012, and 3 more for rounding and drift."""
     assert found(late(work, start, 1015)) == {}
-    assert found(late(work, start, 1016)) == {WorkRule.STALE_ACCEPTED: 1}
+    assert found(late(work, start, 1016)) == {"stale-accepted": 1}
 
 
 def test_a_restart_may_have_prolonged_a_lease(work, start):
     restart = Note("restart", 500 * MS, 900 * MS)
     assert found(late(work, (*start, restart), 1020)) == {}
-    assert found(late(work, (*start, restart), 1910)) == {WorkRule.STALE_ACCEPTED: 1}
+    assert found(late(work, (*start, restart), 1910)) == {"stale-accepted": 1}
 
 
 def test_a_server_that_may_have_been_restarted_unseen_is_not_judged_by_the_clock(work, start):
     history = late(work, start, 5000, steady=False)
     assert found(history) == {}
-    assert "restarted unseen" in check_work(history).notes[0]
+    assert "restarted unseen" in judge(history).notes[0]
 
 
 def test_an_extension_moves_the_end(work, start):
     extend = work.settle(900, 902, "extend", "a", [2])
     assert found(late(work, (*start, extend), 1800)) == {}
-    assert found(late(work, (*start, extend), 1910)) == {WorkRule.STALE_ACCEPTED: 1}
+    assert found(late(work, (*start, extend), 1910)) == {"stale-accepted": 1}
 
 
 def test_a_settle_after_somebody_else_had_the_item(work, start):
@@ -271,24 +276,24 @@ def test_a_settle_after_somebody_else_had_the_item(work, start):
         inside=[(1, "leased", 1), (2, "waiting", 2), *REST],
         steady=False,
     )
-    assert found(history) == {WorkRule.STALE_ACCEPTED: 1}
+    assert found(history) == {"stale-accepted": 1}
 
 
 def test_a_token_settled_twice(work, start):
     settles = work.settle(20, 30, "nack", "a", [2]), work.settle(21, 29, "release", "a", [2])
     history = work.history(*start, *settles, inside=GIVEN)
-    assert found(history) == {WorkRule.STALE_ACCEPTED: 1}
+    assert found(history) == {"stale-accepted": 1}
 
 
 def test_a_token_that_was_never_given_out(work, start):
     history = work.history(*start, work.settle(20, 21, "nack", "forged", [1]), inside=GIVEN)
-    assert found(history) == {WorkRule.STALE_ACCEPTED: 1}
+    assert found(history) == {"stale-accepted": 1}
 
 
 @pytest.mark.parametrize("seqs", [[1, 2], None])
 def test_a_live_token_called_stale(work, start, seqs):
     history = work.history(*start, work.settle(500, 501, "ack", "a", seqs, verdict="stale"), inside=GIVEN)
-    assert found(history) == {WorkRule.LIVE_REFUSED: 2}
+    assert found(history) == {"live-refused": 2}
 
 
 def test_a_token_called_stale_when_it_may_have_been_over(work, start):
@@ -297,8 +302,8 @@ def test_a_token_called_stale_when_it_may_have_been_over(work, start):
 
 
 def test_a_settle_of_the_whole_lease_must_mention_what_is_live(work, start):
-    ack = replace(work.settle(20, 22, "ack", "a"), outcomes=((Came(1, 1, "acked"),),))
-    assert found(work.history(*start, ack, inside=GIVEN[1:])) == {WorkRule.LIVE_REFUSED: 1}
+    ack = work.settle(20, 22, "ack", "a", came=(Came(1, 1, "acked"),))
+    assert found(work.history(*start, ack, inside=GIVEN[1:])) == {"live-refused": 1}
     first = work.settle(18, 19, "nack", "a", [2])
     assert found(work.history(*start, first, ack, inside=GIVEN[1:])) == {}
 
@@ -306,14 +311,14 @@ def test_a_settle_of_the_whole_lease_must_mention_what_is_live(work, start):
 def test_a_refused_result_leaves_the_lease_live(work, start):
     refused = work.settle(20, 22, "ack", "a", [2], verdict="refused")
     clash = work.lease(500, 501, "b", [2], attempt=2)
-    assert found(work.history(*start, refused, clash, inside=GIVEN)) == {WorkRule.TWO_OWNERS: 1}
+    assert found(work.history(*start, refused, clash, inside=GIVEN)) == {"two-owners": 1}
 
 
 def test_a_token_in_two_answers(work, start):
     history = work.history(
         *start, work.lease(10, 12, "a", [3]), inside=[*GIVEN[:2], (3, "leased", 1), REST[1]]
     )
-    assert found(history) == {WorkRule.TOKEN_TWICE: 1}
+    assert found(history) == {"token-twice": 1}
 
 
 # -- values, attempts, pushes
@@ -325,32 +330,32 @@ def test_another_value_than_was_pushed(work):
         work.lease(2, 3, "a", [1], values=["y"]),
         inside=[(1, "leased", 1)],
     )
-    assert found(history) == {WorkRule.WRONG_VALUE: 1}
+    assert found(history) == {"wrong-value": 1}
 
 
 def test_another_value_than_before_where_the_push_has_no_reply(work):
     lost = work.push(0, 1, [1], values=["x"], **LOST)
     one = work.lease(2, 3, "a", [1], values=["x"])
     other = work.lease(2000, 2001, "b", [1], values=["y"], attempt=2)
-    assert found(work.history(lost, one, other, inside=[(1, "leased", 2)])) == {WorkRule.WRONG_VALUE: 1}
+    assert found(work.history(lost, one, other, inside=[(1, "leased", 2)])) == {"wrong-value": 1}
 
 
 def test_an_item_that_nobody_pushed(work):
-    assert found(work.history(work.lease(2, 3, "a", [1]), inside=[(1, "leased", 1)])) == {WorkRule.PHANTOM: 1}
-    assert found(work.history(inside=[(1, "waiting", 0)])) == {WorkRule.PHANTOM: 1}
+    assert found(work.history(work.lease(2, 3, "a", [1]), inside=[(1, "leased", 1)])) == {"phantom": 1}
+    assert found(work.history(inside=[(1, "waiting", 0)])) == {"phantom": 1}
 
 
 def test_an_item_handed_out_before_it_was_pushed(work):
     history = work.history(work.lease(2, 3, "a", [1]), work.push(4, 5, [1]), inside=[(1, "leased", 1)])
-    assert found(history) == {WorkRule.PHANTOM: 1}
+    assert found(history) == {"phantom": 1}
 
 
 def test_one_attempt_twice(work, start):
     alone = work.lease(1100, 1101, "b", [2], attempt=1)
     again = work.lease(2200, 2201, "c", [2, 3], attempt=1)
-    assert found(work.history(*start, alone, again, inside=GIVEN)) == {WorkRule.ATTEMPT_TWICE: 1}
+    assert found(work.history(*start, alone, again, inside=GIVEN)) == {"attempt-twice": 1}
     nack = work.settle(20, 22, "nack", "a", [2])
-    assert found(work.history(*start, nack, alone, inside=GIVEN)) == {WorkRule.ATTEMPT_TWICE: 1}
+    assert found(work.history(*start, nack, alone, inside=GIVEN)) == {"attempt-twice": 1}
 
 
 def test_what_expired_with_others_has_used_no_attempt(work, start):
@@ -362,8 +367,8 @@ def test_what_expired_with_others_has_used_no_attempt(work, start):
 def test_a_release_does_not_count(work, start):
     release = work.settle(20, 22, "release", "a", [2])
     again = work.lease(30, 31, "b", [2], attempt=1)
-    verdict = check_work(work.history(*start, release, again, inside=GIVEN))
-    assert (dict(verdict.counts), verdict.totals.redelivered) == ({}, {Cause.RELEASED: 1})
+    verdict = judge(work.history(*start, release, again, inside=GIVEN))
+    assert (verdict.counts, verdict.totals["redelivered"]) == ({}, {"released": 1})
 
 
 def test_an_attempt_that_goes_back(work):
@@ -375,43 +380,41 @@ def test_an_attempt_that_goes_back(work):
         ),
         inside=[(1, "leased", 3)],
     )
-    assert found(history) == {WorkRule.ATTEMPT_BACK: 1}
+    assert found(history) == {"attempt-back": 1}
 
 
 def test_more_attempts_than_allowed(work):
     leases = [work.lease(at * 2000, at * 2000 + 1, f"t{at}", [1], attempt=at) for at in (1, 2, 3)]
     history = work.history(work.push(0, 1, [1]), *leases, inside=[(1, "dead", 3)], max_attempts=2)
-    assert found(history) == {WorkRule.TOO_OFTEN: 1}
+    assert found(history) == {"too-often": 1}
 
 
 def test_buried_before_its_attempts_were_used_up(work, start):
     nack = work.settle(20, 22, "nack", "a", [2], verdict="dead")
     history = work.history(*start, nack, inside=[(1, "leased", 1), (2, "dead", 1), *REST])
-    assert found(history) == {WorkRule.BURIED_EARLY: 2}  # the answer says so, and the queue
+    assert found(history) == {"buried-early": 2}  # the answer says so, and the queue
 
 
 def test_a_key_pushed_twice(work):
     pushes = work.push(0, 1, [1], names=["k"]), work.push(2, 3, [2], names=["k"])
-    assert found(work.history(*pushes, inside=[(1, "waiting", 0), (2, "waiting", 0)])) == {
-        WorkRule.KEY_TWICE: 1
-    }
+    assert found(work.history(*pushes, inside=[(1, "waiting", 0), (2, "waiting", 0)])) == {"key-twice": 1}
 
 
 def test_a_known_key_is_told_its_seq(work):
     first, again = work.push(0, 1, [1], names=["k"]), work.push(2, 3, [1], names=["k"], known=[0])
-    verdict = check_work(work.history(first, again, inside=[(1, "waiting", 0)]))
-    assert (dict(verdict.counts), verdict.totals.known) == ({}, 1)
+    verdict = judge(work.history(first, again, inside=[(1, "waiting", 0)]))
+    assert (verdict.counts, verdict.totals["known"]) == ({}, 1)
     other = work.push(2, 3, [7], names=["k"], known=[0])
-    assert found(work.history(first, other, inside=[(1, "waiting", 0)])) == {WorkRule.KEY_TWICE: 1}
+    assert found(work.history(first, other, inside=[(1, "waiting", 0)])) == {"key-twice": 1}
 
 
 def test_a_new_key_called_known(work):
-    assert found(work.history(work.push(0, 1, [1], names=["k"], known=[0]))) == {WorkRule.KNOWN_FALSELY: 1}
+    assert found(work.history(work.push(0, 1, [1], names=["k"], known=[0]))) == {"known-falsely": 1}
 
 
 def test_a_seq_told_to_two_pushes(work):
     history = work.history(work.push(0, 1, [1]), work.push(2, 3, [1]), inside=[(1, "waiting", 0)])
-    assert found(history) == {WorkRule.SEQ_TWICE: 1}
+    assert found(history) == {"seq-twice": 1}
 
 
 # -- keys, audits, protocol
@@ -425,46 +428,44 @@ def test_replays_are_one_answer(work):
 
 def test_a_replay_that_differs(work):
     first, again = work.push(0, 1, [1], key="k"), work.push(2, 3, [2], key="k", replay=True)
-    assert found(work.history(first, again, inside=[(1, "waiting", 0)])) == {WorkRule.REPLAY_DIFFERS: 1}
+    assert found(work.history(first, again, inside=[(1, "waiting", 0)])) == {"replay-differs": 1}
 
 
 def test_a_replay_of_nothing(work):
     again = work.push(2, 3, [1], key="k", replay=True)
-    assert found(work.history(again, inside=[(1, "waiting", 0)])) == {WorkRule.REPLAY_OF_NOTHING: 1}
+    assert found(work.history(again, inside=[(1, "waiting", 0)])) == {"replay-of-nothing": 1}
 
 
 def test_a_key_spent_twice(work):
     first, again = work.push(0, 1, [1], key="k"), work.push(2, 3, [2], key="k")
     history = work.history(first, again, inside=[(1, "waiting", 0), (2, "waiting", 0)])
-    assert found(history) == {WorkRule.KEY_SPENT_TWICE: 1}
+    assert found(history) == {"key-spent-twice": 1}
 
 
 def test_more_items_than_asked_for(work, start):
     greedy = work.lease(30, 31, "b", [3, 4], most=1)
     inside = [(seq, "leased", 1) for seq in (1, 2, 3, 4)]
-    assert found(work.history(*start, greedy, inside=inside)) == {WorkRule.TOO_MANY: 1}
+    assert found(work.history(*start, greedy, inside=inside)) == {"too-many": 1}
 
 
 def test_a_settle_without_an_outcome(work, start):
-    ack = replace(work.settle(20, 22, "ack", "a", [1, 2]), outcomes=((Came(1, 1, "acked"),),))
-    assert found(work.history(*start, ack, inside=GIVEN[1:])) == {WorkRule.UNANSWERED: 1}
+    ack = work.settle(20, 22, "ack", "a", [1, 2], came=(Came(1, 1, "acked"),))
+    assert found(work.history(*start, ack, inside=GIVEN[1:])) == {"unanswered": 1}
 
 
 @pytest.mark.parametrize("audit", [(5, 2), (4, 1), (4, 3)])
 def test_an_audit_that_contradicts_the_clients(work, start, audit):
     ack = work.settle(20, 22, "ack", "a", [1, 2])
     assert found(work.history(*start, ack, inside=REST, audit=(4, 2))) == {}
-    assert WorkRule.AUDIT in found(work.history(*start, ack, inside=REST, audit=audit))
+    assert "audit" in found(work.history(*start, ack, inside=REST, audit=audit))
 
 
 def test_an_audit_that_changes_over_a_restart(work):
     history = work.history(work.push(0, 1, [1]), inside=[(1, "waiting", 0)], audit=(1, 0))
     [audit] = history.end.audits
-    again = WorkAudit(
-        **{name: getattr(audit, name) for name in audit.__slots__} | {"cursor": 2, "waiting": 2}
-    )
+    again = replace(audit, cursor=2, waiting=2)
     history.end = replace(history.end, audits=(again, audit))
-    assert found(history) == {WorkRule.AUDIT: 1}
+    assert found(history) == {"audit": 1}
 
 
 def test_what_expires_between_two_audits_is_no_contradiction(work, start):
@@ -477,15 +478,13 @@ def test_what_expires_between_two_audits_is_no_contradiction(work, start):
 # -- explanations
 
 
-@pytest.mark.parametrize(
-    ("what", "cause"), [("crash", Cause.CRASHED), ("late", Cause.LATE), (None, Cause.SLOW)]
-)
+@pytest.mark.parametrize(("what", "cause"), [("crash", "crashed"), ("late", "late"), (None, "slow")])
 def test_why_it_was_handed_out_again(work, start, what, cause):
     notes = [Note(what, 20 * MS, 20 * MS, "c1", "a")] if what else []
     again = work.lease(1100, 1101, "b", [1, 2], attempt=2)
     inside = [(1, "leased", 2), *GIVEN[1:]]
-    verdict = check_work(work.history(*start, *notes, again, inside=inside))
-    assert (dict(verdict.counts), verdict.totals.redelivered) == ({}, {cause: 2})
+    verdict = judge(work.history(*start, *notes, again, inside=inside))
+    assert (verdict.counts, verdict.totals["redelivered"]) == ({}, {cause: 2})
 
 
 def test_a_nack_and_a_restart_explain(work, start):
@@ -493,6 +492,6 @@ def test_a_nack_and_a_restart_explain(work, start):
     restart = Note("restart", 500 * MS, 900 * MS)
     again = work.lease(2000, 2001, "b", [1, 2], attempt=2)
     inside = [(1, "leased", 2), *GIVEN[1:]]
-    verdict = check_work(work.history(*start, nack, restart, again, inside=inside))
-    assert verdict.totals.redelivered == {Cause.NACKED: 1, Cause.RESTART: 1}
+    verdict = judge(work.history(*start, nack, restart, again, inside=inside))
+    assert verdict.totals["redelivered"] == {"nacked": 1, "restart": 1}
     assert verdict.as_json()["totals"]["redelivered"] == {"nacked": 1, "restart": 1}

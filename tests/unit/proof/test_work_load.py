@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import pytest
-from dibs.proof import HarnessFault
-from dibs.proof.histories import judge, open_history
+from dibs.proof.checker import judge
+from dibs.proof.errors import HarnessFault
+from dibs.proof.history import open_history
 from dibs.proof.load import run_load
-from dibs.proof.verdict import Outcome
-from dibs.proof.work.plan import WorkPlan, is_poison, value_of
-from dibs.proof.work.records import Note
-from dibs.proof.work.report import work_sentence
-from dibs.proof.work.rules import Cause, WorkRule
+from dibs.proof.plan import Jobs, Plan, is_poison, value_of
+from dibs.proof.records import Note
+from dibs.proof.report import sentence
+from dibs.proof.verdict import Judgement
 
 pytestmark = pytest.mark.slow  # loads of a few hundred items, half a second each
 
-SMALL = {"clients": 3, "producers": 2, "total": 300, "count": 10, "ttl": 0.2, "timeout": 5.0, "patience": 5.0}
+SMALL = {"clients": 3, "total": 300, "count": 10, "timeout": 5.0, "patience": 5.0}
 
 
 @pytest.fixture
@@ -22,8 +22,10 @@ def run(fake_work, quiet, tmp_path):
     """Run a small load test against a fake queue; each run writes the same history file."""
 
     def run(queue, /, **plan):
+        jobs = {name: plan.pop(name) for name in plan.keys() & Jobs.__slots__}
+        jobs = Jobs(**({"producers": 2, "ttl": 0.2, "seed": 1} | jobs))
         with fake_work.serving(queue) as url:
-            plan = WorkPlan(url=url, seed=1, **(SMALL | plan))
+            plan = Plan(url=url, jobs=jobs, **(SMALL | plan))
             return run_load(plan, quiet, history=tmp_path / "h.jsonl")
 
     return run
@@ -42,15 +44,15 @@ def at(numbers, fault):
 def test_a_correct_server_is_clean_and_its_queue_is_cleared_away(run, fake_work, tmp_path):
     queue = fake_work.FakeWork()
     result = run(queue, crash=0.2, late=0.1)
-    assert (result.exit_code, result.fault, result.verdict.outcome) == (0, None, Outcome.CLEAN)
+    assert (result.exit_code, result.fault, result.verdict.judgement) == (0, None, Judgement.CLEAN)
     totals = result.verdict.totals
-    assert totals.pushed == totals.items + totals.dead == queue.cursor == 300
-    assert (queue.items.keys() == set(), totals.dead) in {(True, 0), (False, len(queue.items))}
+    assert totals["pushed"] == totals["items"] + totals["dead"] == queue.cursor == 300
+    assert (queue.items.keys() == set(), totals["dead"]) in {(True, 0), (False, len(queue.items))}
     assert [name.startswith("loadtest-") for name in queue.deleted] == [True]
     with open_history(tmp_path / "h.jsonl") as reader:
         assert judge(reader) == result.verdict
         assert reader.end.steady
-    assert "none lost" in work_sentence(result.verdict)
+    assert "none lost" in sentence(result.verdict)
 
 
 QUIET = {"crash": 0.0, "late": 0.0, "nack": 0.0, "release": 0.0}
@@ -59,19 +61,19 @@ QUIET = {"crash": 0.0, "late": 0.0, "nack": 0.0, "release": 0.0}
 @pytest.mark.parametrize(
     ("trouble", "cause"),
     [
-        ("crash", Cause.CRASHED),
-        ("late", Cause.LATE),
-        ("nack", Cause.NACKED),
-        ("release", Cause.RELEASED),
+        ("crash", "crashed"),
+        ("late", "late"),
+        ("nack", "nacked"),
+        ("release", "released"),
         ("nothing", None),
     ],
 )
 def test_each_redelivery_is_explained(run, fake_work, trouble, cause):
     plan = QUIET | ({trouble: 0.3} if cause else {})
     totals = run(fake_work.FakeWork(), max_attempts=50, **plan).verdict.totals
-    assert totals.redelivered.keys() == ({cause} if cause else set())
-    assert sum(totals.redelivered.values()) == totals.handed_out - 300
-    assert (totals.crashes > 0, totals.stale > 0) == (trouble == "crash", trouble == "late")
+    assert totals["redelivered"].keys() == ({cause} if cause else set())
+    assert sum(totals["redelivered"].values()) == totals["handed_out"] - 300
+    assert (totals["crashes"] > 0, totals["stale"] > 0) == (trouble == "crash", trouble == "late")
 
 
 def test_a_consumer_that_crashed_is_replaced_by_another_name(run, fake_work, tmp_path):
@@ -84,26 +86,26 @@ def test_a_consumer_that_crashed_is_replaced_by_another_name(run, fake_work, tmp
 def test_poison_dies_and_is_no_loss(run, fake_work):
     queue = fake_work.FakeWork()
     result = run(queue, total=1000, crash=0, late=0, nack=0)
-    assert (result.exit_code, result.verdict.totals.dead, result.verdict.totals.items) == (0, 1, 999)
+    assert (result.exit_code, result.verdict.totals["dead"], result.verdict.totals["items"]) == (0, 1, 999)
     assert [item.value for item in queue.items.values()] == [1000]
 
 
 @pytest.mark.parametrize(
     ("bug", "rule"),
     [
-        ("two-owners", WorkRule.TWO_OWNERS),
-        ("acked-again", WorkRule.ACKED_AGAIN),
-        ("live-refused", WorkRule.LIVE_REFUSED),
-        ("value", WorkRule.WRONG_VALUE),
-        ("same-attempt", WorkRule.ATTEMPT_TWICE),
-        ("lose-pushed", WorkRule.LOST),
-        ("lose-nacked", WorkRule.LOST),
+        ("two-owners", "two-owners"),
+        ("acked-again", "acked-again"),
+        ("live-refused", "live-refused"),
+        ("value", "wrong-value"),
+        ("same-attempt", "attempt-twice"),
+        ("lose-pushed", "lost"),
+        ("lose-nacked", "lost"),
     ],
 )
 def test_a_broken_server_is_caught_and_its_queue_kept(run, fake_work, bug, rule):
     queue = fake_work.FakeWork(bug=bug)
     result = run(queue, nack=0.1)
-    assert (result.exit_code, result.verdict.outcome) == (1, Outcome.VIOLATED)
+    assert (result.exit_code, result.verdict.judgement) == (1, Judgement.VIOLATED)
     assert result.verdict.counts[rule] > 0
     assert queue.deleted == []
     assert "was kept" in result.remarks[0]
@@ -113,12 +115,12 @@ def test_a_server_that_accepts_late_settles_is_caught(run, fake_work):
     """What has expired must not be claimed by others before: one consumer, and more than enough to do."""
     queue = fake_work.FakeWork(bug="no-fence", every=1)
     result = run(queue, clients=1, producers=1, total=2000, ttl=0.1, crash=0, late=0.3)
-    assert result.verdict.counts[WorkRule.STALE_ACCEPTED] > 0
+    assert result.verdict.counts["stale-accepted"] > 0
 
 
 def test_a_server_that_forgets_the_keys_of_items_is_caught(run, fake_work):
     result = run(fake_work.FakeWork(bug="push-twice", every=1), again=1.0)
-    assert result.verdict.counts[WorkRule.KEY_TWICE] > 0
+    assert result.verdict.counts["key-twice"] > 0
 
 
 @pytest.mark.parametrize("hook", ["before", "after"])
@@ -127,9 +129,9 @@ def test_lost_replies_are_asked_for_again_with_their_keys(run, fake_work, hook):
     setattr(queue, hook, at(range(5, 60, 7), fake_work.Fault()))
     result = run(queue)
     totals = result.verdict.totals
-    assert (result.exit_code, totals.open) == (0, 0)
-    assert totals.unknown >= 5
-    assert totals.replays == (totals.unknown if hook == "after" else 0)
+    assert (result.exit_code, totals["open"]) == (0, 0)
+    assert totals["unknown"] >= 5
+    assert totals["replays"] == (totals["unknown"] if hook == "after" else 0)
 
 
 def test_a_server_that_forgets_what_it_answered_is_caught(run, fake_work):
@@ -148,7 +150,7 @@ def test_refusals_that_say_so_are_tried_again(run, fake_work, status, name, hand
     result = run(queue)
     totals = result.verdict.totals
     assert result.exit_code == 0
-    assert (totals.refused, totals.unknown) == ((3, 0) if handed_out == "no" else (0, 3))
+    assert (totals["refused"], totals["unknown"]) == ((3, 0) if handed_out == "no" else (0, 3))
 
 
 @pytest.mark.parametrize(
@@ -171,8 +173,8 @@ def test_an_answer_that_explains_nothing_is_a_fault_of_the_test(run, fake_work, 
 def test_producers_wait_for_room(run, fake_work):
     queue = fake_work.FakeWork()
     result = run(queue, total=1500, count=100, max_ready=200)
-    assert (result.exit_code, result.verdict.totals.pushed) == (0, 1500)
-    assert result.verdict.totals.refused > 0
+    assert (result.exit_code, result.verdict.totals["pushed"]) == (0, 1500)
+    assert result.verdict.totals["refused"] > 0
 
 
 def test_items_that_nobody_is_given_are_a_fault(run, fake_work):
@@ -181,14 +183,14 @@ def test_items_that_nobody_is_given_are_a_fault(run, fake_work):
     result = run(queue, patience=0.2, ttl=0.1, crash=0)
     assert result.fault.endswith("items stay in the queue, and nobody is given them")
     assert result.exit_code == 3
-    assert result.verdict.column(WorkRule.LOST.column) == 0
+    assert result.verdict.columns["lost"] == 0
 
 
 def test_no_server_is_a_fault(quiet, fake_work):
     with fake_work.serving(fake_work.FakeWork()) as url:
         pass
     with pytest.raises(HarnessFault, match="no server at"):
-        run_load(WorkPlan(url=url), quiet)
+        run_load(Plan(url=url, jobs=Jobs()), quiet)
 
 
 def test_a_server_that_stops_answering_ends_the_test_when_patience_does(run, fake_work):
@@ -196,8 +198,8 @@ def test_a_server_that_stops_answering_ends_the_test_when_patience_does(run, fak
     queue.before = at(range(20, 100_000), fake_work.Fault())
     result = run(queue, patience=0.2)
     assert result.exit_code == 3
-    assert "no answer for" in result.fault
-    assert result.verdict.outcome is not Outcome.VIOLATED
+    assert "nothing for" in result.fault
+    assert result.verdict.judgement is not Judgement.VIOLATED
 
 
 def test_a_server_that_was_restarted_is_not_steady(run, fake_work, tmp_path):
@@ -217,9 +219,9 @@ def test_ctrl_c_stops_and_judges_what_there_is(run, fake_work, quiet):
 
     quiet.on_tick = interrupt
     result = run(fake_work.FakeWork(), total=10**6)
-    assert (result.exit_code, result.interrupted, result.verdict.outcome) == (130, True, Outcome.CLEAN)
-    assert 20 < result.verdict.totals.items < 10**6
-    assert "still in the queue" in work_sentence(result.verdict)
+    assert (result.exit_code, result.interrupted, result.verdict.judgement) == (130, True, Judgement.CLEAN)
+    assert 20 < result.verdict.totals["items"] < 10**6
+    assert "still in the queue" in sentence(result.verdict)
 
 
 def test_the_tally_tells_of_crashes_and_redeliveries(run, fake_work, quiet):

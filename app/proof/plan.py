@@ -1,4 +1,4 @@
-"""The plan of a load test of work: its producers, its consumers, and how often they fail."""
+"""The plan of a load test: how many clients, what they ask for, and how often workers fail."""
 
 from __future__ import annotations
 
@@ -13,23 +13,17 @@ _KINDS = 5
 
 
 @dataclass(frozen=True, slots=True)
-class WorkPlan:
-    """The plan of a load test of work. The test has a queue of its own, deleted afterwards.
+class Jobs:
+    """The part of a plan that is about work.
 
-    ``clients`` consumers lease ``count`` items for ``ttl`` seconds and settle them together with the next
-    lease. Of the leases, the share ``crash`` is forgotten and its consumer replaced, and the share ``late``
-    is settled when it has expired. Of the items, the shares ``nack`` and ``release`` are given back; the
-    share ``partly`` of such leases is settled in two parts. The share ``again`` of the pushes is pushed a
-    second time, as by a producer that starts over. ``max_ready`` items may wait before producers have to.
-    With ``total`` None the load goes on until it is stopped. ``timeout`` is for one request; ``patience`` is
-    how long a client goes on without an answer or an end, in seconds.
+    Consumers lease for ``ttl`` seconds. Of the leases, the share ``crash`` is forgotten and its consumer
+    replaced, and the share ``late`` is settled when it has expired. Of the items, the shares ``nack`` and
+    ``release`` are given back; the share ``partly`` of such leases is settled in two parts. The share
+    ``again`` of the pushes is pushed a second time, as by a producer that starts over. ``max_ready`` items
+    may wait before producers have to.
     """
 
-    url: str = "http://127.0.0.1:8000"
-    clients: int = 16
     producers: int = 4
-    total: int | None = 20_000
-    count: int = 50
     ttl: float = 1.5
     crash: float = 0.05
     late: float = 0.03
@@ -40,8 +34,6 @@ class WorkPlan:
     max_attempts: int = 5
     max_ready: int = 5_000
     seed: int = 0
-    timeout: float = 10.0
-    patience: float = 30.0
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -57,6 +49,27 @@ class WorkPlan:
     def random(self, who: str) -> Random:
         """The random numbers of one client, the same in each run with the same seed."""
         return Random(f"{self.seed} {who}")  # noqa: S311  # repeatable, not secret
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The plan of a load test.
+
+    ``clients`` take ``count`` items a request, ``total`` in all; with ``total`` None they go on until they
+    are stopped. With ``jobs`` they are consumers, who lease them and settle them together with the next
+    lease, and producers push them. With ``queue`` None the test has a queue of its own, deleted afterwards.
+    ``timeout`` is for one request; ``patience`` is how long one client goes on without an answer, in seconds.
+    """
+
+    url: str = "http://127.0.0.1:8000"
+    queue: str | None = None
+    clients: int = 64
+    total: int | None = 100_000
+    count: int = 1
+    keys: bool = True
+    timeout: float = 10.0
+    patience: float = 30.0
+    jobs: Jobs | None = None
 
 
 def value_of(number: int) -> Any:

@@ -1,0 +1,195 @@
+"""A client of a load test: one request at a time, each sent again under its key until it is answered."""
+
+from __future__ import annotations
+
+import threading
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+from .calls import Call
+from .plan import Plan
+from .records import Note, Outcome
+from .wire import Fate, Reply
+
+FIRST_PAUSE = 0.02
+LONGEST_PAUSE = 0.5
+_STOPPING_PAUSE = 0.1
+
+Clock = Callable[[], int]
+
+
+class Journal(Protocol):
+    """A history that is being written."""
+
+    def request(
+        self, asked: Mapping[str, Any], times: tuple[int, int], outcome: Outcome, answer: Mapping[str, Any]
+    ) -> None:
+        """Record a request."""
+
+    def note(self, note: Note) -> None:
+        """Record something that the test did."""
+
+
+class Sender(Protocol):
+    """A connection, as far as a client needs it."""
+
+    def send(self, call: Call, key: str | None) -> Reply:
+        """Send a call once."""
+
+    def close(self) -> None:
+        """Close the connection."""
+
+
+class Signals:
+    """The signals that all clients of a load test share: whether to stop, and why.
+
+    Args:
+        plan: The load to make.
+        history: The journal that gets each request.
+        run: The first part of each key; None: a random one.
+        clock: Monotonic nanoseconds.
+    """
+
+    def __init__(
+        self, plan: Plan, history: Journal, *, run: str | None = None, clock: Clock = time.monotonic_ns
+    ) -> None:
+        self.plan = plan
+        self.history = history
+        self.run = run or uuid.uuid4().hex[:12]
+        self.clock = clock
+        self.fault: str | None = None
+        self.exhausted = False
+        self._lock = threading.Lock()
+        self._stopping = threading.Event()
+        self._deadline = 0
+
+    def stop(self, grace: float) -> None:
+        """Let nobody begin a new request. Those with a lost reply are sent again for ``grace`` seconds."""
+        with self._lock:
+            if not self._stopping.is_set():
+                self._deadline = self.clock() + int(grace * 1e9)
+                self._stopping.set()
+
+    def fail(self, problem: str) -> None:
+        """Stop because the test can't go on; the first problem is kept."""
+        with self._lock:
+            self.fault = self.fault or problem
+        self.stop(LONGEST_PAUSE)
+
+    def exhaust(self, error: str) -> None:
+        """Stop because nothing is left to take; a queue that producers push to is not to end."""
+        if self.plan.jobs is None:
+            self.exhausted = True
+            self.stop(self.plan.patience)
+        else:
+            self.fail(error)
+
+    @property
+    def stopping(self) -> bool:
+        """Whether no new request may begin."""
+        return self._stopping.is_set()
+
+    @property
+    def given_up(self) -> bool:
+        """Whether requests with a lost reply are no longer sent again either."""
+        return self._stopping.is_set() and self.clock() > self._deadline
+
+    def pause(self, seconds: float) -> None:
+        """Wait for so many seconds; when stopping, only briefly."""
+        if self._stopping.wait(seconds):
+            time.sleep(min(seconds, _STOPPING_PAUSE))
+
+
+class Client:
+    """One thread's connection and what came of its requests. Latencies are nanoseconds, of answers only.
+
+    ``name`` is that of who asks; a role may change it.
+    """
+
+    def __init__(self, signals: Signals, name: str, connection: Sender) -> None:
+        self.name = name
+        self.signals = signals
+        self.answers = 0
+        self.replays = 0
+        self.refused = 0
+        self.lost = 0
+        self.latencies: list[int] = []
+        self._connection = connection
+        self._requests = 0
+        self._answered = 0
+
+    def run(self, live: Callable[[], None]) -> None:
+        """Do what the role of the client does. An exception that ends it is a fault of the test."""
+        try:
+            self._answered = self.signals.clock()
+            live()
+        except Exception as error:
+            self.signals.fail(f"client {self.name} broke: {type(error).__name__}: {error}")
+        finally:
+            self._connection.close()
+
+    def ask(self, call: Call, *, timed: bool = True) -> Mapping[str, Any] | None:
+        """Send one request until it is answered; None if it was given up, or the test can't go on.
+
+        ``timed``: its latency is counted, since the request does not wait for items.
+        """
+        signals = self.signals
+        self._requests += 1
+        key = f"{signals.run}-{self.name}-{self._requests}" if signals.plan.keys else None
+        asked = {"op": call.asked["op"], "client": self.name, "key": key, **call.asked}
+        pause, open_question, told = FIRST_PAUSE, False, ""
+        while True:
+            invoked = signals.clock()
+            reply = self._connection.send(call, key)
+            times = invoked, signals.clock()
+            if reply.fate is Fate.ANSWERED:
+                return self._keep(asked, times, reply, timed=timed)
+            self._note(asked, times, reply)
+            told = told if told and reply.fate is Fate.UNSENT else reply.error
+            open_question = (open_question or reply.fate is Fate.LOST) and reply.fate is not Fate.REFUSED
+            if self._is_over(call, reply, told) or signals.given_up:
+                return None
+            # Without a key nobody can ask again; an open question is asked again even when stopping.
+            if (key is None) if open_question else signals.stopping:
+                return None
+            signals.pause(reply.pause or pause)
+            pause = min(pause * 2, LONGEST_PAUSE)
+
+    def _keep(
+        self, asked: Mapping[str, Any], times: tuple[int, int], reply: Reply, *, timed: bool
+    ) -> Mapping[str, Any]:
+        self.signals.history.request(asked, times, Outcome.OK, reply.answer)
+        self._answered = times[1]
+        self.answers += 1
+        self.replays += reply.answer["replay"]
+        if timed:
+            self.latencies.append(times[1] - times[0])
+        return reply.answer
+
+    def _note(self, asked: Mapping[str, Any], times: tuple[int, int], reply: Reply) -> None:
+        """Record a request that was not answered, unless it never reached the server."""
+        if reply.fate is Fate.UNSENT:
+            return
+        lost = reply.fate is Fate.LOST or reply.maybe
+        self.lost += lost
+        self.refused += not lost
+        outcome = Outcome.UNKNOWN if lost else Outcome.FAILED
+        self.signals.history.request(asked, times, outcome, {"error": reply.error})
+
+    def _is_over(self, call: Call, reply: Reply, told: str) -> bool:
+        """Whether this answer ends the load or the client's patience; ``told`` is the last answer it had."""
+        now = self.signals.clock()
+        if call.patient and reply.fate is Fate.REFUSED:
+            self._answered = now
+        waited = (now - self._answered) / 1e9
+        if reply.fate is Fate.EXHAUSTED:
+            self.signals.exhaust(reply.error)
+        elif reply.fate is Fate.FAULT:
+            self.signals.fail(reply.error)
+        elif waited > self.signals.plan.patience:
+            self.signals.fail(f"nothing for {waited:.0f} s; the last answer: {told}")
+        else:
+            return False
+        return True

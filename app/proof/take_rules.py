@@ -1,0 +1,162 @@
+"""The rules of takes: no seq twice, no value twice, each value where its source puts it, no gap, in order."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator
+
+from .case import Case
+from .owned import Gap, Owned
+from .records import Header
+from .spans import Span, shown, size
+from .values import Piece
+from .verdict import Finding, finding, of_item
+
+Found = Iterator[Finding]
+_SHOWN = 8
+
+
+def seq_twice(case: Case) -> Found:
+    """Find items that were handed out again."""
+    for span, far, one in case.owners.again:
+        told = f"{shown(span)} went to two requests"
+        yield finding(size([span]), told, [span], far.answer.seen(), one.answer.seen())
+
+
+def two_values(case: Case) -> Found:
+    """Find seqs that carried another value the second time."""
+    told_of = None
+    for owner, other in case.owners.clashes:
+        seq, value = other.piece.first, other.piece.value
+        if seq != told_of:
+            told_of, told = seq, f"{seq} carried {owner.piece.value_at(seq)} and {value}"
+            yield of_item(seq, told, owner.answer.seen(), other.answer.seen())
+
+
+def value_twice(case: Case) -> Found:
+    """Find values with two seqs: a sweep along the values, of items that are all different."""
+    if not case.header.distinct:
+        return
+    texts: dict[str, Owned] = {}
+    numbers: list[tuple[int, Owned]] = []
+    for one in [*case.owners.first, *(other for _, other in case.owners.clashes)]:
+        value = one.piece.value
+        if isinstance(value, int):
+            numbers.append((value, one))
+        elif (owner := texts.setdefault(value, one)) is not one:
+            yield _value_twice((0, 0), value, owner, one)
+    far_value, far_last, far = 0, 0, None
+    for value, one in sorted(numbers, key=lambda number: number[0]):
+        last = value + one.piece.size - 1
+        if far is not None and value <= far_last:
+            both = (value, min(last, far_last))
+            yield _value_twice((both[0] - far_value, both[1] - far_value), shown(both), far, one)
+        if far is None or last > far_last:
+            far_value, far_last, far = value, last, one
+
+
+def _value_twice(at: Span, values: str, far: Owned, one: Owned) -> Finding:
+    """``at`` is where the values stand in ``far``'s piece; in ``one``'s they stand at its beginning."""
+    first = (far.piece.first + at[0], far.piece.first + at[1])
+    second = (one.piece.first, one.piece.first + at[1] - at[0])
+    told = f"value {values} stands at {shown(first)} and at {shown(second)}"
+    return finding(size([at]), told, [first, second], far.answer.seen(), one.answer.seen())
+
+
+def wrong_value(case: Case) -> Found:
+    """Find values that are not the arithmetic source's at that seq; its own was then given to nobody.
+
+    Where its own came in another answer, that contradiction is told already.
+    """
+    header = case.header
+    if header.start is None or header.step is None:
+        return
+    others = (other.piece for _, other in case.owners.clashes)
+    right = [piece.first for piece in others if piece.value == _expected(header, piece.first)]
+    for piece, answer in case.owners.first:
+        wrong = _wrong_in(piece, header)
+        wrong -= bisect_right(right, piece.last) - bisect_left(right, piece.first)
+        if wrong > 0:
+            told = f"{piece.first} carried {piece.value}, not {_expected(header, piece.first)}"
+            yield finding(wrong, told, [piece.span], answer.seen())
+
+
+def _expected(header: Header, seq: int) -> int:
+    return (header.start or 0) + (seq - 1) * (header.step or 0)
+
+
+def _wrong_in(piece: Piece, header: Header) -> int:
+    if isinstance(piece.value, str):
+        return piece.size
+    off = piece.value - _expected(header, piece.first)
+    if header.step == 1:
+        return piece.size if off else 0
+    # The values go up by one a seq, the source's by step: they meet in one place at most.
+    meets, rest = divmod(-off, 1 - (header.step or 0))
+    return piece.size - (1 if rest == 0 and 0 <= meets < piece.size else 0)
+
+
+def gap(case: Case) -> Found:
+    """Find seqs that the cursor went through and nobody got."""
+    return (_of_gap(case, found, found.lost) for found in case.gaps if found.lost)
+
+
+def unjudged(case: Case) -> Found:
+    """Find missing seqs that others may have taken."""
+    return (_of_gap(case, found, found.unjudged) for found in case.gaps if found.unjudged)
+
+
+def allowed(case: Case) -> Found:
+    """Find missing seqs that requests without a reply may own."""
+    return (_of_gap(case, found, found.allowed) for found in case.gaps if found.allowed)
+
+
+def _of_gap(case: Case, found: Gap, count: int) -> Finding:
+    """A gap with the hand-outs right before and after it."""
+    whole, owners = size([found.span]), case.owners.first
+    told = f"{shown(found.span)} went to nobody" + (
+        f"; this is about {count} of {whole}" if count < whole else ""
+    )
+    at = bisect_right(owners, found.span[0], key=lambda one: one.piece.first)
+    beside = (one.answer.seen() for one in owners[max(0, at - 1) : at + 1])
+    return finding(count, told, [found.span], *beside)
+
+
+def reordered(case: Case) -> Found:
+    """Find every request that got a seq below one that had arrived before it was sent. O(n log n), exact.
+
+    One sweep in the order of sending: whatever had arrived by then is summed up by its highest seq, and
+    the request breaks the promise if its lowest seq is below that. Replies that arrived in the very
+    nanosecond of sending count as concurrent.
+    """
+    by_sending = sorted(case.answers, key=lambda answer: answer.since)
+    by_arrival = sorted(by_sending, key=lambda answer: answer.until)
+    arrived, top, highest = 0, None, 0
+    for one in by_sending:
+        while (before := by_arrival[arrived]).until < one.since:
+            if before.answer.highest > highest:
+                top, highest = before, before.answer.highest
+            arrived += 1
+        lowest = one.answer.lowest
+        if top is not None and lowest < highest:
+            told = f"got {lowest} after {highest} had arrived"
+            yield finding(1, told, [(lowest, lowest), (highest, highest)], top.seen(), one.seen())
+
+
+def outside(case: Case) -> Found:
+    """Find seqs that the cursor did not go through."""
+    if case.window is None:
+        return
+    first, last = case.window
+    for one in case.answers:
+        if first <= one.answer.lowest and one.answer.highest <= last:
+            continue
+        parts = [part for span in one.answer.spans for part in _cut(span, case.window)]
+        told = f"the cursor went from {first - 1} to {last}"
+        yield finding(size(parts), told, parts[:_SHOWN], one.seen())
+
+
+def _cut(span: Span, window: Span) -> list[Span]:
+    below = span[0], min(span[1], window[0] - 1)
+    above = max(span[0], window[1] + 1, window[0]), span[1]
+    return [part for part in (below, above) if part[0] <= part[1]]
