@@ -130,7 +130,7 @@ class Tally:
         """Count a request."""
         self.requests += 1
         self.ok += request.outcome is Outcome.OK
-        self.replays += request.replay
+        self.replays += request.replay and request.answer is not None
         self.failed += request.outcome is Outcome.FAILED
         self.unknown += request.outcome is Outcome.UNKNOWN
         self.began = request.invoked if self.began is None else min(self.began, request.invoked)
@@ -165,13 +165,15 @@ def fold(lines: Iterable[Line]) -> Folded:
         Exchange: folded.exchanges,
     }
     for attempts in keys.values():
-        first, effects = attempts[0], kinds[type(attempts[0].asked)]
+        first = attempts[0]
         if len(attempts) == 1 and first.answer is not None and not first.replay:
-            effects.done.append(Done(first, first.answer, first.invoked, first.completed))
+            done = Done(first, first.answer, first.invoked, first.completed)
+            kinds[type(first.asked)].done.append(done)
             continue
         story = Story(attempts)
         folded.stories.append(story)
-        effects.done += story.effects()
-        left = story.left_open()
-        effects.open += [] if left is None else [left]
+        for effect in story.effects():
+            kinds[type(effect.request.asked)].done.append(effect)
+        if left := story.left_open():
+            kinds[type(left.request.asked)].open.append(left)
     return folded
