@@ -69,7 +69,8 @@ QUIET = {"crash": 0.0, "late": 0.0, "nack": 0.0, "release": 0.0}
     ],
 )
 def test_each_redelivery_is_explained(run, fake_work, trouble, cause):
-    plan = QUIET | ({trouble: 0.3} if cause else {})
+    expires = trouble in {"crash", "late"}
+    plan = QUIET | ({trouble: 0.3} if cause else {}) | ({} if expires else {"ttl": 30.0})
     totals = run(fake_work.FakeWork(), max_attempts=50, **plan).verdict.totals
     assert totals["redelivered"].keys() == ({cause} if cause else set())
     assert sum(totals["redelivered"].values()) == totals["handed_out"] - 300
