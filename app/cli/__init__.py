@@ -50,11 +50,9 @@ cli = typer.Typer(
 )
 
 
-def _add(function: Callable[..., None], example: str = "") -> None:
-    """Add a command. The last paragraph of its docstring is an example, unless one is given."""
-    told = inspect.cleandoc(function.__doc__ or "")
-    if not example:
-        told, _, example = told.rpartition("\n\n")
+def _add(function: Callable[..., None]) -> None:
+    """Add a command. The last paragraph of its docstring is an example."""
+    told, _, example = inspect.cleandoc(function.__doc__ or "").rpartition("\n\n")
     cli.command(function.__name__.rstrip("_"), cls=Command, help=told, epilog=example)(function)
 
 
@@ -63,11 +61,9 @@ for _function in (
     *(queues.queues, stats.stats, peek.peek, dead.dead, audit.audit, define.define, set.set_),
     *(operate.pause, operate.resume, operate.retry, operate.advance, operate.close),
     *(purge.purge, delete.delete, backup.backup, restore.restore),
+    *(loadtest.loadtest, verify.verify, demo.demo),
 ):
     _add(_function)
-_add(loadtest.loadtest, loadtest.EXAMPLE)
-_add(verify.verify, verify.EXAMPLE)
-_add(demo.demo)
 
 
 def _version(wanted: bool) -> None:

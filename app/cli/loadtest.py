@@ -14,10 +14,6 @@ if TYPE_CHECKING:
     from ..proof.load import Result
     from ..proof.plan import Plan
 
-EXAMPLE: Final = (
-    "Example: dibs loadtest --clients 64 --total 100000 · dibs loadtest --chaos --rounds 50 ·"
-    " dibs loadtest --work --crash 0.05"
-)
 _INTERRUPTED: Final = 130
 _OF_WORK: Final = {"clients": 16, "total": 20_000, "count": 50}
 
@@ -117,6 +113,9 @@ def loadtest(
     ack, and no token outlived its lease. Items that were handed out again are counted, with the reason.
 
     If others use the queue meanwhile, missing items can't be told from theirs; the verdict says so.
+
+    Example: `dibs loadtest --clients 64 --total 100000`, `dibs loadtest --chaos --rounds 50`,
+    `dibs loadtest --work --crash 0.05`
     """
     from random import SystemRandom
 

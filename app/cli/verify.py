@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,8 +13,6 @@ from .options import Json
 
 if TYPE_CHECKING:
     from ..proof.verdict import Verdict
-
-EXAMPLE: Final = "Example: dibs verify h.jsonl · dibs verify h.jsonl --plant duplicate (of work: lost)"
 
 _Plant = Annotated[
     Damage | None,
@@ -40,6 +38,8 @@ def verify(
     their ack, for tokens that outlived their lease, and for wrong values, attempts and pushes.
 
     Exit code 0 if the history is clean, 1 for a violation, 3 if it can't be read, judged or damaged.
+
+    Example: `dibs verify h.jsonl`, `dibs verify h.jsonl --plant duplicate` (of work: `--plant lost`)
     """
     from ..proof.errors import ProofError
 
