@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from difflib import get_close_matches
@@ -15,6 +16,10 @@ from ..client.wire import not_of
 from .exits import FAILED, UNREACHABLE, USAGE, fail, say
 from .options import DEFAULT_URL
 
+NO_ANSWER: Final = re.compile(
+    r"(?:\w+\.)*[A-Z]\w*(?:Error|Timeout|Exception)(?:: (?:\[Errno -?\d+\] )?(.*?)\.?)?$"
+)
+"""What the client says of a request without an answer: the name of an exception, and its text."""
 _PAGE: Final = 1000
 _PAUSE: Final = 0.2
 _MAX_PAUSE: Final = 2.0
@@ -198,5 +203,13 @@ def _tell_slips() -> None:
 
 def reason(error: Exception) -> str:
     """The reason in words why there was no answer."""
-    told = str(error).rstrip(".")
-    return told.partition("] ")[2] or told or "the connection was lost"
+    return in_words(f"{type(error).__name__}: {error}".removesuffix(": "))
+
+
+def in_words(why: str) -> str:
+    """The text with words in place of the name of the exception that is the reason."""
+    return NO_ANSWER.sub(_words, why)
+
+
+def _words(lost: re.Match[str]) -> str:
+    return lost[1] or ("no answer in time" if "Timeout" in lost[0] else "the connection was lost")

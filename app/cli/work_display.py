@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, BinaryIO, Final
 
 from rich.console import Console
@@ -12,6 +11,7 @@ from rich.text import Text
 
 from ..inert import inert
 from .console import console as new_console
+from .http import NO_ANSWER, in_words
 from .output import Raw
 from .tables import span
 
@@ -27,10 +27,6 @@ _PATIENT: Final = 1.0
 _FRAMES_A_SECOND: Final = 10
 _SLACK: Final = 5.0
 """Seconds after a pause until it is known to have helped: a request that is repeated may take so long."""
-_NO_ANSWER: Final = re.compile(
-    r"(?:\w+\.)*[A-Z]\w*(?:Error|Timeout|Exception)(?:: (?:\[Errno -?\d+\] )?(.*))?"
-)
-"""What the client says of a request without an answer: the name of an exception."""
 
 
 class Display:
@@ -92,14 +88,14 @@ class Display:
 
     def held_up(self, pause: float, why: str) -> None:
         """Tell why the work does not go on for ``pause`` seconds: once each time that a wait begins."""
-        lost = _NO_ANSWER.fullmatch(why)
+        lost = NO_ANSWER.fullmatch(why)
         about = "the server" if lost else why
         now = self._job_counts.seconds
         known = now < self._held_up.get(about, 0.0)
         self._held_up[about] = now + pause + _SLACK
         if not known:
             self.note(
-                f"waiting for the server at {self._url} ({_reason(lost)})" if lost else f"waiting: {why}"
+                f"waiting for the server at {self._url} ({in_words(why)})" if lost else f"waiting: {why}"
             )
 
     def phase(self, word: str, text: str) -> None:
@@ -186,10 +182,6 @@ def _failed(attempts: int, left: int) -> str:
         return ""
     again = f", {left:,} to be tried again" if left else ""
     return f"; {attempts:,} {'attempt' if attempts == 1 else 'attempts'} failed{again}"
-
-
-def _reason(lost: re.Match[str]) -> str:
-    return lost[1] or ("no answer in time" if "Timeout" in lost[0] else "the connection was lost")
 
 
 def _clock(seconds: float) -> str:

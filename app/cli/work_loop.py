@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from ..client.errors import ClientError, Unreachable
 from .exits import CANNOT_RUN, FAILED, INTERRUPTED, JOBS_FAILED, NO_COMMAND, OK, UNREACHABLE
-from .http import reason
+from .http import in_words
 from .work_job import Halted
 from .work_process import CannotStart
 
@@ -202,7 +202,7 @@ def _verdict_of(fault: Exception) -> tuple[str, int]:
     if isinstance(fault, CannotStart):
         return f"can't run {fault}", NO_COMMAND if fault.missing else CANNOT_RUN
     if isinstance(fault, Unreachable):
-        return f"{_in_words(fault)}; {_OTHERS}", UNREACHABLE
+        return f"{in_words(str(fault))}; {_OTHERS}", UNREACHABLE
     if isinstance(fault, ClientError):
         return str(fault), FAILED
     raise fault
@@ -220,12 +220,3 @@ def leave(writer: Writer, stops: Stops, sentence: str, clock: Callable[[], float
         return bool(until) and clock() >= until[0]
 
     return writer.finish(enough) and not writer.unwritten
-
-
-def _in_words(fault: Unreachable) -> str:
-    """Without the name of the exception that the client tells its callers."""
-    cause = fault.__cause__
-    if not isinstance(cause, Exception):
-        return str(fault)
-    name = type(cause).__name__
-    return str(fault).replace(f"{name}: {cause}" if str(cause) else name, reason(cause))

@@ -52,6 +52,26 @@ def test_every_setting_is_named(name):
     assert f"`{name}`" in MANUAL or f"`[{name}]`" in MANUAL
 
 
+def default_of(name):
+    """A limit's default as the manual writes it."""
+    default, kind = Limits.model_fields[name].default, Limits.model_fields[name].annotation
+    units = [(86_400 * 7, "days", 86_400), (3_600, "h", 3_600), (0, "s", 1)]
+    if kind is int and name.endswith("_bytes"):
+        units = [(1024**2, "MiB", 1024**2), (1024, "KiB", 1024), (0, "", 1)]
+    elif kind is int:
+        units = [(0, "", 1)]
+    unit, size = next((unit, size) for least, unit, size in units if default >= least)
+    return f"{default / size:,.10g} {unit}".strip()
+
+
+@pytest.mark.parametrize("name", Limits.model_fields)
+def test_the_manual_has_the_default_of_every_limit(name):
+    rows = MANUAL.partition("| `[limits]` |")[2].splitlines()
+    (names, defaults) = next(row.split("|")[1:3] for row in rows if f"`{name}`" in row)
+    given = dict(zip(re.findall(r"`(\w+)`", names), defaults.strip().split(", "), strict=True))
+    assert given[name] == default_of(name)
+
+
 @pytest.mark.parametrize("name", BUILTINS)
 def test_every_source_is_named_and_what_is_written_can_be_read(name):
     (written, *_) = re.findall(rf"`({name}(?:\([^`]*\))?)`", MANUAL)
