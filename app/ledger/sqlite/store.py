@@ -52,7 +52,7 @@ class Store:
     """
 
     def __init__(self, connection: apsw.Connection, *, careful: bool = False) -> None:
-        self._execute = connection.execute
+        self._execute = connection.cursor().execute
         self._changes = connection.changes
         self.queues = Queues(connection)
         self.runs = Runs(connection)

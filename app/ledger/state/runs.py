@@ -14,6 +14,9 @@ from .transaction import Transaction
 
 EXPIRED = "the lease expired"
 
+CUT = " ..."
+"""The end of an error that was shortened."""
+
 
 def rewrite(tx: Transaction, queue: int, run: Run, parts: Iterable[Run]) -> None:
     """Replace a run by parts of it; what none of them has is gone."""
@@ -42,6 +45,12 @@ def failed(tx: Transaction, queue: int, run: Run, error: str, at: int) -> Run:
 def expired(tx: Transaction, queue: int, run: Run) -> Run:
     """Write that its lease has expired: an attempt of its one item has failed."""
     return failed(tx, queue, run, EXPIRED, run.due)
+
+
+def shortened(text: str, most: int) -> str:
+    """As much of the beginning as fits so many bytes."""
+    whole = text.encode()
+    return text if len(whole) <= most else whole[: most - len(CUT)].decode(errors="ignore") + CUT
 
 
 def done(tx: Transaction, queue: int, first: int, last: int, run: Run | Acked) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from ..ops import OpFailed
 from ..serve import Ask, Handed, HandOut, Serve, Served, Why
 from ..work import Settled, Span
-from . import filed, settling, waiting
+from . import filed, settling, verdicts, waiting
 from .accounts import Account
 from .fresh import Fresh, Openings
 from .history import record
@@ -146,7 +146,7 @@ class Serving:
         asks = self._op.asks
         if self._account.deleted:
             for at, ask in enumerate(asks):
-                self._entries.setdefault(at, settling.stale(ask.entries))
+                self._entries.setdefault(at, verdicts.stale(ask.entries))
         if not self._todo:
             return
         desk = Settling(self._tx, self._account, self._op.item_key_ttl, acked)

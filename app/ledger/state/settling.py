@@ -19,28 +19,23 @@ from ..work import (
     Nack,
     Refusal,
     Release,
-    Seqs,
     Settle,
     Settled,
     Verdict,
     Woken,
 )
-from . import claims, pushing, runs
+from . import claims, pushing, runs, verdicts
 from .accounts import Account
 from .history import Held, key_of, record
 from .holding import Holding
 from .rows import ALONE, Acked, Run
 from .transaction import Transaction
-
-STALE = (Settled("stale"),)
+from .verdicts import STALE, Verdicts
 
 GONE = "\n"
 """The end of a token that was taken away: no token that is given out has it."""
 
 NONE: Mapping[str, list[Acked]] = {}
-
-CUT = " ..."
-"""The end of an error that was shortened."""
 
 Change = Callable[[Run], tuple[Verdict, int | None, Run | None]]
 """The outcome for a part of a run: the verdict, its due, and the part afterwards; None: it is done."""
@@ -50,7 +45,7 @@ def settle(tx: Transaction, op: Settle) -> tuple[tuple[tuple[Settled, ...], ...]
     """Apply the entries in their order; return the outcome of each, and the queues that got waiting items."""
     account = tx.live(op.queue)
     if account is None:
-        return stale(op.entries), ()
+        return verdicts.stale(op.entries), ()
     settling = Settling(tx, account, op.key_ttl)
     entries = settling.settle(op.entries, op.chance, key_of(op.remember))
     settling.write()
@@ -172,7 +167,7 @@ class Settling:
         if len(acked) == 1:  # as a rule; spare it the list
             self._acked(acked[0])
             return (Settled("acked", acked[0].first, acked[0].last),)
-        told = _Told()
+        told = Verdicts()
         for run in sorted(acked):
             self._acked(run)
             told.add("acked", run.first, run.last)
@@ -195,7 +190,7 @@ class Settling:
             self._stale.add(entry.token)
             reason = reason or "stale"
         if reason is not None:
-            told = _Told()
+            told = Verdicts()
             for first, last, held in pieces:
                 if held:
                     told.add("refused", first, last, reason=reason, target=target)
@@ -239,7 +234,7 @@ class Settling:
         """The error as it is kept for each item: in what room the nacks before have left."""
         pieces = self._holding(entry.token).pieces(entry.seqs)
         items = sum(last - first + 1 for first, last, held in pieces if held)
-        error = _shortened(entry.error, max(self._errors // max(items, 1), ERROR_LEAST))
+        error = runs.shortened(entry.error, max(self._errors // max(items, 1), ERROR_LEAST))
         self._errors = max(self._errors - items * len(error.encode()), 0)
         return error
 
@@ -280,7 +275,7 @@ class Settling:
         pieces = holding.pieces(entry.seqs)
         if not pieces:
             return self._told_stale(entry)
-        told = _Told()
+        told = Verdicts()
         for first, last, held in pieces:
             if not held:
                 self._stale.add(entry.token)
@@ -291,59 +286,6 @@ class Settling:
             if part is not None:
                 (holding.leave if part.token is None else holding.keep)(part)
         return told.all()
-
-
-class _Told:
-    """Outcomes in the order of seqs, neighbours with the same one joined."""
-
-    __slots__ = ("_parts",)
-
-    def __init__(self) -> None:
-        self._parts: list[list[Any]] = []
-
-    def add(
-        self,
-        verdict: Verdict,
-        first: int,
-        last: int,
-        due: int | None = None,
-        *,
-        reason: Refusal | None = None,
-        target: str | None = None,
-    ) -> None:
-        before = self._parts[-1] if self._parts else None
-        if (
-            before is not None
-            and before[2] + 1 == first
-            and (before[0], *before[3:]) == (verdict, due, reason, target)
-        ):
-            before[2] = last
-        else:
-            self._parts.append([verdict, first, last, due, reason, target])
-
-    def all(self) -> tuple[Settled, ...]:
-        """As the op's outcome has them."""
-        return tuple([Settled(*part) for part in self._parts])
-
-
-def _shortened(text: str, most: int) -> str:
-    """As much of the beginning as fits so many bytes."""
-    whole = text.encode()
-    return text if len(whole) <= most else whole[: most - len(CUT)].decode(errors="ignore") + CUT
-
-
-def stale(entries: Sequence[Entry]) -> tuple[tuple[Settled, ...], ...]:
-    """What becomes of entries where nothing is held."""
-    return tuple([_stale(entry.seqs) for entry in entries])
-
-
-def _stale(seqs: Seqs | None) -> tuple[Settled, ...]:
-    if seqs is None:
-        return STALE
-    told = _Told()
-    for first, last in seqs:
-        told.add("stale", first, last)
-    return told.all()
 
 
 _VERBS: dict[type, Callable[[Settling, Any], tuple[Settled, ...]]] = {
