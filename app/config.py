@@ -317,7 +317,7 @@ def _explain(error: Any, options: Mapping[str, Any], path: Path, written: Mappin
 
 
 def _origin(setting: list[str], options: Mapping[str, Any], path: Path, written: Mapping[str, Any]) -> str:
-    """What the user wrote, and where."""
+    """The place where the user wrote a setting, and its name there."""
     name = setting[0]
     if name in options:
         return "option --" + ("queue" if name == "queues" else name.replace("_", "-"))

@@ -46,7 +46,7 @@ RANGES_KEPT: Final = 1_000
 
 @dataclass(slots=True)
 class Sums:
-    """What of a stream is on disk. ``ranges`` are of new seqs, the first :data:`RANGES_KEPT` of them."""
+    """The part of a stream that is on disk. ``ranges`` have its new seqs, the first :data:`RANGES_KEPT`."""
 
     lines: int = 0
     bytes: int = 0

@@ -19,7 +19,7 @@ _SHOWN = 10
 
 
 def announce(url: str, settings: Settings, queues: Queues) -> None:
-    """Say where the server is and what it has. Whoever waits for the line may ask at once.
+    """Print where the server is and what it has. Whoever reads the line may send requests at once.
 
     A closed stdout stops nothing.
     """

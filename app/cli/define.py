@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 FOREVER: Final = "forever"
-"""What dibs.toml has for null, of the settings that are a time."""
+"""The word of dibs.toml for null, of the settings that are a time."""
 
 
 def define(

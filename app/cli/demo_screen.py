@@ -1,4 +1,4 @@
-"""The stage of the demo: scenes with their code, findings, and time to read on a terminal."""
+"""The screen of the demo: scenes with their code, findings, and time to read on a terminal."""
 
 from __future__ import annotations
 

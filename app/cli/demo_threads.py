@@ -1,4 +1,4 @@
-"""The first three scenes: one process, two threads. Nothing is staged but the moment of the switch."""
+"""The first three scenes of the demo: one process, two threads. Only the moment of one switch is forced."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ def cure(stage: Stage) -> bool:
 
 
 def _pull_twice(shared: Iterator[int]) -> list[int]:
-    """What two threads got out of it, a hundred thousand each, switching often."""
+    """The values that two threads pull, a hundred thousand each, while the interpreter switches often."""
     got: list[list[int]] = [[], []]
 
     def pull(into: list[int]) -> None:

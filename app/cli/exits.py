@@ -1,4 +1,4 @@
-"""How a command ends: one line on stderr, and a number that scripts can tell apart."""
+"""The ends of a command: one line on stderr, and an exit code that scripts can tell apart."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ UNREACHABLE: Final = 7
 JOBS_FAILED: Final = 8
 """``work``: everything was tried, and some commands failed."""
 UNWRITTEN: Final = 9
-"""It is done, and its output could not be written."""
+"""The work is done, and its output could not be written."""
 NO_PORT: Final = 10
 """``serve``: the port is in use."""
 CANNOT_RUN: Final = 126
@@ -48,13 +48,13 @@ EXIT_CODES: Final = (
 
 
 def fail(message: str, code: int = FAILED) -> NoReturn:
-    """Say why on stderr and end."""
+    """Print why on stderr, and end the command with this code."""
     say(message)
     raise typer.Exit(code)
 
 
 def say(message: str) -> None:
-    """Tell something on stderr, if that can be; whatever is quoted in it can't act on a terminal."""
+    """Print a message on stderr, if that can be; what is quoted in it can't act on a terminal."""
     try:
         print(f"dibs: {inert(message, lines=True)}", file=sys.stderr, flush=True)
     except OSError:
@@ -62,7 +62,7 @@ def say(message: str) -> None:
 
 
 def tell(message: str) -> None:
-    """Tell on stdout what was done, just as safely; if that fails, on stderr and by the exit code."""
+    """Print on stdout what was done; if that fails, on stderr with an exit code of its own."""
     text = inert(message, lines=True)
     try:
         put(f"{text}\n")

@@ -30,7 +30,7 @@ class Unwritten(DibsError):
 
 
 def fill_closed() -> None:
-    """Put something in the place of standard streams that are closed, so that using one fails as it should.
+    """Open something in the place of standard streams that are closed, so that using one fails as it should.
 
     Otherwise the next file or socket that is opened gets the number 1, and what is printed goes there.
     Reading from a closed stdin and writing to a closed stdout fail with EBADF, as with the coreutils. Nobody
@@ -73,7 +73,7 @@ def put(text: str) -> None:
 
 
 def is_unwritten(error: Exception) -> bool:
-    """Whether this is what help, a version or usage meets where it can't be written. The rest is dropped."""
+    """Whether a help text, a version or a usage could not be written. What is left of it is dropped."""
     broken = isinstance(error, OSError) and error.errno in _BROKEN and error.filename is None
     if broken:
         drop(1)
@@ -94,7 +94,7 @@ class Raw:
         self._number = number
 
     def fileno(self) -> int:
-        """Its number."""
+        """The number of the stream."""
         return self._number
 
     def isatty(self) -> bool:
@@ -112,7 +112,7 @@ class Raw:
         while rest:
             try:
                 rest = rest[os.write(self._number, rest) :]
-            except BlockingIOError:  # whoever shares the pipe has made it so
+            except BlockingIOError:  # another process that shares the pipe has made it so
                 select.select([], [self._number], [])
 
     def flush(self) -> None:
@@ -120,7 +120,7 @@ class Raw:
 
 
 def drop(number: int) -> None:
-    """Let whatever is still written there vanish."""
+    """Drop whatever is still written to this descriptor."""
     sink = os.open(os.devnull, os.O_WRONLY)
     os.dup2(sink, number)
     os.close(sink)

@@ -44,7 +44,7 @@ class Bar:
         self._progress.stop()
 
     def at(self, read: int, lines: int, seconds: float, new: int) -> None:
-        """So much of the input has been read, and ``new`` lines were pushed in so many seconds."""
+        """Show that so much of the input has been read, and ``new`` lines were pushed in so many seconds."""
         of = f" of {size(self._total)}" if self._total else ""
         rate = f"{new / seconds:,.0f}/s" if new and seconds > 0 else "comparing"
         self._progress.update(
@@ -53,7 +53,7 @@ class Bar:
         self._held_up = False
 
     def note(self, text: str) -> None:
-        """Tell why the push waits; once for each time that it stops."""
+        """Print why the push waits, once for each wait."""
         if not self._held_up:
             self._progress.console.print(plain(f"dibs: {text}"), soft_wrap=True)
         self._held_up = True

@@ -1,4 +1,4 @@
-"""Tables for people, JSON for programs. What a server sent is text here: no markup, and nothing that acts."""
+"""Tables for people, JSON for programs. What a server sent is shown as plain text, without markup."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ _KIB = 1024
 
 
 def print_json(value: Any) -> None:
-    """For programs: one document."""
+    """Print one JSON document, for programs."""
     put(f"{json_text(value)}\n")
 
 
 def json_text(value: Any) -> str:
-    """The document's text."""
+    """The text of a JSON document; nothing in it acts on a terminal."""
     return inert_json(json.dumps(value, indent=2, ensure_ascii=False))
 
 
@@ -57,7 +57,7 @@ def state(word: str) -> Any:
 
 
 def number(name: str, count: int) -> Any:
-    """A count in its column; nothing is dim, and what is dead is not to be overlooked."""
+    """A count in its column: 0 is dim, dead items are red."""
     return plain(f"{count:,}", "dim" if not count else "red" if name == "dead" else "")
 
 

@@ -112,7 +112,7 @@ def _guard(grace: float) -> subprocess.Popen[bytes] | None:
 
 
 def _death_signal(number: int) -> Callable[[], None] | None:
-    """What a child does before it becomes the command: ask for a signal when its parent dies. None: nothing.
+    """The function of a child before it becomes the command: ask for a signal when its parent dies.
 
     It runs between fork and exec in a copy of a process with many threads, where a lock that another thread
     had is locked for ever. So it takes none: prctl was looked up before the fork, ``PyDLL`` keeps the GIL,

@@ -133,7 +133,7 @@ class Display:
 
     @property
     def _waits(self) -> str:
-        """What is shown while there is nothing to do; empty while there is, and while the server is away."""
+        """The words for a wait: empty while something runs, and while the server is away."""
         now = self._job_counts.seconds
         if self._job_counts.idle < _PATIENT or any(now < until for until in self._held_up.values()):
             return ""

@@ -50,13 +50,13 @@ class Retries:
     halt: int | None = None
 
     def terms(self, attempt: int, status: int | None) -> dict[str, Any]:
-        """How the job is nacked whose attempt has failed, in the words of ``Job.nack``."""
+        """The arguments of ``Job.nack`` for a job whose attempt has failed."""
         if status in self.never or (self.most is not None and attempt >= self.most):
             return {"dead": True}
         return {"delay": self.delay(attempt)}
 
     def delay(self, attempt: int) -> float | None:
-        """Seconds until the next attempt; None: as the queue has it."""
+        """Seconds until the next attempt; None: by the queue's own setting."""
         if self.backoff is None:
             return None
         return min(self.backoff * 2.0 ** min(attempt - 1, 64), max(self.backoff, _LONGEST_DELAY))
@@ -64,7 +64,7 @@ class Retries:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is run for each job, and what becomes of its output.
+    """The command that is run for each job, and the use of its output.
 
     ``stdin``: the value, as JSON, is what the command reads. ``results``: the queue that gets what it writes,
     as text or, with ``json_results``, as the JSON value that it is. ``timeout`` and ``grace`` are in seconds.
@@ -83,7 +83,7 @@ class Plan:
 
 
 class BadResult(Exception):
-    """What a command wrote can't be its result."""
+    """The output of a command can't be its result."""
 
 
 class Halted(Exception):
@@ -91,9 +91,9 @@ class Halted(Exception):
 
 
 class JobRunner:
-    """Performs jobs, from any thread, until it is told to give them back.
+    """Runs jobs, from any thread, until it is told to give them back.
 
-    A job is settled before anything is shown of it: what can't be shown is done all the same.
+    A job is settled before its output is shown: if that can't be written, the job is done all the same.
     """
 
     def __init__(
@@ -159,20 +159,20 @@ class JobRunner:
             process.end("given back")
 
     def lost(self, job: Job) -> None:
-        """End the command of a job that another worker has by now: it would be done twice at once."""
+        """End the command of a job whose lease has ended: another worker may run it by now."""
         with self._lock:
             process = self._processes.get(job)
         if process is not None:
             process.end(LEASE_ENDED)
 
     def refused(self, job: Job, error: Exception) -> Mapping[str, Any]:
-        """The server did not take a job's result, so it has failed after all; how it is to be nacked."""
+        """Count a job as failed whose result the server did not take; return the arguments of its nack."""
         self._job_counts.bad(job.seq)
         self._writer.note(f"{self._plan.queue} {job.seq}, attempt {job.attempt}: {error}")
         return self._plan.retries.terms(job.attempt, None)
 
     def _start(self, job: Job) -> Process | None:
-        """Start its command; None: there was no room for it in time, or it is not wanted any more."""
+        """Start a job's command; None if there was no room for it in time, or it is not wanted."""
         for tried in range(TRIES):
             try:
                 return self._started(job)
@@ -215,7 +215,7 @@ class JobRunner:
                 del self._processes[job]
 
     def _settle(self, job: Job, process: Process, end: End) -> str:
-        """Settle it; what is to be said of that."""
+        """Settle a job; return a remark to show."""
         if job.outcome == "lost":  # so the server said; by our own clock alone a success is still told
             job.release()
             return f"{self._plan.queue} {job.seq}: its lease had ended; another worker gets it"
@@ -228,7 +228,7 @@ class JobRunner:
         return self._failed(job, error_text(end.why, process.err), end.status)
 
     def _ended_with_us(self, end: End) -> bool:
-        """Whether it did not fail: it was ended for our end, by us or by who ends us, in whatever order."""
+        """Whether the command was ended because this process ends, by us or by the one that ends us."""
         if end.status is None:  # we have ended it
             return self._giving_back and end.why == "given back"
         if end.told:
@@ -246,7 +246,7 @@ class JobRunner:
         return ""
 
     def _failed(self, job: Job, error: str, status: int | None = None) -> str:
-        """Settle a job that failed; what is to be said of it."""
+        """Settle a job that failed; return a remark to show."""
         job.nack(error, **self._plan.retries.terms(job.attempt, status))
         self._job_counts.bad(job.seq)
         return f"{self._plan.queue} {job.seq}, attempt {job.attempt}: {error.partition(chr(10))[0]}"
@@ -265,7 +265,7 @@ class JobRunner:
 
 
 def _result(out: BinaryIO, *, as_json: bool) -> Any:
-    """The value that was written: one JSON value, or a text, whose last line end is not part of it."""
+    """The result in a command's output: one JSON value, or a text without its last line end."""
     out.seek(0)
     written = out.read(RESULT_BYTES + 1)
     if len(written) > RESULT_BYTES:
