@@ -10,11 +10,22 @@
 
 from __future__ import annotations
 
-from .aclient import AsyncClient
+from .aclient import AsyncClient, AsyncRemoteQueue
 from .aleases import AsyncLeases
-from .answers import Audit, Backup, FailedAttempt, HistoryEntry, QueueInfo, QueueItem, QueueSettings
-from .aqueue import AsyncRemoteQueue
-from .client import Client
+from .answers import (
+    Audit,
+    Backup,
+    FailedAttempt,
+    HistoryEntry,
+    Lease,
+    LeasedItem,
+    Outcome,
+    QueueInfo,
+    QueueItem,
+    Settlement,
+    Uploaded,
+)
+from .client import Client, RemoteQueue
 from .errors import (
     ClientClosed,
     ClientError,
@@ -26,6 +37,7 @@ from .errors import (
     ItemUnknown,
     JobSettled,
     KeyReused,
+    KeySuperseded,
     LimitExceeded,
     OtherLoop,
     Problem,
@@ -45,24 +57,8 @@ from .errors import (
 from .held import Counts
 from .job import Job
 from .leases import Leases
-from .queue import RemoteQueue
-from .records import (
-    Ack,
-    Extend,
-    Item,
-    Lease,
-    LeaseAsk,
-    LeasedItem,
-    Nack,
-    NewItem,
-    Outcome,
-    Pushed,
-    PushReport,
-    Release,
-    Result,
-    Settlement,
-    Uploaded,
-)
+from .queue_settings import QueueSettings
+from .records import Ack, Extend, Item, LeaseAsk, Nack, NewItem, Pushed, PushReport, Release, Result
 
 __all__ = [
     "Ack",
@@ -88,6 +84,7 @@ __all__ = [
     "Job",
     "JobSettled",
     "KeyReused",
+    "KeySuperseded",
     "Lease",
     "LeaseAsk",
     "LeasedItem",

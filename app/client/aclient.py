@@ -1,30 +1,68 @@
-"""The client for asyncio: what ``client.py`` has, awaited."""
+"""The client for asyncio. Each operation of ``operations.py`` is run in the caller's task."""
 
 from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Coroutine, Iterable
 from types import TracebackType
-from typing import Any, Self, TypeVar, Unpack
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar, Unpack
 
 import httpx
 
-from . import calls
-from .aio import AsyncLine, AsyncPollLine, run
-from .aleases import AsyncCrew
+from .aio import AsyncLine, AsyncPollLine, LoopBell, run
+from .aleases import AsyncCrew, AsyncLeases
 from .amapping import amapped
-from .answers import UNCHANGED, Backup, QueueInfo, QueueSettings, Unchanged
-from .aqueue import AsyncRemoteQueue
+from .consume import Consumer
 from .errors import ClientClosed
-from .flow import Call, Flow, OnWait, Tempo, persist
+from .facade import declared
+from .flow import Flow, OnWait, Tempo
 from .held import Counts
 from .mapping import check_workers
-from .records import Result
+from .operations import Pages, QueueOperations, ServerOperations
+from .push import Packer
+from .records import PushReport, Result
 from .setup import LeaseOptions, Setup
 from .text import Default
 
+P = ParamSpec("P")
 T = TypeVar("T")
+Ops = TypeVar("Ops")
+
+
+def _call(
+    operation: Callable[Concatenate[Ops, P], Flow[T]],
+) -> Callable[Concatenate[Any, P], Coroutine[Any, Any, T]]:
+    """The method that runs an operation."""
+
+    async def call(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return await run(operation(self._operations, *args, **kwargs), self._line)
+
+    return declared(operation, call)
+
+
+def _list(
+    operation: Callable[Concatenate[Ops, P], Pages[T]],
+) -> Callable[Concatenate[Any, P], AsyncIterator[T]]:
+    """The method that asks for one page after the other, as they are needed."""
+
+    async def listed(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> AsyncIterator[T]:
+        for page in operation(self._operations, *args, **kwargs):
+            for entry in await run(page, self._line):
+                yield entry
+
+    return declared(operation, listed, "AsyncIterator")
+
+
+def _lease(
+    operation: Callable[Concatenate[QueueOperations, P], Consumer],
+) -> Callable[Concatenate[AsyncRemoteQueue, P], AsyncLeases]:
+    """The method that makes a lease iterator of what an operation prepares."""
+
+    def lease(self: AsyncRemoteQueue, /, *args: P.args, **kwargs: P.kwargs) -> AsyncLeases:
+        return self._client.open(operation(self._operations, *args, **kwargs))
+
+    return declared(operation, lease, "AsyncLeases")
 
 
 class AsyncClient:
@@ -40,6 +78,7 @@ class AsyncClient:
         timeout: Seconds for connecting, and for each step of an answer.
         transport: Instead of the network. It is closed with the client.
         on_wait: Told before a request is sent again: after how many seconds, and why; from any thread.
+        default: Makes a JSON value of a value that JSON can't carry.
         tempo: Time and chance, for tests.
     """
 
@@ -63,10 +102,12 @@ class AsyncClient:
             on_wait=on_wait,
             default=default,
             tempo=tempo,
+            bell=LoopBell,
         )
-        self._given = transport
+        self._operations = ServerOperations(self.setup)
         self._line = AsyncLine(self.setup.wire, transport)
-        self.crews: set[AsyncCrew] = set()
+        self._given = transport
+        self._crews: set[AsyncCrew] = set()
 
     async def __aenter__(self) -> Self:
         return self
@@ -75,7 +116,7 @@ class AsyncClient:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if isinstance(error, Exception):
-            for crew in list(self.crews):
+            for crew in list(self._crews):
                 crew.consumer.hand.broken = True
         await self.close()
 
@@ -92,43 +133,17 @@ class AsyncClient:
 
     async def close(self) -> None:
         """Close its lease iterators (each gives back what it holds), then its connections."""
-        await asyncio.gather(*(crew.close() for crew in list(self.crews)))
+        await asyncio.gather(*(crew.close() for crew in list(self._crews)))
         await self._line.close()
 
     def queue(self, name: str = "default") -> AsyncRemoteQueue:
         """The queue of this name. Nothing is asked yet."""
         return AsyncRemoteQueue(self, name)
 
-    async def queues(self) -> AsyncIterator[QueueInfo]:
-        """As ``Client.queues``."""
-        after: str | None = None
-        while True:
-            found, after = await self.ask(calls.queues(after))
-            for info in found:
-                yield info
-            if after is None:
-                return
-
-    async def define(
-        self,
-        name: str,
-        source: str | Unchanged | None = UNCHANGED,
-        args: Mapping[str, Any] | None = None,
-        settings: QueueSettings | Mapping[str, Any] | None = None,
-        *,
-        reset: bool = False,
-        confirm: str | None = None,
-    ) -> QueueInfo:
-        """As ``Client.define``."""
-        return await self.ask(calls.define(name, source, args, settings, reset=reset, confirm=confirm))
-
-    async def stats(self) -> dict[str, Any]:
-        """As ``Client.stats``."""
-        return await self.ask(calls.stats(None))
-
-    async def backup(self) -> Backup:
-        """As ``Client.backup``."""
-        return await self.ask(calls.backup())
+    queues = _list(ServerOperations.queues)
+    define = _call(ServerOperations.define)
+    stats = _call(ServerOperations.stats)
+    backup = _call(ServerOperations.backup)
 
     def map(
         self,
@@ -140,7 +155,11 @@ class AsyncClient:
     ) -> AsyncIterator[tuple[Any, Any]]:
         """As ``Client.map``, by so many tasks; the function may be a coroutine function."""
         check_workers(workers)
-        return amapped(self, function, queue, workers=workers, options=options)
+
+        def lease(name: str) -> AsyncLeases:
+            return self.queue(name).lease(**options) if name == queue else self.queue(name).lease()
+
+        return amapped(lease, function, queue, workers, self.setup, line=self._line)
 
     async def work(
         self,
@@ -160,18 +179,87 @@ class AsyncClient:
                     job.ack(() if results is None else Result(results, value))
         return leases.counts
 
-    # -- for its queues
-
-    async def ask(self, call: Call[T]) -> T:
-        """Make one call, as often as it takes."""
-        return await self.do(persist(call, self.setup.terms))
-
-    async def do(self, flow: Flow[T], values: Iterable[Any] | AsyncIterable[Any] = ()) -> T:
-        """Run a flow in this task."""
-        return await run(flow, self._line, values=values)
-
-    def lines(self) -> tuple[AsyncLine, AsyncPollLine]:
-        """The line for requests, and a new one for long polls."""
+    def open(self, consumer: Consumer) -> AsyncLeases:
+        """A lease iterator that is closed with the client."""
         if self._line.closed:
             raise ClientClosed("the client is closed")
-        return self._line, AsyncPollLine(self._line)
+        return AsyncLeases(AsyncCrew(consumer, self._line, AsyncPollLine(self._line), self._crews))
+
+
+class AsyncRemoteQueue:
+    """A queue of a server. ``async for value in queue`` takes one value after the other, for good.
+
+    What is taken belongs to the caller: a loop that is left early has lost nothing but its current value.
+    Who must not lose work leases it. Every method raises ``ServerRefused`` (its kinds), ``Unreachable`` or
+    ``UnexpectedAnswer``.
+    """
+
+    def __init__(self, client: AsyncClient, name: str) -> None:
+        self._operations = QueueOperations(client.setup, name)
+        self._client = client
+        self._line = client._line
+        self.name = name
+
+    def __repr__(self) -> str:
+        return f"<AsyncRemoteQueue {self.name} of {self._client.url}>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self._client, self.name)
+
+    def __aiter__(self) -> AsyncIterator[Any]:
+        """As ``RemoteQueue.__iter__``."""
+        return AsyncValues(self._operations, self._line)
+
+    async def push(
+        self,
+        values: Iterable[Any] | AsyncIterable[Any],
+        *,
+        key: Callable[[Any], str] | None = None,
+        delay: float = 0.0,
+        priority: int = 0,
+        chunk: int = 1_000,
+    ) -> PushReport:
+        """As ``RemoteQueue.push``; the values may come from an asynchronous iterable, too."""
+        packer = Packer(key, delay, priority, chunk, default=self._client.setup.default)
+        return await run(self._operations.push_any(values, packer), self._line)
+
+    next = _call(QueueOperations.next)
+    take = _call(QueueOperations.take)
+    lease = _lease(QueueOperations.lease)
+    put = _call(QueueOperations.put)
+    claim = _call(QueueOperations.claim)
+    settle = _call(QueueOperations.settle)
+    push_items = _call(QueueOperations.push_items)
+    upload = _call(QueueOperations.upload)
+    define = _call(QueueOperations.define)
+    info = _call(QueueOperations.info)
+    audit = _call(QueueOperations.audit)
+    stats = _call(QueueOperations.stats)
+    pause = _call(QueueOperations.pause)
+    resume = _call(QueueOperations.resume)
+    close = _call(QueueOperations.close)
+    retry = _call(QueueOperations.retry)
+    advance = _call(QueueOperations.advance)
+    delete = _call(QueueOperations.delete)
+    items = _list(QueueOperations.items)
+    history = _list(QueueOperations.history)
+    item = _call(QueueOperations.item)
+    redrive = _call(QueueOperations.redrive)
+    purge = _call(QueueOperations.purge)
+
+
+class AsyncValues(AsyncIterator[Any]):
+    """As ``Values``, for the tasks of one event loop or several."""
+
+    def __init__(self, operations: QueueOperations, line: AsyncLine) -> None:
+        self._operations = operations
+        self._line = line
+        self._exhausted = False
+
+    async def __anext__(self) -> Any:
+        if not self._exhausted:
+            item = await run(self._operations.take_one(), self._line)
+            if item is not None:
+                return item.value
+            self._exhausted = True
+        raise StopAsyncIteration

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from functools import partial
 from typing import Any, Final, TypeVar
@@ -164,11 +164,9 @@ async def run(
     line: AsyncLine,
     *,
     poll: AsyncPollLine | None = None,
-    values: AsyncIterable[Any] | Iterable[Any] = (),
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> T:
     """Do the steps of a flow until it returns. In a child process, no flow of the parent goes on."""
-    source = aiter(values) if isinstance(values, AsyncIterable) else iter(values)
     process = fork.process()
     step: Callable[[], Effect] = partial(next, flow)
     while True:
@@ -180,7 +178,7 @@ async def run(
             return result
         stay(flow, process)
         try:
-            step = partial(flow.send, await _do(effect, line, poll or line, source, sleep))
+            step = partial(flow.send, await _do(effect, line, poll or line, sleep))
         except BaseException as error:  # an interrupt too: the flow leaves things as they should be
             step = partial(flow.throw, error)
 
@@ -189,7 +187,6 @@ async def _do(
     effect: Effect,
     line: AsyncLine,
     poll: AsyncLine | AsyncPollLine,
-    source: AsyncIterator[Any] | Iterator[Any],
     sleep: Callable[[float], Awaitable[None]],
 ) -> Any:
     if isinstance(effect, Send):
@@ -197,13 +194,14 @@ async def _do(
     if isinstance(effect, Sleep):
         return await sleep(effect.seconds)
     if isinstance(effect, Gather):
-        return await _gather(effect, source)
+        return await _gather(effect)
     assert isinstance(effect, Listen)  # noqa: S101
     assert isinstance(effect.bell, LoopBell)  # noqa: S101
     return await effect.bell.wait(effect.seen, effect.seconds)
 
 
-async def _gather(effect: Gather, source: AsyncIterator[Any] | Iterator[Any]) -> bool:
+async def _gather(effect: Gather) -> bool:
+    source = effect.source
     if isinstance(source, AsyncIterator):
         async for value in source:
             if effect.into(value):

@@ -28,7 +28,6 @@ class AsyncCrew:
         consumer: Consumer,
         line: AsyncLine,
         poll: AsyncPollLine,
-        grace: float,
         crews: set[AsyncCrew],
     ) -> None:
         self.consumer = consumer
@@ -36,7 +35,6 @@ class AsyncCrew:
         self.line = line
         self.tasks: list[asyncio.Task[None]] = []
         self._poll = poll
-        self._grace = grace
         self._loop = asyncio.get_running_loop()
         consumer.hand.check_loop = self.check_jobs
 
@@ -102,7 +100,7 @@ class AsyncCrew:
         hand = self.consumer.hand
         if hand.forked:
             return
-        hand.stop(hand.clock() + self._grace)
+        hand.stop(hand.clock() + self.consumer.grace)
         with suppress(RuntimeError):  # the loop is closed, and the tasks with it
             self._loop.call_soon_threadsafe(self._poll.abort)
 
@@ -114,7 +112,7 @@ class AsyncCrew:
         self._poll.abort()
         if not self.tasks:
             return
-        _, late = await asyncio.wait(self.tasks, timeout=self._grace + _SLACK)
+        _, late = await asyncio.wait(self.tasks, timeout=self.consumer.grace + _SLACK)
         for task in late:
             task.cancel()
         if late:

@@ -1,93 +1,23 @@
-"""The answers about queues and items, one frozen record each."""
+"""The answers of a server, one frozen record each, read by ``of``. Durations are in seconds.
+
+Unknown members of an answer are ignored: the paths are version 1 and only grow.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from enum import Enum
-from typing import Any, Final, Literal, Self
+from operator import itemgetter
+from typing import Any, Final, Literal, NamedTuple, Self
+
+from .errors import ServerRefused
+from .queue_settings import QueueSettings
 
 Json = Any
 
-
-class Unchanged(Enum):
-    """Stands for a source or a setting that a definition does not name, and that stays as it is."""
-
-    UNCHANGED = "unchanged"
-
-
-UNCHANGED: Final = Unchanged.UNCHANGED
-_Whole = int | None | Literal[Unchanged.UNCHANGED]
-_Seconds = float | Literal[Unchanged.UNCHANGED]
-_KeptFor = float | None | Literal[Unchanged.UNCHANGED]
-
-
-@dataclass(frozen=True, slots=True, init=False)
-class QueueSettings:
-    """The settings of a queue: its retries, how many items may wait, and how long it remembers.
-
-    Durations are in seconds. ``max_attempts`` and ``max_ready`` None: no bound. The back-off doubles from
-    ``backoff`` to ``backoff_max``; ``jitter`` (0 to 1) is the share of it that is random. ``key_ttl`` is how
-    long the answer to an idempotency key is kept, ``item_key_ttl`` how long the key of a pushed item is
-    known, ``history`` how long the server keeps who took or acked which items (0: not at all). For these
-    three, None means for ever.
-
-    A definition changes the settings that are named here, and leaves the others as they are.
-    """
-
-    max_attempts: int | None
-    backoff: float
-    backoff_max: float
-    jitter: float
-    max_ready: int | None
-    key_ttl: float | None
-    item_key_ttl: float | None
-    history: float | None
-    _named: frozenset[str] = field(repr=False, compare=False)
-
-    def __init__(
-        self,
-        max_attempts: _Whole = UNCHANGED,
-        backoff: _Seconds = UNCHANGED,
-        backoff_max: _Seconds = UNCHANGED,
-        jitter: _Seconds = UNCHANGED,
-        max_ready: _Whole = UNCHANGED,
-        *,
-        key_ttl: _KeptFor = UNCHANGED,
-        item_key_ttl: _KeptFor = UNCHANGED,
-        history: _KeptFor = UNCHANGED,
-    ) -> None:
-        given = (max_attempts, backoff, backoff_max, jitter, max_ready, key_ttl, item_key_ttl, history)
-        named = {
-            name: value
-            for name, value in zip(_DEFAULTS, given, strict=True)
-            if not isinstance(value, Unchanged)
-        }
-        for name, default in _DEFAULTS.items():
-            object.__setattr__(self, name, named.get(name, default))
-        object.__setattr__(self, "_named", frozenset(named))
-
-    def to_json(self) -> dict[str, Json]:
-        """The settings that were named, as a request has them."""
-        return {name: getattr(self, name) for name in _DEFAULTS if name in self._named}
-
-    @classmethod
-    def of(cls, answer: Mapping[str, Json]) -> Self:
-        """Read an answer."""
-        return cls(**{name: answer[name] for name in _DEFAULTS if name in answer})
-
-
-_DEFAULTS: Final[Mapping[str, Any]] = {
-    "max_attempts": 10,
-    "backoff": 1.0,
-    "backoff_max": 3_600.0,
-    "jitter": 0.1,
-    "max_ready": None,
-    "key_ttl": 86_400.0,
-    "item_key_ttl": 86_400.0,
-    "history": 0.0,
-}
+State = str
+"""``open``, ``starting``, ``paused``, ``exhausted``, ``failed`` or ``closed``; more may come."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,17 +190,97 @@ class QueueItem:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
-    """Items by seq; ``next`` is the ``after`` of the next page, None on the last one."""
+class LeasedItem(NamedTuple):
+    """An item under a lease; ``attempt`` counts its hand-outs, this one included."""
 
-    items: tuple[QueueItem, ...]
-    next: int | None
+    seq: int
+    value: Json
+    attempt: int
+
+
+_LEASED: Final = itemgetter(*LeasedItem._fields)
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """Items that the client holds until ``expires_in`` seconds after the server answered."""
+
+    queue: str
+    state: State
+    token: str
+    expires_in: float
+    items: tuple[LeasedItem, ...]
 
     @classmethod
     def of(cls, answer: Mapping[str, Json]) -> Self:
         """Read an answer."""
-        return cls(tuple(map(QueueItem.of, answer["items"])), answer["next"])
+        return cls(
+            answer["queue"],
+            answer["state"],
+            answer["token"],
+            float(answer["expires_in"]),
+            tuple(map(LeasedItem._make, map(_LEASED, answer["items"]))),
+        )
+
+
+Verdict = Literal["acked", "nacked", "extended", "released", "dead", "stale", "refused"]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The outcome of a range. ``seqs`` None: the token held nothing. Refusals have ``queue``, ``reason``."""
+
+    seqs: tuple[int, int] | None
+    outcome: str
+    reason: str | None = None
+    queue: str | None = None
+    expires_in: float | None = None
+    due_at: str | None = None
+
+    @classmethod
+    def of(cls, answer: Mapping[str, Json]) -> Self:
+        """Read an answer."""
+        seqs = answer["seqs"]
+        return cls(
+            None if seqs is None else (seqs[0], seqs[1]),
+            answer["outcome"],
+            answer.get("reason"),
+            answer.get("queue"),
+            answer.get("expires_in"),
+            answer.get("due_at"),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """The answer to a settle: the ``outcomes`` of each entry, in the order of the request.
+
+    ``lease`` is the next lease, or None; then ``refusal`` says why, or is None if the queue is empty.
+    """
+
+    queue: str
+    state: State
+    outcomes: tuple[tuple[Outcome, ...], ...]
+    lease: Lease | None = None
+    refusal: ServerRefused | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Uploaded:
+    """What of an NDJSON stream was pushed; ``ranges`` have the seqs of its new items."""
+
+    queue: str
+    lines: int
+    bytes: int
+    accepted: int
+    duplicates: int
+    ranges: tuple[tuple[int, int], ...]
+
+    @classmethod
+    def of(cls, answer: Mapping[str, Json]) -> Self:
+        """Read an answer."""
+        ranges = tuple((first, last) for first, last in answer["ranges"])
+        return cls(**{**{name: answer[name] for name in cls.__slots__}, "ranges": ranges})
 
 
 def instant(text: str) -> datetime:

@@ -1,19 +1,28 @@
-"""The requests that look at queues and operate them, as ``Call`` values. Nothing is sent here."""
+"""The requests that flows send, as ``Call`` values. Nothing is sent here."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, TypeVar
 from urllib.parse import quote, urlencode
 
-from .answers import Audit, Backup, HistoryEntry, Page, QueueInfo, QueueItem, QueueSettings, Unchanged
+from .answers import Lease, Outcome, QueueInfo, Settlement
+from .errors import UnexpectedAnswer, ValueNotJson, refusal
 from .flow import Call, Reply, Request
-from .records import Item, Seqs
-from .text import decode, encode
+from .problems import problem_from
+from .records import Ack, Entry, Extend, Item, LeaseAsk, Nack, NewItem, Pushed
+from .text import Default, decode, encode
 
 T = TypeVar("T")
 Json = Any
-_PAGE: Final = 100
+Kind = str
+
+ACKS: Final = "acks"
+NACKS: Final = "nacks"
+EXTENDS: Final = "extends"
+RELEASES: Final = "releases"
+KINDS: Final = (ACKS, NACKS, EXTENDS, RELEASES)
+"""The kinds of entries, in the order in which a server applies them."""
 _CREATED: Final = 201
 
 
@@ -44,48 +53,6 @@ def post(path: str, read: Callable[[Any], T], body: Json = None, *, wait: float 
     return Call(Request("POST", path, data, wait=wait), read, keyed=True)
 
 
-def same(answer: Json) -> Json:
-    """Return an answer as it is."""
-    return answer
-
-
-# -- taking
-
-
-def take(queue: str, count: int, wait: float) -> Call[list[Item]]:
-    """Take items for good; an empty answer gives none."""
-    return post(path_of(queue, "next", count=count, wait=wait or None), _items, wait=wait)
-
-
-def _items(answer: Json) -> list[Item]:
-    return [] if answer is None else [Item(item["seq"], item["value"]) for item in answer["items"]]
-
-
-# -- queues
-
-
-def define(
-    queue: str,
-    source: str | Unchanged | None,
-    args: Mapping[str, Json] | None,
-    settings: QueueSettings | Mapping[str, Json] | None,
-    *,
-    reset: bool,
-    confirm: str | None,
-) -> Call[QueueInfo]:
-    """Define a queue, or change the settings that are named."""
-    body: dict[str, Json] = {} if isinstance(source, Unchanged) else {"source": source}
-    if args:
-        body["args"] = dict(args)
-    if settings is not None:
-        body["settings"] = settings.to_json() if isinstance(settings, QueueSettings) else dict(settings)
-    if reset:
-        body["reset"] = True
-    return Call(
-        Request("PUT", path_of(queue, confirm=confirm), encode(body).encode()), QueueInfo.of, keyed=True
-    )
-
-
 def claim(queue: str) -> Call[bool]:
     """Define a queue to push to; whether this made it, so that nobody else has it."""
     return Call(Request("PUT", path_of(queue), b"{}"), _made, keyed=True, whole=True)
@@ -97,78 +64,96 @@ def _made(reply: Reply) -> bool:
     return reply.status == _CREATED or reply.headers.get("idempotent-replayed") == "true"
 
 
-def delete(queue: str, confirm: str | None) -> Call[QueueInfo]:
-    """Delete a queue; its name and its cursor stay known."""
-    return Call(Request("DELETE", path_of(queue, confirm=confirm)), QueueInfo.of, keyed=True)
+# -- taking and leasing
 
 
-def info(queue: str) -> Call[QueueInfo]:
-    """Read one queue."""
-    return get(path_of(queue), QueueInfo.of)
+def take(queue: str, count: int, wait: float) -> Call[list[Item]]:
+    """Take items for good; an empty answer gives none."""
+    return post(path_of(queue, "next", count=count, wait=wait or None), _items, wait=wait)
 
 
-def queues(after: str | None) -> Call[tuple[list[QueueInfo], str | None]]:
-    """Read a page of queues, and where the next page begins."""
-    query = "" if after is None else f"?{urlencode({'after': after})}"
-    return get(f"/queues{query}", lambda answer: (list(map(QueueInfo.of, answer["queues"])), answer["next"]))
+def _items(answer: Json) -> list[Item]:
+    return [] if answer is None else [Item(item["seq"], item["value"]) for item in answer["items"]]
 
 
-def audit(queue: str) -> Call[Audit]:
-    """Read the independent counters of a queue."""
-    return get(path_of(queue, "audit"), Audit.of)
+def lease(queue: str, ask: LeaseAsk) -> Call[Lease | None]:
+    """Lease items; None if no item can be leased now."""
+    return post(path_of(queue, "lease"), _lease, ask.to_json(), wait=ask.wait)
 
 
-def stats(queue: str | None) -> Call[dict[str, Json]]:
-    """Read rates and percentiles of a queue or of the server."""
-    return get("/stats" if queue is None else path_of(queue, "stats"), dict)
+def _lease(answer: Json) -> Lease | None:
+    return None if answer is None else Lease.of(answer)
 
 
-def operate(queue: str, verb: str) -> Call[QueueInfo]:
-    """Operate a queue: ``pause``, ``resume``, ``close`` or ``retry``."""
-    return post(path_of(queue, verb), QueueInfo.of)
+# -- settling
 
 
-def advance(queue: str, to_seq: int) -> Call[QueueInfo]:
-    """Move the cursor forward."""
-    return post(path_of(queue, "advance"), QueueInfo.of, {"to_seq": to_seq})
+def kind_of(entry: Entry) -> Kind:
+    """The list of a settle request that an entry belongs to."""
+    if isinstance(entry, Ack):
+        return ACKS
+    if isinstance(entry, Nack):
+        return NACKS
+    return EXTENDS if isinstance(entry, Extend) else RELEASES
 
 
-def backup() -> Call[Backup]:
-    """Copy the ledger on the server's machine. Sent again, it makes another file, which does no harm."""
-    return Call(Request("POST", "/backup"), Backup.of)
+def settle(queue: str, entries: Sequence[tuple[Kind, str]], ask: LeaseAsk | None) -> Call[Settlement]:
+    """Settle entries, each a JSON text, and lease the next items, in one transaction.
+
+    The outcomes come in the order of ``entries``.
+    """
+    lists: dict[Kind, list[str]] = {kind: [] for kind in KINDS}
+    places = []
+    for kind, text in entries:
+        places.append((kind, len(lists[kind])))
+        lists[kind].append(text)
+    members = [f'"{kind}":[{",".join(texts)}]' for kind, texts in lists.items() if texts]
+    if ask is not None:
+        members.append(f'"lease":{encode(ask.to_json())}')
+    body = f"{{{','.join(members)}}}".encode()
+    request = Request("POST", path_of(queue, "settle"), body, wait=0.0 if ask is None else ask.wait)
+    return Call(request, lambda answer: _settlement(answer, places), keyed=True)
 
 
-# -- items
+def _settlement(answer: Mapping[str, Json], places: Sequence[tuple[Kind, int]]) -> Settlement:
+    problem = problem_from(answer.get("lease_problem"))
+    return Settlement(
+        answer["queue"],
+        answer["state"],
+        tuple(tuple(map(Outcome.of, answer[kind][place])) for kind, place in places),
+        _lease(answer.get("lease")),
+        None if problem is None else refusal(problem),
+    )
 
 
-def redrive(queue: str, seqs: Seqs | None, limit: int | None, rate: float | None) -> Call[int]:
-    """Let dead items wait again."""
-    body = {"seqs": seqs, "limit": limit, "rate": rate}
-    given = {name: value for name, value in body.items() if value is not None}
-    return post(path_of(queue, "redrive"), lambda answer: int(answer["redriven"]), given)
+# -- pushing
 
 
-def purge(queue: str, confirm: str, states: Sequence[str] | None) -> Call[int]:
-    """Drop items for good."""
-    body: dict[str, Json] = {"confirm": confirm}
-    if states is not None:
-        body["states"] = list(states)
-    return post(path_of(queue, "purge"), lambda answer: int(answer["purged"]), body)
+def push(queue: str, texts: Sequence[str]) -> Call[list[Pushed]]:
+    """Push items, each a JSON text of its own: all of them or none."""
+    request = Request("POST", path_of(queue, "items"), f'{{"items":[{",".join(texts)}]}}'.encode())
+
+    def read(answer: Json) -> list[Pushed]:
+        pushed = [Pushed(item["seq"], item.get("duplicate") is True) for item in answer["items"]]
+        if len(pushed) != len(texts):
+            raise UnexpectedAnswer(f"{len(pushed)} of {len(texts)} items were answered")
+        return pushed
+
+    return Call(request, read, keyed=True)
 
 
-def page(queue: str, state: str | None, after: int, limit: int = _PAGE) -> Call[Page]:
-    """Read a page of the items of a state, by seq."""
-    return get(path_of(queue, "items", state=state, after=after or None, limit=limit), Page.of)
+def item_text(place: int, item: NewItem, default: Default | None = None) -> str:
+    """The JSON text of the item at a position of a push; an error names the position."""
+    try:
+        try:
+            return encode(item.to_json(), default)
+        except ValueNotJson:
+            encode(item.value, default)  # so that its own words say why, without the item around it
+            raise
+    except ValueNotJson as error:
+        raise ValueNotJson(f"item {place}: {error}") from error
 
 
-def history(
-    queue: str, seq: int | None, after: int, limit: int = _PAGE
-) -> Call[tuple[list[HistoryEntry], int | None]]:
-    """Read a page of who took or acked which items, and where the next page begins."""
-    path = path_of(queue, "history", seq=seq, after=after or None, limit=limit)
-    return get(path, lambda answer: (list(map(HistoryEntry.of, answer["history"])), answer["next"]))
-
-
-def item(queue: str, seq: int) -> Call[QueueItem]:
-    """Read one item and its history."""
-    return get(path_of(queue, "items", str(seq)), QueueItem.of)
+def item_texts(items: Iterable[NewItem], default: Default | None = None) -> list[str]:
+    """The JSON texts of items to push."""
+    return [item_text(place, item, default) for place, item in enumerate(items)]

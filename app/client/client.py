@@ -1,28 +1,62 @@
-"""The client for threads."""
+"""The client for threads. Each operation of ``operations.py`` is run on the caller's thread."""
 
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator
+from functools import partial
+from multiprocessing.reduction import ForkingPickler
 from types import TracebackType
-from typing import Any, Self, TypeVar, Unpack
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar, Unpack
 
 import httpx
 
-from . import calls
-from .answers import UNCHANGED, Backup, QueueInfo, QueueSettings, Unchanged
+from .consume import Consumer
 from .errors import ClientClosed
-from .flow import Call, Flow, OnWait, Tempo, persist
+from .facade import declared
+from .flow import Flow, OnWait, Tempo
 from .held import Counts
-from .leases import Leases
-from .mapping import check_workers, mapped
-from .queue import RemoteQueue
+from .leases import Crew, Leases
+from .mapping import Processes, Threads, Workers, check_workers, mapped
+from .operations import Pages, QueueOperations, ServerOperations
 from .records import Result
 from .setup import LeaseOptions, Setup
 from .text import Default
-from .threads import Line, PollLine, run
+from .threads import Line, PollLine, ThreadBell, run
 
+P = ParamSpec("P")
 T = TypeVar("T")
+Ops = TypeVar("Ops")
+
+
+def _call(operation: Callable[Concatenate[Ops, P], Flow[T]]) -> Callable[Concatenate[Any, P], T]:
+    """The method that runs an operation."""
+
+    def call(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return run(operation(self._operations, *args, **kwargs), self._line)
+
+    return declared(operation, call)
+
+
+def _list(operation: Callable[Concatenate[Ops, P], Pages[T]]) -> Callable[Concatenate[Any, P], Iterator[T]]:
+    """The method that asks for one page after the other, as they are needed."""
+
+    def listed(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> Iterator[T]:
+        for page in operation(self._operations, *args, **kwargs):
+            yield from run(page, self._line)
+
+    return declared(operation, listed, "Iterator")
+
+
+def _lease(
+    operation: Callable[Concatenate[QueueOperations, P], Consumer],
+) -> Callable[Concatenate[RemoteQueue, P], Leases]:
+    """The method that makes a lease iterator of what an operation prepares."""
+
+    def lease(self: RemoteQueue, /, *args: P.args, **kwargs: P.kwargs) -> Leases:
+        return self._client.open(operation(self._operations, *args, **kwargs))
+
+    return declared(operation, lease, "Leases")
 
 
 class Client:
@@ -32,8 +66,9 @@ class Client:
     for (by its URL). What is leased stays in its process: in a child the lease iterators and jobs of the
     parent raise ``ForkedClient``, and closing them there does nothing.
 
-    Every request that changes something carries an Idempotency-Key of its own (a UUID) and is sent again with
-    it, so that a lost reply, a full disk or a restart of the server neither loses nor doubles anything.
+    Every request that changes something carries an Idempotency-Key and is sent again with it, so that a lost
+    reply, a full disk or a restart of the server neither loses nor doubles anything. The keys are UUIDs, of
+    sessions whose requests are counted where the server does that (``Idempotency-Sequence``).
 
     Args:
         url: Where the server is. None: ``DIBS_URL``, else ``http://127.0.0.1:8000``.
@@ -73,9 +108,11 @@ class Client:
             on_wait=on_wait,
             default=default,
             tempo=tempo,
+            bell=ThreadBell,
         )
-        self._given = transport
+        self._operations = ServerOperations(self.setup)
         self._line = Line(self.setup.wire, transport)
+        self._given = transport
         self._leases: weakref.WeakSet[Leases] = weakref.WeakSet()
         self._hang_up = weakref.finalize(self, self._line.close)
 
@@ -118,54 +155,10 @@ class Client:
         """The queue of this name. Nothing is asked yet."""
         return RemoteQueue(self, name)
 
-    def queues(self) -> Iterator[QueueInfo]:
-        """All queues, by name."""
-        after: str | None = None
-        while True:
-            found, after = self.ask(calls.queues(after))
-            yield from found
-            if after is None:
-                return
-
-    def define(
-        self,
-        name: str,
-        source: str | Unchanged | None = UNCHANGED,
-        args: Mapping[str, Any] | None = None,
-        settings: QueueSettings | Mapping[str, Any] | None = None,
-        *,
-        reset: bool = False,
-        confirm: str | None = None,
-    ) -> QueueInfo:
-        """Define a queue, or change it: what is not named stays as it is.
-
-        Args:
-            name: Its name.
-            source: One of the built-in sources. None: producers push. Not named: as it is; for a new queue,
-                producers push.
-            args: The source's arguments.
-            settings: A mapping, such as ``{"max_attempts": 3, "backoff": 0.5}``, or a ``QueueSettings``. Each
-                that is not named stays as it is; a new queue begins with the defaults.
-            reset: Begin again at seq 1, also where a queue of this name was deleted.
-            confirm: The queue's name once more, where the ``reset`` drops items that are inside.
-
-        Raises:
-            Conflict: It was defined with another source, and has handed out items; or a ``reset`` would drop
-                items, and ``confirm`` is not given.
-            Invalid: There is no such source, or it does not take these arguments.
-        """
-        return self.ask(calls.define(name, source, args, settings, reset=reset, confirm=confirm))
-
-    def stats(self) -> dict[str, Any]:
-        """Totals and percentiles of the server, and its first 100 queues, as ``GET /stats`` gives them."""
-        return self.ask(calls.stats(None))
-
-    def backup(self) -> Backup:
-        """Copy the ledger into the server's data folder, consistent and online.
-
-        Whoever serves a copy hands out again what was taken since.
-        """
-        return self.ask(calls.backup())
+    queues = _list(ServerOperations.queues)
+    define = _call(ServerOperations.define)
+    stats = _call(ServerOperations.stats)
+    backup = _call(ServerOperations.backup)
 
     def map(
         self,
@@ -198,7 +191,26 @@ class Client:
             And what ``Leases`` raises.
         """
         check_workers(workers)
-        return mapped(self, function, queue, workers=workers, processes=processes, options=options)
+        return self._mapped(function, queue, workers, processes=processes, options=options)
+
+    def _mapped(
+        self,
+        function: Callable[[Any], Any],
+        queue: str,
+        workers: int,
+        *,
+        processes: bool,
+        options: LeaseOptions,
+    ) -> Iterator[tuple[Any, Any]]:
+        """Begin when the first pair is asked for; wrong options are refused before anything is made."""
+        leases = self.queue(queue).lease(**options)
+        begin: Callable[[str], Workers] = partial(Threads, leases, function, workers)
+        if processes:
+            leases.close()
+            work = partial(_lease_there, self, queue, options)
+            ForkingPickler.dumps((work, function))  # so is what no process can be given
+            begin = partial(Processes, work, function, workers, queue)
+        yield from mapped(queue, begin, self.setup, self._line, lambda name: self.queue(name).lease())
 
     def work(
         self,
@@ -237,22 +249,86 @@ class Client:
                     job.ack(() if results is None else Result(results, value))
         return leases.counts
 
-    # -- for its queues
-
-    def ask(self, call: Call[T]) -> T:
-        """Make one call, as often as it takes."""
-        return self.do(persist(call, self.setup.terms))
-
-    def do(self, flow: Flow[T], values: Iterable[Any] = ()) -> T:
-        """Run a flow on this thread."""
-        return run(flow, self._line, values=values)
-
-    def lines(self) -> tuple[Line, PollLine]:
-        """The line for requests, and a new one for long polls."""
+    def open(self, consumer: Consumer) -> Leases:
+        """A lease iterator that is closed with the client."""
         if self._line.closed:
             raise ClientClosed("the client is closed")
-        return self._line, PollLine(self.setup.wire, self._given)
+        made = Leases(Crew(consumer, self._line, PollLine(self.setup.wire, self._given)), self)
+        self._leases.add(made)
+        return made
 
-    def watch(self, leases: Leases) -> None:
-        """Close this iterator with the client."""
-        self._leases.add(leases)
+
+def _lease_there(client: Client, queue: str, options: LeaseOptions) -> Leases:
+    """The lease iterator of a worker process, for which the client was pickled."""
+    return client.queue(queue).lease(**options)
+
+
+class RemoteQueue:
+    """A queue of a server. ``for value in queue`` takes one value after the other, for good.
+
+    What is taken belongs to the caller: a loop that is left early has lost nothing but its current value.
+    Who must not lose work leases it. Every method raises ``ServerRefused`` (its kinds), ``Unreachable`` or
+    ``UnexpectedAnswer``.
+    """
+
+    def __init__(self, client: Client, name: str) -> None:
+        self._operations = QueueOperations(client.setup, name)
+        self.name = name
+        self._client = client
+        self._line = client._line
+
+    def __repr__(self) -> str:
+        return f"<RemoteQueue {self.name} of {self._client.url}>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self._client, self.name)
+
+    def __iter__(self) -> Iterator[Any]:
+        """Take one value after the other until the queue is exhausted; a request each. Waits while empty."""
+        return Values(self._operations, self._line)
+
+    next = _call(QueueOperations.next)
+    take = _call(QueueOperations.take)
+    lease = _lease(QueueOperations.lease)
+    push = _call(QueueOperations.push)
+    put = _call(QueueOperations.put)
+    claim = _call(QueueOperations.claim)
+    settle = _call(QueueOperations.settle)
+    push_items = _call(QueueOperations.push_items)
+    upload = _call(QueueOperations.upload)
+    define = _call(QueueOperations.define)
+    info = _call(QueueOperations.info)
+    audit = _call(QueueOperations.audit)
+    stats = _call(QueueOperations.stats)
+    pause = _call(QueueOperations.pause)
+    resume = _call(QueueOperations.resume)
+    close = _call(QueueOperations.close)
+    retry = _call(QueueOperations.retry)
+    advance = _call(QueueOperations.advance)
+    delete = _call(QueueOperations.delete)
+    items = _list(QueueOperations.items)
+    history = _list(QueueOperations.history)
+    item = _call(QueueOperations.item)
+    redrive = _call(QueueOperations.redrive)
+    purge = _call(QueueOperations.purge)
+
+
+class Values(Iterator[Any]):
+    """Takes a value with each ``next``, until the queue is exhausted; waits while it is empty.
+
+    Between two calls it holds nothing, so threads and forked children may share it, and after an error it
+    goes on where the queue stands. (A generator would refuse the one and take the other for the end.)
+    """
+
+    def __init__(self, operations: QueueOperations, line: Line) -> None:
+        self._operations = operations
+        self._line = line
+        self._exhausted = False
+
+    def __next__(self) -> Any:
+        if not self._exhausted:
+            item = run(self._operations.take_one(), self._line)
+            if item is not None:
+                return item.value
+            self._exhausted = True
+        raise StopIteration

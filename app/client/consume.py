@@ -12,14 +12,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final, Literal
 
-from . import work
+from . import calls
+from .answers import Lease, Settlement
 from .errors import ClientError, Exhausted, Invalid, LimitExceeded, ServerRefused
-from .flow import PATIENT, Aborted, Bell, Flow, Listen, Terms, persist
+from .flow import Aborted, Bell, Flow, Listen, Terms
 from .hand import Hand
 from .job import Job
+from .keys import Key
 from .pace import Pace
 from .parcel import Part, abandon, compose, conclude, reject
-from .records import Lease, LeaseAsk, Settlement
+from .persist import PATIENT, persist
+from .records import LeaseAsk
 from .text import Default
 
 _ENDING: Final = frozenset({"exhausted", "closed"})
@@ -38,7 +41,7 @@ class WorkTerms(Terms):
     """Patience that ends with the time for closing; a pause that ends when closing begins."""
 
     def __init__(self, terms: Terms, hand: Hand) -> None:
-        super().__init__(terms.tempo, terms.patience, terms.on_wait, terms.contact)
+        super().__init__(terms.tempo, terms.patience, terms.on_wait, terms.contact, terms.sessions)
         self._hand = hand
 
     def deadline(self, began: float) -> float:
@@ -65,11 +68,15 @@ class Consumer:
         hand: What it has in hand.
         ask: What a lease request says; ``max`` is decided each time.
         terms: How long a request is sent again while nobody answers.
+        grace: Seconds that closing may take.
         until_empty: End also when the queue has nothing now, and nothing of its own is in hand.
     """
 
-    def __init__(self, hand: Hand, ask: LeaseAsk, terms: Terms, *, until_empty: bool = False) -> None:
+    def __init__(
+        self, hand: Hand, ask: LeaseAsk, terms: Terms, grace: float, *, until_empty: bool = False
+    ) -> None:
         self.hand = hand
+        self.grace = grace
         self._ask = ask
         self._tempo = terms.tempo
         self._terms = WorkTerms(terms, hand)
@@ -183,19 +190,23 @@ class Consumer:
         If the poll is ended by a stop, only its key can tell whether something was handed out meanwhile:
         asked again, without waiting, so that it can be given back.
         """
-        hand, key, queue = self.hand, self._tempo.new_key(), self.hand.queue
-        ask = replace(ask, wait=min(ask.wait, _SHORT_WAIT)) if self._ending else ask
+        with self._terms.sessions.lent() as key:
+            ask = replace(ask, wait=min(ask.wait, _SHORT_WAIT)) if self._ending else ask
+            return (yield from self._poll_with(ask, key))
+
+    def _poll_with(self, ask: LeaseAsk, key: Key) -> Flow[Lease | None]:
+        hand, queue = self.hand, self.hand.queue
         hand.poll(polling=True)
         try:
             began = self._tempo.clock()
-            call = work.lease(queue, ask)
+            call = calls.lease(queue, ask)
             lease = yield from persist(call, self._terms, key=key, endless=PATIENT, abortable=True)
             if lease is None and self._tempo.clock() - began < ask.wait / 2:
                 yield from self._terms.pause(self._tempo.step(_EARLY, None))
         except Aborted as aborted:
             if not aborted.reached:
                 raise
-            lease = yield from persist(work.lease(queue, replace(ask, wait=0.0)), self._terms, key=key)
+            lease = yield from persist(calls.lease(queue, replace(ask, wait=0.0)), self._terms, key=key)
         finally:
             hand.poll(polling=False)
         return lease
@@ -236,8 +247,12 @@ class Consumer:
         While the server can't be reached the consumer is told, and the same request is sent again, with its
         key, until closing ends: under another key an ack that was lost on its way back would look stale.
         """
-        hand, key = self.hand, self._tempo.new_key()
-        call = work.settle_texts(hand.queue, [(part.kind, part.text) for part in parts], ask)
+        with self._terms.sessions.lent() as key:
+            return (yield from self._settle_with(parts, ask, key))
+
+    def _settle_with(self, parts: Sequence[Part], ask: LeaseAsk | None, key: Key) -> Flow[Settlement | None]:
+        hand = self.hand
+        call = calls.settle(hand.queue, [(part.kind, part.text) for part in parts], ask)
         call = replace(call, request=call.request._replace(within=max(_HURRY, hand.ttl / 3)))
         sent = self._tempo.clock()
         while True:
@@ -301,6 +316,7 @@ def consumer(
     wait: float,
     on_error: OnError,
     on_lost: OnLost | None,
+    grace: float,
     until_empty: bool,
     default: Default | None,
 ) -> Consumer:
@@ -332,7 +348,7 @@ def consumer(
         on_lost=on_lost,
         default=default,
     )
-    return Consumer(hand, LeaseAsk(1, ttl, wait, worker), terms, until_empty=until_empty)
+    return Consumer(hand, LeaseAsk(1, ttl, wait, worker), terms, grace, until_empty=until_empty)
 
 
 def _check(name: str, value: int | None, least: int) -> None:

@@ -25,6 +25,7 @@
             ├── Invalid          the request is wrong; names the field
             │   ├── LimitExceeded    over a limit; names that too
             │   └── KeyReused        the idempotency key belongs to another request
+            ├── KeySuperseded    a later request of the key's session has been answered
             ├── Forbidden        not allowed from here
             └── Unavailable      not now: paused, starting, going down, no room
 """
@@ -34,13 +35,11 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import Any, Final, Literal
 
 from ..errors import DibsError
 from ..inert import inert
-
-if TYPE_CHECKING:
-    from .records import PushReport
+from .records import PushReport
 
 TYPE: Final = "urn:dibs:problem:"
 
@@ -232,6 +231,13 @@ class KeyReused(Invalid):
     """The idempotency key was first sent with another request."""
 
 
+class KeySuperseded(ServerRefused):
+    """A later request of the key's session was answered: nobody knows any more what became of this one.
+
+    A client never sends such a request by itself; a copy of its process, or of its machine, does.
+    """
+
+
 class Forbidden(ServerRefused, PermissionError):
     """The server does not allow the request from here."""
 
@@ -252,6 +258,7 @@ BY_NAME: Final[Mapping[str, type[ServerRefused]]] = {
     "body-too-large": LimitExceeded,
     "headers-too-large": LimitExceeded,
     "key-reused": KeyReused,
+    "key-superseded": KeySuperseded,
     "forbidden": Forbidden,
 }
 _BY_STATUS: Final[Mapping[int, type[ServerRefused]]] = {

@@ -11,45 +11,24 @@ import logging
 import random
 import time
 import uuid
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import AsyncIterator, Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Generic, NamedTuple, Protocol, TypeVar
 
 from ..iterators import fork
-from .errors import (
-    ClientError,
-    ForkedClient,
-    ServerRefused,
-    StrangersAnswer,
-    UnexpectedAnswer,
-    Unreachable,
-    refusal,
-)
-from .own_key import checked
-from .problems import problem_of
-from .text import decode
+from .errors import ClientError, ForkedClient
+from .keys import Key, Sessions
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
 JSON: Final = "application/json"
-NO_CONTENT: Final = 204
-_SUCCESS: Final = range(200, 300)
-_SERVER_ERROR: Final = 500
 _FIRST_STEP: Final = 0.05
 _LAST_STEP: Final = 2.0
 _DOUBLINGS: Final = 10
-_SHOWN: Final = 200
 _UNKNOWN: Final = 5.0
 """Seconds for which a client tries to reach a server that it has never reached."""
-_STRANGERS: Final = 3
-"""Answers to other requests, each on another connection, after which one request is given up."""
-
 log: Final = logging.getLogger("dibs.client")
-
-PATIENT: Final = frozenset({"paused", "starting", "source-busy"})
-"""Refusals of a queue that is well and only has nothing to hand out now."""
-FULL: Final = frozenset({"queue-full"})
 
 
 class Request(NamedTuple):
@@ -63,7 +42,7 @@ class Request(NamedTuple):
     path: str
     body: bytes = b""
     kind: str = JSON
-    key: str | None = None
+    key: Key | None = None
     wait: float = 0.0
     within: float | None = None
 
@@ -132,8 +111,9 @@ class Listen(NamedTuple):
 
 
 class Gather(NamedTuple):
-    """Give values to ``into`` until it returns True. The answer is False if there were no more values."""
+    """Give values of ``source`` to ``into`` until that returns True. The answer is False after the last."""
 
+    source: Iterator[Any] | AsyncIterator[Any]
     into: Callable[[Any], bool]
 
 
@@ -198,9 +178,11 @@ class Terms:
         patience: float,
         on_wait: OnWait | None = None,
         contact: Contact | None = None,
+        sessions: Sessions | None = None,
     ) -> None:
         self.tempo = tempo
         self.contact = contact or Contact()
+        self.sessions = sessions or Sessions(tempo.new_key)
         self.patience = patience
         self.on_wait = on_wait
 
@@ -222,117 +204,3 @@ class Aborted(ClientError):
     def __init__(self, *, reached: bool) -> None:
         super().__init__("given up")
         self.reached = reached
-
-
-# -- one request, until it is answered
-
-
-def persist(
-    call: Call[T],
-    terms: Terms,
-    *,
-    key: str | None = None,
-    endless: frozenset[str] = frozenset(),
-    vain: Callable[[ServerRefused], bool] = lambda _: False,
-    abortable: bool = False,
-) -> Flow[T]:
-    """Send a request until it is answered, always with the same key, and read its answer.
-
-    The request is sent again if the reply is lost or says that this helps. ``endless`` names the refusals
-    that count as answers: the time of such answers is no part of the patience. ``vain`` says whether sending
-    the same request again can't help after a refusal, whatever the refusal says.
-
-    Raises:
-        TypeError, ValueError: The key can't be one.
-        ServerRefused: One of its kinds.
-        Unreachable: No answer within the patience.
-        UnexpectedAnswer: The answer is not one of dibs, or again and again another request's.
-    """
-    tempo = terms.tempo
-    request = _keyed(call.request, key, tempo) if call.keyed else call.request
-    began, tries, reached, quiet = tempo.clock(), 0, False, terms.on_wait is not None
-    strangers = 0
-    while True:
-        answer: Reply | Lost = yield Send(request, abortable)
-        if not isinstance(answer, Lost) or (answer.reached and not answer.aborted):
-            terms.contact.made = True
-        failure = answer if isinstance(answer, Lost) else _failure(answer)
-        if failure is None:
-            assert isinstance(answer, Reply)  # noqa: S101
-            return _read(call, answer)
-        reached = reached or not isinstance(failure, Lost) or failure.reached
-        if isinstance(failure, Lost) and failure.aborted:
-            raise Aborted(reached=reached)
-        if isinstance(failure, Lost) and isinstance(failure.error, StrangersAnswer):
-            strangers += 1
-            if strangers >= _STRANGERS:
-                raise failure.error
-        if isinstance(failure, ServerRefused):
-            if vain(failure):
-                raise failure
-            if failure.problem.name in endless:
-                began, tries = tempo.clock(), 0
-        pause = tempo.step(tries, getattr(failure, "retry_after", None))
-        if tempo.clock() + pause >= terms.deadline(began):
-            raise _given_up(failure, request, reached)
-        if terms.on_wait is not None:
-            terms.on_wait(pause, _why(failure))
-        if not quiet and getattr(getattr(failure, "problem", None), "name", None) not in endless:
-            log.warning(
-                "%s %s is sent again until it is answered: %s", request.method, request.path, _why(failure)
-            )
-            quiet = True
-        yield from terms.pause(pause)
-        tries += 1
-
-
-def _keyed(request: Request, key: str | None, tempo: Tempo) -> Request:
-    """The request with a key of the caller's own, or with a new one."""
-    return request._replace(key=tempo.new_key() if key is None else checked(key))
-
-
-def _failure(reply: Reply) -> ServerRefused | UnexpectedAnswer | None:
-    """The reason to send the request again; None for an answer. A refusal that no retry helps is raised."""
-    if reply.status in _SUCCESS:
-        return None
-    problem = problem_of(reply.body, reply.headers)
-    if problem is None:
-        strange = UnexpectedAnswer(f"{reply.status} with {reply.body[:_SHOWN]!r}: not an answer of dibs")
-        if reply.status < _SERVER_ERROR:
-            raise strange
-        return strange
-    refused = refusal(problem)
-    if not problem.retryable:
-        raise refused
-    return refused
-
-
-def _given_up(
-    failure: Lost | ServerRefused | UnexpectedAnswer, request: Request, reached: bool
-) -> ClientError:
-    if not isinstance(failure, Lost):
-        return failure
-    if isinstance(failure.error, StrangersAnswer):
-        return failure.error
-    what = f"{request.method} {request.path} was not answered: {_why(failure)}"
-    error = Unreachable(what, reached=reached)
-    error.__cause__ = failure.error
-    return error
-
-
-def _why(failure: Lost | ClientError) -> str:
-    if not isinstance(failure, Lost):
-        return str(failure)
-    error = failure.error
-    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-
-
-def _read(call: Call[T], reply: Reply) -> T:
-    try:
-        if call.whole:
-            return call.read(reply)
-        return call.read(None if reply.status == NO_CONTENT else decode(reply.body))
-    except (ValueError, LookupError, TypeError, AttributeError) as error:
-        raise UnexpectedAnswer(
-            f"{reply.status} with {reply.body[:_SHOWN]!r}: not an answer of dibs"
-        ) from error

@@ -11,15 +11,15 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 from ..iterators import fork
+from .answers import Lease
+from .calls import NACKS
 from .errors import ClientError, ForkedClient, ServerRefused
 from .flow import Bell
 from .held import Counts, Held
 from .job import BEGUN, DONE, OVER, READY, RELEASE, Job, Verdict, log
 from .outbox import Outbox
 from .pace import Pace
-from .records import Lease
 from .text import Default, fit
-from .work import NACKS
 
 OnRefused = Callable[[Job, ServerRefused], Mapping[str, Any] | None]
 

@@ -8,11 +8,11 @@ from enum import IntEnum
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn, Self
 
+from .calls import ACKS, NACKS, RELEASES, Kind
 from .errors import JobSettled, ValueNotJson
 from .held import no_copy
 from .records import Result
 from .text import encode, fit, told
-from .work import ACKS, NACKS, RELEASES, Kind
 
 if TYPE_CHECKING:
     from .hand import Hand

@@ -24,11 +24,10 @@ _SLACK: Final = 0.5
 class Crew:
     """The background threads of one lease iterator, which know nothing of the iterator itself."""
 
-    def __init__(self, consumer: Consumer, line: Line, poll: PollLine, grace: float) -> None:
+    def __init__(self, consumer: Consumer, line: Line, poll: PollLine) -> None:
         self.consumer = consumer
         self.line = line
         self._poll = poll
-        self._grace = grace
         self._lock = threading.Lock()
         self._threads: list[threading.Thread] | None = None
 
@@ -70,12 +69,12 @@ class Crew:
         hand = self.consumer.hand
         if hand.forked:
             return
-        hand.stop(hand.clock() + self._grace)
+        hand.stop(hand.clock() + self.consumer.grace)
         self._poll.abort()
 
     def close(self) -> None:
         """Stop, settle and give back, within ``grace`` seconds. In a child process it does nothing."""
-        hand, until = self.consumer.hand, time.monotonic() + self._grace + _SLACK
+        hand, until = self.consumer.hand, time.monotonic() + self.consumer.grace + _SLACK
         if hand.forked:
             return
         self.end()

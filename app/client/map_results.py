@@ -1,4 +1,4 @@
-"""The queue that a map keeps its results in: its name, and what is left in it. For both drivers."""
+"""The queue that a map keeps its results in, from its making to its end. For both drivers."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ from collections.abc import Iterator
 from typing import Final
 from uuid import uuid4
 
-from .answers import QueueInfo
+from . import calls
 from .errors import ClientError
-from .job import log
+from .flow import Flow, log
+from .operations import QueueOperations
+from .persist import persist
+from .setup import Setup
 
 NAME_BYTES: Final = 64
 NUMBERED: Final = 100
@@ -25,14 +28,35 @@ def names_for(queue: str) -> Iterator[str]:
         yield queue[: NAME_BYTES - len(ending)] + ending
 
 
-def none_free(queue: str) -> ClientError:
-    """The error where each name that was tried is another's."""
-    return ClientError(f"no name for the queue of the results is free ({queue}.map-1 and so on): delete some")
+def claimed(setup: Setup, queue: str) -> Flow[Results]:
+    """Make the queue of the results, under a name that no other map has now."""
+    for name in names_for(queue):
+        if (yield from persist(calls.claim(name), setup.terms)):
+            return Results(setup, name)
+    raise ClientError(f"no name for the queue of the results is free ({queue}.map-1 and so on): delete some")
 
 
-def unread(info: QueueInfo) -> bool:
-    """Whether a map left something in the queue of its results; the log is told."""
-    if not info.waiting + info.leased + info.dead:
-        return False
-    log.warning("%d results were not read; they are in the queue %s", info.waiting, info.queue)
-    return True
+class Results:
+    """The queue of one map's results."""
+
+    def __init__(self, setup: Setup, name: str) -> None:
+        self.name = name
+        self._queue = QueueOperations(setup, name)
+
+    def close(self) -> Flow[None]:
+        """Nobody works any more: whoever reads the results comes to an end."""
+        try:
+            yield from self._queue.close()
+        except ClientError as error:
+            log.warning("the results' queue %s can't be closed: %s", self.name, error)
+
+    def leave(self) -> Flow[None]:
+        """Delete the queue, unless something is left in it that nobody has read; the log is told."""
+        try:
+            info = yield from self._queue.info()
+            if info.waiting + info.leased + info.dead:
+                log.warning("%d results were not read; they are in the queue %s", info.waiting, self.name)
+            else:
+                yield from self._queue.delete()
+        except ClientError as error:
+            log.warning("the results' queue %s can't be deleted: %s", self.name, error)

@@ -14,19 +14,15 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
 from multiprocessing.connection import Connection, wait
-from multiprocessing.reduction import ForkingPickler
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
-from . import calls
 from .errors import ClientError, WorkersDied
-from .job import log
+from .flow import log
 from .leases import Leases
-from .map_results import names_for, none_free, unread
+from .map_results import Results, claimed
 from .records import Result
-from .setup import LeaseOptions
-
-if TYPE_CHECKING:
-    from .client import Client
+from .setup import Setup
+from .threads import Line, run
 
 Pair = tuple[Any, Any]
 
@@ -51,18 +47,23 @@ def perform(leases: Leases, function: Callable[[Any], Any], results: str) -> Non
         raise
 
 
-class Workers:
-    """What threads and processes have in common: what ended them early."""
+class Workers(Protocol):
+    """What maps a queue; ``errors`` has what ended it early."""
 
-    def __init__(self) -> None:
-        self.errors: list[BaseException] = []
+    errors: list[BaseException]
+
+    def join(self) -> None:
+        """Wait until all have ended, and settle the last of theirs."""
+
+    def stop(self) -> None:
+        """Begin nothing more."""
 
 
-class Threads(Workers):
+class Threads:
     """Workers on threads of this process; they share one lease iterator."""
 
-    def __init__(self, leases: Leases, function: Callable[[Any], Any], results: str, workers: int) -> None:
-        super().__init__()
+    def __init__(self, leases: Leases, function: Callable[[Any], Any], workers: int, results: str) -> None:
+        self.errors: list[BaseException] = []
         self._leases = leases
 
         def work() -> None:
@@ -87,7 +88,7 @@ class Threads(Workers):
         self._leases.stop()
 
 
-class Processes(Workers):
+class Processes:
     """Workers in processes of their own (spawned, so that no lock or thread of this one is copied).
 
     A process that is killed loses nothing: its items are handed out again when its lease ends. A worker stops
@@ -96,21 +97,19 @@ class Processes(Workers):
 
     def __init__(
         self,
-        client: Client,
-        queue: str,
+        lease: Callable[[], Leases],
         function: Callable[[Any], Any],
-        results: str,
-        *,
         workers: int,
-        options: LeaseOptions,
+        queue: str,
+        results: str,
     ) -> None:
-        super().__init__()
+        self.errors: list[BaseException] = []
+        self._queue = queue
         self._pipes: list[Connection] = []
         self._processes: list[Any] = []
-        self._queue = queue
         try:
             for number in range(workers):
-                self._start(number, partial(_process, client, queue, function, results, options=options))
+                self._start(number, partial(_process, lease, function, results))
         except BaseException:  # those that have begun end before it is told
             self.stop()
             self.join()
@@ -168,16 +167,10 @@ def _told(pipe: Connection) -> BaseException | None:
 
 
 def _process(
-    client: Client,
-    queue: str,
-    function: Callable[[Any], Any],
-    results: str,
-    *,
-    options: LeaseOptions,
-    pipe: Connection,
+    lease: Callable[[], Leases], function: Callable[[Any], Any], results: str, *, pipe: Connection
 ) -> None:
     """A worker process, from its begin to its end."""
-    with client, client.queue(queue).lease(**options) as leases:
+    with lease() as leases:
         threading.Thread(target=_stop_when_told, args=(pipe, leases), daemon=True).start()
         try:
             perform(leases, function, results)
@@ -207,73 +200,38 @@ def portable(error: Exception) -> Exception:
 
 
 def mapped(
-    client: Client,
-    function: Callable[[Any], Any],
     queue: str,
-    *,
-    workers: int,
-    processes: bool,
-    options: LeaseOptions,
+    begin: Callable[[str], Workers],
+    setup: Setup,
+    line: Line,
+    read: Callable[[str], Leases],
 ) -> Iterator[Pair]:
-    """See ``Client.map``."""
-    leases = client.queue(queue).lease(**options)  # wrong options are refused before anything is made
-    if processes:
-        leases.close()
-        ForkingPickler.dumps((client, function, options))  # and so is what no process can be given
-    results = _claim(client, queue)
-    crew: Threads | Processes
+    """See ``Client.map``: ``begin`` starts the workers, and ``read`` leases the results of a queue."""
+    results = run(claimed(setup, queue), line)
     try:
-        if processes:
-            crew = Processes(client, queue, function, results, workers=workers, options=options)
-        else:
-            crew = Threads(leases, function, results, workers)
+        workers = begin(results.name)
     except BaseException:
-        _leave(client, results)
+        run(results.leave(), line)
         raise
-    yield from _pairs(client, crew, results)
-
-
-def _pairs(client: Client, crew: Threads | Processes, results: str) -> Iterator[Pair]:
-    """The results as they come, until the workers have ended."""
-    ending = threading.Thread(target=_end, args=(client, crew, results), name="dibs-map-end", daemon=True)
+    ending = threading.Thread(target=_end, args=(workers, results, line), name="dibs-map-end", daemon=True)
     ending.start()
     try:
-        with client.queue(results).lease() as leases:
+        with read(results.name) as leases:
             for job in leases:
                 with job:
                     yield tuple(job.value)
     finally:
-        crew.stop()
+        workers.stop()
         ending.join()
-        _leave(client, results)
-    if crew.errors:
-        raise crew.errors[0]
+        run(results.leave(), line)
+    if workers.errors:
+        raise workers.errors[0]
 
 
-def _claim(client: Client, queue: str) -> str:
-    """Make the queue of the results, under a name that no other map has now."""
-    for name in names_for(queue):
-        if client.ask(calls.claim(name)):
-            return name
-    raise none_free(queue)
-
-
-def _end(client: Client, crew: Threads | Processes, results: str) -> None:
+def _end(workers: Workers, results: Results, line: Line) -> None:
     """Close the queue of the results once nobody works any more: then who reads it comes to an end."""
     try:
-        crew.join()
+        workers.join()
     except Exception as error:  # told to whoever reads the results, who would wait for ever without the end
-        crew.errors.append(error)
-    try:
-        client.queue(results).close()
-    except ClientError as error:
-        log.warning("the results' queue %s can't be closed: %s", results, error)
-
-
-def _leave(client: Client, results: str) -> None:
-    """Delete the queue of the results, unless something is left in it that nobody has read."""
-    try:
-        if not unread(client.queue(results).info()):
-            client.queue(results).delete()
-    except ClientError as error:
-        log.warning("the results' queue %s can't be deleted: %s", results, error)
+        workers.errors.append(error)
+    run(results.close(), line)

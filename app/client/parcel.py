@@ -6,13 +6,13 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
+from .answers import Outcome, Settlement
+from .calls import EXTENDS, NACKS, Kind
 from .errors import Invalid, Problem, ResultRefused, ServerRefused
 from .hand import Hand
 from .held import Held
 from .job import BEGUN, Job, log
-from .records import Outcome, Settlement
 from .text import encode, ranges
-from .work import EXTENDS, NACKS, Kind
 
 _SOON: Final = 12
 _LATE: Final = 0.05

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Final, TypeVar
+from collections.abc import AsyncIterable, Callable, Iterable
+from typing import Any, Final
 
-from . import work
+from . import calls
 from .errors import ClientError, QueueFull, ServerRefused
-from .flow import FULL, Flow, Gather, Terms, persist
+from .flow import Flow, Gather, Terms
+from .persist import FULL, persist
 from .records import NewItem, Pushed, PushReport
 from .text import Default
 
@@ -48,7 +49,7 @@ class Packer:
     def add(self, value: Any) -> bool:
         """Pack a value; return whether the chunk is full."""
         item = NewItem(value, None if self._key is None else self._key(value), self._delay, self._priority)
-        text = work.placed_text(self._packed, item, self._default)
+        text = calls.item_text(self._packed, item, self._default)
         self._packed += 1
         self.texts.append(text)
         self._size += len(text)
@@ -60,29 +61,24 @@ class Packer:
         return texts
 
 
-T = TypeVar("T")
-
-
-def several(values: T) -> T:
-    """Refuse one text where values are wanted: each of its letters would become an item."""
-    if isinstance(values, str | bytes | bytearray):
-        raise TypeError(
-            f"push takes an iterable of values, not one {type(values).__name__}: push([x]) or put(x)"
-        )
-    return values
-
-
-def push(queue: str, packer: Packer, terms: Terms) -> Flow[PushReport]:
+def push(
+    queue: str, values: Iterable[Any] | AsyncIterable[Any], packer: Packer, terms: Terms
+) -> Flow[PushReport]:
     """Push all values that arrive; no more than a chunk of them is in memory.
 
     While the queue is full (429) the same chunk is sent again, for as long as it takes. The key makes it
     safe: a chunk whose answer was lost is not pushed twice. A chunk that is larger than the queue may ever be
     is cut, to half of that, so that consumers and producers work side by side.
     """
+    if isinstance(values, str | bytes | bytearray):
+        raise TypeError(
+            f"push takes an iterable of values, not one {type(values).__name__}: push([x]) or put(x)"
+        )
+    source = aiter(values) if isinstance(values, AsyncIterable) else iter(values)
     report, more = PushReport(), True
     try:
         while more:
-            more = yield Gather(packer.add)
+            more = yield Gather(source, packer.add)
             texts = packer.take()
             while texts:
                 pushed = yield from _send(queue, texts, packer, terms)
@@ -99,7 +95,9 @@ def _send(queue: str, texts: list[str], packer: Packer, terms: Terms) -> Flow[li
     """Push the first chunk of these items; none of them if the chunk must be cut first."""
     chunk = texts[: packer.chunk]
     try:
-        return (yield from persist(work.push(queue, chunk), terms, endless=FULL, vain=never_fits(len(chunk))))
+        return (
+            yield from persist(calls.push(queue, chunk), terms, endless=FULL, vain=never_fits(len(chunk)))
+        )
     except QueueFull as full:
         packer.chunk = max(1, _room(full) // 2)
         return []

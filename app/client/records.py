@@ -1,24 +1,13 @@
-"""The requests to the server and its answers, one frozen record each. Durations are in seconds.
-
-A request writes itself as JSON (``to_json``); an answer is read by ``of``. Unknown members of an answer are
-ignored: the paths are version 1 and only grow.
-"""
+"""What requests say and what is pushed or taken, one frozen record each. Durations are in seconds."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from operator import itemgetter
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
-
-if TYPE_CHECKING:
-    from .errors import ServerRefused
+from typing import Any, NamedTuple
 
 Seqs = Sequence[tuple[int, int]]
 """Ranges of seqs, both ends included."""
-
-State = str
-"""``open``, ``starting``, ``paused``, ``exhausted``, ``failed`` or ``closed``; more may come."""
 
 Json = Any
 """A JSON object, as ``json`` reads and writes it."""
@@ -152,67 +141,6 @@ class Item(NamedTuple):
     value: Json
 
 
-class LeasedItem(NamedTuple):
-    """An item under a lease; ``attempt`` counts its hand-outs, this one included."""
-
-    seq: int
-    value: Json
-    attempt: int
-
-
-_LEASED = itemgetter(*LeasedItem._fields)
-
-
-@dataclass(frozen=True, slots=True)
-class Lease:
-    """Items that the client holds until ``expires_in`` seconds after the server answered."""
-
-    queue: str
-    state: State
-    token: str
-    expires_in: float
-    items: tuple[LeasedItem, ...]
-
-    @classmethod
-    def of(cls, answer: Mapping[str, Json]) -> Self:
-        """Read an answer."""
-        return cls(
-            answer["queue"],
-            answer["state"],
-            answer["token"],
-            float(answer["expires_in"]),
-            tuple(map(LeasedItem._make, map(_LEASED, answer["items"]))),
-        )
-
-
-Verdict = Literal["acked", "nacked", "extended", "released", "dead", "stale", "refused"]
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """The outcome of a range. ``seqs`` None: the token held nothing. Refusals have ``queue``, ``reason``."""
-
-    seqs: tuple[int, int] | None
-    outcome: str
-    reason: str | None = None
-    queue: str | None = None
-    expires_in: float | None = None
-    due_at: str | None = None
-
-    @classmethod
-    def of(cls, answer: Mapping[str, Json]) -> Self:
-        """Read an answer."""
-        seqs = answer["seqs"]
-        return cls(
-            None if seqs is None else (seqs[0], seqs[1]),
-            answer["outcome"],
-            answer.get("reason"),
-            answer.get("queue"),
-            answer.get("expires_in"),
-            answer.get("due_at"),
-        )
-
-
 @dataclass(frozen=True, slots=True)
 class Pushed:
     """One pushed item: its seq, and whether its key was known (then it is the first push's seq)."""
@@ -230,41 +158,3 @@ class PushReport:
 
     def __add__(self, other: PushReport) -> PushReport:
         return PushReport(self.accepted + other.accepted, self.duplicates + other.duplicates)
-
-
-@dataclass(frozen=True, slots=True)
-class Uploaded:
-    """What of an NDJSON stream was pushed; ``ranges`` have the seqs of its new items."""
-
-    queue: str
-    lines: int
-    bytes: int
-    accepted: int
-    duplicates: int
-    ranges: tuple[tuple[int, int], ...]
-
-    @classmethod
-    def of(cls, answer: Mapping[str, Json]) -> Self:
-        """Read an answer."""
-        return cls(
-            answer["queue"],
-            answer["lines"],
-            answer["bytes"],
-            answer["accepted"],
-            answer["duplicates"],
-            tuple((first, last) for first, last in answer["ranges"]),
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Settlement:
-    """The answer to a settle: the ``outcomes`` of each entry, in the order of the request.
-
-    ``lease`` is the next lease, or None; then ``refusal`` says why, or is None if the queue is empty.
-    """
-
-    queue: str
-    state: State
-    outcomes: tuple[tuple[Outcome, ...], ...]
-    lease: Lease | None = None
-    refusal: ServerRefused | None = None

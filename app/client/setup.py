@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any, Final, Literal, TypedDict
 
 from ..inert import acts, inert
-from .flow import OnWait, Tempo, Terms
+from .flow import Bell, OnWait, Tempo, Terms
 from .job import Job
 from .text import Default
 from .wire import Wire
@@ -38,6 +38,8 @@ class LeaseOptions(TypedDict, total=False):
 class Setup:
     """The arguments of a client, checked.
 
+    ``bell`` makes the bells of lease iterators.
+
     Raises:
         TypeError, ValueError: An argument is wrong; the message names it.
     """
@@ -52,18 +54,14 @@ class Setup:
         on_wait: OnWait | None,
         default: Default | None,
         tempo: Tempo | None,
+        bell: Callable[[], Bell],
     ) -> None:
         self.wire = Wire(url, timeout)
         self.terms = Terms(tempo or Tempo(), patience, on_wait)
-        self._worker = None if worker is None else _named(worker)
         self.default = default
-        self._options = {
-            "worker": worker,
-            "patience": patience,
-            "on_wait": on_wait,
-            "default": default,
-            "tempo": tempo,
-        }
+        self.bell = bell
+        self._worker = None if worker is None else _named(worker)
+        self._tempo = tempo
 
     @property
     def worker(self) -> str:
@@ -81,8 +79,9 @@ class Setup:
                 "a client whose transport was given to it can't be pickled or copied: "
                 "make it there, by its URL"
             )
-        options = {name: value for name, value in self._options.items() if value is not None}
-        return partial(kind, self.wire.url, timeout=self.wire.timeout, **options), ()
+        options = {"worker": self._worker, "default": self.default, "tempo": self._tempo}
+        terms = {"patience": self.terms.patience, "on_wait": self.terms.on_wait}
+        return partial(kind, self.wire.url, timeout=self.wire.timeout, **terms, **options), ()
 
 
 def _named(worker: str) -> str:

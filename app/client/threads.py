@@ -6,7 +6,7 @@ import socket
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, TypeVar
 
@@ -171,11 +171,9 @@ def run(
     line: Line,
     *,
     poll: Line | None = None,
-    values: Iterable[Any] = (),
     sleep: Callable[[float], None] = time.sleep,
 ) -> T:
     """Do the steps of a flow until it returns. In a child process, no flow of the parent goes on."""
-    source = iter(values)
     process = fork.process()
     step: Callable[[], Effect] = partial(next, flow)
     while True:
@@ -187,18 +185,19 @@ def run(
             return result
         stay(flow, process)
         try:
-            step = partial(flow.send, _do(effect, line, poll or line, source, sleep))
+            step = partial(flow.send, _do(effect, line, poll or line, sleep))
         except BaseException as error:  # an interrupt too: the flow leaves things as they should be
             step = partial(flow.throw, error)
 
 
-def _do(effect: Effect, line: Line, poll: Line, source: Iterator[Any], sleep: Callable[[float], None]) -> Any:
+def _do(effect: Effect, line: Line, poll: Line, sleep: Callable[[float], None]) -> Any:
     if isinstance(effect, Send):
         return (poll if effect.abortable else line).send(effect.request)
     if isinstance(effect, Sleep):
         return sleep(effect.seconds)
     if isinstance(effect, Gather):
-        return any(effect.into(value) for value in source)
+        assert isinstance(effect.source, Iterator)  # noqa: S101
+        return any(effect.into(value) for value in effect.source)
     assert isinstance(effect, Listen)  # noqa: S101
     assert isinstance(effect.bell, ThreadBell)  # noqa: S101
     return effect.bell.wait(effect.seen, effect.seconds)

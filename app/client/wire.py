@@ -16,7 +16,6 @@ import httpx
 
 from .errors import StrangersAnswer
 from .flow import JSON, Lost, Reply, Request
-from .own_key import field_of
 
 DEFAULT_URL: Final = "http://127.0.0.1:8000"
 LIMITS: Final = httpx.Limits(max_connections=None, max_keepalive_connections=None, keepalive_expiry=60.0)
@@ -66,7 +65,9 @@ class Wire:
         """The request as a transport sends it."""
         headers = {"Accept": "application/json, application/problem+json", "User-Agent": _AGENT}
         if request.key is not None:
-            headers["Idempotency-Key"] = field_of(request.key)
+            headers["Idempotency-Key"] = request.key.field
+            if request.key.n:
+                headers["Idempotency-Sequence"] = str(request.key.n)
         if request.body or request.kind != JSON:  # an empty part of a stream has its type too
             headers["Content-Type"] = request.kind
         step = self.timeout if request.within is None else min(self.timeout, request.within)
@@ -85,7 +86,7 @@ class Wire:
 
     def stranger(self, request: Request, response: httpx.Response) -> Lost | None:
         """Whether an answer, whose body is not read yet, belongs to another request."""
-        key = None if request.key is None else field_of(request.key)
+        key = None if request.key is None else request.key.field
         why = not_of(request.path, key, response)
         return None if why is None else Lost(StrangersAnswer(f"{request.method} {request.path} got {why}"))
 
