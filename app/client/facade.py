@@ -10,13 +10,14 @@ from typing import Any, TypeVar
 C = TypeVar("C", bound=Callable[..., Any])
 
 
-def declared(operation: Callable[..., Any], method: C, answer: str | None = None) -> C:
+def declared(operation: Callable[..., Any], method: C, answer: str = "") -> C:
     """The method, declared as the operation is, for ``help()`` and editors.
 
-    ``answer`` stands for the type of what it gives; None: what the operation's flow returns.
+    ``answer``: the type of what the method gives. Without: what the operation's flow returns.
     """
     signature = inspect.signature(operation)
-    result = answer or signature.return_annotation.removeprefix("Flow[").removesuffix("]")
+    inside = signature.return_annotation.partition("[")[2].removesuffix("]")
+    result = f"{answer}[{inside}]" if answer and inside else answer or inside
     update_wrapper(method, operation)
     vars(method)["__signature__"] = signature.replace(return_annotation=result)
     return method

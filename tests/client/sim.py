@@ -69,7 +69,8 @@ class Sim:
     def consumer(self, queue="jobs", *, patience=60.0, worker="w1", **how):
         """A lease iterator: its two flows run; the caller asks for jobs."""
         options = {"batch": None, "ttl": 30.0, "prefetch": None, "in_hand": None, "wait": 20.0}
-        options |= {"on_error": "nack", "on_lost": None, "until_empty": False, "default": None, **how}
+        options |= {"on_error": "nack", "on_lost": None, "until_empty": False, "grace": 5.0}
+        options |= {"default": None, **how}
         made = consumer(
             queue,
             worker,
@@ -168,7 +169,7 @@ class Sim:
         elif isinstance(effect, Sleep):
             task.state, task.until = "sleep", self.now + effect.seconds
         elif isinstance(effect, Gather):
-            self._resume(task, any(effect.into(value) for value in task.values))
+            self._resume(task, any(effect.into(value) for value in effect.source))
         else:
             assert isinstance(effect, Listen)
             task.state = "listen"
@@ -190,7 +191,12 @@ class Sim:
             fault.answer
             if hasattr(fault, "answer")
             else self.server.handle(
-                request.method, request.path, request.body, request.key, request.kind, waited
+                request.method,
+                request.path,
+                request.body,
+                request.key and request.key.text,
+                request.kind,
+                waited,
             )
         )
         if isinstance(answer, Parked):

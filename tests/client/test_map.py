@@ -26,7 +26,7 @@ from dibs.client import (
     WorkersDied,
 )
 from dibs.client.map_results import names_for
-from dibs.client.mapping import Workers, _pairs, _told, portable
+from dibs.client.mapping import _told, mapped, portable
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(60)]
 SOURCES = """
@@ -186,16 +186,21 @@ def test_what_a_process_tells_of_its_end():
 
 
 def test_workers_that_can_not_be_waited_for_end_the_results_too(client):
-    class Broken(Workers):
+    class Broken:
+        def __init__(self):
+            self.errors = []
+
         def join(self):
             raise RuntimeError("no join")
 
         def stop(self):
             pass
 
-    client.define("broken.map-1")
+    def read(name):
+        return client.queue(name).lease()
+
     with pytest.raises(RuntimeError, match="no join"):
-        list(_pairs(client, Broken(), "broken.map-1"))
+        list(mapped("broken", lambda name: Broken(), client.setup, client._line, read))
     assert left(client) == []
 
 

@@ -82,8 +82,7 @@ def test_back_pressure_is_waited_for(sim):
 
     lab = sim.Sim()
     queue = lab.server.add("jobs", max_ready=15)
-    task = lab.spawn(push("jobs", Packer(None, 0.0, 0, 10), Terms(lab.tempo, 5.0)))
-    task.values = iter(range(30))
+    task = lab.spawn(push("jobs", range(30), Packer(None, 0.0, 0, 10), Terms(lab.tempo, 5.0)))
 
     def drain():
         while queue.cursor < 30:
@@ -105,8 +104,7 @@ def test_a_chunk_that_is_larger_than_the_queue_may_ever_be(sim, room):
 
     lab = sim.Sim()
     queue = lab.server.add("jobs", max_ready=room)
-    task = lab.spawn(push("jobs", Packer(None, 0.0, 0, 20), Terms(lab.tempo, 5.0)))
-    task.values = iter(range(30))
+    task = lab.spawn(push("jobs", range(30), Packer(None, 0.0, 0, 20), Terms(lab.tempo, 5.0)))
     seen = []
 
     def drain():

@@ -17,7 +17,9 @@ from dibs.client import (
     Unreachable,
 )
 from dibs.client.calls import claim, take
-from dibs.client.flow import Call, Contact, Lost, Reply, Request, Send, Sleep, Tempo, Terms, persist
+from dibs.client.flow import Call, Contact, Lost, Reply, Request, Send, Sleep, Tempo, Terms
+from dibs.client.keys import Key
+from dibs.client.persist import persist
 
 
 class Talk:
@@ -58,7 +60,7 @@ BUSY = problem(503, "stopping", retryable=True, handed_out="no")
 def test_the_same_request_with_the_same_key_until_it_is_answered():
     talk = Talk(LOST, BUSY, LOST, TAKEN)
     assert talk.result == [Item(1, "a")]
-    assert {request.key for request in talk.sent} == {"the-key"}
+    assert {request.key for request in talk.sent} == {Key("the-key", 1)}
     assert len(set(talk.sent)) == 1
 
 
@@ -232,7 +234,7 @@ def test_reads_carry_no_key():
 
 
 def test_a_key_of_one_s_own():
-    assert Talk(TAKEN, key="mine").sent[0].key == "mine"
+    assert Talk(TAKEN, key=Key("mine")).sent[0].key == Key("mine")
 
 
 def test_keys_are_uuids_and_differ(both):

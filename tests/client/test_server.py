@@ -21,6 +21,7 @@ from dibs.client import (
     Invalid,
     LeaseAsk,
     Nack,
+    NewItem,
     PushReport,
     QueueFull,
     QueueSettings,
@@ -29,7 +30,6 @@ from dibs.client import (
     ResultRefused,
     SourceFailed,
 )
-from dibs.client.work import push
 
 ROOT = Path(__file__).parents[2]
 SOURCES = """
@@ -269,7 +269,7 @@ def test_back_pressure(client):
     producer.join(30)
     assert (taken, pushed[1]) == (list(range(10)), PushReport(10, 0))
     with Client(client.url, patience=0.0) as hasty, pytest.raises(QueueFull):
-        hasty.ask(push("narrow", ['{"value":1}'] * 11))
+        hasty.queue("narrow").push_items([NewItem(1)] * 11)
 
 
 def test_a_stream(client):

@@ -14,6 +14,7 @@ from dibs.client import (
     UnexpectedAnswer,
 )
 from dibs.client.flow import Request, Tempo
+from dibs.client.keys import Key
 from dibs.client.wire import Wire
 
 QUICK = Tempo(chance=lambda: 0.01)
@@ -65,11 +66,11 @@ def response(status=200, **headers):
     return httpx.Response(status, headers={name.replace("_", "-"): text for name, text in headers.items()})
 
 
-TAKE = Request("POST", "/queues/ids/next?count=1", key="k")
+TAKE = Request("POST", "/queues/ids/next?count=1", key=Key("k"))
 NEXT = Request("POST", "/next?count=1")
 LOOK = Request("GET", "/queues/ids")
 ALL = Request("GET", "/queues?after=ids")
-BAD = Request("POST", "/queues/B%0D/next", key=" k ")
+BAD = Request("POST", "/queues/B%0D/next", key=Key(" k "))
 TOLD = {"dibs_version": "9", "dibs_queue": "ids"}
 
 
