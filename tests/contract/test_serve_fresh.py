@@ -3,25 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from asks import block, lease, take
 from dibs.ledger.ops import Advance, Close, Delete, OpFailed, Pause, Retry
-from dibs.ledger.serve import Ask, Drawn, End, Handed, HandOut, Holder, Serve, Served
+from dibs.ledger.serve import Ask, Drawn, End, Handed, Serve, Served
 from dibs.ledger.work import Ack, Span
 from dibs.marks import digest
-
-ROOM = 1 << 22
-TAKE = Ask(HandOut(1, ROOM))
-
-
-def take(most: int = 1, room: int = ROOM) -> Ask:
-    return Ask(HandOut(most, room))
-
-
-def lease(token: str, most: int = 1, ttl: int = 30_000, room: int = ROOM) -> Ask:
-    return Ask(HandOut(most, room, Holder(token, ttl, "ann")))
-
-
-def block(most: int) -> Ask:
-    return Ask(HandOut(most, ROOM, block=True))
 
 
 def spans(outcomes) -> list:
