@@ -6,10 +6,12 @@ import copy
 
 import pytest
 from dibs.ledger.ops import Define, OpFailed
+from dibs.ledger.serve import After, Applied
 from dibs.ledger.work import Claim, Purge, Push, Redrive, Settle
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
+from workmodel import rounds
 from workmodel.compare import agree, changed_something, normal
 from workmodel.model import Model
 from workmodel.moves import KINDS, SETTINGS, SOURCES, Mover
@@ -51,7 +53,7 @@ def machine(new_ledger):
             plan.follow(mover, batch)
             self.serial = mover.serial()
             if plan.legal:
-                self.answered(plan, engine.apply(plan.ops))
+                self.answered(plan, engine.apply_batch(plan.ops))
             else:
                 with pytest.raises(OpFailed):
                     engine.apply(plan.ops)
@@ -59,12 +61,31 @@ def machine(new_ledger):
             if wall is not None:
                 self.restart(wall)
 
-        def answered(self, plan: Plan, outcomes: list) -> None:
-            for op, want, outcome in zip(plan.ops, plan.answers, outcomes, strict=True):
+        def answered(self, plan: Plan, applied: Applied) -> None:
+            others = len(plan.answers)
+            for op, want, served in zip(
+                plan.ops[others:], plan.served, applied.outcomes[others:], strict=True
+            ):
+                assert rounds.differences(op.asks, want, served) == []
+            for queue, told in applied.after.items():
+                self.told(plan.after.shelves[queue], told, plan.now)
+            for op, want, outcome in zip(plan.ops, plan.answers, applied.outcomes, strict=False):
                 assert agree(want, normal(outcome, plan.now)), (op, want, outcome)
                 if isinstance(op, FILED) and op.remember is not None and op.remember.key != "s":
                     self.note(op, want, outcome, plan)
             self.model = plan.after
+
+        def told(self, shelf, told: After, now: int) -> None:
+            """What is told of a queue after a batch; that it may be claimed before it can is no fault."""
+            row, alive = shelf.row, [item.due for item in shelf.items.values() if item.state(now) != "dead"]
+            assert told[:3] == (row.id, row.edition, row.cursor)
+            assert (told.ending, told.paused, told.deleted) == (
+                row.ending,
+                row.paused,
+                row.deleted_at is not None,
+            )
+            assert not alive or (told.next_due is not None and told.next_due <= max(now, min(alive)))
+            assert told.over <= (row.ending is not None and not alive)
 
         def note(self, op, want, outcome, plan: Plan) -> None:
             """What is to be recalled; of what changed nothing the contract mostly does not say."""

@@ -8,7 +8,7 @@ from typing import Any
 from ..ops import OpFailed
 from ..serve import Ask, Handed, HandOut, Serve, Served, Why
 from ..work import Settled, Span
-from . import filed, settling, verdicts, waiting
+from . import claims, filed, settling, verdicts, waiting
 from .accounts import Account
 from .fresh import Fresh, Openings
 from .history import record
@@ -164,16 +164,17 @@ class Serving:
             self._refuse([at for at, known in enumerate(out) if known is None], "deleted")
             return
         fresh = Fresh(self._tx, account, self._op, self._openings)
-        wanted = [at for at, known in enumerate(out) if known is None and asks[at].handout is not None]
-        if wanted:
-            if account.paused:
-                self._refuse(wanted, "paused")
-            else:
-                self._give(wanted, fresh)
         state = account.state
+        wanted: list[int] = []
         for at, known in enumerate(out):
-            if known is None:
+            if known is None and asks[at].handout is not None:
+                wanted.append(at)
+            elif known is None:
                 out[at] = Served(self._entries.get(at, ()), None, None, state)
+        if account.paused:
+            self._refuse(wanted, "paused")
+        elif wanted:
+            self._give(wanted, fresh)
 
     def _refuse(self, asks: list[int], why: Why) -> None:
         state, filed_ = self._account.state, self._filed
@@ -185,6 +186,8 @@ class Serving:
         asks, account = self._op.asks, self._account
         if account.claimable(self._tx.now):
             numbers = [at for at in wanted if not _handout(asks[at]).block]
+            if not numbers and account.ending is not None:
+                claims.bury_all(self._tx, account, claims.BURY_RUNS)  # whether anything is left is asked
             given = self._wait(numbers)
             wanted = [at for at in wanted if self._out[at] is None]
             if len(given) < len(numbers) and account.claimable(self._tx.now):

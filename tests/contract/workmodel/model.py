@@ -20,6 +20,7 @@ class Model:
 
     def __init__(self) -> None:
         self.shelves: dict[int, Shelf] = {}
+        self.answers: dict[tuple, tuple] = {}
 
     def named(self, name: str) -> Shelf | None:
         return next((shelf for shelf in self.shelves.values() if shelf.row.name == name), None)
@@ -244,7 +245,7 @@ class Model:
         return self.changed(op.queue, paused=op.paused)
 
     def close(self, op, now: int):
-        row = self.changed(op.queue, ending="closed")
+        row = self.changed(op.queue, ending="closed", failure_type=None, failure_message=None)
         return self.changed(op.queue, edition=row.edition + 1)
 
     def advance(self, op, now: int):
@@ -266,6 +267,8 @@ class Model:
             "deleted_at": None,
             "paused": False,
             "ending": None,
+            "failure_type": None,
+            "failure_message": None,
             "settings": op.settings,
         }
         if shelf is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 
 from dibs.ledger.ops import Advance, Close, Define, Delete, Pause, Remember, SourceEnd, Take
+from dibs.ledger.serve import Ask, Drawn, End, HandOut, Holder, Key, Serve
 from dibs.ledger.work import (
     Ack,
     Claim,
@@ -25,6 +26,7 @@ from workmodel.model import Model
 from workmodel.shelf import Shelf
 
 ALL = 10_000
+LENGTH = 2**53 - 1
 BYTES = 1 << 20
 TTLS = (1_000, 30_000, 90_000)
 DELAYS = (0, 0, 1, 1_000, 31_000)
@@ -39,6 +41,7 @@ SETTINGS = (
 OFTEN = ("settle",) * 6 + ("lease", "lease", "claim", "claim", "claim_all", "push", "push", "push")
 SOMETIMES = ("keep", "take", "redrive", "purge", "resume", "settings")
 SELDOM = ("fault", "advance", "pause", "close", "delete", "reset")
+OFTEN = (*OFTEN, *("round",) * 8)
 KINDS = OFTEN * 6 + SOMETIMES * 3 + SELDOM
 """The ops, as often as they should come."""
 
@@ -135,6 +138,45 @@ class Mover:
     def keep(self, shelf: Shelf):
         shelf = self.claimable(shelf)
         return Claim(shelf.row.id, self.pick((1, 3)), BYTES, None, self.filed())
+
+    # -- rounds
+
+    def round(self, shelf: Shelf) -> list[Serve]:
+        """Asks of one queue or two."""
+        other = self.pick(list(self.model.shelves.values()))
+        shelves = [shelf] if other is shelf or self.pick((0, 0, 1)) == 0 else [shelf, other]
+        return [self.serve(each) for each in shelves]
+
+    def serve(self, shelf: Shelf) -> Serve:
+        row = shelf.row
+        asks = tuple(self.ask(shelf) for _ in range(self.pick((1, 1, 2, 3, 5))))
+        edition = row.edition - (row.edition > 1 and self.pick((0,) * 9 + (1,)))
+        ttls = self.pick((20_000, 90_000)), self.pick((20_000, 90_000))
+        length = row.cursor + self.pick((0, 1, 3)) if self.pick((0,) * 30 + (1,)) else LENGTH
+        drawn = self.drawn(shelf) if row.source == "texts" and self.pick((0, 1, 1, 1)) else None
+        return Serve(row.id, edition, asks, drawn, length if row.source == "numbers" else None, *ttls)
+
+    def drawn(self, shelf: Shelf) -> Drawn:
+        end = self.pick((None,) * 20 + (End("exhausted"), End("failed", "E", "m")))
+        back = min(shelf.row.cursor, self.pick((0, 0, 2)))
+        texts = tuple(self.text() for _ in range(back + self.pick((0, 1, 4, 9))))
+        return Drawn(shelf.row.cursor + 1 - back, texts, end, self.pick((None, "text")))
+
+    def ask(self, shelf: Shelf) -> Ask:
+        holder = Holder(f"t{self.serial()}", self.pick(TTLS), self.pick(("", "ann")))
+        handout = HandOut(
+            self.pick((1, 1, 2, 5)), self.pick((BYTES, BYTES, 25, 5)), self.pick((holder, holder, None))
+        )
+        if shelf.row.source == "numbers" and not self.pick((0,) * 9 + (1,)):
+            handout = handout._replace(holder=None)
+        entries = self.settle(shelf).entries if self.pick((0, 1, 1)) else ()
+        return Ask(self.pick((handout, handout, handout, None)), entries, self.key(), self.pick((0.0, 0.5)))
+
+    def key(self) -> Key | None:
+        """None, one of its own, one that comes again, or the next of a session."""
+        again = Key(self.pick("pq"), self.pick("dde"))
+        session = Key(self.pick("st"), self.pick("dde"), self.pick((1, 2, 3, 4, 5, 6)))
+        return self.pick((None, None, None, Key(f"o{self.serial()}", "d"), again, session, session))
 
     # -- pushing
 
