@@ -258,6 +258,7 @@ BY_NAME: Final[Mapping[str, type[ServerRefused]]] = {
     "body-too-large": LimitExceeded,
     "headers-too-large": LimitExceeded,
     "key-reused": KeyReused,
+    "key-superseded": KeySuperseded,
     "forbidden": Forbidden,
 }
 _BY_STATUS: Final[Mapping[int, type[ServerRefused]]] = {

@@ -88,6 +88,9 @@ class Wire:
         """Whether an answer, whose body is not read yet, belongs to another request."""
         key = None if request.key is None else request.key.field
         why = not_of(request.path, key, response)
+        n = response.headers.get("idempotency-sequence")
+        if why is None and request.key is not None and n is not None and n != str(request.key.n):
+            why = f"the answer to request {_shown(n)} of its session, not to {request.key.n}"
         return None if why is None else Lost(StrangersAnswer(f"{request.method} {request.path} got {why}"))
 
     def lost(self, error: httpx.TransportError) -> Lost:

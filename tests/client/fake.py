@@ -123,6 +123,7 @@ class FakeServer:
         self.queues = {}
         self.lock = threading.RLock()
         self.keys = {}
+        self.counts = True  # whether it knows Idempotency-Sequence
         self.requests = []
         self.tokens = 0
         self.wake = lambda: None
@@ -136,8 +137,8 @@ class FakeServer:
 
     # -- one request
 
-    def handle(self, method, target, body=b"", key=None, kind="", waited=False):
-        """The answer, or ``Parked``. ``waited``: the wait is over."""
+    def handle(self, method, target, body=b"", key=None, kind="", waited=False, n=0):
+        """The answer, or ``Parked``. ``waited``: the wait is over. ``n``: the number in the key's session."""
         path, _, query = target.partition("?")
         parts = [unquote(part) for part in path.strip("/").split("/")]
         query = {name: values[0] for name, values in parse_qs(query).items()}
@@ -145,20 +146,34 @@ class FakeServer:
         with self.lock:
             asked = self._identity(method, target, body)
             try:
-                if key is not None and key in self.keys:
-                    return self._replay(key, asked)
+                n = n if self.counts else 0
+                filed = (parts[1:2], key)
+                if key is not None and (replay := self._replay(filed, n, asked)):
+                    return self._signed(replay, n)
                 answer = self._answer(method, parts, query, body, stream, waited)
             except Refuse as refuse:
                 answer = refuse.answer
                 if refuse.members.get("retry_after"):
                     answer.headers["retry-after"] = str(refuse.members["retry_after"])
             if key is not None and isinstance(answer, Answer) and answer.status in (200, 201):
-                self.keys[key] = (asked, Answer(answer.status, json.loads(json.dumps(answer.body))))
-            return answer
+                kept = Answer(answer.status, json.loads(json.dumps(answer.body)))
+                self.keys[str(filed)] = (n, asked, kept)
+            return self._signed(answer, n)
 
-    def _replay(self, key, asked):
-        first, answer = self.keys[key]
-        if first != asked:
+    def _signed(self, answer, n):
+        if n and isinstance(answer, Answer):
+            answer.headers["idempotency-sequence"] = str(n)
+        return answer
+
+    def _replay(self, filed, n, asked):
+        last, first, answer = self.keys.get(str(filed), (n - 1, None, None))
+        if n < last:
+            raise Refuse(
+                409, "key-superseded", field="Idempotency-Sequence", handed_out="maybe", retryable=False
+            )
+        if first is None or n > last > 0:
+            return None
+        if first != asked or n != last:
             raise Refuse(422, "key-reused", field="Idempotency-Key")
         return Answer(answer.status, answer.body, {"idempotent-replayed": "true"})
 

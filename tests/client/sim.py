@@ -197,6 +197,7 @@ class Sim:
                 request.key and request.key.text,
                 request.kind,
                 waited,
+                request.key.n if request.key else 0,
             )
         )
         if isinstance(answer, Parked):

@@ -408,7 +408,8 @@ def test_a_poll_that_closing_ended_gives_back_what_it_got(lab, sim):
     lab.server.wake = lambda: None
     lab.server.handle("POST", "/queues/jobs/items", b'{"items":[{"value":1}]}')
     request = next(task.effect.request for task in lab.tasks if task.state == "parked")
-    lab.server.handle(request.method, request.path, request.body, request.key.text)  # the server has answered
+    key, n = request.key
+    lab.server.handle(request.method, request.path, request.body, key, n=n)  # the server has answered
     assert queue.inside[1].token
     assert closed(lab, made) == []
     assert (queue.inside[1].token, queue.inside[1].attempt) == ("", 0)

@@ -109,6 +109,7 @@ class Wires(httpx.BaseTransport, httpx.AsyncBaseTransport):
             headers.get("idempotency-key"),
             headers.get("content-type", ""),
             waited,
+            int(headers.get("idempotency-sequence", 0)),
         )
 
     def _end(self, request, fault, answer):
