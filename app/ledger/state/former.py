@@ -14,14 +14,15 @@ Texts = tuple[str, ...]
 
 def read(outcome: dict[str, Any], values: str | None) -> Any:
     """The outcome: :class:`Served` for a hand-out or a settling, else a row, or what was pushed or moved."""
-    work = outcome.get("work")
-    if work is None:
-        return _taken(outcome, values) if "first" in outcome else _row(outcome)
-    kind, *rest = work
-    if kind == "claimed":
-        return Served((), _claimed(rest, outcome, values), None, "open", True)
+    kind, *rest = outcome.get("work") or (None,)
     if kind == "settlement":
         return _settled(rest, outcome, values)
+    if "first" in outcome:
+        return Served((), _fresh(outcome, values), None, outcome["ending"] or "open", True)
+    if kind is None:
+        return _row(outcome)
+    if kind == "claimed":
+        return Served((), _claimed(rest, outcome, values), None, "open", True)
     return _pushed(rest) if kind == "pushed" else Moved(*rest)
 
 
@@ -36,12 +37,8 @@ def _pushed(rest: list[Any]) -> Pushed:
     return Pushed(seqs, tuple(known), due)
 
 
-def _taken(outcome: dict[str, Any], values: str | None) -> Served:
-    """Fresh items, for good or under a lease: the outcome has the first of their seqs."""
-    return Served((), _fresh(outcome, values), None, outcome["ending"] or "open", True)
-
-
 def _fresh(outcome: dict[str, Any], values: str | None) -> Handed:
+    """Fresh items, for good or under a lease: the outcome has the first of their seqs."""
     first = outcome["first"]
     lease = outcome.get("token"), outcome.get("due")
     if values is not None:
@@ -78,9 +75,7 @@ def _claimed(rest: list[Any], outcome: dict[str, Any], values: str | None) -> Ha
 def _settled(rest: list[Any], outcome: dict[str, Any], values: str | None) -> Served:
     entries, claimed, *_ = rest
     settled = tuple([tuple([Settled(*part) for part in entry]) for entry in entries])
-    handed = None
-    if claimed is not None:
-        kept = values if outcome.get("given") or "first" in outcome else None
-        handed = _fresh({**outcome, "due": claimed[2]}, values) if "first" in outcome else None
-        handed = handed or _claimed(claimed[1:], outcome, kept)
+    handed = _fresh(outcome, values) if "first" in outcome else None
+    if handed is None and claimed is not None:
+        handed = _claimed(claimed[1:], outcome, values)
     return Served(settled, handed, None, outcome.get("ending") or "open", True)
