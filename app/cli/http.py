@@ -51,6 +51,8 @@ class Api:
         self._clock = clock
         self.sleep = sleep
         self._reached = False
+        self.repeated = False
+        """Whether the last request was sent more than once."""
         self._client = httpx.Client(
             base_url=self.url,
             timeout=httpx.Timeout(10, read=60),
@@ -98,7 +100,8 @@ class Api:
         """
         repeatable = method == "GET" or "Idempotency-Key" in (headers or {})
         until = self._clock() + self._patience if repeatable else 0.0
-        pause, waits = _PAUSE, False
+        pause = _PAUSE
+        self.repeated = False
         while True:
             try:
                 response = self._client.request(
@@ -119,9 +122,9 @@ class Api:
                     return response
                 pause = max(pause, _retry_after(response))
                 why = detail(response)
-            if not waits:
+            if not self.repeated:
                 self._on_wait(f"waiting for the server at {self.url} ({why})")
-            waits = True
+            self.repeated = True
             self.sleep(min(pause, _MAX_PAUSE))
             pause *= 2
 

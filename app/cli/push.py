@@ -90,8 +90,8 @@ def push(
         api = stack.enter_context(Api(url, patience=PATIENCE, on_wait=say))
         if create:
             create_queue(api, queue)
-        existing(api, queue)
-        pushes = [Push(api, queue, source, shape, shown, last_line=last_line) for source in sources]
+        found = existing(api, queue)
+        pushes = [Push(api, found, source, shape, shown, last_line=last_line) for source in sources]
         waiting = [each.name for each in pushes if not each.run(again=again)]
         if close and waiting:
             fail(f"{waiting[0]}: its last line waits, so {queue} was not closed; --last-line takes it")

@@ -9,7 +9,7 @@ of a push says is that push's file, grown or not; any other is new.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from .changes import path_of
@@ -47,10 +47,14 @@ def key_of(prefix: str, push: Pushing, line: Line) -> str:
     return f"{prefix}{push.options}|{push.turn}|{push.name}|{line.number}|{line.digest}"
 
 
-def new_push(shape: Shape, marks: Iterable[Mark], *, again: bool) -> Pushing:
-    """A push that begins now."""
-    turn = max((mark.push.turn for mark in marks), default=0) + 1 if again else 0
-    return Pushing(options_of(shape), turn, uuid.uuid4().hex[:12])
+def new_push(shape: Shape, chunk: Sequence[Line], marks: Sequence[Mark], *, again: bool) -> Pushing:
+    """A push that begins with this chunk; it has one name for all that push a new file at the same time."""
+    if again:
+        turn = max((mark.push.turn for mark in marks), default=0) + 1
+        return Pushing(options_of(shape), turn, uuid.uuid4().hex)
+    digest = chunk[-1].digest[:_HEAD]
+    alike = sum(mark.push.name.startswith(digest) for mark in marks)
+    return Pushing(options_of(shape), 0, f"{digest}.{alike}")
 
 
 def options_of(shape: Shape) -> str:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, BinaryIO, Final, NoReturn
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, NoReturn
 
 from .exits import FAILED, INTERRUPTED, fail, tell
 from .http import detail
@@ -38,12 +38,15 @@ class Source:
 
 
 class Push:
-    """Pushes one source. ``console`` is for the bar; ``last_line``: a last line without its end is one."""
+    """Pushes one source. ``queue`` is as the server told it; ``console`` is for the bar.
+
+    ``last_line``: a last line without its end is one.
+    """
 
     def __init__(
         self,
         api: Api,
-        queue: str,
+        queue: Mapping[str, Any],
         source: Source,
         shape: Shape,
         console: Console,
@@ -52,7 +55,7 @@ class Push:
     ) -> None:
         self.name = source.name
         self._api = api
-        self._queue = queue
+        self._queue = queue["queue"]
         self._source = source
         self._shape = shape
         self._input = Input(source.file, shape, pipe=source.pipe, last_line=last_line)
@@ -85,13 +88,13 @@ class Push:
 
     def _begin(self, *, again: bool) -> int:
         """Find out how far the queue knows the file: the number of the last line that it knows."""
-        first = next(self._lines(), None)
-        if first is None or self._shape.keyed:
+        chunk = next(chunks(self._lines()), None)
+        if chunk is None or self._shape.keyed:
             return 0
-        prefix = prefix_of(first)
+        prefix = prefix_of(chunk[0])
         marks = last_marks(self._api, self._queue, prefix)
         mark = None if again else self._place(marks)
-        push = new_push(self._shape, marks, again=again) if mark is None else mark.push
+        push = new_push(self._shape, chunk, marks, again=again) if mark is None else mark.push
         self._upload.mark = partial(key_of, prefix, push)
         self._known = 0 if mark is None else mark.number
         return self._known

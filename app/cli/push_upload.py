@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import uuid
@@ -31,15 +32,20 @@ class Refused(Exception):
 
 
 class Upload:
-    """The items that went into one queue: ``new`` ones, and ``known`` ones, whose keys the queue knew.
+    """The items that went into one queue: ``new`` ones, and ``known`` ones, which it had already.
+
+    A chunk with a mark is sent under a key that is made of the mark, so that of several pushes of the same
+    file at the same time one pushes it. The key is another one when the queue was made anew or purged.
+
 
     ``full`` is called with the seconds of a wait for a full queue, and the reason. ``mark`` gives the key of
     a chunk that ends with a line, where it has one.
     """
 
-    def __init__(self, api: Api, queue: str, full: Callable[[float, str], None]) -> None:
+    def __init__(self, api: Api, queue: Mapping[str, Any], full: Callable[[float, str], None]) -> None:
         self._api = api
-        self._path = f"{path_of(queue)}/items"
+        self._path = f"{path_of(queue['queue'])}/items"
+        self._life = f"{queue['created_at']}|{queue['purged']}"
         self._full = full
         self._most = CHUNK_ITEMS
         self._in_hand: tuple[bytes, str] | None = None
@@ -72,24 +78,29 @@ class Upload:
         response = self._api.once("POST", self._path, headers=_headers(key), content=body, timeout=timeout)
         if response is None or response.status_code != _CREATED:
             return False
-        self._count(response)
+        self._count(response, ours=True)
         return True
 
     def _send(self, chunk: Sequence[Line]) -> httpx.Response:
-        items = [line.item for line in chunk]
+        items, key = [line.item for line in chunk], str(uuid.uuid4())
         if self.mark is not None:
-            items[-1] = f'{items[-1][:-1]},"key":{json.dumps(self.mark(chunk[-1]))}}}'
-        body, key = f'{{"items":[{",".join(items)}]}}'.encode(), str(uuid.uuid4())
+            mark = self.mark(chunk[-1])
+            items[-1] = f'{items[-1][:-1]},"key":{json.dumps(mark)}}}'
+            key = hashlib.sha256(f"{self._life}|{mark}".encode()).hexdigest()
+        body = f'{{"items":[{",".join(items)}]}}'.encode()
         self._in_hand = body, key
         response = self._api.send("POST", self._path, headers=_headers(key), content=body)
         self._in_hand = None
         if response.status_code == _CREATED:
-            self._count(response)
+            self._count(response, ours=self._api.repeated)
         return response
 
-    def _count(self, response: httpx.Response) -> None:
+    def _count(self, response: httpx.Response, *, ours: bool) -> None:
+        """Count a chunk; a replay is of another push of the same file, unless the request was ``ours``."""
         items = response.json()["items"]
         known = sum(item.get("duplicate", False) for item in items)
+        if "idempotent-replayed" in response.headers and not ours:
+            known = len(items)
         self.known += known
         self.new += len(items) - known
 

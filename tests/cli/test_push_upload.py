@@ -24,6 +24,7 @@ class Server:
         self.room = None
         self.bodies = []
         self.slept = []
+        self.info = {"queue": "jobs", "created_at": "2026-11-29T01:02:03.004Z", "purged": 0}
 
     def __call__(self, request):
         trouble = self.troubles.pop(0) if self.troubles else None
@@ -33,9 +34,12 @@ class Server:
             return self.look(request.url.path.rpartition("/")[2], request.url.params)
         key, body = request.headers["idempotency-key"], request.read()
         self.bodies.append(body)
-        answer = self.answers.get(key) or self.push(json.loads(body)["items"])
-        if answer.status_code == 201:
-            self.answers[key] = answer
+        answer = self.answers.get(key)
+        if answer is None:
+            answer = self.push(json.loads(body)["items"])
+            if answer.status_code == 201:
+                headers = {"Idempotent-Replayed": "true"}
+                self.answers[key] = httpx.Response(201, headers=headers, content=answer.content)
         if trouble == "lost":
             raise httpx.ReadError("the connection was reset")
         if trouble == "Ctrl-C":
@@ -95,7 +99,7 @@ def push(server, capsys):
             code = 0
             try:
                 push = Push(
-                    api, "jobs", source, Shape(**shape), Console(file=io.StringIO()), last_line=last_line
+                    api, server.info, source, Shape(**shape), Console(file=io.StringIO()), last_line=last_line
                 )
                 push.run(again=again)
             except typer.Exit as ended:
@@ -147,7 +151,8 @@ def test_only_what_a_file_has_grown_by(push, file, server):
 def test_an_interruption_at_every_request_and_the_rest_afterwards(push, file, server):
     some = LINES[:30]
     for stop in range(1, 16):
-        server.keys, server.values, server.troubles = {}, [], [None] * stop + [KeyboardInterrupt()]
+        server.keys, server.values, server.answers = {}, [], {}
+        server.troubles = [None] * stop + [KeyboardInterrupt()]
         code, _, err = push(file(*some))
         before = list(server.values)
         assert (code, before) == (130, some[: 2 * stop])  # what was in hand is sent to its end
@@ -254,6 +259,23 @@ def test_two_files_that_begin_alike_for_long_and_differ_at_the_end(push, file, s
     for number in range(4):
         assert push(file(*LINES[:20], f"end {number}", "more"))[1] == "files.txt: 21 lines known, 1 new\n"
     assert len(server.values) == 4 * 22
+
+
+def test_the_same_new_file_on_two_hosts_at_once_is_pushed_once(push, file, server, monkeypatch):
+    looks = server.look
+    monkeypatch.setattr(server, "look", lambda what, params: looks("keys", {"prefix": "nobody's"}))
+    assert push(file("a", "b"))[1].startswith("files.txt: 2 lines pushed to jobs in ")
+    assert push(file("a", "b"))[1] == "files.txt: 2 lines known, 0 new\n"
+    assert server.values == ["a", "b"]
+
+
+@pytest.mark.parametrize("changed", [{"purged": 2}, {"created_at": "2026-11-30T01:02:03.004Z"}])
+def test_what_was_purged_or_deleted_is_pushed_again(push, file, server, changed):
+    push(file("a", "b"))
+    server.keys.clear()
+    server.info |= changed
+    assert push(file("a", "b"))[1].startswith("files.txt: 2 lines pushed to jobs in ")
+    assert server.values == ["a", "b"] * 2
 
 
 def test_keys_of_others_that_begin_alike_are_left_alone(push, file, server):
