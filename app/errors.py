@@ -24,6 +24,7 @@
     │   ├── QueueConflict          the queue's state does not allow this
     │   ├── NotArithmetic          blocks need a source that counts
     │   ├── KeyReused              the idempotency key belongs to another request
+    │   ├── KeySuperseded          a later request of the same session has been answered
     │   ├── LimitExceeded          over a limit; names the field and the limit
     │   ├── Forbidden              not allowed from here
     │   ├── QueueFull              more may not wait; come again later
@@ -171,6 +172,10 @@ class NotArithmetic(Refused):
 
 class KeyReused(Refused):
     """The idempotency key was first sent with another request."""
+
+
+class KeySuperseded(Refused):
+    """A later request of the key's session has been answered: of this one nobody knows any more."""
 
 
 class LimitExceeded(Refused):

@@ -9,7 +9,7 @@ from typing import Final
 
 from ..inert import inert_json
 from ..ledger.work import Span
-from ..queue.answers import Leased, Taken, Values
+from ..queue.answers import Answer, Values
 from .reply import REPLAYED, TEXT, Headers, Reply
 from .wire import instant
 
@@ -17,22 +17,21 @@ _BREAKS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _REPLAYED: Final[Headers] = [REPLAYED]
 
 
-def as_one(taken: Taken) -> Reply:
+def as_one(taken: Answer) -> Reply:
     """200 with one item."""
     body = f'{{"queue":"{taken.queue}","seq":{taken.first},"value":{taken.values[0]}}}'
     return Reply(body.encode(), headers=_REPLAYED if taken.replayed else None)
 
 
-def as_list(taken: Taken) -> Reply:
+def as_list(taken: Answer) -> Reply:
     """200 with a list of items."""
-    seqs = taken.seqs or range(taken.first, taken.first + len(taken.values))
-    pairs = zip(seqs, taken.values, strict=True)
+    pairs = zip(taken.seqs, taken.values, strict=True)
     items = ",".join([f'{{"seq":{seq},"value":{value}}}' for seq, value in pairs])
     body = f'{{"queue":"{taken.queue}","state":"{taken.state}","items":[{items}]}}'
     return Reply(body.encode(), headers=_REPLAYED if taken.replayed else None)
 
 
-def as_lines(taken: Taken) -> Reply:
+def as_lines(taken: Answer) -> Reply:
     """200 with one value a line."""
     body = "".join([f"{line(value)}\n" for value in taken.values])
     return Reply(body.encode(), content=TEXT, headers=_REPLAYED if taken.replayed else None)
@@ -52,12 +51,12 @@ def line(value: int | str) -> str:
     return json.dumps(text) if _BREAKS.search(text) else text
 
 
-def as_lease(leased: Leased) -> Reply:
+def as_lease(leased: Answer) -> Reply:
     """200 with items under a lease."""
     return Reply(lease_text(leased).encode(), headers=_REPLAYED if leased.replayed else None)
 
 
-def lease_text(leased: Leased) -> str:
+def lease_text(leased: Answer) -> str:
     """A lease as ``schemas_work.Lease``."""
     return lease_json(
         leased.queue,

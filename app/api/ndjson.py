@@ -22,6 +22,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive
 
 from ..errors import LimitExceeded
+from ..ledger.serve import Key
 from ..queue import Queue
 from ..queue.answers import PushAnswer
 from . import bodies
@@ -79,7 +80,7 @@ class StreamReader:
         queue: Queue,
         item: Model[PushItem],
         *,
-        key: str | None,
+        key: Key | None,
         max_value_bytes: int,
         patience: float,
         keep: Callable[[int], None] = lambda kept: None,
@@ -182,7 +183,7 @@ class StreamReader:
         try:
             if self._bundle.count:
                 key = None if self._key is None else chunk_key(self._key, self._chunks)
-                pushed = await self._queue.push(self._bundle.parcels(), key=key)
+                pushed = await self._queue.producer.push(self._bundle.parcels(), key=key)
                 self._chunks += 1
                 self._replays += pushed.replayed
                 self.sums.add(pushed)
@@ -221,12 +222,12 @@ class StreamReader:
             raise bodies.too_slow(self._patience) from None
 
 
-def chunk_key(key: str, number: int) -> str:
+def chunk_key(key: Key, number: int) -> Key:
     """The idempotency key of a chunk: a digest, since the stream's key may be as long as a key can be."""
-    return hashlib.blake2b(f"{key}\n{number}".encode(), digest_size=16).hexdigest()
+    return Key(hashlib.blake2b(f"{key.text}\n{key.n}\n{number}".encode(), digest_size=16).hexdigest(), "")
 
 
 def _chunk_items(queue: Queue) -> int:
     """A chunk goes in whole or not at all, so it is well below what may wait in the queue."""
-    most = queue.row.settings.max_ready
+    most = queue.line.row.settings.max_ready
     return CHUNK_ITEMS if most is None else min(CHUNK_ITEMS, max(1, most // 2))

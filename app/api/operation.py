@@ -17,6 +17,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from ..ledger.serve import Key
 from ..queue import Queue
 from ..queue.limits import check_name
 from . import bodies
@@ -58,7 +59,7 @@ class Call:
     request: Request
     name: str
     query: Any
-    key: str | None
+    key: Key | None
     kind: Type
     body: Any
     _queue: Queue | None
@@ -153,10 +154,15 @@ class Read:
         queue = None
         if name:
             check_name(name)
-            queue = self._context.queues.get(name) if spec.known else None
+            keyed = spec.key and b"idempotency-key" in headers
+            queue = self._context.queues.get(name, keyed=keyed) if spec.known else None
         query = self._query.parse(scope["query_string"])
         kind = negotiate(headers.get(b"accept"), text=spec.text)
-        key = self._context.reader.key(headers.get(b"idempotency-key")) if spec.key else None
+        key = None
+        if spec.key:
+            key = self._context.reader.key(
+                headers.get(b"idempotency-key"), headers.get(b"idempotency-sequence")
+            )
         return Call(request, name, query, key, kind, await self._body(request, headers), queue)
 
     async def _body(self, request: Request, headers: bodies.Headers) -> Any:

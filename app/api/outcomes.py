@@ -8,7 +8,7 @@ from typing import Final
 
 from ..errors import ResultRefused, StaleLease
 from ..ledger.work import Entry, Settled
-from ..queue.answers import SettleAnswer
+from ..queue.answers import Answer
 from .handout import lease_text
 from .problems import problem_fields
 from .reply import REPLAYED, Reply
@@ -25,7 +25,7 @@ WHY: Final = {
 }
 
 
-def as_settled(answer: SettleAnswer, asked: Sequence[Entry], *, lease: bool) -> Reply:
+def as_settled(answer: Answer, asked: Sequence[Entry], *, lease: bool) -> Reply:
     """200 with the outcomes of each entry, in the order of the request, and the next lease."""
     parts = [f'{{"queue":"{answer.queue}","state":"{answer.state}"']
     for kind, word in KINDS.items():
@@ -33,14 +33,14 @@ def as_settled(answer: SettleAnswer, asked: Sequence[Entry], *, lease: bool) -> 
         told = [outcome_texts(outcomes, answer.now) for entry, outcomes in pairs if type(entry) is word]
         parts.append(f'"{kind}":[{",".join(told)}]')
     if lease:
-        parts.append(f'"lease":{lease_text(answer.lease) if answer.lease else "null"}')
-        if answer.lease is None:
+        parts.append(f'"lease":{lease_text(answer) if answer.size else "null"}')
+        if not answer.size:
             problem = problem_fields(answer.refusal) if answer.refusal else None
             parts.append(f'"lease_problem":{json.dumps(problem)}')
     return Reply((",".join(parts) + "}").encode(), headers=[REPLAYED] if answer.replayed else None)
 
 
-def as_one_outcome(answer: SettleAnswer) -> Reply:
+def as_one_outcome(answer: Answer) -> Reply:
     """200 for one entry.
 
     Raises:

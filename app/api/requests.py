@@ -9,6 +9,7 @@ from itertools import pairwise
 from typing import Annotated, Final, NamedTuple, NoReturn
 
 from ..errors import LimitExceeded
+from ..ledger.serve import Key
 from ..ledger.work import Ack, Entry, Extend, Nack, Parcel, Release
 from ..queue.answers import LeaseAsk
 from ..queue.limits import Limits
@@ -79,10 +80,17 @@ class Reader:
         self.history_page: Query[queries.HistoryPage] = query(queries.HistoryPage)
         self.keys_page: Query[queries.KeysPage] = query(queries.KeysPage)
 
-    def key(self, raw: bytes | None) -> str | None:
-        """The Idempotency-Key of a request: bare or quoted (RFC 8941 section 3.3.3), one and the same key."""
+    def key(self, raw: bytes | None, sequence: bytes | None = None) -> Key | None:
+        """The Idempotency-Key of a request, and its number in the session of that key, where it has one."""
         if raw is None:
+            if sequence is not None:
+                why = "it goes with an Idempotency-Key, and the request has none"
+                raise refusal("Idempotency-Sequence", why)
             return None
+        return Key(self._key_text(raw), "", 0 if sequence is None else _sequence(sequence))
+
+    def _key_text(self, raw: bytes) -> str:
+        """The text of a key: bare or quoted (RFC 8941 section 3.3.3), one and the same key."""
         key, limit = raw.strip(b" \t"), self.limits.key_bytes
         if key.startswith(b'"'):
             quoted = _QUOTED_KEY.fullmatch(key)
@@ -136,6 +144,15 @@ class Reader:
         if len(body.get("seqs", ())) > most:
             over("seqs", f"a request names at most {most} ranges", most)
         return body
+
+
+def _sequence(raw: bytes) -> int:
+    """The number of a request in its session."""
+    text = raw.strip(b" \t")
+    if not text.isdigit() or len(text) > len(str(MAX_SAFE)) or not 1 <= int(text) <= MAX_SAFE:
+        why = f"Idempotency-Sequence: it must be a whole number from 1 to {MAX_SAFE}"
+        raise RequestRefused("invalid", why, field="Idempotency-Sequence", limit=MAX_SAFE)
+    return int(text)
 
 
 def _check_once(entries: list[Entry]) -> None:

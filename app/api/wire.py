@@ -11,8 +11,8 @@ from typing import Any
 
 from ..ledger.work import FOREVER, FailureRow, HistoryRow, QueueSettings
 from ..queue.answers import (
+    Answer,
     Audit,
-    Block,
     Failure,
     ItemAnswer,
     ItemDone,
@@ -175,17 +175,18 @@ def item_text(item: Peeked) -> str:
     return f'"seq":{item.seq},"value":{item.value},{dumps(rest)[1:-1]}'
 
 
-def block_fields(block: Block) -> dict[str, Any]:
+def block_fields(block: Answer, *, wide: bool) -> dict[str, Any]:
     """A block as ``schemas.TakenBlock``."""
-    number = str if block.wide else exact
+    number, values = str if wide else exact, block.values
+    assert isinstance(values, range)  # noqa: S101  # blocks are asked of sources that count
     return {
         "queue": block.queue,
         "state": block.state,
-        "seq": block.seq,
-        "first": number(block.first),
-        "last": number(block.last),
-        "step": number(block.step),
-        "count": block.count,
+        "seq": block.first,
+        "first": number(values[0]),
+        "last": number(values[-1]),
+        "step": number(values.step),
+        "count": len(values),
     }
 
 

@@ -43,7 +43,7 @@ def _folder(settings: Settings) -> str:
 
 
 def _age(queue: Queue) -> str:
-    info = queue.info()
+    info = queue.browser.info()
     failed = ", failed" if info.state == "failed" else ""
     return (f"opened, cursor {info.cursor}" if info.cursor else "new") + failed
 
@@ -87,9 +87,9 @@ def _panel(url: str, settings: Settings, queues: list[Queue]) -> None:
 def _queue(queue: Queue) -> Text:
     from rich.text import Text
 
-    info = queue.info()
+    info = queue.browser.info()
     text = Text(info.queue, style="bold")
-    text.append(f"  {queue.spec or 'producers push'}", style="default not bold")
+    text.append(f"  {queue.line.spec or 'producers push'}", style="default not bold")
     text.append(f"  {_age(queue)}", style="dim not bold")
     if info.taken + info.acked:
         text.append(f"  {info.taken + info.acked:,} done", style="dim not bold")
@@ -112,6 +112,6 @@ def _try(url: str, queues: list[Queue]) -> str:
 
 
 def _is_counter(queue: Queue) -> bool:
-    spec = queue.spec
+    spec = queue.line.spec
     plain = spec is not None and spec.name == "count" and "format" not in spec.args
-    return plain and queue.info().state == "open"
+    return plain and queue.browser.info().state == "open"

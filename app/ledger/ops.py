@@ -206,12 +206,14 @@ class Fail:
 
 @dataclass(frozen=True, slots=True)
 class Advance:
-    """Jump forward from ``cursor`` to ``to_seq``: the items in between count as jumped."""
+    """Jump forward to ``to_seq``: the items in between count as jumped.
+
+    ``keeps_mark``: the source goes on above its last value, whatever its seq (snowflake, uuid7).
+    """
 
     queue: int
-    cursor: int
     to_seq: int
-    mark: str | None = None
+    keeps_mark: bool = False
     remember: Remember | None = None
 
 
@@ -273,7 +275,19 @@ class QueueRow:
         return self.cursor - self.taken - self.acked - self.purged - self.jumped
 
 
-Outcome = QueueRow | WorkOutcome | Exchanged | None
+class Conflict(NamedTuple):
+    """An op on a queue that was not done, for the queue is not as it expects. ``row``: what it is instead.
+
+    ``why``: ``deleted``; ``not-failed`` (a retry); ``not-forward`` or ``ended`` (an advance); ``not-empty``
+    (a deletion or a reset that is not confirmed); ``source-changed`` (a definition, of a queue whose cursor
+    is above 0).
+    """
+
+    why: str
+    row: QueueRow | None
+
+
+Outcome = QueueRow | Conflict | WorkOutcome | Exchanged | None
 """A row; what came of work; or None for a :class:`Take` for good: who drew the items knows them already."""
 
 

@@ -1,12 +1,11 @@
 """Queues: hand-outs, leases, pushes, and the requests that wait for them."""
 
 from .answers import (
+    Answer,
     Audit,
-    Block,
     Failure,
     ItemAnswer,
     LeaseAsk,
-    Leased,
     LedgerStats,
     MovedAnswer,
     Page,
@@ -15,9 +14,7 @@ from .answers import (
     PushAnswer,
     QueueInfo,
     QueueStats,
-    SettleAnswer,
     Stats,
-    Taken,
     Values,
 )
 from .definition import Definition
@@ -26,14 +23,13 @@ from .queue import Queue
 from .queues import Backup, Queues
 
 __all__ = [
+    "Answer",
     "Audit",
     "Backup",
-    "Block",
     "Definition",
     "Failure",
     "ItemAnswer",
     "LeaseAsk",
-    "Leased",
     "LedgerStats",
     "Limits",
     "MovedAnswer",
@@ -45,8 +41,6 @@ __all__ = [
     "QueueInfo",
     "QueueStats",
     "Queues",
-    "SettleAnswer",
     "Stats",
-    "Taken",
     "Values",
 ]

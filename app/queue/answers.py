@@ -8,108 +8,95 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..errors import DibsError
+from ..ledger.serve import Served
 from ..ledger.work import FailureRow, HistoryRow, ItemState, QueueSettings, Settled, Span
 
 Values = Sequence[int] | Sequence[str]
 """A ``range`` (arithmetic sources), or a list of JSON texts."""
 
 
-@dataclass(frozen=True, slots=True)
-class Taken:
-    """Items handed out for good; the hand-out is on disk before a caller sees it.
+class Answer(NamedTuple):
+    """The answer to an ask: what is said in it is on disk.
 
-    Fresh items have consecutive seqs from ``first`` on; the seqs of items that had waited are in ``seqs``.
+    ``served`` is what came of it. ``values`` go with the spans of what was handed out, in order. ``refusal``
+    tells why a settling has no next lease; None if it has one, or if the queue is only empty. ``now`` (ledger
+    milliseconds) is the time of the answer.
     """
 
     queue: str
-    state: str
-    first: int
-    values: Values
-    replayed: bool = False
-    seqs: Sequence[int] | None = None
+    served: Served
+    values: Values = ()
+    refusal: DibsError | None = None
+    now: int = 0
 
     @property
-    def count(self) -> int:
-        """How many items these are."""
-        return len(self.values)
-
-
-@dataclass(frozen=True, slots=True)
-class Block:
-    """Consecutive numbers, as their bounds; ``seq`` is the seq of the first.
-
-    The numbers of a ``wide`` source are strings in JSON.
-    """
-
-    queue: str
-    state: str
-    seq: int
-    first: int
-    last: int
-    step: int
-    count: int
-    wide: bool = False
-    replayed: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Leased:
-    """Items leased until ``due`` (ledger milliseconds) to the holder of ``token``; the lease is on disk.
-
-    ``expires_in`` is the seconds until then, at the time of the answer. ``values`` go with ``spans``, in
-    order.
-    """
-
-    queue: str
-    state: str
-    token: str
-    due: int
-    expires_in: float
-    spans: tuple[Span, ...]
-    values: Values
-    replayed: bool = False
+    def state(self) -> str:
+        """The queue's state, in one word."""
+        return self.served.state
 
     @property
-    def count(self) -> int:
-        """How many items these are."""
-        return len(self.values)
+    def replayed(self) -> bool:
+        """Whether it is the answer of an earlier request with the same key."""
+        return self.served.replayed
+
+    @property
+    def entries(self) -> tuple[tuple[Settled, ...], ...]:
+        """For each entry what became of its ranges."""
+        return self.served.entries
+
+    @property
+    def size(self) -> int:
+        """How many items were handed out."""
+        handed = self.served.handed
+        return 0 if handed is None else handed.size
+
+    @property
+    def spans(self) -> tuple[Span, ...]:
+        """The seqs that were handed out, with their attempts."""
+        handed = self.served.handed
+        return () if handed is None else handed.spans
+
+    @property
+    def first(self) -> int:
+        """The seq of the first item."""
+        return self.spans[0].first
+
+    @property
+    def seqs(self) -> Sequence[int]:
+        """The seq of each item."""
+        spans = self.spans
+        if len(spans) == 1:
+            return range(spans[0].first, spans[0].last + 1)
+        return [seq for span in spans for seq in range(span.first, span.last + 1)]
+
+    @property
+    def token(self) -> str:
+        """The token of the lease; empty without one."""
+        handed = self.served.handed
+        return "" if handed is None else handed.token or ""
+
+    @property
+    def due(self) -> int:
+        """When the lease ends, in ledger milliseconds; 0 without one."""
+        handed = self.served.handed
+        return 0 if handed is None else handed.due or 0
+
+    @property
+    def expires_in(self) -> float:
+        """Seconds until the lease ends, at the time of the answer."""
+        return max(self.due - self.now, 0) / 1000
 
 
-def leased(  # noqa: PLR0917  # the fields of a lease, in their order
-    queue: str, state: str, token: str, due: int, spans: tuple[Span, ...], values: Values, now: int
-) -> Leased:
-    """The answer for a lease that was given, with its rest counted from ``now``."""
-    return Leased(queue, state, token, due, max(due - now, 0) / 1000, spans, values)
-
-
-@dataclass(frozen=True, slots=True)
-class LeaseAsk:
+class LeaseAsk(NamedTuple):
     """A request for a lease: up to ``most`` items for ``ttl`` seconds; ``wait`` seconds for the first."""
 
     most: int = 1
     ttl: float = 30.0
     wait: float = 0.0
     worker: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class SettleAnswer:
-    """The outcomes of each entry, and the next lease if the request asks for one.
-
-    ``refusal`` says why there is no next lease; it is None if there is one, or if the queue is only empty.
-    ``now`` (ledger milliseconds) is the time of the answer.
-    """
-
-    queue: str
-    state: str
-    entries: tuple[tuple[Settled, ...], ...]
-    now: int
-    lease: Leased | None = None
-    refusal: DibsError | None = None
-    replayed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,18 +179,6 @@ class HistoryPage:
     queue: str
     rows: tuple[HistoryRow, ...]
     next: int | None
-
-
-def answer(
-    queue: str, state: str, first: int, values: Values, *, wide: bool, block: bool, replayed: bool = False
-) -> Taken | Block:
-    """The answer for a hand-out, the first one or a replay."""
-    if block:
-        assert isinstance(values, range)  # noqa: S101  # blocks are asked of arithmetic sources only
-        return Block(queue, state, first, values[0], values[-1], values.step, len(values), wide, replayed)
-    if wide and isinstance(values, range):
-        values = [f'"{number}"' for number in values]
-    return Taken(queue, state, first, values, replayed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -312,7 +287,7 @@ class QueueStats:
     rate: float
     in_flight: int
     waiting: int
-    put_back: int
+    buffered: int
     threads: int
     pulls: int
     contended: int

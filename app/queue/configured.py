@@ -13,16 +13,12 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from ..errors import ConfigError, SourceError
-from ..ledger.committer import Committer
-from ..ledger.entry import Entry
 from ..ledger.ops import Define, Engine, Fail, Op, QueueRow, Retry
-from ..ledger.pending import Pending
 from ..ledger.work import DEFAULT_SETTINGS
 from ..sources import Registry, SourceSpec
 from .definition import KEPT, Definition, Kept, changed_settings
-from .desk import outcome
 from .info import spec_of, written
-from .limits import Limits
+from .rounds import Rounds
 
 log = logging.getLogger("dibs.queue")
 
@@ -47,14 +43,12 @@ class Configuring:
     def __init__(
         self,
         engine: Engine,
-        committer: Committer,
+        rounds: Rounds,
         sources: Registry,
-        limits: Limits,
         wanted: Mapping[str, Definition],
     ) -> None:
-        self._committer = committer
+        self._rounds = rounds
         self._sources = sources
-        self._limits = limits
         self._wanted = wanted
         self.rows = {row.name: row for row in engine.rows()}
         self.sound: dict[str, Definition] = {}
@@ -140,10 +134,9 @@ class Configuring:
             await self._apply(Retry(row.id))
 
     async def _apply(self, op: Op) -> None:
-        pending: Pending[QueueRow] = Pending()
-        self._committer.submit(Entry(op, pending))
-        row = await outcome(pending, self._limits)
-        self.rows[row.name] = row
+        row = await self._rounds.commit(op)
+        if isinstance(row, QueueRow):  # else it is not as it was a moment ago
+            self.rows[row.name] = row
 
     def _tell_gone(self) -> None:
         """Log the queues that were removed from the configuration, since they go on handing out items."""

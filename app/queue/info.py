@@ -37,14 +37,8 @@ def written(spec: SourceSpec | None) -> tuple[str, str]:
 
 
 def same_definition(one: QueueRow, other: QueueRow) -> bool:
-    """Whether two rows are of one queue with one source: not defined anew, nor deleted, in between."""
-    return (one.generation, one.source, one.args, one.created_at, one.deleted_at) == (
-        other.generation,
-        other.source,
-        other.args,
-        other.created_at,
-        other.deleted_at,
-    )
+    """Whether two rows are one creation of a queue: not defined anew, nor deleted, in between."""
+    return (one.id, one.deleted_at) == (other.id, other.deleted_at)
 
 
 def in_force(settings: QueueSettings, limits: Limits) -> QueueSettings:
@@ -71,13 +65,13 @@ def info_of(
 
     The row does not tell ``starting``, nor whether the configuration still has the queue (``in_file``).
     """
-    spec, gate = spec_of(row), Gate.of(row, starting=starting)
+    spec, gate = spec_of(row), Gate.of(row)
     return QueueInfo(
         queue=row.name,
         generation=row.generation,
         source=spec.name if spec else None,
         args=spec.args if spec else {},
-        state=gate.state,
+        state=gate.state(starting=starting),
         paused=row.paused,
         cursor=row.cursor,
         taken=row.taken,

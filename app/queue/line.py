@@ -1,317 +1,416 @@
-"""A queue's place in the committer's line: its epoch, its gate, the values put back, and its open source.
-
-One lock (``lock``) guards them, for a few instructions. The committer, the event loop and the threads that
-draw take it; none of them waits for a source while it is held. A thread that needs the source's lock, too,
-takes that one first.
-"""
+"""The line of a queue: its asks, those that wait, and which of them join the next round."""
 
 from __future__ import annotations
 
-import logging
-import threading
-from bisect import insort
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+import asyncio
+from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from ..errors import (
-    PullTimeout,
-    QueueConflict,
-    QueueStarting,
-    QueueUnknown,
-    SourceBusy,
-)
-from ..ledger.committer import Committer
-from ..ledger.entry import Entry, drawn
-from ..ledger.ops import Advance, Define, Op, Outcome, QueueRow, Remember, Retry, Take
-from ..ledger.pending import Pending
-from .answers import Values
-from .gate import Gate
-from .info import same_definition
-from .limits import Limits
-from .pull import fitting
+from ..errors import DibsError, LedgerError, NotArithmetic, SourceBusy, Stopping
+from ..ledger.serve import Ask, Serve
+from ..ledger.work import Release
+from .answers import Answer
+from .condition import Condition
+from .gate import WAITS, key_reused, key_superseded
+from .replies import Replies
+from .round import AskedRound
+from .rounds import Room, Rounds, again, guarded
+from .wait import WAIT
+from .waiting import FIRST_TRIES, Caller, Parked, Waiting, items_of
 
 if TYPE_CHECKING:
-    from ..iterators import IteratorStats
-    from ..sources import Source
-
-log = logging.getLogger("dibs.queue")
-
-
-class Segment(NamedTuple):
-    """Consecutive values that were drawn and not handed out."""
-
-    first: int
-    values: Values
+    from ..ledger.ops import QueueRow
+    from ..ledger.serve import After
+    from ..sources import SourceSpec
+    from .limits import Limits
+    from .supply import Supply
+    from .tokens import Tokens
+    from .values import Computing
 
 
-class QueueLine:
-    """Owns one queue's epoch, its gate, its place in the line, and what was put back.
+class Line:
+    """The asks of one queue. Lives on the event loop, which alone touches it.
 
-    ``reopen`` is called, with the line's lock held, when the source has to be opened again.
+    It holds those that have come since the last round, the *parked* ones, the queue's ``condition`` with its
+    ``supply``, and its ``replies``. ``row`` is the queue as the ledger had it when an op on it was last told;
+    its counters may be behind. ``find`` gives the line of the queue that has this name now.
     """
 
     def __init__(
-        self, row: QueueRow, committer: Committer, limits: Limits, *, reopen: Callable[[], None]
-    ) -> None:
-        self._reopen = reopen
-        self._committer = committer
-        self._limits = limits
-        self.queue = row.id
-        self.name = row.name
-        self.lock = threading.Lock()
-        self.source: Source | None = None
-        self._row = row
-        self._starting = True
-        self._replaced = False  # by another definition, for which there is another Draw
-        self._foreseen: list[Op] = []
-        self.gate = Gate.of(row, starting=True)
-        self._mark = row.mark
-        self._next_seq = row.cursor + 1
-        self._epoch = 0
-        self._suspended = False
-        self._back: list[Segment] = []
-
-    # -- the source
-
-    def begin_start(self) -> None:
-        """Note that the source is being opened: nothing is drawn until it is there."""
-        with self.lock:
-            self._starting = True
-            self._regate()
-
-    def end_start(self) -> None:
-        """Note that the source is open, or has failed."""
-        with self.lock:
-            self._starting = False
-            self._regate()
-
-    def use(self, source: Source, row: QueueRow) -> None:
-        """Draw from ``source``, opened after ``row``'s cursor; values that were put back are dropped."""
-        with self.lock:
-            before = self.source
-            self._mark = row.mark
-            self._exchange(source, row.cursor)
-        if before is not None:
-            self.let_go(before)
-
-    def _exchange(self, source: Source, cursor: int) -> None:
-        """Go on after ``cursor``. If the source stays, values put back come first, as they have no seq."""
-        kept = self._back if source is self.source else []
-        self.source = source
-        self._next_seq = cursor + 1
-        self._back = []
-        for _, values in kept:
-            self._back.append(Segment(self._next_seq, values))
-            self._next_seq += len(values)
-
-    # -- the gate: the ledger's row, narrowed by the ops that are on their way to it
-
-    def _regate(self) -> None:
-        gate = Gate.of(self._row, starting=self._starting or self._replaced)
-        for op in self._foreseen:
-            gate = gate.foreseen(op)
-        self.gate = gate
-
-    def enter(
-        self, op: Op, pending: Pending[QueueRow], told: Callable[[QueueRow], None], *, narrows: bool = True
-    ) -> None:
-        """Put an op without items into the line, and narrow the gate in the same step, if it ``narrows`` it.
-
-        Every draw from here on meets the new gate. When the op is on disk, the gate follows it and ``told``
-        is called with the row, on the committer's thread, in the order of the line, before any caller wakes.
-        """
-
-        def settled(row: Outcome) -> None:
-            assert isinstance(row, QueueRow)  # noqa: S101  # every op on queues answers with a row
-            self._left(op, row)
-            told(row)
-
-        with self.lock:
-            if self.gate.deleted:
-                raise QueueUnknown(f"there is no queue {self.name}", field="queue")
-            if self.gate.leaving is not None or self._replaced:
-                raise self.gate.changing()
-            if isinstance(op, Define) and not op.reset and narrows and self._head() > 1:
-                raise QueueConflict(
-                    f"{self.name} has handed out items", reason="source-changed", field="source"
-                )
-            if isinstance(op, Retry) and self.gate.starting:
-                raise QueueStarting(f"{self.name} is being retried", retry_after=1.0)
-            self._committer.submit(Entry(op, pending, settled=settled))
-            if narrows:
-                self._foreseen.append(op)
-                self._regate()
-        pending.when_done(partial(self._left, op, None))  # refused, or decided after a reopening
-
-    def enter_end(self, op: Take, pending: Pending[None]) -> bool:
-        """Put the end of a source that never opened into the line; False while the queue is being changed.
-
-        Behind a new definition, which is in the line already, it would be the end of another source.
-        """
-        with self.lock:
-            if self.gate.deleted or self.gate.leaving is not None or self._replaced:
-                return False
-            self._committer.submit(Entry(op, pending, settled=self.end_settled(op)))
-            return True
-
-    def _left(self, op: Op, row: QueueRow | None) -> None:
-        with self.lock:
-            self._foreseen = [other for other in self._foreseen if other is not op]
-            self._learn(row)
-
-    def learn(self, row: QueueRow) -> None:
-        """Set the gate to the queue's row in the ledger."""
-        with self.lock:
-            self._learn(row)
-
-    def _learn(self, row: QueueRow | None) -> None:
-        if row is not None:
-            self._replaced |= not same_definition(self._row, row)
-            if self._row.ending == "failed" and row.ending is None:
-                self._starting = True  # until the source has been opened again
-                self._reopen()
-            self._row = row
-        self._regate()
-
-    def check_advance(self, to_seq: int) -> None:
-        """Raise unless the queue can jump forward to ``to_seq``."""
-        with self.lock:
-            self._check_advance(to_seq)
-
-    def _check_advance(self, to_seq: int) -> None:
-        refusal = replace(self.gate, paused=False).refusal()
-        if refusal is not None:
-            raise refusal
-        if self._suspended:
-            raise self._committer.interruption()
-        if to_seq < self._head():
-            raise QueueConflict(
-                f"{self.name} is at {self._head() - 1}: it can only be advanced beyond that",
-                reason="not-forward",
-                field="to_seq",
-            )
-
-    def jump(
         self,
-        source: Source,
-        before: Source,
-        to_seq: int,
-        remember: Remember | None,
-        pending: Pending[QueueRow],
+        row: QueueRow,
+        *,
+        spec: SourceSpec | None,
+        supply: Callable[[Callable[[], None]], Supply],
+        computing: Computing,
+        rounds: Rounds,
+        limits: Limits,
+        now: Callable[[], int],
+        tokens: Tokens,
+        find: Callable[[str], Line | None],
     ) -> None:
-        """Go on at ``to_seq`` with ``source`` in place of ``before``, whose lock the caller holds."""
-        with self.lock:
-            if before is not self.source:
-                raise SourceBusy(f"the source of {self.name} was opened anew; ask again", retry_after=1.0)
-            self._check_advance(to_seq)
-            mark = self._mark if source.resume == "after" else None
-            op = Advance(self.queue, self._head() - 1, to_seq, mark, remember)
-            self._committer.submit(Entry(op, pending, line=self))
-            self._mark = mark
-            self._exchange(source, to_seq)
+        self.name = row.name
+        self.row = row
+        self.spec = spec
+        self.computing = computing
+        self.limits = limits
+        self.tokens = tokens
+        self.retired = False
+        self.supply = supply(self.news)
+        self.condition = Condition(row, self.supply, now)
+        self._rounds = rounds
+        self._loop = rounds.loop
+        self._find = find
+        self.replies = Replies(row.name, self.condition, self.release_lease, self._loop.time)
+        self.meter = self.replies.meter
+        self._asked: list[Waiting] = []
+        self._parked = Parked(self._loop, self._late)
+        self._wanted = 0  # items of a drawn source that those in the line ask for
+        self._tries = 0  # parked asks that join the next round
+        self._burst = FIRST_TRIES
+        self._timer: asyncio.TimerHandle | None = None
+        self._key_ttl = int(limits.key_ttl * 1000)
+        self._started: list[asyncio.Future[None]] = []
 
-    def _head(self) -> int:
-        """The seq that is drawn next."""
-        return self._back[0].first if self._back else self._next_seq
+    # -- asking
 
-    def let_go(self, source: Source) -> None:
-        """Close a source without waiting for a running pull: its generator ends when that pull returns.
+    async def asked(self, ask: Ask, wait: float = 0.0) -> Answer:
+        """Ask, and wait for the answer; a cancelled caller is as one that has gone.
 
-        An exception of a user's ``finally`` is logged. It may be slow, so this is for threads of the pool.
+        Raises:
+            Refused: one of its kinds; nothing was handed out.
+            LedgerFull, LedgerUnavailable: the disk is at fault; nothing was done.
+            OutcomeUnknown: perhaps something was; ask again with the same key.
         """
+        caller = Awaiting(self._loop)
+        waiting = self.ask(ask, wait, caller)
+        current = WAIT.get()
+        if current is not None:
+            current.begin(partial(self.end, waiting))
         try:
-            source.close(timeout=0)
-        except PullTimeout:
+            return await caller.future
+        except asyncio.CancelledError:
+            caller.gone = True
+            self.drop(waiting)
+            raise
+
+    def ask(self, ask: Ask, wait: float, caller: Caller) -> Waiting:
+        """Ask for a caller, who is told once, perhaps before this returns."""
+        waiting = Waiting(ask, caller, self._loop.time(), wait)
+        self.meter.in_flight += 1
+        if waiting.alone:
+            self.meter.requests += 1
+        self.add(waiting)
+        return waiting
+
+    def add(self, waiting: Waiting) -> None:
+        """Add an ask to the line: to the next round, or to those that wait."""
+        ask, condition = waiting.ask, self.condition
+        if self.retired:
+            self._forward(waiting)
+        elif condition.stopping:
+            self.replies.refuse_lease(waiting, Stopping("the server is going down", retry_after=1.0))
+        elif self._rounds.down is not None:
+            self._unwritable(waiting, self._rounds.down)
+        elif ask.key is not None and (older := self._parked.of_key(ask.key)) is not None:
+            self._take_over(waiting, older)
+        elif (
+            ask.key is not None
+            or ask.entries
+            or ask.handout is None
+            or ask.handout.block
+            or condition.ended
+            or condition.can_serve
+        ):
+            self._join(waiting)
+        elif self.park(waiting, why := condition.why_not()):
+            self._look()
+        else:
+            self.replies.nothing(waiting, why)
+
+    def _join(self, waiting: Waiting) -> None:
+        self._asked.append(waiting)
+        self._rounds.join(self)
+        if self.supply.drawn:  # so that values are there in its round
+            self._wanted += items_of(waiting)
+            self.supply.want(self._parked.wanted + self._wanted)
+
+    def _take_over(self, waiting: Waiting, older: Waiting) -> None:
+        """Of one key one ask is alive: the newcomer takes the place of one that waits, or is refused."""
+        new, old = waiting.ask.key, older.ask.key
+        assert new is not None  # noqa: S101  # the list has found one by the other
+        assert old is not None  # noqa: S101
+        if old.n > new.n > 0:
+            self.replies.refuse(waiting, key_superseded())
+        elif old.n == new.n and old.digest != new.digest:
+            self.replies.refuse(waiting, key_reused())
+        else:
+            self._parked.remove(older)
+            waiting.place = older.place
+            sent_again = SourceBusy("this request was sent again, and waits there", retry_after=1.0)
+            self.replies.refuse(older, sent_again if old.n == new.n else key_superseded())
+            self._join(waiting)
+
+    def _forward(self, waiting: Waiting) -> None:
+        """Put an ask to the queue that has this name now; there may be none."""
+        other = self._find(self.name)
+        if other is None or other is self:
+            self.replies.nothing(waiting, "deleted")
             return
-        except Exception:
-            log.exception("closing the source of %s", self.name)
+        self.meter.in_flight -= 1
+        other.meter.in_flight += 1
+        other.add(waiting)
+
+    def check_arithmetic(self) -> None:
+        """Raise unless the queue can give blocks.
+
+        Raises:
+            NotArithmetic: its source does not count.
+        """
+        if not self.computing.arithmetic:
+            by = self.spec.name if self.spec else "producers"
+            raise NotArithmetic(f"{self.name} is fed by {by}, which does not count: no blocks")
+
+    # -- waiting
+
+    def park(self, waiting: Waiting, why: str) -> bool:
+        """Let an ask that got nothing wait on; False if it may not."""
+        if why not in WAITS or waiting.over or self.condition.stopping:
+            return False
+        waiting.deadline = waiting.until
+        if why == "dry" and not self.supply.starting:
+            patience = self.limits.settle_patience if waiting.entries else self.limits.pull_patience
+            waiting.deadline = max(waiting.until, waiting.began + patience)
+        if waiting.deadline <= self._loop.time():
+            return False
+        self._park(waiting, why)
+        return True
+
+    def _park(self, waiting: Waiting, why: str) -> None:
+        most = self.limits.waiting
+        if len(self._parked) >= most:
+            busy = SourceBusy(f"{most} requests wait for {self.name} already", retry_after=1.0)
+            self.replies.refuse_lease(waiting, busy)
+            return
+        waiting.why = why
+        self._parked.add(waiting)
+
+    def _late(self, waiting: Waiting) -> None:
+        """Answer an ask whose deadline has come."""
+        down = self._rounds.down
+        if down is not None:
+            self.replies.refuse_lease(waiting, again(down))
+        else:
+            self.replies.nothing(waiting, waiting.why)
+
+    def end(self, waiting: Waiting) -> None:
+        """End a wait, as its caller sends nothing more: ask once more without waiting, and answer."""
+        waiting.over = True
+        if waiting.parked:
+            self._parked.remove(waiting)
+            self._join(waiting)
+
+    def drop(self, waiting: Waiting) -> None:
+        """Drop an ask whose caller has gone; what it settles is settled all the same."""
+        waiting.over = True
+        if waiting.parked:
+            self._parked.remove(waiting)
+            self._forget(waiting)
+        elif waiting.ask.key is None and waiting in self._asked:
+            if waiting.ask.entries:
+                waiting.ask = waiting.ask._replace(handout=None)
+            else:
+                self._asked.remove(waiting)
+                self._forget(waiting)
+
+    def _forget(self, waiting: Waiting) -> None:
+        waiting.done = True
+        self.meter.in_flight -= 1
+
+    def release_lease(self, token: str) -> None:
+        """Let the items of a lease wait again that no caller has received."""
+        if self._rounds.down is None and not self.condition.stopping:  # else the lease ends by itself
+            self.ask(Ask(entries=(Release(token),)), 0.0, Nobody())
+
+    # -- a round
+
+    def begin(self, room: Room) -> AskedRound | None:
+        """Begin a round: parked asks that may be served now, then those that have come since."""
+        tried = self._parked.first(min(self._tries, room.asks)) if self._tries else []
+        self._tries = 0
+        asked = sorted([*tried, *self._asked], key=_place) if tried else self._asked
+        count, items = _fitting(asked, room)
+        self._asked = asked[count:]
+        self._wanted = sum(map(items_of, self._asked))
+        if self._asked:
+            self._rounds.join(self)
+        taken = asked[:count]
+        drawn, length = self.supply.offer(items)
+        if not taken and (drawn is None or drawn.end is None):
+            return None
+        if drawn is not None:
+            room.bytes -= sum(map(len, drawn.texts))
+        asks = tuple([waiting.ask for waiting in taken])
+        edition, ttl = self.condition.edition, self._key_ttl
+        return AskedRound(self, Serve(self.row.id, edition, asks, drawn, length, ttl, ttl), taken, len(tried))
+
+    def tried(self, *, all_served: bool) -> None:
+        """Try twice as many parked asks the next time, while all of them are served."""
+        self._burst = self._burst * 2 if all_served else FIRST_TRIES
+
+    def learn(self, after: After) -> None:
+        """Follow what a batch made of the queue; then see who may be served."""
+        self.condition.learn(after)
+        self._look()
+
+    def news(self) -> None:
+        """Look again, as the supply has values, or an end, or has come to be open."""
+        if not self.supply.starting:
+            started, self._started = self._started, []
+            for future in started:
+                if not future.done():
+                    future.set_result(None)
+        if not self.retired:
+            self._look()
+
+    async def started(self, seconds: float) -> None:
+        """Wait until the source is open or has failed, at most ``seconds``."""
+        if self.supply.starting:
+            future: asyncio.Future[None] = self._loop.create_future()
+            self._started.append(future)
+            await asyncio.wait([future], timeout=seconds)
+
+    def _look(self) -> None:
+        """See whether parked asks may be served now, or when; ask the supply for what they want."""
+        if self.supply.end_pending:
+            self._rounds.join(self)
+        parked, condition = self._parked, self.condition
+        if not len(parked):
+            self._arm(None)
+            return
+        last_word = condition.last_word
+        if last_word is not None:
+            for waiting in parked.all():
+                self.replies.nothing(waiting, last_word)
+        elif condition.can_serve:
+            self._tries = min(self._burst, len(parked))
+            self._rounds.join(self)
+        elif not condition.gate.paused:
+            if self.supply.drawn:
+                self.supply.want(parked.wanted)
+            self._arm(condition.due)
+
+    def _arm(self, due: int | None) -> None:
+        """Set the one timer for the next item that comes due, while asks wait."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if due is not None:
+            seconds = max(due - self.condition.now(), 0) / 1000
+            self._timer = self._loop.call_later(seconds, self._look)
+
+    # -- a disk that fails
+
+    def resume(self) -> None:
+        """Try the asks that have waited for the disk, which is back."""
+        if len(self._parked):
+            self._tries = len(self._parked)
+            self._rounds.join(self)
+
+    def refuse_waiting(self, error: LedgerError) -> None:
+        """Refuse the asks that have not begun; those that may wait are parked until the disk is back."""
+        asked, self._asked = self._asked, []
+        for waiting in asked:
+            guarded(self._unwritable, waiting, error)
+
+    def _unwritable(self, waiting: Waiting, error: LedgerError) -> None:
+        if waiting.until > self._loop.time() and not waiting.over:
+            waiting.deadline = waiting.until
+            self._park(waiting, "empty")
+        else:
+            self.replies.refuse_lease(waiting, again(error))
+
+    # -- the end
 
     def stop(self) -> None:
-        """Close the source; a running pull is let go together with its values."""
-        if self.source is not None:
-            self.let_go(self.source)
+        """Answer the asks that wait, and begin nothing more, as the server goes down."""
+        self.condition.stopping = True
+        for waiting in self._parked.all():
+            self.replies.nothing(waiting, "empty")
+        self._close()
+
+    def retire(self) -> None:
+        """Retire this line, as its row is not the queue any more: its asks are put to the new one."""
+        self.retired = True
+        self.supply.stop()
+        self._close()
+        asked, self._asked = self._asked, []
+        for waiting in [*self._parked.all(), *asked]:
+            self._forward(waiting)
+
+    def _close(self) -> None:
+        self._parked.close()
+        self._arm(None)
 
     @property
-    def arithmetic(self) -> bool:
-        """Whether the source counts, so that it can give blocks."""
-        return self.source is not None and self.source.arithmetic
+    def parked(self) -> int:
+        """Asks that wait."""
+        return len(self._parked)
 
-    def iterator_stats(self) -> IteratorStats | None:
-        """The counters of the shared iterator since it was opened."""
-        return None if self.source is None else self.source.iterator.stats()
 
-    @property
-    def put_back(self) -> int:
-        """Put back values that were drawn and not handed out; they are drawn first next time."""
-        return sum(len(segment.values) for segment in self._back)
+class Awaiting:
+    """A caller that is a coroutine."""
 
-    # -- put-back, with the lock held
+    __slots__ = ("future", "gone")
 
-    def _take_back(self, count: int) -> Segment:
-        first, values = self._back[0]
-        fit = fitting(values[:count], self._limits.handout_bytes)
-        if fit == len(values):
-            return self._back.pop(0)
-        self._back[0] = Segment(first + fit, values[fit:])
-        return Segment(first, values[:fit])
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.future: asyncio.Future[Answer] = loop.create_future()
+        self.gone = False
 
-    def _put_back(self, segment: Segment) -> None:
-        if segment.values:
-            insort(self._back, segment, key=lambda other: other.first)
+    def answered(self, answer: Answer) -> None:
+        """Take an answer."""
+        if not self.future.done():
+            self.future.set_result(answer)
 
-    # -- the committer's side (Line)
+    def refused(self, error: DibsError) -> None:
+        """Take a refusal."""
+        if not self.future.done():
+            self.future.set_exception(error)
 
-    def suspend(self) -> None:
-        """Raise the epoch: values drawn before are not enqueued any more; nothing is drawn until `resume`."""
-        with self.lock:
-            self._epoch += 1
-            self._suspended = True
 
-    def resume(self, back: Sequence[Entry], cursor: int | None) -> None:
-        """Draw again; the values of ``back`` first, in the order of their seqs.
+class Nobody:
+    """A caller that need not hear of the outcome."""
 
-        Where what is drawn next does not follow the ledger's ``cursor`` (a jump that did not reach the
-        disk), the source is opened again there.
-        """
-        with self.lock:
-            for entry in back:
-                take = drawn(entry.op)
-                if take is not None:
-                    self._put_back(Segment(take.first, entry.values))
-            self._suspended = False
-            astray = cursor is not None and self.source is not None and not self._follows(cursor)
-            if astray and self.source is not None and self.source.resume == "anew":
-                self._exchange(self.source, cursor or 0)  # another run would not give these values again
-            elif astray:
-                self._starting = True
-                self._regate()
-                self._reopen()
+    gone = True
 
-    def _follows(self, cursor: int) -> bool:
-        """Whether the values put back, and then those of the source, go on right after ``cursor``."""
-        expected = cursor + 1
-        for first, values in self._back:
-            if first != expected:
-                return False
-            expected += len(values)
-        return expected == self._next_seq
+    def answered(self, answer: Answer) -> None:
+        """Nobody is told."""
 
-    def end_settled(self, op: Take) -> Callable[[Outcome], None]:
-        """The function that closes the gate once the source's end is on disk."""
-        end = op.end
-        assert end is not None  # noqa: S101  # asked for ops that carry one
+    def refused(self, error: DibsError) -> None:
+        """Nobody is told."""
 
-        def settled(_: Outcome) -> None:
-            with self.lock:
-                self._row = replace(
-                    self._row,
-                    cursor=op.last,
-                    ending=end.ending,
-                    failure_type=end.type or None,
-                    failure_message=end.message or None,
-                )
-                self._regate()
 
-        return settled
+def _place(waiting: Waiting) -> int:
+    return waiting.place
+
+
+def _fitting(asked: list[Waiting], room: Room) -> tuple[int, int]:
+    """How many of the asks fit into a batch, one at least; and for how many fresh items they ask."""
+    count = items = 0
+    for waiting in asked:
+        if count and (room.asks <= 0 or room.items <= 0 or room.ranges <= 0):
+            break
+        ask = waiting.ask
+        handout = ask.handout
+        if handout is not None:
+            size = 1 if handout.block else handout.most
+            if count and size > room.items:
+                break
+            room.items -= size
+            items += size
+        if ask.entries:
+            room.ranges -= sum([1 if entry.seqs is None else len(entry.seqs) for entry in ask.entries])
+        room.asks -= 1
+        count += 1
+    return count, items

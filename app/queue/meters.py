@@ -37,6 +37,26 @@ class Rate:
         return round(counted / RATE_SECONDS, 1)
 
 
+class Commits:
+    """The commits since ``began`` (monotonic seconds): how many ops and seconds each had."""
+
+    def __init__(self) -> None:
+        self.began = time.monotonic()
+        self.count = 0
+        self.ops = 0
+        self.seconds = 0.0
+        self.times: deque[float] = deque(maxlen=1024)
+        self.batches: deque[int] = deque(maxlen=1024)
+
+    def add(self, ops: int, seconds: float) -> None:
+        """Count a commit."""
+        self.count += 1
+        self.ops += ops
+        self.seconds += seconds
+        self.times.append(seconds)
+        self.batches.append(ops)
+
+
 class Meter:
     """The counts of one queue, written and read on the event loop."""
 
@@ -97,26 +117,6 @@ class Meter:
             self.rate.add(items)
         if seconds is not None:
             self.answers.append(seconds)
-
-    def traded(self, requests: int, acked: int, items: int, seconds: float) -> None:
-        """Count items that were settled and leased together; ``requests`` were for a lease alone."""
-        self.requests += requests
-        self.settled += acked
-        self.handed_out += items
-        self.rate.add(items)
-        self.answers.extend([seconds] * requests)
-
-    def refuse(self, requests: int) -> None:
-        """Count requests that were refused together."""
-        self.requests += requests
-        self.refused += requests
-
-    def handed_together(self, requests: int, items: int, seconds: float) -> None:
-        """Count as many answers, with so many items in all, that took as long as each other."""
-        self.requests += requests
-        self.handed_out += items
-        self.rate.add(items)
-        self.answers.extend([seconds] * requests)
 
 
 def percentiles(samples: Iterable[float]) -> Percentiles:

@@ -2,38 +2,28 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Sequence
-from itertools import accumulate
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-from ..ledger.ops import SourceEnd
-from .answers import Values
+from ..errors import PullTimeout
+from ..ledger.serve import End
 
 if TYPE_CHECKING:
     from ..iterators import Hold
     from ..sources import Source
 
-MESSAGE_MOST = 2_000
+log = logging.getLogger("dibs.queue")
+
+MESSAGE_MOST: Final = 2_000
 """Characters of a failure's message that are kept."""
 
-STEP_MOST = 64
+STEP_MOST: Final = 64
 """Values between two looks at bytes and seconds: with the largest values allowed, 16 MiB."""
 
-BUDGET = 0.25
+BUDGET: Final = 0.25
 """Seconds after which a pull of many values from a slow source makes do with what it has."""
-
-
-def pull(source: Source, held: Hold[Any], count: int, most_bytes: int) -> tuple[Values, SourceEnd | None]:
-    """Pull up to ``count`` values, and the source's end if it came.
-
-    Fewer values are legal: a slow source, or one with large values, gives fewer.
-    """
-    if source.arithmetic:
-        values: Values = numbers(held.take(count))
-        return values, None if len(values) == count else end_of(source)
-    texts, ended = _pull_texts(held, count, most_bytes)
-    return texts, end_of(source) if ended else None
 
 
 def numbers(values: Sequence[Any]) -> range:
@@ -46,27 +36,23 @@ def numbers(values: Sequence[Any]) -> range:
     return range(values[0], values[-1] + step, step)
 
 
-def _pull_texts(held: Hold[Any], count: int, most_bytes: int) -> tuple[list[str], bool]:
-    """Pull texts in doubling steps, so that bytes and seconds stay bounded between two looks at them."""
+def pull_texts(source: Source, held: Hold[Any], count: int, most_bytes: int) -> tuple[list[str], End | None]:
+    """Pull up to ``count`` values, and the source's end if it came.
+
+    Fewer values are legal: a slow source, or one with large values, gives fewer. The steps double, so that
+    bytes and seconds stay bounded between two looks at them.
+    """
     texts: list[str] = list(held.take(1))
     size, until = size_of(texts), perf_counter() + BUDGET
-    while texts and len(texts) < count and size < most_bytes and perf_counter() < until:
+    ended = not texts
+    while not ended and len(texts) < count and size < most_bytes and perf_counter() < until:
         room = (most_bytes - size) * len(texts) // max(size, 1)
         step = max(1, min(len(texts), count - len(texts), room, STEP_MOST))
         more = held.take(step)
         texts += more
         size += size_of(more)
-        if len(more) < step:
-            return texts, True
-    return texts, not texts
-
-
-def fitting(values: Values, most_bytes: int) -> int:
-    """How many of the values fit into one hand-out; one at least."""
-    if isinstance(values, range) or size_of(values) <= most_bytes:
-        return len(values)
-    sizes = accumulate(size_of([text]) for text in values)
-    return max(1, sum(1 for size in sizes if size <= most_bytes))
+        ended = len(more) < step
+    return texts, end_of(source) if ended else None
 
 
 def size_of(texts: Iterable[Any]) -> int:
@@ -74,21 +60,34 @@ def size_of(texts: Iterable[Any]) -> int:
     return sum(len(text) if text.isascii() else len(text.encode()) for text in texts)
 
 
-def end_of(source: Source) -> SourceEnd | None:
+def end_of(source: Source) -> End | None:
     """The end of the source, if a short pull was its last."""
     state, cause = source.iterator.state, source.iterator.cause
     if state == "exhausted":
-        return SourceEnd("exhausted")
+        return End("exhausted")
     if state == "failed":
         return failed(cause)
     return None
 
 
-def failed(cause: BaseException | None, kind: str | None = None) -> SourceEnd:
+def failed(cause: BaseException | None, kind: str | None = None) -> End:
     """A failure with its cause, as the ledger keeps it; a user's message may be long, so it is cut."""
     try:
         message = str(cause)
     except Exception:
         message = "(its message can't be shown)"
     text = message[:MESSAGE_MOST].encode("utf-8", "replace").decode()
-    return SourceEnd("failed", kind or type(cause).__name__, text)
+    return End("failed", kind or type(cause).__name__, text)
+
+
+def let_go(source: Source, name: str) -> None:
+    """Close a source without waiting for a running pull: its generator ends when that pull returns.
+
+    An exception of a user's ``finally`` is logged.
+    """
+    try:
+        source.close(timeout=0)
+    except PullTimeout:
+        return
+    except Exception:
+        log.exception("closing the source of %s", name)

@@ -1,29 +1,28 @@
-"""Clears the items that deleted queues have left, a slice at a time, so that no other queue waits for it."""
+"""Clears what deleted and replaced rows have left, a slice at a time, so that nobody waits for it."""
 
 from __future__ import annotations
 
 import asyncio
+from typing import Final
 
 from ..errors import DibsError
-from ..ledger.committer import Committer
-from ..ledger.entry import Entry
-from ..ledger.pending import Pending
-from ..ledger.work import Moved, Sweep
+from ..ledger.work import Sweep
+from .rounds import Rounds
 
-AGAIN = 1.0
+AGAIN: Final = 1.0
 """Seconds until a slice that the disk did not take is tried again."""
 
 
 class Sweeper:
-    """Sweeps a slice of each queue in turn while the server works. Lives on the event loop."""
+    """Sweeps a slice of each row in turn while the server works. Lives on the event loop."""
 
-    def __init__(self, committer: Committer) -> None:
-        self._committer = committer
+    def __init__(self, rounds: Rounds) -> None:
+        self._rounds = rounds
         self._left: dict[int, None] = {}  # in the order of their turns
         self._task: asyncio.Task[None] | None = None
 
     def add(self, queue: int) -> None:
-        """Sweep this queue, too."""
+        """Sweep this row, too."""
         self._left[queue] = None
         if self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._run())
@@ -37,9 +36,9 @@ class Sweeper:
         try:
             while self._left:
                 queue = next(iter(self._left))
-                del self._left[queue]  # before the slice: if it is deleted again meanwhile, it is swept again
+                del self._left[queue]  # before the slice: if it is added again meanwhile, it is swept again
                 try:
-                    moved = await self._slice(queue)
+                    moved = await self._rounds.commit(Sweep(queue))
                 except DibsError:
                     self._left[queue] = None
                     await asyncio.sleep(AGAIN)
@@ -48,8 +47,3 @@ class Sweeper:
                     self._left[queue] = None
         finally:
             self._task = None
-
-    async def _slice(self, queue: int) -> Moved:
-        pending: Pending[Moved] = Pending()
-        self._committer.submit(Entry(Sweep(queue), pending))
-        return await pending

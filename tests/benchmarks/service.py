@@ -108,12 +108,14 @@ def floor() -> Iterator[Server]:
         server.stop()
 
 
-def wrk(url: str, seconds: float, *, connections: int = 64, script: str = POST) -> tuple[float, float]:
+def wrk(
+    url: str, seconds: float, *, connections: int = 64, threads: int = 1, script: str = POST
+) -> tuple[float, float]:
     """Requests a second, and the latency at p99 in milliseconds; every answer has to be a 2xx."""
     with tempfile.NamedTemporaryFile("w", suffix=".lua") as lua:
         lua.write(script)
         lua.flush()
-        command = ["taskset", "-c", LOAD_CORE, "wrk", "-t1", f"-c{connections}", f"-d{seconds}s"]
+        command = ["taskset", "-c", LOAD_CORE, "wrk", f"-t{threads}", f"-c{connections}", f"-d{seconds}s"]
         output = subprocess.run(
             [*command, "--latency", "-s", lua.name, url], capture_output=True, text=True, check=True
         ).stdout

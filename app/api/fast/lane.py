@@ -8,11 +8,11 @@ from typing import Final
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from ...errors import DibsError
+from ...ledger.serve import Key
 from ..context import Context
 from ..front import Front, always, cut_off, no_app
 from ..problems import internal_error, reply_to
 from ..reply import JSON, Headers, Reply
-from .calls import Calls
 from .heads import Heads
 from .unfinished import Unfinished
 
@@ -32,7 +32,7 @@ class Lane:
         self._reader = context.reader
         self._always = always(version)
         front = Front(no_app, settings=context.settings, version=version)
-        self.heads = Heads(front, Calls(context).routes() if hot else {})
+        self.heads = Heads(front, {})
         self.limits = context.limits
         self.unfinished = Unfinished(context.limits.unfinished_bytes)
         self.dated: Headers = []
@@ -55,7 +55,7 @@ class Lane:
             self.closed if close else b"",
         )
 
-    def read_key(self, raw: bytes) -> str | None:
+    def read_key(self, raw: bytes) -> Key | None:
         """The idempotency key; None: it is refused, the ordinary way."""
         try:
             return self._reader.key(raw)

@@ -11,6 +11,7 @@ import asyncio
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+from ...ledger.serve import Key
 from ..problems import RequestRefused
 from .ahead import Ahead
 from .exchange import LITTLE, Exchange
@@ -100,7 +101,7 @@ class Requests:
         else:
             self._call(head, good, data, end, needed)
 
-    def _call(self, head: Head, key: str | None, data: bytes, end: int, needed: int) -> None:
+    def _call(self, head: Head, key: Key | None, data: bytes, end: int, needed: int) -> None:
         self.state = CALLING
         if len(data) > needed:
             self._ahead.put(data, needed)

@@ -7,9 +7,10 @@ from typing import Any, Final
 from fastapi import FastAPI
 
 from ...config import DEFAULT_QUEUE
+from ...ledger.serve import Key
 from ...ledger.work import Entry
-from ...queue import Queue
-from ...queue.answers import LeaseAsk, Taken
+from ...queue import Queue, asking
+from ...queue.answers import Answer, LeaseAsk
 from .. import handout, schemas_work
 from ..accept import TEXT, Type
 from ..connected import while_connected
@@ -191,38 +192,49 @@ def _check_get(call: Call, allowed: bool) -> None:
 async def _take(call: Call, queue: Queue) -> Reply:
     count: int | None = call.query.get("count")
     wait: float = call.query.get("wait", 0.0)
-    taking = queue.take(count or 1, wait=wait, key=call.key)
+    taking = queue.asked(asking.take(count or 1, queue.line.limits, call.key), wait)
     taken = await (while_connected(call.request, taking) if wait else taking)
     return taken_reply(taken, count, call.kind)
 
 
 async def _settle_one(call: Call) -> Reply:
     entry: Entry = call.body
-    return as_one_outcome(await call.queue.settle((entry,), key=call.key))
+    return as_one_outcome(await _settled(call.queue, (entry,), None, call.key))
 
 
-async def block_reply(queue: Queue, size: int, key: str | None) -> Reply:
+async def block_reply(queue: Queue, size: int, key: Key | None) -> Reply:
     """Take a block of numbers and make the answer with its bounds."""
-    block = await queue.block(size, key=key)
-    return answer(block_fields(block), replayed=block.replayed)
+    queue.line.check_arithmetic()
+    block = await queue.asked(asking.block(size, queue.line.limits, key))
+    if not block.size:
+        return NoContent()
+    return answer(block_fields(block, wide=queue.line.computing.wide), replayed=block.replayed)
 
 
-def taken_reply(taken: Taken | None, count: int | None, kind: Type) -> Reply:
+def taken_reply(taken: Answer, count: int | None, kind: Type) -> Reply:
     """The answer with the taken items in the form that the request asks for: one item, a list, or text."""
-    if taken is None:
+    if not taken.size:
         return NoContent()
     if kind is TEXT:
         return handout.as_lines(taken)
     return handout.as_one(taken) if count is None else handout.as_list(taken)
 
 
-async def lease_reply(queue: Queue, ask: LeaseAsk, key: str | None) -> Reply:
+async def lease_reply(queue: Queue, asked: LeaseAsk, key: Key | None) -> Reply:
     """Lease items and make the answer: 200 with the lease, or 204 from an empty queue."""
-    leased = await queue.lease(ask, key=key)
-    return NoContent() if leased is None else handout.as_lease(leased)
+    ask = asking.lease(asked, queue.line.limits, queue.line.tokens.new, key)
+    leased = await queue.asked(ask, asked.wait)
+    return handout.as_lease(leased) if leased.size else NoContent()
 
 
-async def settle_reply(queue: Queue, asked: Settling, key: str | None) -> Reply:
+async def settle_reply(queue: Queue, asked: Settling, key: Key | None) -> Reply:
     """Settle a request's entries and make the answer, with an outcome for each entry."""
-    answered = await queue.settle(asked.entries, lease=asked.lease, key=key)
+    answered = await _settled(queue, asked.entries, asked.lease, key)
     return as_settled(answered, asked.entries, lease=asked.lease is not None)
+
+
+async def _settled(
+    queue: Queue, entries: tuple[Entry, ...], lease: LeaseAsk | None, key: Key | None
+) -> Answer:
+    ask = asking.settle(entries, lease, queue.line.limits, queue.line.tokens.new, key)
+    return await queue.asked(ask, lease.wait if lease else 0.0)

@@ -46,7 +46,9 @@ class Items:
         Items that were taken or acked are no longer inside.
         """
         query = call.query
-        found = await call.queue.page(query.get("state"), query.get("after", 0), query.get("limit", 100))
+        found = await call.queue.browser.page(
+            query.get("state"), query.get("after", 0), query.get("limit", 100)
+        )
         return Reply(page_text(found).encode())
 
     async def history(self, call: Call) -> Reply:
@@ -69,7 +71,7 @@ class Items:
         If the queue keeps a history, the answer for an item that is done says who took or acked it.
         """
         seq = self._context.reader.seq(call.request.path_params["seq"])
-        return Reply(item_answer_text(await call.queue.item(seq)).encode())
+        return Reply(item_answer_text(await call.queue.browser.item(seq)).encode())
 
     async def redrive(self, call: Call) -> Reply:
         """Let dead items wait again.
@@ -78,7 +80,9 @@ class Items:
         `rate` at which the items become due; by default all dead items wait again at once.
         """
         body: Redrive = call.body
-        moved = await call.queue.redrive(body.get("seqs"), body.get("limit"), body.get("rate"), key=call.key)
+        moved = await call.queue.operations.redrive(
+            body.get("seqs"), body.get("limit"), body.get("rate"), key=call.key
+        )
         return answer(moved_fields(moved, "redriven"), replayed=moved.replayed)
 
     async def purge(self, call: Call) -> Reply:
@@ -92,5 +96,7 @@ class Items:
         states = body.get("states", STATES)
         if not states or len(set(states)) != len(states):
             raise refusal("states", f"it must name one or both of {', '.join(STATES)}, each once")
-        moved = await call.queue.purge(tuple(state for state in STATES if state in states), key=call.key)
+        moved = await call.queue.operations.purge(
+            tuple(state for state in STATES if state in states), key=call.key
+        )
         return answer(moved_fields(moved, "purged"), replayed=moved.replayed)

@@ -74,7 +74,7 @@ class Manage:
 
     async def read(self, call: Call) -> Reply:
         """Read a queue."""
-        return answer(queue_fields(await call.queue.read()))
+        return answer(queue_fields(await call.queue.browser.read()))
 
     async def define(self, call: Call) -> Reply:
         """Define a queue.
@@ -114,11 +114,11 @@ class Manage:
 
         Takes and leases are answered 503 `paused` until the queue is resumed; a restart does not resume it.
         """
-        return _info(await call.queue.pause(key=call.key))
+        return _info(await call.queue.operations.pause(key=call.key))
 
     async def resume(self, call: Call) -> Reply:
         """Resume a paused queue."""
-        return _info(await call.queue.resume(key=call.key))
+        return _info(await call.queue.operations.resume(key=call.key))
 
     async def close(self, call: Call) -> Reply:
         """Close a queue.
@@ -126,21 +126,21 @@ class Manage:
         Nothing more is drawn from the source or pushed; the items inside are still handed out. After that,
         takes and leases are answered 410 `exhausted`.
         """
-        return _info(await call.queue.close(key=call.key))
+        return _info(await call.queue.operations.close(key=call.key))
 
     async def retry(self, call: Call) -> Reply:
         """Try a failed source again.
 
         The source is opened anew after the cursor. No item is skipped.
         """
-        return _info(await call.queue.retry(key=call.key))
+        return _info(await call.queue.operations.retry(key=call.key))
 
     async def advance(self, call: Call) -> Reply:
         """Jump forward.
 
         The cursor becomes `to_seq`: the items in between are never handed out, and count as jumped.
         """
-        return _info(await call.queue.advance(call.body["to_seq"], key=call.key))
+        return _info(await call.queue.operations.advance(call.body["to_seq"], key=call.key))
 
     async def audit(self, call: Call) -> Reply:
         """Audit a queue.
@@ -148,7 +148,7 @@ class Manage:
         The answer has counters that the server keeps independently of each other, all read in one moment:
         they must add up to the cursor.
         """
-        return answer(audit_fields(await call.queue.audit()))
+        return answer(audit_fields(await call.queue.browser.audit()))
 
     async def backup(self, call: Call) -> Reply:
         """Copy the ledger.

@@ -66,7 +66,7 @@ class Observe:
 
         The statistics count from the start of the server; the ledger keeps `cursor` and `taken` for ever.
         """
-        return answer(asdict(call.queue.stats()))
+        return answer(asdict(call.queue.browser.stats()))
 
     async def healthz(self, call: Call) -> Reply:
         """Say that the process answers."""

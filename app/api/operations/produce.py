@@ -8,6 +8,7 @@ from typing import Any, Final
 from fastapi import FastAPI
 
 from ...errors import DibsError, LimitExceeded
+from ...ledger.serve import Key
 from ...ledger.work import Parcel
 from ...queue import Queue
 from .. import bodies
@@ -59,7 +60,7 @@ class Produce:
         """
         page = call.query
         prefix, after, limit = page.get("prefix", ""), page.get("after", ""), page.get("limit", 100)
-        found = await call.queue.item_keys(prefix, after, limit)
+        found = await call.queue.browser.item_keys(prefix, after, limit)
         return answer(keys_fields(found))
 
     async def push(self, call: Call) -> Reply:
@@ -97,9 +98,9 @@ class Produce:
         return answer({"queue": call.name, **asdict(reader.sums)}, 201, replayed=reader.replayed)
 
 
-async def push_reply(queue: Queue, parcels: tuple[Parcel, ...], key: str | None) -> Reply:
+async def push_reply(queue: Queue, parcels: tuple[Parcel, ...], key: Key | None) -> Reply:
     """Push items and make the answer, with the seq of each item."""
-    pushed = await queue.push(parcels, key=key)
+    pushed = await queue.producer.push(parcels, key=key)
     return answer(push_fields(pushed), 201, replayed=pushed.replayed)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from ..ops import Advance, Close, Define, Delete, Fail, Op, OpFailed, Pause, QueueRow, Remember, Retry
+from ..ops import Advance, Close, Conflict, Define, Delete, Fail, Pause, QueueRow, Remember, Retry
 from ..work import DEFAULT_SETTINGS
 from . import moving
 from .accounts import Account
@@ -15,13 +15,13 @@ from .transaction import Transaction
 NO_ENDING: dict[str, Any] = {"ending": None, "failure_type": None, "failure_message": None}
 
 
-def define(tx: Transaction, op: Define) -> QueueRow:
+def define(tx: Transaction, op: Define) -> QueueRow | Conflict:
     """Create a queue, wake its tombstone, begin it again, or change its source or its settings."""
     account = tx.named(op.name)
     if account is None:
         return _filed(tx, _create(tx, op), op.remember)
     if op.reset and not op.confirmed and not account.deleted and account.inside > 0:
-        return account.row
+        return Conflict("not-empty", account.row)
     columns: dict[str, Any] = {"source": op.source, "args": op.args, "configured": op.configured}
     columns["settings"] = op.settings or (DEFAULT_SETTINGS if account.deleted else account.settings)
     same = (account.source, account.args) == (op.source, op.args)
@@ -35,9 +35,9 @@ def define(tx: Transaction, op: Define) -> QueueRow:
     elif op.settings is not None and same:
         account.change(**columns)
     else:  # where nothing was handed out yet, a definition may change
-        _require(account.cursor == 0, op)
-        edition = account.edition + (not same)
-        account.change(mark=None, edition=edition, **NO_ENDING, **columns)
+        if account.cursor:
+            return Conflict("source-changed", account.row)
+        account.change(mark=None, edition=account.edition + (not same), **NO_ENDING, **columns)
     return _filed(tx, account, op.remember)
 
 
@@ -67,67 +67,76 @@ def _anew(tx: Transaction, account: Account) -> dict[str, Any]:
     return {"created_at": tx.now, "deleted_at": None, "paused": False, "edition": edition, **NO_ENDING}
 
 
-def pause(tx: Transaction, op: Pause) -> QueueRow:
+def pause(tx: Transaction, op: Pause) -> QueueRow | Conflict:
     """Stop handing out, or go on."""
-    account = _live(tx, op.queue, op)
+    account = tx.account(op.queue)
+    if account is None or account.deleted:
+        return _deleted(account)
     account.change(paused=op.paused)
     return _filed(tx, account, op.remember)
 
 
-def close(tx: Transaction, op: Close) -> QueueRow:
+def close(tx: Transaction, op: Close) -> QueueRow | Conflict:
     """Close a queue. Closed is the last word: it stands over a failure and over an exhaustion."""
-    account = _live(tx, op.queue, op)
+    account = tx.account(op.queue)
+    if account is None or account.deleted:
+        return _deleted(account)
     account.change(**{**NO_ENDING, "ending": "closed", "edition": account.edition + 1})
     return _filed(tx, account, op.remember)
 
 
-def retry(tx: Transaction, op: Retry) -> QueueRow:
+def retry(tx: Transaction, op: Retry) -> QueueRow | Conflict:
     """Lift a failure, and nothing else."""
-    account = _live(tx, op.queue, op)
-    _require(account.ending == "failed", op)
+    account = tx.account(op.queue)
+    if account is None or account.deleted:
+        return _deleted(account)
+    if account.ending != "failed":
+        return Conflict("not-failed", account.row)
     account.change(edition=account.edition + 1, **NO_ENDING)
     return _filed(tx, account, op.remember)
 
 
-def fail(tx: Transaction, op: Fail) -> QueueRow:
+def fail(tx: Transaction, op: Fail) -> QueueRow | Conflict:
     """Fail a source that can't be opened, whatever its state was; closed stays the last word."""
-    account = _live(tx, op.queue, op)
-    _require(account.ending != "closed", op)
+    account = tx.account(op.queue)
+    if account is None or account.deleted:
+        return _deleted(account)
+    if account.ending == "closed":
+        return Conflict("ended", account.row)
     account.change(ending="failed", failure_type=op.type, failure_message=op.message)
     return account.row
 
 
-def advance(tx: Transaction, op: Advance) -> QueueRow:
-    """Jump. It is counted by its own length, from where the caller saw the cursor."""
-    account = _live(tx, op.queue, op)
-    _require(account.cursor == op.cursor < op.to_seq and account.ending is None, op)
+def advance(tx: Transaction, op: Advance) -> QueueRow | Conflict:
+    """Jump. It is counted by its own length. What was replayed is not compared at the new place."""
+    account = tx.account(op.queue)
+    if account is None or account.deleted:
+        return _deleted(account)
+    if account.ending is not None or op.to_seq <= account.cursor:
+        return Conflict("not-forward" if account.ending is None else "ended", account.row)
     tx.write_tail(account)
-    account.cursor, account.mark = op.to_seq, op.mark
-    account.jumped += op.to_seq - op.cursor
+    account.jumped += op.to_seq - account.cursor
+    account.cursor = op.to_seq
+    if not op.keeps_mark:
+        account.mark = None
     account.change(edition=account.edition + 1)
     return _filed(tx, account, op.remember)
 
 
-def delete(tx: Transaction, op: Delete) -> QueueRow:
+def delete(tx: Transaction, op: Delete) -> QueueRow | Conflict:
     """Leave a tombstone: name, cursor and generation stay. What was inside is counted as purged."""
-    account = _live(tx, op.queue, op)
+    account = tx.account(op.queue)
+    if account is None or account.deleted:
+        return _deleted(account)
     if account.inside and not op.confirmed:
-        return account.row
+        return Conflict("not-empty", account.row)
     account.purged, account.dead = account.purged + account.inside, 0
     account.change(deleted_at=tx.now)
     return _filed(tx, account, op.remember)
 
 
-def _live(tx: Transaction, queue: int, op: Op) -> Account:
-    account = tx.live(queue)
-    _require(account is not None, op)
-    assert account is not None  # noqa: S101  # required just now
-    return account
-
-
-def _require(holds: bool, op: Op) -> None:
-    if not holds:
-        raise OpFailed(f"the queue is not as this op expects it: {op}")
+def _deleted(account: Account | None) -> Conflict:
+    return Conflict("deleted", None if account is None else account.row)
 
 
 def _filed(tx: Transaction, account: Account, remember: Remember | None) -> QueueRow:

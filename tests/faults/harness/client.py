@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from dibs.errors import LedgerFull, LedgerUnavailable, OutcomeUnknown, QueueStarting, Refused
-from dibs.queue import Block, Queue, Queues, Taken
+from dibs.ledger.serve import Key
+from dibs.queue import Answer, Queue, Queues, asking
 from dibs.sources import parse_source
 from story import Step, Story
 
@@ -113,23 +114,25 @@ class Client:
                 return self.story.flag.touch()
             case "define":
                 source = parse_source(step.source)
-                return (await self.opened.define(step.queue, source, trusted=True, key=step.key)).queue
+                return (await self.opened.define(step.queue, source, trusted=True, key=key_of(step))).queue
             case "delete":
-                return (await self.opened.delete(step.queue, key=step.key)).queue
+                return (await self.opened.delete(step.queue, key=key_of(step))).queue
             case _:
                 return await self._ask_queue(step, self.opened.get(step.queue))
 
     async def _ask_queue(self, step: Step, queue: Queue) -> Any:
+        key, limits = key_of(step), queue.line.limits
         match step.verb:
             case "take":
-                patient = step.expect in ("", "*") and not queue.info().paused
-                return await Taking(queue, step, wait=10 if patient else 0).told
+                patient = step.expect in ("", "*") and not queue.browser.info().paused
+                taken = await queue.asked(asking.take(step.amount, limits, key), 10.0 if patient else 0.0)
+                return _taken(taken)
             case "block":
-                return _told(await queue.block(step.amount, key=step.key))
+                return _block(await queue.asked(asking.block(step.amount, limits, key)))
             case "advance":
-                return (await queue.advance(step.amount, key=step.key)).cursor
+                return (await queue.operations.advance(step.amount, key=key)).cursor
             case verb:
-                return (await getattr(queue, verb)(key=step.key)).state
+                return (await getattr(queue.operations, verb)(key=key)).state
 
     @property
     def opened(self) -> Queues:
@@ -137,37 +140,16 @@ class Client:
         return self.queues
 
 
-class Taking:
-    """A take, with all that are asked for at the same time; by itself where it has to be."""
-
-    def __init__(self, queue: Queue, step: Step, wait: float) -> None:
-        self.count, self.key, self.request = step.amount, step.key, f"take {step.amount}"
-        self._queue, self._wait = queue, wait
-        self.told: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        queue.gathering.take(self)
-
-    def handed(self, first: int, values: Any, state: str) -> None:
-        """Together with others."""
-        self.told.set_result(_told(Taken(self._queue.name, state, first, values)))
-
-    def refused(self, error: Exception) -> None:
-        """Nobody has got anything."""
-        self.told.set_exception(error)
-
-    def alone(self) -> None:
-        """It waits, or replays, or meets an end."""
-        self._task = asyncio.ensure_future(self._ask())
-
-    async def _ask(self) -> None:
-        try:
-            self.told.set_result(_told(await self._queue.take(self.count, wait=self._wait, key=self.key)))
-        except Exception as error:
-            self.told.set_exception(error)
+def key_of(step: Step) -> Key | None:
+    """The key of a step, or none; whoever files it adds what tells one request from another."""
+    return None if step.key is None else Key(step.key, "")
 
 
-def _told(answer: Taken | Block) -> dict[str, Any]:
-    if isinstance(answer, Block):
-        values: Any = [answer.first, answer.last]
-        return {"first": answer.seq, "count": answer.count, "values": values, "replayed": answer.replayed}
+def _taken(answer: Answer) -> dict[str, Any]:
     values = [json.loads(str(value)) for value in answer.values]
-    return {"first": answer.first, "count": answer.count, "values": values, "replayed": answer.replayed}
+    return {"first": answer.first, "count": answer.size, "values": values, "replayed": answer.replayed}
+
+
+def _block(answer: Answer) -> dict[str, Any]:
+    values = [answer.values[0], answer.values[-1]]
+    return {"first": answer.first, "count": answer.size, "values": values, "replayed": answer.replayed}

@@ -23,7 +23,7 @@ class Judge:
         for name in QUEUES:
             handed = self._handed(name)
             try:
-                audit = await queues.get(name).audit()
+                audit = await queues.get(name).browser.audit()
             except QueueUnknown:
                 if handed and not self._words("delete", name):
                     self.faults.append(f"{name} is gone")
@@ -78,7 +78,7 @@ class Judge:
 
     def _state(self, name: str, queues: Queues) -> None:
         """What an operator was answered stands."""
-        info = queues.get(name).info()
+        info = queues.get(name).browser.info()
         for verb, undone, stands in (
             ("pause", "resume", info.paused),
             ("close", "delete", info.state == "closed"),

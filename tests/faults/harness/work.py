@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from client import Client, Entry
+from client import Client, Entry, key_of
 from dibs.ledger.work import Ack, Nack, Parcel, Release, Result
 from dibs.ledger.work import Entry as Settling
-from dibs.queue import LeaseAsk, Leased, Queue, Queues, SettleAnswer
+from dibs.queue import Answer, LeaseAsk, Queue, Queues, asking
 from dibs.sources import parse_source
 from story import Step, Story
 
@@ -87,24 +87,27 @@ class WorkClient(Client):
         if step.verb != "define":
             return await super()._ask(step)
         source = parse_source(step.source) if step.source else None
-        return (await self.opened.define(step.queue, source, trusted=True, key=step.key, settings=LAST)).queue
+        key = key_of(step)
+        return (await self.opened.define(step.queue, source, trusted=True, key=key, settings=LAST)).queue
 
     async def _ask_queue(self, step: Step, queue: Queue) -> Any:
+        key, limits, tokens = key_of(step), queue.line.limits, queue.line.tokens.new
         match step.verb:
             case "push":
                 texts = tuple(f'"{step.id} {number}"' for number in range(step.amount))
-                pushed = await queue.push((Parcel(texts),), key=step.key)
+                pushed = await queue.producer.push((Parcel(texts),), key=key)
                 return {"seqs": list(pushed.seqs), "values": list(texts), "replayed": pushed.replayed}
             case "lease":
-                return _lease(await queue.lease(LeaseAsk(step.amount, ttl=TTL), key=step.key))
+                leasing = asking.lease(LeaseAsk(step.amount, ttl=TTL), limits, tokens, key)
+                return _lease(await queue.asked(leasing))
             case "settle":
                 entries, more = self._settling(step)
                 if not entries:
                     return None
                 lease = LeaseAsk(more, ttl=TTL) if more else None
-                return _settled(await queue.settle(entries, lease=lease, key=step.key))
+                return _settled(await queue.asked(asking.settle(entries, lease, limits, tokens, key)))
             case "redrive" | "purge":
-                moved = await getattr(queue, step.verb)(key=step.key)
+                moved = await getattr(queue.operations, step.verb)(key=key)
                 return {"count": moved.count, "replayed": moved.replayed}
             case _:
                 return await super()._ask_queue(step, queue)
@@ -140,8 +143,8 @@ def _entry(verb: str, token: str, seq: int) -> Settling:
             return Release(token, seqs)
 
 
-def _lease(leased: Leased | None) -> dict[str, Any] | None:
-    if leased is None:
+def _lease(leased: Answer) -> dict[str, Any] | None:
+    if not leased.size:
         return None
     pairs = [(seq, span.attempt) for span in leased.spans for seq in range(span.first, span.last + 1)]
     items = [[*pair, json.loads(str(value))] for pair, value in zip(pairs, leased.values, strict=True)]
@@ -149,9 +152,9 @@ def _lease(leased: Leased | None) -> dict[str, Any] | None:
     return {"lease": told, "replayed": leased.replayed}
 
 
-def _settled(settled: SettleAnswer) -> dict[str, Any]:
+def _settled(settled: Answer) -> dict[str, Any]:
     outcomes = [(each.verdict, each.first) for entry in settled.entries for each in entry]
-    lease = _lease(settled.lease)
+    lease = _lease(settled)
     return {
         "outcomes": [list(outcome) for outcome in outcomes],
         "lease": lease and lease["lease"],
@@ -246,10 +249,10 @@ class WorkJudge:
 
     async def _balance(self, queue: Queue) -> None:
         """The ledger is what the answers say, item by item."""
-        books, audit = self.books[queue.name], await queue.audit()
+        books, audit = self.books[queue.name], await queue.browser.audit()
         if not audit.balanced:
             self.faults.append(f"{audit} does not add up")
-        inside = {item.seq: item.state for item in (await queue.page(limit=1000)).items}
+        inside = {item.seq: item.state for item in (await queue.browser.page(limit=1000)).items}
         if queue.name == "done":
             results = sum(
                 self._results(step_id, told) for step_id, word, told in self.notebook if word == "ok"

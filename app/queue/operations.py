@@ -1,0 +1,214 @@
+"""Operating a queue: pause, resume, close, delete, retry, advance, redrive, purge."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+from ..errors import LimitExceeded, QueueConflict, QueueUnknown, Refused, Stopping
+from ..ledger.ops import Advance, Close, Conflict, Delete, Pause, QueueRow, Retry
+from ..ledger.serve import Key
+from ..ledger.work import ItemState, Moved, Purge, Redrive, Seqs
+from .answers import MovedAnswer, QueueInfo
+from .asking import digest_of
+from .feeder import Feeder
+from .once import Done, once
+from .supply import Counted
+
+if TYPE_CHECKING:
+    from .browsing import Browser
+    from .line import Line
+    from .rounds import Rounds
+
+RATE_MOST: Final = 100_000.0
+RATE_LEAST: Final = 0.001
+_LONG: Final = 100
+"""Characters of a request's text beyond which its digest stands for it."""
+
+
+class Operations:
+    """What operators do to one queue: each an op in the same line as all asks.
+
+    With a ``key``, each is done once.
+    """
+
+    def __init__(self, line: Line, rounds: Rounds, browser: Browser) -> None:
+        self._line = line
+        self._rounds = rounds
+        self._browser = browser
+        self._limits = line.limits
+
+    async def pause(self, *, key: Key | None = None) -> QueueInfo:
+        """Hand out nothing until `resume`."""
+        return await self._operate(Pause(self._line.row.id, True), "pause", key)
+
+    async def resume(self, *, key: Key | None = None) -> QueueInfo:
+        """Hand out again."""
+        return await self._operate(Pause(self._line.row.id, False), "resume", key)
+
+    async def close(self, *, key: Key | None = None) -> QueueInfo:
+        """End draws and pushes for good. Items inside are still handed out; then the queue is exhausted."""
+        return await self._operate(Close(self._line.row.id), "close", key)
+
+    async def delete(self, *, confirmed: bool = True, key: Key | None = None) -> QueueInfo:
+        """Delete the queue: its items are purged, its source is let go; name, cursor and generation stay.
+
+        Raises:
+            QueueConflict: the request is not ``confirmed``, and items are inside; nothing was changed.
+        """
+        done = await self._commit(Delete(self._line.row.id, confirmed=confirmed), "delete", key)
+        if (
+            isinstance(done.outcome, Conflict)
+            and done.outcome.row is not None
+            and done.outcome.why != "deleted"
+        ):
+            raise await self._browser.not_empty(done.outcome.row, "DELETE")
+        return await self._answer(done)
+
+    async def retry(self, *, key: Key | None = None) -> QueueInfo:
+        """Open a failed source again, after the cursor.
+
+        Raises:
+            QueueConflict: the source has not failed.
+        """
+        done = await self._commit(Retry(self._line.row.id), "retry", key)
+        if (
+            isinstance(done.outcome, Conflict)
+            and done.outcome.row is not None
+            and done.outcome.why != "deleted"
+        ):
+            state = self._line.condition.word
+            raise QueueConflict(f"{self._line.name} is {state}, not failed", reason="not-failed")
+        return await self._answer(done)
+
+    async def _operate(self, op: Any, digest: str, key: Key | None) -> QueueInfo:
+        return await self._answer(await self._commit(op, digest, key))
+
+    async def _commit(self, op: Any, digest: str, key: Key | None) -> Done:
+        return await once(self._rounds, op, key, digest, self._limits)
+
+    async def _answer(self, done: Done) -> QueueInfo:
+        row = done.outcome
+        if isinstance(row, Conflict):
+            raise QueueUnknown(f"there is no queue {self._line.name}", field="queue")
+        if done.replayed:
+            return self._browser.shown(row, replayed=True)
+        return await self._browser.seen(row)
+
+    # -- jumping
+
+    async def advance(self, to_seq: int, *, key: Key | None = None) -> QueueInfo:
+        """Jump forward: the next item is ``to_seq + 1``, and the items in between count as jumped.
+
+        Raises:
+            QueueConflict: not forward, beyond the source's end, or the queue has ended.
+            SourceBusy: the source did not come to ``to_seq`` in time; nothing was changed.
+        """
+        line = self._line
+        if line.spec is None:
+            raise QueueConflict(f"{line.name} has no source to advance", reason="conflict", field="to_seq")
+        supply = line.supply
+        if isinstance(supply, Counted):
+            if to_seq > supply.length:
+                raise _beyond_end(line.name, supply.length, to_seq)
+        elif (
+            isinstance(supply, Feeder)
+            and to_seq > line.condition.gate.cursor
+            and line.condition.gate.ending is None
+        ):
+            await supply.prepare(to_seq, self._limits.operate_patience)
+        op = Advance(line.row.id, to_seq, keeps_mark=supply.keeps_mark)
+        done = await self._commit(op, f"advance {to_seq}", key)
+        if (
+            isinstance(done.outcome, Conflict)
+            and done.outcome.row is not None
+            and done.outcome.why != "deleted"
+        ):
+            raise self._not_forward(done.outcome.row)
+        return await self._answer(done)
+
+    def _not_forward(self, row: QueueRow) -> Refused:
+        if row.ending is not None:
+            error = self._line.condition.refusal("failed" if row.ending == "failed" else "exhausted")
+            assert isinstance(error, Refused)  # noqa: S101  # both are refusals
+            return error
+        return QueueConflict(
+            f"{row.name} is at {row.cursor}: it can only be advanced beyond that",
+            reason="not-forward",
+            field="to_seq",
+        )
+
+    # -- a slice at a time, so that nobody waits for 300,000 items
+
+    async def redrive(
+        self,
+        seqs: Seqs | None = None,
+        limit: int | None = None,
+        rate: float | None = None,
+        *,
+        key: Key | None = None,
+    ) -> MovedAnswer:
+        """Let dead items wait again with attempt 0: all, some, or the first ``limit``, ``rate`` a second.
+
+        Raises:
+            LimitExceeded: a range, the limit or the rate is none; nothing was changed.
+        """
+        if limit is not None and limit < 1:
+            raise LimitExceeded("limit must be at least 1", field="limit", limit=1)
+        if rate is not None and not RATE_LEAST <= rate <= RATE_MOST:
+            limits = f"{RATE_LEAST:g}..{RATE_MOST:g}"
+            raise LimitExceeded(f"rate must be within {limits} items a second", field="rate", limit=limits)
+        if seqs is not None:
+            seqs = self._sorted(seqs)
+        text = f"redrive {seqs} {limit} {rate}"
+        digest = text if len(text) <= _LONG else digest_of(text)
+        return await self._in_slices(Redrive(self._line.row.id, seqs, limit, rate), digest, key)
+
+    def _sorted(self, seqs: Seqs) -> Seqs:
+        most = self._limits.ranges
+        if len(seqs) > most:
+            raise LimitExceeded(f"{len(seqs)} ranges; the limit is {most}", field="seqs", limit=most)
+        before = 0
+        for first, last in sorted(seqs):
+            if not before < first <= last:
+                raise LimitExceeded(
+                    f"seqs [{first}, {last}] is no range, or overlaps one", field="seqs", limit="ranges"
+                )
+            before = last
+        return tuple(sorted(seqs))
+
+    async def purge(
+        self, states: tuple[ItemState, ...] = ("waiting", "dead"), *, key: Key | None = None
+    ) -> MovedAnswer:
+        """Drop waiting items, dead items, or both, for good; they count as purged. Leases are left alone."""
+        kept = tuple(state for state in ("waiting", "dead") if state in states)
+        if not kept or len(kept) < len(set(states)):
+            raise LimitExceeded(
+                "states are waiting, dead, or both; leased items stay with their holders",
+                field="states",
+                limit="waiting, dead",
+            )
+        return await self._in_slices(Purge(self._line.row.id, kept), f"purge {kept}", key)
+
+    async def _in_slices(self, op: Redrive | Purge, digest: str, key: Key | None) -> MovedAnswer:
+        """Do a slice at a time; the answer is that of the last.
+
+        Under a key, a repeat goes on where the last one came to.
+        """
+        while True:
+            done = await self._commit(op, digest, key)
+            moved: Moved = done.outcome
+            if moved.rest is None:
+                return MovedAnswer(self._line.name, moved.count, done.replayed)
+            if self._line.condition.stopping:
+                raise Stopping("the server is going down in the middle of this", retry_after=1.0)
+            await asyncio.sleep(0)
+            if key is None:
+                op = replace(op, part=moved)
+
+
+def _beyond_end(name: str, length: int, to_seq: int) -> QueueConflict:
+    return QueueConflict(
+        f"{name} has {length} items; it can't be advanced to {to_seq}", reason="beyond-end", field="to_seq"
+    )

@@ -1,0 +1,87 @@
+"""Pushing items into a queue that no source feeds."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..errors import LimitExceeded, QueueConflict, QueueFull, QueueUnknown
+from ..ledger.serve import Key
+from ..ledger.work import Parcel, Push, Pushed
+from .answers import PushAnswer
+from .asking import digest_of
+from .once import once
+
+if TYPE_CHECKING:
+    from .line import Line
+    from .rounds import Rounds
+
+RETRY_AFTER = 1.0
+"""Seconds after which a full queue is worth asking again."""
+
+
+class Producer:
+    """Takes pushed items into one queue."""
+
+    def __init__(self, line: Line, rounds: Rounds) -> None:
+        self._line = line
+        self._rounds = rounds
+
+    async def push(self, parcels: tuple[Parcel, ...], *, key: Key | None = None) -> PushAnswer:
+        """Add items at the end, all or none; they are on disk when this returns.
+
+        Raises:
+            QueueFull: ``max_ready`` would be passed.
+            QueueConflict: a source feeds the queue, or it is closed.
+            LimitExceeded: too many items, or one is over its limit.
+            And what the ledger raises, as for `Queue.asked`.
+        """
+        queue = self._line
+        self._check(parcels)
+        op = Push(queue.row.id, parcels, int(queue.limits.key_ttl * 1000))
+        digest = "push " + digest_of(repr(parcels)) if key else ""
+        done = await once(self._rounds, op, key, digest, queue.limits)
+        pushed: Pushed = done.outcome
+        self._check_taken(pushed)
+        if not done.replayed:
+            queue.meter.pushed += len(pushed.seqs) - len(pushed.known)
+        return PushAnswer(queue.name, pushed.seqs, pushed.known, done.replayed)
+
+    def _check(self, parcels: tuple[Parcel, ...]) -> None:
+        limits = self._line.limits
+        limits.check_count("items", sum(len(parcel.texts) for parcel in parcels), limits.count)
+        for parcel in parcels:
+            limits.check_seconds("delay", parcel.delay / 1000, limits.delay)
+            if not 0 <= parcel.priority <= 9:  # noqa: PLR2004  # the design's section 7
+                raise LimitExceeded("priority must be from 0 to 9", field="priority", limit="0..9")
+            for key in parcel.keys or ():
+                if key is not None:
+                    limits.check_text("key", key, limits.key_bytes)
+
+    def _check_taken(self, pushed: Pushed) -> None:
+        """Raise the reason if nothing was pushed."""
+        name = self._line.name
+        match pushed.refused:
+            case None:
+                return
+            case "full":
+                most = self._line.row.settings.max_ready
+                raise QueueFull(
+                    f"{pushed.ready} items wait in {name}; it takes up to {most}: nothing was pushed",
+                    field="items",
+                    limit=most,
+                    retry_after=RETRY_AFTER,
+                )
+            case "closed":
+                raise QueueConflict(f"{name} is closed: nothing was pushed", reason="closed")
+            case "end":
+                raise QueueConflict(
+                    f"{name} has counted to 2^53-1, where every queue ends: nothing was pushed",
+                    reason="closed",
+                )
+            case "source":
+                by = self._line.spec.name if self._line.spec else "a source"
+                raise QueueConflict(
+                    f"{name} is fed by {by}: nothing can be pushed to it", reason="source-fed"
+                )
+            case _:
+                raise QueueUnknown(f"there is no queue {name}", field="queue")

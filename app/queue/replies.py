@@ -1,0 +1,79 @@
+"""The replies of a queue: each caller is told once, and each reply is counted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from ..errors import DibsError
+from ..ledger.serve import Served
+from .answers import Answer
+from .gate import WAITS
+from .meters import Meter
+
+if TYPE_CHECKING:
+    from .condition import Condition
+    from .waiting import Waiting
+
+
+class Replies:
+    """Tells the callers of one queue, and counts what they are told in its ``meter``.
+
+    ``release`` lets the items of a lease wait again, by its token: nobody has received it.
+    """
+
+    def __init__(
+        self, name: str, condition: Condition, release: Callable[[str], None], clock: Callable[[], float]
+    ) -> None:
+        self.meter = Meter()
+        self._name = name
+        self._condition = condition
+        self._release = release
+        self._clock = clock
+
+    def answer(self, waiting: Waiting, answer: Answer) -> None:
+        """Tell what is on disk."""
+        waiting.done = True
+        meter, served = self.meter, answer.served
+        meter.in_flight -= 1
+        if served.entries and not served.replayed:
+            meter.settle(served.entries)
+        handed = served.handed
+        if handed is not None:
+            seconds = self._clock() - waiting.began if waiting.alone else None
+            meter.handed(len(answer.values), replayed=served.replayed, seconds=seconds)
+        caller = waiting.caller
+        if not caller.gone:
+            caller.answered(answer)
+        elif handed is not None and handed.token and waiting.ask.key is None:
+            self._release(handed.token)  # without a key nobody can ask for it again
+
+    def refuse(self, waiting: Waiting, error: DibsError) -> None:
+        """Tell that nothing was done, or that nobody knows."""
+        waiting.done = True
+        self.meter.in_flight -= 1
+        self.meter.refused += 1
+        if not waiting.caller.gone:
+            waiting.caller.refused(error)
+
+    def nothing(self, waiting: Waiting, why: str) -> None:
+        """Tell why there are no items; what was settled is told with that."""
+        condition = self._condition
+        why = "stopping" if condition.stopping and why in WAITS else condition.reason(why)
+        error = condition.refusal(why)
+        if error is None or waiting.entries:
+            self._without_items(waiting, error)
+        else:
+            self.refuse(waiting, error)
+
+    def refuse_lease(self, waiting: Waiting, error: DibsError) -> None:
+        """Refuse an ask; one that has settled something is answered with that."""
+        if waiting.entries:
+            self._without_items(waiting, error)
+        else:
+            self.refuse(waiting, error)
+
+    def _without_items(self, waiting: Waiting, error: DibsError | None) -> None:
+        condition = self._condition
+        served = Served(waiting.entries, state=condition.word)
+        self.answer(waiting, Answer(self._name, served, (), error, condition.now()))
