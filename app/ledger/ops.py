@@ -308,6 +308,18 @@ class Engine(Protocol):
     def apply(self, ops: Sequence[Op]) -> list[Outcome]:
         """Apply all ops, in order, in one transaction, synced. Raises EngineFailed or OpFailed."""
 
+    def apply_batch(self, ops: Sequence[Any]) -> Applied:
+        """Apply all ops, `Serve` and `Keyed` too, in one transaction, synced; see ``serve.py``.
+
+        Raises:
+            CommitFailed: COMMIT failed; the error has what was computed.
+            EngineFailed: the disk failed before; nothing of it is on disk.
+            Exception: an op is at fault; nothing of it is on disk.
+        """
+
+    def number(self) -> int:
+        """The number of the last transaction that is on disk; to be asked after a reopening."""
+
     def trouble(self) -> LedgerError | None:
         """Why nothing may be applied although it could be: damage, or files that are gone."""
 

@@ -140,4 +140,4 @@ def in_order(entry: Entry) -> Entry:
     """The entry with its ranges in ascending order, as the ledger needs them."""
     if entry.seqs is None or len(entry.seqs) < 2:  # noqa: PLR2004  # one is in order
         return entry
-    return entry._replace(seqs=tuple(sorted(entry.seqs)))  # type: ignore[attr-defined,no-any-return]
+    return entry._replace(seqs=tuple(sorted(entry.seqs)))
