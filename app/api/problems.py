@@ -18,6 +18,7 @@ from .reply import PROBLEM, Headers, Reply
 
 TYPE: Final = "urn:dibs:problem:"
 MAX_CAUSE: Final = 4096
+SERVER_ERROR: Final = 500
 MAX_DETAIL: Final = 1024
 """Characters of a detail and of a field's name, where a message did not cut what was sent."""
 
@@ -39,7 +40,7 @@ class Problem:
     @property
     def retryable(self) -> bool:
         """Whether sending the same again helps: the cause passes, or the outcome is to be asked for."""
-        return self.retry_after is not None or self.handed_out == "maybe"
+        return self.retry_after is not None or (self.handed_out == "maybe" and self.status >= SERVER_ERROR)
 
     @property
     def title(self) -> str:
@@ -99,6 +100,13 @@ PROBLEMS: Final = (
         409,
         "The queue that a result goes to does not take it. The lease is untouched.",
         (errors.ResultRefused,),
+    ),
+    Problem(
+        "key-superseded",
+        409,
+        "A later request of the key's session (Idempotency-Sequence) has been answered.",
+        (errors.KeySuperseded,),
+        handed_out="maybe",
     ),
     Problem("source-fed", 409, "A source feeds the queue, so nobody can push to it."),
     Problem("closed", 409, "The queue is closed: it takes nothing more."),

@@ -64,7 +64,7 @@ class AskedRound:
                 continue
             if served.entries:
                 waiting.entries = served.entries
-            if values is not None or waiting.ask.handout is None:
+            if values is not None or served.why is None or (served.entries and not waiting.ask.handout):
                 answers.append((waiting, Answer(name, served, values or (), None, now)))
             else:
                 unserved += 1
@@ -89,20 +89,25 @@ class AskedRound:
                 total += last - begin + 1
                 found[at] = handed.values
             else:
-                found[at] = line.computing.of(handed)
+                found[at] = line.computing.of(handed, bare=self._block(at))
         if total:
             self._share(line.supply.granted(first, total), fresh, found)
         return found
 
-    @staticmethod
-    def _share(values: Values | None, fresh: list[tuple[int, int]], found: list[Values | None]) -> None:
+    def _share(self, values: Values | None, fresh: list[tuple[int, int]], found: list[Values | None]) -> None:
         """Give each hand-out its part of the values that were pulled for all."""
         if values is None:
             return
-        begin = 0
+        computing, begin = self._line.computing, 0
         for at, size in fresh:
-            found[at] = values[begin : begin + size]
+            part = values[begin : begin + size]
+            found[at] = part if not computing.wide or self._block(at) else computing.shown(part)
             begin += size
+
+    def _block(self, at: int) -> bool:
+        """Whether an ask is for a block, whose answer has its bounds alone."""
+        handout = self.op.asks[at].handout
+        return handout is not None and handout.block
 
     def _got_nothing(self, waiting: Waiting, why: str) -> None:
         if waiting.entries and waiting.ask.settled is None:

@@ -68,7 +68,7 @@ class Supply(Protocol):
         """What a round may grant for so many items asked for: drawn values, or a computed source's length."""
 
     def granted(self, first: int, size: int) -> Values | None:
-        """The values of fresh items that were granted, in order; None where the ledger gives them."""
+        """The values of fresh items that were granted, in order, bare; None where the ledger gives them."""
 
     def want(self, items: int) -> None:
         """See to it that so many values come, for asks that wait."""
@@ -160,8 +160,8 @@ class Counted:
         self._next = first + size
         if len(taken) < size:  # an interrupt: its values would be the next ones out
             self._close()
-            return self._computing.between(first, size)
-        return self._computing.shown(numbers(taken) if source.arithmetic else taken)
+            return self._computing.between(first, size, bare=True)
+        return numbers(taken) if source.arithmetic else taken
 
     def _at(self, first: int) -> Source:
         """The open generator, at this seq; opened anew there, in constant time, after a jump."""

@@ -20,25 +20,26 @@ class Computing:
         self.wide = self.seekable is not None and self.seekable.wide
         self.arithmetic = self.seekable is not None and self.seekable.arithmetic
 
-    def of(self, handed: Handed) -> Values:
+    def of(self, handed: Handed, *, bare: bool = False) -> Values:
         """The values of what was handed out: kept, or computed by the queue's source or an earlier one."""
         if handed.values is not None:
             return handed.values
         if handed.source is None:
-            return self.at(handed.spans)
+            return self.at(handed.spans, bare=bare)
         name, args = handed.source
-        return Computing(SourceSpec(name, json.loads(args)), self._sources).at(handed.spans)
+        return Computing(SourceSpec(name, json.loads(args)), self._sources).at(handed.spans, bare=bare)
 
-    def at(self, spans: Iterable[Span]) -> Values:
+    def at(self, spans: Iterable[Span], *, bare: bool = False) -> Values:
         """The values of ``spans``, computed, in order."""
-        found = [self.between(first, last - first + 1) for first, last, _ in spans]
+        found = [self.between(first, last - first + 1, bare=bare) for first, last, _ in spans]
         return found[0] if len(found) == 1 else [value for values in found for value in values]  # type: ignore[return-value]
 
-    def between(self, first: int, size: int) -> Values:
-        """The values of ``size`` items from ``first`` on."""
+    def between(self, first: int, size: int, *, bare: bool = False) -> Values:
+        """The values of ``size`` items from ``first`` on; ``bare``: numbers, of a wide source too."""
         if self.seekable is None:
             return ()
-        return self.shown(self.seekable.values.at(first - 1, size))
+        values = self.seekable.values.at(first - 1, size)
+        return values if bare else self.shown(values)
 
     def shown(self, values: Sequence[int] | Sequence[str]) -> Values:
         """Values as answers have them: the numbers of a wide source are JSON strings."""

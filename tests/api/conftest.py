@@ -88,11 +88,11 @@ class House:
 
     def cursor(self, name="default"):
         """How much was handed out or jumped over: what a refusal must not change."""
-        return self.queues.get(name).info().cursor
+        return self.queues.get(name).browser.info().cursor
 
     def counters(self):
         """How much of each queue was pushed, handed out, settled: what a refusal must not change."""
-        infos = [queue.info() for queue in self.queues.list()]
+        infos = [queue.browser.info() for queue in self.queues.list()]
         names = ("queue", "cursor", "taken", "acked", "purged", "waiting", "leased", "dead")
         return [tuple(getattr(info, name) for name in names) for info in infos]
 

@@ -132,7 +132,7 @@ class TestWaiting:
             headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(sent))]
             call = house.call("POST", path, headers=headers, chunks=[sent], hold=left)
             request = asyncio.ensure_future(call)
-            await house.until(lambda: house.queues.get("none").stats().waiting)
+            await house.until(lambda: house.queues.get("none").browser.stats().waiting)
             left.set()
             return await request
 
@@ -144,7 +144,7 @@ class TestWaiting:
         async def stay():
             held = (await house.send("POST", "/queues/jobs/lease", json={"max": 5})).json()
             waiting = self.waits(house, {"wait": 30}, "/queues/jobs/lease")
-            await house.until(lambda: house.queues.get("jobs").stats().waiting)
+            await house.until(lambda: house.queues.get("jobs").browser.stats().waiting)
             await house.send("POST", "/queues/jobs/release", json={"token": held["token"]})
             return await waiting
 
@@ -155,7 +155,7 @@ class TestWaiting:
             held = (await house.send("POST", "/queues/jobs/lease", json={"max": 5})).json()
             await house.send("POST", "/queues/jobs/close")
             waiting = self.waits(house, {"wait": 30}, "/queues/jobs/lease")
-            await house.until(lambda: house.queues.get("jobs").stats().waiting)
+            await house.until(lambda: house.queues.get("jobs").browser.stats().waiting)
             await house.send("POST", "/queues/jobs/ack", json={"token": held["token"]})
             return await waiting
 

@@ -188,7 +188,7 @@ class TestSize:
 def test_a_push_wakes_who_waits(house):
     async def wait_and_push():
         waiting = asyncio.ensure_future(house.send("POST", "/queues/jobs/lease", json={"wait": 30}))
-        await house.until(lambda: house.queues.get("jobs").stats().waiting)
+        await house.until(lambda: house.queues.get("jobs").browser.stats().waiting)
         await house.send("POST", "/queues/jobs/items", json={"items": [{"value": "now"}]})
         return await waiting
 

@@ -130,7 +130,7 @@ class TestLeaving:
         async def leave():
             left = asyncio.Event()
             request = asyncio.ensure_future(house.call("POST", "/next", query=b"wait=30", hold=left))
-            await house.until(lambda: house.queues.get("default").stats().waiting)
+            await house.until(lambda: house.queues.get("default").browser.stats().waiting)
             left.set()
             return await request
 
@@ -143,7 +143,7 @@ class TestLeaving:
 
         async def stay():
             request = asyncio.ensure_future(house.send("POST", "/next?wait=30"))
-            await house.until(lambda: house.queues.get("default").stats().waiting)
+            await house.until(lambda: house.queues.get("default").browser.stats().waiting)
             await house.send("POST", "/queues/default/resume")
             return await request
 

@@ -126,8 +126,8 @@ class TestStale:
     def test_expired_although_nobody_else_has_it(self, refused, house, call, more):
         async def expire():
             lease = (await house.send("POST", "/queues/jobs/lease", json={"ttl": 0.001})).json()
-            engine = house.queues.get("jobs")._engine
-            due = engine.items(house.queues.get("jobs").row.id, None, 0, 1, 1)[0][0].due
+            engine = house.queues._engine
+            due = engine.items(house.queues.get("jobs").line.row.id, None, 0, 1, 1)[0][0].due
             await house.until(lambda: engine.now() >= due)
             return lease["token"]
 

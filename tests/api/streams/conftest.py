@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from dibs.queue import Queue
+from dibs.queue.producer import Producer
 
 NDJSON = {"Content-Type": "application/x-ndjson"}
 
@@ -29,14 +29,14 @@ def send(house):
 def commits(monkeypatch):
     """How many items each chunk had."""
     sizes = []
-    push = Queue.push
+    push = Producer.push
 
     async def counting(queue, parcels, *, key=None):
         pushed = await push(queue, parcels, key=key)
         sizes.append(len(pushed.seqs))
         return pushed
 
-    monkeypatch.setattr(Queue, "push", counting)
+    monkeypatch.setattr(Producer, "push", counting)
     return sizes
 
 

@@ -6,7 +6,7 @@ import tracemalloc
 
 import pytest
 from dibs.api import ndjson
-from dibs.queue import Queue
+from dibs.queue.producer import Producer
 from dibs.queue.answers import PushAnswer
 
 NDJSON = {"Content-Type": "application/x-ndjson"}
@@ -117,20 +117,20 @@ class TestChunks:
     def test_the_first_ranges_are_told_and_the_stream_goes_on(self, house, send, monkeypatch):
         monkeypatch.setattr(ndjson, "CHUNK_ITEMS", 1)
         monkeypatch.setattr(ndjson, "RANGES_KEPT", 2)
-        push = Queue.push
+        push = Producer.push
 
         async def with_another(queue, parcels, *, key=None):
             await push(queue, parcels)
             return await push(queue, parcels)
 
-        monkeypatch.setattr(Queue, "push", with_another)
+        monkeypatch.setattr(Producer, "push", with_another)
         answer = send(lines("a", "b", "c")).json()
         assert (answer["accepted"], answer["ranges"]) == (3, [[2, 2], [4, 4]])
 
     def test_nothing_is_read_while_a_chunk_is_on_its_way_to_disk(self, house, monkeypatch, stream):
         """The producer is held back: what is not asked for, the transport leaves where it is."""
         asked, asked_at_commits = [], []
-        push = Queue.push
+        push = Producer.push
 
         async def watching(queue, parcels, *, key=None):
             asked_at_commits.append(len(asked))
@@ -139,7 +139,7 @@ class TestChunks:
             assert asked_at_commits[-1] == len(asked)
             return await push(queue, parcels, key=key)
 
-        monkeypatch.setattr(Queue, "push", watching)
+        monkeypatch.setattr(Producer, "push", watching)
         pieces = [lines(*range(1000)) for _ in range(3)]
 
         async def receive():
@@ -156,7 +156,7 @@ class TestChunks:
             """Without the ledger, which is in memory here."""
             return PushAnswer("jobs", range(1, sum(len(parcel.texts) for parcel in parcels) + 1), ())
 
-        monkeypatch.setattr(Queue, "push", push)
+        monkeypatch.setattr(Producer, "push", push)
         piece = lines(*("x" * 500 for _ in range(120)))
 
         def peak(count):
