@@ -275,6 +275,14 @@ class QueueRow:
         return self.cursor - self.taken - self.acked - self.purged - self.jumped
 
 
+class NotAsExpected(OpFailed):
+    """An op on a queue can't be done, for the queue is not as it expects; see :class:`Conflict`."""
+
+    def __init__(self, why: str, row: QueueRow | None) -> None:
+        super().__init__(f"the queue is not as this op expects it: {why}")
+        self.conflict = Conflict(why, row)
+
+
 class Conflict(NamedTuple):
     """An op on a queue that was not done, for the queue is not as it expects. ``row``: what it is instead.
 

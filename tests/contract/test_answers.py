@@ -64,7 +64,7 @@ def test_a_million_numbers_are_kept_as_their_bounds(tmp_path, under):
     [
         lambda q, r: Pause(q, True, r),
         Close,
-        lambda q, r: Advance(q, 0, 8, None, r),
+        lambda q, r: Advance(q, 8, remember=r),
         Delete,
     ],
     ids=["pause", "close", "advance", "delete"],

@@ -40,7 +40,7 @@ def test_nothing_is_taken_or_jumped_after_an_ending(ledger, end):
     queue = ledger.define().id
     ledger.do(Close(queue) if end == "closed" else Take(queue, 1, 0, end=end))
     ledger.refuses(Take(queue, 1, 1))
-    ledger.refuses(Advance(queue, 0, 4))
+    ledger.refuses(Advance(queue, 4))
 
 
 @pytest.mark.parametrize(("first", "second"), [(EXHAUSTED, FAILED), (FAILED, EXHAUSTED)])
@@ -124,7 +124,7 @@ def test_nothing_happens_in_a_deleted_queue(ledger):
         Pause(queue, True),
         Close(queue),
         Retry(queue),
-        Advance(queue, 1, 5),
+        Advance(queue, 5),
         Delete(queue),
     ):
         ledger.refuses(op)
@@ -132,7 +132,7 @@ def test_nothing_happens_in_a_deleted_queue(ledger):
 
 def test_defined_again_it_goes_on_after_the_cursor(ledger):
     queue = ledger.define().id
-    ledger.engine.apply([Take(queue, 1, 3, mark="m"), Advance(queue, 3, 5, mark="m"), Pause(queue, True)])
+    ledger.engine.apply([Take(queue, 1, 3, mark="m"), Advance(queue, 5, keeps_mark=True), Pause(queue, True)])
     ledger.engine.apply([Close(queue), Delete(queue)])
     ledger.time.pass_(50)
     row = ledger.define()
@@ -153,7 +153,7 @@ def test_a_mark_means_nothing_to_another_source(ledger):
 @pytest.mark.parametrize("deleted", [True, False])
 def test_a_reset_begins_the_next_generation_at_zero(ledger, deleted):
     queue = ledger.define().id
-    ledger.engine.apply([Take(queue, 1, 3, mark="m"), Advance(queue, 3, 5), Pause(queue, True)])
+    ledger.engine.apply([Take(queue, 1, 3, mark="m"), Advance(queue, 5), Pause(queue, True)])
     ledger.do(Take(queue, 6, 0, end=FAILED))
     if deleted:
         ledger.do(Delete(queue))
@@ -182,7 +182,7 @@ def test_a_source_that_was_empty_may_be_exchanged(ledger):
     assert ended(ledger.define("q", "range", '{"stop": 4}')) == (None, None, None)
 
 
-@pytest.mark.parametrize("spent", [Take(1, 1, 1), Advance(1, 0, 3)], ids=["taken", "jumped"])
+@pytest.mark.parametrize("spent", [Take(1, 1, 1), Advance(1, 3)], ids=["taken", "jumped"])
 def test_a_definition_stands_once_the_cursor_moved(ledger, spent):
     ledger.define()
     ledger.do(spent)
@@ -211,8 +211,9 @@ def test_whatever_is_not_closed_can_fail_and_be_retried(ledger, end):
 def test_what_is_not_confirmed_deletes_nothing_that_is_inside(ledger):
     queue = ledger.jobs("1")
     more = Push(queue, (Parcel(("2",)),))  # in the same transaction, too
-    _, row = ledger.engine.apply([more, Delete(queue, confirmed=False)])
-    assert (row.deleted_at, row.inside, row.cursor) == (None, 2, 2)
+    _, conflict = ledger.engine.apply_batch([more, Delete(queue, confirmed=False)]).outcomes
+    row = conflict.row
+    assert (conflict.why, row.deleted_at, row.inside, row.cursor) == ("not-empty", None, 2, 2)
     ledger.claim(queue, 2, None)
     assert ledger.do(Delete(queue, confirmed=False)).deleted_at is not None
 
@@ -221,8 +222,9 @@ def test_what_is_not_confirmed_resets_nothing_that_is_inside(ledger, under):
     queue = ledger.jobs("1")
     reset = Define("jobs", "", "{}", reset=True, remember=under("k"), confirmed=False)
     more = Push(queue, (Parcel(("2",)),))  # in the same transaction, too
-    _, row = ledger.engine.apply([more, reset])
-    assert (row.generation, row.inside, row.cursor) == (1, 2, 2)
+    _, conflict = ledger.engine.apply_batch([more, reset]).outcomes
+    row = conflict.row
+    assert (conflict.why, row.generation, row.inside, row.cursor) == ("not-empty", 1, 2, 2)
     assert ledger.engine.recall(queue, 1, "", "k") is None
     ledger.claim(queue, 2, None)
     row = ledger.do(reset)

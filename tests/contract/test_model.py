@@ -120,10 +120,11 @@ class Model:
 
     def advance(self, op: Advance, now: int) -> QueueRow:
         row = self.live(op.queue)
-        if row.ending is not None or op.cursor != row.cursor or op.to_seq <= row.cursor:
+        if row.ending is not None or op.to_seq <= row.cursor:
             raise OpFailed
-        jumped = row.jumped + op.to_seq - op.cursor
-        return replace(row, cursor=op.to_seq, jumped=jumped, mark=op.mark, edition=row.edition + 1)
+        jumped = row.jumped + op.to_seq - row.cursor
+        mark = row.mark if op.keeps_mark else None
+        return replace(row, cursor=op.to_seq, jumped=jumped, mark=mark, edition=row.edition + 1)
 
     def delete(self, op: Delete, now: int) -> QueueRow:
         return replace(self.live(op.queue), deleted_at=now)
@@ -145,7 +146,7 @@ marks = st.none() | st.sampled_from(["m", "n"])
 intents = st.one_of(
     st.tuples(st.just("take"), queues, off, st.integers(0, 4), marks, ends, keys),
     st.tuples(st.just("take"), queues, off, st.integers(1, 4), marks, st.none(), keys),
-    st.tuples(st.just("advance"), queues, off, st.integers(0, 5), marks, keys),
+    st.tuples(st.just("advance"), queues, st.integers(0, 5), st.booleans(), keys),
     st.tuples(st.just("define"), st.sampled_from("abc"), st.sampled_from("xy"), st.booleans(), keys),
     st.tuples(st.sampled_from(["pause", "resume", "close", "retry", "delete"]), queues, keys),
 )
@@ -162,8 +163,8 @@ def op_of(intent: tuple, model: Model):
         count = count or (end is None)  # nothing without an end is not an op
         return Take(target, cursor + 1 + shift, count, mark, end, remember)
     if kind == "advance":
-        shift, by, mark, remember = rest
-        return Advance(target, cursor + shift, cursor + by, mark, remember)
+        by, keeps_mark, remember = rest
+        return Advance(target, cursor + by, keeps_mark, remember)
     make = {
         "pause": lambda: Pause(target, True, rest[0]),
         "resume": lambda: Pause(target, False, rest[0]),

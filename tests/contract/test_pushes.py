@@ -286,7 +286,7 @@ def test_a_thousand_keys_of_which_half_are_known(ledger):
 def test_no_seq_goes_beyond_what_every_reader_of_json_keeps(ledger):
     """A queue that counted that far, was deleted, and then defined anew for producers."""
     counting = ledger.define("jobs").id
-    ledger.do(Advance(counting, 0, MAX_SEQ - 2, None))
+    ledger.do(Advance(counting, MAX_SEQ - 2))
     ledger.do(Delete(counting))
     queue = ledger.jobs()
     assert ledger.push(queue, "1", "2", "3").refused == "end"

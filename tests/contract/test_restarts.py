@@ -21,7 +21,7 @@ def test_a_restart_keeps_every_row_and_every_answer(ledger, under):
             Close(ids["closed"]),
             Take(ids["deleted"], 1, 7),
             Delete(ids["deleted"], under("d", "delete")),
-            Advance(ids["jumped"], 0, 2**53),
+            Advance(ids["jumped"], 2**53),
             Pause(ids["jumped"], True),
             Define("reset", "range", '{"stop": 1}', reset=True),
         ]

@@ -57,7 +57,7 @@ def test_an_ask_gets_what_is_left_and_the_next_one_nothing(ledger):
 
 def test_the_edition_does_not_matter_where_nothing_is_drawn(ledger):
     queue = ledger.define().id
-    ledger.do(Advance(queue, 0, 7))
+    ledger.do(Advance(queue, 7))
     assert spans(ledger.round(queue, take(), edition=1, length=100)) == [(8, 8)]
 
 
@@ -144,7 +144,7 @@ def test_an_end_is_recorded_without_any_ask_and_on_a_paused_queue(ledger):
     assert ledger.engine.row(queue).ending == "exhausted"
 
 
-@pytest.mark.parametrize("operate", [lambda q: Advance(q, 1, 2), Close, Retry])
+@pytest.mark.parametrize("operate", [lambda q: Advance(q, 2), Close, Retry])
 def test_values_drawn_for_another_edition_are_not_granted(ledger, operate):
     queue = ledger.define(source="lines").id
     drawn = Drawn(1, ("1", "2", "3"))
@@ -161,7 +161,7 @@ def test_waiting_items_go_on_where_fresh_ones_are_of_another_edition(ledger):
     queue = ledger.define(source="lines").id
     drawn = Drawn(1, ("1", "2", "3"))
     ledger.round(queue, lease("t", ttl=1_000), drawn=drawn)
-    ledger.do(Advance(queue, 1, 5))
+    ledger.do(Advance(queue, 5))
     ledger.time.pass_(1_000)
     outcomes = ledger.round(queue, take(), take(), edition=1, drawn=drawn)
     assert (spans(outcomes), whys(outcomes)) == ([(1, 1), None], [None, "moved"])
@@ -173,7 +173,7 @@ def test_values_without_seqs_are_granted_past_those_of_their_opening(ledger):
     assert ledger.round(queue, take(2), drawn=drawn)[0].handed == Handed(
         (Span(1, 2),), ("11", "12"), fresh=True
     )
-    ledger.do(Advance(queue, 2, 10))  # does not reopen such a source
+    ledger.do(Advance(queue, 10))  # does not reopen such a source
     later = Drawn(2, ("12", "13", "14"), mark="text", opening=1)  # the buffer has dropped one so far
     [served] = ledger.round(queue, take(), drawn=later)
     assert served.handed == Handed((Span(11, 11),), ("13",), fresh=True)

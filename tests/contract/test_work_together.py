@@ -99,7 +99,7 @@ def test_a_taken_item_a_leased_one_and_a_jumped_one_are_each_counted_as_what_the
         [
             Take(queue, 1, 3),
             Take(queue, 4, 3, terms=Terms("t", 1_000)),
-            Advance(queue, 6, 10),
+            Advance(queue, 10),
             Take(queue, 11, 2, terms=Terms("u", 1_000)),
             Settle(queue, (Ack("t", ((4, 4),)), Release("t", ((5, 5),)))),
             Claim(queue, 1, BYTES, None),

@@ -105,9 +105,9 @@ class SqliteEngine:
 
     def apply(self, ops: Sequence[Op]) -> list[Outcome]:
         """As :meth:`apply_batch`, for those who ask for the outcomes alone."""
-        return cast("list[Outcome]", list(self.apply_batch(ops).outcomes))
+        return cast("list[Outcome]", list(self.apply_batch(ops, strict=True).outcomes))
 
-    def apply_batch(self, ops: Sequence[Any]) -> Applied:
+    def apply_batch(self, ops: Sequence[Any], *, strict: bool = False) -> Applied:
         """Apply all ops, in order, in one transaction, which is synced when this returns.
 
         Raises:
@@ -123,7 +123,7 @@ class SqliteEngine:
                 before = writer.total_changes()
                 store = self._store or Store(writer, careful=self.files.guard.careful)
                 tx = Transaction(store, now, self._accounts)
-                batch = Batch(tx, ops, self._sequences, openings)
+                batch = Batch(tx, ops, self._sequences, openings, strict=strict)
                 batch.apply()
                 persisted, pruned = self._keep_house(store, now, tx)
                 number = 0
@@ -134,7 +134,7 @@ class SqliteEngine:
         except BlockPageDamaged:
             self._forget()
             self.files.guard.found(BLOCKS, "the checksum of a page is wrong")
-            return self.apply_batch(ops)
+            return self.apply_batch(ops, strict=strict)
         except BaseException as error:
             self._forget()  # nobody knows what the file has
             if isinstance(error, CommitFailed):

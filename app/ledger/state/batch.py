@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from ..ops import Define, Delete, OpFailed, QueueRow
+from ..ops import Define, Delete, NotAsExpected, OpFailed, QueueRow
 from ..serve import After, Key, Keyed, Refusal, Replay, Serve
 from ..work import Moved, Pushed
 from . import filed
@@ -24,12 +24,24 @@ NOWHERE = -1
 
 
 class Batch:
-    """Applies ops in a transaction. ``outcomes``: what came of each, in order."""
+    """Applies ops in a transaction. ``outcomes``: what came of each, in order.
 
-    __slots__ = ("_keys", "_names", "_openings", "_ops", "_servings", "_tx", "outcomes")
+    ``strict``: an op whose queue is not as it expects fails the transaction.
+    """
 
-    def __init__(self, tx: Transaction, ops: Sequence[Any], sequences: Sequences, openings: Openings) -> None:
+    __slots__ = ("_keys", "_names", "_openings", "_ops", "_servings", "_strict", "_tx", "outcomes")
+
+    def __init__(
+        self,
+        tx: Transaction,
+        ops: Sequence[Any],
+        sequences: Sequences,
+        openings: Openings,
+        *,
+        strict: bool = False,
+    ) -> None:
         self._tx = tx
+        self._strict = strict
         self._ops = ops
         self._keys = Keys(tx, sequences)
         self._openings = openings
@@ -98,13 +110,21 @@ class Batch:
 
     def _other(self, at: int, op: Any) -> Any:
         if type(op) is not Keyed:
-            return self._handler(op)(self._tx, op)
+            return self._done(op)
         ruling = self._keys.rule(self._names[at], op.key)
         if isinstance(ruling, Leader):
             return Replay(ruling.owner.outcome(ruling.at))
         if isinstance(ruling, str):
             return Refusal(ruling)
         return self._run(at, op, ruling)
+
+    def _done(self, op: Any) -> Any:
+        try:
+            return self._handler(op)(self._tx, op)
+        except NotAsExpected as error:  # nothing was changed; the others go on
+            if self._strict:
+                raise
+            return error.conflict
 
     def _run(self, at: int, keyed: Keyed, known: Answer | None) -> Any:
         """Run an op for its key; a long one that is filed unfinished goes on from there."""
@@ -115,7 +135,7 @@ class Batch:
                 return Replay(before)
             op = replace(op, part=before)
         self._keys.lead(self._names[at], keyed.key, self, at)
-        outcome = self._handler(op)(self._tx, op)
+        outcome = self._done(op)
         if _changed(op, outcome):
             self._file(keyed, outcome)
         return outcome

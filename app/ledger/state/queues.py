@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from ..ops import Advance, Close, Conflict, Define, Delete, Fail, Pause, QueueRow, Remember, Retry
+from ..ops import Advance, Close, Define, Delete, Fail, NotAsExpected, Pause, QueueRow, Remember, Retry
 from ..work import DEFAULT_SETTINGS
 from . import moving
 from .accounts import Account
@@ -15,13 +15,13 @@ from .transaction import Transaction
 NO_ENDING: dict[str, Any] = {"ending": None, "failure_type": None, "failure_message": None}
 
 
-def define(tx: Transaction, op: Define) -> QueueRow | Conflict:
+def define(tx: Transaction, op: Define) -> QueueRow:
     """Create a queue, wake its tombstone, begin it again, or change its source or its settings."""
     account = tx.named(op.name)
     if account is None:
         return _filed(tx, _create(tx, op), op.remember)
     if op.reset and not op.confirmed and not account.deleted and account.inside > 0:
-        return Conflict("not-empty", account.row)
+        raise NotAsExpected("not-empty", account.row)
     columns: dict[str, Any] = {"source": op.source, "args": op.args, "configured": op.configured}
     columns["settings"] = op.settings or (DEFAULT_SETTINGS if account.deleted else account.settings)
     same = (account.source, account.args) == (op.source, op.args)
@@ -36,7 +36,7 @@ def define(tx: Transaction, op: Define) -> QueueRow | Conflict:
         account.change(**columns)
     else:  # where nothing was handed out yet, a definition may change
         if account.cursor:
-            return Conflict("source-changed", account.row)
+            raise NotAsExpected("source-changed", account.row)
         account.change(mark=None, edition=account.edition + (not same), **NO_ENDING, **columns)
     return _filed(tx, account, op.remember)
 
@@ -67,53 +67,43 @@ def _anew(tx: Transaction, account: Account) -> dict[str, Any]:
     return {"created_at": tx.now, "deleted_at": None, "paused": False, "edition": edition, **NO_ENDING}
 
 
-def pause(tx: Transaction, op: Pause) -> QueueRow | Conflict:
+def pause(tx: Transaction, op: Pause) -> QueueRow:
     """Stop handing out, or go on."""
-    account = tx.account(op.queue)
-    if account is None or account.deleted:
-        return _deleted(account)
+    account = _live(tx, op.queue)
     account.change(paused=op.paused)
     return _filed(tx, account, op.remember)
 
 
-def close(tx: Transaction, op: Close) -> QueueRow | Conflict:
+def close(tx: Transaction, op: Close) -> QueueRow:
     """Close a queue. Closed is the last word: it stands over a failure and over an exhaustion."""
-    account = tx.account(op.queue)
-    if account is None or account.deleted:
-        return _deleted(account)
+    account = _live(tx, op.queue)
     account.change(**{**NO_ENDING, "ending": "closed", "edition": account.edition + 1})
     return _filed(tx, account, op.remember)
 
 
-def retry(tx: Transaction, op: Retry) -> QueueRow | Conflict:
+def retry(tx: Transaction, op: Retry) -> QueueRow:
     """Lift a failure, and nothing else."""
-    account = tx.account(op.queue)
-    if account is None or account.deleted:
-        return _deleted(account)
+    account = _live(tx, op.queue)
     if account.ending != "failed":
-        return Conflict("not-failed", account.row)
+        raise NotAsExpected("not-failed", account.row)
     account.change(edition=account.edition + 1, **NO_ENDING)
     return _filed(tx, account, op.remember)
 
 
-def fail(tx: Transaction, op: Fail) -> QueueRow | Conflict:
+def fail(tx: Transaction, op: Fail) -> QueueRow:
     """Fail a source that can't be opened, whatever its state was; closed stays the last word."""
-    account = tx.account(op.queue)
-    if account is None or account.deleted:
-        return _deleted(account)
+    account = _live(tx, op.queue)
     if account.ending == "closed":
-        return Conflict("ended", account.row)
+        raise NotAsExpected("ended", account.row)
     account.change(ending="failed", failure_type=op.type, failure_message=op.message)
     return account.row
 
 
-def advance(tx: Transaction, op: Advance) -> QueueRow | Conflict:
+def advance(tx: Transaction, op: Advance) -> QueueRow:
     """Jump. It is counted by its own length. What was replayed is not compared at the new place."""
-    account = tx.account(op.queue)
-    if account is None or account.deleted:
-        return _deleted(account)
+    account = _live(tx, op.queue)
     if account.ending is not None or op.to_seq <= account.cursor:
-        return Conflict("not-forward" if account.ending is None else "ended", account.row)
+        raise NotAsExpected("not-forward" if account.ending is None else "ended", account.row)
     tx.write_tail(account)
     account.jumped += op.to_seq - account.cursor
     account.cursor = op.to_seq
@@ -123,20 +113,21 @@ def advance(tx: Transaction, op: Advance) -> QueueRow | Conflict:
     return _filed(tx, account, op.remember)
 
 
-def delete(tx: Transaction, op: Delete) -> QueueRow | Conflict:
+def delete(tx: Transaction, op: Delete) -> QueueRow:
     """Leave a tombstone: name, cursor and generation stay. What was inside is counted as purged."""
-    account = tx.account(op.queue)
-    if account is None or account.deleted:
-        return _deleted(account)
+    account = _live(tx, op.queue)
     if account.inside and not op.confirmed:
-        return Conflict("not-empty", account.row)
+        raise NotAsExpected("not-empty", account.row)
     account.purged, account.dead = account.purged + account.inside, 0
     account.change(deleted_at=tx.now)
     return _filed(tx, account, op.remember)
 
 
-def _deleted(account: Account | None) -> Conflict:
-    return Conflict("deleted", None if account is None else account.row)
+def _live(tx: Transaction, queue: int) -> Account:
+    account = tx.account(queue)
+    if account is None or account.deleted:
+        raise NotAsExpected("deleted", None if account is None else account.row)
+    return account
 
 
 def _filed(tx: Transaction, account: Account, remember: Remember | None) -> QueueRow:

@@ -249,8 +249,9 @@ class Model:
         return self.changed(op.queue, edition=row.edition + 1)
 
     def advance(self, op, now: int):
-        row = self.changed(op.queue, cursor=op.to_seq, mark=op.mark)
-        jumped = row.jumped + op.to_seq - op.cursor
+        before = self.shelves[op.queue].row.cursor
+        row = self.changed(op.queue, cursor=op.to_seq, mark=None)
+        jumped = row.jumped + op.to_seq - before
         return self.changed(op.queue, jumped=jumped, edition=row.edition + 1)
 
     def delete(self, op, now: int):

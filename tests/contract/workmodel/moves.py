@@ -123,7 +123,7 @@ class Mover:
         shelf = self.fed(shelf)
         if shelf.row.ending is not None or shelf.row.deleted_at is not None:
             return self.revive(shelf)
-        return Advance(shelf.row.id, shelf.row.cursor, shelf.row.cursor + self.pick((1, 4)))
+        return Advance(shelf.row.id, shelf.row.cursor + self.pick((1, 4)))
 
     def claim(self, shelf: Shelf):
         shelf = self.claimable(shelf)
