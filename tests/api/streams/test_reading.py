@@ -6,8 +6,8 @@ import tracemalloc
 
 import pytest
 from dibs.api import ndjson
-from dibs.queue.producer import Producer
 from dibs.queue.answers import PushAnswer
+from dibs.queue.producer import Producer
 
 NDJSON = {"Content-Type": "application/x-ndjson"}
 

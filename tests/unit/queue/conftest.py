@@ -14,9 +14,10 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from dibs.ledger.ops import EngineFailed, Op, Outcome
+from dibs.ledger.ops import CommitFailed
+from dibs.ledger.serve import Applied, Ask, Key, Keyed
 from dibs.ledger.sqlite.engine import SqliteEngine
-from dibs.queue import Limits, Queues
+from dibs.queue import Answer, LeaseAsk, Limits, Queue, Queues, asking
 from dibs.sources import Registry, SourceSpec, parse_source
 
 PATIENCE = 10.0  # seconds; only a test that fails waits for so long
@@ -71,25 +72,25 @@ class Disk:
     def __init__(self, data: Path | None) -> None:
         self._engine = SqliteEngine(data)
         self.faults: deque[Any] = deque()
-        self.fault: Callable[[Sequence[Op]], str | None] = lambda ops: None
+        self.fault: Callable[[Sequence[Any]], str | None] = lambda ops: None
         self.repairs: deque[Exception | None] = deque()
         self.rooms: deque[Exception | None] = deque()
         self.door, self.repair_door = Door(), Door()
-        self.batches: list[list[Op]] = []
+        self.batches: list[list[Any]] = []
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._engine, name)
 
-    def apply(self, ops: Sequence[Op]) -> list[Outcome]:
+    def apply_batch(self, ops: Sequence[Any]) -> Applied:
         self.door.pass_()
         fault = self.faults.popleft() if self.faults else self.fault(ops)
         if fault in ("absent", "full"):
-            raise EngineFailed("EIO", full=fault == "full")
-        outcomes = self._engine.apply(ops)
+            raise CommitFailed("EIO", None, full=fault == "full")
+        applied = self._engine.apply_batch(ops)
         self.batches.append(list(ops))
         if fault == "present":
-            raise EngineFailed("EIO")
-        return outcomes
+            raise CommitFailed("EIO", applied)
+        return applied
 
     def reserve(self) -> None:
         error = self.rooms.popleft() if self.rooms else None
@@ -106,7 +107,8 @@ class Disk:
 
     def ops(self, kind: type) -> list[Any]:
         """All of a kind that are on disk, in order."""
-        return [op for batch in self.batches for op in batch if isinstance(op, kind)]
+        ops = [op.op if isinstance(op, Keyed) else op for batch in self.batches for op in batch]
+        return [op for op in ops if isinstance(op, kind)]
 
 
 class Script:
@@ -180,6 +182,59 @@ def script(stage) -> Script:
     return stage.script("s")
 
 
+class Asker:
+    """One queue, and short ways to ask it; keys are texts. The rest is as the queue's parts have it."""
+
+    def __init__(self, queue: Queue) -> None:
+        self.queue, self.line = queue, queue.line
+
+    def __getattr__(self, name: str) -> Any:
+        for part in (self.queue.operations, self.queue.producer, self.queue.browser, self.line):
+            if hasattr(part, name):
+                return _with_key(getattr(part, name))
+        raise AttributeError(name)
+
+    async def ask(self, ask: Ask, wait: float = 0.0) -> Answer | None:
+        """The answer, or None where there is nothing in it."""
+        answer = await self.line.asked(ask, wait)
+        return answer if answer.size or answer.entries else None
+
+    async def take(self, count: int = 1, *, wait: float = 0.0, key: str | None = None) -> Answer | None:
+        self.line.limits.check_wait(wait)
+        return await self.ask(asking.take(count, self.line.limits, keyed(key)), wait)
+
+    async def block(self, size: int, *, key: str | None = None) -> Answer:
+        self.line.check_arithmetic()
+        return await self.line.asked(asking.block(size, self.line.limits, keyed(key)))
+
+    async def lease(self, ask: LeaseAsk, *, key: str | None = None) -> Answer | None:
+        leasing = asking.lease(ask, self.line.limits, self.line.tokens.new, keyed(key))
+        return await self.ask(leasing, ask.wait)
+
+    async def settle(
+        self, entries: tuple[Any, ...], *, lease: LeaseAsk | None = None, key: str | None = None
+    ) -> Answer:
+        settling = asking.settle(entries, lease, self.line.limits, self.line.tokens.new, keyed(key))
+        return await self.line.asked(settling, lease.wait if lease else 0.0)
+
+
+def keyed(key: str | Key | None) -> Key | None:
+    """A key as requests have it, of its text."""
+    return Key(key, "") if isinstance(key, str) else key
+
+
+def _with_key(function: Any) -> Any:
+    if not inspect.iscoroutinefunction(function):
+        return function
+
+    def called(*args: Any, **named: Any) -> Any:
+        if "key" in named:
+            named["key"] = keyed(named["key"])
+        return function(*args, **named)
+
+    return called
+
+
 class House:
     """Queues that are open, and the disk below them."""
 
@@ -187,12 +242,7 @@ class House:
         self.queues, self.disk = queues, disk
 
     def __getitem__(self, name: str) -> Any:
-        return self.queues.get(name)
-
-    @property
-    def in_line(self) -> int:
-        """Ops that wait for the commit at hand to end."""
-        return len(self.queues._committer._waiting)
+        return Asker(self.queues.get(name))
 
 
 Opened = Callable[..., AbstractAsyncContextManager[House]]

@@ -101,7 +101,7 @@ async def test_what_was_put_back_is_jumped_over_too(opened, spec):
         house.disk.faults.append("absent")
         with pytest.raises(LedgerUnavailable):
             await house["q"].take(5)
-        assert house["q"].stats().put_back > 0
+        assert house["q"].stats().buffered > 0
         info = await house["q"].advance(3)
         assert (info.cursor, info.jumped) == (3, 3)
         assert await next_item(house["q"]) == (4, "4")
@@ -149,7 +149,7 @@ async def test_every_queue_ends_at_the_largest_seq_that_json_keeps(opened, stage
         queue = house["q"]
         await queue.advance(MAX_SEQ - 2)
         taken = await queue.take(5)
-        assert (taken.first, taken.count, taken.state) == (MAX_SEQ - 1, 2, "exhausted")
+        assert (taken.first, taken.size, taken.state) == (MAX_SEQ - 1, 2, "exhausted")
         with pytest.raises(QueueExhausted):
             await queue.take(1)
         with pytest.raises(QueueExhausted):

@@ -55,7 +55,7 @@ async def test_an_advance_loses_nothing_that_was_put_back(opened, search):
         house.disk.faults.append("absent")
         with pytest.raises(LedgerUnavailable):
             await house["q"].take(3)
-        assert house["q"].stats().put_back == 3
+        assert house["q"].stats().buffered == 3
         await house["q"].advance(10)
         assert await take(house["q"], 5) == [(11, "1-1"), (12, "1-2"), (13, "1-3")]
         assert await take(house["q"], 1) == [(14, "1-4")]

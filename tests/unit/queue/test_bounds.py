@@ -64,7 +64,7 @@ async def test_the_rest_goes_out_in_order_when_many_ask(opened, stage):
     async with opened({"q": stage.spec()}, handout_bytes=100) as house:
         answers = await asyncio.gather(*(house["q"].take(5) for _ in range(70)))
         for answer in answers:
-            assert list(answer.values) == [f'"{answer.first - 1 + n:030}"' for n in range(answer.count)]
+            assert list(answer.values) == [f'"{answer.first - 1 + n:030}"' for n in range(answer.size)]
         assert [op.first for op in house.disk.ops(Take)] == sorted(answer.first for answer in answers)
 
 
@@ -109,11 +109,11 @@ async def test_a_slow_source_gives_a_short_answer_not_a_late_one(opened, stage, 
     stage.script("s", Slow(range(1, 1000)))
     async with opened({"q": stage.spec()}) as house:
         taken = await house["q"].take(100)
-        assert taken.count <= given if cost else taken.count == 100
-        assert taken.count >= 1
+        assert taken.size <= given if cost else taken.size == 100
+        assert taken.size >= 1
         later = await house["q"].take(1)
-        assert later.first == taken.count + 1
-        assert clock.now <= 0.25 + max(2, 2 * taken.count) * cost
+        assert later.first == taken.size + 1
+        assert clock.now <= 0.25 + max(2, 2 * taken.size) * cost
 
 
 @pytest.mark.parametrize("count", [0, -1, 10_001, 2**63])
@@ -143,7 +143,7 @@ async def test_a_block_is_the_bounds_of_consecutive_numbers(opened):
     async with opened({"q": "count(start=7, step=3)"}) as house:
         assert (await house["q"].take(2)).first == 1
         block = await house["q"].block(1_000_000)
-        assert (block.seq, block.first, block.last, block.step, block.count, block.wide) == (
+        assert (block.seq, block.first, block.last, block.step, block.size, block.wide) == (
             3,
             13,
             13 + 3 * 999_999,

@@ -23,7 +23,7 @@ def texts(taken) -> list[str]:
 async def test_a_source_that_ends_exactly_at_the_count_is_open_until_somebody_asks_for_more(opened):
     async with opened({"q": "range(5)"}) as house:
         taken = await house["q"].take(5)
-        assert (taken.state, taken.count) == ("open", 5)
+        assert (taken.state, taken.size) == ("open", 5)
         with pytest.raises(QueueExhausted):
             await house["q"].take(1)
         assert house["q"].info().state == "exhausted"
@@ -34,7 +34,7 @@ async def test_a_source_that_ends_short_of_the_count_gives_what_is_left_and_says
     stage.script("s", range(5))
     async with opened({"q": stage.spec() if spec == "staged" else spec}) as house:
         taken = await house["q"].take(9)
-        assert (taken.state, taken.first, taken.count) == ("exhausted", 1, 5)
+        assert (taken.state, taken.first, taken.size) == ("exhausted", 1, 5)
         assert house["q"].info().state == "exhausted"
         assert (await asyncio.gather(house["q"].take(1), return_exceptions=True))[0].retry_after is None
 

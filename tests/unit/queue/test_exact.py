@@ -13,7 +13,6 @@ from itertools import count
 import pytest
 from dibs.errors import LedgerError, OutcomeUnknown, PullTimeout, Refused
 from dibs.iterators import ThreadSafeIterator
-from dibs.ledger import committer as committer_module
 from dibs.ledger.ops import EngineFailed, Take
 
 CALLERS = 24
@@ -112,27 +111,6 @@ async def test_each_item_once_and_in_order_whatever_the_disk_does(opened, stage,
             for seq, value in enumerate(answer.values, answer.first):
                 assert str(value).strip('"') == str(seq)
         assert callers.refusals > 0  # or nothing was tried
-
-
-@pytest.mark.parametrize("seed", range(3))
-async def test_with_keys_the_same_holds_when_callers_are_left_in_doubt(
-    opened, stage, script, seed, monkeypatch
-):
-    monkeypatch.setattr(committer_module, "GRACE", -1.0)
-    async with opened({"q": stage.spec()}) as house:
-        random_faults(house.disk, seed, share=0.3)
-        callers = Callers(house, seed, keys=True)
-        await asyncio.gather(*(callers.work(name) for name in range(CALLERS)))
-        house.disk.fault = lambda ops: None
-        verdict(callers.answers, (await house["q"].audit()).cursor)
-        again = Callers(house, seed, keys=True)
-        await asyncio.gather(*(again.work(name) for name in range(CALLERS)))
-        assert handed_out(again) == handed_out(callers)
-        verdict(callers.answers, (await house["q"].audit()).cursor)
-
-
-def handed_out(callers: Callers) -> list[tuple]:
-    return sorted((answer.first, answer.values) for answer in callers.answers)
 
 
 @pytest.mark.parametrize("seed", range(2))

@@ -160,7 +160,7 @@ async def test_statistics_count_what_happened(opened):
         assert (a.queue, a.cursor, a.taken, a.requests, a.handed_out, a.replays) == ("a", 7, 7, 3, 7, 1)
         assert (b.queue, b.taken, b.requests, b.handed_out, b.refused) == ("b", 2, 2, 2, 1)
         assert (stats.requests, stats.handed_out, stats.replays, stats.refused) == (5, 9, 1, 1)
-        assert (stats.in_flight, stats.waiting, a.put_back) == (0, 0, 0)
+        assert (stats.in_flight, stats.waiting, a.buffered) == (0, 0, 0)
         assert a.answer.samples == 3
         assert stats.ledger.ops == 2 + len(house.disk.ops(Take))
         assert stats.ledger.commits == len(house.disk.batches)

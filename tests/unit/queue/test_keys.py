@@ -103,11 +103,11 @@ async def test_a_block_is_replayed_as_a_block(opened, tmp_path):
         for name, block in zip("qw", blocks, strict=True):
             again = await house[name].block(1000, key="k")
             assert again.replayed
-            assert (again.seq, again.first, again.last, again.count, again.wide) == (
+            assert (again.seq, again.first, again.last, again.size, again.wide) == (
                 block.seq,
                 block.first,
                 block.last,
-                block.count,
+                block.size,
                 block.wide,
             )
 
@@ -125,7 +125,7 @@ async def test_a_cancelled_caller_finds_its_answer_by_its_key(opened):
         assert not retry.done()  # the key is held until the op is settled
         house.disk.door.open()
         answer = await retry
-        assert (answer.first, answer.count, answer.replayed) == (1, 2, True)
+        assert (answer.first, answer.size, answer.replayed) == (1, 2, True)
         assert (await house["q"].audit()).cursor == 2
 
 

@@ -57,7 +57,7 @@ async def test_a_repeat_goes_on_from_the_slice_that_failed(opened):
         assert (await queue.audit()).balanced
         assert queue.info().waiting == MANY - SLICE_ITEMS
         again = await queue.purge(("waiting",), key="k")
-        assert (again.count, again.replayed) == (MANY, False)
+        assert (again.size, again.replayed) == (MANY, False)
         assert purges[2].part.rest == SLICE_ITEMS
         replay = await queue.purge(("waiting",), key="k")
         assert (replay.count, replay.replayed) == (MANY, True)
