@@ -81,6 +81,7 @@ class StreamReader:
         item: Model[PushItem],
         *,
         key: Key | None,
+        max_key_bytes: int,
         max_value_bytes: int,
         patience: float,
         keep: Callable[[int], None] = lambda kept: None,
@@ -89,6 +90,7 @@ class StreamReader:
         self._queue = queue
         self._item = item
         self._key = key
+        self._key_bytes = max_key_bytes
         self._line_limit = ESCAPED * max_value_bytes + ENVELOPE
         self._patience = patience
         self._keep = keep
@@ -182,7 +184,7 @@ class StreamReader:
         """Push the chunk, all or none of it."""
         try:
             if self._bundle.count:
-                key = None if self._key is None else chunk_key(self._key, self._chunks)
+                key = None if self._key is None else chunk_key(self._key, self._chunks, self._key_bytes)
                 pushed = await self._queue.producer.push(self._bundle.parcels(), key=key)
                 self._chunks += 1
                 self._replays += pushed.replayed
@@ -222,9 +224,10 @@ class StreamReader:
             raise bodies.too_slow(self._patience) from None
 
 
-def chunk_key(key: Key, number: int) -> Key:
+def chunk_key(key: Key, number: int, most: int) -> Key:
     """The idempotency key of a chunk: a digest, since the stream's key may be as long as a key can be."""
-    return Key(hashlib.blake2b(f"{key.text}\n{key.n}\n{number}".encode(), digest_size=16).hexdigest(), "")
+    digest = hashlib.blake2b(f"{key.text}\n{key.n}\n{number}".encode(), digest_size=16).hexdigest()
+    return Key(digest[:most], "")
 
 
 def _chunk_items(queue: Queue) -> int:

@@ -87,6 +87,7 @@ class Produce:
             call.queue,
             self._context.reader.item,
             key=call.key,
+            max_key_bytes=limits.key_bytes,
             max_value_bytes=limits.value_bytes,
             patience=limits.body_patience,
             keep=call.request.scope.get(KEEP, _nothing_kept),

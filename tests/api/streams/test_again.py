@@ -88,6 +88,16 @@ def test_a_push_and_a_stream_with_one_key_do_not_meet(house, send):
     assert send(lines(1), key="x" * 255).json()["ranges"] == [[3, 3]]
 
 
+def test_where_keys_are_short(open_house):
+    with open_house(limits={"key_bytes": 9}) as house:
+        house.pushed("jobs")
+        headers = {"Content-Type": "application/x-ndjson", "Idempotency-Key": "stream-1"}
+        for replayed in (None, "true"):
+            answer = house.ask("POST", "/queues/jobs/items", content=BODY, headers=headers)
+            assert (answer.status_code, answer.headers.get("idempotent-replayed")) == (201, replayed)
+        assert house.cursor("jobs") == 2500
+
+
 def test_without_a_key_it_is_pushed_again(send):
     send(lines("a"))
     assert send(lines("a")).json()["ranges"] == [[2, 2]]
