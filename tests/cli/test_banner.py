@@ -17,7 +17,8 @@ def queue(name, source=None, cursor=0, state="open"):
     counts = dict.fromkeys(("taken", "acked", "waiting", "leased", "dead"), 0)
     info = SimpleNamespace(queue=name, cursor=cursor, state=state, configured="file", **counts)
     spec = source and parse_source(source)
-    return SimpleNamespace(name=name, spec=spec, info=lambda: info)
+    browser, line = SimpleNamespace(info=lambda: info), SimpleNamespace(spec=spec)
+    return SimpleNamespace(name=name, line=line, browser=browser)
 
 
 @pytest.fixture
