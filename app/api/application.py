@@ -15,8 +15,8 @@ from starlette.routing import BaseRoute, Match
 
 from ..quote import bare, quoted
 from . import docs
+from .admission import Admission
 from .context import Context
-from .front import Front
 from .operations.consume import Consume
 from .operations.items import Items
 from .operations.manage import Manage
@@ -46,7 +46,7 @@ def build(context: Context, *, version: str, lifespan: Lifespan) -> FastAPI:
         redirect_slashes=False,
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
-    app.add_middleware(Front, settings=context.settings, version=version)
+    app.add_middleware(Admission, settings=context.settings, version=version)
     app.add_exception_handler(HTTPException, _refuse)
     for audience in (Consume, Produce, Manage, Items, Observe):
         audience(context).add_to(app)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import time
+
 from ..config import Settings
-from ..queue import Queue, Queues
+from ..queue import Queues
+from ..queue.tokens import Tokens
 from .problems import RequestRefused
 from .requests import Reader
 
@@ -14,7 +17,7 @@ class Context:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.limits = settings.limits
-        self.reader = Reader(settings.limits)
+        self.reader = Reader(settings.limits, Tokens(_now).new)
         self.opened: Queues | None = None
 
     @property
@@ -24,6 +27,6 @@ class Context:
             raise RequestRefused("not-ready", "the ledger is not open yet")
         return self.opened
 
-    def queue(self, name: str) -> Queue:
-        """The queue of this name."""
-        return self.queues.get(name)
+
+def _now() -> int:
+    return time.time_ns() // 1_000_000

@@ -24,7 +24,7 @@ from starlette.types import Scope
 from ..config import is_loopback
 from ..errors import Forbidden
 from ..quote import quoted
-from .problems import RequestRefused
+from .problems import RequestRefused, malformed
 
 Headers = Mapping[bytes, bytes]
 
@@ -35,7 +35,15 @@ _PREFETCH: Final = ((b"sec-purpose", "Sec-Purpose"), (b"purpose", "Purpose"), (b
 HEADERS_MOST: Final = 100
 """Headers of one request."""
 _ONCE: Final = frozenset(
-    {b"host", b"origin", b"content-type", b"idempotency-key", b"sec-fetch-site", b"authorization"}
+    {
+        b"host",
+        b"origin",
+        b"content-type",
+        b"idempotency-key",
+        b"idempotency-sequence",
+        b"sec-fetch-site",
+        b"authorization",
+    }
 )
 _REMEMBERED: Final = 64
 _AUTHORITY: Final = re.compile(rb"(\[[0-9A-Fa-f:.]{2,45}\]|[0-9A-Za-z._-]{1,255})(?::([0-9]{1,5}))?")
@@ -60,7 +68,7 @@ def read_headers(raw: list[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
         for name, _ in raw:
             if name in seen and name in _ONCE:
                 shown = name.decode("latin-1").title()
-                raise RequestRefused("malformed", f"{shown} is there more than once", field=shown)
+                raise malformed(f"{shown} is there more than once", shown)
             seen.add(name)
         if b"accept" in headers:
             headers[b"accept"] = b",".join([value for name, value in raw if name == b"accept"])
@@ -70,7 +78,7 @@ def read_headers(raw: list[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
 def check_missing_host(scope: Scope) -> None:
     """HTTP/1.1 has to name the server. Older programs, which may not, are let through: browsers always do."""
     if scope.get("http_version") == "1.1":
-        raise RequestRefused("malformed", "HTTP/1.1 has to name the server (Host)", field="Host")
+        raise malformed("HTTP/1.1 has to name the server (Host)", "Host")
 
 
 def check_coding(headers: Headers) -> None:
@@ -96,7 +104,7 @@ def check_authority(authority: bytes, where: str) -> bytes:
     if found is not None and good and found[1].startswith(b"["):
         good = _is_address(found[1][1:-1].decode("ascii"))
     if found is None or not good:
-        raise RequestRefused("malformed", f"{where} names no host, or no valid one", field="Host")
+        raise malformed(f"{where} names no host, or no valid one", "Host")
     return found[1].strip(b"[]").lower()
 
 

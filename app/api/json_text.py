@@ -18,7 +18,7 @@ from typing import Any, Final, NoReturn
 from ..errors import LimitExceeded
 from ..quote import bare, quoted
 from ..sources.encode import MAX_DEPTH
-from .problems import RequestRefused
+from .problems import RequestRefused, malformed
 
 WINDOW: Final = 256 * 1024
 """Characters that the C parser reads without a pause: 10 to 20 ms where they are nothing but members."""
@@ -169,9 +169,10 @@ def parse(body: bytes, members: int) -> Any:
             return _decoder.decode(text)
         return WindowedReader(text, _decoder, _no_twins, most=members, over=_too_many).read()
     except UnicodeDecodeError as error:
-        raise _malformed(f"it is not UTF-8, at byte {error.start}") from None
+        raise malformed(f"the body can't be read: it is not UTF-8, at byte {error.start}", "body") from None
     except JSONDecodeError as error:
-        raise _malformed(f"{error.msg}, at line {error.lineno} column {error.colno}") from None
+        why = f"{error.msg}, at line {error.lineno} column {error.colno}"
+        raise malformed(f"the body can't be read: {why}", "body") from None
     except RecursionError:
         why = f"the body is nested more than {MAX_DEPTH} levels deep"
         raise RequestRefused("invalid", why, field="body", limit=MAX_DEPTH) from None
@@ -197,7 +198,7 @@ def parse_line(line: bytes) -> Any:
 
 
 def _no_constant(name: str) -> NoReturn:
-    raise _malformed(f"{name} is not JSON")
+    raise malformed(f"the body can't be read: {name} is not JSON", "body")
 
 
 def _no_twins(pairs: Pairs) -> dict[str, Any]:
@@ -210,10 +211,6 @@ def _no_twins(pairs: Pairs) -> dict[str, Any]:
 
 
 _decoder: Final = JSONDecoder(parse_constant=_no_constant, object_pairs_hook=_no_twins)
-
-
-def _malformed(why: str) -> RequestRefused:
-    return RequestRefused("malformed", f"the body can't be read: {why}", field="body")
 
 
 def _too_many(most: int) -> NoReturn:

@@ -26,10 +26,10 @@ from ..ledger.serve import Key
 from ..queue import Queue
 from ..queue.answers import PushAnswer
 from . import bodies
+from .items import Bundle
 from .json_text import parse_line
 from .models import PushItem
-from .problems import RequestRefused
-from .requests import Bundle, over
+from .problems import RequestRefused, over
 from .validation import Model
 
 CHUNK_ITEMS: Final = 1000
@@ -178,7 +178,7 @@ class StreamReader:
             await asyncio.sleep(0)  # blank lines fill no chunk, and nothing is waited for between them
 
     def _refuse_long(self) -> NoReturn:
-        over("line", f"it is over {self._line_limit} bytes", self._line_limit)
+        raise over("line", f"it is over {self._line_limit} bytes", self._line_limit)
 
     async def _commit(self) -> None:
         """Push the chunk, all or none of it."""

@@ -78,7 +78,7 @@ def _request(path: str, spec: Spec) -> Json:
 
 def _responses(path: str, spec: Spec) -> dict[int | str, dict[str, Any]]:
     names = {*EVERYWHERE, *spec.problems}
-    names |= {"key-reused", "limit-exceeded"} if spec.key else set()
+    names |= {"key-reused", "key-superseded", "limit-exceeded"} if spec.key else set()
     responses: dict[int | str, dict[str, Any]] = {spec.status: _success(key=spec.key)}
     for other, description in spec.more.items():
         responses[other] = {**responses.get(other, {}), **description}
@@ -102,7 +102,7 @@ def _parameters(path: str, spec: Spec) -> list[Json]:
             del schema["title"]
             parameters.append({"name": name, "in": "query", **described, "schema": schema})
     if spec.key:
-        parameters.append(_KEY)
+        parameters += [_KEY, _SEQUENCE]
     return parameters
 
 
@@ -197,4 +197,12 @@ _KEY: Final = {
         "pattern": r'^(?:[!#-~]|[!#-~][ -~]{0,253}[!-~]|"(?:[ !#-\[\]-~]|\\["\\]){1,255}")$',
     },
     "example": "5f0c2c9e-7d0b-4a53-9d0e-2c6f0f3c1a77",
+}
+_SEQUENCE: Final = {
+    "name": "Idempotency-Sequence",
+    "in": "header",
+    "required": False,
+    "description": "The number of the request in a session whose requests are counted up under one"
+    " Idempotency-Key, one at a time: the answer to it takes the place of the one before.",
+    "schema": {"type": "integer", "minimum": 1, "maximum": 2**53 - 1},
 }

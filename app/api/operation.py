@@ -22,8 +22,8 @@ from ..queue import Queue
 from ..queue.limits import check_name
 from . import bodies
 from .accept import Type, negotiate
+from .admission import HEADERS
 from .context import Context
-from .front import HEADERS
 from .queries import Query
 from .validation import Model
 
@@ -89,6 +89,7 @@ class Spec:
         problems: The names of the problems that it can answer with, beside those of ``EVERYWHERE``.
         query: What its query may hold; without one it takes none.
         body: The model of its body; without one it takes none.
+        hot: How a hot call is read from its body and its key; otherwise its model reads the body.
         large: Whether its body may be as large as ``items_bytes``.
         optional: Whether the body may be left out.
         stream: How OpenAPI writes the stream that may stand for its body (``application/x-ndjson``).
@@ -103,6 +104,7 @@ class Spec:
     problems: tuple[str, ...] = ()
     query: Query[Any] | None = None
     body: Model[Any] | None = None
+    hot: Callable[[bytes, Key | None], Any] | None = None
     large: bool = False
     optional: bool = False
     stream: Mapping[str, Any] | None = None
@@ -140,6 +142,7 @@ class Read:
         limits = context.limits
         self._limit = max(limits.items_bytes, limits.body_bytes) if spec.large else limits.body_bytes
         self._query = spec.query or context.reader.no_query
+        self._read = spec.hot or _by_model(spec.body)
 
     async def call(self, request: Request) -> Call:
         """Read all of a request.
@@ -158,16 +161,16 @@ class Read:
             queue = self._context.queues.get(name, keyed=keyed) if spec.known else None
         query = self._query.parse(scope["query_string"])
         kind = negotiate(headers.get(b"accept"), text=spec.text)
-        key = None
-        if spec.key:
-            key = self._context.reader.key(
-                headers.get(b"idempotency-key"), headers.get(b"idempotency-sequence")
-            )
-        return Call(request, name, query, key, kind, await self._body(request, headers), queue)
+        key = self._key(headers) if spec.key else None
+        return Call(request, name, query, key, kind, await self._body(request, headers, key), queue)
 
-    async def _body(self, request: Request, headers: bodies.Headers) -> Any:
-        spec, model = self._spec, self._spec.body
-        if model is None:
+    def _key(self, headers: bodies.Headers) -> Key | None:
+        key, sequence = headers.get(b"idempotency-key"), headers.get(b"idempotency-sequence")
+        return self._context.reader.key(key, sequence)
+
+    async def _body(self, request: Request, headers: bodies.Headers, key: Key | None) -> Any:
+        spec, read = self._spec, self._read
+        if read is None:
             await bodies.receive_none(request.receive, headers, self._limit)
             return None
         if spec.stream is not None and bodies.is_stream(headers):
@@ -177,10 +180,15 @@ class Read:
             types = () if spec.stream is None else (bodies.NDJSON,)
             bodies.check_type(headers, *types)
         elif not bodies.has_body(headers):
-            return model.read({})
+            return read(b"{}", key)
         body = await bodies.receive_all(request.receive, self._limit)
         if spec.optional:
             if body.strip() in bodies.BLANK:
-                return model.read({})
+                return read(b"{}", key)
             bodies.check_type(headers)
-        return await bodies.apart(model.parse, body)
+        return await bodies.apart(lambda whole: read(whole, key), body)
+
+
+def _by_model(model: Model[Any] | None) -> Callable[[bytes, Key | None], Any] | None:
+    """How a model reads a body, whatever the key."""
+    return None if model is None else lambda body, _: model.parse(body)

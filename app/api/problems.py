@@ -246,6 +246,21 @@ class RequestRefused(errors.DibsError):
         self.headers = headers or []
 
 
+def malformed(why: str, field: str | None = None) -> RequestRefused:
+    """400: the request can't be read."""
+    return RequestRefused("malformed", why, field=field)
+
+
+def invalid(field: str, why: str, limit: int | float | str | None = None) -> RequestRefused:
+    """422: a field, a parameter or a header is not what it should be."""
+    return RequestRefused("invalid", f"{field}: {why}", field=field, limit=limit)
+
+
+def over(field: str, why: str, limit: int | str) -> errors.LimitExceeded:
+    """422 limit-exceeded; nothing was spent."""
+    return errors.LimitExceeded(f"{field}: {why}", field=field, limit=limit)
+
+
 def problem_of(error: errors.DibsError) -> Problem:
     """The row of an error: its own, or that of its nearest base class."""
     if isinstance(error, RequestRefused):

@@ -18,7 +18,7 @@ from ..queue.limits import Limits
 from ..quote import bare
 from ..sources.encode import MAX_SAFE
 from .fields import Choice, Json, Number, QueueName, Text, Whole
-from .problems import RequestRefused
+from .problems import invalid, malformed
 from .validation import Model
 
 _WHOLE: Final = re.compile(r"-?(?:0|[1-9][0-9]*)")
@@ -59,9 +59,9 @@ class Query(Generic[T]):
         for name, text in _pairs(query):
             if name not in self._kinds:
                 known = ", ".join(self._kinds) or "no parameters"
-                raise refusal(bare(name), f"there is no such parameter; this path takes {known}")
+                raise invalid(bare(name), f"there is no such parameter; this path takes {known}")
             if name in found:
-                raise refusal(name, "it is given more than once")
+                raise invalid(name, "it is given more than once")
             found[name] = literal(text, self._kinds[name])
         return self._model.read(found)
 
@@ -75,22 +75,15 @@ def literal(text: str, kind: Any) -> Any:
     return text
 
 
-def refusal(field: str, why: str) -> RequestRefused:
-    """422: the parameter is not what it should be."""
-    return RequestRefused("invalid", f"{field}: {why}", field=field)
-
-
 def _pairs(query: bytes) -> list[tuple[str, str]]:
     try:
         return parse_qsl(
             query.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=_MAX_FIELDS
         )
     except UnicodeDecodeError:
-        raise RequestRefused("malformed", "the query is not UTF-8, percent-encoded") from None
+        raise malformed("the query is not UTF-8, percent-encoded") from None
     except ValueError:
-        raise RequestRefused(
-            "invalid", "the query has too many parameters", field="query", limit=_MAX_FIELDS
-        ) from None
+        raise invalid("query", "it has too many parameters", _MAX_FIELDS) from None
 
 
 class Nothing(TypedDict):

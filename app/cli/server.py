@@ -16,8 +16,8 @@ import uvicorn
 from fastapi import FastAPI
 
 from ..api.context import Context
-from ..api.fast.connection import Connection
-from ..api.fast.lane import Lane
+from ..api.lane.connection import Connection
+from ..api.lane.lane import Lane
 from ..config import Settings, version
 from ..main import create_app
 from .banner import announce

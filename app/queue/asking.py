@@ -77,12 +77,17 @@ def request_of(asked: LeaseAsk) -> str:
 
 
 def settling_digest(entries: tuple[Entry, ...], asked: LeaseAsk | None) -> str:
-    """The digest by which two settles under the same key are told apart; their texts can be long.
+    """The digest by which two settles under the same key are told apart; their texts can be long."""
+    return "settle " + digest_of(settling_text(entries, asked))
 
-    Release 0.3 filed digests of the same texts, so a request under way over an upgrade has its answer.
+
+def settling_text(entries: tuple[Entry, ...], asked: LeaseAsk | None) -> str:
+    """A settle in the words of release 0.3, which filed digests of the same texts.
+
+    So a request that was under way over an upgrade has its answer.
     """
     texts = ", ".join(map(_text, entries)) + ("," if len(entries) == 1 else "")
-    return "settle " + digest_of(f"({texts}) {request_of(asked) if asked else ''}")
+    return f"({texts}) {request_of(asked) if asked else ''}"
 
 
 def digest_of(text: str) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from functools import partial
 from typing import TYPE_CHECKING
 
 from ..errors import DibsError, LedgerError, NotArithmetic, SourceBusy, Stopping
@@ -87,12 +86,12 @@ class Line:
         waiting = self.ask(ask, wait, caller)
         current = WAIT.get()
         if current is not None:
-            current.begin(partial(self.end, waiting))
+            current.begin(waiting.end)
         try:
             return await caller.future
         except asyncio.CancelledError:
             caller.gone = True
-            self.drop(waiting)
+            waiting.drop()
             raise
 
     def ask(self, ask: Ask, wait: float, caller: Caller) -> Waiting:
@@ -109,7 +108,9 @@ class Line:
         ask, condition = waiting.ask, self.condition
         if self.retired:
             self._forward(waiting)
-        elif condition.stopping:
+            return
+        waiting.line = self
+        if condition.stopping:
             self.replies.refuse_lease(waiting, Stopping("the server is going down", retry_after=1.0))
         elif self._rounds.down is not None:
             self._unwritable(waiting, self._rounds.down)
@@ -205,14 +206,14 @@ class Line:
             self.replies.nothing(waiting, waiting.why)
 
     def end(self, waiting: Waiting) -> None:
-        """End a wait, as its caller sends nothing more: ask once more without waiting, and answer."""
+        """See :meth:`Waiting.end`."""
         waiting.over = True
         if waiting.parked:
             self._parked.remove(waiting)
             self._join(waiting)
 
     def drop(self, waiting: Waiting) -> None:
-        """Drop an ask whose caller has gone; what it settles is settled all the same."""
+        """See :meth:`Waiting.drop`."""
         waiting.over = True
         if waiting.parked:
             self._parked.remove(waiting)

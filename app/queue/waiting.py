@@ -20,6 +20,7 @@ from ..ledger.work import Settled
 if TYPE_CHECKING:
     from ..errors import DibsError
     from .answers import Answer
+    from .line import Line
 
 FIRST_TRIES: Final = 64
 """Parked asks that are tried again at first; twice as many each time while all of them were served."""
@@ -58,6 +59,7 @@ class Waiting:
         "deadline",
         "done",
         "entries",
+        "line",
         "noted",
         "over",
         "parked",
@@ -77,6 +79,15 @@ class Waiting:
         self.alone = not ask.entries  # a hand-out with nothing settled
         self.noted = 0.0  # the deadline under which the list has it
         self.over = self.parked = self.done = False
+        self.line: Line  # that it stands in; another one once its queue was defined anew
+
+    def end(self) -> None:
+        """End the wait, as the caller sends nothing more: ask once more without waiting, and answer."""
+        self.line.end(self)
+
+    def drop(self) -> None:
+        """Drop the ask, as its caller has gone; what it settles is settled all the same."""
+        self.line.drop(self)
 
 
 class Parked:

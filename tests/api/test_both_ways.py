@@ -117,6 +117,10 @@ GOOD = {
     "a push": (post(b"/queues/jobs/items", b'{"items":[{"value":1},{"value":"\xc3\xbc","key":"k"}]}'), 201),
     "a lease in chunks": (chunked(b"/queues/default/lease", b'{"max":', b"2}"), 200),
     "a stream": (chunked(b"/queues/jobs/items", b'{"value":1}\n', kind=b"application/x-ndjson"), 201),
+    "an ack": (post(b"/queues/default/ack", b'{"token":"x"}'), 409),
+    "a nack": (post(b"/queues/default/nack", b'{"token":"x","delay":1}'), 409),
+    "an extend": (post(b"/queues/default/extend", b'{"token":"x","ttl":1}'), 409),
+    "a release": (post(b"/queues/default/release", b'{"token":"x","seqs":[[1,2]]}'), 409),
     "small letters": (b"POST /next HTTP/1.1\r\nhost: localhost\r\ncontent-length: 0\r\n\r\n", 200),
     "a blank line before": (b"\r\n" + NEXT, 200),
     "expecting a go-ahead": (post(b"/queues/default/lease", b"{}", b"Expect: 100-continue"), 100),
@@ -154,6 +158,12 @@ REFUSED = {
     "an open key": (post(b"/next", None, b'Idempotency-Key: "x'), 422),
     "a long key": (post(b"/next", None, b"Idempotency-Key: " + b"x" * 256), 422),
     "two keys": (post(b"/next", None, b"Idempotency-Key: a", b"Idempotency-Key: a"), 400),
+    "a number without a key": (post(b"/next", None, b"Idempotency-Sequence: 1"), 422),
+    "a number that is none": (post(b"/next", None, b"Idempotency-Key: a", b"Idempotency-Sequence: x"), 422),
+    "two numbers": (
+        post(b"/next", None, b"Idempotency-Key: a", *[b"Idempotency-Sequence: 1"] * 2),
+        400,
+    ),
     "two keys, one in capitals": (post(b"/next", None, b"IDEMPOTENCY-KEY: a", b"Idempotency-Key: a"), 400),
     "no JSON": (post(b"/queues/default/lease", b"{"), 400),
     "not UTF-8": (post(b"/queues/jobs/settle", b'{"acks":[{"token":"\xff"}]}'), 400),
@@ -250,6 +260,24 @@ def test_keys(ask):
     answer = ask(*keyed, other, lease, lease, push, push, CLOSE, before=[JOBS])
     assert statuses(answer) == [200, 200, 200, 200, 422, 200, 200, 201, 201, 200]
     assert answer.count(b"idempotent-replayed: true") == 3
+
+
+def test_a_session_that_counts_its_requests(ask):
+    def counted(path, number, body=None):
+        return post(path, body, b"Idempotency-Key: s", b"Idempotency-Sequence: %d" % number)
+
+    take, lease = b"/next", b"/queues/default/lease"
+    requests = [
+        counted(take, 1),
+        counted(take, 1),
+        counted(take, 5),
+        counted(lease, 6, b"{}"),
+        counted(take, 5),
+    ]
+    wrong = [counted(take, 6), post(take, None, b"Idempotency-Key: s")]
+    answer = ask(*requests, *wrong, CLOSE)
+    assert statuses(answer) == [200, 200, 200, 200, 409, 422, 422, 200]
+    assert re.findall(rb'"seq":(\d+)', answer) == [b"1", b"1", b"2", b"3"]
 
 
 def test_a_pipeline_is_answered_in_order_whoever_answers(ask):

@@ -11,8 +11,8 @@ from contextlib import asynccontextmanager
 
 import pytest
 from dibs.api import bodies
-from dibs.api.fast.framing import TRAILER_BYTES
-from dibs.api.fast.requests import READ_AHEAD
+from dibs.api.lane.content import TRAILER_BYTES
+from dibs.api.lane.pipeline import READ_AHEAD
 from dibs.config import Settings
 from dibs.main import create_app
 
@@ -55,7 +55,7 @@ class Door:
 
     @property
     def unfinished(self):
-        return self.house.wire.lane.unfinished
+        return self.house.wire.lane.budget
 
     @property
     def connections(self):
@@ -315,11 +315,11 @@ class TestMemory:
                     if not writer.transport.get_write_buffer_size():
                         writer.write(request(method + b" /next?count=2000") * 500)
                     await asyncio.sleep(0)
-                kept = connection.requests._ahead.size
+                kept = connection.pipeline._ahead.size
                 assert READ_AHEAD < kept <= READ_AHEAD + READ
                 assert door.unfinished.total == kept
                 await asyncio.sleep(0.01)
-                assert connection.requests._ahead.size == kept
+                assert connection.pipeline._ahead.size == kept
             await door.house.until(lambda: not door.connections)
             assert door.unfinished.total == 0
 

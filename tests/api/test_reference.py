@@ -56,7 +56,7 @@ def test_what_changes_something_takes_a_key(document):
     with_key = {
         name
         for name, operation in operations(document).items()
-        if any(parameter["name"] == "Idempotency-Key" for parameter in operation["parameters"])
+        if {"Idempotency-Key", "Idempotency-Sequence"} <= {each["name"] for each in operation["parameters"]}
     }
     changes = {name for name in operations(document) if name[0] != "GET" or name[1].endswith("/next")}
     assert with_key == changes - {("POST", "/backup")}

@@ -98,10 +98,10 @@ class TestText:
     ],
 )
 def test_a_line_is_a_value(value, line):
-    from dibs.api import handout
+    from dibs.api import answers
 
-    assert handout.line(json.dumps(value, ensure_ascii=False)) == line
-    assert handout.line(json.dumps(value)) == line
+    assert answers.line(json.dumps(value, ensure_ascii=False)) == line
+    assert answers.line(json.dumps(value)) == line
 
 
 WRONG_KEYS = [

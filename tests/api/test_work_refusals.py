@@ -191,6 +191,17 @@ class TestEverywhere:
             "POST", f"/queues/jobs/{path}", 406, "not-acceptable", json={}, headers={"Accept": "text/plain"}
         )
 
+    @pytest.mark.parametrize("number", ["", "0", "-1", "+1", "1.0", "x", "9007199254740992", "1" * 99])
+    def test_numbers_of_a_session(self, refused, path, number):
+        headers = {"Idempotency-Key": "k", "Idempotency-Sequence": number}
+        problem = refused("POST", f"/queues/jobs/{path}", 422, "invalid", json={}, headers=headers).json()
+        assert (problem["field"], problem["limit"]) == ("Idempotency-Sequence", "1..9007199254740991")
+
+    def test_a_number_without_a_key(self, refused, path):
+        headers = {"Idempotency-Sequence": "1"}
+        problem = refused("POST", f"/queues/jobs/{path}", 422, "invalid", json={}, headers=headers).json()
+        assert problem["field"] == "Idempotency-Sequence"
+
     @pytest.mark.parametrize("key", ["", '"', "k" * 256])
     def test_keys(self, refused, path, key):
         name = "limit-exceeded" if len(key) > 9 else "invalid"

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import httpx
 import uvicorn
-from dibs.api.fast.connection import Connection
-from dibs.api.fast.lane import Lane
+from dibs.api.lane.connection import Connection
+from dibs.api.lane.lane import Lane
 from dibs.config import version
 
 TLS = ssl.create_default_context()

@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, Final
 
 from fastapi import FastAPI
 
 from ...config import DEFAULT_QUEUE
-from ...ledger.serve import Key
-from ...ledger.work import Entry
-from ...queue import Queue, asking
-from ...queue.answers import Answer, LeaseAsk
-from .. import handout, schemas_work
-from ..accept import TEXT, Type
+from ...queue import Queue
+from .. import schemas_work
+from ..answers import reply
 from ..connected import while_connected
 from ..context import Context
 from ..guards import check_get
 from ..openapi import Operations
-from ..operation import LEDGER, QUEUES, Call, Spec
-from ..outcomes import as_one_outcome, as_settled
+from ..operation import LEDGER, QUEUES, Call, Endpoint, Spec
 from ..problems import RequestRefused
-from ..reply import NoContent, Reply
-from ..requests import Settling
+from ..reply import Reply
+from ..requests import Request, Verb
 from ..schemas import TakenBlock, TakenMany, TakenOne
-from ..wire import answer, block_fields
 
 HAND_OUT: Final = (*QUEUES, *LEDGER, "source-failed", "exhausted", "paused", "starting", "source-busy")
 SETTLE: Final = (*QUEUES, *LEDGER, "value-refused")
@@ -64,22 +60,36 @@ class Consume:
             answer=schemas_work.Lease,
             problems=HAND_OUT,
             body=reader.lease,
+            hot=reader.leasing,
             optional=True,
             key=True,
             more=_LEASED,
         )
         add("POST", f"{one}/lease", self.lease, lease)
-        settle = Spec(answer=schemas_work.Settled, problems=SETTLE, body=reader.settle, large=True, key=True)
+        settle = Spec(
+            answer=schemas_work.Settled,
+            problems=SETTLE,
+            body=reader.settle,
+            hot=partial(reader.settling, "settle"),
+            large=True,
+            key=True,
+        )
         add("POST", f"{one}/settle", self.settle, settle)
-        for operate, body in (
-            (self.ack, reader.ack),
-            (self.nack, reader.nack),
-            (self.extend, reader.extend),
-            (self.release, reader.release),
-        ):
-            problems = (*SETTLE, "stale-lease", *(("result-refused",) if operate == self.ack else ()))
-            spec = Spec(answer=schemas_work.Outcomes, problems=problems, body=body, key=True)
-            add("POST", f"{one}/{operate.__name__}", operate, spec)
+        verbs: dict[Verb, Endpoint] = {
+            "ack": self.ack,
+            "nack": self.nack,
+            "extend": self.extend,
+            "release": self.release,
+        }
+        for verb, endpoint in verbs.items():
+            spec = Spec(
+                answer=schemas_work.Outcomes,
+                problems=(*SETTLE, "stale-lease", *(("result-refused",) if verb == "ack" else ())),
+                body=getattr(reader, verb),
+                hot=partial(reader.settling, verb),
+                key=True,
+            )
+            add("POST", f"{one}/{verb}", endpoint, spec)
 
     async def next(self, call: Call) -> Reply:
         """Take from the default queue.
@@ -88,14 +98,14 @@ class Consume:
         the answer is sent, and no other caller gets these items. `Accept: text/plain` gives one value per
         line. A caller that must not lose an item if it crashes leases it and acks it instead.
         """
-        return await _take(call, self._context.queues.get(DEFAULT_QUEUE))
+        return await self._take(call, self._default(call))
 
     async def queue_next(self, call: Call) -> Reply:
         """Take from a queue.
 
         It works as `/next` does, with the queue that the path names.
         """
-        return await _take(call, call.queue)
+        return await self._take(call, call.queue)
 
     async def get_next(self, call: Call) -> Reply:
         """Take from the default queue, over GET.
@@ -104,7 +114,7 @@ class Consume:
         refused (403), the setting `allow_get` turns GET off (405), and HEAD hands out nothing (405).
         """
         _check_get(call, self._context.settings.allow_get is not False)
-        return await _take(call, self._context.queues.get(DEFAULT_QUEUE))
+        return await self._take(call, self._default(call))
 
     async def get_queue_next(self, call: Call) -> Reply:
         """Take from a queue, over GET.
@@ -113,7 +123,7 @@ class Consume:
         Otherwise the answer is 405, so that the preview of a link does not spend an invoice number.
         """
         _check_get(call, self._context.settings.allow_get == "all")
-        return await _take(call, call.queue)
+        return await self._take(call, call.queue)
 
     async def block(self, call: Call) -> Reply:
         """Take a block of numbers.
@@ -121,7 +131,8 @@ class Consume:
         The answer has the bounds of up to `size` consecutive numbers of a queue that counts, for clients that
         give out the numbers of a block themselves. A million numbers cost as much as one.
         """
-        return await block_reply(call.queue, call.query["size"], call.key)
+        request = self._context.reader.block(call.query).block_of(call.queue)
+        return await _answer(call, call.queue, request.keyed(call.key) if call.key else request)
 
     async def lease(self, call: Call) -> Reply:
         """Lease items.
@@ -131,9 +142,7 @@ class Consume:
         items that take longer, and releases items that it has not begun. Items that are not settled when the
         lease ends are handed out again, with `attempt` + 1.
         """
-        asked: LeaseAsk = call.body
-        leasing = lease_reply(call.queue, asked, call.key)
-        return await (while_connected(call.request, leasing) if asked.wait else leasing)
+        return await _answer(call, call.queue, call.body)
 
     async def settle(self, call: Call) -> Reply:
         """Settle leased items, and lease the next.
@@ -143,9 +152,7 @@ class Consume:
         rest of the request applies; an ack with `push` is all or nothing. The answer tells for each entry
         what became of its ranges.
         """
-        asked: Settling = call.body
-        settling = settle_reply(call.queue, asked, call.key)
-        return await (while_connected(call.request, settling) if asked.waits else settling)
+        return await _answer(call, call.queue, call.body)
 
     async def ack(self, call: Call) -> Reply:
         """Ack leased items.
@@ -153,7 +160,7 @@ class Consume:
         The items are done and leave the queue. With `push`, results go into other queues in the same
         transaction, even if those are full: all of it happens, or (409 `result-refused`) nothing.
         """
-        return await _settle_one(call)
+        return await _answer(call, call.queue, call.body)
 
     async def nack(self, call: Call) -> Reply:
         """Nack leased items.
@@ -161,14 +168,14 @@ class Consume:
         The items failed, and wait for the queue's back-off or for `delay` seconds. After the queue's
         `max_attempts`, or at once with `dead`, they are dead. The server keeps `error` in their history.
         """
-        return await _settle_one(call)
+        return await _answer(call, call.queue, call.body)
 
     async def extend(self, call: Call) -> Reply:
         """Extend a lease.
 
         The lease then ends `ttl` seconds from now, under the same token.
         """
-        return await _settle_one(call)
+        return await _answer(call, call.queue, call.body)
 
     async def release(self, call: Call) -> Reply:
         """Release leased items.
@@ -176,7 +183,14 @@ class Consume:
         The worker has not begun the items: they wait again at once, and the hand-out is not counted as an
         attempt.
         """
-        return await _settle_one(call)
+        return await _answer(call, call.queue, call.body)
+
+    def _default(self, call: Call) -> Queue:
+        return self._context.queues.get(DEFAULT_QUEUE, keyed=call.key is not None)
+
+    async def _take(self, call: Call, queue: Queue) -> Reply:
+        request = self._context.reader.take(call.query, call.kind)
+        return await _answer(call, queue, request.keyed(call.key) if call.key else request)
 
 
 def _check_get(call: Call, allowed: bool) -> None:
@@ -189,52 +203,8 @@ def _check_get(call: Call, allowed: bool) -> None:
     check_get(call.headers)
 
 
-async def _take(call: Call, queue: Queue) -> Reply:
-    count: int | None = call.query.get("count")
-    wait: float = call.query.get("wait", 0.0)
-    taking = queue.asked(asking.take(count or 1, queue.line.limits, call.key), wait)
-    taken = await (while_connected(call.request, taking) if wait else taking)
-    return taken_reply(taken, count, call.kind)
-
-
-async def _settle_one(call: Call) -> Reply:
-    entry: Entry = call.body
-    return as_one_outcome(await _settled(call.queue, (entry,), None, call.key))
-
-
-async def block_reply(queue: Queue, size: int, key: Key | None) -> Reply:
-    """Take a block of numbers and make the answer with its bounds."""
-    queue.line.check_arithmetic()
-    block = await queue.asked(asking.block(size, queue.line.limits, key))
-    if not block.size:
-        return NoContent()
-    return answer(block_fields(block, wide=queue.line.computing.wide), replayed=block.replayed)
-
-
-def taken_reply(taken: Answer, count: int | None, kind: Type) -> Reply:
-    """The answer with the taken items in the form that the request asks for: one item, a list, or text."""
-    if not taken.size:
-        return NoContent()
-    if kind is TEXT:
-        return handout.as_lines(taken)
-    return handout.as_one(taken) if count is None else handout.as_list(taken)
-
-
-async def lease_reply(queue: Queue, asked: LeaseAsk, key: Key | None) -> Reply:
-    """Lease items and make the answer: 200 with the lease, or 204 from an empty queue."""
-    ask = asking.lease(asked, queue.line.limits, queue.line.tokens.new, key)
-    leased = await queue.asked(ask, asked.wait)
-    return handout.as_lease(leased) if leased.size else NoContent()
-
-
-async def settle_reply(queue: Queue, asked: Settling, key: Key | None) -> Reply:
-    """Settle a request's entries and make the answer, with an outcome for each entry."""
-    answered = await _settled(queue, asked.entries, asked.lease, key)
-    return as_settled(answered, asked.entries, lease=asked.lease is not None)
-
-
-async def _settled(
-    queue: Queue, entries: tuple[Entry, ...], lease: LeaseAsk | None, key: Key | None
-) -> Answer:
-    ask = asking.settle(entries, lease, queue.line.limits, queue.line.tokens.new, key)
-    return await queue.asked(ask, lease.wait if lease else 0.0)
+async def _answer(call: Call, queue: Queue, request: Request) -> Reply:
+    """Ask the queue, and encode its answer. A client that goes away while it waits is no longer asked for."""
+    asking = queue.asked(request.ask, request.wait)
+    answer = await (while_connected(call.request, asking) if request.wait else asking)
+    return reply(request, answer)

@@ -10,10 +10,10 @@ from ..context import Context
 from ..models_manage import STATES, Purge, Redrive
 from ..openapi import Operations
 from ..operation import LEDGER, QUEUES, Call, Spec
-from ..queries import refusal
+from ..problems import invalid
+from ..records import answer, history_fields, item_answer_text, moved_fields, page_text
 from ..reply import Reply
 from ..schemas_items import History, ItemAlone, ItemDone, ItemPage, Purged, Redriven
-from ..wire import answer, history_fields, item_answer_text, moved_fields, page_text
 
 CHANGES: Final = (*QUEUES, *LEDGER)
 
@@ -46,9 +46,8 @@ class Items:
         Items that were taken or acked are no longer inside.
         """
         query = call.query
-        found = await call.queue.browser.page(
-            query.get("state"), query.get("after", 0), query.get("limit", 100)
-        )
+        state, after, limit = query.get("state"), query.get("after", 0), query.get("limit", 100)
+        found = await call.queue.browser.page(state, after, limit)
         return Reply(page_text(found).encode())
 
     async def history(self, call: Call) -> Reply:
@@ -80,9 +79,8 @@ class Items:
         `rate` at which the items become due; by default all dead items wait again at once.
         """
         body: Redrive = call.body
-        moved = await call.queue.operations.redrive(
-            body.get("seqs"), body.get("limit"), body.get("rate"), key=call.key
-        )
+        seqs, limit, rate = body.get("seqs"), body.get("limit"), body.get("rate")
+        moved = await call.queue.operations.redrive(seqs, limit, rate, key=call.key)
         return answer(moved_fields(moved, "redriven"), replayed=moved.replayed)
 
     async def purge(self, call: Call) -> Reply:
@@ -92,11 +90,10 @@ class Items:
         """
         body: Purge = call.body
         if body["confirm"] != call.name:
-            raise refusal("confirm", f"to drop items for good, say the queue's name here: {call.name}")
+            raise invalid("confirm", f"to drop items for good, say the queue's name here: {call.name}")
         states = body.get("states", STATES)
         if not states or len(set(states)) != len(states):
-            raise refusal("states", f"it must name one or both of {', '.join(STATES)}, each once")
-        moved = await call.queue.operations.purge(
-            tuple(state for state in STATES if state in states), key=call.key
-        )
+            raise invalid("states", f"it must name one or both of {', '.join(STATES)}, each once")
+        named = tuple(state for state in STATES if state in states)
+        moved = await call.queue.operations.purge(named, key=call.key)
         return answer(moved_fields(moved, "purged"), replayed=moved.replayed)

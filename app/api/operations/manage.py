@@ -15,10 +15,10 @@ from ..context import Context
 from ..models_manage import DefineQueue
 from ..openapi import Operations
 from ..operation import LEDGER, QUEUES, Call, Spec
-from ..queries import refusal
+from ..problems import invalid
+from ..records import answer, audit_fields, queue_fields
 from ..reply import Reply
 from ..schemas import BackupDone, QueueAudit, QueueList, QueueState
-from ..wire import answer, audit_fields, queue_fields
 
 DEFINE: Final = ("source-unknown", "source-invalid", "source-changed", "value-refused", "conflict")
 CHANGES: Final = (*QUEUES, *LEDGER, "conflict", "source-busy", "starting")
@@ -88,7 +88,7 @@ class Manage:
         body: DefineQueue = call.body
         confirmed = _confirmed(call)
         if body.get("source") is None and body.get("args"):
-            raise refusal("args", "arguments belong to a source: name the source, too")
+            raise invalid("args", "arguments belong to a source: name the source, too")
         settings = queue_settings(**(body.get("settings") or {}))
         info = await self._context.queues.define(
             call.name,

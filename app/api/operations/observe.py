@@ -13,9 +13,9 @@ from ..context import Context
 from ..openapi import Operations
 from ..operation import QUEUES, Call, Operation, Spec
 from ..problems import RequestRefused
+from ..records import answer, dumps
 from ..reply import Reply
 from ..schemas import Health
-from ..wire import answer, dumps
 
 STATS_A_STEP: Final = 25
 """Queues whose statistics are encoded before others have their turn."""

@@ -12,15 +12,15 @@ from ...ledger.serve import Key
 from ...ledger.work import Parcel
 from ...queue import Queue
 from .. import bodies
+from ..admission import KEEP
 from ..context import Context
-from ..front import KEEP
 from ..ndjson import StreamReader
 from ..openapi import Operations
 from ..operation import LEDGER, QUEUES, Call, Spec
 from ..problems import RequestRefused, reply_to
+from ..records import answer, keys_fields, push_fields
 from ..reply import Reply
 from ..schemas_work import ItemKeys, Pushed, Streamed
-from ..wire import answer, keys_fields, push_fields
 
 PUSH: Final = (*QUEUES, *LEDGER, "value-refused", "queue-full", "source-fed", "closed", "conflict")
 _STREAM: Final[dict[str, Any]] = {

@@ -1,17 +1,8 @@
 """Where a message ends, whatever the pieces in which it comes; and what is none."""
 
 import pytest
-from dibs.api.fast.framing import (
-    CHUNK_LINE,
-    HEAD_BYTES,
-    LINES_A_TURN,
-    ROOM,
-    TRAILER_BYTES,
-    Chunked,
-    Fixed,
-    HeadReader,
-    read_head,
-)
+from dibs.api.lane.content import CHUNK_LINE, LINES_A_TURN, ROOM, TRAILER_BYTES, Chunked, Fixed
+from dibs.api.lane.framing import HEAD_BYTES, HeadReader, read_head
 from dibs.api.problems import RequestRefused
 
 HOST = b"Host: a\r\n"

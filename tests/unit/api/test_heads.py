@@ -1,11 +1,12 @@
 """What is known of a head by its bytes: only good ones, a bounded number, and nothing of a key."""
 
 import pytest
-from dibs.api.fast import heads as module
-from dibs.api.fast.heads import Heads, Route, without_key
-from dibs.api.front import Front, no_app
+from dibs.api.admission import Admission, no_app
+from dibs.api.lane import heads as module
+from dibs.api.lane.heads import Heads, Route, without_key
 from dibs.api.requests import Reader
 from dibs.config import Settings
+from dibs.ledger.serve import Ask, HandOut
 from dibs.queue.limits import Limits
 
 HOST = b"\r\nHost: localhost:8000"
@@ -13,14 +14,14 @@ HOST = b"\r\nHost: localhost:8000"
 
 @pytest.fixture
 def heads():
-    front = Front(no_app, settings=Settings(data=":memory:"), version="1")
-    reader = Reader(Limits(count=9))
+    admission = Admission(no_app, settings=Settings(data=":memory:"), version="1")
+    reader = Reader(Limits(count=9), lambda: "token")
     routes = {
-        "next": Route(print, reader.take_query, text=True),
-        "settle": Route(repr, reader.no_query, limit=100),
-        "lease": Route(str, reader.no_query, limit=100, optional=True),
+        "next": Route(reader.take_query, fixed=reader.take, text=True),
+        "settle": Route(reader.no_query, limit=100),
+        "lease": Route(reader.no_query, read=reader.leasing, limit=100, optional=True),
     }
-    return Heads(front, routes)
+    return Heads(admission, routes)
 
 
 def head(path=b"/next", *lines, method=b"POST", version=b"HTTP/1.1"):
@@ -29,17 +30,13 @@ def head(path=b"/next", *lines, method=b"POST", version=b"HTTP/1.1"):
 
 def test_what_a_head_says(heads):
     found = heads.read(head(b"/queues/a.b/next?count=3", b"Accept: text/plain"))
-    assert (found.call, found.queue, found.query, found.length, found.text) == (
-        print,
-        "a.b",
-        {"count": 3},
-        0,
-        True,
-    )
+    request = found.request
+    assert (found.queue, found.length, request.how, request.digest) == ("a.b", 0, "lines", "take 3")
+    assert request.ask == Ask(HandOut(3, Limits().handout_bytes))
     assert heads.read(head()).queue == "default"
     json = (b"Content-Type: application/json", b"Content-Length: 100")
     assert heads.read(head(b"/queues/q/settle", *json)).length == 100
-    assert heads.read(head(b"/queues/q/lease")).length == 0
+    assert heads.read(head(b"/queues/q/lease", b"Connection: keep-alive")).length == 0
 
 
 def test_it_is_read_once(heads, monkeypatch):
@@ -109,10 +106,10 @@ class TestKey:
         lines = [b"A: 1", b"B: 2"]
         plain = head(b"/next", *lines)
         lines.insert(place, name + b": k 1")
-        assert without_key(head(b"/next", *lines)) == (plain, b" k 1")
+        assert without_key(head(b"/next", *lines)) == (plain, b" k 1", None)
 
     def test_none_is_none(self):
-        assert without_key(head()) == (head(), None)
+        assert without_key(head()) == (head(), None, None)
 
     @pytest.mark.parametrize(
         "line",
@@ -128,9 +125,18 @@ class TestKey:
     )
     def test_what_is_not_plainly_one_stays_for_the_parser(self, line):
         whole = head(b"/next", line, b"B: 2")
-        assert without_key(whole) == (whole, None)
+        assert without_key(whole) == (whole, None, None)
 
-    def test_the_first_of_two_is_cut_and_the_second_is_found(self, heads):
-        rest, key = without_key(head(b"/next", b"Idempotency-Key: a", b"Idempotency-Key: b"))
-        assert key == b" a"
-        assert heads.read(rest) is None
+    @pytest.mark.parametrize("places", [(0, 1), (1, 0), (0, 3), (2, 2)])
+    def test_its_number_is_cut_out_too(self, places):
+        lines = [b"A: 1", b"B: 2"]
+        plain = head(b"/next", *lines)
+        lines.insert(places[0], b"Idempotency-Key: k")
+        lines.insert(places[1], b"idempotency-sequence: 17")
+        assert without_key(head(b"/next", *lines)) == (plain, b" k", b" 17")
+
+    @pytest.mark.parametrize("name", [b"Idempotency-Key", b"Idempotency-Sequence"])
+    def test_of_two_none_is_cut(self, heads, name):
+        whole = head(b"/next", name + b": 1", name + b": 2")
+        assert without_key(whole) == (whole, None, None)
+        assert heads.read(whole) is None

@@ -1,4 +1,4 @@
-from dibs.api.fast.unfinished import Unfinished
+from dibs.api.lane.budget import Budget
 
 
 class Keeper:
@@ -15,7 +15,7 @@ class Keeper:
 
 
 def test_the_newest_is_given_up():
-    unfinished = Unfinished(100)
+    unfinished = Budget(100)
     old, middle, new = keepers = [Keeper(unfinished) for _ in range(3)]
     for keeper in keepers:
         keeper.keep(30)
@@ -31,7 +31,7 @@ def test_the_newest_is_given_up():
 
 
 def test_what_is_held_is_not_given_up():
-    unfinished = Unfinished(100)
+    unfinished = Budget(100)
     old, new = Keeper(unfinished), Keeper(unfinished)
     old.keep(30)
     new.keep(30)

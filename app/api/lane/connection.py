@@ -10,9 +10,9 @@ from uvicorn.protocols.utils import get_local_addr, get_remote_addr
 
 from .. import bodies
 from ..problems import RequestRefused
-from .answers import Answers
-from .leaving import Leaving, Unread
-from .requests import ANSWERED, BETWEEN, BODY, HEAD, LEFT, Requests
+from .closing import Closing, Unread
+from .pipeline import ANSWERED, BETWEEN, BODY, HEAD, LEFT, Pipeline
+from .responses import Responses
 from .timer import Timer
 
 if TYPE_CHECKING:
@@ -46,23 +46,20 @@ class Connection(asyncio.Protocol):
         self.transport = transport
         self.flow = FlowControl(transport)
         self.server, self.client = get_local_addr(transport), get_remote_addr(transport)
-        self.answers = Answers(self._lane, self.server_state, transport, self.loop, self._called)
-        self.requests = Requests(self._lane, self, self._config.loaded_app)
+        self.responses = Responses(self._lane, self.server_state, transport, self.loop)
+        self.pipeline = Pipeline(self._lane, self, self._config.loaded_app)
         self._unread = Unread(transport, limits.body_patience)
-        self._timer = Timer(self.loop, self._look, self.requests.since + limits.head_patience)
+        self._timer = Timer(self.loop, self._look, self.pipeline.since + limits.head_patience)
         self.server_state.connections.add(self)  # type: ignore[arg-type]  # it has what the server calls
 
     def data_received(self, data: bytes) -> None:
         """Read the next bytes."""
-        self.requests.come(data)
-
-    def _called(self) -> None:
-        self.requests.called()
+        self.pipeline.come(data)
 
     def resume_writing(self) -> None:
         """Go on: the client has read its answers."""
         self.flow.resume_writing()
-        self.requests.go_on()
+        self.pipeline.go_on()
 
     def pause_writing(self) -> None:
         """Pause: the client does not read its answers."""
@@ -72,42 +69,42 @@ class Connection(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         """Note that the client sends nothing more; return whether it still gets an answer."""
-        return self.requests.end()
+        return self.pipeline.end()
 
     def ended(self) -> None:
         """Close: all requests are answered, and no more come."""
-        if not self.requests.end():
+        if not self.pipeline.end():
             self.transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Note that the client has gone; ops in the line go on."""
         self.server_state.connections.discard(self)  # as it was added
         self._timer.stop()
-        self.answers.lost()
-        self.requests.lost()
+        self.responses.lost()
+        self.pipeline.lost()
         self.flow.resume_writing()
 
     def leave(self) -> None:
         """Close; where the client may still be sending or reading, when it leaves, or after a while."""
-        self.requests.state = LEFT
-        sending = self.requests.has_more()
+        self.pipeline.state = LEFT
+        sending = self.pipeline.has_more()
         if self._closing or not (sending or self.transport.get_write_buffer_size()):
             self.transport.close()
             return
         if sending:
             self.flow.resume_reading()
         self.connection_lost(None)
-        Leaving(self.transport, self.server_state.connections, self._unread, self.loop)
+        Closing(self.transport, self.server_state.connections, self._unread, self.loop)
 
     def shutdown(self) -> None:
         """Answer the request under way, and close, as the server goes down."""
-        exchange = self.requests.exchange
-        if self.requests.state in (BETWEEN, HEAD, ANSWERED, LEFT):
+        exchange = self.pipeline.exchange
+        if self.pipeline.state in (BETWEEN, HEAD, ANSWERED, LEFT):
             self.transport.close()
             return
         self._closing = True
         if exchange is None:
-            self.answers.end()
+            self.responses.end()
         elif exchange.response_complete:
             self.transport.close()
         else:
@@ -117,12 +114,12 @@ class Connection(asyncio.Protocol):
 
     def be_patient(self, seconds: float) -> None:
         """Set the patience: from now on, for so many seconds."""
-        self.requests.since = self.loop.time()
-        self._timer.by(self.requests.since + seconds)
+        self.pipeline.since = self.loop.time()
+        self._timer.by(self.pipeline.since + seconds)
 
     def _look(self, now: float) -> float:
         """End a connection that takes too long; return when to look again."""
-        requests, limits = self.requests, self._lane.limits
+        requests, limits = self.pipeline, self._lane.limits
         due = self._due(now)
         if due > now:
             return due
@@ -141,7 +138,7 @@ class Connection(asyncio.Protocol):
         return now + limits.body_patience
 
     def _due(self, now: float) -> float:
-        requests, limits = self.requests, self._lane.limits
+        requests, limits = self.pipeline, self._lane.limits
         if requests.state == BETWEEN:
             kept: float = self._config.timeout_keep_alive if requests.served else limits.head_patience
             return requests.since + kept

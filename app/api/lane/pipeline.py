@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ...ledger.serve import Key
 from ..problems import RequestRefused
-from .ahead import Ahead
+from .buffer import Buffer
 from .exchange import LITTLE, Exchange
 from .framing import END, HeadReader, blank_until, read_head
 from .heads import without_key
 
 if TYPE_CHECKING:
+    from ...ledger.serve import Key
     from .connection import Connection
     from .framing import RequestHead
     from .heads import Head
@@ -33,7 +34,7 @@ framework has the request, perhaps not yet all of its body; the answer is out, a
 its turn; the last answer is out."""
 
 
-class Requests:
+class Pipeline:
     """What is read on a connection, and whose turn it is.
 
     ``exchange`` is the request that the framework has. ``since`` (of the loop's time): something came, or
@@ -52,11 +53,12 @@ class Requests:
         self._lane = lane
         self._known = lane.heads.known.get
         self._connection = connection
-        self._answers = connection.answers
+        self._responses = connection.responses
+        self._responses.responded = self.called
         self._server = connection.server_state
         self._flow = connection.flow
         self._loop = connection.loop
-        self._ahead = Ahead()
+        self._ahead = Buffer()
         self._head: HeadReader | None = None  # in HEAD
         self._part = bytearray()  # in BODY, of ``_needed`` bytes
         self._needed = 0
@@ -81,20 +83,20 @@ class Requests:
         if end < 0:
             self._begin_head(data, at)
             return
-        line, key = without_key(data[at:end])
+        line, key, sequence = without_key(data[at:end])
         head = self._known(line) or self._lane.heads.read(line)
         end += 4
         if head is None:
             self._ask_framework(data, at, end)
             return
         signed, good = head.signed, None
-        if key is not None:
-            good = self._lane.read_key(key)
-            if good is None:
+        if key is not None or sequence is not None:
+            good = self._lane.read_key(key, sequence)
+            if good is None or key is None:
                 self._ask_framework(data, at, end)
                 return
             signed = b"%bidempotency-key: %b\r\n" % (signed, key.strip(b" \t"))
-        self._answers.signed = signed
+        self._responses.signed = signed
         needed = end + head.length
         if len(data) < needed:
             self._begin_body(data[at:], needed - at)
@@ -110,17 +112,17 @@ class Requests:
             self._count()
         size = needed - end
         if size > LITTLE and not self._hold(size):
-            self._answers.refuse(self._overloaded())
+            self._responses.refuse(self._overloaded())
             return
-        self._answers.calling = True
-        head.call(self._answers, head, key, data[end:needed])
-        if self._answers.held:  # it was answered at once
-            self._lane.unfinished.let_go(self._answers.held)
-            self._answers.held = 0
+        self._responses.calling = True
+        self._lane.call(self._responses, head, key, data[end:needed])
+        if self._responses.held:  # it was answered at once
+            self._lane.budget.let_go(self._responses.held)
+            self._responses.held = 0
 
     def _hold(self, size: int) -> bool:
-        held = self._lane.unfinished.hold(size)
-        self._answers.held = size if held else 0
+        held = self._lane.budget.hold(size)
+        self._responses.held = size if held else 0
         return held
 
     def _begin_body(self, data: bytes, needed: int) -> None:
@@ -190,7 +192,7 @@ class Requests:
 
     def _done(self, exchange: Exchange, task: asyncio.Task[None]) -> None:
         self._server.tasks.discard(task)
-        self._lane.unfinished.let_go(exchange.held)
+        self._lane.budget.let_go(exchange.held)
 
     def _keep(self, data: bytes) -> None:
         """It belongs to the request under way, or to one after it."""
@@ -198,14 +200,14 @@ class Requests:
         if exchange is not None and exchange.incoming is not None:
             self._ahead.add(data)
             self._feed()
-        elif not self._answers.last:
+        elif not self._responses.last:
             self._ahead.add(data)
             self._bound()
 
     def _feed(self) -> None:
         """Read the body of the framework's request, as much as there is room for; go on behind its end."""
         exchange = self.exchange
-        if self._answers.gone or exchange is None or exchange.incoming is None:
+        if self._responses.gone or exchange is None or exchange.incoming is None:
             return
         data, at = self._ahead.take()
         self.since = self._loop.time()
@@ -221,7 +223,7 @@ class Requests:
             return
         if exchange.incoming is None and exchange.size > LITTLE:
             self._count()  # it is no longer kept, but held
-            if not self._lane.unfinished.hold(exchange.size):
+            if not self._lane.budget.hold(exchange.size):
                 self.fail(self._overloaded())
                 return
             exchange.held = exchange.size
@@ -231,7 +233,7 @@ class Requests:
 
     def read_on(self) -> None:
         """The body is asked for."""
-        if self._answers.gone:
+        if self._responses.gone:
             return
         if self._ahead.size:
             self._feed()
@@ -253,11 +255,11 @@ class Requests:
         kept = self._ahead.size + len(self._part)
         if self._head is not None:
             kept += self._head.size
-        if self.exchange is not None and not self._answers.gone:
+        if self.exchange is not None and not self._responses.gone:
             kept += self.exchange.kept
         if kept or self._counted:
             self._counted = kept > 0
-            self._lane.unfinished.set(self, kept)
+            self._lane.budget.set(self, kept)
 
     def give_up(self) -> None:
         """All connections together keep too much, and this is the newest: it keeps nothing any more."""
@@ -269,10 +271,10 @@ class Requests:
             self.fail(error)
         else:
             self._ahead.clear()
-            self._answers.last = self.linger = True
+            self._responses.last = self.linger = True
 
     def _overloaded(self) -> RequestRefused:
-        most = self._lane.unfinished.most
+        most = self._lane.budget.most
         return RequestRefused(
             "overloaded", f"unfinished requests are over {most} bytes in all", field="body", limit=most
         )
@@ -282,9 +284,9 @@ class Requests:
     def called(self) -> None:
         """The answer of a hot call is out, or a refusal."""
         self._server.total_requests += 1
-        if self._answers.gone:
+        if self._responses.gone:
             return
-        if self._answers.last:
+        if self._responses.last:
             self._connection.leave()
         else:
             self._next()
@@ -293,9 +295,9 @@ class Requests:
         """The framework's answer is out."""
         exchange = self.exchange
         self._server.total_requests += 1
-        if self._answers.gone or exchange is None:
+        if self._responses.gone or exchange is None:
             return
-        if not exchange.keep_alive or self._answers.last:
+        if not exchange.keep_alive or self._responses.last:
             self._connection.leave()
         elif exchange.incoming is not None:  # the little that is missing
             exchange.forget()
@@ -317,7 +319,7 @@ class Requests:
 
     def go_on(self) -> None:
         """The next request, if it is here already; not before the client reads what it was answered."""
-        if self._answers.gone or self.state != ANSWERED or self._flow.write_paused:
+        if self._responses.gone or self.state != ANSWERED or self._flow.write_paused:
             return
         self.state = BETWEEN
         data, at = self._ahead.take()
@@ -331,17 +333,17 @@ class Requests:
     def refuse(self, error: RequestRefused) -> None:
         """What is no request, or comes too late: who sends that may still be sending."""
         if self.state != BODY:
-            self._answers.signed = b""  # nobody knows whose it is
+            self._responses.signed = b""  # nobody knows whose it is
         self._head, self._part = None, bytearray()
         self.linger = True
-        self._answers.refuse(error)
+        self._responses.refuse(error)
 
     def fail(self, error: RequestRefused) -> None:
         """The body of the framework's request is none, or does not come."""
         exchange = self.exchange
         assert exchange is not None  # noqa: S101  # it is being read
         exchange.fail(error)
-        self._answers.last = True
+        self._responses.last = True
         self._ahead.clear()
         if exchange.response_complete:
             self._connection.leave()
@@ -363,7 +365,7 @@ class Requests:
     def end(self) -> bool:
         """No more comes; whether there is something to be answered."""
         self.ended = True
-        self._answers.wait_no_more()
+        self._responses.wait_no_more()
         if self.state == HEAD:
             self.refuse(RequestRefused("malformed", "the request ends in its head"))
         elif self.state in (CALLING, ANSWERED):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 
-class Ahead:
+class Buffer:
     """Bytes in the order in which they came, ``size`` in all; they are joined only when they are taken."""
 
     __slots__ = ("_at", "_came", "_data", "size")

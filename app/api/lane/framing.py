@@ -1,4 +1,4 @@
-"""Reads a message: its head by the strict parser, its body up to its end and no further.
+"""Reads the head of a message, by the strict parser; ``content`` reads its body.
 
 The bytes after a message are left where they are: they belong to the next one.
 """
@@ -12,26 +12,15 @@ from typing import Final, NoReturn
 import httptools
 
 from ..guards import HEADERS_MOST, check_authority
-from ..problems import RequestRefused
+from ..problems import RequestRefused, malformed
+from .content import Chunked, Fixed
 
 END: Final = b"\r\n\r\n"
 HEAD_BYTES: Final = 65_536
 """Bytes of a request's line and headers. More than clients send; without it they would be kept for ever."""
-CHUNK_LINE: Final = 1_024
-"""Bytes of the line before a chunk: its size, and extensions that nobody reads."""
-TRAILER_BYTES: Final = 8_192
-"""Bytes of the trailers after the last chunk. They are read, and dropped."""
-ROOM: Final = 65_536
-"""Bytes of a body that are read before somebody asks for them."""
-LINES_A_TURN: Final = 4_096
-"""Lines of chunks that are read at once; then the other connections have their turn."""
 
 _VERSIONS: Final = (b" HTTP/1.1", b" HTTP/1.0")
 _ABSOLUTE: Final = re.compile(rb"https?://([^/?]*)([^?]*)(.*)", re.IGNORECASE | re.DOTALL)
-_SIZE: Final = re.compile(rb"([0-9A-Fa-f]{1,16})[ \t]*(?:;[^\x00-\x08\x0a-\x1f\x7f]*)?\r\n")
-_BEGUN: Final = (re.compile(rb"[0-9A-Fa-f]+[ \t]*(?:;.*|\r)?"), re.compile(rb"\r"))
-"""How the line before a chunk begins, and that behind it."""
-_FIELD: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+:[^\x00-\x08\x0a-\x1f\x7f]*\r\n")
 _BLANK: Final = re.compile(rb"[\r\n]*")
 
 
@@ -113,7 +102,7 @@ class HeadReader:
             RequestRefused: As ``feed``.
         """
         if not self._line.rstrip(b"\r\n").endswith(_VERSIONS) or not self.complete:
-            raise _malformed("this is not a valid HTTP/1.1 request")
+            raise malformed("this is not a valid HTTP/1.1 request")
         method, version = self._parser.get_method().decode("ascii"), self._parser.get_http_version()
         length = self._length(version)
         path, query = self._target(method)
@@ -128,7 +117,7 @@ class HeadReader:
             elif name == b"transfer-encoding":
                 self._check_coding()
                 if version == "1.0":
-                    raise _malformed("HTTP/1.0 has no Transfer-Encoding", "Transfer-Encoding")
+                    raise malformed("HTTP/1.0 has no Transfer-Encoding", "Transfer-Encoding")
                 length = None
         return length
 
@@ -138,7 +127,7 @@ class HeadReader:
         if method == "CONNECT":
             raise RequestRefused("not-implemented", "there are no tunnels here (CONNECT)", field="CONNECT")
         if b"#" in target:
-            raise _malformed("a fragment (#) is no part of a request's target")
+            raise malformed("a fragment (#) is no part of a request's target")
         if not target.startswith(b"/") and target != b"*":
             target = self._path_of(target)
         path, _, query = target.partition(b"?")
@@ -147,14 +136,14 @@ class HeadReader:
     def _path_of(self, url: bytes) -> bytes:
         found = _ABSOLUTE.fullmatch(url)
         if found is None:
-            raise _malformed("a request's target is a path, or a URL of http or https")
+            raise malformed("a request's target is a path, or a URL of http or https")
         authority, path, query = found.groups()
         check_authority(authority, "the URL")
         hosts = [value for name, value in self._headers if name == b"host"]
         if not hosts:
             self._headers.append((b"host", authority))
         elif hosts[0].lower() != authority.lower():
-            raise _malformed("Host is another one than the URL's", "Host")
+            raise malformed("Host is another one than the URL's", "Host")
         return (path or b"/") + query
 
     def _check_coding(self) -> None:
@@ -169,13 +158,13 @@ class HeadReader:
                     limit="chunked",
                 )
             if name == b"transfer-encoding" and len(codings) > 1:
-                raise _malformed("a body is chunked once", "Transfer-Encoding")
+                raise malformed("a body is chunked once", "Transfer-Encoding")
 
     def _refuse(self, error: Exception) -> NoReturn:
         self._check_coding()
         why = str(error) if type(error) is httptools.HttpParserError else ""
         field = next((name for name in ("Transfer-Encoding", "Content-Length") if name in why), None)
-        raise _malformed("this is not a valid HTTP/1.1 request" + (why and f": {why}"), field) from None
+        raise malformed("this is not a valid HTTP/1.1 request" + (why and f": {why}"), field) from None
 
     # -- what the parser tells
 
@@ -186,7 +175,7 @@ class HeadReader:
     def on_header(self, name: bytes, value: bytes) -> None:
         """A header."""
         name = name.lower()
-        self.keyed |= name == b"idempotency-key"
+        self.keyed |= name.startswith(b"idempotency-")
         self._headers.append((name, value))
 
     def on_headers_complete(self) -> None:
@@ -214,107 +203,6 @@ def read_head(data: bytes) -> RequestHead:
     return reader.head()
 
 
-class Fixed:
-    """A body of a length that was announced."""
-
-    __slots__ = ("left",)
-
-    def __init__(self, length: int) -> None:
-        self.left: int | None = length
-
-    @property
-    def done(self) -> bool:
-        """Whether the body has come to its end."""
-        return self.left == 0
-
-    def feed(self, data: bytes, at: int, out: bytearray) -> int:
-        """Read from ``at`` on into ``out``, while there is room; where that ended."""
-        piece = data[at : at + min(self.left or 0, max(ROOM - len(out), 0))]
-        out += piece
-        self.left = (self.left or 0) - len(piece)
-        return at + len(piece)
-
-
-class Chunked:
-    """A body that comes in chunks (RFC 9112 section 7.1). Extensions and trailers are bounded and dropped."""
-
-    __slots__ = ("_chunk", "_line", "_next", "_trailers", "done", "left")
-
-    def __init__(self) -> None:
-        self.left: int | None = None  # nobody knows
-        self.done = False
-        self._chunk = 0
-        self._line = b""
-        self._trailers = -1
-        self._next = self._size
-
-    def feed(self, data: bytes, at: int, out: bytearray) -> int:
-        """As ``Fixed.feed``, but many small chunks take more than one turn.
-
-        Raises:
-            RequestRefused: They are not what chunks are (400), or the trailers are too large (431).
-        """
-        turns = LINES_A_TURN
-        while turns and at < len(data) and not self.done and len(out) < ROOM:
-            turns -= 1
-            if self._chunk:
-                piece = data[at : at + min(self._chunk, ROOM - len(out))]
-                out += piece
-                at += len(piece)
-                self._chunk -= len(piece)
-            else:
-                at = self._line_at(data, at)
-        return at
-
-    def _line_at(self, data: bytes, at: int) -> int:
-        most = TRAILER_BYTES if self._trailers >= 0 else CHUNK_LINE
-        end = data.find(b"\n", at, at + most + 1) + 1
-        self._line += data[at : end or at + most + 1]
-        if len(self._line) > most:
-            self._too_long()
-        if end:
-            line, self._line = self._line, b""
-            self._next(line)
-            return end
-        if self._next != self._trailer and not _BEGUN[self._next == self._after].fullmatch(self._line):
-            self._next(self._line)  # no end can make it good
-        return len(data)
-
-    def _size(self, line: bytes) -> None:
-        found = _SIZE.fullmatch(line)
-        if found is None:
-            raise _malformed("the body's chunks can't be read: there is no size before a chunk", "body")
-        self._chunk = int(found[1], 16)
-        if self._chunk:
-            self._next = self._after
-        else:
-            self._trailers, self._next = 0, self._trailer
-
-    def _after(self, line: bytes) -> None:
-        if line != b"\r\n":
-            raise _malformed("the body's chunks can't be read: one is longer than its size", "body")
-        self._next = self._size
-
-    def _trailer(self, line: bytes) -> None:
-        self._trailers += len(line)
-        if line == b"\r\n":
-            self.done = True
-        elif not _FIELD.fullmatch(line):
-            raise _malformed("the trailers after the body can't be read", "body")
-        elif self._trailers > TRAILER_BYTES:
-            self._too_long()
-
-    def _too_long(self) -> NoReturn:
-        if self._trailers < 0:
-            raise _malformed(f"the line before a chunk is over {CHUNK_LINE} bytes", "body")
-        raise RequestRefused(
-            "headers-too-large",
-            f"the trailers are over {TRAILER_BYTES} bytes",
-            field="trailers",
-            limit=TRAILER_BYTES,
-        )
-
-
 def too_many_headers() -> RequestRefused:
     """431, which names the limit."""
     return RequestRefused(
@@ -323,7 +211,3 @@ def too_many_headers() -> RequestRefused:
         field="headers",
         limit=HEADERS_MOST,
     )
-
-
-def _malformed(why: str, field: str | None = None) -> RequestRefused:
-    return RequestRefused("malformed", why, field=field)

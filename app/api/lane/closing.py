@@ -31,7 +31,7 @@ class Unread:
         return self._since + self._patience
 
 
-class Leaving(asyncio.Protocol):
+class Closing(asyncio.Protocol):
     """Takes over after the last answer: what still comes is thrown away, until the client leaves.
 
     To close at once would reset the connection under a client that is still sending, and it would never read

@@ -9,12 +9,14 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from ...errors import DibsError
 from ...ledger.serve import Key
+from ..admission import Admission, always, cut_off, no_app
 from ..context import Context
-from ..front import Front, always, cut_off, no_app
+from ..keys import read_key
 from ..problems import internal_error, reply_to
 from ..reply import JSON, Headers, Reply
+from .budget import Budget
+from .calls import Calls
 from .heads import Heads
-from .unfinished import Unfinished
 
 _CLOSE: Final = (b"connection", b"close")
 
@@ -29,12 +31,13 @@ class Lane:
     """
 
     def __init__(self, context: Context, *, version: str, hot: bool = True) -> None:
-        self._reader = context.reader
         self._always = always(version)
-        front = Front(no_app, settings=context.settings, version=version)
-        self.heads = Heads(front, {})
+        front = Admission(no_app, settings=context.settings, version=version)
+        calls = Calls(context)
+        self.call = calls.call
+        self.heads = Heads(front, calls.routes() if hot else {})
         self.limits = context.limits
-        self.unfinished = Unfinished(context.limits.unfinished_bytes)
+        self.budget = Budget(context.limits.unfinished_bytes)
         self.dated: Headers = []
         self.ok = b""
         self.ending = b"\r\n" + _lines(self._always)
@@ -55,10 +58,10 @@ class Lane:
             self.closed if close else b"",
         )
 
-    def read_key(self, raw: bytes) -> Key | None:
-        """The idempotency key; None: it is refused, the ordinary way."""
+    def read_key(self, raw: bytes | None, sequence: bytes | None) -> Key | None:
+        """The idempotency key, and its number; None: it is refused, the ordinary way."""
         try:
-            return self._reader.key(raw)
+            return read_key(raw, sequence, self.limits.key_bytes)
         except DibsError:
             return None
 

@@ -13,12 +13,14 @@ from typing import Any, Final
 
 from ...config import DEFAULT_QUEUE
 from ...errors import DibsError
+from ...ledger.serve import Key
 from ...queue.limits import check_name
 from .. import bodies
-from ..accept import TEXT, negotiate
-from ..front import HEADERS, Front
+from ..accept import Type, negotiate
+from ..admission import HEADERS, Admission
 from ..guards import HEADERS_MOST
 from ..queries import Query
+from ..requests import Request
 from ..signature import signature
 from .framing import END, HeadReader, RequestHead
 
@@ -27,20 +29,21 @@ MOST_HEADS: Final = 4_096
 HEAD_BYTES: Final = 4_096
 """A head that is longer is not remembered: nobody's hot call has one."""
 
-_KEY_LINE: Final = b"\r\nidempotency-key:"
 _INSIDE: Final = b"dempotency-"
 
 
 @dataclass(slots=True)
 class Route:
-    """A hot call: the function that answers it, and the query that it takes.
+    """A hot call: the query that it takes, and how its request is read.
 
-    ``limit``: the bytes of its body, 0 where it takes none; ``optional``: it may be left out. ``text``: it
-    can answer with plain text, too.
+    ``fixed``: from the query and the type of the answer; ``read``: from the body, and the key. ``limit``: the
+    bytes of its body, 0 where it takes none; ``optional``: it may be left out. ``text``: it can answer with
+    plain text, too.
     """
 
-    call: Callable[..., None]
     query: Query[Any]
+    fixed: Callable[[Any, Type], Request] | None = None
+    read: Callable[[bytes, Key | None], Request] | None = None
     limit: int = 0
     optional: bool = False
     text: bool = False
@@ -48,39 +51,43 @@ class Route:
 
 @dataclass(slots=True)
 class Head:
-    """The meaning of a head: its call, queue, query, bytes of the body, and whether text is wanted.
+    """The meaning of a head: its call and queue, its request where no body says it, the bytes of its body.
 
     ``signed`` are the lines of an answer that say whose it is, but for the key's.
     """
 
-    call: Callable[..., None]
+    route: Route
     queue: str
-    query: Any
+    request: Request | None
     length: int
-    text: bool
     signed: bytes
 
 
-def without_key(head: bytes) -> tuple[bytes, bytes | None]:
-    """The head without the line of its Idempotency-Key, and the key; as it is where none is to be seen."""
-    at = head.find(_INSIDE)
-    if at < 0:
-        return head, None
-    begin = at - 3
-    if begin < 0 or head[begin : begin + len(_KEY_LINE)].lower() != _KEY_LINE:
-        return head, None
-    end = head.find(b"\r\n", at)
-    if end < 0:
-        return head[:begin], head[begin + len(_KEY_LINE) :]
-    if head[end + 2] in b" \t":  # it is continued, as RFC 9112 section 5.2 has it: not for us to unfold
-        return head, None
-    return head[:begin] + head[end:], head[begin + len(_KEY_LINE) : end]
+def without_key(head: bytes) -> tuple[bytes, bytes | None, bytes | None]:
+    """The head without the lines of its key, the key and its number; as it is where none is to be seen."""
+    key = sequence = None
+    rest, at = head, head.find(_INSIDE)
+    while at >= 0:
+        begin, colon, end = at - 3, rest.find(b":", at), rest.find(b"\r\n", at)
+        name = rest[begin:colon].lower() if begin >= 0 else b""
+        end = end if end >= 0 else len(rest)
+        if rest[end + 2 : end + 3] in {b" ", b"\t"}:
+            return head, None, None  # it is continued, as RFC 9112 section 5.2 has it: not for us to unfold
+        if name == b"\r\nidempotency-key" and key is None:
+            key = rest[colon + 1 : end]
+        elif name == b"\r\nidempotency-sequence" and sequence is None:
+            sequence = rest[colon + 1 : end]
+        else:
+            return head, None, None
+        rest = rest[:begin] + rest[end:]
+        at = rest.find(_INSIDE, begin)
+    return rest, key, sequence
 
 
 class Heads:
     """The heads that were read, by their bytes."""
 
-    def __init__(self, front: Front, routes: dict[str, Route]) -> None:
+    def __init__(self, front: Admission, routes: dict[str, Route]) -> None:
         self._front = front
         self._routes = routes
         self.known: dict[bytes, Head | None] = {}
@@ -106,8 +113,9 @@ class Heads:
             read = reader.head()
             if not read.keep_alive or read.method != "POST" or b"%" in read.path:
                 return None
-            if {name for name, _ in read.headers} & _SPECIAL or len(read.headers) >= HEADERS_MOST:
-                return None  # with its key it may be one header more
+            names = {line[0] for line in read.headers if line != _KEEP_ALIVE}
+            if names & _SPECIAL or len(read.headers) > HEADERS_MOST - _KEY_LINES:
+                return None
             return self._meaning(read)
         except (DibsError, UnicodeDecodeError):
             return None  # it is refused the ordinary way, in the order of its rules
@@ -135,9 +143,13 @@ class Heads:
             bodies.check_type(headers)
         kind = negotiate(headers.get(b"accept"), text=route.text)
         signed = b"".join([b"%b: %b\r\n" % line for line in signature(scope)])
-        return Head(route.call, name, route.query.parse(read.query), length, kind is TEXT, signed)
+        query = route.query.parse(read.query)
+        return Head(route, name, route.fixed(query, kind) if route.fixed else None, length, signed)
 
 
+_KEEP_ALIVE: Final = (b"connection", b"keep-alive")
+_KEY_LINES: Final = 2
+"""Headers that the same request may have beside: its key, and its number."""
 _SPECIAL: Final = frozenset({b"transfer-encoding", b"expect", b"upgrade", b"connection", b"trailer", b"te"})
 """Headers that change how a message is read or answered."""
 

@@ -11,8 +11,8 @@ from urllib.parse import unquote
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from ...queue.wait import WAIT, Wait
-from ..front import KEEP
-from .framing import ROOM
+from ..admission import KEEP
+from .content import ROOM
 
 if TYPE_CHECKING:
     from uvicorn._types import ASGIReceiveEvent, ASGISendEvent, HTTPScope
@@ -52,7 +52,7 @@ class Exchange(RequestResponseCycle):
         self.incoming = head.body()
         self.more_body = self.incoming is not None
         self.wait = Wait()
-        self._read_on = connection.requests.read_on
+        self._read_on = connection.pipeline.read_on
         self.held = 0
         self._taken = 0  # bytes of the body that the application has, and may keep until it answers
         self._failure: Exception | None = None

@@ -42,7 +42,7 @@ def always(version: str) -> Headers:
     ]
 
 
-class Front:
+class Admission:
     """Pure ASGI; the outermost of ours."""
 
     def __init__(self, app: ASGIApp, *, settings: Settings, version: str) -> None:

@@ -11,7 +11,6 @@ from typing import Any
 
 from ..ledger.work import FOREVER, FailureRow, HistoryRow, QueueSettings
 from ..queue.answers import (
-    Answer,
     Audit,
     Failure,
     ItemAnswer,
@@ -173,21 +172,6 @@ def item_text(item: Peeked) -> str:
         "error": item.error,
     }
     return f'"seq":{item.seq},"value":{item.value},{dumps(rest)[1:-1]}'
-
-
-def block_fields(block: Answer, *, wide: bool) -> dict[str, Any]:
-    """A block as ``schemas.TakenBlock``."""
-    number, values = str if wide else exact, block.values
-    assert isinstance(values, range)  # noqa: S101  # blocks are asked of sources that count
-    return {
-        "queue": block.queue,
-        "state": block.state,
-        "seq": block.first,
-        "first": number(values[0]),
-        "last": number(values[-1]),
-        "step": number(values.step),
-        "count": len(values),
-    }
 
 
 def _failure(failure: Failure | None) -> dict[str, Any] | None:

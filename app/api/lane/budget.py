@@ -12,7 +12,7 @@ class Keeper(Protocol):
         """Keep nothing more, answer 503 where nothing was begun yet, and close."""
 
 
-class Unfinished:
+class Budget:
     """The bytes that all connections keep: halves of heads and bodies, requests ahead.
 
     Large bodies that are whole are ``held``, until their request is done: to give them up frees nothing.

@@ -1,0 +1,221 @@
+"""The one encoder of answers to hot calls, for both doors.
+
+Values are JSON text already, so an answer is spliced, not encoded.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Final
+
+from ..errors import ResultRefused, StaleLease
+from ..inert import inert_json
+from ..ledger.serve import Handed
+from ..ledger.work import Settled
+from ..queue.answers import Answer
+from .problems import problem_fields
+from .records import dumps, exact, instant
+from .reply import REPLAYED, TEXT, NoContent, Reply
+from .requests import How, Request
+from .settling import KINDS
+
+Encoder = Callable[[Request, Answer], str]
+_BREAKS: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_REASONS: Final = {"source": "source-fed", "end": "closed"}
+"""Words of the ledger for which HTTP has other ones."""
+_WHY: Final = {
+    "unknown": "there is no queue {}",
+    "closed": "{} is closed",
+    "source-fed": "{} is fed by a source",
+}
+
+
+def encode(request: Request, answer: Answer) -> bytes:
+    """The body of an answer, without a line break after it; empty where nothing was handed out (204).
+
+    Raises:
+        StaleLease, ResultRefused: One entry was all that was asked, and it changed nothing.
+    """
+    if answer.served.handed is None and request.how not in SETTLES:
+        return b""
+    return ENCODERS[request.how](request, answer).encode()
+
+
+def reply(request: Request, answer: Answer) -> Reply:
+    """The same with its status and headers."""
+    body = encode(request, answer)
+    if not body:
+        return NoContent()
+    headers = [REPLAYED] if answer.served.replayed else None
+    if request.how == "lines":
+        return Reply(body, content=TEXT, headers=headers)
+    return Reply(body, headers=headers)
+
+
+# -- taken for good
+
+
+def _one(request: Request, answer: Answer) -> str:
+    spans = answer.served.handed.spans  # type: ignore[union-attr]  # something was handed out
+    return f'{{"queue":"{answer.queue}","seq":{spans[0][0]},"value":{answer.values[0]}}}'
+
+
+def _list(request: Request, answer: Answer) -> str:
+    pairs = zip(_seqs(_handed(answer)), answer.values, strict=True)
+    items = ",".join([f'{{"seq":{seq},"value":{value}}}' for seq, value in pairs])
+    return f'{{"queue":"{answer.queue}","state":"{answer.served.state}","items":[{items}]}}'
+
+
+def _lines(request: Request, answer: Answer) -> str:
+    return "".join([f"{line(value)}\n" for value in answer.values])
+
+
+def _block(request: Request, answer: Answer) -> str:
+    """The bounds of consecutive numbers."""
+    return _bounds(answer, exact)
+
+
+def _wide_block(request: Request, answer: Answer) -> str:
+    """The same of a wide source, whose numbers are strings."""
+    return _bounds(answer, str)
+
+
+def _bounds(answer: Answer, shown: Callable[[int], Any]) -> str:
+    values = answer.values
+    assert isinstance(values, range)  # noqa: S101  # blocks are asked of sources that count
+    first, last, step = [dumps(shown(number)) for number in (values[0], values[-1], values.step)]
+    return (
+        f'{{"queue":"{answer.queue}","state":"{answer.served.state}","seq":{_handed(answer).spans[0][0]},'
+        f'"first":{first},"last":{last},"step":{step},"count":{len(values)}}}'
+    )
+
+
+def line(value: int | str) -> str:
+    """A value on one line: text as it is, everything else as JSON.
+
+    Text with line breaks or other control characters stays JSON, in quotes and escaped: a line is a value,
+    and a terminal is not written to by data.
+    """
+    if not isinstance(value, str):
+        return str(value)
+    if not value.startswith('"'):
+        return inert_json(value) if _BREAKS.search(value) else value
+    text: str = json.loads(value)
+    return json.dumps(text) if _BREAKS.search(text) else text
+
+
+# -- leased
+
+
+def _lease(request: Request, answer: Answer) -> str:
+    served = answer.served
+    handed = _handed(answer)
+    due = handed.due or 0
+    values = answer.values
+    if len(values) == 1:
+        first, _, attempt = handed.spans[0]
+        items = f'{{"seq":{first},"value":{values[0]},"attempt":{attempt}}}'
+    else:
+        items = ",".join(_leased_items(handed, answer))
+    return (
+        f'{{"queue":"{answer.queue}","state":"{served.state}","token":"{handed.token}",'
+        f'"expires_at":"{instant(due)}","expires_in":{max(due - answer.now, 0) / 1000:.3f},'
+        f'"items":[{items}]}}'
+    )
+
+
+def _leased_items(handed: Handed, answer: Answer) -> Iterator[str]:
+    at = 0
+    for first, last, attempt in handed.spans:
+        size = last - first + 1
+        rest = f',"attempt":{attempt}}}'
+        for seq, value in zip(range(first, last + 1), answer.values[at : at + size], strict=True):
+            yield f'{{"seq":{seq},"value":{value}{rest}'
+        at += size
+
+
+# -- settled
+
+
+def _settled(request: Request, answer: Answer) -> str:
+    """The outcomes of each entry, in the order of the request, and the next lease."""
+    ask, served = request.ask, answer.served
+    told: dict[str, list[str]] = {kind: [] for kind in KINDS}
+    for entry, outcomes in zip(ask.entries, served.entries, strict=True):
+        told[_KIND_OF[type(entry)]].append(_outcomes(outcomes, answer.now))
+    lists = ",".join([f'"{kind}":[{",".join(texts)}]' for kind, texts in told.items()])
+    body = f'{{"queue":"{answer.queue}","state":"{served.state}",{lists}'
+    if ask.handout is None:
+        return body + "}"
+    if served.handed is not None:
+        return f'{body},"lease":{_lease(request, answer)}}}'
+    problem = json.dumps(problem_fields(answer.refusal)) if answer.refusal else "null"
+    return f'{body},"lease":null,"lease_problem":{problem}}}'
+
+
+def _outcome(request: Request, answer: Answer) -> str:
+    """The outcomes of one entry."""
+    (settled,) = answer.served.entries
+    for each in settled:
+        if each.verdict == "refused" and each.target is not None:
+            reason = _reason(each)
+            why = _WHY.get(reason, "it does not take results").format(each.target)
+            raise ResultRefused(f"the result was refused, and the lease is as it was: {why}", reason=reason)
+    if all(each.verdict in {"stale", "refused"} for each in settled):
+        raise StaleLease("the token holds none of these items any more", field="token")
+    return f'{{"queue":"{answer.queue}","outcomes":{_outcomes(settled, answer.now)}}}'
+
+
+def _outcomes(settled: Iterable[Settled], now: int) -> str:
+    return f"[{','.join([_told(each, now) for each in settled])}]"
+
+
+def _told(each: Settled, now: int) -> str:
+    seqs = "null" if each.first is None else f"[{each.first},{each.last}]"
+    more = "" if each.verdict == "acked" else _more(each, now)
+    return f'{{"seqs":{seqs},"outcome":"{each.verdict}"{more}}}'
+
+
+def _more(each: Settled, now: int) -> str:
+    """The members that only this verdict has."""
+    if each.verdict == "refused":
+        target = "" if each.target is None else f',"queue":"{each.target}"'
+        return f',"reason":"{_reason(each)}"{target}'
+    if each.due is not None and each.verdict == "nacked":
+        return f',"due_at":"{instant(each.due)}"'
+    if each.due is not None and each.verdict == "extended":
+        return f',"expires_at":"{instant(each.due)}","expires_in":{max(each.due - now, 0) / 1000}'
+    return ""
+
+
+def _reason(each: Settled) -> str:
+    reason = each.reason or "unknown"
+    return _REASONS.get(reason, reason)
+
+
+def _handed(answer: Answer) -> Handed:
+    assert answer.served.handed is not None  # noqa: S101  # else there is nothing to encode
+    return answer.served.handed
+
+
+def _seqs(handed: Handed) -> Iterable[int]:
+    if len(handed.spans) == 1:
+        first, last, _ = handed.spans[0]
+        return range(first, last + 1)
+    return [seq for first, last, _ in handed.spans for seq in range(first, last + 1)]
+
+
+_KIND_OF: Final = {word: kind for kind, word in KINDS.items()}
+SETTLES: Final = frozenset({"settled", "outcome"})
+ENCODERS: Final[dict[How, Encoder]] = {
+    "one": _one,
+    "list": _list,
+    "lines": _lines,
+    "block": _block,
+    "wide block": _wide_block,
+    "lease": _lease,
+    "settled": _settled,
+    "outcome": _outcome,
+}
