@@ -60,17 +60,14 @@ def _judged(history: Path, damage: Damage | None, seed: int, examples: int) -> t
     from random import Random
 
     from ..proof.checker import judge
-    from ..proof.history import open_history
+    from ..proof.history import read_history
     from ..proof.plant import plant
-    from ..proof.records import History
 
-    with open_history(history) as reader:
-        if damage is None:
-            return judge(reader, examples=examples), ""
-        lines = list(reader.lines)
-        random = Random(seed)  # noqa: S311  # repeatable, not secret
-        damaged, told = plant(History(reader.header, lines, reader.end), damage, random)
-        return judge(damaged, examples=examples), f"Planted {damage}: {told}."
+    found, told = read_history(history), ""
+    if damage is not None:
+        found, told = plant(found, damage, Random(seed))  # noqa: S311  # repeatable, not secret
+        told = f"Planted {damage}: {told}."
+    return judge(found, examples=examples), told
 
 
 def _show(verdict: Verdict, told: str, *, json: bool) -> None:

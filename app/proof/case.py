@@ -8,14 +8,15 @@ from .fold import Done, fold
 from .holdings import Act, Holding, Holdings, hold
 from .owned import Gap, Owners, allowed_in, gaps_of, own
 from .pushed import Items, collect
-from .records import Audit, Do, Inside, Recording, Take, Taken
+from .records import Audit, Do, History, Inside, Note, Take, Taken
 from .spans import Span, gaps, size
 
 
 class Case:
     """A history with its requests folded. Everything in it is made from what clients sent and received."""
 
-    def __init__(self, history: Recording) -> None:
+    def __init__(self, history: History) -> None:
+        self.requests = [line for line in history.lines if not isinstance(line, Note)]
         self.folded = fold(history.lines)
         self.header = history.header
         self.end = history.end

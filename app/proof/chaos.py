@@ -77,7 +77,8 @@ def _run(plan: Plan, chaos: Chaos, watch: Watch, server: ServerProcess, history:
     server.start()
     server.wait_ready(START_PATIENCE)
     plan = replace(plan, url=server.url, queue=None, total=None, keys=True)
-    with Load(plan, watch, history) as load:
+    with contextlib.ExitStack() as stack:
+        load = Load(plan, watch, history, stack)
         moments = Random(chaos.seed)  # noqa: S311  # repeatable, not secret
         rounds = _Rounds(load, server, moments, chaos.rounds)
         with load.until_interrupted():

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict
 from enum import StrEnum
 from itertools import islice
 from typing import Any
@@ -16,7 +15,7 @@ from typing import Any
 from .case import Case
 from .holdings import Holding
 from .kinds import Kind
-from .records import Do, Recording
+from .records import Do, History, Outcome
 from .rules import Rule, rules_of
 from .verdict import Cases, Verdict
 
@@ -33,12 +32,8 @@ class Cause(StrEnum):
     UNKNOWN = "settled by a request without a reply, or expired"
 
 
-def judge(history: Recording, *, examples: int = 5) -> Verdict:
-    """Judge a history, keeping the first ``examples`` cases of each rule.
-
-    Raises:
-        HistoryError: the history can't be read; it names the line.
-    """
+def judge(history: History, *, examples: int = 5) -> Verdict:
+    """Judge a history, keeping the first ``examples`` cases of each rule."""
     case = Case(history)
     rules = rules_of(case.header.kind)
     cases = tuple(found for rule in rules if (found := _cases(rule, case, examples)).count)
@@ -63,10 +58,23 @@ def _cases(rule: Rule, case: Case, examples: int) -> Cases:
     return Cases(rule.name, rule.column, rule.unit, rule.sentence, rule.violates, count, kept)
 
 
+def _of_all(case: Case) -> dict[str, Any]:
+    """The totals of requests of any kind."""
+    outcomes = Counter(request.outcome for request in case.requests)
+    return {
+        "requests": len(case.requests),
+        "ok": outcomes[Outcome.OK],
+        "replays": sum(request.replay and request.answer is not None for request in case.requests),
+        "failed": outcomes[Outcome.FAILED],
+        "unknown": outcomes[Outcome.UNKNOWN],
+        "began": min((request.invoked for request in case.requests), default=None),
+        "ended": max((request.completed for request in case.requests), default=None),
+    }
+
+
 def _of_takes(case: Case) -> dict[str, Any]:
     """The totals of takes. ``items`` are those of first answers; replays are not counted again."""
-    items = sum(piece.size for done in case.answers for piece in done.answer.pieces)
-    return asdict(case.folded.tally) | {"items": items, "seqs": case.seqs}
+    return _of_all(case) | {"items": sum(done.answer.size for done in case.answers), "seqs": case.seqs}
 
 
 def _of_work(case: Case) -> dict[str, Any]:
@@ -78,9 +86,9 @@ def _of_work(case: Case) -> dict[str, Any]:
     """
     folded, inside = case.folded, case.inside or ()
     crashes = [note for note in folded.notes if note.what == "crash"]
-    tally = asdict(folded.tally)
-    return tally | {
-        "refused": tally["failed"],
+    totals = _of_all(case)
+    return totals | {
+        "refused": totals["failed"],
         "open": len(folded.pushes.open) + len(folded.exchanges.open),
         "pushed": len(case.items.by_seq),
         "known": sum(len(done.answer.known) for done in folded.pushes.done),

@@ -6,12 +6,13 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import Any
 
 from .calls import Call
+from .history import HistoryWriter
 from .plan import Plan
-from .records import Note, Outcome
-from .wire import Fate, Reply
+from .records import Outcome
+from .wire import Connection, Fate, Reply
 
 FIRST_PAUSE = 0.02
 LONGEST_PAUSE = 0.5
@@ -20,40 +21,18 @@ _STOPPING_PAUSE = 0.1
 Clock = Callable[[], int]
 
 
-class Journal(Protocol):
-    """A history that is being written."""
-
-    def request(
-        self, asked: Mapping[str, Any], times: tuple[int, int], outcome: Outcome, answer: Mapping[str, Any]
-    ) -> None:
-        """Record a request."""
-
-    def note(self, note: Note) -> None:
-        """Record something that the test did."""
-
-
-class Sender(Protocol):
-    """A connection, as far as a client needs it."""
-
-    def send(self, call: Call, key: str | None) -> Reply:
-        """Send a call once."""
-
-    def close(self) -> None:
-        """Close the connection."""
-
-
 class Signals:
     """The signals that all clients of a load test share: whether to stop, and why.
 
     Args:
         plan: The load to make.
-        history: The journal that gets each request.
+        history: The writer that gets each request.
         run: The first part of each key; None: a random one.
         clock: Monotonic nanoseconds.
     """
 
     def __init__(
-        self, plan: Plan, history: Journal, *, run: str | None = None, clock: Clock = time.monotonic_ns
+        self, plan: Plan, history: HistoryWriter, *, run: str | None = None, clock: Clock = time.monotonic_ns
     ) -> None:
         self.plan = plan
         self.history = history
@@ -108,7 +87,7 @@ class Client:
     ``name`` is that of who asks; a role may change it.
     """
 
-    def __init__(self, signals: Signals, name: str, connection: Sender) -> None:
+    def __init__(self, signals: Signals, name: str, connection: Connection) -> None:
         self.name = name
         self.signals = signals
         self.answers = 0

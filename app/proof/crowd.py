@@ -8,8 +8,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
-from .client import Client, Journal, Signals
+from .client import Client, Signals
 from .errors import HarnessFault
+from .history import HistoryWriter
 from .plan import Jobs, Plan
 from .roles import Consumer, Producer, Quota, Role, Taker
 from .wire import Connection, tls_for
@@ -40,11 +41,11 @@ class Crowd:
     Args:
         plan: The load to make.
         queue: The queue to ask.
-        history: The journal that gets each request.
+        history: The writer that gets each request.
         left: Asks the server how many items are left to consume; raises HarnessFault.
     """
 
-    def __init__(self, plan: Plan, queue: str, history: Journal, left: Callable[[], int]) -> None:
+    def __init__(self, plan: Plan, queue: str, history: HistoryWriter, left: Callable[[], int]) -> None:
         self.signals = Signals(plan, history)
         self._quota = Quota(self.signals, plan.total)
         connect = partial(Connection, plan.url, queue, timeout=plan.timeout, tls=tls_for(plan.url))

@@ -115,29 +115,6 @@ def told(request: Request[Any, Any]) -> object:
 
 
 @dataclass(slots=True)
-class Tally:
-    """The sums of all requests of a history."""
-
-    requests: int = 0
-    ok: int = 0
-    replays: int = 0
-    failed: int = 0
-    unknown: int = 0
-    began: int | None = None
-    ended: int | None = None
-
-    def add(self, request: Request[Any, Any]) -> None:
-        """Count a request."""
-        self.requests += 1
-        self.ok += request.outcome is Outcome.OK
-        self.replays += request.replay and request.answer is not None
-        self.failed += request.outcome is Outcome.FAILED
-        self.unknown += request.outcome is Outcome.UNKNOWN
-        self.began = request.invoked if self.began is None else min(self.began, request.invoked)
-        self.ended = request.completed if self.ended is None else max(self.ended, request.completed)
-
-
-@dataclass(slots=True)
 class Folded:
     """The effects of a whole history. ``stories`` has the keys that were not answered at once."""
 
@@ -146,7 +123,6 @@ class Folded:
     exchanges: Effects[Exchange, Exchanged] = field(default_factory=Effects)
     stories: list[Story] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
-    tally: Tally = field(default_factory=Tally)
 
 
 def fold(lines: Iterable[Line]) -> Folded:
@@ -157,7 +133,6 @@ def fold(lines: Iterable[Line]) -> Folded:
         if isinstance(line, Note):
             folded.notes.append(line)
         else:
-            folded.tally.add(line)
             keys.setdefault(number if line.key is None else line.key, []).append(line)
     kinds: dict[type, Effects[Any, Any]] = {
         Take: folded.takes,

@@ -24,8 +24,8 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
@@ -41,7 +41,7 @@ from .records import (
     Exchange,
     Exchanged,
     Header,
-    Line,
+    History,
     Note,
     Outcome,
     Push,
@@ -144,57 +144,52 @@ class HistoryWriter(AbstractContextManager["HistoryWriter"]):
         self._file.write("\n".join(lines) + "\n")
 
 
-class HistoryReader:
-    """Reads a history from lines, one at a time, once.
+def read_history(path: Path) -> History:
+    """Read a history.
 
     Raises:
         HistoryError: a line is not JSON, of an unknown version, or lacks a field; it names the line.
+        OSError: the file can't be opened.
     """
+    with path.open(encoding="utf-8", errors="surrogateescape", newline="\n") as file:
+        return read_lines(file)
 
-    def __init__(self, lines: Iterable[str]) -> None:
-        self.end: End | None = None
-        self._lines = enumerate(lines, 1)
-        self._read = 0
-        first = next(self._lines, None)
-        if first is None:
-            raise HistoryError(1, "the history is empty")
-        self.header = _header(_parsed(*first))
 
-    @property
-    def lines(self) -> Iterator[Line]:
-        """Requests and notes, in the order of the file. A file can be read once."""
-        for number, text in self._lines:
-            if not text.strip():
-                continue
-            body = _parsed(number, text)
-            if self.end is not None:
-                raise HistoryError(number, "stands after the end line")
-            if body.get("end") is True:
-                self.end = _validated(number, _END, body)
-                if self.end.lines != self._read:
-                    told = f"{self.end.lines} lines were written, {self._read} are here"
-                    raise HistoryError(number, told)
-            else:
-                self._read += 1
-                yield self._line(number, body)
+def read_lines(lines: Iterable[str]) -> History:
+    """Read a history from its lines. Raises HistoryError as `read_history` does."""
+    numbered = enumerate(lines, 1)
+    history = History(_header(*next(numbered, (1, ""))))
+    for number, text in numbered:
+        if not text.strip():
+            continue
+        body = _parsed(number, text)
+        if history.end is not None:
+            raise HistoryError(number, "stands after the end line")
+        if body.get("end") is True:
+            history.end = _validated(number, _END, body)
+            if history.end.lines != len(history.lines):
+                told = f"{history.end.lines} lines were written, {len(history.lines)} are here"
+                raise HistoryError(number, told)
+        else:
+            history.lines.append(_line(number, body, history.header))
+    return history
 
-    def _line(self, number: int, body: Body) -> Any:
-        op = body.get("op", "take")
-        if op not in _OPS[self.header.kind]:
-            told = " or ".join(", ".join(_OPS[self.header.kind]).rsplit(", ", 1))
-            raise HistoryError(number, f'"op" must be {told}, not {op!r}')
-        if body.get("queue", self.header.queue) != self.header.queue:
-            told = f'is of queue "{body["queue"]}", but the header says "{self.header.queue}"'
-            raise HistoryError(number, told)
-        if op == "note":
-            return _validated(number, _NOTE, body)
-        body["line"], body["asked"] = number, body
-        body["answer"] = body if body.get("outcome") == Outcome.OK else None
-        request = _validated(number, _REQUESTS[op], body)
-        problem = _mismatch(request)
-        if problem:
-            raise HistoryError(number, problem)
-        return request
+
+def _line(number: int, body: Body, header: Header) -> Any:
+    op, ops = body.get("op", "take"), _OPS[header.kind]
+    if op not in ops:
+        told = " or ".join(", ".join(ops).rsplit(", ", 1))
+        raise HistoryError(number, f'"op" must be {told}, not {op!r}')
+    if body.get("queue", header.queue) != header.queue:
+        raise HistoryError(number, f'is of queue "{body["queue"]}", but the header says "{header.queue}"')
+    if op == "note":
+        return _validated(number, _NOTE, body)
+    body["line"], body["asked"] = number, body
+    body["answer"] = body if body.get("outcome") == Outcome.OK else None
+    request = _validated(number, _REQUESTS[op], body)
+    if problem := _mismatch(request):
+        raise HistoryError(number, problem)
+    return request
 
 
 def _parsed(number: int, text: str) -> Body:
@@ -207,8 +202,11 @@ def _parsed(number: int, text: str) -> Body:
     return body
 
 
-def _header(body: Body) -> Header:
+def _header(number: int, text: str) -> Header:
     """The header; its version is checked before anything else in it."""
+    if not text:
+        raise HistoryError(1, "the history is empty")
+    body = _parsed(number, text)
     version = body.get("dibs_history")
     if version is None:
         raise HistoryError(1, 'not a history of dibs: the first line has no "dibs_history"')
@@ -268,15 +266,3 @@ def _mismatched_exchange(asked: Exchange, answer: Exchanged) -> str | None:
     if lease and not len(lease.seqs) == len(lease.values) == len(lease.attempts):
         return f"{len(lease.seqs)} seqs, {len(lease.values)} values and {len(lease.attempts)} attempts"
     return None
-
-
-@contextmanager
-def open_history(path: Path) -> Iterator[HistoryReader]:
-    """Open a history.
-
-    Raises:
-        HistoryError: as `HistoryReader`.
-        OSError: the file can't be opened.
-    """
-    with path.open(encoding="utf-8", errors="surrogateescape", newline="\n") as file:
-        yield HistoryReader(file)

@@ -12,14 +12,12 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from . import bottleneck
 from .checker import judge
 from .crowd import Crowd
 from .errors import HarnessFault
-from .history import HistoryWriter, open_history
+from .history import HistoryWriter, read_history
 from .plan import Plan
 from .progress import Watch
 from .records import Audit, End, Inside, Note
@@ -63,41 +61,36 @@ class Result:
         return EXIT_FAULT if self.fault else self.verdict.exit_code
 
 
-class Load(contextlib.AbstractContextManager["Load"]):
+class Load:
     """One load test in its steps, so that a caller can act between them.
 
     Args:
         plan: The load to make.
         watch: Shows the progress.
         history: The file for the history; None keeps none.
+        stack: Closed by the caller at the end, in any case.
+
+    Raises:
+        HarnessFault: there is no server or queue.
+        OSError: the history can't be written.
     """
 
-    def __init__(self, plan: Plan, watch: Watch, history: Path | None = None) -> None:
+    def __init__(self, plan: Plan, watch: Watch, history: Path | None, stack: contextlib.ExitStack) -> None:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         self.plan = plan
         self.watch = watch
-        self.history = history
         self.interrupted = False
-        self.remarks: list[str] = []
+        self.target = Target(plan)
+        stack.callback(self.target.close)
+        self._history = history
+        self._path = history or folder / "history.jsonl"
+        self._writer = stack.enter_context(HistoryWriter(self._path, self.target.open()))
+        self.crowd = Crowd(plan, self.target.queue, self._writer, self.target.left)
+        stack.callback(watch.close)
+        stack.callback(self.crowd.signals.stop, 0)
+        self._remarks: list[str] = []
         self._restarts = 0
         self._began = self._ended = 0.0
-
-    def __enter__(self) -> Self:
-        with contextlib.ExitStack() as stack:
-            folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-            self._path = self.history or folder / "history.jsonl"
-            self.target = Target(self.plan)
-            stack.callback(self.target.close)
-            self._writer = stack.enter_context(HistoryWriter(self._path, self.target.open()))
-            self.crowd = Crowd(self.plan, self.target.queue, self._writer, self.target.left)
-            self._cleanup = stack.pop_all()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.crowd.signals.stop(0)
-        self.watch.close()
-        self._cleanup.close()
 
     @contextlib.contextmanager
     def until_interrupted(self) -> Iterator[None]:
@@ -156,8 +149,7 @@ class Load(contextlib.AbstractContextManager["Load"]):
         used = bottleneck.used(self._before, bottleneck.read(self.target.stats))
         self.watch.close()
         self._end(audits or (lambda: (self.target.audit(),)))
-        with open_history(self._path) as reader:
-            verdict = judge(reader)
+        verdict = judge(read_history(self._path))
         signals = self.crowd.signals
         if not verdict.totals["items"] and not self.interrupted:
             signals.fail("nothing was handed out, so nothing is proved")
@@ -168,8 +160,8 @@ class Load(contextlib.AbstractContextManager["Load"]):
             latencies=self.crowd.latencies(),
             fault=signals.fault,
             interrupted=self.interrupted,
-            remarks=tuple(self.remarks),
-            history=self.history,
+            remarks=tuple(self._remarks),
+            history=self._history,
             bottleneck=bottleneck.told(used),
         )
 
@@ -191,16 +183,16 @@ class Load(contextlib.AbstractContextManager["Load"]):
     def _clear(self, verdict: Verdict) -> None:
         """Delete the test's own queue, unless a promise was broken: then the queue is evidence."""
         if self.crowd.signals.exhausted:
-            self.remarks.append("The source is exhausted: all of it was handed out.")
+            self._remarks.append("The source is exhausted: all of it was handed out.")
         if not self.target.own:
             return
         if verdict.judgement is Judgement.VIOLATED:
-            self.remarks.append(f"Queue {self.target.queue} was kept for you to look at.")
+            self._remarks.append(f"Queue {self.target.queue} was kept for you to look at.")
             return
         try:
             self.target.delete()
         except HarnessFault as fault:
-            self.remarks.append(f"Queue {self.target.queue} could not be deleted: {fault}")
+            self._remarks.append(f"Queue {self.target.queue} could not be deleted: {fault}")
 
 
 def run_load(plan: Plan, watch: Watch, *, history: Path | None = None) -> Result:
@@ -210,7 +202,8 @@ def run_load(plan: Plan, watch: Watch, *, history: Path | None = None) -> Result
         HarnessFault: it could not begin.
         OSError: the history can't be written.
     """
-    with Load(plan, watch, history) as load:
+    with contextlib.ExitStack() as stack:
+        load = Load(plan, watch, history, stack)
         with load.until_interrupted():
             load.start()
             while not load.is_done(TICK):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
@@ -13,27 +12,6 @@ from .crowd import Tally
 _EVERY = 2.0
 _WIDE, _WIDE_BAR, _NARROW_BAR = 110, 30, 12
 _MILLION = 1e6
-
-
-class Watch(Protocol):
-    """Shows the progress of a load test."""
-
-    def begin(self, total: int | None) -> None:
-        """Called at the start; ``total`` items are wanted, or None if the load is bounded by time."""
-
-    def tick(self, tally: Tally, seconds: float) -> None:
-        """Called about ten times a second with the sums after ``seconds``."""
-
-    def say(self, line: str) -> None:
-        """Show a line about an event."""
-
-    def close(self) -> None:
-        """End the display; harmless when called again."""
-
-
-def watch_on(console: Console) -> Watch:
-    """The display that fits the console."""
-    return _Bar(console) if console.is_terminal else _Lines(console)
 
 
 def percentile(ascending: Sequence[int], share: float) -> int:
@@ -61,7 +39,9 @@ def _counted(counts: Mapping[str, int]) -> str:
     return "  ".join(f"{count:,} {name}" for name, count in counts.items() if count)
 
 
-class _Bar:
+class Bar:
+    """A bar on a terminal."""
+
     def __init__(self, console: Console) -> None:
         self._progress = Progress(
             SpinnerColumn(),
@@ -79,12 +59,14 @@ class _Bar:
         self._last: list[tuple[float, int]] = []
 
     def begin(self, total: int | None) -> None:
+        """Begin; ``total`` items are wanted, or None if the load is bounded by time."""
         self._task = self._progress.add_task(
             "", total=total, items=0, rate=0, latency="", also="", troubles=""
         )
         self._progress.start()
 
     def tick(self, tally: Tally, seconds: float) -> None:
+        """Show the sums after ``seconds``; called about ten times a second."""
         if self._task is None:
             return
         self._last = [*self._last[-19:], (seconds, tally.items)]
@@ -100,21 +82,27 @@ class _Bar:
         )
 
     def say(self, line: str) -> None:
+        """Show a line about an event."""
         self._progress.console.print(line, highlight=False, markup=False)
 
     def close(self) -> None:
+        """End the display; harmless when called again."""
         self._progress.stop()
 
 
-class _Lines:
+class Lines:
+    """A line every few seconds elsewhere."""
+
     def __init__(self, console: Console) -> None:
         self._console = console
         self._next = _EVERY
 
     def begin(self, total: int | None) -> None:
+        """Begin."""
         self._next = _EVERY
 
     def tick(self, tally: Tally, seconds: float) -> None:
+        """Show the sums after ``seconds``, if it is time."""
         if seconds < self._next:
             return
         self._next = seconds + _EVERY
@@ -130,7 +118,16 @@ class _Lines:
         self.say("  ".join(part for part in parts if part))
 
     def say(self, line: str) -> None:
+        """Show a line about an event."""
         self._console.print(line, highlight=False, markup=False, soft_wrap=True)
 
     def close(self) -> None:
         """Nothing is open."""
+
+
+Watch = Bar | Lines
+
+
+def watch_on(console: Console) -> Watch:
+    """The display that fits the console."""
+    return Bar(console) if console.is_terminal else Lines(console)

@@ -6,10 +6,9 @@ Times are nanoseconds of one monotonic clock, the same for all clients of a hist
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Annotated, Any, Generic, Literal, NamedTuple, Protocol, TypeVar
+from typing import Annotated, Any, ClassVar, Generic, Literal, NamedTuple, Protocol, TypeVar
 
 from pydantic import AliasChoices, Field, PlainValidator
 
@@ -105,14 +104,9 @@ class Request(Generic[A, R]):
 
 @dataclass(frozen=True, slots=True)
 class Take:
-    """A request for up to ``count`` items for good."""
+    """A request for up to ``most`` items for good."""
 
-    count: Positive
-
-    @property
-    def most(self) -> int:
-        """How many items may be handed out."""
-        return self.count
+    most: Annotated[int, Field(strict=True, ge=1, validation_alias="count")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +131,11 @@ class Taken:
         return self.pieces[0].last if len(self.pieces) == 1 else max(piece.last for piece in self.pieces)
 
     @property
+    def size(self) -> int:
+        """How many items there are."""
+        return sum(piece.size for piece in self.pieces)
+
+    @property
     def spans(self) -> tuple[Span, ...]:
         """The seqs."""
         return tuple(piece.span for piece in self.pieces)
@@ -148,11 +147,7 @@ class Push:
 
     values: Values
     names: tuple[str | None, ...]
-
-    @property
-    def most(self) -> int:
-        """How many items may be handed out: none."""
-        return 0
+    most: ClassVar[int] = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,6 +240,11 @@ class Exchanged:
     lease: Lease | None = None
 
     @property
+    def size(self) -> int:
+        """How many items were leased."""
+        return len(self.lease.seqs) if self.lease else 0
+
+    @property
     def told(self) -> object:
         """Everything but the durations, which count from the reply."""
         outcomes = tuple(tuple(came[:3] for came in entry) for entry in self.outcomes)
@@ -327,22 +327,6 @@ Takes = Request[Take, Taken]
 Pushes = Request[Push, Pushed]
 Exchanges = Request[Exchange, Exchanged]
 Line = Takes | Pushes | Exchanges | Note
-
-
-class Recording(Protocol):
-    """A history that the checker reads: of a file, or a `History` in memory."""
-
-    @property
-    def header(self) -> Header:
-        """The queue of the history."""
-
-    @property
-    def lines(self) -> Iterable[Line]:
-        """Requests and notes, in any order."""
-
-    @property
-    def end(self) -> End | None:
-        """The last line, once the others were read; None where the history was cut off."""
 
 
 @dataclass(slots=True)

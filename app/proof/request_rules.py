@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import Any
 
 from .case import Case
-from .fold import told
+from .fold import Done, told
 from .kinds import Kind
 from .records import Audit, Outcome, Request, Taken
 from .spans import Span
@@ -57,16 +57,11 @@ def unresolved(case: Case) -> Found:
 
 def too_many(case: Case) -> Found:
     """Find answers with more items than were asked for."""
-    for done in case.folded.takes.done:
-        got = sum(piece.size for piece in done.answer.pieces)
-        if got > done.request.asked.count:
-            detail = f"{done.request.asked.count} asked for, {got} answered"
-            yield finding(1, detail, _spans(done.request), done.request.seen())
-    for held in case.folded.exchanges.done:
-        got = len(held.answer.lease.seqs) if held.answer.lease else 0
-        if got > held.request.asked.most:
-            detail = f"{held.request.asked.most} asked for, {got} answered"
-            yield finding(1, detail, [], held.request.seen())
+    done: list[Done[Any, Any]] = [*case.folded.takes.done, *case.folded.exchanges.done]
+    for request, got in ((one.request, one.answer.size) for one in done):
+        if got > request.asked.most:
+            detail = f"{request.asked.most} asked for, {got} answered"
+            yield finding(1, detail, _spans(request), request.seen())
 
 
 def audit(case: Case) -> Found:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 from .calls import Next, exchange, lease_of, push, settled, take
 from .client import Client, Signals
@@ -48,17 +48,6 @@ class Quota:
         """Let another request ask for items that were claimed and not handed out."""
         with self._lock:
             self._left = None if self._left is None else self._left + items
-
-
-class Role(Protocol):
-    """What a client does, and how many items it is done with."""
-
-    client: Client
-    items: int
-    also: Counter[str]
-
-    def live(self) -> None:
-        """The life of the client, from beginning to end."""
 
 
 class Taker:
@@ -223,3 +212,6 @@ class Consumer:
         now = self.client.signals.clock()
         for token in tokens:
             self.client.signals.history.note(Note(what, now, now, self.client.name, token))
+
+
+Role = Taker | Producer | Consumer

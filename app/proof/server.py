@@ -18,6 +18,7 @@ from .errors import HarnessFault
 from .target import ready
 
 HOST = "127.0.0.1"
+_SERVE = f"-m dibs serve --host {HOST} --port {{port}} --data {{data}}"
 _FIRST_PORT = 20_000
 _EPHEMERAL = Path("/proc/sys/net/ipv4/ip_local_port_range")
 _POLL = 0.02
@@ -35,18 +36,7 @@ class ServerProcess(AbstractContextManager["ServerProcess"]):
 
     def __init__(self, folder: Path, command: Sequence[str] | None = None) -> None:
         port = free_port()
-        parts = command or (
-            sys.executable,
-            "-m",
-            "dibs",
-            "serve",
-            "--host",
-            HOST,
-            "--port",
-            "{port}",
-            "--data",
-            "{data}",
-        )
+        parts = command or (sys.executable, *_SERVE.split())
         self.url = f"http://{HOST}:{port}"
         self.log = folder / "server.log"
         self._command = [part.format(port=port, data=folder / "data") for part in parts]

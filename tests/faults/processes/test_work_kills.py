@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from dibs.proof.checker import judge
 from dibs.proof.crowd import Crowd
-from dibs.proof.history import HistoryWriter, open_history
+from dibs.proof.history import HistoryWriter, read_history
 from dibs.proof.plan import Jobs, Plan
 from dibs.proof.records import End, Note, Outcome
 from dibs.proof.report import sentence
@@ -166,8 +166,7 @@ def run(plan, target, server, path):
             fleet.close()
         assert crowd.signals.fault is None
         writer.end(End(0, (target.audit(),), tuple(target.inside()), steady=True))
-    with open_history(path) as reader:
-        return judge(reader), fleet.workers
+    return judge(read_history(path)), fleet.workers
 
 
 @pytest.mark.timeout(180)

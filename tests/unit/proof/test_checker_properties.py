@@ -221,7 +221,7 @@ class Naive:
         ways = [self.best(missing, rest)]
         for at, (first, last) in enumerate(missing):
             if first <= last and max(arrived, default=0) < first:
-                filled = min(last, first + request.asked.count - 1)
+                filled = min(last, first + request.asked.most - 1)
                 left = [*missing[:at], (filled + 1, last), *missing[at + 1 :]]
                 # What is left of the gap is as far above what had arrived as the gap was.
                 ways.append(filled - first + 1 + self.best(left, rest))

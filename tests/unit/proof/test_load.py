@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from dibs.proof.checker import judge
 from dibs.proof.errors import HarnessFault
-from dibs.proof.history import open_history
+from dibs.proof.history import read_history
 from dibs.proof.load import run_load
 from dibs.proof.plan import Plan
 from dibs.proof.report import sentence
@@ -41,9 +41,9 @@ def test_a_correct_server_is_clean_and_its_queue_is_cleared_away(run, fake, tmp_
     assert (result.verdict.totals["items"], result.verdict.window, queue.cursor) == (100, (1, 100), 100)
     assert len(result.latencies) == 100
     assert [name.startswith("loadtest-") for name in queue.deleted] == [True]
-    with open_history(tmp_path / "h.jsonl") as reader:
-        assert judge(reader) == result.verdict
-        assert (reader.header.source, reader.header.step, reader.header.exclusive) == ("count()", 1, True)
+    history = read_history(tmp_path / "h.jsonl")
+    assert judge(history) == result.verdict
+    assert (history.header.source, history.header.step, history.header.exclusive) == ("count()", 1, True)
 
 
 def test_batches_ask_for_no_more_than_the_total(run, fake):
@@ -244,8 +244,8 @@ def test_others_on_the_queue_are_noticed_and_not_called_a_loss(run, fake):
 
 def test_text_values_are_judged_by_seq(run, fake, tmp_path):
     assert run(fake.FakeQueue(source="lines", args={"path": "x"}), queue="orders").exit_code == 0
-    with open_history(tmp_path / "h.jsonl") as reader:
-        assert (reader.header.distinct, reader.header.start) == (False, None)
+    reader = read_history(tmp_path / "h.jsonl")
+    assert (reader.header.distinct, reader.header.start) == (False, None)
 
 
 def test_a_source_that_starts_elsewhere_shows_a_wrong_value(run, fake):
@@ -263,9 +263,8 @@ def test_ctrl_c_stops_asking_and_judges_what_there_is(run, fake, quiet, tmp_path
     result = run(fake.FakeQueue(), total=10**6)
     assert (result.exit_code, result.interrupted, result.verdict.judgement) == (130, True, Judgement.CLEAN)
     assert 20 < result.verdict.totals["items"] < 10**6
-    with open_history(tmp_path / "h.jsonl") as reader:
-        assert len(list(reader.lines)) == result.verdict.totals["requests"]
-        assert reader.end is not None
+    history = read_history(tmp_path / "h.jsonl")
+    assert len(history.lines) == history.end.lines == result.verdict.totals["requests"]
 
 
 def test_a_history_that_can_not_be_written_is_not_begun(quiet, fake, tmp_path):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from dibs.proof.checker import judge
 from dibs.proof.errors import HarnessFault
-from dibs.proof.history import open_history
+from dibs.proof.history import read_history
 from dibs.proof.load import run_load
 from dibs.proof.plan import Jobs, Plan, is_poison, value_of
 from dibs.proof.records import Note
@@ -49,9 +49,9 @@ def test_a_correct_server_is_clean_and_its_queue_is_cleared_away(run, fake_work,
     assert totals["pushed"] == totals["items"] + totals["dead"] == queue.cursor == 300
     assert (queue.items.keys() == set(), totals["dead"]) in {(True, 0), (False, len(queue.items))}
     assert [name.startswith("loadtest-") for name in queue.deleted] == [True]
-    with open_history(tmp_path / "h.jsonl") as reader:
-        assert judge(reader) == result.verdict
-        assert reader.end.steady
+    history = read_history(tmp_path / "h.jsonl")
+    assert judge(history) == result.verdict
+    assert history.end.steady
     assert "none lost" in sentence(result.verdict)
 
 
@@ -79,8 +79,8 @@ def test_each_redelivery_is_explained(run, fake_work, trouble, cause):
 
 def test_a_consumer_that_crashed_is_replaced_by_another_name(run, fake_work, tmp_path):
     run(fake_work.FakeWork(), crash=0.5)
-    with open_history(tmp_path / "h.jsonl") as reader:
-        crashed = {line.client for line in reader.lines if isinstance(line, Note) and line.what == "crash"}
+    lines = read_history(tmp_path / "h.jsonl").lines
+    crashed = {line.client for line in lines if isinstance(line, Note) and line.what == "crash"}
     assert any("." in name for name in crashed)
 
 
@@ -207,9 +207,7 @@ def test_a_server_that_was_restarted_is_not_steady(run, fake_work, tmp_path):
     queue = fake_work.FakeWork()
     queue.began += 3600
     assert run(queue).exit_code == 0
-    with open_history(tmp_path / "h.jsonl") as reader:
-        list(reader.lines)
-        assert not reader.end.steady
+    assert not read_history(tmp_path / "h.jsonl").end.steady
 
 
 def test_ctrl_c_stops_and_judges_what_there_is(run, fake_work, quiet):

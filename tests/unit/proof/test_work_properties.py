@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
+from dataclasses import replace
 from random import Random
 
 import pytest
 from dibs.proof.calls import Next, exchange, lease_of, push
 from dibs.proof.checker import judge
 from dibs.proof.errors import PlantError
-from dibs.proof.history import HistoryReader
+from dibs.proof.history import read_lines
 from dibs.proof.kinds import Column, Damage, Kind
 from dibs.proof.plant import plant
 from dibs.proof.records import (
@@ -154,9 +155,8 @@ class World:
         inside = tuple(Inside(one["seq"], one["state"], one["attempt"]) for one in page)
         counters = {name: audit[name] for name in Audit.__slots__}
         end = End(len(self.lines), (Audit(**counters),), inside, steady=True)
-        header = Header("q", Kind.WORK, max_attempts=3)
-        lines = HistoryReader(['{"dibs_history": 3, "kind": "work", "queue": "q"}', *self.lines]).lines
-        return History(header, list(lines), end)
+        header = '{"dibs_history": 3, "kind": "work", "queue": "q", "max_attempts": 3}'
+        return replace(read_lines([header, *self.lines]), end=end)
 
 
 @st.composite
