@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from .case import Case
+from .case import Case, overtaken
 from .holdings import Holding
 from .records import Do
 from .verdict import Finding, finding, of_item
@@ -35,23 +35,14 @@ def _is_used(holding: Holding) -> bool:
 
 
 def attempt_back(case: Case) -> Found:
-    """Find earlier attempts after later ones.
-
-    One sweep in the order of sending: whatever had arrived by then is summed up by its highest attempt.
-    """
+    """Find earlier attempts after later ones."""
     for seq, holdings in case.held.by_seq.items():
-        if len(holdings) == 1:
-            continue
-        arrived, top = 0, None
-        for one in sorted(holdings, key=lambda one: one.since):
-            while arrived < len(holdings) and holdings[arrived].until < one.since:
-                if top is None or holdings[arrived].attempt > top.attempt:
-                    top = holdings[arrived]
-                arrived += 1
-            if top is not None and one.attempt < top.attempt:
-                yield of_item(
-                    seq, f"attempt {one.attempt} after attempt {top.attempt}", top.seen(), one.seen()
-                )
+        for top, one in overtaken(holdings, _attempt, _attempt) if len(holdings) > 1 else ():
+            yield of_item(seq, f"attempt {one.attempt} after attempt {top.attempt}", top.seen(), one.seen())
+
+
+def _attempt(holding: Holding) -> int:
+    return holding.attempt
 
 
 def too_often(case: Case) -> Found:

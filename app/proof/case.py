@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
+from typing import TypeVar
 
 from .fold import Done, fold
 from .holdings import Act, Holding, Holdings, hold
@@ -115,3 +117,26 @@ class Case:
 def _missing(holdings: list[Holding]) -> list[int]:
     seen = {holding.attempt for holding in holdings}
     return [attempt for attempt in range(1, min(max(seen), 10_000)) if attempt not in seen]
+
+
+E = TypeVar("E", Holding, Done[Take, Taken])
+
+
+def overtaken(
+    effects: Iterable[E], low: Callable[[E], int], high: Callable[[E], int]
+) -> Iterator[tuple[E, E]]:
+    """Pairs of an effect that had arrived before another was sent, and that other, if it is the lower one.
+
+    One sweep in the order of sending, O(n log n): whatever had arrived by then is summed up by its highest.
+    Replies that arrived in the very nanosecond of sending count as concurrent.
+    """
+    by_sending = sorted(effects, key=lambda one: one.since)
+    by_arrival = iter(sorted(by_sending, key=lambda one: one.until))
+    arriving, top, highest = next(by_arrival, None), None, 0
+    for one in by_sending:
+        while arriving is not None and arriving.until < one.since:
+            if top is None or high(arriving) > highest:
+                top, highest = arriving, high(arriving)
+            arriving = next(by_arrival, None)
+        if top is not None and low(one) < highest:
+            yield top, one

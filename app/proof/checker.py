@@ -133,9 +133,9 @@ def _cause(
     if ends is not None:
         causes = {Do.NACK: Cause.NACKED, Do.RELEASE: Cause.RELEASED}
         return Cause.UNKNOWN if ends.verdict is None else causes.get(ends.do, Cause.UNKNOWN)
-    if before.token in crashed:
+    if before.lease.token in crashed:
         return Cause.CRASHED
-    if before.token in late:
+    if before.lease.token in late:
         return Cause.LATE
     if any(at < after.until and until > before.until for at, until in restarts):
         return Cause.RESTART

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 from pydantic import Field, PlainValidator
 
@@ -48,6 +48,27 @@ def _values(value: Any) -> tuple[Value, ...]:
     return tuple(map(identity, value))
 
 
+class Came(NamedTuple):
+    """The outcome of a range of an entry. ``first`` None: the token held nothing.
+
+    ``expires_in``: of an extension, from the reply on.
+    """
+
+    first: int | None
+    last: int | None
+    verdict: str
+    expires_in: int = 0
+
+
+def _came(value: Any) -> Came:
+    """``[first, last, verdict]``, and of an extension the seconds from then on."""
+    if isinstance(value, list) and len(value) in {3, 4} and isinstance(value[2], str):
+        first, last, verdict, *expires = value
+        if (first, last) == (None, None) or is_span([first, last]):
+            return Came(first, last, verdict, *map(nanoseconds, expires))
+    raise ValueError("must be a list of [first, last, verdict] or [null, null, verdict]")
+
+
 Whole = Annotated[int, Field(strict=True)]
 Count = Annotated[int, Field(strict=True, ge=0)]
 Positive = Annotated[int, Field(strict=True, ge=1)]
@@ -56,3 +77,4 @@ Duration = Annotated[int, PlainValidator(nanoseconds)]
 Spans = Annotated[tuple[Span, ...], PlainValidator(spans_of)]
 Seqs = Annotated[tuple[int, ...], PlainValidator(_seqs)]
 Values = Annotated[tuple[Value, ...], PlainValidator(_values)]
+Outcomes = tuple[Annotated[Came, PlainValidator(_came)], ...]

@@ -110,8 +110,13 @@ class Story:
 
 
 def told(request: Request[Any, Any]) -> object:
-    """The part of a request's answer that a replay repeats."""
-    return request.answer and request.answer.told
+    """The part of a request's answer that a replay repeats: all but durations, which count from the reply."""
+    answer = request.answer
+    if not isinstance(answer, Exchanged):
+        return answer
+    outcomes = tuple(tuple(came[:3] for came in entry) for entry in answer.outcomes)
+    lease = answer.lease
+    return outcomes, lease and (lease.token, lease.seqs, lease.values, lease.attempts)
 
 
 @dataclass(slots=True)

@@ -28,7 +28,6 @@ from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import asdict
 from pathlib import Path
-from types import TracebackType
 from typing import Annotated, Any, Final, TypeVar
 
 from pydantic import PlainValidator, TypeAdapter, ValidationError
@@ -126,9 +125,7 @@ class HistoryWriter(AbstractContextManager["HistoryWriter"]):
                 self._flush()
                 self._file.close()
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def _write(self, body: Mapping[str, Any]) -> None:

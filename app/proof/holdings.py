@@ -18,8 +18,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from .fields import Came
 from .fold import Done, Effects
-from .records import DONE, Came, Do, Entry, Exchange, Exchanged, Lease, Request, Sighting
+from .records import DONE, Do, Entry, Exchange, Exchanged, Lease, Request, Sighting
 from .spans import numbers
 from .values import Value
 
@@ -69,11 +70,6 @@ class Holding:
     lease: Lease
     acts: list[Act] = field(default_factory=list)
     sure_until: int = 0
-
-    @property
-    def token(self) -> str:
-        """The token of the lease."""
-        return self.lease.token
 
     @property
     def since(self) -> int:

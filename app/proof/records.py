@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Annotated, Any, ClassVar, Generic, Literal, NamedTuple, Protocol, TypeVar
+from typing import Annotated, Any, ClassVar, Generic, Literal, NamedTuple, TypeVar
 
-from pydantic import AliasChoices, Field, PlainValidator
+from pydantic import AliasChoices, Field
 
-from .fields import Count, Duration, Flag, Positive, Seqs, Spans, Values, Whole, is_span, nanoseconds
+from .fields import Count, Duration, Flag, Outcomes, Positive, Seqs, Spans, Values, Whole
 from .kinds import Kind
 from .spans import Span
 from .values import Piece
@@ -67,16 +67,8 @@ class Sighting(NamedTuple):
     completed: int
 
 
-class Answer(Protocol):
-    """The answer of a request."""
-
-    @property
-    def told(self) -> object:
-        """The part of an answer that a replay repeats."""
-
-
 A = TypeVar("A")
-R = TypeVar("R", bound=Answer)
+R = TypeVar("R")
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,11 +108,6 @@ class Taken:
     pieces: tuple[Piece, ...]
 
     @property
-    def told(self) -> object:
-        """All of it."""
-        return self.pieces
-
-    @property
     def lowest(self) -> int:
         """The lowest seq; there must be one."""
         return min(self.pieces).first
@@ -157,11 +144,6 @@ class Pushed:
     seqs: Seqs
     known: frozenset[Count]
 
-    @property
-    def told(self) -> object:
-        """All of it."""
-        return self
-
 
 class Do(StrEnum):
     """The action of an entry."""
@@ -191,27 +173,6 @@ class Entry:
     ttl: Duration = 0
 
 
-class Came(NamedTuple):
-    """The outcome of a range of an entry. ``first`` None: the token held nothing.
-
-    ``expires_in``: of an extension, from the reply on.
-    """
-
-    first: int | None
-    last: int | None
-    verdict: str
-    expires_in: int = 0
-
-
-def _came(value: Any) -> Came:
-    """``[first, last, verdict]``, and of an extension the seconds from then on."""
-    if isinstance(value, list) and len(value) in {3, 4} and isinstance(value[2], str):
-        first, last, verdict, *expires = value
-        if (first, last) == (None, None) or is_span([first, last]):
-            return Came(first, last, verdict, *map(nanoseconds, expires))
-    raise ValueError("must be a list of [first, last, verdict] or [null, null, verdict]")
-
-
 @dataclass(frozen=True, slots=True)
 class Lease:
     """Items handed out together, a value and an attempt each; ``expires_in`` counts from the reply."""
@@ -236,20 +197,13 @@ class Exchange:
 class Exchanged:
     """What came of each entry, and what was leased."""
 
-    outcomes: tuple[tuple[Annotated[Came, PlainValidator(_came)], ...], ...]
+    outcomes: tuple[Outcomes, ...]
     lease: Lease | None = None
 
     @property
     def size(self) -> int:
         """How many items were leased."""
         return len(self.lease.seqs) if self.lease else 0
-
-    @property
-    def told(self) -> object:
-        """Everything but the durations, which count from the reply."""
-        outcomes = tuple(tuple(came[:3] for came in entry) for entry in self.outcomes)
-        lease = self.lease
-        return outcomes, lease and (lease.token, lease.seqs, lease.values, lease.attempts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -303,9 +257,8 @@ class Audit:
     @property
     def lasting(self) -> dict[str, int]:
         """The counters that time alone doesn't change."""
-        return {
-            name: getattr(self, name) for name in ("cursor", "taken", "acked", "purged", "jumped", "inside")
-        }
+        names = ("cursor", "taken", "acked", "purged", "jumped", "inside")
+        return {name: getattr(self, name) for name in names}
 
 
 @dataclass(frozen=True, slots=True)
@@ -323,10 +276,7 @@ class End:
     steady: Flag = False
 
 
-Takes = Request[Take, Taken]
-Pushes = Request[Push, Pushed]
-Exchanges = Request[Exchange, Exchanged]
-Line = Takes | Pushes | Exchanges | Note
+Line = Request[Any, Any] | Note
 
 
 @dataclass(slots=True)

@@ -28,17 +28,17 @@ class Quota:
         self._left = total
         self._claimed = 0
         self._lock = threading.Lock()
-        self._finishing = threading.Event()
 
     def finish(self) -> None:
         """Let nobody claim more."""
-        self._finishing.set()
+        with self._lock:
+            self._left = 0
 
     def claim(self, most: int) -> range:
         """The numbers of the next items, up to ``most``; none when enough were claimed."""
         with self._lock:
             size = most if self._left is None else min(most, self._left)
-            if self._signals.stopping or self._finishing.is_set():
+            if self._signals.stopping:
                 return range(0)
             self._left = None if self._left is None else self._left - size
             self._claimed += size

@@ -49,9 +49,7 @@ RULES: Final = (
     Rule(takes.reordered, TAKES, C.REORDERED, "requests", "a later request got an earlier seq"),
     Rule(pushes.lost, WORK, C.LOST, "items", "neither acked by anybody, nor still in the queue"),
     Rule(attempts.unseen, WORK, C.LOST, "hand-outs", "handed out, and no client got it"),
-    Rule(
-        leases.two_owners, WORK, C.TWO_OWNERS, "items", "handed out while somebody's lease was certainly live"
-    ),
+    Rule(leases.two_owners, WORK, C.TWO_OWNERS, "items", "handed out while a lease was certainly live"),
     Rule(leases.acked_again, WORK, C.ACKED_AGAIN, "items", "handed out after its ack was answered"),
     Rule(leases.acked_twice, WORK, C.ACKED_AGAIN, "items", "acked by two requests"),
     Rule(leases.acked_inside, WORK, C.ACKED_AGAIN, "items", "acked, and still in the queue"),
@@ -67,38 +65,18 @@ RULES: Final = (
     Rule(pushes.seq_twice, WORK, C.PUSHES, "items", "two items were pushed to one seq"),
     Rule(pushes.known_falsely, WORK, C.PUSHES, "items", "called known, though nobody had pushed it"),
     Rule(pushes.phantom, WORK, C.PUSHES, "items", "an item that nobody had pushed"),
-    Rule(
-        requests.replay_differs,
-        BOTH,
-        C.UNEXPLAINED,
-        "requests",
-        "a replay is not the first answer of its key",
-    ),
+    Rule(requests.replay_differs, BOTH, C.UNEXPLAINED, "requests", "a replay is not its key's first answer"),
     Rule(requests.replay_of_nothing, BOTH, C.UNEXPLAINED, "requests", "a replay, but nothing came before it"),
-    Rule(
-        requests.key_spent_twice, BOTH, C.UNEXPLAINED, "requests", "a key that had its answer got a new one"
-    ),
+    Rule(requests.key_spent_twice, BOTH, C.UNEXPLAINED, "requests", "a key that had an answer got a new one"),
     Rule(requests.too_many, BOTH, C.UNEXPLAINED, "requests", "an answer with more items than asked for"),
     Rule(takes.outside, TAKES, C.UNEXPLAINED, "seqs", "a seq outside of what the cursor went through"),
-    Rule(
-        leases.unanswered,
-        WORK,
-        C.UNEXPLAINED,
-        "items",
-        "a settle that was answered without saying what came of it",
-    ),
-    Rule(
-        requests.audit, BOTH, C.UNEXPLAINED, "audits", "the server's audit contradicts the history or itself"
-    ),
+    Rule(leases.unanswered, WORK, C.UNEXPLAINED, "items", "a settle that was answered without an outcome"),
+    Rule(requests.audit, BOTH, C.UNEXPLAINED, "audits", "an audit contradicts the history or itself"),
     doubt(requests.unresolved, TAKES, C.UNEXPLAINED, "requests", "no reply, and no later answer to its key"),
-    doubt(
-        takes.unjudged, TAKES, C.UNEXPLAINED, "seqs", "missing seqs that others may have taken or jumped over"
-    ),
+    doubt(takes.unjudged, TAKES, C.UNEXPLAINED, "seqs", "missing seqs that others may have taken"),
     doubt(takes.allowed, TAKES, C.ALLOWED, "seqs", "missing seqs that requests without a reply may own"),
     doubt(pushes.maybe, WORK, C.ALLOWED, "items", "gone, and a settle without a reply may have acked it"),
-    doubt(
-        pushes.unjudged, WORK, C.ALLOWED, "items", "not acked, and nobody looked whether it is still there"
-    ),
+    doubt(pushes.unjudged, WORK, C.ALLOWED, "items", "not acked, and nobody looked whether it is there"),
 )
 
 

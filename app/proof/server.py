@@ -11,8 +11,6 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from random import SystemRandom
-from types import TracebackType
-from typing import Self
 
 from .errors import HarnessFault
 from .target import ready
@@ -43,12 +41,7 @@ class ServerProcess(AbstractContextManager["ServerProcess"]):
         self._folder = folder
         self._process: subprocess.Popen[bytes] | None = None
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.kill()
 
     def start(self) -> None:

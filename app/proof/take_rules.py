@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 
-from .case import Case
+from .case import Case, overtaken
 from .owned import Gap, Owned
 from .records import Header
 from .spans import Span, shown, size
@@ -123,24 +123,11 @@ def _of_gap(case: Case, found: Gap, count: int) -> Finding:
 
 
 def reordered(case: Case) -> Found:
-    """Find every request that got a seq below one that had arrived before it was sent. O(n log n), exact.
-
-    One sweep in the order of sending: whatever had arrived by then is summed up by its highest seq, and
-    the request breaks the promise if its lowest seq is below that. Replies that arrived in the very
-    nanosecond of sending count as concurrent.
-    """
-    by_sending = sorted(case.answers, key=lambda answer: answer.since)
-    by_arrival = sorted(by_sending, key=lambda answer: answer.until)
-    arrived, top, highest = 0, None, 0
-    for one in by_sending:
-        while (before := by_arrival[arrived]).until < one.since:
-            if before.answer.highest > highest:
-                top, highest = before, before.answer.highest
-            arrived += 1
-        lowest = one.answer.lowest
-        if top is not None and lowest < highest:
-            told = f"got {lowest} after {highest} had arrived"
-            yield finding(1, told, [(lowest, lowest), (highest, highest)], top.seen(), one.seen())
+    """Find every request that got a seq below one that had arrived before it was sent; exact."""
+    for top, one in overtaken(case.answers, lambda one: one.answer.lowest, lambda one: one.answer.highest):
+        lowest, highest = one.answer.lowest, top.answer.highest
+        told = f"got {lowest} after {highest} had arrived"
+        yield finding(1, told, [(lowest, lowest), (highest, highest)], top.seen(), one.seen())
 
 
 def outside(case: Case) -> Found:

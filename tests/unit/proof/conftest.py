@@ -7,10 +7,10 @@ from itertools import count
 from pathlib import Path
 
 import pytest
+from dibs.proof.fields import Came
 from dibs.proof.kinds import Kind
 from dibs.proof.records import (
     Audit,
-    Came,
     Do,
     End,
     Entry,

@@ -10,12 +10,12 @@ from random import Random
 import pytest
 from dibs.proof.checker import judge
 from dibs.proof.errors import HistoryError
+from dibs.proof.fields import Came
 from dibs.proof.history import HistoryWriter, read_history, read_lines
 from dibs.proof.kinds import Damage, Kind
 from dibs.proof.plant import plant
 from dibs.proof.records import (
     Audit,
-    Came,
     Do,
     End,
     Entry,

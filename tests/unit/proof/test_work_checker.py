@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 from dibs.proof.checker import judge
-from dibs.proof.records import Came, Note, Outcome
+from dibs.proof.fields import Came
+from dibs.proof.records import Note, Outcome
 from dibs.proof.verdict import Judgement
 
 MS = 1_000_000

@@ -11,13 +11,13 @@ import pytest
 from dibs.proof.calls import Next, exchange, lease_of, push
 from dibs.proof.checker import judge
 from dibs.proof.errors import PlantError
+from dibs.proof.fields import Came
 from dibs.proof.history import read_lines
 from dibs.proof.kinds import Column, Damage, Kind
 from dibs.proof.plant import plant
 from dibs.proof.records import (
     DONE,
     Audit,
-    Came,
     Do,
     End,
     Entry,
