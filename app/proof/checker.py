@@ -116,7 +116,10 @@ def _redelivered(case: Case) -> Counter[Cause]:
     for holdings in case.held.by_seq.values():
         if len(holdings) == 1 and holdings[0].attempt == 1:
             continue
-        ordered = sorted(holdings, key=lambda one: (one.attempt, one.until))
+        # A replay tells of a hand-out that was long before its arrival.
+        ordered = sorted(
+            holdings, key=lambda one: (one.attempt, one.since if one.done.request.replay else one.until)
+        )
         for before, after in zip([None, *ordered], ordered, strict=False):
             if before is None or after.attempt > before.attempt + 1:
                 causes.update([Cause.UNKNOWN] * (after.attempt > 1))

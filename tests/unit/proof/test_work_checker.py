@@ -488,6 +488,15 @@ def test_why_it_was_handed_out_again(work, start, what, cause):
     assert (verdict.counts, verdict.totals["redelivered"]) == ({}, {cause: 2})
 
 
+def test_a_lost_lease_is_explained_though_its_replay_came_after_the_next_one(work, start):
+    push, _ = start
+    lost = work.lease(10, 12, "a", [1, 2], key="k", **LOST)
+    again, ack = work.lease(1100, 1101, "b", [1, 2]), work.settle(1102, 1103, "ack", "b", [1, 2])
+    replay = work.lease(1500, 1501, "a", [1, 2], key="k", replay=True)
+    verdict = judge(work.history(push, lost, again, ack, replay, inside=REST))
+    assert (verdict.counts, verdict.totals["redelivered"]) == ({}, {"slow": 2})
+
+
 def test_a_nack_and_a_restart_explain(work, start):
     nack = work.settle(20, 22, "nack", "a", [1])
     restart = Note("restart", 500 * MS, 900 * MS)
