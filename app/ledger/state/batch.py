@@ -111,7 +111,7 @@ class Batch:
     def _other(self, at: int, op: Any) -> Any:
         if type(op) is not Keyed:
             return self._done(op)
-        ruling = self._keys.rule(self._names[at], op.key)
+        ruling = self._keys.rule(self._names[at], op.key, self, at)
         if isinstance(ruling, Leader):
             return Replay(ruling.owner.outcome(ruling.at))
         if isinstance(ruling, str):
@@ -134,7 +134,7 @@ class Batch:
             if not isinstance(before, Moved) or before.rest is None:
                 return Replay(before)
             op = replace(op, part=before)
-        self._keys.lead(self._names[at], keyed.key, self, at)
+            self._keys.lead(self._names[at], keyed.key, self, at)
         outcome = self._done(op)
         if _changed(op, outcome):
             self._file(keyed, outcome)

@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable
 from dataclasses import asdict
 from functools import lru_cache
+from json.encoder import encode_basestring as quote
 from typing import Any
 
 from ..ops import QueueRow
@@ -27,26 +28,32 @@ LATER = "\n"
 
 
 @lru_cache(maxsize=1024)
-def _source(source: str, args: str) -> str:
+def computed_by(source: str, args: str) -> str:
+    """The source of a queue, as it is filed where it computes the values."""
     return _json((source, args))
 
 
-def of_served(served: Served, source: str, args: str) -> tuple[str, str | None]:
-    """What came of an ask, and its values; ``source`` is the queue's own, which computes them."""
+def of_served(served: Served, computed: str) -> tuple[str, str | None]:
+    """What came of an ask, and its values; those that are None are ``computed`` by this source."""
     entries, handed, _, state, _ = served
-    told = _json(entries) if entries else "[]"
+    told = _told(entries) if entries else "[]"
     if handed is None:
         return f'["served",{told},null,"{state}"]', None
     spans, values, token, due, _, _ = handed
-    computed = _source(source, args) if values is None else "null"
-    if len(spans) == 1:
-        first, last, attempt = spans[0]
-        ranges = f"[[{first},{last},{attempt}]]"
-    else:
-        ranges = _json(spans)
-    lease = "null,null" if token is None else f"{_json(token)},{due}"
-    texts = None if values is None else joined(values)
-    return f'["served",{told},[{ranges},{lease},{computed}],"{state}"]', texts
+    ranges = "[[{},{},{}]]".format(*spans[0]) if len(spans) == 1 else _json(spans)
+    lease = "null,null" if token is None else f"{quote(token)},{due}"
+    if values is None:
+        return f'["served",{told},[{ranges},{lease},{computed}],"{state}"]', None
+    texts = values[0] if len(values) == 1 and "\n" not in values[0] else joined(values)
+    return f'["served",{told},[{ranges},{lease},null],"{state}"]', texts
+
+
+def _told(entries: tuple[tuple[Settled, ...], ...]) -> str:
+    """What became of entries; of one that was acked whole, as a rule, without the detour of an encoder."""
+    if len(entries) == 1 and len(entries[0]) == 1 and entries[0][0].verdict == "acked":
+        _, first, last, *_ = entries[0][0]
+        return f'[[["acked",{first},{last}]]]'
+    return _json(entries)
 
 
 def of_other(outcome: Any) -> str:

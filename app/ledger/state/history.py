@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ..ops import Remember, Take
+from ..serve import Ask
 from ..work import HistoryVerb, expiry
 from .accounts import Account
 from .rows import Record
@@ -48,6 +49,11 @@ def record_take(tx: Transaction, account: Account, op: Take) -> None:
 def key_of(remember: Remember | None) -> tuple[str, str | None]:
     """The caller and the key that an answer is filed under; no key if it is not filed."""
     return ("", None) if remember is None else (remember.caller, remember.key)
+
+
+def whose(ask: Ask) -> tuple[str, str | None]:
+    """The caller and the key of an ask; no key if it has none."""
+    return ("", None) if ask.key is None else (ask.key.caller, ask.key.text)
 
 
 def joined(ranges: Iterable[Held]) -> list[Held]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any, Final, NamedTuple, Protocol
 
 from ..serve import Key, Why
@@ -33,6 +34,11 @@ class Leader(NamedTuple):
     at: int
 
 
+# As their own constructors do, in a third of the time.
+_leader: Callable[[Any], Leader] = partial(tuple.__new__, Leader)
+_answer: Callable[[Any], Answer] = partial(tuple.__new__, Answer)
+_position: Callable[[Any], Position] = partial(tuple.__new__, Position)
+
 Ruling = Why | Answer | Leader | None
 """What is to be done with a request: refuse it, give the filed answer or that of another one, or run it."""
 
@@ -40,11 +46,14 @@ Ruling = Why | Answer | Leader | None
 class Keys:
     """Looks the keys of a batch up, at once; rules on each request that has one; files what comes of it."""
 
-    __slots__ = ("_found", "_leaders", "_sequences", "_tx", "_wanted")
+    __slots__ = ("_answers", "_found", "_leaders", "_now", "_sequences", "_tx", "_until", "_wanted")
 
     def __init__(self, tx: Transaction, sequences: Sequences) -> None:
         self._tx = tx
+        self._now = tx.now
+        self._answers = tx.store.answers
         self._sequences = sequences
+        self._until: dict[tuple[int, bool], int] = {}  # expiries of answers that are filed now
         self._wanted: dict[Name, None] = {}
         self._found: dict[Name, Answer] = {}
         self._leaders: dict[Name, Leader] = {}
@@ -52,7 +61,7 @@ class Keys:
     def want(self, name: Name, key: Key) -> None:
         """Look this key up, unless it is known how far its session has come."""
         position = self._sequences.get(name)
-        if position is None or position.expires <= self._tx.now or key.n == position.n:
+        if position is None or position.expires <= self._now or key.n == position.n:
             self._wanted[name] = None
 
     def look_up(self) -> None:
@@ -63,7 +72,7 @@ class Keys:
 
     def _read(self, wanted: Iterable[Name]) -> None:
         names = list(wanted)
-        found = self._tx.store.answers.find(names)
+        found = self._answers.find(names)
         self._found.update(found)
         for name in names:
             answer = found.get(name)
@@ -76,53 +85,64 @@ class Keys:
         """What is filed under one key that was not wanted before."""
         self._read((name,))
         answer = self._found.get(name)
-        return answer if answer is not None and answer.sound and answer.expires > self._tx.now else None
+        return answer if answer is not None and answer.sound and answer.expires > self._now else None
 
-    def rule(self, name: Name, key: Key) -> Ruling:
-        """Rule on a request by what is filed under its key, and by who has it in the same batch."""
+    def rule(self, name: Name, key: Key, owner: Owner, at: int) -> Ruling:
+        """Rule on a request by what is filed under its key, and by who has it in the same batch.
+
+        None: it is run, and others with its key get what comes of it.
+        """
+        ruling = self._rule(name, key)
+        if ruling is None:
+            self._leaders[name] = _leader((key, owner, at))
+        return ruling
+
+    def _rule(self, name: Name, key: Key) -> Ruling:
         leader = self._leaders.get(name)
         if leader is not None:
             return _rule_after(leader, key)
         answer = self._found.get(name)
         if answer is None:
             position = self._sequences.get(name)
-            return None if position is None else _refusal(position.n, key)
+            return None if position is None or 0 < position.n < key.n else _refusal(position.n, key)
         if not answer.sound:
             return "damaged"
-        if answer.expires <= self._tx.now:
+        if answer.expires <= self._now:
             return None
         same = answer.n == key.n and answer.request == key.digest
         return answer if same else _refusal(answer.n, key)
 
     def lead(self, name: Name, key: Key, owner: Owner, at: int) -> None:
-        """Note that a request is run for its key."""
+        """Note that a request is run for its key although that is filed."""
         self._leaders[name] = Leader(key, owner, at)
 
     def file(self, name: Name, key: Key, ttl: int, outcome: str, values: str | None) -> None:
         """File what came of a request under its key, in place of what may be there.
 
-        A session's answer is kept for a day at most, up to a full hour: the index of its expiry stays as it
-        is for as long.
+        A session's answer is kept for a day at most, up to a full hour: for as long the index of its expiry
+        is left alone.
         """
-        now, n = self._tx.now, key.n
-        expires = expiry(now, min(ttl, DAY) if n else ttl)
-        if n:
-            expires += -expires % HOUR
-        known = self._found.get(name)
-        row, before = (known.id, known.expires) if known is not None else self._row(name)
-        answer = Answer(row, key.digest, outcome, values, expires, True, n)
-        if not row:
-            self._tx.store.answers.file(name, answer, now, replace=True)
+        n, digest = key.n, key.digest
+        until = (ttl, n > 0)
+        expires = self._until.get(until) or self._expiry(*until)
+        known = self._found.get(name) or self._sequences.get(name)
+        if known is None:
+            answer = _answer((0, digest, outcome, values, expires, True, n))
+            self._answers.file(name, answer, self._now, replace=True)
             self._tx.learned += 1
             return
-        self._tx.store.answers.refile(name, answer, before)
+        row = known.id
+        self._answers.refile(name, _answer((row, digest, outcome, values, expires, True, n)), known.expires)
         if n:
-            self._sequences.put(name, Position(n, key.digest, expires, row))
+            self._sequences.put(name, _position((n, digest, expires, row)))
 
-    def _row(self, name: Name) -> tuple[int, int]:
-        """The row of a session's answer, and its expiry; 0 if there is none."""
-        position = self._sequences.get(name)
-        return (0, 0) if position is None else (position.row, position.expires)
+    def _expiry(self, ttl: int, session: bool) -> int:
+        """When an answer that is filed now expires: of a session within a day, at a full hour."""
+        expires = expiry(self._now, min(ttl, DAY) if session else ttl)
+        if session:
+            expires += -expires % HOUR
+        self._until[ttl, session] = expires
+        return expires
 
 
 def _rule_after(leader: Leader, key: Key) -> Ruling:

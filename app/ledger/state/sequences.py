@@ -11,12 +11,12 @@ MOST: Final = 100_000
 
 
 class Position(NamedTuple):
-    """How far a session has come: the request that was answered last, and the row of its answer."""
+    """How far a session has come: the request that was answered last, and the ``id`` of its answer."""
 
     n: int
     digest: str
     expires: int
-    row: int
+    id: int
 
 
 class Sequences:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from ..ops import OpFailed
-from ..serve import Ask, Handed, HandOut, Serve, Served, Why
-from ..work import Settled, Span
-from . import claims, filed, settling, verdicts, waiting
+from ..serve import Ask, Handed, HandOut, Key, Serve, Served, Why
+from ..work import Settled
+from . import claims, filed, history, settling, verdicts, waiting
 from .accounts import Account
 from .fresh import Fresh, Openings
-from .history import record
 from .keys import Keys, Leader
 from .rows import Acked, Answer, Name
 from .settling import Settling
@@ -19,7 +19,9 @@ from .transaction import Transaction
 
 Entries = tuple[tuple[Settled, ...], ...]
 
-NOBODY = ("", None)
+# As their own constructors do, in a third of the time.
+_served: Callable[[Any], Served] = partial(tuple.__new__, Served)
+_name: Callable[[Any], Name] = partial(tuple.__new__, Name)
 
 
 class Serving:
@@ -35,6 +37,7 @@ class Serving:
         "_entries",
         "_filed",
         "_keys",
+        "_names",
         "_op",
         "_openings",
         "_out",
@@ -55,6 +58,7 @@ class Serving:
         self._out: list[Served | None] = [None] * len(op.asks)
         self._entries: dict[int, Entries] = {}
         self._filed: dict[int, Entries] = {}
+        self._names: dict[int, Name] = {}  # of the asks with keys
         self._running: dict[int, Name] = {}
         self._todo: list[int] = []  # asks with entries to settle
         self._after: list[tuple[int, Leader]] = []
@@ -63,40 +67,40 @@ class Serving:
 
     def want(self) -> None:
         """Ask for what is filed under the keys."""
-        for ask in self._op.asks:
-            if ask.key is not None:
-                self._keys.want(self._name(ask), ask.key)
-
-    def _name(self, ask: Ask) -> Name:
-        account, key = self._account, ask.key
-        assert key is not None  # noqa: S101  # who has none is not looked up
-        return Name(account.root, account.generation, key.caller, key.text)
-
-    def rule(self) -> None:
-        """Answer the asks whose keys are known; note which others run for theirs."""
+        account, names, want = self._account, self._names, self._keys.want
+        root, generation = account.root, account.generation
         for at, ask in enumerate(self._op.asks):
-            if ask.key is not None:
-                self._rule(at, ask)
+            if (key := ask.key) is not None:
+                names[at] = name = _name((root, generation, key.caller, key.text))
+                want(name, key)
             elif ask.settled is not None:
                 self._entries[at] = ask.settled
 
-    def _rule(self, at: int, ask: Ask) -> None:
-        key, name = ask.key, self._name(ask)
-        assert key is not None  # noqa: S101
-        ruling = self._keys.rule(name, key)
+    def rule(self) -> None:
+        """Answer the asks whose keys are known; note which others run for theirs."""
+        asks, rule = self._op.asks, self._keys.rule
+        for at, name in self._names.items():
+            ask = asks[at]
+            ruling = rule(name, _key(ask), self, at)
+            if ruling is not None and self._known(at, ask, name, ruling):
+                continue
+            if ask.settled is not None:
+                self._entries.setdefault(at, ask.settled)
+            self._running[at] = name
+
+    def _known(self, at: int, ask: Ask, name: Name, ruling: Why | Answer | Leader) -> bool:
+        """Answer an ask whose key is known; False if it has to be run nevertheless."""
         if isinstance(ruling, Leader):
             self._after.append((at, ruling))
             self._out[at] = Served()  # until the other one is known
-            return
+            return True
         if isinstance(ruling, str):
             self._out[at] = Served(why=ruling)
-            return
-        if ruling is not None and self._replay(at, ask, name, ruling):
-            return
-        if ask.settled is not None and at not in self._entries:
-            self._entries[at] = ask.settled
-        self._running[at] = name
-        self._keys.lead(name, key, self, at)
+            return True
+        if self._replay(at, ask, name, ruling):
+            return True
+        self._keys.lead(name, _key(ask), self, at)
+        return False
 
     def _replay(self, at: int, ask: Ask, name: Name, ruling: Answer) -> bool:
         """Answer with what is filed, unless that is a settling whose lease is still to be handed out."""
@@ -129,14 +133,16 @@ class Serving:
 
     def whole(self) -> list[tuple[int, str]]:
         """The tokens, with their queue, whose items can be acked ahead of all other entries."""
+        asks = self._op.asks
         if self._account.deleted:
             return []
-        asks = self._op.asks
         self._todo = [
             at
             for at, known in enumerate(self._out)
             if known is None and asks[at].entries and at not in self._entries
         ]
+        if self._account.history:
+            return []  # it tells by which key
         queue = self._account.id
         entries = [entry for at in self._todo for entry in asks[at].entries]
         return [(queue, token) for token in settling.whole(entries)]
@@ -149,10 +155,11 @@ class Serving:
                 self._entries.setdefault(at, verdicts.stale(ask.entries))
         if not self._todo:
             return
-        desk = Settling(self._tx, self._account, self._op.item_key_ttl, acked)
+        desk = Settling(self._tx, self._account, self._op.item_key_ttl)
+        desk.acked(acked)
         for at in self._todo:
             ask = asks[at]
-            self._entries[at] = desk.settle(ask.entries, ask.chance, _whose(ask))
+            self._entries[at] = desk.settle(ask.entries, ask.chance, history.whose(ask))
         desk.write()
 
     # -- hand-outs
@@ -164,13 +171,15 @@ class Serving:
             self._refuse([at for at, known in enumerate(out) if known is None], "deleted")
             return
         fresh = Fresh(self._tx, account, self._op, self._openings)
-        state = account.state
+        state, entries = account.state, self._entries
         wanted: list[int] = []
         for at, known in enumerate(out):
-            if known is None and asks[at].handout is not None:
+            if known is not None:
+                continue
+            if asks[at].handout is not None:
                 wanted.append(at)
-            elif known is None:
-                out[at] = Served(self._entries.get(at, ()), None, None, state)
+            else:
+                out[at] = _served((entries.get(at, ()), None, None, state, False))
         if account.paused:
             self._refuse(wanted, "paused")
         elif wanted:
@@ -183,61 +192,67 @@ class Serving:
 
     def _give(self, wanted: list[int], fresh: Fresh) -> None:
         """Waiting items to the first of the asks but blocks, then fresh ones to the others."""
-        asks, account = self._op.asks, self._account
+        asks, account, out, entries = self._op.asks, self._account, self._out, self._entries
         if account.claimable(self._tx.now):
-            numbers = [at for at in wanted if not _handout(asks[at]).block]
-            if not numbers and account.ending is not None:
-                claims.bury_all(self._tx, account, claims.BURY_RUNS)  # whether anything is left is asked
-            given = self._wait(numbers)
-            wanted = [at for at in wanted if self._out[at] is None]
-            if len(given) < len(numbers) and account.claimable(self._tx.now):
-                self._refuse(numbers[len(given) :], "empty")  # a bound stopped the claim: the next batch
-                wanted = [at for at in wanted if self._out[at] is None]
+            wanted = self._wait(wanted)
+        grant, state = fresh.grant, account.state
         for n, at in enumerate(wanted):
             if not fresh.left:
                 self._refuse(wanted[n:], fresh.why())
+                wanted = wanted[:n]
                 break
-            self._grant(at, fresh)
+            handed = grant(_handout(asks[at]))
+            if not fresh.left:
+                state = account.state
+            out[at] = _served((entries.get(at, ()), handed, None, state, False))
         fresh.write()
+        if account.history:
+            self._note(wanted)
 
-    def _wait(self, asks: list[int]) -> list[Handed]:
-        all_ = self._op.asks
-        given = waiting.hand_out(
-            self._tx, self._account, [(_handout(all_[at]), _whose(all_[at])) for at in asks]
-        )
-        state, entries = self._account.state, self._entries
-        for at, handed in zip(asks, given, strict=False):
-            self._out[at] = Served(entries.get(at, ()), handed, None, state)
-        return given
+    def _note(self, granted: list[int]) -> None:
+        """Write the history of fresh items that were handed out for good."""
+        for at in granted:
+            served, ask = self._out[at], self._op.asks[at]
+            if served is not None and served.handed is not None and served.handed.token is None:
+                [span] = served.handed.spans
+                history.record(
+                    self._tx, self._account, "taken", [(span.first, span.last, "")], history.whose(ask)
+                )
 
-    def _grant(self, at: int, fresh: Fresh) -> None:
-        account, ask = self._account, self._op.asks[at]
-        handout = _handout(ask)
-        if handout.block and self._op.length is None:
-            raise OpFailed(f"the source of queue {account.id} is not computed: no blocks")
-        first, last, texts, due = fresh.grant(handout)
-        holder = handout.holder
-        handed = Handed(
-            (Span(first, last),), texts, None if holder is None else holder.token, due, None, True
-        )
-        if holder is None and account.history:
-            record(self._tx, account, "taken", [(first, last, "")], _whose(ask))
-        self._out[at] = Served(self._entries.get(at, ()), handed, None, account.state)
+    def _wait(self, wanted: list[int]) -> list[int]:
+        """Give what waits to asks in their order, but not to blocks; the asks that are left for fresh items.
+
+        Where a bound stopped the claim, they are for the next batch.
+        """
+        asks, account, out, entries = self._op.asks, self._account, self._out, self._entries
+        takers = [at for at in wanted if not _handout(asks[at]).block]
+        if not takers and account.ending is not None:
+            claims.bury_all(self._tx, account, claims.BURY_RUNS)  # whether anything is left is asked
+        given = waiting.hand_out(self._tx, account, [asks[at] for at in takers])
+        state = account.state
+        for at, handed in zip(takers, given, strict=False):
+            out[at] = _served((entries.get(at, ()), handed, None, state, False))
+        if len(given) < len(takers) and account.claimable(self._tx.now):
+            self._refuse(takers[len(given) :], "empty")
+        return [at for at in wanted if out[at] is None]
 
     # -- what is filed
 
     def file(self) -> None:
         """File what changed something, under its key."""
-        account = self._account
-        ttl = account.settings.key_ttl
+        if not self._running:
+            return
+        account, asks, out, file = self._account, self._op.asks, self._out, self._keys.file
+        own = account.settings.key_ttl
+        ttl = self._op.key_ttl if own is None else own
+        computed = filed.computed_by(account.source, account.args)
         for at, name in self._running.items():
-            served, ask = self._out[at], self._op.asks[at]
+            served, ask = out[at], asks[at]
             assert served is not None  # noqa: S101  # all are known by now
-            assert ask.key is not None  # noqa: S101
-            before = at in self._filed or ask.settled is not None  # its entries
-            if served.handed is not None or (not before and _settled(served)):
-                text, values = filed.of_served(served, account.source, account.args)
-                self._keys.file(name, ask.key, self._op.key_ttl if ttl is None else ttl, text, values)
+            if served.handed is not None or (
+                at not in self._filed and ask.settled is None and _settled(served)
+            ):
+                file(name, _key(ask), ttl, *filed.of_served(served, computed))
 
     def outcome(self, at: int) -> Any:
         """What came of an ask, as another one with its key gets it."""
@@ -257,9 +272,9 @@ def _handout(ask: Ask) -> HandOut:
     return ask.handout
 
 
-def _whose(ask: Ask) -> tuple[str, str | None]:
-    """The caller and the key of an ask, for the history."""
-    return NOBODY if ask.key is None else (ask.key.caller, ask.key.text)
+def _key(ask: Ask) -> Key:
+    assert ask.key is not None  # noqa: S101  # who has none is not looked up
+    return ask.key
 
 
 def _settled(served: Served) -> bool:
