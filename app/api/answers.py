@@ -142,11 +142,12 @@ def _leased_items(handed: Handed, answer: Answer) -> Iterator[str]:
 def _settled(request: Request, answer: Answer) -> str:
     """The outcomes of each entry, in the order of the request, and the next lease."""
     ask, served = request.ask, answer.served
-    told: dict[str, list[str]] = {kind: [] for kind in KINDS}
+    told: dict[type, str] = {}
     for entry, outcomes in zip(ask.entries, served.entries, strict=True):
-        told[_KIND_OF[type(entry)]].append(_outcomes(outcomes, answer.now))
-    lists = ",".join([f'"{kind}":[{",".join(texts)}]' for kind, texts in told.items()])
-    body = f'{{"queue":"{answer.queue}","state":"{served.state}",{lists}'
+        kind, text = type(entry), _outcomes(outcomes, answer.now)
+        told[kind] = f"{told[kind]},{text}" if kind in told else text
+    lists = "".join([f',"{name}":[{told.get(kind, "")}]' for name, kind in KINDS.items()])
+    body = f'{{"queue":"{answer.queue}","state":"{served.state}"{lists}'
     if ask.handout is None:
         return body + "}"
     if served.handed is not None:
@@ -173,9 +174,10 @@ def _outcomes(settled: Iterable[Settled], now: int) -> str:
 
 
 def _told(each: Settled, now: int) -> str:
+    if each.verdict == "acked":
+        return f'{{"seqs":[{each.first},{each.last}],"outcome":"acked"}}'
     seqs = "null" if each.first is None else f"[{each.first},{each.last}]"
-    more = "" if each.verdict == "acked" else _more(each, now)
-    return f'{{"seqs":{seqs},"outcome":"{each.verdict}"{more}}}'
+    return f'{{"seqs":{seqs},"outcome":"{each.verdict}"{_more(each, now)}}}'
 
 
 def _more(each: Settled, now: int) -> str:
@@ -207,7 +209,6 @@ def _seqs(handed: Handed) -> Iterable[int]:
     return [seq for first, last, _ in handed.spans for seq in range(first, last + 1)]
 
 
-_KIND_OF: Final = {word: kind for kind, word in KINDS.items()}
 SETTLES: Final = frozenset({"settled", "outcome"})
 ENCODERS: Final[dict[How, Encoder]] = {
     "one": _one,

@@ -126,8 +126,8 @@ class Reader:
             if len(body) <= SHAPE_BYTES:
                 self._leases[body] = known
         asked, digest = known
-        request = Request(Ask(self._handout(asked)), asked.wait, "lease", digest)
-        return request if key is None else request.keyed(key)
+        ask = Ask(self._handout(asked), (), key and Key(key.text, digest, key.n))
+        return Request(ask, asked.wait, "lease", digest)
 
     def settling(self, verb: Verb, body: bytes, key: Key | None) -> Request:
         """A settle, or one of its verbs alone."""
@@ -142,9 +142,8 @@ class Reader:
         entries, lease = settling
         handout, wait = (None, 0.0) if lease is None else (self._handout(lease), lease.wait)
         chance = random.random()  # noqa: S311  # the jitter of nacks
-        how: How = "settled" if verb == "settle" else "outcome"
-        request = Request(Ask(handout, entries, None, chance), wait, how, digest)
-        return request if key is None else request.keyed(key)
+        ask = Ask(handout, entries, key and Key(key.text, digest, key.n), chance)
+        return Request(ask, wait, "settled" if verb == "settle" else "outcome", digest)
 
     def _handout(self, asked: LeaseAsk) -> HandOut:
         most, ttl, _, worker = asked

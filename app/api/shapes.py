@@ -40,7 +40,8 @@ class Shape(NamedTuple):
 
     def settling(self, token: str) -> Settling:
         """The settle with this token."""
-        return Settling((self.entry._replace(token=token),), self.lease)
+        _, *others = self.entry
+        return Settling((type(self.entry)(token, *others),), self.lease)
 
     def digest(self, token: str) -> str:
         """The digest of the request with this token."""

@@ -32,12 +32,15 @@ PLACES: tuple[tuple[str, str], ...] = (
     ("ledger: begin, commit (without the disk)", r"transaction \(app/ledger/sqlite/commit"),
     ("ledger: statements", r"app/ledger/(state|sqlite)/"),
     ("committer: batches, waking", r"app/ledger/(committer|entry|pending)"),
-    ("answers: write to the socket", r"(answer|reply) \(app/api/fast/connection|send \(uvicorn"),
+    ("answers: write to the socket", r"(_write|reply) \(app/api/lane/responses|send \(uvicorn"),
     (
         "answers: encoding",
-        r"app/api/(handout|wire|outcomes|reply)|handed \(app/api/fast|traded \(app/api/fast",
+        r"app/api/(answers|records|reply)",
     ),
-    ("requests: validation", r"app/api/(fast/trades|entries|bodies|params|read|accept|guards|parcels|front)"),
+    (
+        "requests: validation",
+        r"app/api/(requests|shapes|settling|models|fields|validation|queries|keys|accept|guards|admission|json_text)",
+    ),
     ("requests: parsing, routing", r"app/api/|uvicorn|starlette|fastapi"),
     ("draw, line, locks, keys", r"app/(queue|iterators|sources)"),
 )

@@ -11,7 +11,6 @@ import asyncio
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from ...ledger.serve import Key
 from ..problems import RequestRefused
 from .buffer import Buffer
 from .exchange import LITTLE, Exchange
