@@ -29,12 +29,16 @@ R = TypeVar("R")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Done(Generic[A, R]):
-    """A request that took effect once, after ``since`` and before ``until``."""
+    """A request that took effect once, after ``since`` and before ``until``.
+
+    Its entries may have been settled before that, after ``sent``: see `Story.effects`.
+    """
 
     request: Request[A, Any]
     answer: R
     since: int
     until: int
+    sent: int
 
     def seen(self) -> Sighting:
         """The effect as a finding names it."""
@@ -92,14 +96,19 @@ class Story:
         return any(one.outcome is Outcome.FAILED and one.invoked > gave_up for one in self.attempts)
 
     def effects(self) -> Iterator[Done[Any, Any]]:
-        """The effects under this key: one, or the key was spent twice."""
+        """The effects under this key: one, or the key was spent twice.
+
+        A settling whose lease had to wait is filed before it has one: if the server dies then, a repeat is
+        told what came of its entries and given a lease, which is new, so the answer is not marked as replay.
+        """
+        sent = [one.invoked for one in self.lost]
         for one in self.fresh:
             repeats = (a.completed for a in self.answered if a.replay and told(a) == told(one))
             until = min((at for at in repeats if at >= one.invoked), default=one.completed)
-            yield Done(one, one.answer, one.invoked, min(until, one.completed))
+            yield Done(one, one.answer, one.invoked, min(until, one.completed), min([one.invoked, *sent]))
         if self.answered and not self.fresh:
             since = min((one.invoked for one in self.earlier), default=LONG_AGO)
-            yield Done(self.anchor, self.anchor.answer, since, self.anchor.completed)
+            yield Done(self.anchor, self.anchor.answer, since, self.anchor.completed, since)
 
     def left_open(self) -> Open[Any] | None:
         """The request that may have taken effect, where none was answered."""
@@ -147,7 +156,7 @@ def fold(lines: Iterable[Line]) -> Folded:
     for attempts in keys.values():
         first = attempts[0]
         if len(attempts) == 1 and first.answer is not None and not first.replay:
-            done = Done(first, first.answer, first.invoked, first.completed)
+            done = Done(first, first.answer, first.invoked, first.completed, first.invoked)
             kinds[type(first.asked)].done.append(done)
             continue
         story = Story(attempts)

@@ -173,7 +173,7 @@ def _settle(held: Holdings, settling: Settling) -> None:
         # What a settle of a whole lease does not mention was no longer held.
         verdict = came.verdict if came else "stale" if entry.seqs is None else None
         ttl = came.expires_in if came and came.expires_in else entry.ttl
-        holding.acts.append(Act(entry.do, done.since, done.until, verdict, ttl, done.request))
+        holding.acts.append(Act(entry.do, done.sent, done.until, verdict, ttl, done.request))
 
 
 def at_least(duration: int) -> int:

@@ -286,6 +286,15 @@ def test_a_token_settled_twice(work, start):
     assert found(history) == {"stale-accepted": 1}
 
 
+def test_a_settling_that_was_filed_before_its_lease_is_no_replay_and_took_effect_then(work, start):
+    """The first request settled, the server died while its lease had to wait; the repeat was given one."""
+    lost = work.settle(20, 22, "nack", "a", [2], key="k", **LOST)
+    other = work.lease(100, 101, "b", [2], attempt=2)
+    again = work.settle(200, 201, "nack", "a", [2], key="k")
+    assert found(work.history(*start, lost, other, again, inside=GIVEN)) == {}
+    assert found(work.history(*start, other, again, inside=GIVEN)) == {"two-owners": 1}
+
+
 def test_a_token_that_was_never_given_out(work, start):
     history = work.history(*start, work.settle(20, 21, "nack", "forged", [1]), inside=GIVEN)
     assert found(history) == {"stale-accepted": 1}
