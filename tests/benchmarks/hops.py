@@ -118,7 +118,7 @@ def serve(hops: Hops, data: str) -> int:
 
 async def _served(settings: Settings) -> int:
     app = serving.create_app(settings)
-    server = serving.Server(serving._config(app), app.state.house, settings)
+    server = serving.Server(serving._config(app), app.state.context, settings)
     async with app.router.lifespan_context(app):
         await server.serve(sockets=[serving._listen("127.0.0.1", 0)])
     return 0
