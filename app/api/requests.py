@@ -11,11 +11,11 @@ from collections.abc import Callable
 from functools import partial
 from typing import Annotated, Final, Literal, NamedTuple
 
-from ..ledger.serve import Ask, HandOut, Holder, Key
+from ..ledger.serve import Ask, HandOut, Key
 from ..ledger.work import Parcel
 from ..queue import Queue
 from ..queue.answers import LeaseAsk
-from ..queue.asking import request_of, settling_digest
+from ..queue.asking import leasing, request_of, settling_digest
 from ..queue.limits import Limits
 from ..sources.encode import MAX_SAFE
 from . import bodies, items, keys, queries
@@ -126,7 +126,7 @@ class Reader:
             if len(body) <= SHAPE_BYTES:
                 self._leases[body] = known
         asked, digest = known
-        ask = Ask(self._handout(asked), (), key and Key(key.text, digest, key.n))
+        ask = Ask(leasing(asked, self._limits, self._token), (), key and Key(key.text, digest, key.n))
         return Request(ask, asked.wait, "lease", digest)
 
     def settling(self, verb: Verb, body: bytes, key: Key | None) -> Request:
@@ -140,14 +140,11 @@ class Reader:
             settling = shape.settling(token)
             digest = "" if key is None else shape.digest(token)
         entries, lease = settling
-        handout, wait = (None, 0.0) if lease is None else (self._handout(lease), lease.wait)
+        handout = None if lease is None else leasing(lease, self._limits, self._token)
         chance = random.random()  # noqa: S311  # the jitter of nacks
         ask = Ask(handout, entries, key and Key(key.text, digest, key.n), chance)
-        return Request(ask, wait, "settled" if verb == "settle" else "outcome", digest)
-
-    def _handout(self, asked: LeaseAsk) -> HandOut:
-        most, ttl, _, worker = asked
-        return HandOut(most, self._limits.handout_bytes, Holder(self._token(), round(ttl * 1000), worker))
+        how: How = "settled" if verb == "settle" else "outcome"
+        return Request(ask, 0.0 if lease is None else lease.wait, how, digest)
 
     def _redrive(self, body: Redrive) -> Redrive:
         most = self._limits.ranges

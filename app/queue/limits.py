@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from ..errors import LimitExceeded
-from ..ledger.work import Ack, Entry
 from ..sources.encode import MAX_SAFE
 
 if TYPE_CHECKING:
-    from .answers import LeaseAsk
+    pass
 
 NAME = re.compile(r"[a-z0-9._-]{1,64}")
 
@@ -84,32 +82,6 @@ class Limits(BaseModel):
         """Raise unless 1 ≤ value ≤ most."""
         if not 1 <= value <= most:
             raise LimitExceeded(f"{field} must be from 1 to {most}", field=field, limit=most)
-
-    def check_wait(self, wait: float) -> None:
-        """Raise unless 0 ≤ wait ≤ the limit; NaN is neither."""
-        if not 0 <= wait <= self.wait:
-            limit = f"{self.wait:g}"
-            raise LimitExceeded(f"wait must be from 0 to {limit} seconds", field="wait", limit=limit)
-
-    def check_lease(self, ask: LeaseAsk) -> None:
-        """Raise unless a lease can be asked for like that."""
-        self.check_count("max", ask.most, self.count)
-        self.check_wait(ask.wait)
-        self.check_seconds("ttl", ask.ttl, self.ttl, least=0.001)
-        self.check_text("worker", ask.worker, self.worker_bytes)
-
-    def check_entries(self, entries: Sequence[Entry]) -> None:
-        """Raise where one request names too many leases, ranges or results."""
-        sizes = {
-            "entries": (len(entries), self.entries),
-            "seqs": (sum(len(entry.seqs or ()) for entry in entries), self.ranges),
-            "push": (sum(len(entry.push) for entry in entries if isinstance(entry, Ack)), self.count),
-        }
-        for field, (size, most) in sizes.items():
-            if size > most:
-                raise LimitExceeded(
-                    f"{size} {field} in one request; the limit is {most}", field=field, limit=most
-                )
 
     def check_seconds(self, field: str, value: float, most: float, *, least: float = 0.0) -> None:
         """Raise unless a duration is from ``least`` to ``most`` seconds; NaN is not."""

@@ -200,7 +200,6 @@ class Asker:
         return answer if answer.size or answer.entries else None
 
     async def take(self, count: int = 1, *, wait: float = 0.0, key: str | None = None) -> Answer | None:
-        self.line.limits.check_wait(wait)
         return await self.ask(asking.take(count, self.line.limits, keyed(key)), wait)
 
     async def block(self, size: int, *, key: str | None = None) -> Answer:

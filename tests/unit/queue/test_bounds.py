@@ -6,7 +6,7 @@ import asyncio
 from contextlib import suppress
 
 import pytest
-from dibs.errors import LimitExceeded, NotArithmetic, QueueExhausted, SourceBusy
+from dibs.errors import NotArithmetic, QueueExhausted, SourceBusy
 from dibs.ledger.ops import Take
 from dibs.queue import pull as pull_module
 
@@ -114,26 +114,6 @@ async def test_a_slow_source_gives_a_short_answer_not_a_late_one(opened, stage, 
         later = await house["q"].take(1)
         assert later.first == taken.size + 1
         assert clock.now <= 0.25 + max(2, 2 * taken.size) * cost
-
-
-@pytest.mark.parametrize("count", [0, -1, 10_001, 2**63])
-async def test_a_count_over_its_limit_is_an_error_and_nothing_is_spent(opened, count):
-    async with opened({"q": "count()"}) as house:
-        with pytest.raises(LimitExceeded) as caught:
-            await house["q"].take(count)
-        assert (caught.value.field, caught.value.limit) == ("count", 10_000)
-        with pytest.raises(LimitExceeded) as caught:
-            await house["q"].block(count if count != 10_001 else 1_000_001)
-        assert caught.value.field == "size"
-        assert (await house["q"].audit()).cursor == 0
-
-
-@pytest.mark.parametrize("wait", [-0.001, 30.001, float("nan"), float("inf")])
-async def test_a_wait_over_its_limit_is_an_error(opened, wait):
-    async with opened({"q": "count()"}) as house:
-        with pytest.raises(LimitExceeded) as caught:
-            await house["q"].take(1, wait=wait)
-        assert caught.value.field == "wait"
 
 
 # -- blocks

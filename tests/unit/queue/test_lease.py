@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from dibs.errors import LimitExceeded, QueueExhausted, QueueFailed, QueuePaused
+from dibs.errors import QueueExhausted, QueueFailed, QueuePaused
 from dibs.ledger.ops import Take
 from dibs.ledger.work import Ack, Claim, Nack, Parcel, Release, Settle
 from dibs.queue import LeaseAsk
@@ -142,46 +142,3 @@ async def test_a_source_that_sleeps_does_not_hold_up_the_settling(opened, stage,
         script.door.open()
         assert items(await house["q"].lease(LeaseAsk(1, wait=5))) == [(2, "2", 1)]
         assert (await house["q"].audit()).balanced
-
-
-@pytest.mark.parametrize(
-    ("ask", "field"),
-    [
-        (LeaseAsk(0), "max"),
-        (LeaseAsk(10_001), "max"),
-        (LeaseAsk(ttl=0), "ttl"),
-        (LeaseAsk(ttl=-1), "ttl"),
-        (LeaseAsk(ttl=43_201), "ttl"),
-        (LeaseAsk(ttl=float("nan")), "ttl"),
-        (LeaseAsk(wait=31), "wait"),
-        (LeaseAsk(worker="w" * 256), "worker"),
-    ],
-)
-async def test_over_a_limit_nothing_is_spent(opened, ask, field):
-    async with opened({"q": "count()"}) as house:
-        with pytest.raises(LimitExceeded) as caught:
-            await house["q"].lease(ask)
-        assert caught.value.field == field
-        with pytest.raises(LimitExceeded):
-            await house["q"].settle((), lease=ask)
-        assert (await house["q"].audit()).cursor == 0
-
-
-@pytest.mark.parametrize(
-    "entries",
-    [
-        (Ack("t", ((1, 5),)), Nack("t", ((5, 5),))),
-        (Ack("t", ((1, 5), (3, 3))),),
-        (Ack("t"), Release("t")),
-        (Ack("t"), Release("t", ((1, 1),))),
-        (Ack("t", ((5, 1),)),),
-        (Ack("t", ((0, 1),)),),
-    ],
-)
-async def test_an_item_named_twice_is_refused_whole(opened, entries):
-    async with opened({"q": "count()"}) as house:
-        leased = await house["q"].lease(LeaseAsk(9))
-        mine = tuple(type(entry)(leased.token, entry.seqs) for entry in entries)
-        with pytest.raises(LimitExceeded):
-            await house["q"].settle(mine)
-        assert (await house["q"].audit()).leased == 9

@@ -35,17 +35,6 @@ def test_no_count(count):
     assert (caught.value.field, caught.value.limit) == ("size", 500)
 
 
-@pytest.mark.parametrize("wait", [0, 0.0, 30, 29.999])
-def test_a_wait(wait):
-    LIMITS.check_wait(wait)
-
-
-@pytest.mark.parametrize("wait", [-1e-9, 30.1, float("nan"), float("inf"), -float("inf")])
-def test_no_wait(wait):
-    with pytest.raises(LimitExceeded):
-        LIMITS.check_wait(wait)
-
-
 def test_the_defaults_are_those_of_the_design():
     assert (LIMITS.count, LIMITS.block, LIMITS.handout_bytes) == (10_000, 1_000_000, 4 * 2**20)
     assert (LIMITS.wait, LIMITS.key_bytes, LIMITS.key_ttl) == (30, 255, 86_400)
