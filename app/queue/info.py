@@ -37,8 +37,15 @@ def written(spec: SourceSpec | None) -> tuple[str, str]:
 
 
 def same_definition(one: QueueRow, other: QueueRow) -> bool:
-    """Whether two rows are one creation of a queue: not defined anew, nor deleted, in between."""
-    return (one.id, one.deleted_at) == (other.id, other.deleted_at)
+    """Whether two rows tell of one definition of a queue: not defined anew, reset or deleted in between.
+
+    A reset, and another source where nothing was handed out, may keep the row.
+    """
+    return _definition(one) == _definition(other)
+
+
+def _definition(row: QueueRow) -> tuple[object, ...]:
+    return row.id, row.generation, row.source, row.args, row.deleted_at
 
 
 def in_force(settings: QueueSettings, limits: Limits) -> QueueSettings:

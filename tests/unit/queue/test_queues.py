@@ -114,10 +114,11 @@ async def test_a_first_take_that_is_not_on_disk_yet_counts_as_handed_out(opened)
         house.disk.door.shut()
         taking = asyncio.ensure_future(house["q"].take(1))
         await house.disk.door.somebody()
-        with pytest.raises(QueueConflict) as caught:
-            await house.queues.define("q", RANGE)
-        assert caught.value.reason == "source-changed"
+        defining = asyncio.ensure_future(house.queues.define("q", RANGE))
         house.disk.door.open()
+        with pytest.raises(QueueConflict) as caught:
+            await defining
+        assert caught.value.reason == "source-changed"
         assert (await taking).first == 1
         assert await first_of(house["q"]) == 2
 
@@ -327,9 +328,9 @@ async def test_a_function_that_comes_to_be_there_goes_on_after_a_retry(opened, t
         )
         importlib.invalidate_caches()
         await house["late"].retry()
-        assert (await house["late"].take(2, wait=5)).values == ["5", "6"]
+        assert (await house["late"].take(2, wait=5)).values == ("5", "6")
     async with opened(define, data=tmp_path / "data") as house:
-        assert (await house["late"].take(1, wait=5)).values == ["7"]
+        assert (await house["late"].take(1, wait=5)).values == ("7",)
     async with opened({**define, "late": "late_source:numbers(6)"}, data=tmp_path / "data") as house:
         assert house["late"].info().failure.type == "source-changed"
 
