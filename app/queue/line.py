@@ -163,6 +163,13 @@ class Line:
         other.meter.in_flight += 1
         other.add(waiting)
 
+    def gone(self) -> DibsError:
+        """The refusal of a request that found no row: final only where no queue has this name now."""
+        other = self._find(self.name)
+        error = self.condition.refusal("deleted" if other is None or other is self else "moved")
+        assert error is not None  # noqa: S101  # both are refusals
+        return error
+
     def check_arithmetic(self) -> None:
         """Raise unless the queue can give blocks.
 
@@ -256,6 +263,12 @@ class Line:
         edition, ttl = self.condition.edition, self._key_ttl
         return AskedRound(self, Serve(self.row.id, edition, asks, drawn, length, ttl, ttl), taken, len(tried))
 
+    @property
+    def stopped_early(self) -> bool:
+        """Whether there is more to find, which a bound on burying has kept a claim from."""
+        condition = self.condition
+        return condition.due is not None and condition.due <= condition.now()
+
     def tried(self, *, all_served: bool) -> None:
         """Try twice as many parked asks the next time, while all of them are served."""
         self._burst = self._burst * 2 if all_served else FIRST_TRIES
@@ -314,7 +327,9 @@ class Line:
     # -- a disk that fails
 
     def resume(self) -> None:
-        """Try the asks that have waited for the disk, which is back."""
+        """Try the asks that have waited for the disk, which is back; record an end that it did not take."""
+        if self.supply.end_pending:
+            self._rounds.join(self)
         if len(self._parked):
             self._tries = len(self._parked)
             self._rounds.join(self)

@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from ..errors import LimitExceeded, QueueConflict, QueueUnknown, Refused, Stopping
+from ..errors import LimitExceeded, QueueConflict, Refused, Stopping
 from ..ledger.ops import Advance, Close, Conflict, Delete, Pause, QueueRow, Retry
 from ..ledger.serve import Key
 from ..ledger.work import ItemState, Moved, Purge, Redrive, Seqs
@@ -91,7 +91,7 @@ class Operations:
     async def _answer(self, done: Done) -> QueueInfo:
         row = done.outcome
         if isinstance(row, Conflict):
-            raise QueueUnknown(f"there is no queue {self._line.name}", field="queue")
+            raise self._line.gone()
         if done.replayed:
             return self._browser.shown(row, replayed=True)
         return await self._browser.seen(row)
@@ -200,6 +200,8 @@ class Operations:
             done = await self._commit(op, digest, key)
             moved: Moved = done.outcome
             if moved.rest is None:
+                if not moved.count and not done.replayed and self._line.retired:
+                    raise self._line.gone()
                 return MovedAnswer(self._line.name, moved.count, done.replayed)
             if self._line.condition.stopping:
                 raise Stopping("the server is going down in the middle of this", retry_after=1.0)

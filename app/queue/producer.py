@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..errors import LimitExceeded, QueueConflict, QueueFull, QueueUnknown
+from ..errors import LimitExceeded, QueueConflict, QueueFull
 from ..ledger.serve import Key
 from ..ledger.work import Parcel, Push, Pushed
 from .answers import PushAnswer
@@ -84,4 +84,4 @@ class Producer:
                     f"{name} is fed by {by}: nothing can be pushed to it", reason="source-fed"
                 )
             case _:
-                raise QueueUnknown(f"there is no queue {name}", field="queue")
+                raise self._line.gone()

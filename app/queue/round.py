@@ -34,6 +34,10 @@ class Home(Protocol):
     def add(self, waiting: Waiting) -> None:
         """Add an ask to the line again."""
 
+    @property
+    def stopped_early(self) -> bool:
+        """Whether there is more to find, which a bound on burying has kept a claim from."""
+
 
 class AskedRound:
     """A round of one queue. ``tried``: how many of the ``asked`` had been parked."""
@@ -127,7 +131,10 @@ class AskedRound:
             else:
                 guarded(replies.refuse, waiting, answer)
         for waiting, why in self._nothing:
-            guarded(replies.nothing, waiting, why)
+            if why == "empty" and not waiting.ask.handout.block and line.stopped_early:  # type: ignore[union-attr]
+                guarded(line.add, waiting)
+            else:
+                guarded(replies.nothing, waiting, why)
         for waiting in self._moved:
             guarded(line.add, waiting)
 

@@ -85,7 +85,7 @@ class Disk:
         self.door.pass_()
         fault = self.faults.popleft() if self.faults else self.fault(ops)
         if fault in ("absent", "full"):
-            raise CommitFailed("EIO", None, full=fault == "full")
+            raise CommitFailed("EIO", Applied((), {}, 0, -1), full=fault == "full")
         applied = self._engine.apply_batch(ops)
         self.batches.append(list(ops))
         if fault == "present":
@@ -242,6 +242,17 @@ class House:
 
     def __getitem__(self, name: str) -> Any:
         return Asker(self.queues.get(name))
+
+    async def up(self) -> None:
+        """Until the ledger is open again after a failure, and its queues know it."""
+        while self.queues.rounds.down is not None:  # noqa: ASYNC110  # the writer sets no asyncio.Event
+            await asyncio.sleep(0.001)
+
+    @property
+    def in_line(self) -> int:
+        """Ops and asks that go into the next batch."""
+        lines = [queue.line for queue in self.queues.list()]
+        return len(self.queues.rounds._others) + sum(len(line._asked) for line in lines)
 
 
 Opened = Callable[..., AbstractAsyncContextManager[House]]

@@ -6,9 +6,9 @@ import asyncio
 import contextlib
 
 import pytest
-from dibs.errors import QueueConflict, QueueExhausted, QueueStarting, QueueUnknown
+from dibs.errors import QueueConflict, QueueExhausted
 from dibs.ledger.ops import EngineFailed
-from dibs.ledger.work import Ack, Extend, Parcel, Purge, Result, Settle
+from dibs.ledger.work import Ack, Extend, Parcel, Result, Settle
 from dibs.queue import LeaseAsk
 
 
@@ -68,22 +68,7 @@ async def test_the_replay_says_why_there_is_no_lease(opened):
         await house["jobs"].close()
         for _ in range(2):
             settled = await house["jobs"].settle((Ack(leased.token),), lease=LeaseAsk(), key="k")
-            assert (settled.lease, type(settled.refusal)) == (None, QueueExhausted)
-
-
-@pytest.mark.parametrize("anew", ["reset", "deleted and defined"])
-async def test_who_still_has_the_queue_that_was_changes_nothing_in_the_new_one(opened, anew):
-    async with opened({"jobs": None}) as house:
-        old = house["jobs"]
-        if anew == "reset":
-            await house.queues.define("jobs", None, reset=True)
-        else:
-            await house.queues.delete("jobs")
-            await house.queues.define("jobs", None)
-        for ask in (old.push(parcel("1")), old.redrive(), old.purge(), old.push(parcel("1"), key="k")):
-            with pytest.raises((QueueStarting, QueueUnknown)):
-                await ask
-        assert (await house["jobs"].audit()).cursor == 0
+            assert (settled.size, type(settled.refusal)) == (0, QueueExhausted)
 
 
 async def test_items_that_come_before_a_reset_are_not_dropped_unless_that_is_confirmed(opened, soon):
@@ -187,10 +172,9 @@ async def test_who_leaves_at_its_deadline_leaves_a_timer_for_the_others(opened, 
         long = await soon(house["jobs"].lease(LeaseAsk(wait=20)))
         await eventually(lambda: house["jobs"].stats().waiting == 2)
         house.disk.door.shut()
-        other = house["jobs"].commit(Purge(house["jobs"].row.id, ("dead",)))
+        other = asyncio.ensure_future(house["jobs"].purge(("dead",)))
         await house.disk.door.somebody()
-        house["jobs"]._waiters.wake(1)  # in vain, as by a push whose item somebody else takes
-        house["jobs"].claims.arm()
+        house["jobs"].news()  # in vain
         house.disk.door.open()
         await other
         assert await short is None
