@@ -13,17 +13,16 @@ from dibs.errors import (
     QueueStarting,
     Refused,
 )
-from dibs.ledger.ops import Retry, Take
 
 
 def texts(taken) -> list[str]:
     return list(taken.values)
 
 
-async def test_a_source_that_ends_exactly_at_the_count_is_open_until_somebody_asks_for_more(opened):
+async def test_a_source_that_is_computed_says_with_its_last_item_that_it_has_ended(opened):
     async with opened({"q": "range(5)"}) as house:
         taken = await house["q"].take(5)
-        assert (taken.state, taken.size) == ("open", 5)
+        assert (taken.state, taken.size) == ("exhausted", 5)
         with pytest.raises(QueueExhausted):
             await house["q"].take(1)
         assert house["q"].info().state == "exhausted"
@@ -53,7 +52,7 @@ async def test_many_callers_at_the_end_share_what_is_left(opened, stage, callers
         answers = await asyncio.gather(*(house["q"].take(4) for _ in range(callers)), return_exceptions=True)
         answers += await asyncio.gather(*(house["q"].take(4) for _ in range(4)), return_exceptions=True)
         given = [answer for answer in answers if not isinstance(answer, Exception)]
-        assert sorted(seq for a in given for seq in range(a.first, a.first + a.count)) == list(range(1, 11))
+        assert sorted(seq for a in given for seq in a.seqs) == list(range(1, 11))
         refused = {type(answer) for answer in answers if isinstance(answer, Exception)}
         assert refused == {QueueExhausted}
         assert house["q"].info().state == "exhausted"
@@ -209,7 +208,7 @@ async def test_two_retries_at_once_are_one(opened, stage, script, eventually):
         answers = await asyncio.gather(house["q"].retry(), house["q"].retry(), return_exceptions=True)
         assert not any(isinstance(answer, LedgerError) for answer in answers)
         assert texts(await house["q"].take(1, wait=5)) == ["1"]
-        assert len(house.disk.ops(Retry)) == 1
+        assert script.openings == 2
 
 
 @pytest.mark.parametrize("fault", ["absent", "present"])
@@ -220,12 +219,13 @@ async def test_a_retry_whose_commit_fails_leaves_a_queue_that_can_be_used(opened
             await house["q"].take(1)
         del script.errors[1]
         house.disk.faults.append(fault)
-        with pytest.raises(LedgerError):
-            await house["q"].retry()
         if fault == "absent":
+            with pytest.raises(LedgerError):
+                await house["q"].retry()
+            await house.up()
             with pytest.raises(QueueFailed):
                 await house["q"].take(1)
-            await house["q"].retry()
+        await house["q"].retry()
         assert texts(await house["q"].take(1, wait=5)) == ["1"]
 
 
@@ -238,18 +238,17 @@ async def test_an_outcome_older_than_an_ending_does_not_lift_it(opened, stage, e
         house.disk.door.shut()
         first = asyncio.ensure_future(house["other"].take(1))
         await house.disk.door.somebody()
+        taking = asyncio.ensure_future(house["q"].take(5, wait=5))
+        await eventually(lambda: house["q"].stats().buffered == 2)
         resuming = asyncio.ensure_future(house["q"].resume())
         await eventually(lambda: house.in_line == 1)
-        taking = asyncio.ensure_future(house["q"].take(5))
-        await eventually(lambda: house.in_line == 2)
         house.disk.door.open()
         await asyncio.gather(first, resuming)
         assert (await taking).state == ending
-        assert [type(op).__name__ for op in house.disk.batches[-1]] == ["Pause", "Take"]
+        assert [type(op).__name__ for op in house.disk.batches[-1]] == ["Pause", "Serve"]
         assert house["q"].stats().state == ending
         with pytest.raises(Refused):
             await house["q"].take(1)
-        assert len(house.disk.ops(Take)) == 2
         assert script.openings == 1
 
 

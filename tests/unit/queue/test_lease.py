@@ -6,8 +6,7 @@ import asyncio
 
 import pytest
 from dibs.errors import QueueExhausted, QueueFailed, QueuePaused
-from dibs.ledger.ops import Take
-from dibs.ledger.work import Ack, Claim, Nack, Parcel, Release, Settle
+from dibs.ledger.work import Ack, Nack, Parcel, Release
 from dibs.queue import LeaseAsk
 
 
@@ -102,7 +101,7 @@ async def test_a_paused_queue_hands_nothing_out_but_settles(opened):
             await house["q"].lease(LeaseAsk(1))
         settled = await house["q"].settle((Release(leased.token),), lease=LeaseAsk(1))
         assert settled.entries[0][0].verdict == "released"
-        assert (settled.lease, type(settled.refusal)) == (None, QueuePaused)
+        assert (settled.size, type(settled.refusal)) == (0, QueuePaused)
         await house["q"].resume()
         assert items(await house["q"].lease(LeaseAsk(9))) == [(1, 1, 1), (2, 2, 1)]
 
@@ -122,15 +121,14 @@ async def test_a_closed_queue_still_gives_what_is_inside(opened):
 async def test_settling_and_the_next_lease_are_one_transaction(opened):
     async with opened({"q": "count()", "jobs": None}) as house:
         await push(house["jobs"], "1", "2", "3")
-        for name, kind in (("q", Take), ("jobs", Claim)):
+        for name in ("q", "jobs"):
             leased = await house[name].lease(LeaseAsk(1))
             before = len(house.disk.batches)
             settled = await house[name].settle((Ack(leased.token),), lease=LeaseAsk(2))
-            assert [seq for seq, _, _ in items(settled.lease)] == [2, 3]
+            assert [seq for seq, _, _ in items(settled)] == [2, 3]
             [batch] = house.disk.batches[before:]
-            [op] = batch
-            assert isinstance(op, Settle)
-            assert isinstance(op.lease, kind)
+            [ask] = batch[0].asks
+            assert (len(batch), len(ask.entries), ask.handout.most) == (1, 1, 2)
 
 
 async def test_a_source_that_sleeps_does_not_hold_up_the_settling(opened, stage, script):
@@ -138,7 +136,7 @@ async def test_a_source_that_sleeps_does_not_hold_up_the_settling(opened, stage,
         leased = await house["q"].lease(LeaseAsk(1))
         script.door.shut()
         settled = await house["q"].settle((Ack(leased.token),), lease=LeaseAsk(1))
-        assert (settled.entries[0][0].verdict, settled.lease) == ("acked", None)
+        assert (settled.entries[0][0].verdict, settled.size) == ("acked", 0)
         script.door.open()
         assert items(await house["q"].lease(LeaseAsk(1, wait=5))) == [(2, "2", 1)]
         assert (await house["q"].audit()).balanced
