@@ -10,11 +10,12 @@ from dibs.errors import (
     Forbidden,
     LimitExceeded,
     QueueConflict,
+    QueuePaused,
     Stopping,
 )
 from dibs.ledger import open_ledger
-from dibs.ledger.ops import Take
-from dibs.queue import Queues
+from dibs.ledger.serve import Serve
+from dibs.queue import Queues, asking
 from dibs.sources import parse_source
 
 COUNT, RANGE = parse_source("count()"), parse_source("range(100)")
@@ -100,10 +101,7 @@ async def test_going_down_answers_what_is_in_the_line_and_begins_nothing_more(op
     engine.close()
 
 
-async def test_a_source_that_raises_or_hangs_at_its_end_keeps_nobody_from_going_down(
-    opened, stage, tmp_path, monkeypatch
-):
-    monkeypatch.setattr("dibs.queue.queues.RELEASE_PATIENCE", 0.01)
+async def test_a_source_that_raises_or_hangs_at_its_end_keeps_nobody_from_going_down(opened, stage, tmp_path):
     stage.script("raises").last_words = ZeroDivisionError()
     stage.script("hangs")
     async with opened({"raises": stage.spec("raises"), "hangs": stage.spec("hangs")}, data=tmp_path) as house:
@@ -143,6 +141,7 @@ async def test_while_the_ledger_is_down_it_is_not_ready_and_says_what_it_knows(o
         house.disk.repair_door.open()
         with pytest.raises(Exception, match="nothing was handed out"):
             await taking
+        await house.up()
         assert house.queues.ready
         assert (await house.queues.stats()).ledger.reopened == 1
 
@@ -153,8 +152,9 @@ async def test_statistics_count_what_happened(opened):
         await house["a"].take(2, key="k")
         await house["a"].take(2, key="k")
         await house["b"].block(2)
-        with pytest.raises(LimitExceeded):
-            await house["b"].take(1, wait=99)
+        await house["b"].pause()
+        with pytest.raises(QueuePaused):
+            await house["b"].take(1)
         stats = await house.queues.stats()
         a, b = stats.queues
         assert (a.queue, a.cursor, a.taken, a.requests, a.handed_out, a.replays) == ("a", 7, 7, 3, 7, 1)
@@ -162,7 +162,7 @@ async def test_statistics_count_what_happened(opened):
         assert (stats.requests, stats.handed_out, stats.replays, stats.refused) == (5, 9, 1, 1)
         assert (stats.in_flight, stats.waiting, a.buffered) == (0, 0, 0)
         assert a.answer.samples == 3
-        assert stats.ledger.ops == 2 + len(house.disk.ops(Take))
+        assert stats.ledger.ops == 2 + 1 + len(house.disk.ops(Serve))
         assert stats.ledger.commits == len(house.disk.batches)
         assert stats.ledger.syncs == 0  # in memory
         assert stats.uptime >= 0
@@ -170,8 +170,8 @@ async def test_statistics_count_what_happened(opened):
 
 async def test_a_queue_of_the_real_house_opens_without_any_seam(tmp_path):
     queues = await Queues.open(tmp_path, define={"q": COUNT})
-    assert (await queues.get("q").take(2)).first == 1
+    assert (await queues.get("q").asked(asking.take(2, queues.limits))).first == 1
     await queues.close()
     queues = await Queues.open(tmp_path)
-    assert (await queues.get("q").take(2)).first == 3
+    assert (await queues.get("q").asked(asking.take(2, queues.limits))).first == 3
     await queues.close()

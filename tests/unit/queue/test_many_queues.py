@@ -6,9 +6,9 @@ import threading
 
 import pytest
 from dibs.errors import SourceBusy
+from dibs.queue.browsing import Browser
 from dibs.queue.pool import Pool
-from dibs.queue.queue import Queue
-from dibs.sources import Registry, SourceSpec, parse_source
+from dibs.sources import Registry, parse_source
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ def no_threads(monkeypatch):
         submit(pool, job)
 
     monkeypatch.setattr(Pool, "submit", refuse)
-    monkeypatch.setattr("dibs.queue.feed.TRY_EVERY", 0.01)
+    monkeypatch.setattr("dibs.queue.feeder.TRY_EVERY", 0.01)
     return given
 
 
@@ -48,9 +48,9 @@ async def test_queues_whose_sources_never_wait_start_and_end_without_a_thread(op
     define = {f"q{number}": sources[number % len(sources)] for number in range(60)}
     for round_ in (1, 2):
         async with opened(define, data=tmp_path) as house:
-            assert [queue.info().state for queue in house.queues.list()] == ["open"] * 60
+            assert [queue.browser.info().state for queue in house.queues.list()] == ["open"] * 60
             assert (await house["q0"].take(1)).first == round_
-            house.queues.get("q0").retire()
+            house["q0"].retire()
 
 
 async def test_a_source_that_takes_a_thread_is_tried_again_until_there_is_one(
@@ -66,24 +66,9 @@ async def test_a_source_that_takes_a_thread_is_tried_again_until_there_is_one(
         no_threads.clear()  # the source is let go all the same when the server goes down
 
 
-async def test_a_queue_is_registered_before_its_source_is_opened(opened, monkeypatch, stage, script):
-    """What goes wrong while it is opened finds the queue, and can be told to it."""
-    known: list[bool] = []
-    begin = Queue.begin
-
-    def look(queue):
-        known.append(queue._route.__self__.get(queue.name) is queue)
-        begin(queue)
-
-    monkeypatch.setattr(Queue, "begin", look)
-    async with opened({"a": stage.spec(), "b": SourceSpec("count")}) as house:
-        await house.queues.define("c", None)
-    assert known == [True, True, True]
-
-
 async def test_pages_of_queues_and_of_statistics_are_read_off_the_loop(opened, monkeypatch):
     where: list[str] = []
-    look = Queue.look
+    look = Browser.look
 
     def note(queue):
         where.append(threading.current_thread().name)
@@ -92,7 +77,7 @@ async def test_pages_of_queues_and_of_statistics_are_read_off_the_loop(opened, m
     async with opened({f"q{number}": "count" for number in range(7)}) as house:
         for number in range(7):
             await house[f"q{number}"].take(number + 1)
-        monkeypatch.setattr(Queue, "look", note)
+        monkeypatch.setattr(Browser, "look", note)
         infos, following = await house.queues.infos("q1", 3)
         assert ([info.queue for info in infos], following) == (["q2", "q3", "q4"], "q4")
         assert [info.cursor for info in infos] == [3, 4, 5]
@@ -110,6 +95,6 @@ async def test_a_queue_that_is_deleted_while_a_page_is_read_is_not_on_it(opened,
         a = house["a"]
         await a.take(1)
         await a.delete()
-        house.queues._queues["a"] = a  # as it is until the loop hears of it
+        house.queues._queues["a"] = a.queue  # as it is until the loop hears of it
         infos, _ = await house.queues.infos("", 10)
         assert [info.queue for info in infos] == ["b"]
