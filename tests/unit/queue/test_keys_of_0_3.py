@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from dibs.errors import KeyReused
 from dibs.ledger.ops import Define, Remember
-from dibs.ledger.work import Ack, Extend, Nack, Parcel, Purge, Push, Redrive, Release, Settle
+from dibs.ledger.serve import Key, Keyed
+from dibs.ledger.work import Ack, Extend, Nack, Parcel, Release
 from dibs.queue import LeaseAsk
 from dibs.queue.definition import KEPT, queue_settings
 from dibs.sources import SourceSpec
@@ -14,6 +15,7 @@ THREE = "QueueSettings(max_attempts=3, backoff=1000, backoff_max=3600000, jitter
 DEFAULTS = "QueueSettings(max_attempts=10, backoff=1000, backoff_max=3600000, jitter=0.1, max_ready=None)"
 OTHERS = "QueueSettings(max_attempts=None, backoff=500, backoff_max=2000, jitter=0.0, max_ready=7)"
 NAMED = {"max_attempts": 0, "backoff": 0.5, "backoff_max": 2, "jitter": 0, "max_ready": 7}
+K = Key("k", "")
 ENTRIES = (
     Ack("t", ((1, 2),)),
     Nack("t", ((3, 3),), 500, "it's, dead=False)"),
@@ -33,7 +35,7 @@ ENTRIES = (
 async def test_a_settle_is_filed_as_in_0_3(opened, entries, lease, filed):
     async with opened({"jobs": None}) as house:
         await house["jobs"].settle(entries, lease=lease, key="k")
-        assert house.disk.ops(Settle)[0].remember.request == filed
+        assert house.disk.batches[-1][0].asks[0].key.digest == filed
 
 
 async def test_a_nack_that_makes_dead_is_another_request(opened):
@@ -52,8 +54,8 @@ async def test_pushes_redrives_and_purges_are_filed_as_in_0_3(opened):
         await jobs.redrive([(1, 3)], 2, 0.5, key="b")
         await jobs.redrive([(seq, seq) for seq in range(1, 40, 2)], key="c")
         await jobs.purge(("dead",), key="d")
-        changes = [*disk.ops(Push), *disk.ops(Redrive), *disk.ops(Purge)]
-        assert [op.remember.request for op in changes] == [
+        changes = [op for batch in disk.batches for op in batch if isinstance(op, Keyed)]
+        assert [op.key.digest for op in changes] == [
             "push 18150a89ec8ef2f31a96a946f72a2e6f",
             "redrive ((1, 3),) 2 0.5",
             "66bfd280de9c9a779d37ce09271d59a6",
@@ -79,10 +81,10 @@ async def test_a_definition_of_0_3_is_replayed(opened, filed, source, named, res
 
     spec = SourceSpec("count", {"start": 5}) if source == "count" else source
     async with opened(disk=before) as house:
-        answer = await house.queues.define("q", spec, settings=queue_settings(**named), reset=reset, key="k")
+        answer = await house.queues.define("q", spec, settings=queue_settings(**named), reset=reset, key=K)
         assert answer.replayed
         for other in ({**named, "max_attempts": 4}, {**named, "history": 5}):
             with pytest.raises(KeyReused):
-                await house.queues.define("q", spec, settings=queue_settings(**other), reset=reset, key="k")
+                await house.queues.define("q", spec, settings=queue_settings(**other), reset=reset, key=K)
         with pytest.raises(KeyReused):
-            await house.queues.define("q", spec, settings=queue_settings(**named), reset=not reset, key="k")
+            await house.queues.define("q", spec, settings=queue_settings(**named), reset=not reset, key=K)
