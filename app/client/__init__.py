@@ -54,8 +54,7 @@ from .errors import (
     ValueNotJson,
     WorkersDied,
 )
-from .held import Counts
-from .job import Job
+from .job import Counts, Job
 from .leases import Leases
 from .queue_settings import QueueSettings
 from .records import Ack, Extend, Item, LeaseAsk, Nack, NewItem, Pushed, PushReport, Release, Result

@@ -13,16 +13,17 @@ import httpx
 from .aio import AsyncLine, AsyncPollLine, LoopBell, run
 from .aleases import AsyncCrew, AsyncLeases
 from .amapping import amapped
-from .consume import Consumer
+from .consumer import Consumer
 from .errors import ClientClosed
 from .facade import declared
 from .flow import Flow, OnWait, Tempo
-from .held import Counts
+from .job import Counts
 from .mapping import check_workers
 from .operations import Pages, QueueOperations, ServerOperations
+from .options import LeaseOptions
 from .push import Packer
 from .records import PushReport, Result
-from .setup import LeaseOptions, Setup
+from .setup import Setup
 from .text import Default
 
 P = ParamSpec("P")
@@ -117,7 +118,7 @@ class AsyncClient:
     ) -> None:
         if isinstance(error, Exception):
             for crew in list(self._crews):
-                crew.consumer.hand.broken = True
+                crew.consumer.jobs.broken = True
         await self.close()
 
     def __repr__(self) -> str:

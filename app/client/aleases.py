@@ -7,14 +7,14 @@ import weakref
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from types import TracebackType
-from typing import Any, Final, NoReturn, Self
+from typing import Final, NoReturn, Self
 
+from .affinity import no_copy
 from .aio import AsyncLine, AsyncPollLine, run
-from .consume import Consumer
-from .errors import ClientError, ForkedClient, OtherLoop
+from .consumer import Consumer
+from .errors import ForkedClient
 from .flow import Flow
-from .held import Counts, no_copy
-from .job import Job, log
+from .job import Counts, Job
 
 _SLACK: Final = 0.5
 """Seconds beyond the grace for tasks to notice the end."""
@@ -24,102 +24,50 @@ class AsyncCrew:
     """The background tasks of one lease iterator, which know nothing of the iterator itself."""
 
     def __init__(
-        self,
-        consumer: Consumer,
-        line: AsyncLine,
-        poll: AsyncPollLine,
-        crews: set[AsyncCrew],
+        self, consumer: Consumer, line: AsyncLine, poll: AsyncPollLine, crews: set[AsyncCrew]
     ) -> None:
         self.consumer = consumer
-        self._crews = crews
         self.line = line
-        self.tasks: list[asyncio.Task[None]] = []
         self._poll = poll
-        self._loop = asyncio.get_running_loop()
-        consumer.hand.check_loop = self.check_jobs
-
-    def check_jobs(self) -> None:
-        """Refuse to settle a job where its loop runs no more, or in another loop; its own threads may.
-
-        Raises:
-            OtherLoop: What is said there would never be sent.
-        """
-        try:
-            here = asyncio.get_running_loop() is self._loop
-        except RuntimeError:
-            here = not self._loop.is_closed()  # a thread that works for the loop
-        if not here:
-            raise OtherLoop(
-                f"this job of {self.consumer.hand.queue} belongs to another event loop, whose tasks settle "
-                "it (lease it again in this one: it is handed out when its lease ends)"
-            )
-
-    def check(self) -> None:
-        """Refuse to work in another process, or in another event loop.
-
-        Raises:
-            ForkedClient, OtherLoop: The iterator belongs to the parent process; to another loop.
-        """
-        hand = self.consumer.hand
-        hand.refuse_child()
-        if asyncio.get_running_loop() is not self._loop:
-            raise OtherLoop(
-                f"this lease iterator of {hand.queue} belongs to another event loop, whose tasks keep its "
-                "leases (call queue.lease() in this one)"
-            )
+        self._crews = crews
+        self._tasks: list[asyncio.Task[None]] = []
+        self._loop = consumer.jobs.affinity.loop = asyncio.get_running_loop()
 
     def start(self) -> None:
         """Start the tasks at the first call."""
-        self.check()
-        if not self.tasks and not self.consumer.hand.stopping:
-            flows = {"fetch": self.consumer.fetch(), "keep": self.consumer.keep()}
-            self.tasks = [asyncio.create_task(self._run(flow), name=name) for name, flow in flows.items()]
+        self.consumer.jobs.affinity.check_loop()
+        if not self._tasks and not self.consumer.jobs.stop.begun:
+            flows = self.consumer.flows().items()
+            self._tasks = [asyncio.create_task(self._run(flow), name=name) for name, flow in flows]
             self._crews.add(self)
-            self.tasks[-1].add_done_callback(lambda _: self._crews.discard(self))  # keeping ends last
+            self._tasks[-1].add_done_callback(lambda _: self._crews.discard(self))  # keeping ends last
 
     async def _run(self, flow: Flow[None]) -> None:
-        """Run a task; tell the consumer of any exception that ends it."""
-        try:
+        with suppress(ForkedClient):  # a callback forked, and the child came back from it
             await run(flow, self.line, poll=self._poll)
-        except ForkedClient:  # a callback forked, and the child came back from it
-            return
-        except Exception as error:
-            log.exception("the client broke")
-            broken = error if isinstance(error, ClientError) else ClientError(f"the client broke: {error!r}")
-            self.consumer.hand.fail(broken, at_once=True)
 
-    def stop(self) -> None:
-        """Begin no further job."""
-        if self.consumer.hand.forked:
-            return
-        self.consumer.hand.stop()
-        self._poll.abort()
+    def stop(self, *, closing: bool = False) -> None:
+        """Begin no further job; or begin to close: the tasks do the rest while their loop runs.
 
-    def end(self) -> None:
-        """Begin to close, from any thread or finalizer: the tasks do the rest while their loop runs."""
-        hand = self.consumer.hand
-        if hand.forked:
-            return
-        hand.stop(hand.clock() + self.consumer.grace)
-        with suppress(RuntimeError):  # the loop is closed, and the tasks with it
-            self._loop.call_soon_threadsafe(self._poll.abort)
+        Any thread or finalizer may call it. In a child process it does nothing.
+        """
+        if not self.consumer.jobs.affinity.forked:
+            self.consumer.stop(closing=closing)
+            with suppress(RuntimeError):  # the loop is closed, and the tasks with it
+                self._loop.call_soon_threadsafe(self._poll.abort)
 
     async def close(self) -> None:
         """Stop, settle and give back, within ``grace`` seconds. In a child process it does nothing."""
-        self.end()
-        if self.consumer.hand.forked or asyncio.get_running_loop() is not self._loop:
+        self.stop(closing=True)
+        if self.consumer.jobs.affinity.forked or asyncio.get_running_loop() is not self._loop:
             return  # its own loop does it, if it still runs
-        self._poll.abort()
-        if not self.tasks:
+        if not self._tasks:
             return
-        _, late = await asyncio.wait(self.tasks, timeout=self.consumer.grace + _SLACK)
+        _, late = await asyncio.wait(self._tasks, timeout=self.consumer.grace + _SLACK)
         for task in late:
             task.cancel()
         if late:
-            queue = self.consumer.hand.queue
-            log.warning(
-                "%s: the server did not answer in time while closing; the leases that are left run out", queue
-            )
+            self.consumer.tell_late()
             await asyncio.wait(late)
 
 
@@ -134,13 +82,13 @@ class AsyncLeases(AsyncIterator[Job]):
     def __init__(self, crew: AsyncCrew) -> None:
         self._crew = crew
         self._consumer = crew.consumer
-        self._hand = crew.consumer.hand
-        weakref.finalize(self, crew.end)
+        self._jobs = crew.consumer.jobs
+        weakref.finalize(self, crew.stop, closing=True)
 
     @property
     def counts(self) -> Counts:
         """How many of its jobs have ended in each way so far, as the server confirmed."""
-        return self._hand.counts
+        return self._jobs.counts
 
     def __aiter__(self) -> Self:
         return self
@@ -150,18 +98,17 @@ class AsyncLeases(AsyncIterator[Job]):
 
     async def __anext__(self) -> Job:
         self._crew.start()
-        job = self._hand.enter() or await self._do(self._consumer.next_job())
+        job = self._jobs.enter() or await run(self._consumer.next_job(), self._crew.line)
         if job is None:
-            if not self._hand.begun:  # other tasks may still be at work on theirs
+            if not self._jobs.begun:  # other tasks may still be at work on theirs
                 await self.close()
             raise StopAsyncIteration
         return job
 
     async def flush(self, timeout: float | None = None) -> bool:  # noqa: ASYNC109
         """Wait until the server has confirmed every job that ended so far; False if it has not in time."""
-        self._crew.check()
-        flushed: bool = await self._do(self._consumer.flush(timeout))
-        return flushed
+        self._jobs.affinity.check_loop()
+        return await run(self._consumer.flush(timeout), self._crew.line)
 
     def stop(self) -> None:
         """Begin no further job; jobs in hand can be finished until the iterator is closed."""
@@ -181,8 +128,5 @@ class AsyncLeases(AsyncIterator[Job]):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if isinstance(error, Exception):
-            self._hand.broken = True
+            self._jobs.broken = True
         await self.close()
-
-    async def _do(self, flow: Flow[Any]) -> Any:
-        return await run(flow, self._crew.line)

@@ -11,16 +11,17 @@ from typing import Any, Concatenate, ParamSpec, Self, TypeVar, Unpack
 
 import httpx
 
-from .consume import Consumer
+from .consumer import Consumer
 from .errors import ClientClosed
 from .facade import declared
 from .flow import Flow, OnWait, Tempo
-from .held import Counts
+from .job import Counts
 from .leases import Crew, Leases
 from .mapping import Processes, Threads, Workers, check_workers, mapped
 from .operations import Pages, QueueOperations, ServerOperations
+from .options import LeaseOptions
 from .records import Result
-from .setup import LeaseOptions, Setup
+from .setup import Setup
 from .text import Default
 from .threads import Line, PollLine, ThreadBell, run
 

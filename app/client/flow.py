@@ -166,10 +166,45 @@ class Contact:
     made = False
 
 
+class Stop:
+    """When a lease iterator ends. Any thread or finalizer may set it, in the middle of anything: no lock.
+
+    Args:
+        bell: Rings for the iterator's flows.
+
+    Attributes:
+        begun: Whether no further job is to be begun.
+        deadline: The time by which all is to be said; None: no end is set.
+    """
+
+    def __init__(self, bell: Bell) -> None:
+        self.bell = bell
+        self.begun = False
+        self.deadline: float | None = None
+
+    def set(self, deadline: float | None) -> None:
+        """Begin nothing more. With a deadline: that is the end."""
+        if deadline is not None and self.deadline is None:
+            self.deadline = deadline
+        self.begun = True
+        self.bell.ring()
+
+    def pause(self, seconds: float, clock: Callable[[], float]) -> Flow[None]:
+        """Wait, but not into a stop that begins meanwhile, nor beyond the deadline."""
+        begun, until = self.begun, clock() + seconds
+        while True:
+            seen = self.bell.rings  # first: a stop between looking and this would be slept through
+            left = (until if self.deadline is None else min(until, self.deadline)) - clock()
+            if self.begun != begun or left <= 0:
+                return
+            yield Listen(self.bell, seen, left)
+
+
 class Terms:
     """How long a flow sends a request again, and how it waits in between.
 
-    ``on_wait`` is called before each such wait with its seconds and the reason.
+    ``on_wait`` is called before each such wait with its seconds and the reason. ``stop``: the end of the
+    lease iterator that the flow works for.
     """
 
     def __init__(
@@ -177,22 +212,41 @@ class Terms:
         tempo: Tempo,
         patience: float,
         on_wait: OnWait | None = None,
+        *,
         contact: Contact | None = None,
         sessions: Sessions | None = None,
+        stop: Stop | None = None,
     ) -> None:
         self.tempo = tempo
         self.contact = contact or Contact()
         self.sessions = sessions or Sessions(tempo.new_key)
         self.patience = patience
         self.on_wait = on_wait
+        self._stop = stop
+
+    def until(self, stop: Stop) -> Terms:
+        """These terms, for the flows of a lease iterator."""
+        return Terms(
+            self.tempo,
+            self.patience,
+            self.on_wait,
+            contact=self.contact,
+            sessions=self.sessions,
+            stop=stop,
+        )
 
     def deadline(self, began: float) -> float:
         """The time until which a request that was first sent at ``began`` is sent again."""
-        return began + (self.patience if self.contact.made else min(self.patience, _UNKNOWN))
+        last = began + (self.patience if self.contact.made else min(self.patience, _UNKNOWN))
+        ends = None if self._stop is None else self._stop.deadline
+        return last if ends is None else min(last, ends)
 
     def pause(self, seconds: float) -> Flow[None]:
-        """Wait before the next try, after telling ``on_wait``."""
-        yield Sleep(seconds)
+        """Wait before the next try."""
+        if self._stop is None:
+            yield Sleep(seconds)
+        else:
+            yield from self._stop.pause(seconds, self.tempo.clock)
 
 
 class Aborted(ClientError):

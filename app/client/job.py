@@ -1,24 +1,22 @@
-"""A job: an item in hand, and its end."""
+"""A job: a leased item, its lease, and its end."""
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from enum import IntEnum
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn, Self
+from typing import Any, Final, Literal, NamedTuple, NoReturn, Protocol, Self
 
+from .affinity import Affinity, no_copy
 from .calls import ACKS, NACKS, RELEASES, Kind
 from .errors import JobSettled, ValueNotJson
-from .held import no_copy
+from .flow import log
 from .records import Result
-from .text import encode, fit, told
+from .text import Default, encode, fit, told
 
-if TYPE_CHECKING:
-    from .hand import Hand
-    from .held import Held
-
-log: Final = logging.getLogger("dibs.client")
+_BEATS: Final = 3
+"""Heartbeats in the time of a lease."""
 
 
 class Stage(IntEnum):
@@ -69,6 +67,68 @@ RELEASE: Final = Verdict(RELEASES)
 VERBS: Final = {ACKS: "acked", NACKS: "nacked", RELEASES: "released"}
 
 
+class HeldLease:
+    """One lease, or a part of it that is kept for another ``ttl``.
+
+    ``jobs`` are those that the server has not settled. ``due`` is the time until which the lease is certainly
+    ours, counted from before its request was sent. ``whole`` is the number of items that its token was given
+    for; 0 for a part. ``arrived`` is when the lease was given.
+    """
+
+    __slots__ = ("arrived", "beat_at", "due", "jobs", "token", "ttl", "whole")
+
+    def __init__(self, token: str, ttl: float, arrived: float) -> None:
+        self.token = token
+        self.ttl = ttl
+        self.arrived = arrived
+        self.jobs: dict[int, Job] = {}
+        self.whole = 0
+        self.due = self.beat_at = 0.0
+
+    def split(self, job: Job, ttl: float) -> HeldLease:
+        """Take a job out, to be kept for ``ttl`` at a time under the same token. A heartbeat is due."""
+        part = HeldLease(self.token, ttl, self.arrived)
+        part.due, part.jobs = self.due, {job.seq: self.jobs.pop(job.seq)}
+        self.whole, job.held = 0, part
+        return part
+
+    def kept(self, sent: float, seconds: float | None = None) -> None:
+        """Note that a request sent at ``sent`` gave or extended the lease."""
+        self.due = sent + (self.ttl if seconds is None else seconds)
+        self.beat_at = sent + (self.due - sent) / _BEATS
+
+
+@dataclass
+class Counts:
+    """How many jobs of a lease iterator ended in each way, as the server confirmed.
+
+    ``begun``: handed to the consumer. ``lost``: their leases ended early, begun or not.
+    """
+
+    begun: int = 0
+    acked: int = 0
+    nacked: int = 0
+    dead: int = 0
+    released: int = 0
+    lost: int = 0
+
+
+class Holder(Protocol):
+    """The jobs of a lease iterator, as one of them sees it."""
+
+    queue: str
+    clock: Callable[[], float]
+    on_error: Literal["nack", "raise"]
+    default: Default | None
+    affinity: Affinity
+
+    def settle(self, job: Job, verdict: Verdict) -> bool:
+        """Decide how a job ends; False: that was decided before."""
+
+    def extend(self, job: Job, ttl: float) -> None:
+        """Keep a job for ``ttl`` at a time from now on."""
+
+
 class Job:
     """A leased item, until it is settled or its lease is lost.
 
@@ -91,18 +151,18 @@ class Job:
     """
 
     __slots__ = (
-        *("attempt", "entered", "hand", "held", "outcome"),
+        *("attempt", "entered", "held", "holder", "outcome"),
         *("queue", "seq", "stage", "taken", "value", "verdict"),
     )
 
-    def __init__(self, hand: Hand, held: Held, seq: int, value: Any, attempt: int) -> None:
-        self.queue: str = hand.queue
+    def __init__(self, holder: Holder, held: HeldLease, seq: int, value: Any, attempt: int) -> None:
+        self.queue: str = holder.queue
         self.seq = seq
         self.value = value
         self.attempt = attempt
         self.taken = False
         self.outcome: str | None = None
-        self.hand = hand
+        self.holder = holder
         self.held = held
         self.stage = READY
         self.entered = False
@@ -118,7 +178,7 @@ class Job:
     @property
     def lost(self) -> bool:
         """Whether others may have the item. The clock tells also where no heartbeat could be sent."""
-        return self.taken or (self.stage < OVER and self.hand.clock() >= self.held.due)
+        return self.taken or (self.stage < OVER and self.holder.clock() >= self.held.due)
 
     @property
     def settled(self) -> bool:
@@ -139,7 +199,7 @@ class Job:
         """
         results = (push,) if isinstance(push, Result) else tuple(push)
         try:
-            texts = tuple(encode(result.to_json(), self.hand.default) for result in results)
+            texts = tuple(encode(result.to_json(), self.holder.default) for result in results)
         except ValueNotJson:
             self.entered = True  # if nothing else is said of it, it has failed, and that counts
             raise
@@ -174,15 +234,15 @@ class Job:
         Heartbeats keep the lease as long as this process lives and lets other threads run, so this is for
         a process that may be suspended, for work that holds the GIL, or to let others have the item sooner.
         """
-        self.hand.extend(self, ttl)
+        self.holder.extend(self, ttl)
 
     def end(self, verdict: Verdict) -> None:
         """Decide how the job ends; JobSettled if it has ended in another way before."""
-        if not self.hand.settle(self, verdict) and self.verdict != verdict and not self.taken:
+        if not self.holder.settle(self, verdict) and self.verdict != verdict and not self.taken:
             raise JobSettled(f"job {self.seq} of {self.queue} was {VERBS[self.verdict.kind]} before")
 
     def __enter__(self) -> Self:
-        self.hand.check_place()
+        self.holder.affinity.check_job()
         self.entered = True
         return self
 
@@ -191,9 +251,9 @@ class Job:
     ) -> bool:
         if error is None:
             if self.stage < DONE:
-                self.hand.settle(self, ACK)
+                self.holder.settle(self, ACK)
             return False
-        if self.hand.forked:  # the job is the parent's, and the child is on its way out
+        if self.holder.affinity.forked:  # the job is the parent's, and the child is on its way out
             return False
         if not isinstance(error, Exception):
             if not self.settled:
@@ -202,7 +262,7 @@ class Job:
         log.warning("job %d of %s failed, attempt %d", self.seq, self.queue, self.attempt, exc_info=error)
         if not self.settled:
             self.nack(fit(told(error)))
-        return self.hand.on_error == "nack"
+        return self.holder.on_error == "nack"
 
     async def __aenter__(self) -> Self:
         return self.__enter__()

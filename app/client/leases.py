@@ -6,15 +6,16 @@ import threading
 import time
 import weakref
 from collections.abc import Iterator
+from contextlib import suppress
 from types import TracebackType
-from typing import Any, Final, NoReturn, Self
+from typing import Final, NoReturn, Self
 
-from .consume import Consumer
-from .errors import ClientError, ForkedClient
+from .affinity import no_copy
+from .consumer import Consumer
+from .errors import ForkedClient
 from .flow import Flow
-from .hand import OnRefused
-from .held import Counts, no_copy
-from .job import Job, log
+from .job import Counts, Job
+from .settling import OnRefused
 from .threads import Line, PollLine, run
 
 _SLACK: Final = 0.5
@@ -29,63 +30,43 @@ class Crew:
         self.line = line
         self._poll = poll
         self._lock = threading.Lock()
-        self._threads: list[threading.Thread] | None = None
+        self._threads: list[threading.Thread] = []
 
     def start(self) -> None:
         """Start the threads at the first call."""
-        self.consumer.hand.refuse_child()
-        if self._threads is not None:
+        self.consumer.jobs.affinity.refuse_child()
+        if self._threads:
             return
         with self._lock:
-            if self._threads is None and not self.consumer.hand.stopping:
-                flows = {"fetch": self.consumer.fetch(), "keep": self.consumer.keep()}
-                self._threads = [
-                    threading.Thread(target=self._run, args=(flow,), name=f"dibs {name}", daemon=True)
-                    for name, flow in flows.items()
-                ]
-                for thread in self._threads:
+            if not self._threads and not self.consumer.jobs.stop.begun:
+                for name, flow in self.consumer.flows().items():
+                    thread = threading.Thread(
+                        target=self._run, args=(flow,), name=f"dibs {name}", daemon=True
+                    )
+                    self._threads.append(thread)
                     thread.start()
 
     def _run(self, flow: Flow[None]) -> None:
-        """Run a thread; tell the consumer of any exception that ends it."""
-        try:
+        with suppress(ForkedClient):  # a callback forked, and the child came back from it
             run(flow, self.line, poll=self._poll)
-        except ForkedClient:  # a callback forked, and the child came back from it
-            return
-        except Exception as error:
-            log.exception("the client broke")
-            broken = error if isinstance(error, ClientError) else ClientError(f"the client broke: {error!r}")
-            self.consumer.hand.fail(broken, at_once=True)
 
-    def stop(self) -> None:
-        """Begin no further job."""
-        if self.consumer.hand.forked:
-            return
-        self.consumer.hand.stop()
-        self._poll.abort()
-
-    def end(self) -> None:
-        """Begin to close."""
-        hand = self.consumer.hand
-        if hand.forked:
-            return
-        hand.stop(hand.clock() + self.consumer.grace)
-        self._poll.abort()
+    def stop(self, *, closing: bool = False) -> None:
+        """Begin no further job; or begin to close. In a child process it does nothing."""
+        if not self.consumer.jobs.affinity.forked:
+            self.consumer.stop(closing=closing)
+            self._poll.abort()
 
     def close(self) -> None:
         """Stop, settle and give back, within ``grace`` seconds. In a child process it does nothing."""
-        hand, until = self.consumer.hand, time.monotonic() + self.consumer.grace + _SLACK
-        if hand.forked:
+        until = time.monotonic() + self.consumer.grace + _SLACK
+        if self.consumer.jobs.affinity.forked:
             return
-        self.end()
-        for thread in self._threads or ():
+        self.stop(closing=True)
+        for thread in self._threads:
             if thread is not threading.current_thread():  # a finalizer may run anywhere
                 thread.join(max(0.0, until - time.monotonic()))
-        if any(thread.is_alive() for thread in self._threads or ()):
-            log.warning(
-                "%s: the server did not answer in time while closing; the leases that are left run out",
-                hand.queue,
-            )
+        if any(thread.is_alive() for thread in self._threads):
+            self.consumer.tell_late()
         self._poll.close()
 
 
@@ -116,13 +97,13 @@ class Leases(Iterator[Job]):
         self._crew = crew
         self._client = client  # it must not be closed as long as somebody iterates
         self._consumer = crew.consumer
-        self._hand = crew.consumer.hand
+        self._jobs = crew.consumer.jobs
         self._close = weakref.finalize(self, crew.close)
 
     @property
     def counts(self) -> Counts:
         """How many of its jobs have ended in each way so far, as the server confirmed."""
-        return self._hand.counts
+        return self._jobs.counts
 
     def __iter__(self) -> Self:
         return self
@@ -132,18 +113,17 @@ class Leases(Iterator[Job]):
 
     def __next__(self) -> Job:
         self._crew.start()
-        job = self._hand.enter() or self._do(self._consumer.next_job())
+        job = self._jobs.enter() or run(self._consumer.next_job(), self._crew.line)
         if job is None:
-            if not self._hand.begun:  # other threads may still be at work on theirs
+            if not self._jobs.begun:  # other threads may still be at work on theirs
                 self.close()
             raise StopIteration
         return job
 
     def flush(self, timeout: float | None = None) -> bool:
         """Wait until the server has confirmed every job that ended so far; False if it has not in time."""
-        self._hand.refuse_child()
-        flushed: bool = self._do(self._consumer.flush(timeout))
-        return flushed
+        self._jobs.affinity.refuse_child()
+        return run(self._consumer.flush(timeout), self._crew.line)
 
     def on_refused(self, tell: OnRefused) -> None:
         """Call ``tell``, from any thread, with each job whose result the server refuses, and the reason.
@@ -151,7 +131,7 @@ class Leases(Iterator[Job]):
         Such a job is nacked; ``tell`` may return keyword arguments for that, ``delay`` and ``dead``. A queue
         that takes no results at all ends the iterator besides.
         """
-        self._hand.on_refused = tell
+        self._consumer.settling.on_refused = tell
 
     def stop(self) -> None:
         """Begin no further job: ``next`` ends in every thread, and jobs that were not begun are given back.
@@ -162,11 +142,11 @@ class Leases(Iterator[Job]):
 
     def end(self) -> None:
         """Begin to close the iterator, without waiting for the end."""
-        self._crew.end()
+        self._crew.stop(closing=True)
 
     def broke(self) -> None:
         """Note that an exception ends the loop: its jobs may be the cause, so they count as attempts."""
-        self._hand.broken = True
+        self._jobs.broken = True
 
     def close(self) -> None:
         """Settle the jobs that are done and give back the rest, within ``grace`` seconds.
@@ -184,6 +164,3 @@ class Leases(Iterator[Job]):
         if isinstance(error, Exception):
             self.broke()
         self.close()
-
-    def _do(self, flow: Flow[Any]) -> Any:
-        return run(flow, self._crew.line)

@@ -21,15 +21,16 @@ from .answers import (
     Uploaded,
 )
 from .calls import path_of
-from .consume import Consumer, consumer
+from .consumer import Consumer
 from .errors import Exhausted
 from .flow import Call, Flow, Request, Terms
 from .keys import own
+from .options import OnError, OnLost, Options
 from .persist import FULL, PATIENT, persist
 from .push import Packer, never_fits, push
 from .queue_settings import UNCHANGED, QueueSettings, Unchanged
 from .records import Entry, Item, LeaseAsk, NewItem, Pushed, PushReport, Seqs
-from .setup import OnError, OnLost, Setup
+from .setup import Setup
 from .text import encode
 
 T = TypeVar("T")
@@ -214,11 +215,7 @@ class QueueOperations:
         Raises:
             TypeError, ValueError: An argument is no number, or out of range.
         """
-        return consumer(
-            self.name,
-            self.setup.worker,
-            self.setup.terms,
-            (self.setup.bell(), self.setup.bell()),
+        options = Options(
             batch=batch,
             ttl=ttl,
             prefetch=prefetch,
@@ -228,8 +225,9 @@ class QueueOperations:
             on_lost=on_lost,
             grace=grace,
             until_empty=until_empty,
-            default=self.setup.default,
         )
+        setup, bell = self.setup, self.setup.bell
+        return Consumer(self.name, setup.worker, setup.terms, options, bell=bell, default=setup.default)
 
     # -- pushing
 

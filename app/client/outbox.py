@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-from .job import ACK, SENT
-
-if TYPE_CHECKING:
-    from .job import Job
+from .job import ACK, SENT, Job
 
 MANY: Final = 20_000
 """Ends that wait to be sent, beyond which nothing more is fetched: two of the largest batches."""
@@ -23,7 +20,7 @@ class Outbox:
     """Jobs that ended and that the server has not confirmed: some wait, ``sent`` of them are on their way.
 
     Waiting jobs are sent within a second, or a tenth of the ttl, if no request takes them along earlier. Not
-    for several threads at once: ``Hand`` holds its lock.
+    for several threads at once: ``Jobs`` holds its lock.
     """
 
     def __init__(self, ttl: float, clock: Callable[[], float]) -> None:

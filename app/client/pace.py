@@ -26,7 +26,7 @@ _BATCHES: Final = 4
 
 
 class Pace:
-    """Learns the pace of the work and of the wire. Not for several threads at once: ``Hand`` holds its lock.
+    """Learns the pace of the work and of the wire. Not for several threads at once: ``Jobs`` holds its lock.
 
     Args:
         batch: Items of one request; None: adapted.

@@ -6,33 +6,15 @@ import os
 import socket
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Final, Literal, TypedDict
+from typing import Any, Final
 
 from ..inert import acts, inert
 from .flow import Bell, OnWait, Tempo, Terms
-from .job import Job
 from .text import Default
 from .wire import Wire
 
 WORKER_BYTES: Final = 255
 _SHOWN: Final = 64
-
-OnError = Literal["nack", "raise"]
-OnLost = Callable[[Job], None]
-
-
-class LeaseOptions(TypedDict, total=False):
-    """The keyword arguments of ``RemoteQueue.lease``, for functions that pass them on."""
-
-    batch: int | None
-    ttl: float
-    prefetch: int | None
-    in_hand: int | None
-    wait: float
-    on_error: OnError
-    on_lost: OnLost | None
-    grace: float
-    until_empty: bool
 
 
 class Setup:

@@ -73,7 +73,7 @@ class Line:
         try:
             response = transport.handle_request(self.wire.write(request, extensions))
             try:
-                self._remember(response.extensions.get("network_stream"))
+                self.remember(response.extensions.get("network_stream"))
                 lost = self.wire.stranger(request, response)
                 if lost is not None:
                     return lost  # closed with its body unread, so that nobody is given the connection again
@@ -101,7 +101,7 @@ class Line:
                 self._transport = self.wire.dial()
             return self._transport
 
-    def _remember(self, stream: Any) -> None:
+    def remember(self, stream: Any) -> None:
         """Remember a connection's socket, so that a child can close its copy."""
         found = None if stream is None else stream.get_extra_info("socket")
         if isinstance(found, socket.socket):
@@ -117,7 +117,7 @@ class Line:
         self._dialing = threading.Lock()
 
 
-class PollLine(Line):
+class PollLine:
     """A line for long polls: one connection, whose wait another thread can end.
 
     A read that blocks is ended by shutting its socket down. The socket is learnt from httpcore's trace; over
@@ -125,15 +125,17 @@ class PollLine(Line):
     """
 
     def __init__(self, wire: Wire, given: httpx.BaseTransport | None = None) -> None:
-        super().__init__(wire, given)
+        self._line = Line(wire, given)
+        self._given = given
         self._aborted = False
         self._stream: Any = None
+        fork.watch(self)
 
     def send(self, request: Request) -> Reply | Lost:
         """Send one request, unless the line was aborted; an aborted request counts as lost."""
         if self._aborted:
             return Lost(ClientClosed(_CLOSING), reached=False, aborted=True)
-        answer = self.exchange(request, {"trace": self._learn})
+        answer = self._line.exchange(request, {"trace": self._learn})
         return answer._replace(aborted=self._aborted) if isinstance(answer, Lost) else answer
 
     def abort(self) -> None:
@@ -144,12 +146,12 @@ class PollLine(Line):
     def close(self) -> None:
         """Close the line's connection, unless it belongs to the client."""
         if self._given is None:
-            super().close()
+            self._line.close()
 
     def _learn(self, event: str, info: dict[str, Any]) -> None:
         if event in {"connection.connect_tcp.complete", "connection.start_tls.complete"}:
             self._stream = info["return_value"]
-            self._remember(self._stream)
+            self._line.remember(self._stream)
             if self._aborted:  # it was between looking and connecting
                 self._shut()
 
@@ -162,7 +164,6 @@ class PollLine(Line):
                 return  # closed already, which is as good
 
     def _after_fork(self) -> None:
-        super()._after_fork()
         self._stream = None  # to shut it down would end the parent's poll
 
 
@@ -170,7 +171,7 @@ def run(
     flow: Flow[T],
     line: Line,
     *,
-    poll: Line | None = None,
+    poll: Line | PollLine | None = None,
     sleep: Callable[[float], None] = time.sleep,
 ) -> T:
     """Do the steps of a flow until it returns. In a child process, no flow of the parent goes on."""
@@ -190,7 +191,7 @@ def run(
             step = partial(flow.throw, error)
 
 
-def _do(effect: Effect, line: Line, poll: Line, sleep: Callable[[float], None]) -> Any:
+def _do(effect: Effect, line: Line, poll: Line | PollLine, sleep: Callable[[float], None]) -> Any:
     if isinstance(effect, Send):
         return (poll if effect.abortable else line).send(effect.request)
     if isinstance(effect, Sleep):

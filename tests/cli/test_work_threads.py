@@ -23,8 +23,8 @@ from dibs.cli.work_loop import Emptiness, Stops, empty, leave, run, settle, verd
 from dibs.cli.work_process import CannotStart
 from dibs.cli.work_threads import JobThreads
 from dibs.cli.work_writer import Writer
+from dibs.client import Counts
 from dibs.client.errors import Problem, QueueUnknown, Unreachable
-from dibs.client.hand import Counts
 from dibs.client.text import encode
 from rich.console import Console
 

@@ -10,8 +10,9 @@ import json
 from functools import partial
 
 import httpx
-from dibs.client.consume import consumer
+from dibs.client.consumer import Consumer
 from dibs.client.flow import Contact, Gather, Listen, Lost, Reply, Send, Sleep, Tempo, Terms
+from dibs.client.options import Options
 from fake import FakeServer, Parked
 
 
@@ -69,15 +70,9 @@ class Sim:
     def consumer(self, queue="jobs", *, patience=60.0, worker="w1", **how):
         """A lease iterator: its two flows run; the caller asks for jobs."""
         options = {"batch": None, "ttl": 30.0, "prefetch": None, "in_hand": None, "wait": 20.0}
-        options |= {"on_error": "nack", "on_lost": None, "until_empty": False, "grace": 5.0}
-        options |= {"default": None, **how}
-        made = consumer(
-            queue,
-            worker,
-            Terms(self.tempo, patience, contact=self.contact),
-            (SimBell(), SimBell()),
-            **options,
-        )
+        options |= {"on_error": "nack", "on_lost": None, "until_empty": False, "grace": 5.0, **how}
+        terms = Terms(self.tempo, patience, contact=self.contact)
+        made = Consumer(queue, worker, terms, Options(**options), bell=SimBell)
         made.crew = [
             self.spawn(made.fetch(), f"{worker} fetch", made),
             self.spawn(made.keep(), f"{worker} keep", made),
@@ -85,7 +80,8 @@ class Sim:
         return made
 
     def close(self, made, grace=5.0):
-        made.hand.stop(self.now + grace)
+        made.jobs.stop.set(self.now + grace)
+        made.jobs.came.ring()
         self.abort(made)
 
     def abort(self, made):
@@ -229,7 +225,7 @@ def worker(made, work=0.0, jobs=None, fail=lambda job: False):
     """A consumer's loop as a flow: what it did is in ``made.seen``. ``work``: seconds, or they by job."""
     made.seen = [] if not hasattr(made, "seen") else made.seen
     while jobs is None or len(made.seen) < jobs:
-        job = made.hand.enter() or (yield from made.next_job())
+        job = made.jobs.enter() or (yield from made.next_job())
         if job is None:
             return made.seen
         with job:

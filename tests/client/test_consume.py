@@ -4,7 +4,6 @@ import json
 from itertools import islice
 
 import pytest
-from dibs.client.consume import WorkTerms
 from dibs.client.errors import (
     Invalid,
     LimitExceeded,
@@ -65,7 +64,7 @@ def test_the_next_batch_is_fetched_while_this_one_is_worked_on(lab, sim):
     task = lab.spawn(sim.worker(made, 10.0, jobs=1))
     lab.run(lambda: len(getattr(made, "seen", ())) == 1 and lab.now >= 1)
     assert task.state == "sleep"
-    assert len(made.hand.ready) == 9  # four of this batch, five of the next
+    assert len(made.jobs.ready) == 9  # four of this batch, five of the next
 
 
 def test_prefetch_0_fetches_only_for_who_waits(lab, sim):
@@ -83,8 +82,7 @@ def test_in_hand_bounds_what_is_not_settled(lab, sim):
     most = 0
     while any(task.state != "over" for task in workers):
         lab.run(lambda now=lab.now: lab.now > now or all(task.state == "over" for task in workers))
-        hand = made.hand
-        most = max(most, hand.begun + len(hand.ready))
+        most = max(most, made.jobs.begun + len(made.jobs.ready))
     assert most == 4
     assert queue.acked == 50
 
@@ -137,7 +135,7 @@ def test_an_exception_nacks_with_the_traceback_and_goes_on(lab, sim, caplog):
     jobs = lab.finish(bad)
     assert [job.seq for job in jobs] == [1, 2, 3, 4, 2]
     assert queue.acked == 4
-    assert made.hand.counts.nacked == 1
+    assert made.jobs.counts.nacked == 1
     nack = next(settle["nacks"][0] for settle in requests(lab, "settle") if "nacks" in settle)
     assert "RuntimeError: job 2 is bad" in nack["error"]
     assert "Traceback" in nack["error"]
@@ -160,7 +158,7 @@ def test_the_last_attempt_makes_it_dead(lab, sim):
     jobs = lab.finish(lab.spawn(sim.worker(made, 0.1, fail=lambda job: job.value == 0)))
     assert [job.seq for job in jobs].count(1) == 2
     assert queue.inside[1].dead
-    assert made.hand.counts.dead == 1
+    assert made.jobs.counts.dead == 1
 
 
 def test_a_source_that_failed_raises_after_what_came_before(lab, sim):
@@ -222,7 +220,7 @@ def test_a_lease_that_was_lost_is_told_at_once(lab, sim, caplog):
         queue.inside[seq].due = 1000.0
     lab.run(lambda: lab.now > 2)
     assert [(job.seq, job.lost) for job in lost] == [(1, True)]  # 3 was not begun: it is just dropped
-    assert [job.seq for job in made.hand.ready] == [2]
+    assert [job.seq for job in made.jobs.ready] == [2]
     assert "<Job 1 of jobs, attempt 1, lost>: others may do it again" in caplog.text
     assert lab.finish(task)[0].outcome == "lost"
     assert queue.acked == 0
@@ -248,7 +246,7 @@ def test_work_that_lets_no_heartbeat_through_hears_of_it_by_its_own_clock(sim, c
 
     lab.finish(lab.spawn(work()))
     assert seen == [False, False, True, True]
-    assert (queue.acked, made.hand.counts.lost) == (2, 2)
+    assert (queue.acked, made.jobs.counts.lost) == (2, 2)
     late = [record for record in caplog.records if "a heartbeat comes" in record.getMessage()]
     assert len(late) == 1  # once, however often
     assert late[0].levelname == "WARNING"
@@ -284,7 +282,7 @@ def test_a_stale_ack_is_told(lab, sim, caplog):
     closed(lab, made)
     assert [job.outcome for job in jobs] == ["lost", "acked"]
     assert lost == [jobs[0]]
-    assert made.hand.counts.lost == 1
+    assert made.jobs.counts.lost == 1
 
 
 def test_on_lost_that_raises_harms_nobody(lab, sim, caplog):
@@ -305,9 +303,9 @@ def test_a_job_whose_lease_may_have_run_out_is_not_begun(lab, sim):
     made = lab.consumer(batch=4, ttl=0.01)
     lab.spawn(sim.worker(made, 0.001, jobs=4))
     lab.run(lambda: queue.acked == 4)
-    assert made.hand.counts.lost == 4  # the first lease, before it was begun
+    assert made.jobs.counts.lost == 4  # the first lease, before it was begun
     assert [job.attempt for job in made.seen] == [2, 2, 2, 2]
-    assert made.hand.counts.begun == 4
+    assert made.jobs.counts.begun == 4
     assert not lab.server.violations
 
 
@@ -322,7 +320,7 @@ def test_a_server_that_is_away_for_a_while(lab, sim):
     jobs = lab.finish(task)
     assert [job.seq for job in jobs] == list(range(1, 31))
     assert queue.acked == 30
-    assert made.hand.counts.lost == 0
+    assert made.jobs.counts.lost == 0
 
 
 def test_a_server_that_is_away_for_too_long(lab, sim):
@@ -357,8 +355,8 @@ def test_what_was_done_is_told_though_the_patience_was_over(lab, sim):
     lab.fault = lambda number, request: None
     lab.down = False
     closed(lab, made)
-    assert queue.acked == len(made.seen) == made.hand.counts.acked == 3
-    assert made.hand.counts.lost == 0
+    assert queue.acked == len(made.seen) == made.jobs.counts.acked == 3
+    assert made.jobs.counts.lost == 0
 
 
 @pytest.mark.parametrize("lost", ["request", "reply"])
@@ -383,7 +381,7 @@ def test_every_request_lost_once_changes_nothing(lab, sim, lost):
     lab.finish(lab.spawn(work()))
     assert queue.acked == 20
     assert [entry.value for entry in lab.server.queues["done"].inside.values()] == list(range(20))
-    assert made.hand.counts.lost == 0
+    assert made.jobs.counts.lost == 0
     assert not lab.server.violations
 
 
@@ -418,16 +416,16 @@ def test_a_poll_that_closing_ended_gives_back_what_it_got(lab, sim):
 class StopsWhenLookedAt:
     """A bell that another thread rings, as it stops, right before ``rings`` is read: the worst moment."""
 
-    def __init__(self, hand):
-        self.hand, self.rung = hand, 0
+    def __init__(self, made):
+        self.made, self.rung = made, 0
 
     def ring(self):
         self.rung += 1
 
     @property
     def rings(self):
-        if not self.hand.stopping:
-            self.hand.stop()
+        if not self.made.jobs.stop.begun:
+            self.made.stop()
         return self.rung
 
 
@@ -438,15 +436,15 @@ def slept_through(flow):
 
 def test_a_stop_is_never_slept_through_by_the_fetcher(lab):
     made = lab.consumer(prefetch=0)
-    made.hand.work = StopsWhenLookedAt(made.hand)
+    made.jobs.changed = made.jobs.stop.bell = StopsWhenLookedAt(made)
     assert not slept_through(made.fetch())
-    assert made.hand.fetcher_left
+    assert made.jobs.demand.fetcher_left
 
 
 def test_a_stop_is_never_slept_through_by_a_pause(lab):
     made = lab.consumer()
-    made.hand.work = StopsWhenLookedAt(made.hand)
-    assert not slept_through(WorkTerms(Terms(lab.tempo, 60.0), made.hand).pause(30.0))
+    made.jobs.changed = made.jobs.stop.bell = StopsWhenLookedAt(made)
+    assert not slept_through(Terms(lab.tempo, 60.0).until(made.jobs.stop).pause(30.0))
 
 
 def test_closing_while_nobody_answers_is_bounded(lab, sim, caplog):
@@ -484,7 +482,7 @@ def test_stop_lets_jobs_in_hand_be_finished(lab, sim):
     made = lab.consumer(batch=4, ttl=3.0)
     tasks = [lab.spawn(sim.worker(made, 30.0)) for _ in range(2)]
     lab.run(lambda: lab.now > 1)
-    made.hand.stop()
+    made.stop()
     lab.abort(made)
     for task in tasks:
         lab.finish(task)
@@ -527,7 +525,7 @@ def test_what_can_t_be_carried_fails_its_job_alone(lab, sim, wrong):
     lab.finish(lab.spawn(work()))
     closed(lab, made)
     assert sorted(seq for seq, _ in queue.done) == [1, 2, 3, 4, 5, 7, 8]
-    assert (made.hand.counts.acked, made.hand.counts.nacked, made.hand.counts.dead) == (7, 1, 1)
+    assert (made.jobs.counts.acked, made.jobs.counts.nacked, made.jobs.counts.dead) == (7, 1, 1)
     assert all("limit-exceeded" in failed["error"] for failed in queue.inside[6].history)
 
 
@@ -563,11 +561,11 @@ def test_who_is_told_of_a_refused_result_says_how_it_is_nacked(lab):
         job.ack(push=Result("done", "x" * 300_000))
         yield from made.flush(10.0)
 
-    made.hand.on_refused = tell
+    made.settling.on_refused = tell
     lab.finish(lab.spawn(work()))
     closed(lab, made)
     assert refused == [(1, 1, LimitExceeded)]
-    assert (queue.inside[1].dead, made.hand.counts.dead) == (True, 1)
+    assert (queue.inside[1].dead, made.jobs.counts.dead) == (True, 1)
 
 
 def test_own_ttl_of_a_job(lab, sim):
@@ -637,7 +635,7 @@ def test_a_slow_hand_out_does_not_hold_up_the_acks(lab, sim):
     """Where a settle with the next lease takes a tenth of the ttl, the two go apart."""
     lab.server.add("jobs", range(10))
     made = lab.consumer(batch=1, prefetch=0, ttl=1.0)
-    made.hand.pace.travelled(5.0)
+    made.jobs.pace.travelled(5.0)
     lab.finish(lab.spawn(sim.worker(made, 0.1, jobs=3)))
     assert all("lease" not in settle for settle in requests(lab, "settle")[:2])
 
@@ -662,8 +660,8 @@ def test_the_batch_follows_the_pace_of_the_work(lab, sim, per_job, least, most):
     made = lab.consumer()
     lab.spawn(sim.worker(made, per_job))
     lab.run(lambda: queue.cursor >= 40_000 or lab.now > max(10.0, 20 * per_job), steps=500_000)
-    assert least <= made.hand.pace.batch <= most
-    assert made.hand.counts.released == 0
+    assert least <= made.jobs.pace.batch <= most
+    assert made.jobs.counts.released == 0
 
 
 def held(queue):
@@ -685,7 +683,7 @@ def test_a_job_that_takes_long_does_not_keep_others_from_theirs(lab, sim):
     lab.run(lambda: lab.now > began + 99.0)
     assert held(queue) == 1  # nothing is fetched for who is not there
     assert lab.sent - sent <= 11  # heartbeats
-    given_back = made.hand.counts.released
+    given_back = made.jobs.counts.released
     lab.finish(task)
     assert closed(lab, made) == []
     assert queue.acked == 2_100
@@ -725,7 +723,7 @@ def test_a_given_batch_stays_though_its_work_is_slow(lab, sim):
     lab.spawn(sim.worker(made, 10.0))
     lab.run(lambda: lab.now > 95)
     assert held(queue) == 41
-    assert made.hand.counts.released == 0
+    assert made.jobs.counts.released == 0
 
 
 def test_a_server_that_gives_fewer_at_once_is_asked_for_so_many(lab, sim):
@@ -734,7 +732,7 @@ def test_a_server_that_gives_fewer_at_once_is_asked_for_so_many(lab, sim):
     made = lab.consumer()
     lab.finish(lab.spawn(sim.worker(made, 0.00001)))
     assert queue.acked == 3_000
-    assert made.hand.pace.batch == 100
+    assert made.jobs.pace.batch == 100
     assert max(settle["lease"]["max"] for settle in requests(lab, "settle") if "lease" in settle) == 128
 
 
@@ -751,7 +749,7 @@ def test_batches_as_large_as_they_may_be(lab):
     made = lab.consumer(batch=10_000)
 
     def work():
-        while (job := made.hand.enter() or (yield from made.next_job())) is not None:
+        while (job := made.jobs.enter() or (yield from made.next_job())) is not None:
             job.ack()
 
     lab.finish(lab.spawn(work()))

@@ -329,7 +329,7 @@ def test_a_flow_that_breaks_is_told_to_the_consumer(wire, monkeypatch):
     wire.server.add("jobs", range(10))
     with Client("http://dibs", transport=wire) as client:
         leases = client.queue("jobs").lease()
-        monkeypatch.setattr(leases._consumer.hand, "arrived", lambda *_: 1 / 0)
+        monkeypatch.setattr(leases._consumer.jobs, "arrived", lambda *_: 1 / 0)
         with pytest.raises(Exception, match="the client broke: ZeroDivisionError"):
             next(leases)
 

@@ -121,7 +121,7 @@ def test_nothing_in_a_child_settles_extends_or_hands_out_what_its_parent_leased(
     with Client(numbering.url) as client:
         leases = client.queue("jobs").lease(batch=1, prefetch=5)
         job = next(leases)
-        leases._hand.lock.acquire()  # as a thread may at a fork
+        leases._jobs.lock.acquire()  # as a thread may at a fork
 
         def child():
             refused = outcomes(
@@ -133,7 +133,7 @@ def test_nothing_in_a_child_settles_extends_or_hands_out_what_its_parent_leased(
             return refused, left, passed, client.queue("ids").next().seq
 
         told = in_child(child)
-        leases._hand.lock.release()
+        leases._jobs.lock.release()
         assert told == f"({['ForkedClient'] * 8}, {[None] * 4}, False, 1)"
         assert "belongs to the parent process" in in_child(job.ack)
         assert not [request for request in numbering.seen if request[1] == b"settle"]

@@ -72,8 +72,8 @@ def test_all_is_done_once(sim, seed):
     assert set(queue.inside) == dead == bad | expired
     assert not lab.server.violations
     for one in made:
-        counts, hand = one.hand.counts, one.hand
-        assert (hand.begun, len(hand.ready), hand.outbox.unsaid, hand.helds) == (0, 0, 0, [])
+        counts, jobs = one.jobs.counts, one.jobs
+        assert (jobs.begun, len(jobs.ready), jobs.outbox.unsaid, jobs.leases) == (0, 0, 0, [])
         assert counts.begun == len(one.seen) <= counts.acked + counts.nacked + counts.dead + counts.lost
 
 

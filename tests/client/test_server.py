@@ -301,7 +301,7 @@ def test_closing_does_not_wait_for_a_long_poll(client):
     leases = client.queue("empty").lease(wait=30)
     waiting = threading.Thread(target=list, args=(leases,))
     waiting.start()
-    while not leases._consumer.hand.polling:
+    while not leases._consumer.jobs.demand.polling:
         time.sleep(0.001)
     time.sleep(0.05)  # let the poll get to the server; closing is as prompt if it has not
     began = time.monotonic()

@@ -1,0 +1,174 @@
+"""The jobs of a lease iterator: the decisions that no order of steps may change."""
+
+import asyncio
+
+import pytest
+from dibs.client import JobSettled, Lease, LeasedItem
+from dibs.client.entries import Entries
+from dibs.client.jobs import Jobs
+from dibs.client.options import Options
+from dibs.client.outbox import MANY
+from dibs.client.pace import MOST
+
+
+class Bell:
+    def __init__(self):
+        self.rings = 0
+
+    def ring(self):
+        self.rings += 1
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+def make(clock, batch, prefetch=None):
+    options = {"in_hand": None, "wait": 20.0, "on_error": "nack", "on_lost": None}
+    options |= {"batch": batch, "ttl": 30.0, "prefetch": prefetch, "grace": 5.0, "until_empty": False}
+    return Jobs("jobs", Options(**options), came=Bell(), changed=Bell(), clock=clock)
+
+
+@pytest.fixture
+def jobs(clock):
+    return make(clock, 5)
+
+
+def lease(count, first=1, seconds=30.0):
+    items = tuple(LeasedItem(seq, f"value {seq}", 1) for seq in range(first, first + count))
+    return Lease("jobs", "open", f"token-{first}", seconds, items)
+
+
+def test_a_lease_counts_from_before_its_request_was_sent(jobs, clock):
+    clock.now = 25.0
+    jobs.arrived(lease(2), 0.0, 2)
+    clock.now = 30.0
+    assert jobs.begin() is None  # perhaps it has run out, perhaps not: the heartbeat will tell
+    assert jobs.next_due() == 10.0
+    jobs.leases[0].kept(30.0)
+    assert jobs.begin().seq == 1
+
+
+def test_the_end_waits_for_what_is_not_confirmed(jobs):
+    jobs.arrived(lease(1), 0.0, 1)
+    jobs.begin().ack()
+    jobs.end()
+    assert not jobs.ended
+    (ended,) = jobs.outbox.take()
+    assert not jobs.ended
+    jobs.outbox.sent -= 1
+    jobs.over(ended, "acked")
+    assert jobs.ended
+
+
+def test_a_lease_that_comes_while_closing_is_not_left_behind(jobs):
+    """Between looking for what to give back and leaving: the keeper must look again."""
+    jobs.stop.set(5.0)
+    jobs.give_back()
+    jobs.arrived(lease(3), 0.0, 3)
+    jobs.demand.fetcher_left = True
+    assert not jobs.finished(0.0)
+    jobs.give_back()
+    assert [[job.seq for job in ended] for ended in jobs.outbox.take()] == [[1, 2, 3]]
+
+
+def test_bells_are_not_rung_for_every_job(jobs):
+    """Else two threads would wake for each of a hundred thousand jobs a second."""
+    jobs.arrived(lease(1000), 0.0, 1000)
+    rings = jobs.changed.rings
+    for _ in range(900):
+        jobs.begin().ack()
+    assert jobs.changed.rings - rings <= 2
+
+
+def test_a_fetcher_that_a_full_outbox_held_up_is_woken(clock):
+    """Else nobody would: the consumer waits for jobs, and the keeper has told all there was."""
+    jobs = make(clock, MOST)
+    for first in range(1, MANY + 2, MOST):
+        jobs.arrived(lease(MOST, first), 0.0, MOST)
+    for _ in range(MANY + 1):
+        jobs.begin().ack()
+    while jobs.begin():
+        pass
+    assert jobs.should_settle(0.0)  # at once: it does not linger
+    assert jobs.look() == 0
+    rings = jobs.changed.rings
+    Entries(jobs).due(0.0, done=True)
+    assert jobs.changed.rings > rings
+    assert jobs.look() == MOST
+
+
+def test_a_fetcher_is_rung_for_once(clock):
+    jobs = make(clock, 5, 100)
+    jobs.arrived(lease(50), 0.0, 50)
+    rings = jobs.changed.rings
+    for _ in range(10):
+        jobs.begin()
+    assert jobs.changed.rings - rings == 1
+    assert jobs.look() == 5
+    assert jobs.demand.fetching
+
+
+def test_what_goes_into_one_request_is_bounded_by_its_entries(jobs):
+    """A server takes 10,000 of them; whole leases are one each, however many jobs they are."""
+    for first in range(1, 6_000):
+        jobs.arrived(lease(1, first), 0.0, 1)
+    while (job := jobs.begin()) is not None:
+        job.ack()
+    assert [len(jobs.outbox.take()), len(jobs.outbox.take())] == [5_000, 999]
+
+
+def test_settled_twice(jobs):
+    jobs.arrived(lease(3), 0.0, 3)
+    first, second, third = (jobs.begin() for _ in range(3))
+    first.ack()
+    first.ack()
+    with pytest.raises(JobSettled, match="job 1 of jobs was acked before"):
+        first.nack("no")
+    second.nack("why")
+    with pytest.raises(JobSettled, match="nacked before"):
+        second.release()
+    third.taken = True
+    third.ack()  # the loss was told before; a worker's loop must not break on it
+    assert len(jobs.outbox) == 2
+
+
+def test_the_block_leaves_alone_what_it_settled_itself(jobs):
+    jobs.arrived(lease(2), 0.0, 2)
+    with jobs.begin() as job:
+        job.release()
+    assert job.verdict.kind == "releases"
+    with jobs.begin() as job:
+        job.nack("by hand", delay=5.0)
+        raise RuntimeError("after that")
+    assert (job.verdict.error, job.verdict.delay) == ("by hand", 5.0)
+
+
+def test_async_with_is_the_same(jobs):
+    async def work(job, error=None):
+        async with job as entered:
+            assert entered is job
+            if error is not None:
+                raise error
+
+    jobs.arrived(lease(2), 0.0, 2)
+    good, bad = jobs.begin(), jobs.begin()
+    asyncio.run(work(good))
+    asyncio.run(work(bad, RuntimeError("it broke")))
+    assert (good.verdict.kind, bad.verdict.kind) == ("acks", "nacks")
+    assert "it broke" in bad.verdict.error
+
+
+def test_what_a_job_looks_like(jobs):
+    jobs.arrived(lease(1), 0.0, 1)
+    job = jobs.begin()
+    assert repr(job) == "<Job 1 of jobs, attempt 1, begun>"
+    assert (job.queue, job.value, job.settled, job.outcome) == ("jobs", "value 1", False, None)
