@@ -11,8 +11,12 @@ An op is a request to the ledger; an engine applies a list of them in one transa
 * **Remembered with what it answers.** An op's :class:`Remember` is stored in the same transaction.
 * **Endings stay.** An ending is lifted by :class:`Retry` (a failed one) and by a new definition, and by
   nothing else. :class:`Fail` makes any but *closed* a failed one.
-* **A tombstone goes on.** Deleting keeps name, cursor and generation; defining again goes on after
-  the cursor, unless ``reset``, which starts at 0 in the next generation. What was inside is purged by either.
+* **A row for each creation.** Deleting keeps name, cursor and generation; defining again goes on after the
+  cursor, unless ``reset``, which starts at 0 in the next generation. Either, and another source for a queue
+  whose cursor is 0, makes a new row with counters at 0. What was inside the one before counts as purged, and
+  is swept in slices; its tokens and the keys of its items mean nothing to the new one. Answers are found as
+  long as the generation is the same.
+* **Editions.** Closing, retrying and advancing raise the edition of a row.
 
 The ops of work, and what they promise, are in ``work.py``; those for several callers in ``together.py``.
 
@@ -238,8 +242,9 @@ Op = Define | Take | Pause | Close | Retry | Fail | Advance | Delete | WorkOp
 class QueueRow:
     """A queue as the ledger has it; the outcome of every op on queues. Times: ledger milliseconds.
 
-    ``configured`` tells whether the configuration file defined it last, or a request. What was drawn for an
-    older ``edition`` is not handed out.
+    There is a row for each creation; ``root`` is the id of the first one of the name, and ``base`` is where
+    the cursor was at the creation of this one. What was drawn for an older ``edition`` is not handed out.
+    ``configured`` tells whether the configuration file defined it last, or a request.
     """
 
     id: int
@@ -261,7 +266,9 @@ class QueueRow:
     purged: int = 0
     configured: Configured = "http"
     settings: QueueSettings = DEFAULT_SETTINGS
+    root: int = 0
     edition: int = 1
+    base: int = 0
 
     @classmethod
     def of(cls, outcome: Mapping[str, Any]) -> QueueRow:
@@ -272,7 +279,7 @@ class QueueRow:
     @property
     def inside(self) -> int:
         """How many items were drawn or pushed and are not done: waiting, leased or dead."""
-        return self.cursor - self.taken - self.acked - self.purged - self.jumped
+        return self.cursor - self.base - self.taken - self.acked - self.purged - self.jumped
 
 
 class NotAsExpected(OpFailed):

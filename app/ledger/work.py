@@ -16,8 +16,8 @@
 * **Per run, not per item:** a lease of fresh items is one run; an ack of all of it deletes it; an ack of
   some splits it.
 * **Values** that can't be computed live in blocks: immutable, deleted with the last item of theirs.
-* **Balance:** taken + acked + purged + jumped + the items in runs = cursor, in every queue, always; each
-  counter moves by what its own op did, and runs are counted one by one.
+* **Balance:** taken + acked + purged + jumped + the items in runs = cursor - base, in every row of a queue,
+  always; each counter moves by what its own op did, and runs are counted one by one.
 * **History**, where a queue's ``history`` asks for it: a row for each range of an answer that took or acked
   items, in the same transaction. It belongs to the queue's name and generation, and outlives both.
 * **Keys of items** are known for the queue's ``item_key_ttl``, or until the item is purged or the queue is
@@ -377,7 +377,7 @@ class Counts:
     """The items inside a queue, counted run by run at one moment; and the counters of its row at that moment.
 
     ``waiting`` includes ``delayed`` ones. ``oldest``: since when the longest waiting one could be claimed.
-    ``overlaps``: pairs of runs that share a seq; there must be none.
+    ``overlaps``: pairs of runs that share a seq; there must be none. ``base``: the cursor at its creation.
     """
 
     cursor: int
@@ -391,6 +391,7 @@ class Counts:
     dead: int
     oldest: int | None
     overlaps: int
+    base: int = 0
 
 
 DAMAGED = "damaged"

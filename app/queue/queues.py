@@ -171,7 +171,9 @@ class Queues:
             queue.line.row = row
             return
         else:
-            self._tombstones.pop(row.name, None)
+            before = self._tombstones.pop(row.name, None)
+            if before is not None:
+                self._sweeper.add(before.id)  # with what is left of it its row goes
             self._queues[row.name] = made = self._made(row)
             self._by_id[row.id] = made.line
         if queue is not None:

@@ -254,7 +254,9 @@ class Ledger:
         assert moved == (
             (0,) * 5 if row is None else (row.cursor, row.taken, row.acked, row.purged, row.jumped)
         )
-        assert sum(moved[1:]) + counts.waiting + counts.leased + counts.dead == counts.cursor
+        base = 0 if row is None else row.base
+        assert counts.base == base
+        assert sum(moved[1:]) + counts.waiting + counts.leased + counts.dead == counts.cursor - base
         assert counts.overlaps == 0
         assert self.engine.glance(queue)[2] == counts.dead  # one is a counter, the other is counted
         assert counts.delayed <= counts.waiting

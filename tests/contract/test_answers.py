@@ -112,10 +112,25 @@ def test_a_key_belongs_to_queue_generation_and_caller(ledger, under):
 def test_a_key_of_an_old_generation_is_free_in_the_next(ledger, under):
     queue = ledger.define().id
     ledger.do(Take(queue, 1, 1, remember=under("k")))
-    ledger.define("q", reset=True)
-    assert ledger.engine.recall(queue, 2, "", "k") is None
-    ledger.do(Take(queue, 1, 1, remember=under("k")))
-    assert ledger.engine.recall(queue, 2, "", "k").outcome["first"] == 1
+    anew = ledger.define("q", reset=True).id
+    assert ledger.engine.recall(anew, 2, "", "k") is None
+    ledger.do(Take(anew, 1, 1, remember=under("k")))
+    assert ledger.engine.recall(anew, 2, "", "k").outcome["first"] == 1
+
+
+def test_a_key_is_found_by_every_row_of_its_queue(ledger, under):
+    """A queue that was deleted, and one that was created in its place, know what was answered before."""
+    first = ledger.define().id
+    ledger.do(Take(first, 1, 1, remember=under("k")))
+    ledger.do(Delete(first))
+    second = ledger.define("q", "lines").id
+    ledger.engine.apply([Take(second, 2, 1, remember=under("l")), Delete(second)])
+    third = ledger.define("q", "lines").id
+    ledger.restart()
+    for queue in (first, second, third):
+        assert ledger.engine.recall(queue, 1, "", "k").outcome["first"] == 1
+        assert ledger.engine.recall(queue, 1, "", "l").outcome["first"] == 2
+    ledger.refuses(Take(third, 3, 1, remember=under("k")))  # it is one key for all of them
 
 
 def test_a_key_is_filed_once_and_a_second_filing_undoes_its_batch(ledger, under):

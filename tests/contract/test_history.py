@@ -122,11 +122,11 @@ def test_it_outlives_the_queue_its_items_and_its_generation(ledger, told, counti
     ledger.do(Take(counting, 1, 2))
     ledger.do(Delete(counting))
     assert told() == [("taken", 1, 2, None, "")]
-    ledger.do(Define("q", "count", "{}", settings=KEPT))
-    ledger.do(Take(counting, 3, 1))
-    ledger.do(Define("q", "count", "{}", reset=True, settings=KEPT))
-    ledger.do(Take(counting, 1, 1))
-    ledger.do(Purge(counting, ("waiting",)))
+    again = ledger.do(Define("q", "count", "{}", settings=KEPT)).id
+    ledger.do(Take(again, 3, 1))
+    anew = ledger.do(Define("q", "count", "{}", reset=True, settings=KEPT)).id
+    ledger.do(Take(anew, 1, 1))
+    ledger.do(Purge(anew, ("waiting",)))
     assert told() == [("taken", 1, 2, None, ""), ("taken", 3, 3, None, ""), ("taken", 1, 1, None, "")]
     assert [row.generation for row in ledger.engine.history("q", 1, 0, 9)] == [1, 2]
     assert [row.generation for row in ledger.engine.history("q", 2, 0, 9)] == [1]

@@ -156,13 +156,14 @@ def test_a_token_belongs_to_its_generation(ledger, deleted):
     queue = ledger.define().id
     ledger.fresh(queue, 3)
     if deleted:
-        ledger.engine.apply([Define("w", "", "{}"), Define("q", "count", "{}", reset=True)])
+        _, row = ledger.engine.apply([Define("w", "", "{}"), Define("q", "count", "{}", reset=True)])
     else:
-        ledger.define("q", reset=True)
-    ledger.fresh(queue, 3, "new")
+        row = ledger.define("q", reset=True)
+    ledger.fresh(row.id, 3, "new")
     before = ledger.all()
-    for seqs in (None, ((1, 3),)):
-        assert {verdict for _, verdict in ledger.one(queue, Ack("t", seqs))} == {"stale"}
+    for place in (queue, row.id):
+        for seqs in (None, ((1, 3),)):
+            assert {verdict for _, verdict in ledger.one(place, Ack("t", seqs))} == {"stale"}
     assert ledger.all() == before
 
 

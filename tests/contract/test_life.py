@@ -136,11 +136,15 @@ def test_defined_again_it_goes_on_after_the_cursor(ledger):
     ledger.engine.apply([Close(queue), Delete(queue)])
     ledger.time.pass_(50)
     row = ledger.define()
-    assert (row.id, row.generation, row.cursor, row.taken, row.jumped) == (queue, 1, 5, 3, 2)
+    assert (row.id, row.root, row.generation, row.edition) == (queue + 1, queue, 1, 1)
+    assert (row.base, row.cursor, row.taken, row.jumped) == (5, 5, 0, 0)
     assert (row.paused, row.ending, row.deleted_at) == (False, None, None)
     assert (row.mark, row.created_at) == ("m", ledger.engine.now())
-    ledger.refuses(Take(queue, 1, 1))
-    ledger.do(Take(queue, 6, 1))
+    ledger.refuses(Take(row.id, 1, 1))
+    ledger.refuses(Take(queue, 6, 1))
+    ledger.do(Take(row.id, 6, 1))
+    ledger.balanced(row.id)
+    assert ledger.engine.rows() == [ledger.engine.row(row.id)]  # the newest row of a name is the queue
 
 
 def test_a_mark_means_nothing_to_another_source(ledger):
@@ -159,11 +163,12 @@ def test_a_reset_begins_the_next_generation_at_zero(ledger, deleted):
         ledger.do(Delete(queue))
     ledger.time.pass_(50)
     row = ledger.define("q", "range", '{"stop": 4}', reset=True)
-    assert (row.id, row.generation, row.source, row.args) == (queue, 2, "range", '{"stop": 4}')
-    assert (row.cursor, row.taken, row.jumped, row.mark) == (0, 0, 0, None)
+    assert (row.id, row.root, row.generation, row.edition) == (queue + 1, queue, 2, 1)
+    assert (row.source, row.args) == ("range", '{"stop": 4}')
+    assert (row.base, row.cursor, row.taken, row.jumped, row.mark) == (0, 0, 0, 0, None)
     assert (row.paused, row.deleted_at, row.created_at) == (False, None, ledger.engine.now())
     assert ended(row) == (None, None, None)
-    ledger.do(Take(queue, 1, 1))
+    ledger.do(Take(row.id, 1, 1))
 
 
 def test_a_reset_of_what_never_was_is_a_first_generation(ledger):
@@ -173,7 +178,8 @@ def test_a_reset_of_what_never_was_is_a_first_generation(ledger):
 def test_a_definition_may_change_while_nothing_was_handed_out(ledger):
     queue = ledger.define().id
     row = ledger.define("q", "range", '{"stop": 4}')
-    assert (row.id, row.source, row.args, row.generation) == (queue, "range", '{"stop": 4}', 1)
+    assert (row.id, row.root, row.source, row.args) == (queue + 1, queue, "range", '{"stop": 4}')
+    assert (row.generation, row.edition, row.cursor) == (1, 1, 0)
 
 
 def test_a_source_that_was_empty_may_be_exchanged(ledger):
@@ -229,6 +235,6 @@ def test_what_is_not_confirmed_resets_nothing_that_is_inside(ledger, under):
     ledger.claim(queue, 2, None)
     row = ledger.do(reset)
     assert (row.generation, row.cursor) == (2, 0)
-    ledger.push(queue, "1")
-    ledger.do(Delete(queue))
+    ledger.push(row.id, "1")
+    ledger.do(Delete(row.id))
     assert ledger.do(reset).generation == 3  # nothing of a deleted queue is left to be dropped

@@ -29,6 +29,7 @@ class Model:
 
     def __init__(self) -> None:
         self.rows: dict[str, QueueRow] = {}
+        self.created = 0
         self.answers: dict[tuple, tuple] = {}
 
     def by_id(self, queue: int) -> QueueRow:
@@ -51,7 +52,7 @@ class Model:
             kept = asdict(row)
             if isinstance(op, Take):
                 kept = {"first": op.first, "ending": op.end.ending if op.end else None}
-            key = (row.id, row.generation, op.remember.caller, op.remember.key)
+            key = (row.root, row.generation, op.remember.caller, op.remember.key)
             if key in self.answers and self.answers[key][3] > now:
                 raise OpFailed
             self.answers[key] = (op.remember.request, kept, op.remember.values, now + op.remember.ttl)
@@ -73,37 +74,26 @@ class Model:
 
     def define(self, op: Define, now: int) -> QueueRow:
         row = self.rows.get(op.name)
-        anew = QueueRow(
-            len(self.rows) + 1, op.name, 1, op.source, op.args, now, None, False, *[None] * 4, 0, 0, 0
-        )
         if row is None:
-            return anew
+            return self.create(op, now, root=self.created + 1)
         if op.reset:
-            return replace(anew, id=row.id, generation=row.generation + 1, edition=row.edition + 1)
+            return self.create(op, now, root=row.root, generation=row.generation + 1)
         same = (row.source, row.args) == (op.source, op.args)
         if row.deleted_at is not None:
-            return replace(
-                anew,
-                id=row.id,
-                generation=row.generation,
-                cursor=row.cursor,
-                taken=row.taken,
-                jumped=row.jumped,
-                mark=row.mark if same else None,
-                edition=row.edition + 1,
-            )
+            mark = row.mark if same else None
+            kept = {"cursor": row.cursor, "base": row.cursor, "mark": mark}
+            return self.create(op, now, root=row.root, generation=row.generation, **kept)
         if row.cursor:
             raise OpFailed
-        return replace(
-            row,
-            source=op.source,
-            args=op.args,
-            mark=None,
-            ending=None,
-            failure_type=None,
-            failure_message=None,
-            edition=row.edition + (not same),
-        )
+        if not same:
+            kept = {"created_at": row.created_at, "paused": row.paused}
+            return self.create(op, now, root=row.root, generation=row.generation, **kept)
+        return replace(row, ending=None, failure_type=None, failure_message=None, edition=row.edition + 1)
+
+    def create(self, op: Define, now: int, **kept) -> QueueRow:
+        self.created += 1
+        anew = QueueRow(self.created, op.name, 1, op.source, op.args, now, None, False, *[None] * 4, 0, 0, 0)
+        return replace(anew, **kept)
 
     def pause(self, op: Pause, now: int) -> QueueRow:
         return replace(self.live(op.queue), paused=op.paused)
@@ -131,7 +121,7 @@ class Model:
 
 
 # An intention becomes an op when the state that it meets is known: so most are legal, and some are not.
-queues = st.integers(1, 3)
+queues = st.integers(1, 5)
 keys = st.none() | st.builds(
     Remember,
     key=st.sampled_from("kl"),
@@ -221,7 +211,7 @@ def machine(new_ledger):
         def the_rows_are_those_of_the_model(self) -> None:
             rows = self.ledger.engine.rows()
             assert rows == [self.model.rows[name] for name in sorted(self.model.rows)]
-            assert all(row.taken + row.jumped == row.cursor for row in rows)
+            assert all(row.taken + row.jumped == row.cursor - row.base for row in rows)
             assert [self.ledger.engine.row(row.id) for row in rows] == rows
 
         @invariant()

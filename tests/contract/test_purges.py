@@ -89,9 +89,9 @@ def test_a_deletion_purges_what_was_inside(ledger, full):
     assert ledger.engine.failures(full, 3) == []
     ledger.balanced(full)
     row = ledger.do(Define("jobs", "", "{}"))
-    assert (row.cursor, row.acked, row.purged, row.inside) == (7, 1, 6, 0)
-    assert list(ledger.push(full, '"new"').seqs) == [8]
-    assert ledger.claim(full, token="u").values == ('"new"',)
+    assert (row.base, row.cursor, row.acked, row.purged, row.inside) == (7, 7, 0, 0, 0)
+    assert list(ledger.push(row.id, '"new"').seqs) == [8]
+    assert ledger.claim(row.id, token="u").values == ('"new"',)
 
 
 @pytest.mark.parametrize("deleted", [True, False])
@@ -100,11 +100,12 @@ def test_a_reset_purges_what_was_inside_and_counts_from_0(ledger, full, deleted)
         ledger.do(Delete(full))
     row = ledger.do(Define("jobs", "", "{}", reset=True))
     assert (row.generation, row.cursor, row.taken, row.acked, row.purged, row.jumped) == (2, 0, 0, 0, 0, 0)
-    assert ledger.items(full) == []
+    assert (row.base, ledger.items(full), ledger.items(row.id)) == (0, [], [])
     ledger.balanced(full)
-    assert list(ledger.push(full, '"new 1"', '"new 2"').seqs) == [1, 2]
-    assert ledger.engine.failures(full, 1) == []
-    assert ledger.claim(full, token="u").values == ('"new 1"', '"new 2"')
+    assert ledger.engine.row(full).purged == 6
+    assert list(ledger.push(row.id, '"new 1"', '"new 2"').seqs) == [1, 2]
+    assert ledger.engine.failures(row.id, 1) == []
+    assert ledger.claim(row.id, token="u").values == ('"new 1"', '"new 2"')
 
 
 @pytest.mark.parametrize("again", [{}, {"reset": True}], ids=["goes on", "reset"])
@@ -116,18 +117,18 @@ def test_tokens_from_before_a_deletion_mean_nothing_after_it(ledger, again, sour
     else:
         ledger.push(queue, "1", "2", "3")
         ledger.claim(queue)
-    ledger.engine.apply([Delete(queue), Define("q", source, "{}", **again)])
-    first = ledger.engine.row(queue).cursor + 1
+    _, row = ledger.engine.apply([Delete(queue), Define("q", source, "{}", **again)])
+    first, anew = row.cursor + 1, row.id
     if source:
-        ledger.do(Take(queue, first, 3, terms=Terms("u", 9_000)))
+        ledger.do(Take(anew, first, 3, terms=Terms("u", 9_000)))
     else:
-        ledger.push(queue, "4", "5", "6")
-        ledger.claim(queue, token="u")
+        ledger.push(anew, "4", "5", "6")
+        ledger.claim(anew, token="u")
     before = ledger.all()
-    for seqs in (None, ((1, 6),)):
-        assert {verdict for _, verdict in ledger.one(queue, Ack("t", seqs))} == {"stale"}
+    for row, seqs in ((queue, None), (anew, None), (queue, ((1, 6),)), (anew, ((1, 6),))):
+        assert {verdict for _, verdict in ledger.one(row, Ack("t", seqs))} == {"stale"}
     assert ledger.all() == before
-    assert len(ledger.one(queue, Ack("u"))) == 3
+    assert len(ledger.one(anew, Ack("u"))) == 3
 
 
 def test_a_deletion_in_the_middle_of_a_batch(ledger):

@@ -189,10 +189,10 @@ def test_keys_belong_to_queue_and_generation(ledger):
     ledger.push(queue, "1", keys=("k",))
     assert ledger.push(other, "1", keys=("k",)).known == ()
     ledger.do(Delete(queue))
-    ledger.do(Define("a", "", "{}"))
+    queue = ledger.do(Define("a", "", "{}")).id
     assert ledger.push(queue, "1", keys=("k",)).known == ()  # deleting forgets what was done and what was not
     assert ledger.push(queue, "1", keys=("k",)).known == (0,)
-    ledger.do(Define("a", "", "{}", reset=True))
+    queue = ledger.do(Define("a", "", "{}", reset=True)).id
     assert ledger.push(queue, "1", keys=("k",)).known == ()
     assert ledger.push(other, "1", keys=("k",)).known == (0,)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from dibs.ledger.ops import Delete, Remember
+from dibs.ledger.ops import Define, Delete, Remember
 from dibs.ledger.state.moving import SLICE_ITEMS, SLICE_ROWS
 from dibs.ledger.work import Claim, Moved, Nack, Parcel, Purge, Push, Redrive, Settle, Sweep, Terms
 
@@ -176,9 +176,61 @@ def test_it_is_swept_in_slices_after_a_restart_too(ledger, deleted):
 def test_one_that_is_created_in_its_place_has_none_of_it(ledger, deleted, reset):
     ledger.do(Sweep(deleted))
     row = ledger.define("jobs", "", reset=reset)
-    assert ledger.inside(deleted) == {}
-    assert ledger.do(Sweep(deleted)) == Moved(0)
-    pushed = ledger.push(deleted, "1", keys=("1",))
+    assert ledger.inside(deleted) == ledger.inside(row.id) == {}
+    pushed = ledger.push(row.id, "1", keys=("1",))
     assert (pushed.seqs, pushed.known) == (range(row.cursor + 1, row.cursor + 2), ())
-    assert ledger.seqs(ledger.claim(deleted)) == [row.cursor + 1]
+    assert ledger.engine.unswept() == [deleted]
+    slices(ledger, lambda part: Sweep(deleted))
+    assert ledger.engine.unswept() == []
+    assert ledger.seqs(ledger.claim(row.id)) == [row.cursor + 1]
     ledger.balanced(deleted)
+    ledger.balanced(row.id)
+
+
+@pytest.mark.parametrize("how", ["reset", "deleted and created again"])
+def test_what_comes_in_the_place_of_a_large_queue_is_one_small_transaction(ledger, how):
+    """Only rows of the queue itself are changed, however many items are inside: at most 6 rows."""
+    queue = ledger.jobs()
+    texts = tuple(map(str, range(1_000)))
+    ledger.engine.apply([Push(queue, (Parcel(texts, delay=at),)) for at in range(300)])
+    assert ledger.engine.row(queue).inside == 300_000
+    changes = ledger.engine.files.writer.total_changes
+    before = changes()
+    if how == "reset":
+        row = ledger.define("jobs", "", reset=True)
+    else:
+        _, row = ledger.engine.apply([Delete(queue), Define("jobs", "", "{}")])
+    assert changes() - before <= 6
+    assert ledger.engine.row(queue).purged == 300_000
+    assert row.inside == 0
+    assert list(ledger.push(row.id, "1").seqs) == [row.cursor + 1]
+
+
+def test_rows_that_were_replaced_go_when_they_are_swept_but_for_the_first_of_the_name(ledger):
+    first = ledger.jobs("1")
+    second = ledger.define("jobs", "", reset=True).id
+    ledger.push(second, "2")
+    ledger.do(Delete(second))
+    third = ledger.define("jobs", "").id
+    assert ledger.engine.unswept() == [first, second]
+    ledger.restart()
+    assert ledger.engine.unswept() == [first, second]
+    for queue in (first, second):
+        slices(ledger, lambda part, queue=queue: Sweep(queue))
+    assert ledger.engine.unswept() == []
+    assert ledger.engine.row(second) is None
+    assert (ledger.engine.row(first).id, ledger.engine.row(third).root) == (first, first)
+    assert ledger.do(Sweep(third)) == Moved(0)  # it lives
+    assert ledger.engine.row(third).deleted_at is None
+    assert ledger.define("other").id > third
+
+
+def test_what_a_queue_gets_in_the_transaction_of_its_reset_goes_with_it(ledger):
+    queue = ledger.jobs("1")
+    more = Push(queue, (Parcel(("2",)),))
+    late = Push(queue, (Parcel(("3",)),))
+    _, row, refused = ledger.engine.apply([more, Define("jobs", "", "{}", reset=True), late])
+    assert (ledger.engine.row(queue).purged, refused.refused) == (2, "unknown")
+    assert (row.cursor, ledger.inside(row.id)) == (0, {})
+    slices(ledger, lambda part: Sweep(queue))
+    ledger.balanced(queue)

@@ -226,20 +226,25 @@ def test_nothing_is_read_before_a_reopening_is_certain(tmp_path):
 @pytest.mark.parametrize(
     "statement",
     [
-        "UPDATE queue SET cursor = -1",
-        "UPDATE queue SET taken = -1",
-        "UPDATE queue SET jumped = -1",
-        "UPDATE queue SET taken = taken + 1",
-        "UPDATE queue SET jumped = 1",
-        "UPDATE queue SET cursor = 2",
+        "UPDATE counter SET cursor = -1",
+        "UPDATE counter SET taken = -1",
+        "UPDATE counter SET jumped = -1",
+        "UPDATE counter SET taken = taken + 1",
+        "UPDATE counter SET jumped = 1",
+        "UPDATE counter SET cursor = 2",
         "UPDATE queue SET paused = 2",
         "UPDATE queue SET ending = 'tired'",
         "UPDATE queue SET ending = 'failed'",
         "UPDATE queue SET failure_type = 'E'",
         "UPDATE queue SET generation = 0",
         "UPDATE queue SET name = NULL",
-        "UPDATE queue SET cursor = 'three'",
-        "INSERT INTO queue (name, source, args, created_at) VALUES ('q', 'count', '{}', 0)",
+        "UPDATE counter SET cursor = 'three'",
+        "UPDATE counter SET base = 1",
+        "UPDATE counter SET base = -1",
+        "UPDATE queue SET edition = 0",
+        "UPDATE queue SET root = 2",
+        "INSERT INTO queue (name, root, source, args, created_at) VALUES ('q', 1, 'count', '{}', 0)",
+        "UPDATE ledger SET number = -1",
         "INSERT INTO ledger VALUES (2, 'x', 0, 0, 0)",
     ],
 )
@@ -250,7 +255,7 @@ def test_a_row_that_can_not_be_true_is_refused_by_the_database_itself(folder, st
 
 def test_a_damaged_counter_is_not_made_good_by_what_comes_after(folder):
     """Each counter moves by its own length and none is derived from another: so an audit can find it."""
-    sql(folder, "UPDATE queue SET taken = taken - 1")
+    sql(folder, "UPDATE counter SET taken = taken - 1")
     engine = open_ledger(folder)
     engine.apply([Take(1, 4, 2), Advance(1, 9), Take(1, 10, 1)])
     row = engine.row(1)

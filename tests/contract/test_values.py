@@ -7,7 +7,19 @@ import random
 
 import pytest
 from dibs.ledger.ops import Define, Delete, OpFailed, Take
-from dibs.ledger.work import Ack, Nack, Parcel, Purge, Push, QueueSettings, Release, Result, Settle, Terms
+from dibs.ledger.work import (
+    Ack,
+    Nack,
+    Parcel,
+    Purge,
+    Push,
+    QueueSettings,
+    Release,
+    Result,
+    Settle,
+    Sweep,
+    Terms,
+)
 
 KIB = 1024
 
@@ -100,6 +112,11 @@ def bury_and_purge(ledger, queue: int) -> None:
     ledger.do(Purge(queue, ("dead",)))
 
 
+def sweep(ledger, queue) -> None:
+    while ledger.do(Sweep(queue)).rest is not None:
+        pass
+
+
 WAYS_OUT = {
     "ack": lambda ledger, queue: (ledger.claim(queue), ledger.one(queue, Ack("t"))),
     "ack in parts": lambda ledger, queue: (
@@ -114,8 +131,11 @@ WAYS_OUT = {
     "take": lambda ledger, queue: ledger.claim(queue, token=None),
     "purge": lambda ledger, queue: ledger.do(Purge(queue, ("waiting",))),
     "purge the dead": bury_and_purge,
-    "delete": lambda ledger, queue: (ledger.do(Delete(queue)), ledger.jobs(max_attempts=1)),
-    "reset": lambda ledger, queue: ledger.do(Define("jobs", "", "{}", True, settings=QueueSettings(1))),
+    "delete": lambda ledger, queue: (ledger.do(Delete(queue)), sweep(ledger, queue)),
+    "reset": lambda ledger, queue: (
+        ledger.do(Define("jobs", "", "{}", True, settings=QueueSettings(1))),
+        sweep(ledger, queue),
+    ),
 }
 
 
@@ -124,8 +144,8 @@ def test_the_room_of_values_is_given_back(ledger, leave):
     """The ledger grows with what is inside, not with what ever was."""
     if not ledger.engine.durable:
         pytest.skip("a ledger in memory has no file whose size could be looked at")
-    queue = ledger.jobs(max_attempts=1)
     for _ in range(12):
+        queue = ledger.jobs(max_attempts=1)
         ledger.push(queue, *(json.dumps("x" * 4_000) for _ in range(100)))
         leave(ledger, queue)
         assert ledger.items(queue) == []

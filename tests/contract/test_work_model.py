@@ -89,9 +89,10 @@ def machine(new_ledger):
 
         def note(self, op, want, outcome, plan: Plan) -> None:
             """What is to be recalled; of what changed nothing the contract mostly does not say."""
-            generation = self.model.shelves[op.queue].row.generation
-            if generation != plan.after.shelves[op.queue].row.generation:
-                return
+            before, after = self.model.shelves.get(op.queue), plan.after.shelves.get(op.queue)
+            if before is None or after is None:
+                return  # created, or replaced, in the same batch
+            generation = before.row.generation
             changed = changed_something(want)
             if changed or isinstance(op, Claim | Push):
                 key = (op.queue, generation, "", op.remember.key)

@@ -36,6 +36,12 @@ FIND = f"""
 SELECT id, {_COLUMNS} FROM answer
 WHERE key = ?4 AND queue = ?1 AND generation = ?2 AND caller = ?3
 """
+# The answer of a queue by any of its rows.
+RECALL = f"""
+SELECT id, {_COLUMNS} FROM answer
+WHERE key = ?4 AND queue = (SELECT root FROM queue WHERE id = ?1) AND generation = ?2 AND caller = ?3
+"""
+
 # Of many keys at once: a statement for each costs twice as much.
 FIND_EACH = f"""
 SELECT answer.id, {", ".join(f"answer.{name}" for name in _NAMES)}

@@ -41,7 +41,7 @@ class Looks:
 
     def recall(self, queue: int, generation: int, caller: str, key: str) -> Recalled | None:
         """The answer filed under a key, if it has not expired."""
-        found = self._readers.look(answers.FIND, Name(queue, generation, caller, key))
+        found = self._readers.look(answers.RECALL, Name(queue, generation, caller, key))
         return filing.recalled(*answers.read(found[0]), self._now()) if found else None
 
     def known_keys(self, queue: int, generation: int, caller: str, keys: Sequence[str]) -> set[str]:

@@ -1,7 +1,7 @@
 """From an older format to this one.
 
-Format 1 had queues and answers, 2 what is inside queues, 3 checksums; 4 has the numbers of transactions and
-of the requests of a session, and the editions of queues.
+Format 1 had queues and answers, 2 what is inside queues, 3 checksums; 4 has a row for each creation of a
+queue, with its counters in a table of their own, and the numbers of transactions and of a session's requests.
 """
 
 from __future__ import annotations
@@ -22,7 +22,10 @@ SUMS = 3
 _FIRST = {"ledger", "queue", "answer"}
 """The tables that every format has."""
 
-_COMPUTED = {
+_ROWS = {"queue": {"root": "id"}, "counter": {"queue": "id"}}
+"""What columns are made from that have another name since format 4."""
+
+_SUMS = {
     "answer": {
         "crc": "answer_crc(queue, generation, caller, key, request, outcome, item_values, expires)",
     },
@@ -31,7 +34,7 @@ _COMPUTED = {
         "crc": "block_crc(queue, first, last, CAST(texts AS BLOB))",
     },
 }
-"""What a column is made from, where the format before 3 had it not or otherwise."""
+"""What columns are made from where the format had no checksums."""
 
 _LEFT_BEHIND = {"answer": "request = 'stream'"}
 """Rows that mean nothing in this format: how far streams had come, which are pushed in keyed chunks now."""
@@ -77,8 +80,10 @@ def migrate(writer: apsw.Connection, version: int) -> None:
         for name in _names(writer, "type = 'index' AND sql IS NOT NULL"):
             writer.execute(f"DROP INDEX {name}")
         create(writer)
+        expressions = _ROWS if version >= SUMS else _ROWS | _SUMS
         for name in old:
-            _copy(writer, name, _COMPUTED if version < SUMS else {})
+            _copy(writer, name, name, expressions.get(name, {}))
+        _copy(writer, "queue", "counter", expressions["counter"])
         for name in old:
             writer.execute(f"DROP TABLE {name}_before")
         if version < SUMS:
@@ -93,13 +98,12 @@ def _names(writer: apsw.Connection, which: str) -> list[str]:
     return [name for (name,) in writer.execute(f"SELECT name FROM sqlite_schema WHERE {which}")]
 
 
-def _copy(writer: apsw.Connection, table: str, expressions: dict[str, dict[str, str]]) -> None:
-    had = _columns(writer, f"{table}_before")
-    computed = expressions.get(table, {})
-    taken = {name: computed.get(name, name) for name in _columns(writer, table) if name in {*had, *computed}}
+def _copy(writer: apsw.Connection, old: str, new: str, computed: dict[str, str]) -> None:
+    had = _columns(writer, f"{old}_before")
+    taken = {name: computed.get(name, name) for name in _columns(writer, new) if name in {*had, *computed}}
     writer.execute(
-        f"INSERT INTO {table} ({', '.join(taken)}) SELECT {', '.join(taken.values())} FROM {table}_before"
-        f" WHERE NOT ({_LEFT_BEHIND.get(table, 'FALSE')})"
+        f"INSERT INTO {new} ({', '.join(taken)}) SELECT {', '.join(taken.values())} FROM {old}_before"
+        f" WHERE NOT ({_LEFT_BEHIND.get(old, 'FALSE')})"
     )
 
 

@@ -11,45 +11,55 @@ import apsw
 
 from ..ops import QueueRow
 from ..work import DEFAULT_SETTINGS, QueueSettings
-from .collected import Collected
+from .collected import Collected, write
 from .runs import SPENT
 
-COLUMNS = (
-    "id, name, generation, source, args, created_at, deleted_at, paused, ending, failure_type,"
-    " failure_message, mark, cursor, taken, jumped, acked, purged, configured, settings, edition, dead"
-)
-
-BY_NAME = f"SELECT {COLUMNS} FROM queue WHERE name = ?"
-BY_ID = f"SELECT {COLUMNS} FROM queue WHERE id = ?"
-ALL = f"SELECT {COLUMNS} FROM queue ORDER BY name"
+_ROWS = """
+SELECT id, name, generation, source, args, created_at, deleted_at, paused, ending, failure_type,
+    failure_message, mark, cursor, taken, jumped, acked, purged, configured, settings, root, edition, base,
+    dead
+FROM queue CROSS JOIN counter ON counter.queue = queue.id
+"""
+BY_NAME = f"{_ROWS} WHERE name = ? ORDER BY id DESC LIMIT 1"
+BY_ID = f"{_ROWS} WHERE id = ?"
+ALL = f"""{_ROWS} WHERE NOT EXISTS (
+    SELECT 1 FROM queue AS newer WHERE newer.name = queue.name AND newer.id > queue.id) ORDER BY name
+"""
 
 _WORDS = (
-    "generation, source, args, created_at, deleted_at, paused, ending, failure_type, failure_message, mark,"
-    " configured, settings, edition"
+    "generation, edition, source, args, created_at, deleted_at, paused, ending, failure_type,"
+    " failure_message, configured, settings"
 )
-CREATE = f"INSERT INTO queue ({_WORDS}, name) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id"
-CHANGE = f"UPDATE queue SET ({_WORDS}) = (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) WHERE id = ?"
+# The first row of a name is its own root: the next id is the largest and one.
+CREATE = f"""
+INSERT INTO queue ({_WORDS}, name, root)
+SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ifnull(nullif(?, 0), ifnull(max(id), 0) + 1) FROM queue
+RETURNING id
+"""
+COUNT = "INSERT INTO counter (queue, base, cursor, mark) VALUES (?1, ?2, ?2, ?3)"
+REMOVE = ("DELETE FROM counter WHERE queue = ?", "DELETE FROM queue WHERE id = ?")
+CHANGE = f"UPDATE queue SET ({_WORDS}) = (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) WHERE id = ?"
 
 # The cursor moves only from where the transaction found it, and each counter by what its own ops did. Row
 # count 0 is a broken order and fails the transaction.
 MOVE = """
-UPDATE queue SET cursor = ?, taken = taken + ?, jumped = jumped + ?, acked = acked + ?, purged = purged + ?,
+UPDATE counter SET cursor = ?, taken = taken + ?, jumped = jumped + ?, acked = acked + ?, purged = purged + ?,
     dead = dead + ?, mark = ?
-WHERE id = ? AND cursor = ?
+WHERE queue = ? AND cursor = ?
 """
 
 # What waits is what is inside, but for what is dead, or leased: so only those are summed.
 GLANCE = f"""
-SELECT cursor - taken - acked - purged - jumped, leased, dead + spent
-FROM queue, (
+SELECT cursor - base - taken - acked - purged - jumped, leased, dead + spent
+FROM queue CROSS JOIN counter ON counter.queue = queue.id, (
     SELECT ifnull(sum(last - first + 1) FILTER (WHERE due > :now), 0) AS leased,
         ifnull(sum(last - first + 1) FILTER (WHERE {SPENT}), 0) AS spent
     FROM run INDEXED BY run_lease WHERE queue = :queue AND token IS NOT NULL)
 WHERE id = :queue AND deleted_at IS NULL
 """
 COUNTS = f"""
-SELECT cursor, taken, acked, purged, jumped, waiting, delayed, leased, inside.dead, oldest, overlaps
-FROM queue, (
+SELECT cursor, taken, acked, purged, jumped, waiting, delayed, leased, inside.dead, oldest, overlaps, base
+FROM counter, (
     SELECT ifnull(sum(size) FILTER (WHERE state = 0), 0) AS waiting,
         ifnull(sum(size) FILTER (WHERE state = 0 AND due > :now), 0) AS delayed,
         ifnull(sum(size) FILTER (WHERE state = 1), 0) AS leased,
@@ -60,7 +70,7 @@ FROM queue, (
             due, first, last - first + 1 AS size, max(last) OVER
             (ORDER BY first ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS reach
           FROM run WHERE queue = (SELECT id FROM queue WHERE id = :queue AND deleted_at IS NULL))) AS inside
-WHERE id = :queue
+WHERE counter.queue = :queue
 """
 
 
@@ -77,15 +87,15 @@ def _text_of(settings: QueueSettings) -> str:
 
 def read(found: Any) -> tuple[QueueRow, int]:
     """A row, and how many of its items are dead."""
-    *columns, settings, edition, dead = found
+    *columns, dead = found
     row = QueueRow(*columns)
-    return replace(row, paused=bool(row.paused), settings=_settings_of(settings), edition=edition), dead
+    settings: Any = row.settings
+    return replace(row, paused=bool(row.paused), settings=_settings_of(settings)), dead
 
 
 def _words(row: QueueRow) -> tuple[Any, ...]:
-    told = row.ending, row.failure_type, row.failure_message, row.mark, row.configured, _text_of(row.settings)
-    state = row.generation, row.source, row.args, row.created_at, row.deleted_at, row.paused
-    return *state, *told, row.edition
+    begun = row.generation, row.edition, row.source, row.args, row.created_at, row.deleted_at, row.paused
+    return *begun, row.ending, row.failure_type, row.failure_message, row.configured, _text_of(row.settings)
 
 
 class Queues:
@@ -105,14 +115,22 @@ class Queues:
         return read(found) if found else None
 
     def by_name(self, name: str) -> tuple[QueueRow, int] | None:
-        """The row of the queue of this name, a deleted one's too."""
+        """The newest row of this name, a deleted one's too."""
         found = self._execute(BY_NAME, (name,)).fetchone()
         return read(found) if found else None
 
     def create(self, row: QueueRow) -> int:
-        """A new row with all counters at 0; its id."""
-        created: int = self._execute(CREATE, (*_words(row), row.name)).get
+        """A new row with its cursor at its base and all counters at 0; its id."""
+        write(self.collected)  # in whose place it comes is deleted
+        created: int = self._execute(CREATE, (*_words(row), row.name, row.root)).get
+        self._execute(COUNT, (created, row.base, row.mark))
         return created
+
+    def remove(self, queue: int) -> None:
+        """Remove a row."""
+        write(self.collected)
+        for statement in REMOVE:
+            self._execute(statement, (queue,))
 
     def change(self, row: QueueRow) -> None:
         """Write what a row says, but for its cursor and counters."""

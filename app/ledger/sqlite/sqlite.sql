@@ -11,9 +11,9 @@ CREATE TABLE ledger (
 ) STRICT;
 
 -- The answer that a request with an idempotency key got. Each queue keeps its answers for a time of its own
--- (expires is 2^63-1: for ever), so they are pruned by an index on their expiry. n is the number of the request
--- in a session that counts its requests, whose answers take the place of the one before; else 0. crc is the
--- checksum of all other columns (checksum.py).
+-- (expires is 2^63-1: for ever), so they are pruned by an index on their expiry. queue is the root of the queue
+-- (see work.sql). n is the number of the request in a session that counts its requests, whose answers take the
+-- place of the one before; else 0. crc is the checksum of all other columns (checksum.py).
 CREATE TABLE answer (
     id         INTEGER PRIMARY KEY,
     queue      INTEGER NOT NULL REFERENCES queue (id),

@@ -27,19 +27,15 @@ SWEEP_SOME = (
     "DELETE FROM failure WHERE id IN (SELECT id FROM failure WHERE queue = ?1 LIMIT ?2)",
     "DELETE FROM item_key WHERE id IN (SELECT id FROM item_key WHERE queue = ?1 LIMIT ?2)",
 )
+# What was replaced goes, too, but for the first row of its name.
 UNSWEPT = """
 SELECT id FROM queue WHERE deleted_at IS NOT NULL AND (
-    EXISTS (SELECT 1 FROM run WHERE run.queue = queue.id)
+    id > root AND EXISTS (SELECT 1 FROM queue AS newer WHERE newer.name = queue.name AND newer.id > queue.id)
+    OR EXISTS (SELECT 1 FROM run WHERE run.queue = queue.id)
     OR EXISTS (SELECT 1 FROM block WHERE block.queue = queue.id)
     OR EXISTS (SELECT 1 FROM failure WHERE failure.queue = queue.id)
     OR EXISTS (SELECT 1 FROM item_key WHERE item_key.queue = queue.id))
 """
-EMPTY = (
-    "DELETE FROM run WHERE queue = ?",
-    "DELETE FROM block WHERE queue = ?",
-    "DELETE FROM failure WHERE queue = ?",
-    "DELETE FROM item_key WHERE queue = ?",
-)
 
 PRUNE = (answers.PRUNE, records.PRUNE_KEYS, records.PRUNE_HISTORY)
 
@@ -81,12 +77,6 @@ class Store:
         """Remove up to ``most`` rows of each kind that a deleted queue has left; how many of each."""
         self.write()
         return [self._changed(statement, (queue, most)) for statement in SWEEP_SOME]
-
-    def empty(self, queue: int) -> None:
-        """Remove all items of a queue, their values, failures and keys."""
-        self.write()
-        for statement in EMPTY:
-            self._execute(statement, (queue,))
 
     def prune(self, now: int, most: int) -> int:
         """Remove answers, keys of items and history that have expired, up to ``most`` rows of each; the most.

@@ -1,13 +1,16 @@
 -- Queues and what is inside them.
 
--- A queue is one row, however many items it has handed out. A deleted one is its own tombstone. dead: items
--- inside that are dead, so that nobody has to sum them; each op that buries or lets out counts them.
--- configured: by what it was defined last, the configuration file or a request. edition: what was drawn for an
--- older one is not handed out.
+-- A row for each creation of a queue, however many items it has handed out. The newest row of a name is the queue
+-- or, once it is deleted, its tombstone; rows that were replaced are deleted ones, too, and go when they are swept.
+-- root: the id of the first row of the name, under which the answers of all of them are filed. edition: what was
+-- drawn for an older one is not handed out. configured: by what it was defined last, the configuration file or a
+-- request.
 CREATE TABLE queue (
     id              INTEGER PRIMARY KEY,
-    name            TEXT    NOT NULL UNIQUE,
+    name            TEXT    NOT NULL,
+    root            INTEGER NOT NULL CHECK (root BETWEEN 1 AND id),
     generation      INTEGER NOT NULL DEFAULT 1 CHECK (generation >= 1),
+    edition         INTEGER NOT NULL DEFAULT 1 CHECK (edition >= 1),
     source          TEXT    NOT NULL,
     args            TEXT    NOT NULL,
     created_at      INTEGER NOT NULL,
@@ -16,18 +19,30 @@ CREATE TABLE queue (
     ending          TEXT    CHECK (ending IN ('exhausted', 'failed', 'closed')),
     failure_type    TEXT,
     failure_message TEXT,
-    mark            TEXT,
-    cursor          INTEGER NOT NULL DEFAULT 0 CHECK (cursor >= 0),
-    taken           INTEGER NOT NULL DEFAULT 0 CHECK (taken >= 0),
-    jumped          INTEGER NOT NULL DEFAULT 0 CHECK (jumped >= 0),
-    acked           INTEGER NOT NULL DEFAULT 0 CHECK (acked >= 0),
-    purged          INTEGER NOT NULL DEFAULT 0 CHECK (purged >= 0),
-    dead            INTEGER NOT NULL DEFAULT 0 CHECK (dead >= 0),
     configured      TEXT    NOT NULL DEFAULT 'http' CHECK (configured IN ('file', 'http')),
     settings        TEXT    NOT NULL DEFAULT '{}',
-    edition         INTEGER NOT NULL DEFAULT 1 CHECK (edition >= 1),
-    CHECK (taken + jumped + acked + purged + dead <= cursor),
     CHECK ((ending IS 'failed') = (failure_type IS NOT NULL))
+) STRICT;
+
+CREATE INDEX queue_name ON queue (name);
+
+-- Of a name one row is not deleted, at most.
+CREATE UNIQUE INDEX queue_live ON queue (name) WHERE deleted_at IS NULL;
+
+-- What changes with each hand-out, apart from the rest of a queue's row: so that a commit for many queues writes few
+-- pages. base: where the cursor was when the row was created. dead: items inside that are dead, so that nobody has
+-- to sum them; each op that buries or lets out counts them.
+CREATE TABLE counter (
+    queue  INTEGER PRIMARY KEY REFERENCES queue (id),
+    base   INTEGER NOT NULL DEFAULT 0 CHECK (base >= 0),
+    cursor INTEGER NOT NULL DEFAULT 0,
+    taken  INTEGER NOT NULL DEFAULT 0 CHECK (taken >= 0),
+    jumped INTEGER NOT NULL DEFAULT 0 CHECK (jumped >= 0),
+    acked  INTEGER NOT NULL DEFAULT 0 CHECK (acked >= 0),
+    purged INTEGER NOT NULL DEFAULT 0 CHECK (purged >= 0),
+    dead   INTEGER NOT NULL DEFAULT 0 CHECK (dead >= 0),
+    mark   TEXT,
+    CHECK (taken + jumped + acked + purged + dead <= cursor - base)
 ) STRICT;
 
 -- Consecutive items of one queue that share a state: 0 they wait, 1 a token has them until due, 2 they are dead.

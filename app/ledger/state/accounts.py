@@ -35,6 +35,7 @@ class Account:
         "_row",
         "acked",
         "args",
+        "base",
         "changed",
         "cursor",
         "dead",
@@ -50,6 +51,7 @@ class Account:
         "name",
         "paused",
         "purged",
+        "root",
         "settings",
         "source",
         "tail",
@@ -67,7 +69,8 @@ class Account:
 
     def _set(self, row: QueueRow) -> None:
         self._row = row
-        self.id, self.name, self.generation = row.id, row.name, row.generation
+        self.id, self.name, self.root, self.base = row.id, row.name, row.root, row.base
+        self.generation = row.generation
         self.source, self.args, self.mark = row.source, row.args, row.mark
         self.deleted, self.paused, self.ending = row.deleted_at is not None, row.paused, row.ending
         self.settings, self.history, self.edition = row.settings, row.settings.history, row.edition
@@ -97,11 +100,6 @@ class Account:
         )
 
     @property
-    def root(self) -> int:
-        """The row under which the answers of the queue's name are filed."""
-        return self.id
-
-    @property
     def failure(self) -> tuple[str, str] | None:
         """Type and message of what a failed source raised."""
         row = self._row
@@ -124,11 +122,12 @@ class Account:
     @property
     def inside(self) -> int:
         """Items that are waiting, leased or dead."""
-        return self.cursor - self.taken - self.jumped - self.acked - self.purged
+        return self.cursor - self.base - self.taken - self.jumped - self.acked - self.purged
 
-    def begin_again(self) -> None:
-        """Set the cursor and all counters to 0."""
-        self.cursor = self.taken = self.jumped = self.acked = self.purged = self.dead = 0
+    def delete(self, now: int) -> None:
+        """Make the row a deleted one: what is inside counts as purged, and is swept later."""
+        self.purged, self.dead = self.purged + self.inside, 0
+        self.change(deleted_at=now)
 
     def _counters(self) -> tuple[int, int, int, int, int, int]:
         return self.cursor, self.taken, self.jumped, self.acked, self.purged, self.dead

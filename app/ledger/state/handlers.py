@@ -53,11 +53,11 @@ def _take(tx: Transaction, op: Take) -> Claimed | None:
 
 
 def _place(tx: Transaction, queue: int) -> tuple[int, int]:
-    """The place under which the answers of a queue are filed now: its id and its generation."""
+    """The place under which the answers of a queue are filed now: its root and its generation."""
     account = tx.account(queue)
     if account is None:
         raise OpFailed(f"there is no queue {queue}")
-    return account.id, account.generation
+    return account.root, account.generation
 
 
 # -- work
@@ -101,7 +101,7 @@ def _moved(tx: Transaction, op: Redrive | Purge, moved: Moved) -> Moved:
     account = tx.account(op.queue)
     if op.remember is not None and account is not None and changed(moved):
         filing = Filing(work=moved, replace=op.part is not None)
-        file(tx, account.id, account.generation, op.remember, filing)
+        file(tx, account.root, account.generation, op.remember, filing)
     return moved
 
 
@@ -120,7 +120,7 @@ def _file_work(
     elif lease is not None and isinstance(claimed, Claimed) and claimed.spans:
         filing.token = lease.terms.token if lease.terms else None
         filing.source = _computed_by(account, claimed)
-    file(tx, account.id, account.generation, remember, filing)
+    file(tx, account.root, account.generation, remember, filing)
 
 
 def _computed_by(account: Account, claimed: Claimed) -> tuple[str, str] | None:

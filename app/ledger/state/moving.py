@@ -192,15 +192,16 @@ def _drop(tx: Transaction, account: Account, piece: Piece) -> None:
 
 
 def sweep(tx: Transaction, op: Sweep) -> Moved:
-    """Remove some of the items that a deleted queue has left; ``rest`` if there are more."""
+    """Remove some of the items that a deleted row has left; ``rest`` if there are more.
+
+    With the last of them goes a row that was replaced, but for the first of its name: answers refer to that.
+    """
     account = tx.account(op.queue)
     if account is None or not account.deleted:
         return Moved(0)
     gone = tx.store.sweep(account.id, SLICE_ROWS)
-    return Moved(sum(gone), None, 0 if SLICE_ROWS in gone else None)
-
-
-def empty(tx: Transaction, account: Account) -> None:
-    """Remove all items of a queue and their keys, since another queue begins in its place."""
-    tx.write_tail(account)
-    tx.store.empty(account.id)
+    if SLICE_ROWS in gone:
+        return Moved(sum(gone), None, 0)
+    if account.id != account.root and tx.named(account.name) is not account:
+        tx.remove(account)
+    return Moved(sum(gone))

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from ..ops import Advance, Close, Define, Delete, Fail, NotAsExpected, Pause, QueueRow, Remember, Retry
-from ..work import DEFAULT_SETTINGS
-from . import moving
+from ..work import DEFAULT_SETTINGS, QueueSettings
 from .accounts import Account
 from .filing import Filing, file
 from .transaction import Transaction
@@ -16,33 +15,47 @@ NO_ENDING: dict[str, Any] = {"ending": None, "failure_type": None, "failure_mess
 
 
 def define(tx: Transaction, op: Define) -> QueueRow:
-    """Create a queue, wake its tombstone, begin it again, or change its source or its settings."""
+    """Create a queue, wake its tombstone, begin it again, or change its source or its settings.
+
+    All but a change of settings make a new row: no item of the old one, nor its key or token, belongs to it.
+    """
     account = tx.named(op.name)
     if account is None:
-        return _filed(tx, _create(tx, op), op.remember)
-    if op.reset and not op.confirmed and not account.deleted and account.inside > 0:
-        raise NotAsExpected("not-empty", account.row)
-    columns: dict[str, Any] = {"source": op.source, "args": op.args, "configured": op.configured}
-    columns["settings"] = op.settings or (DEFAULT_SETTINGS if account.deleted else account.settings)
-    same = (account.source, account.args) == (op.source, op.args)
-    if op.reset:  # a new generation at 0: keys and tokens of the old one mean nothing to it
-        moving.empty(tx, account)
-        account.begin_again()
-        account.change(generation=account.generation + 1, mark=None, **_anew(tx, account), **columns)
-    elif account.deleted:  # go on after the cursor of the tombstone; its mark counts only for the same source
-        moving.empty(tx, account)  # what was not swept yet
-        account.change(mark=account.mark if same else None, **_anew(tx, account), **columns)
-    elif op.settings is not None and same:
-        account.change(**columns)
-    else:  # where nothing was handed out yet, a definition may change
-        if account.cursor:
-            raise NotAsExpected("source-changed", account.row)
-        account.change(mark=None, edition=account.edition + (not same), **NO_ENDING, **columns)
+        account = tx.create(_row(tx, op, DEFAULT_SETTINGS))
+    elif account.deleted or op.reset or (account.source, account.args) != (op.source, op.args):
+        account = tx.create(_successor(tx, op, account), account)
+    elif op.settings is not None:
+        account.change(configured=op.configured, settings=op.settings)
+    else:
+        _require_unused(account)
+        account.change(configured=op.configured, edition=account.edition + 1, **NO_ENDING)
     return _filed(tx, account, op.remember)
 
 
-def _create(tx: Transaction, op: Define) -> Account:
-    row = QueueRow(
+def _successor(tx: Transaction, op: Define, account: Account) -> QueueRow:
+    """The row that comes in the place of another: of a reset, of a tombstone, or of another source."""
+    old = account.row
+    anew = _row(tx, op, DEFAULT_SETTINGS if account.deleted else old.settings)
+    anew = replace(anew, root=old.root, generation=old.generation)
+    if op.reset:
+        if not (op.confirmed or account.deleted) and account.inside > 0:
+            raise NotAsExpected("not-empty", old)
+        return replace(anew, generation=old.generation + 1)
+    if account.deleted:  # it goes on after the cursor; the mark counts only for the same source
+        same = (old.source, old.args) == (op.source, op.args)
+        return replace(anew, base=old.cursor, cursor=old.cursor, mark=old.mark if same else None)
+    _require_unused(account)
+    return replace(anew, created_at=old.created_at, paused=old.paused)
+
+
+def _require_unused(account: Account) -> None:
+    """Where nothing was handed out yet, a definition may change."""
+    if account.cursor:
+        raise NotAsExpected("source-changed", account.row)
+
+
+def _row(tx: Transaction, op: Define, settings: QueueSettings) -> QueueRow:
+    return QueueRow(
         id=0,
         name=op.name,
         generation=1,
@@ -57,14 +70,8 @@ def _create(tx: Transaction, op: Define) -> Account:
         taken=0,
         jumped=0,
         configured=op.configured,
-        settings=op.settings or DEFAULT_SETTINGS,
+        settings=op.settings or settings,
     )
-    return tx.create(row)
-
-
-def _anew(tx: Transaction, account: Account) -> dict[str, Any]:
-    edition = account.edition + 1
-    return {"created_at": tx.now, "deleted_at": None, "paused": False, "edition": edition, **NO_ENDING}
 
 
 def pause(tx: Transaction, op: Pause) -> QueueRow:
@@ -118,8 +125,7 @@ def delete(tx: Transaction, op: Delete) -> QueueRow:
     account = _live(tx, op.queue)
     if account.inside and not op.confirmed:
         raise NotAsExpected("not-empty", account.row)
-    account.purged, account.dead = account.purged + account.inside, 0
-    account.change(deleted_at=tx.now)
+    account.delete(tx.now)
     return _filed(tx, account, op.remember)
 
 
@@ -133,5 +139,5 @@ def _live(tx: Transaction, queue: int) -> Account:
 def _filed(tx: Transaction, account: Account, remember: Remember | None) -> QueueRow:
     row = account.row
     if remember is not None:
-        file(tx, row.id, row.generation, remember, Filing(asdict(row)))
+        file(tx, row.root, row.generation, remember, Filing(asdict(row)))
     return row

@@ -29,10 +29,13 @@ class Queues(Protocol):
         """The row of a queue, a deleted one's too, and how many of its items are dead."""
 
     def by_name(self, name: str) -> tuple[QueueRow, int] | None:
-        """The row of the queue of this name, a deleted one's too, and how many of its items are dead."""
+        """The newest row of this name, a deleted one's too, and how many of its items are dead."""
 
     def create(self, row: QueueRow) -> int:
-        """A new row with all counters at 0; its id."""
+        """A new row with its cursor at its base and all counters at 0; its id. Its root, if 0, is itself."""
+
+    def remove(self, queue: int) -> None:
+        """Remove a row."""
 
     def move(self, move: QueueMove) -> None:
         """Move counters. OpFailed where the cursor is not where the transaction found it."""
@@ -185,9 +188,6 @@ class Store(Protocol):
 
     def sweep(self, queue: int, most: int) -> list[int]:
         """Remove up to ``most`` rows of each kind that a deleted queue has left; how many of each."""
-
-    def empty(self, queue: int) -> None:
-        """Remove all items of a queue, their values, failures and keys."""
 
     def write(self) -> None:
         """Write all that was collected."""

@@ -86,18 +86,28 @@ class Transaction:
         return None if account is None or account.deleted else account
 
     def named(self, name: str) -> Account | None:
-        """The account of the queue of this name, a tombstone's too."""
+        """The account of the newest row of this name, a tombstone's too."""
         if name not in self._names:
             found = self.store.queues.by_name(name)
             self._names[name] = None if found is None else found[0].id
         queue = self._names[name]
         return None if queue is None else self.account(queue)
 
-    def create(self, row: QueueRow) -> Account:
-        """A new queue; its row gets an id."""
+    def create(self, row: QueueRow, before: Account | None = None) -> Account:
+        """A new row, which gets an id. The one before, in whose place it comes, is deleted if it was not."""
+        if before is not None:
+            if not before.deleted:
+                before.delete(self.now)
+            self.store.queues.change(before.row)
         queue = self._names[row.name] = self.store.queues.create(row)
-        account = self._accounts[queue] = self._touched[queue] = Account(replace(row, id=queue), 0)
+        row = replace(row, id=queue, root=row.root or queue)
+        account = self._accounts[queue] = self._touched[queue] = Account(row, 0)
         return account
+
+    def remove(self, account: Account) -> None:
+        """Remove a row in whose place another has come."""
+        self.store.queues.remove(account.id)
+        del self._accounts[account.id], self._touched[account.id]
 
     def push(self, account: Account, texts: Sequence[str], due: int, priority: int) -> None:
         """Add items at the end of a queue, to be written with those before them if they are alike."""

@@ -19,8 +19,9 @@ class Model:
     """``apply`` answers in the normal form of ``compare.py``, or raises OpFailed and is spoilt."""
 
     def __init__(self) -> None:
-        self.shelves: dict[int, Shelf] = {}
+        self.shelves: dict[int, Shelf] = {}  # the newest row of each name
         self.answers: dict[tuple, tuple] = {}
+        self.created = 0
 
     def named(self, name: str) -> Shelf | None:
         return next((shelf for shelf in self.shelves.values() if shelf.row.name == name), None)
@@ -263,28 +264,22 @@ class Model:
 
     def define(self, op, now: int):
         shelf = self.named(op.name)
-        begun = {
-            "created_at": now,
-            "deleted_at": None,
-            "paused": False,
-            "ending": None,
-            "failure_type": None,
-            "failure_message": None,
-            "settings": op.settings,
-        }
         if shelf is None:
-            queue = len(self.shelves) + 1
-            anew = QueueRow(queue, op.name, 1, op.source, op.args, now, None, False, *[None] * 4, 0, 0, 0)
-            shelf = self.shelves[queue] = Shelf(replace(anew, settings=op.settings))
-        elif op.reset:
-            old = shelf.row
-            counters = dict.fromkeys(("cursor", "taken", "jumped", "acked", "purged"), 0)
-            row = replace(
-                old, generation=old.generation + 1, edition=old.edition + 1, mark=None, **begun, **counters
-            )
-            self.shelves[old.id] = shelf = Shelf(row)
-        elif shelf.row.deleted_at is not None:
-            shelf.row = replace(shelf.row, edition=shelf.row.edition + 1, **begun)
-        else:
-            shelf.row = replace(shelf.row, settings=op.settings)
+            return self.create(op, now, root=self.created + 1)
+        row = shelf.row
+        if op.reset or row.deleted_at is not None:
+            del self.shelves[row.id]
+        if op.reset:
+            return self.create(op, now, root=row.root, generation=row.generation + 1)
+        if row.deleted_at is not None:
+            kept = {"base": row.cursor, "cursor": row.cursor, "mark": row.mark}
+            return self.create(op, now, root=row.root, generation=row.generation, **kept)
+        shelf.row = replace(row, settings=op.settings)
         return shelf.row
+
+    def create(self, op, now: int, **kept) -> QueueRow:
+        self.created += 1
+        row = QueueRow(self.created, op.name, 1, op.source, op.args, now, None, False, *[None] * 4, 0, 0, 0)
+        row = replace(row, settings=op.settings, **kept)
+        self.shelves[row.id] = Shelf(row)
+        return row

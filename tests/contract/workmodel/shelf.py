@@ -118,6 +118,7 @@ class Shelf:
             dead=states["dead"],
             oldest=min((due for due in waits if due <= now), default=None),
             overlaps=0,
+            base=row.base,
         )
 
     def looks(self, now: int) -> list[ItemRow]:
