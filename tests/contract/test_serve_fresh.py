@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from asks import block, lease, take
 from dibs.ledger.ops import Advance, Close, Delete, OpFailed, Pause, Retry
-from dibs.ledger.serve import Ask, Drawn, End, Handed, Serve, Served
-from dibs.ledger.work import Ack, Span
+from dibs.ledger.serve import Ask, Drawn, End, Handed, Key, Serve, Served
+from dibs.ledger.work import Ack, Span, Sweep
 from dibs.marks import digest
 
 
@@ -188,7 +188,49 @@ def test_a_batch_that_failed_has_granted_nothing_of_an_opening(ledger):
     drawn = Drawn(1, ("11", "12", "13"), opening=1)
     ledger.round(queue, take(), drawn=drawn)
     with pytest.raises(OpFailed):
-        ledger.engine.apply_batch([Serve(queue, 1, (take(),), drawn), Serve(77, 1, (take(),))])
+        ledger.engine.apply_batch([Serve(queue, 1, (take(),), drawn), "no op"])
     assert ledger.round(queue, take(), drawn=drawn)[0].handed.values == ("12",)
     ledger.engine.reopen()
     assert ledger.round(queue, take(), drawn=drawn)[0].handed.values == ("13",)
+
+
+# -- a row in whose place another has come
+
+
+@pytest.mark.parametrize("again", ["reset", "created again", "another source"])
+def test_asks_of_a_row_that_was_replaced_are_moved_also_when_it_has_gone(ledger, again):
+    first = ledger.define("q", "lines").id
+    ledger.do(Delete(first))
+    queue = ledger.define("q", "lines").id
+    drawn = Drawn(1, ("1",))
+    if again != "another source":
+        assert spans(ledger.round(queue, lease("t"), drawn=drawn)) == [(1, 1)]
+    if again == "created again":
+        ledger.do(Delete(queue))
+        assert whys(ledger.round(queue, take(), drawn=drawn)) == ["deleted"]
+    row = ledger.define("q", "count", reset=again == "reset")
+    served = ledger.round(queue, take(), Ask(None, (Ack("t"),)), drawn=drawn)
+    assert whys(served) == ["moved", "moved"]
+    assert served[1].entries[0][0].verdict == "stale"
+    while ledger.do(Sweep(queue)).rest is not None:
+        pass
+    assert ledger.engine.row(queue) is None
+    asks = take(), Ask(None, (Ack("t"),))
+    applied = ledger.engine.apply_batch([Serve(queue, 1, asks, drawn), Serve(99, 1, asks)])
+    assert [whys(outcomes) for outcomes in applied.outcomes] == [["moved", "moved"]] * 2
+    assert applied.after == {}
+    assert spans(ledger.round(row.id, take(), length=9)) == [(row.base + 1, row.base + 1)]
+
+
+def test_the_keys_of_a_queue_are_those_of_the_one_created_in_its_place(ledger):
+    queue = ledger.define().id
+    ask = take()._replace(key=Key("k", "take"))
+    [first] = ledger.round(queue, ask, length=9)
+    ledger.do(Delete(queue))
+    [again] = ledger.round(queue, ask, length=9)
+    anew = ledger.define().id
+    [and_again] = ledger.round(anew, ask, length=9)
+    assert first.handed.spans == again.handed.spans == and_again.handed.spans == (Span(1, 1),)
+    assert (again.replayed, and_again.replayed) == (True, True)
+    [other] = ledger.round(ledger.define(reset=True).id, ask, length=9)
+    assert (other.handed.spans, other.replayed) == ((Span(1, 1),), False)

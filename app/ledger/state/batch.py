@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from ..ops import Define, Delete, NotAsExpected, OpFailed, QueueRow
-from ..serve import After, Key, Keyed, Refusal, Replay, Serve
+from ..serve import After, Key, Keyed, Refusal, Replay, Serve, Served
 from ..work import Moved, Pushed
 from . import filed
 from .accounts import Account
@@ -53,7 +53,7 @@ class Batch:
         """Apply all of them, and write."""
         self._look_up()
         for at, op in enumerate(self._ops):
-            if at not in self._servings:
+            if type(op) is not Serve:
                 self.outcomes[at] = self._other(at, op)
         servings = self._servings.values()
         self._settle()
@@ -75,7 +75,11 @@ class Batch:
         keys = self._keys
         for at, op in enumerate(self._ops):
             if type(op) is Serve:
-                serving = self._servings[at] = Serving(self._tx, keys, self._openings, op)
+                account = self._tx.account(op.queue)
+                if account is None:  # the row was replaced, and swept
+                    self.outcomes[at] = (Served(why="moved"),) * len(op.asks)
+                    continue
+                serving = self._servings[at] = Serving(self._tx, keys, self._openings, op, account)
                 serving.want()
             elif type(op) is Keyed:
                 name = self._names[at] = self._name(op)

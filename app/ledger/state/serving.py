@@ -46,15 +46,12 @@ class Serving:
         "_tx",
     )
 
-    def __init__(self, tx: Transaction, keys: Keys, openings: Openings, op: Serve) -> None:
-        account = tx.account(op.queue)
-        if account is None:
-            raise OpFailed(f"there is no queue {op.queue}")
+    def __init__(self, tx: Transaction, keys: Keys, openings: Openings, op: Serve, account: Account) -> None:
         self._tx = tx
         self._keys = keys
         self._openings = openings
         self._op = op
-        self._account: Account = account
+        self._account = account
         self._out: list[Served | None] = [None] * len(op.asks)
         self._entries: dict[int, Entries] = {}
         self._filed: dict[int, Entries] = {}
@@ -168,7 +165,8 @@ class Serving:
         """Hand items out to all asks, in their order; then all is known."""
         account, asks, out = self._account, self._op.asks, self._out
         if account.deleted:
-            self._refuse([at for at, known in enumerate(out) if known is None], "deleted")
+            why: Why = "deleted" if self._tx.named(account.name) is account else "moved"
+            self._refuse([at for at, known in enumerate(out) if known is None], why)
             return
         fresh = Fresh(self._tx, account, self._op, self._openings)
         state, entries = account.state, self._entries
