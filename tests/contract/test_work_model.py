@@ -68,7 +68,11 @@ def machine(new_ledger):
             ):
                 assert rounds.differences(op.asks, want, served) == []
             for queue, told in applied.after.items():
-                self.told(plan.after.shelves[queue], told, plan.now)
+                shelf = plan.after.shelves.get(queue)
+                if shelf is None:  # it was replaced
+                    assert told.deleted
+                else:
+                    self.told(shelf, told, plan.now)
             for op, want, outcome in zip(plan.ops, plan.answers, applied.outcomes, strict=False):
                 assert agree(want, normal(outcome, plan.now)), (op, want, outcome)
                 if isinstance(op, FILED) and op.remember is not None and op.remember.key != "s":

@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-from ..ops import OpFailed
 from ..serve import Ask, Handed, HandOut, Key, Serve, Served, Why
 from ..work import Settled
 from . import claims, filed, history, settling, verdicts, waiting
