@@ -149,13 +149,15 @@ class QueueList(BaseModel):
 class QueueAudit(BaseModel):
     """Independent counters of one moment, and the items inside, counted one by one.
 
-    ``balanced``: taken + acked + purged + jumped + waiting + leased + dead = cursor, and no item is there
-    twice, so none is missing. ``waiting`` items include the ``delayed`` ones.
+    ``balanced``: base + taken + acked + purged + jumped + waiting + leased + dead = cursor, and no item is
+    there twice, so none is missing. ``base``: the cursor at which the queue was created, in the place of a
+    deleted one. ``waiting`` items include the ``delayed`` ones.
     """
 
     model_config = example(
         queue="ids",
         generation=1,
+        base=0,
         cursor=42,
         taken=30,
         acked=5,
@@ -171,6 +173,7 @@ class QueueAudit(BaseModel):
 
     queue: str
     generation: Counter
+    base: Counter
     cursor: Counter
     taken: Counter
     acked: Counter

@@ -9,7 +9,7 @@ import typer
 from .exits import FAILED, OK
 from .options import Json, Url
 
-_NUMBERS: Final = ("taken", "acked", "purged", "jumped", "waiting", "leased", "dead", "cursor", "overlaps")
+_ADDED: Final = ("base", "taken", "acked", "purged", "jumped", "waiting", "leased", "dead")
 
 
 def audit(
@@ -20,8 +20,9 @@ def audit(
 ) -> None:
     """Prove that no item of a queue is missing and that none is there twice.
 
-    Taken, acked, purged, jumped, waiting, leased and dead items must add up to the cursor; the server counts
-    each of them by itself. The exit code is 1 if a queue does not balance.
+    Taken, acked, purged, jumped, waiting, leased and dead items must add up to the cursor (with the base, at
+    which a queue began in the place of a deleted one); the server counts each of them by itself. The exit
+    code is 1 if a queue does not balance.
 
     Example: `dibs audit`, `dibs audit jobs --json`
     """
@@ -45,7 +46,7 @@ def audit(
 def _table(found: list[dict[str, Any]]) -> Any:
     from .tables import number, plain, present, table
 
-    numbers = [*present(found, *_NUMBERS[:-2]), "cursor", *present(found, "overlaps")]
+    numbers = [*present(found, *_ADDED), "cursor", *present(found, "overlaps")]
     shown = table("queue", "balanced", *numbers, right=numbers)
     for each in found:
         balanced = plain("yes", "green") if each["balanced"] else plain("NO", "bold red")

@@ -80,7 +80,7 @@ def source(queue: Mapping[str, Any]) -> str:
 
 def present(found: Sequence[Mapping[str, Any]], *names: str) -> list[str]:
     """Those of these numbers that are not zero everywhere: a table has no columns of nothing."""
-    return [name for name in names if any(queue[name] for queue in found)]
+    return [name for name in names if any(queue.get(name) for queue in found)]
 
 
 def failure(queue: Mapping[str, Any]) -> str:

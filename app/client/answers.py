@@ -80,7 +80,10 @@ _PLAIN = (
 
 @dataclass(frozen=True, slots=True)
 class Audit:
-    """Independent counters of one moment. ``balanced``: no item is missing, and none is there twice."""
+    """Independent counters of one moment. ``balanced``: no item is missing, and none is there twice.
+
+    ``base``: the cursor at which the queue was created, in the place of a deleted one.
+    """
 
     queue: str
     generation: int
@@ -95,11 +98,12 @@ class Audit:
     delayed: int
     overlaps: int
     balanced: bool
+    base: int = 0
 
     @classmethod
     def of(cls, answer: Mapping[str, Json]) -> Self:
-        """Read an answer."""
-        return cls(**{name: answer[name] for name in cls.__slots__})
+        """Read an answer. A server before 0.4 counts on over a deletion, and tells no base."""
+        return cls(**{name: answer[name] for name in cls.__slots__ if name in answer or name != "base"})
 
 
 @dataclass(frozen=True, slots=True)

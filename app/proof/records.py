@@ -243,11 +243,13 @@ class Audit:
     leased: Count = 0
     dead: Count = 0
     overlaps: Count = 0
+    base: Count = 0
 
     @property
     def adds_up(self) -> bool:
         """Whether the counters add up, so that each item is in one place."""
-        return self.taken + self.acked + self.purged + self.jumped + self.inside == self.cursor
+        gone = self.taken + self.acked + self.purged + self.jumped
+        return self.base + gone + self.inside == self.cursor
 
     @property
     def inside(self) -> int:

@@ -226,11 +226,13 @@ class QueueInfo:
 class Audit:
     """The independent counters of one queue, and its items counted run by run, at one moment.
 
-    ``waiting`` includes ``delayed`` ones; ``overlaps`` are pairs of runs that share an item.
+    ``base``: the cursor at which the queue was created, in the place of a deleted one. ``waiting`` includes
+    ``delayed`` ones; ``overlaps`` are pairs of runs that share an item.
     """
 
     queue: str
     generation: int
+    base: int
     cursor: int
     taken: int
     acked: int
@@ -245,8 +247,8 @@ class Audit:
     @property
     def balanced(self) -> bool:
         """Whether no item is missing and none is there twice (the design's promise 4)."""
-        gone = self.taken + self.acked + self.purged + self.jumped
-        return gone + self.waiting + self.leased + self.dead == self.cursor and not self.overlaps
+        before = self.base + self.taken + self.acked + self.purged + self.jumped
+        return before + self.waiting + self.leased + self.dead == self.cursor and not self.overlaps
 
 
 @dataclass(frozen=True, slots=True)

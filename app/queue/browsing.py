@@ -172,6 +172,7 @@ class Browser:
         return Audit(
             row.name,
             row.generation,
+            counts.base,
             counts.cursor,
             counts.taken,
             counts.acked,

@@ -331,6 +331,7 @@ def test_audit_of_work(house, ask):
     assert ask("GET", "/queues/jobs/audit").json() == {
         "queue": "jobs",
         "generation": 1,
+        "base": 0,
         "cursor": 10,
         "taken": 1,
         "acked": 2,
@@ -341,6 +342,23 @@ def test_audit_of_work(house, ask):
         "leased": 2,
         "dead": 0,
         "overlaps": 0,
+        "balanced": True,
+    }
+
+
+def test_audit_of_a_queue_that_was_created_again(house, ask):
+    """It counts from where the cursor stood, and balances."""
+    house.pushed("jobs", *range(10))
+    ask("DELETE", "/queues/jobs", params={"confirm": "jobs"})
+    house.pushed("jobs", 11)
+    ask("POST", "/queues/jobs/next")
+    told = ask("GET", "/queues/jobs/audit").json()
+    assert {name: told[name] for name in ("base", "cursor", "taken", "purged", "waiting", "balanced")} == {
+        "base": 10,
+        "cursor": 11,
+        "taken": 1,
+        "purged": 0,
+        "waiting": 0,
         "balanced": True,
     }
 
