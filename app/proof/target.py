@@ -76,7 +76,7 @@ class Target:
 
     def audit(self) -> Audit:
         """The server's own counters."""
-        body = {"base": 0} | _json(self._send("GET", f"{self._path}/audit"))  # a server of 0.3 tells none
+        body = {"base": 0, **_json(self._send("GET", f"{self._path}/audit"))}  # a server of 0.3 tells none
         counters = {name: _counter(body, name) for name in _COUNTED}
         return Audit(**counters, balanced=body.get("balanced") is True)
 

@@ -206,7 +206,7 @@ class FakeWork:
             states = Counter(item.state(now) for item in self.items.values())
             inside = {state: states[state] for state in ("waiting", "leased", "dead")}
             balanced = self.cursor == self.acked + sum(inside.values())
-            zero = dict.fromkeys(("taken", "purged", "jumped", "delayed", "overlaps"), 0)
+            zero = dict.fromkeys(("base", "taken", "purged", "jumped", "delayed", "overlaps"), 0)
             return {
                 "queue": "q",
                 "cursor": self.cursor,
