@@ -9,9 +9,10 @@ import pytest
 from dibs.errors import LedgerForeign, LedgerFull
 from dibs.ledger import open_ledger
 from dibs.ledger.ops import Define, EngineFailed, Take
+from dibs.ledger.sqlite.checksum import of_answer, of_block
 from dibs.ledger.sqlite.engine import SqliteEngine
 from dibs.ledger.sqlite.format import APPLICATION_ID, VERSION
-from dibs.ledger.work import Ack, Claim, Parcel, Push, QueueSettings, Settle, Terms
+from dibs.ledger.work import Ack, Claim, Parcel, Push, QueueSettings, Settle, Sweep, Terms
 
 NOW = 1_750_000_000_000
 
@@ -80,7 +81,42 @@ def write_version_2(folder: Path) -> Path:
     return path
 
 
-OLD = {"version-1": write_version_1, "version-2": write_version_2}
+def write_version_3(folder: Path) -> Path:
+    """What version 2 had, with checksums: a queue with items inside, a tombstone that is not swept."""
+    folder.mkdir()
+    path = folder / "dibs.db"
+    answer = "take 2", '{"first": 3, "ending": null, "start": 3, "stop": 5, "step": 1, "wide": false}', None
+    filed = 2, 1, "ann", "k", *answer, 9750000000000
+    texts = b'"a"\n"b"\n3\n4'
+    with opened(path) as file:
+        file.execute(Path(__file__).with_name("version_3.sql").read_text())
+        file.execute(
+            """
+            INSERT INTO ledger VALUES (1, 'the instance', 1750000000000, 0);
+            INSERT INTO queue (id, name, generation, source, args, created_at, deleted_at, paused, ending,
+                failure_type, failure_message, mark, cursor, taken, jumped, purged) VALUES
+                (1, 'jobs', 2, 'lines', '{"path":"f"}', 5, NULL, 0, 'failed', 'E', 'm', 'mark', 9, 7, 2, 0),
+                (2, 'ids', 1, 'count', '{}', 6, NULL, 1, NULL, NULL, NULL, NULL, 4, 4, 0, 0),
+                (4, 'gone', 3, 'count', '{}', 7, 8, 0, 'closed', NULL, NULL, NULL, 1, 0, 0, 1);
+            INSERT INTO queue (id, name, source, args, created_at, cursor, acked, dead, settings)
+                VALUES (5, 'pushed', '', '{}', 9, 4, 1, 1, '{"max_attempts": 3}');
+            INSERT INTO run VALUES (5, 2, 2, 0, 1, 0, 1, NULL, 'w', 3, 1, 1, 0),
+                (5, 3, 3, 1, 1750000900000, 900000, 2, 'token', 'w', 0, 0, 1, 1),
+                (5, 4, 4, 2, 1, 0, 3, NULL, 'w', 0, 0, 1, 0),
+                (4, 1, 1, 0, 1, 0, 0, NULL, '', 0, 0, 0, 0);
+            INSERT INTO failure VALUES (1, 5, 2, 1, 8, 'w', 'it failed');
+            INSERT INTO item_key VALUES (1, 5, 1, 'k', 2, 9750000000000);
+            """
+        )
+        file.execute("INSERT INTO block VALUES (1, 5, 1, 4, ?, ?)", (texts, of_block(5, 1, 4, texts)))
+        file.execute("INSERT INTO answer VALUES (3, ?, ?, ?, ?, ?, ?, ?, ?, ?)", (*filed, of_answer(*filed)))
+        file.pragma("application_id", APPLICATION_ID)
+        file.pragma("user_version", 3)
+    file.close()
+    return path
+
+
+OLD = {"version-1": write_version_1, "version-2": write_version_2, "version-3": write_version_3}
 
 
 @pytest.fixture(params=OLD.values(), ids=OLD.keys())
@@ -95,6 +131,11 @@ def test_what_both_had_is_there_as_it_was(old):
     assert (jobs.id, jobs.generation, jobs.source, jobs.args) == (1, 2, "lines", '{"path":"f"}')
     assert (jobs.ending, jobs.failure_type, jobs.failure_message, jobs.mark) == ("failed", "E", "m", "mark")
     assert (jobs.cursor, jobs.taken, jobs.jumped, jobs.acked, jobs.purged) == (9, 7, 2, 0, 0)
+    assert {(row.root, row.base, row.edition) for row in (jobs, ids, gone)} == {
+        (1, 0, 1),
+        (2, 0, 1),
+        (4, 0, 1),
+    }
     assert (ids.id, ids.paused, ids.cursor, ids.created_at, ids.deleted_at) == (2, True, 4, 6, None)
     assert (gone.id, gone.deleted_at, gone.ending, gone.generation) == (4, 8, "closed", 3)
     assert {row.settings for row in (jobs, ids, gone)} == {QueueSettings()}
@@ -111,8 +152,9 @@ def test_what_both_had_is_there_as_it_was(old):
         assert file.execute("SELECT instance FROM ledger").get == "the instance"
 
 
-def test_what_version_2_had_inside_is_there_as_it_was(tmp_path):
-    engine = open_ledger(write_version_2(tmp_path / "data").parent)
+@pytest.mark.parametrize("write", [write_version_2, write_version_3], ids=["version-2", "version-3"])
+def test_what_was_inside_is_there_as_it_was(tmp_path, write):
+    engine = open_ledger(write(tmp_path / "data").parent)
     row = engine.row(5)
     assert (row.cursor, row.acked, row.settings) == (4, 1, QueueSettings(max_attempts=3))
     items, more = engine.items(5, None, 0, 10, 1000)
@@ -162,6 +204,65 @@ def test_a_copy_that_an_older_version_wrote_serves_too(old, tmp_path):
     engine = open_ledger(tmp_path / "restored")
     assert [row.cursor for row in engine.rows()[:3]] == [1, 4, 9]
     engine.close()
+
+
+def test_a_tombstone_of_an_older_version_is_swept_and_created_again(tmp_path):
+    engine = open_ledger(write_version_3(tmp_path / "data").parent)
+    assert engine.unswept() == [4]
+    [row] = engine.apply([Define("gone", "count", "{}")])
+    assert (row.id, row.root, row.base, row.cursor, row.generation) == (6, 4, 1, 1, 3)
+    assert engine.apply([Sweep(4)])[0].count == 1
+    assert engine.unswept() == []
+    engine.close()
+
+
+class Kills(apsw.VFS):
+    """A disk that keeps what a kill would leave before each of the writes."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.left: list[dict[str, bytes]] = []
+        super().__init__("contract-kills", "")
+
+    def xOpen(self, name, flags):
+        return KillsFile(self, name, flags)
+
+    def keep(self) -> None:
+        self.left.append({path.name: path.read_bytes() for path in self.folder.glob("dibs.db*")})
+
+
+class KillsFile(apsw.VFSFile):
+    def __init__(self, disk: Kills, name, flags) -> None:
+        self._disk = disk
+        super().__init__("", name, flags)
+
+    def xWrite(self, data: bytes, offset: int) -> None:
+        self._disk.keep()
+        super().xWrite(data, offset)
+
+
+def test_killed_at_any_step_it_is_what_it_was_or_what_it_becomes(old, tmp_path):
+    disk = Kills(old.parent)
+    try:
+        SqliteEngine(old.parent, vfs="contract-kills").close()
+    finally:
+        disk.unregister()
+    versions = []
+    for number, left in enumerate(disk.left):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        for name, content in left.items():
+            (folder / name).write_bytes(content)
+        with opened(folder / "dibs.db") as file:
+            versions.append(file.pragma("user_version"))
+        file.close()
+        if number % 10 == 0:
+            engine = open_ledger(folder)
+            assert [row.cursor for row in engine.rows()[:3]] == [1, 4, 9]
+            engine.close()
+    before = versions[0]
+    assert set(versions) == {before, VERSION}
+    assert versions == sorted(versions)  # from one moment on it is the new one
 
 
 class NoRoom(apsw.VFS):
