@@ -171,7 +171,12 @@ _KEY_BACK: Final = {
         "The key of the request, by which a client knows that the answer is its own.",
         {"type": "string"},
         required=False,
-    )
+    ),
+    "Idempotency-Sequence": _header(
+        "The number of the request in its key's session, as it came.",
+        {"type": "string"},
+        required=False,
+    ),
 }
 _RETRY_AFTER: Final = {
     "Retry-After": _header(

@@ -19,11 +19,12 @@ def ask(method, path, *headers, body=None, kind=b"application/json"):
 
 post, get, put, delete = (partial(ask, method) for method in (b"POST", b"GET", b"PUT", b"DELETE"))
 KEY = b"Idempotency-Key: k"
+COUNTED = (b"Idempotency-Key: c",)
 STREAM = b"application/x-ndjson"
 LONG = b"x" * 256
 
 SAID = {
-    # a request: its status, the queue and the key of the answer
+    # a request: its status, the queue and the key of the answer, and its number
     "a take": (post(b"/next"), 200, b"default", None),
     "a take with a key": (post(b"/next?count=2", KEY), 200, b"default", b"k"),
     "its replay": (post(b"/next?count=2", KEY), 200, b"default", b"k"),
@@ -83,6 +84,9 @@ SAID = {
     "all queues": (get(b"/queues"), 200, None, None),
     "no queue": (get(b"/stats", KEY), 200, None, b"k"),
     "health": (get(b"/healthz"), 200, None, None),
+    "counted": (post(b"/next", *COUNTED, b"Idempotency-Sequence:  7 "), 200, b"default", b"c/7"),
+    "below": (post(b"/next", b"Idempotency-Sequence: 6", *COUNTED), 409, b"default", b"c/6"),
+    "no number": (post(b"/next", *COUNTED, b"Idempotency-Sequence: x"), 422, b"default", b"c/x"),
 }
 
 
@@ -112,4 +116,5 @@ def _read(answer):
     names = [line.partition(b": ")[0] for line in lines]
     assert len(names) == len(set(names))
     headers = dict(line.split(b": ", 1) for line in lines)
-    return int(status.split()[1]), headers.get(b"dibs-queue"), headers.get(b"idempotency-key")
+    key = b"/".join(value for name, value in headers.items() if name.startswith(b"idempotency-"))
+    return int(status.split()[1]), headers.get(b"dibs-queue"), key or None

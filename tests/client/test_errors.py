@@ -29,7 +29,7 @@ def test_every_problem_of_the_server_has_an_error_that_fits():
             assert kind is errors.Unavailable
 
 
-@pytest.mark.parametrize("name", sorted(errors.BY_NAME.keys() - {"key-superseded"}))  # the op Serve brings it
+@pytest.mark.parametrize("name", sorted(errors.BY_NAME))
 def test_names_are_those_of_the_server(name):
     from dibs.api.problems import BY_NAME
 

@@ -272,6 +272,19 @@ def test_back_pressure(client):
         hasty.queue("narrow").push_items([NewItem(1)] * 11)
 
 
+def test_a_server_that_counts_keeps_one_answer_for_all_requests_of_a_caller(client):
+    client.define("counted")
+    queue = client.queue("counted")
+    queue.push(range(40), chunk=5)
+    assert [queue.next().value for _ in range(20)] == list(range(20))
+    assert [job.value for job in queue.lease(batch=4, until_empty=True) if not job.ack()] == list(
+        range(20, 40)
+    )
+    numbers = [session.next().n for session in client.setup.terms.sessions._free]
+    assert sum(numbers) > 28
+    assert len(numbers) <= 4
+
+
 def test_a_stream(client):
     client.define("stream")
     queue = client.queue("stream")

@@ -95,6 +95,8 @@ class Pipeline:
                 self._ask_framework(data, at, end)
                 return
             signed = b"%bidempotency-key: %b\r\n" % (signed, key.strip(b" \t"))
+            if sequence is not None:
+                signed = b"%bidempotency-sequence: %b\r\n" % (signed, sequence.strip(b" \t"))
         self._responses.signed = signed
         needed = end + head.length
         if len(data) < needed:
