@@ -115,7 +115,8 @@ class Line:
         elif self._rounds.down is not None:
             self._unwritable(waiting, self._rounds.down)
         elif ask.key is not None and (older := self._parked.of_key(ask.key)) is not None:
-            self._take_over(waiting, older)
+            if self._take_over(waiting, older):
+                self._join(waiting)
         elif (
             ask.key is not None
             or ask.entries
@@ -137,7 +138,7 @@ class Line:
             self._wanted += items_of(waiting)
             self.supply.want(self._parked.wanted + self._wanted)
 
-    def _take_over(self, waiting: Waiting, older: Waiting) -> None:
+    def _take_over(self, waiting: Waiting, older: Waiting) -> bool:
         """Of one key one ask is alive: the newcomer takes the place of one that waits, or is refused."""
         new, old = waiting.ask.key, older.ask.key
         assert new is not None  # noqa: S101  # the list has found one by the other
@@ -151,7 +152,8 @@ class Line:
             waiting.place = older.place
             sent_again = SourceBusy("this request was sent again, and waits there", retry_after=1.0)
             self.replies.refuse(older, sent_again if old.n == new.n else key_superseded())
-            self._join(waiting)
+            return True
+        return False
 
     def _forward(self, waiting: Waiting) -> None:
         """Put an ask to the queue that has this name now; there may be none."""
@@ -200,6 +202,10 @@ class Line:
         if len(self._parked) >= most:
             busy = SourceBusy(f"{most} requests wait for {self.name} already", retry_after=1.0)
             self.replies.refuse_lease(waiting, busy)
+            return
+        key = waiting.ask.key  # both may have been under way when the newer one came
+        older = None if key is None else self._parked.of_key(key)
+        if older is not None and not self._take_over(waiting, older):
             return
         waiting.why = why
         self._parked.add(waiting)

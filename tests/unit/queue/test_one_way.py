@@ -50,6 +50,21 @@ async def test_a_repeat_takes_the_place_of_the_ask_that_waits(opened, soon, even
         assert [list((await one).values) for one in (repeat, behind)] == [["1"], ["2"]]
 
 
+async def test_of_two_repeats_that_are_on_their_way_together_one_waits(opened, soon, eventually):
+    async with opened({"q": None}) as house:
+        queue = house["q"]
+        house.disk.door.shut()
+        older = await soon(queue.lease(LeaseAsk(wait=20), key="k"))
+        await house.disk.door.somebody()  # it is in a batch, and not in the list of those that wait
+        newer = await soon(queue.lease(LeaseAsk(wait=20), key="k"))
+        house.disk.door.open()
+        with pytest.raises(SourceBusy):
+            await older
+        await eventually(lambda: queue.stats().waiting == 1)
+        await push(queue, "1")
+        assert list((await newer).values) == ["1"]
+
+
 async def test_a_later_request_of_a_session_ends_the_one_that_waits_and_an_earlier_is_refused(
     opened, soon, eventually
 ):

@@ -198,7 +198,6 @@ async def test_a_settling_is_done_where_its_next_lease_may_not_wait(opened, park
 # -- final words, while nobody knows what a failed commit has left on disk
 
 
-@pytest.mark.xfail(strict=False, reason="not yet as SERVE.md has it")
 async def test_nobody_hears_exhausted_before_the_ledger_has_been_read_again(opened, soon):
     async with opened({"q": None}) as house:
         queue = house["q"]
@@ -219,7 +218,6 @@ async def test_nobody_hears_exhausted_before_the_ledger_has_been_read_again(open
         assert await queue.lease(LeaseAsk()) is None  # it is leased: not the end
 
 
-@pytest.mark.xfail(strict=False, reason="not yet as SERVE.md has it")
 async def test_the_end_of_an_empty_queue_is_no_word_of_memory_either(opened, soon):
     """What failed may have been a redrive: whether the queue is at its end is for the disk to say."""
     async with opened({"q": None}) as house:
