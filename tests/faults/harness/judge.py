@@ -69,8 +69,9 @@ class Judge:
             self.faults.append(f"{audit} does not add up")
         if handed and max(handed) > audit.cursor:
             self.faults.append(f"{name} {max(handed)} was answered, but the cursor is {audit.cursor}")
-        if audit.taken - len(handed) not in _sums(lost):
-            self.faults.append(f"{name}: {audit.taken} taken, {len(handed)} answered, perhaps lost: {lost}")
+        answered = sum(seq > audit.base for seq in handed)  # since the queue was created again, if it was
+        if audit.taken - answered not in _sums(lost):
+            self.faults.append(f"{name}: {audit.taken} taken, {answered} answered, perhaps lost: {lost}")
         missing = [seq for seq in range(1, audit.cursor + 1) if seq not in handed]
         gap = range(missing[0], missing[-1] + 1) if missing else range(0)
         if not lost and (audit.jumped != len(missing) or missing != list(gap)):
