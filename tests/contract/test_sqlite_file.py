@@ -16,7 +16,7 @@ from dibs.ledger import open_ledger
 from dibs.ledger.ops import Advance, Define, EngineFailed, Take
 from dibs.ledger.sqlite import readers
 from dibs.ledger.sqlite.engine import SqliteEngine
-from dibs.ledger.sqlite.files import Files
+from dibs.ledger.sqlite.files import LOG_BYTES, Files
 from dibs.ledger.sqlite.format import APPLICATION_ID, VERSION
 
 
@@ -216,6 +216,44 @@ def test_nothing_is_read_before_a_reopening_is_certain(tmp_path):
     engine.reopen()
     assert engine.row(queue).name == "q"
     looking.close()
+    engine.close()
+    disk.unregister()
+
+
+class Cuts(apsw.VFS):
+    """A disk that counts how often a log is cut."""
+
+    def __init__(self) -> None:
+        self.cuts = 0
+        super().__init__("contract-cuts", "")
+
+    def xOpen(self, name, flags):
+        return CutsFile(self, name, flags)
+
+
+class CutsFile(apsw.VFSFile):
+    def __init__(self, disk: Cuts, name, flags) -> None:
+        self._disk, self._is_log = disk, bool(flags[0] & apsw.SQLITE_OPEN_WAL)
+        super().__init__("", name, flags)
+
+    def xTruncate(self, size: int) -> None:
+        self._disk.cuts += self._is_log
+        super().xTruncate(size)
+
+
+def test_the_log_begins_anew_in_its_place_and_is_not_cut_and_grown_again(folder):
+    disk = Cuts()
+    engine = SqliteEngine(folder, vfs="contract-cuts")
+    disk.cuts = 0
+    log = folder / "dibs.db-wal"
+    begun = set()
+    for first in range(4, 404):
+        engine.apply([Take(1, first, 1)])
+        with log.open("rb") as file:
+            begun.add(file.read(24)[16:])  # the salts: new ones each time
+    assert len(begun) > 2
+    assert disk.cuts == 0
+    assert log.stat().st_size <= LOG_BYTES
     engine.close()
     disk.unregister()
 

@@ -34,6 +34,7 @@ from .scrub import Scrub
 
 SCRUB_PATIENCE = 1.0  # seconds that a start waits for the check of the whole file; then it goes on beside it
 CHECKPOINT_PAGES = 256  # 1 MiB of WAL: small enough to keep the data folder small, large enough to be rare
+LOG_BYTES = (CHECKPOINT_PAGES + 64) * (4096 + 24)  # with a last commit: a log that was cut has to grow again
 
 
 class Files:
@@ -122,7 +123,7 @@ class Files:
             self.writer.pragma("journal_mode", "WAL")
         self.writer.pragma("synchronous", "FULL")
         self.writer.pragma("wal_autocheckpoint", CHECKPOINT_PAGES)
-        self.writer.pragma("journal_size_limit", CHECKPOINT_PAGES * 4096)
+        self.writer.pragma("journal_size_limit", LOG_BYTES)
         if (version := self.writer.pragma("user_version")) < VERSION:
             if not create:
                 raise EngineFailed(f"{self.path} is not the ledger that it was")
