@@ -528,6 +528,19 @@ def text_files(folder, count):
     return words
 
 
+def start_workers(start, jobs, *options):
+    """Workers that have all found their server before the first of them gets a job."""
+    httpx.post(f"{jobs.url}/queues/{jobs.name}/pause").raise_for_status()
+    command = ("--", "sh", "-c", COUNT, "sh", "{}")
+    workers = [start(jobs.url, "work", jobs.name, *options, *command) for _ in range(WORKERS)]
+    until = time.monotonic() + SECONDS
+    while httpx.get(f"{jobs.url}/queues/{jobs.name}/stats").json()["waiting"] < WORKERS:
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    httpx.post(f"{jobs.url}/queues/{jobs.name}/resume").raise_for_status()
+    return workers
+
+
 def reach(jobs, done):
     """Wait until so many are acked."""
     until = time.monotonic() + 60
@@ -547,9 +560,7 @@ def test_the_words_of_200_files_counted_by_three_workers_one_of_them_killed(star
     assert start(url, "push", "jobs", "files.txt", "--create").end()[0] == 0
     jobs, results = SimpleQueue(url, "jobs"), Queue(url, "counts")
     options = ("-j", 4, "--ttl", 2, "--exit-when-empty", "--results", "counts", "--json-results")
-    workers = [
-        start(url, "work", "jobs", *options, "--", "sh", "-c", COUNT, "sh", "{}") for _ in range(WORKERS)
-    ]
+    workers = start_workers(start, jobs, *options)
     reach(jobs, 60)
     workers[1].process.kill()
     ends = [worker.end() for worker in workers]
@@ -569,9 +580,7 @@ def test_and_with_a_server_that_is_killed_again_and_again(start, serve, tmp_path
     assert start(url, "push", "jobs", "files.txt", "--create").end()[0] == 0
     jobs, results = SimpleQueue(url, "jobs"), Queue(url, "counts")
     options = ("-j", 4, "--exit-when-empty", "--results", "counts", "--json-results")
-    workers = [
-        start(url, "work", "jobs", *options, "--", "sh", "-c", COUNT, "sh", "{}") for _ in range(WORKERS)
-    ]
+    workers = start_workers(start, jobs, *options)
     for done in (30, 90, 150):
         reach(jobs, done)
         server.end(signal.SIGKILL)
