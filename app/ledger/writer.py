@@ -154,6 +154,8 @@ class Writer:
         else:
             began = perf_counter()
             outcomes, after, now = self._commit(batch)
+            if self._recovery.down is not None:
+                self._recovery.still_down()  # callers who hear of a failure may ask again at once
             self._tell(Report(batch, outcomes, after, now, perf_counter() - began))
 
     def _commit(self, batch: Batch) -> tuple[tuple[Any, ...], dict[int, After], int]:

@@ -13,6 +13,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from functools import partial
+from itertools import count
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final
 
@@ -36,6 +37,8 @@ PULL_MOST: Final = 10_000
 """Values of one pull."""
 PULL_BYTES: Final = 4 * 1024 * 1024
 """Bytes of values after which a pull makes do with what it has."""
+
+_numbers = count(1)  # of openings; those of all queues, so that none comes twice for a row of the ledger
 
 _MARKS: Final[dict[str, MarkOf]] = {"replay": "digest", "after": "text"}
 
@@ -197,8 +200,17 @@ class Feeder:
             return
         if buffer.counted:
             buffer.drop(after.cursor + 1 - buffer.first)
+            if buffer.first > after.cursor + 1:
+                self._refuse(buffer, after.cursor)
         if after.ending is not None:
             self.stop()
+
+    def _refuse(self, buffer: Buffer, cursor: int) -> None:
+        """Let the source fail: its buffer begins beyond the next item, so nothing of it is ever granted."""
+        log.error("the source of %s stands at item %d, the queue at %d", self._name, buffer.first, cursor)
+        why = f"it stands at item {buffer.first}, and the queue at {cursor}: a retry opens it there"
+        self._leave()
+        self._buffer = Buffer(buffer.number, buffer.pool, None, cursor, End("failed", "source-changed", why))
 
     # -- pulling
 
@@ -292,7 +304,7 @@ class Feeder:
 
     def _begin_opening(self) -> None:
         self._leave()
-        self._number += 1
+        self._number = next(_numbers)
         if self._pool.threads:
             self._pool = Pool(self._name, self._threads)
         self._opening, self._stop = True, threading.Event()

@@ -65,7 +65,10 @@ class Line:
         self.meter = self.replies.meter
         self._asked: list[Waiting] = []
         self._parked = Parked(self._loop, self._late)
-        self._wanted = 0  # items of a drawn source that those in the line ask for
+        self._wanted = (
+            0  # items of a drawn source that those in the line ask for; of one key those of one ask
+        )
+        self._keys: set[tuple[str, str]] = set()  # of these
         self._tries = 0  # parked asks that join the next round
         self._burst = FIRST_TRIES
         self._timer: asyncio.TimerHandle | None = None
@@ -88,6 +91,8 @@ class Line:
         if current is not None:
             current.begin(waiting.end)
         try:
+            if caller.future.done():  # a caller that asks again at once lets others have their turn
+                await asyncio.sleep(0)
             return await caller.future
         except asyncio.CancelledError:
             caller.gone = True
@@ -135,8 +140,17 @@ class Line:
         self._asked.append(waiting)
         self._rounds.join(self)
         if self.supply.drawn:  # so that values are there in its round
-            self._wanted += items_of(waiting)
+            self._want(waiting)
             self.supply.want(self._parked.wanted + self._wanted)
+
+    def _want(self, waiting: Waiting) -> None:
+        """Count the items of an ask in the line, unless an earlier one of its key asks for them already."""
+        key = waiting.ask.key
+        if key is not None:
+            if (key.caller, key.text) in self._keys:
+                return
+            self._keys.add((key.caller, key.text))
+        self._wanted += items_of(waiting)
 
     def _take_over(self, waiting: Waiting, older: Waiting) -> bool:
         """Of one key one ask is alive: the newcomer takes the place of one that waits, or is refused."""
@@ -256,9 +270,13 @@ class Line:
         asked = sorted([*tried, *self._asked], key=_place) if tried else self._asked
         count, items = _fitting(asked, room)
         self._asked = asked[count:]
-        self._wanted = sum(map(items_of, self._asked))
+        self._wanted = 0
+        self._keys.clear()
         if self._asked:
             self._rounds.join(self)
+            if self.supply.drawn:
+                for waiting in self._asked:
+                    self._want(waiting)
         taken = asked[:count]
         drawn, length = self.supply.offer(items)
         if not taken and (drawn is None or drawn.end is None):
@@ -399,6 +417,7 @@ class Awaiting:
         """Take a refusal."""
         if not self.future.done():
             self.future.set_exception(error)
+            self.future.exception()  # its task may be cancelled: then nobody asks for it
 
 
 class Nobody:

@@ -133,12 +133,12 @@ class Rounds:
     def commit(self, op: Any) -> asyncio.Future[Any]:
         """Put an op into the next batch. The future has its outcome, or the error for which it was not done.
 
-        Raises:
-            LedgerFull, LedgerUnavailable: the ledger can't be written now; the op is in no batch.
+        While the ledger can't be written it is in no batch; then, too, the caller hears of it a turn later.
         """
-        if self.down is not None:
-            raise again(self.down)
         future: asyncio.Future[Any] = self.loop.create_future()
+        if self.down is not None:
+            self.loop.call_soon(_resolve, future, again(self.down))
+            return future
         self._others.append(_Op(op, future))
         if not self._called and self._under_way is None:
             self._call()

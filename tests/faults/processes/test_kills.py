@@ -65,17 +65,41 @@ def test_a_signal_under_load_answers_what_is_in_flight(serve, load, number):
     assert sorted(asking.answers) == list(range(1, cursor + 1))  # answered, all of it, or not handed out
 
 
-def test_a_signal_wakes_who_waits(serve):
+def test_a_signal_wakes_those_that_wait_and_a_settling_says_what_it_settled(serve):
     server = serve()
-    server.post("/queues/default/pause").raise_for_status()
-    replies = []
-    waiting = threading.Thread(target=lambda: replies.append(server.post("/next?wait=30")))
-    waiting.start()
-    while not server.get("/stats").json()["waiting"]:
+    httpx.put(server.url + "/queues/q", json={}, timeout=20).raise_for_status()
+    server.post("/queues/q/items", json={"items": [{"value": "x"}]}).raise_for_status()
+    token = server.post("/queues/q/lease", json={}).json()["token"]
+    requests = {
+        "take": ("/queues/q/next?wait=30", None),
+        "lease": ("/queues/q/lease", {"wait": 30}),
+        "settle": ("/queues/q/settle", {"acks": [{"token": token}], "lease": {"wait": 30}}),
+    }
+    replies = {}
+
+    def ask(name):
+        path, body = requests[name]
+        replies[name] = server.post(path, key=name, json=body, timeout=40)
+
+    threads = [threading.Thread(target=ask, args=(name,)) for name in requests]
+    for thread in threads:
+        thread.start()
+    while server.get("/stats").json()["waiting"] < len(requests):
         pass
     assert server.stop() == 0
-    waiting.join(10)
-    assert (replies[0].status_code, replies[0].json()["handed_out"]) == (503, "no")
+    for thread in threads:
+        thread.join(10)
+    for name in ("take", "lease"):
+        problem = replies[name].json()
+        assert (replies[name].status_code, problem["type"]) == (503, "urn:dibs:problem:stopping")
+        assert problem["handed_out"] == "no"
+    settled = replies["settle"]
+    assert (settled.status_code, settled.json()["acks"][0][0]["outcome"]) == (200, "acked")
+    again = serve()  # it was filed before the signal came
+    assert again.audit("q")["acked"] == 1
+    path, body = requests["settle"]
+    repeat = again.post(path, key="settle", json=body | {"lease": {"wait": 0}})
+    assert repeat.json()["acks"] == settled.json()["acks"]
 
 
 def test_a_client_that_is_gone_before_its_reply(serve):

@@ -243,11 +243,6 @@ class House:
     def __getitem__(self, name: str) -> Any:
         return Asker(self.queues.get(name))
 
-    async def up(self) -> None:
-        """Until the ledger is open again after a failure, and its queues know it."""
-        while self.queues.rounds.down is not None:  # noqa: ASYNC110  # the writer sets no asyncio.Event
-            await asyncio.sleep(0.001)
-
     @property
     def in_line(self) -> int:
         """Ops and asks that go into the next batch."""

@@ -55,7 +55,6 @@ async def test_an_advance_loses_nothing_that_was_put_back(opened, search):
         house.disk.faults.append("absent")
         with pytest.raises(LedgerUnavailable):
             await house["q"].take(3)
-        await house.up()
         assert house["q"].stats().buffered == 3
         await house["q"].advance(10)
         assert await take(house["q"], 3) == [(11, "1-1"), (12, "1-2"), (13, "1-3")]
@@ -68,7 +67,6 @@ async def test_an_advance_that_does_not_reach_the_disk_neither(opened, search, s
         house.disk.faults.append("absent")
         with pytest.raises(LedgerUnavailable):
             await house["q"].advance(10)
-        await house.up()
         assert await take(house["q"], 2) == [(2, "1-2"), (3, "1-3")]
         assert script.openings == 1
 

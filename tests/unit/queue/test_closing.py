@@ -50,5 +50,4 @@ async def test_a_close_that_is_not_on_disk_yet_is_no_final_word(opened, final, f
         else:
             with pytest.raises(LedgerError):
                 await ending
-            await house.up()
             assert (await waiting).first == 1

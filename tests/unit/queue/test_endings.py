@@ -222,7 +222,6 @@ async def test_a_retry_whose_commit_fails_leaves_a_queue_that_can_be_used(opened
         if fault == "absent":
             with pytest.raises(LedgerError):
                 await house["q"].retry()
-            await house.up()
             with pytest.raises(QueueFailed):
                 await house["q"].take(1)
         await house["q"].retry()

@@ -141,7 +141,6 @@ async def test_while_the_ledger_is_down_it_is_not_ready_and_says_what_it_knows(o
         house.disk.repair_door.open()
         with pytest.raises(Exception, match="nothing was handed out"):
             await taking
-        await house.up()
         assert house.queues.ready
         assert (await house.queues.stats()).ledger.reopened == 1
 

@@ -214,7 +214,6 @@ async def test_nobody_hears_exhausted_before_the_ledger_has_been_read_again(open
         house.disk.repair_door.open()
         with pytest.raises(LedgerError):
             await failing
-        await house.up()
         assert await queue.lease(LeaseAsk()) is None  # it is leased: not the end
 
 
@@ -235,7 +234,6 @@ async def test_the_end_of_an_empty_queue_is_no_word_of_memory_either(opened, soo
         house.disk.repair_door.open()
         with pytest.raises(LedgerError):
             await failing
-        await house.up()
         with pytest.raises(QueueExhausted):
             await queue.take(1)
 
@@ -254,7 +252,6 @@ async def test_what_waits_is_not_said_to_be_nothing_while_the_ledger_is_reopened
         house.disk.repair_door.open()
         with pytest.raises(LedgerError):
             await failing
-        await house.up()
 
 
 async def test_a_pause_is_told_to_who_does_not_wait(opened):

@@ -75,11 +75,9 @@ async def test_a_settle_on_a_failing_disk_is_whole_or_not_at_all(opened, name, f
         if fault == "present":
             settled = await house[name].settle(entries, key="k")
             assert [results[0].verdict for results in settled.entries] == ["acked", "released"]
-            await house.up()
         else:
             with pytest.raises(refused):
                 await house[name].settle(entries, key="k")
-            await house.up()
             audit = await house[name].audit()
             assert (audit.acked, audit.leased) == (0, 2)
             settled = await house[name].settle(entries, key="k")
@@ -100,7 +98,6 @@ async def test_without_a_key_it_is_certain_too_and_fresh_items_are_not_lost(open
         else:
             with pytest.raises(LedgerUnavailable):
                 await settling
-            await house.up()
         audit = await house["ids"].audit()
         assert (audit.acked, audit.leased) == ((2, 3) if fault == "present" else (0, 2))
         fresh = await house["ids"].lease(LeaseAsk(1))
@@ -112,7 +109,6 @@ async def test_a_lease_of_fresh_items_is_granted_by_the_cursor(opened):
     async with opened({"ids": "count()"}) as house:
         house.disk.faults.append("present")
         leased = await house["ids"].lease(LeaseAsk(3, ttl=30))
-        await house.up()
         assert 29 < leased.expires_in <= 30
         settled = await house["ids"].settle((Ack(leased.token),))
         assert settled.entries[0][0].verdict == "acked"
@@ -125,9 +121,7 @@ async def test_a_push_again_with_its_key_is_pushed_once(opened, fault):
         if fault == "absent":
             with pytest.raises(LedgerUnavailable):
                 await house["jobs"].push(parcel("1", "2"), key="k")
-            await house.up()
         first = await house["jobs"].push(parcel("1", "2"), key="k")
-        await house.up()
         again = await house["jobs"].push(parcel("1", "2"), key="k")
         assert list(first.seqs) == list(again.seqs) == [1, 2]
         assert again.replayed
@@ -143,7 +137,6 @@ async def test_the_ack_and_its_results_are_one_op(opened):
         ack = Ack(leased.token, push=(Result("done", '"r"'), Result("done", '"s"')))
         with pytest.raises(LedgerUnavailable):
             await house["ids"].settle((ack,), key="k")
-        await house.up()
         assert (await house["done"].audit()).cursor == 0
         await house["ids"].settle((ack,), key="k")
         await house["ids"].settle((ack,), key="k")

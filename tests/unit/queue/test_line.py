@@ -1,0 +1,293 @@
+"""The line of a queue: who joins a round, who waits and until when, and what is told while the disk fails."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from dibs.errors import (
+    KeyReused,
+    LedgerFull,
+    LedgerUnavailable,
+    QueueFailed,
+    QueueUnknown,
+    SourceBusy,
+    Stopping,
+)
+from dibs.ledger import writer
+from dibs.ledger.ops import EngineFailed
+from dibs.ledger.serve import Key, Serve
+from dibs.ledger.work import Ack, Parcel
+from dibs.queue import LeaseAsk, asking
+from dibs.sources import parse_source as parse
+
+FULL = EngineFailed("ENOSPC", full=True)
+
+
+class Client:
+    """A caller that notes what it is told."""
+
+    def __init__(self) -> None:
+        self.gone = False
+        self.told: list = []
+
+    answered = refused = lambda self, what: self.told.append(what)
+
+
+async def push(queue, *texts: str) -> None:
+    await queue.push((Parcel(texts),))
+
+
+def sizes(house) -> list[int]:
+    """How many asks each round has had that is on disk."""
+    return [len(serve.asks) for serve in house.disk.ops(Serve)]
+
+
+# -- while the disk fails
+
+
+async def test_whoever_hears_that_a_commit_failed_may_ask_again_at_once(opened):
+    async with opened({"q": "count()"}) as house:
+        for _ in range(20):
+            house.disk.faults.append("absent")
+            with pytest.raises(LedgerUnavailable):
+                await house["q"].take(1)
+            await house["q"].take(1)
+        assert (await house["q"].audit()).cursor == 20
+
+
+@pytest.mark.parametrize("verb", ["take", "push"])
+async def test_a_caller_that_tries_again_in_a_tight_loop_lets_others_have_their_turn(opened, soon, verb):
+    async with opened({"q": None}) as house:
+        house.disk.faults.append("absent")
+        house.disk.repair_door.shut()
+        failing = await soon(push(house["q"], "1"))
+        await house.disk.repair_door.somebody()
+        turns = 0
+
+        async def others() -> None:
+            nonlocal turns
+            while True:
+                turns += 1
+                await asyncio.sleep(0)
+
+        beside = await soon(others())
+        for _ in range(100):
+            with pytest.raises(LedgerUnavailable):
+                await (house["q"].take(1) if verb == "take" else push(house["q"], "2"))
+        assert turns >= 100
+        beside.cancel()
+        house.disk.repair_door.open()
+        with pytest.raises(LedgerUnavailable):
+            await failing
+
+
+async def test_a_caller_that_is_cancelled_in_the_turn_that_it_gives_to_others(opened, soon):
+    async with opened({"q": None}) as house:
+        queue = house["q"]
+        await queue.pause()
+        asking = await soon(queue.take(1))  # it has its refusal
+        asking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asking
+        assert queue.stats().in_flight == 0
+
+
+async def test_an_ask_that_waits_hears_at_its_deadline_that_the_disk_is_full(opened, monkeypatch):
+    monkeypatch.setattr(writer, "ROOM_EVERY", 0.01)
+    async with opened({"q": None}) as house:
+        queue = house["q"]
+        waiting = asyncio.ensure_future(queue.take(1, wait=0.2))
+        await queue.take(1)  # a round later it waits
+        assert queue.line.parked == 1
+        house.disk.faults.append("full")
+        house.disk.rooms += [FULL] * 1_000_000
+        with pytest.raises(LedgerFull):
+            await push(queue, "1")
+        newcomer = asyncio.ensure_future(queue.take(1, wait=0.2))
+        for each in (waiting, newcomer):
+            assert not each.done()  # while the disk is full they stay
+        for each in (waiting, newcomer):
+            with pytest.raises(LedgerFull):
+                await each
+        house.disk.rooms.clear()
+
+
+async def test_what_waits_for_a_full_disk_is_served_when_there_is_room(opened, monkeypatch):
+    monkeypatch.setattr(writer, "ROOM_EVERY", 0.01)
+    async with opened({"q": "count()"}) as house:
+        house.disk.faults.append("full")
+        house.disk.rooms += [FULL] * 1_000_000
+        with pytest.raises(LedgerFull):
+            await house["q"].take(1)
+        waiting = asyncio.ensure_future(house["q"].take(1, wait=20))
+        with pytest.raises(LedgerFull):
+            await house["q"].take(1)
+        assert house["q"].line.parked == 1
+        house.disk.rooms.clear()
+        assert (await waiting).first == 1
+
+
+async def test_asks_that_had_not_begun_when_the_disk_failed_hear_it_or_wait(opened, soon):
+    async with opened({"q": "count()"}) as house:
+        queue = house["q"]
+        house.disk.door.shut()
+        first = await soon(queue.take(1))
+        await house.disk.door.somebody()
+        waits, asks = await soon(queue.take(1, wait=20)), await soon(queue.take(1))
+        ended = Client()
+        queue.line.end(queue.line.ask(asking.take(1, queue.line.limits), 20, ended))
+        house.disk.faults.append("absent")
+        house.disk.repair_door.shut()
+        house.disk.door.open()
+        await house.disk.repair_door.somebody()
+        with pytest.raises(LedgerUnavailable):
+            await asks
+        assert [type(told) for told in ended.told] == [LedgerUnavailable]
+        house.disk.repair_door.open()
+        with pytest.raises(LedgerUnavailable):
+            await first
+        assert (await waits).first == 1
+
+
+# -- keys
+
+
+async def test_repeats_of_one_key_draw_its_values_once(opened, stage, script):
+    async with opened({"q": stage.spec()}) as house:
+        script.door.shut()
+        calls = [asyncio.ensure_future(house["q"].take(2, key="k", wait=5)) for _ in range(5)]
+        await script.door.somebody()
+        script.door.open()
+        await asyncio.gather(*calls, return_exceptions=True)
+        await asyncio.gather(*(house["q"].take(2, key="k") for _ in range(5)))
+        assert script.pulls == 4  # two for the key, two ahead for those that might have been new
+        assert (await house["q"].audit()).cursor == 2
+
+
+async def test_another_request_under_the_key_of_one_that_waits_is_refused(opened, eventually, soon):
+    async with opened({"q": None}) as house:
+        queue = house["q"]
+        waiting = await soon(queue.lease(LeaseAsk(wait=20), key="k"))
+        await eventually(lambda: queue.line.parked == 1)
+        with pytest.raises(KeyReused):
+            await queue.lease(LeaseAsk(2, wait=20), key="k")
+        await push(queue, "1")
+        assert list((await waiting).values) == ["1"]
+
+
+# -- asks that wait
+
+
+async def test_asks_that_wait_are_tried_64_at_first_and_then_twice_as_many_while_all_are_served(
+    opened, eventually
+):
+    async with opened({"q": None}, waiting=1000) as house:
+        queue, clients = house["q"], [Client() for _ in range(500)]
+        for client in clients:
+            queue.line.ask(asking.take(1, queue.line.limits), 20, client)
+        await queue.take(1)
+        assert queue.line.parked == 500
+        before = len(sizes(house))
+        await push(queue, *map(str, range(300)))
+        await eventually(lambda: sum(bool(client.told) for client in clients) == 300)
+        assert sizes(house)[before:] == [64, 128, 256]  # of which 148 were in vain
+        await push(queue, *map(str, range(300, 370)))
+        await eventually(lambda: sum(bool(client.told) for client in clients) == 370)
+        assert sizes(house)[before + 3 :] == [64, 128]
+        told = [client.told[0].values[0] for client in clients if client.told]
+        assert told == [str(number) for number in range(370)]  # in order of arrival
+        queue.line.stop()
+
+
+async def test_of_several_asks_one_leaves_before_its_round_begins(opened):
+    async with opened({"q": "count()"}) as house:
+        queue, limits = house["q"], house["q"].line.limits
+        one, two, three = Client(), Client(), Client()
+        queue.line.ask(asking.take(1, limits), 0, one)
+        dropped = queue.line.ask(asking.take(1, limits), 0, two)
+        queue.line.drop(dropped)
+        queue.line.ask(asking.take(1, limits), 0, three)
+        await queue.take(1, key="k")
+        assert [client.told[0].first for client in (one, three)] == [1, 2]
+        assert (two.told, queue.stats().in_flight) == ([], 0)
+
+
+async def test_a_settling_whose_client_goes_before_its_round_settles_and_leases_nothing(opened):
+    async with opened({"q": "count()"}) as house:
+        queue, client = house["q"], Client()
+        token = (await queue.lease(LeaseAsk())).token
+        settling = asking.settle((Ack(token),), LeaseAsk(), queue.line.limits, queue.line.tokens.new)
+        client.gone = True
+        queue.line.drop(queue.line.ask(settling, 0, client))
+        await queue.take(1)
+        audit = await queue.audit()
+        assert (audit.acked, audit.leased, audit.taken, client.told) == (1, 0, 1, [])
+
+
+async def test_an_ask_of_a_queue_that_is_gone_hears_that_there_is_none(opened):
+    async with opened({"q": "count()"}) as house:
+        line, client = house["q"].line, Client()
+        await house.queues.delete("q")
+        line.drop(line.ask(asking.take(1, line.limits), 20, client))
+        assert [type(told) for told in client.told] == [QueueUnknown]
+
+
+async def test_asks_of_a_queue_that_is_defined_anew_go_to_the_new_one(opened, soon):
+    async with opened({"q": None}) as house:
+        old = house["q"].line
+        waiting, client = await soon(house["q"].take(1, wait=20)), Client()
+        await house["q"].take(1)
+        await house.queues.define("q", house.queues._sources.check(parse("count()"), trusted=True))
+        old.ask(asking.take(1, old.limits), 0, client)
+        await house["q"].take(1)
+        assert ((await waiting).first, client.told[0].first) == (1, 2)
+
+
+# -- going down
+
+
+async def test_going_down_tells_those_that_wait_and_a_settling_what_it_has_settled(opened, eventually, soon):
+    async with opened({"q": None}) as house:
+        queue = house["q"]
+        await push(queue, "1")
+        token = (await queue.lease(LeaseAsk())).token
+        settling = await soon(queue.settle((Ack(token),), lease=LeaseAsk(wait=20), key="k"))
+        taking = await soon(queue.take(1, wait=20, key="t"))
+        await eventually(lambda: queue.line.parked == 2)
+        house.queues.stop()
+        settled = await settling
+        assert [entry[0].verdict for entry in settled.entries] == ["acked"]
+        assert isinstance(settled.refusal, Stopping)
+        with pytest.raises(Stopping):
+            await taking
+        with pytest.raises(Stopping):
+            await queue.take(1, wait=20)
+
+
+# -- a source that does not stand where its queue does
+
+
+async def test_a_buffer_that_begins_beyond_the_next_item_fails_the_source_until_a_retry(
+    opened, stage, script
+):
+    async with opened({"q": stage.spec()}) as house:
+        queue = house["q"]
+        await queue.take(2)
+        queue.supply._buffer.first += 5  # as no rule of ours ever leaves it
+        with pytest.raises(QueueFailed, match="it stands at item 8, and the queue at 2"):
+            await queue.take(1, wait=20)
+        await queue.retry()
+        taken = await queue.take(2, wait=20)
+        assert (taken.first, list(taken.values)) == (3, ["3", "4"])
+
+
+async def test_more_asks_than_may_wait_leave_the_older_ones_waiting(opened):
+    async with opened({"q": None}, waiting=1) as house:
+        queue, client = house["q"], Client()
+        queue.line.ask(asking.take(1, queue.line.limits, Key("a", "")), 20, client)
+        with pytest.raises(SourceBusy):
+            await queue.take(1, wait=20, key="b")
+        await push(queue, "1")
+        await queue.take(1)
+        assert [list(answer.values) for answer in client.told] == [["1"]]
