@@ -10,7 +10,6 @@ from typing import Any
 from .aio import AsyncLine, run
 from .aleases import AsyncLeases
 from .map_results import Results, claimed
-from .mapping import Pair
 from .records import Result
 from .setup import Setup
 
@@ -25,7 +24,7 @@ async def amapped(
     setup: Setup,
     *,
     line: AsyncLine,
-) -> AsyncIterator[Pair]:
+) -> AsyncIterator[tuple[Any, Any]]:
     """See ``Client.map``; ``lease`` leases from the queue, and from that of the results."""
     leases = lease(queue)  # wrong options are refused before anything is made
     results = await run(claimed(setup, queue), line)

@@ -9,15 +9,24 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from operator import itemgetter
-from typing import Any, Final, Literal, NamedTuple, Self
+from typing import Any, Final, Literal, NamedTuple, Self, TypeVar
 
 from .errors import ServerRefused
 from .queue_settings import QueueSettings
 
 Json = Any
 
+R = TypeVar("R")
 State = str
 """``open``, ``starting``, ``paused``, ``exhausted``, ``failed`` or ``closed``; more may come."""
+
+instant: Final = datetime.fromisoformat
+
+
+def _read(kind: type[R], answer: Mapping[str, Json], **read: Any) -> R:
+    """A record whose fields are members of an answer, but for what was ``read`` already."""
+    names = getattr(kind, "__slots__")  # noqa: B009
+    return kind(**{**{name: answer[name] for name in names if name in answer}, **read})
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,20 +71,14 @@ class QueueInfo:
     def of(cls, answer: Mapping[str, Json]) -> Self:
         """Read an answer."""
         failure = answer["failure"]
-        return cls(
-            **{name: answer[name] for name in _PLAIN},
+        return _read(
+            cls,
+            {"configured": "http", **answer},
             created_at=instant(answer["created_at"]),
-            failure=failure and Failure(failure["type"], failure["message"], failure["seq"]),
+            failure=failure and _read(Failure, failure),
             settings=QueueSettings.of(answer["settings"]),
-            configured=answer.get("configured", "http"),
             members=answer,
         )
-
-
-_PLAIN = (
-    *("queue", "source", "args", "state", "paused", "generation"),
-    *("cursor", "taken", "acked", "purged", "jumped", "waiting", "leased", "dead"),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +106,7 @@ class Audit:
     @classmethod
     def of(cls, answer: Mapping[str, Json]) -> Self:
         """Read an answer. A server before 0.4 counts on over a deletion, and tells no base."""
-        return cls(**{name: answer[name] for name in cls.__slots__ if name in answer or name != "base"})
+        return _read(cls, answer)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +119,7 @@ class Backup:
     @classmethod
     def of(cls, answer: Mapping[str, Json]) -> Self:
         """Read an answer."""
-        return cls(answer["path"], answer["bytes"])
+        return _read(cls, answer)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +134,7 @@ class FailedAttempt:
     @classmethod
     def of(cls, answer: Mapping[str, Json]) -> Self:
         """Read an answer."""
-        return cls(answer["attempt"], instant(answer["at"]), answer["worker"], answer["error"])
+        return _read(cls, answer, at=instant(answer["at"]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +156,7 @@ class HistoryEntry:
     @classmethod
     def of(cls, answer: Mapping[str, Json]) -> Self:
         """Read an answer."""
-        return cls(**{**{name: answer[name] for name in cls.__slots__}, "at": instant(answer["at"])})
+        return _read(cls, answer, at=instant(answer["at"]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,17 +183,13 @@ class QueueItem:
     @classmethod
     def of(cls, answer: Mapping[str, Json]) -> Self:
         """Read an answer."""
-        return cls(
-            answer["seq"],
-            answer["value"],
-            answer["state"],
-            answer.get("attempt", 0),
-            answer.get("priority", 0),
-            instant(answer["due_at"]) if answer.get("due_at") else None,
-            answer.get("worker"),
-            answer.get("error"),
-            tuple(map(FailedAttempt.of, answer.get("history", ()))),
-            HistoryEntry.of(answer["done"]) if answer.get("done") else None,
+        due_at, done = answer.get("due_at"), answer.get("done")
+        return _read(
+            cls,
+            {"attempt": 0, "priority": 0, "worker": None, "error": None, **answer},
+            due_at=instant(due_at) if due_at else None,
+            history=tuple(map(FailedAttempt.of, answer.get("history", ()))),
+            done=HistoryEntry.of(done) if done else None,
         )
 
 
@@ -245,14 +244,7 @@ class Outcome:
     def of(cls, answer: Mapping[str, Json]) -> Self:
         """Read an answer."""
         seqs = answer["seqs"]
-        return cls(
-            None if seqs is None else (seqs[0], seqs[1]),
-            answer["outcome"],
-            answer.get("reason"),
-            answer.get("queue"),
-            answer.get("expires_in"),
-            answer.get("due_at"),
-        )
+        return _read(cls, answer, seqs=None if seqs is None else (seqs[0], seqs[1]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,10 +275,4 @@ class Uploaded:
     @classmethod
     def of(cls, answer: Mapping[str, Json]) -> Self:
         """Read an answer."""
-        ranges = tuple((first, last) for first, last in answer["ranges"])
-        return cls(**{**{name: answer[name] for name in cls.__slots__}, "ranges": ranges})
-
-
-def instant(text: str) -> datetime:
-    """An instant of RFC 3339."""
-    return datetime.fromisoformat(text)
+        return _read(cls, answer, ranges=tuple((first, last) for first, last in answer["ranges"]))

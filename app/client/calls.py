@@ -7,10 +7,9 @@ from typing import Any, Final, TypeVar
 from urllib.parse import quote, urlencode
 
 from .answers import Lease, Outcome, QueueInfo, Settlement
-from .errors import UnexpectedAnswer, ValueNotJson, refusal
+from .errors import Problem, UnexpectedAnswer, ValueNotJson, refusal
 from .flow import Call, Reply, Request
-from .problems import problem_from
-from .records import Ack, Entry, Extend, Item, LeaseAsk, Nack, NewItem, Pushed
+from .records import Ack, Entry, Extend, Item, LeaseAsk, Nack, NewItem, Pushed, Release
 from .text import Default, decode, encode
 
 T = TypeVar("T")
@@ -22,7 +21,8 @@ NACKS: Final = "nacks"
 EXTENDS: Final = "extends"
 RELEASES: Final = "releases"
 KINDS: Final = (ACKS, NACKS, EXTENDS, RELEASES)
-"""The kinds of entries, in the order in which a server applies them."""
+"""The lists of a settle request, in the order in which a server applies them."""
+KIND_OF: Final[Mapping[type[Entry], Kind]] = {Ack: ACKS, Nack: NACKS, Extend: EXTENDS, Release: RELEASES}
 _CREATED: Final = 201
 
 
@@ -88,15 +88,6 @@ def _lease(answer: Json) -> Lease | None:
 # -- settling
 
 
-def kind_of(entry: Entry) -> Kind:
-    """The list of a settle request that an entry belongs to."""
-    if isinstance(entry, Ack):
-        return ACKS
-    if isinstance(entry, Nack):
-        return NACKS
-    return EXTENDS if isinstance(entry, Extend) else RELEASES
-
-
 def settle(queue: str, entries: Sequence[tuple[Kind, str]], ask: LeaseAsk | None) -> Call[Settlement]:
     """Settle entries, each a JSON text, and lease the next items, in one transaction.
 
@@ -116,7 +107,7 @@ def settle(queue: str, entries: Sequence[tuple[Kind, str]], ask: LeaseAsk | None
 
 
 def _settlement(answer: Mapping[str, Json], places: Sequence[tuple[Kind, int]]) -> Settlement:
-    problem = problem_from(answer.get("lease_problem"))
+    problem = Problem.of(answer.get("lease_problem"))
     return Settlement(
         answer["queue"],
         answer["state"],

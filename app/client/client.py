@@ -5,7 +5,6 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable, Iterator
 from functools import partial
-from multiprocessing.reduction import ForkingPickler
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar, Unpack
 
@@ -17,7 +16,7 @@ from .facade import declared
 from .flow import Flow, OnWait, Tempo
 from .job import Counts
 from .leases import Crew, Leases
-from .mapping import Processes, Threads, Workers, check_workers, mapped
+from .mapping import check_workers, mapped
 from .operations import Pages, QueueOperations, ServerOperations
 from .options import LeaseOptions
 from .records import Result
@@ -192,26 +191,16 @@ class Client:
             And what ``Leases`` raises.
         """
         check_workers(workers)
-        return self._mapped(function, queue, workers, processes=processes, options=options)
-
-    def _mapped(
-        self,
-        function: Callable[[Any], Any],
-        queue: str,
-        workers: int,
-        *,
-        processes: bool,
-        options: LeaseOptions,
-    ) -> Iterator[tuple[Any, Any]]:
-        """Begin when the first pair is asked for; wrong options are refused before anything is made."""
-        leases = self.queue(queue).lease(**options)
-        begin: Callable[[str], Workers] = partial(Threads, leases, function, workers)
-        if processes:
-            leases.close()
-            work = partial(_lease_there, self, queue, options)
-            ForkingPickler.dumps((work, function))  # so is what no process can be given
-            begin = partial(Processes, work, function, workers, queue)
-        yield from mapped(queue, begin, self.setup, self._line, lambda name: self.queue(name).lease())
+        return mapped(
+            function,
+            queue,
+            workers,
+            processes=processes,
+            lease=partial(self.queue(queue).lease, **options),
+            read=lambda results: self.queue(results).lease(),
+            setup=self.setup,
+            line=self._line,
+        )
 
     def work(
         self,
@@ -257,11 +246,6 @@ class Client:
         made = Leases(Crew(consumer, self._line, PollLine(self.setup.wire, self._given)), self)
         self._leases.add(made)
         return made
-
-
-def _lease_there(client: Client, queue: str, options: LeaseOptions) -> Leases:
-    """The lease iterator of a worker process, for which the client was pickled."""
-    return client.queue(queue).lease(**options)
 
 
 class RemoteQueue:

@@ -63,6 +63,26 @@ class Problem:
     retry_after: float | None = None
     members: Mapping[str, Any] = dataclasses.field(default_factory=dict, repr=False, compare=False)
 
+    @classmethod
+    def of(cls, answer: Any, retry_after: str = "") -> Problem | None:
+        """Read an answer, and its header ``Retry-After``; None: it is no problem of dibs."""
+        if not isinstance(answer, dict) or not str(answer.get("type", "")).startswith(TYPE):
+            return None
+        after = answer.get("retry_after")
+        if after is None and retry_after.isdecimal():
+            after = retry_after
+        return cls(
+            answer["type"].removeprefix(TYPE),
+            int(answer.get("status", 0)),
+            str(answer.get("detail", "")),
+            "no" if answer.get("handed_out") == "no" else "maybe",
+            answer.get("retryable") is True,
+            answer.get("field"),
+            answer.get("limit"),
+            None if after is None else float(after),
+            answer,
+        )
+
 
 class ClientError(DibsError):
     """The client can't do what its caller wants.
@@ -131,39 +151,26 @@ class ValueNotJson(ClientError, ValueError):
 
 
 class ServerRefused(ClientError):
-    """The server refused the request. ``problem`` has its words, the other attributes parts of them."""
+    """The server refused the request.
+
+    Attributes:
+        problem: The server's own words.
+        field: The parameter, field or header that was refused.
+        limit: The limit that the field is over or under.
+        retryable: Whether sending the same request again helps.
+        handed_out: ``no``: nothing was done. ``maybe``: only the same request with the same key can tell.
+        retry_after: Seconds after which to send the request again.
+    """
 
     def __init__(self, problem: Problem) -> None:
         super().__init__(inert(f"{problem.name}: {problem.detail}", lines=True))
         self.problem = problem
+        self.field, self.limit = problem.field, problem.limit
+        self.retryable, self.retry_after = problem.retryable, problem.retry_after
+        self.handed_out = problem.handed_out
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.problem,), self.__dict__
-
-    @property
-    def field(self) -> str | None:
-        """The parameter, field or header that was refused."""
-        return self.problem.field
-
-    @property
-    def limit(self) -> int | float | str | None:
-        """The limit that the field is over or under."""
-        return self.problem.limit
-
-    @property
-    def retryable(self) -> bool:
-        """Whether sending the same request again helps."""
-        return self.problem.retryable
-
-    @property
-    def handed_out(self) -> Literal["no", "maybe"]:
-        """``no``: nothing was done. ``maybe``: only the same request with the same key can tell."""
-        return self.problem.handed_out
-
-    @property
-    def retry_after(self) -> float | None:
-        """Seconds after which to send the request again."""
-        return self.problem.retry_after
 
 
 class QueueUnknown(ServerRefused, LookupError):
@@ -179,28 +186,17 @@ class Exhausted(ServerRefused):
 
 
 class SourceFailed(ServerRefused):
-    """The queue's source raised. The queue stays failed until it is retried."""
+    """The queue's source raised. The queue stays failed until it is retried.
 
-    @property
-    def cause_type(self) -> str:
-        """The name of the exception that the source raised."""
-        return str(self._cause.get("type", ""))
+    ``cause_type`` and ``cause_message`` tell what it raised, ``seq`` is the one that it did not give.
+    """
 
-    @property
-    def cause_message(self) -> str:
-        """The message of that exception."""
-        return str(self._cause.get("message", ""))
-
-    @property
-    def seq(self) -> int | None:
-        """The seq that the source did not give."""
-        seq = self.problem.members.get("seq")
-        return seq if isinstance(seq, int) else None
-
-    @property
-    def _cause(self) -> Mapping[str, Any]:
-        cause = self.problem.members.get("cause")
-        return cause if isinstance(cause, dict) else {}
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem)
+        cause, seq = problem.members.get("cause"), problem.members.get("seq")
+        cause = cause if isinstance(cause, dict) else {}
+        self.cause_type, self.cause_message = str(cause.get("type", "")), str(cause.get("message", ""))
+        self.seq = seq if isinstance(seq, int) else None
 
 
 class QueueFull(ServerRefused):

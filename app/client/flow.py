@@ -12,6 +12,7 @@ import random
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Generator, Iterator, Mapping
+from copy import copy
 from dataclasses import dataclass, field
 from typing import Any, Final, Generic, NamedTuple, Protocol, TypeVar
 
@@ -45,6 +46,9 @@ class Request(NamedTuple):
     key: Key | None = None
     wait: float = 0.0
     within: float | None = None
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.path}"
 
 
 class Reply(NamedTuple):
@@ -203,8 +207,7 @@ class Stop:
 class Terms:
     """How long a flow sends a request again, and how it waits in between.
 
-    ``on_wait`` is called before each such wait with its seconds and the reason. ``stop``: the end of the
-    lease iterator that the flow works for.
+    ``on_wait`` is called before each such wait with its seconds and the reason.
     """
 
     def __init__(
@@ -214,26 +217,19 @@ class Terms:
         on_wait: OnWait | None = None,
         *,
         contact: Contact | None = None,
-        sessions: Sessions | None = None,
-        stop: Stop | None = None,
     ) -> None:
         self.tempo = tempo
         self.contact = contact or Contact()
-        self.sessions = sessions or Sessions(tempo.new_key)
+        self.sessions = Sessions(tempo.new_key)
         self.patience = patience
         self.on_wait = on_wait
-        self._stop = stop
+        self._stop: Stop | None = None
 
     def until(self, stop: Stop) -> Terms:
         """These terms, for the flows of a lease iterator."""
-        return Terms(
-            self.tempo,
-            self.patience,
-            self.on_wait,
-            contact=self.contact,
-            sessions=self.sessions,
-            stop=stop,
-        )
+        made = copy(self)
+        made._stop = stop
+        return made
 
     def deadline(self, began: float) -> float:
         """The time until which a request that was first sent at ``began`` is sent again."""

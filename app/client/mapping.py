@@ -10,11 +10,12 @@ import multiprocessing
 import pickle
 import threading
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
-from multiprocessing.connection import Connection, wait
-from typing import Any, Protocol
+from multiprocessing.connection import Connection
+from multiprocessing.reduction import ForkingPickler
+from typing import Any
 
 from .errors import ClientError, WorkersDied
 from .flow import log
@@ -24,7 +25,7 @@ from .records import Result
 from .setup import Setup
 from .threads import Line, run
 
-Pair = tuple[Any, Any]
+Function = Callable[[Any], Any]
 
 
 def check_workers(workers: int) -> None:
@@ -35,124 +36,173 @@ def check_workers(workers: int) -> None:
         raise ValueError(f"workers {workers}: at least 1")
 
 
-def perform(leases: Leases, function: Callable[[Any], Any], results: str) -> None:
-    """One worker: call the function until there are no more jobs."""
+def mapped(
+    function: Function,
+    queue: str,
+    workers: int,
+    *,
+    processes: bool,
+    lease: Callable[[], Leases],
+    read: Callable[[str], Leases],
+    setup: Setup,
+    line: Line,
+) -> Iterator[tuple[Any, Any]]:
+    """See ``Client.map``: ``lease`` leases from the queue, and ``read`` from that of the results."""
+    leases = lease()  # wrong options are refused before anything is made
+    if processes:
+        leases.close()
+        ForkingPickler.dumps((lease, function))  # so is what no process can be given
+    results = run(claimed(setup, queue), line)
     try:
-        for job in leases:
-            with job:
-                value = function(job.value)
-                job.ack(Result(results, [job.value, value]))
+        crew = (
+            in_processes(lease, function, workers, queue, results.name)
+            if processes
+            else on_threads(leases, function, workers, results.name)
+        )
     except BaseException:
-        leases.stop()  # the others finish what they have in hand
+        run(results.leave(), line)
         raise
+    ending = threading.Thread(target=_end, args=(crew, results, line), name="dibs-map-end", daemon=True)
+    ending.start()
+    try:
+        with read(results.name) as pairs:
+            for job in pairs:
+                with job:
+                    yield tuple(job.value)
+    finally:
+        crew.stop()
+        ending.join()
+        run(results.leave(), line)
+    if crew.errors:
+        raise crew.errors[0]
 
 
-class Workers(Protocol):
-    """What maps a queue; ``errors`` has what ended it early."""
-
-    errors: list[BaseException]
-
-    def join(self) -> None:
-        """Wait until all have ended, and settle the last of theirs."""
-
-    def stop(self) -> None:
-        """Begin nothing more."""
+def _end(crew: Workers, results: Results, line: Line) -> None:
+    """Close the queue of the results once nobody works any more: then who reads it comes to an end."""
+    try:
+        crew.join()
+    except Exception as error:  # told to whoever reads the results, who would wait for ever without the end
+        crew.errors.append(error)
+    run(results.close(), line)
 
 
-class Threads:
-    """Workers on threads of this process; they share one lease iterator."""
+class Workers:
+    """The threads of one map. Each performs its task, or waits for the process that does.
 
-    def __init__(self, leases: Leases, function: Callable[[Any], Any], workers: int, results: str) -> None:
+    Args:
+        tasks: What they do. One that raises stops the others, unless its process was killed.
+        stop: Lets them begin nothing more.
+        ended: Called when all have ended.
+
+    Attributes:
+        errors: Why they ended early, to be raised.
+    """
+
+    def __init__(
+        self,
+        tasks: Sequence[Callable[[], None]],
+        stop: Callable[[], None],
+        ended: Callable[[], None] = lambda: None,
+    ) -> None:
         self.errors: list[BaseException] = []
-        self._leases = leases
-
-        def work() -> None:
-            try:
-                perform(leases, function, results)
-            except BaseException as error:  # told to whoever reads the results
-                self.errors.append(error)
-
-        self._threads = [threading.Thread(target=work, name=f"dibs-map-{n}") for n in range(workers)]
+        self.stop = stop
+        self._ended = ended
+        self._killed: list[WorkersDied] = []
+        self._threads = [
+            threading.Thread(target=self._work, args=(task,), name=f"dibs-map-{n}", daemon=True)
+            for n, task in enumerate(tasks)
+        ]
         for thread in self._threads:
-            thread.daemon = True
             thread.start()
+
+    def _work(self, task: Callable[[], None]) -> None:
+        try:
+            task()
+        except WorkersDied as killed:
+            self._killed.append(killed)
+        except BaseException as error:  # told to whoever reads the results
+            self.errors.append(error)
+            self.stop()
 
     def join(self) -> None:
         """Wait until all have ended, and settle the last of theirs."""
         for thread in self._threads:
             thread.join()
-        self._leases.close()
+        self._ended()
+        if len(self._killed) == len(self._threads):
+            self.errors.append(self._killed[0])
+        elif self._killed:
+            told = "%d of %d processes died; others did their work"
+            log.warning(told, len(self._killed), len(self._threads))
 
-    def stop(self) -> None:
-        """Begin nothing more."""
-        self._leases.stop()
+
+def on_threads(leases: Leases, function: Function, workers: int, results: str) -> Workers:
+    """Workers on threads of this process; they share one lease iterator."""
+    return Workers([partial(perform, leases, function, results)] * workers, leases.stop, leases.close)
 
 
-class Processes:
-    """Workers in processes of their own (spawned, so that no lock or thread of this one is copied).
+def perform(leases: Leases, function: Function, results: str) -> None:
+    """Call the function until there are no more jobs."""
+    for job in leases:
+        with job:
+            job.ack(Result(results, [job.value, function(job.value)]))
 
-    A process that is killed loses nothing: its items are handed out again when its lease ends. A worker stops
-    when its pipe is closed, so it does when this process dies.
+
+# -- processes
+
+
+def in_processes(
+    lease: Callable[[], Leases], function: Function, workers: int, queue: str, results: str
+) -> Workers:
+    """Workers in processes of their own (spawned, so that no lock or thread of this one is copied)."""
+    begun: list[Process] = []
+
+    def stop() -> None:
+        for process in begun:
+            process.stop()
+
+    try:
+        for number in range(workers):
+            begun.append(Process(f"dibs-map-{number}", queue, partial(_process, lease, function, results)))
+    except BaseException:  # those that have begun end before it is told
+        stop()
+        for process in begun:
+            process.join()
+        raise
+    return Workers([process.attend for process in begun], stop)
+
+
+class Process:
+    """A process that works on a queue.
+
+    If it is killed nothing is lost: its items are handed out again when its lease ends. It stops when its
+    pipe is closed, so it does when the process that started it dies.
     """
 
-    def __init__(
-        self,
-        lease: Callable[[], Leases],
-        function: Callable[[Any], Any],
-        workers: int,
-        queue: str,
-        results: str,
-    ) -> None:
-        self.errors: list[BaseException] = []
-        self._queue = queue
-        self._pipes: list[Connection] = []
-        self._processes: list[Any] = []
-        try:
-            for number in range(workers):
-                self._start(number, partial(_process, lease, function, results))
-        except BaseException:  # those that have begun end before it is told
-            self.stop()
-            self.join()
-            raise
-
-    def _start(self, number: int, task: Callable[..., None]) -> None:
+    def __init__(self, name: str, queue: str, work: Callable[..., None]) -> None:
         context = multiprocessing.get_context("spawn")
-        ours, theirs = context.Pipe()
+        self._queue = queue
+        self._pipe, theirs = context.Pipe()
         with theirs:
-            process = context.Process(
-                target=task, kwargs={"pipe": theirs}, name=f"dibs-map-{number}", daemon=True
-            )
+            process = context.Process(target=work, kwargs={"pipe": theirs}, name=name, daemon=True)
             process.start()
-        self._pipes.append(ours)
-        self._processes.append(process)
+        self.join = process.join
+        self._process = process
 
-    def join(self) -> None:
-        """Wait until all have ended."""
-        left = list(self._pipes)
-        while left:
-            for pipe in wait(left):
-                assert isinstance(pipe, Connection)  # noqa: S101  # what was given
-                left.remove(pipe)
-                error = _told(pipe)
-                if error is not None:
-                    self.errors.append(error)
-                    self.stop()
-        for process in self._processes:
-            process.join()
-        killed = [process.exitcode for process in self._processes if process.exitcode]
-        if killed and len(killed) == len(self._processes) and not self.errors:
-            told = f"all processes that worked on {self._queue} died (exit code {killed[0]})"
-            self.errors.append(WorkersDied(told))
-        elif killed and not self.errors:
-            log.warning("%d of %d processes died; others did their work", len(killed), len(self._processes))
+    def attend(self) -> None:
+        """Wait for its end; what it tells of that is raised."""
+        error = _told(self._pipe)
+        self._process.join()
+        if error is not None:
+            raise error
+        if self._process.exitcode:
+            code = self._process.exitcode
+            raise WorkersDied(f"all processes that worked on {self._queue} died (exit code {code})")
 
     def stop(self) -> None:
         """Begin nothing more."""
-        for pipe in self._pipes:
-            try:
-                pipe.send(None)
-            except OSError:
-                continue  # it has ended
+        with suppress(OSError):  # it has ended
+            self._pipe.send(None)
 
 
 def _told(pipe: Connection) -> BaseException | None:
@@ -166,27 +216,21 @@ def _told(pipe: Connection) -> BaseException | None:
     return error
 
 
-def _process(
-    lease: Callable[[], Leases], function: Callable[[Any], Any], results: str, *, pipe: Connection
-) -> None:
+def _process(lease: Callable[[], Leases], function: Function, results: str, *, pipe: Connection) -> None:
     """A worker process, from its begin to its end."""
     with lease() as leases:
         threading.Thread(target=_stop_when_told, args=(pipe, leases), daemon=True).start()
         try:
             perform(leases, function, results)
         except Exception as error:
-            _tell(pipe, error)
+            with suppress(OSError):  # the process that reads the results is gone
+                pipe.send(portable(error))
 
 
 def _stop_when_told(pipe: Connection, leases: Leases) -> None:
     with suppress(EOFError, OSError):  # the process that reads the results is gone
         pipe.recv()
     leases.stop()
-
-
-def _tell(pipe: Connection, error: Exception) -> None:
-    with suppress(OSError):  # the process that reads the results is gone
-        pipe.send(portable(error))
 
 
 def portable(error: Exception) -> Exception:
@@ -197,41 +241,3 @@ def portable(error: Exception) -> Exception:
     except Exception as reason:
         log.debug("an error can't be pickled: %r", reason)
     return ClientError(f"a worker process failed:\n{''.join(traceback.format_exception(error))}")
-
-
-def mapped(
-    queue: str,
-    begin: Callable[[str], Workers],
-    setup: Setup,
-    line: Line,
-    read: Callable[[str], Leases],
-) -> Iterator[Pair]:
-    """See ``Client.map``: ``begin`` starts the workers, and ``read`` leases the results of a queue."""
-    results = run(claimed(setup, queue), line)
-    try:
-        workers = begin(results.name)
-    except BaseException:
-        run(results.leave(), line)
-        raise
-    ending = threading.Thread(target=_end, args=(workers, results, line), name="dibs-map-end", daemon=True)
-    ending.start()
-    try:
-        with read(results.name) as leases:
-            for job in leases:
-                with job:
-                    yield tuple(job.value)
-    finally:
-        workers.stop()
-        ending.join()
-        run(results.leave(), line)
-    if workers.errors:
-        raise workers.errors[0]
-
-
-def _end(workers: Workers, results: Results, line: Line) -> None:
-    """Close the queue of the results once nobody works any more: then who reads it comes to an end."""
-    try:
-        workers.join()
-    except Exception as error:  # told to whoever reads the results, who would wait for ever without the end
-        workers.errors.append(error)
-    run(results.close(), line)

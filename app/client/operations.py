@@ -277,7 +277,9 @@ class QueueOperations:
 
     def settle(self, entries: Sequence[Entry], *, lease: LeaseAsk | None = None) -> Flow[Settlement]:
         """``POST /settle``: all entries, and the next lease, in one transaction and one round trip."""
-        texts = [(calls.kind_of(entry), encode(entry.to_json(), self.setup.default)) for entry in entries]
+        texts = [
+            (calls.KIND_OF[type(entry)], encode(entry.to_json(), self.setup.default)) for entry in entries
+        ]
         return persist(calls.settle(self.name, texts, lease), self.setup.terms)
 
     def push_items(

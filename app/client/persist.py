@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Final, NoReturn, TypeVar
 
-from .errors import ClientError, ServerRefused, StrangersAnswer, UnexpectedAnswer, Unreachable, refusal
+from .errors import (
+    ClientError,
+    Problem,
+    ServerRefused,
+    StrangersAnswer,
+    UnexpectedAnswer,
+    Unreachable,
+    refusal,
+)
 from .flow import Aborted, Call, Flow, Lost, Reply, Request, Send, Terms, log
-from .keys import Key
-from .problems import problem_of
+from .keys import Key, Sessions
 from .text import decode
 
 T = TypeVar("T")
@@ -48,75 +57,79 @@ def persist(
         Unreachable: No answer within the patience.
         UnexpectedAnswer: The answer is not one of dibs, or again and again another request's.
     """
-    if call.keyed and key is None:
-        if call.request.method == "POST":
-            with terms.sessions.lent() as counted:
-                again = persist(call, terms, key=counted, endless=endless, vain=vain, abortable=abortable)
-                return (yield from again)
-        key = Key(terms.tempo.new_key())
-    request = call.request._replace(key=key)
-    tries = _Tries(request, terms, endless, vain)
-    while True:
-        answer = yield Send(request, abortable)
-        failure = tries.failure(answer)
-        if failure is None:
-            return _read(call, answer)
-        yield from terms.pause(tries.pause(failure))
+    with _key_for(call, key, terms.sessions) as used:
+        request = call.request._replace(key=used)
+        tries = _Tries(request, terms, endless, vain, terms.tempo.clock(), warned=terms.on_wait is not None)
+        while True:
+            answer = yield Send(request, abortable)
+            failure = tries.failure(answer)
+            if failure is None:
+                return _read(call, answer)
+            yield from terms.pause(tries.pause(failure))
 
 
+@contextmanager
+def _key_for(call: Call[T], given: Key | None, sessions: Sessions) -> Iterator[Key | None]:
+    """The key of a request: a given one, one of its own, or one of a session; None: it needs none."""
+    if given is not None or not call.keyed:
+        yield given
+    elif call.request.method != "POST":
+        yield Key(sessions.new_key())
+    else:
+        with sessions.lent() as key:
+            yield key
+
+
+@dataclass(slots=True)
 class _Tries:
     """The tries of one request: whether to send it again, and when."""
 
-    def __init__(
-        self, request: Request, terms: Terms, endless: frozenset[str], vain: Callable[[ServerRefused], bool]
-    ) -> None:
-        self._request = request
-        self._terms = terms
-        self._endless = endless
-        self._vain = vain
-        self._began = terms.tempo.clock()
-        self._tries = 0
-        self._strangers = 0
-        self._reached = False
-        self._warned = terms.on_wait is not None
+    request: Request
+    terms: Terms
+    endless: frozenset[str]
+    vain: Callable[[ServerRefused], bool]
+    began: float
+    tries: int = 0
+    strangers: int = 0
+    reached: bool = False
+    warned: bool = False
 
     def failure(self, answer: Reply | Lost) -> Failure | None:
         """The reason to send the request again; None for an answer. What no repeat helps is raised."""
-        terms = self._terms
+        terms = self.terms
         if isinstance(answer, Reply):
-            terms.contact.made = self._reached = True
-            if self._request.key is not None and self._request.key.n:
+            terms.contact.made = self.reached = True
+            if self.request.key is not None and self.request.key.n:
                 terms.sessions.counted = "idempotency-sequence" in answer.headers
             return _failure(answer)
-        self._reached = self._reached or answer.reached
+        self.reached = self.reached or answer.reached
         if answer.aborted:
-            raise Aborted(reached=self._reached)
+            raise Aborted(reached=self.reached)
         terms.contact.made = terms.contact.made or answer.reached
         if isinstance(answer.error, StrangersAnswer):
-            self._strangers += 1
-            if self._strangers >= _STRANGERS:
+            self.strangers += 1
+            if self.strangers >= _STRANGERS:
                 raise answer.error
         return answer
 
     def pause(self, failure: Failure) -> float:
         """Seconds until the next try; the failure is raised where there is none."""
-        terms, clock, endless, asked = self._terms, self._terms.tempo.clock, False, None
+        terms, clock, endless, asked = self.terms, self.terms.tempo.clock, False, None
         if isinstance(failure, ServerRefused):
-            if self._vain(failure):
+            if self.vain(failure):
                 raise failure
-            endless, asked = failure.problem.name in self._endless, failure.retry_after
+            endless, asked = failure.problem.name in self.endless, failure.retry_after
         if endless:
-            self._began, self._tries = clock(), 0
-        pause = terms.tempo.step(self._tries, asked)
-        if clock() + pause >= terms.deadline(self._began):
+            self.began, self.tries = clock(), 0
+        pause = terms.tempo.step(self.tries, asked)
+        if clock() + pause >= terms.deadline(self.began):
             self._give_up(failure)
-        self._tries += 1
+        self.tries += 1
         if terms.on_wait is not None:
             terms.on_wait(pause, _why(failure))
-        elif not self._warned and not endless:
-            self._warned = True
-            method, path = self._request.method, self._request.path
-            log.warning("%s %s is sent again until it is answered: %s", method, path, _why(failure))
+        elif not self.warned and not endless:
+            self.warned = True
+            log.warning("%s is sent again until it is answered: %s", self.request, _why(failure))
         return pause
 
     def _give_up(self, failure: Failure) -> NoReturn:
@@ -124,23 +137,26 @@ class _Tries:
             raise failure
         if isinstance(failure.error, StrangersAnswer):
             raise failure.error
-        what = f"{self._request.method} {self._request.path} was not answered: {_why(failure)}"
-        raise Unreachable(what, reached=self._reached) from failure.error
+        what = f"{self.request} was not answered: {_why(failure)}"
+        raise Unreachable(what, reached=self.reached) from failure.error
 
 
 def _failure(reply: Reply) -> ServerRefused | UnexpectedAnswer | None:
     if reply.status in _SUCCESS:
         return None
-    problem = problem_of(reply.body, reply.headers)
-    if problem is None:
-        strange = UnexpectedAnswer(f"{reply.status} with {reply.body[:_SHOWN]!r}: not an answer of dibs")
-        if reply.status < _SERVER_ERROR:
-            raise strange
-        return strange
-    refused = refusal(problem)
-    if not problem.retryable:
-        raise refused
-    return refused
+    try:
+        problem = Problem.of(decode(reply.body), reply.headers.get("retry-after", ""))
+    except ValueError:
+        problem = None
+    failure = _strange(reply) if problem is None else refusal(problem)
+    helps = reply.status >= _SERVER_ERROR if problem is None else problem.retryable
+    if not helps:
+        raise failure
+    return failure
+
+
+def _strange(reply: Reply) -> UnexpectedAnswer:
+    return UnexpectedAnswer(f"{reply.status} with {reply.body[:_SHOWN]!r}: not an answer of dibs")
 
 
 def _why(failure: Lost | ClientError) -> str:
@@ -156,6 +172,4 @@ def _read(call: Call[T], reply: Reply) -> T:
             return call.read(reply)
         return call.read(None if reply.status == NO_CONTENT else decode(reply.body))
     except (ValueError, LookupError, TypeError, AttributeError) as error:
-        raise UnexpectedAnswer(
-            f"{reply.status} with {reply.body[:_SHOWN]!r}: not an answer of dibs"
-        ) from error
+        raise _strange(reply) from error

@@ -26,7 +26,7 @@ from dibs.client import (
     WorkersDied,
 )
 from dibs.client.map_results import names_for
-from dibs.client.mapping import _told, mapped, portable
+from dibs.client.mapping import _told, portable
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(60)]
 SOURCES = """
@@ -185,7 +185,7 @@ def test_what_a_process_tells_of_its_end():
     assert portable(error) is error
 
 
-def test_workers_that_can_not_be_waited_for_end_the_results_too(client):
+def test_workers_that_can_not_be_waited_for_end_the_results_too(client, pushed, monkeypatch):
     class Broken:
         def __init__(self):
             self.errors = []
@@ -196,11 +196,9 @@ def test_workers_that_can_not_be_waited_for_end_the_results_too(client):
         def stop(self):
             pass
 
-    def read(name):
-        return client.queue(name).lease()
-
+    monkeypatch.setattr("dibs.client.mapping.on_threads", lambda *_: Broken())
     with pytest.raises(RuntimeError, match="no join"):
-        list(mapped("broken", lambda name: Broken(), client.setup, client._line, read))
+        list(client.map(str, pushed(1)))
     assert left(client) == []
 
 
