@@ -2,32 +2,48 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from typing import Any, NamedTuple
 
-from dibs.ledger.ops import QueueRow
-from dibs.ledger.work import Claimed, Moved, Pushed, Settlement
+from dibs.ledger.serve import Replay, Served
+from dibs.ledger.work import Moved, Pushed
 
 from workmodel.model import UNCHANGED
 
 
-def normal(outcome, now: int):
-    """An engine's answer as the model gives it."""
-    if isinstance(outcome, QueueRow) or outcome is None:
-        return outcome
+class Told(NamedTuple):
+    """What came of one ask."""
+
+    entries: list = []  # noqa: RUF012  # never changed
+    items: list | None = None
+    values: tuple | None = None
+    token: str | None = None
+    due: int | None = None
+    why: str | None = None
+    state: str = "open"
+    replayed: bool = False
+
+
+def normal(outcome):
+    """An engine's outcome as the model gives it."""
+    if isinstance(outcome, Replay):
+        return Replay(normal(outcome.outcome))
     if isinstance(outcome, Moved):
         return outcome.count
     if isinstance(outcome, Pushed):
         return (list(outcome.seqs), tuple(outcome.known), outcome.due, outcome.refused, outcome.ready)
-    if isinstance(outcome, Claimed):
-        handed = [(seq, span.attempt) for span in outcome.spans for seq in range(span.first, span.last + 1)]
-        next_claim = None if outcome.next_due is None else max(outcome.next_due, now)
-        return (handed, outcome.values, outcome.due, next_claim)
-    assert isinstance(outcome, Settlement)
-    woken: Counter[int] = Counter()
-    for queue, _, items in outcome.woken:
-        woken[queue] += items
-    entries = [[item for part in entry for item in single(part)] for entry in outcome.entries]
-    return (entries, normal(outcome.claimed, now), dict(woken))
+    if type(outcome) is tuple:
+        return [told(served) for served in outcome]
+    return outcome
+
+
+def told(served: Served) -> Told:
+    handed: Any = served.handed
+    entries = [[item for part in entry for item in single(part)] for entry in served.entries]
+    found = Told(entries, why=served.why, state=served.state, replayed=served.replayed)
+    if handed is None:
+        return found
+    items = [(seq, span.attempt) for span in handed.spans for seq in range(span.first, span.last + 1)]
+    return found._replace(items=items, values=handed.values, token=handed.token, due=handed.due)
 
 
 def single(part):
@@ -38,17 +54,17 @@ def single(part):
 
 
 def agree(expected, actual) -> bool:
-    """Whether an answer is the model's; of a settle an item that is left as it was may be told as either."""
-    if not isinstance(expected, tuple) or not isinstance(expected[0], list) or len(expected) == 5:
+    """Whether an outcome is the model's; of asks, an item that is left as it was may be told as either."""
+    if not isinstance(expected, list):
         return expected == actual
-    if len(expected) == 4:  # of a claim
-        return expected[:3] == actual[:3] and actual[3] in expected[3]
-    (entries, claimed, woken), (told, given, waken) = expected, actual
+    return len(expected) == len(actual) and all(map(agree_on_ask, expected, actual))
+
+
+def agree_on_ask(want: Told, got: Told) -> bool:
     return (
-        (claimed == given if claimed is None else given is not None and agree(claimed, given))
-        and woken == waken
-        and len(entries) == len(told)
-        and all(map(agree_on_entry, entries, told))
+        want._replace(entries=[]) == got._replace(entries=[])
+        and len(want.entries) == len(got.entries)
+        and all(map(agree_on_entry, want.entries, got.entries))
     )
 
 
@@ -59,16 +75,3 @@ def agree_on_entry(expected: list, told: list) -> bool:
         want == got or (want[1] == UNCHANGED and want[0] == got[0] and got[1] in {"stale", "refused"})
         for want, got in zip(expected, told, strict=True)
     )
-
-
-def changed_something(answer) -> bool:
-    """Whether a model's answer is one that is filed: some of it changed the ledger."""
-    if isinstance(answer, int):
-        return answer > 0
-    if len(answer) == 4:
-        return bool(answer[0])
-    if len(answer) == 5:
-        return answer[3] is None
-    entries, claimed, _ = answer
-    verdicts = {item[1] for entry in entries for item in entry}
-    return bool(verdicts - {"stale", "refused", UNCHANGED}) or bool(claimed and claimed[2])

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import random
+from typing import Any
 
-from dibs.ledger.ops import Advance, Close, Define, Delete, Pause, Remember, SourceEnd, Take
-from dibs.ledger.serve import Ask, Drawn, End, HandOut, Holder, Key, Serve
+from dibs.ledger.ops import Advance, Close, Define, Delete, Fail, Pause, Retry
+from dibs.ledger.serve import Ask, Drawn, End, HandOut, Holder, Key, Keyed, Serve
 from dibs.ledger.work import (
     Ack,
-    Claim,
+    Entry,
     Extend,
     Nack,
     Parcel,
@@ -18,14 +19,11 @@ from dibs.ledger.work import (
     Redrive,
     Release,
     Result,
-    Settle,
-    Terms,
 )
 
 from workmodel.model import Model
 from workmodel.shelf import Shelf
 
-ALL = 10_000
 LENGTH = 2**53 - 1
 BYTES = 1 << 20
 TTLS = (1_000, 30_000, 90_000)
@@ -38,10 +36,9 @@ SETTINGS = (
     QueueSettings(max_attempts=3, backoff=1_000, backoff_max=3_000, jitter=0.0, max_ready=6),
     QueueSettings(max_attempts=None, backoff=0, max_ready=2),
 )
-OFTEN = ("settle",) * 6 + ("lease", "lease", "claim", "claim", "claim_all", "push", "push", "push")
-SOMETIMES = ("keep", "take", "redrive", "purge", "resume", "settings")
-SELDOM = ("fault", "advance", "pause", "close", "delete", "reset")
-OFTEN = (*OFTEN, *("round",) * 8)
+OFTEN = ("round",) * 8 + ("push",) * 3
+SOMETIMES = ("redrive", "purge", "resume", "settings")
+SELDOM = ("advance", "pause", "close", "fail", "retry", "delete", "define", "reset", "change")
 KINDS = OFTEN * 6 + SOMETIMES * 3 + SELDOM
 """The ops, as often as they should come."""
 
@@ -55,9 +52,22 @@ class Mover:
         self._serial = serial
         self._chance = random.Random(0)
 
-    def op(self, kind: str, seed: int):
-        self._chance.seed(seed)
-        return getattr(self, kind)(self.pick(list(self.model.shelves.values())))
+    def batch(self, moves: list[tuple[str, int]]) -> list[Any]:
+        """Make each move, as the state asks for that the ones before it left; of rounds the first."""
+        ops: list[Any] = []
+        for kind, seed in moves:
+            self._chance.seed(seed)
+            shelf = self.pick(list(self.model.shelves.values()))
+            if kind == "round":
+                ops += [] if any(isinstance(op, Serve) for op in ops) else self.round(shelf)
+                continue
+            op, key = getattr(self, kind)(shelf), self.key(prefix="op")
+            if key is None or kind == "fail":
+                self.model.apply(op, self.now)
+                ops.append(op)
+            else:  # whether it is applied is not known here
+                ops.append(Keyed(op, key, self.pick((20_000, 90_000))))
+        return ops
 
     def pick(self, options):
         return self._chance.choice(options)
@@ -67,20 +77,9 @@ class Mover:
         having = [s for s in self.model.shelves.values() if any(map(wanted, s.items.values()))]
         return self.pick([*having, *having, *having, shelf])
 
-    def claimable(self, shelf: Shelf) -> Shelf:
-        return self.one_with(shelf, lambda item: item.state(self.now) == "waiting" and item.due <= self.now)
-
     def serial(self) -> int:
         self._serial += 1
         return self._serial
-
-    def filed(self) -> Remember | None:
-        if self.pick((0, 0, 1)) == 0:
-            return None
-        return Remember(f"f{self.serial()}", "r", self.pick((20_000, 90_000)))
-
-    def terms(self) -> Terms:
-        return Terms(f"t{self.serial()}", self.pick(TTLS), self.pick(("", "ann", "bo")))
 
     def text(self) -> str:
         """Ten bytes of UTF-8, whatever it is."""
@@ -89,55 +88,6 @@ class Mover:
     def fed(self, shelf: Shelf) -> Shelf:
         """This queue, or one with a source in its place."""
         return shelf if shelf.row.source else self.model.named(self.pick(("n", "x")))
-
-    # -- handing out
-
-    def lease(self, shelf: Shelf, terms: bool = True, lapse: int = 0):
-        shelf = self.fed(shelf)
-        if shelf.row.ending is not None or shelf.row.deleted_at is not None:
-            return self.revive(shelf)
-        count = self.pick((3, 1, 2, 10))
-        kept = terms and shelf.row.source == "texts"
-        return Take(
-            shelf.row.id,
-            shelf.row.cursor + 1 + lapse,
-            count,
-            mark=self.pick((None, "m")),
-            end=self.pick((None,) * 20 + (SourceEnd("exhausted"),)),
-            terms=self.terms() if terms else None,
-            texts=tuple(self.text() for _ in range(count)) if kept else None,
-        )
-
-    def take(self, shelf: Shelf):
-        return self.lease(shelf, terms=False)
-
-    def fault(self, shelf: Shelf):
-        return self.lease(shelf, lapse=self.pick((1, -1, 5)))
-
-    def revive(self, shelf: Shelf):
-        return Define(
-            shelf.row.name, shelf.row.source, "{}", shelf.row.ending is not None, settings=SETTINGS[0]
-        )
-
-    def advance(self, shelf: Shelf):
-        shelf = self.fed(shelf)
-        if shelf.row.ending is not None or shelf.row.deleted_at is not None:
-            return self.revive(shelf)
-        return Advance(shelf.row.id, shelf.row.cursor + self.pick((1, 4)))
-
-    def claim(self, shelf: Shelf):
-        shelf = self.claimable(shelf)
-        return Claim(
-            shelf.row.id, self.pick((2, 1, 5, ALL)), self.pick((BYTES, 35, 5)), self.terms(), self.filed()
-        )
-
-    def claim_all(self, shelf: Shelf):
-        shelf = self.claimable(shelf)
-        return Claim(shelf.row.id, ALL, BYTES, self.terms(), self.filed())
-
-    def keep(self, shelf: Shelf):
-        shelf = self.claimable(shelf)
-        return Claim(shelf.row.id, self.pick((1, 3)), BYTES, None, self.filed())
 
     # -- rounds
 
@@ -169,13 +119,13 @@ class Mover:
         )
         if shelf.row.source == "numbers" and not self.pick((0,) * 9 + (1,)):
             handout = handout._replace(holder=None)
-        entries = self.settle(shelf).entries if self.pick((0, 1, 1)) else ()
+        entries = self.entries(shelf) if self.pick((0, 1, 1)) else ()
         return Ask(self.pick((handout, handout, handout, None)), entries, self.key(), self.pick((0.0, 0.5)))
 
-    def key(self) -> Key | None:
-        """None, one of its own, one that comes again, or the next of a session."""
-        again = Key(self.pick("pq"), self.pick("dde"))
-        session = Key(self.pick("st"), self.pick("dde"), self.pick((1, 2, 3, 4, 5, 6)))
+    def key(self, prefix: str = "") -> Key | None:
+        """None, one of its own, one that comes again, or the next of a session. Each sort has its digests."""
+        again = Key(self.pick("pq"), prefix + self.pick("dde"), caller=self.pick(("", "", "ann")))
+        session = Key(self.pick("st"), prefix + self.pick("dde"), self.pick((1, 2, 3, 4, 5, 6)))
         return self.pick((None, None, None, Key(f"o{self.serial()}", "d"), again, session, session))
 
     # -- pushing
@@ -195,31 +145,16 @@ class Mover:
     def push(self, shelf: Shelf):
         shelf = self.unfed(shelf)
         parcels = tuple(self.parcel() for _ in range(self.pick((1, 1, 2))))
-        return Push(shelf.row.id, parcels, self.pick((20_000, 90_000)), remember=self.filed())
+        return Push(shelf.row.id, parcels, self.pick((20_000, 90_000)))
 
     # -- settling
 
-    def settle(self, shelf: Shelf):
+    def entries(self, shelf: Shelf) -> tuple[Entry, ...]:
         shelf = self.one_with(shelf, lambda item: item.state(self.now) == "leased")
         live = sorted({i.token for i in shelf.items.values() if i.state(self.now) == "leased"})
         lapsed = sorted({i.token for i in shelf.items.values() if i.token}.difference(live))
         tokens = [*live * 6, *lapsed, "forged"]
-        entries = tuple(self.entry(shelf, self.pick(tokens)) for _ in range(self.pick((1, 2, 3))))
-        return Settle(
-            shelf.row.id,
-            entries,
-            self.pick((0.0, 0.25, 1.0)),
-            lease=self.next_lease(shelf) if self.pick((0, 1)) else None,
-            key_ttl=self.pick((20_000, 90_000)),
-            remember=self.filed(),
-        )
-
-    def next_lease(self, shelf: Shelf):
-        row = shelf.row
-        if row.source and row.ending is None and row.deleted_at is None and self.pick((0, 1)):
-            texts = ('"0000000x"',) * 2 if row.source == "texts" else None
-            return Take(row.id, row.cursor + 1, 2, terms=self.terms(), texts=texts)
-        return Claim(row.id, self.pick((2, ALL)), BYTES, self.terms())
+        return tuple(self.entry(shelf, self.pick(tokens)) for _ in range(self.pick((1, 2, 3))))
 
     def entry(self, shelf: Shelf, token: str):
         mine = sorted(item.seq for item in shelf.items.values() if item.token == token)
@@ -259,7 +194,6 @@ class Mover:
                 self.pick((None, "k", "l")),
             )
             for _ in range(self.pick((1, 2)))
-            if self.model.named("n").row.ending is None
         )
 
     # -- operating
@@ -272,31 +206,56 @@ class Mover:
             self.pick((None, None, self.ranges(dead))),
             self.pick((None, None, 2)),
             self.pick((None, None, 2.0, 0.1)),
-            self.filed(),
         )
 
     def purge(self, shelf: Shelf):
-        return Purge(shelf.row.id, self.pick((("dead",), ("waiting",), ("waiting", "dead"))), self.filed())
+        return Purge(shelf.row.id, self.pick((("dead",), ("waiting",), ("waiting", "dead"))))
+
+    def advance(self, shelf: Shelf):
+        return Advance(shelf.row.id, shelf.row.cursor + self.pick((1, 1, 4, 0)), self.pick((False, True)))
 
     def pause(self, shelf: Shelf):
-        return self.revive(shelf) if shelf.row.deleted_at is not None else Pause(shelf.row.id, True)
+        return Pause(shelf.row.id, True)
 
     def resume(self, shelf: Shelf):
-        paused = next(
-            (s for s in self.model.shelves.values() if s.row.paused and s.row.deleted_at is None), shelf
-        )
-        return self.revive(paused) if paused.row.deleted_at is not None else Pause(paused.row.id, False)
-
-    def settings(self, shelf: Shelf):
-        if shelf.lapsed(self.now):  # whether a claim has written down that it is dead is left to the engine
-            return self.claim_all(shelf)
-        return Define(shelf.row.name, shelf.row.source, "{}", settings=self.pick(SETTINGS))
-
-    def reset(self, shelf: Shelf):
-        return Define(shelf.row.name, shelf.row.source, "{}", reset=True, settings=self.pick(SETTINGS))
+        there = [s for s in self.model.shelves.values() if s.row.deleted_at is None]
+        paused = next((s for s in there if s.row.paused), shelf)
+        return Pause(paused.row.id, False)
 
     def close(self, shelf: Shelf):
-        return self.revive(shelf) if shelf.row.deleted_at is not None else Close(shelf.row.id)
+        return Close(shelf.row.id)
+
+    def fail(self, shelf: Shelf):
+        return Fail(self.fed(shelf).row.id, "E", "m")
+
+    def retry(self, shelf: Shelf):
+        ended = [s for s in self.model.shelves.values() if s.row.ending == "failed"]
+        return Retry(self.pick([shelf, *ended, *ended]).row.id)
 
     def delete(self, shelf: Shelf):
-        return self.revive(shelf) if shelf.row.deleted_at is not None else Delete(shelf.row.id)
+        return Delete(shelf.row.id, confirmed=self.pick((True, True, False)))
+
+    # -- defining
+
+    def settings(self, shelf: Shelf):
+        """Others than before, unless something has just died: an engine may have written that down or not."""
+        row = shelf.row
+        chosen = row.settings if shelf.lapsed(self.now) else self.pick(SETTINGS)
+        return Define(row.name, row.source, "{}", settings=chosen)
+
+    def define(self, shelf: Shelf):
+        gone = [s for s in self.model.shelves.values() if s.row.deleted_at is not None or s.row.ending]
+        row = self.pick([shelf, *gone, *gone]).row
+        return Define(row.name, row.source, "{}", row.ending is not None and self.pick((True, False)))
+
+    def reset(self, shelf: Shelf):
+        settings = self.pick((None, *SETTINGS))
+        confirmed = self.pick((True, True, False))
+        return Define(shelf.row.name, shelf.row.source, "{}", True, settings=settings, confirmed=confirmed)
+
+    def change(self, shelf: Shelf):
+        """Another source, and back; of a queue whose cursor is above 0 it is refused."""
+        unused = [s for s in self.model.shelves.values() if not s.row.cursor]
+        row = self.pick([shelf, *unused, *unused]).row
+        other = {"numbers": "texts", "texts": "numbers"}.get(row.source, "")
+        return Define(row.name, other, "{}")

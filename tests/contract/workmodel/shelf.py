@@ -73,6 +73,11 @@ class Shelf:
             del self.items[item.seq]
         self.count(**{counter: len(items)})
 
+    def clear(self) -> None:
+        """It is deleted: what is inside counts as purged."""
+        self.done(list(self.items.values()), "purged")
+        self.keys = {}
+
     def forget(self, items: list[Item]) -> None:
         """The keys of items that were purged."""
         gone = {item.seq for item in items}
@@ -95,16 +100,12 @@ class Shelf:
         due = min((item.due for item in items if item.state(now) != "dead"), default=None)
         return {due, *(item.due for item in items if item.lapsed_alone(now) and item.state(now) == "dead")}
 
-    def next_claims(self, now: int) -> set[int | None]:
-        """The same: that it could be claimed before now makes no difference."""
-        return {due if due is None else max(due, now) for due in self.next_dues(now)}
-
     def refusal(self) -> str | None:
         if self.row.deleted_at is not None:
             return "unknown"
-        if self.row.ending == "closed":
-            return "closed"
-        return "source" if self.row.source else None
+        if self.row.source:
+            return "source"
+        return "closed" if self.row.ending is not None else None
 
     def counts(self, now: int) -> Counts:
         states = Counter(item.state(now) for item in self.items.values())
