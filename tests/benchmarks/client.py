@@ -24,7 +24,7 @@ from pathlib import Path
 from dibs.client import AsyncClient, Client
 from rich.console import Console
 from rich.table import Table
-from service import LOAD_CORE, Server, dibs
+from servers import LOAD_CORE, Server, dibs
 
 BATCHES = (None, 1, 10, 100, 1000)
 WORK = {"instant": 0.0, "1 ms a job": 0.001, "20 ms a job": 0.02}

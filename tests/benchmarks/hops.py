@@ -1,92 +1,124 @@
-"""How many functions of ours one lone request enters, from the socket to its answer.
+"""How many functions of ours one lone request enters, from the socket to its answer, and in which package.
 
-    python tests/benchmarks/hops.py [--names]
+    python tests/benchmarks/hops.py [--names KIND]
 
 A server runs in this process, with ``sys.setprofile`` on all of its threads; a client in another process
-sends requests one by one on a connection that is warm. Each entry of a function whose code is ours counts,
-and so does each resumption of a generator or coroutine, and code that was made by ``eval`` (what
-``NamedTuple`` makes, too). Calls differ by a second's work (dates, timers), so the median of many requests is
-told, and with ``--names`` where they went.
+sends requests one by one on a connection that is kept. Each entry of a function whose code is ours counts,
+and so does each resumption of a generator or coroutine, and code that was made by ``eval`` (the constructor
+of a ``NamedTuple``, too), which counts for the package that calls it. A count goes from the request to the
+moment when the server is quiet again: the threads finish what the request began, and the connection stays.
+Calls differ by a second's work (dates, timers), so that request is told whose count is the median of many.
 """
 
 from __future__ import annotations
 
 import argparse
-import collections
-import http.client
 import json
-import statistics
+import socket
 import subprocess
 import sys
 import tempfile
 import threading
+import time
 import uuid
+from collections import Counter
 from pathlib import Path
-from types import FrameType
+from types import CodeType, FrameType
 
 import dibs
 from dibs.cli import server as serving
 from dibs.config import Settings
+from rich.console import Console
+from rich.table import Table
 
 HOME = Path(dibs.__file__).parent
-REQUESTS = 60
+REQUESTS = 61
+WARM = 20  # of them, which are not counted
+QUIET = 0.004  # seconds without an entry
 TARGETS = {"take": 60, "take, keyed": 75, "take, sequenced": 75, "settle + lease, keyed": 110}
+
+Names = Counter[tuple[str, str]]  # by package and function
 
 
 class Hops:
-    """Counts entries of our own functions, on all threads, since the last ``begin``."""
+    """Counts the entries of our own functions, on all threads, since the last ``begin``."""
 
     def __init__(self) -> None:
-        self.names: collections.Counter[str] = collections.Counter()
-        self._ours: dict[object, str | None] = {}
+        self.begin()
+        self._known: dict[CodeType, tuple[str, str] | None] = {}
+
+    def begin(self) -> None:
+        """Count anew."""
+        self.names: Names = Counter()
 
     def __call__(self, frame: FrameType, event: str, arg: object) -> None:
-        if event == "call":
-            code = frame.f_code
-            name = self._ours.get(code, "")
-            if name == "":
-                name = self._ours[code] = self._name(code)
-            if name is not None:
-                self.names[name] += 1
+        if event == "call" and (place := self._place(frame.f_code)):
+            if not place[0] and frame.f_back:
+                place = (self._package(frame.f_back), f"{frame.f_globals.get('__name__')} {place[1]}")
+            self.names[place] += 1
 
-    @staticmethod
-    def _name(code: object) -> str | None:
-        file = code.co_filename  # type: ignore[attr-defined]
-        if file.startswith("<") and "frozen" not in file:
-            return f"{file} {code.co_qualname}"  # type: ignore[attr-defined]
-        path = Path(file)
-        return f"{path.relative_to(HOME)} {code.co_qualname}" if path.is_relative_to(HOME) else None  # type: ignore[attr-defined]
+    def _place(self, code: CodeType) -> tuple[str, str] | None:
+        if code not in self._known:
+            self._known[code] = _place(code)
+        return self._known[code]
+
+    def _package(self, frame: FrameType) -> str:
+        place = self._place(frame.f_code)
+        return place[0] if place else "evaluated"
+
+    def await_quiet(self) -> None:
+        """Return when nothing of ours has been entered for a while."""
+        for _ in range(100):
+            entered = self.names.total()
+            time.sleep(QUIET)
+            if entered == self.names.total():
+                return
+        raise RuntimeError("the server is never quiet")
+
+
+def _place(code: CodeType) -> tuple[str, str] | None:
+    """The package and the name of a function of ours; evaluated code has no package of its own."""
+    if code.co_filename.startswith("<") and "frozen" not in code.co_filename:
+        return "", code.co_qualname
+    if not Path(code.co_filename).is_relative_to(HOME):
+        return None
+    path = Path(code.co_filename).relative_to(HOME)
+    package = "/".join(path.parts[:2] if len(path.parts) > 2 else path.parts[:1])
+    return package, f"{path.name} {code.co_qualname}"
 
 
 class Client:
-    """One connection that sends one request for each line of its input."""
+    """One connection, on which each request is one write."""
 
     def __init__(self, port: int) -> None:
-        self.connection = http.client.HTTPConnection("127.0.0.1", port)
-        self.session = str(uuid.uuid4())
-        self.token = json.loads(self.ask("/queues/jobs/lease", b"{}"))["token"]
+        self.port = port
+        self.connection = socket.create_connection(("127.0.0.1", port))
+        self.session = uuid.uuid4()
+        self.token = self.ask("/queues/jobs/lease", b"{}")["token"]
 
-    def ask(self, path: str, body: bytes | None = None, **headers: str) -> bytes:
-        named = {name.replace("_", "-"): value for name, value in headers.items()}
-        if body:
-            named["Content-Type"] = "application/json"
-        self.connection.request("POST", path, body, named)
-        answer = self.connection.getresponse()
-        data = answer.read()
-        assert answer.status == 200, (answer.status, data)
-        return data
+    def ask(self, path: str, body: bytes = b"", **headers: object) -> dict[str, object]:
+        """The JSON of an answer."""
+        head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1:{self.port}\r\nContent-Length: {len(body)}\r\n"
+        head += "Content-Type: application/json\r\n" if body else ""
+        head += "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in headers.items())
+        self.connection.sendall(f"{head}\r\n".encode() + body)
+        answer = b""
+        while not answer.endswith(b"\n"):
+            answer += self.connection.recv(65536)
+        assert answer.startswith(b"HTTP/1.1 200"), answer
+        return json.loads(answer.partition(b"\r\n\r\n")[2])
 
     def send(self, kind: str, n: int) -> None:
-        fresh = str(uuid.uuid4())
+        """One request of a kind, the n-th."""
         if kind == "take":
             self.ask("/next")
         elif kind == "take, keyed":
-            self.ask("/next", Idempotency_Key=fresh)
+            self.ask("/next", Idempotency_Key=uuid.uuid4())
         elif kind == "take, sequenced":
-            self.ask("/next", Idempotency_Key=self.session, Idempotency_Sequence=str(n))
+            self.ask("/next", Idempotency_Key=self.session, Idempotency_Sequence=n)
         else:
             body = json.dumps({"acks": [{"token": self.token}], "lease": {"max": 1, "ttl": 30}}).encode()
-            answer = json.loads(self.ask("/queues/jobs/settle", body, Idempotency_Key=fresh))
+            answer = self.ask("/queues/jobs/settle", body, Idempotency_Key=uuid.uuid4())
             self.token = answer["lease"]["token"]
 
 
@@ -124,30 +156,30 @@ async def _served(settings: Settings) -> int:
     return 0
 
 
-def measure(hops: Hops, port: int, kind: str) -> tuple[float, collections.Counter[str]]:
-    """The median number of entries of a request, and of the last one where they went."""
+def measure(hops: Hops, port: int, kind: str) -> Names:
+    """The entries of the request that has the median number of them."""
+    counts: list[Names] = []
     command = [sys.executable, __file__, "--client", str(port), kind]
-    counts: list[int] = []
-    last: collections.Counter[str] = collections.Counter()
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as client:
         assert client.stdin
         assert client.stdout
         client.stdout.readline()
-        for at in range(REQUESTS):
-            hops.names = collections.Counter()
+        hops.await_quiet()
+        for _ in range(REQUESTS):
+            hops.begin()
             print("go", file=client.stdin, flush=True)
             client.stdout.readline()
-            if at >= REQUESTS // 3:
-                last = hops.names
-                counts.append(sum(last.values()))
+            hops.await_quiet()
+            counts.append(hops.names)
         client.stdin.close()
-    return statistics.median(counts), last
+    counts = sorted(counts[WARM:], key=Counter.total)
+    return counts[len(counts) // 2]
 
 
 def main() -> None:
     """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--names", action="store_true", help="print the functions of one request")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--names", choices=TARGETS, help="print the functions of one request, too")
     parser.add_argument("--client", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.client:
@@ -156,12 +188,26 @@ def main() -> None:
     hops = Hops()
     with tempfile.TemporaryDirectory() as data:
         port = serve(hops, data)
-        for kind, target in TARGETS.items():
-            median, names = measure(hops, port, kind)
-            print(f"{kind:24} {median:6.0f}   at most {target}")
-            if options.names:
-                for name, count in names.most_common():
-                    print(f"    {count:3} {name}")
+        found = {kind: measure(hops, port, kind) for kind in TARGETS}
+    print_table(found)
+    if options.names:
+        for (package, name), count in found[options.names].most_common():
+            print(f"{count:3} {package:16} {name}")
+
+
+def print_table(found: dict[str, Names]) -> None:
+    """A line for each package, with a column for each kind of request."""
+    table = Table("functions entered by one request", *found)
+    packages: dict[str, Counter[str]] = {kind: Counter() for kind in found}
+    for kind, names in found.items():
+        for (package, _), count in names.items():
+            packages[kind][package] += count
+    for package in sorted(set().union(*packages.values())):
+        table.add_row(package, *(str(packages[kind][package]) for kind in found))
+    table.add_section()
+    table.add_row("all", *(str(names.total()) for names in found.values()))
+    table.add_row("at most", *(str(TARGETS[kind]) for kind in found))
+    Console(width=120).print(table)
 
 
 if __name__ == "__main__":

@@ -1,135 +1,145 @@
-"""Work over HTTP, in one run: server on one core, the load on the other.
-
-    python tests/benchmarks/work.py [--rounds 5] [--seconds 4] [--waiters 1000]
-
-Needs wrk (Debian's package) and taskset. Every answer is on disk before it is sent, and every request is a
-2xx. Nothing here fails because of a clock. The ledger alone is measured in ``engine.py``.
-"""
+"""Rows of work: settling and leasing, pushing; counted by the ledger, as a lease of nothing is a 2xx too."""
 
 from __future__ import annotations
 
-import argparse
-import asyncio
 import json
-import os
-import statistics
-import tempfile
-import time
-from collections import defaultdict
-from pathlib import Path
+import urllib.request
+from collections.abc import Iterator
 
-import httpx
-from counting import PUSH, push_hundreds, worked
-from rich.console import Console
-from service import LOAD_CORE, Report, Server, dibs, wrk
-
-REDIS_SINGLES, REDIS_HUNDREDS = (
-    22_000,
-    262_000,
-)  # Streams, appendfsync always: measured on such a machine once
+from figures import Figure, Run
+from load import HUNDRED, PUSH, SETTLE, TAKE, VALUE, own, push, script, wrk
+from peers import BeanstalkPuts, RedisHundreds, RedisWork, fill_redis, trips
+from servers import Server, beanstalkd, dibs, redis
 
 
-def main() -> None:
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    options.add_argument("--rounds", type=int, default=5)
-    options.add_argument("--seconds", type=int, default=4)
-    options.add_argument("--waiters", type=int, default=1000)
-    chosen = options.parse_args()
-    report = Report()
-    report.table.title = "dibs, work over HTTP"
-    with tempfile.TemporaryDirectory() as folder:
-        settling(Path(folder), report, chosen.rounds, chosen.seconds)
-        waiting(Path(folder), report, chosen.waiters)
-    Console(width=130).print(report.table)
+def settled(run: Run, server: Server, queue: str, many: int, *, keyed: bool = False) -> tuple[float, float]:
+    """Items a second that were acked, each with the lease of another, and the server's microseconds for one.
 
-
-def settling(folder: Path, report: Report, rounds: int, seconds: int) -> None:
-    """Lease and ack, over and over: settle a lease and take the next one in one request."""
-    rates: defaultdict[str, list[float]] = defaultdict(list)
-    for _ in range(rounds):
-        with dibs(folder / "work", "ids=count", "jobs") as server:
-            push = PUSH.replace("BODY", json.dumps(json.dumps({"items": [{"value": "x" * 40}] * 100})))
-            pushed, _ = wrk(f"{server.url}/queues/jobs/items", seconds, script=push, connections=16)
-            rates["push 100"].append(100 * pushed)
-            for many in (100, 1):
-                rates[f"ids {many}"].append(worked(server, "ids", many, seconds))
-                rates[f"jobs {many}"].append(worked(server, "jobs", many, seconds, push_hundreds))
-    median = {name: statistics.median(values) for name, values in rates.items()}
-    for name, what in (("ids", "from count()"), ("jobs", "pushed, 42 bytes each")):
-        hundreds, singles = median[f"{name} 100"], median[f"{name} 1"]
-        report.row(
-            f"ack 100 + lease 100, {what}, 16 connections", f"{hundreds:,.0f} items/s", "1", hundreds, 100_000
-        )
-        report.table.add_row(
-            f"ack 1 + lease 1, {what}, 64 connections",
-            f"{singles:,.0f} items/s",
-            f"Redis Streams elsewhere: {REDIS_SINGLES:,}",
-            f"{singles / REDIS_SINGLES:.2f}",
-            "",
-            "",
-        )
-    report.table.add_row("push 100, 16 connections", f"{median['push 100']:,.0f} items/s", "", "", "", "")
-
-
-def waiting(folder: Path, report: Report, waiters: int) -> None:
-    """A crowd waits for work; one item after the other is pushed, and reaches one of them."""
-    with dibs(folder / "waiting", "jobs") as server:
-        os.sched_setaffinity(0, {int(LOAD_CORE)})
-        idle = server.memory()
-        latencies, memory = asyncio.run(_crowd(server, waiters, 300))
-        ordered = sorted(latencies)
-        p50, p99 = ordered[len(ordered) // 2], ordered[int(len(ordered) * 0.99)]
-        report.row(
-            f"{waiters:,} wait: from a push to its consumer, p99 (p50 {p50 * 1000:.1f} ms)",
-            f"{p99 * 1000:.1f} ms",
-            "ms",
-            p99 * 1000,
-            50,
-            most=True,
-        )
-        report.row(
-            "… the server's memory", f"{memory:.0f} MB", f"MB; {idle:.0f} idle", memory, 100, most=True
-        )
-
-
-async def _crowd(server: Server, waiters: int, pushes: int) -> tuple[list[float], float]:
-    got: asyncio.Queue[tuple[str, float]] = asyncio.Queue()
-    port = int(server.url.rpartition(":")[2])
-    consumers = [asyncio.ensure_future(_consume(port, got)) for _ in range(waiters)]
-    async with httpx.AsyncClient(base_url=server.url) as client:
-        while (await client.get("/queues/jobs/stats")).json()["waiting"] < waiters:  # noqa: ASYNC110
-            await asyncio.sleep(0.1)
-        latencies = []
-        for number in range(pushes):
-            began = time.perf_counter()
-            await client.post("/queues/jobs/items", json={"items": [{"value": number}]})
-            _, came = await got.get()
-            latencies.append(came - began)
-            await asyncio.sleep(0.01)
-        memory = server.memory()
-    for consumer in consumers:
-        consumer.cancel()
-    await asyncio.gather(*consumers, return_exceptions=True)
-    return latencies, memory
-
-
-async def _consume(port: int, got: asyncio.Queue[tuple[str, float]]) -> None:
-    """Lease with the longest wait, again and again, on one connection."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    body = b'{"wait":30,"ttl":600}'
-    request = (
-        b"POST /queues/jobs/lease HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
-        b"Content-Length: %d\r\n\r\n%s" % (len(body), body)
-    )
+    A pushed queue is filled up before; where it ran dry the measurement is made again with more.
+    """
+    need = run.seconds * (30_000 if many == 1 else 400_000)
     while True:
-        writer.write(request)
-        head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower()
-        came = time.perf_counter()
-        length = head.partition("content-length:")[2].partition("\r\n")[0]
-        answer = await reader.readexactly(int(length or 0))
-        if answer:
-            got.put_nowait((answer.decode(), came))
+        before = state(server, queue)
+        if queue == "jobs":
+            push(server, queue, need - before["waiting_items"])
+        lua = script(SETTLE, MANY=many, KEYED=str(keyed).lower())
+        load = own(server, f"/queues/{queue}/settle", run.seconds, lua, 64 if many == 1 else 16)
+        after = state(server, queue)
+        if queue != "jobs" or after["waiting_items"]:
+            items = min(many * load.requests, after["acked"] - before["acked"])
+            return items / load.requests * load.rate, load.micros * load.requests / items
+        need *= 2
 
 
-if __name__ == "__main__":
-    main()
+def state(server: Server, queue: str) -> dict[str, int]:
+    return server.get(f"/queues/{queue}/stats")
+
+
+def check(server: Server, *names: str) -> None:
+    """RuntimeError: the counters of a queue do not add up."""
+    for name in names:
+        if not (found := server.get(f"/queues/{name}/audit"))["balanced"]:
+            raise RuntimeError(f"the counters do not add up: {found}")
+
+
+def by_redis(run: Run, number: int, kind: type[RedisWork], connections: int) -> None:
+    """The same work by Redis."""
+    with redis(run.folder / f"redis{number}") as peer:
+        fill_redis(peer, run.seconds * (60_000 if kind.many == 1 else 600_000))
+        found = trips(peer, kind, run.seconds, connections)
+    run.add(redis=kind.many * found.rate, redis_busy=100 * found.busy, redis_load=100 * found.load)
+
+
+def singles(run: Run) -> None:
+    """Settle 1 + lease 1 beside Redis, and beside plain takes."""
+    with dibs(run.folder / "data", "jobs", "default=count()") as server:
+        for number in run.rounds():
+            run.add(take=own(server, "/next", run.seconds, script(TAKE)).micros)
+            for name, queue, keyed in (
+                ("keyed", "jobs", True),
+                ("plain", "jobs", False),
+                ("count", "default", True),
+            ):
+                rate, micros = settled(run, server, queue, 1, keyed=keyed)
+                run.add(**{f"{name}_rate": rate, name: micros})
+            by_redis(run, number, RedisWork, 64)
+        check(server, "jobs", "default")
+
+
+REDIS = (
+    Figure("… share of its core that Redis had", "redis_busy", unit=" %"),
+    Figure("… and its load", "redis_load", unit=" %"),
+)
+WORK = (
+    Figure(
+        "settle 1 + lease 1, pushed, sequenced keys, against Redis synced · 64", "keyed_rate", "redis", 1.2
+    ),
+    Figure("… without keys", "plain_rate", "redis"),
+    Figure("… of count, sequenced keys", "count_rate", "redis"),
+    Figure("… its time (sequenced), against a plain take's", "keyed", "take", 2.3, True, " µs"),
+    Figure("… its time without keys", "plain", "take", most=True, unit=" µs"),
+    *REDIS,
+)
+
+
+def hundreds(run: Run) -> None:
+    """Settle 100 + lease 100 beside Redis."""
+    with dibs(run.folder / "data", "jobs", "ids=count()") as server:
+        for number in run.rounds():
+            for queue in ("ids", "jobs"):
+                run.add(**{queue: settled(run, server, queue, 100)[0]})
+            by_redis(run, number, RedisHundreds, 16)
+        check(server, "jobs", "ids")
+
+
+HUNDREDS = (
+    Figure("settle 100 + lease 100, count, against Redis synced · 16", "ids", "redis", 0.95 * 3.6),
+    Figure("… pushed", "jobs", "redis", 0.95 * 2.2),
+    *REDIS,
+)
+
+
+def pushes(run: Run) -> None:
+    """Push 100, beside beanstalkd with its log, and with its log synced."""
+    with dibs(run.folder / "data", "jobs") as server:
+        for number in run.rounds():
+            load = wrk(server, "/queues/jobs/items", run.seconds, script(PUSH, BODY=HUNDRED), connections=16)
+            run.add(ours=100 * load.rate)
+            for name, options in (("log", ()), ("synced", ("-f0",))):
+                with beanstalkd(run.folder / f"{name}{number}", *options) as peer:
+                    found = trips(peer, BeanstalkPuts, run.seconds, 16)
+                run.add(**{name: 100 * found.rate, f"{name}_busy": 100 * found.busy})
+        check(server, "jobs")
+
+
+PUSHES = (
+    Figure("push 100, against beanstalkd, answered before its log is synced · 16", "ours", "log", 0.95 * 3.3),
+    Figure("… against beanstalkd -f 0, synced for each put", "ours", "synced"),
+    Figure("… share of its core that beanstalkd had", "log_busy", unit=" %"),
+)
+
+
+def backlog(run: Run) -> None:
+    """Settle 1 + lease 1 while few items wait, and while millions do."""
+    with dibs(run.folder / "few", "jobs") as few, dibs(run.folder / "many", "jobs") as many:
+        _upload(many, run.options.backlog)
+        for _ in run.rounds():
+            for name, server in (("few", few), ("many", many)):
+                run.add(**{name: settled(run, server, "jobs", 1)[0]})
+
+
+def _upload(server: Server, items: int) -> None:
+    def lines() -> Iterator[bytes]:
+        for _ in range(0, items, 1000):
+            yield b'{"value":"%b"}\n' % VALUE.encode() * 1000
+
+    request = urllib.request.Request(f"{server.url}/queues/jobs/items", data=lines(), method="POST")
+    request.add_header("Content-Type", "application/x-ndjson")
+    with urllib.request.urlopen(request, timeout=600) as answer:
+        if json.load(answer)["accepted"] < items:
+            raise RuntimeError("not all was pushed")
+
+
+BACKLOG = (
+    Figure("settle 1 + lease 1 beside a backlog of millions, against without · 64", "many", "few", 0.8),
+)
