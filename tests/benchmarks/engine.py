@@ -1,4 +1,4 @@
-"""The engine alone against its floors, in one run: ``apply`` on a disk, without queues, HTTP or clients.
+"""The engine alone against its floors, in one run: transactions on a disk, without queues, HTTP or clients.
 
     python tests/benchmarks/engine.py [--rounds 5] [--pairs 6400] [--backlog 1000000] [--folder DIR]
 
@@ -17,18 +17,21 @@ import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
-from dibs.ledger.ops import Define, Op, Take
+from dibs.ledger.ops import Define
+from dibs.ledger.serve import Ask, HandOut, Holder, Serve
 from dibs.ledger.sqlite import queues, runs
 from dibs.ledger.sqlite.engine import SqliteEngine
-from dibs.ledger.work import Ack, Claim, Parcel, Push, Settle, Terms
+from dibs.ledger.work import Ack, Parcel, Push
 from rich.console import Console
 from rich.table import Table
 
-BATCH = 64  # ops a transaction
+BATCH = 64  # asks a transaction
 WORKERS = 16
 TTL = 3_600_000
 ROOM = 4 << 20
+LENGTH = 2**53 - 1  # of a source that counts
 DELAYED, LIVE = 100_000, 10_000  # of a backlog of a million; in proportion where it is smaller
 
 
@@ -61,13 +64,18 @@ class Lab:
         self.engine = SqliteEngine(self.folder)
 
     def queue(self, source: str = "") -> int:
-        return self.engine.apply([Define(f"q{next(self._names)}", source, "{}")])[0].id
+        return self.apply(Define(f"q{next(self._names)}", source, "{}")).id
 
     def token(self) -> str:
         return f"{next(self._tokens):032x}"
 
-    def apply(self, op: Op) -> object:
-        return self.engine.apply([op])[0]
+    def apply(self, op: Any) -> Any:
+        return self.engine.apply_batch([op]).outcomes[0]
+
+
+def lease(token: str, most: int = 1, acked: str | None = None) -> Ask:
+    """Lease items; before that, ack all of a lease."""
+    return Ask(HandOut(most, ROOM, Holder(token, TTL)), () if acked is None else (Ack(acked),))
 
 
 def timed(work: Callable[[], object]) -> float:
@@ -98,15 +106,13 @@ def main() -> None:
 
 
 def single_items(lab: Lab, report: Report, rounds: int, pairs: int) -> None:
-    """Lease one fresh item, ack it: 32 of each a transaction."""
+    """Lease 32 fresh items, each alone, and ack those of the transaction before."""
     ours, bare = lab.queue("count"), lab.queue("count")
     rates: dict[str, list[float]] = {"ours": [], "bare": []}
     for turn in range(rounds):
-        first = turn * pairs + 1
-        batches = list(_pairs(lab, ours, first, pairs))
-        rates["ours"].append(pairs / timed(partial(_apply_all, lab, batches)))
-        tokens = [[lab.token() for _ in range(BATCH // 2)] for _ in batches]
-        rates["bare"].append(pairs / timed(partial(_bare, lab, bare, first, tokens)))
+        tokens = [[lab.token() for _ in range(BATCH // 2)] for _ in range(0, pairs, BATCH // 2)]
+        rates["ours"].append(pairs / timed(partial(_apply_all, lab, list(_pairs(ours, tokens)))))
+        rates["bare"].append(pairs / timed(partial(_bare, lab, bare, turn * pairs + 1, tokens)))
     ours_rate, bare_rate = (statistics.median(rates[name]) for name in ("ours", "bare"))
     report.row(
         "lease + ack of single items",
@@ -117,35 +123,34 @@ def single_items(lab: Lab, report: Report, rounds: int, pairs: int) -> None:
     )
 
 
-def _apply_all(lab: Lab, batches: list[list[Op]]) -> None:
-    for ops in batches:
-        lab.engine.apply(ops)
+def _apply_all(lab: Lab, ops: list[Any]) -> None:
+    for op in ops:
+        lab.apply(op)
 
 
-def _pairs(lab: Lab, queue: int, first: int, pairs: int) -> Iterator[list[Op]]:
-    half = BATCH // 2
-    for begin in range(first, first + pairs, half):
-        tokens = [lab.token() for _ in range(half)]
-        takes: list[Op] = [
-            Take(queue, begin + n, 1, terms=Terms(token, TTL)) for n, token in enumerate(tokens)
-        ]
-        yield takes + [Settle(queue, (Ack(token),)) for token in tokens]
+def _pairs(queue: int, batches: list[list[str]]) -> Iterator[Serve]:
+    held: list[str] = []
+    for tokens in batches:
+        acks = [Ask(None, (Ack(token),)) for token in held]
+        yield Serve(queue, 1, (*acks, *map(lease, tokens)), length=LENGTH)
+        held = tokens
 
 
 def _bare(lab: Lab, queue: int, first: int, batches: list[list[str]]) -> None:
     execute = lab.engine.files.writer.execute  # the same connection, with the same settings
     now = lab.engine.now()
+    held: list[str] = []
     for tokens in batches:
         execute("BEGIN IMMEDIATE")
-        for at, token in enumerate(tokens):
-            lease = (1, now + TTL, TTL, 1, token, "", 0, 0, 0, 1)
-            execute(runs.INSERT, (queue, first + at, first + at, *lease))
-        for token in tokens:
+        for token in held:
             execute(runs.ACK, (queue, token, now)).fetchall()
-        moved = (first + len(tokens) - 1, 0, 0, len(tokens), 0, 0, None, queue, first - 1)
+        for at, token in enumerate(tokens):
+            leased = (1, now + TTL, TTL, 1, token, "", 0, 0, 0, 1)
+            execute(runs.INSERT, (queue, first + at, first + at, *leased))
+        moved = (first + len(tokens) - 1, 0, 0, len(held), 0, 0, None, queue, first - 1)
         execute(queues.MOVE, moved)
         execute("COMMIT")
-        first += len(tokens)
+        first, held = first + len(tokens), tokens
 
 
 # -- many items
@@ -155,20 +160,15 @@ def big_leases(lab: Lab, report: Report, rounds: int) -> None:
     """16 workers with leases of 1,000 numbers each, acked whole with the next lease; all in a transaction."""
     queue, items, turns = lab.queue("count"), 1_000, 100
     rates = []
-    held: list[tuple[Ack, ...]] = [()] * WORKERS
-    cursor = 0
+    held: list[str | None] = [None] * WORKERS
     for _ in range(rounds):
-        batches: list[list[Op]] = []
+        ops = []
         for _ in range(turns):
-            ops: list[Op] = []
-            for worker in range(WORKERS):
-                token = lab.token()
-                lease = Take(queue, cursor + 1, items, terms=Terms(token, TTL))
-                ops.append(Settle(queue, held[worker], lease=lease))
-                held[worker] = (Ack(token),)
-                cursor += items
-            batches.append(ops)
-        rates.append(items * WORKERS * turns / timed(partial(_apply_all, lab, batches)))
+            tokens = [lab.token() for _ in range(WORKERS)]
+            asks = [lease(token, items, acked) for token, acked in zip(tokens, held, strict=True)]
+            ops.append(Serve(queue, 1, tuple(asks), length=LENGTH))
+            held[:] = tokens
+        rates.append(items * WORKERS * turns / timed(partial(_apply_all, lab, ops)))
     rate = statistics.median(rates)
     report.row("leases of 1,000 numbers, acked whole, items/s", f"{rate:,.0f}", "1", rate, 1_000_000)
 
@@ -177,7 +177,7 @@ def pushed_items(lab: Lab, report: Report, rounds: int) -> None:
     """Push 1,000 in one op; 16 workers work them off 100 by 100, each ack with the next lease."""
     queue = lab.queue()
     texts = tuple(json.dumps({"n": n, "path": f"/var/data/{n:09}.png"}) for n in range(1_000))
-    pushes: list[list[Op]] = [[Push(queue, (Parcel(texts),))] for _ in range(50)]
+    pushes = [Push(queue, (Parcel(texts),)) for _ in range(50)]
     items = 1_000 * len(pushes)
     rates: dict[str, list[float]] = {"push": [], "work": []}
     for _ in range(rounds):
@@ -192,18 +192,13 @@ def pushed_items(lab: Lab, report: Report, rounds: int) -> None:
 
 
 def _work_off(lab: Lab, queue: int, most: int) -> None:
-    held: list[tuple[Ack, ...]] = [()] * WORKERS
+    held: list[str | None] = [None] * WORKERS
     while True:
         tokens = [lab.token() for _ in range(WORKERS)]
-        settled = lab.engine.apply(
-            [
-                Settle(queue, entries, lease=Claim(queue, most, ROOM, Terms(token, TTL)))
-                for entries, token in zip(held, tokens, strict=True)
-            ]
-        )
-        if not settled[0].claimed.count:
+        asks = [lease(token, most, acked) for token, acked in zip(tokens, held, strict=True)]
+        if lab.apply(Serve(queue, 1, tuple(asks)))[0].handed is None:
             return
-        held = [(Ack(token),) for token in tokens]
+        held[:] = tokens
 
 
 # -- a backlog
@@ -217,7 +212,7 @@ def backlog(folder: Path, report: Report, items: int) -> None:
     payload = _pile_up(lab, full, items, round(DELAYED * share))
     tokens = [lab.token() for _ in range(round(LIVE * share))]
     for begin in range(0, len(tokens), BATCH):
-        lab.engine.apply([Claim(full, 1, ROOM, Terms(token, TTL)) for token in tokens[begin : begin + BATCH]])
+        lab.apply(Serve(full, 1, tuple(map(lease, tokens[begin : begin + BATCH]))))
     lab.engine.close()
     stored = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     report.row(
@@ -251,8 +246,8 @@ def _claims(lab: Lab, empty: int, full: int, size: int, turns: int) -> dict[int,
     for turn in range(turns):
         lab.apply(Push(empty, (Parcel((f'{{"n":{turn}}}',) * size),)))
         for queue, seconds in claims.items():
-            ops = [Claim(queue, 1, ROOM, Terms(lab.token(), TTL)) for _ in range(size)]
-            seconds.append(timed(partial(_apply_all, lab, [ops])))
+            op = Serve(queue, 1, tuple(lease(lab.token()) for _ in range(size)))
+            seconds.append(timed(partial(lab.apply, op)))
     return claims
 
 

@@ -12,23 +12,15 @@ from typing import Any
 
 import pytest
 from dibs.ledger.clock import LedgerClock
-from dibs.ledger.ops import Define, Engine, Op, OpFailed, Outcome, QueueRow, Remember, Take
-from dibs.ledger.serve import After, Ask, Serve, Served
+from dibs.ledger.ops import Conflict, Define, Engine, OpFailed, QueueRow
+from dibs.ledger.serve import After, Ask, Handed, HandOut, Holder, Key, Served
 from dibs.ledger.sqlite.engine import SqliteEngine
-from dibs.ledger.work import (
-    Claim,
-    Claimed,
-    Entry,
-    Parcel,
-    Push,
-    Pushed,
-    QueueSettings,
-    Settle,
-    Settlement,
-    Terms,
-)
+from dibs.ledger.work import Entry, Parcel, Push, Pushed, QueueSettings
 
-sys.path.append(str(Path(__file__).parent))  # the package ``workmodel``
+sys.path.append(str(Path(__file__).parent))  # ``asks``, ``words`` and the package ``workmodel``
+
+from asks import LENGTH, ROOM, settle
+from words import NOTHING, apply, batch, define, drawn, serve, taken
 
 NOON = 1_750_000_000_000  # milliseconds since 1970
 
@@ -103,13 +95,13 @@ class Ledger:
     def restart(self) -> None:
         self.engine = self._kind.restart(self.engine)
 
-    def do(self, op: Op) -> Outcome:
+    def do(self, op: Any) -> Any:
         """Apply one op."""
-        return self.engine.apply([op])[0]
+        return apply(self.engine, op)[0]
 
     def define(self, name: str = "q", source: str = "count", args: str = "{}", **options: Any) -> QueueRow:
         row = self.do(Define(name, source, args, **options))
-        assert row is not None
+        assert isinstance(row, QueueRow)
         return row
 
     # -- asks
@@ -118,12 +110,13 @@ class Ledger:
         self, queue: int, *asks: Ask, edition: int | None = None, length: int | None = None, **options: Any
     ) -> tuple[Served, ...]:
         """Serve these asks in one batch, at the edition that the queue has now."""
-        if edition is None:
-            edition = self.engine.row(queue).edition
-        serve = Serve(queue, edition, asks, length=length, **options)
-        applied = self.engine.apply_batch([serve])
+        op = serve(self.engine, queue, *asks, length=length, **options)
+        if edition is not None:
+            op = op._replace(edition=edition)
+        applied = batch(self.engine, op)
         self.balanced(queue)
-        assert applied.after[queue] == self.after(queue, applied.after[queue])
+        if self.engine.row(queue) is not None:
+            assert applied.after[queue] == self.after(queue, applied.after[queue])
         return applied.outcomes[0]
 
     def after(self, queue: int, told: After) -> After:
@@ -145,11 +138,19 @@ class Ledger:
             over,
         )
 
-    def refuses(self, *ops: Op) -> None:
+    def refuses(self, *ops: Any) -> None:
         """All of these together are an op's fault, and change nothing."""
         before = self.all()
         with pytest.raises((OpFailed, ValueError)):
-            self.engine.apply(ops)
+            apply(self.engine, *ops)
+        assert self.all() == before
+
+    def conflicts(self, op: Any, why: str | None = None) -> None:
+        """The queue is not as this op expects it: it is told so, and changes nothing."""
+        before = self.all()
+        told = self.do(op)
+        assert isinstance(told, Conflict)
+        assert why in {None, told.why}
         assert self.all() == before
 
     # -- work
@@ -174,12 +175,22 @@ class Ledger:
         self.balanced(queue)
         return pushed
 
+    def take(self, queue: int, count: int = 1, key: Key | None = None) -> Served:
+        """Take fresh numbers for good."""
+        served = taken(self.engine, queue, count, key)
+        self.balanced(queue)
+        return served
+
     def fresh(
-        self, queue: int, count: int, token: str = "t", ttl: int = 30_000, worker: str = "", **options: Any
-    ) -> Claimed:
+        self, queue: int, count: int, token: str = "t", ttl: int = 30_000, worker: str = "", texts: Any = None
+    ) -> Handed:
         """Lease fresh items of a source."""
-        first = self.engine.row(queue).cursor + 1
-        return self.do(Take(queue, first, count, terms=Terms(token, ttl, worker), **options))
+        ask = Ask(HandOut(count, ROOM, Holder(token, ttl, worker)))
+        given = {"length": LENGTH} if texts is None else {"drawn": drawn(self.engine, queue, *texts)}
+        [served] = self.round(queue, ask, **given)
+        assert served.handed is not None
+        assert served.handed.fresh
+        return served.handed
 
     def claim(
         self,
@@ -188,26 +199,31 @@ class Ledger:
         token: str | None = "t",
         ttl: int = 30_000,
         worker: str = "",
-        most_bytes: int = 1 << 22,
-    ) -> Claimed:
+        room: int = ROOM,
+    ) -> Handed:
         """Lease what waits; for good where ``token`` is None."""
-        terms = None if token is None else Terms(token, ttl, worker)
-        claimed = self.do(Claim(queue, most, most_bytes, terms))
-        self.balanced(queue)
-        return claimed
+        holder = None if token is None else Holder(token, ttl, worker)
+        [served] = self.round(queue, Ask(HandOut(most, room, holder)))
+        return served.handed or NOTHING
 
-    def settle(self, queue: int, *entries: Entry, **options: Any) -> Settlement:
-        """Settle entries in one op."""
-        settlement = self.do(Settle(queue, entries, **options))
-        self.balanced(queue)
-        return settlement
+    def settle(
+        self,
+        queue: int,
+        *entries: Entry,
+        key: Key | None = None,
+        chance: float = 0.0,
+        then: Ask | None = None,
+        **options: Any,
+    ) -> Served:
+        """Settle entries; ``then`` hand out what this ask wants."""
+        return self.round(queue, settle(*entries, key=key, chance=chance, then=then), **options)[0]
 
     def one(self, queue: int, entry: Entry, **options: Any) -> list[tuple[int | None, str]]:
         """Settle one entry: what became of each item."""
         return self.told(self.settle(queue, entry, **options))[0]
 
     @staticmethod
-    def told(settlement: Settlement) -> list[list[tuple[int | None, str]]]:
+    def told(served: Served) -> list[list[tuple[int | None, str]]]:
         """For each entry the verdict of each item, however the ranges were cut."""
         return [
             [
@@ -215,13 +231,13 @@ class Ledger:
                 for part in entry
                 for seq in ([None] if part.first is None else range(part.first, part.last + 1))
             ]
-            for entry in settlement.entries
+            for entry in served.entries
         ]
 
     @staticmethod
-    def seqs(claimed: Claimed) -> list[int]:
-        """The seqs of a claim, in claim order."""
-        return [seq for span in claimed.spans for seq in range(span.first, span.last + 1)]
+    def seqs(handed: Handed) -> list[int]:
+        """The seqs that were handed out, in claim order."""
+        return [seq for span in handed.spans for seq in range(span.first, span.last + 1)]
 
     def dead(self, queue: int) -> list[int]:
         """The dead items; every look at them says the same."""
@@ -293,17 +309,10 @@ def ledger(new_ledger) -> Iterator[Ledger]:
 
 
 @pytest.fixture
-def under() -> Callable[..., Remember]:
-    """File an outcome under a key, for a minute."""
-    return lambda key, request="take 1", **options: Remember(key, request, **{"ttl": 60_000, **options})
-
-
-@pytest.fixture
 def folder(tmp_path):
     """A folder with a ledger in it: one queue with three items taken."""
     data = tmp_path / "data"
     engine = SqliteEngine(data)
-    queue = engine.apply([Define("q", "count", "{}")])[0].id
-    engine.apply([Take(queue, 1, 3)])
+    taken(engine, define(engine), 3)
     engine.close()
     return data

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from dibs.ledger.ops import Close, Delete, Pause, Take
-from dibs.ledger.work import Ack, Claimed, Extend, ItemRow, Nack, Parcel, Push, Release, Span
+from asks import lease, seqs, take
+from dibs.ledger.ops import Close, Delete, Pause
+from dibs.ledger.work import Ack, Extend, ItemRow, Nack, Parcel, Push, Release, Span
+from words import NOTHING, batch, serve
 
 
 def test_waiting_items_go_out_in_the_order_of_their_pushes(ledger):
@@ -15,7 +17,7 @@ def test_waiting_items_go_out_in_the_order_of_their_pushes(ledger):
     assert ledger.seqs(claimed) == [1, 2, 3, 4, 5]
     assert claimed.values == ('"1"', '"2"', '"3"', '"4"', '"5"')
     assert {span.attempt for span in claimed.spans} == {1}
-    assert (claimed.count, claimed.due) == (5, ledger.engine.now() + 30_000)
+    assert (claimed.size, claimed.due) == (5, ledger.engine.now() + 30_000)
     assert ledger.seqs(ledger.claim(queue, 5, "u")) == [6, 7, 8, 9]
 
 
@@ -77,7 +79,7 @@ def test_a_delayed_item_is_claimed_at_its_due_to_the_millisecond(ledger, delay):
     counts = ledger.engine.counts(queue)
     assert (counts.waiting, counts.delayed, counts.oldest) == (1, 1, None)
     ledger.time.pass_(delay - 1)
-    assert ledger.claim(queue) == Claimed(next_due=due)
+    assert (ledger.claim(queue), ledger.engine.next_due(queue)) == (NOTHING, due)
     ledger.time.pass_(1)
     counts = ledger.engine.counts(queue)
     assert (counts.waiting, counts.delayed, counts.oldest) == (1, 0, due)
@@ -91,7 +93,7 @@ def test_a_claim_without_terms_is_for_good(ledger):
     row = ledger.engine.row(queue)
     assert (row.taken, row.acked, row.inside) == (2, 0, 1)
     ledger.claim(queue, 2, None)
-    assert ledger.claim(queue, 2, None) == Claimed()
+    assert ledger.claim(queue, 2, None) == NOTHING
     assert ledger.engine.row(queue).taken == 3
 
 
@@ -134,8 +136,8 @@ def test_a_closed_queue_still_gives_what_is_inside(ledger):
 def test_a_queue_that_is_not_there_gives_nothing(ledger):
     queue = ledger.jobs("1")
     ledger.do(Delete(queue))
-    assert ledger.claim(queue) == Claimed()
-    assert ledger.claim(99) == Claimed()
+    assert ledger.claim(queue) == NOTHING
+    assert ledger.claim(99) == NOTHING
     assert ledger.engine.next_due(99) is None
     assert ledger.engine.glance(99) == (0, 0, 0)
     assert ledger.items(99) == []
@@ -146,35 +148,35 @@ def test_a_queue_that_is_not_there_gives_nothing(ledger):
 
 def test_the_bytes_of_a_claim_are_bounded(ledger):
     queue = ledger.jobs(*(f'"{"x" * 98}"' for _ in range(10)))
-    assert ledger.claim(queue, 10, "t", most_bytes=350).count == 3
-    assert ledger.claim(queue, 10, "u", most_bytes=350).count == 3
-    assert ledger.claim(queue, 2, "v", most_bytes=350).count == 2
+    assert ledger.claim(queue, 10, "t", room=350).size == 3
+    assert ledger.claim(queue, 10, "u", room=350).size == 3
+    assert ledger.claim(queue, 2, "v", room=350).size == 2
 
 
 def test_bytes_are_those_of_utf_8(ledger):
     queue = ledger.jobs(*(f'"{"ä" * 49}"' for _ in range(10)))
-    assert ledger.claim(queue, 10, "t", most_bytes=350).count == 3
+    assert ledger.claim(queue, 10, "t", room=350).size == 3
 
 
 @pytest.mark.parametrize("most_bytes", [0, 1, 50])
 def test_one_item_goes_out_however_large_it_is(ledger, most_bytes):
     big = f'"{"x" * 1_000}"'
     queue = ledger.jobs(big, "2")
-    claimed = ledger.claim(queue, 10, "t", most_bytes=most_bytes)
+    claimed = ledger.claim(queue, 10, "t", room=most_bytes)
     assert (ledger.seqs(claimed), claimed.values) == ([1], (big,))
 
 
 def test_the_bound_stops_at_a_large_one_and_skips_nothing(ledger):
     queue = ledger.jobs("1", f'"{"x" * 1_000}"', "3")
-    assert ledger.seqs(ledger.claim(queue, 10, "t", most_bytes=500)) == [1]
-    assert ledger.seqs(ledger.claim(queue, 10, "u", most_bytes=500)) == [2]
+    assert ledger.seqs(ledger.claim(queue, 10, "t", room=500)) == [1]
+    assert ledger.seqs(ledger.claim(queue, 10, "u", room=500)) == [2]
 
 
 def test_computed_values_weigh_nothing(ledger):
     queue = ledger.define().id
     ledger.fresh(queue, 1_000)
     ledger.one(queue, Release("t"))
-    assert ledger.claim(queue, 1_000, "u", most_bytes=1).count == 1_000
+    assert ledger.claim(queue, 1_000, "u", room=1).size == 1_000
 
 
 # -- when the next can go out
@@ -184,16 +186,19 @@ def test_the_next_due_is_exact(ledger):
     queue = ledger.jobs()
     now = ledger.engine.now()
     assert ledger.engine.next_due(queue) is None
-    assert ledger.claim(queue) == Claimed()
+    assert ledger.claim(queue) == NOTHING
     ledger.push(queue, "1", "2", delay=700, priority=3)
     ledger.push(queue, "3", delay=500, priority=9)
     assert ledger.engine.next_due(queue) == now + 500
-    assert ledger.claim(queue).next_due == now + 500
+    assert ledger.claim(queue) == NOTHING
     ledger.time.pass_(600)
-    assert ledger.claim(queue, ttl=1_000).next_due == now + 700
+    assert ledger.seqs(ledger.claim(queue, ttl=1_000)) == [3]
+    assert ledger.engine.next_due(queue) == now + 700
     ledger.time.pass_(200)
-    assert ledger.claim(queue, 1, "u", ttl=5_000).next_due <= ledger.engine.now()  # more waits
-    assert ledger.claim(queue, 1, "v", ttl=6_000).next_due == now + 1_600  # the first lease's end
+    ledger.claim(queue, 1, "u", ttl=5_000)
+    assert ledger.engine.next_due(queue) <= ledger.engine.now()  # more waits
+    ledger.claim(queue, 1, "v", ttl=6_000)
+    assert ledger.engine.next_due(queue) == now + 1_600  # the first lease's end
     ledger.one(queue, Extend("t", 90_000))
     assert ledger.engine.next_due(queue) == now + 5_800
     ledger.one(queue, Ack("u"))
@@ -208,7 +213,7 @@ def test_the_dead_are_not_due(ledger):
     ledger.one(queue, Nack("t"))
     assert ledger.inside(queue) == {1: "dead"}
     assert ledger.engine.next_due(queue) is None
-    assert ledger.claim(queue, token="u") == Claimed()
+    assert ledger.claim(queue, token="u") == NOTHING
 
 
 # -- looking
@@ -266,27 +271,20 @@ def test_the_oldest_is_the_one_that_could_be_claimed_first(ledger):
 
 
 def test_pushes_and_claims_of_one_batch_see_each_other(ledger):
-    from dibs.ledger.work import Claim, Terms
-
+    """Pushes come first, wherever they stand."""
     queue = ledger.jobs()
-    outcomes = ledger.engine.apply(
-        [
-            Claim(queue, 9, 1 << 20, Terms("t", 1_000)),
-            Push(queue, (Parcel(("1",)), Parcel(("2",), priority=1))),
-            Claim(queue, 9, 1 << 20, Terms("u", 1_000)),
-            Claim(queue, 9, 1 << 20, Terms("v", 1_000)),
-        ]
-    )
-    assert [outcome.count for outcome in (outcomes[0], outcomes[2], outcomes[3])] == [0, 2, 0]
-    assert outcomes[2].values == ("1", "2")
+    asks = serve(ledger.engine, queue, lease("t", 9), lease("u", 9))
+    push = Push(queue, (Parcel(("1",)), Parcel(("2",), priority=1)))
+    first, second = batch(ledger.engine, asks, push).outcomes[0]
+    assert (first.handed.values, second.why) == (("1", "2"), "empty")
     ledger.balanced(queue)
 
 
-def test_a_take_for_good_and_a_claim_go_side_by_side(ledger):
+def test_takes_for_good_of_what_waits_and_of_fresh_items_go_side_by_side(ledger):
     queue = ledger.define().id
     ledger.fresh(queue, 2)
     ledger.one(queue, Release("t", ((2, 2),)))
-    ledger.do(Take(queue, 3, 1))
-    assert ledger.seqs(ledger.claim(queue, token=None)) == [2]
+    outcomes = ledger.round(queue, take(), take(), length=9)
+    assert [seqs(served) for served in outcomes] == [[2], [3]]
     assert ledger.engine.row(queue).taken == 2
     ledger.balanced(queue)

@@ -3,28 +3,16 @@
 from __future__ import annotations
 
 import pytest
+from asks import lease
 from dibs.ledger.ops import Define
-from dibs.ledger.work import (
-    Ack,
-    Claim,
-    Claimed,
-    Extend,
-    Nack,
-    Parcel,
-    Purge,
-    Push,
-    QueueSettings,
-    Redrive,
-    Release,
-    Span,
-    Terms,
-)
+from dibs.ledger.serve import Handed
+from dibs.ledger.work import Ack, Extend, Nack, Parcel, Purge, Push, QueueSettings, Redrive, Release, Span
+from words import NOTHING, served
 
-BYTES = 1 << 22
 TTL = 1_000
 
 
-def lapsed(ledger, queue: int, token: str = "t", most: int = 1_000) -> Claimed:
+def lapsed(ledger, queue: int, token: str = "t", most: int = 1_000) -> Handed:
     """A lease whose worker died: it has expired."""
     claimed = ledger.claim(queue, most, token, ttl=TTL, worker="ann")
     ledger.time.pass_(TTL)
@@ -74,12 +62,11 @@ def test_what_is_left_of_an_answer_of_many_comes_back_in_halves_uncounted(ledger
 
 def test_a_lease_of_fresh_items_is_an_answer_of_many_too(ledger):
     queue = ledger.define(settings=QueueSettings(max_attempts=1)).id
+    ledger.fresh(queue, 1, "v", ttl=TTL)
     ledger.fresh(queue, 3, ttl=TTL)
     ledger.time.pass_(TTL)
-    assert ledger.claim(queue, token="u").spans == (Span(1, 1, 1),)
-    ledger.fresh(queue, 1, "v", ttl=TTL)
-    ledger.time.pass_(TTL)
-    assert ledger.dead(queue) == [4]
+    assert ledger.dead(queue) == [1]
+    assert ledger.claim(queue, token="u").spans == (Span(2, 2, 1),)
 
 
 def test_the_rest_of_a_run_that_is_split_keeps_the_size_of_its_answer(ledger):
@@ -120,9 +107,8 @@ def test_a_lease_of_what_waits_ends_before_what_expired_with_others(ledger):
     ledger.push(queue, "6", priority=0)
     ledger.time.pass_(30_000)
     assert ledger.seqs(ledger.claim(queue, 100, "d")) == [6, 1, 2]  # 1 and 2 expired, too, but alone
-    claimed = ledger.claim(queue, 100, "e")
-    assert claimed.next_due == ledger.engine.now()
-    assert ledger.seqs(claimed) == [3]
+    assert ledger.seqs(ledger.claim(queue, 100, "e")) == [3]
+    assert ledger.engine.next_due(queue) == ledger.engine.now()
 
 
 def test_a_take_for_good_takes_whatever_is_due(ledger):
@@ -170,13 +156,12 @@ def test_one_killer_among_a_hundred_is_found_and_buried_and_no_other(ledger):
 
 def test_a_backlog_whose_workers_all_died_is_drained_in_twice_as_many_answers(ledger):
     queue = ledger.jobs(*texts(4_000), max_attempts=1)
-    for n in range(40):
-        ledger.engine.apply([Claim(queue, 100, BYTES, Terms(f"t{n}", TTL))])
+    served(ledger.engine, queue, *[lease(f"t{n}", 100, ttl=TTL) for n in range(40)])
     ledger.time.pass_(TTL)
     answers, attempts = 0, set()
-    while (claimed := ledger.do(Claim(queue, 100, BYTES, Terms(f"u{answers}", 60_000)))).spans:
+    while handed := served(ledger.engine, queue, lease(f"u{answers}", 100, ttl=60_000))[0].handed:
         answers += 1
-        attempts |= {span.attempt for span in claimed.spans}
+        attempts |= {span.attempt for span in handed.spans}
     assert (answers, attempts) == (80, {1})
     assert ledger.dead(queue) == []
 
@@ -247,4 +232,4 @@ def test_other_attempts_make_them_wait_again_or_not(ledger, two_dead):
 
 
 def test_a_claim_of_nothing_tells_that_nothing_can_be_claimed_ever(ledger, two_dead):
-    assert ledger.claim(two_dead, token="v") == Claimed()
+    assert ledger.claim(two_dead, token="v") == NOTHING

@@ -1,26 +1,17 @@
-"""What an op of work answered is filed with it: the same answer again, whatever became of the items."""
+"""What was answered is filed with it: the same answer again, whatever became of the items."""
 
 from __future__ import annotations
 
-import pytest
-from dibs.ledger.ops import Close, SourceEnd, Take
-from dibs.ledger.work import (
-    Ack,
-    Claim,
-    Extend,
-    Nack,
-    Parcel,
-    Purge,
-    Push,
-    Redrive,
-    Release,
-    Result,
-    Settle,
-    Terms,
-)
+import json
+from typing import Any
 
-TERMS = Terms("new", 9_000, "ann")
-BYTES = 1 << 20
+import pytest
+from asks import LENGTH, lease, seqs, settle, take
+from dibs.ledger.ops import Advance, Define, Retry
+from dibs.ledger.serve import Ask, Drawn, End, Key, Keyed, Replay, Served
+from dibs.ledger.work import Ack, Extend, Nack, Parcel, Purge, Push, Redrive, Release, Result
+
+K = Key("k", "this request")
 
 
 @pytest.fixture
@@ -34,141 +25,119 @@ def queue(ledger):
     return queue
 
 
+@pytest.fixture
+def asked(ledger, queue):
+    """What comes of an ask, or of any other op, under a key."""
+
+    def asked(what: Any) -> Any:
+        return ledger.round(queue, what)[0] if isinstance(what, Ask) else ledger.do(Keyed(what, K))
+
+    return asked
+
+
 SETTLED = (
     Ack("t", ((2, 2),), (Result("done", '"r"', key="k"),)),
     Extend("t", 60_000, ((3, 3),)),
     Release("forged"),
     Ack("t", ((3, 3),), (Result("nowhere", "1"),)),
 )
-OPS = {
-    "claim": lambda q, r: Claim(q, 2, BYTES, TERMS, r),
-    "claim for good": lambda q, r: Claim(q, 2, BYTES, None, r),
-    "push": lambda q, r: Push(q, (Parcel(('"x"', '"y"'), 70, 3), Parcel(("1",), keys=("k",))), remember=r),
-    "push with a known key": lambda q, r: Push(q, (Parcel(("1", "2"), keys=("k", "k")),), remember=r),
-    "settle": lambda q, r: Settle(q, SETTLED, remember=r),
-    "settle and claim": lambda q, r: Settle(q, SETTLED, lease=Claim(q, 2, BYTES, TERMS), remember=r),
-    "bury by nack": lambda q, r: Settle(q, (Nack("t", ((2, 2),), error="é"),), 0.3, remember=r),
-    "redrive": lambda q, r: Redrive(q, remember=r),
-    "purge": lambda q, r: Purge(q, ("waiting", "dead"), r),
+ASKED = {
+    "lease": lambda q: lease("new", 2, K),
+    "take": lambda q: take(2, K),
+    "push": lambda q: Push(q, (Parcel(('"x"', '"y"'), 70, 3), Parcel(("1",), keys=("k",)))),
+    "push with a known key": lambda q: Push(q, (Parcel(("1", "2"), keys=("k", "k")),)),
+    "settle": lambda q: settle(*SETTLED, key=K),
+    "settle and lease": lambda q: settle(*SETTLED, key=K, then=lease("new", 2)),
+    "bury by nack": lambda q: settle(Nack("t", ((2, 2),), error="é"), key=K, chance=0.3),
+    "redrive": Redrive,
+    "purge": lambda q: Purge(q, ("waiting", "dead")),
 }
 
 
-@pytest.mark.parametrize("op", OPS.values(), ids=OPS.keys())
-def test_the_first_answer_is_recalled_over_what_comes_after(ledger, under, queue, op):
-    outcome = ledger.do(op(queue, under("k", "this request")))
-    found = ledger.engine.recall(queue, 1, "", "k")
-    assert (found.request, found.work) == ("this request", outcome)
+@pytest.mark.parametrize("make", ASKED.values(), ids=ASKED.keys())
+def test_the_first_answer_is_given_again_over_what_comes_after(ledger, asked, queue, make):
+    first = asked(make(queue))
     ledger.balanced(queue)
+    ledger.settle(queue, Extend("new", 50_000))
+    assert asked(make(queue)) == (
+        first._replace(replayed=True) if isinstance(first, Served) else Replay(first)
+    )
     ledger.time.pass_(20_000)
     ledger.settle(queue, Ack("new"), Ack("t"))
     ledger.do(Purge(queue, ("waiting", "dead")))
+    before = ledger.all()
     for _ in range(2):
-        assert ledger.engine.recall(queue, 1, "", "k") == found
+        again = asked(make(queue))
+        assert again == (first._replace(replayed=True) if isinstance(first, Served) else Replay(first))
+        assert ledger.all() == before  # results are not pushed again, either
         ledger.restart()
+        before = ledger.all()
 
 
-@pytest.mark.parametrize("kind", ["claim", "settle and claim"])
-def test_a_lease_is_recalled_with_its_token_and_its_first_due(ledger, under, queue, kind):
-    due = ledger.engine.now() + 9_000
-    ledger.do(OPS[kind](queue, under("k")))
-    found = ledger.engine.recall(queue, 1, "", "k")
-    claimed = found.work if kind == "claim" else found.work.claimed
-    assert (found.token, claimed.due, claimed.values) == ("new", due, ('"4"', '"5"'))
-    ledger.settle(queue, Extend("new", 50_000))
-    assert ledger.engine.recall(queue, 1, "", "k") == found
-    ledger.settle(queue, Ack("new"))
-    assert ledger.engine.recall(queue, 1, "", "k") == found
-
-
-@pytest.mark.parametrize("kind", ["claim for good", "push", "settle", "redrive", "purge"])
-def test_what_gave_no_lease_has_no_token(ledger, under, queue, kind):
-    ledger.do(OPS[kind](queue, under("k")))
-    assert ledger.engine.recall(queue, 1, "", "k").token is None
-
-
-@pytest.mark.parametrize("op", OPS.values(), ids=OPS.keys())
-def test_a_key_is_filed_once_and_a_second_filing_undoes_its_batch(ledger, under, queue, op):
-    ledger.do(Redrive(queue, ((1, 1),), remember=under("k")))
-    ledger.push(queue, "8")
-    ledger.refuses(Push(queue, (Parcel(("9",)),)), Push(queue, (Parcel(("1",)),), remember=under("k")))
-    ledger.time.pass_(60_000)
-    ledger.do(op(queue, under("other")))
-
-
-def test_a_lease_of_fresh_items_is_recalled_by_its_first_seq_and_due(ledger, under):
-    queue = ledger.define().id
-    due = ledger.engine.now() + 9_000
-    ledger.do(Take(queue, 1, 3, terms=TERMS, remember=under("k", values=range(1, 4))))
-    found = ledger.engine.recall(queue, 1, "", "k")
-    outcome = dict(found.outcome)
-    assert (outcome["first"], outcome["ending"], outcome["due"]) == (1, None, due)
-    assert (found.values, found.token) == (range(1, 4), "new")
-
-
-@pytest.mark.parametrize(
-    ("values", "texts"), [(range(4, 6), None), (('"x"', '"ä"'), ('"x"', '"ä"'))], ids=["numbers", "texts"]
-)
-def test_fresh_items_leased_inside_a_settle_are_recalled_too(ledger, under, values, texts):
-    queue = ledger.define().id
-    ledger.fresh(queue, 3)
-    due = ledger.engine.now() + 9_000
-    take = Take(queue, 4, 2, end=SourceEnd("exhausted"), terms=TERMS, texts=texts)
-    outcome = ledger.do(Settle(queue, (Ack("t"),), lease=take, remember=under("k", values=values)))
+@pytest.mark.parametrize("texts", [None, ('"x"', '"ä"')], ids=["numbers", "texts"])
+def test_fresh_items_leased_inside_a_settle_are_told_again_too(ledger, texts):
+    queue = ledger.define("q", "count" if texts is None else "lines").id
+    ledger.fresh(queue, 3, texts=texts and ("1", "2", "3"))
+    given = {"length": 5} if texts is None else {"drawn": Drawn(4, texts, End("exhausted"))}
+    want = settle(Ack("t"), key=K, then=lease("new", 2))
+    [first] = ledger.round(queue, want, **given)
+    assert (seqs(first), first.handed.values, first.state) == ([4, 5], texts, "exhausted")
     ledger.one(queue, Ack("new"))
     ledger.restart()
-    found = ledger.engine.recall(queue, 1, "", "k")
-    told = dict(found.outcome)
-    assert (told["first"], told["ending"], told["due"]) == (4, "exhausted", due)
-    assert (found.work, found.values, found.token) == (outcome, values, "new")
+    source = ("count", "{}") if texts is None else None
+    assert ledger.round(queue, want) == (
+        first._replace(handed=first.handed._replace(fresh=False, source=source), replayed=True),
+    )
 
 
-def test_a_claim_of_computed_values_is_recalled_with_what_computes_them(ledger, under):
+def test_computed_values_that_waited_are_told_again_with_what_computes_them(ledger):
     queue = ledger.define("q", "count", '{"start": 5}').id
     ledger.fresh(queue, 3)
     ledger.one(queue, Release("t"))
-    outcome = ledger.do(Claim(queue, 2, BYTES, TERMS, under("k")))
-    found = ledger.engine.recall(queue, 1, "", "k")
-    assert (found.work, found.source) == (outcome, ("count", '{"start": 5}'))
-    assert found.work.values is None
+    [first] = ledger.round(queue, lease("new", 2, K))
+    [again] = ledger.round(queue, lease("new", 2, K))
+    assert (first.handed.values, first.handed.source) == (None, None)
+    assert again.handed == first.handed._replace(source=("count", '{"start": 5}'))
 
 
-def test_a_result_s_push_needs_no_key_of_the_request(ledger, under, queue):
-    """The same settle again finds the answer of the first, and pushes nothing."""
-    ledger.do(OPS["settle"](queue, under("k")))
-    ledger.refuses(OPS["settle"](queue, under("k")))
-    done = next(row.id for row in ledger.engine.rows() if row.name == "done")
-    assert [item.text for item in ledger.items(done)] == ['"r"']
+@pytest.mark.parametrize(
+    "texts",
+    [('"ä\\u0000"', '{"a": [1, 2.5, null]}', '""', "1" * 100_000), ('"a"\n', "[1,\r\n2]", "\n3")],
+    ids=["as they are", "line breaks between tokens"],
+)
+def test_values_are_told_again_as_they_were(ledger, texts):
+    queue = ledger.define(source="lines").id
+    ledger.round(queue, take(9, K), drawn=Drawn(1, texts))
+    [again] = ledger.round(queue, take(9, K))
+    if "\n" in texts[0]:
+        assert list(map(json.loads, again.handed.values)) == list(map(json.loads, texts))
+    else:
+        assert again.handed.values == texts
 
 
-# -- what changed nothing is not filed: the same request again may fare better
+def test_an_advance_and_a_retry_are_told_again_by_the_row_they_left(ledger):
+    queue = ledger.define(source="lines").id
+    for op in (Advance(queue, 8), Retry(queue)):
+        keyed = Keyed(op, Key(type(op).__name__, "d"))
+        row = ledger.do(keyed)
+        assert row == ledger.engine.row(queue)
+        ledger.round(queue, take(), drawn=Drawn(9, (), End("failed", "E", "m")))
+        assert ledger.do(keyed) == Replay(row)
 
 
-def test_a_claim_of_nothing_files_nothing(ledger, under):
-    queue = ledger.jobs()
-    ledger.do(Claim(queue, 1, BYTES, TERMS, under("k")))
-    assert ledger.engine.recall(queue, 1, "", "k") is None
-    ledger.push(queue, "1")
-    outcome = ledger.do(Claim(queue, 1, BYTES, TERMS, under("k")))
-    assert ledger.engine.recall(queue, 1, "", "k").work == outcome
-    assert outcome.count == 1
+def test_a_reset_files_its_key_in_the_generation_it_begins(ledger):
+    queue = ledger.define().id
+    ledger.take(queue, 1, K)
+    keyed = Keyed(Define("q", "count", "{}", reset=True), K._replace(text="r"))
+    row = ledger.do(keyed)
+    assert (row.generation, ledger.do(keyed)) == (2, Replay(row))
+    assert ledger.take(row.id, 1, K).replayed is False
 
 
-def test_a_refused_push_files_nothing(ledger, under):
-    queue = ledger.jobs("1", max_ready=1)
-    assert ledger.do(Push(queue, (Parcel(("2",)),), remember=under("k"))).refused == "full"
-    assert ledger.engine.recall(queue, 1, "", "k") is None
-    ledger.claim(queue)
-    outcome = ledger.do(Push(queue, (Parcel(("2",)),), remember=under("k")))
-    assert ledger.engine.recall(queue, 1, "", "k").work == outcome
-    ledger.do(Close(queue))
-    ledger.do(Push(queue, (Parcel(("3",)),), remember=under("l")))
-    assert ledger.engine.recall(queue, 1, "", "l") is None
-
-
-def test_answers_expire_and_belong_to_their_caller(ledger, under, queue):
-    ledger.do(OPS["claim"](queue, under("k", caller="ann", ttl=500)))
-    assert ledger.engine.recall(queue, 1, "", "k") is None
-    ledger.time.pass_(499)
-    assert ledger.engine.recall(queue, 1, "ann", "k") is not None
-    ledger.time.pass_(1)
-    assert ledger.engine.recall(queue, 1, "ann", "k") is None
+def test_a_key_belongs_to_its_queue_and_its_caller(ledger):
+    queues = ledger.define("a").id, ledger.define("b").id
+    asks = [(queue, K._replace(caller=caller)) for queue in queues for caller in ("ann", "ben")]
+    first = [ledger.take(queue, 1, key) for queue, key in asks]
+    assert [seqs(served) for served in first] == [[1], [2], [1], [2]]
+    for (queue, key), served in zip(asks, first, strict=True):
+        assert seqs(ledger.round(queue, take(1, key), length=LENGTH)[0]) == seqs(served)

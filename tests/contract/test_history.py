@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from dibs.ledger.ops import Define, Delete, Take
-from dibs.ledger.together import Exchange, Share, Shares, Trade
-from dibs.ledger.work import FOREVER, Ack, Claim, Nack, Purge, QueueSettings, Release, Settle, Terms
+from asks import LENGTH, block, lease, settle, take
+from dibs.ledger.ops import Define, Delete
+from dibs.ledger.serve import Key
+from dibs.ledger.work import FOREVER, Ack, Nack, Purge, QueueSettings, Release
 
 KEPT = QueueSettings(history=FOREVER)
+K = Key("k", "d")
 
 
 @pytest.fixture
@@ -33,17 +35,17 @@ def jobs(ledger):
     return ledger.jobs(*"123456789", name="q", history=FOREVER, backoff=0)
 
 
-def test_nothing_is_kept_that_nobody_asked_for(ledger, told, under):
+def test_nothing_is_kept_that_nobody_asked_for(ledger, told):
     queue = ledger.define("q").id
-    ledger.do(Take(queue, 1, 3, remember=under("k")))
+    ledger.take(queue, 3, K)
     ledger.fresh(queue, 2)
     ledger.one(queue, Ack("t"))
     assert told() == []
 
 
-def test_a_take_and_a_block_are_a_row_each(ledger, told, under, counting):
-    ledger.do(Take(counting, 1, 3, remember=under("order-4711", caller="ann")))
-    ledger.do(Take(counting, 4, 1_000_000))
+def test_a_take_and_a_block_are_a_row_each(ledger, told, counting):
+    ledger.take(counting, 3, Key("order-4711", "d", caller="ann"))
+    ledger.round(counting, block(1_000_000), length=LENGTH)
     assert told() == [("taken", 1, 3, "order-4711", ""), ("taken", 4, 1_000_003, None, "")]
     [first, second] = ledger.engine.history("q", None, 0, 9)
     assert (first.caller, first.generation, first.at) == ("ann", 1, ledger.engine.now())
@@ -56,28 +58,23 @@ def test_a_take_and_a_block_are_a_row_each(ledger, told, under, counting):
     assert told("other") == []
 
 
-def test_takes_that_share_a_draw_have_a_row_each(ledger, told, counting):
-    parts = (
-        Share("a", "take 2", 2),
-        Share(None, "take 1", 1),
-        Share("b", "take 4", 4),
-        Share("c", "take 1", 1),
-    )
-    ledger.do(Take(counting, 1, 5, shares=Shares(parts, 60_000, values=range(1, 6))))
+def test_takes_of_one_round_have_a_row_each(ledger, told, counting):
+    asks = take(2, Key("a", "d")), take(1), take(4, Key("b", "d")), take(1, Key("c", "d"))
+    ledger.round(counting, *asks, length=5)
     assert told() == [("taken", 1, 2, "a", ""), ("taken", 3, 3, None, ""), ("taken", 4, 5, "b", "")]
 
 
-def test_waiting_items_that_are_taken_have_a_row_for_each_range(ledger, told, under, jobs):
+def test_waiting_items_that_are_taken_have_a_row_for_each_range(ledger, told, jobs):
     ledger.claim(jobs, 4)
     ledger.one(jobs, Release("t", ((2, 2), (4, 4))))
-    ledger.do(Claim(jobs, 3, 1_000, remember=under("k")))
+    ledger.take(jobs, 3, K)
     assert sorted(told()) == [("taken", 2, 2, "k", ""), ("taken", 4, 5, "k", "")]
 
 
 @pytest.mark.parametrize("seqs", [None, ((1, 3),), ((1, 1), (2, 2), (3, 3))])
-def test_an_ack_is_told_with_its_worker(ledger, told, under, jobs, seqs):
+def test_an_ack_is_told_with_its_worker(ledger, told, jobs, seqs):
     ledger.claim(jobs, 3, worker="ann")
-    ledger.settle(jobs, Ack("t", seqs), remember=under("k"))
+    ledger.settle(jobs, Ack("t", seqs), key=K)
     assert told() == [("acked", 1, 3, "k", "ann")]
     ledger.settle(jobs, Ack("t", seqs))  # stale
     assert told() == [("acked", 1, 3, "k", "ann")]
@@ -88,7 +85,7 @@ def test_the_acks_of_one_answer_are_joined_and_told_by_worker(ledger, told, jobs
     ledger.claim(jobs, 2, "b", worker="ben")
     ledger.claim(jobs, 3, "c", worker="cid")
     acks = Ack("c", ((5, 5), (7, 7))), Ack("a"), Nack("b", ((3, 3),)), Ack("b", ((4, 4),))
-    ledger.settle(jobs, *acks, lease=Claim(jobs, 1, 100, Terms("next", 1_000, "dan")))
+    ledger.settle(jobs, *acks, then=lease("next"))
     assert told() == [
         ("acked", 1, 2, None, "ann"),
         ("acked", 4, 4, None, "ben"),
@@ -101,31 +98,30 @@ def test_workers_that_trade_leases_are_told_each(ledger, told, jobs):
     ledger.claim(jobs, 2, "a", worker="ann")
     ledger.claim(jobs, 1, "b", worker="ben")
     trades = (
-        Trade("b", 1, "c", 1_000, "ben"),
-        Trade("a", 1, "d", 1_000, "ann"),
-        Trade("a"),
-        Trade(None, 1, "e", 9),
+        settle(Ack("b"), then=lease("c")),
+        settle(Ack("a"), then=lease("d")),
+        settle(Ack("a")),
+        lease("e"),
     )
-    ledger.do(Exchange(jobs, trades, most_bytes=1_000))
+    ledger.round(jobs, *trades)
     assert sorted(told()) == [("acked", 1, 2, None, "ann"), ("acked", 3, 3, None, "ben")]
 
 
-def test_leases_of_fresh_items_are_told_when_they_are_acked(ledger, told, under, counting):
+def test_leases_of_fresh_items_are_told_when_they_are_acked(ledger, told, counting):
     ledger.fresh(counting, 3, worker="ann")
     assert told() == []
-    take = Take(counting, 4, 2, terms=Terms("u", 1_000, "ann"))
-    ledger.do(Settle(counting, (Ack("t"),), lease=take, remember=under("k")))
+    ledger.settle(counting, Ack("t"), key=K, then=lease("u"), length=LENGTH)
     assert told() == [("acked", 1, 3, "k", "ann")]
 
 
 def test_it_outlives_the_queue_its_items_and_its_generation(ledger, told, counting):
-    ledger.do(Take(counting, 1, 2))
+    ledger.take(counting, 2)
     ledger.do(Delete(counting))
     assert told() == [("taken", 1, 2, None, "")]
     again = ledger.do(Define("q", "count", "{}", settings=KEPT)).id
-    ledger.do(Take(again, 3, 1))
+    ledger.take(again)
     anew = ledger.do(Define("q", "count", "{}", reset=True, settings=KEPT)).id
-    ledger.do(Take(anew, 1, 1))
+    ledger.take(anew)
     ledger.do(Purge(anew, ("waiting",)))
     assert told() == [("taken", 1, 2, None, ""), ("taken", 3, 3, None, ""), ("taken", 1, 1, None, "")]
     assert [row.generation for row in ledger.engine.history("q", 1, 0, 9)] == [1, 2]
@@ -134,11 +130,11 @@ def test_it_outlives_the_queue_its_items_and_its_generation(ledger, told, counti
 
 def test_it_is_forgotten_with_its_age_and_each_row_has_its_own(ledger, told):
     queue = ledger.define("q", settings=QueueSettings(history=1_000)).id
-    ledger.do(Take(queue, 1, 1))
+    ledger.take(queue)
     ledger.do(Define("q", "count", "{}", settings=KEPT))
-    ledger.do(Take(queue, 2, 1))
+    ledger.take(queue)
     ledger.do(Define("q", "count", "{}", settings=QueueSettings()))
-    ledger.do(Take(queue, 3, 1))
+    ledger.take(queue)
     ledger.time.pass_(999)
     assert told() == [("taken", 1, 1, None, ""), ("taken", 2, 2, None, "")]
     ledger.time.pass_(1)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from time import monotonic
 
 import pytest
-from dibs.ledger.ops import Define, Take
-from dibs.ledger.work import Ack, Claimed, Extend, ItemRow, Nack, Release, Settled, Span, Terms
+from dibs.ledger.ops import Define
+from dibs.ledger.serve import Handed
+from dibs.ledger.work import Ack, Extend, ItemRow, Nack, Release, Settled, Span
+from words import NOTHING, apply
 
 MILLION = 1_000_000
 
@@ -14,7 +16,7 @@ MILLION = 1_000_000
 def test_fresh_items_are_leased_until_now_plus_ttl(ledger):
     queue = ledger.define().id
     due = ledger.engine.now() + 30_000
-    assert ledger.fresh(queue, 3, "t", 30_000, "ann") == Claimed(due=due)
+    assert ledger.fresh(queue, 3, "t", 30_000, "ann") == Handed((Span(1, 3),), None, "t", due, fresh=True)
     assert ledger.items(queue) == [ItemRow(seq, "leased", 1, 0, due, "ann") for seq in (1, 2, 3)]
     assert ledger.engine.glance(queue) == (0, 3, 0)
     row = ledger.engine.row(queue)
@@ -22,12 +24,10 @@ def test_fresh_items_are_leased_until_now_plus_ttl(ledger):
     ledger.balanced(queue)
 
 
-def test_an_answer_with_fresh_items_follows_the_prefix_rule(ledger):
+def test_fresh_items_are_a_prefix_for_good_or_leased(ledger):
     queue = ledger.define().id
     ledger.fresh(queue, 3)
-    for first in (1, 3, 5):
-        ledger.refuses(Take(queue, first, 1, terms=Terms("u", 1_000)))
-    ledger.do(Take(queue, 4, 2))
+    ledger.take(queue, 2)
     ledger.fresh(queue, 1, "u")
     assert ledger.inside(queue) == {1: "leased", 2: "leased", 3: "leased", 6: "leased"}
     assert ledger.engine.row(queue).taken == 2
@@ -98,7 +98,7 @@ def test_a_lease_is_live_to_its_last_millisecond(ledger):
     queue = ledger.define().id
     due = ledger.fresh(queue, 2, ttl=1_000).due
     ledger.time.pass_(999)
-    assert ledger.claim(queue, token="u") == Claimed(next_due=due)
+    assert (ledger.claim(queue, token="u"), ledger.engine.next_due(queue)) == (NOTHING, due)
     assert ledger.inside(queue) == {1: "leased", 2: "leased"}
     assert ledger.one(queue, Ack("t", ((1, 1),))) == [(1, "acked")]
 
@@ -156,7 +156,7 @@ def test_a_token_belongs_to_its_generation(ledger, deleted):
     queue = ledger.define().id
     ledger.fresh(queue, 3)
     if deleted:
-        _, row = ledger.engine.apply([Define("w", "", "{}"), Define("q", "count", "{}", reset=True)])
+        _, row = apply(ledger.engine, Define("w", "", "{}"), Define("q", "count", "{}", reset=True))
     else:
         row = ledger.define("q", reset=True)
     ledger.fresh(row.id, 3, "new")
@@ -213,7 +213,7 @@ def test_an_extension_runs_from_its_commit_with_the_same_token(ledger):
     due = ledger.engine.now() + 1_000
     assert ledger.settle(queue, Extend("t", 1_000)).entries == ((Settled("extended", 1, 3, due),),)
     ledger.time.pass_(999)
-    assert ledger.claim(queue, token="u") == Claimed(next_due=due)
+    assert (ledger.claim(queue, token="u"), ledger.engine.next_due(queue)) == (NOTHING, due)
     assert ledger.one(queue, Ack("t", ((1, 1),))) == [(1, "acked")]
     ledger.time.pass_(1)
     assert [ledger.seqs(ledger.claim(queue, token=token)) for token in "uv"] == [[2], [3]]

@@ -10,15 +10,16 @@ import apsw
 import pytest
 from dibs.errors import LedgerDamaged, LedgerUnavailable
 from dibs.ledger import open_ledger
-from dibs.ledger.ops import Define, EngineFailed, Take
+from dibs.ledger.ops import EngineFailed
 from dibs.ledger.sqlite.engine import SqliteEngine
 from dibs.ledger.sqlite.scrub import Scrub
+from words import define, taken
 
 
 @pytest.fixture
 def engine(tmp_path):
     engine = SqliteEngine(tmp_path / "data")
-    engine.apply([Define("q", "count", "{}"), Take(1, 1, 3)])
+    taken(engine, define(engine), 3)
     yield engine
     engine.close()
 
@@ -37,7 +38,7 @@ def replace(engine, name):
 def test_while_all_is_there_nothing_is_missing(engine):
     assert engine.trouble() is None
     assert engine.rescue() is None
-    engine.apply([Take(1, 4, 300)])
+    taken(engine, 1, 300)
     engine.reopen()
     assert engine.trouble() is None
 
@@ -127,7 +128,7 @@ def reader(engine):
 
 
 def test_a_log_that_is_still_read_is_saved_as_a_copy_and_a_start_without_it_is_refused(engine, reader):
-    engine.apply([Take(1, 4, 200)])
+    taken(engine, 1, 200)
     lose(engine, "dibs.db-wal")
     told = engine.rescue()
     [saved] = engine.folder.glob("rescued-*.db")
@@ -142,7 +143,7 @@ def test_a_log_that_is_still_read_is_saved_as_a_copy_and_a_start_without_it_is_r
 
 
 def test_once_nobody_reads_a_log_any_more_it_is_brought_into_the_ledger(engine, reader):
-    engine.apply([Take(1, 4, 200)])
+    taken(engine, 1, 200)
     lose(engine, "dibs.db-wal")
     engine.rescue()
     reader.execute("COMMIT")
@@ -167,7 +168,7 @@ def test_a_check_of_the_whole_file_does_not_keep_a_log_from_being_saved(engine, 
         patch.setattr(Scrub, "_run", endless)
         engine.reopen()
     assert begun.wait(5)
-    engine.apply([Take(1, 4, 200)])
+    taken(engine, 1, 200)
     lose(engine, "dibs.db-wal")
     assert engine.rescue() == "all that was handed out is in dibs.db: a restart goes on after it"
     killed(engine, engine.folder)
@@ -182,7 +183,7 @@ def test_a_log_that_came_back_and_goes_again_is_saved_again(engine):
     kept.rename(log)
     assert engine.rescue() is None
     assert (engine.folder / "lock").read_text().endswith(" open\n")
-    engine.apply([Take(1, 4, 200)])
+    taken(engine, 1, 200)
     lose(engine, "dibs.db-wal")
     assert engine.rescue() == "all that was handed out is in dibs.db: a restart goes on after it"
     killed(engine, engine.folder)
@@ -191,7 +192,7 @@ def test_a_log_that_came_back_and_goes_again_is_saved_again(engine):
 
 def test_a_log_in_the_place_of_ours_is_not_taken_for_it(engine):
     replace(engine, "dibs.db-wal")
-    engine.apply([Take(1, 4, 200)])
+    taken(engine, 1, 200)
     assert "is a copy of all that was handed out" in engine.rescue()
     engine.close()
     [saved] = engine.folder.glob("rescued-*.db")
@@ -296,7 +297,7 @@ def test_a_reopening_that_fails_misses_no_log_that_it_closed_itself(engine):
 
 def test_another_ledger_in_its_place_is_not_taken_for_it(engine, tmp_path):
     other = SqliteEngine(tmp_path / "other")
-    other.apply([Define("q", "count", "{}")])
+    define(other)
     other.close()
     for path in engine.folder.glob("dibs.db*"):
         path.unlink()
@@ -330,7 +331,7 @@ def modes(folder):
 @pytest.mark.usefixtures("umask")
 def test_the_folder_and_its_files_are_for_their_owner_only_whatever_the_umask(tmp_path):
     engine = SqliteEngine(tmp_path / "data")
-    engine.apply([Define("q", "count", "{}")])
+    define(engine)
     engine.backup(str(tmp_path / "data" / "backups" / "b.db"))
     assert (tmp_path / "data").stat().st_mode & 0o777 == 0o700
     assert modes(tmp_path / "data") == {

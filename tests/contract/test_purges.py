@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from dibs.ledger.ops import Define, Delete, Take
-from dibs.ledger.work import Ack, Claim, Moved, Nack, Purge, Release, Settle, Terms
+from asks import lease, settle, take, verdicts
+from dibs.ledger.ops import Define, Delete
+from dibs.ledger.work import Ack, Moved, Nack, Purge, Release
+from words import apply, batch, serve
 
 
 @pytest.fixture
@@ -117,10 +119,10 @@ def test_tokens_from_before_a_deletion_mean_nothing_after_it(ledger, again, sour
     else:
         ledger.push(queue, "1", "2", "3")
         ledger.claim(queue)
-    _, row = ledger.engine.apply([Delete(queue), Define("q", source, "{}", **again)])
-    first, anew = row.cursor + 1, row.id
+    _, row = apply(ledger.engine, Delete(queue), Define("q", source, "{}", **again))
+    anew = row.id
     if source:
-        ledger.do(Take(anew, first, 3, terms=Terms("u", 9_000)))
+        ledger.fresh(anew, 3, "u")
     else:
         ledger.push(anew, "4", "5", "6")
         ledger.claim(anew, token="u")
@@ -132,19 +134,13 @@ def test_tokens_from_before_a_deletion_mean_nothing_after_it(ledger, again, sour
 
 
 def test_a_deletion_in_the_middle_of_a_batch(ledger):
+    """It comes before what is asked, wherever it stands; and so does what is created in its place."""
     queue = ledger.jobs("1", "2")
-    outcomes = ledger.engine.apply(
-        [
-            Claim(queue, 1, 1 << 20, Terms("t", 1_000)),
-            Delete(queue),
-            Settle(queue, (Ack("t"),)),
-            Claim(queue, 1, 1 << 20, Terms("u", 1_000)),
-            Define("jobs", "", "{}"),
-            Settle(queue, (Ack("t"),)),
-        ]
-    )
-    assert (outcomes[0].count, outcomes[3].count) == (1, 0)
-    assert ledger.told(outcomes[2]) == ledger.told(outcomes[5]) == [[(None, "stale")]]
+    ledger.claim(queue, 1)
+    asks = serve(ledger.engine, queue, settle(Ack("t"), then=lease("u")), take())
+    for op, why in ((Delete(queue), "deleted"), (Define("jobs", "", "{}"), "moved")):
+        settled, refused = batch(ledger.engine, asks, op).outcomes[0]
+        assert (verdicts(settled), settled.why, refused.why) == (["stale"], why, why)
     assert ledger.engine.row(queue).purged == 2
     ledger.balanced(queue)
 
@@ -153,6 +149,6 @@ def test_items_of_other_queues_are_left_alone(ledger, full):
     other = ledger.jobs("1", "2", name="other")
     ledger.claim(other, 1)
     before = ledger.items(other)
-    ledger.engine.apply([Purge(full, ("waiting", "dead")), Delete(full)])
+    apply(ledger.engine, Purge(full, ("waiting", "dead")), Delete(full))
     assert ledger.items(other) == before
     ledger.balanced(other)

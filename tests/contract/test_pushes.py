@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from dibs.ledger.ops import Advance, Close, Define, Delete, Pause
 from dibs.ledger.work import FOREVER, MAX_SEQ, Ack, Nack, Parcel, Purge, Push, Result
+from words import apply
 
 
 def test_items_are_pushed_at_the_end_with_their_seqs(ledger):
@@ -68,7 +69,7 @@ def test_a_refusal_undoes_nothing_else_of_its_batch(ledger):
     queue, closed = ledger.jobs(name="a"), ledger.jobs(name="b")
     ledger.do(Close(closed))
     ops = [Push(queue, (Parcel(("1",)),)), Push(closed, (Parcel(("1",)),)), Push(queue, (Parcel(("2",)),))]
-    assert [pushed.refused for pushed in ledger.engine.apply(ops)] == [None, "closed", None]
+    assert [pushed.refused for pushed in apply(ledger.engine, *ops)] == [None, "closed", None]
     assert sorted(ledger.inside(queue)) == [1, 2]
 
 
@@ -232,7 +233,7 @@ def test_the_keys_of_results_follow_the_queue_that_they_go_to(ledger):
     jobs, done = ledger.jobs("1", "2"), ledger.jobs(name="done", item_key_ttl=FOREVER)
     for token in "ab":
         ledger.claim(jobs, 1, token)
-        ledger.one(jobs, Ack(token, push=(Result("done", "9", key="k"),)), key_ttl=1)
+        ledger.one(jobs, Ack(token, push=(Result("done", "9", key="k"),)), item_key_ttl=1)
         ledger.time.pass_(10)
     assert ledger.engine.row(done).cursor == 1
 
@@ -294,8 +295,8 @@ def test_no_seq_goes_beyond_what_every_reader_of_json_keeps(ledger):
     other = ledger.jobs("1", name="other")
     ledger.claim(other)
     results = (Result("jobs", "2"), Result("jobs", "3"))
-    settlement = ledger.settle(other, Ack("t", ((1, 1),), results))
-    assert [(settled.verdict, settled.reason) for settled in settlement.entries[0]] == [("refused", "end")]
+    served = ledger.settle(other, Ack("t", ((1, 1),), results))
+    assert [(settled.verdict, settled.reason) for settled in served.entries[0]] == [("refused", "end")]
     assert ledger.told(ledger.settle(other, Ack("t", ((1, 1),), results[:1]))) == [[(1, "acked")]]
     assert ledger.engine.row(queue).cursor == MAX_SEQ
     assert ledger.push(queue, "1").refused == "end"

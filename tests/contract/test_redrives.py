@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from dibs.ledger.ops import Close, Pause
 from dibs.ledger.work import Moved, Nack, QueueSettings, Redrive
+from words import apply
 
 
 def bury(ledger, count: int = 5) -> int:
@@ -45,7 +46,7 @@ def test_some_of_the_dead_are_let_out(ledger, asked, moved):
     assert ledger.do(Redrive(queue, **asked)).count == len(moved)
     ledger.balanced(queue)
     assert [item.seq for item in ledger.items(queue, "waiting")] == moved
-    assert ledger.claim(queue).count == len(moved)
+    assert ledger.claim(queue).size == len(moved)
 
 
 def test_only_the_dead_are_redriven(ledger):
@@ -115,7 +116,7 @@ def test_settings_of_a_queue_at_work_change_what_comes_next_and_nothing_else(led
 
 def test_a_change_of_settings_lifts_neither_an_ending_nor_a_pause(ledger):
     queue = ledger.jobs("1")
-    ledger.engine.apply([Pause(queue, True), Close(queue)])
+    apply(ledger.engine, Pause(queue, True), Close(queue))
     row = ledger.define("jobs", "", settings=QueueSettings(backoff=5))
     assert (row.ending, row.paused, row.settings.backoff) == ("closed", True, 5)
 

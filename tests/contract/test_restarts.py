@@ -3,59 +3,60 @@
 from __future__ import annotations
 
 import pytest
+from asks import take
 from dibs.ledger.clock import LedgerClock, rfc3339
-from dibs.ledger.ops import Advance, Close, Define, Delete, Pause, SourceEnd, Take
+from dibs.ledger.ops import Advance, Close, Define, Delete, Pause
+from dibs.ledger.serve import Drawn, End, Key, Keyed, Replay, Serve
 from dibs.ledger.sqlite.engine import SqliteEngine
+from words import apply, define, taken
 
 HOUR = 3_600_000
 
 
-def test_a_restart_keeps_every_row_and_every_answer(ledger, under):
-    ids = {
-        name: ledger.define(name).id for name in ("open", "failed", "closed", "deleted", "jumped", "reset")
-    }
-    ledger.engine.apply(
-        [
-            Take(ids["open"], 1, 3, mark="m", remember=under("k", "take 3", values=('"ä"', "2", "3"))),
-            Take(ids["failed"], 1, 1, end=SourceEnd("failed", "Ümlaut", "naïve \0 message")),
-            Close(ids["closed"]),
-            Take(ids["deleted"], 1, 7),
-            Delete(ids["deleted"], under("d", "delete")),
-            Advance(ids["jumped"], 2**53),
-            Pause(ids["jumped"], True),
-            Define("reset", "range", '{"stop": 1}', reset=True),
-        ]
+def test_a_restart_keeps_every_row_and_every_answer(ledger):
+    names = "open", "failed", "closed", "deleted", "jumped", "reset"
+    ids = {name: ledger.define(name, "lines").id for name in names}
+    kept = Serve(ids["open"], 1, (take(3, Key("k", "d")),), Drawn(1, ('"ä"', "2", "3"), mark="text"))
+    failed = Drawn(1, ("1",), End("failed", "Ümlaut", "naïve \0 message"))
+    deleting = Keyed(Delete(ids["deleted"]), Key("d", "d"))
+    ledger.take(ids["deleted"], 7)
+    [first], *_, tombstone = apply(
+        ledger.engine,
+        kept,
+        Serve(ids["failed"], 1, (take(),), failed),
+        Close(ids["closed"]),
+        Advance(ids["jumped"], 2**53 - 1),
+        Pause(ids["jumped"], True),
+        Define("reset", "range", '{"stop": 1}', reset=True),
+        deleting,
     )
     rows = ledger.engine.rows()
-    answers = [
-        ledger.engine.recall(ids["open"], 1, "", "k"),
-        ledger.engine.recall(ids["deleted"], 1, "", "d"),
-    ]
-    assert None not in answers
+    assert [row.cursor for row in rows] == [0, 7, 1, 2**53 - 1, 3, 0]
     for _ in range(2):
         ledger.restart()
         assert ledger.engine.rows() == rows
-        assert [
-            ledger.engine.recall(ids["open"], 1, "", "k"),
-            ledger.engine.recall(ids["deleted"], 1, "", "d"),
-        ] == answers
-    ledger.do(Take(ids["open"], 4, 1))
+        [again], deleted = apply(ledger.engine, kept, deleting)
+        assert (again, deleted) == (
+            first._replace(handed=first.handed._replace(fresh=False), replayed=True),
+            Replay(tombstone),
+        )
+    ledger.take(ids["open"])
 
 
 def test_a_reopening_keeps_what_was_applied(ledger):
     """``reopen`` is what the committer does after a failed commit: it must not lose what stood before."""
     queue = ledger.define().id
-    ledger.do(Take(queue, 1, 3))
+    ledger.take(queue, 3)
     rows = ledger.engine.rows()
     ledger.engine.reopen()
     assert ledger.engine.rows() == rows
-    ledger.do(Take(queue, 4, 1))
+    ledger.take(queue)
     assert ledger.engine.row(queue).cursor == 4
 
 
 def test_two_ledgers_in_memory_share_nothing():
     one, other = SqliteEngine(None), SqliteEngine(None)
-    one.apply([Define("q", "count", "{}")])
+    define(one)
     assert other.rows() == []
     one.close()
     other.close()
@@ -87,11 +88,11 @@ def test_time_is_persisted_at_a_close_however_quiet_the_ledger_was(tmp_path, tim
 def test_a_crash_loses_no_more_than_a_second_of_time(tmp_path, time):
     """A copy of the files while the engine runs is what a crash leaves."""
     engine = SqliteEngine(tmp_path / "a", clock=time.clock)
-    queue = engine.apply([Define("q", "count", "{}")])[0].id
+    queue = define(engine)
     time.pass_(5_000)
-    engine.apply([Take(queue, 1, 1)])
+    taken(engine, queue)
     time.pass_(999)
-    engine.apply([Take(queue, 2, 1)])
+    taken(engine, queue)
     last = engine.now()
     (tmp_path / "b").mkdir()
     for path in (tmp_path / "a").glob("dibs.db*"):
@@ -104,14 +105,15 @@ def test_a_crash_loses_no_more_than_a_second_of_time(tmp_path, time):
     crashed.close()
 
 
-def test_an_answer_s_life_goes_on_over_a_restart(ledger, under):
+def test_an_answer_s_life_goes_on_over_a_restart(ledger):
     queue = ledger.define().id
-    ledger.do(Take(queue, 1, 1, remember=under("k", ttl=5_000)))
+    ask = take(1, Key("k", "d"))
+    ledger.round(queue, ask, length=9, key_ttl=5_000)
     ledger.restart()
     ledger.time.pass_(4_999)
-    assert ledger.engine.recall(queue, 1, "", "k") is not None
+    assert ledger.round(queue, ask, length=9)[0].replayed
     ledger.time.pass_(1)
-    assert ledger.engine.recall(queue, 1, "", "k") is None
+    assert not ledger.round(queue, ask, length=9)[0].replayed
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from dibs.ledger.ops import Close, Define, Delete, Pause, Take
-from dibs.ledger.work import Ack, Claim, Nack, Release, Result, Settle, Terms
+from asks import lease
+from dibs.ledger.ops import Close, Define, Delete, Pause
+from dibs.ledger.work import Ack, Nack, Release, Result
 
 
 @pytest.fixture
@@ -23,17 +24,14 @@ def done(ledger) -> int:
 def test_an_ack_pushes_its_results(ledger, job):
     now, target = ledger.engine.now(), done(ledger)
     results = (Result("done", '"a"'), Result("done", '"b"', 500, 7, "k"))
-    settlement = ledger.settle(job, Ack("t", ((1, 1),), results), Ack("t", ((3, 3),), results[:1]))
-    assert ledger.told(settlement) == [[(1, "acked")], [(3, "acked")]]
+    served = ledger.settle(job, Ack("t", ((1, 1),), results), Ack("t", ((3, 3),), results[:1]))
+    assert ledger.told(served) == [[(1, "acked")], [(3, "acked")]]
     assert [(item.text, item.due - now, item.priority) for item in ledger.items(target)] == [
         ('"a"', 0, 0),
         ('"b"', 500, 7),
         ('"a"', 0, 0),
     ]
     assert {item.state for item in ledger.items(target)} == {"waiting"}
-    assert sum(one.items for one in settlement.woken) == 3
-    assert {one.queue for one in settlement.woken} == {target}
-    assert min(one.due for one in settlement.woken) == now
     ledger.balanced(target)
     assert ledger.claim(target, token="u").values == ('"a"', '"a"')
 
@@ -53,11 +51,10 @@ def test_one_refused_result_and_the_entry_changes_nothing(ledger, job, spoil, re
     ledger.do(spoil(done(ledger)))
     before = ledger.all()
     ack = Ack("t", seqs, (Result("good", "1"), Result("done", "2"), Result("good", "3")))
-    settlement = ledger.settle(job, ack)
-    [entry] = settlement.entries
+    served = ledger.settle(job, ack)
+    [entry] = served.entries
     assert {(part.verdict, part.reason, part.target) for part in entry} == {("refused", reason, "done")}
-    assert [seq for seq, _ in ledger.told(settlement)[0]] == ([1, 2] if seqs else [1, 2, 3])
-    assert settlement.woken == ()
+    assert [seq for seq, _ in ledger.told(served)[0]] == ([1, 2] if seqs else [1, 2, 3])
     assert ledger.all() == before
     assert ledger.items(good) == []
     assert ledger.one(job, Ack("t")) == [(1, "acked"), (2, "acked"), (3, "acked")]
@@ -71,13 +68,12 @@ def test_a_queue_that_never_was_is_unknown(ledger, job):
 @pytest.mark.parametrize("seqs", [((1, 4),), ((1, 1), (3, 4)), ((4, 4),), ((9, 9),)])
 def test_one_stale_seq_and_the_entry_changes_nothing(ledger, job, seqs):
     before = ledger.all()
-    settlement = ledger.settle(job, Ack("t", seqs, (Result("done", "1"),)))
-    verdicts = {verdict for _, verdict in ledger.told(settlement)[0]}
+    served = ledger.settle(job, Ack("t", seqs, (Result("done", "1"),)))
+    verdicts = {verdict for _, verdict in ledger.told(served)[0]}
     assert "stale" in verdicts
     assert verdicts <= {"stale", "refused"}
-    for part in settlement.entries[0]:
+    for part in served.entries[0]:
         assert (part.reason, part.target) == ("stale" if part.verdict == "refused" else None, None)
-    assert settlement.woken == ()
     assert ledger.all() == before
 
 
@@ -93,14 +89,14 @@ def test_a_whole_lease_that_holds_nothing_pushes_nothing(ledger, job, token):
 def test_a_refused_entry_leaves_the_others_alone(ledger, job):
     ledger.do(Close(done(ledger)))
     good = ledger.jobs(name="good")
-    settlement = ledger.settle(
+    served = ledger.settle(
         job,
         Ack("t", ((1, 1),), (Result("good", "1"),)),
         Ack("t", ((2, 2),), (Result("done", "2"),)),
         Ack("t", ((3, 3),), (Result("good", "3"),)),
         Nack("t", ((2, 2),), 0),
     )
-    assert ledger.told(settlement) == [[(1, "acked")], [(2, "refused")], [(3, "acked")], [(2, "nacked")]]
+    assert ledger.told(served) == [[(1, "acked")], [(2, "refused")], [(3, "acked")], [(2, "nacked")]]
     assert [item.text for item in ledger.items(good)] == ["1", "3"]
 
 
@@ -129,9 +125,9 @@ def test_a_known_result_is_not_pushed_again_and_the_ack_stands(ledger, job):
     assert [item.text for item in ledger.items(target)] == ['"first"', "2"]
 
 
-def test_keys_of_results_are_known_for_the_settle_s_key_ttl(ledger, job):
+def test_keys_of_results_are_known_for_the_key_ttl_of_the_round(ledger, job):
     target = done(ledger)
-    ledger.settle(job, Ack("t", ((1, 1),), (Result("done", "1", key="k"),)), key_ttl=500)
+    ledger.settle(job, Ack("t", ((1, 1),), (Result("done", "1", key="k"),)), item_key_ttl=500)
     ledger.time.pass_(499)
     assert ledger.push(target, "1", keys=("k",)).known == (0,)
     ledger.time.pass_(1)
@@ -148,24 +144,20 @@ def test_the_key_of_a_refused_result_is_still_free(ledger, job):
 
 def test_results_can_go_back_into_the_queue_they_came_from(ledger, job):
     """A crawl's frontier: what is found is pushed with the ack of where it was found."""
-    settlement = ledger.settle(
+    served = ledger.settle(
         job,
         Ack("t", ((1, 2),), (Result("jobs", '"found"'),)),
-        lease=Claim(job, 9, 1 << 20, Terms("u", 1_000)),
+        then=lease("u", 9),
     )
-    assert settlement.claimed.values == ('"found"',)
+    assert served.handed.values == ('"found"',)
     assert ledger.inside(job) == {3: "leased", 4: "leased"}
     assert sorted(item.seq for item in ledger.items(job)) == [3, 4]
 
 
 def test_results_of_a_source_s_items_go_into_a_queue_without_one(ledger):
     queue, target = ledger.define().id, ledger.jobs(name="done")
-    ledger.engine.apply(
-        [
-            Take(queue, 1, 2, terms=Terms("t", 1_000)),
-            Settle(queue, (Ack("t", ((1, 1),), (Result("done", "1"),)), Release("t"))),
-        ]
-    )
+    ledger.fresh(queue, 2)
+    ledger.settle(queue, Ack("t", ((1, 1),), (Result("done", "1"),)), Release("t"))
     assert [item.text for item in ledger.items(target)] == ["1"]
     ledger.balanced(queue)
     ledger.balanced(target)

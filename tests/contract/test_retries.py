@@ -3,20 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from dibs.ledger.work import (
-    FAILURES_KEPT,
-    Ack,
-    Claim,
-    Claimed,
-    FailureRow,
-    Nack,
-    Parcel,
-    Push,
-    Release,
-    Settled,
-    Span,
-    Terms,
-)
+from asks import lease, take
+from dibs.ledger.work import FAILURES_KEPT, Ack, FailureRow, Nack, Release, Settled, Span
+from words import NOTHING, batch, serve, served
 
 
 def fail(ledger, queue: int, times: int = 1, **nack) -> None:
@@ -32,7 +21,7 @@ def test_a_nack_with_a_delay_waits_that_long(ledger):
     due = ledger.engine.now() + 500
     assert ledger.settle(queue, Nack("t", ((1, 2),), 500)).entries == ((Settled("nacked", 1, 2, due),),)
     ledger.time.pass_(499)
-    assert ledger.claim(queue, token="u") == Claimed(next_due=due)
+    assert (ledger.claim(queue, token="u"), ledger.engine.next_due(queue)) == (NOTHING, due)
     ledger.time.pass_(1)
     assert ledger.claim(queue, token="u").spans == (Span(1, 2, 2),)
 
@@ -143,20 +132,19 @@ def test_a_claim_for_good_buries_too(ledger):
 
 def test_an_op_buries_so_many_and_the_next_goes_on(ledger):
     """Many thousand leases that are spent at once must not keep everybody waiting."""
-    queue = ledger.jobs(max_attempts=1)
-    ledger.engine.apply([Push(queue, (Parcel(("1",) * 2_500),))])
-    ledger.engine.apply([Claim(queue, 1, 100, Terms(f"t{n}", 10)) for n in range(2_500)])
+    queue = ledger.jobs(*["1"] * 2_500, max_attempts=1)
+    served(ledger.engine, queue, *[lease(f"t{n}", ttl=10) for n in range(2_500)])
     ledger.time.pass_(10)
     ledger.push(queue, "last")
-    now = ledger.engine.now()
-    claims, claimed = 0, Claimed(next_due=now)
-    while not claimed.spans:
-        assert claimed.next_due <= now
-        claimed = ledger.claim(queue, 1, "u")
-        claims += 1
-        assert claims <= 10
-    assert claims > 1
-    assert ledger.seqs(claimed) == [2_501]
+    asks, in_vain = serve(ledger.engine, queue, take(), take()), 0
+    while (applied := batch(ledger.engine, asks)).outcomes[0][0].handed is None:
+        assert [one.why for one in applied.outcomes[0]] == ["empty", "empty"]
+        assert applied.after[queue].next_due <= applied.now
+        in_vain += 1
+        assert in_vain < 10
+    assert in_vain > 1
+    first, second = applied.outcomes[0]
+    assert (ledger.seqs(first.handed), second.why) == ([2_501], "empty")
     assert ledger.engine.counts(queue).dead == 2_500
 
 
@@ -195,8 +183,7 @@ def test_an_error_of_few_items_is_kept_whole(ledger):
 @pytest.mark.parametrize("letter", ["e", "é", "漢"])
 def test_a_large_error_of_many_items_is_shortened(ledger, letter):
     """Ten thousand items of one nack must not write their error ten thousand times in full."""
-    queue = ledger.jobs()
-    ledger.do(Push(queue, (Parcel(("1",) * 3_000),)))
+    queue = ledger.jobs(*["1"] * 3_000)
     ledger.claim(queue, 3_000)
     ledger.one(queue, Nack("t", delay=0, error="begin " + letter * 8_192))
     [kept] = {ledger.engine.failures(queue, seq)[0].error for seq in (1, 1_500, 3_000)}
@@ -206,8 +193,7 @@ def test_a_large_error_of_many_items_is_shortened(ledger, letter):
 
 
 def test_many_nacks_of_one_settle_share_the_room_for_their_errors(ledger):
-    queue = ledger.jobs()
-    ledger.do(Push(queue, (Parcel(("1",) * 2_000),)))
+    queue = ledger.jobs(*["1"] * 2_000)
     ledger.claim(queue, 2_000)
     nacks = [Nack("t", ((n, n + 99),), 0, "e" * 8_192) for n in range(1, 2_000, 100)]
     ledger.settle(queue, *nacks)

@@ -127,7 +127,7 @@ def test_a_lease_that_was_told_stale_is_not_live_again_after_a_crash_that_lost_t
         return LedgerClock(persisted, wall=lambda: now[0] * 10**6, monotonic=lambda: now[0] * 10**6)
 
     engine = SqliteEngine(folder, clock=clock)
-    queue = engine.apply([Define("jobs", "", "{}"), Push(2, (Parcel(("1",)),))])[0].id
+    queue = engine.apply_batch([Define("jobs", "", "{}"), Push(2, (Parcel(("1",)),))]).outcomes[0].id
     engine.apply_batch([Serve(queue, 1, (lease("t", ttl=500),))])
     now[0] += 600  # less than a second: the clock was not written meanwhile
     [[stale]] = engine.apply_batch([Serve(queue, 1, (settle(Ack("t")),))]).outcomes
@@ -206,19 +206,6 @@ def test_takes_for_good_get_what_expired_together_and_leases_halves(ledger):
     ledger.time.pass_(1_000)
     outcomes = ledger.round(queue, lease("u", 9), take(1), take(1), lease("v", 9))
     assert handed(outcomes) == [[7, 8], [1], [2], [3, 4, 5]]  # what was pushed is due before what expired
-
-
-def test_a_claim_that_a_bound_on_burying_stopped_is_for_the_next_batch(ledger):
-    queue = ledger.jobs(*map(str, range(1_005)), max_attempts=1)
-    for begin in range(0, 1_005, 1_000):
-        ledger.round(queue, *[lease(f"t{begin + n}", ttl=1_000) for n in range(min(1_005 - begin, 1_000))])
-    ledger.push(queue, '"alive"', delay=2_000)
-    ledger.time.pass_(5_000)
-    applied = ledger.engine.apply_batch([Serve(queue, 1, (take(), take()))])
-    assert [served.why for served in applied.outcomes[0]] == ["empty", "empty"]
-    assert applied.after[queue].next_due <= applied.now
-    assert handed(ledger.round(queue, take(), take())) == [[1_006], None]
-    assert len(ledger.dead(queue)) == 1_005
 
 
 def test_damaged_values_are_passed_by(ledger):

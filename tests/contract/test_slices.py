@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from dibs.ledger.ops import Define, Delete, Remember
+from asks import lease, settle
+from dibs.ledger.ops import Define, Delete
+from dibs.ledger.serve import Key, Keyed, Replay
 from dibs.ledger.state.moving import SLICE_ITEMS, SLICE_ROWS
-from dibs.ledger.work import Claim, Moved, Nack, Parcel, Purge, Push, Redrive, Settle, Sweep, Terms
+from dibs.ledger.work import Moved, Nack, Parcel, Purge, Push, Redrive, Sweep
+from words import apply, served
 
 MANY = 2 * SLICE_ITEMS + 10
 
@@ -28,9 +31,8 @@ def texts(count: int) -> tuple[str, ...]:
 def scattered(ledger) -> int:
     """A dead item, a waiting one, and so on: each a run of its own."""
     queue = ledger.jobs(*texts(3 * SLICE_ROWS), max_attempts=1)
-    claims = [Claim(queue, 1, 1 << 20, Terms(f"t{n}", 60_000)) for n in range(3 * SLICE_ROWS)]
-    ledger.engine.apply(claims)
-    ledger.engine.apply([Settle(queue, (Nack(f"t{n}"),)) for n in range(0, 3 * SLICE_ROWS, 2)])
+    served(ledger.engine, queue, *[lease(f"t{n}", ttl=60_000) for n in range(3 * SLICE_ROWS)])
+    served(ledger.engine, queue, *[settle(Nack(f"t{n}")) for n in range(0, 3 * SLICE_ROWS, 2)])
     ledger.time.pass_(60_000)
     return queue
 
@@ -105,24 +107,14 @@ def test_a_rate_goes_on_where_the_slice_before_ended(ledger, scattered):
 
 @pytest.mark.parametrize("kind", [Purge, Redrive])
 def test_a_keyed_one_files_how_far_it_is_and_goes_on_from_there_after_a_crash(ledger, scattered, kind):
-    args = (("dead",),) if kind is Purge else ()
-    remember = Remember("k", "r", 60_000)
-
-    def filed() -> Moved:
-        return ledger.engine.recall(scattered, 1, "", "k").work
-
-    def make(part: Moved | None):
-        return kind(scattered, *args, remember=remember, part=part)
-
-    part = None
-    while part is None or not part.count:
-        part = ledger.do(make(part))
-    assert filed() == part
-    assert part.rest is not None
-    ledger.restart()
-    ledger.balanced(scattered)
-    last = slices(ledger, make, filed())[-1]
-    assert (last.count, filed()) == (3 * SLICE_ROWS, last)
+    op = Keyed(kind(scattered, *(("dead",),) if kind is Purge else ()), Key("k", "r"))
+    slices = []
+    while not slices or slices[-1].rest is not None:
+        slices.append(ledger.do(op))
+        ledger.restart()
+        ledger.balanced(scattered)
+    assert len(slices) >= 3
+    assert (slices[-1].count, ledger.do(op)) == (3 * SLICE_ROWS, Replay(slices[-1]))
 
 
 def test_a_queue_that_is_deleted_in_between_ends_it(ledger):
@@ -142,9 +134,8 @@ def deleted(ledger) -> int:
     queue = ledger.jobs(max_attempts=1)
     keys = texts(MANY)
     ledger.push(queue, *keys, keys=keys)
-    claims = [Claim(queue, 1, 1 << 20, Terms(f"t{n}", 60_000)) for n in range(SLICE_ROWS)]
-    ledger.engine.apply(claims)
-    ledger.do(Settle(queue, (Nack("t0"), Nack("t1"))))
+    served(ledger.engine, queue, *[lease(f"t{n}", ttl=60_000) for n in range(SLICE_ROWS)])
+    served(ledger.engine, queue, settle(Nack("t0"), Nack("t1")))
     ledger.do(Delete(queue))
     return queue
 
@@ -192,14 +183,14 @@ def test_what_comes_in_the_place_of_a_large_queue_is_one_small_transaction(ledge
     """Only rows of the queue itself are changed, however many items are inside: at most 6 rows."""
     queue = ledger.jobs()
     texts = tuple(map(str, range(1_000)))
-    ledger.engine.apply([Push(queue, (Parcel(texts, delay=at),)) for at in range(300)])
+    apply(ledger.engine, *[Push(queue, (Parcel(texts, delay=at),)) for at in range(300)])
     assert ledger.engine.row(queue).inside == 300_000
     changes = ledger.engine.files.writer.total_changes
     before = changes()
     if how == "reset":
         row = ledger.define("jobs", "", reset=True)
     else:
-        _, row = ledger.engine.apply([Delete(queue), Define("jobs", "", "{}")])
+        _, row = apply(ledger.engine, Delete(queue), Define("jobs", "", "{}"))
     assert changes() - before <= 6
     assert ledger.engine.row(queue).purged == 300_000
     assert row.inside == 0
@@ -229,7 +220,7 @@ def test_what_a_queue_gets_in_the_transaction_of_its_reset_goes_with_it(ledger):
     queue = ledger.jobs("1")
     more = Push(queue, (Parcel(("2",)),))
     late = Push(queue, (Parcel(("3",)),))
-    _, row, refused = ledger.engine.apply([more, Define("jobs", "", "{}", reset=True), late])
+    _, row, refused = apply(ledger.engine, more, Define("jobs", "", "{}", reset=True), late)
     assert (ledger.engine.row(queue).purged, refused.refused) == (2, "unknown")
     assert (row.cursor, ledger.inside(row.id)) == (0, {})
     slices(ledger, lambda part: Sweep(queue))

@@ -5,9 +5,10 @@ from __future__ import annotations
 import threading
 
 import pytest
+from asks import LENGTH, take
 from dibs.errors import LedgerUnavailable
 from dibs.ledger import open_ledger
-from dibs.ledger.ops import Define, Take
+from words import apply, define, serve, taken
 
 
 def test_a_backup_is_a_ledger_in_one_file(folder, tmp_path):
@@ -25,15 +26,13 @@ def test_a_backup_is_a_ledger_in_one_file(folder, tmp_path):
 
 def test_a_backup_is_of_one_moment_while_writes_go_on(folder, tmp_path):
     engine = open_ledger(folder)
-    other = engine.apply([Define("other", "count", "{}")])[0].id
-    engine.apply([Take(other, 1, 3)])
+    other = define(engine, "other")
+    taken(engine, other, 3)
     begun, enough = threading.Event(), threading.Event()
 
     def write() -> None:
-        first = 4
         while not enough.is_set():
-            engine.apply([Take(1, first, 1), Take(other, first, 1)])
-            first += 1
+            apply(engine, *[serve(engine, queue, take(), length=LENGTH) for queue in (1, other)])
             begun.set()
 
     writer = threading.Thread(target=write)
@@ -62,13 +61,13 @@ def test_a_backup_that_fails_leaves_nothing_and_harms_nothing(folder, tmp_path):
     engine = open_ledger(folder)
     with pytest.raises(LedgerUnavailable):
         engine.backup(str(tmp_path / "no" / "where" / "dibs.db"))
-    engine.apply([Take(1, 4, 1)])
+    taken(engine, 1)
     engine.close()
 
 
 def test_the_size_is_that_of_all_that_the_ledger_keeps(folder):
     engine = open_ledger(folder)
-    engine.apply([Take(1, 4, 1)])
+    taken(engine, 1)
     database = sum(path.stat().st_size for path in folder.glob("dibs.db*"))
     assert 0 < database <= engine.size() <= sum(path.stat().st_size for path in folder.iterdir())
     engine.close()

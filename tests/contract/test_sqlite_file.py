@@ -13,11 +13,12 @@ import apsw
 import pytest
 from dibs.errors import LedgerForeign, LedgerLocked, LedgerTooNew, LedgerUnavailable
 from dibs.ledger import open_ledger
-from dibs.ledger.ops import Advance, Define, EngineFailed, Take
+from dibs.ledger.ops import Advance, EngineFailed
 from dibs.ledger.sqlite import readers
 from dibs.ledger.sqlite.engine import SqliteEngine
 from dibs.ledger.sqlite.files import LOG_BYTES, Files
 from dibs.ledger.sqlite.format import APPLICATION_ID, VERSION
+from words import apply, define, taken
 
 
 def sql(folder, statement: str):
@@ -203,7 +204,7 @@ def test_nothing_is_read_before_a_reopening_is_certain(tmp_path):
     """Until the checkpoint has synced it, what the log says may be gone after a loss of power."""
     disk = Disk()
     engine = SqliteEngine(tmp_path, vfs="contract-disk")
-    queue = engine.apply([Define("q", "count", "{}")])[0].id
+    queue = define(engine)
     # A reader keeps the close from checkpointing, as the files of a failed commit would.
     looking = apsw.Connection(str(tmp_path / "dibs.db"), flags=apsw.SQLITE_OPEN_READONLY)
     looking.execute("SELECT count(*) FROM queue").fetchall()
@@ -247,8 +248,8 @@ def test_the_log_begins_anew_in_its_place_and_is_not_cut_and_grown_again(folder)
     disk.cuts = 0
     log = folder / "dibs.db-wal"
     begun = set()
-    for first in range(4, 404):
-        engine.apply([Take(1, first, 1)])
+    for _ in range(400):
+        taken(engine, 1)
         with log.open("rb") as file:
             begun.add(file.read(24)[16:])  # the salts: new ones each time
     assert len(begun) > 2
@@ -295,7 +296,9 @@ def test_a_damaged_counter_is_not_made_good_by_what_comes_after(folder):
     """Each counter moves by its own length and none is derived from another: so an audit can find it."""
     sql(folder, "UPDATE counter SET taken = taken - 1")
     engine = open_ledger(folder)
-    engine.apply([Take(1, 4, 2), Advance(1, 9), Take(1, 10, 1)])
+    taken(engine, 1, 2)
+    apply(engine, Advance(1, 9))
+    taken(engine, 1)
     row = engine.row(1)
     engine.close()
     assert (row.cursor, row.taken, row.jumped) == (10, 5, 4)  # one is missing, still

@@ -6,13 +6,16 @@ from pathlib import Path
 
 import apsw
 import pytest
+from asks import LENGTH, lease, seqs, settle, take, verdicts
 from dibs.errors import LedgerForeign, LedgerFull
 from dibs.ledger import open_ledger
-from dibs.ledger.ops import Define, EngineFailed, Take
+from dibs.ledger.ops import Define, EngineFailed, Pause
+from dibs.ledger.serve import Handed, Key, Keyed, Serve, Served
 from dibs.ledger.sqlite.checksum import of_answer, of_block
 from dibs.ledger.sqlite.engine import SqliteEngine
 from dibs.ledger.sqlite.format import APPLICATION_ID, VERSION
-from dibs.ledger.work import Ack, Claim, Parcel, Push, QueueSettings, Settle, Sweep, Terms
+from dibs.ledger.work import Ack, Parcel, Push, QueueSettings, Span, Sweep
+from words import apply, define, served, taken
 
 NOW = 1_750_000_000_000
 
@@ -141,12 +144,9 @@ def test_what_both_had_is_there_as_it_was(old):
     assert {row.settings for row in (jobs, ids, gone)} == {QueueSettings()}
     assert {row.configured for row in (jobs, ids, gone)} == {"http"}
     assert engine.now() >= NOW
-    found = engine.recall(2, 1, "ann", "k")
-    assert (found.request, dict(found.outcome), found.values) == (
-        "take 2",
-        {"first": 3, "ending": None},
-        range(3, 5),
-    )
+    numbers = "range", '{"start": 1, "stop": 5, "step": 1}'
+    handed = Handed((Span(3, 4),), source=numbers)
+    assert taken(engine, 2, 2, Key("k", "take 2", caller="ann")) == Served((), handed, replayed=True)
     engine.close()
     with opened(old) as file:
         assert file.execute("SELECT instance FROM ledger").get == "the instance"
@@ -162,25 +162,24 @@ def test_what_was_inside_is_there_as_it_was(tmp_path, write):
     assert shown == [(2, "waiting", 1, 3, '"b"'), (3, "leased", 2, 0, "3"), (4, "dead", 3, 0, "4")]
     assert not more
     assert [failure.error for failure in engine.failures(5, 2)] == ["it failed"]
-    assert engine.recall(5, 1, "", "s") is None  # streams are pushed in keyed chunks now
-    pushed, settled = engine.apply(
-        [Push(5, (Parcel(("5", "6"), keys=("k", "new")),)), Settle(5, (Ack("token"),))]
-    )
-    assert (pushed.seqs, pushed.known) == ((2, 5), (0,))
-    assert [part.verdict for part in settled.entries[0]] == ["acked"]
+    pushing = Keyed(Push(5, (Parcel(("5", "6"), keys=("k", "new")),)), Key("s", "push"))
+    pushed, [settled] = apply(engine, pushing, Serve(5, 1, (settle(Ack("token")),)))
+    assert (pushed.seqs, pushed.known) == ((2, 5), (0,))  # streams have no keys of their own any more
+    assert verdicts(settled) == ["acked"]
     engine.close()
 
 
 def test_it_goes_on_with_work(old):
     engine = open_ledger(old.parent)
     free = max(row.id for row in engine.rows()) + 1
-    [queue, _, _] = engine.apply(
-        [Define("new", "", "{}"), Take(2, 5, 2, terms=Terms("t", 60_000)), Settle(2, (Ack("t", ((5, 5),)),))]
-    )
-    engine.apply([Push(queue.id, (Parcel(("1", "2")),)), Claim(queue.id, 1, 100, Terms("u", 60_000))])
-    assert queue.id == free
-    assert engine.row(2).acked == 1
-    assert engine.glance(queue.id) == (1, 1, 0)
+    queue = define(engine, "new", "")
+    apply(engine, Pause(2, False))
+    assert [seqs(one) for one in served(engine, 2, lease("t", 2), take(), length=LENGTH)] == [[5, 6], [7]]
+    served(engine, 2, settle(Ack("t", ((5, 5),))))
+    apply(engine, Push(queue, (Parcel(("1", "2")),)), Serve(queue, 1, (lease("u"),)))
+    assert queue == free
+    assert (engine.row(2).acked, engine.row(2).taken) == (1, 5)
+    assert engine.glance(queue) == (1, 1, 0)
     engine.close()
 
 
@@ -209,9 +208,9 @@ def test_a_copy_that_an_older_version_wrote_serves_too(old, tmp_path):
 def test_a_tombstone_of_an_older_version_is_swept_and_created_again(tmp_path):
     engine = open_ledger(write_version_3(tmp_path / "data").parent)
     assert engine.unswept() == [4]
-    [row] = engine.apply([Define("gone", "count", "{}")])
+    [row] = apply(engine, Define("gone", "count", "{}"))
     assert (row.id, row.root, row.base, row.cursor, row.generation) == (6, 4, 1, 1, 3)
-    assert engine.apply([Sweep(4)])[0].count == 1
+    assert apply(engine, Sweep(4))[0].count == 1
     assert engine.unswept() == []
     engine.close()
 

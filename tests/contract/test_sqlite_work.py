@@ -7,22 +7,14 @@ import threading
 
 import apsw
 import pytest
+from asks import LENGTH, lease, settle, take
 from dibs.errors import LedgerUnavailable
-from dibs.ledger.ops import Define, Take
+from dibs.ledger.ops import Define
+from dibs.ledger.serve import Ask, Serve
 from dibs.ledger.sqlite import answers, blocks, queues, records, runs, store
 from dibs.ledger.sqlite.engine import SqliteEngine
-from dibs.ledger.work import (
-    Ack,
-    Claim,
-    Nack,
-    Parcel,
-    Purge,
-    Push,
-    QueueSettings,
-    Redrive,
-    Settle,
-    Terms,
-)
+from dibs.ledger.work import Ack, Nack, Parcel, Purge, Push, QueueSettings, Redrive
+from words import apply, define
 
 HOUR = 3_600_000
 
@@ -32,9 +24,7 @@ class File:
 
     def __init__(self, folder, time) -> None:
         self.engine = SqliteEngine(folder, clock=time.clock)
-        self.jobs, self.numbers = (
-            row.id for row in self.engine.apply([Define("jobs", "", "{}"), Define("numbers", "count", "{}")])
-        )
+        self.jobs, self.numbers = define(self.engine, "jobs", ""), define(self.engine, "numbers")
         self._outside = apsw.Connection(str(folder / "dibs.db"), flags=apsw.SQLITE_OPEN_READONLY)
 
     def see(self, statement: str) -> list:
@@ -44,16 +34,20 @@ class File:
         return self.see("SELECT first, last, state FROM run ORDER BY queue, first")
 
     def do(self, *ops):
-        return self.engine.apply(ops)[-1]
+        return apply(self.engine, *ops)[-1]
 
     def push(self, *texts: str, **options):
         return self.do(Push(self.jobs, (Parcel(texts, **options),)))
 
+    def ask(self, queue: int, *asks: Ask):
+        length = LENGTH if queue == self.numbers else None
+        return self.do(Serve(queue, 1, asks, length=length))
+
     def claim(self, most: int, token: str = "t"):
-        return self.do(Claim(self.jobs, most, 1 << 22, Terms(token, HOUR)))
+        return self.ask(self.jobs, lease(token, most, ttl=HOUR))[0].handed
 
     def ack(self, queue: int, *seqs, token: str = "t"):
-        return self.do(Settle(queue, (Ack(token, seqs or None),)))
+        return self.ask(queue, settle(Ack(token, seqs or None)))
 
     def close(self) -> None:
         self._outside.close()
@@ -71,30 +65,30 @@ def file(tmp_path, time):
 
 
 def test_a_lease_of_a_thousand_fresh_items_is_a_row_and_an_ack_of_it_deletes_one(file):
-    file.do(Take(file.numbers, 1, 1_000, terms=Terms("t", HOUR)))
+    file.ask(file.numbers, lease("t", 1_000, ttl=HOUR))
     assert file.runs() == [(1, 1_000, 1)]
     file.ack(file.numbers)
     assert file.runs() == []
 
 
 def test_an_ack_of_some_splits_the_row(file):
-    file.do(Take(file.numbers, 1, 1_000, terms=Terms("t", HOUR)))
+    file.ask(file.numbers, lease("t", 1_000, ttl=HOUR))
     file.ack(file.numbers, (1, 10), (500, 500))
     assert file.runs() == [(11, 499, 1), (501, 1_000, 1)]
 
 
 def test_many_entries_of_one_lease_write_its_row_once(file):
-    file.do(Take(file.numbers, 1, 100, terms=Terms("t", HOUR)))
+    file.ask(file.numbers, lease("t", 100, ttl=HOUR))
     nacks = tuple(Nack("t", ((seq, seq),), delay=5) for seq in (3, 2, 1, *range(50, 40, -1)))
     acks = tuple(Ack("t", ((seq, seq),)) for seq in range(90, 60, -1))
-    file.do(Settle(file.numbers, nacks + acks))
+    file.ask(file.numbers, settle(*nacks, *acks))
     assert file.runs() == [(1, 3, 0), (4, 40, 1), (41, 50, 0), (51, 60, 1), (91, 100, 1)]
-    file.do(Settle(file.numbers, tuple(Ack("t", ((seq, seq),)) for seq in range(4, 41))))
+    file.ask(file.numbers, settle(*[Ack("t", ((seq, seq),)) for seq in range(4, 41)]))
     assert file.runs() == [(1, 3, 0), (41, 50, 0), (51, 60, 1), (91, 100, 1)]
 
 
 def test_items_taken_for_good_leave_no_row(file):
-    file.do(Take(file.numbers, 1, 1_000))
+    file.ask(file.numbers, take(1_000))
     assert file.runs() == []
 
 
@@ -147,7 +141,7 @@ def test_a_block_goes_with_its_last_item_whichever_way_that_leaves(file):
     assert len(file.see("SELECT 1 FROM block")) == 4
     file.ack(file.jobs, (4, 4))
     assert file.see("SELECT first FROM block ORDER BY first") == [(5,), (9,), (13,)]
-    file.do(Claim(file.jobs, 4, 1 << 22))  # for good
+    file.ask(file.jobs, take(4))
     assert file.see("SELECT first FROM block ORDER BY first") == [(5,), (13,)]
     file.do(Purge(file.jobs, ("waiting",)))
     assert file.see("SELECT first FROM block ORDER BY first") == [(5,)]
@@ -168,41 +162,44 @@ def steps(file: File, *ops) -> int:
         return False
 
     file.engine.files.writer.set_progress_handler(step, 1)
-    file.engine.apply(ops)
+    apply(file.engine, *ops)
     file.engine.files.writer.set_progress_handler(None)
     return count
 
 
-def lease(file: File, token: str) -> Claim:
-    return Claim(file.jobs, 1, 1 << 22, Terms(token, HOUR))
+def leased(file: File, *tokens: str) -> Serve:
+    """A lease of one item for each of these tokens."""
+    return Serve(file.jobs, 1, tuple(lease(token, ttl=HOUR) for token in tokens))
+
+
+def settled(file: File, *entries) -> Serve:
+    return Serve(file.jobs, 1, (settle(*entries),))
 
 
 def test_a_claim_costs_the_same_with_a_backlog_behind_it(file):
     file.push("1", "2")
-    alone = steps(file, lease(file, "a"))
+    alone = steps(file, leased(file, "a"))
     for level in (0, 0, 5, 9):
         parcels = [Parcel((str(n),), delay=HOUR + n, priority=level) for n in range(500)]
         file.do(Push(file.jobs, (*parcels, Parcel(("0",) * 500, priority=level))))
-    file.do(*[Claim(file.jobs, 1, 1 << 22, Terms(f"x{n}", HOUR)) for n in range(200)])
-    assert steps(file, lease(file, "b")) < alone * 1.5
+    file.do(leased(file, *[f"x{n}" for n in range(200)]))
+    assert steps(file, leased(file, "b")) < alone * 1.5
 
 
 def test_a_claim_in_vain_costs_the_same_with_a_thousand_delayed_ones(file):
     file.push("1", delay=HOUR)
-    alone = steps(file, lease(file, "a"))
+    alone = steps(file, leased(file, "a"))
     file.do(Push(file.jobs, tuple(Parcel((str(n),), delay=HOUR + n) for n in range(1_000))))
-    assert steps(file, lease(file, "b")) < alone * 1.5
+    assert steps(file, leased(file, "b")) < alone * 1.5
 
 
 def test_a_settle_costs_the_same_with_a_thousand_leases_beside_it(file):
     file.push(*map(str, range(2_000)))
     file.claim(10, "a")
     file.claim(10, "b")
-    alone = steps(file, Settle(file.jobs, (Ack("a", ((2, 2), (4, 6))), Nack("a", error="no"))))
-    file.do(*[Claim(file.jobs, 1, 1 << 22, Terms(f"x{n}", HOUR)) for n in range(1_000)])
-    assert (
-        steps(file, Settle(file.jobs, (Ack("b", ((12, 12), (14, 16))), Nack("b", error="no")))) < alone * 1.5
-    )
+    alone = steps(file, settled(file, Ack("a", ((2, 2), (4, 6))), Nack("a", error="no")))
+    file.do(leased(file, *[f"x{n}" for n in range(1_000)]))
+    assert steps(file, settled(file, Ack("b", ((12, 12), (14, 16))), Nack("b", error="no"))) < alone * 1.5
 
 
 def test_a_bounded_push_and_a_glance_cost_the_same_with_a_thousand_dead(file):
@@ -215,8 +212,8 @@ def test_a_bounded_push_and_a_glance_cost_the_same_with_a_thousand_dead(file):
     alone = full()
     assert file.engine.glance(file.jobs) == (1, 0, 0)
     for n in range(1_000):
-        file.do(lease(file, f"t{n}"))
-        file.do(Settle(file.jobs, (Nack(f"t{n}"),)))
+        file.do(leased(file, f"t{n}"))
+        file.do(settled(file, Nack(f"t{n}")))
         file.push("1")
     assert file.engine.glance(file.jobs) == (1, 0, 1_000)
     assert full() < alone * 1.5

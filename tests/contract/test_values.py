@@ -6,20 +6,11 @@ import json
 import random
 
 import pytest
-from dibs.ledger.ops import Define, Delete, OpFailed, Take
-from dibs.ledger.work import (
-    Ack,
-    Nack,
-    Parcel,
-    Purge,
-    Push,
-    QueueSettings,
-    Release,
-    Result,
-    Settle,
-    Sweep,
-    Terms,
-)
+from asks import lease, settle
+from dibs.ledger.ops import Define, Delete, OpFailed
+from dibs.ledger.serve import Drawn
+from dibs.ledger.work import Ack, Nack, Parcel, Purge, Push, QueueSettings, Release, Result, Sweep
+from words import serve
 
 KIB = 1024
 
@@ -64,9 +55,9 @@ def test_large_and_small_values_of_many_blocks_keep_their_order(ledger):
     ledger.push(queue, *texts[120:])
     assert [item.text for item in ledger.items(queue)] == texts
     got = []
-    while (claimed := ledger.claim(queue, rng.randint(1, 40), f"t{len(got)}", most_bytes=300 * KIB)).count:
+    while (claimed := ledger.claim(queue, rng.randint(1, 40), f"t{len(got)}", room=300 * KIB)).size:
         got += claimed.values
-        assert claimed.count == 1 or sum(map(len, claimed.values)) <= 300 * KIB
+        assert claimed.size == 1 or sum(map(len, claimed.values)) <= 300 * KIB
     assert got == texts
 
 
@@ -155,12 +146,8 @@ def test_the_room_of_values_is_given_back(ledger, leave):
 
 def test_values_of_leases_from_a_source_come_in_the_same_transaction(ledger):
     queue = ledger.define("q", "lines").id
-    ledger.engine.apply(
-        [
-            Take(queue, 1, 2, terms=Terms("t", 10), texts=('"a"', '"b"')),
-            Take(queue, 3, 2, terms=Terms("u", 10), texts=('"c"', '"d"')),
-        ]
-    )
+    drawn = Drawn(1, ('"a"', '"b"', '"c"', '"d"'))
+    ledger.round(queue, lease("t", 2, ttl=10), lease("u", 2, ttl=10), drawn=drawn)
     ledger.time.pass_(10)
     claimed = ledger.claim(queue, token=None)
     assert dict(zip(ledger.seqs(claimed), claimed.values, strict=True)) == {
@@ -185,8 +172,8 @@ def test_a_line_break_between_tokens_damages_nothing(ledger, text):
     ledger.claim(queue, 1, "ack")
     for op in (
         Push(queue, (Parcel(('"1"', text, '"3"')),)),
-        Settle(queue, (Ack("ack", push=(Result("done", text),)),)),
-        Take(source, 1, 2, terms=Terms("t", 10), texts=(text, '"2"')),
+        serve(ledger.engine, queue, settle(Ack("ack", push=(Result("done", text),)))),
+        serve(ledger.engine, source, lease("t", 2, ttl=10), drawn=Drawn(1, (text, '"2"'))),
     ):
         try:
             ledger.do(op)

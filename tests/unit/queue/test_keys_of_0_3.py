@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
+
 import pytest
 from dibs.errors import KeyReused
-from dibs.ledger.ops import Define, Remember
+from dibs.ledger.ops import Define
 from dibs.ledger.serve import Key, Keyed
+from dibs.ledger.sqlite.checksum import of_answer
 from dibs.ledger.work import Ack, Extend, Nack, Parcel, Release
 from dibs.queue import LeaseAsk
 from dibs.queue.definition import KEPT, queue_settings
@@ -77,7 +81,14 @@ async def test_pushes_redrives_and_purges_are_filed_as_in_0_3(opened):
 )
 async def test_a_definition_of_0_3_is_replayed(opened, filed, source, named, reset):
     def before(disk) -> None:
-        disk.apply([Define("q", "", "{}", remember=Remember("k", filed, 60_000))])
+        [row] = disk.apply_batch([Define("q", "", "{}")]).outcomes
+        outcome = json.dumps({**asdict(row), "wide": False, "start": 0, "stop": 0, "step": 1})
+        answer = row.root, row.generation, "", "k", filed, outcome, None, disk.now() + 60_000
+        columns = "queue, generation, caller, key, request, outcome, item_values, expires, crc"
+        values = *answer, of_answer(*answer)
+        disk.files.writer.execute(
+            f"INSERT INTO answer ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", values
+        )
 
     spec = SourceSpec("count", {"start": 5}) if source == "count" else source
     async with opened(disk=before) as house:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from dibs.errors import LedgerError, LedgerUnavailable, QueueUnknown, Refused
-from dibs.ledger.ops import Take
+from dibs.ledger.ops import Fail
 from dibs.sources import parse_source
 
 COUNT, RANGE = parse_source("count()"), parse_source("range(100)")
@@ -194,7 +194,7 @@ async def test_a_source_that_can_not_be_opened_in_a_queue_that_was_closed_meanwh
         await house["q"].close()
         script.start_door.open()
         await eventually(lambda: not house["q"].supply.starting)
-        assert [op for op in house.disk.ops(Take) if op.end] == []
+        assert house.disk.ops(Fail) == []
         assert house["q"].info().state == "closed"
 
 

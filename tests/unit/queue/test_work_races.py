@@ -8,7 +8,8 @@ import contextlib
 import pytest
 from dibs.errors import QueueConflict, QueueExhausted
 from dibs.ledger.ops import EngineFailed
-from dibs.ledger.work import Ack, Extend, Parcel, Result, Settle
+from dibs.ledger.serve import Ask, Serve
+from dibs.ledger.work import Ack, Extend, Parcel, Result
 from dibs.queue import LeaseAsk
 
 
@@ -95,7 +96,8 @@ async def test_what_comes_while_a_queue_is_made_is_seen(opened, monkeypatch):
         def next_due(queue: int) -> int | None:
             due = looked(queue)
             if queue == 2 and "done" not in house.queues._queues:
-                house.disk.apply([Settle(1, (Ack(leased.token, push=(Result("done", "1"),)),))])
+                ack = Ack(leased.token, push=(Result("done", "1"),))
+                house.disk.apply_batch([Serve(1, 1, (Ask(None, (ack,)),))])
             return due
 
         house.disk.next_due = next_due
