@@ -150,7 +150,7 @@ def _plan(given: dict[str, Any], jobs: dict[str, Any] | None) -> Plan:
 
 def _test(plan: Plan, history: Path | None, rounds: int, seed: int) -> None:
     from ..proof.errors import HarnessFault
-    from ..proof.progress import watch_on
+    from ..proof.progress import Watch
     from ..proof.summary import show_result
     from .console import console
 
@@ -161,8 +161,8 @@ def _test(plan: Plan, history: Path | None, rounds: int, seed: int) -> None:
         from ..proof.load import run_load
 
         if rounds:
-            return run_chaos(plan, Chaos(rounds, seed), watch_on(out), history=history)
-        return run_load(plan, watch_on(out), history=history)
+            return run_chaos(plan, Chaos(rounds, seed), Watch(out), history=history)
+        return run_load(plan, Watch(out), history=history)
 
     try:
         result = run()

@@ -5,14 +5,12 @@ A release uses no attempt, nor does an expired lease of many items: its worker m
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from operator import attrgetter
 
 from .case import Case, overtaken
 from .holdings import Holding
 from .records import Do
-from .verdict import Finding, finding, of_item
-
-Found = Iterator[Finding]
+from .verdict import Found, finding, of_item
 
 
 def attempt_twice(case: Case) -> Found:
@@ -26,23 +24,20 @@ def attempt_twice(case: Case) -> Found:
             if used:
                 kept.setdefault(one.attempt, one)
             if other is not None and (used or other.until < one.since):
-                yield of_item(seq, f"attempt {one.attempt} twice", other.seen(), one.seen())
+                yield of_item(seq, f"attempt {one.attempt} twice", other, one)
 
 
 def _is_used(holding: Holding) -> bool:
     """Whether a hand-out that was not released has certainly used its attempt: it was alone, or nacked."""
-    return holding.alone or any(act.do is Do.NACK and act.worked for act in holding.acts)
+    return len(holding.lease.seqs) == 1 or any(act.do is Do.NACK and act.worked for act in holding.acts)
 
 
 def attempt_back(case: Case) -> Found:
     """Find earlier attempts after later ones."""
+    attempt = attrgetter("attempt")
     for seq, holdings in case.held.by_seq.items():
-        for top, one in overtaken(holdings, _attempt, _attempt) if len(holdings) > 1 else ():
-            yield of_item(seq, f"attempt {one.attempt} after attempt {top.attempt}", top.seen(), one.seen())
-
-
-def _attempt(holding: Holding) -> int:
-    return holding.attempt
+        for top, one in overtaken(holdings, attempt, attempt) if len(holdings) > 1 else ():
+            yield of_item(seq, f"attempt {one.attempt} after attempt {top.attempt}", top, one)
 
 
 def too_often(case: Case) -> Found:
@@ -50,7 +45,7 @@ def too_often(case: Case) -> Found:
     most = case.header.max_attempts
     for one in case.held:
         if most is not None and one.attempt > most:
-            yield of_item(one.seq, f"attempt {one.attempt}, and {most} are allowed", one.seen())
+            yield of_item(one.seq, f"attempt {one.attempt}, and {most} are allowed", one)
 
 
 def buried_early(case: Case) -> Found:
@@ -61,7 +56,7 @@ def buried_early(case: Case) -> Found:
     for one in case.held:
         for act in one.acts:
             if act.verdict == "dead" and one.attempt < most:
-                yield of_item(one.seq, f"dead after {one.attempt} of {most} attempts", one.seen(), act.seen())
+                yield of_item(one.seq, f"dead after {one.attempt} of {most} attempts", one, act)
     for item in case.inside or ():
         if item.state == "dead" and item.attempt < most:
             yield of_item(item.seq, f"dead after {item.attempt} of {most} attempts")
@@ -74,4 +69,4 @@ def unseen(case: Case) -> Found:
         seq, missing = next(iter(case.unseen.items()))
         told = f"{count} hand-outs nobody got, and requests without a reply explain {most}; "
         told += f"the first is attempt {missing[0]} of {seq}"
-        yield finding(count - most, told, [(seq, seq)], case.held.by_seq[seq][-1].seen())
+        yield finding(count - most, told, [(seq, seq)], case.held.by_seq[seq][-1])

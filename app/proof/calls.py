@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
+
+from pydantic import TypeAdapter
 
 from .records import Do, Entry, Lease
-from .spans import numbers, ranges
-from .values import identity
+from .values import ranges
 
 _LISTS = {Do.ACK: "acks", Do.NACK: "nacks", Do.EXTEND: "extends", Do.RELEASE: "releases"}
 
 Told = Mapping[str, Any]
+
+lease_of: Final[Callable[[Any], Lease | None]] = TypeAdapter(Lease | None).validate_python
+"""The lease of an answer as a history keeps it, as the checker reads it."""
 
 
 class Call(NamedTuple):
@@ -20,8 +24,8 @@ class Call(NamedTuple):
 
     ``asked`` is what a history keeps of it. ``read`` makes of an answer's JSON what a history keeps of that
     (None: the answer is empty); it raises KeyError, ValueError or the like where that has not what this call
-    ``wants``. ``patient``: a
-    refusal is an answer, too, so the client goes on asking as long as the server speaks.
+    ``wants``. ``patient``: a refusal is an answer, too, so the client goes on asking as long as the server
+    speaks.
     """
 
     path: str
@@ -31,20 +35,6 @@ class Call(NamedTuple):
     wants: str
     may_be_empty: bool = False
     patient: bool = False
-
-
-class Next(NamedTuple):
-    """The next lease that is asked for. ``wait`` and ``ttl`` are seconds."""
-
-    most: int
-    ttl: float
-    wait: float
-    worker: str
-
-    @property
-    def body(self) -> dict[str, Any]:
-        """The terms as the server takes them."""
-        return {"max": self.most, "ttl": self.ttl, "wait": self.wait, "worker": self.worker}
 
 
 def take(count: int) -> Call:
@@ -65,17 +55,13 @@ def push(items: Sequence[Told]) -> Call:
     )
 
 
-def exchange(entries: Sequence[Entry], lease: Next | None) -> Call:
-    """Settle ``entries`` and lease the next items, in one request; either may be absent."""
-    asked = {
-        "op": "work",
-        "entries": [kept(entry) for entry in entries],
-        "max": lease.most if lease else 0,
-        "ttl": lease.ttl if lease else 0,
-    }
+def exchange(entries: Sequence[Entry], lease: Told | None) -> Call:
+    """Settle ``entries`` and lease the next items, by the body of a lease; either may be absent."""
+    terms = {"max": lease["max"], "ttl": lease["ttl"]} if lease else {"max": 0, "ttl": 0}
+    asked = {"op": "work", "entries": [kept(entry) for entry in entries], **terms}
     if lease and not entries:
-        return Call("lease", lease.body, asked, partial(exchanged, ()), "a lease", may_be_empty=True)
-    body = settle_body(entries) | ({"lease": lease.body} if lease else {})
+        return Call("lease", lease, asked, partial(exchanged, ()), "a lease", may_be_empty=True)
+    body = settle_body(entries) | ({"lease": lease} if lease else {})
     return Call("settle", body, asked, partial(exchanged, entries), "outcomes")
 
 
@@ -149,23 +135,3 @@ def _leased(told: Told) -> dict[str, Any]:
         "values": [item["value"] for item in items],
         "attempts": [item["attempt"] for item in items],
     }
-
-
-def lease_of(answer: Told) -> Lease | None:
-    """The lease of an answer, as the checker reads it."""
-    raw = answer["lease"]
-    return raw and Lease(
-        token=raw["token"],
-        expires_in=round(raw["expires_in"] * 1e9),
-        seqs=tuple(numbers(raw["seqs"])),
-        values=tuple(identity(value) for value in raw["values"]),
-        attempts=tuple(raw["attempts"]),
-    )
-
-
-def settled(answer: Told) -> dict[str, int]:
-    """How many items of an answer had which outcome."""
-    counts: dict[str, int] = {}
-    for first, last, verdict, *_ in (came for entry in answer["outcomes"] for came in entry):
-        counts[verdict] = counts.get(verdict, 0) + (1 if first is None else last - first + 1)
-    return counts

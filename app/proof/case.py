@@ -4,14 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from .fold import Done, fold
 from .holdings import Act, Holding, Holdings, hold
 from .owned import Gap, Owners, allowed_in, gaps_of, own
-from .pushed import Items, collect
-from .records import Audit, Do, History, Inside, Note, Take, Taken
-from .spans import Span, gaps, size
+from .records import Audit, Do, History, Inside, Note, Push, Pushed, Sighting, Take, Taken
+from .values import Span, Value, gaps, size
+
+
+class Item(NamedTuple):
+    """An item of a push, with its name (its own key) or None, and whether the server knew it already."""
+
+    seq: int
+    value: Value
+    name: str | None
+    known: bool
+    done: Done[Push, Pushed]
+
+    def seen(self) -> Sighting:
+        """The push as a finding names it."""
+        return self.done.request.seen()
 
 
 class Case:
@@ -66,14 +79,26 @@ class Case:
         if self.window is None:
             return []
         missing = list(gaps((one.piece.span for one in self.owners.first), *self.window))
-        return gaps_of(missing, allowed_in(missing, self.folded.takes.open, self.answers), self.others)
+        allowed = allowed_in(missing, self.folded.takes.open, self.answers)
+        return list(gaps_of(missing, allowed, self.others))
 
     # -- work
 
     @cached_property
-    def items(self) -> Items:
-        """The items that were pushed."""
-        return collect(self.folded.pushes)
+    def items(self) -> list[Item]:
+        """Every item in the answers to producers."""
+        return [
+            Item(seq, value, name, at in done.answer.known, done)
+            for done in self.folded.pushes.done
+            for at, (seq, value, name) in enumerate(
+                zip(done.answer.seqs, done.request.asked.values, done.request.asked.names, strict=True)
+            )
+        ]
+
+    @cached_property
+    def pushed(self) -> dict[int, Item]:
+        """The first push of each seq."""
+        return {item.seq: item for item in reversed(self.items) if not item.known}
 
     @cached_property
     def held(self) -> Holdings:
@@ -95,7 +120,7 @@ class Case:
     def gone(self) -> dict[int, bool]:
         """Items that are neither acked nor inside, ascending; whether a lost reply may have acked them."""
         left = {item.seq for item in self.inside or ()}
-        known = self.items.by_seq.keys() | self.held.by_seq.keys()
+        known = self.pushed.keys() | self.held.by_seq.keys()
         return {seq: self.maybe_acked(seq) for seq in sorted(known - self.acks.keys() - left)}
 
     @cached_property

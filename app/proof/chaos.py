@@ -23,7 +23,7 @@ from .plan import Plan
 from .progress import Watch
 from .records import Audit
 from .server import ServerProcess
-from .spans import counted
+from .values import counted
 from .verdict import EXIT_FAULT, EXIT_VIOLATED
 
 START_PATIENCE = 30.0
@@ -119,7 +119,7 @@ class _Rounds:
     def _round(self, number: int) -> bool:
         """Let the server answer, kill it, start it again; False when the load has ended."""
         before = self._load.crowd.tally()
-        if not self._answers_more(before.answers):
+        if not self._answers_more(before["answers"]):
             return False
         life = self._random.uniform(0, _LONGEST_LIFE)
         self._load.is_done(life)
@@ -136,15 +136,15 @@ class _Rounds:
         self._load.watch.say(
             f"round {number}/{self._rounds}: killed {life:.2f} s after it answered, "
             f"back after {time.monotonic() - down:.2f} s; "
-            f"{counted(after.lost - before.lost, 'replies')} lost, "
-            f"{counted(after.items, 'items')} in all"
+            f"{counted(after['lost'] - before['lost'], 'replies')} lost, "
+            f"{counted(after['items'], 'items')} in all"
         )
         return True
 
     def _answers_more(self, answers: int) -> bool:
         """Wait until a client was answered since the start: killing an idle server proves little."""
         crowd = self._load.crowd
-        while crowd.tally().answers <= answers:
+        while crowd.tally()["answers"] <= answers:
             self._server.check_alive()
             if time.monotonic() > self._until:
                 raise HarnessFault(f"{self._rounds} rounds took too long")

@@ -16,8 +16,8 @@ from .case import Case
 from .holdings import Holding
 from .kinds import Kind
 from .records import Do, History, Outcome
-from .rules import Rule, rules_of
-from .verdict import Cases, Verdict
+from .rules import RULES
+from .verdict import Cases, Rule, Verdict
 
 
 class Cause(StrEnum):
@@ -35,16 +35,16 @@ class Cause(StrEnum):
 def judge(history: History, *, examples: int = 5) -> Verdict:
     """Judge a history, keeping the first ``examples`` cases of each rule."""
     case = Case(history)
-    rules = rules_of(case.header.kind)
-    cases = tuple(found for rule in rules if (found := _cases(rule, case, examples)).count)
     takes = case.header.kind is Kind.TAKES
+    rules = [rule for rule in RULES if case.header.kind in rule.kinds]
+    cases = tuple(found for rule in rules if (found := _cases(rule, case, examples)).total)
     return Verdict(
         header=case.header,
         window=case.window if takes else None,
         totals=_of_takes(case) if takes else _of_work(case),
         cases=cases,
         columns={
-            column: sum(found.count for found in cases if found.column is column)
+            column: sum(found.total for found in cases if found.rule.column is column)
             for column in dict.fromkeys(rule.column for rule in rules)
         },
         notes=tuple(_notes_of_takes(case) if takes else _notes_of_work(case)),
@@ -54,8 +54,7 @@ def judge(history: History, *, examples: int = 5) -> Verdict:
 def _cases(rule: Rule, case: Case, examples: int) -> Cases:
     found = iter(rule.find(case))
     kept = tuple(islice(found, examples))
-    count = sum(one.count for one in kept) + sum(one.count for one in found)
-    return Cases(rule.name, rule.column, rule.unit, rule.sentence, rule.violates, count, kept)
+    return Cases(rule, sum(one.count for one in kept) + sum(one.count for one in found), kept)
 
 
 def _of_all(case: Case) -> dict[str, Any]:
@@ -90,8 +89,8 @@ def _of_work(case: Case) -> dict[str, Any]:
     return totals | {
         "refused": totals["failed"],
         "open": len(folded.pushes.open) + len(folded.exchanges.open),
-        "pushed": len(case.items.by_seq),
-        "known": sum(len(done.answer.known) for done in folded.pushes.done),
+        "pushed": len(case.pushed),
+        "known": sum(item.known for item in case.items),
         "leases": len(case.held.by_token),
         "handed_out": sum(map(len, case.held.by_seq.values())),
         "unseen": min(sum(map(len, case.unseen.values())), case.unseen_may_be),

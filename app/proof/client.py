@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 import uuid
+from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -21,8 +22,14 @@ _STOPPING_PAUSE = 0.1
 Clock = Callable[[], int]
 
 
+COUNTED = ("items", "answers", "replayed", "refused", "lost", "crashed", "redelivered")
+"""The counts of a client. ``items`` are those that are done: taken, or acked or dead."""
+
+
 class Signals:
-    """The signals that all clients of a load test share: whether to stop, and why.
+    """The signals that all clients of a load test share: what is left to ask for, whether to stop, and why.
+
+    ``drained``: nothing is left to consume, for good.
 
     Args:
         plan: The load to make.
@@ -40,9 +47,32 @@ class Signals:
         self.clock = clock
         self.fault: str | None = None
         self.exhausted = False
+        self.drained = False
+        self._left = plan.total
+        self._claimed = 0
         self._lock = threading.Lock()
         self._stopping = threading.Event()
         self._deadline = 0
+
+    def claim(self, most: int) -> range:
+        """The numbers of the next items, up to ``most``; none when enough were claimed."""
+        with self._lock:
+            size = most if self._left is None else min(most, self._left)
+            if self.stopping:
+                return range(0)
+            self._left = None if self._left is None else self._left - size
+            self._claimed += size
+            return range(self._claimed - size + 1, self._claimed + 1)
+
+    def give_back(self, items: int) -> None:
+        """Let another request ask for items that were claimed and not handed out."""
+        with self._lock:
+            self._left = None if self._left is None else self._left + items
+
+    def finish(self) -> None:
+        """Let nobody claim more; consumers go on until nothing is left."""
+        with self._lock:
+            self._left = 0
 
     def stop(self, grace: float) -> None:
         """Let nobody begin a new request. Those with a lost reply are sent again for ``grace`` seconds."""
@@ -84,16 +114,13 @@ class Signals:
 class Client:
     """One thread's connection and what came of its requests. Latencies are nanoseconds, of answers only.
 
-    ``name`` is that of who asks; a role may change it.
+    ``name`` is that of who asks; a role may change it. ``counts`` has all names, so others may read it.
     """
 
     def __init__(self, signals: Signals, name: str, connection: Connection) -> None:
         self.name = name
         self.signals = signals
-        self.answers = 0
-        self.replays = 0
-        self.refused = 0
-        self.lost = 0
+        self.counts = Counter(dict.fromkeys(COUNTED, 0))
         self.latencies: list[int] = []
         self._connection = connection
         self._requests = 0
@@ -141,8 +168,8 @@ class Client:
     ) -> Mapping[str, Any]:
         self.signals.history.request(asked, times, Outcome.OK, reply.answer)
         self._answered = times[1]
-        self.answers += 1
-        self.replays += reply.answer["replay"]
+        self.counts["answers"] += 1
+        self.counts["replayed"] += reply.answer["replay"]
         if timed:
             self.latencies.append(times[1] - times[0])
         return reply.answer
@@ -152,8 +179,7 @@ class Client:
         if reply.fate is Fate.UNSENT:
             return
         lost = reply.fate is Fate.LOST or reply.maybe
-        self.lost += lost
-        self.refused += not lost
+        self.counts["lost" if lost else "refused"] += 1
         outcome = Outcome.UNKNOWN if lost else Outcome.FAILED
         self.signals.history.request(asked, times, outcome, {"error": reply.error})
 

@@ -6,8 +6,7 @@ from typing import Annotated, Any, NamedTuple
 
 from pydantic import Field, PlainValidator
 
-from .spans import Span, numbers
-from .values import Value, identity
+from .values import Span, Value, identity, numbers
 
 _LARGEST_SPAN = 1_000_000
 _LONGEST = 1e9
@@ -15,7 +14,7 @@ _LONGEST = 1e9
 
 def is_span(value: object) -> bool:
     """Whether this is ``[first, last]`` with 1 <= first <= last."""
-    if type(value) is not list or len(value) != 2:  # noqa: PLR2004
+    if not isinstance(value, (list, tuple)) or len(value) != 2:  # noqa: PLR2004
         return False
     first, last = value
     return type(first) is type(last) is int and 1 <= first <= last
@@ -58,6 +57,11 @@ class Came(NamedTuple):
     last: int | None
     verdict: str
     expires_in: int = 0
+
+    @property
+    def spans(self) -> tuple[Span, ...]:
+        """The seqs: one range, or none."""
+        return () if self.first is None or self.last is None else ((self.first, self.last),)
 
 
 def _came(value: Any) -> Came:

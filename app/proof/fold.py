@@ -89,12 +89,6 @@ class Story:
         sent = [one for one in self.attempts if one is not anchor and one.invoked <= anchor.completed]
         return [one for one in sent if one.outcome is Outcome.UNKNOWN] or sent
 
-    @property
-    def refused(self) -> bool:
-        """Whether a request that was sent after all replies were lost was told that nothing had happened."""
-        gave_up = max((one.completed for one in self.lost), default=0)
-        return any(one.outcome is Outcome.FAILED and one.invoked > gave_up for one in self.attempts)
-
     def effects(self) -> Iterator[Done[Any, Any]]:
         """The effects under this key: one, or the key was spent twice.
 
@@ -110,12 +104,16 @@ class Story:
             since = min((one.invoked for one in self.earlier), default=LONG_AGO)
             yield Done(self.anchor, self.anchor.answer, since, self.anchor.completed, since)
 
-    def left_open(self) -> Open[Any] | None:
-        """The request that may have taken effect, where none was answered."""
-        if self.answered or not self.lost:
-            return None
-        first = min(self.lost, key=lambda one: one.invoked)
-        return Open(first, first.invoked, max(one.asked.most for one in self.lost), self.refused)
+    def left_open(self) -> Iterator[Open[Any]]:
+        """The request that may have taken effect, where none was answered.
+
+        It is refused if a request that was sent after all replies were lost was told that nothing happened.
+        """
+        if self.lost and not self.answered:
+            first = min(self.lost, key=lambda one: one.invoked)
+            gave_up = max(one.completed for one in self.lost)
+            refused = any(one.outcome is Outcome.FAILED and one.invoked > gave_up for one in self.attempts)
+            yield Open(first, first.invoked, max(one.asked.most for one in self.lost), refused)
 
 
 def told(request: Request[Any, Any]) -> object:
@@ -148,11 +146,8 @@ def fold(lines: Iterable[Line]) -> Folded:
             folded.notes.append(line)
         else:
             keys.setdefault(number if line.key is None else line.key, []).append(line)
-    kinds: dict[type, Effects[Any, Any]] = {
-        Take: folded.takes,
-        Push: folded.pushes,
-        Exchange: folded.exchanges,
-    }
+    kinds: dict[type, Effects[Any, Any]]
+    kinds = {Take: folded.takes, Push: folded.pushes, Exchange: folded.exchanges}
     for attempts in keys.values():
         first = attempts[0]
         if len(attempts) == 1 and first.answer is not None and not first.replay:
@@ -163,6 +158,6 @@ def fold(lines: Iterable[Line]) -> Folded:
         folded.stories.append(story)
         for effect in story.effects():
             kinds[type(effect.request.asked)].done.append(effect)
-        if left := story.left_open():
+        for left in story.left_open():
             kinds[type(left.request.asked)].open.append(left)
     return folded

@@ -41,6 +41,7 @@ from .records import (
     Exchanged,
     Header,
     History,
+    Lease,
     Note,
     Outcome,
     Push,
@@ -49,8 +50,7 @@ from .records import (
     Take,
     Taken,
 )
-from .spans import size
-from .values import pieces_of
+from .values import pieces_of, size
 
 FORMAT: Final = 3
 """The version of the format that is written."""
@@ -62,7 +62,7 @@ _OPS: Final = {Kind.TAKES: ("take", "note"), Kind.WORK: ("push", "work", "note")
 _BUFFERED: Final = 512
 _encode: Final = json.JSONEncoder(separators=(",", ":")).encode
 
-Body = dict[str, Any]
+Body = Mapping[str, Any]
 
 
 def _taken(body: Body) -> Taken:
@@ -100,9 +100,7 @@ class HistoryWriter(AbstractContextManager["HistoryWriter"]):
         self._waiting: list[str] = [_encode({"dibs_history": FORMAT} | asdict(header))]
         self._file = path.open("w", encoding="ascii", newline="\n")
 
-    def request(
-        self, asked: Mapping[str, Any], times: tuple[int, int], outcome: Outcome, answer: Mapping[str, Any]
-    ) -> None:
+    def request(self, asked: Body, times: tuple[int, int], outcome: Outcome, answer: Body) -> None:
         """Record a request: its content, when it began and ended, and what is known of its answer."""
         invoked, completed = times
         self._write({**asked, "invoked": invoked, "completed": completed, "outcome": outcome.value, **answer})
@@ -128,7 +126,7 @@ class HistoryWriter(AbstractContextManager["HistoryWriter"]):
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _write(self, body: Mapping[str, Any]) -> None:
+    def _write(self, body: Body) -> None:
         line = _encode(body)
         with self._lock:
             self.lines += 1
@@ -181,10 +179,11 @@ def _line(number: int, body: Body, header: Header) -> Any:
         raise HistoryError(number, f'is of queue "{body["queue"]}", but the header says "{header.queue}"')
     if op == "note":
         return _validated(number, _NOTE, body)
-    body["line"], body["asked"] = number, body
-    body["answer"] = body if body.get("outcome") == Outcome.OK else None
-    request = _validated(number, _REQUESTS[op], body)
-    if problem := _mismatch(request):
+    answer = body if body.get("outcome") == Outcome.OK else None
+    request = _validated(number, _REQUESTS[op], {**body, "line": number, "asked": body, "answer": answer})
+    if request.completed < request.invoked:
+        raise HistoryError(number, '"completed" is before "invoked"')
+    if problem := _mismatch(request.asked, request.answer):
         raise HistoryError(number, problem)
     return request
 
@@ -209,9 +208,7 @@ def _header(number: int, text: str) -> Header:
         raise HistoryError(1, 'not a history of dibs: the first line has no "dibs_history"')
     if version not in {*_KINDS, FORMAT}:
         raise HistoryError(1, f"version {version!r} is not known; this dibs reads 1 to {FORMAT}")
-    if version in _KINDS:
-        body["kind"] = _KINDS[version]
-    return _validated(1, _HEADER, body)
+    return _validated(1, _HEADER, {**body, "kind": _KINDS.get(version, body.get("kind", Kind.TAKES))})
 
 
 T = TypeVar("T")
@@ -234,32 +231,19 @@ def _told(error: ValidationError) -> str:
     return f'"{name}" {told}' if told.startswith("must ") else told
 
 
-def _mismatch(request: Request[Any, Any]) -> str | None:
+def _mismatch(asked: Any, answer: Any) -> str | None:
     """A contradiction between the fields of a request, if there is one."""
-    if request.completed < request.invoked:
-        return '"completed" is before "invoked"'
-    if isinstance(request.asked, Push):
-        return _mismatched_push(request.asked, request.answer)
-    if isinstance(request.asked, Exchange) and request.answer is not None:
-        return _mismatched_exchange(request.asked, request.answer)
-    return None
-
-
-def _mismatched_push(asked: Push, answer: Pushed | None) -> str | None:
-    size = len(asked.values)
-    if len(asked.names) != size:
-        return '"names" must be a list of texts and nulls, one a value'
-    if answer is not None and len(answer.seqs) != size:
-        return f"{size} values, but {len(answer.seqs)} seqs"
-    if answer is not None and any(at >= size for at in answer.known):
-        return '"known" must be a list of positions'
-    return None
-
-
-def _mismatched_exchange(asked: Exchange, answer: Exchanged) -> str | None:
-    if len(answer.outcomes) != len(asked.entries):
-        return f"{len(asked.entries)} entries, but {len(answer.outcomes)} outcomes"
-    lease = answer.lease
-    if lease and not len(lease.seqs) == len(lease.values) == len(lease.attempts):
-        return f"{len(lease.seqs)} seqs, {len(lease.values)} values and {len(lease.attempts)} attempts"
+    match asked, answer:
+        case Push(values, names), _ if len(names) != len(values):
+            return '"names" must be a list of texts and nulls, one a value'
+        case Push(values), Pushed(seqs) if len(seqs) != len(values):
+            return f"{len(values)} values, but {len(seqs)} seqs"
+        case Push(values), Pushed(known=known) if any(at >= len(values) for at in known):
+            return '"known" must be a list of positions'
+        case Exchange(entries), Exchanged(outcomes) if len(outcomes) != len(entries):
+            return f"{len(entries)} entries, but {len(outcomes)} outcomes"
+        case _, Exchanged(lease=Lease(seqs=seqs, values=values, attempts=attempts)) if not (
+            len(seqs) == len(values) == len(attempts)
+        ):
+            return f"{len(seqs)} seqs, {len(values)} values and {len(attempts)} attempts"
     return None

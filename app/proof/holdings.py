@@ -14,15 +14,14 @@ Clocks that count durations may drift: a thousandth, and 2 ms for rounding, are 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from .fields import Came
 from .fold import Done, Effects
 from .records import DONE, Do, Entry, Exchange, Exchanged, Lease, Request, Sighting
-from .spans import numbers
-from .values import Value
+from .values import Value, numbers
 
 NEVER = 1 << 62
 """After every time."""
@@ -80,11 +79,6 @@ class Holding:
     def until(self) -> int:
         """The time before which the item was handed out; from then on it is certainly the holder's."""
         return self.done.until
-
-    @property
-    def alone(self) -> bool:
-        """Whether the item was the only one of its answer."""
-        return len(self.lease.seqs) == 1
 
     def seen(self) -> Sighting:
         """The hand-out as a finding names it."""
@@ -144,16 +138,8 @@ def settlings(exchanges: Iterable[Done[Exchange, Exchanged]]) -> Iterator[Settli
     for done in exchanges:
         for entry, outcomes in zip(done.request.asked.entries, done.answer.outcomes, strict=True):
             whole = next((came for came in outcomes if came.first is None), None)
-            yield Settling(done, entry, whole, _by_seq(outcomes))
-
-
-def _by_seq(outcomes: Sequence[Came]) -> dict[int, Came]:
-    return {
-        seq: came
-        for came in outcomes
-        if came.first is not None and came.last is not None
-        for seq in range(came.first, came.last + 1)
-    }
+            each = {seq: came for came in outcomes for seq in numbers(came.spans)}
+            yield Settling(done, entry, whole, each)
 
 
 def _hand_out(held: Holdings, done: Done[Exchange, Exchanged]) -> None:

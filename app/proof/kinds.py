@@ -13,20 +13,28 @@ class Kind(StrEnum):
 
 
 class Column(StrEnum):
-    """The columns of a verdict, which the rules are counted in."""
+    """The columns of a verdict, which the rules are counted in, each with what it means."""
 
-    DUPLICATES = "duplicates"
-    SKIPPED = "skipped"
-    REORDERED = "reordered"
-    LOST = "lost"
-    TWO_OWNERS = "two owners"
-    ACKED_AGAIN = "acked again"
-    FENCING = "fencing"
-    VALUES = "values"
-    ATTEMPTS = "attempts"
-    PUSHES = "pushes"
-    UNEXPLAINED = "unexplained"
-    ALLOWED = "allowed"
+    meaning: str
+
+    DUPLICATES = "duplicates", "handed out twice, by seq or by value"
+    SKIPPED = "skipped", "handed out to nobody"
+    REORDERED = "reordered", "a later request got an earlier seq"
+    LOST = "lost", "neither acked, nor still in the queue"
+    TWO_OWNERS = "two owners", "handed out while somebody's lease was certainly live"
+    ACKED_AGAIN = "acked again", "handed out after the ack had been answered"
+    FENCING = "fencing", "a dead token that had an effect, or a live one that had none"
+    VALUES = "values", "not the value that was pushed"
+    ATTEMPTS = "attempts", "counted wrongly, or more than allowed"
+    PUSHES = "pushes", "pushed twice in spite of a key, or by nobody"
+    UNEXPLAINED = "unexplained", "not accounted for"
+    ALLOWED = "allowed", "not proved either way: a request without a reply may explain it"
+
+    def __new__(cls, name: str, meaning: str) -> Column:
+        """Make the member of this name."""
+        column = str.__new__(cls, name)
+        column._value_, column.meaning = name, meaning
+        return column
 
     @property
     def slug(self) -> str:
@@ -35,36 +43,27 @@ class Column(StrEnum):
 
 
 class Damage(StrEnum):
-    """A damage that can be planted, named after the violation that the checker must then find."""
+    """A damage that can be planted, named after the violation that the checker must then find.
 
-    DUPLICATE = "duplicate"
-    SKIP = "skip"
-    REORDER = "reorder"
-    LOST = "lost"
-    TWO_OWNERS = "two-owners"
-    ACKED_AGAIN = "acked-again"
-    VALUE = "value"
+    ``kind`` is the kind of history that it can be planted in, ``column`` that of the verdict that must grow.
+    """
 
-    @property
-    def kind(self) -> Kind:
-        """The kind of history that it can be planted in."""
-        return _DAMAGES[self][0]
+    kind: Kind
+    column: Column
 
-    @property
-    def column(self) -> Column:
-        """The column of the verdict that must grow."""
-        return _DAMAGES[self][1]
+    DUPLICATE = "duplicate", Kind.TAKES, Column.DUPLICATES
+    SKIP = "skip", Kind.TAKES, Column.SKIPPED
+    REORDER = "reorder", Kind.TAKES, Column.REORDERED
+    LOST = "lost", Kind.WORK, Column.LOST
+    TWO_OWNERS = "two-owners", Kind.WORK, Column.TWO_OWNERS
+    ACKED_AGAIN = "acked-again", Kind.WORK, Column.ACKED_AGAIN
+    VALUE = "value", Kind.WORK, Column.VALUES
 
-
-_DAMAGES = {
-    Damage.DUPLICATE: (Kind.TAKES, Column.DUPLICATES),
-    Damage.SKIP: (Kind.TAKES, Column.SKIPPED),
-    Damage.REORDER: (Kind.TAKES, Column.REORDERED),
-    Damage.LOST: (Kind.WORK, Column.LOST),
-    Damage.TWO_OWNERS: (Kind.WORK, Column.TWO_OWNERS),
-    Damage.ACKED_AGAIN: (Kind.WORK, Column.ACKED_AGAIN),
-    Damage.VALUE: (Kind.WORK, Column.VALUES),
-}
+    def __new__(cls, name: str, kind: Kind, column: Column) -> Damage:
+        """Make the member of this name."""
+        damage = str.__new__(cls, name)
+        damage._value_, damage.kind, damage.column = name, kind, column
+        return damage
 
 
 def damages(kind: Kind) -> str:

@@ -3,42 +3,40 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import accumulate
 
 from .case import Case
+from .fold import Done
 from .holdings import NEVER, Act, Holding, at_most, settlings
-from .records import DONE, Do, Sighting
-from .spans import numbers
-from .verdict import Finding, finding, of_item
+from .records import DONE, Do, Exchange, Exchanged
+from .values import numbers
+from .verdict import Finding, Found, finding, of_item
 
-Found = Iterator[Finding]
 _SHOWN = 8
 
 
 def two_owners(case: Case) -> Found:
     """Find each hand-out of an item at a time when another client certainly owned it."""
     for seq, holdings in case.held.by_seq.items():
-        for second, first in _seconds(holdings):
+        for first, second in _clashes(holdings) if len(holdings) > 1 else ():
             left = _ms(first.sure_until - second.until)
             told = f"handed out again, with {left} left of a lease that was certainly live"
-            yield of_item(seq, told, first.seen(), second.seen())
+            yield of_item(seq, told, first, second)
 
 
-def _seconds(holdings: Sequence[Holding]) -> Iterable[tuple[Holding, Holding]]:
-    """Pairs of a hand-out and one that was certainly live when it began.
+def _clashes(holdings: Sequence[Holding]) -> Iterable[tuple[Holding, Holding]]:
+    """Pairs of a hand-out that was certainly live when another began, and that other.
 
     ``holdings`` are in order of arrival. One that was certainly live for some time, however short, clashes
     with any that was live when it arrived; one that was not, only if all of its request was within.
     """
-    if len(holdings) == 1:
-        return
     untils = [holding.until for holding in holdings]
     furthest = list(accumulate(holdings, _longer))
     for at, holding in enumerate(holdings):
         before = at if holding.sure_until > holding.until else bisect_left(untils, holding.since, 0, at)
         if before and furthest[before - 1].sure_until > holding.until:
-            yield holding, furthest[before - 1]
+            yield furthest[before - 1], holding
 
 
 def _longer(one: Holding, other: Holding) -> Holding:
@@ -51,40 +49,38 @@ def acked_again(case: Case) -> Found:
         for holding in case.held.by_seq[seq]:
             if holding.since > first.until:
                 late = _ms(holding.since - first.until)
-                told = f"handed out by a request that was sent {late} after the ack"
-                yield of_item(seq, told, first.seen(), holding.seen())
+                yield of_item(seq, f"handed out by a request sent {late} after the ack", first, holding)
 
 
 def acked_twice(case: Case) -> Found:
     """Find second acks of an item."""
     for seq, (first, *others) in case.acks.items():
-        for other in others:
-            yield of_item(seq, "acked twice", first.seen(), other.seen())
+        yield from (of_item(seq, "acked twice", first, other) for other in others)
 
 
 def acked_inside(case: Case) -> Found:
     """Find acked items that are still in the queue."""
     for seq in sorted({item.seq for item in case.inside or ()} & case.acks.keys()):
-        yield of_item(seq, "acked, and still inside", case.acks[seq][0].seen())
+        yield of_item(seq, "acked, and still inside", case.acks[seq][0])
 
 
 def token_twice(case: Case) -> Found:
     """Find tokens that two lease answers gave out."""
-    first: dict[str, Sighting] = {}
+    first: dict[str, Done[Exchange, Exchanged]] = {}
     for done in case.folded.exchanges.done:
         if done.answer.lease is not None:
-            other = first.setdefault(done.answer.lease.token, done.request.seen())
-            if other != done.request.seen():
-                yield finding(1, "in two lease answers", [], other, done.request.seen())
+            other = first.setdefault(done.answer.lease.token, done)
+            if other is not done:
+                yield finding(1, "in two lease answers", [], other.request, done.request)
 
 
 def unanswered(case: Case) -> Found:
     """Find entries with seqs that were asked for and not answered, or answered and not asked for."""
+    told = "items asked for and not answered, or answered and not asked for"
     for done, entry, whole, each in settlings(case.folded.exchanges.done):
         odd = sorted(set(numbers(entry.seqs or ())) ^ each.keys())
         if odd and entry.seqs is not None and whole is None:
-            told = f"{entry.do}: {len(odd)} items asked for and not answered, or answered and not asked for"
-            yield finding(len(odd), told, _each(odd), done.request.seen())
+            yield _of_items(odd, f"{entry.do}: {len(odd)} {told}", done)
 
 
 def live_refused(case: Case) -> Found:
@@ -93,61 +89,52 @@ def live_refused(case: Case) -> Found:
         for act in holding.acts:
             if act.verdict == "stale" and act.until < holding.sure_until:
                 told = f"{act.do} answered {_ms(holding.sure_until - act.until)} before the lease could end"
-                yield of_item(holding.seq, told, holding.seen(), act.seen())
+                yield of_item(holding.seq, told, holding, act)
 
 
 def stale_accepted(case: Case) -> Found:
     """Find tokens that had an effect after their lease, or that were never given out."""
+    told = "items by a token that was never given out for them"
     for done, entry, _, each in settlings(case.folded.exchanges.done):
         mine = case.held.by_token.get(entry.token, {})
         forged = [seq for seq, came in each.items() if seq not in mine and came.verdict in DONE[entry.do]]
         if forged:
-            told = f"{entry.do} of {len(forged)} items by a token that was never given out for them"
-            yield finding(len(forged), told, _each(forged), done.request.seen())
+            yield _of_items(forged, f"{entry.do} of {len(forged)} {told}", done)
     # Where not every restart was noted, nobody knows the longest time of a lease.
     steady = case.end is not None and case.end.steady
     restarts = [note.until for note in case.folded.notes if note.what == "restart"] if steady else None
     for seq, holdings in case.held.by_seq.items():
-        overtaken = _Overtaken(holdings) if len(holdings) > 1 else None
+        overtaken = _overtaken(holdings)
         for holding in holdings:
             for act, why in _unfenced(holding, overtaken, restarts):
-                yield of_item(seq, f"{act.do} {why}", holding.seen(), act.seen())
+                yield of_item(seq, f"{act.do} {why}", holding, act)
 
 
-class _Overtaken:
-    """Tells when an item had certainly gone to another client after a holding. Both look-ups are binary."""
-
-    def __init__(self, holdings: Sequence[Holding]) -> None:
-        self._since = _Soonest([(holding.since, holding.until) for holding in holdings])
-        self._attempt = _Soonest([(holding.attempt, holding.until) for holding in holdings])
-
-    def at(self, holding: Holding) -> int:
-        """When the next holder, or a later one, certainly had the item; `NEVER` if none had."""
-        return min(self._since.above(holding.until), self._attempt.above(holding.attempt))
+def _overtaken(holdings: Sequence[Holding]) -> Callable[[Holding], int]:
+    """Tell when an item had certainly gone to another client after a holding; `NEVER` if it had not."""
+    if len(holdings) == 1:
+        return lambda _: NEVER
+    by_time = _soonest([(one.since, one.until) for one in holdings])
+    by_attempt = _soonest([(one.attempt, one.until) for one in holdings])
+    return lambda holding: min(by_time(holding.until), by_attempt(holding.attempt))
 
 
-class _Soonest:
-    """The least value among the pairs whose first member is above a bound."""
-
-    def __init__(self, pairs: Sequence[tuple[int, int]]) -> None:
-        pairs = sorted(pairs)
-        self._keys = [key for key, _ in pairs]
-        self._least = [*accumulate((value for _, value in reversed(pairs)), min)][::-1]
-
-    def above(self, bound: int) -> int:
-        """The least value; `NEVER` for none."""
-        at = bisect_right(self._keys, bound)
-        return self._least[at] if at < len(self._keys) else NEVER
+def _soonest(pairs: list[tuple[int, int]]) -> Callable[[int], int]:
+    """A binary look-up of the least second member among the pairs whose first one is above a bound."""
+    pairs.sort()
+    firsts = [first for first, _ in pairs]
+    least = [*accumulate((second for _, second in reversed(pairs)), min, initial=NEVER)][::-1]
+    return lambda bound: least[bisect_right(firsts, bound)]
 
 
 def _unfenced(
-    holding: Holding, overtaken: _Overtaken | None, restarts: Sequence[int] | None
+    holding: Holding, overtaken: Callable[[Holding], int], restarts: Sequence[int] | None
 ) -> Iterable[tuple[Act, str]]:
     worked = [act for act in holding.acts if act.worked]
     if not worked:
         return
-    gone, ended = overtaken.at(holding) if overtaken else NEVER, NEVER
     # Within the certain lease it is the other hand-out that is wrong, and told as two owners.
+    gone, ended = overtaken(holding), NEVER
     gone = NEVER if gone < holding.sure_until else gone
     over = NEVER if restarts is None else _over_by(holding, restarts)
     for act in worked:
@@ -176,8 +163,8 @@ def _over_by(holding: Holding, restarts: Iterable[int]) -> int:
     return max(request.completed + at_most(holding.lease.expires_in), *later, 0)
 
 
-def _each(seqs: Sequence[int]) -> list[tuple[int, int]]:
-    return [(seq, seq) for seq in seqs[:_SHOWN]]
+def _of_items(seqs: Sequence[int], told: str, done: Done[Exchange, Exchanged]) -> Finding:
+    return finding(len(seqs), told, [(seq, seq) for seq in seqs[:_SHOWN]], done.request)
 
 
 def _ms(nanoseconds: int) -> str:

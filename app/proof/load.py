@@ -85,7 +85,7 @@ class Load:
         self._history = history
         self._path = history or folder / "history.jsonl"
         self._writer = stack.enter_context(HistoryWriter(self._path, self.target.open()))
-        self.crowd = Crowd(plan, self.target.queue, self._writer, self.target.left)
+        self.crowd = Crowd(plan, self.target.queue, self._writer)
         stack.callback(watch.close)
         stack.callback(self.crowd.signals.stop, 0)
         self._remarks: list[str] = []
@@ -110,7 +110,9 @@ class Load:
     def is_done(self, seconds: float) -> bool:
         """Wait for up to ``seconds`` and show the progress; return whether all clients are done."""
         done = self.crowd.join(seconds)
-        self.watch.tick(self.crowd.tally(), time.monotonic() - self._began)
+        if self.plan.jobs and not (done or self.crowd.signals.stopping):
+            self.crowd.drain(self.target.left)
+        self.watch.tick(self.crowd.tally(), self.crowd.recent(), time.monotonic() - self._began)
         return done
 
     def quiet(self, grace: float) -> None:
@@ -119,7 +121,7 @@ class Load:
         Jobs that were pushed are consumed before, unless Ctrl-C was pressed.
         """
         if self.plan.jobs and not self.interrupted:
-            self.crowd.finish()
+            self.crowd.signals.finish()
             while not self.is_done(TICK):
                 pass
         self.crowd.signals.stop(grace)

@@ -9,15 +9,14 @@ from __future__ import annotations
 
 import heapq
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import accumulate
 from typing import NamedTuple
 
 from .fold import Done, Open
 from .records import Take, Taken
-from .spans import Span
-from .values import Piece, Value
+from .values import Piece, Span, Value
 
 Answers = Sequence[Done[Take, Taken]]
 
@@ -29,7 +28,7 @@ class Owned(NamedTuple):
     answer: Done[Take, Taken]
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Owners:
     """The owners of all items that were handed out.
 
@@ -38,38 +37,47 @@ class Owners:
     value than the first owner's, ascending, after that owner.
     """
 
-    first: list[Owned] = field(default_factory=list)
-    again: list[tuple[Span, Owned, Owned]] = field(default_factory=list)
-    clashes: list[tuple[Owned, Owned]] = field(default_factory=list)
-
-    def owner_of(self, seq: int) -> Owned:
-        """The first owner of a seq; it must have one."""
-        return self.first[bisect_right(self.first, seq, key=lambda one: one.piece.first) - 1]
+    first: list[Owned]
+    again: list[tuple[Span, Owned, Owned]]
+    clashes: list[tuple[Owned, Owned]]
 
 
 def own(answers: Answers) -> Owners:
     """Find the owners of all items."""
-    owners = Owners()
+    owned = [Owned(piece, answer) for answer in answers for piece in answer.answer.pieces]
+    owned.sort(key=lambda one: one.piece.first)
+    first: list[Owned] = []
+    for one in owned:
+        piece, at = one.piece, max(one.piece.first, first[-1].piece.last + 1) if first else one.piece.first
+        if at == piece.first:
+            first.append(one)
+        elif at <= piece.last:
+            first.append(Owned(Piece(at, piece.last - at + 1, piece.value_at(at)), one.answer))
+    again = list(overlaps((one.piece.span, one) for one in owned))
+    return Owners(first, again, list(_clashes(first, again)))
+
+
+def overlaps(ranged: Iterable[tuple[Span, Owned]]) -> Iterator[tuple[Span, Owned, Owned]]:
+    """What each range, in ascending order, shares with that before it which reaches furthest, and both."""
+    furthest, far = 0, None
+    for (start, end), one in ranged:
+        if far is not None and start <= furthest:
+            yield (start, min(end, furthest)), far, one
+        if far is None or end > furthest:
+            furthest, far = end, one
+
+
+def _clashes(
+    first: Sequence[Owned], again: Iterable[tuple[Span, Owned, Owned]]
+) -> Iterator[tuple[Owned, Owned]]:
     found: dict[tuple[int, Value], Owned] = {}
-    pieces = sorted(
-        (Owned(piece, answer) for answer in answers for piece in answer.answer.pieces),
-        key=lambda one: one.piece.first,
-    )
-    for one in pieces:
-        piece, far = one.piece, owners.first[-1] if owners.first else None
-        if far is not None and piece.first <= far.piece.last:
-            both = (piece.first, min(piece.last, far.piece.last))
-            owners.again.append((both, far, one))
-            if piece.value != far.piece.value_at(piece.first):
-                found |= {(seq, piece.value_at(seq)): one for seq in range(both[0], both[1] + 1)}
-            piece = Piece(both[1] + 1, piece.last - both[1], piece.value_at(both[1] + 1))
-        if piece.size:
-            owners.first.append(Owned(piece, one.answer))
+    for (start, end), far, one in again:
+        if one.piece.value_at(start) != far.piece.value_at(start):
+            found |= {(seq, one.piece.value_at(seq)): one for seq in range(start, end + 1)}
     for (seq, value), one in sorted(found.items(), key=lambda clash: clash[0][0]):
-        owner = owners.owner_of(seq)
+        owner = first[bisect_right(first, seq, key=lambda one: one.piece.first) - 1]
         if value != owner.piece.value_at(seq):
-            owners.clashes.append((owner, Owned(Piece(seq, 1, value), one.answer)))
-    return owners
+            yield owner, Owned(Piece(seq, 1, value), one.answer)
 
 
 class Gap(NamedTuple):
@@ -85,15 +93,13 @@ class Gap(NamedTuple):
     lost: int
 
 
-def gaps_of(missing: Sequence[Span], allowed: Iterable[int], others: int | None) -> list[Gap]:
+def gaps_of(missing: Sequence[Span], allowed: Iterable[int], others: int | None) -> Iterator[Gap]:
     """Sort the missing seqs. ``others`` is how many others may have taken; None: any number."""
-    found = []
-    for gap, may in zip(missing, allowed, strict=True):
-        lost = gap[1] - gap[0] + 1 - may
+    for (first, last), may in zip(missing, allowed, strict=True):
+        lost = last - first + 1 - may
         unjudged = lost if others is None else min(lost, others)
         others = None if others is None else others - unjudged
-        found.append(Gap(gap, may, unjudged, lost - unjudged))
-    return found
+        yield Gap((first, last), may, unjudged, lost - unjudged)
 
 
 def allowed_in(missing: Sequence[Span], unresolved: Sequence[Open[Take]], answers: Answers) -> list[int]:

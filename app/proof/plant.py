@@ -5,20 +5,20 @@ Each damage is clean: it breaks one promise and leaves everything else as it was
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import compress
 from random import Random
 from typing import Any, Final, TypeVar
 
 from .case import Case
 from .errors import PlantError
-from .fields import Came
 from .fold import LONG_AGO, Done
 from .holdings import Act, Holding
 from .kinds import Damage, damages
 from .owned import arrived_before
 from .records import Do, Exchange, Exchanged, History, Lease, Line, Outcome, Request, Take, Taken
-from .spans import Span, shown
+from .values import shown
 
 T = TypeVar("T")
 Exchanges = Request[Exchange, Exchanged]
@@ -118,36 +118,18 @@ def _acks(ground: Ground) -> list[tuple[Holding, Act]]:
 
 
 def _lost(ground: Ground) -> str:
-    """An ack was never sent, and the item is not in the queue all the same."""
+    """The acks of a request by one token were never sent, and the items are not in the queue all the same."""
     holding, act = ground.choose(_acks(ground), "nothing was acked in this history")
-    ground.change(act.request, lambda line: _without(line, holding))
-    return f"{holding.seq} (line {act.request.line}) was acked by nobody"
+    ground.change(act.request, lambda line: _without(line, holding.lease.token))
+    return f"{holding.seq} (line {act.request.line}) was acked by nobody, nor what was acked with it"
 
 
-def _without(request: Exchanges, holding: Holding) -> Exchanges:
-    """A settle that leaves out one item."""
-    seq, answer, kept = holding.seq, request.answer, []
-    for at, entry in enumerate(request.asked.entries):
-        came = answer.outcomes[at] if answer else ()
-        if entry.token != holding.lease.token or entry.do is not Do.ACK:
-            kept.append((entry, came))
-        elif left := tuple(_cut(_spans(came) if entry.seqs is None else entry.seqs, seq)):
-            parts = (Came(*span, one.verdict) for one in came for span in _cut(_spans([one]), seq))
-            kept.append((replace(entry, seqs=left), tuple(parts)))
-    asked = replace(request.asked, entries=tuple(entry for entry, _ in kept))
-    outcomes = tuple(came for _, came in kept)
-    return replace(request, asked=asked, answer=answer and replace(answer, outcomes=outcomes))
-
-
-def _spans(came: Iterable[Came]) -> list[Span]:
-    return [(one.first, one.last) for one in came if one.first is not None and one.last is not None]
-
-
-def _cut(spans: Iterable[Span], seq: int) -> Iterator[Span]:
-    """The spans without one seq."""
-    for first, last in spans:
-        parts = [(first, seq - 1), (seq + 1, last)] if first <= seq <= last else [(first, last)]
-        yield from (part for part in parts if part[0] <= part[1])
+def _without(request: Exchanges, token: str) -> Exchanges:
+    """A settle that leaves out what it acks by one token."""
+    asked, answer = request.asked, request.answer
+    kept = [one.token != token or one.do is not Do.ACK for one in asked.entries]
+    answer = answer and replace(answer, outcomes=tuple(compress(answer.outcomes, kept)))
+    return replace(request, asked=replace(asked, entries=tuple(compress(asked.entries, kept))), answer=answer)
 
 
 def _two_owners(ground: Ground) -> str:
@@ -183,7 +165,7 @@ def _hand_out(ground: Ground, holding: Holding, at: int) -> None:
 
 def _value(ground: Ground) -> str:
     """One hand-out carries another value than was pushed, where the reply to that push is known."""
-    able = [holding for holding in ground.case.held if holding.seq in ground.case.items.by_seq]
+    able = [holding for holding in ground.case.held if holding.seq in ground.case.pushed]
     holding = ground.choose(able, "nothing that was pushed, with a reply, was handed out in this history")
     lease = holding.lease
     values = tuple(

@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from .case import Case
-from .pushed import items_of
-from .verdict import Finding, finding, of_item
-
-Found = Iterator[Finding]
+from .verdict import Finding, Found, finding, of_item
 
 
 def lost(case: Case) -> Found:
@@ -27,66 +22,58 @@ def maybe(case: Case) -> Found:
 
 
 def _gone(case: Case, seq: int) -> Finding:
-    holdings, item = case.held.by_seq.get(seq, []), case.items.by_seq.get(seq)
+    holdings = case.held.by_seq.get(seq, [])
     told = f"handed out {len(holdings)} times, acked by nobody" if holdings else "never handed out"
-    pushed = item.done.request.seen() if item else None
-    return of_item(seq, told, pushed, holdings[-1].seen() if holdings else None)
+    return of_item(seq, told, case.pushed.get(seq), *holdings[-1:])
 
 
 def seq_twice(case: Case) -> Found:
     """Find seqs that two pushes were told."""
-    for item in items_of(case.folded.pushes.done, known=False):
-        other = case.items.by_seq[item.seq]
-        if other.done is not item.done:
-            seen = other.done.request.seen(), item.done.request.seen()
-            yield of_item(item.seq, "two pushes were told this seq", *seen)
+    for item in case.items:
+        if not item.known and (other := case.pushed[item.seq]).done is not item.done:
+            yield of_item(item.seq, "two pushes were told this seq", other, item)
 
 
 def key_twice(case: Case) -> Found:
     """Find names of items that stand for two seqs."""
-    first = case.items.by_name
-    for item in items_of(case.folded.pushes.done, known=False):
+    first = {item.name: item for item in reversed(case.items) if item.name and not item.known}
+    for item in case.items:
         other = first.get(item.name or "", item)
-        if other.done is not item.done or other.seq != item.seq:
-            told = f"key {item.name} was pushed to {other.seq} and to {item.seq}"
-            spans = [(other.seq, other.seq), (item.seq, item.seq)]
-            yield finding(1, told, spans, other.done.request.seen(), item.done.request.seen())
-    for item in items_of(case.folded.pushes.done, known=True):
-        other = first.get(item.name or "", item)
-        if other.seq != item.seq:
-            told = f"key {item.name} was pushed to {other.seq}, and is known as {item.seq}"
-            yield of_item(item.seq, told, other.done.request.seen(), item.done.request.seen())
+        if other.seq != item.seq or (other.done is not item.done and not item.known):
+            told = f"key {item.name} was pushed to {other.seq}, and {'is known as' if item.known else 'to'}"
+            yield finding(
+                1, f"{told} {item.seq}", [(other.seq, other.seq), (item.seq, item.seq)], other, item
+            )
 
 
 def known_falsely(case: Case) -> Found:
     """Find items that were called known, though nobody had pushed one of that name."""
-    items = case.items
-    for item in items_of(case.folded.pushes.done, known=True):
-        if item.name is None or (item.name not in items.by_name and item.name not in items.maybe_names):
-            yield of_item(item.seq, f"key {item.name} is new", item.done.request.seen())
+    names = {item.name for item in case.items if not item.known}
+    names.update(*(left.request.asked.names for left in case.folded.pushes.open))
+    for item in case.items:
+        if item.known and (item.name is None or item.name not in names):
+            yield of_item(item.seq, f"key {item.name} is new", item)
 
 
 def wrong_value(case: Case) -> Found:
     """Find items that were handed out with another value than the pushed one, or than before."""
     for seq, holdings in case.held.by_seq.items():
-        item = case.items.by_seq.get(seq)
-        value = item.value if item else holdings[0].value
+        first = case.pushed.get(seq) or holdings[0]
         for one in holdings:
-            if one.value != value:
-                seen = item.done.request.seen() if item else holdings[0].seen()
-                yield of_item(seq, f"{value} was handed out as {one.value}", seen, one.seen())
+            if one.value != first.value:
+                yield of_item(seq, f"{first.value} was handed out as {one.value}", first, one)
 
 
 def phantom(case: Case) -> Found:
     """Find items that nobody had pushed, or not yet when they were handed out."""
-    pushed, maybe = case.items.by_seq, case.items.maybe
+    maybe = {value for left in case.folded.pushes.open for value in left.request.asked.values}
     for seq, holdings in case.held.by_seq.items():
-        item = pushed.get(seq)
+        item = case.pushed.get(seq)
         if item is None:
             if holdings[0].value not in maybe:
-                yield of_item(seq, "handed out", holdings[0].seen())
+                yield of_item(seq, "handed out", holdings[0])
         elif early := next((one for one in holdings if one.until < item.done.since), None):
-            yield of_item(seq, "handed out before it was pushed", item.done.request.seen(), early.seen())
+            yield of_item(seq, "handed out before it was pushed", item, early)
     for inside in case.inside or ():
-        if inside.seq not in pushed and inside.seq not in case.held.by_seq and not maybe:
+        if inside.seq not in case.pushed and inside.seq not in case.held.by_seq and not maybe:
             yield of_item(inside.seq, f"{inside.state} in the queue")

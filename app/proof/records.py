@@ -14,8 +14,7 @@ from pydantic import AliasChoices, Field
 
 from .fields import Count, Duration, Flag, Outcomes, Positive, Seqs, Spans, Values, Whole
 from .kinds import Kind
-from .spans import Span
-from .values import Piece
+from .values import Piece, Span
 
 
 class Outcome(StrEnum):

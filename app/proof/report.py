@@ -14,27 +14,13 @@ from rich.text import Text
 from .checker import Cause
 from .kinds import Column, Kind
 from .records import Sighting
-from .spans import counted, shown
+from .values import counted, shown
 from .verdict import Cases, Finding, Judgement, Verdict
 
 _STYLES: Final = {
     Judgement.CLEAN: "green",
     Judgement.VIOLATED: "red",
     Judgement.INCONCLUSIVE: "yellow",
-}
-_MEANING: Final = {
-    Column.DUPLICATES: "handed out twice, by seq or by value",
-    Column.SKIPPED: "handed out to nobody",
-    Column.REORDERED: "a later request got an earlier seq",
-    Column.LOST: "neither acked, nor still in the queue",
-    Column.TWO_OWNERS: "handed out while somebody's lease was certainly live",
-    Column.ACKED_AGAIN: "handed out after the ack had been answered",
-    Column.FENCING: "a dead token that had an effect, or a live one that had none",
-    Column.VALUES: "not the value that was pushed",
-    Column.ATTEMPTS: "counted wrongly, or more than allowed",
-    Column.PUSHES: "pushed twice in spite of a key, or by nobody",
-    Column.UNEXPLAINED: "not accounted for",
-    Column.ALLOWED: "not proved either way: a request without a reply may explain it",
 }
 _PLURALS: Final = (Column.DUPLICATES, Column.VALUES, Column.ATTEMPTS, Column.PUSHES)
 
@@ -139,7 +125,7 @@ def _columns(counts: Mapping[Column, int]) -> Table:
         soft = column is Column.ALLOWED
         if count or not soft:
             style = "green" if not count else "yellow" if soft else "red"
-            meaning = Text(_MEANING[column], style="dim")
+            meaning = Text(column.meaning, style="dim")
             table.add_row(Text(f"{count:,}", style=f"bold {style}"), str(column), meaning)
     return table
 
@@ -157,13 +143,13 @@ def _redelivered(causes: Mapping[str, int]) -> list[RenderableType]:
 
 
 def _cases(cases: Cases, began: int) -> Iterator[RenderableType]:
-    style = "bold red" if cases.violates else "bold yellow"
-    yield Text(f"{cases.sentence}: {counted(cases.count, cases.unit)}", style=style)
+    rule, more = cases.rule, cases.total - sum(found.count for found in cases.examples)
+    style = "bold red" if rule.violates else "bold yellow"
+    yield Text(f"{rule.sentence}: {counted(cases.total, rule.unit)}", style=style)
     for found in cases.examples:
         yield Padding(_case(found, began), (0, 0, 0, 2))
-    more = cases.count - sum(found.count for found in cases.examples)
     if more > 0:
-        yield Text(f"  … and {counted(more, cases.unit)} more", style="dim")
+        yield Text(f"  … and {counted(more, rule.unit)} more", style="dim")
 
 
 def _case(found: Finding, began: int) -> Text:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
 
@@ -10,10 +9,9 @@ from .case import Case
 from .fold import Done, told
 from .kinds import Kind
 from .records import Audit, Outcome, Request, Taken
-from .spans import Span
-from .verdict import Finding, finding
+from .values import Span
+from .verdict import Found, finding
 
-Found = Iterator[Finding]
 _SHOWN = 8
 _ANY = 1 << 62
 
@@ -24,7 +22,7 @@ def replay_differs(case: Case) -> Found:
     for story in case.folded.stories:
         for one in story.answered:
             if one.replay and told(one) != told(story.anchor):
-                yield finding(1, detail, _spans(one), story.anchor.seen(), one.seen())
+                yield finding(1, detail, _spans(one), story.anchor, one)
 
 
 def replay_of_nothing(case: Case) -> Found:
@@ -34,7 +32,7 @@ def replay_of_nothing(case: Case) -> Found:
         if not story.answered or story.fresh:
             continue
         if all(one.outcome is not Outcome.UNKNOWN for one in story.earlier):
-            yield finding(1, detail, _spans(story.anchor), story.anchor.seen())
+            yield finding(1, detail, _spans(story.anchor), story.anchor)
 
 
 def key_spent_twice(case: Case) -> Found:
@@ -44,7 +42,7 @@ def key_spent_twice(case: Case) -> Found:
         for one in story.fresh:
             before = next((other for other in story.answered if other is not one), None)
             if before is not None and (one is not story.fresh[0] or before.completed < one.invoked):
-                yield finding(1, detail, _spans(one), before.seen(), one.seen())
+                yield finding(1, detail, _spans(one), before, one)
 
 
 def unresolved(case: Case) -> Found:
@@ -52,7 +50,7 @@ def unresolved(case: Case) -> Found:
     for left in case.folded.takes.open:
         if not left.refused:
             detail = f"{left.request.error or 'no reply'}; up to {left.most} items may have been handed out"
-            yield finding(1, detail, [], left.request.seen())
+            yield finding(1, detail, [], left.request)
 
 
 def too_many(case: Case) -> Found:
@@ -61,7 +59,7 @@ def too_many(case: Case) -> Found:
     for request, got in ((one.request, one.answer.size) for one in done):
         if got > request.asked.most:
             detail = f"{request.asked.most} asked for, {got} answered"
-            yield finding(1, detail, _spans(request), request.seen())
+            yield finding(1, detail, _spans(request), request)
 
 
 def audit(case: Case) -> Found:
@@ -89,7 +87,7 @@ def _of_takes(case: Case) -> dict[str, tuple[int, int, int]]:
 
 def _of_work(case: Case) -> dict[str, tuple[int, int, int]]:
     """The server's counters, and their least and most by the clients' answers; lost replies leave it open."""
-    last, header, pushed, acked = case.audits[-1], case.header, len(case.items.by_seq), len(case.acks)
+    last, header, pushed, acked = case.audits[-1], case.header, len(case.pushed), len(case.acks)
     more = sum(len(left.request.asked.values) for left in case.folded.pushes.open)
     maybe = sum(seq not in case.acks and case.maybe_acked(seq) for seq in case.held.by_seq)
     counted = {
@@ -97,8 +95,9 @@ def _of_work(case: Case) -> dict[str, tuple[int, int, int]]:
         "acked": (last.acked - header.acked, acked, acked + maybe),
         "taken, purged or jumped over": (last.taken + last.purged + last.jumped, 0, 0),
     }
-    inside = None if case.inside is None else len(case.inside)
-    return counted | ({} if inside is None else {"inside": (last.inside, inside, inside)})
+    if case.inside is not None:
+        counted["inside"] = (last.inside, len(case.inside), len(case.inside))
+    return counted
 
 
 def _shown(one: Audit) -> str:

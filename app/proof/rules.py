@@ -6,36 +6,17 @@ doubt leaves a question open: the history can't prove the promise kept, nor brok
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Final, NamedTuple
+from typing import Final
 
 from . import attempt_rules as attempts
 from . import lease_rules as leases
 from . import push_rules as pushes
 from . import request_rules as requests
 from . import take_rules as takes
-from .case import Case
 from .kinds import Column as C
 from .kinds import Kind
-from .verdict import Finding
-
-
-class Rule(NamedTuple):
-    """A rule: the function that finds its cases, counted in ``unit``, and the sentence that tells of them."""
-
-    find: Callable[[Case], Iterable[Finding]]
-    kinds: frozenset[Kind]
-    column: C
-    unit: str
-    sentence: str
-    violates: bool = True
-
-    @property
-    def name(self) -> str:
-        """The rule's name for programs, such as ``seq-twice``: it is the function's."""
-        return self.find.__name__.replace("_", "-")
-
+from .verdict import Rule
 
 doubt = partial(Rule, violates=False)
 TAKES, WORK, BOTH = frozenset({Kind.TAKES}), frozenset({Kind.WORK}), frozenset(Kind)
@@ -78,8 +59,3 @@ RULES: Final = (
     doubt(pushes.maybe, WORK, C.ALLOWED, "items", "gone, and a settle without a reply may have acked it"),
     doubt(pushes.unjudged, WORK, C.ALLOWED, "items", "not acked, and nobody looked whether it is there"),
 )
-
-
-def rules_of(kind: Kind) -> list[Rule]:
-    """The rules of one kind of history, in the order of the table."""
-    return [rule for rule in RULES if kind in rule.kinds]

@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator
+from operator import itemgetter
 
 from .case import Case, overtaken
-from .owned import Gap, Owned
+from .owned import Gap, Owned, overlaps
 from .records import Header
-from .spans import Span, shown, size
-from .values import Piece
-from .verdict import Finding, finding, of_item
+from .values import Piece, Span, shown, size
+from .verdict import Finding, Found, finding, of_item
 
-Found = Iterator[Finding]
 _SHOWN = 8
 
 
 def seq_twice(case: Case) -> Found:
     """Find items that were handed out again."""
     for span, far, one in case.owners.again:
-        told = f"{shown(span)} went to two requests"
-        yield finding(size([span]), told, [span], far.answer.seen(), one.answer.seen())
+        yield finding(size([span]), f"{shown(span)} went to two requests", [span], far.answer, one.answer)
 
 
 def two_values(case: Case) -> Found:
@@ -30,7 +27,7 @@ def two_values(case: Case) -> Found:
         seq, value = other.piece.first, other.piece.value
         if seq != told_of:
             told_of, told = seq, f"{seq} carried {owner.piece.value_at(seq)} and {value}"
-            yield of_item(seq, told, owner.answer.seen(), other.answer.seen())
+            yield of_item(seq, told, owner.answer, other.answer)
 
 
 def value_twice(case: Case) -> Found:
@@ -44,23 +41,18 @@ def value_twice(case: Case) -> Found:
         if isinstance(value, int):
             numbers.append((value, one))
         elif (owner := texts.setdefault(value, one)) is not one:
-            yield _value_twice((0, 0), value, owner, one)
-    far_value, far_last, far = 0, 0, None
-    for value, one in sorted(numbers, key=lambda number: number[0]):
-        last = value + one.piece.size - 1
-        if far is not None and value <= far_last:
-            both = (value, min(last, far_last))
-            yield _value_twice((both[0] - far_value, both[1] - far_value), shown(both), far, one)
-        if far is None or last > far_last:
-            far_value, far_last, far = value, last, one
+            yield _value_twice(value, owner.piece.span, owner, one)
+    numbers.sort(key=itemgetter(0))
+    for both, far, one in overlaps(((value, value + one.piece.size - 1), one) for value, one in numbers):
+        shift = far.piece.first - int(far.piece.value)
+        yield _value_twice(shown(both), (both[0] + shift, both[1] + shift), far, one)
 
 
-def _value_twice(at: Span, values: str, far: Owned, one: Owned) -> Finding:
-    """``at`` is where the values stand in ``far``'s piece; in ``one``'s they stand at its beginning."""
-    first = (far.piece.first + at[0], far.piece.first + at[1])
-    second = (one.piece.first, one.piece.first + at[1] - at[0])
+def _value_twice(values: str, first: Span, far: Owned, one: Owned) -> Finding:
+    """``values`` stand at ``first`` in ``far``'s piece, and at the beginning of ``one``'s."""
+    second = (one.piece.first, one.piece.first + first[1] - first[0])
     told = f"value {values} stands at {shown(first)} and at {shown(second)}"
-    return finding(size([at]), told, [first, second], far.answer.seen(), one.answer.seen())
+    return finding(size([first]), told, [first, second], far.answer, one.answer)
 
 
 def wrong_value(case: Case) -> Found:
@@ -78,7 +70,7 @@ def wrong_value(case: Case) -> Found:
         wrong -= bisect_right(right, piece.last) - bisect_left(right, piece.first)
         if wrong > 0:
             told = f"{piece.first} carried {piece.value}, not {_expected(header, piece.first)}"
-            yield finding(wrong, told, [piece.span], answer.seen())
+            yield finding(wrong, told, [piece.span], answer)
 
 
 def _expected(header: Header, seq: int) -> int:
@@ -114,12 +106,10 @@ def allowed(case: Case) -> Found:
 def _of_gap(case: Case, found: Gap, count: int) -> Finding:
     """A gap with the hand-outs right before and after it."""
     whole, owners = size([found.span]), case.owners.first
-    told = f"{shown(found.span)} went to nobody" + (
-        f"; this is about {count} of {whole}" if count < whole else ""
-    )
+    part = f"; this is about {count} of {whole}" if count < whole else ""
     at = bisect_right(owners, found.span[0], key=lambda one: one.piece.first)
-    beside = (one.answer.seen() for one in owners[max(0, at - 1) : at + 1])
-    return finding(count, told, [found.span], *beside)
+    beside = (one.answer for one in owners[max(0, at - 1) : at + 1])
+    return finding(count, f"{shown(found.span)} went to nobody{part}", [found.span], *beside)
 
 
 def reordered(case: Case) -> Found:
@@ -127,7 +117,7 @@ def reordered(case: Case) -> Found:
     for top, one in overtaken(case.answers, lambda one: one.answer.lowest, lambda one: one.answer.highest):
         lowest, highest = one.answer.lowest, top.answer.highest
         told = f"got {lowest} after {highest} had arrived"
-        yield finding(1, told, [(lowest, lowest), (highest, highest)], top.seen(), one.seen())
+        yield finding(1, told, [(lowest, lowest), (highest, highest)], top, one)
 
 
 def outside(case: Case) -> Found:
@@ -140,7 +130,7 @@ def outside(case: Case) -> Found:
             continue
         parts = [part for span in one.answer.spans for part in _cut(span, case.window)]
         told = f"the cursor went from {first - 1} to {last}"
-        yield finding(size(parts), told, parts[:_SHOWN], one.seen())
+        yield finding(size(parts), told, parts[:_SHOWN], one)
 
 
 def _cut(span: Span, window: Span) -> list[Span]:

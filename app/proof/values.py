@@ -1,18 +1,20 @@
-"""The values of items as a history holds them: equal for equal JSON values, and small."""
+"""Seqs and values as a history holds them: ranges of seqs, and values that are small and can be compared."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from .spans import Span
+Span = tuple[int, int]
+"""Whole numbers from the first to the last, both inside."""
 
 Value = int | str
 """The identity of a JSON value: see `identity`."""
 
 _TEXT_KEPT = 48
+_ONE = {"replies": "reply", "pushes": "push"}
 
 
 class Piece(NamedTuple):
@@ -79,3 +81,43 @@ def _consecutive(values: Sequence[Any]) -> bool:
     if set(map(type, values)) != {int} or values[-1] - values[0] != len(values) - 1:
         return False
     return list(values) == list(range(values[0], values[-1] + 1))
+
+
+def ranges(found: Sequence[int]) -> list[Span]:
+    """The fewest spans that have the numbers in their order."""
+    packed = _pack(0, found)
+    return [(value, value + size - 1) for _, size, value in packed if isinstance(value, int)]
+
+
+def size(spans: Iterable[Span]) -> int:
+    """How many numbers disjoint spans hold."""
+    return sum(last - first + 1 for first, last in spans)
+
+
+def numbers(spans: Iterable[Span]) -> Iterator[int]:
+    """The numbers of the spans, one by one."""
+    return (number for first, last in spans for number in range(first, last + 1))
+
+
+def gaps(spans: Iterable[Span], first: int, last: int) -> Iterator[Span]:
+    """The gaps that ascending, disjoint spans leave in first..last."""
+    at = first
+    for start, end in spans:
+        if start > last:
+            break
+        if start > at:
+            yield at, start - 1
+        at = max(at, end + 1)
+    if at <= last:
+        yield at, last
+
+
+def counted(count: int, units: str) -> str:
+    """``1 item`` or ``2,000 items``: ``units`` is the plural."""
+    return f"{count:,} {_ONE.get(units, units.removesuffix('s')) if count == 1 else units}"
+
+
+def shown(span: Span) -> str:
+    """``7`` or ``7..9``."""
+    first, last = span
+    return str(first) if first == last else f"{first}..{last}"

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
+from .case import Case
 from .kinds import Column, Kind
 from .records import Header, Sighting
-from .spans import Span
+from .values import Span
 
 EXIT_CLEAN = 0
 EXIT_VIOLATED = 1
@@ -27,30 +28,51 @@ class Finding:
     requests: tuple[Sighting, ...]
 
 
-def finding(count: int, detail: str, seqs: Iterable[Span], *requests: Sighting | None) -> Finding:
-    """A case; the requests that are None are not known."""
-    return Finding(count, detail, tuple(seqs), tuple(request for request in requests if request))
+Found = Iterable[Finding]
 
 
-def of_item(seq: int, detail: str, *requests: Sighting | None) -> Finding:
+class Witness(Protocol):
+    """A request, an effect, a hand-out or a settle."""
+
+    def seen(self) -> Sighting:
+        """The request as a finding names it."""
+
+
+def finding(count: int, detail: str, seqs: Iterable[Span], *witnesses: Witness | None) -> Finding:
+    """A case; the witnesses that are None are not known."""
+    return Finding(count, detail, tuple(seqs), tuple(one.seen() for one in witnesses if one is not None))
+
+
+def of_item(seq: int, detail: str, *witnesses: Witness | None) -> Finding:
     """A case of one item."""
-    return finding(1, detail, [(seq, seq)], *requests)
+    return finding(1, detail, [(seq, seq)], *witnesses)
 
 
-@dataclass(frozen=True, slots=True)
-class Cases:
-    """All cases of one rule: how many, and the first few.
+class Rule(NamedTuple):
+    """A rule: the function that finds its cases, counted in ``unit``, and the sentence that tells of them.
 
-    A rule that ``violates`` none of the promises leaves a question open: the history can't prove the promise
+    One that ``violates`` none of the promises leaves a question open: the history can't prove the promise
     kept, nor broken.
     """
 
-    rule: str
+    find: Callable[[Case], Found]
+    kinds: frozenset[Kind]
     column: Column
     unit: str
     sentence: str
-    violates: bool
-    count: int
+    violates: bool = True
+
+    @property
+    def name(self) -> str:
+        """The rule's name for programs, such as ``seq-twice``: it is the function's."""
+        return self.find.__name__.replace("_", "-")
+
+
+class Cases(NamedTuple):
+    """All cases of one rule: how many, and the first few."""
+
+    rule: Rule
+    total: int
     examples: tuple[Finding, ...]
 
 
@@ -76,12 +98,12 @@ class Verdict:
     @property
     def counts(self) -> dict[str, int]:
         """The counts of all rules that have a case, by their names."""
-        return {cases.rule: cases.count for cases in self.cases}
+        return {cases.rule.name: cases.total for cases in self.cases}
 
     @property
     def judgement(self) -> Judgement:
         """``violated`` if one rule that breaks a promise has a case; else ``inconclusive`` or ``clean``."""
-        if any(cases.violates for cases in self.cases):
+        if any(cases.rule.violates for cases in self.cases):
             return Judgement.VIOLATED
         return Judgement.INCONCLUSIVE if self.cases else Judgement.CLEAN
 
@@ -99,7 +121,6 @@ class Verdict:
 
     def as_json(self) -> dict[str, Any]:
         """The verdict as JSON, for programs."""
-        examples = [(cases.rule, found) for cases in self.cases for found in cases.examples]
         return {
             "outcome": self.judgement.value,
             **{column.slug: count for column, count in self.columns.items()},
@@ -107,8 +128,8 @@ class Verdict:
             "totals": dict(self.totals),
             "rules": self.counts,
             "findings": [
-                {"rule": rule, **asdict(found), "requests": [seen._asdict() for seen in found.requests]}
-                for rule, found in examples
+                {"rule": name, **asdict(found), "requests": [seen._asdict() for seen in found.requests]}
+                for name, found in ((cases.rule.name, one) for cases in self.cases for one in cases.examples)
             ],
             "notes": list(self.notes),
         }

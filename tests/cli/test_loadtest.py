@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from collections import Counter
 from io import StringIO
 from pathlib import Path
 
@@ -10,8 +11,7 @@ import pytest
 import typer
 from dibs.cli.loadtest import loadtest
 from dibs.cli.verify import verify
-from dibs.proof.crowd import Tally
-from dibs.proof.progress import percentile, watch_on
+from dibs.proof.progress import Watch, percentile
 from rich.console import Console
 from typer.testing import CliRunner
 
@@ -101,15 +101,16 @@ def test_wrong_options(run, options):
     assert run("loadtest", *options).exit_code == 2
 
 
-TALLY = Tally(items=1500, answers=15, replays=2, refused=0, lost=3, recent=[1_000_000, 2_000_000, 9_000_000])
+TALLY = Counter(items=1500, answers=15, replayed=2, refused=0, lost=3)
+RECENT = [1_000_000, 2_000_000, 9_000_000]
 
 
 def test_progress_without_a_terminal_is_a_line_now_and_then():
     console = Console(file=StringIO(), width=140)
-    watch = watch_on(console)
+    watch = Watch(console)
     watch.begin(10_000)
     for seconds in (0.1, 2.1, 2.2, 4.0, 4.2):
-        watch.tick(TALLY, seconds)
+        watch.tick(TALLY, RECENT, seconds)
     watch.say("round [1]")
     watch.close()
     lines = console.file.getvalue().splitlines()
@@ -121,11 +122,11 @@ def test_progress_without_a_terminal_is_a_line_now_and_then():
 
 def test_progress_on_a_terminal_is_a_bar():
     console = Console(file=StringIO(), width=140, force_terminal=True)
-    watch = watch_on(console)
-    watch.tick(TALLY, 0.0)
+    watch = Watch(console)
+    watch.tick(TALLY, RECENT, 0.0)
     watch.begin(10_000)
     for seconds in (1.0, 2.0):
-        watch.tick(TALLY, seconds)
+        watch.tick(TALLY, RECENT, seconds)
     watch.say("round [1]")
     watch.close()
     watch.close()

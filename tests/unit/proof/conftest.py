@@ -94,7 +94,7 @@ class Quiet:
     def begin(self, total):
         self.total = total
 
-    def tick(self, tally, seconds):
+    def tick(self, tally, recent, seconds):
         self.on_tick(tally)
 
     def say(self, line):

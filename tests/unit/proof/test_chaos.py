@@ -76,7 +76,7 @@ def test_a_server_that_ends_by_itself_is_a_fault_with_its_log(quiet):
 
 def test_ctrl_c_leaves_no_server_behind(quiet):
     def interrupt(tally):
-        if tally.answers > 5:
+        if tally["answers"] > 5:
             quiet.on_tick = lambda tally: None
             raise KeyboardInterrupt
 

@@ -131,7 +131,7 @@ def test_each_planted_damage_is_found_and_nothing_else(damage, history, seed):
         return
     verdict = judge(damaged)
     assert verdict.columns[damage.column] > 0, told
-    assert {cases.column for cases in verdict.cases} == {damage.column}
+    assert {cases.rule.column for cases in verdict.cases} == {damage.column}
 
 
 @pytest.mark.parametrize("damage", [Damage.DUPLICATE, Damage.SKIP, Damage.REORDER])

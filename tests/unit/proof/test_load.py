@@ -255,7 +255,7 @@ def test_a_source_that_starts_elsewhere_shows_a_wrong_value(run, fake):
 
 def test_ctrl_c_stops_asking_and_judges_what_there_is(run, fake, quiet, tmp_path):
     def interrupt(tally):
-        if tally.answers > 20:
+        if tally["answers"] > 20:
             quiet.on_tick = lambda tally: None
             raise KeyboardInterrupt
 

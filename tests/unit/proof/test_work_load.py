@@ -212,7 +212,7 @@ def test_a_server_that_was_restarted_is_not_steady(run, fake_work, tmp_path):
 
 def test_ctrl_c_stops_and_judges_what_there_is(run, fake_work, quiet):
     def interrupt(tally):
-        if tally.items > 20:
+        if tally["items"] > 20:
             quiet.on_tick = lambda tally: None
             raise KeyboardInterrupt
 
@@ -227,9 +227,9 @@ def test_the_tally_tells_of_crashes_and_redeliveries(run, fake_work, quiet):
     seen = []
     quiet.on_tick = seen.append
     run(fake_work.FakeWork(), crash=0.3, max_attempts=50)
-    assert seen[-1].also["crashed"] > 0
-    assert seen[-1].also["redelivered"] > 0
-    assert seen[-1].items == 300
+    assert seen[-1]["crashed"] > 0
+    assert seen[-1]["redelivered"] > 0
+    assert seen[-1]["items"] == 300
 
 
 def test_values_are_of_many_kinds_and_all_different():

@@ -8,7 +8,7 @@ from dataclasses import replace
 from random import Random
 
 import pytest
-from dibs.proof.calls import Next, exchange, lease_of, push
+from dibs.proof.calls import exchange, lease_of, push
 from dibs.proof.checker import judge
 from dibs.proof.errors import PlantError
 from dibs.proof.fields import Came
@@ -105,9 +105,9 @@ class World:
     def consumer(self, name, requests):
         hand = []
         for number in range(requests):
-            lease = Next(self.random.randint(1, 3), TTL, 0, name)
+            lease = {"max": self.random.randint(1, 3), "ttl": TTL}
             told = yield from self.ask(exchange(hand, lease), name, f"{name}-{number}")
-            lease = told and lease_of(told)
+            lease = told and lease_of(told["lease"])
             hand = self.decide(name, lease) if lease else []
             for _ in range(self.random.choice([0, 0, 1, 3])):
                 self.tick()
@@ -199,7 +199,7 @@ def test_each_planted_damage_is_found_and_nothing_else(fake_work, damage, patien
     assert verdict.columns[damage.column] > 0, told
     # Where an ack is missing, the server's count of acks has one too many.
     others = {Column.ALLOWED} | ({Column.UNEXPLAINED} if damage is Damage.LOST else set())
-    assert {cases.column for cases in verdict.cases} - others == {damage.column}
+    assert {cases.rule.column for cases in verdict.cases} - others == {damage.column}
     assert "planted" not in {getattr(line, "client", None) for line in history.lines}
 
 
@@ -498,7 +498,7 @@ def test_nobody_is_accused_of_what_a_correct_server_could_have_done(lines):
     accused = {
         seq
         for cases in verdict.cases
-        if cases.violates and cases.rule not in {"lost", "unseen", "wrong-value"}
+        if cases.rule.violates and cases.rule.name not in {"lost", "unseen", "wrong-value"}
         for finding in cases.examples
         for first, last in finding.seqs
         for seq in range(first, last + 1)
