@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl
 
 from typing_extensions import TypedDict
 
-from ..ledger.work import ItemState
+from ..ledger.looks import ItemState
 from ..queue.limits import Limits
 from ..quote import bare
 from ..sources.encode import MAX_SAFE

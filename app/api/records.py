@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
-from ..ledger.work import FOREVER, FailureRow, HistoryRow, QueueSettings
+from ..ledger.looks import FailureRow, HistoryRow
+from ..ledger.work import FOREVER, QueueSettings
 from ..queue.answers import (
     Audit,
     Failure,

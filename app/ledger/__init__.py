@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from .ops import Engine
+from .engine import Engine
 from .sqlite.engine import SqliteEngine
 
 __all__ = ["Engine", "open_ledger"]

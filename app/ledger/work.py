@@ -31,10 +31,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, NamedTuple
-
-if TYPE_CHECKING:
-    from .ops import Remember, Take
+from typing import Literal, NamedTuple
 
 Seqs = tuple[tuple[int, int], ...]
 """Ranges of seqs, both ends included, in order, not overlapping."""
@@ -45,10 +42,6 @@ MAX_SEQ = 2**53 - 1
 Refusal = Literal["unknown", "closed", "source", "full", "paused", "stale", "end"]
 """Why a queue did not take or give: there is none of the name, it is closed, fed by a source, over
 ``max_ready``, paused. ``stale``: an ack with push did nothing, for others of its items are stale."""
-
-ItemState = Literal["waiting", "leased", "dead"]
-
-HistoryVerb = Literal["taken", "acked"]
 
 FOREVER = 2**63 - 1
 """The expiry of what is kept for ever."""
@@ -117,51 +110,6 @@ class Span(NamedTuple):
         return self.last - self.first + 1
 
 
-class Terms(NamedTuple):
-    """The terms of a lease: the items belong to the holder of ``token`` until ``ttl`` after the commit."""
-
-    token: str
-    ttl: int
-    worker: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """Hand out up to ``most`` waiting items: on ``terms``, or for good where there are none.
-
-    ``most_bytes`` bounds their values (one item at least), where they are kept in blocks. The outcome is
-    :class:`Claimed`; a paused or deleted queue gives none.
-    """
-
-    queue: int
-    most: int
-    most_bytes: int
-    terms: Terms | None = None
-    remember: Remember | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Claimed:
-    """The items that a claim got, in claim order: by priority, due, seq.
-
-    ``values`` are JSON texts, one an item; None where the queue's source computes them, or for no item.
-    ``due`` is when the lease ends; None for good, or for nothing. ``next_due``: nothing more can be claimed
-    before that instant; None: nothing is inside that is not dead. It may be in the past, where more waits,
-    or where more is dead than one op writes down: then this claim may have got less than was asked for, or
-    none.
-    """
-
-    spans: tuple[Span, ...] = ()
-    values: tuple[str, ...] | None = None
-    due: int | None = None
-    next_due: int | None = None
-
-    @property
-    def count(self) -> int:
-        """How many items were handed out."""
-        return sum(span.size for span in self.spans)
-
-
 @dataclass(frozen=True, slots=True)
 class Parcel:
     """Items pushed alike: JSON texts, one ``delay`` and ``priority``, and a key for each or for none."""
@@ -184,7 +132,6 @@ class Push:
     parcels: tuple[Parcel, ...]
     key_ttl: int = 86_400_000
     bounded: bool = True
-    remember: Remember | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,23 +203,6 @@ class Release(NamedTuple):
 Entry = Ack | Nack | Extend | Release
 
 
-@dataclass(frozen=True, slots=True)
-class Settle:
-    """Settle entries in their order, then hand out the next lease, in one transaction.
-
-    ``seqs`` None: all that the token still holds. ``chance`` (0 to 1) is the jitter's. The next lease is a
-    :class:`Claim` of what waits or a draw of fresh items. ``key_ttl`` is for the keys of pushed results,
-    where their queue has no ``item_key_ttl`` of its own.
-    """
-
-    queue: int
-    entries: tuple[Entry, ...]
-    chance: float = 0.0
-    lease: Claim | Take | None = None
-    key_ttl: int = 86_400_000
-    remember: Remember | None = None
-
-
 Verdict = Literal["acked", "nacked", "extended", "released", "dead", "stale", "refused"]
 
 
@@ -291,30 +221,6 @@ class Settled(NamedTuple):
     target: str | None = None
 
 
-class Woken(NamedTuple):
-    """A queue got ``items`` items that can be claimed at ``due``, or before.
-
-    Of an extended lease ``items`` is 0: nothing came to wait, but something may be claimed at its ``due``.
-    """
-
-    queue: int
-    due: int
-    items: int
-
-
-@dataclass(frozen=True, slots=True)
-class Settlement:
-    """The outcome of a :class:`Settle`: for each entry what became of its ranges, in the order of seqs.
-
-    ``claimed``: the next lease; for fresh items only its ``due``. ``woken``: where items came to wait, this
-    queue included.
-    """
-
-    entries: tuple[tuple[Settled, ...], ...]
-    claimed: Claimed | None = None
-    woken: tuple[Woken, ...] = ()
-
-
 @dataclass(frozen=True, slots=True)
 class Redrive:
     """Let dead items wait again with attempt 0: those of ``seqs`` or all, the first ``limit`` of them.
@@ -327,7 +233,6 @@ class Redrive:
     seqs: Seqs | None = None
     limit: int | None = None
     rate: float | None = None
-    remember: Remember | None = None
     part: Moved | None = None
 
 
@@ -341,7 +246,6 @@ class Purge:
 
     queue: int
     states: tuple[Literal["waiting", "dead"], ...]
-    remember: Remember | None = None
     part: Moved | None = None
 
 
@@ -350,7 +254,6 @@ class Sweep:
     """Remove some of the items that a deleted queue has left; the outcome has a ``rest`` if more are left."""
 
     queue: int
-    remember: None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -364,80 +267,3 @@ class Moved:
     due: int | None = None
     rest: int | None = None
     upto: int = 0
-
-
-WorkOutcome = Claimed | Pushed | Settlement | Moved
-
-
-# -- looking
-
-
-@dataclass(frozen=True, slots=True)
-class Counts:
-    """The items inside a queue, counted run by run at one moment; and the counters of its row at that moment.
-
-    ``waiting`` includes ``delayed`` ones. ``oldest``: since when the longest waiting one could be claimed.
-    ``overlaps``: pairs of runs that share a seq; there must be none. ``base``: the cursor at its creation.
-    """
-
-    cursor: int
-    taken: int
-    acked: int
-    purged: int
-    jumped: int
-    waiting: int
-    delayed: int
-    leased: int
-    dead: int
-    oldest: int | None
-    overlaps: int
-    base: int = 0
-
-
-DAMAGED = "damaged"
-"""The error of an item whose kept value is not what was written; and its text, which is no JSON."""
-
-
-@dataclass(frozen=True, slots=True)
-class ItemRow:
-    """One item inside a queue. ``text`` is None where the queue's source computes it, or :data:`DAMAGED`.
-
-    ``due``: since or from when it can be claimed; of a leased one, when the lease ends; of a dead one, since
-    when it is dead. ``worker``: who holds it, or held it last.
-    """
-
-    seq: int
-    state: ItemState
-    attempt: int
-    priority: int
-    due: int
-    worker: str
-    text: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class FailureRow:
-    """One failed attempt of an item: a nack, or a lease that expired."""
-
-    attempt: int
-    at: int
-    worker: str
-    error: str
-
-
-@dataclass(frozen=True, slots=True)
-class HistoryRow:
-    """Consecutive items that one answer took or acked; ``id`` orders the rows by time.
-
-    ``key`` is the answer's idempotency key, None where it had none; ``worker`` held what was acked.
-    """
-
-    id: int
-    generation: int
-    first: int
-    last: int
-    verb: HistoryVerb
-    at: int
-    caller: str
-    key: str | None
-    worker: str

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from ..errors import DibsError
+from ..ledger.looks import FailureRow, HistoryRow, ItemState
 from ..ledger.serve import Served
-from ..ledger.work import FailureRow, HistoryRow, ItemState, QueueSettings, Settled, Span
+from ..ledger.work import QueueSettings, Settled, Span
 
 Values = Sequence[int] | Sequence[str]
 """A ``range`` (arithmetic sources), or a list of JSON texts."""

@@ -7,8 +7,9 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..errors import ItemUnknown, LedgerError, QueueConflict, QueueUnknown
-from ..ledger.ops import Engine, QueueRow
-from ..ledger.work import DAMAGED, ItemRow, ItemState
+from ..ledger.engine import Engine
+from ..ledger.looks import DAMAGED, ItemRow, ItemState
+from ..ledger.ops import QueueRow
 from .answers import Audit, ItemAnswer, ItemDone, KeyPage, Page, Peeked, QueueInfo, QueueStats
 from .info import info_of
 from .meters import percentiles

@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from ..errors import ConfigError, SourceError
-from ..ledger.ops import Define, Engine, Fail, Op, QueueRow, Retry
+from ..ledger.engine import Engine
+from ..ledger.ops import Define, Fail, Op, QueueRow, Retry
 from ..ledger.work import DEFAULT_SETTINGS
 from ..sources import Registry, SourceSpec
 from .definition import KEPT, Definition, Kept, changed_settings

@@ -88,7 +88,7 @@ class Definitions:
             )
             if unchanged and key is None and queue is not None:
                 return await queue.browser.read()
-            op = Define(name, *written(spec), reset, None, settings, configured, confirmed)
+            op = Define(name, *written(spec), reset, settings, configured, confirmed)
             ttl = in_force(settings, self._limits).key_ttl or 0
             done = await self._once(op, key, wanted, reset, ttl)
         return await self._answer(name, done, old, spec, changed=not same)

@@ -26,7 +26,8 @@ from .pull import failed, let_go, pull_texts
 
 if TYPE_CHECKING:
     from ..iterators import Hold, IteratorStats
-    from ..ledger.ops import Engine, QueueRow
+    from ..ledger.engine import Engine
+    from ..ledger.ops import QueueRow
     from .supply import Times
 
 log = logging.getLogger("dibs.queue")

@@ -7,9 +7,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import LimitExceeded, QueueConflict, Refused, Stopping
+from ..ledger.looks import ItemState
 from ..ledger.ops import Advance, Close, Conflict, Delete, Pause, QueueRow, Retry
 from ..ledger.serve import Key
-from ..ledger.work import ItemState, Moved, Purge, Redrive, Seqs
+from ..ledger.work import Moved, Purge, Redrive, Seqs
 from .answers import MovedAnswer, QueueInfo
 from .asking import digest_of
 from .feeder import Feeder

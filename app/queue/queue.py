@@ -9,7 +9,7 @@ from .operations import Operations
 from .producer import Producer
 
 if TYPE_CHECKING:
-    from ..ledger.ops import Engine
+    from ..ledger.engine import Engine
     from .line import Line
     from .rounds import Rounds
 

@@ -24,7 +24,8 @@ from ..errors import (
     Stopping,
 )
 from ..ledger import MEMORY, open_ledger
-from ..ledger.ops import Engine, QueueRow
+from ..ledger.engine import Engine
+from ..ledger.ops import QueueRow
 from ..ledger.serve import Key
 from ..ledger.writer import Batch, Writer
 from ..sources import Registry, SourceSpec

@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
-from ..ledger.ops import Engine
+from ..ledger.engine import Engine
 from .answers import LedgerStats, QueueStats, Stats
 from .browsing import Look
 from .meters import Meter, percentiles

@@ -10,6 +10,7 @@ the same file: two statements a pair, one for the queue's row a transaction.
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import statistics
 import tempfile
@@ -20,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from dibs.ledger.ops import Define
-from dibs.ledger.serve import Ask, HandOut, Holder, Serve
+from dibs.ledger.serve import Ask, HandOut, Holder, Key, Serve
 from dibs.ledger.sqlite import queues, runs
 from dibs.ledger.sqlite.engine import SqliteEngine
 from dibs.ledger.work import Ack, Parcel, Push
@@ -94,12 +95,48 @@ def main() -> None:
     report = Report()
     with tempfile.TemporaryDirectory(dir=chosen.folder) as folder:
         lab = Lab(Path(folder) / "small")
+        asks_of_a_batch(lab, report, chosen.rounds)
         single_items(lab, report, chosen.rounds, chosen.pairs)
         big_leases(lab, report, chosen.rounds)
         pushed_items(lab, report, chosen.rounds)
         lab.engine.close()
         backlog(Path(folder) / "backlog", report, chosen.backlog)
     Console(width=130).print(report.table)
+
+
+# -- what an ask costs
+
+
+def asks_of_a_batch(lab: Lab, report: Report, rounds: int, batches: int = 300) -> None:
+    """Processor time of a take: plain, in a session that counts, with a fresh key; 1 and 64 a batch."""
+    queue = lab.queue("count")
+    sessions = [lab.token() for _ in range(BATCH)]
+    kinds: dict[str, Callable[[int, int], Key | None]] = {
+        "plain": lambda n, at: None,
+        "sequenced": lambda n, at: Key(sessions[at], f"take {n}", n),
+        "fresh key": lambda n, at: Key(lab.token(), "take"),
+    }
+    spent: dict[tuple[str, int], list[float]] = {}
+    begun = 1
+    for _ in range(rounds):
+        for size, (kind, key) in itertools.product((1, BATCH), kinds.items()):
+            ops = [
+                Serve(queue, 1, tuple(_takes(key, n, size)), length=LENGTH)
+                for n in range(begun, begun + batches)
+            ]
+            begun += batches
+            began = time.thread_time()
+            _apply_all(lab, ops)
+            spent.setdefault((kind, size), []).append((time.thread_time() - began) / batches / size * 1e6)
+    for (kind, size), times in spent.items():
+        cost, plain = (statistics.median(of) for of in (times, spent["plain", size]))
+        what = f"a take, {kind}, {size} a batch, µs of processor time"
+        report.table.add_row(what, f"{cost:.1f}", f"plain {plain:.1f}", f"{cost / plain:.2f}", "", "")
+
+
+def _takes(key: Callable[[int, int], Key | None], n: int, size: int) -> Iterator[Ask]:
+    for at in range(size):
+        yield Ask(HandOut(1, ROOM), key=key(n, at))
 
 
 # -- single items
@@ -147,7 +184,7 @@ def _bare(lab: Lab, queue: int, first: int, batches: list[list[str]]) -> None:
         for at, token in enumerate(tokens):
             leased = (1, now + TTL, TTL, 1, token, "", 0, 0, 0, 1)
             execute(runs.INSERT, (queue, first + at, first + at, *leased))
-        moved = (first + len(tokens) - 1, 0, 0, len(held), 0, 0, None, queue, first - 1)
+        moved = (first + len(tokens) - 1, 0, 0, len(held), 0, 0, None, 0, queue, first - 1)
         execute(queues.MOVE, moved)
         execute("COMMIT")
         first, held = first + len(tokens), tokens

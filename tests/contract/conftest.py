@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 from dibs.ledger.clock import LedgerClock
-from dibs.ledger.ops import Conflict, Define, Engine, OpFailed, QueueRow
+from dibs.ledger.engine import Engine
+from dibs.ledger.ops import Conflict, Define, OpFailed, QueueRow
 from dibs.ledger.serve import After, Ask, Handed, HandOut, Holder, Key, Served
 from dibs.ledger.sqlite.engine import SqliteEngine
 from dibs.ledger.work import Entry, Parcel, Push, Pushed, QueueSettings

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 from asks import lease, seqs, take
+from dibs.ledger.looks import ItemRow
 from dibs.ledger.ops import Close, Delete, Pause
-from dibs.ledger.work import Ack, Extend, ItemRow, Nack, Parcel, Push, Release, Span
+from dibs.ledger.work import Ack, Extend, Nack, Parcel, Push, Release, Span
 from words import NOTHING, batch, serve
 
 

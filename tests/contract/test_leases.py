@@ -5,9 +5,10 @@ from __future__ import annotations
 from time import monotonic
 
 import pytest
+from dibs.ledger.looks import ItemRow
 from dibs.ledger.ops import Define
 from dibs.ledger.serve import Handed
-from dibs.ledger.work import Ack, Extend, ItemRow, Nack, Release, Settled, Span
+from dibs.ledger.work import Ack, Extend, Nack, Release, Settled, Span
 from words import NOTHING, apply
 
 MILLION = 1_000_000

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 from asks import lease, take
-from dibs.ledger.work import FAILURES_KEPT, Ack, FailureRow, Nack, Release, Settled, Span
+from dibs.ledger.looks import FailureRow
+from dibs.ledger.work import FAILURES_KEPT, Ack, Nack, Release, Settled, Span
 from words import NOTHING, batch, serve, served
 
 

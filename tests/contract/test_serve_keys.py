@@ -8,7 +8,20 @@ from asks import LENGTH, ROOM, block, lease, seqs, settle, take, verdicts
 from dibs.ledger.ops import Advance, Close, Define, Delete, OpFailed, Pause
 from dibs.ledger.serve import After, Ask, Drawn, Handed, HandOut, Key, Keyed, Refusal, Replay, Serve, Served
 from dibs.ledger.sqlite.engine import SqliteEngine
-from dibs.ledger.work import Ack, Moved, Nack, Parcel, Purge, Push, Pushed, QueueSettings, Redrive, Span
+from dibs.ledger.work import (
+    Ack,
+    Extend,
+    Moved,
+    Nack,
+    Parcel,
+    Purge,
+    Push,
+    Pushed,
+    QueueSettings,
+    Redrive,
+    Span,
+    Sweep,
+)
 
 K = Key("k", "d")
 
@@ -411,3 +424,29 @@ def test_a_batch_that_changes_nothing_has_no_number(ledger, count):
     assert (applied.number, ledger.engine.number()) == (0, number + 1)
     ledger.engine.reopen()
     assert ledger.engine.number() == number + 1
+
+
+def test_whatever_a_batch_changes_its_number_is_on_disk_with_it(ledger, count):
+    jobs = ledger.jobs("1", name="jobs")
+
+    def numbered(*ops) -> None:
+        applied = ledger.engine.apply_batch(ops)
+        assert applied.number > 0
+        ledger.engine.reopen()
+        assert ledger.engine.number() == applied.number
+
+    numbered(Serve(count, 1, (take(1),), length=9))
+    numbered(Serve(count, 1, (take(1),), length=9), Serve(jobs, 1, (lease("t"),)))
+    numbered(Serve(jobs, 1, (settle(Extend("t", 90_000)),)))
+    numbered(Pause(jobs, True))
+    numbered(Define("other", "", "{}"))
+    numbered(Define("jobs", "", "{}", reset=True))
+    numbered(Serve(count, 1, (take(1),), length=9))
+    numbered(Define("q", "count", "{}", reset=True))
+    numbered(Push(ledger.define("other", "").id, (Parcel(("1",)),)))
+    numbered(Define("other", "", "{}", reset=True))
+    for row in (count, jobs, 3, 4):
+        if ledger.engine.apply_batch([Sweep(row)]).number:
+            number = ledger.engine.number()
+            ledger.engine.reopen()
+            assert ledger.engine.number() == number  # the row with the last number may have gone

@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 from asks import LENGTH, block, lease, seqs, settle, take, verdicts
 from dibs.ledger.clock import LedgerClock
+from dibs.ledger.looks import FailureRow
 from dibs.ledger.ops import Close, Define, Pause
 from dibs.ledger.serve import Drawn, End, Serve
 from dibs.ledger.sqlite.engine import SqliteEngine
-from dibs.ledger.work import Ack, Extend, FailureRow, Nack, Parcel, Push, QueueSettings, Release, Result
+from dibs.ledger.work import Ack, Extend, Nack, Parcel, Push, QueueSettings, Release, Result
 
 HALF_A_MINUTE = 30_000
 

@@ -248,7 +248,7 @@ def test_the_log_begins_anew_in_its_place_and_is_not_cut_and_grown_again(folder)
     disk.cuts = 0
     log = folder / "dibs.db-wal"
     begun = set()
-    for _ in range(400):
+    for _ in range(800):
         taken(engine, 1)
         with log.open("rb") as file:
             begun.add(file.read(24)[16:])  # the salts: new ones each time

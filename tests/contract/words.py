@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from asks import LENGTH, take
-from dibs.ledger.ops import Define, Engine
+from dibs.ledger.engine import Engine
+from dibs.ledger.ops import Define
 from dibs.ledger.serve import Applied, Ask, Drawn, End, Handed, Key, Serve, Served
 
 NOTHING = Handed(())

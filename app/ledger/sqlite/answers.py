@@ -15,14 +15,12 @@ from .collected import Collected, write
 _NAMES = ("queue", "generation", "caller", "key", "request", "outcome", "item_values", "expires", "n", "crc")
 _COLUMNS = ", ".join(_NAMES)
 
-# A key is filed once; only an expired one makes room, and a long op files each slice in place of the
-# one before. Row count 0 is a second filing and fails the transaction.
+# What is there already has expired, or gives its place: the rules on keys are above the store.
 FILE = f"""
 INSERT INTO answer ({_COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
 ON CONFLICT (key, queue, generation, caller) DO UPDATE SET
     request = excluded.request, outcome = excluded.outcome, item_values = excluded.item_values,
     expires = excluded.expires, n = excluded.n, crc = excluded.crc
-WHERE answer.expires <= ?11 OR ?12
 """
 
 # An answer that takes the place of another is found by its row. SQLite writes to the index of a column that
@@ -36,25 +34,12 @@ FIND = f"""
 SELECT id, {_COLUMNS} FROM answer
 WHERE key = ?4 AND queue = ?1 AND generation = ?2 AND caller = ?3
 """
-# The answer of a queue by any of its rows.
-RECALL = f"""
-SELECT id, {_COLUMNS} FROM answer
-WHERE key = ?4 AND queue = (SELECT root FROM queue WHERE id = ?1) AND generation = ?2 AND caller = ?3
-"""
-
 # Of many keys at once: a statement for each costs twice as much.
 FIND_EACH = f"""
 SELECT answer.id, {", ".join(f"answer.{name}" for name in _NAMES)}
 FROM json_each(?) AS asked CROSS JOIN answer
 ON answer.key = asked.value ->> 3 AND queue = asked.value ->> 0
     AND generation = asked.value ->> 1 AND caller = asked.value ->> 2
-"""
-
-# Which of many keys of one caller have an answer that has not expired.
-KNOWN = """
-SELECT answer.key FROM json_each(:keys) AS asked CROSS JOIN answer
-ON answer.key = asked.value AND queue = :queue AND generation = :generation AND caller = :caller
-WHERE expires > :now
 """
 
 # Whatever has expired is found by its expiry, in whatever order it was filed.
@@ -78,7 +63,7 @@ class Answers:
         self._execute = connection.execute
         self._refiled = Collected(connection, REFILE)
         self._refiled_longer = Collected(connection, REFILE_LONGER)
-        self._filed = Collected(connection, FILE, "something else is filed under the key of an op")
+        self._filed = Collected(connection, FILE)
         self.collected = self._refiled, self._refiled_longer, self._filed
 
     def find(self, names: Sequence[Name]) -> dict[Name, Answer]:
@@ -88,10 +73,10 @@ class Answers:
             return dict(map(read, self._execute(FIND, names[0])))
         return dict(map(read, self._execute(FIND_EACH, (json.dumps(names),)))) if names else {}
 
-    def file(self, name: Name, answer: Answer, now: int, *, replace: bool = False) -> None:
+    def file(self, name: Name, answer: Answer) -> None:
         """File an answer."""
         row = (*name, answer.request, answer.outcome, answer.values, answer.expires, answer.n)
-        self._filed.add((*row, of_answer(*row), now, replace))
+        self._filed.add((*row, of_answer(*row)))
 
     def refile(self, name: Name, answer: Answer, before: int) -> None:
         """Put an answer in the place of the one in its row."""

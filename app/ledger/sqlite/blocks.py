@@ -44,6 +44,7 @@ class Blocks:
     """The table of blocks (see :class:`~..state.store.Blocks`).
 
     ``careful``: pages of blocks are known to be damaged, so that only the checksums of the rows count.
+    ``vacated``: ranges of items that are gone, by queue.
     """
 
     def __init__(self, connection: apsw.Connection, *, careful: bool) -> None:
@@ -52,7 +53,7 @@ class Blocks:
         self._careful = careful
         self._inserted = Collected(connection, INSERT)
         self.collected = (self._inserted,)
-        self._gone: dict[int, list[tuple[int, int]]] = {}
+        self.vacated: dict[int, list[tuple[int, int]]] = {}
 
     def insert(self, queue: int, first: int, last: int, texts: bytes) -> None:
         """A new block."""
@@ -74,14 +75,12 @@ class Blocks:
 
     def gone(self, queue: int, first: int, last: int) -> None:
         """These items are gone: so are blocks that no run overlaps any more."""
-        self._gone.setdefault(queue, []).append((first, last))
+        self.vacated.setdefault(queue, []).append((first, last))
 
     def sweep(self) -> None:
         """Delete the blocks that had values of items that are gone and of no other that is inside."""
-        if not self._gone:
-            return
-        ranges = [(queue, *span) for queue, spans in self._gone.items() for span in joined(spans)]
-        self._gone.clear()
+        ranges = [(queue, *span) for queue, spans in self.vacated.items() for span in joined(spans)]
+        self.vacated.clear()
         if self._careful:
             for span in ranges:
                 self._carefully(SWEEP, span)

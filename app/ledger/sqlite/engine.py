@@ -10,17 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import apsw
 
 from ..clock import LedgerClock
-from ..ops import CommitFailed, EngineFailed, Op, OpFailed, Outcome
+from ..ops import CommitFailed, EngineFailed, OpFailed
 from ..serve import Applied
-from ..state.accounts import Account
 from ..state.batch import Batch
-from ..state.fresh import Openings
-from ..state.sequences import Sequences
+from ..state.cache import Cache
 from ..state.transaction import Transaction
 from . import runs
 from .blocks import BlockPageDamaged
@@ -62,16 +60,14 @@ class SqliteEngine:
         self._persisted = self._pruned = files.persisted
         looks = Looks(files.readers, self.now)
         self.rows, self.row, self.unswept = looks.rows, looks.row, looks.unswept
-        self.recall, self.known_keys, self.item_keys = looks.recall, looks.known_keys, looks.item_keys
+        self.item_keys = looks.item_keys
         self.next_due, self.glance, self.counts = looks.next_due, looks.glance, looks.counts
         self.items, self.failures, self.history = looks.items, looks.failures, looks.history
-        self._accounts: dict[int, Account] = {}
-        self._sequences = Sequences()
-        self._granted: dict[int, tuple[int, int]] = {}  # see Openings
+        self._cache = Cache()
         self._undecided: tuple[int, dict[int, tuple[int, int]]] = 0, {}  # of a commit that failed
         self._store: Store | None = None
         try:
-            with self.files.transaction():
+            with self.files.transaction:
                 self.files.execute(runs.REVIVE, (self.now(), files.persisted))
                 self._leased_until: int = self.files.execute(runs.LEASED_UNTIL).get
                 self._number: int = self.files.execute(NUMBER_OF_LAST).get
@@ -85,7 +81,7 @@ class SqliteEngine:
         """Close for good. Ledger time is persisted, so that the next start can't be behind this one."""
         try:
             if self.trouble() is None:
-                with self.files.transaction():
+                with self.files.transaction:
                     self.files.execute(CLOCK, (self.now(),))
         except (EngineFailed, OpFailed, apsw.Error):
             pass  # the disk fails: what was applied stands as it is
@@ -98,16 +94,12 @@ class SqliteEngine:
         self._number = self.files.execute(NUMBER_OF_LAST).get
         number, granted = self._undecided
         if number and number == self._number:
-            self._granted.update(granted)
+            self._cache.granted.update(granted)
         self._undecided = 0, {}
 
     # -- one transaction
 
-    def apply(self, ops: Sequence[Op]) -> list[Outcome]:
-        """As :meth:`apply_batch`, for those who ask for the outcomes alone."""
-        return cast("list[Outcome]", list(self.apply_batch(ops, strict=True).outcomes))
-
-    def apply_batch(self, ops: Sequence[Any], *, strict: bool = False) -> Applied:
+    def apply_batch(self, ops: Sequence[Any]) -> Applied:
         """Apply all ops, in order, in one transaction, which is synced when this returns.
 
         Raises:
@@ -115,36 +107,41 @@ class SqliteEngine:
             EngineFailed: the disk failed before.
             OpFailed: an op is at fault.
         """
-        now = self.now()
+        now, cache = self.now(), self._cache
+        tx: Transaction | None = None
         applied: Applied | None = None
-        openings = Openings(self._granted)
         try:
-            with self.files.transaction() as writer:
+            with self.files.transaction as writer:
                 before = writer.total_changes()
                 store = self._store or Store(writer, careful=self.files.guard.careful)
-                tx = Transaction(store, now, self._accounts)
-                batch = Batch(tx, ops, self._sequences, openings, strict=strict)
+                tx = Transaction(store, now, self._number + 1, cache)
+                batch = Batch(tx, ops)
                 batch.apply()
-                persisted, pruned = self._keep_house(store, now, tx)
-                number = 0
-                if writer.total_changes() != before:
-                    number = self._number + 1
+                persisted, pruned = self._persisted, self._pruned
+                if now - persisted >= CLOCK_EVERY:
+                    store.keep_time(now)
+                    persisted = now
+                if now - pruned >= PRUNE_EVERY and self._prune(store, tx):
+                    pruned = now
+                number = tx.number if writer.total_changes() != before else 0
+                if number and not tx.numbered:
                     store.number(number)
-                applied = Applied(tuple(batch.outcomes), batch.after(), now, number)
+                applied = Applied(tuple(batch.outcomes), batch.after, now, number)
         except BlockPageDamaged:
             self._forget()
             self.files.guard.found(BLOCKS, "the checksum of a page is wrong")
-            return self.apply_batch(ops, strict=strict)
+            return self.apply_batch(ops)
         except BaseException as error:
             self._forget()  # nobody knows what the file has
-            if isinstance(error, CommitFailed):
+            if isinstance(error, CommitFailed) and tx is not None and applied is not None:
                 error.applied = applied
-                self._undecided = 0 if applied is None else applied.number, openings.ours
+                self._undecided = applied.number, tx.granted
             raise
         self._store = store
         self._number = number or self._number
-        self._granted.update(openings.ours)
         self._persisted, self._pruned = persisted, pruned
+        if tx.granted:
+            cache.granted.update(tx.granted)
         self._leased_until = max(self._leased_until, tx.leased_until)
         return applied
 
@@ -154,25 +151,17 @@ class SqliteEngine:
 
     def _forget(self) -> None:
         """Forget what the file is believed to have, and what was collected for it."""
-        self._accounts.clear()
-        self._sequences.forget()
+        self._cache.forget()
         self._store = None
 
-    def _keep_house(self, store: Store, now: int, tx: Transaction) -> tuple[int, int]:
-        """Persist ledger time and prune answers and keys, now and then; when that was last done.
+    @staticmethod
+    def _prune(store: Store, tx: Transaction) -> bool:
+        """Prune answers, keys and history; whether all that has expired is gone.
 
-        Where somebody is told that a lease is over, its end has to be on disk with that: a crash would begin
-        its time again. A transaction that prunes does so faster than it has learned: else keys would pile up.
+        A transaction prunes faster than it learns: else keys would pile up.
         """
-        persisted, pruned = self._persisted, self._pruned
-        if tx.told_stale or now - persisted >= CLOCK_EVERY:
-            store.keep_time(now)
-            persisted = now
-        if now - pruned >= PRUNE_EVERY:
-            most = max(PRUNE_MOST, 2 * tx.learned)
-            if store.prune(now, most) < most:
-                pruned = now
-        return persisted, pruned
+        most = max(PRUNE_MOST, 2 * tx.learned)
+        return store.prune(tx.now, most) < most
 
     def unheard(self) -> float | None:
         """Seconds until ledger time has to be persisted; None where it has outlived all leases."""
@@ -187,7 +176,7 @@ class SqliteEngine:
             EngineFailed: as :meth:`apply`.
         """
         now = self.now()
-        with self.files.transaction():
+        with self.files.transaction:
             if self.files.execute(runs.OUTLIVES, (self._persisted,)).get:
                 self.files.execute(CLOCK, (now,))
             else:

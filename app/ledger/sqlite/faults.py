@@ -22,8 +22,10 @@ OF_THE_DISK = (
     apsw.LockedError,
     apsw.NoMemError,
     apsw.ProtocolError,
+    apsw.ConnectionClosedError,
+    apsw.CursorClosedError,
 )
-"""Errors that the storage is at fault for, and no op."""
+"""Errors that the storage is at fault for, and no op. The last two: it was closed, and did not open again."""
 
 
 def is_full(error: Exception) -> bool:

@@ -6,11 +6,11 @@ One connection writes and belongs to the committer's thread; those that only rea
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, closing, suppress
+from collections.abc import Callable
+from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import apsw
 
@@ -18,7 +18,7 @@ from ...errors import LedgerDamaged, LedgerError, LedgerUnavailable
 from ..ops import EngineFailed, OpFailed
 from . import sums
 from .ballast import Ballast
-from .commit import transaction
+from .commit import Committing
 from .damage import is_damage, told
 from .disk import bytes_of, copy, sync
 from .faults import is_full, raise_at_start
@@ -105,40 +105,36 @@ class Files:
             with suppress(OSError):
                 self._lock.note(self._instance, Path(self.path), open=open)
 
-    def execute(self, statement: str, values: Mapping[str, Any] | Sequence[Any] = ()) -> apsw.Cursor:
-        """Execute a statement by the connection that writes; it is read to its end before the next one."""
-        if self.writer is None:
-            raise EngineFailed("the ledger is not open")
-        return self._cursor.execute(statement, values)
-
     def _open(self, *, create: bool = False) -> None:
         """Open for writing. Only at the start is a ledger made; later that would replace a lost one."""
         with_sums = self.folder is not None and sums.available()
-        self.writer = self._connect(apsw.SQLITE_OPEN_READWRITE)
-        self._cursor = self.writer.cursor()  # kept, since a new one for each statement costs as much as it
-        identify(self.writer, self.path)
+        self.writer = writer = self._connect(apsw.SQLITE_OPEN_READWRITE)
+        # The cursor is kept, since a new one for each statement costs as much as it.
+        self.execute = writer.cursor().execute
+        self.transaction = Committing(writer, self.execute, self.guard)
+        identify(writer, self.path)
         if self.folder is not None:
             if create and with_sums:
-                sums.reserve(self.writer)
-            self.writer.pragma("journal_mode", "WAL")
-        self.writer.pragma("synchronous", "FULL")
-        self.writer.pragma("wal_autocheckpoint", CHECKPOINT_PAGES)
-        self.writer.pragma("journal_size_limit", LOG_BYTES)
-        if (version := self.writer.pragma("user_version")) < VERSION:
+                sums.reserve(writer)
+            writer.pragma("journal_mode", "WAL")
+        writer.pragma("synchronous", "FULL")
+        writer.pragma("wal_autocheckpoint", CHECKPOINT_PAGES)
+        writer.pragma("journal_size_limit", LOG_BYTES)
+        if (version := writer.pragma("user_version")) < VERSION:
             if not create:
                 raise EngineFailed(f"{self.path} is not the ledger that it was")
             if version == 0:
-                self._create(self.writer)
+                self._create(writer)
             else:
-                with self.transaction():
-                    migrate(self.writer, version)
-                    self.writer.pragma("user_version", VERSION)
-        [(instance, has_sums)] = self.writer.execute("SELECT instance, sums FROM ledger").fetchall()
+                with self.transaction:
+                    migrate(writer, version)
+                    writer.pragma("user_version", VERSION)
+        [(instance, has_sums)] = writer.execute("SELECT instance, sums FROM ledger").fetchall()
         if not create and instance != self._instance:
             raise EngineFailed(f"{self.path} is another ledger now")
         self._instance = str(instance)
         if self.folder is not None and (has_sums or with_sums):
-            sums.keep(self.writer, self.path, has=bool(has_sums))
+            sums.keep(writer, self.path, has=bool(has_sums))
 
     def _connect(self, flags: int) -> apsw.Connection:
         connection = apsw.Connection(self.path, flags=flags | apsw.SQLITE_OPEN_URI, vfs=self._vfs)
@@ -148,7 +144,7 @@ class Files:
         return connection
 
     def _create(self, writer: apsw.Connection) -> None:
-        with self.transaction():
+        with self.transaction:
             create_tables(writer)
             writer.execute("INSERT INTO ledger (one, instance, clock) VALUES (1, ?, 0)", (str(uuid.uuid4()),))
             writer.pragma("application_id", APPLICATION_ID)
@@ -239,10 +235,6 @@ class Files:
             self._anchor.close()
         if self._lock is not None:
             self._lock.release()
-
-    def transaction(self) -> AbstractContextManager[apsw.Connection]:
-        """A transaction on the connection that writes (see :func:`~.commit.transaction`)."""
-        return transaction(self.execute, self.guard)
 
     def _unreadable(self, error: Exception) -> LedgerError:
         if is_damage(error):

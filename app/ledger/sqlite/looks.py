@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import cast
 
-from ..ops import QueueRow, Recalled
-from ..state import filing, looking
-from ..state.rows import Name
+from ..looks import Counts, FailureRow, HistoryRow, ItemRow, ItemState
+from ..ops import QueueRow
+from ..state import looking
 from ..state.runs import EXPIRED
-from ..work import Counts, FailureRow, HistoryRow, ItemRow, ItemState
-from . import answers, queues, records, runs
+from . import queues, records, runs
 from .readers import Readers
 from .store import UNSWEPT, Store
 
@@ -20,7 +18,7 @@ NONE = Counts(0, 0, 0, 0, 0, 0, 0, 0, 0, None, 0)
 
 
 class Looks:
-    """The looks of :class:`~..ops.Engine`, from any thread."""
+    """The looks of :class:`~..engine.Engine`, from any thread."""
 
     def __init__(self, readers: Readers, now: Callable[[], int]) -> None:
         self._readers = readers
@@ -38,16 +36,6 @@ class Looks:
         """One queue as it is on disk now, all its counters from one moment."""
         found = self._readers.look(queues.BY_ID, (queue,))
         return queues.read(found[0])[0] if found else None
-
-    def recall(self, queue: int, generation: int, caller: str, key: str) -> Recalled | None:
-        """The answer filed under a key, if it has not expired."""
-        found = self._readers.look(answers.RECALL, Name(queue, generation, caller, key))
-        return filing.recalled(*answers.read(found[0]), self._now()) if found else None
-
-    def known_keys(self, queue: int, generation: int, caller: str, keys: Sequence[str]) -> set[str]:
-        """Those of the keys that have an answer which has not expired."""
-        asked = {"queue": queue, "generation": generation, "caller": caller, "now": self._now()}
-        return {key for (key,) in self._readers.look(answers.KNOWN, {**asked, "keys": json.dumps(keys)})}
 
     def item_keys(
         self, queue: int, generation: int, prefix: str, *, after: str, most: int

@@ -44,7 +44,7 @@ CHANGE = f"UPDATE queue SET ({_WORDS}) = (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) WH
 # count 0 is a broken order and fails the transaction.
 MOVE = """
 UPDATE counter SET cursor = ?, taken = taken + ?, jumped = jumped + ?, acked = acked + ?, purged = purged + ?,
-    dead = dead + ?, mark = ?
+    dead = dead + ?, mark = ?, number = ?
 WHERE queue = ? AND cursor = ?
 """
 

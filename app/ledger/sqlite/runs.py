@@ -9,8 +9,9 @@ from typing import Any
 
 import apsw
 
+from ..looks import ItemState
 from ..state.rows import ALONE, DEAD, LEASED, WAITING, Acked, Run
-from ..work import DEFAULT_SETTINGS, ItemState
+from ..work import DEFAULT_SETTINGS
 from .collected import Collected, write
 
 # -- what is dead, as ``Run.spent`` tells, whether it is written down or not

@@ -1,7 +1,7 @@
 -- The ledger itself, the answers and the history; the queues are in work.sql. STRICT tables and CHECKs: a bug in dibs shall fail a transaction, not spoil the record.
 
 -- One row: which ledger this is, ledger time, which never goes back over a restart, whether its pages have
--- checksums, and the number of the last transaction that changed something.
+-- checksums, and the number of the last transaction that changed something but moved no counters (see work.sql).
 CREATE TABLE ledger (
     one      INTEGER PRIMARY KEY CHECK (one = 1),
     instance TEXT    NOT NULL,

@@ -7,7 +7,6 @@ import apsw
 from . import answers, records
 from .answers import Answers
 from .blocks import Blocks
-from .collected import write
 from .queues import Queues
 from .records import Failures, History, ItemKeys
 from .runs import Runs
@@ -15,9 +14,10 @@ from .runs import Runs
 CLOCK = "UPDATE ledger SET clock = ? WHERE one = 1"
 """Persist ledger time."""
 
-# Which transaction was the last: after a commit that failed it tells whether that one is on disk.
+# Which transaction was the last: after a commit that failed it tells whether that one is on disk. It stands
+# in the counters that it moved, which are written anyway, or else in the ledger's own row.
 NUMBER = "UPDATE ledger SET number = ? WHERE one = 1"
-NUMBER_OF_LAST = "SELECT number FROM ledger"
+NUMBER_OF_LAST = "SELECT max(number, ifnull((SELECT max(number) FROM counter), 0)) FROM ledger"
 
 # What is left inside a queue that was deleted: nobody sees it, and it is swept in slices. In what order does
 # not matter.
@@ -70,8 +70,11 @@ class Store:
 
     def write(self) -> None:
         """Write all that was collected; blocks go when the runs are as they will be."""
-        write(self._collected)
-        self.blocks.sweep()
+        for kind in self._collected:
+            if kind.rows:
+                kind.write()
+        if self.blocks.vacated:
+            self.blocks.sweep()
 
     def sweep(self, queue: int, most: int) -> list[int]:
         """Remove up to ``most`` rows of each kind that a deleted queue has left; how many of each."""

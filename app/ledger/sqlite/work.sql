@@ -31,7 +31,7 @@ CREATE UNIQUE INDEX queue_live ON queue (name) WHERE deleted_at IS NULL;
 
 -- What changes with each hand-out, apart from the rest of a queue's row: so that a commit for many queues writes few
 -- pages. base: where the cursor was when the row was created. dead: items inside that are dead, so that nobody has
--- to sum them; each op that buries or lets out counts them.
+-- to sum them; each op that buries or lets out counts them. number: that of the last transaction that moved them.
 CREATE TABLE counter (
     queue  INTEGER PRIMARY KEY REFERENCES queue (id),
     base   INTEGER NOT NULL DEFAULT 0 CHECK (base >= 0),
@@ -42,6 +42,7 @@ CREATE TABLE counter (
     purged INTEGER NOT NULL DEFAULT 0 CHECK (purged >= 0),
     dead   INTEGER NOT NULL DEFAULT 0 CHECK (dead >= 0),
     mark   TEXT,
+    number INTEGER NOT NULL DEFAULT 0 CHECK (number >= 0),
     CHECK (taken + jumped + acked + purged + dead <= cursor - base)
 ) STRICT;
 

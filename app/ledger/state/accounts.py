@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
-from operator import sub
+from functools import partial
+from operator import attrgetter, sub
 from typing import Any
 
 from ..ops import QueueRow
+from ..serve import After
 from ..work import FOREVER
 from .store import QueueMove
+
+_counters = attrgetter("cursor", "taken", "jumped", "acked", "purged", "dead")
+
+# As its own constructor does, in a third of the time.
+_after: Callable[[Any], After] = partial(tuple.__new__, After)
 
 
 class Tail:
@@ -61,7 +69,7 @@ class Account:
     def __init__(self, row: QueueRow, dead: int) -> None:
         self.cursor, self.taken, self.jumped = row.cursor, row.taken, row.jumped
         self.acked, self.purged, self.dead = row.acked, row.purged, dead
-        self._before = self._counters()
+        self._before = _counters(self)
         self.tail: Tail | None = None
         self._set(row)
         self.changed = False
@@ -100,12 +108,6 @@ class Account:
         )
 
     @property
-    def failure(self) -> tuple[str, str] | None:
-        """Type and message of what a failed source raised."""
-        row = self._row
-        return None if row.failure_type is None else (row.failure_type, row.failure_message or "")
-
-    @property
     def state(self) -> str:
         """One word for answers; an ending is stronger than a pause."""
         return self.ending or ("paused" if self.paused else "open")
@@ -114,6 +116,24 @@ class Account:
     def over(self) -> bool:
         """Whether nothing can come any more: it has ended, and nothing is inside but the dead."""
         return self.ending is not None and self.inside <= self.dead
+
+    def after(self) -> After:
+        """The queue as of the end of a batch."""
+        row, alive = self._row, self.inside > self.dead
+        failure = None if row.failure_type is None else (row.failure_type, row.failure_message or "")
+        return _after(
+            (
+                self.id,
+                self.edition,
+                self.cursor,
+                self.ending,
+                failure,
+                self.paused,
+                self.deleted,
+                self.due if alive else None,
+                self.ending is not None and not alive,
+            )
+        )
 
     def claimable(self, now: int) -> bool:
         """Whether there may be something to claim."""
@@ -129,14 +149,11 @@ class Account:
         self.purged, self.dead = self.purged + self.inside, 0
         self.change(deleted_at=now)
 
-    def _counters(self) -> tuple[int, int, int, int, int, int]:
-        return self.cursor, self.taken, self.jumped, self.acked, self.purged, self.dead
-
-    def move(self) -> QueueMove | None:
+    def move(self, number: int) -> QueueMove | None:
         """How the cursor and the counters have moved, if they have; it is going to be written."""
-        counters = self._counters()
+        counters = _counters(self)
         if counters == self._before:
             return None
         (cursor, *after), (before, *then) = counters, self._before
         self._before = counters
-        return (cursor, *map(sub, after, then), self.mark, self.id, before)
+        return (cursor, *map(sub, after, then), self.mark, number, self.id, before)

@@ -6,87 +6,97 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from ..ops import Define, Delete, NotAsExpected, OpFailed, QueueRow
+from ..ops import Advance, Close, Define, Delete, Fail, NotAsExpected, OpFailed, Pause, QueueRow, Retry
 from ..serve import After, Key, Keyed, Refusal, Replay, Serve, Served
-from ..work import Moved, Pushed
-from . import filed
-from .accounts import Account
-from .fresh import Openings
-from .handlers import HANDLERS
+from ..work import Moved, Purge, Push, Pushed, Redrive, Sweep
+from . import filed, moving, pushing, queues
 from .keys import Keys, Leader
 from .rows import Acked, Answer, Name
-from .sequences import Sequences
 from .serving import Serving
 from .transaction import Transaction
 
 NOWHERE = -1
 """Stands for the queue that a definition is to create, where its key is looked up."""
 
+HANDLERS: dict[type, Callable[[Transaction, Any], Any]] = {
+    Define: queues.define,
+    Pause: queues.pause,
+    Close: queues.close,
+    Retry: queues.retry,
+    Fail: queues.fail,
+    Advance: queues.advance,
+    Delete: queues.delete,
+    Push: pushing.push,
+    Redrive: moving.redrive,
+    Purge: moving.purge,
+    Sweep: moving.sweep,
+}
+"""What does each op, but Serve, in a transaction."""
+
 
 class Batch:
     """Applies ops in a transaction. ``outcomes``: what came of each, in order.
 
-    ``strict``: an op whose queue is not as it expects fails the transaction.
+    ``after``: the queues that were touched, as of the end of the batch.
     """
 
-    __slots__ = ("_keys", "_names", "_openings", "_ops", "_servings", "_strict", "_tx", "outcomes")
+    __slots__ = ("_keyed", "_keys", "_ops", "_servings", "_tx", "after", "outcomes")
 
-    def __init__(
-        self,
-        tx: Transaction,
-        ops: Sequence[Any],
-        sequences: Sequences,
-        openings: Openings,
-        *,
-        strict: bool = False,
-    ) -> None:
+    def __init__(self, tx: Transaction, ops: Sequence[Any]) -> None:
         self._tx = tx
-        self._strict = strict
         self._ops = ops
-        self._keys = Keys(tx, sequences)
-        self._openings = openings
+        self._keys: Keys | None = None
         self._servings: dict[int, Serving] = {}
-        self._names: dict[int, Name] = {}
+        self._keyed: dict[int, Name] = {}
         self.outcomes: list[Any] = [None] * len(ops)
+        self.after: dict[int, After] = {}
 
     def apply(self) -> None:
         """Apply all of them, and write."""
-        self._look_up()
-        for at, op in enumerate(self._ops):
-            if type(op) is not Serve:
-                self.outcomes[at] = self._other(at, op)
-        servings = self._servings.values()
-        self._settle()
-        for serving in servings:
-            serving.hand_out()
-        for serving in servings:
-            serving.file()
-        for at, serving in self._servings.items():
-            self.outcomes[at] = serving.outcomes()
-        self._tx.write()
-
-    def after(self) -> dict[int, After]:
-        """The queues that were touched, as of the end of the batch."""
-        return {account.id: _after(account) for account in self._tx.touched()}
-
-    # -- keys
-
-    def _look_up(self) -> None:
-        keys = self._keys
+        others: list[int] = []
+        keyed = settles = False
         for at, op in enumerate(self._ops):
             if type(op) is Serve:
                 account = self._tx.account(op.queue)
                 if account is None:  # the row was replaced, and swept
                     self.outcomes[at] = (Served(why="moved"),) * len(op.asks)
                     continue
-                serving = self._servings[at] = Serving(self._tx, keys, self._openings, op, account)
-                serving.want()
-            elif type(op) is Keyed:
-                name = self._names[at] = self._name(op)
-                keys.want(name, op.key)
-        keys.look_up()
+                serving = self._servings[at] = Serving(self._tx, op, account)
+                keyed, settles = keyed or bool(serving.keyed), settles or serving.settles
+                continue
+            others.append(at)
+            if type(op) is Keyed:
+                self._keyed[at] = self._name(op)
+                keyed = True
+        servings = self._servings
+        if keyed:
+            self._look_up()
+        for at in others:
+            self.outcomes[at] = self._other(at, self._ops[at])
+        if settles:
+            self._settle()
+        for serving in servings.values():
+            serving.hand_out()
+        if keyed:
+            for serving in servings.values():
+                serving.file()
+        for at, serving in servings.items():
+            self.outcomes[at] = serving.outcomes()
+        self._tx.write()
+        for queue, account in self._tx.touched.items():
+            self.after[queue] = account.after()
+
+    # -- keys
+
+    def _look_up(self) -> None:
+        """Look up the keys of all, and rule on the asks."""
+        wanted = [(name, self._ops[at].key) for at, name in self._keyed.items()]
         for serving in self._servings.values():
-            serving.rule()
+            wanted += serving.keyed.values()
+        self._keys = Keys(self._tx, wanted)
+        for serving in self._servings.values():
+            if serving.keyed:
+                serving.rule(self._keys)
 
     def _name(self, op: Keyed) -> Name:
         """Where the answer of an op is filed: of the definition of a new queue, nowhere yet."""
@@ -100,37 +110,39 @@ class Batch:
 
     def _settle(self) -> None:
         """Settle all entries. Of those that only ack all of a token the items are acked in one statement."""
-        whole = [held for serving in self._servings.values() for held in serving.whole()]
+        settling = {at: serving for at, serving in self._servings.items() if serving.settles}
+        whole = [held for serving in settling.values() for held in serving.whole()]
         acked: dict[int, dict[str, list[Acked]]] = {}
         if len(whole) > 1:
             for queue, token in whole:
                 acked.setdefault(queue, {})[token] = []
             for run in self._tx.runs.ack(whole, self._tx.now):
                 acked[run.queue][run.token].append(run)
-        for at, serving in self._servings.items():
+        for at, serving in settling.items():
             serving.settle(acked.get(self._ops[at].queue, {}))
 
     # -- all ops but Serve
 
     def _other(self, at: int, op: Any) -> Any:
-        if type(op) is not Keyed:
+        if self._keys is None or type(op) is not Keyed:
             return self._done(op)
-        ruling = self._keys.rule(self._names[at], op.key, self, at)
+        ruling = self._keys.rule(self._keyed[at], op.key, self, at)
         if isinstance(ruling, Leader):
             return Replay(ruling.owner.outcome(ruling.at))
         if isinstance(ruling, str):
             return Refusal(ruling)
-        return self._run(at, op, ruling)
+        return self._run(at, self._keys, op, ruling)
 
     def _done(self, op: Any) -> Any:
+        handler = HANDLERS.get(type(op))
+        if handler is None:
+            raise OpFailed(f"no engine knows what a {type(op).__name__} is")
         try:
-            return self._handler(op)(self._tx, op)
+            return handler(self._tx, op)
         except NotAsExpected as error:  # nothing was changed; the others go on
-            if self._strict:
-                raise
             return error.conflict
 
-    def _run(self, at: int, keyed: Keyed, known: Answer | None) -> Any:
+    def _run(self, at: int, keys: Keys, keyed: Keyed, known: Answer | None) -> Any:
         """Run an op for its key; a long one that is filed unfinished goes on from there."""
         op: Any = keyed.op
         if known is not None:
@@ -138,34 +150,22 @@ class Batch:
             if not isinstance(before, Moved) or before.rest is None:
                 return Replay(before)
             op = replace(op, part=before)
-            self._keys.lead(self._names[at], keyed.key, self, at)
+            keys.lead(self._keyed[at], keyed.key, self, at)
         outcome = self._done(op)
         if _changed(op, outcome):
-            self._file(keyed, outcome)
+            self._file(keys, keyed, outcome)
         return outcome
 
-    def _file(self, keyed: Keyed, outcome: Any) -> None:
+    def _file(self, keys: Keys, keyed: Keyed, outcome: Any) -> None:
         """File an outcome, with the queue as it is now: a definition may have made or reset it."""
         of: Any = keyed.op
         account = self._tx.account(outcome.id if isinstance(of, Define) else of.queue)
         if account is None:
             return
-        ttl = account.settings.key_ttl
         key: Key = keyed.key
-        self._keys.file(
-            Name(account.root, account.generation, key.caller, key.text),
-            key,
-            keyed.ttl if ttl is None else ttl,
-            filed.of_other(outcome),
-            None,
-        )
-
-    @staticmethod
-    def _handler(op: Any) -> Callable[[Transaction, Any], Any]:
-        handler = HANDLERS.get(type(op))
-        if handler is None:
-            raise OpFailed(f"no engine knows what a {type(op).__name__} is")
-        return handler
+        own = account.settings.key_ttl
+        name = Name(account.root, account.generation, key.caller, key.text)
+        keys.file(name, key, keyed.ttl if own is None else own, filed.of_other(outcome), None)
 
     def supersede(self, at: int) -> None:
         """Another op of this batch is later in the same session: whatever ran before it has run."""
@@ -186,18 +186,3 @@ def _changed(op: Any, outcome: Any) -> bool:
     if isinstance(op, Delete):
         return outcome.deleted_at is not None
     return not (isinstance(op, Define) and op.reset and not op.confirmed and outcome.inside)
-
-
-def _after(account: Account) -> After:
-    """A queue as of the end of a batch."""
-    return After(
-        account.id,
-        account.edition,
-        account.cursor,
-        account.ending,
-        account.failure,
-        account.paused,
-        account.deleted,
-        account.due if account.inside > account.dead else None,
-        account.over,
-    )

@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 from typing import NamedTuple
 
-from ..work import DAMAGED, FOREVER, Claim, Claimed, Span, Terms
+from ..looks import DAMAGED
+from ..work import FOREVER, Span
 from . import runs
 from .accounts import Account
 from .blocks import BlocksDamaged, Reader
-from .history import key_of, record
 from .rows import ALONE, LEASED, Run
 from .transaction import Transaction
 
@@ -96,28 +96,6 @@ class _Basket:
         return len(part)
 
 
-def claim(tx: Transaction, op: Claim) -> Claimed:
-    """Hand out waiting items. An expired lease of one item is a failed attempt, perhaps the last."""
-    account = tx.live(op.queue)
-    if account is None:
-        return Claimed()
-    tx.write_tail(account)
-    if account.paused or op.most < 1:
-        return Claimed(next_due=tx.runs.next_due(op.queue))
-    found = find_sound(tx, account, Wanted(op.most, op.most_bytes, op.most, op.terms is not None))
-    if not found.picked:
-        return Claimed(next_due=found.next_due)
-    values = tuple(found.texts) if found.picked[0][0].kept else None
-    if op.terms is None:
-        spans = _give(tx, account, found.picked)
-        record(tx, account, "taken", [(span.first, span.last, "") for span in spans], key_of(op.remember))
-        return Claimed(spans, values, None, found.next_due)
-    due = tx.lease(op.terms.ttl)
-    spans = _lease(tx, op.queue, found.picked, op.terms, due)
-    nearest = tx.runs.next_due(op.queue) if found.crowd else found.next_due
-    return Claimed(spans, values, due, due if nearest is None else min(due, nearest))
-
-
 def find_sound(tx: Transaction, account: Account, wanted: Wanted) -> Found:
     """The items that can be claimed, after burying spent runs and items whose values are damaged."""
     for _ in range(DAMAGED_MOST):
@@ -182,60 +160,6 @@ def _find_half(tx: Transaction, queue: int, wanted: Wanted, run: Run, spent: lis
         if not basket.add(left):
             break
     return Found(basket.picked, basket.texts, spent, run.due, basket.damaged, crowd=True)
-
-
-def _give(tx: Transaction, account: Account, picked: list[tuple[Run, int]]) -> tuple[Span, ...]:
-    """Give the items out for good: they leave the queue."""
-    spans: list[Span] = []
-    for run, size in picked:
-        last = run.first + size - 1
-        rest = [] if last == run.last else [run.part(last + 1, run.last)]
-        runs.rewrite(tx, account.id, run, rest)
-        runs.done(tx, account.id, run.first, last, run)
-        account.taken += size
-        join(spans, Span(run.first, last, run.next_attempt(tx.now)))
-    return tuple(spans)
-
-
-def _lease(
-    tx: Transaction, queue: int, picked: list[tuple[Run, int]], terms: Terms, due: int
-) -> tuple[Span, ...]:
-    """Neighbours that are alike become one run of the lease."""
-    most = sum([size for _, size in picked])
-    spans: list[Span] = []
-    leased: list[Run] = []
-    first_of: list[Run] = []
-    for run, size in picked:
-        last = run.first + size - 1
-        piece = run if last == run.last else run.part(run.first, last)
-        if run.state == LEASED and run.most <= ALONE:
-            piece = runs.expired(tx, queue, piece)
-        piece = Run(
-            piece.first,
-            last,
-            LEASED,
-            due,
-            terms.ttl,
-            run.next_attempt(tx.now),
-            terms.token,
-            terms.worker,
-            run.priority,
-            piece.history,
-            run.kept,
-            most,
-        )
-        join(spans, Span(run.first, last, piece.attempt))
-        if last < run.last:
-            tx.runs.insert(queue, run.part(last + 1, run.last))
-        if leased and leased[-1].last + 1 == piece.first and leased[-1][5:] == piece[5:]:
-            leased[-1] = leased[-1]._replace(last=last)
-            tx.runs.remove(queue, run.first)
-        else:
-            leased.append(piece)
-            first_of.append(run)
-    for run, piece in zip(first_of, leased, strict=True):
-        runs.rewrite(tx, queue, run, (piece,))
-    return tuple(spans)
 
 
 def join(spans: list[Span], span: Span) -> None:

@@ -21,35 +21,8 @@ _span: Callable[[Any], Span] = partial(tuple.__new__, Span)
 _run: Callable[[Any], Run] = partial(tuple.__new__, Run)
 
 
-class Openings:
-    """How many values of its present opening each source was granted whose values belong to no seq.
-
-    ``granted`` is what the file has; a transaction keeps what it grants beside it, until it is on disk.
-    """
-
-    __slots__ = ("_granted", "_ours")
-
-    def __init__(self, granted: dict[int, tuple[int, int]]) -> None:
-        self._granted = granted
-        self._ours: dict[int, tuple[int, int]] = {}
-
-    def granted(self, queue: int, opening: int) -> int | None:
-        """How many values of this opening were granted; None where a later one is known."""
-        known, count = self._ours.get(queue) or self._granted.get(queue, (0, 0))
-        return None if known > opening else count if known == opening else 0
-
-    def grant(self, queue: int, opening: int, count: int) -> None:
-        """So many of it were granted, with this transaction."""
-        self._ours[queue] = opening, count
-
-    @property
-    def ours(self) -> dict[int, tuple[int, int]]:
-        """What this transaction has granted."""
-        return self._ours
-
-
 class Fresh:
-    """The fresh items that one Serve may grant. ``left``: how many there are.
+    """The fresh items that one Serve may grant. ``left``: how many there are; ``drawn``: what was drawn.
 
     The source's end is recorded as soon as everything before it is granted: when this is made, and with each
     grant.
@@ -59,20 +32,18 @@ class Fresh:
         "_account",
         "_at",
         "_begun",
-        "_drawn",
         "_end",
         "_kept",
-        "_openings",
         "_tx",
+        "drawn",
         "left",
         "moved",
     )
 
-    def __init__(self, tx: Transaction, account: Account, op: Serve, openings: Openings) -> None:
+    def __init__(self, tx: Transaction, account: Account, op: Serve) -> None:
         self._tx = tx
         self._account = account
-        self._openings = openings
-        self._drawn: Drawn | None = None
+        self.drawn: Drawn | None = None
         self._begun = self._at = 0  # in the texts
         self._kept: list[tuple[int, list[str]]] = []  # values of leased items, by the first seq
         self._end: tuple[str, ...] | None = None  # the ending, and the cause of a failure
@@ -95,11 +66,11 @@ class Fresh:
         account = self._account
         done: int | None = account.cursor
         if drawn.opening:
-            done = self._openings.granted(account.id, drawn.opening)
+            done = self._tx.granted_of(account.id, drawn.opening)
         self.moved = edition != account.edition or done is None or done + 1 < drawn.first
         if self.moved or done is None:
             return
-        self._drawn = drawn
+        self.drawn = drawn
         self._begun = self._at = min(done + 1 - drawn.first, len(drawn.texts))
         room = MAX_SEQ - account.cursor
         self.left = min(len(drawn.texts) - self._at, room)
@@ -129,10 +100,10 @@ class Fresh:
         first = account.cursor + 1
         count = most if most < left else left
         texts = token = due = None
-        if self._drawn is not None:
+        if self.drawn is not None:
             if block:
                 raise OpFailed(f"the source of queue {account.id} is not computed: no blocks")
-            texts = self._texts(self._drawn.texts, count, room)
+            texts = self._texts(self.drawn.texts, count, room)
             count = len(texts)
         account.cursor = last = first + count - 1
         self.left = left - count
@@ -179,7 +150,7 @@ class Fresh:
 
     def write(self) -> None:
         """Write what was granted: the values of leased items, and the mark."""
-        tx, account, drawn = self._tx, self._account, self._drawn
+        tx, account, drawn = self._tx, self._account, self.drawn
         for first, texts in self._kept:
             blocks.write(tx.blocks, account.id, first, texts)
         if drawn is None or self._at == self._begun:
@@ -190,4 +161,4 @@ class Fresh:
         else:
             account.mark = None
         if drawn.opening:
-            self._openings.grant(account.id, drawn.opening, drawn.first + self._at - 1)
+            tx.granted[account.id] = drawn.opening, drawn.first + self._at - 1

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ..ops import Remember, Take
-from ..serve import Ask
-from ..work import HistoryVerb, expiry
+from ..looks import HistoryVerb
+from ..serve import Key
+from ..work import expiry
 from .accounts import Account
 from .rows import Record
 from .transaction import Transaction
@@ -14,46 +14,29 @@ from .transaction import Transaction
 Held = tuple[int, int, str]
 """Consecutive items, and the worker that held them."""
 
+Whose = tuple[str, str | None]
+"""The caller that an answer is for, and its key, if it has one."""
+
 
 def record(
     tx: Transaction,
     account: Account,
     verb: HistoryVerb,
     ranges: Iterable[Held],
-    key: tuple[str, str | None] = ("", None),
+    whose: Whose,
 ) -> None:
-    """Write a row for each range, in the transaction of what it tells. ``key``: whose, and which."""
+    """Write a row for each range, in the transaction of what it tells."""
     if not account.history:
         return
     place, expires = (account.name, account.generation), expiry(tx.now, account.history)
     for first, last, worker in joined(ranges):
-        tx.store.history.add(Record(*place, first, last, verb, tx.now, *key, worker, expires))
+        tx.store.history.add(Record(*place, first, last, verb, tx.now, *whose, worker, expires))
         tx.learned += 1
 
 
-def record_take(tx: Transaction, account: Account, op: Take) -> None:
-    """Fresh items that were taken for good: by one caller, or a part each by several."""
-    if not account.history:
-        return
-    if op.shares is None:
-        record(tx, account, "taken", [(op.first, op.last, "")], key_of(op.remember))
-        return
-    first = op.first
-    for key, _, count in op.shares.parts:
-        last = min(first + count - 1, op.last)
-        if first <= last:
-            record(tx, account, "taken", [(first, last, "")], (op.shares.caller, key))
-        first = last + 1
-
-
-def key_of(remember: Remember | None) -> tuple[str, str | None]:
-    """The caller and the key that an answer is filed under; no key if it is not filed."""
-    return ("", None) if remember is None else (remember.caller, remember.key)
-
-
-def whose(ask: Ask) -> tuple[str, str | None]:
+def whose(key: Key | None) -> Whose:
     """The caller and the key of an ask; no key if it has none."""
-    return ("", None) if ask.key is None else (ask.key.caller, ask.key.text)
+    return ("", None) if key is None else (key.caller, key.text)
 
 
 def joined(ranges: Iterable[Held]) -> list[Held]:

@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple, Protocol
 from ..serve import Key, Why
 from ..work import expiry
 from .rows import Answer, Name
-from .sequences import Position, Sequences
+from .sequences import Position
 from .transaction import Transaction
 
 DAY: Final = 86_400_000
@@ -46,32 +46,26 @@ Ruling = Why | Answer | Leader | None
 class Keys:
     """Looks the keys of a batch up, at once; rules on each request that has one; files what comes of it."""
 
-    __slots__ = ("_answers", "_found", "_leaders", "_now", "_sequences", "_tx", "_until", "_wanted")
+    __slots__ = ("_answers", "_found", "_leaders", "_now", "_sequences", "_tx", "_until")
 
-    def __init__(self, tx: Transaction, sequences: Sequences) -> None:
+    def __init__(self, tx: Transaction, wanted: Iterable[tuple[Name, Key]]) -> None:
+        """Read what is filed under these keys, but where it is known how far a session has come."""
         self._tx = tx
-        self._now = tx.now
+        self._now = now = tx.now
         self._answers = tx.store.answers
-        self._sequences = sequences
+        self._sequences = tx.sequences
         self._until: dict[tuple[int, bool], int] = {}  # expiries of answers that are filed now
-        self._wanted: dict[Name, None] = {}
         self._found: dict[Name, Answer] = {}
         self._leaders: dict[Name, Leader] = {}
+        known, unknown = tx.sequences.get, []
+        for name, key in wanted:
+            position = known(name)
+            if position is None or position.expires <= now or key.n == position.n:
+                unknown.append(name)
+        if unknown:
+            self._read(unknown)
 
-    def want(self, name: Name, key: Key) -> None:
-        """Look this key up, unless it is known how far its session has come."""
-        position = self._sequences.get(name)
-        if position is None or position.expires <= self._now or key.n == position.n:
-            self._wanted[name] = None
-
-    def look_up(self) -> None:
-        """Read what is filed under all keys that are wanted."""
-        if self._wanted:
-            self._read(self._wanted)
-            self._wanted = {}
-
-    def _read(self, wanted: Iterable[Name]) -> None:
-        names = list(wanted)
+    def _read(self, names: list[Name]) -> None:
         found = self._answers.find(names)
         self._found.update(found)
         for name in names:
@@ -83,7 +77,7 @@ class Keys:
 
     def find(self, name: Name) -> Answer | None:
         """What is filed under one key that was not wanted before."""
-        self._read((name,))
+        self._read([name])
         answer = self._found.get(name)
         return answer if answer is not None and answer.sound and answer.expires > self._now else None
 
@@ -92,19 +86,19 @@ class Keys:
 
         None: it is run, and others with its key get what comes of it.
         """
-        ruling = self._rule(name, key)
+        leader, answer = self._leaders.get(name), self._found.get(name)
+        if leader is not None:
+            ruling = _rule_after(leader, key)
+        elif answer is not None:
+            ruling = self._rule_on(answer, key)
+        else:
+            position = self._sequences.get(name)
+            ruling = None if position is None or 0 < position.n < key.n else _refusal(position.n, key)
         if ruling is None:
             self._leaders[name] = _leader((key, owner, at))
         return ruling
 
-    def _rule(self, name: Name, key: Key) -> Ruling:
-        leader = self._leaders.get(name)
-        if leader is not None:
-            return _rule_after(leader, key)
-        answer = self._found.get(name)
-        if answer is None:
-            position = self._sequences.get(name)
-            return None if position is None or 0 < position.n < key.n else _refusal(position.n, key)
+    def _rule_on(self, answer: Answer, key: Key) -> Ruling:
         if not answer.sound:
             return "damaged"
         if answer.expires <= self._now:
@@ -127,8 +121,7 @@ class Keys:
         expires = self._until.get(until) or self._expiry(*until)
         known = self._found.get(name) or self._sequences.get(name)
         if known is None:
-            answer = _answer((0, digest, outcome, values, expires, True, n))
-            self._answers.file(name, answer, self._now, replace=True)
+            self._answers.file(name, _answer((0, digest, outcome, values, expires, True, n)))
             self._tx.learned += 1
             return
         row = known.id

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from ..work import DAMAGED, ItemRow, ItemState, QueueSettings
+from ..looks import DAMAGED, ItemRow, ItemState
+from ..work import QueueSettings
 from .blocks import BlocksDamaged, Reader
 from .rows import DEAD, LEASED, Run
 from .store import Store

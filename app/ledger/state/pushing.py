@@ -113,15 +113,13 @@ def _over(tx: Transaction, account: Account, most: int, fresh: int) -> int | Non
     return ready if ready + fresh > most else None
 
 
-def push_result(tx: Transaction, account: Account, result: Result, key_ttl: int) -> int | None:
-    """Push a result of an ack; return when it is due, or None if its key was known."""
+def push_result(tx: Transaction, account: Account, result: Result, key_ttl: int) -> None:
+    """Push a result of an ack, unless its key is known."""
     if result.key is not None:
         place = account.id, account.generation
         if tx.store.item_keys.known(*place, (result.key,), tx.now):
-            return None
+            return
         expires = _known_until(tx, account, key_ttl)
         tx.store.item_keys.learn(*place, ((result.key, account.cursor + 1),), expires)
         tx.learned += 1
-    due = tx.now + result.delay
-    tx.push(account, (result.text,), due, result.priority)
-    return due
+    tx.push(account, (result.text,), tx.now + result.delay, result.priority)

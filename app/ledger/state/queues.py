@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any
 
-from ..ops import Advance, Close, Define, Delete, Fail, NotAsExpected, Pause, QueueRow, Remember, Retry
+from ..ops import Advance, Close, Define, Delete, Fail, NotAsExpected, Pause, QueueRow, Retry
 from ..work import DEFAULT_SETTINGS, QueueSettings
 from .accounts import Account
-from .filing import Filing, file
 from .transaction import Transaction
 
 NO_ENDING: dict[str, Any] = {"ending": None, "failure_type": None, "failure_message": None}
@@ -29,7 +28,7 @@ def define(tx: Transaction, op: Define) -> QueueRow:
     else:
         _require_unused(account)
         account.change(configured=op.configured, edition=account.edition + 1, **NO_ENDING)
-    return _filed(tx, account, op.remember)
+    return account.row
 
 
 def _successor(tx: Transaction, op: Define, account: Account) -> QueueRow:
@@ -78,14 +77,14 @@ def pause(tx: Transaction, op: Pause) -> QueueRow:
     """Stop handing out, or go on."""
     account = _live(tx, op.queue)
     account.change(paused=op.paused)
-    return _filed(tx, account, op.remember)
+    return account.row
 
 
 def close(tx: Transaction, op: Close) -> QueueRow:
     """Close a queue. Closed is the last word: it stands over a failure and over an exhaustion."""
     account = _live(tx, op.queue)
     account.change(**{**NO_ENDING, "ending": "closed", "edition": account.edition + 1})
-    return _filed(tx, account, op.remember)
+    return account.row
 
 
 def retry(tx: Transaction, op: Retry) -> QueueRow:
@@ -94,7 +93,7 @@ def retry(tx: Transaction, op: Retry) -> QueueRow:
     if account.ending != "failed":
         raise NotAsExpected("not-failed", account.row)
     account.change(edition=account.edition + 1, **NO_ENDING)
-    return _filed(tx, account, op.remember)
+    return account.row
 
 
 def fail(tx: Transaction, op: Fail) -> QueueRow:
@@ -117,7 +116,7 @@ def advance(tx: Transaction, op: Advance) -> QueueRow:
     if not op.keeps_mark:
         account.mark = None
     account.change(edition=account.edition + 1)
-    return _filed(tx, account, op.remember)
+    return account.row
 
 
 def delete(tx: Transaction, op: Delete) -> QueueRow:
@@ -126,7 +125,7 @@ def delete(tx: Transaction, op: Delete) -> QueueRow:
     if account.inside and not op.confirmed:
         raise NotAsExpected("not-empty", account.row)
     account.delete(tx.now)
-    return _filed(tx, account, op.remember)
+    return account.row
 
 
 def _live(tx: Transaction, queue: int) -> Account:
@@ -134,10 +133,3 @@ def _live(tx: Transaction, queue: int) -> Account:
     if account is None or account.deleted:
         raise NotAsExpected("deleted", None if account is None else account.row)
     return account
-
-
-def _filed(tx: Transaction, account: Account, remember: Remember | None) -> QueueRow:
-    row = account.row
-    if remember is not None:
-        file(tx, row.root, row.generation, remember, Filing(asdict(row)))
-    return row

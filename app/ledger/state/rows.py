@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from ..work import HistoryVerb, QueueSettings
+from ..looks import HistoryVerb
+from ..work import QueueSettings
 
 WAITING, LEASED, DEAD = 0, 1, 2
 """The states of a run."""

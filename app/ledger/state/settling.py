@@ -20,14 +20,12 @@ from ..work import (
     Nack,
     Refusal,
     Release,
-    Settle,
     Settled,
     Verdict,
-    Woken,
 )
-from . import claims, pushing, runs, verdicts
+from . import claims, pushing, runs
 from .accounts import Account
-from .history import Held, key_of, record
+from .history import Held, record
 from .holding import Holding
 from .rows import ALONE, Acked, Run
 from .transaction import Transaction
@@ -41,17 +39,6 @@ _settled: Callable[[Any], Settled] = partial(tuple.__new__, Settled)
 
 Change = Callable[[Run], tuple[Verdict, int | None, Run | None]]
 """The outcome for a part of a run: the verdict, its due, and the part afterwards; None: it is done."""
-
-
-def settle(tx: Transaction, op: Settle) -> tuple[tuple[tuple[Settled, ...], ...], tuple[Woken, ...]]:
-    """Apply the entries in their order; return the outcome of each, and the queues that got waiting items."""
-    account = tx.live(op.queue)
-    if account is None:
-        return verdicts.stale(op.entries), ()
-    settling = Settling(tx, account, op.key_ttl)
-    entries = settling.settle(op.entries, op.chance, key_of(op.remember))
-    settling.write()
-    return entries, settling.woken()
 
 
 def whole(entries: Iterable[Entry]) -> list[str]:
@@ -89,7 +76,6 @@ class Settling:
         "_queue",
         "_stale",
         "_tx",
-        "_wakes",
     )
 
     def __init__(self, tx: Transaction, account: Account, key_ttl: int) -> None:
@@ -103,7 +89,6 @@ class Settling:
         self._errors = 0  # bytes that may still be written
         self._held: dict[str, Holding] = {}
         self._stale: set[str] = set()
-        self._wakes: dict[tuple[int, int], int] = {}
 
     def acked(self, acked: Mapping[str, list[Acked]]) -> None:
         """Note what these tokens held that was acked ahead; nothing for those that were stale."""
@@ -161,10 +146,6 @@ class Settling:
                 left = runs.expired(tx, queue, run).waits(run.due, run.attempt)
             runs.rewrite(tx, queue, run, (left,))
 
-    def woken(self) -> tuple[Woken, ...]:
-        """The queues in which items came to wait, and when these are due."""
-        return tuple([Woken(queue, due, items) for (queue, due), items in self._wakes.items()])
-
     def _told_stale(self, entry: Entry) -> tuple[Settled, ...]:
         self._stale.add(entry.token)
         return STALE
@@ -217,9 +198,7 @@ class Settling:
         for result in entry.push:
             account = self._tx.named(result.queue)
             assert account is not None  # noqa: S101  # it took the result a moment ago
-            due = pushing.push_result(self._tx, account, result, self._key_ttl)
-            if due is not None:
-                self._wake(account.id, due, 1)
+            pushing.push_result(self._tx, account, result, self._key_ttl)
         return settled
 
     def _refusal(self, entry: Ack) -> tuple[Refusal | None, str | None]:
@@ -241,7 +220,6 @@ class Settling:
                 self._account.dead += run.size
                 return "dead", None, after.buried(tx.now)
             delay = settings.delay(run.attempt, self._chance) if entry.delay is None else entry.delay
-            self._wake(self._queue, tx.now + delay, run.size)
             return "nacked", tx.now + delay, after.waits(tx.now + delay, run.attempt)
 
         return self._apply(entry, nacked)
@@ -255,11 +233,10 @@ class Settling:
         return error
 
     def extend(self, entry: Extend) -> tuple[Settled, ...]:
-        """Extend a lease, under the same token. It may end earlier than before: waiting requests are told."""
+        """Extend a lease, under the same token."""
         due = self._tx.lease(entry.ttl)
 
         def extended(run: Run) -> tuple[Verdict, int, Run]:
-            self._wake(self._queue, due, 0)
             return "extended", due, run._replace(due=due, ttl=entry.ttl)
 
         return self._apply(entry, extended)
@@ -269,13 +246,9 @@ class Settling:
         now = self._tx.now
 
         def released(run: Run) -> tuple[Verdict, None, Run]:
-            self._wake(self._queue, now, run.size)
             return "released", None, run.waits(now, run.attempt - 1)
 
         return self._apply(entry, released)
-
-    def _wake(self, queue: int, due: int, items: int) -> None:
-        self._wakes[queue, due] = self._wakes.get((queue, due), 0) + items
 
     def _holding(self, token: str) -> Holding:
         """The items that a token holds, read once."""

@@ -11,14 +11,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol
 
+from ..looks import ItemState
 from ..ops import QueueRow
-from ..work import ItemState
 from .rows import Acked, Answer, Block, Failed, Name, Record, Run
 
 QueueMove = tuple[int | str | None, ...]
 """How a queue has moved: its cursor; by how much taken, jumped, acked, purged, dead have grown; its mark.
 
-Then its id and where its cursor was, by which the row is found.
+Then the number of the transaction, its id and where its cursor was, by which the row is found.
 """
 
 
@@ -141,8 +141,8 @@ class Answers(Protocol):
     def find(self, names: Sequence[Name]) -> dict[Name, Answer]:
         """Those of the answers that are on file, expired ones too."""
 
-    def file(self, name: Name, answer: Answer, now: int, *, replace: bool = False) -> None:
-        """File an answer. Unless it replaces, OpFailed where one is there that has not expired."""
+    def file(self, name: Name, answer: Answer) -> None:
+        """File an answer, in the place of one that may be there."""
 
     def refile(self, name: Name, answer: Answer, before: int) -> None:
         """Put an answer in the place of the one in its row. ``before``: when that expires."""

@@ -5,12 +5,13 @@ Items that are pushed alike one after the other, by however many ops, become one
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from ..ops import QueueRow
 from . import blocks
 from .accounts import Account, Tail
+from .cache import Cache
 from .rows import WAITING, Run
 from .store import Store
 
@@ -19,37 +20,45 @@ VALUES_MOST = 16 * 1024 * 1024
 
 
 class Transaction:
-    """One ``apply``. ``now`` is the instant of everything in it.
+    """One transaction. ``now`` is the instant of everything in it, ``number`` its own.
 
-    ``accounts`` are those that stand as the file has them: who owns the only writer keeps them from one
-    transaction to the next, and forgets them when one fails.
+    ``numbered``: the number is written. ``touched``: the accounts of all queues that it has to do with.
+    ``granted``: what it grants of openings (see :class:`~.cache.Cache`), until it is on disk.
     """
 
     __slots__ = (
         "_accounts",
+        "_granted",
         "_names",
-        "_touched",
         "blocks",
+        "granted",
         "learned",
         "leased_until",
         "now",
+        "number",
+        "numbered",
         "room",
         "runs",
+        "sequences",
         "store",
-        "told_stale",
+        "touched",
     )
 
-    def __init__(self, store: Store, now: int, accounts: dict[int, Account]) -> None:
+    def __init__(self, store: Store, now: int, number: int, cache: Cache) -> None:
         self.store = store
         self.runs = store.runs
         self.blocks = store.blocks
         self.now = now
+        self.number = number
+        self.numbered = False
         self.learned = 0  # keys of items and of answers, rows of the history
         self.leased_until = 0  # the last end of a lease that was given or extended
-        self.told_stale = False  # somebody is told that a lease is over
         self.room = VALUES_MOST  # bytes of kept values that may still be read
-        self._accounts = accounts
-        self._touched: dict[int, Account] = {}
+        self.sequences = cache.sequences
+        self._accounts = cache.accounts
+        self._granted = cache.granted
+        self.granted: dict[int, tuple[int, int]] = {}
+        self.touched: dict[int, Account] = {}
         self._names: dict[str, int | None] = {}
 
     def lease(self, ttl: int) -> int:
@@ -60,16 +69,17 @@ class Transaction:
 
     def comes_due(self, queue: int, due: int) -> None:
         """Items of this queue, which was touched, can be claimed at ``due``."""
-        account = self._touched[queue]
+        account = self.touched[queue]
         account.due = min(account.due, due)
 
-    def touched(self) -> Iterable[Account]:
-        """The accounts of all queues that this transaction has touched."""
-        return self._touched.values()
+    def granted_of(self, queue: int, opening: int) -> int | None:
+        """How many values of this opening were granted; None where a later one is known."""
+        known, count = self.granted.get(queue) or self._granted.get(queue, (0, 0))
+        return None if known > opening else count if known == opening else 0
 
     def account(self, queue: int) -> Account | None:
         """The account of a queue, a tombstone's too; None where there is no such queue."""
-        account = self._touched.get(queue)
+        account = self.touched.get(queue)
         if account is None:
             account = self._accounts.get(queue)
             if account is None:
@@ -77,7 +87,7 @@ class Transaction:
                 if found is None:
                     return None
                 account = self._accounts[queue] = Account(*found)
-            self._touched[queue] = account
+            self.touched[queue] = account
         return account
 
     def live(self, queue: int) -> Account | None:
@@ -101,13 +111,13 @@ class Transaction:
             self.store.queues.change(before.row)
         queue = self._names[row.name] = self.store.queues.create(row)
         row = replace(row, id=queue, root=row.root or queue)
-        account = self._accounts[queue] = self._touched[queue] = Account(row, 0)
+        account = self._accounts[queue] = self.touched[queue] = Account(row, 0)
         return account
 
     def remove(self, account: Account) -> None:
         """Remove a row in whose place another has come."""
         self.store.queues.remove(account.id)
-        del self._accounts[account.id], self._touched[account.id]
+        del self._accounts[account.id], self.touched[account.id]
 
     def push(self, account: Account, texts: Sequence[str], due: int, priority: int) -> None:
         """Add items at the end of a queue, to be written with those before them if they are alike."""
@@ -133,12 +143,13 @@ class Transaction:
     def write(self) -> None:
         """Write all that has changed."""
         queues = self.store.queues
-        for account in self._touched.values():
+        for account in self.touched.values():
             if account.tail is not None:
                 self.write_tail(account)
             if account.changed:
                 queues.change(account.row)
                 account.changed = False
-            if (move := account.move()) is not None:
+            if (move := account.move(self.number)) is not None:
                 queues.move(move)
+                self.numbered = True
         self.store.write()

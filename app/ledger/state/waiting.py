@@ -156,7 +156,7 @@ class _Shares:
             account.taken += last - first + 1
             claims.join(spans, Span(first, last, run.next_attempt(tx.now)))
         if account.history:
-            record(tx, account, "taken", [(span.first, span.last, "") for span in spans], whose(ask))
+            record(tx, account, "taken", [(span.first, span.last, "") for span in spans], whose(ask.key))
         return tuple(spans)
 
     def _lease(self, pieces: list[Piece], holder: Holder, due: int) -> tuple[Span, ...]:

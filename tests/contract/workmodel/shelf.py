@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field, replace
 
+from dibs.ledger.looks import Counts, ItemRow
 from dibs.ledger.ops import QueueRow
-from dibs.ledger.work import Counts, ItemRow
 
 
 @dataclass

@@ -196,7 +196,7 @@ def test_keys_are_known_at_once_and_until_they_are_forgotten(store, statements):
 def test_many_keys_are_looked_up_at_once(store, statements):
     names = [Name(1, 1, "", "k"), Name(2, 1, "", "k"), Name(1, 2, "", "k"), Name(1, 1, "me", "7")]
     for name in names[:3]:
-        store.answers.file(name, ANSWER._replace(outcome=f'"{name.queue}.{name.generation}"'), NOW)
+        store.answers.file(name, ANSWER._replace(outcome=f'"{name.queue}.{name.generation}"'))
     found = store.answers.find(names)
     assert {name: answer.outcome for name, answer in found.items()} == {
         names[0]: '"1.1"',
@@ -207,23 +207,20 @@ def test_many_keys_are_looked_up_at_once(store, statements):
     assert store.answers.find(names[3:]) == store.answers.find([]) == {}
 
 
-@pytest.mark.parametrize(("now", "replace"), [(NOW, False), (NOW, True), (2_000, False)])
-def test_a_key_is_filed_once_unless_it_replaces_or_has_expired(store, now, replace):
+def test_of_two_answers_under_a_key_the_later_stays(store):
     name = Name(1, 1, "", "k")
-    store.answers.file(name, ANSWER, NOW)
+    store.answers.file(name, ANSWER)
     store.write()
-    store.answers.file(name, ANSWER._replace(outcome="1", expires=9_000), now, replace=replace)
-    if not replace and now < ANSWER.expires:
-        with pytest.raises(OpFailed, match="something else is filed"):
-            store.write()
-        return
-    assert store.answers.find([name])[name].outcome == "1"
+    store.answers.file(name, ANSWER._replace(outcome="1"))
+    store.answers.file(name, ANSWER._replace(outcome="2", expires=9_000))
+    answer = store.answers.find([name])[name]
+    assert (answer.outcome, answer.expires, answer.sound) == ("2", 9_000, True)
 
 
 @pytest.mark.parametrize("expires", [2_000, 5_000])
 def test_an_answer_takes_the_place_of_another_by_its_row(store, expires):
     name = Name(1, 1, "", "k")
-    store.answers.file(name, ANSWER, NOW)
+    store.answers.file(name, ANSWER)
     before = store.answers.find([name])[name]
     after = before._replace(request="next", outcome="[1]", values='["v"]', expires=expires)
     store.answers.refile(name, after, before.expires)
@@ -234,7 +231,7 @@ def test_an_answer_takes_the_place_of_another_by_its_row(store, expires):
 
 def test_an_answer_that_is_not_what_was_filed_is_not_sound(connection, store):
     name = Name(1, 1, "", "k")
-    store.answers.file(name, ANSWER, NOW)
+    store.answers.file(name, ANSWER)
     store.write()
     connection.execute("UPDATE answer SET outcome = '[]'")
     assert store.answers.find([name])[name].sound is False
@@ -244,11 +241,11 @@ def test_an_answer_that_is_not_what_was_filed_is_not_sound(connection, store):
 
 
 def test_counters_move_only_from_where_they_were(store):
-    store.queues.move((5, 1, 0, 0, 0, 0, "m", 1, 0))
+    store.queues.move((5, 1, 0, 0, 0, 0, "m", 7, 1, 0))
     store.write()
     row, dead = store.queues.by_id(1)
     assert (row.cursor, row.taken, row.mark, dead) == (5, 1, "m", 0)
-    store.queues.move((9, 1, 0, 0, 0, 0, None, 1, 4))
+    store.queues.move((9, 1, 0, 0, 0, 0, None, 8, 1, 4))
     with pytest.raises(OpFailed, match="the cursor of a queue is not where"):
         store.write()
 
@@ -272,7 +269,7 @@ def test_a_deleted_queue_is_swept_slice_by_slice(store):
 
 def test_pruning_takes_what_has_expired_a_share_at_a_time(store):
     for key in "abc":
-        store.answers.file(Name(1, 1, "", key), ANSWER, NOW)
+        store.answers.file(Name(1, 1, "", key), ANSWER)
     store.item_keys.learn(1, 1, [("x", 1)], 2_000)
     store.write()
     assert store.prune(1_999, 2) == 0

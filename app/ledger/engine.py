@@ -1,0 +1,112 @@
+"""What a storage engine is to the writer, and to whoever looks at the ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from ..errors import LedgerError
+from .looks import Counts, FailureRow, HistoryRow, ItemRow, ItemState
+from .ops import QueueRow
+from .serve import Applied
+
+
+class Engine(Protocol):
+    """The storage engine, as the committer and the queues need it."""
+
+    kind: str
+    path: str
+
+    @property
+    def folder(self) -> Path | None:
+        """The folder of the ledger; None in memory."""
+
+    @property
+    def durable(self) -> bool:
+        """Whether a commit is a sync of a disk."""
+
+    def apply_batch(self, ops: Sequence[Any]) -> Applied:
+        """Apply all ops, `Serve` and `Keyed` too, in one transaction, synced; see ``serve.py``.
+
+        Raises:
+            CommitFailed: COMMIT failed; the error has what was computed.
+            EngineFailed: the disk failed before; nothing of it is on disk.
+            Exception: an op is at fault; nothing of it is on disk.
+        """
+
+    def number(self) -> int:
+        """The number of the last transaction that is on disk; to be asked after a reopening."""
+
+    def trouble(self) -> LedgerError | None:
+        """Why nothing may be applied although it could be: damage, or files that are gone."""
+
+    def rescue(self) -> str | None:
+        """Save the content of open files whose names are gone; return in words what was done.
+
+        To be called again until they are back, and once then.
+        """
+
+    def reopen(self) -> None:
+        """Close, open, and make the disk agree with what is read; raises EngineFailed until it does."""
+
+    def reserve(self) -> None:
+        """Hold back the room that the next reopening may need; EngineFailed while there is none."""
+
+    def rows(self) -> list[QueueRow]:
+        """The rows of all queues, deleted ones too."""
+
+    def unswept(self) -> list[int]:
+        """The deleted queues that have left items."""
+
+    def row(self, queue: int) -> QueueRow | None:
+        """One queue as it is on disk now."""
+
+    def item_keys(
+        self, queue: int, generation: int, prefix: str, *, after: str, most: int
+    ) -> list[tuple[str, int]]:
+        """The keys of items that are known, with their seqs: those that begin so and come after ``after``."""
+
+    def next_due(self, queue: int) -> int | None:
+        """The earliest due of the items that are not dead; None if there are none."""
+
+    def glance(self, queue: int) -> tuple[int, int, int]:
+        """Waiting (with delayed), leased and dead items, quickly: for statistics. All zero for none."""
+
+    def counts(self, queue: int) -> Counts:
+        """The items inside, counted run by run, and the row's counters, from one moment. May take seconds."""
+
+    def items(
+        self, queue: int, state: ItemState | None, after: int, most: int, most_bytes: int
+    ) -> tuple[list[ItemRow], bool]:
+        """Items inside with a seq above ``after``, in order, with their kept values; whether more follow.
+
+        Up to ``most``, and up to ``most_bytes`` of values, one at least. May take seconds.
+        """
+
+    def failures(self, queue: int, seq: int) -> list[FailureRow]:
+        """The last failed attempts of an item, oldest first."""
+
+    def history(self, name: str, seq: int | None, after: int, most: int) -> list[HistoryRow]:
+        """Who took or acked items of the queues of this name (all generations), from oldest to newest.
+
+        ``seq``: of this item only; ``after``: rows with a larger id; up to ``most``.
+        """
+
+    def now(self) -> int:
+        """Ledger time, in milliseconds: never behind what was persisted."""
+
+    def unheard(self) -> float | None:
+        """Seconds until :meth:`keep_time` is due; None while no lease needs it."""
+
+    def keep_time(self) -> None:
+        """Persist ledger time, so that an expired lease can't be live again after a crash."""
+
+    def size(self) -> int:
+        """Bytes that the ledger occupies."""
+
+    def backup(self, to: str) -> int:
+        """Write a consistent, synced copy while the engine works; its size in bytes."""
+
+    def close(self) -> None:
+        """Close for good; every applied op is on disk."""

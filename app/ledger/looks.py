@@ -1,0 +1,81 @@
+"""What can be seen of a queue: its counts, its items, what failed, and who took or acked what."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+ItemState = Literal["waiting", "leased", "dead"]
+
+HistoryVerb = Literal["taken", "acked"]
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """The items inside a queue, counted run by run at one moment; and the counters of its row at that moment.
+
+    ``waiting`` includes ``delayed`` ones. ``oldest``: since when the longest waiting one could be claimed.
+    ``overlaps``: pairs of runs that share a seq; there must be none. ``base``: the cursor at its creation.
+    """
+
+    cursor: int
+    taken: int
+    acked: int
+    purged: int
+    jumped: int
+    waiting: int
+    delayed: int
+    leased: int
+    dead: int
+    oldest: int | None
+    overlaps: int
+    base: int = 0
+
+
+DAMAGED = "damaged"
+"""The error of an item whose kept value is not what was written; and its text, which is no JSON."""
+
+
+@dataclass(frozen=True, slots=True)
+class ItemRow:
+    """One item inside a queue. ``text`` is None where the queue's source computes it, or :data:`DAMAGED`.
+
+    ``due``: since or from when it can be claimed; of a leased one, when the lease ends; of a dead one, since
+    when it is dead. ``worker``: who holds it, or held it last.
+    """
+
+    seq: int
+    state: ItemState
+    attempt: int
+    priority: int
+    due: int
+    worker: str
+    text: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FailureRow:
+    """One failed attempt of an item: a nack, or a lease that expired."""
+
+    attempt: int
+    at: int
+    worker: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryRow:
+    """Consecutive items that one answer took or acked; ``id`` orders the rows by time.
+
+    ``key`` is the answer's idempotency key, None where it had none; ``worker`` held what was acked.
+    """
+
+    id: int
+    generation: int
+    first: int
+    last: int
+    verb: HistoryVerb
+    at: int
+    caller: str
+    key: str | None
+    worker: str
