@@ -6,6 +6,7 @@ terminal's title, move its cursor, or turn a line around so that it reads as ano
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Final
 
@@ -18,6 +19,7 @@ _ACTING: Final = (
 PATTERN: Final = "^[^{}]*$".format(_ACTING.replace("\ud800-\udfff", ""))
 """As a JSON Schema has it; text that came as UTF-8 has no half of a surrogate pair."""
 
+_BREAKS: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _acts = re.compile(f"[{_ACTING}]")
 _acts_in_lines = re.compile(f"(?![\n\t])[{_ACTING}]")
 
@@ -40,6 +42,20 @@ def inert(text: str, *, lines: bool = False) -> str:
 def inert_json(text: str) -> str:
     r"""A JSON text that says the same with ``\u`` escapes; the white space between its parts stays."""
     return _acts_in_lines.sub(_escaped, text)
+
+
+def line(value: int | str) -> str:
+    """A value, which is JSON text, on one line: text as it is, everything else as JSON.
+
+    Text with line breaks or other control characters stays JSON, in quotes and escaped: a line is a value,
+    and a terminal is not written to by data.
+    """
+    if not isinstance(value, str):
+        return str(value)
+    if not value.startswith('"'):
+        return inert_json(value) if _BREAKS.search(value) else value
+    text: str = json.loads(value)
+    return json.dumps(text) if _BREAKS.search(text) else text
 
 
 def _written(found: re.Match[str]) -> str:

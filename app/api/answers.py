@@ -6,12 +6,11 @@ Values are JSON text already, so an answer is spliced, not encoded.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
 
 from ..errors import ResultRefused, StaleLease
-from ..inert import inert_json
+from ..inert import line
 from ..ledger.serve import Handed
 from ..ledger.work import Settled
 from ..queue.answers import Answer
@@ -22,7 +21,6 @@ from .requests import How, Request
 from .settling import KINDS
 
 Encoder = Callable[[Request, Answer], str]
-_BREAKS: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _REASONS: Final = {"source": "source-fed", "end": "closed"}
 """Words of the ledger for which HTTP has other ones."""
 _WHY: Final = {
@@ -90,20 +88,6 @@ def _bounds(answer: Answer, shown: Callable[[int], Any]) -> str:
         f'{{"queue":"{answer.queue}","state":"{answer.served.state}","seq":{_handed(answer).spans[0][0]},'
         f'"first":{first},"last":{last},"step":{step},"count":{len(values)}}}'
     )
-
-
-def line(value: int | str) -> str:
-    """A value on one line: text as it is, everything else as JSON.
-
-    Text with line breaks or other control characters stays JSON, in quotes and escaped: a line is a value,
-    and a terminal is not written to by data.
-    """
-    if not isinstance(value, str):
-        return str(value)
-    if not value.startswith('"'):
-        return inert_json(value) if _BREAKS.search(value) else value
-    text: str = json.loads(value)
-    return json.dumps(text) if _BREAKS.search(text) else text
 
 
 # -- leased

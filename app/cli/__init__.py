@@ -1,40 +1,23 @@
-"""The command: ``dibs``, also as ``python -m dibs``. One file a command; each imports late what it needs."""
+"""The command: ``dibs``, also as ``python -m dibs``. Each command imports late what only it needs."""
 
 from __future__ import annotations
 
 import inspect
 import os
+import re
 import sys
 from collections.abc import Callable
-from typing import Annotated
+from typing import Annotated, Any, Final, get_origin, get_type_hints
 
 import typer
 
 from ..errors import DibsError
-from . import (
-    audit,
-    backup,
-    dead,
-    define,
-    delete,
-    demo,
-    loadtest,
-    next,
-    operate,
-    peek,
-    purge,
-    push,
-    queues,
-    restore,
-    serve,
-    set,
-    stats,
-    verify,
-    work,
-)
+from . import define, demo, loadtest, next, operate, peek, push, queues, restore, serve, verify, work
 from .exits import EXIT_CODES, FAILED, INTERRUPTED, UNWRITTEN, code_of, say
 from .help_text import Command, Group
 from .output import Unwritten, fill_closed, is_unwritten
+
+_PARAMETER: Final = re.compile(r"^ {4}(\w+): (.+(?:\n {5,}.+)*)", re.MULTILINE)
 
 cli = typer.Typer(
     name="dibs",
@@ -51,16 +34,35 @@ cli = typer.Typer(
 
 
 def _add(function: Callable[..., None]) -> None:
-    """Add a command. The last paragraph of its docstring is an example."""
-    told, _, example = inspect.cleandoc(function.__doc__ or "").rpartition("\n\n")
+    """Add a command. Its keyword-only parameters are options; its docstring is its help.
+
+    The last paragraph of that is an example, the one before may be what the parameters mean (``Args:``).
+    """
+    text, _, example = inspect.cleandoc(function.__doc__ or "").rpartition("\n\n")
+    told, _, arguments = text.partition("\n\nArgs:\n")
+    helps = {name: re.sub(r"\n +", " ", help_text) for name, help_text in _PARAMETER.findall(arguments)}
+    options = inspect.getfullargspec(function).kwonlyargs
+    hints = get_type_hints(function, include_extras=True)
+    for name, help_text in helps.items():
+        option = f"--{name.replace('_', '-')}" if name in options else ""
+        hints[name] = _explained(hints[name], help_text, option)
+    function.__annotations__ = hints
     cli.command(function.__name__.rstrip("_"), cls=Command, help=told, epilog=example)(function)
+
+
+def _explained(hint: Any, told: str, option: str) -> Any:
+    """The type of a parameter with its help. ``option``: its name, if it is one."""
+    if get_origin(hint) is Annotated:
+        hint.__metadata__[0].help = told
+        return hint
+    return Annotated[hint, typer.Option(option, help=told) if option else typer.Argument(help=told)]
 
 
 for _function in (
     *(serve.serve, next.next_, push.push, work.work),
-    *(queues.queues, stats.stats, peek.peek, dead.dead, audit.audit, define.define, set.set_),
+    *(queues.queues, queues.stats, peek.peek, peek.dead, queues.audit, define.define, define.set_),
     *(operate.pause, operate.resume, operate.retry, operate.advance, operate.close),
-    *(purge.purge, delete.delete, backup.backup, restore.restore),
+    *(operate.purge, operate.delete, operate.backup, restore.restore),
     *(loadtest.loadtest, verify.verify, demo.demo),
 ):
     _add(_function)

@@ -1,4 +1,4 @@
-"""``dibs define``: create a queue, or give one that has not begun another source."""
+"""``dibs define`` and ``set``: create a queue, give it another source before it begins, change settings."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from .changes import NOT_FOUND, ask_first, change, inside, path_of, show_queue
-from .exits import USAGE, fail
-from .options import Json, Queue, Settings, Url, Yes
+from .changes import ask_first, show_queue, tell_done
+from .exits import USAGE, fail, tell
+from .options import DEFAULT_URL, Json, Queue, Url, Yes, server
+from .words import inside
 
 if TYPE_CHECKING:
     from .http import Api
@@ -20,20 +21,12 @@ FOREVER: Final = "forever"
 
 def define(
     queue: Queue,
-    source: Annotated[
-        str | None,
-        typer.Argument(
-            help="A built-in source, such as 'count(start=100)', or '' if producers push.  [default:"
-            " unchanged, or for a new queue: producers push]"
-        ),
-    ] = None,
+    source: str | None = None,
     *,
-    settings: Settings = None,
-    reset: Annotated[
-        bool, typer.Option("--reset", help="Begin at seq 1 again, and drop what is inside; asks first.")
-    ] = False,
+    settings: Annotated[list[str] | None, typer.Option("--set", "-s", metavar="NAME=VALUE")] = None,
+    reset: bool = False,
     yes: Yes = False,
-    url: Url = None,
+    url: Url = DEFAULT_URL,
     json: Json = False,
 ) -> None:
     """Create a queue with a built-in source, or one that producers push to; or change such a queue.
@@ -42,30 +35,68 @@ def define(
     that has handed out items keeps its source. Name your own functions where the server starts: in
     dibs.toml, or with `dibs serve --queue`.
 
+    Args:
+        source: A built-in source, such as 'count(start=100)', or '' if producers push.  [default: unchanged,
+            or for a new queue: producers push]
+        settings: A setting of the queue; repeatable.
+        reset: Begin at seq 1 again, and drop what is inside; asks first.
+
     Example: `dibs define ids 'count(start=100)'`, `dibs define jobs --set max_attempts=3`
     """
-    from .http import Api
-
     body: dict[str, Any] = {} if source is None else _read(source)
     if settings:
-        body["settings"] = settings_of(settings)
+        body["settings"] = _settings_of(settings)
     if reset:
         body["reset"] = True
-    with Api(url) as api:
-        params = _confirmed(api, queue, yes=yes) if reset else None
-        answer = change(api, "PUT", path_of(queue), body, params)
+    with server(url) as api:
+        confirm = _confirmed(api, queue, yes=yes) if reset else None
+        answer = api.change("PUT", "queues", queue, body=body, confirm=confirm)
     show_queue(answer, json=json)
 
 
-def _confirmed(api: Api, queue: str, *, yes: bool) -> dict[str, str] | None:
-    """Ask before a queue that is there begins again; return the parameters that confirm it."""
-    response = api.send("GET", path_of(queue))
-    if response.status_code == NOT_FOUND:
+def set_(
+    queue: Queue,
+    settings: Annotated[list[str] | None, typer.Argument(metavar="NAME=VALUE")] = None,
+    *,
+    url: Url = DEFAULT_URL,
+    json: Json = False,
+) -> None:
+    """Change settings of a queue, whatever its source; settings that are not named stay as they are.
+
+    max_attempts (null: any number), backoff, backoff_max (seconds), jitter (0 to 1), max_ready (null: any
+    number); key_ttl, item_key_ttl, history (seconds; null: for ever; history 0: none).
+    Without settings the command shows all of them.
+
+    Args:
+        settings: The settings to change.  [default: show all of them]
+
+    Example: `dibs set jobs max_attempts=5 backoff=2 max_ready=null`, `dibs set jobs`
+    """
+    wanted = _settings_of(settings or [])
+    with server(url) as api:
+        answer = api.get("queues", queue)  # a definition would create a queue that is not there
+        if wanted:
+            answer = api.change("PUT", "queues", queue, body={"settings": wanted})
+    if json:
+        tell_done(answer["settings"], "", json=True)
+        return
+    if wanted:
+        show_queue(answer, json=False)
+    for name, value in answer["settings"].items():
+        tell(f"{name}={'null' if value is None else f'{value:.12g}'}")
+
+
+def _confirmed(api: Api, queue: str, *, yes: bool) -> str | None:
+    """Ask before a queue that is there begins again; return its name where that confirms a loss."""
+    from ..client.errors import QueueUnknown
+
+    try:
+        info = api.get("queues", queue)
+    except QueueUnknown:
         return None
-    info = api.answer(response)
     held = f"{inside(info)} are dropped" if inside(info) else "nothing is inside"
     ask_first(f"{queue} will begin at seq 1 again; its cursor is {info['cursor']:,}, and {held}", yes=yes)
-    return {"confirm": queue} if inside(info) else None
+    return queue if inside(info) else None
 
 
 def _read(text: str) -> dict[str, Any]:
@@ -86,7 +117,7 @@ def _read(text: str) -> dict[str, Any]:
     return {"source": spec.name, "args": dict(spec.args)}
 
 
-def settings_of(given: list[str]) -> dict[str, Any]:
+def _settings_of(given: list[str]) -> dict[str, Any]:
     """Read ``NAME=VALUE`` words as a request's settings; the server checks their names and values."""
     import json
 

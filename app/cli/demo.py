@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import typer
 
 
-def demo(
-    *,
-    fast: Annotated[bool, typer.Option("--fast", help="Leave out the pauses for reading.")] = False,
-) -> None:
+def demo(*, fast: bool = False) -> None:
     """Show in 20 seconds how sharing a generator breaks, what mends it, and how dibs does it for a fleet.
 
     Everything that the demo shows happens here and now, on this Python, with a server of its own in a
     temporary folder. The exit code is 0 if all went as promised.
+
+    Args:
+        fast: Leave out the pauses for reading.
 
     Example: `dibs demo`
     """

@@ -7,7 +7,7 @@ from typing import Final, NoReturn
 
 import typer
 
-from ..errors import ConfigError, DibsError, LedgerError
+from ..errors import ConfigError, LedgerError
 from ..inert import inert
 from .output import Unwritten, drop, put
 
@@ -70,8 +70,9 @@ def tell(message: str) -> None:
         fail(f"{text} (that is done, and could not be written to stdout: {unwritten.why})", UNWRITTEN)
 
 
-def code_of(error: DibsError) -> int:
+def code_of(error: Exception) -> int:
     """The exit code of an error that reached the command line."""
-    if isinstance(error, ConfigError):
-        return USAGE
-    return DATA if isinstance(error, LedgerError) else FAILED
+    from ..client.errors import Exhausted, Unreachable
+
+    codes = {ConfigError: USAGE, LedgerError: DATA, Unreachable: UNREACHABLE, Exhausted: EXHAUSTED}
+    return next((code for kind, code in codes.items() if isinstance(error, kind)), FAILED)

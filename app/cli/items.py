@@ -2,81 +2,66 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import Any, Final
 
-from ..inert import inert
+from .http import Api
+from .output import print_json
+from .tables import Column, Row, plain, show, state, table
+from .words import gist, short, text_of, when
 
-_LONG: Final = 60
+_SEQ: Final = Column("seq", lambda item: plain(f"{item['seq']:,}", "bold"), right=True)
+_STATE: Final = Column("state", lambda item: state(item["state"]))
+_VALUE: Final = Column("value", lambda item: plain(short(text_of(item["value"]))))
+_WORKER: Final = Column("worker", lambda item: plain(item["worker"], "dim"))
+_ERROR: Final = Column("error", lambda item: plain(short(gist(item["error"] or "")), "red"))
 
 
-def show_item(item: Mapping[str, Any]) -> None:
+def _attempt(heading: str) -> Column:
+    return Column(heading, lambda item: plain(f"{item['attempt']:,}"), right=True)
+
+
+def _due(heading: str) -> Column:
+    return Column(heading, lambda item: plain(when(item["due_at"]), "dim"))
+
+
+INSIDE: Final = (_SEQ, _VALUE, _STATE, _attempt("attempt"), _due("due (UTC)"), _WORKER, _ERROR)
+DEAD: Final = (_SEQ, _VALUE, _attempt("attempts"), _WORKER, _due("dead since (UTC)"), _ERROR)
+
+
+def inspect(
+    api: Api,
+    queue: str,
+    seq: int | None,
+    columns: Sequence[Column],
+    words: tuple[str, str],
+    *,
+    json: bool,
+    **query: Any,
+) -> None:
+    """Show one item, or a page of those that ``query`` asks for.
+
+    ``words``: what is said if there are none, and if there are more (``{}``: the seq of the last one shown).
+    """
+    found = (
+        api.get("queues", queue, "items", **query) if seq is None else api.get("queues", queue, "items", seq)
+    )
+    if json:
+        print_json(found)
+    elif seq is not None:
+        _show_item(found)
+    elif not found["items"]:
+        show(plain(words[0]))
+    else:
+        more = [] if found["next"] is None else [plain(words[1].format(found["next"]), "dim")]
+        show(table(found["items"], columns), *more)
+
+
+def _show_item(item: Row) -> None:
     """One item with each of its failed attempts."""
-    from .tables import plain, show, state
-
-    grid = [
-        plain(f"{item['seq']:,}  ", "bold")
-        + state(item["state"])
-        + plain(f"  attempt {item['attempt']:,}", "dim"),
-        plain(text(item["value"])),
-    ]
+    head = plain(f"{item['seq']:,}  ", "bold") + state(item["state"])
+    parts = [head + plain(f"  attempt {item['attempt']:,}", "dim"), plain(text_of(item["value"]))]
     for failure in item["history"]:
-        head = f"attempt {failure['attempt']:,}, {when(failure['at'])} UTC, {failure['worker'] or 'nobody'}"
-        grid.append(plain(f"{head}\n", "dim") + plain(failure["error"], "red"))
-    show(*grid)
-
-
-def show_items(found: Mapping[str, Any], columns: Mapping[str, str], *, nothing: str, more: str) -> None:
-    """A page of items as a table. ``columns``: a field of an item for each heading."""
-    from .tables import plain, show, table
-
-    if not found["items"]:
-        show(plain(nothing))
-        return
-    right = [heading for heading, field in columns.items() if field in {"seq", "attempt"}]
-    shown = table(*columns, right=right)
-    for item in found["items"]:
-        shown.add_row(*(_cell(item, field) for field in columns.values()))
-    show(shown, *([] if found["next"] is None else [plain(more, "dim")]))
-
-
-def _cell(item: Mapping[str, Any], field: str) -> Any:
-    from .tables import plain, state
-
-    told = item[field]
-    match field:
-        case "seq":
-            return plain(f"{told:,}", "bold")
-        case "attempt":
-            return plain(f"{told:,}")
-        case "value":
-            return plain(short(text(told)))
-        case "state":
-            return state(told)
-        case "error":
-            return plain(short(gist(told or "")), "red")
-        case _:
-            return plain(when(told) if field == "due_at" else told, "dim")
-
-
-def text(value: Any) -> str:
-    """A text as it is; anything else as JSON."""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-
-
-def gist(error: str) -> str:
-    """The first and the last line of an error: the first says how it ended, the last most often why."""
-    lines = error.strip().splitlines()
-    return ": ".join(dict.fromkeys((lines[0], lines[-1]))) if lines else ""
-
-
-def short(told: str) -> str:
-    """One line of a table."""
-    line = inert(" ".join(told.split()))
-    return line if len(line) <= _LONG else f"{line[: _LONG - 1]}…"
-
-
-def when(instant: str) -> str:
-    """``2026-11-22 22:41:06`` of an RFC 3339 instant in UTC."""
-    return instant.replace("T", " ").partition(".")[0].removesuffix("Z")
+        by = f"attempt {failure['attempt']:,}, {when(failure['at'])} UTC, {failure['worker'] or 'nobody'}"
+        parts.append(plain(f"{by}\n", "dim") + plain(failure["error"], "red"))
+    show(*parts)

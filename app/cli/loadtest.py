@@ -17,91 +17,24 @@ if TYPE_CHECKING:
 _INTERRUPTED: Final = 130
 _OF_WORK: Final = {"clients": 16, "total": 20_000, "count": 50}
 
-_Clients = Annotated[
-    int | None,
-    typer.Option(
-        "--clients", "-c", min=1, max=4096, help="Number of clients.  [default: 64; 16 with --work]"
-    ),
-]
-_Total = Annotated[
-    int | None,
-    typer.Option("--total", "-n", min=1, help="Items in total.  [default: 100000; 20000 with --work]"),
-]
-_Count = Annotated[
-    int | None,
-    typer.Option(min=1, max=1_000_000, help="Items per request.  [default: 1; 50 with --work]"),
-]
-_Queue = Annotated[
-    str | None,
-    typer.Option(metavar="NAME", help="An existing queue.  [default: a new one, deleted afterwards]"),
-]
-_Keys = Annotated[
-    bool,
-    typer.Option(
-        "--keys/--no-keys",
-        help="Send an Idempotency-Key, so that a client can ask for a lost reply again. Without a key the"
-        " items of a lost reply stay unexplained.",
-    ),
-]
-_Timeout = Annotated[float, typer.Option(min=0.01, help="Seconds until a request times out.")]
-_Patience = Annotated[
-    float, typer.Option(min=0, help="Seconds that a client goes on trying without any answer.")
-]
-_History = Annotated[
-    Path | None,
-    typer.Option(metavar="FILE", dir_okay=False, help="File for the history, for `dibs verify`."),
-]
-_Work = Annotated[
-    bool,
-    typer.Option(
-        "--work",
-        help="Producers push to a queue of the test's own; the clients lease, settle, fail and crash.",
-    ),
-]
-_Crash = Annotated[
-    float | None,
-    typer.Option(
-        min=0,
-        max=0.9,
-        help="With --work: share of the leases that a crashing consumer forgets.  [default: 0.05]",
-    ),
-]
-_Ttl = Annotated[
-    float | None,
-    typer.Option(min=0.1, max=60, help="With --work: how many seconds a lease lasts.  [default: 1.5]"),
-]
-_Chaos = Annotated[
-    bool,
-    typer.Option(
-        "--chaos",
-        help="Start a server of its own, kill it with SIGKILL at random moments, start it again. The load"
-        " lasts as long as the rounds; --total and --url are ignored.",
-    ),
-]
-_Rounds = Annotated[int, typer.Option(min=1, help="With --chaos: how often the server is killed.")]
-_Seed = Annotated[
-    int | None,
-    typer.Option(help="Seed of the random choices of --chaos and --work.  [default: random, shown]"),
-]
-
 
 def loadtest(
     *,
-    clients: _Clients = None,
-    total: _Total = None,
-    count: _Count = None,
-    queue: _Queue = None,
-    url: Url = None,
-    keys: _Keys = True,
-    timeout: _Timeout = 10.0,
-    patience: _Patience = 30.0,
-    history: _History = None,
-    work: _Work = False,
-    crash: _Crash = None,
-    ttl: _Ttl = None,
-    chaos: _Chaos = False,
-    rounds: _Rounds = 50,
-    seed: _Seed = None,
+    clients: Annotated[int | None, typer.Option("--clients", "-c", min=1, max=4096)] = None,
+    total: Annotated[int | None, typer.Option("--total", "-n", min=1)] = None,
+    count: Annotated[int | None, typer.Option(min=1, max=1_000_000)] = None,
+    queue: Annotated[str | None, typer.Option(metavar="NAME")] = None,
+    url: Url = DEFAULT_URL,
+    keys: Annotated[bool, typer.Option("--keys/--no-keys")] = True,
+    timeout: Annotated[float, typer.Option(min=0.01)] = 10.0,
+    patience: Annotated[float, typer.Option(min=0)] = 30.0,
+    history: Annotated[Path | None, typer.Option(metavar="FILE", dir_okay=False)] = None,
+    work: bool = False,
+    crash: Annotated[float | None, typer.Option(min=0, max=0.9)] = None,
+    ttl: Annotated[float | None, typer.Option(min=0.1, max=60)] = None,
+    chaos: bool = False,
+    rounds: Annotated[int, typer.Option(min=1)] = 50,
+    seed: int | None = None,
 ) -> None:
     """Prove the promise: many clients take items at once, and a checker judges the answers.
 
@@ -113,6 +46,24 @@ def loadtest(
     ack, and no token outlived its lease. Items that were handed out again are counted, with the reason.
 
     If others use the queue meanwhile, missing items can't be told from theirs; the verdict says so.
+
+    Args:
+        clients: Number of clients.  [default: 64; 16 with --work]
+        total: Items in total.  [default: 100000; 20000 with --work]
+        count: Items per request.  [default: 1; 50 with --work]
+        queue: An existing queue.  [default: a new one, deleted afterwards]
+        keys: Send an Idempotency-Key, so that a client can ask for a lost reply again. Without a key the
+            items of a lost reply stay unexplained.
+        timeout: Seconds until a request times out.
+        patience: Seconds that a client goes on trying without any answer.
+        history: File for the history, for `dibs verify`.
+        work: Producers push to a queue of the test's own; the clients lease, settle, fail and crash.
+        crash: With --work: share of the leases that a crashing consumer forgets.  [default: 0.05]
+        ttl: With --work: how many seconds a lease lasts.  [default: 1.5]
+        chaos: Start a server of its own, kill it with SIGKILL at random moments, start it again. The load
+            lasts as long as the rounds; --total and --url are ignored.
+        rounds: With --chaos: how often the server is killed.
+        seed: Seed of the random choices of --chaos and --work.  [default: random, shown]
 
     Example: `dibs loadtest --clients 64 --total 100000`, `dibs loadtest --chaos --rounds 50`,
     `dibs loadtest --work --crash 0.05`
@@ -140,7 +91,6 @@ def _plan(given: dict[str, Any], jobs: dict[str, Any] | None) -> Plan:
     from ..proof.plan import Jobs, Plan
 
     chosen = {name: value for name, value in given.items() if value is not None}
-    chosen["url"] = (given["url"] or DEFAULT_URL).rstrip("/")
     if jobs is None:
         return Plan(**chosen)
     chosen = _OF_WORK | chosen

@@ -1,4 +1,4 @@
-"""``dibs pause``, ``resume``, ``close``, ``retry`` and ``advance``: one request that operates a queue."""
+"""The commands that operate a queue or the server: one request, a line of what was done."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ from typing import Annotated, Any
 
 import typer
 
-from .options import Json, Queue, Url
+from .changes import ask_first, show_queue, tell_done
+from .options import DEFAULT_URL, Json, Queue, Url, Yes, server
+from .words import inside, size
 
 
-def pause(queue: Queue, *, url: Url = None, json: Json = False) -> None:
+def pause(queue: Queue, *, url: Url = DEFAULT_URL, json: Json = False) -> None:
     """Stop a queue from handing out items until it is resumed.
 
     Pushes and settlings are still taken. A restart of the server does not resume it.
@@ -19,7 +21,7 @@ def pause(queue: Queue, *, url: Url = None, json: Json = False) -> None:
     _operate(url, queue, "pause", json=json)
 
 
-def resume(queue: Queue, *, url: Url = None, json: Json = False) -> None:
+def resume(queue: Queue, *, url: Url = DEFAULT_URL, json: Json = False) -> None:
     """Let a paused queue hand out items again.
 
     Example: `dibs resume jobs`
@@ -27,7 +29,7 @@ def resume(queue: Queue, *, url: Url = None, json: Json = False) -> None:
     _operate(url, queue, "resume", json=json)
 
 
-def close(queue: Queue, *, url: Url = None, json: Json = False) -> None:
+def close(queue: Queue, *, url: Url = DEFAULT_URL, json: Json = False) -> None:
     """Close a queue for good: it takes no more pushes and draws nothing more from its source.
 
     The items inside are still handed out. When all of them are done, workers end by themselves.
@@ -37,7 +39,7 @@ def close(queue: Queue, *, url: Url = None, json: Json = False) -> None:
     _operate(url, queue, "close", json=json)
 
 
-def retry(queue: Queue, *, url: Url = None, json: Json = False) -> None:
+def retry(queue: Queue, *, url: Url = DEFAULT_URL, json: Json = False) -> None:
     """Open the failed source of a queue again, after the cursor.
 
     Nothing is skipped: the source is asked for the item at which it failed.
@@ -49,25 +51,91 @@ def retry(queue: Queue, *, url: Url = None, json: Json = False) -> None:
 
 def advance(
     queue: Queue,
-    seq: Annotated[int, typer.Argument(min=1, help="Skip all seqs up to and including this one.")],
+    seq: Annotated[int, typer.Argument(min=1)],
     *,
-    url: Url = None,
+    url: Url = DEFAULT_URL,
     json: Json = False,
 ) -> None:
     """Move the cursor of a queue forward: the items passed over are never handed out.
 
     They count as jumped. After a restore this brings a queue past the items taken since the backup.
 
+    Args:
+        seq: Skip all seqs up to and including this one.
+
     Example: `dibs advance ids 1000`
     """
     _operate(url, queue, "advance", json=json, body={"to_seq": seq})
 
 
-def _operate(url: str | None, queue: str, verb: str, *, json: bool, body: Any = None) -> None:
-    """Post to the path of this name under the queue, and show the queue as it is then."""
-    from .changes import change, path_of, show_queue
-    from .http import Api
+def purge(
+    queue: Queue,
+    *,
+    waiting: bool = False,
+    dead: bool = False,
+    yes: Yes = False,
+    url: Url = DEFAULT_URL,
+    json: Json = False,
+) -> None:
+    """Drop the waiting and the dead items of a queue for good; the command asks first.
 
-    with Api(url) as api:
-        answer = change(api, "POST", f"{path_of(queue)}/{verb}", body)
+    Leased items stay with their workers. The seqs of dropped items are not used again.
+
+    Args:
+        waiting: Drop only the items that wait.
+        dead: Drop only the dead items.
+
+    Example: `dibs purge jobs --dead`
+    """
+    states = [name for name, wanted in (("waiting", waiting), ("dead", dead)) if wanted]
+    states = states or ["waiting", "dead"]
+    with server(url) as api:
+        info = api.get("queues", queue)
+        ask_first(f"{_told(info, states)} of {queue} will be dropped for good", yes=yes)
+        answer = api.change("POST", "queues", queue, "purge", body={"confirm": queue, "states": states})
+    tell_done(answer, f"{queue}: {answer['purged']:,} dropped", json=json)
+
+
+def delete(queue: Queue, *, yes: Yes = False, url: Url = DEFAULT_URL, json: Json = False) -> None:
+    """Delete a queue with all items inside, leased ones too; the command asks first.
+
+    Its name and its cursor stay known: a queue that is defined under the name again goes on after the cursor,
+    unless it is defined with --reset.
+
+    Example: `dibs delete jobs`
+    """
+    with server(url) as api:
+        info = api.get("queues", queue)
+        dropped = f"with {inside(info)} inside" if inside(info) else "empty"
+        ask_first(
+            f"{queue}, {dropped}, will be deleted; its cursor ({info['cursor']:,}) stays known", yes=yes
+        )
+        answer = api.change("DELETE", "queues", queue, confirm=queue if inside(info) else None)
+    tell_done(answer, f"{queue}: deleted, {dropped}; its cursor was {answer['cursor']:,}", json=json)
+
+
+def backup(*, url: Url = DEFAULT_URL, json: Json = False) -> None:
+    """Copy the ledger of a running server, consistently, into its data folder on the server's machine.
+
+    `dibs restore` puts a copy into a fresh folder, checked, for `dibs serve --data`.
+
+    Example: `dibs backup --url http://127.0.0.1:8000`
+    """
+    from ..client.operations import ServerOperations
+
+    with server(url) as api:
+        done = api.run(ServerOperations(api.setup).backup())
+    tell_done({"path": done.path, "bytes": done.bytes}, f"{done.path}  {size(done.bytes)}", json=json)
+
+
+def _operate(url: str, queue: str, verb: str, *, json: bool, body: Any = None) -> None:
+    """Post to the path of this name under the queue, and show the queue as it is then."""
+    with server(url) as api:
+        answer = api.change("POST", "queues", queue, verb, body=body)
     show_queue(answer, json=json)
+
+
+def _told(info: Any, states: list[str]) -> str:
+    counts = [f"{info[state]:,} {state}" for state in states]
+    one = sum(info[state] for state in states) == 1
+    return f"{' and '.join(counts)} {'item' if one else 'items'}"

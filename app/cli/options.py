@@ -2,27 +2,58 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+import os
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Annotated, Final
+from urllib.parse import urlsplit
 
 import typer
 
+from .exits import USAGE, fail, say
+
+if TYPE_CHECKING:
+    from .http import Api
+
 DEFAULT_URL: Final = "http://127.0.0.1:8000"
+MAX_DELAY: Final = 2_592_000
+"""Seconds of the longest delay that the server takes."""
+
+
+def _checked(url: str) -> str:
+    """The URL of a server, without a slash at the end; what is none ends the command."""
+    if url in {"", DEFAULT_URL}:
+        _tell_slips()
+        return DEFAULT_URL
+    try:
+        parts = urlsplit(url)
+        parts.port  # noqa: B018  # raises where it is not a number
+    except ValueError as error:
+        fail(f"option --url {url}: {error}", USAGE)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        fail(f"option --url {url}: say http://HOST:PORT", USAGE)
+    return url.rstrip("/")
+
+
+def _tell_slips() -> None:
+    """Name a variable that was meant to be DIBS_URL: the command is about to ask another server than that."""
+    for name in sorted(os.environ):
+        if name != "DIBS_URL" and get_close_matches(name, ["DIBS_URL"], cutoff=0.8):
+            say(f"environment variable {name[:64]} has no effect; did you mean DIBS_URL?")
+
 
 Url = Annotated[
-    str | None,
-    typer.Option(
-        "--url",
-        envvar="DIBS_URL",
-        show_envvar=False,
-        help=f"The server; also $DIBS_URL.  [default: {DEFAULT_URL}]",
-    ),
+    str,
+    typer.Option(envvar="DIBS_URL", show_envvar=False, help="The server; also $DIBS_URL.", callback=_checked),
 ]
 Json = Annotated[bool, typer.Option("--json", help="JSON instead of a table.")]
 Queue = Annotated[str, typer.Argument(help="The queue.")]
 Seq = Annotated[int | None, typer.Argument(min=1, help="One item, by its seq, with all its attempts.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Don't ask first.")]
 Limit = Annotated[int, typer.Option(min=1, max=1000, help="How many items to show.")]
-Settings = Annotated[
-    list[str] | None,
-    typer.Option("--set", "-s", metavar="NAME=VALUE", help="A setting of the queue; repeatable."),
-]
+
+
+def server(url: str) -> Api:
+    """The server at a URL. What it takes to ask it is loaded now, as most commands are only looked at."""
+    from .http import Api
+
+    return Api(url)

@@ -6,14 +6,16 @@ Values that were taken and could not be shown are named on the other one, and th
 from __future__ import annotations
 
 import errno
+import json
 import os
 import select
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Final
+from typing import Any, Final
 
 from ..errors import DibsError
+from ..inert import inert_json
 
 _STREAMS: Final = (0, 1, 2)
 _BROKEN: Final = frozenset({errno.EBADF, errno.EIO, errno.ENOSPC, errno.EPIPE})
@@ -70,6 +72,16 @@ def put(text: str) -> None:
     """
     with writing():
         sys.stdout.write(text)
+
+
+def print_json(value: Any) -> None:
+    """Print one JSON document, for programs."""
+    put(f"{json_text(value)}\n")
+
+
+def json_text(value: Any) -> str:
+    """The text of a JSON document; nothing in it acts on a terminal."""
+    return inert_json(json.dumps(value, indent=2, ensure_ascii=False))
 
 
 def is_unwritten(error: Exception) -> bool:

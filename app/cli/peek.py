@@ -1,19 +1,15 @@
-"""``dibs peek``: look at what is inside a queue; nothing is handed out."""
+"""``dibs peek`` and ``dead``: look at what is inside a queue, give dead items another chance."""
 
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Final
+from typing import Annotated
 
 import typer
 
+from .changes import tell_done
 from .exits import USAGE, fail
-from .options import Json, Limit, Queue, Seq, Url
-
-_COLUMNS: Final = {
-    **{"seq": "seq", "value": "value", "state": "state", "attempt": "attempt"},
-    **{"due (UTC)": "due_at", "worker": "worker", "error": "error"},
-}
+from .options import DEFAULT_URL, Json, Limit, Queue, Seq, Url, server
 
 
 class State(StrEnum):
@@ -28,41 +24,58 @@ def peek(
     queue: Queue,
     seq: Seq = None,
     *,
-    state: Annotated[
-        State | None,
-        typer.Option(metavar="STATE", help="Only these: waiting, leased or dead.  [default: all]"),
-    ] = None,
-    after: Annotated[
-        int | None, typer.Option(min=0, help="Only items whose seq is above this one.  [default: 0]")
-    ] = None,
+    state: Annotated[State | None, typer.Option(metavar="STATE")] = None,
+    after: Annotated[int | None, typer.Option(min=0)] = None,
     limit: Limit = 20,
-    url: Url = None,
+    url: Url = DEFAULT_URL,
     json: Json = False,
 ) -> None:
     """Show the items inside a queue, in the order of their seqs; nothing is handed out.
 
     Items that were taken or acked are no longer inside; items that the source has not given are not yet.
 
+    Args:
+        state: Only these: waiting, leased or dead.  [default: all]
+        after: Only items whose seq is above this one.  [default: 0]
+
     Example: `dibs peek jobs --state leased`, `dibs peek jobs 17`
     """
-    from .changes import path_of
-    from .http import Api
-    from .items import show_item, show_items
-    from .tables import print_json
+    from .items import INSIDE, inspect
 
     if seq is not None and (state is not None or after is not None):
         fail("argument SEQ: it goes with neither --state nor --after", USAGE)
-    asked = {"state": state and state.value, "after": after, "limit": limit}
-    with Api(url) as api:
-        path = f"{path_of(queue)}/items"
-        if seq is not None:
-            found = api.get(f"{path}/{seq}")
-        else:
-            found = api.get(path, **{name: value for name, value in asked.items() if value is not None})
-    if json:
-        print_json(found)
-    elif seq is not None:
-        show_item(found)
-    else:
-        nothing, more = f"Nothing of that kind is in {queue}.", f"More: --after {found['next']}"
-        show_items(found, _COLUMNS, nothing=nothing, more=more)
+    words = f"Nothing of that kind is in {queue}.", "More: --after {}"
+    with server(url) as api:
+        inspect(api, queue, seq, INSIDE, words, json=json, state=state, after=after, limit=limit)
+
+
+def dead(
+    queue: Queue,
+    seq: Seq = None,
+    *,
+    redrive: bool = False,
+    rate: Annotated[float | None, typer.Option(min=0.001)] = None,
+    limit: Limit = 20,
+    url: Url = DEFAULT_URL,
+    json: Json = False,
+) -> None:
+    """Show the dead items of a queue with their last error, or one item with every failed attempt.
+
+    Args:
+        redrive: Let the dead items (or this one) wait again, with all their attempts.
+        rate: With --redrive: items a second.  [default: all at once]
+
+    Example: dibs dead jobs · dibs dead jobs 17 · dibs dead jobs --redrive --rate 10
+    """
+    from .items import DEAD, inspect
+
+    if rate is not None and not redrive:
+        fail("option --rate: it needs --redrive", USAGE)
+    with server(url) as api:
+        if redrive:
+            body = ({} if seq is None else {"seqs": [[seq, seq]]}) | ({} if rate is None else {"rate": rate})
+            answer = api.change("POST", "queues", queue, "redrive", body=body)
+            tell_done(answer, f"{answer['redriven']:,} of {queue} to be tried again", json=json)
+            return
+        words = f"Nothing in {queue} is dead.", "There are more: --limit shows them."
+        inspect(api, queue, seq, DEAD, words, json=json, state="dead", limit=limit)

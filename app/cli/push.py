@@ -7,58 +7,32 @@ import stat
 import sys
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from .exits import USAGE, fail, say
-from .options import Queue, Url
+from .options import DEFAULT_URL, MAX_DELAY, Queue, Url
 
 if TYPE_CHECKING:
     from .push_source import Source
 
-PATIENCE: Final = 60.0
-"""Seconds for which a server that is gone is waited for."""
-_MAX_DELAY: Final = 2_592_000
-
-Files = Annotated[
-    list[str] | None, typer.Argument(metavar="FILE", help="Files to push; - is stdin.  [default: -]")
-]
-JsonLines = Annotated[bool, typer.Option("--json", help="Each line is a JSON value, not a text.")]
-Delay = Annotated[
-    float, typer.Option(min=0, max=_MAX_DELAY, help="Seconds until the items can be handed out.")
-]
-Priority = Annotated[int, typer.Option(min=0, max=9, help="0 is handed out first, 9 last.")]
-Unique = Annotated[
-    bool, typer.Option("--unique", help="Leave out lines that the queue knows, from any file.")
-]
-KeyField = Annotated[
-    str | None, typer.Option(metavar="NAME", help="With --json: like --unique, with this member as the key.")
-]
-Create = Annotated[bool, typer.Option("--create", help="Create the queue if it does not exist.")]
-Close = Annotated[bool, typer.Option("--close", help="Then close the queue: workers stop when all is done.")]
-Again = Annotated[bool, typer.Option("--again", help="Push all of a file, even if it was pushed before.")]
-Null = Annotated[bool, typer.Option("--null", "-0", help="Lines end with NUL, as those of find -print0.")]
-LastLine = Annotated[
-    bool, typer.Option("--last-line", help="Push a file's last line, too, if it has no line end.")
-]
-
 
 def push(
     queue: Queue,
-    files: Files = None,
+    files: Annotated[list[str] | None, typer.Argument(metavar="FILE")] = None,
     *,
-    json: JsonLines = False,
-    delay: Delay = 0,
-    priority: Priority = 0,
-    unique: Unique = False,
-    key_field: KeyField = None,
-    create: Create = False,
-    close: Close = False,
-    again: Again = False,
-    null: Null = False,
-    last_line: LastLine = False,
-    url: Url = None,
+    json: bool = False,
+    delay: Annotated[float, typer.Option(min=0, max=MAX_DELAY)] = 0,
+    priority: Annotated[int, typer.Option(min=0, max=9)] = 0,
+    unique: bool = False,
+    key_field: Annotated[str | None, typer.Option(metavar="NAME")] = None,
+    create: bool = False,
+    close: bool = False,
+    again: bool = False,
+    null: Annotated[bool, typer.Option("--null", "-0")] = False,
+    last_line: bool = False,
+    url: Url = DEFAULT_URL,
 ) -> None:
     """Push each line as an item.
 
@@ -71,11 +45,23 @@ def push(
     A last line without a line end may still be being written, so it waits for its end. A pipe's end is the
     end of its last line. A pipe can't be read again; --unique makes pushing the same lines again safe.
 
+    Args:
+        files: Files to push; - is stdin.  [default: -]
+        json: Each line is a JSON value, not a text.
+        delay: Seconds until the items can be handed out.
+        priority: 0 is handed out first, 9 last.
+        unique: Leave out lines that the queue knows, from any file.
+        key_field: With --json: like --unique, with this member as the key.
+        create: Create the queue if it does not exist.
+        close: Then close the queue: workers stop when all is done.
+        again: Push all of a file, even if it was pushed before.
+        null: Lines end with NUL, as those of find -print0.
+        last_line: Push a file's last line, too, if it has no line end.
+
     Example: dibs push jobs files.txt --create · seq 1000 | dibs push jobs --json
     """
-    from .changes import change, create_queue, existing, path_of
     from .console import console
-    from .http import Api
+    from .http import PATIENCE, Api
     from .push_lines import Shape
     from .push_source import Push
 
@@ -88,15 +74,13 @@ def push(
     with ExitStack() as stack:
         sources = [_opened(name, stack) for name in files or ["-"]]
         api = stack.enter_context(Api(url, patience=PATIENCE, on_wait=say))
-        if create:
-            create_queue(api, queue)
-        found = existing(api, queue)
+        found = api.existing(queue, create=create)
         pushes = [Push(api, found, source, shape, shown, last_line=last_line) for source in sources]
         waiting = [each.name for each in pushes if not each.run(again=again)]
         if close and waiting:
             fail(f"{waiting[0]}: its last line waits, so {queue} was not closed; --last-line takes it")
         if close:
-            change(api, "POST", f"{path_of(queue)}/close")
+            api.change("POST", "queues", queue, "close")
 
 
 def _opened(name: str, stack: ExitStack) -> Source:

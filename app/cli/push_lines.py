@@ -28,10 +28,6 @@ _LULL: Final = 0.05
 class BadLine(ValueError):
     """A line that can't be pushed. Those before it can."""
 
-    def __init__(self, number: int, why: str) -> None:
-        super().__init__(f"line {number:,} {why}")
-        self.number = number
-
 
 @dataclass(frozen=True, slots=True)
 class Shape:
@@ -78,7 +74,7 @@ class Shape:
         try:
             value = json_value(text) if self.json else text
         except NotJson as error:
-            raise BadLine(number, str(error)) from error
+            raise BadLine(f"line {number:,} {error}") from error
         written = text.strip() if self.json else _encode(text)
         key = self._key(number, text, value)
         named = "" if key is None else f',"key":{_encode(key)}'
@@ -123,12 +119,12 @@ def lines(source: Iterable[bytes | None], shape: Shape) -> Iterator[Line | None]
         number += 1
         read += len(line)
         if len(line) > LINE_BYTES:
-            raise BadLine(number, f"is longer than {LINE_BYTES:,} bytes")
+            raise BadLine(f"line {number:,} is longer than {LINE_BYTES:,} bytes")
         content = shape.content(number, line)
         try:
             text = content.decode()
         except UnicodeDecodeError as error:
-            raise BadLine(number, f"is not UTF-8 (byte {error.start + 1})") from error
+            raise BadLine(f"line {number:,} is not UTF-8 (byte {error.start + 1})") from error
         digest.update(b"%d:%b" % (len(content), content))
         item = shape.item(number, text)
         if item is not None:
@@ -221,7 +217,7 @@ def _key(number: int, value: Any, field: str) -> str:
         return key
     if isinstance(key, int) and not isinstance(key, bool):
         return str(key)
-    raise BadLine(number, f"has no text or whole number {field!r} to be its key")
+    raise BadLine(f"line {number:,} has no text or whole number {field!r} to be its key")
 
 
 def _fitting(key: str) -> str:

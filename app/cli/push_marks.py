@@ -12,7 +12,6 @@ import uuid
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from .changes import path_of
 from .push_lines import BadLine, Line, Shape
 
 if TYPE_CHECKING:
@@ -65,7 +64,7 @@ def options_of(shape: Shape) -> str:
 def last_marks(api: Api, queue: str, prefix: str) -> list[Mark]:
     """The last mark of each push that the queue knows."""
     found: dict[Pushing, Mark] = {}
-    pages = api.pages(f"{path_of(queue)}/keys", prefix=prefix)
+    pages = api.pages("queues", queue, "keys", prefix=prefix)
     for key in (each["key"] for page in pages for each in page["keys"]):
         try:
             options, turn, name, number, digest = key.removeprefix(prefix).split("|")

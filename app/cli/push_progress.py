@@ -6,7 +6,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from ..inert import inert
-from .tables import plain, size
+from .words import size
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -31,7 +31,6 @@ class Bar:
             *columns, console=console, transient=True, disable=not console.is_terminal, refresh_per_second=8
         )
         self._total = total
-        self._held_up = False
         self._task = self._progress.add_task(inert(name), total=total, lines="0", sizes="", rate="")
 
     def __enter__(self) -> Self:
@@ -50,10 +49,3 @@ class Bar:
         self._progress.update(
             self._task, completed=read, lines=f"{lines:,}", sizes=size(read) + of, rate=rate
         )
-        self._held_up = False
-
-    def note(self, text: str) -> None:
-        """Print why the push waits, once for each wait."""
-        if not self._held_up:
-            self._progress.console.print(plain(f"dibs: {text}"), soft_wrap=True)
-        self._held_up = True

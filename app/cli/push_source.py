@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, NoReturn
 
-from .exits import FAILED, INTERRUPTED, fail, tell
-from .http import detail
+from ..client.errors import ClientError
+from .exits import FAILED, INTERRUPTED, code_of, fail, tell
 from .push_lines import BadLine, Input, Line, Shape, chunks, lines
 from .push_marks import Mark, key_of, last_marks, new_push, options_of, place, prefix_of
 from .push_progress import Bar
-from .push_upload import Refused, Upload
-from .tables import span
+from .push_upload import Upload
+from .words import lines as counted
+from .words import span
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from .http import Api
 
-_ITEM: Final = re.compile(r"items\.\d+\.?")
 LAST: Final = 5.0
 """Seconds for the answer to what is in hand at an interruption."""
 
@@ -61,7 +60,7 @@ class Push:
         self._input = Input(source.file, shape, pipe=source.pipe, last_line=last_line)
         self._began = time.monotonic()
         self._bar = Bar(source.name, source.size, console)
-        self._upload = Upload(api, queue, self._full)
+        self._upload = Upload(api, queue)
         self._known = 0
 
     def run(self, *, again: bool = False) -> bool:
@@ -75,10 +74,8 @@ class Push:
         try:
             with self._bar:
                 self._send(0 if self._source.pipe else self._begin(again=again))
-        except BadLine as bad:
-            self._fail(str(bad))
-        except Refused as refused:
-            self._fail(self._why(refused))
+        except (BadLine, ClientError) as error:
+            self._fail(str(error), code_of(error))
         except OSError as error:
             self._fail(error.strerror or str(error))
         except KeyboardInterrupt:
@@ -118,20 +115,11 @@ class Push:
             upload.push(chunk)
             self._bar.at(chunk[-1].read, chunk[-1].number, self._seconds(), upload.new)
 
-    def _full(self, seconds: float, why: str) -> None:
-        self._bar.note(f"{self.name}: {why}; it goes on when there is room, asked every {seconds:g} s")
-
     def _seconds(self) -> float:
         return time.monotonic() - self._began
 
-    def _why(self, refused: Refused) -> str:
-        why = detail(refused.response)
-        if refused.line is None:
-            return why
-        return f"line {refused.line:,}: {_ITEM.sub('', why)}"
-
-    def _fail(self, why: str) -> NoReturn:
-        fail(f"{self.name}: {why}{self._so_far(' before that')}", FAILED)
+    def _fail(self, why: str, code: int = FAILED) -> NoReturn:
+        fail(f"{self.name}: {why}{self._so_far(' before that')}", code)
 
     def _interrupted(self) -> NoReturn:
         try:
@@ -144,17 +132,13 @@ class Push:
 
     def _so_far(self, before: str, least: str = "") -> str:
         new = self._upload.new
-        return f"; {least}{_lines(new)}{before} {'is' if new == 1 else 'are'} in" if new else ""
+        return f"; {least}{counted(new)}{before} {'is' if new == 1 else 'are'} in" if new else ""
 
     def _told(self) -> str:
         new, seconds = self._upload.new, self._seconds()
         known = self._known + self._upload.known
         waits = "; its last line has no end yet and waits (--last-line takes it)" if self._input.waits else ""
         if known:
-            return f"{self.name}: {_lines(known)} known, {new:,} new{waits}"
+            return f"{self.name}: {counted(known)} known, {new:,} new{waits}"
         rate = f" in {span(seconds)} ({new / seconds:,.0f}/s)" if new and seconds > 0 else ""
-        return f"{self.name}: {_lines(new)} pushed to {self._queue}{rate}{waits}"
-
-
-def _lines(count: int) -> str:
-    return f"{count:,} line" if count == 1 else f"{count:,} lines"
+        return f"{self.name}: {counted(new)} pushed to {self._queue}{rate}{waits}"

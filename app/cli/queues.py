@@ -1,60 +1,91 @@
-"""``dibs queues``: which there are, and how far they are."""
+"""``dibs queues``, ``stats`` and ``audit``: how far queues are, how fast, and whether nothing is missing."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
-from .options import Json, Url
+import typer
+
+from .exits import FAILED, OK
+from .options import DEFAULT_URL, Json, Url, server
+from .output import print_json
 
 if TYPE_CHECKING:
     from .http import Api
 
-INSIDE: Final = ("waiting", "leased", "dead")
 
-
-def queues(*, url: Url = None, json: Json = False) -> None:
+def queues(*, url: Url = DEFAULT_URL, json: Json = False) -> None:
     """Show the queues: source, state, items by state, and why a failed queue has failed.
 
     If a queue was removed from the configuration file, `configured` says gone.
 
     Example: `dibs queues --json`
     """
-    from .http import Api
-    from .tables import print_json, show
+    from .queue_tables import progress
+    from .tables import show
 
-    with Api(url) as api:
-        found = every_queue(api)
+    with server(url) as api:
+        found = _every_queue(api)
     if json:
         print_json(found)
-    elif found:
-        show(_table(found))
     else:
-        show("There are no queues.")
+        show(progress(found) if found else "There are no queues.")
 
 
-def every_queue(api: Api) -> list[dict[str, Any]]:
+def stats(queue: str | None = None, *, url: Url = DEFAULT_URL, json: Json = False) -> None:
+    """Show rates, waits and commits since the server started.
+
+    Args:
+        queue: One queue.  [default: the whole server]
+
+    Example: `dibs stats ids --json`
+    """
+    from .queue_tables import inside, rates, times, totals
+    from .tables import show
+
+    with server(url) as api:
+        if queue is not None:
+            found = api.get("queues", queue, "stats")
+        else:
+            found, *others = api.pages("stats")
+            found |= {"queues": sum((page["queues"] for page in others), found["queues"]), "next": None}
+    if json:
+        print_json(found)
+        return
+    if queue is None:
+        queues = found["queues"]
+        parts = [totals(found), times(commit=found["ledger"]["commit"]), inside(queues), rates(queues)]
+    else:
+        measured = times(answer=found["answer"], wait=found["wait"], hold=found["hold"])
+        parts = [inside([found]), rates([found]), measured]
+    show(*(part for part in parts if part is not None))
+
+
+def audit(queue: str | None = None, *, url: Url = DEFAULT_URL, json: Json = False) -> None:
+    """Prove that no item of a queue is missing and that none is there twice.
+
+    Taken, acked, purged, jumped, waiting, leased and dead items must add up to the cursor (with the base, at
+    which a queue began in the place of a deleted one); the server counts each of them by itself. The exit
+    code is 1 if a queue does not balance.
+
+    Args:
+        queue: One queue.  [default: all of them]
+
+    Example: `dibs audit`, `dibs audit jobs --json`
+    """
+    from .queue_tables import balances
+    from .tables import show
+
+    with server(url) as api:
+        names = [each["queue"] for each in _every_queue(api)] if queue is None else [queue]
+        found = [api.get("queues", name, "audit") for name in names]
+    if json:
+        print_json(found if queue is None else found[0])
+    else:
+        show(balances(found) if found else "There are no queues.")
+    raise typer.Exit(OK if all(each["balanced"] for each in found) else FAILED)
+
+
+def _every_queue(api: Api) -> list[dict[str, Any]]:
     """All queues of a server."""
-    return [queue for page in api.pages("/queues") for queue in page["queues"]]
-
-
-def _table(found: list[dict[str, Any]]) -> Any:
-    from .tables import failure, number, plain, present, source, state, table
-
-    gone = present(found, "acked", "purged", "jumped")
-    taken = present(found, "taken") if gone else ["taken"]  # unless all of them go in other ways
-    numbers = [*present(found, *INSIDE), *taken, *gone, "cursor"]
-    failed = any(queue["failure"] for queue in found)
-    gone_from_file = any(queue.get("configured") == "gone" for queue in found)
-    configured = ["configured"] if gone_from_file else []
-    columns = ("queue", "source", "state", *configured, *numbers)
-    shown = table(*columns, *(["failed"] if failed else []), right=numbers)
-    for queue in found:
-        shown.add_row(
-            plain(queue["queue"], "bold"),
-            plain(source(queue), "dim" if queue["source"] is None else ""),
-            state(queue["state"]),
-            *(plain(queue[name], "yellow" if queue[name] == "gone" else "dim") for name in configured),
-            *(number(name, queue[name]) for name in numbers),
-            *([plain(failure(queue), "red")] if failed else []),
-        )
-    return shown
+    return [queue for page in api.pages("queues") for queue in page["queues"]]

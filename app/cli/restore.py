@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
-
-import typer
+from typing import TYPE_CHECKING, Any
 
 from .exits import tell
 from .options import Json
@@ -14,21 +12,20 @@ if TYPE_CHECKING:
     from ..ledger.ops import QueueRow
 
 
-def restore(
-    backup: Annotated[Path, typer.Argument(help="A file that `dibs backup` made.")],
-    folder: Annotated[Path, typer.Argument(help="A data folder that is not there yet, or is empty.")],
-    *,
-    json: Json = False,
-) -> None:
+def restore(backup: Path, folder: Path, *, json: Json = False) -> None:
     """Check a backup, put it into a fresh data folder, and show the cursors of its queues.
 
     A server of the copy hands out again what was taken since the backup. `dibs advance` brings a queue past
     what is known to be in use already.
 
+    Args:
+        backup: A file that `dibs backup` made.
+        folder: A data folder that is not there yet, or is empty.
+
     Example: `dibs restore dibs-data/backups/20261129T010203.db restored`
     """
     from ..ledger.sqlite.restoring import restore as restored
-    from .tables import print_json
+    from .output import print_json
 
     rows = restored(backup, folder)
     there = [row for row in rows if row.deleted_at is None]
@@ -49,7 +46,7 @@ def restore(
 def _source(row: QueueRow) -> str:
     import json
 
-    from .tables import source
+    from .words import source
 
     fields: dict[str, Any] = {"source": row.source or None, "args": json.loads(row.args or "{}")}
     return source(fields)

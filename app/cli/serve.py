@@ -11,51 +11,32 @@ import typer
 
 from .exits import USAGE, fail
 
-Port = Annotated[
-    int | None, typer.Option("--port", "-p", help="Port to listen on; 0 finds a free one.  [default: 8000]")
-]
-Host = Annotated[str | None, typer.Option(help="Address to listen on.  [default: 127.0.0.1]")]
-Data = Annotated[
-    str | None, typer.Option(help="Folder of the ledger; ':memory:' stores nothing.  [default: dibs-data]")
-]
-Config = Annotated[
-    Path | None, typer.Option(help="Configuration file.  [default: dibs.toml, if it is there]")
-]
-Queues = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--queue",
-        "-q",
-        metavar="NAME[=SOURCE]",
-        help="A queue and its source, or a NAME alone if producers push; repeatable.  [default:"
-        " default=count]",
-    ),
-]
-AllowAnonymous = Annotated[
-    bool | None,
-    typer.Option("--allow-anonymous", help="Let other machines connect, although no token is asked for."),
-]
-NoGet = Annotated[bool, typer.Option("--no-get", help="Hand out items over POST only.")]
-SourceRoot = Annotated[
-    Path | None,
-    typer.Option(help="Folder whose files may be named as sources over HTTP.  [default: no files]"),
-]
-Workers = Annotated[int | None, typer.Option(help="Server processes; on SQLite it is 1.", show_default=False)]
-
 
 def serve(
     *,
-    port: Port = None,
-    host: Host = None,
-    data: Data = None,
-    config: Config = None,
-    queue: Queues = None,
-    allow_anonymous: AllowAnonymous = None,
-    no_get: NoGet = False,
-    source_root: SourceRoot = None,
-    workers: Workers = None,
+    port: Annotated[int | None, typer.Option("--port", "-p")] = None,
+    host: str | None = None,
+    data: str | None = None,
+    config: Path | None = None,
+    queue: Annotated[list[str] | None, typer.Option("--queue", "-q", metavar="NAME[=SOURCE]")] = None,
+    allow_anonymous: bool | None = None,
+    no_get: bool = False,
+    source_root: Path | None = None,
+    workers: Annotated[int | None, typer.Option(show_default=False)] = None,
 ) -> None:
     """Start the server. Without options it has one queue, default, that counts from 1, in ./dibs-data.
+
+    Args:
+        port: Port to listen on; 0 finds a free one.  [default: 8000]
+        host: Address to listen on.  [default: 127.0.0.1]
+        data: Folder of the ledger; ':memory:' stores nothing.  [default: dibs-data]
+        config: Configuration file.  [default: dibs.toml, if it is there]
+        queue: A queue and its source, or a NAME alone if producers push; repeatable.  [default:
+            default=count]
+        allow_anonymous: Let other machines connect, although no token is asked for.
+        no_get: Hand out items over POST only.
+        source_root: Folder whose files may be named as sources over HTTP.  [default: no files]
+        workers: Server processes; on SQLite it is 1.
 
     Example: `dibs serve --queue 'ids=count(start=100)' --queue 'jobs=lines(files.txt)'
     --queue sweep=mymodule:generate`

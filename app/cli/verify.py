@@ -25,11 +25,11 @@ _Plant = Annotated[
 
 
 def verify(
-    history: Annotated[Path, typer.Argument(help="The file that `dibs loadtest --history` wrote.")],
+    history: Path,
     *,
     plant: _Plant = None,
-    seed: Annotated[int, typer.Option(help="Seed that decides where --plant does damage.")] = 0,
-    examples: Annotated[int, typer.Option(min=0, help="How many cases of each kind to show.")] = 5,
+    seed: int = 0,
+    examples: Annotated[int, typer.Option(min=0)] = 5,
     json: Json = False,
 ) -> None:
     """Check a history of takes (duplicates, skipped, reordered in real time, unexplained) or of work.
@@ -38,6 +38,11 @@ def verify(
     their ack, for tokens that outlived their lease, and for wrong values, attempts and pushes.
 
     Exit code 0 if the history is clean, 1 for a violation, 3 if it can't be read, judged or damaged.
+
+    Args:
+        history: The file that `dibs loadtest --history` wrote.
+        seed: Seed that decides where --plant does damage.
+        examples: How many cases of each kind to show.
 
     Example: `dibs verify h.jsonl`, `dibs verify h.jsonl --plant duplicate` (of work: `--plant lost`)
     """
@@ -73,7 +78,7 @@ def _judged(history: Path, damage: Damage | None, seed: int, examples: int) -> t
 def _show(verdict: Verdict, told: str, *, json: bool) -> None:
     from ..proof.report import rendered
     from .console import console
-    from .tables import print_json
+    from .output import print_json
 
     if json:
         print_json(verdict.as_json() | ({"planted": told} if told else {}))

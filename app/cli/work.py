@@ -10,105 +10,35 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from .exits import CANNOT_RUN, NO_COMMAND, OK, UNWRITTEN, USAGE, fail, say
-from .options import Queue, Url
+from .options import DEFAULT_URL, MAX_DELAY, Queue, Url
 
 if TYPE_CHECKING:
     from .http import Api
     from .work_job import Plan
 
 _MAX_TTL: Final = 43_200
-_MAX_DELAY: Final = 2_592_000
-PATIENCE: Final = 60.0
-"""Seconds for which a server that is gone is waited for."""
 GRACE: Final = 5.0
 """Seconds for giving jobs back."""
 
 
-Command = Annotated[
-    list[str],
-    typer.Argument(
-        metavar="COMMAND",
-        help="The command to run, after --. In each word, {} is replaced by the value, {.} by the value"
-        " without its extension, {/} by its file name, {//} by its folder, {/.} by its file name without"
-        " extension, {#} by its seq. Without any of these the value comes last.",
-    ),
-]
-Jobs = Annotated[int, typer.Option("--jobs", "-j", min=1, max=1024, help="Commands at the same time.")]
-Stdin = Annotated[bool, typer.Option("--stdin", help="The command reads the value, as JSON, from its stdin.")]
-Timeout = Annotated[
-    float | None,
-    typer.Option(min=0.001, help="Seconds after which a command is ended; its job fails.  [default: none]"),
-]
-Results = Annotated[
-    str | None,
-    typer.Option(metavar="QUEUE", help="Push the output of a command to QUEUE, together with its ack."),
-]
-JsonResults = Annotated[
-    bool, typer.Option("--json-results", help="With --results: the output is a JSON value, not a text.")
-]
-Create = Annotated[
-    bool, typer.Option("--create", help="Create the queue, and that of --results, if they do not exist.")
-]
-ExitWhenEmpty = Annotated[
-    bool, typer.Option("--exit-when-empty", help="Stop when no item waits and no worker has one.")
-]
-Max = Annotated[
-    int | None, typer.Option("--max", metavar="N", min=1, help="Stop after N jobs.  [default: never]")
-]
-MaxAttempts = Annotated[
-    int | None,
-    typer.Option(
-        metavar="N", min=1, help="A job is dead when its Nth attempt fails.  [default: the queue's setting]"
-    ),
-]
-Backoff = Annotated[
-    float | None,
-    typer.Option(
-        min=0,
-        max=_MAX_DELAY,
-        help="Seconds until a failed job is tried again; doubled each time, up to an hour.  [default: the"
-        " queue's setting]",
-    ),
-]
-NoRetry = Annotated[
-    list[int] | None,
-    typer.Option(
-        metavar="CODE",
-        min=1,
-        max=255,
-        help="An exit code after which a job is dead at once, without another attempt; repeatable.",
-    ),
-]
-Halt = Annotated[
-    int | None,
-    typer.Option(metavar="N", min=1, help="Stop when N jobs in a row have failed.  [default: never]"),
-]
-Ttl = Annotated[
-    float,
-    typer.Option(
-        min=1, max=_MAX_TTL, help="Seconds after which other workers get the jobs of one that died."
-    ),
-]
-
-
 def work(
     queue: Queue,
-    command: Command,
+    command: Annotated[list[str], typer.Argument(metavar="COMMAND")],
     *,
-    jobs: Jobs = 1,
-    stdin: Stdin = False,
-    timeout: Timeout = None,
-    results: Results = None,
-    json_results: JsonResults = False,
-    create: Create = False,
-    exit_when_empty: ExitWhenEmpty = False,
-    most: Max = None,
-    max_attempts: MaxAttempts = None,
-    backoff: Backoff = None,
-    no_retry: NoRetry = None,
-    halt: Halt = None,
-    ttl: Ttl = 30,
-    url: Url = None,
+    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, max=1024)] = 1,
+    stdin: bool = False,
+    timeout: Annotated[float | None, typer.Option(min=0.001)] = None,
+    results: Annotated[str | None, typer.Option(metavar="QUEUE")] = None,
+    json_results: bool = False,
+    create: bool = False,
+    exit_when_empty: bool = False,
+    most: Annotated[int | None, typer.Option("--max", metavar="N", min=1)] = None,
+    max_attempts: Annotated[int | None, typer.Option(metavar="N", min=1)] = None,
+    backoff: Annotated[float | None, typer.Option(min=0, max=MAX_DELAY)] = None,
+    no_retry: Annotated[list[int] | None, typer.Option(metavar="CODE", min=1, max=255)] = None,
+    halt: Annotated[int | None, typer.Option(metavar="N", min=1)] = None,
+    ttl: Annotated[float, typer.Option(min=1, max=_MAX_TTL)] = 30,
+    url: Url = DEFAULT_URL,
 ) -> None:
     """Run a command for each item of a queue: xargs over the network.
 
@@ -121,9 +51,28 @@ def work(
     when the queue is closed or its source has ended, and all is done. Exit code 0: all jobs are done; 8: some
     failed; 9: done, but some output could not be written; 126: the command can't be run; 127: there is none.
 
+    Args:
+        command: The command to run, after --. In each word, {} is replaced by the value, {.} by the value
+            without its extension, {/} by its file name, {//} by its folder, {/.} by its file name without
+            extension, {#} by its seq. Without any of these the value comes last.
+        jobs: Commands at the same time.
+        stdin: The command reads the value, as JSON, from its stdin.
+        timeout: Seconds after which a command is ended; its job fails.  [default: none]
+        results: Push the output of a command to QUEUE, together with its ack.
+        json_results: With --results: the output is a JSON value, not a text.
+        create: Create the queue, and that of --results, if they do not exist.
+        exit_when_empty: Stop when no item waits and no worker has one.
+        most: Stop after N jobs.  [default: never]
+        max_attempts: A job is dead when its Nth attempt fails.  [default: the queue's setting]
+        backoff: Seconds until a failed job is tried again; doubled each time, up to an hour.  [default: the
+            queue's setting]
+        no_retry: An exit code after which a job is dead at once, without another attempt; repeatable.
+        halt: Stop when N jobs in a row have failed.  [default: never]
+        ttl: Seconds after which other workers get the jobs of one that died.
+
     Example: dibs work jobs -j 8 -- convert {} -resize 50% small/{/}
     """
-    from .http import Api, checked
+    from .http import PATIENCE, Api
     from .work_command import CommandTemplate
     from .work_job import Plan, Retries
 
@@ -134,7 +83,7 @@ def work(
     plan = Plan(
         queue=queue,
         words=words,
-        url=checked(url),
+        url=url,
         stdin=stdin,
         timeout=timeout,
         results=results,
@@ -157,14 +106,9 @@ def _runnable(program: str | None) -> None:
 
 def _look(api: Api, plan: Plan, *, create: bool) -> None:
     """Refuse a queue that can't be worked on, or one that can't take the results, before any command runs."""
-    from .changes import create_queue, existing
-
     most = plan.retries.most
-    if create:
-        create_queue(api, plan.queue, {} if most is None else {"max_attempts": most})
-        if plan.results is not None:
-            create_queue(api, plan.results)
-    allowed = existing(api, plan.queue)["settings"]["max_attempts"]
+    settings = {} if most is None else {"max_attempts": most}
+    allowed = api.existing(plan.queue, create=create, **settings)["settings"]["max_attempts"]
     if most is not None and allowed is not None and most > allowed:
         fail(
             f"option --max-attempts {most}: {plan.queue} gives an item {allowed} attempts;"
@@ -173,7 +117,7 @@ def _look(api: Api, plan: Plan, *, create: bool) -> None:
         )
     if plan.results is None:
         return
-    info = existing(api, plan.results)
+    info = api.existing(plan.results, create=create)
     if info["source"] is not None:
         fail(f"option --results {plan.results}: a source feeds that queue, so nothing can be pushed to it")
     if info["state"] == "closed":
@@ -182,6 +126,7 @@ def _look(api: Api, plan: Plan, *, create: bool) -> None:
 
 def _work(plan: Plan, jobs: int, most: int | None, ttl: float, *, until_empty: bool) -> int:
     from ..client import Client
+    from .http import PATIENCE
     from .work_children import Children, is_first
     from .work_counts import JobCounts
     from .work_display import Display

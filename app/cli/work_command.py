@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
+
+from .words import text_of
 
 HOLE: Final = "{}"
 _HOLES: Final = re.compile(r"\{\}|(?<!\$)\{(?:\.|/|//|/\.|#)\}")
@@ -53,16 +54,6 @@ def _folder(text: str) -> str:
     """The folder, as dirname gives it: of ``a/b/`` it is ``a``, of ``/a`` it is ``/``."""
     folder = text.rstrip("/").rpartition("/")[0].rstrip("/")
     return folder or ("/" if text.startswith("/") else ".")
-
-
-def text_of(value: Any) -> str:
-    """A text as it is; anything else as JSON, without spaces."""
-    return value if isinstance(value, str) else compact(value)
-
-
-def compact(value: Any) -> str:
-    """JSON without spaces."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 def environment(base: Mapping[str, str], *, queue: str, seq: int, attempt: int, url: str) -> dict[str, str]:

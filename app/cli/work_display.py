@@ -11,9 +11,9 @@ from rich.text import Text
 
 from ..inert import inert
 from .console import console as new_console
-from .http import NO_ANSWER, in_words
+from .http import waiting
 from .output import Raw
-from .tables import span
+from .words import span
 
 if TYPE_CHECKING:
     from .work_counts import JobCounts
@@ -88,15 +88,13 @@ class Display:
 
     def held_up(self, pause: float, why: str) -> None:
         """Tell why the work does not go on for ``pause`` seconds: once each time that a wait begins."""
-        lost = NO_ANSWER.fullmatch(why)
-        about = "the server" if lost else why
+        told = waiting(self._url, why)
+        about = told.partition(" (")[0]
         now = self._job_counts.seconds
         known = now < self._held_up.get(about, 0.0)
         self._held_up[about] = now + pause + _SLACK
         if not known:
-            self.note(
-                f"waiting for the server at {self._url} ({in_words(why)})" if lost else f"waiting: {why}"
-            )
+            self.note(told)
 
     def phase(self, word: str, text: str) -> None:
         """Tell that the work ends; ``word`` stands in the line from then on."""

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from ..client.errors import ValueNotJson
 from .json_value import NotJson, json_value
+from .words import compact
 from .work_children import GRACE
-from .work_command import CommandTemplate, compact, environment
+from .work_command import CommandTemplate, environment
 from .work_process import Busy, CannotStart, End, Process, Unfit, error_text
 
 if TYPE_CHECKING:

@@ -163,7 +163,7 @@ def test_backup(run):
     ],
 )
 def test_durations(seconds, shown):
-    from dibs.cli.tables import span
+    from dibs.cli.words import span
 
     assert span(seconds) == shown
 
@@ -172,14 +172,14 @@ def test_durations(seconds, shown):
     ("count", "shown"), [(0, "0 B"), (1023, "1023 B"), (1536, "1.5 KiB"), (2**40, "1024.0 GiB")]
 )
 def test_sizes(count, shown):
-    from dibs.cli.tables import size
+    from dibs.cli.words import size
 
     assert size(count) == shown
 
 
 def test_why_a_queue_failed_stands_in_the_tables():
-    from dibs.cli.queues import _table
-    from dibs.cli.tables import failure
+    from dibs.cli.queue_tables import progress
+    from dibs.cli.words import failure
 
     queue = {
         "queue": "q",
@@ -197,7 +197,7 @@ def test_why_a_queue_failed_stands_in_the_tables():
     }
     queue["failure"] = {"type": "KeyError", "message": "'x'", "seq": 4}
     assert failure(queue) == "at 4: KeyError: 'x'"
-    assert [column.header for column in _table([queue]).columns] == [
+    assert [column.header for column in progress([queue]).columns] == [
         "queue",
         "source",
         "state",

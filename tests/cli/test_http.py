@@ -2,10 +2,9 @@
 
 import httpx
 import pytest
-import typer
 from dibs.cli.http import Api
-
-KEY = {"Idempotency-Key": "k"}
+from dibs.client import ServerRefused, UnexpectedAnswer, Unreachable
+from dibs.client.flow import Tempo
 
 
 class Net:
@@ -33,7 +32,7 @@ class Net:
             "http://x",
             patience=patience,
             **options,
-            clock=lambda: self.now,
+            tempo=Tempo(clock=lambda: self.now, chance=lambda: 1.0),
             sleep=self.sleep,
             transport=httpx.MockTransport(self),  # nothing that would have to be closed
         )
@@ -46,92 +45,51 @@ def problem(status, name, *, retryable=True, retry_after=None):
 
 
 OK = httpx.Response(200, json={"value": 1})
+DOWN = httpx.ConnectError("[Errno 111] Connection refused")
 
 
 def test_a_lost_answer_is_asked_for_again_with_the_same_key():
     net = Net(httpx.ReadError("gone"), httpx.RemoteProtocolError("gone"), OK)
-    assert net.api().send("POST", "/next", headers=KEY) is not None
-    assert [request.headers["idempotency-key"] for request in net.requests] == ["k"] * 3
+    assert net.api().change("POST", "backup") == {"value": 1}
+    assert len({request.headers["idempotency-key"] for request in net.requests}) == 1
+    assert len(net.requests) == 3
 
 
-def test_an_answer_to_another_request_is_a_lost_one():
-    told = {"dibs-version": "9", "dibs-queue": "default"}
-    net = Net(
-        httpx.Response(200, json={"value": 7}, headers={**told, "idempotency-key": "another"}),
-        httpx.Response(200, json={"value": 8}, headers={**told, "dibs-queue": "ids", "idempotency-key": "k"}),
-        httpx.Response(200, json={"value": 1}, headers={**told, "idempotency-key": "k"}),
-    )
-    assert net.api().send("POST", "/next", headers=KEY).json() == {"value": 1}
-    assert net.slept == [0.2, 0.4]
+def test_no_server_at_all_is_said_at_once():
+    net = Net(DOWN)
+    with pytest.raises(Unreachable, match=r"^no server at http://x \(Connection refused\). Start one with"):
+        net.api().change("POST", "next")
+    assert len(net.requests) == 1
 
 
-def test_without_a_key_nothing_is_repeated(capsys):
-    net = Net(httpx.ReadError("gone"))
-    with pytest.raises(typer.Exit) as ended:
-        net.api().send("POST", "/next")
-    assert (ended.value.exit_code, len(net.requests)) == (7, 1)
-    assert "was lost" in capsys.readouterr().err
-
-
-def test_no_server_at_all_is_said_at_once(capsys):
-    net = Net(httpx.ConnectError("[Errno 111] Connection refused"))
-    with pytest.raises(typer.Exit) as ended:
-        net.api().send("POST", "/next", headers=KEY)
-    assert (ended.value.exit_code, len(net.requests)) == (7, 1)
-    assert "no server at http://x (Connection refused)" in capsys.readouterr().err
-
-
-def test_a_server_that_was_there_is_waited_for():
-    net = Net(httpx.ReadError("killed"), httpx.ConnectError("down"), httpx.ConnectError("down"), OK)
-    assert net.api().send("POST", "/next", headers=KEY).status_code == 200
-    assert net.slept == sorted(net.slept)
-
-
-def test_why_it_waits_is_told_once_each_time_and_in_words():
-    down, told = httpx.ConnectError("[Errno 111] Connection refused"), []
-    net = Net(OK, down, down, down, OK, httpx.ReadError(""), down, OK)
+def test_a_server_that_was_there_is_waited_for_and_it_is_told_once_each_time_in_words():
+    told = []
+    net = Net(OK, DOWN, DOWN, DOWN, OK, httpx.ReadError(""), DOWN, OK)
     api = net.api(on_wait=told.append)
     for _ in range(3):
-        api.get("/queues")
+        assert api.get("queues") == {"value": 1}
     waits = f"waiting for the server at {api.url} ({{}})"
     assert told == [waits.format(why) for why in ("Connection refused", "the connection was lost")]
 
 
-def test_but_not_for_ever():
-    net = Net(httpx.ReadError("killed"), httpx.ConnectError("down"))
-    with pytest.raises(typer.Exit):
-        net.api(patience=5).send("POST", "/next", headers=KEY)
-    assert 5 <= net.now < 8
+@pytest.mark.parametrize("first", [httpx.ReadError("killed"), OK])
+def test_but_not_for_ever(first):
+    net = Net(first, DOWN)
+    api = net.api(patience=5)
+    with pytest.raises(Unreachable, match=r"^http://x: GET /queues was not answered: Connection refused$"):
+        [api.get("queues") for _ in range(2)]
+    assert 3 < net.now <= 5
 
 
-def test_what_says_to_ask_again_is_asked_again_when_it_says():
-    net = Net(problem(503, "starting", retry_after=1), OK)
-    assert net.api().send("GET", "/stats").status_code == 200
-    assert net.slept == [1]
-
-
-def test_what_does_not_is_not():
-    net = Net(problem(410, "exhausted", retryable=False))
-    assert net.api().send("POST", "/next", headers=KEY).status_code == 410
-    assert len(net.requests) == 1
-
-
-def test_the_last_refusal_is_what_is_said(capsys):
+def test_a_refusal_that_passes_is_waited_for_as_it_says_and_the_last_one_is_raised():
+    net, told = Net(problem(503, "paused", retry_after=1), OK), []
+    assert net.api(on_wait=told.append).get("stats") == {"value": 1}
+    assert (net.slept, told) == ([pytest.approx(1.05)], ["waiting: paused: why"])
     net = Net(problem(503, "paused", retry_after=1))
-    with pytest.raises(typer.Exit) as ended:
-        net.api(patience=3).get("/stats")
-    assert ended.value.exit_code == 1
-    assert capsys.readouterr().err == "dibs: paused: why\n"
+    with pytest.raises(ServerRefused, match="paused: why"):
+        net.api(patience=3).get("stats")
 
 
-def test_something_else_than_dibs_answers(capsys):
-    net = Net(httpx.Response(404, text="<html>"))
-    with pytest.raises(typer.Exit):
-        net.api().get("/stats")
-    assert "answered 404 Not Found" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("status", [502, 503, 504])
-def test_a_proxy_between_is_asked_again(status):
-    net = Net(httpx.Response(status, text="bad gateway"), OK)
-    assert net.api().send("GET", "/stats").status_code == 200
+def test_something_else_than_dibs_answers():
+    with pytest.raises(UnexpectedAnswer, match=r"^http://x: 404 with b'<html>': not an answer of dibs$"):
+        Net(httpx.Response(404, text="<html>")).api().get("stats")

@@ -5,6 +5,7 @@ import json
 
 import httpx
 import pytest
+from dibs.cli.http import Api
 
 
 @pytest.fixture(autouse=True)
@@ -127,9 +128,10 @@ class TestSet:
         assert run("set", "none")[0] == 1
 
 
-def test_pause_and_resume(run, jobs):
+def test_pause_and_resume(run, jobs, monkeypatch):
+    monkeypatch.setitem(Api.__init__.__kwdefaults__, "patience", 0)
     assert run("pause", "jobs")[1] == "jobs: paused, pushed, cursor 5, 3 waiting, 1 leased, 1 dead\n"
-    assert run("next", "jobs")[0] == 1
+    assert run("next", "jobs") == (1, "", "dibs: paused: jobs is paused\n")
     assert json.loads(run("resume", "jobs", "--json")[1])["state"] == "open"
     assert run("next", "jobs") == (0, "2.txt\n", "")
 
@@ -246,10 +248,8 @@ class TestAudit:
         assert {each["balanced"] for each in json.loads(run("audit", "--json")[1])} == {True}
 
     def test_one_that_does_not_balance(self, run, monkeypatch):
-        from dibs.cli.http import Api
-
         get = Api.get
         wrong = {"balanced": False, "overlaps": 1}
-        monkeypatch.setattr(Api, "get", lambda self, path, **how: get(self, path, **how) | wrong)
+        monkeypatch.setattr(Api, "get", lambda self, *path, **how: get(self, *path, **how) | wrong)
         code, out, _ = run("audit", "jobs")
         assert (code, "NO" in out, "overlaps" in out) == (1, True, True)

@@ -42,6 +42,7 @@ ANSWERS = {
     "GET /queues/q/items": {"items": [ITEM], "next": None},
     "GET /queues/q/items/1": ITEM,
     "POST /backup": {"path": EVIL, "bytes": 1},
+    "POST /queues/q/next": {"items": [{"seq": 1, "value": EVIL}, {"seq": 2, "value": "\u202e[red]x[/]"}]},
 }
 PROBLEM = {"type": "urn:dibs:problem:" + EVIL, "title": EVIL, "status": 409, "detail": EVIL}
 
@@ -52,8 +53,6 @@ class Hostile(BaseHTTPRequestHandler):
         path = self.path.partition("?")[0]
         found = ANSWERS.get(f"{self.command} {path}")
         body = json.dumps(found or PROBLEM).encode()
-        if path == "/queues/raw/next":
-            found, body = True, f"{EVIL}\n".encode()
         self.send_response(200 if found else 409)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
@@ -120,10 +119,11 @@ def test_a_table_on_a_terminal_has_no_codes_but_those_of_its_own(run, monkeypatc
     assert not acts(re.sub("\x1b\\[[0-9;]*m|\n", "", out))
 
 
-def test_next_is_raw_for_a_program_and_inert_for_a_terminal(run, monkeypatch):
-    assert run("next", "raw") == (0, f"{EVIL}\n", "")
+def test_next_says_a_value_in_a_line_and_is_inert_on_a_terminal(run, monkeypatch):
+    quoted = r'"\u001b]0;owned\u0007\u009b2J\u202e[red]x[/]"'
+    assert run("next", "q", "-n", 2) == (0, f"{quoted}\n\u202e[red]x[/]\n", "")
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
-    assert run("next", "raw") == (0, "\\x1b]0;owned\\x07\\x9b2J\\u202e[red]x[/]\n", "")
+    assert run("next", "q", "-n", 2) == (0, f"{quoted}\n\\u202e[red]x[/]\n", "")
 
 
 def test_a_file_name_in_a_progress_bar(run, tmp_path, monkeypatch):
@@ -136,7 +136,6 @@ def test_a_file_name_in_a_progress_bar(run, tmp_path, monkeypatch):
         Bar(f"{EVIL}.txt", 10, Console(file=file, force_terminal=True)) as bar,
     ):
         bar.at(5, 1, 1.0, 1)
-        bar.note(EVIL)
     shown = os.read(master, 65_536).decode()
     os.close(master)
     assert "owned" in shown

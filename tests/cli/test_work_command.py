@@ -1,5 +1,6 @@
 import pytest
-from dibs.cli.work_command import CommandTemplate, compact, environment, text_of
+from dibs.cli.words import compact, text_of
+from dibs.cli.work_command import CommandTemplate, environment
 
 
 @pytest.mark.parametrize(

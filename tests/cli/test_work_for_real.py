@@ -304,7 +304,7 @@ class TestWork:
 def test_the_server_that_was_looked_at_is_waited_for(monkeypatch, capfd):
     """It goes away between the look at the queue and the first lease, which another client asks for."""
     monkeypatch.setattr("dibs.client.flow._UNKNOWN", 0.0)
-    monkeypatch.setattr("dibs.cli.work.PATIENCE", 0.3)
+    monkeypatch.setattr("dibs.cli.http.PATIENCE", 0.3)
     monkeypatch.setattr("dibs.cli.work._look", lambda api, plan, create: None)
     monkeypatch.setattr(sys, "argv", ["dibs", "work", "jobs", "--url", "http://127.0.0.1:1", "--", "true"])
     with pytest.raises(SystemExit) as ended:
@@ -502,7 +502,7 @@ class TestPush:
         httpx.put(f"{server.url}/queues/{jobs.name}", json={"settings": {"max_ready": 2}})
         (tmp_path / "files.txt").write_text("".join(f"{number}\n" for number in range(4)))
         pushing = start(server.url, "push", jobs.name, "files.txt", terminal=True)
-        pushing.until(b"it goes on when there is room")
+        pushing.until(b"dibs: waiting: queue-full: ")
         found = []
         while len(found) < 4:  # the push ends when there is room for the last
             found += jobs.values
@@ -616,7 +616,7 @@ def test_a_push_that_is_killed_and_a_server_that_is_killed_and_each_line_is_ther
     start, serve, tmp_path
 ):
     chance = random.Random(1)
-    lines = [f"{number} " + "x" * chance.randrange(200) for number in range(300_000)]
+    lines = [f"{number} " + "x" * chance.randrange(200) for number in range(100_000)]
     (tmp_path / "lines.txt").write_text("".join(f"{line}\n" for line in lines))
     server = serve("--queue", "default=count")
     url, port = server.url, server.port
