@@ -19,7 +19,7 @@ from words import apply, define, served, taken
 
 KEYS = [f"key-{number}" for number in range(40)]
 VALUES = [f'"value {number} {"x" * (number % 90)}"' for number in range(300)]
-COUNT, PUSHED, DEAD_LETTERS = 1, 2, 3
+COUNT, PUSHED, KEYED = 1, 2, 3
 
 
 def fill(engine: SqliteEngine) -> None:
@@ -30,7 +30,7 @@ def fill(engine: SqliteEngine) -> None:
         taken(engine, COUNT, 1, Key(key, "take 1"))
     apply(engine, Push(PUSHED, (Parcel(tuple(VALUES)),)))
     served(engine, PUSHED, lease("token", 3, ttl=3_600_000))
-    apply(engine, Push(DEAD_LETTERS, (Parcel(("1", "2"), keys=("a", "b")),)))
+    apply(engine, Push(KEYED, (Parcel(("1", "2"), keys=("keyed-a", "keyed-b")),)))
 
 
 def handed(engine: SqliteEngine, most: int) -> dict[int, str]:
@@ -75,7 +75,7 @@ def asked(engine: SqliteEngine) -> None:
             ("keyed", 2, 0),
             ("pushed", 300, 0),
         ]
-        assert apply(engine, Push(DEAD_LETTERS, (Parcel(("1",), keys=("b",)),)))[0].seqs == (2,)
+        assert apply(engine, Push(KEYED, (Parcel(("1",), keys=("keyed-b",)),)))[0].seqs == (2,)
         given = handed(engine, 50)
         assert {seq: VALUES[seq - 1] for seq in given} == given
         items, _ = engine.items(PUSHED, "dead", 0, 1_000, 1 << 20)
@@ -194,13 +194,22 @@ def test_a_damaged_page_of_counters_is_refused_at_the_start(folder):
         open_ledger(folder)
 
 
-def test_damage_that_is_met_later_stops_the_ledger(folder):
+@pytest.mark.parametrize(
+    ("told", "meet"),
+    [
+        (EngineDamaged, lambda engine: [taken(engine, COUNT, 1, Key(key, "take 1")) for key in KEYS]),
+        (LedgerDamaged, lambda engine: engine.item_keys(KEYED, 1, "", after="", most=9)),
+    ],
+    ids=["a batch", "a look"],
+)
+def test_damage_that_is_met_later_stops_the_ledger(folder, told, meet):
     """It was sound at the start: the page goes bad while the server has it open, and not in memory."""
     engine = open_ledger(folder)
     change(folder, b"key-30", b"kex-30")
+    change(folder, b"keyed-b", b"kexed-b")
     engine.reopen()
-    with pytest.raises(EngineDamaged, match="checksum"):
-        [taken(engine, COUNT, 1, Key(key, "take 1")) for key in KEYS]
+    with pytest.raises(told, match="checksum"):
+        meet(engine)
     assert isinstance(engine.trouble(), LedgerDamaged)
     with pytest.raises(LedgerDamaged):
         engine.backup(str(folder / "backups" / "b.db"))

@@ -155,6 +155,14 @@ def test_a_key_twice_in_one_push_is_pushed_once(ledger):
     ledger.balanced(queue)
 
 
+def test_a_key_twice_in_one_transaction_is_pushed_once(ledger):
+    queue = ledger.jobs()
+    first, second = (Push(queue, (Parcel(texts, keys=("k", None)),)) for texts in (("1", "2"), ("3", "4")))
+    pushed, again = apply(ledger.engine, first, second)
+    assert (list(pushed.seqs), list(again.seqs), again.known) == ([1, 2], [1, 3], (0,))
+    assert [item.text for item in ledger.items(queue)] == ["1", "2", "4"]
+
+
 def test_only_known_items_push_nothing(ledger):
     queue = ledger.jobs()
     ledger.push(queue, "1", keys=("k",))

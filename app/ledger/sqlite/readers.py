@@ -117,7 +117,8 @@ class Readers:
                         try:
                             return look(reader.connection)
                         finally:
-                            reader.connection.execute("ROLLBACK")
+                            if reader.connection.in_transaction:  # an error of the disk has ended it
+                                reader.connection.execute("ROLLBACK")
                 self._wait_for_reopening()
         except (apsw.Error, OpFailed, UnicodeDecodeError) as error:
             raise self._unreadable(error) from error
