@@ -109,7 +109,7 @@ class ThreadSafeIterator(Pulls[T_co], Iterator[T_co], AsyncIterator[T_co]):
             ValueError: `n` is negative.
             ReentrantPull, SourceFailed, SourceClosed, ForkedIterator: As for ``next``.
         """
-        return self._in_turn(self._draw, size_of(n))
+        return self._in_turn(self._draw, n if type(n) is int and n >= 0 else size_of(n))
 
     def pull(self, timeout: float | None = None) -> T_co:
         """Take the next value, waiting at most `timeout` seconds for other callers. The source is not timed.

@@ -37,7 +37,9 @@ class Hold(Generic[T_co]):
         shared = self._iterator
         held = False
         try:
-            shared._enter(deadline_after(self._timeout))
+            deadline = deadline_after(self._timeout)
+            if shared._busy or not shared._lock.acquire(False):
+                shared._wait_turn(deadline)
             self._started = clock()
             self._thread = threading.get_ident()
             held = True
@@ -73,7 +75,10 @@ class Hold(Generic[T_co]):
             if shared._iterator is shared._wreck:
                 shared._mend()
             values, error = shared._draw(size_of(n), quiet=True)
-            shared._hand_over(error)
+            if error is not None:
+                shared._put_back()
+            shared._values += len(shared._hand)
+            shared._hand = ()
         except BaseException:
             try:
                 shared._mend()

@@ -180,7 +180,8 @@ class Pulls(Turn, Generic[T_co]):
         """Do `work` with the lock held, time it, and raise the exception that it returns."""
         held = False
         try:
-            self._enter(deadline, closer=closer)
+            if self._busy or not self._lock.acquire(False):
+                self._wait_turn(deadline, closer=closer)
             started = clock()
             held = True
             self._busy = PULLING
@@ -188,7 +189,10 @@ class Pulls(Turn, Generic[T_co]):
                 self._mend()
             result, error = work(*args)
             self._held_seconds += clock() - started
-            self._hand_over(error)
+            if error is not None:
+                self._put_back()  # the next caller gets the values, as this one gets an exception
+            self._values += len(self._hand)
+            self._hand = ()
             self._busy = self._rest
             held = False
             self._lock.release()
@@ -216,14 +220,6 @@ class Pulls(Turn, Generic[T_co]):
             finally:
                 error.__context__ = context  # as the source raised it, not as our caller came here
         return result
-
-    def _hand_over(self, error: BaseException | None) -> None:
-        """Give the drawn values to the caller; or to the next caller, if this one gets an exception."""
-        if error is not None:
-            self._put_back()
-        count = len(self._hand)
-        self._values += count
-        self._hand = ()
 
     def _undo(self, held: bool) -> None:
         """Undo a turn in which something was raised: no drawn value is lost, and the lock is free."""

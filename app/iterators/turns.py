@@ -101,11 +101,6 @@ class Turn:
         """Raise if the iterator was closed, so that nobody waits in vain."""
         raise NotImplementedError
 
-    def _enter(self, deadline: float | None = None, *, closer: bool = False) -> None:
-        """Take the lock, waiting if need be. The caller then sets `_busy`, without a call in between."""
-        if self._busy or not self._lock.acquire(False):
-            self._wait_turn(deadline, closer=closer)
-
     def _leave(self) -> None:
         """Give the lock back and wake the next waiter."""
         self._busy = self._rest

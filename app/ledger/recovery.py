@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from math import inf
 from time import monotonic
 from typing import Any, Protocol
 
@@ -98,6 +99,10 @@ class Recovery:
             AtFault: an op is at fault.
         """
         refusal: LedgerError | None = None
+        if (
+            monotonic() - self._looked >= LOOK_BUSY
+        ):  # after a pause the files are looked at before any hand-out
+            refusal = self.trouble()
         for _ in range(2):
             if self.down is not None and (still := self.lacking()) is not None:
                 return refusal or still
@@ -150,23 +155,24 @@ class Recovery:
                 return None
             attempt += 1
 
-    def keep_time(self) -> None:
-        """Persist ledger time, if that is due: nothing else is written, and a lease is live."""
-        if self._engine.unheard() != 0:
-            return
-        try:
-            self._engine.keep_time()
-        except EngineFailed as error:
-            self._reopen(refusal_of(error))
+    def look_after(self) -> float:
+        """Look after a ledger that nobody writes to: at its files, and that a live lease's time is persisted.
+
+        Returns the seconds until that is due again.
+        """
+        if self.trouble() is None and self._engine.unheard() == 0:
+            try:
+                self._engine.keep_time()
+            except EngineFailed as error:
+                self._reopen(refusal_of(error))
+        unheard = self._engine.unheard()
+        return inf if unheard is None else unheard
 
     # -- what keeps the ledger from being written
 
-    def trouble(self, busy: bool) -> LedgerError | None:
-        """Why nothing may be committed. After a pause the files are looked at before any hand-out."""
-        now = monotonic()
-        if busy and now - self._looked < LOOK_BUSY:
-            return None
-        self._looked = now
+    def trouble(self) -> LedgerError | None:
+        """Why nothing may be committed, after a look at the files."""
+        self._looked = monotonic()
         trouble = self._engine.trouble()
         if trouble is not None:
             self.stop(trouble)

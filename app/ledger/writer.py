@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections import deque
-from collections.abc import Callable
-from time import perf_counter
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from queue import Empty, SimpleQueue
+from time import monotonic, perf_counter
+from typing import Any, Generic, Protocol, TypeVar
 
 from ..errors import DibsError, LedgerError, LedgerFull, LedgerUnavailable, OutcomeUnknown
 from .recovery import AtFault, Recovery, WritingEngine
@@ -24,55 +25,42 @@ LOOK_EVERY = 1.0  # seconds between two looks at the ledger's files while nothin
 ROOM_EVERY = 0.5  # seconds between two looks for room on a full disk
 
 
-class Batch(NamedTuple):
-    """Ops for one transaction: any op, :class:`~.serve.Keyed` or :class:`~.serve.Serve`.
+class Ops(Protocol):
+    """A batch, as the writer knows it."""
 
-    ``owner`` is its maker's: it comes back in the report.
-    """
-
-    ops: tuple[Any, ...]
-    owner: Any = None
+    @property
+    def ops(self) -> Sequence[Any]:
+        """Ops for one transaction: any op, :class:`~.serve.Keyed` or :class:`~.serve.Serve`."""
 
 
-class Report(NamedTuple):
-    """What came of a batch: all of it is on disk, or certainly is not.
-
-    ``outcomes`` has for each op its outcome or the error that stands for it; for a :class:`~.serve.Serve` a
-    tuple with a ``Served`` or an error for each ask. ``after`` and ``now`` are as in
-    :class:`~.serve.Applied`; ``now`` is 0 if nothing was applied. ``seconds``: how long it took.
-    """
-
-    batch: Batch
-    outcomes: tuple[Any, ...]
-    after: dict[int, After]
-    now: int
-    seconds: float
+Batch = TypeVar("Batch", bound=Ops)
 
 
-class Writer:
-    """Owns the writing side of an engine and the thread that uses it.
+class Writer(Generic[Batch]):
+    """Owns the writing side of an engine, and the thread that uses it.
 
-    ``report`` gets each batch's report, once. ``troubled`` is called with an error when the ledger can't be
-    written (for lack of room LedgerFull), again when the reason changes, and with None when it goes on. Both
-    are called on the writer's thread, and must not wait.
+    ``report`` gets each batch once, with what came of it, and how many seconds that took. All of it is on
+    disk, or certainly is not: of an op, and of each ask of a Serve, that is not there, the outcome is an
+    error. (``now`` is 0 if nothing was applied.) ``troubled`` is called with an error when the ledger can't
+    be written (for lack of room LedgerFull), again when the reason changes, and with None when it goes on:
+    before the batch is reported in which the disk failed. Both are called on the writer's thread, and must
+    not wait. Its guard is for the end: nothing is submitted after it.
     """
 
     def __init__(
         self,
         engine: WritingEngine,
         *,
-        report: Callable[[Report], None],
+        report: Callable[[Batch, Applied, float], None],
         troubled: Callable[[LedgerError | None], None] = lambda error: None,
     ) -> None:
         self._engine = engine
         self._report = report
         self._guard = threading.Lock()
-        self._work = threading.Condition(self._guard)
-        self._waiting: deque[Batch] = deque()
+        self._closing = threading.Event()
+        self._line: SimpleQueue[Batch | None] = SimpleQueue()  # the last is None
         self._current: Batch | None = None
-        self._asleep = False
-        self._closing = False
-        self._recovery = Recovery(engine, troubled, self._ending)
+        self._recovery = Recovery(engine, troubled, self._closing.wait)
         self._thread = threading.Thread(target=self._run, name="dibs-writer", daemon=True)
         self._thread.start()
 
@@ -83,12 +71,9 @@ class Writer:
             LedgerUnavailable: the writer is closed, or has ended; there will be no report.
         """
         with self._guard:
-            if self._closing:
+            if self._closing.is_set():
                 raise LedgerUnavailable("the server is going down")
-            self._waiting.append(batch)
-            if self._asleep:
-                self._asleep = False
-                self._work.notify()
+            self._line.put(batch)
 
     @property
     def down(self) -> LedgerError | None:
@@ -106,17 +91,25 @@ class Writer:
         Returns False if the disk did not let this end within ``timeout`` seconds.
         """
         with self._guard:
-            self._closing = True
-            self._work.notify()
+            self._closing.set()
+            self._line.put(None)
         self._thread.join(timeout)
         return not self._thread.is_alive()
 
     # -- the thread
 
     def _run(self) -> None:
+        look_at = 0.0  # when the files are to be looked at, and ledger time may have to be persisted
         try:
-            while self._next():
-                self._step(self._current)
+            while True:
+                try:
+                    batch = self._line.get(timeout=min(max(look_at - monotonic(), 0.0), LOOK_EVERY))
+                except Empty:
+                    look_at = monotonic() + min(self._recovery.look_after(), LOOK_EVERY)
+                else:
+                    if batch is None:
+                        return
+                    self._commit(batch)
                 if self._recovery.down is not None:
                     self._wait_until_up()
         except BaseException:
@@ -125,55 +118,32 @@ class Writer:
         finally:
             self._recovery.close()
 
-    def _next(self) -> bool:
-        """Make the next batch the current one, or none after a while without; False at the end."""
-        with self._guard:
-            if not self._waiting and not self._closing:
-                unheard = self._engine.unheard()
-                self._sleep(LOOK_EVERY if unheard is None else min(unheard, LOOK_EVERY))
-            self._current = self._waiting.popleft() if self._waiting else None
-            return self._current is not None or not self._closing
-
-    def _sleep(self, seconds: float) -> None:
-        """Wait for a batch, or for the end; the guard is held."""
-        self._asleep = True
-        self._work.wait(seconds)
-        self._asleep = False
-
-    def _ending(self, seconds: float) -> bool:
-        with self._guard:
-            return self._work.wait_for(lambda: self._closing, seconds)
-
-    def _step(self, batch: Batch | None) -> None:
-        trouble = self._recovery.trouble(busy=batch is not None)
-        if batch is None:
-            if trouble is None:
-                self._recovery.keep_time()
-        elif trouble is not None:
-            self._refuse(batch, trouble)
-        else:
-            began = perf_counter()
-            outcomes, after, now = self._commit(batch)
-            if self._recovery.down is not None:
-                self._recovery.still_down()  # callers who hear of a failure may ask again at once
-            self._tell(Report(batch, outcomes, after, now, perf_counter() - began))
-
-    def _commit(self, batch: Batch) -> tuple[tuple[Any, ...], dict[int, After], int]:
+    def _commit(self, batch: Batch, refusal: DibsError | None = None) -> None:
+        """Apply a batch, unless there is a ``refusal`` for it, and report it."""
+        began = perf_counter()
+        self._current = batch
+        applied: Applied | DibsError
         try:
-            applied = self._recovery.apply(batch.ops)
+            applied = refusal or self._recovery.apply(batch.ops)
         except AtFault:
             log.exception("a transaction of %d ops was refused; applying them singly", len(batch.ops))
-            return self._singly(batch)
-        if isinstance(applied, Applied):
-            return applied.outcomes, applied.after, applied.now
-        return _refused(batch, applied), {}, 0
+            applied = self._singly(batch.ops)
+        if refusal is None and self._recovery.down is not None:
+            self._recovery.still_down()  # whoever hears that it failed may ask again at once
+        self._current = None
+        try:
+            if not isinstance(applied, Applied):
+                applied = _refused(batch.ops, applied)
+            self._report(batch, applied, perf_counter() - began)
+        except Exception:  # what is on disk stands, whatever is made of it
+            log.exception("after a batch of %d ops", len(batch.ops))
 
-    def _singly(self, batch: Batch) -> tuple[tuple[Any, ...], dict[int, After], int]:
+    def _singly(self, ops: Sequence[Any]) -> Applied:
         """Apply each op, and each ask of a Serve, in a transaction of its own: one at fault fails alone.
 
         In the order of a batch: all ops but Serve come first.
         """
-        outcomes: list[Any] = [None] * len(batch.ops)
+        outcomes: list[Any] = [None] * len(ops)
         after: dict[int, After] = {}
         now = 0
 
@@ -186,13 +156,13 @@ class Writer:
             now = applied.now
             return applied.outcomes[0]
 
-        for at, op in sorted(enumerate(batch.ops), key=lambda placed: isinstance(placed[1], Serve)):
+        for at, op in sorted(enumerate(ops), key=lambda placed: isinstance(placed[1], Serve)):
             if not isinstance(op, Serve):
                 outcomes[at] = alone(op)
                 continue
             served = [alone(op._replace(asks=(ask,))) for ask in op.asks]
             outcomes[at] = tuple([one if isinstance(one, DibsError) else one[0] for one in served])
-        return tuple(outcomes), after, now
+        return Applied(tuple(outcomes), after, now, 0)
 
     def _alone(self, op: Any) -> Applied | DibsError:
         try:
@@ -203,55 +173,40 @@ class Writer:
                 return error.reason
             return LedgerUnavailable(f"the ledger refused this: {error}")
 
-    def _tell(self, report: Report) -> None:
-        self._current = None
-        try:
-            self._report(report)
-        except Exception:  # what is on disk stands, whatever is made of it
-            log.exception("after a batch of %d ops", len(report.batch.ops))
-
-    def _refuse(self, batch: Batch, error: DibsError) -> None:
-        self._tell(Report(batch, _refused(batch, error), {}, 0, 0.0))
-
     # -- when the ledger can't be written
 
     def _wait_until_up(self) -> None:
         """Apply nothing until the files are there and sound and the disk has room; refuse what comes."""
         while (error := self._recovery.still_down()) is not None:
-            self._refuse_waiting(error)
-            with self._guard:
-                if self._closing:
+            seconds = ROOM_EVERY if isinstance(error, LedgerFull) else LOOK_EVERY
+            with suppress(Empty):
+                batch = self._line.get(timeout=seconds)
+                if batch is None:
+                    self._line.put(None)  # for the end of the thread
                     return
-                if not self._waiting:
-                    self._sleep(ROOM_EVERY if isinstance(error, LedgerFull) else LOOK_EVERY)
-
-    def _refuse_waiting(self, error: DibsError) -> None:
-        with self._guard:
-            late = list(self._waiting)
-            self._waiting.clear()
-        for batch in late:
-            self._refuse(batch, error)
+                self._commit(batch, error)
 
     def _end(self) -> None:
         """Tell all that are here, as nothing is applied any more."""
         with self._guard:
-            self._closing = True
+            self._closing.set()
         down = LedgerUnavailable("the writer has ended: restart the server")
         if self._current is not None:
             unknown = OutcomeUnknown("the writer has ended in the middle of this: restart the server")
-            self._refuse(self._current, unknown)
-        self._refuse_waiting(down)
+            self._commit(self._current, unknown)
+        while not self._line.empty():
+            batch = self._line.get()
+            if batch is not None:
+                self._commit(batch, down)
         self._recovery.stop(down)
 
 
-def _refused(batch: Batch, error: DibsError) -> tuple[Any, ...]:
+def _refused(ops: Sequence[Any], error: DibsError) -> Applied:
     """One error for each op and ask, each of its own: tracebacks pile up on a shared one."""
-    return tuple(
-        [
-            tuple([_again(error) for _ in op.asks]) if isinstance(op, Serve) else _again(error)
-            for op in batch.ops
-        ]
-    )
+    outcomes = [
+        tuple([_again(error) for _ in op.asks]) if isinstance(op, Serve) else _again(error) for op in ops
+    ]
+    return Applied(tuple(outcomes), {}, 0, 0)
 
 
 def _again(error: DibsError) -> DibsError:

@@ -11,6 +11,7 @@ from ..ledger.engine import Engine
 from ..ledger.looks import DAMAGED, ItemRow, ItemState
 from ..ledger.ops import QueueRow
 from .answers import Audit, ItemAnswer, ItemDone, KeyPage, Page, Peeked, QueueInfo, QueueStats
+from .gate import failure_of
 from .info import info_of
 from .meters import percentiles
 
@@ -219,11 +220,11 @@ class Browser:
             wait=percentiles(supply.waits.copy()),
             hold=percentiles(supply.holds.copy()),
             answer=percentiles(meter.answers),
-            failure=line.condition.gate.failure,
+            failure=failure_of(line.condition.state),
         )
 
     def _oldest_waiting(self, waiting: int) -> float | None:
-        due = self._line.condition.due
+        due = self._line.condition.state.next_due
         if not waiting or due is None or not due:
             return None
         return max(self._engine.now() - due, 0) / 1000

@@ -104,6 +104,7 @@ class Feeder:
     """
 
     drawn = True
+    length = None
 
     def __init__(
         self,
@@ -172,15 +173,15 @@ class Feeder:
         """Values that were drawn and are not granted yet."""
         return 0 if self._buffer is None else len(self._buffer)
 
-    def offer(self, items: int) -> tuple[Drawn | None, None]:
+    def offer(self, items: int) -> Drawn | None:
         """The head of the buffer; a source that never waits is pulled here and now."""
         buffer = self._buffer
         if buffer is None:
-            return None, None
+            return None
         missing = items - len(buffer)
         if self._prompt and missing > 0 and buffer.end is None and buffer.source is not None:
             self._fill(buffer, missing)
-        return buffer.head(items), None
+        return buffer.head(items)
 
     def granted(self, first: int, size: int) -> None:
         """Drop granted values that belong to no seq; of the others the cursor tells."""

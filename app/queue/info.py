@@ -9,7 +9,7 @@ from ..ledger.ops import QueueRow
 from ..ledger.work import QueueSettings
 from ..sources import SourceSpec
 from .answers import QueueInfo
-from .gate import Gate
+from .gate import failure_of, standing, word
 from .limits import Limits
 
 POSITIONAL = "*"
@@ -72,13 +72,13 @@ def info_of(
 
     The row does not tell ``starting``, nor whether the configuration still has the queue (``in_file``).
     """
-    spec, gate = spec_of(row), Gate.of(row)
+    spec, state = spec_of(row), standing(row)
     return QueueInfo(
         queue=row.name,
         generation=row.generation,
         source=spec.name if spec else None,
         args=spec.args if spec else {},
-        state=gate.state(starting=starting),
+        state=word(state, starting=starting),
         paused=row.paused,
         cursor=row.cursor,
         taken=row.taken,
@@ -90,7 +90,7 @@ def info_of(
         dead=inside[2],
         settings=in_force(row.settings, limits),
         created_at=row.created_at,
-        failure=gate.failure,
+        failure=failure_of(state),
         configured="gone" if row.configured == "file" and not in_file else row.configured,
         created=created,
         replayed=replayed,

@@ -1,27 +1,31 @@
-"""The line of a queue: its asks, those that wait, and which of them join the next round."""
+"""The line of a queue: its asks, and which of them join the next round."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
-from ..errors import DibsError, LedgerError, NotArithmetic, SourceBusy, Stopping
+from ..errors import DibsError, LedgerError, NotArithmetic
 from ..ledger.serve import Ask, Serve
 from ..ledger.work import Release
 from .answers import Answer
+from .callers import Awaiting, Caller, Nobody
 from .condition import Condition
-from .gate import WAITS, key_reused, key_superseded
+from .gate import stopping
+from .parking import Parking
 from .replies import Replies
-from .round import AskedRound
-from .rounds import Room, Rounds, again, guarded
+from .round import Round, guarded
+from .rounds import Rounds, again
 from .wait import WAIT
-from .waiting import FIRST_TRIES, Caller, Parked, Waiting, items_of
+from .waiting import Waiting, items_of
 
 if TYPE_CHECKING:
     from ..ledger.ops import QueueRow
     from ..ledger.serve import After
     from ..sources import SourceSpec
+    from .batch import Batch
     from .limits import Limits
     from .supply import Supply
     from .tokens import Tokens
@@ -31,9 +35,9 @@ if TYPE_CHECKING:
 class Line:
     """The asks of one queue. Lives on the event loop, which alone touches it.
 
-    It holds those that have come since the last round, the *parked* ones, the queue's ``condition`` with its
-    ``supply``, and its ``replies``. ``row`` is the queue as the ledger had it when an op on it was last told;
-    its counters may be behind. ``find`` gives the line of the queue that has this name now.
+    It owns those that have come since the last round, and has the parts of its queue: the ``parking`` of
+    those that wait, the ``condition`` with its ``supply``, the ``replies``. ``row`` is the queue as the last
+    op on it told; its counters may be behind. ``find`` gives the line of the queue that has this name now.
     """
 
     def __init__(
@@ -61,19 +65,15 @@ class Line:
         self._rounds = rounds
         self._loop = rounds.loop
         self._find = find
-        self.replies = Replies(row.name, self.condition, self.release_lease, self._loop.time)
+        self.replies = Replies(self.condition, self.release_lease, self._loop.time)
         self.meter = self.replies.meter
+        self.parking = Parking(self.condition, self.replies, rounds, limits, lambda: rounds.join(self))
+        self.park, self.tried = self.parking.park, self.parking.tried
         self._asked: list[Waiting] = []
-        self._parked = Parked(self._loop, self._late)
-        self._wanted = (
-            0  # items of a drawn source that those in the line ask for; of one key those of one ask
-        )
+        self._wanted = 0  # items of a drawn source that these ask for; of one key those of one ask
         self._keys: set[tuple[str, str]] = set()  # of these
-        self._tries = 0  # parked asks that join the next round
-        self._burst = FIRST_TRIES
-        self._timer: asyncio.TimerHandle | None = None
         self._key_ttl = int(limits.key_ttl * 1000)
-        self._started: list[asyncio.Future[None]] = []
+        self._open: asyncio.Future[None] | None = None  # while somebody waits for the source to be open
 
     # -- asking
 
@@ -101,7 +101,7 @@ class Line:
 
     def ask(self, ask: Ask, wait: float, caller: Caller) -> Waiting:
         """Ask for a caller, who is told once, perhaps before this returns."""
-        waiting = Waiting(ask, caller, self._loop.time(), wait)
+        waiting = Waiting(self, ask, caller, self._loop.time(), wait)
         self.meter.in_flight += 1
         if waiting.alone:
             self.meter.requests += 1
@@ -110,38 +110,25 @@ class Line:
 
     def add(self, waiting: Waiting) -> None:
         """Add an ask to the line: to the next round, or to those that wait."""
-        ask, condition = waiting.ask, self.condition
+        ask, down = waiting.ask, self._rounds.down
         if self.retired:
             self._forward(waiting)
-            return
-        waiting.line = self
-        if condition.stopping:
-            self.replies.refuse_lease(waiting, Stopping("the server is going down", retry_after=1.0))
-        elif self._rounds.down is not None:
-            self._unwritable(waiting, self._rounds.down)
-        elif ask.key is not None and (older := self._parked.of_key(ask.key)) is not None:
-            if self._take_over(waiting, older):
-                self._join(waiting)
-        elif (
-            ask.key is not None
-            or ask.entries
-            or ask.handout is None
-            or ask.handout.block
-            or condition.ended
-            or condition.can_serve
-        ):
-            self._join(waiting)
-        elif self.park(waiting, why := condition.why_not()):
+        elif self.condition.stopping:
+            self.replies.without_items(waiting, stopping())
+        elif down is not None:
+            self._unwritable(waiting, down)
+        elif ask.key is not None and not self.parking.admit(waiting):
+            return  # it has its refusal
+        elif ask.key is not None or ask.entries or waiting.over or self.condition.has_something():
+            self._asked.append(waiting)
+            self._rounds.join(self)
+            if self.supply.drawn:  # so that values are there in its round
+                self._want(waiting)
+                self.supply.want(self.parking.parked.wanted + self._wanted)
+        elif self.parking.park(waiting, why := self.condition.why_not()):
             self._look()
         else:
             self.replies.nothing(waiting, why)
-
-    def _join(self, waiting: Waiting) -> None:
-        self._asked.append(waiting)
-        self._rounds.join(self)
-        if self.supply.drawn:  # so that values are there in its round
-            self._want(waiting)
-            self.supply.want(self._parked.wanted + self._wanted)
 
     def _want(self, waiting: Waiting) -> None:
         """Count the items of an ask in the line, unless an earlier one of its key asks for them already."""
@@ -152,23 +139,6 @@ class Line:
             self._keys.add((key.caller, key.text))
         self._wanted += items_of(waiting)
 
-    def _take_over(self, waiting: Waiting, older: Waiting) -> bool:
-        """Of one key one ask is alive: the newcomer takes the place of one that waits, or is refused."""
-        new, old = waiting.ask.key, older.ask.key
-        assert new is not None  # noqa: S101  # the list has found one by the other
-        assert old is not None  # noqa: S101
-        if old.n > new.n > 0:
-            self.replies.refuse(waiting, key_superseded())
-        elif old.n == new.n and old.digest != new.digest:
-            self.replies.refuse(waiting, key_reused())
-        else:
-            self._parked.remove(older)
-            waiting.place = older.place
-            sent_again = SourceBusy("this request was sent again, and waits there", retry_after=1.0)
-            self.replies.refuse(older, sent_again if old.n == new.n else key_superseded())
-            return True
-        return False
-
     def _forward(self, waiting: Waiting) -> None:
         """Put an ask to the queue that has this name now; there may be none."""
         other = self._find(self.name)
@@ -177,6 +147,7 @@ class Line:
             return
         self.meter.in_flight -= 1
         other.meter.in_flight += 1
+        waiting.line = other
         other.add(waiting)
 
     def gone(self) -> DibsError:
@@ -196,54 +167,20 @@ class Line:
             by = self.spec.name if self.spec else "producers"
             raise NotArithmetic(f"{self.name} is fed by {by}, which does not count: no blocks")
 
-    # -- waiting
-
-    def park(self, waiting: Waiting, why: str) -> bool:
-        """Let an ask that got nothing wait on; False if it may not."""
-        if why not in WAITS or waiting.over or self.condition.stopping:
-            return False
-        waiting.deadline = waiting.until
-        if why == "dry" and not self.supply.starting:
-            patience = self.limits.settle_patience if waiting.entries else self.limits.pull_patience
-            waiting.deadline = max(waiting.until, waiting.began + patience)
-        if waiting.deadline <= self._loop.time():
-            return False
-        self._park(waiting, why)
-        return True
-
-    def _park(self, waiting: Waiting, why: str) -> None:
-        most = self.limits.waiting
-        if len(self._parked) >= most:
-            busy = SourceBusy(f"{most} requests wait for {self.name} already", retry_after=1.0)
-            self.replies.refuse_lease(waiting, busy)
-            return
-        key = waiting.ask.key  # both may have been under way when the newer one came
-        older = None if key is None else self._parked.of_key(key)
-        if older is not None and not self._take_over(waiting, older):
-            return
-        waiting.why = why
-        self._parked.add(waiting)
-
-    def _late(self, waiting: Waiting) -> None:
-        """Answer an ask whose deadline has come."""
-        down = self._rounds.down
-        if down is not None:
-            self.replies.refuse_lease(waiting, again(down))
-        else:
-            self.replies.nothing(waiting, waiting.why)
+    # -- an ask whose caller leaves
 
     def end(self, waiting: Waiting) -> None:
         """See :meth:`Waiting.end`."""
         waiting.over = True
         if waiting.parked:
-            self._parked.remove(waiting)
-            self._join(waiting)
+            self.parking.parked.remove(waiting)
+            self.add(waiting)
 
     def drop(self, waiting: Waiting) -> None:
         """See :meth:`Waiting.drop`."""
         waiting.over = True
         if waiting.parked:
-            self._parked.remove(waiting)
+            self.parking.parked.remove(waiting)
             self._forget(waiting)
         elif waiting.ask.key is None and waiting in self._asked:
             if waiting.ask.entries:
@@ -263,90 +200,56 @@ class Line:
 
     # -- a round
 
-    def begin(self, room: Room) -> AskedRound | None:
+    def begin(self, batch: Batch) -> Round | None:
         """Begin a round: parked asks that may be served now, then those that have come since."""
-        tried = self._parked.first(min(self._tries, room.asks)) if self._tries else []
-        self._tries = 0
-        asked = sorted([*tried, *self._asked], key=_place) if tried else self._asked
-        count, items = _fitting(asked, room)
-        self._asked = asked[count:]
-        self._wanted = 0
-        self._keys.clear()
+        tried = self.parking.begin(batch.asks) if self.parking.tries else []
+        asked = sorted([*tried, *self._asked], key=attrgetter("place")) if tried else self._asked
+        count, items = batch.fit(asked)
+        taken, self._asked = asked[:count], asked[count:]
         if self._asked:
             self._rounds.join(self)
-            if self.supply.drawn:
-                for waiting in self._asked:
-                    self._want(waiting)
-        taken = asked[:count]
-        drawn, length = self.supply.offer(items)
-        if not taken and (drawn is None or drawn.end is None):
-            return None
+        drawn = None
+        if self.supply.drawn:
+            self._wanted = 0
+            self._keys.clear()
+            for waiting in self._asked:
+                self._want(waiting)
+            drawn = self.supply.offer(items)
         if drawn is not None:
-            room.bytes -= sum(map(len, drawn.texts))
-        asks = tuple([waiting.ask for waiting in taken])
-        edition, ttl = self.condition.edition, self._key_ttl
-        return AskedRound(self, Serve(self.row.id, edition, asks, drawn, length, ttl, ttl), taken, len(tried))
-
-    @property
-    def stopped_early(self) -> bool:
-        """Whether there is more to find, which a bound on burying has kept a claim from."""
-        condition = self.condition
-        return condition.due is not None and condition.due <= condition.now()
-
-    def tried(self, *, all_served: bool) -> None:
-        """Try twice as many parked asks the next time, while all of them are served."""
-        self._burst = self._burst * 2 if all_served else FIRST_TRIES
+            batch.bytes -= sum(map(len, drawn.texts))
+        elif not taken:
+            return None
+        asks, ttl = tuple(map(attrgetter("ask"), taken)), self._key_ttl
+        op = Serve(self.row.id, self.condition.state.edition, asks, drawn, self.supply.length, ttl, ttl)
+        return Round(self, op, taken, len(tried))
 
     def learn(self, after: After) -> None:
         """Follow what a batch made of the queue; then see who may be served."""
-        self.condition.learn(after)
-        self._look()
+        self.condition.state = after
+        if self.supply.drawn:
+            self.supply.learn(after)
+        if self.supply.end_pending or self.parking.parked.size:
+            self._look()
 
     def news(self) -> None:
         """Look again, as the supply has values, or an end, or has come to be open."""
-        if not self.supply.starting:
-            started, self._started = self._started, []
-            for future in started:
-                if not future.done():
-                    future.set_result(None)
+        if self._open is not None and not self.supply.starting and not self._open.done():
+            self._open.set_result(None)
         if not self.retired:
             self._look()
+
+    def _look(self) -> None:
+        """Record the source's end, though nobody asks; see whether parked asks may be served now, or when."""
+        if self.supply.end_pending:
+            self._rounds.join(self)
+        self.parking.look()
 
     async def started(self, seconds: float) -> None:
         """Wait until the source is open or has failed, at most ``seconds``."""
         if self.supply.starting:
-            future: asyncio.Future[None] = self._loop.create_future()
-            self._started.append(future)
-            await asyncio.wait([future], timeout=seconds)
-
-    def _look(self) -> None:
-        """See whether parked asks may be served now, or when; ask the supply for what they want."""
-        if self.supply.end_pending:
-            self._rounds.join(self)
-        parked, condition = self._parked, self.condition
-        if not len(parked):
-            self._arm(None)
-            return
-        last_word = condition.last_word
-        if last_word is not None:
-            for waiting in parked.all():
-                self.replies.nothing(waiting, last_word)
-        elif condition.can_serve:
-            self._tries = min(self._burst, len(parked))
-            self._rounds.join(self)
-        elif not condition.gate.paused:
-            if self.supply.drawn:
-                self.supply.want(parked.wanted)
-            self._arm(condition.due)
-
-    def _arm(self, due: int | None) -> None:
-        """Set the one timer for the next item that comes due, while asks wait."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        if due is not None:
-            seconds = max(due - self.condition.now(), 0) / 1000
-            self._timer = self._loop.call_later(seconds, self._look)
+            if self._open is None or self._open.done():
+                self._open = self._loop.create_future()
+            await asyncio.wait([self._open], timeout=seconds)
 
     # -- a disk that fails
 
@@ -354,9 +257,7 @@ class Line:
         """Try the asks that have waited for the disk, which is back; record an end that it did not take."""
         if self.supply.end_pending:
             self._rounds.join(self)
-        if len(self._parked):
-            self._tries = len(self._parked)
-            self._rounds.join(self)
+        self.parking.resume()
 
     def refuse_waiting(self, error: LedgerError) -> None:
         """Refuse the asks that have not begun; those that may wait are parked until the disk is back."""
@@ -367,91 +268,28 @@ class Line:
     def _unwritable(self, waiting: Waiting, error: LedgerError) -> None:
         if waiting.until > self._loop.time() and not waiting.over:
             waiting.deadline = waiting.until
-            self._park(waiting, "empty")
+            self.parking.put(waiting, "empty")
         else:
-            self.replies.refuse_lease(waiting, again(error))
+            self.replies.without_items(waiting, again(error))
 
     # -- the end
 
     def stop(self) -> None:
         """Answer the asks that wait, and begin nothing more, as the server goes down."""
         self.condition.stopping = True
-        for waiting in self._parked.all():
-            self.replies.nothing(waiting, "empty")
-        self._close()
+        self.parking.answer("empty")
+        self.parking.close()
 
     def retire(self) -> None:
         """Retire this line, as its row is not the queue any more: its asks are put to the new one."""
         self.retired = True
         self.supply.stop()
-        self._close()
+        self.parking.close()
         asked, self._asked = self._asked, []
-        for waiting in [*self._parked.all(), *asked]:
+        for waiting in [*self.parking.parked.all(), *asked]:
             self._forward(waiting)
-
-    def _close(self) -> None:
-        self._parked.close()
-        self._arm(None)
 
     @property
     def parked(self) -> int:
         """Asks that wait."""
-        return len(self._parked)
-
-
-class Awaiting:
-    """A caller that is a coroutine."""
-
-    __slots__ = ("future", "gone")
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.future: asyncio.Future[Answer] = loop.create_future()
-        self.gone = False
-
-    def answered(self, answer: Answer) -> None:
-        """Take an answer."""
-        if not self.future.done():
-            self.future.set_result(answer)
-
-    def refused(self, error: DibsError) -> None:
-        """Take a refusal."""
-        if not self.future.done():
-            self.future.set_exception(error)
-            self.future.exception()  # its task may be cancelled: then nobody asks for it
-
-
-class Nobody:
-    """A caller that need not hear of the outcome."""
-
-    gone = True
-
-    def answered(self, answer: Answer) -> None:
-        """Nobody is told."""
-
-    def refused(self, error: DibsError) -> None:
-        """Nobody is told."""
-
-
-def _place(waiting: Waiting) -> int:
-    return waiting.place
-
-
-def _fitting(asked: list[Waiting], room: Room) -> tuple[int, int]:
-    """How many of the asks fit into a batch, one at least; and for how many fresh items they ask."""
-    count = items = 0
-    for waiting in asked:
-        if count and (room.asks <= 0 or room.items <= 0 or room.ranges <= 0):
-            break
-        ask = waiting.ask
-        handout = ask.handout
-        if handout is not None:
-            size = 1 if handout.block else handout.most
-            if count and size > room.items:
-                break
-            room.items -= size
-            items += size
-        if ask.entries:
-            room.ranges -= sum([1 if entry.seqs is None else len(entry.seqs) for entry in ask.entries])
-        room.asks -= 1
-        count += 1
-    return count, items
+        return self.parking.parked.size

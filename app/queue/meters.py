@@ -108,16 +108,6 @@ class Meter:
                 elif settled.verdict == "acked":
                     self.settled += items
 
-    def handed(self, items: int, *, replayed: bool, seconds: float | None) -> None:
-        """Count an answer; a replay hands out nothing."""
-        if replayed:
-            self.replays += 1
-        else:
-            self.handed_out += items
-            self.rate.add(items)
-        if seconds is not None:
-            self.answers.append(seconds)
-
 
 def percentiles(samples: Iterable[float]) -> Percentiles:
     """Of the samples at hand; nearest rank."""

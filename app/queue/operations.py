@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from ..errors import LimitExceeded, QueueConflict, Refused, Stopping
+from ..errors import LimitExceeded, QueueConflict, Refused
 from ..ledger.looks import ItemState
 from ..ledger.ops import Advance, Close, Conflict, Delete, Pause, QueueRow, Retry
 from ..ledger.serve import Key
@@ -14,8 +14,8 @@ from ..ledger.work import Moved, Purge, Redrive, Seqs
 from .answers import MovedAnswer, QueueInfo
 from .asking import digest_of
 from .feeder import Feeder
+from .gate import stopping
 from .once import Done, once
-from .supply import Counted
 
 if TYPE_CHECKING:
     from .browsing import Browser
@@ -110,14 +110,10 @@ class Operations:
         if line.spec is None:
             raise QueueConflict(f"{line.name} has no source to advance", reason="conflict", field="to_seq")
         supply = line.supply
-        if isinstance(supply, Counted):
-            if to_seq > supply.length:
-                raise _beyond_end(line.name, supply.length, to_seq)
-        elif (
-            isinstance(supply, Feeder)
-            and to_seq > line.condition.gate.cursor
-            and line.condition.gate.ending is None
-        ):
+        state = line.condition.state
+        if supply.length is not None and to_seq > supply.length:
+            raise _beyond_end(line.name, supply.length, to_seq)
+        if isinstance(supply, Feeder) and to_seq > state.cursor and state.ending is None:
             await supply.prepare(to_seq, self._limits.operate_patience)
         op = Advance(line.row.id, to_seq, keeps_mark=supply.keeps_mark)
         done = await self._commit(op, f"advance {to_seq}", key)
@@ -205,7 +201,7 @@ class Operations:
                     raise self._line.gone()
                 return MovedAnswer(self._line.name, moved.count, done.replayed)
             if self._line.condition.stopping:
-                raise Stopping("the server is going down in the middle of this", retry_after=1.0)
+                raise stopping()
             await asyncio.sleep(0)
             if key is None:
                 op = replace(op, part=moved)

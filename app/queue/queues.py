@@ -21,26 +21,25 @@ from ..errors import (
     QueueConflict,
     QueueUnknown,
     SourceError,
-    Stopping,
 )
 from ..ledger import MEMORY, open_ledger
 from ..ledger.engine import Engine
 from ..ledger.ops import QueueRow
 from ..ledger.serve import Key
-from ..ledger.writer import Batch, Writer
 from ..sources import Registry, SourceSpec
 from .answers import HistoryPage, QueueInfo, Stats
 from .configured import Configuring
 from .definition import Definition, Kept
 from .definitions import Definitions
 from .feeder import Feeder
+from .gate import stopping
 from .info import same_definition, spec_of
 from .limits import Limits, check_name
 from .line import Line
 from .queue import Queue
 from .rounds import Rounds
 from .statistics import Statistics
-from .supply import Counted, Pushed, Supply
+from .supply import Supply, Undrawn
 from .sweeper import Sweeper
 from .tokens import Tokens
 from .values import Computing
@@ -97,18 +96,14 @@ class Queues:
         self._loop = asyncio.get_running_loop()
         self.rounds = Rounds(
             self._loop,
-            submit=self._submit,
+            engine,
             by_id=self._by_id,
             changed=self._changed,
             patience=limits.commit_patience,
         )
-        self._writer = Writer(engine, report=self.rounds.report, troubled=self.rounds.troubled)
         self._sweeper = Sweeper(self.rounds)
         self._definitions = Definitions(self._queues, self.rounds, limits, sources, root, self._in_file)
-        self._statistics = Statistics(self._queues, self.rounds, engine, self._writer)
-
-    def _submit(self, batch: Batch) -> None:
-        self._writer.submit(batch)
+        self._statistics = Statistics(self._queues, self.rounds, engine)
 
     @classmethod
     async def open(
@@ -207,10 +202,8 @@ class Queues:
     def _supply(
         self, row: QueueRow, spec: SourceSpec | None, computing: Computing, news: Callable[[], None]
     ) -> Supply:
-        if spec is None:
-            return Pushed()
-        if computing.seekable is not None:
-            return Counted(spec, self._sources, computing, computing.seekable.values.length)
+        if spec is None or computing.seekable is not None:
+            return Undrawn(spec, self._sources, computing)
         return Feeder(
             spec,
             self._sources,
@@ -282,7 +275,7 @@ class Queues:
     ) -> QueueInfo:
         """Create a queue, change it, or leave it if it is as defined; see `Definitions.define`."""
         if self._stopping:
-            raise Stopping("the server is going down", retry_after=1.0)
+            raise stopping()
         return await self._definitions.define(
             name,
             Definition(spec, settings or {}),
@@ -335,7 +328,7 @@ class Queues:
     @property
     def down(self) -> LedgerError | None:
         """Why the ledger can't be written now; None while it can. This looks at the ledger's files."""
-        return self._writer.down
+        return self.rounds.writer.down
 
     def stop(self) -> None:
         """Begin to go down: waiting requests are told at once, none begins anew, the line is committed."""
@@ -349,7 +342,7 @@ class Queues:
         self.stop()
         for queue in self._queues.values():
             queue.line.supply.stop()
-        await asyncio.to_thread(self._writer.close, STOP_PATIENCE)
+        await asyncio.to_thread(self.rounds.writer.close, STOP_PATIENCE)
         self.rounds.close()
 
     async def backup(self, name: str | None = None) -> Backup:

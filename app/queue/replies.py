@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from ..errors import DibsError
 from ..ledger.serve import Served
 from .answers import Answer
-from .gate import WAITS
 from .meters import Meter
 
 if TYPE_CHECKING:
@@ -17,16 +16,15 @@ if TYPE_CHECKING:
 
 
 class Replies:
-    """Tells the callers of one queue, and counts what they are told in its ``meter``.
+    """Tells the callers of one queue, and counts what they are told in its ``meter``, on the event loop.
 
     ``release`` lets the items of a lease wait again, by its token: nobody has received it.
     """
 
     def __init__(
-        self, name: str, condition: Condition, release: Callable[[str], None], clock: Callable[[], float]
+        self, condition: Condition, release: Callable[[str], None], clock: Callable[[], float]
     ) -> None:
         self.meter = Meter()
-        self._name = name
         self._condition = condition
         self._release = release
         self._clock = clock
@@ -40,8 +38,13 @@ class Replies:
             meter.settle(served.entries)
         handed = served.handed
         if handed is not None:
-            seconds = self._clock() - waiting.began if waiting.alone else None
-            meter.handed(len(answer.values), replayed=served.replayed, seconds=seconds)
+            if served.replayed:  # it hands out nothing
+                meter.replays += 1
+            else:
+                meter.handed_out += len(answer.values)
+                meter.rate.add(len(answer.values))
+            if waiting.alone:
+                meter.answers.append(self._clock() - waiting.began)
         caller = waiting.caller
         if not caller.gone:
             caller.answered(answer)
@@ -58,22 +61,13 @@ class Replies:
 
     def nothing(self, waiting: Waiting, why: str) -> None:
         """Tell why there are no items; what was settled is told with that."""
-        condition = self._condition
-        why = "stopping" if condition.stopping and why in WAITS else condition.reason(why)
-        error = condition.refusal(why)
-        if error is None or waiting.entries:
-            self._without_items(waiting, error)
-        else:
-            self.refuse(waiting, error)
+        self.without_items(waiting, self._condition.refusal(why))
 
-    def refuse_lease(self, waiting: Waiting, error: DibsError) -> None:
-        """Refuse an ask; one that has settled something is answered with that."""
-        if waiting.entries:
-            self._without_items(waiting, error)
-        else:
+    def without_items(self, waiting: Waiting, error: DibsError | None) -> None:
+        """Refuse an ask, or say that there is nothing; one that has settled something hears of that."""
+        if error is not None and not waiting.entries:
             self.refuse(waiting, error)
-
-    def _without_items(self, waiting: Waiting, error: DibsError | None) -> None:
+            return
         condition = self._condition
         served = Served(waiting.entries, state=condition.word)
-        self.answer(waiting, Answer(self._name, served, (), error, condition.now()))
+        self.answer(waiting, Answer(condition.name, served, (), error, condition.now()))

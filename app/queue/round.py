@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ..errors import DibsError
 from ..ledger.serve import Serve, Served
 from .answers import Answer, Values
-from .rounds import guarded
 
 if TYPE_CHECKING:
+    from .condition import Condition
     from .replies import Replies
     from .supply import Supply
     from .values import Computing
     from .waiting import Waiting
+
+log = logging.getLogger("dibs.queue")
 
 
 class Home(Protocol):
@@ -23,6 +26,7 @@ class Home(Protocol):
     name: str
     supply: Supply
     computing: Computing
+    condition: Condition
     replies: Replies
 
     def park(self, waiting: Waiting, why: str) -> bool:
@@ -34,108 +38,96 @@ class Home(Protocol):
     def add(self, waiting: Waiting) -> None:
         """Add an ask to the line again."""
 
-    @property
-    def stopped_early(self) -> bool:
-        """Whether there is more to find, which a bound on burying has kept a claim from."""
 
+class Round:
+    """A round of one queue. ``tried``: how many of the ``asked`` had been parked.
 
-class AskedRound:
-    """A round of one queue. ``tried``: how many of the ``asked`` had been parked."""
+    Between :meth:`settle` and :meth:`tell` it keeps what its callers are told: answers and refusals, the asks
+    that got nothing and may not wait, and those that are to be asked again. The event loop alone touches it.
+    """
 
-    __slots__ = ("_answers", "_line", "_moved", "_nothing", "asked", "op", "tried")
+    __slots__ = ("_again", "_line", "_nothing", "_told", "asked", "op", "tried")
 
     def __init__(self, line: Home, op: Serve, asked: list[Waiting], tried: int) -> None:
         self._line = line
         self.op = op
         self.asked = asked
         self.tried = tried
-        self._answers: list[tuple[Waiting, Answer | DibsError]] = []
+        self._told: list[tuple[Waiting, Answer | DibsError]] = []
         self._nothing: list[tuple[Waiting, str]] = []
-        self._moved: list[Waiting] = []
+        self._again: list[Waiting] = []
 
-    def settle(self, outcome: Any, now: int) -> None:
-        """Take what came of each ask: park those that may wait, and keep the answers of the others."""
-        if isinstance(outcome, DibsError):
-            outcome = [outcome] * len(self.asked)
-        name, answers = self._line.name, self._answers
-        all_values = self._values(outcome)
-        unserved = 0
-        for waiting, served, values in zip(self.asked, outcome, all_values, strict=True):
+    def settle(self, outcomes: Any, now: int) -> None:
+        """Take what came of each ask (or the one error of all): park those that wait, keep the others."""
+        if isinstance(outcomes, DibsError):
+            outcomes = [outcomes] * len(self.asked)
+        line, told = self._line, self._told
+        pulled, begin, unserved = self._pull(outcomes), 0, 0
+        for waiting, served in zip(self.asked, outcomes, strict=True):
+            if isinstance(served, DibsError):
+                if not waiting.done:
+                    told.append((waiting, served))
+                continue
+            handed, handout = served.handed, waiting.ask.handout
+            bare = handout is not None and handout.block  # a block's answer has its bounds alone
+            values: Values | None = None
+            if handed is not None and (pulled is None or served.replayed or not handed.fresh):
+                values = line.computing.of(handed, bare=bare)
+            elif handed is not None:
+                end = begin + handed.spans[0].last - handed.spans[0].first + 1
+                values, begin = pulled[begin:end], end
+                if line.computing.wide and not bare:
+                    values = line.computing.shown(values)
             if waiting.done:
                 continue  # it was told that nobody knows
-            if isinstance(served, DibsError):
-                answers.append((waiting, served))
-                continue
-            if served.entries:
-                waiting.entries = served.entries
-            if values is not None or served.why is None or (served.entries and not waiting.ask.handout):
-                answers.append((waiting, Answer(name, served, values or (), None, now)))
+            waiting.entries = served.entries or waiting.entries
+            if values is not None or served.why is None or (served.entries and handout is None):
+                told.append((waiting, Answer(line.name, served, values or (), None, now)))
             else:
                 unserved += 1
-                self._got_nothing(waiting, served.why or "empty")
+                self._got_nothing(waiting, served.why)
         if self.tried:
-            self._line.tried(all_served=not unserved)
+            line.tried(all_served=not unserved)
 
-    def _values(self, outcome: Sequence[Served | DibsError]) -> list[Values | None]:
-        """The values of all that was handed out; those of a computed source in one pull."""
-        line = self._line
-        found: list[Values | None] = [None] * len(outcome)
-        fresh: list[tuple[int, int]] = []
-        first = total = 0
-        for at, served in enumerate(outcome):
-            handed = None if isinstance(served, DibsError) else served.handed
-            if handed is None:
-                continue
-            if handed.fresh and not served.replayed:  # type: ignore[union-attr]  # it has a hand-out
-                begin, last, _ = handed.spans[0]
-                first = first or begin
-                fresh.append((at, last - begin + 1))
-                total += last - begin + 1
-                found[at] = handed.values
-            else:
-                found[at] = line.computing.of(handed, bare=self._block(at))
-        if total:
-            self._share(line.supply.granted(first, total), fresh, found)
-        return found
-
-    def _share(self, values: Values | None, fresh: list[tuple[int, int]], found: list[Values | None]) -> None:
-        """Give each hand-out its part of the values that were pulled for all."""
-        if values is None:
-            return
-        computing, begin = self._line.computing, 0
-        for at, size in fresh:
-            part = values[begin : begin + size]
-            found[at] = part if not computing.wide or self._block(at) else computing.shown(part)
-            begin += size
-
-    def _block(self, at: int) -> bool:
-        """Whether an ask is for a block, whose answer has its bounds alone."""
-        handout = self.op.asks[at].handout
-        return handout is not None and handout.block
+    def _pull(self, outcomes: Sequence[Served | DibsError]) -> Any:
+        """The values of all fresh items of a computed source, in one pull; None where the ledger has them."""
+        first = size = 0
+        for served in outcomes:
+            if not isinstance(served, DibsError) and not served.replayed:
+                handed = served.handed
+                if handed is not None and handed.fresh:
+                    span = handed.spans[0]
+                    first = first or span.first
+                    size += span.last - span.first + 1
+        return self._line.supply.granted(first, size) if size else None
 
     def _got_nothing(self, waiting: Waiting, why: str) -> None:
         if waiting.entries and waiting.ask.settled is None:
             waiting.ask = waiting.ask._replace(entries=(), settled=waiting.entries)
         if why == "moved":
-            self._moved.append(waiting)
+            self._again.append(waiting)
         elif not self._line.park(waiting, why):
             self._nothing.append((waiting, why))
 
     def tell(self) -> None:
-        """Send the answers."""
-        line = self._line
-        replies = line.replies
-        for waiting, answer in self._answers:
-            if type(answer) is Answer:
-                guarded(replies.answer, waiting, answer)
-            else:
-                guarded(replies.refuse, waiting, answer)
+        """Send the answers; whatever one caller makes of its own, the others hear theirs."""
+        line, replies = self._line, self._line.replies
+        for waiting, told in self._told:
+            try:
+                if isinstance(told, Answer):
+                    replies.answer(waiting, told)
+                else:
+                    replies.refuse(waiting, told)
+            except Exception:
+                log.exception("after a batch")
         for waiting, why in self._nothing:
-            if why == "empty" and not waiting.ask.handout.block and line.stopped_early:  # type: ignore[union-attr]
+            handout = waiting.ask.handout
+            more = why == "empty" and handout is not None and not handout.block and line.condition.due_now()
+            if more:  # a bound on burying has stopped the claim
                 guarded(line.add, waiting)
             else:
                 guarded(replies.nothing, waiting, why)
-        for waiting in self._moved:
+        for waiting in self._again:
             guarded(line.add, waiting)
 
     def give_up(self, error: DibsError) -> None:
@@ -143,3 +135,11 @@ class AskedRound:
         for waiting in self.asked:
             if not waiting.done:
                 guarded(self._line.replies.refuse, waiting, error)
+
+
+def guarded(callback: Callable[..., None], *args: object) -> None:
+    """Tell one of many; if that fails, the others must hear of theirs all the same."""
+    try:
+        callback(*args)
+    except Exception:
+        log.exception("after a batch")

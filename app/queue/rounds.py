@@ -11,61 +11,30 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from ..errors import DibsError, LedgerError, LedgerFull, OutcomeUnknown
-from ..ledger.ops import QueueRow
-from ..ledger.serve import After, Keyed, Replay, Serve
-from ..ledger.writer import Batch
+from ..errors import LedgerError, LedgerFull, OutcomeUnknown
+from ..ledger.ops import Engine, QueueRow
+from ..ledger.writer import Writer
+from .batch import Batch, Op
 from .meters import Commits
+from .round import Round, guarded
 
 if TYPE_CHECKING:
-    from ..ledger.writer import Report
+    from ..ledger.serve import After, Applied
 
 log = logging.getLogger("dibs.queue")
 
-ASKS_MOST: Final = 1_024
-"""Asks of one batch."""
-ITEMS_MOST: Final = 10_000
-"""Items, and ranges of settlings, of one batch: others wait while its answers are made."""
-BYTES_MOST: Final = 16 * 1024 * 1024
-"""Bytes of values of one batch."""
 GRACE: Final = 2.0
 """Seconds that the callers of a failed commit wait for certainty before they hear that nobody knows."""
-
-
-class Room:
-    """What a batch still takes: asks, items, ranges and bytes."""
-
-    __slots__ = ("asks", "bytes", "items", "ranges")
-
-    def __init__(self) -> None:
-        self.asks = ASKS_MOST
-        self.items = self.ranges = ITEMS_MOST
-        self.bytes = BYTES_MOST
-
-
-class Round(Protocol):
-    """The asks of one queue that went into a batch."""
-
-    op: Serve
-
-    def settle(self, outcome: Any, now: int) -> None:
-        """Take what came of each ask (or the one error of all): park those that wait, keep the others."""
-
-    def tell(self) -> None:
-        """Send the answers."""
-
-    def give_up(self, error: DibsError) -> None:
-        """Tell all callers that nobody knows; what comes of the asks is learned later."""
 
 
 class Participant(Protocol):
     """A queue that has asks for the next round."""
 
-    def begin(self, room: Room) -> Round | None:
-        """Begin a round with as many asks as there is room for; the others join the next one."""
+    def begin(self, batch: Batch) -> Round | None:
+        """Begin a round with as many asks as the batch has room for; the others join the next one."""
 
     def learn(self, after: After) -> None:
         """Follow what the batch made of the queue."""
@@ -77,33 +46,20 @@ class Participant(Protocol):
         """Refuse the asks that have not begun and don't wait, as the ledger can't be written."""
 
 
-class _Op(NamedTuple):
-    """An op of one caller, and the future that it waits for."""
-
-    op: Any
-    future: asyncio.Future[Any]
-
-
-class _Sent(NamedTuple):
-    """What went to the disk together."""
-
-    others: list[_Op]
-    rounds: list[Round]
-
-
 class Rounds:
     """The way of all ops to the ledger: one batch at a time. Lives on the event loop, which alone touches it.
 
-    ``submit`` hands a batch to the writer. ``by_id`` finds the queue of a row. ``changed`` follows the rows
-    that ops on queues tell, before anybody hears of them. ``patience`` (seconds) is how long the disk may
-    take.
+    It owns the ``writer``, the batch that is under way, what is ready for the next one, and what is known of
+    the disk: ``down`` is why the ledger can't be written now. ``by_id`` finds the queue of a row. ``changed``
+    follows the rows that ops on queues tell, before anybody hears of them. ``patience`` (seconds) is how long
+    the disk may take.
     """
 
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
+        engine: Engine,
         *,
-        submit: Callable[[Batch], None],
         by_id: Mapping[int, Participant],
         changed: Callable[[QueueRow], None],
         patience: float,
@@ -111,16 +67,16 @@ class Rounds:
         self.loop = loop
         self.down: LedgerError | None = None
         self.commits = Commits()
-        self._submit = submit
         self._by_id = by_id
         self._changed = changed
         self._patience = patience
         self._ready: dict[Participant, None] = {}
-        self._others: deque[_Op] = deque()
-        self._under_way: _Sent | None = None
+        self._others: deque[Op] = deque()
+        self._under_way: Batch | None = None
         self._called = False
         self._silent: asyncio.TimerHandle | None = None
-        self._until = 0.0
+        self._until = 0.0  # the loop's time until which the disk may be silent
+        self.writer: Writer[Batch] = Writer(engine, report=self._report, troubled=self._trouble)
 
     # -- who takes part
 
@@ -128,7 +84,8 @@ class Rounds:
         """Add a queue to the next round."""
         self._ready[queue] = None
         if not self._called and self._under_way is None:
-            self._call()
+            self._called = True
+            self.loop.call_soon(self._begin)
 
     def commit(self, op: Any) -> asyncio.Future[Any]:
         """Put an op into the next batch. The future has its outcome, or the error for which it was not done.
@@ -139,105 +96,101 @@ class Rounds:
         if self.down is not None:
             self.loop.call_soon(_resolve, future, again(self.down))
             return future
-        self._others.append(_Op(op, future))
-        if not self._called and self._under_way is None:
-            self._call()
+        self._others.append(Op(op, future))
+        self._call()
         return future
 
     def _call(self) -> None:
-        self._called = True
-        self.loop.call_soon(self._begin)
+        """Begin a batch in the next turn of the loop, if none is under way and something is ready."""
+        if (self._ready or self._others) and not self._called and self._under_way is None:
+            self._called = True
+            self.loop.call_soon(self._begin)
 
     def _begin(self) -> None:
         self._called = False
         if self.down is not None or self._under_way is not None:
             return
-        room = Room()
-        others = self._take_others(room)
-        rounds: list[Round] = []
+        batch = Batch()
+        while self._others and len(batch.others) < batch.asks and batch.bytes > 0:
+            batch.add(self._others.popleft())
         ready, self._ready = self._ready, {}
         waiting = iter(list(ready))
         for queue in waiting:
-            if room.asks <= 0 or room.items <= 0 or room.bytes <= 0 or room.ranges <= 0:
+            if batch.ops and batch.full:
                 self._ready = {queue: None, **dict.fromkeys(waiting), **self._ready}
                 break
-            begun = _begun(queue, room)
+            try:
+                begun = queue.begin(batch)
+            except Exception:  # the other queues go on
+                log.exception("beginning a round")
+                continue
             if begun is not None:
-                rounds.append(begun)
-        if others or rounds:
-            self._send(_Sent(others, rounds))
-        elif self._ready:
+                batch.rounds.append(begun)
+                batch.ops.append(begun.op)
+        if not batch.ops:
             self._call()
-
-    def _take_others(self, room: Room) -> list[_Op]:
-        taken: list[_Op] = []
-        while self._others and len(taken) < ASKS_MOST and room.bytes > 0:
-            other = self._others.popleft()
-            room.bytes -= weight(other.op)
-            taken.append(other)
-        return taken
-
-    def _send(self, sent: _Sent) -> None:
-        self._under_way = sent
+            return
+        self._under_way = batch
         self._until = self.loop.time() + self._patience
         if self._silent is None:
             self._silent = self.loop.call_later(self._patience, self._look)
-        ops = [*[other.op for other in sent.others], *[each.op for each in sent.rounds]]
         try:
-            self._submit(Batch(tuple(ops), sent))
+            self.writer.submit(batch)
         except LedgerError as error:  # the writer has ended
             self._under_way = None
-            self._fail(sent, error)
+            self._fail(batch, error)
 
-    def _fail(self, sent: _Sent, error: LedgerError) -> None:
-        for begun in sent.rounds:
+    def _fail(self, batch: Batch, error: LedgerError) -> None:
+        for begun in batch.rounds:
             guarded(begun.give_up, again(error))
-        for other in sent.others:
+        for other in batch.others:
             _resolve(other.future, again(error))
 
     # -- what came of a batch
 
-    def report(self, report: Report) -> None:
+    def _report(self, batch: Batch, applied: Applied, seconds: float) -> None:
         """Tell of a batch; on the writer's thread."""
         try:
-            self.loop.call_soon_threadsafe(self._reported, report)
+            self.loop.call_soon_threadsafe(self._reported, batch, applied, seconds)
         except RuntimeError:
             return  # the loop is closed: nobody waits there any more
 
-    def _reported(self, report: Report) -> None:
+    def _reported(self, batch: Batch, applied: Applied, seconds: float) -> None:
         """Settle all, follow what the queues have become, look at what waits, and only then tell the callers.
 
-        So no wake-up falls between looking and waiting, and the gate is never older than an answer.
+        So no wake-up falls between looking and waiting, and no answer is newer than what is known of a queue.
         """
-        sent: _Sent = report.batch.owner
         self._under_way = None
-        self.commits.add(len(report.outcomes), report.seconds)
-        others = report.outcomes[: len(sent.others)]
-        for outcome in others:
-            self._follow(outcome)
-        for begun, outcome in zip(sent.rounds, report.outcomes[len(sent.others) :], strict=True):
-            _settle(begun, outcome, report.now)
-        for queue, after in report.after.items():
+        others, outcomes = batch.others, applied.outcomes
+        self.commits.add(len(outcomes), seconds)
+        for outcome in outcomes[: len(others)]:
+            if isinstance(outcome, QueueRow):
+                guarded(self._changed, outcome)
+        for begun, outcome in zip(batch.rounds, outcomes[len(others) :], strict=True):
+            try:
+                begun.settle(outcome, applied.now)
+            except Exception:  # what is on disk stands, whatever becomes of its answers
+                log.exception("the answers to a round")
+                begun.give_up(OutcomeUnknown("the request is done and on disk, but its answer can't be made"))
+        for queue, after in applied.after.items():
             participant = self._by_id.get(queue)
             if participant is not None:
-                guarded(participant.learn, after)
-        for begun in sent.rounds:
-            guarded(begun.tell)
-        for other, outcome in zip(sent.others, others, strict=True):
+                try:
+                    participant.learn(after)
+                except Exception:
+                    log.exception("after a batch")
+        for begun in batch.rounds:
+            begun.tell()
+        for other, outcome in zip(others, outcomes, strict=False):
             _resolve(other.future, outcome)
         if (self._ready or self._others) and not self._called:
             self._called = True
             # Callers that ask again at once join: their requests are read in the next turn of the loop.
-            self.loop.call_soon(self._call)
-
-    def _follow(self, outcome: Any) -> None:
-        row = outcome.outcome if isinstance(outcome, Replay) else outcome
-        if isinstance(row, QueueRow) and not isinstance(outcome, Replay):
-            guarded(self._changed, row)
+            self.loop.call_soon(self.loop.call_soon, self._begin)
 
     # -- a disk that fails, or is silent
 
-    def troubled(self, error: LedgerError | None) -> None:
+    def _trouble(self, error: LedgerError | None) -> None:
         """Tell that the ledger can't be written, or that it can again; on the writer's thread."""
         try:
             self.loop.call_soon_threadsafe(self._troubled, error)
@@ -249,8 +202,7 @@ class Rounds:
         if error is None:
             for queue in list(self._by_id.values()):
                 guarded(queue.resume)
-            if (self._ready or self._others) and not self._called and self._under_way is None:
-                self._call()
+            self._call()
             return
         if self._under_way is not None:
             self.loop.call_later(GRACE, self._unsure, self._under_way)
@@ -260,11 +212,10 @@ class Rounds:
         for queue in list(self._ready):
             guarded(queue.refuse_waiting, error)
 
-    def _unsure(self, sent: _Sent) -> None:
+    def _unsure(self, batch: Batch) -> None:
         """Tell the callers of a batch that nobody knows, if the disk is silent still."""
-        if self._under_way is not sent:
-            return
-        self._fail(sent, self.down if isinstance(self.down, LedgerFull) else unsure())
+        if self._under_way is batch:
+            self._fail(batch, self.down if isinstance(self.down, LedgerFull) else unsure())
 
     def _look(self) -> None:
         """One timer for all batches, since nearly all are over long before."""
@@ -274,29 +225,13 @@ class Rounds:
         left = self._until - self.loop.time()
         if left <= 0:
             self._unsure(self._under_way)
-            return
-        self._silent = self.loop.call_later(left, self._look)
+        else:
+            self._silent = self.loop.call_later(left, self._look)
 
     def close(self) -> None:
         """Cancel the timer."""
         if self._silent is not None:
             self._silent.cancel()
-
-
-def _begun(queue: Participant, room: Room) -> Round | None:
-    try:
-        return queue.begin(room)
-    except Exception:  # the other queues go on
-        log.exception("beginning a round")
-        return None
-
-
-def _settle(begun: Round, outcome: Any, now: int) -> None:
-    try:
-        begun.settle(outcome, now)
-    except Exception:  # what is on disk stands, whatever becomes of its answers
-        log.exception("the answers to a round")
-        begun.give_up(OutcomeUnknown("the request is done and on disk, but its answer can't be made"))
 
 
 def _resolve(future: asyncio.Future[Any], outcome: Any) -> None:
@@ -309,14 +244,6 @@ def _resolve(future: asyncio.Future[Any], outcome: Any) -> None:
         future.set_result(outcome)
 
 
-def guarded(callback: Callable[..., None], *args: object) -> None:
-    """Tell one of many; if that fails, the others must hear of theirs all the same."""
-    try:
-        callback(*args)
-    except Exception:
-        log.exception("after a batch")
-
-
 def again(error: LedgerError) -> LedgerError:
     """An error of its own for each caller: tracebacks pile up on a shared one."""
     return type(error)(*error.args)
@@ -327,10 +254,3 @@ def unsure() -> OutcomeUnknown:
     return OutcomeUnknown(
         "the disk did not answer in time; send the request again with its key to learn what became of it"
     )
-
-
-def weight(op: Any) -> int:
-    """About how many bytes of values an op brings along."""
-    pushed = op.op if isinstance(op, Keyed) else op
-    parcels: Sequence[Any] = getattr(pushed, "parcels", ())
-    return sum([len(text) for parcel in parcels for text in parcel.texts])

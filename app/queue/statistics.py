@@ -13,7 +13,6 @@ from .browsing import Look
 from .meters import Meter, percentiles
 
 if TYPE_CHECKING:
-    from ..ledger.writer import Writer
     from .queue import Queue
     from .rounds import Rounds
 
@@ -27,11 +26,10 @@ STATS_A_STEP: Final = 25
 class Statistics:
     """Adds up the meters of all queues, some at a time, for there may be ten thousand."""
 
-    def __init__(self, queues: Mapping[str, Queue], rounds: Rounds, engine: Engine, writer: Writer) -> None:
+    def __init__(self, queues: Mapping[str, Queue], rounds: Rounds, engine: Engine) -> None:
         self._queues = queues
         self._rounds = rounds
         self._engine = engine
-        self._writer = writer
 
     async def all(self, page: Sequence[Queue], following: str | None) -> Stats:
         """The whole server since it started, and a page of its queues, which are read off the loop."""
@@ -69,7 +67,7 @@ class Statistics:
             commit_time=commits.seconds,
             commit=percentiles(list(commits.times)),
             batch=percentiles(list(commits.batches)),
-            reopened=self._writer.reopened,
+            reopened=self._rounds.writer.reopened,
             bytes=self._engine.size(),
         )
 

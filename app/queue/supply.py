@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections import deque
 from time import perf_counter
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from ..iterators import IteratorStats
 from ..ledger.serve import After, Drawn
-from ..sources import MAX_SEQ, Registry, Source, SourceSpec, Values
+from ..sources import Registry, Source, SourceSpec, Values
 from .pull import numbers
 from .values import Computing
 
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from ..ledger.ops import QueueRow
 
 Times = deque[float]
+
+SAMPLES: Final = 1024
+"""The last pulls whose times are kept."""
 
 
 class Supply(Protocol):
@@ -33,8 +36,16 @@ class Supply(Protocol):
     holds: Times
 
     @property
+    def drawn(self) -> bool:
+        """Whether values are drawn before they are granted, so that an ask may have to be patient."""
+
+    @property
+    def length(self) -> int | None:
+        """How many values a computed source has; None for others."""
+
+    @property
     def ready(self) -> bool:
-        """Whether a round may grant fresh items now, or record an end."""
+        """Whether a round may grant fresh items now, or record an end, while the queue has not ended."""
 
     @property
     def end_pending(self) -> bool:
@@ -43,10 +54,6 @@ class Supply(Protocol):
     @property
     def starting(self) -> bool:
         """Whether the source is not open yet."""
-
-    @property
-    def drawn(self) -> bool:
-        """Whether values are drawn before they are granted, so that an ask may have to be patient."""
 
     @property
     def keeps_mark(self) -> bool:
@@ -64,17 +71,17 @@ class Supply(Protocol):
     def buffered(self) -> int:
         """Values that were drawn and are not granted yet."""
 
-    def offer(self, items: int) -> tuple[Drawn | None, int | None]:
-        """What a round may grant for so many items asked for: drawn values, or a computed source's length."""
+    def offer(self, items: int) -> Drawn | None:
+        """What a round may grant of drawn values, for so many items asked for."""
 
     def granted(self, first: int, size: int) -> Values | None:
         """The values of fresh items that were granted, in order, bare; None where the ledger gives them."""
 
     def want(self, items: int) -> None:
-        """See to it that so many values come, for asks that wait."""
+        """See to it that so many values are drawn, for asks that wait."""
 
     def learn(self, after: After) -> None:
-        """Follow the queue after a batch that touched it."""
+        """Follow the queue after a batch that touched it: of drawn values some may be granted."""
 
     def open(self, row: QueueRow) -> None:
         """Open the source at the queue's cursor."""
@@ -86,110 +93,63 @@ class Supply(Protocol):
         """The counters of the shared iterator since it was opened."""
 
 
-class Pushed:
-    """No source: producers push."""
+class Undrawn:
+    """No source, as producers push; or a computed one, of which nothing is drawn before it is granted.
 
-    ready = end_pending = starting = drawn = keeps_mark = pulling = False
-    buffered = threads = 0
-
-    def __init__(self) -> None:
-        self.waits: Times = deque(maxlen=1)
-        self.holds: Times = deque(maxlen=1)
-
-    def offer(self, items: int) -> tuple[None, None]:
-        """Nothing."""
-        return None, None
-
-    def granted(self, first: int, size: int) -> None:
-        """Nothing is granted."""
-
-    def want(self, items: int) -> None:
-        """Nothing comes from here."""
-
-    def learn(self, after: After) -> None:
-        """There is nothing to follow."""
-
-    def open(self, row: QueueRow) -> None:
-        """There is nothing to open."""
-
-    def stop(self) -> None:
-        """There is nothing to let go."""
-
-    def iterator_stats(self) -> None:
-        """There is no iterator."""
-
-
-class Counted:
-    """A computed source. Lives on the event loop, which alone pulls.
-
-    ``length`` is how many values it has. ``openings`` counts how often the shared generator was opened: once,
-    but for jumps.
+    Lives on the event loop, which alone pulls. It owns the shared generator, and knows at which seq that
+    stands. ``openings`` counts how often the generator was opened: once, but for jumps.
     """
 
-    end_pending = starting = drawn = keeps_mark = pulling = False
+    drawn = end_pending = starting = keeps_mark = pulling = False
     buffered = threads = 0
 
-    def __init__(self, spec: SourceSpec, sources: Registry, computing: Computing, length: int) -> None:
-        self.waits: Times = deque(maxlen=1024)
-        self.holds: Times = deque(maxlen=1024)
+    def __init__(self, spec: SourceSpec | None, sources: Registry, computing: Computing) -> None:
+        self.waits: Times = deque(maxlen=SAMPLES)
+        self.holds: Times = deque(maxlen=SAMPLES)
         self.openings = 0
         self._spec = spec
         self._sources = sources
         self._computing = computing
-        self.length = min(length, MAX_SEQ)
-        self._ended = False
+        self.length = None if computing.seekable is None else len(computing.seekable.values)
+        self.ready = computing.seekable is not None
         self._source: Source | None = None
         self._next = 0  # the seq that the open generator gives next
 
-    @property
-    def ready(self) -> bool:
-        """A computed value never has to be waited for."""
-        return not self._ended
-
-    def offer(self, items: int) -> tuple[None, int]:
-        """The length; the ledger grants seqs up to it."""
-        return None, self.length
-
     def granted(self, first: int, size: int) -> Values:
         """Pull the values of granted items from the shared generator, whoever still waits for them."""
+        assert self._spec is not None  # noqa: S101  # nothing fresh is granted of a queue without a source
         began = perf_counter()
-        source = self._at(first)
+        source = self._source
+        if source is None or self._next != first:  # opened anew there, in constant time, after a jump
+            self.stop()
+            self._source = source = self._sources.open(self._spec, cursor=first - 1)
+            self.openings += 1
         taken: Values = source.iterator.take(size)
         self.waits.append(0.0)
         self.holds.append(perf_counter() - began)
         self._next = first + size
         if len(taken) < size:  # an interrupt: its values would be the next ones out
-            self._close()
+            self.stop()
             return self._computing.between(first, size, bare=True)
-        return numbers(taken) if source.arithmetic else taken
+        return taken if type(taken) is range or not source.arithmetic else numbers(taken)
 
-    def _at(self, first: int) -> Source:
-        """The open generator, at this seq; opened anew there, in constant time, after a jump."""
-        if self._source is None or self._next != first:
-            self._close()
-            self._source = self._sources.open(self._spec, cursor=first - 1)
-            self.openings += 1
-        return self._source
-
-    def _close(self) -> None:
-        if self._source is not None:
-            self._source.close(timeout=0)
-            self._source = None
+    def offer(self, items: int) -> None:
+        """Nothing is drawn."""
 
     def want(self, items: int) -> None:
         """There is nothing to draw ahead."""
 
     def learn(self, after: After) -> None:
-        """Know whether the source has ended."""
-        self._ended = after.ending is not None
+        """There is nothing to follow."""
 
     def open(self, row: QueueRow) -> None:
-        """Know whether the source has ended; it is opened when its first values are granted."""
-        self._ended = row.ending is not None
+        """The source is opened when its first values are granted."""
 
     def stop(self) -> None:
         """Close the generator."""
-        self._close()
+        if self._source is not None:
+            self._source.close(timeout=0)
+            self._source = None
 
     def iterator_stats(self) -> IteratorStats | None:
         """The counters of the shared iterator since it was opened."""

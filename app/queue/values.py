@@ -38,7 +38,7 @@ class Computing:
         """The values of ``size`` items from ``first`` on; ``bare``: numbers, of a wide source too."""
         if self.seekable is None:
             return ()
-        values = self.seekable.values.at(first - 1, size)
+        values = self.seekable.values[first - 1 : first - 1 + size]
         return values if bare else self.shown(values)
 
     def shown(self, values: Sequence[int] | Sequence[str]) -> Values:

@@ -1,4 +1,4 @@
-"""Asks of callers, and the list of those that wait.
+"""Asks of callers, and the list of those of a queue that wait.
 
 An ask that got nothing and may wait is *parked*. It costs nothing until something changes that could serve
 it; then the parked asks are tried again, in order of arrival.
@@ -12,15 +12,14 @@ from collections import deque
 from collections.abc import Callable
 from heapq import heapify, heappop, heappush
 from itertools import count
+from operator import attrgetter
 from typing import TYPE_CHECKING, Final, Protocol
 
 from ..ledger.serve import Ask, Key
 from ..ledger.work import Settled
 
 if TYPE_CHECKING:
-    from ..errors import DibsError
-    from .answers import Answer
-    from .line import Line
+    from .callers import Caller
 
 FIRST_TRIES: Final = 64
 """Parked asks that are tried again at first; twice as many each time while all of them were served."""
@@ -28,27 +27,24 @@ FIRST_TRIES: Final = 64
 _places = count()
 
 
-class Caller(Protocol):
-    """Whoever asks. Exactly one of the two methods is called, once, on the event loop.
+class Home(Protocol):
+    """The line in which an ask stands."""
 
-    ``gone``: the client has left, and there is no sense in an answer.
-    """
+    def end(self, waiting: Waiting) -> None:
+        """See :meth:`Waiting.end`."""
 
-    gone: bool
-
-    def answered(self, answer: Answer) -> None:
-        """Take an answer: what it says is on disk."""
-
-    def refused(self, error: DibsError) -> None:
-        """Take a refusal: nothing was done, or nobody knows."""
+    def drop(self, waiting: Waiting) -> None:
+        """See :meth:`Waiting.drop`."""
 
 
 class Waiting:
-    """One ask of a caller, from its arrival to its answer.
+    """One ask of a caller, from its arrival to its answer. The event loop alone touches it.
 
-    ``until`` is when its own wait ends, ``deadline`` when it is answered at the latest, both in the loop's
-    time. ``place`` is its turn among all asks. ``entries``: what became of its settlings, which are on disk.
-    ``why``: the reason for which it waits. ``over``: its caller waits no longer. ``done``: it has its answer.
+    ``line`` is where it stands: another one once its queue was defined anew. ``until`` is when its own wait
+    ends, ``deadline`` when it is answered at the latest, both in the loop's time. ``place`` is its turn among
+    all asks. ``entries``: what became of its settlings, which are on disk. ``why``: the reason for which it
+    waits. ``alone``: it is a hand-out with nothing settled. ``over``: its caller waits no longer. ``noted``:
+    the deadline under which the list of those that wait has it. ``done``: it has its answer.
     """
 
     __slots__ = (
@@ -68,7 +64,8 @@ class Waiting:
         "why",
     )
 
-    def __init__(self, ask: Ask, caller: Caller, now: float, wait: float) -> None:
+    def __init__(self, line: Home, ask: Ask, caller: Caller, now: float, wait: float) -> None:
+        self.line = line
         self.ask = ask
         self.caller = caller
         self.began = now
@@ -76,10 +73,9 @@ class Waiting:
         self.place = next(_places)
         self.entries: tuple[tuple[Settled, ...], ...] = ()
         self.why = "empty"
-        self.alone = not ask.entries  # a hand-out with nothing settled
-        self.noted = 0.0  # the deadline under which the list has it
+        self.alone = not ask.entries
+        self.noted = 0.0
         self.over = self.parked = self.done = False
-        self.line: Line  # that it stands in; another one once its queue was defined anew
 
     def end(self) -> None:
         """End the wait, as the caller sends nothing more: ask once more without waiting, and answer."""
@@ -93,8 +89,9 @@ class Waiting:
 class Parked:
     """The waiting asks of one queue, in order of arrival. Lives on the event loop, which alone touches it.
 
-    ``late`` is called with each ask whose deadline has come, and which is parked no longer. ``wanted`` counts
-    the items that all of them ask for.
+    It owns their order, their keys and their deadlines, with the one timer for these. ``late`` is called with
+    each ask whose deadline has come, and which is parked no longer. ``size`` is how many they are, ``wanted``
+    how many items they ask for in all.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, late: Callable[[Waiting], None]) -> None:
@@ -104,15 +101,13 @@ class Parked:
         self._deadlines: list[tuple[float, int, Waiting]] = []
         self._timer: asyncio.TimerHandle | None = None
         self._by_key: dict[tuple[str, str], Waiting] = {}
-        self._left = 0  # those in the order that are parked no longer
+        self.size = 0
         self.wanted = 0
-
-    def __len__(self) -> int:
-        return len(self._order) - self._left
 
     def add(self, waiting: Waiting) -> None:
         """Park an ask, in its place."""
         waiting.parked = True
+        self.size += 1
         self.wanted += items_of(waiting)
         order = self._order
         if not order or order[-1].place < waiting.place:
@@ -120,7 +115,7 @@ class Parked:
         elif order[0].place > waiting.place:
             order.appendleft(waiting)
         else:
-            insort(order, waiting, key=_place)
+            insort(order, waiting, key=attrgetter("place"))
         key = waiting.ask.key
         if key is not None:
             self._by_key[key.caller, key.text] = waiting
@@ -141,10 +136,8 @@ class Parked:
     def remove(self, waiting: Waiting) -> None:
         """Take an ask off the list, wherever it stands."""
         self._unpark(waiting)
-        self._left += 1
-        if self._left > len(self._order) // 2:
+        if 2 * self.size < len(self._order):  # the others in it are parked no longer
             self._order = deque([other for other in self._order if other.parked])
-            self._left = 0
 
     def first(self, most: int) -> list[Waiting]:
         """Take the first asks off the list."""
@@ -155,8 +148,6 @@ class Parked:
             if waiting.parked:
                 self._unpark(waiting)
                 found.append(waiting)
-            else:
-                self._left -= 1
         return found
 
     def all(self) -> list[Waiting]:
@@ -169,15 +160,14 @@ class Parked:
 
     def _unpark(self, waiting: Waiting) -> None:
         waiting.parked = False
+        self.size -= 1
         self.wanted -= items_of(waiting)
         key = waiting.ask.key
         if key is not None:
             self._by_key.pop((key.caller, key.text), None)
 
     def _arm(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self.close()
         if self._deadlines:
             self._timer = self._loop.call_at(self._deadlines[0][0], self._look)
 
@@ -205,10 +195,6 @@ def _due(entry: tuple[float, int, Waiting]) -> bool:
     """Whether this deadline is still that of a parked ask."""
     deadline, _, waiting = entry
     return waiting.parked and waiting.deadline == deadline
-
-
-def _place(waiting: Waiting) -> int:
-    return waiting.place
 
 
 def items_of(waiting: Waiting) -> int:

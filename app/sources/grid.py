@@ -52,14 +52,16 @@ def _axis(name: str, values: object, encode: Encode) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Combinations:
-    """The cartesian product by index: its digits, in mixed radix, are the places on the axes."""
+    """The cartesian product by index, each in O(axes): its digits, in mixed radix, are places on the axes."""
 
     axes: tuple[tuple[str, ...], ...]
     length: int
 
-    def at(self, index: int, count: int) -> list[str]:
-        """Up to ``count`` objects from ``index`` on, each in O(axes)."""
-        return [self._text(i) for i in range(index, min(index + count, self.length))]
+    def __len__(self) -> int:
+        return self.length
+
+    def __getitem__(self, part: slice) -> list[str]:
+        return [self._text(index) for index in range(self.length)[part]]
 
     def _text(self, index: int) -> str:
         members = []

@@ -57,7 +57,7 @@ def count(
     numbers = builtins.range(first, high + 1 if by > 0 else low - 1, by)
     wide = low < -MAX_SAFE or high > MAX_SAFE
     if format is None:
-        return Seekable(Numbers.of("count", numbers), wide=wide, arithmetic=True)
+        return Seekable(_bounded("count", numbers), wide=wide, arithmetic=True)
     return Seekable(_formatted(context, numbers, arguments.string("count.format", format)), wide=wide)
 
 
@@ -69,7 +69,7 @@ def range(_: Context, /, start: int = 0, stop: int | None = None, step: int = 1)
     end = integer("range.stop", stop)
     numbers = builtins.range(first, end, _step("range.step", step))
     wide = bool(numbers) and not all(-MAX_SAFE <= bound <= MAX_SAFE for bound in (numbers[0], numbers[-1]))
-    return Seekable(Numbers.of("range", numbers), wide=wide, arithmetic=True)
+    return Seekable(_bounded("range", numbers), wide=wide, arithmetic=True)
 
 
 def range_positions(spec: SourceSpec) -> SourceSpec:
@@ -86,47 +86,32 @@ def _step(where: str, step: object) -> int:
     return by
 
 
-@dataclass(frozen=True, slots=True)
-class Numbers:
-    """A Python range: slices of it are ranges, in O(1) and of any size."""
-
-    numbers: builtins.range
-    length: int
-
-    @classmethod
-    def of(cls, name: str, numbers: builtins.range) -> Numbers:
-        """The ``numbers`` up to 2^53-1 of them, where every queue ends."""
-        length = (numbers[-1] - numbers[0]) // numbers.step + 1 if numbers else 0  # len() ends at 2^63-1
-        if length > INT64_MAX:
-            raise SourceInvalid(f"{name}: has {length} numbers; the limit is {INT64_MAX}")
-        return cls(numbers[:MAX_SEQ], min(length, MAX_SEQ))
-
-    def at(self, index: int, count: int) -> builtins.range:
-        """Up to ``count`` numbers from ``index`` on, in O(1)."""
-        return self.numbers[index : index + count]
+def _bounded(name: str, numbers: builtins.range) -> builtins.range:
+    """The first 2^53-1 of the ``numbers``, where every queue ends; slices of a range are ranges, in O(1)."""
+    length = (numbers[-1] - numbers[0]) // numbers.step + 1 if numbers else 0  # len() ends at 2^63-1
+    if length > INT64_MAX:
+        raise SourceInvalid(f"{name}: has {length} numbers; the limit is {INT64_MAX}")
+    return numbers[:MAX_SEQ]
 
 
 @dataclass(frozen=True, slots=True)
 class Formatted:
     """Numbers as text: JSON strings, computed again whenever they are asked for."""
 
-    numbers: Numbers
+    numbers: builtins.range
     format: str
 
-    @property
-    def length(self) -> int:
-        """The number of texts."""
-        return self.numbers.length
+    def __len__(self) -> int:
+        return len(self.numbers)
 
-    def at(self, index: int, count: int) -> Sequence[str]:
-        """The texts from ``index`` on."""
-        return list(map(quote, map(self.format.format, self.numbers.at(index, count))))
+    def __getitem__(self, part: slice) -> Sequence[str]:
+        return list(map(quote, map(self.format.format, self.numbers[part])))
 
 
 def _formatted(context: Context, numbers: builtins.range, form: str) -> Formatted:
     """The formatted numbers. The longest texts are at the ends, so if these fit, all fit."""
     _check_format(form, judge=context.judge)
-    values = Formatted(Numbers.of("count", numbers), form)
+    values = Formatted(_bounded("count", numbers), form)
     for end in (numbers[0], numbers[-1]):
         if fault := text_fault(quote(form.format(end)), context.max_value_bytes):
             raise SourceInvalid(f"count.format: gives {fault}")

@@ -45,12 +45,11 @@ class Position:
 class Computed(Protocol):
     """Values that follow from their index alone."""
 
-    @property
-    def length(self) -> int:
+    def __len__(self) -> int:
         """The number of values."""
 
-    def at(self, index: int, count: int) -> Values:
-        """At most ``count`` values from ``index`` (0 is the first) on."""
+    def __getitem__(self, part: slice, /) -> Values:
+        """The values of consecutive indexes; 0 is the first."""
 
 
 class Definition(Protocol):
@@ -178,7 +177,7 @@ class Walk(Iterator[Any]):
 
     def take(self, count: int) -> Values:
         """Take the next values, at most ``count``; none at the end, for good."""
-        found = self._values.at(self._next, count)
+        found = self._values[self._next : self._next + count]
         self._next += len(found)
         return found
 
@@ -207,7 +206,7 @@ class Source:
     @property
     def length(self) -> int | None:
         """The total number of values, if it is known."""
-        return None if self._values is None else self._values.length
+        return None if self._values is None else len(self._values)
 
     @property
     def computed(self) -> bool:
@@ -221,7 +220,7 @@ class Source:
         """
         if first < 1 or count < 0:
             raise ValueError("seqs count from 1")
-        return None if self._values is None else self._values.at(first - 1, count)
+        return None if self._values is None else self._values[first - 1 : first - 1 + count]
 
     def mark(self, value: int | str) -> str | None:
         """The mark that the ledger keeps with the cursor, from the last value that the iterator gave."""

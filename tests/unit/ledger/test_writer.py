@@ -6,14 +6,14 @@ import queue
 import threading
 from collections import deque
 from contextlib import ExitStack
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from dibs.errors import DibsError, LedgerDamaged, LedgerFull, LedgerUnavailable, OutcomeUnknown
 from dibs.ledger import recovery, writer
 from dibs.ledger.ops import CommitFailed, EngineDamaged, EngineFailed
 from dibs.ledger.serve import After, Applied, Ask, Key, Serve
-from dibs.ledger.writer import Batch, Writer
+from dibs.ledger.writer import Writer
 
 from .conftest import PATIENCE, Door
 
@@ -115,13 +115,25 @@ def serve(row: int, *keys: str) -> Serve:
     return Serve(row, 1, tuple(Ask(key=Key(key, "")) for key in keys))
 
 
+class Batch(NamedTuple):
+    ops: tuple[Any, ...]
+
+
+class Report(NamedTuple):
+    batch: Batch
+    applied: Applied
+    seconds: float
+
+
 class Desk:
     """A writer on a scripted engine; what it tells, in order."""
 
     def __init__(self) -> None:
         self.engine = Engine()
         self.told: queue.Queue[Any] = queue.Queue()
-        self.writer = Writer(self.engine, report=self.told.put, troubled=self.told.put)
+        self.writer = Writer(
+            self.engine, report=lambda *report: self.told.put(Report(*report)), troubled=self.told.put
+        )
 
     def submit(self, *ops: Any) -> Batch:
         batch = Batch(ops)
@@ -131,8 +143,8 @@ class Desk:
     def next(self) -> Any:
         """What the writer tells next, in short: the outcomes of a batch, or the kind of trouble."""
         told = self.told.get(timeout=PATIENCE)
-        if isinstance(told, writer.Report):
-            return [short(outcome) for outcome in told.outcomes]
+        if isinstance(told, Report):
+            return [short(outcome) for outcome in told.applied.outcomes]
         return told if told is None else type(told)
 
     def busy(self, *ops: Any) -> None:
@@ -165,9 +177,9 @@ def test_a_batch_is_one_transaction_and_its_report_has_all_that_came_of_it(desk)
     batch = desk.submit("a", serve(7, "b", "c"))
     report = desk.told.get(timeout=PATIENCE)
     assert report.batch is batch
-    assert report.outcomes == ("did a", ("did b", "did c"))
-    assert report.after == {7: after(7, 1)}
-    assert (report.now, report.seconds > 0) == (1_001, True)
+    assert report.applied.outcomes == ("did a", ("did b", "did c"))
+    assert report.applied.after == {7: after(7, 1)}
+    assert (report.applied.now, report.seconds > 0) == (1_001, True)
     assert len(desk.engine.calls) == 1
 
 
@@ -183,8 +195,8 @@ def test_batches_are_applied_and_told_in_their_order(desk):
 def test_a_report_that_raises_harms_nobody(desk):
     told = []
 
-    def report(report):
-        told.append(report.outcomes)
+    def report(batch, applied, seconds):
+        told.append(applied.outcomes)
         raise ZeroDivisionError
 
     other = Writer(desk.engine, report=report)
@@ -210,11 +222,11 @@ def test_of_what_is_not_on_disk_nothing_happened_and_it_is_not_applied_again(des
     desk.engine.faults.append("absent")
     desk.submit("a", serve(7, "b", "c"))
     told = [desk.told.get(timeout=PATIENCE) for _ in range(3)]
-    refused, (one, two) = told[2].outcomes
+    refused, (one, two) = told[2].applied.outcomes
     assert {type(error) for error in (refused, one, two)} == {LedgerUnavailable}
     assert len({id(error) for error in (refused, one, two)}) == 3  # tracebacks pile up on a shared one
     assert "nothing was handed out" in str(one)
-    assert (told[2].after, told[2].now) == ({}, 0)
+    assert (told[2].applied.after, told[2].applied.now) == ({}, 0)
     assert len(desk.engine.calls) == 1
 
 
@@ -343,9 +355,9 @@ def test_what_is_refused_for_a_reason_of_its_own_hears_it(desk):
     desk.engine.bad["bad"] = LedgerDamaged("the answer kept under the key 'k' is damaged", "maybe")
     desk.submit(serve(7, "bad", "c"), "bad")
     report = desk.told.get(timeout=PATIENCE)
-    (one, two), three = report.outcomes
+    (one, two), three = report.applied.outcomes
     assert (one.handed_out, two, three.handed_out) == ("maybe", "did c", "maybe")
-    assert report.after == {7: after(7, 1)}
+    assert report.applied.after == {7: after(7, 1)}
 
 
 @pytest.mark.parametrize("fault", ["present", "absent"])
@@ -421,14 +433,16 @@ def test_a_damaged_ledger_refuses_all_and_is_not_reopened(desk):
 # -- ledger time
 
 
-def test_ledger_time_is_kept_while_nothing_is_written(desk):
+def test_ledger_time_is_kept_while_nothing_is_written(desk, monkeypatch):
+    monkeypatch.setattr(writer, "LOOK_EVERY", 0.01)
     desk.engine.unheard_for = 0
     desk.submit("look")
     assert desk.next() == ["did look"]
     assert desk.engine.kept.wait(PATIENCE)
 
 
-def test_a_disk_that_fails_to_keep_time_is_reopened(desk):
+def test_a_disk_that_fails_to_keep_time_is_reopened(desk, monkeypatch):
+    monkeypatch.setattr(writer, "LOOK_EVERY", 0.01)
     desk.engine.keeping = EIO
     desk.engine.unheard_for = 0
     desk.submit("look")

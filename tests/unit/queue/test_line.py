@@ -274,7 +274,7 @@ async def test_a_buffer_that_begins_beyond_the_next_item_fails_the_source_until_
     async with opened({"q": stage.spec()}) as house:
         queue = house["q"]
         await queue.take(2)
-        queue.supply._buffer.first += 5  # as no rule of ours ever leaves it
+        queue.line.supply._buffer.first += 5  # as no rule of ours ever leaves it
         with pytest.raises(QueueFailed, match="it stands at item 8, and the queue at 2"):
             await queue.take(1, wait=20)
         await queue.retry()

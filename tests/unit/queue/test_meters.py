@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from dibs.queue.meters import RATE_SECONDS, Meter, Rate, percentiles
+from dibs.queue.meters import RATE_SECONDS, Rate, percentiles
 
 
 class Clock:
@@ -67,11 +67,3 @@ def test_percentiles_are_of_the_nearest_rank(samples, p50, p90, p99, most):
     found = percentiles(samples)
     assert (found.p50, found.p90, found.p99, found.max) == (p50, p90, p99, most)
     assert found.samples == len(list(samples))
-
-
-def test_a_replay_hands_out_nothing():
-    meter = Meter()
-    meter.handed(5, replayed=False, seconds=0.1)
-    meter.handed(5, replayed=True, seconds=0.2)
-    assert (meter.handed_out, meter.replays) == (5, 1)
-    assert list(meter.answers) == [0.1, 0.2]

@@ -291,4 +291,4 @@ def test_a_queue_that_an_older_release_let_have_such_a_format():
     spec = SourceSpec("count", {"format": "{:0<6}"})
     with pytest.raises(SourceChanged, match="two numbers could look alike"):
         Registry().open(spec, cursor=1)
-    assert Registry().seekable(spec).values.at(0, 2) == ['"100000"', '"200000"']
+    assert Registry().seekable(spec).values[0:2] == ['"100000"', '"200000"']
