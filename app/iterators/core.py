@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequenc
 from typing import Any, NoReturn, SupportsIndex, TypeVar
 
 from ..errors import ReentrantPull
-from . import fork
+from . import closing, fork
 from .hold import Hold
 from .pulls import Pulls, size_of
 from .stats import IteratorStats, State
@@ -148,9 +148,9 @@ class ThreadSafeIterator(Pulls[T_co], Iterator[T_co], AsyncIterator[T_co]):
         """
         deadline = deadline_after(timeout)
         self._refuse_child()
-        self._announce_close()
+        closing.announce(self)
         try:
-            self._in_turn(self._finalize, deadline=deadline, closer=True)
+            self._in_turn(closing.finalize, self, deadline=deadline, closer=True)
         except ReentrantPull:
             return None  # this thread's own pull finalizes when it returns
         try:
@@ -183,12 +183,12 @@ class ThreadSafeIterator(Pulls[T_co], Iterator[T_co], AsyncIterator[T_co]):
     def stats(self) -> IteratorStats:
         """Counters and times so far, read without waiting for a running pull."""
         singles = self._singles
-        closing = self._closing
+        mark = self._closing
         return IteratorStats(
             pulls=singles + self._pulls,
             values=singles + self._values + self._claimed,
             contended=self._contended,
-            waiting=sum(place is not closing for place in self._line.copy()),
+            waiting=sum(place is not mark for place in self._line.copy()),
             wait_seconds=self._wait_seconds,
             held_seconds=self._held_seconds,
             state=self.state,

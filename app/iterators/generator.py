@@ -8,6 +8,7 @@ from collections.abc import Callable, Generator
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 
+from .closing import has_values
 from .core import ThreadSafeIterator
 from .endings import Exhausted
 from .front import Front
@@ -99,7 +100,7 @@ class ThreadSafeGenerator(ThreadSafeIterator[Y_co], Generator[Y_co, S_contra, R_
     # -- with the lock held -------------------------------------------------------------------------------
 
     def _throw(self, *args: Any) -> tuple[Any, BaseException | None]:
-        if not isinstance(self._ending, Exhausted) or self._has_values():
+        if not isinstance(self._ending, Exhausted) or has_values(self._iterator):
             return self._resume(self._generator.throw, *args)
         self._pulls += 1
         try:

@@ -10,7 +10,8 @@ from itertools import islice
 from typing import Any, Generic, SupportsIndex, TypeVar
 
 from ..errors import SourceClosed
-from .endings import Closed, Ending, Exhausted, Failed, Forked
+from .closing import finalize_if_free
+from .endings import Ending, Exhausted, Failed, Forked
 from .front import Front, Wreck
 from .turns import PULLING, Place, Turn, clock
 
@@ -240,16 +241,7 @@ class Pulls(Turn, Generic[T_co]):
             self._mend()
             self._pulls += 1
 
-    # -- closing ----------------------------------------------------------------------------------------
-
-    def _announce_close(self) -> None:
-        with self._desk:
-            if self._closing is None:
-                marker = Place(None)
-                self._cut = self._ending is None
-                self._closing = marker
-                self._line.append(marker)  # whoever gives the lock back finds it, and finalizes
-        self._wake_all()
+    # -- closing: see ``closing.py`` -----------------------------------------------------------------------
 
     def _refuse_closed(self) -> None:
         if self._cut:
@@ -257,71 +249,11 @@ class Pulls(Turn, Generic[T_co]):
 
     def _after(self) -> None:
         if self._closing in self._line:
-            self._finalize_if_free()
+            finalize_if_free(self)
         if self._closing:
             self._wake_all()
         else:
             super()._after()
-
-    def _finalize_if_free(self) -> None:
-        """Finalize after the pull that ran during `close`; if another caller is inside, that one does it."""
-        held = False
-        try:
-            if self._lock.acquire(False):
-                if self._busy == PULLING:  # an outer frame of this thread is inside: it will come here
-                    self._lock.release()
-                    return
-                held = True
-                self._busy = PULLING
-                self._finalize()
-                self._busy = self._rest
-                held = False
-                self._lock.release()
-        except BaseException:
-            try:
-                self._undo(held)
-            except RecursionError:
-                if held:
-                    self._busy = self._rest
-                    self._lock.release()
-            raise
-
-    def _finalize(self) -> tuple[None, None]:
-        """Finalize the source once; the next ``close`` takes up a finalizing that was interrupted."""
-        if self._iterator is self._wreck:
-            self._mend()
-        self._end_by_close()
-        if self._closing in self._line:
-            self._line.remove(self._closing)
-        finalizer, self._finalizer = self._finalizer, None
-        if finalizer:
-            try:
-                self._close_outcomes.append((finalizer(), None))
-            except BaseException as error:
-                if self._ending is not None:
-                    self._ending.cause = self._ending.cause or error
-                self._close_outcomes.append((None, error))
-        return None, None
-
-    def _end_by_close(self) -> None:
-        """Keep *exhausted* or *failed* for an ended source, unless values are dropped that no caller got."""
-        ending = self._ending
-        if isinstance(ending, (Closed, Forked)):
-            return
-        if ending is None or self._cut or self._has_values():
-            self._cut = True
-            ending = Closed(ending.cause if ending else None)
-        self._ending = self._iterator = ending
-        self._batcher = None
-
-    def _has_values(self) -> bool:
-        """Whether values that were drawn stand in front of the source."""
-        front: Any = self._iterator
-        while isinstance(front, Front):
-            if front.values:
-                return True
-            front = front.behind
-        return False
 
     # -- a child process --------------------------------------------------------------------------------
 

@@ -6,21 +6,19 @@ from .answers import (
     Failure,
     ItemAnswer,
     LeaseAsk,
-    LedgerStats,
     MovedAnswer,
     Page,
     Peeked,
-    Percentiles,
     PushAnswer,
     QueueInfo,
-    QueueStats,
-    Stats,
     Values,
 )
+from .backup import Backup
 from .definition import Definition
 from .limits import Limits
 from .queue import Queue
-from .queues import Backup, Queues
+from .queues import Queues
+from .stats import LedgerStats, Percentiles, QueueStats, Stats
 
 __all__ = [
     "Answer",

@@ -10,10 +10,11 @@ from ..errors import ItemUnknown, LedgerError, QueueConflict, QueueUnknown
 from ..ledger.engine import Engine
 from ..ledger.looks import DAMAGED, ItemRow, ItemState
 from ..ledger.ops import QueueRow
-from .answers import Audit, ItemAnswer, ItemDone, KeyPage, Page, Peeked, QueueInfo, QueueStats
+from .answers import Audit, ItemAnswer, ItemDone, KeyPage, Page, Peeked, QueueInfo
 from .gate import failure_of
 from .info import info_of
 from .meters import percentiles
+from .stats import QueueStats
 
 if TYPE_CHECKING:
     from .line import Line

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 
 from ..ledger.work import Settled
-from .answers import Percentiles
+from .stats import Percentiles
 
 RATE_SECONDS = 10
 """The window of a rate."""

@@ -4,49 +4,35 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from functools import partial
+from collections.abc import Iterable, Mapping, Sequence
 from heapq import nsmallest
 from pathlib import Path
 from typing import Any, Final, Self
 
 from ..errors import (
     ConfigError,
-    Forbidden,
     LedgerError,
     LimitExceeded,
     QueueConflict,
-    QueueUnknown,
     SourceError,
 )
-from ..ledger import MEMORY, open_ledger
+from ..ledger import open_ledger
 from ..ledger.engine import Engine
-from ..ledger.ops import QueueRow
 from ..ledger.serve import Key
 from ..sources import Registry, SourceSpec
-from .answers import HistoryPage, QueueInfo, Stats
+from .answers import HistoryPage, QueueInfo
+from .backup import Backup, write
 from .configured import Configuring
 from .definition import Definition, Kept
 from .definitions import Definitions
-from .feeder import Feeder
 from .gate import stopping
-from .info import same_definition, spec_of
-from .limits import Limits, check_name
-from .line import Line
+from .limits import Limits
 from .queue import Queue
-from .rounds import Rounds
+from .register import Register
 from .statistics import Statistics
-from .supply import Supply, Undrawn
-from .sweeper import Sweeper
-from .tokens import Tokens
-from .values import Computing
+from .stats import Stats
 
 log = logging.getLogger("dibs.queue")
-
-BACKUP_NAME: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,124}\.db")
 
 START_PATIENCE: Final = 0.5
 """Seconds that a start waits for its sources; most are open in a thousandth of that."""
@@ -56,14 +42,6 @@ MAX_PAGE: Final = 1000
 
 STOP_PATIENCE: Final = 1.5
 """Seconds that the last commits may take when the server goes down."""
-
-
-@dataclass(frozen=True, slots=True)
-class Backup:
-    """A consistent copy of the ledger. ``bytes`` is its size."""
-
-    path: str
-    bytes: int
 
 
 class Queues:
@@ -85,24 +63,16 @@ class Queues:
         in_file: Iterable[str] = (),
     ) -> None:
         self.limits = limits
-        self.tokens = Tokens(engine.now)
         self._engine = engine
         self._sources = sources
-        self._in_file = frozenset(in_file)
-        self._queues: dict[str, Queue] = {}
-        self._by_id: dict[int, Line] = {}
-        self._tombstones: dict[str, QueueRow] = {}
         self._stopping = False
-        self._loop = asyncio.get_running_loop()
-        self.rounds = Rounds(
-            self._loop,
-            engine,
-            by_id=self._by_id,
-            changed=self._changed,
-            patience=limits.commit_patience,
-        )
-        self._sweeper = Sweeper(self.rounds)
-        self._definitions = Definitions(self._queues, self.rounds, limits, sources, root, self._in_file)
+        named = frozenset(in_file)
+        self._register = Register(engine, sources, limits, named)
+        self._queues, self._tombstones = self._register.queues, self._register.tombstones
+        self.get = self._register.get
+        self.tokens = self._register.tokens
+        self.rounds = self._register.rounds
+        self._definitions = Definitions(self._queues, self.rounds, limits, sources, root, named)
         self._statistics = Statistics(self._queues, self.rounds, engine)
 
     @classmethod
@@ -140,9 +110,9 @@ class Queues:
         configuring = Configuring(self._engine, self.rounds, self._sources, wanted)
         await configuring.run()
         for row in configuring.rows.values():
-            self._changed(row)
+            self._register.follow(row)
         for left in self._engine.unswept():
-            self._sweeper.add(left)
+            self._register.sweeper.add(left)
         await asyncio.gather(*(self._configure(*wanted) for wanted in configuring.sound.items()))
         starting = [queue for queue in self._queues.values() if queue.line.supply.starting]
         await asyncio.gather(*(queue.line.started(START_PATIENCE) for queue in starting))
@@ -153,90 +123,7 @@ class Queues:
         except (SourceError, QueueConflict, LimitExceeded) as error:
             raise ConfigError(f"queue {name} = {definition}: {error}") from error
 
-    def _changed(self, row: QueueRow) -> None:
-        """Follow a queue's row, which decides what queue there is; on the event loop, in commit order."""
-        queue = self._queues.get(row.name)
-        if queue is not None and queue.line.row.id > row.id:
-            return  # a row that was replaced since
-        if row.deleted_at is not None:
-            self._tombstones[row.name] = row
-            self._queues.pop(row.name, None)
-            self._by_id.pop(row.id, None)
-            self._sweeper.add(row.id)
-        elif queue is not None and same_definition(queue.line.row, row):
-            queue.line.row = row
-            return
-        else:
-            before = self._tombstones.pop(row.name, None)
-            if before is not None:
-                self._sweeper.add(before.id)  # with what is left of it its row goes
-            self._queues[row.name] = made = self._made(row)
-            self._by_id[row.id] = made.line
-        if queue is not None:
-            if queue.line.row.id != row.id:
-                self._by_id.pop(queue.line.row.id, None)
-                self._sweeper.add(queue.line.row.id)
-            queue.line.retire()
-
-    def _made(self, row: QueueRow) -> Queue:
-        spec = spec_of(row)
-        computing = Computing(spec, self._sources)
-        line = Line(
-            row,
-            spec=spec,
-            supply=partial(self._supply, row, spec, computing),
-            computing=computing,
-            rounds=self.rounds,
-            limits=self.limits,
-            now=self._engine.now,
-            tokens=self.tokens,
-            find=self._line_of,
-        )
-        line.supply.open(row)
-        return Queue(line, self._engine, self.rounds, in_file=row.name in self._in_file)
-
-    def _line_of(self, name: str) -> Line | None:
-        queue = self._queues.get(name)
-        return None if queue is None else queue.line
-
-    def _supply(
-        self, row: QueueRow, spec: SourceSpec | None, computing: Computing, news: Callable[[], None]
-    ) -> Supply:
-        if spec is None or computing.seekable is not None:
-            return Undrawn(spec, self._sources, computing)
-        return Feeder(
-            spec,
-            self._sources,
-            self._engine,
-            threads=self.limits.threads,
-            call=self._call,
-            later=self._loop.call_later,
-            news=news,
-            name=row.name,
-        )
-
-    def _call(self, function: Callable[..., None], *args: Any) -> None:
-        """Call a function on the event loop, from any thread."""
-        try:
-            self._loop.call_soon_threadsafe(function, *args)
-        except RuntimeError:
-            return  # the loop is closed: nobody is there to be told
-
     # -- which there are
-
-    def get(self, name: str, *, keyed: bool = False) -> Queue:
-        """The queue of this name. For a request that is ``keyed``, a deleted one too: it may have its answer.
-
-        Raises:
-            QueueUnknown: there is none.
-        """
-        queue = self._queues.get(name)
-        if queue is not None:
-            return queue
-        if keyed and name in self._tombstones:
-            return self._made(self._tombstones[name])
-        check_name(name)
-        raise QueueUnknown(f"there is no queue {name}", field="queue")
 
     def list(self) -> list[Queue]:
         """All queues, by name."""
@@ -333,7 +220,7 @@ class Queues:
     def stop(self) -> None:
         """Begin to go down: waiting requests are told at once, none begins anew, the line is committed."""
         self._stopping = True
-        self._sweeper.stop()
+        self._register.sweeper.stop()
         for queue in self._queues.values():
             queue.line.stop()
 
@@ -346,24 +233,5 @@ class Queues:
         self.rounds.close()
 
     async def backup(self, name: str | None = None) -> Backup:
-        """Write a consistent copy of the ledger into ``DATA/backups``, while the server works.
-
-        Raises:
-            LimitExceeded: ``name`` is not a plain file name.
-            QueueConflict: there is a backup of this name.
-            Forbidden: the ledger is in memory.
-        """
-        if self._engine.folder is None:
-            raise Forbidden(f"the ledger is in memory ({MEMORY}): there is nothing to back up")
-        name = name or datetime.now(UTC).strftime("dibs-%Y%m%dT%H%M%S.%fZ.db")
-        if not BACKUP_NAME.fullmatch(name):
-            raise LimitExceeded(
-                "a backup's name is up to 128 letters, digits, . _ - and ends in .db",
-                field="name",
-                limit="*.db",
-            )
-        folder = self._engine.folder / "backups"
-        path = folder / name
-        if path.exists():
-            raise QueueConflict(f"there is a backup {name} already", reason="backup-exists", field="name")
-        return Backup(str(path.absolute()), await asyncio.to_thread(self._engine.backup, str(path)))
+        """Write a consistent copy of the ledger into ``DATA/backups``; see `backup.write`."""
+        return await asyncio.to_thread(write, self._engine, name)

@@ -15,7 +15,8 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from ..errors import LedgerError, LedgerFull, OutcomeUnknown
-from ..ledger.ops import Engine, QueueRow
+from ..ledger.engine import Engine
+from ..ledger.ops import QueueRow
 from ..ledger.writer import Writer
 from .batch import Batch, Op
 from .meters import Commits

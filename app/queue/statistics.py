@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from ..ledger.engine import Engine
-from .answers import LedgerStats, QueueStats, Stats
 from .browsing import Look
 from .meters import Meter, percentiles
+from .stats import LedgerStats, QueueStats, Stats
 
 if TYPE_CHECKING:
     from .queue import Queue

@@ -8,7 +8,7 @@ from typing import Final
 
 from fastapi import FastAPI
 
-from ...queue.answers import QueueStats, Stats
+from ...queue.stats import QueueStats, Stats
 from ..context import Context
 from ..openapi import Operations
 from ..operation import QUEUES, Call, Operation, Spec

@@ -7,7 +7,7 @@ from contextlib import suppress
 
 import pytest
 from dibs.errors import NotArithmetic, QueueExhausted, SourceBusy
-from dibs.queue import feeder
+from dibs.queue import buffer
 from dibs.queue import pull as pull_module
 
 
@@ -53,7 +53,7 @@ async def test_one_item_goes_out_however_large_it_is(opened, stage):
 
 async def test_what_is_drawn_beyond_the_bytes_is_bounded(opened, stage, monkeypatch):
     """Memory: a source whose values grow suddenly is asked for no more than a few of these."""
-    monkeypatch.setattr(feeder, "PULL_BYTES", 50_000)
+    monkeypatch.setattr(buffer, "PULL_BYTES", 50_000)
     script = stage.script("s", ["x"] * 5_000 + ["y" * 1_000] * 5_000)
     async with opened({"q": stage.spec()}, handout_bytes=50_000) as house:
         await house["q"].take(10_000)

@@ -238,7 +238,7 @@ async def test_asks_of_a_queue_that_is_defined_anew_go_to_the_new_one(opened, so
         old = house["q"].line
         waiting, client = await soon(house["q"].take(1, wait=20)), Client()
         await house["q"].take(1)
-        await house.queues.define("q", house.queues._sources.check(parse("count()"), trusted=True))
+        await house.queues.define("q", parse("count()"))
         old.ask(asking.take(1, old.limits), 0, client)
         await house["q"].take(1)
         assert ((await waiting).first, client.told[0].first) == (1, 2)

@@ -39,7 +39,7 @@ def no_threads(monkeypatch):
         submit(pool, job)
 
     monkeypatch.setattr(Pool, "submit", refuse)
-    monkeypatch.setattr("dibs.queue.feeder.TRY_EVERY", 0.01)
+    monkeypatch.setattr("dibs.queue.opening.TRY_EVERY", 0.01)
     return given
 
 

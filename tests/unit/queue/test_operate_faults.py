@@ -176,7 +176,7 @@ async def test_a_source_that_can_not_be_opened_while_the_disk_fails(
     opened, other_values, tmp_path, fault, eventually, monkeypatch
 ):
     """The failure is recorded as soon as it can be."""
-    monkeypatch.setattr("dibs.queue.feeder.TRY_EVERY", 0.01)
+    monkeypatch.setattr("dibs.queue.opening.TRY_EVERY", 0.01)
     await other_values()
     async with opened(data=tmp_path, disk=lambda disk: disk.faults.append(fault)) as house:
         await eventually(lambda: house["q"].stats().state == "failed")

@@ -100,7 +100,7 @@ async def test_a_disk_that_fails_meanwhile_delays_it(opened, eventually, monkeyp
         await keyed(house["q"])
         house.disk.faults.extend([None, "absent", None, "present"])
         await house.queues.delete("q")
-        await eventually(lambda: not house.disk.faults and house.queues._sweeper._task is None)
+        await eventually(lambda: not house.disk.faults and house.queues._register.sweeper._task is None)
         assert not house.disk.unswept()
 
 

@@ -1,0 +1,98 @@
+"""The statistics as they are told: of the server, of its ledger, of a queue."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from .answers import Failure
+
+
+@dataclass(frozen=True, slots=True)
+class Percentiles:
+    """Percentiles of the last samples, in seconds (or items, if the name says so). Zero before the first."""
+
+    p50: float = 0.0
+    p90: float = 0.0
+    p99: float = 0.0
+    max: float = 0.0
+    samples: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class QueueStats:
+    """One queue, since the server started, except for what the ledger counts.
+
+    That is ``cursor``, ``taken``, ``acked``, and the items inside: ``waiting_items`` (delayed ones too),
+    ``leased``, ``dead``; ``oldest_waiting``: for how many seconds the first could have been handed out.
+    """
+
+    queue: str
+    state: str
+    cursor: int
+    taken: int
+    acked: int
+    waiting_items: int
+    leased: int
+    dead: int
+    oldest_waiting: float | None
+    pushed: int
+    settled: int
+    nacked: int
+    requests: int
+    handed_out: int
+    replays: int
+    refused: int
+    rate: float
+    in_flight: int
+    waiting: int
+    buffered: int
+    threads: int
+    pulls: int
+    contended: int
+    wait: Percentiles
+    hold: Percentiles
+    answer: Percentiles
+    failure: Failure | None
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerStats:
+    """The committer: how many ops shared a sync, how long one took, and all of them: ``commit_time``."""
+
+    engine: str
+    path: str
+    commits: int
+    syncs: int
+    ops: int
+    ops_per_commit: float
+    commit_time: float
+    commit: Percentiles
+    batch: Percentiles
+    reopened: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """The whole server, and a page of its queues by name; ``next`` is the ``after`` of the next page.
+
+    ``processor_time``: what its process has used since it began; a second of one core is one.
+    """
+
+    uptime: float
+    processor_time: float
+    requests: int
+    handed_out: int
+    replays: int
+    refused: int
+    pushed: int
+    settled: int
+    nacked: int
+    rate: float
+    in_flight: int
+    waiting: int
+    ledger: LedgerStats
+    queue_count: int
+    queues: Sequence[QueueStats]
+    next: str | None
