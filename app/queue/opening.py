@@ -70,8 +70,8 @@ class Opener:
         self._number, self._stop, self.under_way = next(_numbers), threading.Event(), True
         if self.prompt:
             with suppress(LedgerError):  # else a thread waits until the disk can be read
-                buffer = self._buffer(self._engine.row(queue), self._number, self._stop, pool)
-                self._opened(self._number, buffer)
+                row = self._engine.row(queue)
+                self._opened(self._number, self._buffer(row, self._number, self._stop, pool))
                 return
         self._on_thread(pool, partial(self._open, queue, self._number, self._stop, pool))
 

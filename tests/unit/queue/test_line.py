@@ -153,7 +153,7 @@ async def test_asks_that_had_not_begun_when_the_disk_failed_hear_it_or_wait(open
 # -- keys
 
 
-async def test_repeats_of_one_key_draw_its_values_once(opened, stage, script):
+async def test_repeats_of_one_key_draw_its_values_once(opened, stage, script, eventually):
     async with opened({"q": stage.spec()}) as house:
         script.door.shut()
         calls = [asyncio.ensure_future(house["q"].take(2, key="k", wait=5)) for _ in range(5)]
@@ -161,6 +161,7 @@ async def test_repeats_of_one_key_draw_its_values_once(opened, stage, script):
         script.door.open()
         await asyncio.gather(*calls, return_exceptions=True)
         await asyncio.gather(*(house["q"].take(2, key="k") for _ in range(5)))
+        await eventually(lambda: not house["q"].supply.pulling)
         assert script.pulls == 4  # two for the key, two ahead for those that might have been new
         assert (await house["q"].audit()).cursor == 2
 
