@@ -26,6 +26,12 @@ class LoopBell:
         self.rings = 0
         self._loop = asyncio.get_running_loop()
         self._listeners: set[asyncio.Future[None]] = set()
+        self._process = fork.process()
+
+    @property
+    def here(self) -> bool:
+        """Whether it rings in this process, and on the event loop that runs."""
+        return fork.process() is self._process and asyncio.get_running_loop() is self._loop
 
     def ring(self) -> None:
         """Wake every task that listens."""

@@ -269,7 +269,10 @@ class RemoteQueue:
         return type(self), (self._client, self.name)
 
     def __iter__(self) -> Iterator[Any]:
-        """Take one value after the other until the queue is exhausted; a request each. Waits while empty."""
+        """Take one value after the other until the queue is exhausted; it waits while the queue is empty.
+
+        Each is a request, but where more than eight callers want a value at once, they share requests.
+        """
         return Values(self._operations, self._line)
 
     next = _call(QueueOperations.next)

@@ -222,6 +222,12 @@ class Invalid(ServerRefused, ValueError):
 class LimitExceeded(Invalid):
     """A value is over or under its limit. Nothing was spent."""
 
+    @property
+    def most(self) -> int:
+        """The number that the limit allows at most; 0: it tells none."""
+        most = str(self.limit).rpartition("..")[2]
+        return int(most) if most.isdecimal() else 0
+
 
 class KeyReused(Invalid):
     """The idempotency key was first sent with another request."""

@@ -162,7 +162,4 @@ class Fetcher:
 
 def _allowed(error: ClientError) -> int:
     """How many items a server lets one request ask for, if that is what it refused; else 0."""
-    if not isinstance(error, LimitExceeded) or error.field not in {"max", "lease.max"}:
-        return 0
-    most = str(error.limit).rpartition("..")[2]
-    return int(most) if most.isdecimal() else 0
+    return error.most if isinstance(error, LimitExceeded) and error.field in {"max", "lease.max"} else 0

@@ -102,6 +102,10 @@ class Bell(Protocol):
 
     rings: int
 
+    @property
+    def here(self) -> bool:
+        """Whether it rings here: in this process, and on this event loop."""
+
     def ring(self) -> None:
         """Wake the listeners; any thread may call it."""
 

@@ -86,14 +86,13 @@ class Sessions:
     @contextmanager
     def lent(self) -> Iterator[Key]:
         """Lend a session for one request, and give its key. A late arrival of the request is superseded."""
-        session = self._take()
+        session = self.take()
         try:
             yield session.next()
-        finally:  # whatever became of the request; in a child, the parent's sessions are dropped
-            if self.counted and session.process is fork.process():
-                self._free.append(session)
+        finally:  # whatever became of the request
+            self.give(session)
 
-    def _take(self) -> Session:
+    def take(self) -> Session:
         """The session that was given back last, so that what was given up under it is superseded soon."""
         while self.counted:
             try:
@@ -103,3 +102,8 @@ class Sessions:
             if session.process is fork.process():
                 return session
         return Session(self.new_key())
+
+    def give(self, session: Session) -> None:
+        """Give a session back. In a child, the parent's sessions are dropped."""
+        if self.counted and session.process is fork.process():
+            self._free.append(session)

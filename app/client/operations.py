@@ -22,11 +22,10 @@ from .answers import (
 )
 from .calls import path_of
 from .consumer import Consumer
-from .errors import Exhausted
 from .flow import Call, Flow, Request, Terms
 from .keys import own
 from .options import OnError, OnLost, Options
-from .persist import FULL, PATIENT, persist
+from .persist import FULL, persist
 from .push import Packer, never_fits, push
 from .queue_settings import UNCHANGED, QueueSettings, Unchanged
 from .records import Entry, Item, LeaseAsk, NewItem, Pushed, PushReport, Seqs
@@ -36,9 +35,6 @@ from .text import encode
 T = TypeVar("T")
 ONE: Final = LeaseAsk()
 _PAGE: Final = 100
-_WAIT: Final = 20.0
-_EARLY: Final = 3
-"""A pause of so many doublings where a request that waits came back empty before its time."""
 
 
 Pages = Iterator[Flow[Sequence[T]]]
@@ -161,19 +157,9 @@ class QueueOperations:
     def take_one(self) -> Flow[Item | None]:
         """Take the next item, however long that takes; None if the queue is exhausted.
 
-        Items are taken one at a time, since an item that was taken ahead could not be given back.
+        An item that was taken ahead could not be given back, so only as many are taken as callers wait.
         """
-        terms = self.setup.terms
-        while True:
-            asked = terms.tempo.clock()
-            try:
-                items = yield from persist(calls.take(self.name, 1, _WAIT), terms, endless=PATIENT)
-            except Exhausted:
-                return None
-            if items:
-                return items[0]
-            if terms.tempo.clock() - asked < _WAIT / 2:
-                yield from terms.pause(terms.tempo.step(_EARLY, None))
+        return self.setup.takers(self.name).take()
 
     # -- work
 

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from ..inert import acts, inert
 from .flow import Bell, OnWait, Tempo, Terms
+from .takers import Takers
 from .text import Default
 from .wire import Wire
 
@@ -44,11 +45,19 @@ class Setup:
         self.bell = bell
         self._worker = None if worker is None else _named(worker)
         self._tempo = tempo
+        self._takers: dict[str, Takers] = {}
 
     @property
     def worker(self) -> str:
         """The worker's name. It is read each time, as a forked child is another worker than its parent."""
         return self._worker or _whoami()
+
+    def takers(self, queue: str) -> Takers:
+        """Those that take of a queue; a forked child, and another event loop, has others."""
+        takers = self._takers.get(queue)
+        if takers is None or not takers.here:
+            takers = self._takers[queue] = Takers(queue, self.terms, self.bell)
+        return takers
 
     def again(self, kind: Callable[..., object], given: object) -> tuple[Any, ...]:
         """The arguments that make the client again, for pickle and copy, with connections of its own.

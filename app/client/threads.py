@@ -27,6 +27,12 @@ class ThreadBell:
     def __init__(self) -> None:
         self.rings = 0
         self._condition = threading.Condition()
+        self._process = fork.process()
+
+    @property
+    def here(self) -> bool:
+        """Whether it rings in this process."""
+        return fork.process() is self._process
 
     def ring(self) -> None:
         """Wake every thread that listens."""
