@@ -416,6 +416,19 @@ def test_ops_with_keys_and_asks_are_one_batch(ledger, count):
     assert applied.number == ledger.engine.number()
 
 
+def test_of_two_ops_of_a_session_in_a_batch_the_later_is_filed_whatever_their_times(ledger):
+    jobs = ledger.jobs()
+
+    def push(n: int, ttl: int) -> Keyed:
+        return Keyed(Push(jobs, (Parcel((str(n),)),)), Key("s", f"d{n}", n), ttl)
+
+    ledger.engine.apply_batch([push(1, 3_600_000)])
+    ledger.engine.apply_batch([push(2, 36_000_000), push(3, 3_600_000)])
+    ledger.engine.reopen()
+    [told] = ledger.engine.apply_batch([push(3, 3_600_000)]).outcomes
+    assert told == Replay(Pushed(range(3, 4), (), ledger.engine.now()))
+
+
 def test_a_batch_that_changes_nothing_has_no_number(ledger, count):
     number = ledger.engine.number()
     ledger.do(Advance(count, 4))

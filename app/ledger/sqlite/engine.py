@@ -9,6 +9,7 @@ The files and connections are in ``files.py``; what each op does is in ``ledger/
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,9 @@ from .store import CLOCK, NUMBER_OF_LAST, Store
 PRUNE_EVERY = 1_000  # milliseconds of ledger time
 PRUNE_MOST = 200  # rows a transaction, or twice as many as it has learned
 CLOCK_EVERY = 1_000  # milliseconds: how much ledger time a crash may lose, if the wall clock steps back too
+
+# As its own constructor does, in a third of the time.
+_applied: Callable[[Any], Applied] = partial(tuple.__new__, Applied)
 
 
 class SqliteEngine:
@@ -126,7 +130,7 @@ class SqliteEngine:
                 number = tx.number if writer.total_changes() != before else 0
                 if number and not tx.numbered:
                     store.number(number)
-                applied = Applied(tuple(batch.outcomes), batch.after, now, number)
+                applied = _applied((tuple(batch.outcomes), batch.after, now, number))
         except BlockPageDamaged:
             self._forget()
             self.files.guard.found(BLOCKS, "the checksum of a page is wrong")

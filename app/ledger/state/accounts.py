@@ -38,34 +38,6 @@ class Account:
     nothing inside can be claimed before that instant; right after a claim that is exact.
     """
 
-    __slots__ = (
-        "_before",
-        "_row",
-        "acked",
-        "args",
-        "base",
-        "changed",
-        "cursor",
-        "dead",
-        "deleted",
-        "due",
-        "edition",
-        "ending",
-        "generation",
-        "history",
-        "id",
-        "jumped",
-        "mark",
-        "name",
-        "paused",
-        "purged",
-        "root",
-        "settings",
-        "source",
-        "tail",
-        "taken",
-    )
-
     def __init__(self, row: QueueRow, dead: int) -> None:
         self.cursor, self.taken, self.jumped = row.cursor, row.taken, row.jumped
         self.acked, self.purged, self.dead = row.acked, row.purged, dead

@@ -10,7 +10,7 @@ from ..ops import Advance, Close, Define, Delete, Fail, NotAsExpected, OpFailed,
 from ..serve import After, Key, Keyed, Refusal, Replay, Serve, Served
 from ..work import Moved, Purge, Push, Pushed, Redrive, Sweep
 from . import filed, moving, pushing, queues
-from .keys import Keys, Leader
+from .keys import Case, Keys, Leader
 from .rows import Acked, Answer, Name
 from .serving import Serving
 from .transaction import Transaction
@@ -90,9 +90,11 @@ class Batch:
 
     def _look_up(self) -> None:
         """Look up the keys of all, and rule on the asks."""
-        wanted = [(name, self._ops[at].key) for at, name in self._keyed.items()]
+        wanted: list[tuple[Name, Key]] = []
         for serving in self._servings.values():
             wanted += serving.keyed.values()
+        for at, name in self._keyed.items():
+            wanted.append((name, self._ops[at].key))
         self._keys = Keys(self._tx, wanted)
         for serving in self._servings.values():
             if serving.keyed:
@@ -110,28 +112,32 @@ class Batch:
 
     def _settle(self) -> None:
         """Settle all entries. Of those that only ack all of a token the items are acked in one statement."""
-        settling = {at: serving for at, serving in self._servings.items() if serving.settles}
-        whole = [held for serving in settling.values() for held in serving.whole()]
         acked: dict[int, dict[str, list[Acked]]] = {}
-        if len(whole) > 1:
+        whole: list[tuple[int, str]] = []
+        for serving in self._servings.values():
+            if serving.settles:
+                whole += serving.whole()
+        if whole:
             for queue, token in whole:
                 acked.setdefault(queue, {})[token] = []
             for run in self._tx.runs.ack(whole, self._tx.now):
                 acked[run.queue][run.token].append(run)
-        for at, serving in settling.items():
-            serving.settle(acked.get(self._ops[at].queue, {}))
+        for at, serving in self._servings.items():
+            if serving.settles:
+                serving.settle(acked.get(self._ops[at].queue, {}))
 
     # -- all ops but Serve
 
     def _other(self, at: int, op: Any) -> Any:
         if self._keys is None or type(op) is not Keyed:
             return self._done(op)
-        ruling = self._keys.rule(self._keyed[at], op.key, self, at)
+        case = self._keys.case(self._keyed[at])
+        ruling = self._keys.rule(case, op.key, self, at)
         if isinstance(ruling, Leader):
             return Replay(ruling.owner.outcome(ruling.at))
         if isinstance(ruling, str):
             return Refusal(ruling)
-        return self._run(at, self._keys, op, ruling)
+        return self._run(at, case, op, ruling)
 
     def _done(self, op: Any) -> Any:
         handler = HANDLERS.get(type(op))
@@ -142,7 +148,7 @@ class Batch:
         except NotAsExpected as error:  # nothing was changed; the others go on
             return error.conflict
 
-    def _run(self, at: int, keys: Keys, keyed: Keyed, known: Answer | None) -> Any:
+    def _run(self, at: int, case: Case, keyed: Keyed, known: Answer | None) -> Any:
         """Run an op for its key; a long one that is filed unfinished goes on from there."""
         op: Any = keyed.op
         if known is not None:
@@ -150,22 +156,24 @@ class Batch:
             if not isinstance(before, Moved) or before.rest is None:
                 return Replay(before)
             op = replace(op, part=before)
-            keys.lead(self._keyed[at], keyed.key, self, at)
+            case.leader = Leader(keyed.key, self, at)
         outcome = self._done(op)
         if _changed(op, outcome):
-            self._file(keys, keyed, outcome)
+            self._file(keyed, outcome)
         return outcome
 
-    def _file(self, keys: Keys, keyed: Keyed, outcome: Any) -> None:
+    def _file(self, keyed: Keyed, outcome: Any) -> None:
         """File an outcome, with the queue as it is now: a definition may have made or reset it."""
         of: Any = keyed.op
         account = self._tx.account(outcome.id if isinstance(of, Define) else of.queue)
-        if account is None:
+        if account is None or self._keys is None:
             return
         key: Key = keyed.key
         own = account.settings.key_ttl
         name = Name(account.root, account.generation, key.caller, key.text)
-        keys.file(name, key, keyed.ttl if own is None else own, filed.of_other(outcome), None)
+        self._keys.file(
+            self._keys.case(name), key, keyed.ttl if own is None else own, filed.of_other(outcome), None
+        )
 
     def supersede(self, at: int) -> None:
         """Another op of this batch is later in the same session: whatever ran before it has run."""

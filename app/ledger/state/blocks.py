@@ -55,18 +55,6 @@ class Reader:
     It gives ``room`` bytes of them altogether, but one value at least.
     """
 
-    __slots__ = (
-        "_ahead",
-        "_ascii",
-        "_blocks",
-        "_first",
-        "_last",
-        "_lines",
-        "_queue",
-        "_size",
-        "room",
-    )
-
     def __init__(self, blocks: Blocks, queue: int, room: int) -> None:
         self._blocks = blocks
         self._queue = queue

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .accounts import Account
-from .sequences import Sequences
+from .rows import Name, Position
 
 
 class Cache:
@@ -13,14 +13,14 @@ class Cache:
     values of that were granted. It is not in the file, and outlives a transaction that failed.
     """
 
-    __slots__ = ("accounts", "granted", "sequences")
+    __slots__ = ("accounts", "granted", "positions")
 
     def __init__(self) -> None:
         self.accounts: dict[int, Account] = {}
-        self.sequences = Sequences()
+        self.positions: dict[Name, Position] = {}
         self.granted: dict[int, tuple[int, int]] = {}
 
     def forget(self) -> None:
         """Forget what the file is believed to have, after a transaction that failed."""
         self.accounts.clear()
-        self.sequences.forget()
+        self.positions.clear()

@@ -40,7 +40,11 @@ def of_served(served: Served, computed: str) -> tuple[str, str | None]:
     if handed is None:
         return f'["served",{told},null,"{state}"]', None
     spans, values, token, due, _, _ = handed
-    ranges = "[[{},{},{}]]".format(*spans[0]) if len(spans) == 1 else _json(spans)
+    if len(spans) == 1:
+        [(first, last, attempt)] = spans
+        ranges = f"[[{first},{last},{attempt}]]"
+    else:
+        ranges = _json(spans)
     lease = "null,null" if token is None else f"{quote(token)},{due}"
     if values is None:
         return f'["served",{told},[{ranges},{lease},{computed}],"{state}"]', None

@@ -28,18 +28,6 @@ class Fresh:
     grant.
     """
 
-    __slots__ = (
-        "_account",
-        "_at",
-        "_begun",
-        "_end",
-        "_kept",
-        "_tx",
-        "drawn",
-        "left",
-        "moved",
-    )
-
     def __init__(self, tx: Transaction, account: Account, op: Serve) -> None:
         self._tx = tx
         self._account = account

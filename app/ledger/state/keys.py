@@ -7,13 +7,15 @@ from functools import partial
 from typing import Any, Final, NamedTuple, Protocol
 
 from ..serve import Key, Why
-from ..work import expiry
-from .rows import Answer, Name
-from .sequences import Position
+from ..work import FOREVER
+from .rows import Answer, Name, Position
 from .transaction import Transaction
 
 DAY: Final = 86_400_000
 HOUR: Final = 3_600_000
+
+MOST: Final = 100_000
+"""Sessions that are remembered; then all are forgotten, and looked up again when they come."""
 
 
 class Owner(Protocol):
@@ -43,95 +45,108 @@ Ruling = Why | Answer | Leader | None
 """What is to be done with a request: refuse it, give the filed answer or that of another one, or run it."""
 
 
+class Case:
+    """One name of a batch: the ``answer`` that is filed, or how far its session is known to have come.
+
+    ``leader``: the request that runs for it. ``filed``: the answer of one before it goes to the same row.
+    """
+
+    __slots__ = ("answer", "filed", "leader", "name", "position")
+
+    def __init__(self, name: Name, position: Position | None) -> None:
+        self.name = name
+        self.position = position
+        self.answer: Answer | None = None
+        self.leader: Leader | None = None
+        self.filed = False
+
+
 class Keys:
     """Looks the keys of a batch up, at once; rules on each request that has one; files what comes of it."""
 
-    __slots__ = ("_answers", "_found", "_leaders", "_now", "_sequences", "_tx", "_until")
+    __slots__ = ("_cases", "_positions", "_tx", "_until")
 
     def __init__(self, tx: Transaction, wanted: Iterable[tuple[Name, Key]]) -> None:
         """Read what is filed under these keys, but where it is known how far a session has come."""
         self._tx = tx
-        self._now = now = tx.now
-        self._answers = tx.store.answers
-        self._sequences = tx.sequences
         self._until: dict[tuple[int, bool], int] = {}  # expiries of answers that are filed now
-        self._found: dict[Name, Answer] = {}
-        self._leaders: dict[Name, Leader] = {}
-        known, unknown = tx.sequences.get, []
+        self._positions = positions = tx.positions
+        self._cases: dict[Name, Case] = {}
+        if len(positions) >= MOST:
+            positions.clear()
+        now, unknown = tx.now, {}
         for name, key in wanted:
-            position = known(name)
+            position = positions.get(name)
+            self._cases[name] = case = Case(name, position)
             if position is None or position.expires <= now or key.n == position.n:
-                unknown.append(name)
+                unknown[name] = case
         if unknown:
-            self._read(unknown)
+            self._look_up(unknown)
 
-    def _read(self, names: list[Name]) -> None:
-        found = self._answers.find(names)
-        self._found.update(found)
-        for name in names:
-            answer = found.get(name)
+    def _look_up(self, unknown: dict[Name, Case]) -> None:
+        found = self._tx.store.answers.find(list(unknown))
+        for name, case in unknown.items():
+            case.answer = answer = found.get(name)
             if answer is None:
-                self._sequences.drop(name)
+                self._positions.pop(name, None)
             elif answer.n and answer.sound:
-                self._sequences.put(name, Position(answer.n, answer.request, answer.expires, answer.id))
+                self._positions[name] = Position(answer.n, answer.request, answer.expires, answer.id)
 
-    def find(self, name: Name) -> Answer | None:
-        """What is filed under one key that was not wanted before."""
-        self._read([name])
-        answer = self._found.get(name)
-        return answer if answer is not None and answer.sound and answer.expires > self._now else None
+    def case(self, name: Name) -> Case:
+        """What is known of a name; looked up now, if it was not wanted before."""
+        case = self._cases.get(name)
+        if case is None:
+            case = self._cases[name] = Case(name, None)
+            self._look_up({name: case})
+        return case
 
-    def rule(self, name: Name, key: Key, owner: Owner, at: int) -> Ruling:
+    def rule(self, case: Case, key: Key, owner: Owner, at: int) -> Ruling:
         """Rule on a request by what is filed under its key, and by who has it in the same batch.
 
         None: it is run, and others with its key get what comes of it.
         """
-        leader, answer = self._leaders.get(name), self._found.get(name)
-        if leader is not None:
-            ruling = _rule_after(leader, key)
-        elif answer is not None:
-            ruling = self._rule_on(answer, key)
-        else:
-            position = self._sequences.get(name)
-            ruling = None if position is None or 0 < position.n < key.n else _refusal(position.n, key)
+        ruling: Ruling = None
+        if case.leader is not None:
+            ruling = _rule_after(case.leader, key)
+        elif case.answer is not None:
+            ruling = self._rule_on(case.answer, key)
+        elif (position := case.position) is not None and not 0 < position.n < key.n:
+            ruling = _refusal(position.n, key)
         if ruling is None:
-            self._leaders[name] = _leader((key, owner, at))
+            case.leader = _leader((key, owner, at))
         return ruling
 
     def _rule_on(self, answer: Answer, key: Key) -> Ruling:
         if not answer.sound:
             return "damaged"
-        if answer.expires <= self._now:
+        if answer.expires <= self._tx.now:
             return None
         same = answer.n == key.n and answer.request == key.digest
         return answer if same else _refusal(answer.n, key)
 
-    def lead(self, name: Name, key: Key, owner: Owner, at: int) -> None:
-        """Note that a request is run for its key although that is filed."""
-        self._leaders[name] = Leader(key, owner, at)
-
-    def file(self, name: Name, key: Key, ttl: int, outcome: str, values: str | None) -> None:
+    def file(self, case: Case, key: Key, ttl: int, outcome: str, values: str | None) -> None:
         """File what came of a request under its key, in place of what may be there.
 
         A session's answer is kept for a day at most, up to a full hour: for as long the index of its expiry
         is left alone.
         """
-        n, digest = key.n, key.digest
-        until = (ttl, n > 0)
-        expires = self._until.get(until) or self._expiry(*until)
-        known = self._found.get(name) or self._sequences.get(name)
+        _, digest, n, _ = key
+        expires = self._until.get((ttl, n > 0)) or self._expiry(ttl, n > 0)
+        known = case.answer or case.position
         if known is None:
-            self._answers.file(name, _answer((0, digest, outcome, values, expires, True, n)))
+            self._tx.store.answers.file(case.name, _answer((0, digest, outcome, values, expires, True, n)))
             self._tx.learned += 1
             return
-        row = known.id
-        self._answers.refile(name, _answer((row, digest, outcome, values, expires, True, n)), known.expires)
+        answer = _answer((known.id, digest, outcome, values, expires, True, n))
+        longer = expires != known.expires or case.filed
+        self._tx.store.answers.refile(case.name, answer, longer=longer)
+        case.filed = True
         if n:
-            self._sequences.put(name, _position((n, digest, expires, row)))
+            self._positions[case.name] = _position((n, digest, expires, known.id))
 
     def _expiry(self, ttl: int, session: bool) -> int:
         """When an answer that is filed now expires: of a session within a day, at a full hour."""
-        expires = expiry(self._now, min(ttl, DAY) if session else ttl)
+        expires = min(self._tx.now + (min(ttl, DAY) if session else ttl), FOREVER)
         if session:
             expires += -expires % HOUR
         self._until[ttl, session] = expires

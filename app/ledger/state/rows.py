@@ -114,6 +114,15 @@ class Answer(NamedTuple):
     n: int = 0
 
 
+class Position(NamedTuple):
+    """How far a session has come: the request that was answered last, and the ``id`` of its answer."""
+
+    n: int
+    digest: str
+    expires: int
+    id: int
+
+
 class Failed(NamedTuple):
     """One failed attempt of consecutive items."""
 

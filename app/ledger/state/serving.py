@@ -7,11 +7,11 @@ from functools import partial
 from typing import Any
 
 from ..serve import Handed, HandOut, Key, Serve, Served, Why
-from ..work import Settled
+from ..work import Entry, Settled
 from . import claims, filed, history, settling, verdicts, waiting
 from .accounts import Account
 from .fresh import Fresh
-from .keys import Keys, Leader
+from .keys import Case, Keys, Leader
 from .rows import Acked, Answer, Name
 from .settling import Settling
 from .transaction import Transaction
@@ -32,22 +32,6 @@ class Serving:
     something. ``_after``: the asks that get what came of another.
     """
 
-    __slots__ = (
-        "_account",
-        "_after",
-        "_asks",
-        "_entries",
-        "_filed",
-        "_keys",
-        "_op",
-        "_out",
-        "_running",
-        "_todo",
-        "_tx",
-        "keyed",
-        "settles",
-    )
-
     def __init__(self, tx: Transaction, op: Serve, account: Account) -> None:
         self._tx = tx
         self._op = op
@@ -57,7 +41,7 @@ class Serving:
         self._entries: dict[int, Entries] = {}
         self._filed: set[int] = set()
         self._keys: Keys | None = None
-        self._running: list[int] = []
+        self._running: dict[int, Case] = {}
         self._after: list[tuple[int, Leader]] = []
         self._todo: list[int] = []
         self.keyed: dict[int, tuple[Name, Key]] = {}
@@ -77,11 +61,12 @@ class Serving:
         """Answer the asks whose keys are known; note which others run for theirs."""
         self._keys = keys
         for at, (name, key) in self.keyed.items():
-            ruling = keys.rule(name, key, self, at)
-            if ruling is None or not self._known(at, keys, ruling):
-                self._running.append(at)
+            case = keys.case(name)
+            ruling = keys.rule(case, key, self, at)
+            if ruling is None or not self._known(at, case, ruling):
+                self._running[at] = case
 
-    def _known(self, at: int, keys: Keys, ruling: Why | Answer | Leader) -> bool:
+    def _known(self, at: int, case: Case, ruling: Why | Answer | Leader) -> bool:
         """Answer an ask whose key is known; False if it has to be run nevertheless."""
         if isinstance(ruling, Leader):
             self._after.append((at, ruling))
@@ -89,52 +74,54 @@ class Serving:
         elif isinstance(ruling, str):
             self._out[at] = Served(why=ruling)
         else:
-            self._out[at] = served = self._replay(at, keys, ruling)
+            self._out[at] = served = self._replay(at, ruling)
             if served is None:
-                keys.lead(*self.keyed[at], self, at)
+                case.leader = Leader(self.keyed[at][1], self, at)
                 return False
         return True
 
-    def _replay(self, at: int, keys: Keys, answer: Answer) -> Served | None:
+    def _replay(self, at: int, answer: Answer) -> Served | None:
         """What is filed; None for a settling whose lease is still to be handed out."""
         served = filed.read(answer)
         if not isinstance(served, Served):
             return Served(why="key-reused")
         if self._asks[at].handout is None or served.handed is not None:
             return served
-        if answer.outcome.startswith("{") and (later := self._later(at, keys)) is not None:
+        if answer.outcome.startswith("{") and (later := self._later(at)) is not None:
             return served._replace(handed=later)
         self._entries[at] = served.entries
         self._filed.add(at)
         return None
 
-    def _later(self, at: int, keys: Keys) -> Handed | None:
+    def _later(self, at: int) -> Handed | None:
         """The lease that 0.3 filed beside the settling which had waited for it."""
         name, _ = self.keyed[at]
-        later = keys.find(name._replace(key=name.key + filed.LATER))
-        served = None if later is None else filed.read(later)
+        assert self._keys is not None  # noqa: S101  # it has ruled on this ask
+        answer = self._keys.case(name._replace(key=name.key + filed.LATER)).answer
+        if answer is None or not answer.sound or answer.expires <= self._tx.now:
+            return None
+        served = filed.read(answer)
         return served.handed if isinstance(served, Served) else None
 
     def supersede(self, at: int) -> None:
         """A later request of the same session is in the batch: this one is not run."""
         self._out[at] = Served(why="key-superseded")
-        self._running.remove(at)
+        del self._running[at]
         self._entries.pop(at, None)
 
     # -- entries
 
     def whole(self) -> list[tuple[int, str]]:
         """The tokens, with their queue, whose items can be acked ahead of all other entries."""
-        account, asks, out = self._account, self._asks, self._out
-        if account.deleted:
+        if self._account.deleted:
             return []
-        self._todo = todo = [
-            at for at, ask in enumerate(asks) if ask.entries and out[at] is None and at not in self._entries
-        ]
-        if account.history:
-            return []  # it tells by which key
-        entries = [entry for at in todo for entry in asks[at].entries]
-        return [(account.id, token) for token in settling.whole(entries)]
+        queue = self._account.id
+        entries: list[Entry] = []
+        for at, ask in enumerate(self._asks):
+            if ask.entries and self._out[at] is None and at not in self._entries:
+                self._todo.append(at)
+                entries += ask.entries
+        return [(queue, token) for token in settling.whole(entries)]
 
     def settle(self, acked: Mapping[str, list[Acked]]) -> None:
         """Settle the entries of all asks, in their order; some tokens have ``acked`` all ahead."""
@@ -160,8 +147,7 @@ class Serving:
             why: Why = "deleted" if self._tx.named(account.name) is account else "moved"
             self._refuse([at for at, known in enumerate(out) if known is None], why)
             return
-        fresh = Fresh(self._tx, account, self._op)
-        state = account.state
+        fresh, state = Fresh(self._tx, account, self._op), account.state
         wanted: list[tuple[int, HandOut]] = []
         for at, ask in enumerate(self._asks):
             if out[at] is not None:
@@ -173,19 +159,19 @@ class Serving:
         if account.paused:
             self._refuse([at for at, _ in wanted], "paused")
         elif wanted:
-            self._give(wanted, fresh)
+            self._give(wanted, fresh, state)
 
     def _refuse(self, asks: list[int], why: Why) -> None:
         state, entries, before = self._account.state, self._entries, self._filed
         for at in asks:
             self._out[at] = Served(entries.get(at, ()), None, why, state, at in before)
 
-    def _give(self, wanted: list[tuple[int, HandOut]], fresh: Fresh) -> None:
+    def _give(self, wanted: list[tuple[int, HandOut]], fresh: Fresh, state: str) -> None:
         """Waiting items to the first of the asks but blocks, then fresh ones to the others."""
         account, out, entries = self._account, self._out, self._entries
         if account.due <= self._tx.now and account.claimable(self._tx.now):
-            wanted = self._wait(wanted)
-        grant, state = fresh.grant, account.state
+            wanted, state = self._wait(wanted), account.state
+        grant = fresh.grant
         for n, (at, handout) in enumerate(wanted):
             if not fresh.left:
                 self._refuse([at for at, _ in wanted[n:]], fresh.why())
@@ -235,13 +221,13 @@ class Serving:
         file, own = self._keys.file, account.settings.key_ttl
         ttl = self._op.key_ttl if own is None else own
         computed = filed.computed_by(account.source, account.args)
-        for at in self._running:
+        for at, case in self._running.items():
             served = out[at]
             assert served is not None  # noqa: S101  # all are known by now
             if served.handed is not None or (
                 served.entries and at not in self._filed and asks[at].settled is None and _settled(served)
             ):
-                file(*self.keyed[at], ttl, *filed.of_served(served, computed))
+                file(case, self.keyed[at][1], ttl, *filed.of_served(served, computed))
 
     def outcome(self, at: int) -> Any:
         """What came of an ask, as another one with its key gets it."""

@@ -25,7 +25,7 @@ from ..work import (
 )
 from . import claims, pushing, runs
 from .accounts import Account
-from .history import Held, record
+from .history import Held, Whose, record
 from .holding import Holding
 from .rows import ALONE, Acked, Run
 from .transaction import Transaction
@@ -37,6 +37,9 @@ GONE = "\n"
 # As its own constructor does, in a third of the time.
 _settled: Callable[[Any], Settled] = partial(tuple.__new__, Settled)
 
+Told = tuple[tuple[Settled, ...], ...]
+"""What became of each entry."""
+
 Change = Callable[[Run], tuple[Verdict, int | None, Run | None]]
 """The outcome for a part of a run: the verdict, its due, and the part afterwards; None: it is done."""
 
@@ -46,44 +49,27 @@ def whole(entries: Iterable[Entry]) -> list[str]:
 
     Those can be acked ahead of the others, many in one statement.
     """
-    plain: list[str] = []
-    tokens: list[str] = []
+    plain, times = [], Counter[str]()
     for entry in entries:
-        tokens.append(entry.token)
+        times[entry.token] += 1
         if type(entry) is Ack and entry.seqs is None and not entry.push:
             plain.append(entry.token)
-    if len(set(tokens)) == len(tokens):
-        return plain
-    times = Counter(tokens)
     return [token for token in plain if times[token] == 1]
 
 
 class Settling:
     """Settles entries of one queue, in their order. ``_held``: what each token holds that was looked at.
 
-    ``_ahead``: what became of tokens whose items were acked before all other entries. ``_stale``: tokens of
+    ``_ahead``: what tokens held whose items were acked before all other entries. ``_stale``: tokens of
     which somebody is told that they hold something no longer.
     """
-
-    __slots__ = (
-        "_account",
-        "_acks",
-        "_ahead",
-        "_chance",
-        "_errors",
-        "_held",
-        "_key_ttl",
-        "_queue",
-        "_stale",
-        "_tx",
-    )
 
     def __init__(self, tx: Transaction, account: Account, key_ttl: int) -> None:
         self._tx = tx
         self._account = account
         self._queue = account.id
         self._acks: list[Held] = []
-        self._ahead: dict[str, tuple[Settled, ...]] = {}
+        self._ahead: Mapping[str, list[Acked]] = {}
         self._chance = 0.0
         self._key_ttl = key_ttl
         self._errors = 0  # bytes that may still be written
@@ -92,34 +78,25 @@ class Settling:
 
     def acked(self, acked: Mapping[str, list[Acked]]) -> None:
         """Note what these tokens held that was acked ahead; nothing for those that were stale."""
-        account, ahead = self._account, self._ahead
-        for token, held in acked.items():
-            ahead[token] = self._told_acked(held)
+        self._ahead = acked
+        for held in acked.values():
             for run in held:
-                account.acked += run.last - run.first + 1
+                self._account.acked += run.last - run.first + 1
                 if run.kept or run.history:
                     runs.done(self._tx, run.queue, run.first, run.last, run)
 
-    @staticmethod
-    def _told_acked(held: Sequence[Acked]) -> tuple[Settled, ...]:
-        if len(held) == 1:  # as a rule; spare it the list
-            run = held[0]
-            return (_settled(("acked", run.first, run.last, None, None, None)),)
-        told = Verdicts()
-        for run in sorted(held):
-            told.add("acked", run.first, run.last)
-        return told.all()
-
     def settle(
-        self, entries: Sequence[Entry], chance: float, key: tuple[str, str | None]
+        self, entries: Sequence[Entry], chance: float, whose: Whose
     ) -> tuple[tuple[Settled, ...], ...]:
-        """Apply the entries of one caller; ``key`` is whose they are, and under which it is filed."""
-        if len(entries) == 1 and (ahead := self._ahead.get(entries[0].token)):
-            return (ahead,)
+        """Apply the entries of one caller; return what became of each."""
         self._chance, self._errors = chance, ERRORS_BYTES
-        settled = tuple([_VERBS[type(entry)](self, entry) for entry in entries])
+        if len(entries) == 1:  # as a rule
+            entry = entries[0]
+            settled: Told = (_VERBS[type(entry)](self, entry),)
+        else:
+            settled = tuple([_VERBS[type(entry)](self, entry) for entry in entries])
         if self._acks:
-            record(self._tx, self._account, "acked", self._acks, key)
+            record(self._tx, self._account, "acked", self._acks, whose)
             self._acks = []
         return settled
 
@@ -152,25 +129,16 @@ class Settling:
 
     def ack(self, entry: Ack) -> tuple[Settled, ...]:
         """Ack the items of an entry; with results, all of it or nothing."""
-        if entry.push:
-            return self._ack_with_push(entry)
-        if entry.seqs is None and entry.token not in self._held:
-            return self._ack_all(entry)
-        return self._apply(entry, self._acked)
+        held = self._ahead.get(entry.token)
+        if held is None:
+            return self._ack_with_push(entry) if entry.push else self._apply(entry, self._acked)
+        if not held:
+            return self._told_stale(entry)
+        if self._account.history:
+            self._acks += [(run.first, run.last, run.worker) for run in held]
+        return _told_acked(held)
 
-    def _ack_all(self, entry: Ack) -> tuple[Settled, ...]:
-        """All that a token holds, in one statement."""
-        token = entry.token
-        told = self._ahead.get(token)
-        if told is None:
-            held = self._tx.runs.ack(((self._queue, token),), self._tx.now)
-            self._held[token] = Holding([])
-            for run in held:
-                self._acked(run)
-            told = self._told_acked(held)
-        return told or self._told_stale(entry)
-
-    def _acked(self, run: Run | Acked) -> tuple[Verdict, None, None]:
+    def _acked(self, run: Run) -> tuple[Verdict, None, None]:
         account = self._account
         account.acked += run.last - run.first + 1
         if account.history:
@@ -275,6 +243,16 @@ class Settling:
             if part is not None:
                 (holding.leave if part.token is None else holding.keep)(part)
         return told.all()
+
+
+def _told_acked(held: Sequence[Acked]) -> tuple[Settled, ...]:
+    if len(held) == 1:  # as a rule; spare it the list
+        run = held[0]
+        return (_settled(("acked", run.first, run.last, None, None, None)),)
+    told = Verdicts()
+    for run in sorted(held):
+        told.add("acked", run.first, run.last)
+    return told.all()
 
 
 _VERBS: dict[type, Callable[[Settling, Any], tuple[Settled, ...]]] = {

@@ -144,8 +144,8 @@ class Answers(Protocol):
     def file(self, name: Name, answer: Answer) -> None:
         """File an answer, in the place of one that may be there."""
 
-    def refile(self, name: Name, answer: Answer, before: int) -> None:
-        """Put an answer in the place of the one in its row. ``before``: when that expires."""
+    def refile(self, name: Name, answer: Answer, *, longer: bool) -> None:
+        """Put an answer in the place of the one in its row. Not ``longer``: that expires at the same time."""
 
 
 class History(Protocol):

@@ -26,24 +26,6 @@ class Transaction:
     ``granted``: what it grants of openings (see :class:`~.cache.Cache`), until it is on disk.
     """
 
-    __slots__ = (
-        "_accounts",
-        "_granted",
-        "_names",
-        "blocks",
-        "granted",
-        "learned",
-        "leased_until",
-        "now",
-        "number",
-        "numbered",
-        "room",
-        "runs",
-        "sequences",
-        "store",
-        "touched",
-    )
-
     def __init__(self, store: Store, now: int, number: int, cache: Cache) -> None:
         self.store = store
         self.runs = store.runs
@@ -54,7 +36,7 @@ class Transaction:
         self.learned = 0  # keys of items and of answers, rows of the history
         self.leased_until = 0  # the last end of a lease that was given or extended
         self.room = VALUES_MOST  # bytes of kept values that may still be read
-        self.sequences = cache.sequences
+        self.positions = cache.positions
         self._accounts = cache.accounts
         self._granted = cache.granted
         self.granted: dict[int, tuple[int, int]] = {}

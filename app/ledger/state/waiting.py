@@ -64,20 +64,6 @@ class _Shares:
     ``_first`` to ``_last`` are left.
     """
 
-    __slots__ = (
-        "_account",
-        "_at",
-        "_first",
-        "_kept",
-        "_last",
-        "_parts",
-        "_picked",
-        "_text",
-        "_texts",
-        "_tx",
-        "over",
-    )
-
     def __init__(self, tx: Transaction, account: Account, found: Found) -> None:
         self._tx = tx
         self._account = account

@@ -71,7 +71,7 @@ class Batch:
     def name_of_op(self, op: Keyed) -> tuple:
         of = op.op
         shelf = self.model.named(of.name) if isinstance(of, Define) else self.model.row(of.queue)
-        return (of, op.key.text) if shelf is None else self.place(shelf.row, op.key)
+        return (of, op.key.caller, op.key.text) if shelf is None else self.place(shelf.row, op.key)
 
     def rule(self, at: int) -> None:
         name, (_, ask) = self.names[at], self.asks[at]

@@ -30,8 +30,8 @@ class Model:
     def named(self, name: str) -> Shelf | None:
         return next((shelf for shelf in self.shelves.values() if shelf.row.name == name), None)
 
-    def row(self, queue: int) -> Shelf:
-        return self.shelves.get(queue) or self.replaced[queue]
+    def row(self, queue: int) -> Shelf | None:
+        return self.shelves.get(queue) or self.replaced.get(queue)
 
     def apply(self, op, now: int):
         return getattr(self, type(op).__name__.lower())(op, now)

@@ -223,7 +223,7 @@ def test_an_answer_takes_the_place_of_another_by_its_row(store, expires):
     store.answers.file(name, ANSWER)
     before = store.answers.find([name])[name]
     after = before._replace(request="next", outcome="[1]", values='["v"]', expires=expires)
-    store.answers.refile(name, after, before.expires)
+    store.answers.refile(name, after, longer=expires != before.expires)
     assert store.answers.find([name]) == {name: after}
     assert before.id == after.id > 0
     assert after.sound
