@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 from functools import partial
 
 # Nanoseconds since some moment, the time of a suspended system included where that can be told: its leases
@@ -36,9 +35,3 @@ class LedgerClock:
     def now(self) -> int:
         """Ledger time in milliseconds, never less than before."""
         return (self._base + self._monotonic()) // 1_000_000
-
-
-def rfc3339(milliseconds: int) -> str:
-    """An instant of ledger time as RFC 3339 in UTC with milliseconds."""
-    moment = datetime.fromtimestamp(milliseconds / 1000, UTC)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

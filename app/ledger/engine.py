@@ -12,19 +12,8 @@ from .ops import QueueRow
 from .serve import Applied
 
 
-class Engine(Protocol):
-    """The storage engine, as the committer and the queues need it."""
-
-    kind: str
-    path: str
-
-    @property
-    def folder(self) -> Path | None:
-        """The folder of the ledger; None in memory."""
-
-    @property
-    def durable(self) -> bool:
-        """Whether a commit is a sync of a disk."""
+class WritingEngine(Protocol):
+    """The writing side of an engine. One thread uses it; only ``trouble`` is asked by others too."""
 
     def apply_batch(self, ops: Sequence[Any]) -> Applied:
         """Apply all ops, `Serve` and `Keyed` too, in one transaction, synced; see ``serve.py``.
@@ -38,6 +27,12 @@ class Engine(Protocol):
     def number(self) -> int:
         """The number of the last transaction that is on disk; to be asked after a reopening."""
 
+    def reopen(self) -> None:
+        """Close, open, and make the disk agree with what is read; raises EngineFailed until it does."""
+
+    def reserve(self) -> None:
+        """Hold back the room that the next reopening may need; EngineFailed while there is none."""
+
     def trouble(self) -> LedgerError | None:
         """Why nothing may be applied although it could be: damage, or files that are gone."""
 
@@ -47,11 +42,29 @@ class Engine(Protocol):
         To be called again until they are back, and once then.
         """
 
-    def reopen(self) -> None:
-        """Close, open, and make the disk agree with what is read; raises EngineFailed until it does."""
+    def unheard(self) -> float | None:
+        """Seconds until :meth:`keep_time` is due; None while no lease needs it."""
 
-    def reserve(self) -> None:
-        """Hold back the room that the next reopening may need; EngineFailed while there is none."""
+    def keep_time(self) -> None:
+        """Persist ledger time, so that an expired lease can't be live again after a crash."""
+
+    def close(self) -> None:
+        """Close for good; every applied op is on disk."""
+
+
+class Engine(WritingEngine, Protocol):
+    """An engine with all its looks, which are for any thread."""
+
+    kind: str
+    path: str
+
+    @property
+    def folder(self) -> Path | None:
+        """The folder of the ledger; None in memory."""
+
+    @property
+    def durable(self) -> bool:
+        """Whether a commit is a sync of a disk."""
 
     def rows(self) -> list[QueueRow]:
         """The rows of all queues, deleted ones too."""
@@ -66,9 +79,6 @@ class Engine(Protocol):
         self, queue: int, generation: int, prefix: str, *, after: str, most: int
     ) -> list[tuple[str, int]]:
         """The keys of items that are known, with their seqs: those that begin so and come after ``after``."""
-
-    def next_due(self, queue: int) -> int | None:
-        """The earliest due of the items that are not dead; None if there are none."""
 
     def glance(self, queue: int) -> tuple[int, int, int]:
         """Waiting (with delayed), leased and dead items, quickly: for statistics. All zero for none."""
@@ -96,17 +106,8 @@ class Engine(Protocol):
     def now(self) -> int:
         """Ledger time, in milliseconds: never behind what was persisted."""
 
-    def unheard(self) -> float | None:
-        """Seconds until :meth:`keep_time` is due; None while no lease needs it."""
-
-    def keep_time(self) -> None:
-        """Persist ledger time, so that an expired lease can't be live again after a crash."""
-
     def size(self) -> int:
         """Bytes that the ledger occupies."""
 
     def backup(self, to: str) -> int:
         """Write a consistent, synced copy while the engine works; its size in bytes."""
-
-    def close(self) -> None:
-        """Close for good; every applied op is on disk."""

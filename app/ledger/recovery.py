@@ -13,9 +13,10 @@ import logging
 from collections.abc import Callable, Sequence
 from math import inf
 from time import monotonic
-from typing import Any, Protocol
+from typing import Any
 
 from ..errors import LedgerDamaged, LedgerError, LedgerFull, LedgerUnavailable, OutcomeUnknown
+from .engine import WritingEngine
 from .ops import CommitFailed, EngineDamaged, EngineFailed
 from .serve import Applied
 
@@ -23,43 +24,6 @@ log = logging.getLogger("dibs.ledger")
 
 LOOK_BUSY = 0.01  # seconds between two looks at the files: a look costs as much as a tenth of a commit
 _PAUSES = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)  # seconds between attempts to reopen
-
-
-class WritingEngine(Protocol):
-    """The writing side of an engine. One thread uses it; only ``trouble`` is asked by others too."""
-
-    def apply_batch(self, ops: Sequence[Any]) -> Applied:
-        """Apply all ops in one transaction, synced.
-
-        Raises:
-            CommitFailed: COMMIT failed; the error has what was computed.
-            EngineFailed: the disk failed before; nothing of it is on disk.
-            Exception: an op is at fault; nothing of it is on disk.
-        """
-
-    def number(self) -> int:
-        """The number of the last transaction that is on disk; to be asked after a reopening."""
-
-    def reopen(self) -> None:
-        """Close, open, and make the disk agree with what is read; EngineFailed until it does."""
-
-    def reserve(self) -> None:
-        """Hold back the room that the next reopening may need; EngineFailed while there is none."""
-
-    def trouble(self) -> LedgerError | None:
-        """Why nothing may be applied although it could be: damage, or files that are gone."""
-
-    def rescue(self) -> str | None:
-        """Save the content of open files whose names are gone; what was done, in words."""
-
-    def unheard(self) -> float | None:
-        """Seconds until :meth:`keep_time` is due; None while no lease needs it."""
-
-    def keep_time(self) -> None:
-        """Persist ledger time."""
-
-    def close(self) -> None:
-        """Close for good."""
 
 
 class AtFault(Exception):

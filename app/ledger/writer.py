@@ -16,7 +16,8 @@ from time import monotonic, perf_counter
 from typing import Any, Generic, Protocol, TypeVar
 
 from ..errors import DibsError, LedgerError, LedgerFull, LedgerUnavailable, OutcomeUnknown
-from .recovery import AtFault, Recovery, WritingEngine
+from .engine import WritingEngine
+from .recovery import AtFault, Recovery
 from .serve import After, Applied, Serve
 
 log = logging.getLogger("dibs.ledger")

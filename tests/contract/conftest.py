@@ -122,7 +122,7 @@ class Ledger:
 
     def after(self, queue: int, told: After) -> After:
         """What is told of a queue after a batch, as the ledger shows it."""
-        row, due = self.engine.row(queue), self.engine.next_due(queue)
+        row, due = self.engine.row(queue), self.next_due(queue)
         failure = None if row.failure_type is None else (row.failure_type, row.failure_message)
         over = row.ending is not None and row.inside == self.engine.glance(queue)[2]
         assert (told.next_due is None) <= (due is None)
@@ -253,6 +253,11 @@ class Ledger:
         assert not more
         return items
 
+    def next_due(self, queue: int) -> int | None:
+        """The earliest due of the items that are not dead, if these are not too many to be looked at."""
+        items, _ = self.engine.items(queue, None, 0, 10_000, 1 << 30)
+        return min([item.due for item in items if item.state != "dead"], default=None)
+
     def inside(self, queue: int) -> dict[int, str]:
         """The state of each item inside."""
         return {item.seq: item.state for item in self.items(queue)}
@@ -260,7 +265,7 @@ class Ledger:
     def all(self) -> list:
         """Everything that can be seen of every queue."""
         return [
-            (row, self.engine.counts(row.id), self.items(row.id), self.engine.next_due(row.id))
+            (row, self.engine.counts(row.id), self.items(row.id), self.next_due(row.id))
             for row in self.engine.rows()
         ]
 

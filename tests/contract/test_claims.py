@@ -80,7 +80,7 @@ def test_a_delayed_item_is_claimed_at_its_due_to_the_millisecond(ledger, delay):
     counts = ledger.engine.counts(queue)
     assert (counts.waiting, counts.delayed, counts.oldest) == (1, 1, None)
     ledger.time.pass_(delay - 1)
-    assert (ledger.claim(queue), ledger.engine.next_due(queue)) == (NOTHING, due)
+    assert (ledger.claim(queue), ledger.next_due(queue)) == (NOTHING, due)
     ledger.time.pass_(1)
     counts = ledger.engine.counts(queue)
     assert (counts.waiting, counts.delayed, counts.oldest) == (1, 0, due)
@@ -139,7 +139,7 @@ def test_a_queue_that_is_not_there_gives_nothing(ledger):
     ledger.do(Delete(queue))
     assert ledger.claim(queue) == NOTHING
     assert ledger.claim(99) == NOTHING
-    assert ledger.engine.next_due(99) is None
+    assert ledger.next_due(99) is None
     assert ledger.engine.glance(99) == (0, 0, 0)
     assert ledger.items(99) == []
 
@@ -186,26 +186,26 @@ def test_computed_values_weigh_nothing(ledger):
 def test_the_next_due_is_exact(ledger):
     queue = ledger.jobs()
     now = ledger.engine.now()
-    assert ledger.engine.next_due(queue) is None
+    assert ledger.next_due(queue) is None
     assert ledger.claim(queue) == NOTHING
     ledger.push(queue, "1", "2", delay=700, priority=3)
     ledger.push(queue, "3", delay=500, priority=9)
-    assert ledger.engine.next_due(queue) == now + 500
+    assert ledger.next_due(queue) == now + 500
     assert ledger.claim(queue) == NOTHING
     ledger.time.pass_(600)
     assert ledger.seqs(ledger.claim(queue, ttl=1_000)) == [3]
-    assert ledger.engine.next_due(queue) == now + 700
+    assert ledger.next_due(queue) == now + 700
     ledger.time.pass_(200)
     ledger.claim(queue, 1, "u", ttl=5_000)
-    assert ledger.engine.next_due(queue) <= ledger.engine.now()  # more waits
+    assert ledger.next_due(queue) <= ledger.engine.now()  # more waits
     ledger.claim(queue, 1, "v", ttl=6_000)
-    assert ledger.engine.next_due(queue) == now + 1_600  # the first lease's end
+    assert ledger.next_due(queue) == now + 1_600  # the first lease's end
     ledger.one(queue, Extend("t", 90_000))
-    assert ledger.engine.next_due(queue) == now + 5_800
+    assert ledger.next_due(queue) == now + 5_800
     ledger.one(queue, Ack("u"))
-    assert ledger.engine.next_due(queue) == now + 6_800
+    assert ledger.next_due(queue) == now + 6_800
     ledger.settle(queue, Ack("t"), Ack("v"))
-    assert ledger.engine.next_due(queue) is None
+    assert ledger.next_due(queue) is None
 
 
 def test_the_dead_are_not_due(ledger):
@@ -213,7 +213,7 @@ def test_the_dead_are_not_due(ledger):
     ledger.claim(queue)
     ledger.one(queue, Nack("t"))
     assert ledger.inside(queue) == {1: "dead"}
-    assert ledger.engine.next_due(queue) is None
+    assert ledger.next_due(queue) is None
     assert ledger.claim(queue, token="u") == NOTHING
 
 

@@ -108,7 +108,7 @@ def test_a_lease_of_what_waits_ends_before_what_expired_with_others(ledger):
     ledger.time.pass_(30_000)
     assert ledger.seqs(ledger.claim(queue, 100, "d")) == [6, 1, 2]  # 1 and 2 expired, too, but alone
     assert ledger.seqs(ledger.claim(queue, 100, "e")) == [3]
-    assert ledger.engine.next_due(queue) == ledger.engine.now()
+    assert ledger.next_due(queue) == ledger.engine.now()
 
 
 def test_a_take_for_good_takes_whatever_is_due(ledger):

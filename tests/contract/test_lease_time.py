@@ -90,7 +90,7 @@ def test_leases_of_fresh_items_too(ledger, start):
     ledger.time.pass_(300)
     start(HOUR)
     assert dues(ledger, queue) == {**dict.fromkeys(range(1, 6), 10_000), 6: -HOUR, 7: -HOUR}
-    assert ledger.engine.next_due(queue) == ledger.engine.now() - HOUR
+    assert ledger.next_due(queue) == ledger.engine.now() - HOUR
 
 
 def test_the_ttl_of_an_extension_counts(ledger, start):

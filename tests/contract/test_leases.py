@@ -56,7 +56,7 @@ def test_a_whole_ack_is_the_end_of_a_lease(ledger):
     ledger.fresh(queue, 1_000)
     assert ledger.settle(queue, Ack("t")).entries == ((Settled("acked", 1, 1_000),),)
     assert ledger.items(queue) == []
-    assert ledger.engine.next_due(queue) is None
+    assert ledger.next_due(queue) is None
     assert ledger.engine.row(queue).acked == 1_000
     assert ledger.settle(queue, Ack("t")).entries == ((Settled("stale"),),)
 
@@ -99,7 +99,7 @@ def test_a_lease_is_live_to_its_last_millisecond(ledger):
     queue = ledger.define().id
     due = ledger.fresh(queue, 2, ttl=1_000).due
     ledger.time.pass_(999)
-    assert (ledger.claim(queue, token="u"), ledger.engine.next_due(queue)) == (NOTHING, due)
+    assert (ledger.claim(queue, token="u"), ledger.next_due(queue)) == (NOTHING, due)
     assert ledger.inside(queue) == {1: "leased", 2: "leased"}
     assert ledger.one(queue, Ack("t", ((1, 1),))) == [(1, "acked")]
 
@@ -214,7 +214,7 @@ def test_an_extension_runs_from_its_commit_with_the_same_token(ledger):
     due = ledger.engine.now() + 1_000
     assert ledger.settle(queue, Extend("t", 1_000)).entries == ((Settled("extended", 1, 3, due),),)
     ledger.time.pass_(999)
-    assert (ledger.claim(queue, token="u"), ledger.engine.next_due(queue)) == (NOTHING, due)
+    assert (ledger.claim(queue, token="u"), ledger.next_due(queue)) == (NOTHING, due)
     assert ledger.one(queue, Ack("t", ((1, 1),))) == [(1, "acked")]
     ledger.time.pass_(1)
     assert [ledger.seqs(ledger.claim(queue, token=token)) for token in "uv"] == [[2], [3]]
@@ -226,7 +226,7 @@ def test_an_extension_of_some_leaves_the_rest_to_expire(ledger):
     assert ledger.one(queue, Extend("t", 9_000, ((2, 2),))) == [(2, "extended")]
     ledger.time.pass_(1_000)
     assert ledger.inside(queue) == {1: "waiting", 2: "leased", 3: "waiting"}
-    assert ledger.engine.next_due(queue) == due
+    assert ledger.next_due(queue) == due
     assert ledger.one(queue, Ack("t", ((1, 3),))) == [(1, "stale"), (2, "acked"), (3, "stale")]
 
 

@@ -87,7 +87,7 @@ def test_a_deletion_purges_what_was_inside(ledger, full):
     assert (row.cursor, row.acked, row.purged, row.inside) == (7, 1, 6, 0)
     assert ledger.items(full) == []
     assert ledger.engine.glance(full) == (0, 0, 0)
-    assert ledger.engine.next_due(full) is None
+    assert ledger.next_due(full) is None
     assert ledger.engine.failures(full, 3) == []
     ledger.balanced(full)
     row = ledger.do(Define("jobs", "", "{}"))

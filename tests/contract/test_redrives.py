@@ -67,7 +67,7 @@ def test_a_rate_spreads_the_dues(ledger, rate, step):
     now = ledger.engine.now()
     assert ledger.do(Redrive(queue, rate=rate)) == Moved(5, now)
     assert [item.due - now for item in ledger.items(queue)] == [n * step for n in range(5)]
-    assert ledger.engine.next_due(queue) == now
+    assert ledger.next_due(queue) == now
 
 
 @pytest.mark.parametrize("rate", [3.0, 30.0, 70.0, 999.0, 1e6])

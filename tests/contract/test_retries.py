@@ -22,7 +22,7 @@ def test_a_nack_with_a_delay_waits_that_long(ledger):
     due = ledger.engine.now() + 500
     assert ledger.settle(queue, Nack("t", ((1, 2),), 500)).entries == ((Settled("nacked", 1, 2, due),),)
     ledger.time.pass_(499)
-    assert (ledger.claim(queue, token="u"), ledger.engine.next_due(queue)) == (NOTHING, due)
+    assert (ledger.claim(queue, token="u"), ledger.next_due(queue)) == (NOTHING, due)
     ledger.time.pass_(1)
     assert ledger.claim(queue, token="u").spans == (Span(1, 2, 2),)
 

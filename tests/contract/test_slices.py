@@ -146,7 +146,6 @@ def test_a_deletion_is_one_small_step_and_nothing_is_seen_of_what_it_left(ledger
     assert (row.purged, row.inside) == (MANY, 0)
     assert ledger.items(deleted) == ledger.items(deleted, "dead") == []
     assert engine.glance(deleted) == (0, 0, 0)
-    assert engine.next_due(deleted) is None
     ledger.balanced(deleted)
     assert engine.unswept() == [deleted]
 

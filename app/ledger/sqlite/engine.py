@@ -58,14 +58,14 @@ class SqliteEngine:
     ) -> None:
         self.files = files = Files(data, vfs=vfs)
         self.folder, self.path, self.durable = files.folder, files.path, data is not None
-        self.trouble, self.rescue, self.reserve = files.trouble, files.rescue, files.reserve
+        self.trouble, self.rescue, self.reserve = files.guard.trouble, files.rescue, files.reserve
         self.size, self.backup = files.size, files.backup
         self.now = clock(files.persisted).now
         self._persisted = self._pruned = files.persisted
         looks = Looks(files.readers, self.now)
         self.rows, self.row, self.unswept = looks.rows, looks.row, looks.unswept
         self.item_keys = looks.item_keys
-        self.next_due, self.glance, self.counts = looks.next_due, looks.glance, looks.counts
+        self.glance, self.counts = looks.glance, looks.counts
         self.items, self.failures, self.history = looks.items, looks.failures, looks.history
         self._cache = Cache()
         self._undecided: tuple[int, dict[int, tuple[int, int]]] = 0, {}  # of a commit that failed
@@ -111,26 +111,13 @@ class SqliteEngine:
             EngineFailed: the disk failed before.
             OpFailed: an op is at fault.
         """
-        now, cache = self.now(), self._cache
         tx: Transaction | None = None
         applied: Applied | None = None
         try:
             with self.files.transaction as writer:
-                before = writer.total_changes()
-                store = self._store or Store(writer, careful=self.files.guard.careful)
-                tx = Transaction(store, now, self._number + 1, cache)
-                batch = Batch(tx, ops)
-                batch.apply()
-                persisted, pruned = self._persisted, self._pruned
-                if now - persisted >= CLOCK_EVERY:
-                    store.keep_time(now)
-                    persisted = now
-                if now - pruned >= PRUNE_EVERY and self._prune(store, tx):
-                    pruned = now
-                number = tx.number if writer.total_changes() != before else 0
-                if number and not tx.numbered:
-                    store.number(number)
-                applied = _applied((tuple(batch.outcomes), batch.after, now, number))
+                store = self._store = self._store or Store(writer, careful=self.files.guard.careful)
+                tx = Transaction(store, self.now(), self._number + 1, self._cache)
+                applied = self._apply(writer, store, tx, ops)
         except BlockPageDamaged:
             self._forget()
             self.files.guard.found(BLOCKS, "the checksum of a page is wrong")
@@ -141,13 +128,30 @@ class SqliteEngine:
                 error.applied = applied
                 self._undecided = applied.number, tx.granted
             raise
-        self._store = store
-        self._number = number or self._number
-        self._persisted, self._pruned = persisted, pruned
-        if tx.granted:
-            cache.granted.update(tx.granted)
-        self._leased_until = max(self._leased_until, tx.leased_until)
+        self._number = applied.number or self._number
+        self._cache.granted.update(tx.granted)
         return applied
+
+    def _apply(self, writer: apsw.Connection, store: Store, tx: Transaction, ops: Sequence[Any]) -> Applied:
+        """Apply all ops, keep house now and then, and write the transaction's number if anything has changed.
+
+        A transaction prunes faster than it learns: else keys would pile up.
+        """
+        now, before = tx.now, writer.total_changes()
+        batch = Batch(tx, ops)
+        batch.apply()
+        self._leased_until = max(self._leased_until, tx.leased_until)
+        if now - self._persisted >= CLOCK_EVERY:
+            store.keep_time(now)
+            self._persisted = now
+        if now - self._pruned >= PRUNE_EVERY:
+            most = max(PRUNE_MOST, 2 * tx.learned)
+            if store.prune(now, most) < most:
+                self._pruned = now
+        number = tx.number if writer.total_changes() != before else 0
+        if number and not tx.numbered:
+            store.number(number)
+        return _applied((tuple(batch.outcomes), batch.after, now, number))
 
     def number(self) -> int:
         """The number of the last transaction that changed something, as it is on disk."""
@@ -157,15 +161,7 @@ class SqliteEngine:
         """Forget what the file is believed to have, and what was collected for it."""
         self._cache.forget()
         self._store = None
-
-    @staticmethod
-    def _prune(store: Store, tx: Transaction) -> bool:
-        """Prune answers, keys and history; whether all that has expired is gone.
-
-        A transaction prunes faster than it learns: else keys would pile up.
-        """
-        most = max(PRUNE_MOST, 2 * tx.learned)
-        return store.prune(tx.now, most) < most
+        self._persisted = self._pruned = 0
 
     def unheard(self) -> float | None:
         """Seconds until ledger time has to be persisted; None where it has outlived all leases."""

@@ -241,10 +241,6 @@ class Files:
             return self.guard.damaged(told(error))
         return LedgerUnavailable(f"the ledger can't be read: {error}")
 
-    def trouble(self) -> LedgerError | None:
-        """Why nothing may be applied although it could be: damage, or files that are gone."""
-        return self.guard.trouble()
-
     def rescue(self) -> str | None:
         """Save the content of open files whose names are gone; return in words what was done.
 

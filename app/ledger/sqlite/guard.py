@@ -87,7 +87,7 @@ class Guard:
         """Why nothing may be committed now; None if no fault is known."""
         if self._damage is not None:
             return LedgerDamaged(f"the ledger is damaged: {self._damage}; nothing was handed out")
-        gone = self.missing()
+        gone = None if self._files is None else self._files.missing()
         return None if gone is None else LedgerUnavailable(f"{gone}; nothing was handed out")
 
     def log_needed(self) -> bool:

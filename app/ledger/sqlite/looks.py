@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from typing import cast
 
 from ..looks import Counts, FailureRow, HistoryRow, ItemRow, ItemState
 from ..ops import QueueRow
 from ..state import looking
 from ..state.runs import EXPIRED
-from . import queues, records, runs
+from . import queues, records
 from .readers import Readers
 from .store import UNSWEPT, Store
 
@@ -44,11 +43,6 @@ class Looks:
         place = {"queue": queue, "generation": generation, "now": self._now(), "most": most}
         asked = {"prefix": prefix, "beyond": prefix + chr(sys.maxunicode), "after": after}
         return [(key, seq) for key, seq in self._readers.scan(records.KNOWN_KEYS, place | asked)]
-
-    def next_due(self, queue: int) -> int | None:
-        """The earliest due of the items that are not dead; None if there are none."""
-        [(due,)] = self._readers.look(runs.NEXT_DUE, {"queue": queue})
-        return cast("int | None", due)
 
     def glance(self, queue: int) -> tuple[int, int, int]:
         """How many items wait (delayed ones too), are leased and are dead."""

@@ -96,13 +96,6 @@ ORDER BY first LIMIT ?4
 
 # -- sums and looks
 
-# The earliest of each level, by one probe a level.
-NEXT_DUE = f"""
-WITH level (priority) AS (VALUES (0), (1), (2), (3), (4), (5), (6), (7), (8), (9))
-SELECT min((SELECT due FROM run INDEXED BY run_claim
-            WHERE queue = :queue AND state < {DEAD} AND run.priority = level.priority ORDER BY due LIMIT 1))
-FROM level WHERE EXISTS (SELECT 1 FROM queue WHERE id = :queue AND deleted_at IS NULL)
-"""
 LEASED_OR_SPENT = f"""
 SELECT ifnull(sum(last - first + 1), 0) FROM run INDEXED BY run_lease
 WHERE queue = :queue AND token IS NOT NULL AND (due > :now OR {SPENT})
@@ -214,12 +207,6 @@ class Runs:
         """Runs of one state, or of all, from the one on that may have the seq after ``after``, in order."""
         asked = {"queue": queue, "after": after}
         return self._lazily(INSIDE[state], asked if state is None else {**asked, "now": now})
-
-    def next_due(self, queue: int) -> int | None:
-        """The earliest due of what is not dead."""
-        write(self.collected)
-        due: int | None = self._execute_kept(NEXT_DUE, {"queue": queue}).get
-        return due
 
     def leased_or_spent(self, queue: int, now: int) -> int:
         """How many items are leased, or are dead and not written so."""

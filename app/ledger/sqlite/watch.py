@@ -38,11 +38,14 @@ class OpenFiles:
         """The files that are not as remembered, in words; None if all are."""
         for name, known in self._known.items():
             try:
-                found = self._identity(name)
+                found = os.stat(self._paths[name])
+                if (found.st_dev, found.st_ino) == known:
+                    continue
+                return self._told(name, gone=False)
+            except (FileNotFoundError, NotADirectoryError):
+                return self._told(name, gone=True)
             except OSError as error:
                 return f"{self._folder / name} can't be looked up: {error.strerror}"
-            if found != known:
-                return self._told(name, gone=found is None)
         return None
 
     def stands(self, name: str) -> bool:

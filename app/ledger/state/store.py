@@ -83,9 +83,6 @@ class Runs(Protocol):
     def inside(self, queue: int, state: ItemState | None, after: int, now: int) -> Iterator[Run]:
         """Runs of one state, or of all, from the one on that may have the seq after ``after``, in order."""
 
-    def next_due(self, queue: int) -> int | None:
-        """The earliest due of what is not dead."""
-
     def leased_or_spent(self, queue: int, now: int) -> int:
         """How many items are leased, or are dead and not written so."""
 

@@ -94,12 +94,6 @@ class Shelf:
         """Whether a lease of one item has expired that no claim has found yet."""
         return any(item.lapsed_alone(now) for item in self.items.values())
 
-    def next_dues(self, now: int) -> set[int | None]:
-        """When the next can be claimed; or when one died of which no claim has told yet."""
-        items = self.items.values()
-        due = min((item.due for item in items if item.state(now) != "dead"), default=None)
-        return {due, *(item.due for item in items if item.lapsed_alone(now) and item.state(now) == "dead")}
-
     def refusal(self) -> str | None:
         if self.row.deleted_at is not None:
             return "unknown"

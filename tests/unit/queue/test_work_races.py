@@ -8,7 +8,6 @@ import contextlib
 import pytest
 from dibs.errors import QueueConflict, QueueExhausted
 from dibs.ledger.ops import EngineFailed
-from dibs.ledger.serve import Ask, Serve
 from dibs.ledger.work import Ack, Extend, Parcel, Result
 from dibs.queue import LeaseAsk
 
@@ -86,24 +85,20 @@ async def test_items_that_come_before_a_reset_are_not_dropped_unless_that_is_con
         assert (await house["jobs"].lease(LeaseAsk())).token
 
 
-async def test_what_comes_while_a_queue_is_made_is_seen(opened, monkeypatch):
-    """An ack pushes into the queue right after its object has looked, and before it can be told."""
+async def test_what_comes_while_a_queue_is_made_is_seen(opened, eventually):
+    """An ack pushes into the queue when it is on disk, and before its object is there."""
     async with opened({"jobs": None}) as house:
         await house["jobs"].push(parcel("1"))
         leased = await house["jobs"].lease(LeaseAsk())
-        looked = house.disk._engine.next_due
-
-        def next_due(queue: int) -> int | None:
-            due = looked(queue)
-            if queue == 2 and "done" not in house.queues._queues:
-                ack = Ack(leased.token, push=(Result("done", "1"),))
-                house.disk.apply_batch([Serve(1, 1, (Ask(None, (ack,)),))])
-            return due
-
-        house.disk.next_due = next_due
-        await house.queues.define("done", None)
-        if not (await house["done"].audit()).cursor:  # it looks only when it can be told: nothing to hit
-            await house["jobs"].settle((Ack(leased.token, push=(Result("done", "1"),)),))
+        house.disk.door.shut()
+        making = asyncio.ensure_future(house.queues.define("done", None))
+        ack = Ack(leased.token, push=(Result("done", "1"),))
+        settling = asyncio.ensure_future(house["jobs"].settle((ack,)))
+        await asyncio.sleep(0.01)
+        house.disk.door.open()
+        await making
+        [[settled]] = (await settling).entries
+        assert settled.verdict == "acked"
         assert list((await house["done"].lease(LeaseAsk(wait=5))).values) == ["1"]
 
 
