@@ -47,11 +47,10 @@ class Request(NamedTuple):
     how: How
     digest: str
 
-    def keyed(self, key: Key) -> Request:
-        """The same request with its key."""
+    def keyed(self, key: Key) -> Ask:
+        """Its ask, under a key that has its digest."""
         handout, entries, _, chance, _ = self.ask
-        ask = Ask(handout, entries, Key(key.text, self.digest, key.n), chance)
-        return Request(ask, self.wait, self.how, self.digest)
+        return Ask(handout, entries, key, chance)
 
     def block_of(self, queue: Queue) -> Request:
         """The same request of a block, for a queue that has to count."""

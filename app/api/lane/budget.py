@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from ..problems import RequestRefused
+
 
 class Keeper(Protocol):
     """A connection that keeps bytes of unfinished requests."""
@@ -46,6 +48,15 @@ class Budget:
     def let_go(self, size: int, _task: object = None) -> None:
         """The request of a body that was held is done."""
         self.total -= size
+
+    def overloaded(self) -> RequestRefused:
+        """503, which names the limit."""
+        return RequestRefused(
+            "overloaded",
+            f"unfinished requests are over {self.most} bytes in all",
+            field="body",
+            limit=self.most,
+        )
 
     def _bound(self) -> None:
         while self.total > self.most and self._kept:

@@ -1,4 +1,9 @@
-"""A connection, as uvicorn's server knows it: made, ended, and given up where it takes too long."""
+"""A connection, as uvicorn's server knows it: its requests, one after the other, whoever answers them.
+
+Between two requests the next head is looked at. A hot call is answered from here; anything else is given to
+the framework as soon as its head is there, and its body as it comes. What comes after a request waits until
+that is answered: each has its own answer, whatever follows it.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +16,11 @@ from uvicorn.protocols.utils import get_local_addr, get_remote_addr
 from .. import bodies
 from ..problems import RequestRefused
 from .closing import Closing, Unread
-from .pipeline import ANSWERED, BETWEEN, BODY, HEAD, LEFT, Pipeline
+from .exchange import Peer
+from .framework import Framework
+from .framing import END, HeadReader, blank_until
+from .intake import Intake
+from .keyed import INSIDE, KeyedHeads
 from .responses import Responses
 from .timer import Timer
 
@@ -19,11 +28,21 @@ if TYPE_CHECKING:
     from uvicorn.config import Config
     from uvicorn.server import ServerState
 
+    from .framing import RequestHead
     from .lane import Lane
+
+BETWEEN, HEAD, BODY, CALLING, ASKING, ANSWERED, LEFT = range(7)
+"""No request is here; a part of a head is; a part of a hot call's body is; a hot call is under way; the
+framework has the request, perhaps not yet all of its body; the answer is out, and the next request waits for
+its turn; the last answer is out."""
 
 
 class Connection(asyncio.Protocol):
-    """One connection. ``lane`` is what all connections share."""
+    """One connection. ``lane`` is what all connections share.
+
+    Nothing has to come for ``_patience`` seconds while something is waited for. ``_linger``: the client may
+    still be sending when it has its last answer. ``_stopping``: the server goes down.
+    """
 
     def __init__(
         self,
@@ -33,78 +52,222 @@ class Connection(asyncio.Protocol):
         app_state: dict[str, Any],
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
-        self.loop = _loop or asyncio.get_running_loop()
-        self.server_state = server_state
-        self.app_state = app_state
+        self._loop = _loop or asyncio.get_running_loop()
+        self._state = server_state
+        self._app_state = app_state
         self._config = config
         self._lane = lane
-        self._closing = False  # the server goes down
+        self._heads = lane.heads
+        self._known = lane.heads.known.get
+        self._keyed = KeyedHeads(lane.heads, lane.limits.key_bytes)
+        self._phase = BETWEEN
+        self._head = HeadReader()  # in HEAD
+        self._needed = 0  # in BODY, bytes of the whole request
+        self._linger = self._stopping = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to read, as the connection is open."""
-        limits = self._lane.limits
+        lane, state, loop = self._lane, self._state, self._loop
         self.transport = transport
         self.flow = FlowControl(transport)
-        self.server, self.client = get_local_addr(transport), get_remote_addr(transport)
-        self.responses = Responses(self._lane, self.server_state, transport, self.loop)
-        self.pipeline = Pipeline(self._lane, self, self._config.loaded_app)
-        self._unread = Unread(transport, limits.body_patience)
-        self._timer = Timer(self.loop, self._look, self.pipeline.since + limits.head_patience)
-        self.server_state.connections.add(self)  # type: ignore[arg-type]  # it has what the server calls
+        self.intake = Intake(self.flow, loop, lane.budget, self)
+        self._responses = Responses(lane, state, transport, loop, self._responded)
+        addresses = get_local_addr(transport), get_remote_addr(transport)
+        app = self._config.loaded_app
+        peer = Peer(app, *addresses, transport, self.flow, state, self._app_state, loop)
+        self._framework = Framework(peer, self._responses, self.intake, lane.budget, self._responded)
+        self._unread = Unread(transport, lane.limits.body_patience)
+        self._patience: float = lane.limits.head_patience
+        self._timer = Timer(loop, self._look, self.intake.since + self._patience)
+        state.connections.add(self)  # type: ignore[arg-type]  # it has what the server calls
+
+    # -- what comes
 
     def data_received(self, data: bytes) -> None:
-        """Read the next bytes."""
-        self.pipeline.come(data)
+        """Read the next bytes, whatever they belong to."""
+        if self._phase == BETWEEN:
+            self._look_at(data, 0)
+        elif self._phase == HEAD:
+            self._read_head(data, 0)
+        elif self._phase == BODY:
+            self._read_body(data)
+        elif not self._responses.last or self._framework.reading:
+            self.intake.add(data)
+            self._framework.feed()
 
-    def resume_writing(self) -> None:
-        """Go on: the client has read its answers."""
-        self.flow.resume_writing()
-        self.pipeline.go_on()
+    def _look_at(self, data: bytes, at: int) -> None:
+        """Look at a request: make a hot call, or give it to the framework."""
+        end = data.find(END, at)
+        line = data[at:end] if end >= 0 else b""
+        call = self._keyed.read(line) if INSIDE in line else self._known(line) or self._heads.read(line)
+        if call is None:
+            self._begin_head(data, at)
+            return
+        end += len(END)
+        head, key, self._responses.signed = call
+        needed = end + head.length
+        if len(data) < needed:
+            self._wait_for_body(data, at, needed - at)
+            return
+        self._phase = CALLING
+        if len(data) > needed or self.intake.counted:
+            self.intake.put(data, needed)
+            self.intake.bound()
+        self._responses.call(head, key, data[end:needed])
+
+    def _wait_for_body(self, data: bytes, at: int, needed: int) -> None:
+        self._phase, self._needed = BODY, needed
+        self.intake.put(data, at)
+        self._be_patient(self._lane.limits.body_patience)
+        self.intake.count()
+
+    def _read_body(self, data: bytes) -> None:
+        self.intake.add(data)
+        if self.intake.size < self._needed:
+            self.intake.since = self._loop.time()
+            self.intake.count()
+            return
+        self._phase = BETWEEN
+        self._look_at(*self.intake.take())
+
+    def _begin_head(self, data: bytes, at: int) -> None:
+        at = blank_until(data, at)
+        if at < len(data):
+            self._phase, self._head = HEAD, HeadReader()
+            self._be_patient(self._lane.limits.head_patience)
+            self._read_head(data, at)
+
+    def _read_head(self, data: bytes, at: int) -> None:
+        """Read a head that is for the framework, or comes in pieces: whoever sends it so is in no hurry."""
+        try:
+            at = self._head.feed_until_end(data, at)
+            if self._head.complete:
+                self._ask(self._head.head(), data, at)
+            else:
+                self.intake.more = self._head.size
+                self.intake.count()
+        except RequestRefused as error:
+            self._refuse(error)
+
+    def _ask(self, head: RequestHead, data: bytes, at: int) -> None:
+        """Give a request to the framework; its body follows in ``data`` from ``at`` on, or comes later."""
+        self._phase = ASKING
+        self.intake.put(data, at)
+        if head.length != 0:
+            self._be_patient(self._lane.limits.body_patience)
+        self._framework.ask(head)
+
+    # -- what comes after an answer
+
+    def _responded(self) -> None:
+        """An answer is out, or a refusal: the next request is read."""
+        responses, intake = self._responses, self.intake
+        if responses.gone:
+            return
+        if responses.last:
+            self.leave()
+            return
+        if self._phase == ASKING:
+            self._framework.over()
+        intake.since, self._patience = self._loop.time(), self._config.timeout_keep_alive
+        if intake.size or self.flow.write_paused or intake.ended:
+            self._phase = ANSWERED
+            self._loop.call_soon(self._go_on)  # when the others who wait have been served
+        else:
+            self._phase = BETWEEN
+            if intake.counted or self.flow.read_paused:
+                intake.bound()
+
+    def _go_on(self) -> None:
+        """The next request, if it is here already; not before the client reads what it was answered."""
+        if self._responses.gone or self._phase != ANSWERED or self.flow.write_paused:
+            return
+        self._phase = BETWEEN
+        data, at = self.intake.take()
+        if data:
+            self._look_at(data, at)
+        if self._phase in (BETWEEN, HEAD, BODY):
+            self.intake.bound()
+            if self.intake.ended and not self.eof_received():
+                self.transport.close()
+
+    def _refuse(self, error: RequestRefused) -> None:
+        """What is no request, or comes too late: who sends that may still be sending."""
+        if self._phase != BODY:
+            self._responses.signed = b""  # nobody knows whose it is
+        self.intake.more = 0
+        self.intake.clear()
+        self._linger = True
+        self._responses.refuse(error)
+
+    def give_up(self) -> None:
+        """All connections together keep too much, and this is the newest: it keeps nothing any more."""
+        error = self._lane.budget.overloaded()
+        if self._phase in (HEAD, BODY, ANSWERED):
+            self._refuse(error)
+        elif self._framework.reading:
+            self._framework.fail(error)
+        else:
+            self.intake.clear()
+            self._responses.last = self._linger = True
 
     def pause_writing(self) -> None:
         """Pause: the client does not read its answers."""
         self.flow.pause_writing()
 
+    def resume_writing(self) -> None:
+        """Go on: the client has read its answers."""
+        self.flow.resume_writing()
+        self._go_on()
+
     # -- the end
 
     def eof_received(self) -> bool:
         """Note that the client sends nothing more; return whether it still gets an answer."""
-        return self.pipeline.end()
-
-    def ended(self) -> None:
-        """Close: all requests are answered, and no more come."""
-        if not self.pipeline.end():
-            self.transport.close()
+        self.intake.ended = True
+        self._responses.wait_no_more()
+        exchange = self._framework.exchange
+        if self._phase == HEAD:
+            self._refuse(RequestRefused("malformed", "the request ends in its head"))
+        elif self._phase in (CALLING, ANSWERED):
+            return True
+        elif exchange is not None and not self._framework.reading:
+            exchange.wait.end()
+            return True
+        return False
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Note that the client has gone; ops in the line go on."""
-        self.server_state.connections.discard(self)  # as it was added
+        self._state.connections.discard(self)  # as it was added
         self._timer.stop()
-        self.responses.lost()
-        self.pipeline.lost()
+        self._responses.lost()
+        self._framework.lost()
+        self.intake.clear()
+        self.intake.count()
         self.flow.resume_writing()
 
     def leave(self) -> None:
         """Close; where the client may still be sending or reading, when it leaves, or after a while."""
-        self.pipeline.state = LEFT
-        sending = self.pipeline.has_more()
-        if self._closing or not (sending or self.transport.get_write_buffer_size()):
+        self._phase = LEFT
+        more = self._linger or self._framework.missing or self.intake.size > 0 or self.flow.read_paused
+        sending = more and not self.intake.ended
+        if self._stopping or not (sending or self.transport.get_write_buffer_size()):
             self.transport.close()
             return
         if sending:
             self.flow.resume_reading()
         self.connection_lost(None)
-        Closing(self.transport, self.server_state.connections, self._unread, self.loop)
+        Closing(self.transport, self._state.connections, self._unread, self._loop)
 
     def shutdown(self) -> None:
         """Answer the request under way, and close, as the server goes down."""
-        exchange = self.pipeline.exchange
-        if self.pipeline.state in (BETWEEN, HEAD, ANSWERED, LEFT):
+        exchange = self._framework.exchange
+        if self._phase in (BETWEEN, HEAD, ANSWERED, LEFT):
             self.transport.close()
             return
-        self._closing = True
+        self._stopping = True
         if exchange is None:
-            self.responses.end()
+            self._responses.end()
         elif exchange.response_complete:
             self.transport.close()
         else:
@@ -112,38 +275,29 @@ class Connection(asyncio.Protocol):
 
     # -- time
 
-    def be_patient(self, seconds: float) -> None:
+    def _be_patient(self, seconds: float) -> None:
         """Set the patience: from now on, for so many seconds."""
-        self.pipeline.since = self.loop.time()
-        self._timer.by(self.pipeline.since + seconds)
+        self.intake.since, self._patience = self._loop.time(), seconds
+        self._timer.by(self.intake.since + seconds)
 
     def _look(self, now: float) -> float:
         """End a connection that takes too long; return when to look again."""
-        requests, limits = self.pipeline, self._lane.limits
-        due = self._due(now)
+        limits = self._lane.limits
+        coming = self._framework.reading and not self.flow.read_paused
+        waiting = coming or self._phase in (BETWEEN, HEAD, BODY)
+        due = self.intake.since + self._patience if waiting else self._unread.due(now)
         if due > now:
             return due
-        if requests.state == HEAD:
+        if self._phase == HEAD:
             most = limits.head_patience
             late = f"the head took over {most:g} seconds"
-            requests.refuse(RequestRefused("head-timeout", late, field="head", limit=most))
-        elif requests.state == BODY:
-            requests.refuse(bodies.too_slow(limits.body_patience))
-        elif requests.coming:
-            requests.fail(bodies.too_slow(limits.body_patience))
-        elif requests.state == BETWEEN:
+            self._refuse(RequestRefused("head-timeout", late, field="head", limit=most))
+        elif self._phase == BODY:
+            self._refuse(bodies.too_slow(limits.body_patience))
+        elif coming:
+            self._framework.fail(bodies.too_slow(limits.body_patience))
+        elif self._phase == BETWEEN:
             self.leave()
         else:
             self.transport.abort()
         return now + limits.body_patience
-
-    def _due(self, now: float) -> float:
-        requests, limits = self.pipeline, self._lane.limits
-        if requests.state == BETWEEN:
-            kept: float = self._config.timeout_keep_alive if requests.served else limits.head_patience
-            return requests.since + kept
-        if requests.state == HEAD:
-            return requests.since + limits.head_patience
-        if requests.state == BODY or requests.coming:
-            return requests.since + limits.body_patience
-        return self._unread.due(now)

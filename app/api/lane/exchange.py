@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import unquote
 
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
@@ -16,8 +16,9 @@ from .content import ROOM
 
 if TYPE_CHECKING:
     from uvicorn._types import ASGIReceiveEvent, ASGISendEvent, HTTPScope
+    from uvicorn.protocols.http.flow_control import FlowControl
+    from uvicorn.server import ServerState
 
-    from .connection import Connection
     from .framing import RequestHead
 
 LITTLE: Final = 65_536
@@ -27,22 +28,38 @@ _logger: Final = logging.getLogger("uvicorn.error")
 _access: Final = logging.getLogger("uvicorn.access")
 
 
+class Peer(NamedTuple):
+    """A connection, as the framework knows it: the application, its two addresses, what carries it."""
+
+    app: Any
+    server: tuple[str, int | None] | None
+    client: tuple[str, int] | None
+    transport: asyncio.Transport
+    flow: FlowControl
+    state: ServerState
+    app_state: dict[str, Any]
+    loop: asyncio.AbstractEventLoop
+
+
 class Exchange(RequestResponseCycle):
     """A request and its answer. ``incoming`` is what reads its body, until that is whole.
 
-    ``held`` are the bytes of a large body that is whole: they count until the request is done.
+    ``read_on`` is called when more of it is asked for than is here. ``held`` are the bytes of a large body
+    that is whole: they count until the request is done.
     """
 
-    def __init__(self, connection: Connection, head: RequestHead, on_response: Callable[[], None]) -> None:
+    def __init__(
+        self, peer: Peer, head: RequestHead, on_response: Callable[[], None], read_on: Callable[[], None]
+    ) -> None:
         expects = (b"expect", b"100-continue") in [(name, value.lower()) for name, value in head.headers]
         super().__init__(
-            scope=_scope(connection, head),
-            transport=_Out(self, connection.transport),  # type: ignore[arg-type]  # it writes and closes
-            flow=connection.flow,
+            scope=_scope(peer, head),
+            transport=_Out(self, peer.transport),  # type: ignore[arg-type]  # it writes and closes
+            flow=peer.flow,
             logger=_logger,
             access_logger=_access,
             access_log=False,
-            default_headers=connection.server_state.default_headers,
+            default_headers=peer.state.default_headers,
             message_event=asyncio.Event(),
             expect_100_continue=expects and head.length != 0 and head.version == "1.1",
             keep_alive=head.keep_alive,
@@ -52,7 +69,7 @@ class Exchange(RequestResponseCycle):
         self.incoming = head.body()
         self.more_body = self.incoming is not None
         self.wait = Wait()
-        self._read_on = connection.pipeline.read_on
+        self._read_on = read_on
         self.held = 0
         self._taken = 0  # bytes of the body that the application has, and may keep until it answers
         self._failure: Exception | None = None
@@ -170,14 +187,14 @@ class _Out:
             self._transport.close()
 
 
-def _scope(connection: Connection, head: RequestHead) -> HTTPScope:
+def _scope(peer: Peer, head: RequestHead) -> HTTPScope:
     path = head.path.decode("ascii")
     return {
         "type": "http",
         "asgi": {"version": "3.0", "spec_version": "2.3"},
         "http_version": head.version,
-        "server": connection.server,
-        "client": connection.client,
+        "server": peer.server,
+        "client": peer.client,
         "scheme": "http",
         "root_path": "",
         "method": head.method,
@@ -185,5 +202,5 @@ def _scope(connection: Connection, head: RequestHead) -> HTTPScope:
         "raw_path": head.path,
         "query_string": head.query,
         "headers": head.headers,
-        "state": connection.app_state.copy(),
+        "state": peer.app_state.copy(),
     }

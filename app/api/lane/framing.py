@@ -63,6 +63,13 @@ class HeadReader:
         Raises:
             RequestRefused: It is not HTTP/1.1 (400), too large (431), or in a coding that is not known (501).
         """
+        if len(self._headers) + data.count(b"\n") > HEADERS_MOST + 2:
+            raise RequestRefused(
+                "headers-too-large",
+                f"there are more than {HEADERS_MOST} headers",
+                field="headers",
+                limit=HEADERS_MOST,
+            )
         self.size += len(data)
         if self.size > HEAD_BYTES:
             raise RequestRefused(
@@ -79,8 +86,6 @@ class HeadReader:
             pass  # nobody takes an upgrade here: it is a request like all others
         except httptools.HttpParserError as error:
             self._refuse(error)
-        if len(self._headers) > HEADERS_MOST:
-            raise too_many_headers()
 
     def feed_until_end(self, data: bytes, at: int) -> int:
         """Read on from ``at``, to the end of the head or of ``data``; where that was.
@@ -188,26 +193,3 @@ def blank_until(data: bytes, at: int) -> int:
     """Where the blank lines end that may stand before a request (RFC 9112 section 2.2)."""
     found = _BLANK.match(data, at)
     return found.end() if found else at
-
-
-def read_head(data: bytes) -> RequestHead:
-    """A whole head, its blank line included.
-
-    Raises:
-        RequestRefused: As ``HeadReader.feed``.
-    """
-    if data.count(b"\r\n") > HEADERS_MOST + 2:
-        raise too_many_headers()
-    reader = HeadReader()
-    reader.feed(data)
-    return reader.head()
-
-
-def too_many_headers() -> RequestRefused:
-    """431, which names the limit."""
-    return RequestRefused(
-        "headers-too-large",
-        f"there are more than {HEADERS_MOST} headers",
-        field="headers",
-        limit=HEADERS_MOST,
-    )

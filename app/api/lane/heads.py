@@ -29,8 +29,6 @@ MOST_HEADS: Final = 4_096
 HEAD_BYTES: Final = 4_096
 """A head that is longer is not remembered: nobody's hot call has one."""
 
-_INSIDE: Final = b"dempotency-"
-
 
 @dataclass(slots=True)
 class Route:
@@ -51,37 +49,23 @@ class Route:
 
 @dataclass(slots=True)
 class Head:
-    """The meaning of a head: its call and queue, its request where no body says it, the bytes of its body.
+    """The meaning of a head: its call and queue, the bytes of its body.
 
-    ``signed`` are the lines of an answer that say whose it is, but for the key's.
+    Where no body says what is asked: its request, and the digest of that.
     """
 
     route: Route
     queue: str
     request: Request | None
     length: int
-    signed: bytes
+    digest: str
 
 
-def without_key(head: bytes) -> tuple[bytes, bytes | None, bytes | None]:
-    """The head without the lines of its key, the key and its number; as it is where none is to be seen."""
-    key = sequence = None
-    rest, at = head, head.find(_INSIDE)
-    while at >= 0:
-        begin, colon, end = at - 3, rest.find(b":", at), rest.find(b"\r\n", at)
-        name = rest[begin:colon].lower() if begin >= 0 else b""
-        end = end if end >= 0 else len(rest)
-        if rest[end + 2 : end + 3] in {b" ", b"\t"}:
-            return head, None, None  # it is continued, as RFC 9112 section 5.2 has it: not for us to unfold
-        if name == b"\r\nidempotency-key" and key is None:
-            key = rest[colon + 1 : end]
-        elif name == b"\r\nidempotency-sequence" and sequence is None:
-            sequence = rest[colon + 1 : end]
-        else:
-            return head, None, None
-        rest = rest[:begin] + rest[end:]
-        at = rest.find(_INSIDE, begin)
-    return rest, key, sequence
+Call = tuple[Head, Key | None, bytes]
+"""A hot call that a head begins, its key, and the lines of the answer that say whose it is.
+
+The digest of the key is that of the request, if no body says what that is.
+"""
 
 
 class Heads:
@@ -90,9 +74,9 @@ class Heads:
     def __init__(self, front: Admission, routes: dict[str, Route]) -> None:
         self._front = front
         self._routes = routes
-        self.known: dict[bytes, Head | None] = {}
+        self.known: dict[bytes, Call | None] = {}
 
-    def read(self, head: bytes) -> Head | None:
+    def read(self, head: bytes) -> Call | None:
         """The meaning of a head; None if the framework must answer the request."""
         if head in self.known:
             return self.known[head]
@@ -107,7 +91,7 @@ class Heads:
         self.known[head] = found
         return found
 
-    def _read(self, head: bytes, reader: HeadReader) -> Head | None:
+    def _read(self, head: bytes, reader: HeadReader) -> Call | None:
         try:
             reader.feed(head + END)
             read = reader.head()
@@ -120,7 +104,7 @@ class Heads:
         except (DibsError, UnicodeDecodeError):
             return None  # it is refused the ordinary way, in the order of its rules
 
-    def _meaning(self, read: RequestHead) -> Head | None:
+    def _meaning(self, read: RequestHead) -> Call | None:
         scope: dict[str, Any] = {
             "type": "http",
             "http_version": read.version,
@@ -144,7 +128,9 @@ class Heads:
         kind = negotiate(headers.get(b"accept"), text=route.text)
         signed = b"".join([b"%b: %b\r\n" % line for line in signature(scope)])
         query = route.query.parse(read.query)
-        return Head(route, name, route.fixed(query, kind) if route.fixed else None, length, signed)
+        request = route.fixed(query, kind) if route.fixed else None
+        digest = "" if request is None else request.digest
+        return Head(route, name, request, length, digest), None, signed
 
 
 _KEEP_ALIVE: Final = (b"connection", b"keep-alive")

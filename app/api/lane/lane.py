@@ -1,22 +1,22 @@
-"""The common part of all connections of the fast lane: known heads, and the beginnings of answers."""
+"""The common part of all connections: hot calls and their heads, the beginnings of answers, the budget."""
 
 from __future__ import annotations
 
 import logging
+from functools import partial
 from typing import Final
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from ...errors import DibsError
-from ...ledger.serve import Key
+from .. import bodies
 from ..admission import Admission, always, cut_off, no_app
 from ..context import Context
-from ..keys import read_key
 from ..problems import internal_error, reply_to
 from ..reply import JSON, Headers, Reply
+from ..requests import SETTLES
 from .budget import Budget
-from .calls import Calls
-from .heads import Heads
+from .heads import Heads, Route
 
 _CLOSE: Final = (b"connection", b"close")
 
@@ -24,24 +24,39 @@ logger = logging.getLogger("dibs.api")
 
 
 class Lane:
-    """The fast lane of all connections of a server.
+    """What all connections of a server share.
 
     ``hot``: whether hot calls are known here; else the framework answers all. ``dated`` are uvicorn's
     headers, which change once a second.
     """
 
     def __init__(self, context: Context, *, version: str, hot: bool = True) -> None:
+        self.context = context
         self._always = always(version)
-        front = Admission(no_app, settings=context.settings, version=version)
-        calls = Calls(context)
-        self.call = calls.call
-        self.heads = Heads(front, calls.routes() if hot else {})
         self.limits = context.limits
+        front = Admission(no_app, settings=context.settings, version=version)
+        self.heads = Heads(front, self._routes() if hot else {})
         self.budget = Budget(context.limits.unfinished_bytes)
         self.dated: Headers = []
         self.ok = b""
         self.ending = b"\r\n" + _lines(self._always)
         self.closed = _lines([_CLOSE])
+
+    def _routes(self) -> dict[str, Route]:
+        """All hot calls, by the last part of their paths."""
+        limits, reader = self.limits, self.context.reader
+        items = max(limits.items_bytes, limits.body_bytes)
+        small = min(limits.body_bytes, bodies.LARGE)
+        routes = {
+            "next": Route(reader.take_query, fixed=reader.take, text=True),
+            "block": Route(reader.block_query, fixed=reader.block),
+            "lease": Route(reader.no_query, read=reader.leasing, limit=small, optional=True),
+            "items": Route(reader.no_query, limit=items),
+        }
+        for verb in SETTLES:
+            limit = items if verb == "settle" else limits.body_bytes
+            routes[verb] = Route(reader.no_query, read=partial(reader.settling, verb), limit=limit)
+        return routes
 
     def date(self, headers: Headers) -> None:
         """Renew the headers, as the date has changed."""
@@ -57,13 +72,6 @@ class Lane:
             signed,
             self.closed if close else b"",
         )
-
-    def read_key(self, raw: bytes | None, sequence: bytes | None) -> Key | None:
-        """The idempotency key, and its number; None: it is refused, the ordinary way."""
-        try:
-            return read_key(raw, sequence, self.limits.key_bytes)
-        except DibsError:
-            return None
 
     def refusal(self, error: BaseException) -> Reply:
         """The answer to a call that raised, as the front door makes it."""

@@ -5,29 +5,36 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-from ..answers import encode, reply
+from .. import bodies
+from ..answers import ENCODERS, SETTLES, reply
+from ..operations.produce import push_reply
 from ..problems import RequestRefused, reply_to
 
 if TYPE_CHECKING:
     from uvicorn.server import ServerState
 
     from ...errors import DibsError
+    from ...ledger.serve import Ask, Key
     from ...queue import Queue
     from ...queue.answers import Answer
     from ...queue.waiting import Waiting
     from ..reply import Reply
     from ..requests import Request
+    from .heads import Head, Route
     from .lane import Lane
+
+LITTLE: Final = 65_536
+"""Bytes of a body that count no longer when it is whole."""
 
 
 class Responses:
-    """Writes the responses of one connection, one for each call; ``responded`` is called after each of them.
+    """Makes the hot calls of one connection, one at a time, and writes their responses.
 
-    ``gone``: the client has gone, or has its last response. ``last``: no request after this one. ``calling``:
-    a hot call is under way. ``held`` are the bytes of its large body, until its task lets them go. ``signed``
-    are the lines of the next response that say whose it is.
+    ``responded`` is called after each response. ``gone``: the client has gone, or has its last response.
+    ``last``: no request after this one. ``calling``: a hot call is under way. ``signed`` are the lines of the
+    next response that say whose it is.
     """
 
     def __init__(
@@ -36,28 +43,54 @@ class Responses:
         state: ServerState,
         transport: asyncio.Transport,
         loop: asyncio.AbstractEventLoop,
+        responded: Callable[[], None],
     ) -> None:
         self.gone = False
         self.last = False
         self.calling = False
-        self.held = 0
         self.signed = b""
         self._lane = lane
+        self._context = lane.context
         self._state = state
         self._transport = transport
         self._loop = loop
-        self.responded: Callable[[], None]
+        self._responded = responded
         self._ended = False
-        self._request: Request | None = None
+        self._request: Request
         self._asked: Waiting | None = None  # while a queue has not answered
         self._over: asyncio.Event | None = None  # once the server goes down
 
     # -- asking a queue
 
-    def ask(self, queue: Queue, request: Request) -> None:
-        """Ask for this client; :meth:`answered` or :meth:`refused` is called, perhaps before this returns."""
+    def call(self, head: Head, key: Key | None, body: bytes) -> None:
+        """Ask a queue for what a request says; the client is told, perhaps before this returns."""
+        self.calling = True
+        try:
+            queue = (self._context.opened or self._context.queues).get(head.queue, keyed=key is not None)
+            request = head.request
+            if request is None:
+                self._read(head.route, queue, key, body)
+                return
+            if request.how == "block":
+                request = request.block_of(queue)
+            self._ask(queue, request, request.ask if key is None else request.keyed(key))
+        except Exception as error:
+            self.fail(error)
+
+    def _read(self, route: Route, queue: Queue, key: Key | None, body: bytes) -> None:
+        """Read a body, on a task where it takes one, and ask."""
+        read = route.read
+        if read is None:
+            self._run(self._push(queue, key, body), len(body))
+        elif len(body) > bodies.LARGE:
+            self._run(self._ask_apart(queue, lambda text: read(text, key), body), len(body))
+        else:
+            request = read(body, key)
+            self._ask(queue, request, request.ask)
+
+    def _ask(self, queue: Queue, request: Request, ask: Ask) -> None:
         self._request = request
-        waiting = queue.ask(request.ask, request.wait, self)
+        waiting = queue.ask(ask, request.wait, self)
         if not self.calling:
             return
         self._asked = waiting
@@ -69,15 +102,16 @@ class Responses:
     def answered(self, answer: Answer) -> None:
         """Take the answer of a queue: what it says is on disk."""
         self._asked = None
-        request = self._request
-        if request is None or not self.calling:
+        if not self.calling:
             return  # it was told before that the server cuts it off
+        request = self._request
         try:
-            body = b"" if answer.served.replayed or request.how == "lines" else encode(request, answer)
-            if body:
-                self._write(body)
+            served = answer.served
+            nothing = served.handed is None and request.how not in SETTLES
+            if nothing or served.replayed or request.how == "lines":
+                self.respond(reply(request, answer))
             else:
-                self.reply(reply(request, answer))
+                self._write(ENCODERS[request.how](request, answer).encode())
         except Exception as error:
             self.fail(error)
 
@@ -86,15 +120,9 @@ class Responses:
         self._asked = None
         self.respond(reply_to(error))
 
-    def respond(self, reply: Reply) -> None:
-        """Respond to the call under way, unless it was told before that the server cuts it off."""
-        if self.calling:
-            self.reply(reply)
-
     def fail(self, error: BaseException) -> None:
-        """The same, for a call that has failed."""
-        if self.calling:
-            self.reply(self._lane.refusal(error))
+        """Respond to a call that has failed."""
+        self.respond(self._lane.refusal(error))
 
     # -- writing
 
@@ -107,35 +135,48 @@ class Responses:
             signed = self.signed + lane.closed if self.last else self.signed
             self._transport.write(b"%b%d%b%b\r\n%b\n" % (lane.ok, len(body) + 1, lane.ending, signed, body))
         self.calling = False
-        self.responded()
+        self._responded()
 
-    def reply(self, reply: Reply) -> None:
-        """Any response, as uvicorn would write it."""
+    def respond(self, reply: Reply) -> None:
+        """Write any response, as uvicorn would, unless the call was told that the server cuts it off."""
+        if not self.calling:
+            return
         if not self.gone:
             head = self._lane.head_of(reply, self._state.default_headers, self.signed, close=self.last)
             self._transport.write(head + bytes(reply.body))
         self.calling = False
-        self.responded()
+        self._responded()
 
     def refuse(self, error: RequestRefused) -> None:
         """Refuse a broken or an unwanted request; nothing is answered after that."""
-        self.last = True
-        self.reply(reply_to(error))
+        self.last = self.calling = True
+        self.respond(reply_to(error))
 
     # -- a call that takes a task
 
-    def run(self, work: Coroutine[Any, Any, None]) -> None:
-        """Do what takes a task; it asks a queue, or replies."""
-        task = self._begin(self._run(work))
-        if self.held:  # also when the client has gone: the body is there until the task has ended
-            task.add_done_callback(partial(self._lane.budget.let_go, self.held))
-            self.held = 0
+    def _run(self, work: Coroutine[Any, Any, None], size: int) -> None:
+        """Do what takes a task; a large body counts until it has ended, also when the client has gone."""
+        if size > LITTLE and not self._lane.budget.hold(size):
+            work.close()
+            self.refuse(self._lane.budget.overloaded())
+            return
+        task = self._begin(self._watched(work))
+        if size > LITTLE:
+            task.add_done_callback(partial(self._lane.budget.let_go, size))
 
-    async def _run(self, work: Coroutine[Any, Any, None]) -> None:
+    async def _watched(self, work: Coroutine[Any, Any, None]) -> None:
         try:
             await work
         except (Exception, asyncio.CancelledError) as error:
             self.fail(error)
+
+    async def _ask_apart(self, queue: Queue, read: Callable[[bytes], Request], body: bytes) -> None:
+        request = await bodies.apart(read, body)
+        self._ask(queue, request, request.ask)
+
+    async def _push(self, queue: Queue, key: Key | None, body: bytes) -> None:
+        parcels = await bodies.apart(self._context.reader.push.parse, body)
+        self.respond(await push_reply(queue, parcels, key))
 
     def _begin(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Begin a task that the server waits for when it goes down."""

@@ -132,7 +132,7 @@ class Consume:
         give out the numbers of a block themselves. A million numbers cost as much as one.
         """
         request = self._context.reader.block(call.query).block_of(call.queue)
-        return await _answer(call, call.queue, request.keyed(call.key) if call.key else request)
+        return await _answer(call, call.queue, request)
 
     async def lease(self, call: Call) -> Reply:
         """Lease items.
@@ -190,7 +190,7 @@ class Consume:
 
     async def _take(self, call: Call, queue: Queue) -> Reply:
         request = self._context.reader.take(call.query, call.kind)
-        return await _answer(call, queue, request.keyed(call.key) if call.key else request)
+        return await _answer(call, queue, request)
 
 
 def _check_get(call: Call, allowed: bool) -> None:
@@ -205,6 +205,7 @@ def _check_get(call: Call, allowed: bool) -> None:
 
 async def _answer(call: Call, queue: Queue, request: Request) -> Reply:
     """Ask the queue, and encode its answer. A client that goes away while it waits is no longer asked for."""
-    asking = queue.asked(request.ask, request.wait)
+    ask = request.ask if call.key is None else request.keyed(call.key._replace(digest=request.digest))
+    asking = queue.asked(ask, request.wait)
     answer = await (while_connected(call.request, asking) if request.wait else asking)
     return reply(request, answer)

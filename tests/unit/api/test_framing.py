@@ -2,7 +2,7 @@
 
 import pytest
 from dibs.api.lane.content import CHUNK_LINE, LINES_A_TURN, ROOM, TRAILER_BYTES, Chunked, Fixed
-from dibs.api.lane.framing import HEAD_BYTES, HeadReader, read_head
+from dibs.api.lane.framing import HEAD_BYTES, HeadReader
 from dibs.api.problems import RequestRefused
 
 HOST = b"Host: a\r\n"
@@ -10,6 +10,12 @@ HOST = b"Host: a\r\n"
 
 def head(*lines, line=b"POST /x HTTP/1.1"):
     return line + b"\r\n" + HOST + b"".join([each + b"\r\n" for each in lines]) + b"\r\n"
+
+
+def read_head(data):
+    reader = HeadReader()
+    reader.feed(data)
+    return reader.head()
 
 
 def in_pieces(body, data, size):
