@@ -11,7 +11,6 @@ import logging
 import os
 import tomllib
 from collections.abc import Mapping
-from dataclasses import fields
 from difflib import get_close_matches
 from importlib import metadata
 from ipaddress import ip_address
@@ -28,12 +27,11 @@ from pydantic_settings import (
     SettingsError,
 )
 
-from .errors import ConfigError, LimitExceeded, SourceError
+from .config_queues import definitions
+from .errors import ConfigError
 from .inert import inert
-from .ledger.work import QueueSettings
-from .queue.definition import KEPT, Definition, Kept, queue_settings
-from .queue.limits import Limits, check_name
-from .sources.spec import SourceSpec, parse_source
+from .queue.definition import Definition
+from .queue.limits import Limits
 
 PREFIX: Final = "DIBS_"
 DEFAULT_FILE: Final = Path("dibs.toml")
@@ -107,7 +105,7 @@ class Settings(BaseSettings):
     def _queues(cls, queues: object) -> object:
         if not isinstance(queues, Mapping):
             raise ValueError('it is a table of NAME = "SOURCE"')  # noqa: TRY004  # pydantic wants ValueError
-        return _definitions(queues)
+        return definitions(queues)
 
     @field_validator("workers")
     @classmethod
@@ -205,75 +203,6 @@ def _read_file(file: Path | None) -> tuple[Path, dict[str, Any]]:
         raise ConfigError(f"config file {path}: {error.strerror}") from None
     except ValueError as error:
         raise ConfigError(f"config file {path}: {error}") from None
-
-
-def _definitions(queues: Mapping[str, object]) -> dict[str, Definition]:
-    """All queues, or a line for each that is wrong."""
-    found: dict[str, Definition] = {}
-    wrong: list[str] = []
-    for name, definition in queues.items():
-        try:
-            found[name] = _definition(name, definition)
-        except ValueError as error:
-            wrong.append(str(error))
-    if wrong:
-        raise ValueError("\n".join(wrong))
-    return found
-
-
-def _definition(name: str, definition: object) -> Definition:
-    """A queue from ``"count(start=1)"``, from ``""`` (producers push), or from a table with settings too."""
-    try:
-        check_name(name)
-    except LimitExceeded as error:
-        raise ValueError(f"{name!r}: {error}") from None
-    if isinstance(definition, Definition | SourceSpec):
-        return Definition.of(definition)
-    if isinstance(definition, str):
-        return Definition(_parse(name, definition) if definition.strip() else None)
-    if not isinstance(definition, Mapping):
-        raise ValueError(f'{name}: say "count(start=100)", or "" where producers push')  # noqa: TRY004
-    table = dict(definition)
-    source = _source(name, table.pop("source", KEPT), table.pop("args", {}))
-    return Definition(source, _settings(name, table))
-
-
-def _source(name: str, source: object, args: object) -> SourceSpec | Kept | None:
-    if source is KEPT:
-        if args:
-            raise ValueError(f"{name}: there are args, but no source")
-        return KEPT
-    if not isinstance(source, str):
-        raise ValueError(f'{name}: say source = "count", or "count(start=100)"')  # noqa: TRY004
-    if not isinstance(args, Mapping):
-        raise ValueError(f"{name}: args is a table, such as {{start = 100}}")  # noqa: TRY004
-    if not source.strip():
-        if args:
-            raise ValueError(f"{name}: there are args, but no source")
-        return None
-    spec = _parse(name, source)
-    if twice := sorted(set(spec.args) & set(args)):
-        raise ValueError(f"{name}: {twice[0]} is there twice")
-    return SourceSpec(spec.name, {**spec.args, **args}, spec.positional)
-
-
-def _settings(name: str, table: Mapping[str, Any]) -> dict[str, Any]:
-    """Those of a queue's settings that are there, from the configuration's units."""
-    known = {field.name for field in fields(QueueSettings)}
-    if unknown := sorted(set(table) - known):
-        there = ", ".join(("source", "args", *sorted(known)))
-        raise ValueError(f"{name}: there is no {unknown[0]}, only {there}")
-    try:
-        return queue_settings(**table)
-    except LimitExceeded as error:
-        raise ValueError(f"{name}: {error}") from None
-
-
-def _parse(name: str, text: str) -> SourceSpec:
-    try:
-        return parse_source(text)
-    except SourceError as error:
-        raise ValueError(f"{name}: {error}") from None
 
 
 def unknown_variables(environ: Mapping[str, str] | None = None) -> list[str]:

@@ -20,8 +20,8 @@ from ..errors import DibsError, OutcomeUnknown
 from ..queue.limits import check_name
 from ..quote import quoted
 from . import bodies, guards
-from .problems import internal_error, reply_to
-from .reply import Headers
+from .problems import RequestRefused, reply_to
+from .reply import Headers, Reply
 from .signature import signature
 
 HEADERS: Final = "dibs.headers"
@@ -71,19 +71,10 @@ class Admission:
             await self._app(scope, receive, send_ours)
         except ClientDisconnect:
             return
-        except DibsError as error:
+        except (Exception, asyncio.CancelledError) as error:
             if started:
                 raise
-            await reply_to(error)(scope, receive, send_ours)
-        except asyncio.CancelledError:  # the server goes down, and the time that this had is over
-            if started:
-                raise
-            await reply_to(cut_off())(scope, receive, send_ours)
-        except Exception:
-            if started:
-                raise
-            logger.exception("%s %s", scope["method"], quoted(scope["path"]))
-            await internal_error()(scope, receive, send_ours)
+            await refusal(error, f"{scope['method']} {quoted(scope['path'])}")(scope, receive, send_ours)
 
     def admit(self, scope: Scope) -> None:
         """Everything that can be said before the path is looked at."""
@@ -124,9 +115,17 @@ async def no_app(scope: Scope, receive: Receive, send: Send) -> None:
     """Nothing behind the front door: for those who only ask what it lets in."""
 
 
-def cut_off() -> OutcomeUnknown:
-    """What a request is told that the end of the server cuts off."""
-    return OutcomeUnknown("the server went down in the middle of this; ask again with the same key")
+def refusal(error: BaseException, request: str) -> Reply:
+    """The answer to a request that raised; the log has what nobody foresaw.
+
+    A task is cancelled when the server goes down, and the time that the request had is over.
+    """
+    if isinstance(error, asyncio.CancelledError):
+        error = OutcomeUnknown("the server went down in the middle of this; ask again with the same key")
+    if isinstance(error, DibsError):
+        return reply_to(error)
+    logger.error("%s", request, exc_info=error)
+    return reply_to(RequestRefused("internal", ""))
 
 
 def _check_path(raw_path: bytes) -> None:

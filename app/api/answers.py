@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Final
+from typing import Final
 
 from ..errors import ResultRefused, StaleLease
 from ..inert import line
@@ -16,7 +16,7 @@ from ..ledger.work import Settled
 from ..queue.answers import Answer
 from .problems import problem_fields
 from .records import dumps, exact, instant
-from .reply import REPLAYED, TEXT, NoContent, Reply
+from .reply import JSON, REPLAYED, TEXT, NoContent, Reply
 from .requests import How, Request
 from .settling import KINDS
 
@@ -30,26 +30,17 @@ _WHY: Final = {
 }
 
 
-def encode(request: Request, answer: Answer) -> bytes:
-    """The body of an answer, without a line break after it; empty where nothing was handed out (204).
+def reply(request: Request, answer: Answer) -> Reply:
+    """The answer to a request; 204 where nothing was handed out.
 
     Raises:
         StaleLease, ResultRefused: One entry was all that was asked, and it changed nothing.
     """
     if answer.served.handed is None and request.how not in SETTLES:
-        return b""
-    return ENCODERS[request.how](request, answer).encode()
-
-
-def reply(request: Request, answer: Answer) -> Reply:
-    """The same with its status and headers."""
-    body = encode(request, answer)
-    if not body:
         return NoContent()
+    body = ENCODERS[request.how](request, answer).encode()
     headers = [REPLAYED] if answer.served.replayed else None
-    if request.how == "lines":
-        return Reply(body, content=TEXT, headers=headers)
-    return Reply(body, headers=headers)
+    return Reply(body, content=TEXT if request.how == "lines" else JSON, headers=headers)
 
 
 # -- taken for good
@@ -71,17 +62,8 @@ def _lines(request: Request, answer: Answer) -> str:
 
 
 def _block(request: Request, answer: Answer) -> str:
-    """The bounds of consecutive numbers."""
-    return _bounds(answer, exact)
-
-
-def _wide_block(request: Request, answer: Answer) -> str:
-    """The same of a wide source, whose numbers are strings."""
-    return _bounds(answer, str)
-
-
-def _bounds(answer: Answer, shown: Callable[[int], Any]) -> str:
-    values = answer.values
+    """The bounds of consecutive numbers; those of a wide source are strings."""
+    values, shown = answer.values, str if request.how == "wide block" else exact
     assert isinstance(values, range)  # noqa: S101  # blocks are asked of sources that count
     first, last, step = [dumps(shown(number)) for number in (values[0], values[-1], values.step)]
     return (
@@ -199,7 +181,7 @@ ENCODERS: Final[dict[How, Encoder]] = {
     "list": _list,
     "lines": _lines,
     "block": _block,
-    "wide block": _wide_block,
+    "wide block": _block,
     "lease": _lease,
     "settled": _settled,
     "outcome": _outcome,

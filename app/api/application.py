@@ -5,32 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from http import HTTPStatus
-from typing import Final
 
 from fastapi import FastAPI
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Match
+from starlette.routing import Match
 
 from ..quote import bare, quoted
 from . import docs
 from .admission import Admission
 from .context import Context
-from .operations.consume import Consume
-from .operations.items import Items
-from .operations.manage import Manage
-from .operations.observe import Observe
-from .operations.produce import Produce
+from .operations.consume import consume
+from .operations.items import items
+from .operations.manage import manage
+from .operations.observe import observe
+from .operations.produce import produce
 from .problems import RequestRefused, reply_to
 
-HOT: Final = (
-    "/next",
-    "/queues/{queue}/settle",
-    "/queues/{queue}/lease",
-    "/queues/{queue}/next",
-    "/queues/{queue}/items",
-)
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
 
@@ -48,18 +40,11 @@ def build(context: Context, *, version: str, lifespan: Lifespan) -> FastAPI:
     )
     app.add_middleware(Admission, settings=context.settings, version=version)
     app.add_exception_handler(HTTPException, _refuse)
-    for audience in (Consume, Produce, Manage, Items, Observe):
-        audience(context).add_to(app)
-    app.router.routes.sort(key=_heat)
+    for audience in (consume, produce, manage, items, observe):
+        audience.add_to(app, context)
     docs.add_to(app)
     app.openapi = lambda: docs.document(app)  # type: ignore[method-assign]
     return app
-
-
-def _heat(route: BaseRoute) -> int:
-    """The hot paths come first, because routes are tried in order."""
-    path, methods = getattr(route, "path", ""), getattr(route, "methods", None) or ()
-    return HOT.index(path) if path in HOT and "POST" in methods else len(HOT)
 
 
 async def _refuse(request: Request, error: Exception) -> Response:

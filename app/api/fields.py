@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
@@ -34,60 +35,51 @@ NAME_SCHEMA: Final[Json] = {**_NAME, "minLength": 1, "maxLength": 64}
 
 
 @dataclass(frozen=True, slots=True)
-class Whole:
-    """A whole number from ``least`` to ``most``; ``nullable``: or null."""
-
-    least: int
-    most: Bound
-    says: str = ""
-    default: int | None = None
-    nullable: bool = False
-
-    def __get_pydantic_core_schema__(self, _source: Any, _handler: GetCoreSchemaHandler) -> CoreSchema:
-        least, most = self.least, _bound(self.most)
-        why, limits = "it must be a whole number", f"{least}..{most}"
-
-        def integral(value: object) -> int:
-            if type(value) is float and value.is_integer():
-                return int(value)
-            raise invalid(why, limits)
-
-        plain = core_schema.no_info_plain_validator_function(integral)
-        kinds = core_schema.union_schema([core_schema.int_schema(strict=True), plain], mode="left_to_right")
-        within = core_schema.int_schema(ge=least, le=most)
-        steps = [
-            _or_else(kinds, "invalid", why, limits),
-            _or_else(within, "limit-exceeded", f"it must be from {least} to {most}", limits),
-        ]
-        return _number(steps, {"type": "integer", "minimum": least, "maximum": most}, self)
-
-
-@dataclass(frozen=True, slots=True)
 class Number:
-    """A number from ``least`` to ``most``, decimals allowed; ``nullable``: or null."""
+    """A number from ``least`` to ``most``; ``nullable``: or null; ``whole``: without decimals."""
 
     least: float
     most: Bound
     says: str = ""
     default: float | None = None
     nullable: bool = False
+    whole: bool = False
 
     def __get_pydantic_core_schema__(self, _source: Any, _handler: GetCoreSchemaHandler) -> CoreSchema:
         least, most = self.least, _bound(self.most)
-        why, limits = f"it must be from {least:g} to {most:.10g}", f"{least:g}..{most:.10g}"
-        within = core_schema.float_schema(ge=least, le=most)
-        steps = [
-            _or_else(core_schema.float_schema(strict=True), "invalid", "it must be a number", limits),
-            _or_else(within, "limit-exceeded", why, limits),
-        ]
-        return _number(steps, {"type": "number", "minimum": least, "maximum": most}, self)
+        bounds = (f"{least}", f"{most}") if self.whole else (f"{least:g}", f"{most:.10g}")
+        limits, document = "..".join(bounds), {"type": "number", "minimum": least, "maximum": most}
+        kind: CoreSchema = core_schema.float_schema(strict=True)
+        within: CoreSchema = core_schema.float_schema(ge=least, le=most)
+        why = "it must be a number"
+        if self.whole:
+            kind, within = _WHOLE, core_schema.int_schema(ge=int(least), le=most)
+            why, document["type"] = "it must be a whole number", "integer"
+        number: CoreSchema = core_schema.chain_schema(
+            [
+                _or_else(kind, "invalid", why, limits),
+                _or_else(within, "limit-exceeded", f"it must be from {' to '.join(bounds)}", limits),
+            ]
+        )
+        if self.nullable:
+            number, document = core_schema.nullable_schema(number), {"anyOf": [document, {"type": "null"}]}
+        return _described(number, document, self.says, self.default)
 
 
-def _number(steps: list[CoreSchema], document: Json, field: Whole | Number) -> CoreSchema:
-    number: CoreSchema = core_schema.chain_schema(steps)
-    if field.nullable:
-        number, document = core_schema.nullable_schema(number), {"anyOf": [document, {"type": "null"}]}
-    return _described(number, document, field.says, field.default)
+Whole: Final = partial(Number, whole=True)
+"""A whole number."""
+
+
+def _integral(value: object) -> int:
+    if type(value) is float and value.is_integer():
+        return int(value)
+    raise ValueError
+
+
+_WHOLE: Final = core_schema.union_schema(
+    [core_schema.int_schema(strict=True), core_schema.no_info_plain_validator_function(_integral)],
+    mode="left_to_right",
+)
 
 
 @dataclass(frozen=True, slots=True)

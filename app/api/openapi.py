@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from itertools import groupby
 from typing import Any, Final
 
 from fastapi import FastAPI
 
-from .context import Context
 from .fields import NAME_SCHEMA, Json
-from .operation import EVERYWHERE, Endpoint, Operation, Spec
-from .problems import BY_NAME, TYPE, Problem
+from .operation import EVERYWHERE, KEYS, LEDGER, QUEUES, Operation, Read, Spec
+from .problems import PROBLEMS, Problem, RequestRefused, problem_fields
 from .schemas import ProblemDetails
 
 _REFERENCE: Final = "#/components/schemas/{model}"
-_IN_IDS: Final = str.maketrans({"/": "_", "{": None, "}": None})
 _IN_PATH: Final[Mapping[str, Json]] = {
     "queue": {"description": "The queue's name.", "schema": NAME_SCHEMA},
     "seq": {
@@ -25,60 +23,34 @@ _IN_PATH: Final[Mapping[str, Json]] = {
 }
 
 
-class Operations:
-    """Adds the operations of one audience (``tag``) to the application."""
-
-    def __init__(self, app: FastAPI, context: Context, tag: str) -> None:
-        self._app = app
-        self._context = context
-        self._tag = tag
-
-    def add(self, method: str, path: str, endpoint: Endpoint, spec: Spec) -> None:
-        """Add one; its function's docstring is the description."""
-        route = Operation(
-            path,
-            endpoint,
-            self._context,
-            spec,
-            methods=[method],
-            response_model=spec.answer,
-            status_code=spec.status,
-            operation_id=f"{method.lower()}_{path.strip('/').translate(_IN_IDS)}",
-            summary=(endpoint.__doc__ or "").partition("\n")[0].rstrip("."),
-            tags=[self._tag],
-        )
-        self._app.router.routes.append(route)
-
-
 def describe(app: FastAPI) -> Json:
     """Tell FastAPI what its document says of each operation; return the schemas that it does not know."""
     definitions: Json = {"ProblemDetails": ProblemDetails.model_json_schema(ref_template=_REFERENCE)}
     for route in app.routes:
         if isinstance(route, Operation) and route.include_in_schema:
-            route.openapi_extra = _request(route.path, route.spec)
-            route.responses = _responses(route.path, route.spec)
-            body = route.spec.body
-            if body is not None:
-                definitions[body.name] = body.adapter.json_schema(ref_template=_REFERENCE)
+            route.openapi_extra = _request(route.path, route.read)
+            route.responses = _responses(route.path, route.read.spec)
+            model = route.read.model
+            if model is not None:
+                definitions[model.name] = model.adapter.json_schema(ref_template=_REFERENCE)
     for schema in list(definitions.values()):
         definitions |= schema.pop("$defs", {})
     return definitions
 
 
-def _request(path: str, spec: Spec) -> Json:
-    described: Json = {"parameters": _parameters(path, spec)}
-    if spec.body is not None:
-        schema = {"$ref": _REFERENCE.format(model=spec.body.name)}
-        content = {"application/json": {"schema": schema}}
-        if spec.stream is not None:
-            content["application/x-ndjson"] = dict(spec.stream)
-        described["requestBody"] = {"required": not spec.optional, "content": content}
-    return described
+def _request(path: str, read: Read) -> Json:
+    spec, described = read.spec, {"parameters": _parameters(path, read)}
+    if read.model is None:
+        return described
+    content: Json = {"application/json": {"schema": {"$ref": _REFERENCE.format(model=read.model.name)}}}
+    if spec.stream is not None:
+        content["application/x-ndjson"] = dict(spec.stream)
+    return {**described, "requestBody": {"required": not spec.optional, "content": content}}
 
 
 def _responses(path: str, spec: Spec) -> dict[int | str, dict[str, Any]]:
-    names = {*EVERYWHERE, *spec.problems}
-    names |= {"key-reused", "key-superseded", "limit-exceeded"} if spec.key else set()
+    names = {*EVERYWHERE, *spec.problems, *(LEDGER if spec.key else ()), *(KEYS if spec.key else ())}
+    names |= set(QUEUES) if _names_a_queue(path) else set()
     responses: dict[int | str, dict[str, Any]] = {spec.status: _success(key=spec.key)}
     for other, description in spec.more.items():
         responses[other] = {**responses.get(other, {}), **description}
@@ -88,22 +60,19 @@ def _responses(path: str, spec: Spec) -> dict[int | str, dict[str, Any]]:
     return responses
 
 
-def _parameters(path: str, spec: Spec) -> list[Json]:
+def _parameters(path: str, read: Read) -> list[Json]:
     parameters = [
         {"name": name, "in": "path", "required": True, **described}
         for name, described in _IN_PATH.items()
         if f"{{{name}}}" in path
     ]
-    if spec.query is not None:
-        document = spec.query.schema
-        required = document.get("required", ())
-        for name, schema in document.get("properties", {}).items():
-            described = {"description": schema.pop("description"), "required": name in required}
-            del schema["title"]
-            parameters.append({"name": name, "in": "query", **described, "schema": schema})
-    if spec.key:
-        parameters += [_KEY, _SEQUENCE]
-    return parameters
+    document = read.query.schema
+    for name, schema in document.get("properties", {}).items():
+        required = name in document.get("required", ())
+        described = {"description": schema.pop("description"), "required": required}
+        del schema["title"]
+        parameters.append({"name": name, "in": "query", **described, "schema": schema})
+    return [*parameters, _KEY, _SEQUENCE] if read.spec.key else parameters
 
 
 def _success(*, key: bool) -> dict[str, Any]:
@@ -112,13 +81,17 @@ def _success(*, key: bool) -> dict[str, Any]:
 
 def _signature(path: str, *, key: bool) -> dict[str, Any]:
     """The headers that say whose answer it is; see ``signature``."""
-    named = path == "/next" or "{queue}" in path
-    return {**(_DIBS_QUEUE if named else {}), **(_KEY_BACK if key else {})}
+    return {**(_DIBS_QUEUE if _names_a_queue(path) else {}), **(_KEY_BACK if key else {})}
 
 
-def _refusals(names: Iterable[str]) -> dict[int | str, dict[str, Any]]:
+def _names_a_queue(path: str) -> bool:
+    return path == "/next" or "{queue}" in path
+
+
+def _refusals(names: Collection[str]) -> dict[int | str, dict[str, Any]]:
     """The problems by status, each with an example."""
-    problems = sorted((BY_NAME[name] for name in names), key=lambda problem: problem.status)
+    problems = [problem for problem in PROBLEMS if problem.name in names]
+    problems.sort(key=lambda problem: problem.status)
     return {
         status: _refusal(list(group))
         for status, group in groupby(problems, key=lambda problem: problem.status)
@@ -127,6 +100,10 @@ def _refusals(names: Iterable[str]) -> dict[int | str, dict[str, Any]]:
 
 def _refusal(problems: list[Problem]) -> dict[str, Any]:
     headers = dict(_HEADERS)
+    examples = {
+        problem.name: {"value": problem_fields(RequestRefused(problem.name, problem.meaning))}
+        for problem in problems
+    }
     if any(problem.retry_after for problem in problems):
         headers |= _RETRY_AFTER
     if problems[0].name == "method-not-allowed":
@@ -137,22 +114,10 @@ def _refusal(problems: list[Problem]) -> dict[str, Any]:
         "content": {
             "application/problem+json": {
                 "schema": {"$ref": "#/components/schemas/ProblemDetails"},
-                "examples": {problem.name: {"value": _example(problem)} for problem in problems},
+                "examples": examples,
             }
         },
     }
-
-
-def _example(problem: Problem) -> dict[str, Any]:
-    example = {
-        "type": TYPE + problem.name,
-        "title": problem.title,
-        "status": problem.status,
-        "detail": problem.meaning,
-        "handed_out": problem.handed_out,
-        "retryable": problem.retryable,
-    }
-    return example if problem.retry_after is None else {**example, "retry_after": problem.retry_after}
 
 
 def _header(description: str, schema: Mapping[str, Any], *, required: bool = True) -> dict[str, Any]:

@@ -10,21 +10,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 
+from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from ..config import DEFAULT_QUEUE
 from ..ledger.serve import Key
 from ..queue import Queue
 from ..queue.limits import check_name
-from . import bodies
+from . import bodies, queries
 from .accept import Type, negotiate
 from .admission import HEADERS
 from .context import Context
 from .queries import Query
+from .requests import Reader
+from .requests import Request as HotRequest
 from .validation import Model
 
 EVERYWHERE: Final = (
@@ -43,24 +48,26 @@ EVERYWHERE: Final = (
     "stopping",
 )
 """What any operation may answer."""
-LEDGER: Final = ("ledger-unavailable", "outcome-unknown", "ledger-full", "damaged")
-"""What an operation may answer that writes."""
 QUEUES: Final = ("queue-unknown", "limit-exceeded")
-"""What an operation on a queue may answer."""
+"""What one on a queue may answer."""
+LEDGER: Final = ("ledger-unavailable", "outcome-unknown", "ledger-full", "damaged")
+"""What one may answer that writes, as all do that take a key."""
+KEYS: Final = ("key-reused", "key-superseded", "limit-exceeded")
+"""What one may answer that takes a key."""
 
 
 @dataclass(slots=True)
 class Call:
     """One request, read and checked: nothing was spent on one that is refused.
 
-    ``query`` and ``body`` are as their models give them; ``kind`` is the type of the answer.
+    ``query`` and ``body`` are as their models give them; of a hot call the body is what it asks of a queue.
     """
 
+    context: Context
     request: Request
     name: str
     query: Any
     key: Key | None
-    kind: Type
     body: Any
     _queue: Queue | None
 
@@ -86,10 +93,11 @@ class Spec:
 
     Args:
         answer: The model of its 200, or of ``status``.
-        problems: The names of the problems that it can answer with, beside those of ``EVERYWHERE``.
-        query: What its query may hold; without one it takes none.
+        problems: The names of the problems that it can answer with, beside those that its kind implies.
+        query: The model of its query; without one it takes none.
         body: The model of its body; without one it takes none.
-        hot: How a hot call is read from its body and its key; otherwise its model reads the body.
+        fixed: How a hot call without a body is read from its query and the type of its answer.
+        hot: How one with a body is read from that and its key; of other calls the model reads the body.
         large: Whether its body may be as large as ``items_bytes``.
         optional: Whether the body may be left out.
         stream: How OpenAPI writes the stream that may stand for its body (``application/x-ndjson``).
@@ -102,9 +110,10 @@ class Spec:
 
     answer: Any
     problems: tuple[str, ...] = ()
-    query: Query[Any] | None = None
-    body: Model[Any] | None = None
-    hot: Callable[[bytes, Key | None], Any] | None = None
+    query: Any = queries.Nothing
+    body: Any = None
+    fixed: Callable[[Reader, Any, Type], HotRequest] | None = None
+    hot: Callable[[Reader, bytes, Key | None], Any] | None = None
     large: bool = False
     optional: bool = False
     stream: Mapping[str, Any] | None = None
@@ -115,12 +124,38 @@ class Spec:
     more: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)
 
 
+class Operations:
+    """The operations of one audience (``tag``), each a function with what it takes and answers."""
+
+    def __init__(self, tag: str) -> None:
+        self._tag = tag
+        self._all: list[tuple[str, str, Spec, Endpoint]] = []
+
+    def add(self, method: str, path: str, spec: Spec) -> Callable[[Endpoint], Endpoint]:
+        """Decorate a function as an operation; its docstring is the description."""
+
+        def added(endpoint: Endpoint) -> Endpoint:
+            self._all.append((method, path, spec, endpoint))
+            return endpoint
+
+        return added
+
+    def add_to(self, app: FastAPI, context: Context) -> None:
+        """Add all to the application."""
+        for method, path, spec, endpoint in self._all:
+            route = Operation(path, endpoint, Read(context, spec), methods=[method], tags=[self._tag])
+            app.router.routes.append(route)
+
+
+_IN_IDS: Final = str.maketrans({"/": "_", "{": None, "}": None})
+
+
 class Operation(APIRoute):
     """A route that reads a request, calls its function, and nothing between."""
 
-    def __init__(self, path: str, endpoint: Endpoint, context: Context, spec: Spec, **options: Any) -> None:
-        read = Read(context, spec)
-
+    def __init__(
+        self, path: str, endpoint: Endpoint, read: Read, *, methods: list[str], **options: Any
+    ) -> None:
         async def answer(request: Request) -> Response:
             return await endpoint(await read.call(request))
 
@@ -128,21 +163,45 @@ class Operation(APIRoute):
             await (await answer(Request(scope, receive)))(scope, receive, send)
 
         answer.__doc__ = endpoint.__doc__
-        super().__init__(path, answer, name=endpoint.__name__, **options)
-        self.spec = spec
+        super().__init__(
+            path,
+            answer,
+            name=endpoint.__name__,
+            methods=methods,
+            response_model=read.spec.answer,
+            status_code=read.spec.status,
+            operation_id=f"{methods[0].lower()}_{path.strip('/').translate(_IN_IDS)}",
+            summary=(endpoint.__doc__ or "").partition("\n")[0].rstrip("."),
+            include_in_schema=methods != ["HEAD"],
+            **options,
+        )
+        self.read = read
         self.app = respond
 
 
 class Read:
-    """Reads what the requests of one operation say; the queue is looked up before the body is read."""
+    """Reads what the requests of one operation say; the queue is looked up before the body is read.
+
+    ``query`` and ``model`` (of its body) are compiled by the limits of the settings. ``fixed`` reads a hot
+    call without a body, ``parse`` the body of any other.
+    """
 
     def __init__(self, context: Context, spec: Spec) -> None:
+        limits, reader = context.limits, context.reader
+        self.spec = spec
+        self.limit = max(limits.items_bytes, limits.body_bytes) if spec.large else limits.body_bytes
+        self.query: Query[Any] = Query(spec.query, limits)
+        self.model: Model[Any] | None = None if spec.body is None else Model(spec.body, limits)
+        self.fixed = None if spec.fixed is None else partial(spec.fixed, reader)
+        self.parse: Callable[[bytes, Key | None], Any] = (
+            self._by_model if spec.hot is None else partial(spec.hot, reader)
+        )
         self._context = context
-        self._spec = spec
-        limits = context.limits
-        self._limit = max(limits.items_bytes, limits.body_bytes) if spec.large else limits.body_bytes
-        self._query = spec.query or context.reader.no_query
-        self._read = spec.hot or _by_model(spec.body)
+
+    @property
+    def hot(self) -> bool:
+        """Whether it is a hot call, or a push."""
+        return self.fixed is not None or self.spec.hot is not None
 
     async def call(self, request: Request) -> Call:
         """Read all of a request.
@@ -151,27 +210,34 @@ class Read:
             RequestRefused, LimitExceeded, QueueUnknown: the first thing that is wrong with it.
             ClientDisconnect: the client went away before its body was there.
         """
-        spec, scope = self._spec, request.scope
+        spec, scope = self.spec, request.scope
         headers = scope[HEADERS]
-        name = request.path_params.get("queue", "")
+        name = DEFAULT_QUEUE if scope["path"] == "/next" else request.path_params.get("queue", "")
         queue = None
         if name:
             check_name(name)
             keyed = spec.key and b"idempotency-key" in headers
             queue = self._context.queues.get(name, keyed=keyed) if spec.known else None
-        query = self._query.parse(scope["query_string"])
+        query = self.query.parse(scope["query_string"])
         kind = negotiate(headers.get(b"accept"), text=spec.text)
         key = self._key(headers) if spec.key else None
-        return Call(request, name, query, key, kind, await self._body(request, headers, key), queue)
+        body = await self._body(request, headers, key)
+        if self.fixed is not None:
+            body = self.fixed(query, kind)
+        return Call(self._context, request, name, query, key, body, queue)
+
+    def _by_model(self, body: bytes, _: Key | None) -> Any:
+        assert self.model is not None  # noqa: S101  # it takes a body
+        return self.model.parse(body)
 
     def _key(self, headers: bodies.Headers) -> Key | None:
         key, sequence = headers.get(b"idempotency-key"), headers.get(b"idempotency-sequence")
         return self._context.reader.key(key, sequence)
 
     async def _body(self, request: Request, headers: bodies.Headers, key: Key | None) -> Any:
-        spec, read = self._spec, self._read
-        if read is None:
-            await bodies.receive_none(request.receive, headers, self._limit)
+        spec, read = self.spec, self.parse
+        if self.model is None:
+            await bodies.receive_none(request.receive, headers, self.limit)
             return None
         if spec.stream is not None and bodies.is_stream(headers):
             bodies.check_type(headers, bodies.NDJSON)
@@ -181,14 +247,9 @@ class Read:
             bodies.check_type(headers, *types)
         elif not bodies.has_body(headers):
             return read(b"{}", key)
-        body = await bodies.receive_all(request.receive, self._limit)
+        body = await bodies.receive_all(request.receive, self.limit)
         if spec.optional:
             if body.strip() in bodies.BLANK:
                 return read(b"{}", key)
             bodies.check_type(headers)
         return await bodies.apart(lambda whole: read(whole, key), body)
-
-
-def _by_model(model: Model[Any] | None) -> Callable[[bytes, Key | None], Any] | None:
-    """How a model reads a body, whatever the key."""
-    return None if model is None else lambda body, _: model.parse(body)

@@ -33,7 +33,6 @@ class Problem:
     name: str
     status: int
     meaning: str
-    errors: tuple[type[errors.DibsError], ...] = ()
     handed_out: Literal["no", "maybe"] = "no"
     retry_after: int | None = None
 
@@ -54,58 +53,44 @@ PROBLEMS: Final = (
         "forbidden",
         403,
         "The request is not allowed: a prefetch, another site's page, an unknown Host, a file elsewhere.",
-        (errors.Forbidden,),
     ),
     Problem("not-found", 404, "There is nothing at this path."),
-    Problem("queue-unknown", 404, "There is no queue of this name.", (errors.QueueUnknown,)),
-    Problem(
-        "item-unknown",
-        404,
-        "The item is not inside the queue: not drawn or pushed yet, or done.",
-        (errors.ItemUnknown,),
-    ),
+    Problem("queue-unknown", 404, "There is no queue of this name."),
+    Problem("item-unknown", 404, "The item is not inside the queue: not drawn or pushed yet, or done."),
     Problem("method-not-allowed", 405, "The path does not take this method. Allow names those it takes."),
     Problem("not-acceptable", 406, "The server can't answer with any of the types in Accept."),
     Problem("head-timeout", 408, "The request's line and headers did not come in time.", retry_after=1),
     Problem("body-timeout", 408, "The body stopped coming.", retry_after=1),
-    Problem("conflict", 409, "The queue's state or definition does not allow this.", (errors.QueueConflict,)),
+    Problem("conflict", 409, "The queue's state or definition does not allow this."),
     Problem("not-empty", 409, "This would drop the items inside the queue: confirm it by the queue's name."),
     Problem(
         "source-changed",
         409,
         "The source is not the one that the cursor was counted on. Delete the queue, or reset it.",
-        (errors.SourceChanged,),
     ),
     Problem(
         "source-failed",
         409,
         "The source raised. Cause and seq are shown; the queue stays failed until it is retried.",
-        (errors.QueueFailed,),
     ),
-    Problem("not-arithmetic", 409, "Blocks need a source that counts.", (errors.NotArithmetic,)),
+    Problem("not-arithmetic", 409, "Blocks need a source that counts."),
     Problem(
         "exhausted",
         410,
         "The queue is exhausted: its source has ended or it is closed, and no item is left inside.",
-        (errors.QueueExhausted,),
     ),
     Problem(
         "stale-lease",
         409,
         "The token holds none of these items: its lease ended, or they were settled. Nothing was changed.",
-        (errors.StaleLease,),
     ),
     Problem(
-        "result-refused",
-        409,
-        "The queue that a result goes to does not take it. The lease is untouched.",
-        (errors.ResultRefused,),
+        "result-refused", 409, "The queue that a result goes to does not take it. The lease is untouched."
     ),
     Problem(
         "key-superseded",
         409,
         "A later request of the key's session (Idempotency-Sequence) has been answered.",
-        (errors.KeySuperseded,),
         handed_out="maybe",
     ),
     Problem("source-fed", 409, "A source feeds the queue, so nobody can push to it."),
@@ -117,35 +102,15 @@ PROBLEMS: Final = (
         "The body is of another type than application/json, or it is encoded (Content-Encoding).",
     ),
     Problem("invalid", 422, "A parameter or field is missing, unknown, repeated or wrong."),
-    Problem(
-        "limit-exceeded",
-        422,
-        "A value is over or under its limit. Nothing was spent.",
-        (errors.LimitExceeded,),
-    ),
-    Problem(
-        "key-reused", 422, "The idempotency key was first sent with another request.", (errors.KeyReused,)
-    ),
-    Problem(
-        "source-unknown",
-        422,
-        "There is no such source, or it can't be named over HTTP.",
-        (errors.SourceUnknown,),
-    ),
-    Problem(
-        "source-invalid",
-        422,
-        "A source's argument is missing, unknown or out of range.",
-        (errors.SourceInvalid,),
-    ),
-    Problem(
-        "value-refused", 422, "JSON can't carry the value, or it is over its limit.", (errors.ValueRefused,)
-    ),
+    Problem("limit-exceeded", 422, "A value is over or under its limit. Nothing was spent."),
+    Problem("key-reused", 422, "The idempotency key was first sent with another request."),
+    Problem("source-unknown", 422, "There is no such source, or it can't be named over HTTP."),
+    Problem("source-invalid", 422, "A source's argument is missing, unknown or out of range."),
+    Problem("value-refused", 422, "JSON can't carry the value, or it is over its limit."),
     Problem(
         "queue-full",
         429,
         "As many items wait as the queue's max_ready allows. The request pushed nothing.",
-        (errors.QueueFull,),
         retry_after=1,
     ),
     Problem(
@@ -155,60 +120,31 @@ PROBLEMS: Final = (
         "internal",
         500,
         "The server has a fault; its log has the cause. Sending the request again with its key is safe.",
-        (
-            errors.ReentrantPull,
-            errors.SourceFailed,
-            errors.SourceClosed,
-            errors.PullTimeout,
-            errors.ForkedIterator,
-            errors.LedgerLocked,
-            errors.LedgerForeign,
-            errors.LedgerTooNew,
-            errors.ConfigError,
-        ),
         handed_out="maybe",
     ),
-    Problem(
-        "not-implemented",
-        501,
-        "The server has no tunnels, and no Transfer-Encoding but chunked.",
-    ),
+    Problem("not-implemented", 501, "The server has no tunnels, and no Transfer-Encoding but chunked."),
     Problem(
         "overloaded",
         503,
         "More unfinished requests are coming than the server keeps (unfinished_bytes). Ask again.",
         retry_after=1,
     ),
-    Problem("paused", 503, "An operator paused the queue.", (errors.QueuePaused,), retry_after=1),
-    Problem(
-        "starting",
-        503,
-        "The source is being replayed up to the cursor.",
-        (errors.QueueStarting,),
-        retry_after=1,
-    ),
-    Problem("source-busy", 503, "The source did not yield in time.", (errors.SourceBusy,), retry_after=1),
-    Problem("stopping", 503, "The server is going down.", (errors.Stopping,), retry_after=1),
+    Problem("paused", 503, "An operator paused the queue.", retry_after=1),
+    Problem("starting", 503, "The source is being replayed up to the cursor.", retry_after=1),
+    Problem("source-busy", 503, "The source did not yield in time.", retry_after=1),
+    Problem("stopping", 503, "The server is going down.", retry_after=1),
     Problem("not-ready", 503, "The server is not ready for requests.", retry_after=1),
-    Problem(
-        "ledger-unavailable",
-        503,
-        "The disk fails, or the server is trying it again.",
-        (errors.LedgerUnavailable,),
-        retry_after=1,
-    ),
+    Problem("ledger-unavailable", 503, "The disk fails, or the server is trying it again.", retry_after=1),
     Problem(
         "damaged",
         503,
         "The ledger, or the answer kept under the key, is not what was written. The server's log has more.",
-        (errors.LedgerDamaged,),
         retry_after=30,
     ),
     Problem(
         "outcome-unknown",
         503,
         "The request may be done: the server can't tell what is on disk. Send it again with its key.",
-        (errors.OutcomeUnknown,),
         handed_out="maybe",
         retry_after=1,
     ),
@@ -216,15 +152,49 @@ PROBLEMS: Final = (
         "ledger-full",
         507,
         "The disk is full. The server goes on by itself when there is room.",
-        (errors.LedgerFull,),
         retry_after=5,
     ),
 )
 
 BY_NAME: Final[Mapping[str, Problem]] = {problem.name: problem for problem in PROBLEMS}
-BY_ERROR: Final[Mapping[type[errors.DibsError], Problem]] = {
-    error: problem for problem in PROBLEMS for error in problem.errors
+_ERRORS: Final[Mapping[type[errors.DibsError], str]] = {
+    errors.Forbidden: "forbidden",
+    errors.QueueUnknown: "queue-unknown",
+    errors.ItemUnknown: "item-unknown",
+    errors.QueueConflict: "conflict",
+    errors.SourceChanged: "source-changed",
+    errors.QueueFailed: "source-failed",
+    errors.NotArithmetic: "not-arithmetic",
+    errors.QueueExhausted: "exhausted",
+    errors.StaleLease: "stale-lease",
+    errors.ResultRefused: "result-refused",
+    errors.KeySuperseded: "key-superseded",
+    errors.LimitExceeded: "limit-exceeded",
+    errors.KeyReused: "key-reused",
+    errors.SourceUnknown: "source-unknown",
+    errors.SourceInvalid: "source-invalid",
+    errors.ValueRefused: "value-refused",
+    errors.QueueFull: "queue-full",
+    errors.QueuePaused: "paused",
+    errors.QueueStarting: "starting",
+    errors.SourceBusy: "source-busy",
+    errors.Stopping: "stopping",
+    errors.LedgerUnavailable: "ledger-unavailable",
+    errors.LedgerDamaged: "damaged",
+    errors.OutcomeUnknown: "outcome-unknown",
+    errors.LedgerFull: "ledger-full",
+    **dict.fromkeys(
+        (
+            errors.IteratorError,
+            errors.LedgerLocked,
+            errors.LedgerForeign,
+            errors.LedgerTooNew,
+            errors.ConfigError,
+        ),
+        "internal",
+    ),
 }
+BY_ERROR: Final = {error: BY_NAME[name] for error, name in _ERRORS.items()}
 
 
 class RequestRefused(errors.DibsError):
@@ -307,11 +277,6 @@ def problem_fields(error: errors.DibsError) -> dict[str, Any]:
     }
     wait = _retry_after(problem, error)
     return fields if wait is None else {**fields, "retry_after": wait}
-
-
-def internal_error() -> Reply:
-    """The answer for an unexpected error, whose cause is in the server's log only."""
-    return reply_to(RequestRefused("internal", ""))
 
 
 def _retry_after(problem: Problem, error: errors.DibsError) -> int | None:

@@ -7,24 +7,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ..ledger.looks import FailureRow, HistoryRow
 from ..ledger.work import FOREVER, QueueSettings
-from ..queue.answers import (
-    Audit,
-    Failure,
-    ItemAnswer,
-    ItemDone,
-    KeyPage,
-    MovedAnswer,
-    Page,
-    Peeked,
-    PushAnswer,
-    QueueInfo,
-)
+from ..queue.answers import ItemAnswer, ItemDone, Page, Peeked, PushAnswer, QueueInfo
 from ..sources.encode import MAX_SAFE
 from .reply import REPLAYED, Reply
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 dumps = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 """A record to JSON text."""
@@ -60,52 +51,26 @@ def exact(value: Any) -> Any:
     return value
 
 
+def fields(record: DataclassInstance, *without: str, **changed: Any) -> dict[str, Any]:
+    """A record by its names, with instants as text; ``without`` some members, and some ``changed``."""
+    found = {name: value for name, value in asdict(record).items() if name not in without}
+    found |= {name: instant(found[name]) for name in ("at", "created_at") if name in found}
+    return found | changed
+
+
 def queue_fields(info: QueueInfo) -> dict[str, Any]:
     """A queue as ``schemas.QueueState``."""
-    return {
-        "queue": info.queue,
-        "source": info.source,
-        "args": exact(info.args),
-        "state": info.state,
-        "paused": info.paused,
-        "generation": info.generation,
-        "cursor": info.cursor,
-        "taken": info.taken,
-        "acked": info.acked,
-        "purged": info.purged,
-        "jumped": info.jumped,
-        "waiting": info.waiting,
-        "leased": info.leased,
-        "dead": info.dead,
-        "settings": settings_fields(info.settings),
-        "configured": info.configured,
-        "created_at": instant(info.created_at),
-        "failure": _failure(info.failure),
-    }
-
-
-def audit_fields(audit: Audit) -> dict[str, Any]:
-    """An audit as ``schemas.QueueAudit``."""
-    return {**asdict(audit), "balanced": audit.balanced}
+    settings = settings_fields(info.settings)
+    return fields(info, "created", "replayed", args=exact(info.args), settings=settings)
 
 
 def settings_fields(settings: QueueSettings) -> dict[str, Any]:
-    """Settings as ``schemas_work.QueueSettings``: durations in seconds."""
-    return {
-        "max_attempts": settings.max_attempts,
-        "backoff": settings.backoff / 1000,
-        "backoff_max": settings.backoff_max / 1000,
-        "jitter": settings.jitter,
-        "max_ready": settings.max_ready,
-        "key_ttl": _kept_for(settings.key_ttl),
-        "item_key_ttl": _kept_for(settings.item_key_ttl),
-        "history": _kept_for(settings.history),
-    }
-
-
-def _kept_for(milliseconds: int | None) -> float | None:
-    """A duration in seconds; null for ever."""
-    return None if milliseconds is None or milliseconds >= FOREVER else milliseconds / 1000
+    """Settings as ``schemas_work.QueueSettings``: durations in seconds, null for ever."""
+    found = asdict(settings)
+    for name in ("backoff", "backoff_max", "key_ttl", "item_key_ttl", "history"):
+        lasts = found[name]
+        found[name] = None if lasts is None or lasts >= FOREVER else lasts / 1000
+    return found
 
 
 def push_fields(pushed: PushAnswer) -> dict[str, Any]:
@@ -116,22 +81,6 @@ def push_fields(pushed: PushAnswer) -> dict[str, Any]:
     return {"queue": pushed.queue, "items": items}
 
 
-def keys_fields(page: KeyPage) -> dict[str, Any]:
-    """The keys of items as ``schemas_work.ItemKeys``."""
-    keys = [{"key": key, "seq": seq} for key, seq in page.keys]
-    return {"queue": page.queue, "keys": keys, "next": page.next}
-
-
-def moved_fields(moved: MovedAnswer, what: str) -> dict[str, Any]:
-    """How many items were ``what``: redriven, purged."""
-    return {"queue": moved.queue, what: moved.count}
-
-
-def failure_fields(failure: FailureRow) -> dict[str, Any]:
-    """One failed attempt, as ``schemas_work.FailedAttempt``."""
-    return {**asdict(failure), "at": instant(failure.at)}
-
-
 def page_text(page: Page) -> str:
     """Items inside a queue, as ``schemas_work.ItemPage``; their values are JSON text already."""
     items = ",".join([f"{{{item_text(item)}}}" for item in page.items])
@@ -139,26 +88,12 @@ def page_text(page: Page) -> str:
     return f'{{"queue":"{page.queue}","items":[{items}],"next":{following}}}'
 
 
-def history_fields(row: HistoryRow) -> dict[str, Any]:
-    """One row, as ``schemas_items.HistoryEntry``."""
-    return {
-        "generation": row.generation,
-        "first": row.first,
-        "last": row.last,
-        "verb": row.verb,
-        "at": instant(row.at),
-        "caller": row.caller,
-        "key": row.key,
-        "worker": row.worker,
-    }
-
-
 def item_answer_text(found: ItemAnswer | ItemDone) -> str:
     """One item with its history, as ``schemas_items.ItemAlone``; as ``ItemDone`` where it is done."""
     if isinstance(found, ItemDone):
         head = f'{{"queue":"{found.queue}","seq":{found.seq},"value":{found.value or "null"}'
-        return f'{head},"state":"{found.done.verb}","done":{dumps(history_fields(found.done))}}}'
-    history = dumps([failure_fields(failure) for failure in found.history])
+        return f'{head},"state":"{found.done.verb}","done":{dumps(fields(found.done, "id"))}}}'
+    history = dumps([fields(failure) for failure in found.history])
     return f'{{"queue":"{found.queue}",{item_text(found.item)},"history":{history}}}'
 
 
@@ -173,7 +108,3 @@ def item_text(item: Peeked) -> str:
         "error": item.error,
     }
     return f'"seq":{item.seq},"value":{item.value},{dumps(rest)[1:-1]}'
-
-
-def _failure(failure: Failure | None) -> dict[str, Any] | None:
-    return None if failure is None else asdict(failure)

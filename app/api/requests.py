@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from functools import partial
-from typing import Annotated, Final, Literal, NamedTuple
+from typing import Annotated, Any, Final, Literal, NamedTuple
 
 from ..ledger.serve import Ask, HandOut, Key
 from ..ledger.work import Parcel
@@ -22,15 +21,18 @@ from . import bodies, items, keys, queries
 from .accept import JSON, TEXT, Type
 from .fields import Whole
 from .models import AckEntry, ExtendEntry, Lease, NackEntry, PushItem, PushItems, ReleaseEntry, SettleItems
-from .models_manage import Advance, DefineQueue, Purge, Redrive
-from .problems import over
-from .queries import Query
 from .settling import Entries, Settling
 from .shapes import MOST_SHAPES, SHAPE_BYTES, Shapes
 from .validation import Model
 
 Verb = Literal["settle", "ack", "nack", "extend", "release"]
-SETTLES: Final[tuple[Verb, ...]] = ("settle", "ack", "nack", "extend", "release")
+SETTLES: Final[dict[Verb, Any]] = {
+    "settle": SettleItems,
+    "ack": AckEntry,
+    "nack": NackEntry,
+    "extend": ExtendEntry,
+    "release": ReleaseEntry,
+}
 
 How = Literal["one", "list", "lines", "block", "wide block", "lease", "settled", "outcome"]
 """How an answer is encoded (see ``answers``)."""
@@ -52,43 +54,30 @@ class Request(NamedTuple):
         handout, entries, _, chance, _ = self.ask
         return Ask(handout, entries, key, chance)
 
-    def block_of(self, queue: Queue) -> Request:
-        """The same request of a block, for a queue that has to count."""
+    def of(self, queue: Queue) -> Request:
+        """The same request of this queue; for a block it has to count."""
+        if self.how != "block":
+            return self
         queue.line.check_arithmetic()
         return self._replace(how="wide block") if queue.line.computing.wide else self
 
 
 class Reader:
-    """Reads requests, by the limits of the settings. ``token`` gives a new token of a lease."""
+    """Reads hot calls and pushes, by the limits of the settings. ``token`` gives a new token of a lease."""
 
     def __init__(self, limits: Limits, token: Callable[[], str]) -> None:
-        model = partial(Model, limits=limits)
-        query = partial(Query, limits=limits)
         entries = Entries(limits)
         self._limits = limits
         self._token = token
-        self.lease: Model[LeaseAsk] = model(Lease)
-        self.settle: Model[Settling] = model(SettleItems, then=entries.settling)
-        self.ack: Model[Settling] = model(AckEntry, then=entries.alone)
-        self.nack: Model[Settling] = model(NackEntry, then=entries.alone)
-        self.extend: Model[Settling] = model(ExtendEntry, then=entries.alone)
-        self.release: Model[Settling] = model(ReleaseEntry, then=entries.alone)
-        self.push: Model[tuple[Parcel, ...]] = model(PushItems, then=items.parcels)
-        self.item: Model[PushItem] = model(PushItem, root="item")
-        self.redrive: Model[Redrive] = model(Redrive, then=self._redrive)
-        self.purge: Model[Purge] = model(Purge)
-        self.define: Model[DefineQueue] = model(DefineQueue)
-        self.advance: Model[Advance] = model(Advance)
-        self._seq: Model[int] = model(Annotated[int, Whole(1, MAX_SAFE)], root="seq")
-        self.no_query: Query[queries.Nothing] = query(queries.Nothing)
-        self.take_query: Query[queries.Take] = query(queries.Take)
-        self.block_query: Query[queries.Block] = query(queries.Block)
-        self.confirmation: Query[queries.Confirmation] = query(queries.Confirmation)
-        self.queues_page: Query[queries.QueuesPage] = query(queries.QueuesPage)
-        self.items_page: Query[queries.ItemsPage] = query(queries.ItemsPage)
-        self.history_page: Query[queries.HistoryPage] = query(queries.HistoryPage)
-        self.keys_page: Query[queries.KeysPage] = query(queries.KeysPage)
-        self._shapes = {name: Shapes(getattr(self, name).parse) for name in SETTLES}
+        self._lease: Model[LeaseAsk] = Model(Lease, limits)
+        self._push: Model[PushItems] = Model(PushItems, limits)
+        self._settles: dict[Verb, Model[Settling]] = {
+            verb: Model(of, limits, then=entries.settling if verb == "settle" else entries.alone)
+            for verb, of in SETTLES.items()
+        }
+        self.item: Model[PushItem] = Model(PushItem, limits, root="item")
+        self._seq: Model[int] = Model(Annotated[int, Whole(1, MAX_SAFE)], limits, root="seq")
+        self._shapes = {verb: Shapes(model.parse) for verb, model in self._settles.items()}
         self._leases: dict[bytes, tuple[LeaseAsk, str]] = {}
 
     def key(self, raw: bytes | None, sequence: bytes | None) -> Key | None:
@@ -118,7 +107,7 @@ class Reader:
         """A lease. The bodies of one worker are the same, so they are remembered."""
         known = self._leases.get(body)
         if known is None:
-            asked = self.lease.read({}) if body.strip() in bodies.BLANK else self.lease.parse(body)
+            asked = self._lease.read({}) if body.strip() in bodies.BLANK else self._lease.parse(body)
             known = asked, request_of(asked)
             if len(self._leases) >= MOST_SHAPES:
                 self._leases.clear()
@@ -128,25 +117,22 @@ class Reader:
         ask = Ask(leasing(asked, self._limits, self._token), (), key and Key(key.text, digest, key.n))
         return Request(ask, asked.wait, "lease", digest)
 
-    def settling(self, verb: Verb, body: bytes, key: Key | None) -> Request:
+    def settling(self, body: bytes, key: Key | None, verb: Verb) -> Request:
         """A settle, or one of its verbs alone."""
         usual = self._shapes[verb].find(body)
         if usual is None:
-            settling: Settling = getattr(self, verb).parse(body)
-            digest = "" if key is None else settling_digest(*settling)
+            entries, lease = self._settles[verb].parse(body)
+            digest = "" if key is None else settling_digest(entries, lease)
         else:
             shape, token = usual
-            settling = shape.settling(token)
+            entries, lease = (shape.settle(token),), shape.lease
             digest = "" if key is None else shape.digest(token)
-        entries, lease = settling
         handout = None if lease is None else leasing(lease, self._limits, self._token)
         chance = random.random()  # noqa: S311  # the jitter of nacks
         ask = Ask(handout, entries, key and Key(key.text, digest, key.n), chance)
         how: How = "settled" if verb == "settle" else "outcome"
         return Request(ask, 0.0 if lease is None else lease.wait, how, digest)
 
-    def _redrive(self, body: Redrive) -> Redrive:
-        most = self._limits.ranges
-        if len(body.get("seqs", ())) > most:
-            raise over("seqs", f"a request names at most {most} ranges", most)
-        return body
+    def pushing(self, body: bytes, _: Key | None) -> tuple[Parcel, ...]:
+        """A push."""
+        return items.parcels(self._push.parse(body))

@@ -38,10 +38,10 @@ class Shape(NamedTuple):
     before: str
     after: str
 
-    def settling(self, token: str) -> Settling:
-        """The settle with this token."""
+    def settle(self, token: str) -> Entry:
+        """The entry with this token."""
         _, *others = self.entry
-        return Settling((type(self.entry)(token, *others),), self.lease)
+        return type(self.entry)(token, *others)
 
     def digest(self, token: str) -> str:
         """The digest of the request with this token."""

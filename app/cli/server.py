@@ -18,7 +18,7 @@ from fastapi import FastAPI
 from ..api.context import Context
 from ..api.lane.connection import Connection
 from ..api.lane.lane import Lane
-from ..config import Settings, version
+from ..config import Settings
 from ..main import create_app
 from .banner import announce
 from .exits import FAILED, NO_PORT, OK, fail
@@ -119,7 +119,7 @@ async def _serve(app: FastAPI, settings: Settings) -> int:
 
 def _config(app: FastAPI) -> uvicorn.Config:
     """One process, whatever the environment says (WEB_CONCURRENCY, FORWARDED_ALLOW_IPS)."""
-    protocol: Any = partial(Connection, Lane(app.state.context, version=version()))
+    protocol: Any = partial(Connection, Lane(app))
     return uvicorn.Config(
         app,
         http=protocol,

@@ -202,11 +202,11 @@ class QueueInfo:
     """
 
     queue: str
-    generation: int
     source: str | None
     args: Mapping[str, Any]
     state: str
     paused: bool
+    generation: int
     cursor: int
     taken: int
     acked: int
@@ -216,9 +216,9 @@ class QueueInfo:
     leased: int
     dead: int
     settings: QueueSettings
+    configured: str
     created_at: int
     failure: Failure | None
-    configured: str = "http"
     created: bool = False
     replayed: bool = False
 

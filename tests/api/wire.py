@@ -13,7 +13,6 @@ import httpx
 import uvicorn
 from dibs.api.lane.connection import Connection
 from dibs.api.lane.lane import Lane
-from dibs.config import version
 
 TLS = ssl.create_default_context()
 """Not used, but made anew by every client that is not given one."""
@@ -21,7 +20,7 @@ TLS = ssl.create_default_context()
 
 def lane_of(app, *, hot=True):
     """What all connections share; ``hot``: with the fast lane."""
-    return Lane(app.state.context, version=version(), hot=hot)
+    return Lane(app, hot=hot)
 
 
 class Wire:

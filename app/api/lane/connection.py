@@ -16,9 +16,8 @@ from uvicorn.protocols.utils import get_local_addr, get_remote_addr
 from .. import bodies
 from ..problems import RequestRefused
 from .closing import Closing, Unread
-from .exchange import Peer
-from .framework import Framework
-from .framing import END, HeadReader, blank_until
+from .exchange import Exchange, Peer
+from .framing import END, HeadReader, blank_until, head_too_slow
 from .intake import Intake
 from .keyed import INSIDE, KeyedHeads
 from .responses import Responses
@@ -54,14 +53,13 @@ class Connection(asyncio.Protocol):
     ) -> None:
         self._loop = _loop or asyncio.get_running_loop()
         self._state = server_state
-        self._app_state = app_state
-        self._config = config
+        self._config, self._app_state = config, app_state
         self._lane = lane
-        self._heads = lane.heads
-        self._known = lane.heads.known.get
-        self._keyed = KeyedHeads(lane.heads, lane.limits.key_bytes)
+        self._heads = heads = lane.heads
+        self._known, self._keyed = heads.known.get, KeyedHeads(heads, lane.limits.key_bytes)
         self._phase = BETWEEN
         self._head = HeadReader()  # in HEAD
+        self._exchange: Exchange | None = None  # in ASKING
         self._needed = 0  # in BODY, bytes of the whole request
         self._linger = self._stopping = False
 
@@ -73,9 +71,8 @@ class Connection(asyncio.Protocol):
         self.intake = Intake(self.flow, loop, lane.budget, self)
         self._responses = Responses(lane, state, transport, loop, self._responded)
         addresses = get_local_addr(transport), get_remote_addr(transport)
-        app = self._config.loaded_app
-        peer = Peer(app, *addresses, transport, self.flow, state, self._app_state, loop)
-        self._framework = Framework(peer, self._responses, self.intake, lane.budget, self._responded)
+        app, told = self._config.loaded_app, self._app_state
+        self._peer = Peer(app, *addresses, transport, self.flow, state, told, loop)
         self._unread = Unread(transport, lane.limits.body_patience)
         self._patience: float = lane.limits.head_patience
         self._timer = Timer(loop, self._look, self.intake.since + self._patience)
@@ -91,9 +88,12 @@ class Connection(asyncio.Protocol):
             self._read_head(data, 0)
         elif self._phase == BODY:
             self._read_body(data)
-        elif not self._responses.last or self._framework.reading:
+        elif not self._responses.last or self._reading:
             self.intake.add(data)
-            self._framework.feed()
+            if self._exchange is None:
+                self.intake.bound()
+            else:
+                self._exchange.feed()
 
     def _look_at(self, data: bytes, at: int) -> None:
         """Look at a request: make a hot call, or give it to the framework."""
@@ -107,7 +107,10 @@ class Connection(asyncio.Protocol):
         head, key, self._responses.signed = call
         needed = end + head.length
         if len(data) < needed:
-            self._wait_for_body(data, at, needed - at)
+            self._phase, self._needed = BODY, needed - at
+            self._be_patient(self._lane.limits.body_patience)
+            self.intake.put(data, at)
+            self.intake.count()
             return
         self._phase = CALLING
         if len(data) > needed or self.intake.counted:
@@ -115,20 +118,13 @@ class Connection(asyncio.Protocol):
             self.intake.bound()
         self._responses.call(head, key, data[end:needed])
 
-    def _wait_for_body(self, data: bytes, at: int, needed: int) -> None:
-        self._phase, self._needed = BODY, needed
-        self.intake.put(data, at)
-        self._be_patient(self._lane.limits.body_patience)
-        self.intake.count()
-
     def _read_body(self, data: bytes) -> None:
         self.intake.add(data)
-        if self.intake.size < self._needed:
-            self.intake.since = self._loop.time()
-            self.intake.count()
-            return
-        self._phase = BETWEEN
-        self._look_at(*self.intake.take())
+        self.intake.since = self._loop.time()
+        self.intake.count()
+        if self.intake.size >= self._needed:
+            self._phase = BETWEEN
+            self._look_at(*self.intake.take())
 
     def _begin_head(self, data: bytes, at: int) -> None:
         at = blank_until(data, at)
@@ -155,7 +151,13 @@ class Connection(asyncio.Protocol):
         self.intake.put(data, at)
         if head.length != 0:
             self._be_patient(self._lane.limits.body_patience)
-        self._framework.ask(head)
+        self._exchange = Exchange(self._peer, head, self._responses, self.intake, self._responded)
+        self._exchange.begin()
+
+    @property
+    def _reading(self) -> bool:
+        """Whether a body is being read for the framework."""
+        return self._exchange is not None and self._exchange.incoming is not None
 
     # -- what comes after an answer
 
@@ -167,8 +169,9 @@ class Connection(asyncio.Protocol):
         if responses.last:
             self.leave()
             return
-        if self._phase == ASKING:
-            self._framework.over()
+        if self._exchange is not None:
+            self._exchange = None
+            intake.more = 0
         intake.since, self._patience = self._loop.time(), self._config.timeout_keep_alive
         if intake.size or self.flow.write_paused or intake.ended:
             self._phase = ANSWERED
@@ -205,8 +208,8 @@ class Connection(asyncio.Protocol):
         error = self._lane.budget.overloaded()
         if self._phase in (HEAD, BODY, ANSWERED):
             self._refuse(error)
-        elif self._framework.reading:
-            self._framework.fail(error)
+        elif self._exchange is not None and self._reading:
+            self._exchange.fail(error)
         else:
             self.intake.clear()
             self._responses.last = self._linger = True
@@ -226,22 +229,21 @@ class Connection(asyncio.Protocol):
         """Note that the client sends nothing more; return whether it still gets an answer."""
         self.intake.ended = True
         self._responses.wait_no_more()
-        exchange = self._framework.exchange
         if self._phase == HEAD:
             self._refuse(RequestRefused("malformed", "the request ends in its head"))
-        elif self._phase in (CALLING, ANSWERED):
+        if self._exchange is not None and not self._reading:
+            self._exchange.wait.end()
             return True
-        elif exchange is not None and not self._framework.reading:
-            exchange.wait.end()
-            return True
-        return False
+        return self._phase in (CALLING, ANSWERED)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Note that the client has gone; ops in the line go on."""
         self._state.connections.discard(self)  # as it was added
         self._timer.stop()
         self._responses.lost()
-        self._framework.lost()
+        if self._exchange is not None:
+            self._exchange.disconnect()
+        self.intake.more = 0
         self.intake.clear()
         self.intake.count()
         self.flow.resume_writing()
@@ -249,7 +251,8 @@ class Connection(asyncio.Protocol):
     def leave(self) -> None:
         """Close; where the client may still be sending or reading, when it leaves, or after a while."""
         self._phase = LEFT
-        more = self._linger or self._framework.missing or self.intake.size > 0 or self.flow.read_paused
+        failed = self._exchange is not None and self._exchange.failure is not None
+        more = self._linger or failed or self._reading or self.intake.size > 0 or self.flow.read_paused
         sending = more and not self.intake.ended
         if self._stopping or not (sending or self.transport.get_write_buffer_size()):
             self.transport.close()
@@ -261,17 +264,16 @@ class Connection(asyncio.Protocol):
 
     def shutdown(self) -> None:
         """Answer the request under way, and close, as the server goes down."""
-        exchange = self._framework.exchange
         if self._phase in (BETWEEN, HEAD, ANSWERED, LEFT):
             self.transport.close()
             return
         self._stopping = True
-        if exchange is None:
+        if self._exchange is None:
             self._responses.end()
-        elif exchange.response_complete:
+        elif self._exchange.response_complete:
             self.transport.close()
         else:
-            exchange.keep_alive = False
+            self._exchange.keep_alive = False
 
     # -- time
 
@@ -283,19 +285,17 @@ class Connection(asyncio.Protocol):
     def _look(self, now: float) -> float:
         """End a connection that takes too long; return when to look again."""
         limits = self._lane.limits
-        coming = self._framework.reading and not self.flow.read_paused
+        coming = self._reading and not self.flow.read_paused
         waiting = coming or self._phase in (BETWEEN, HEAD, BODY)
         due = self.intake.since + self._patience if waiting else self._unread.due(now)
         if due > now:
             return due
         if self._phase == HEAD:
-            most = limits.head_patience
-            late = f"the head took over {most:g} seconds"
-            self._refuse(RequestRefused("head-timeout", late, field="head", limit=most))
+            self._refuse(head_too_slow(limits.head_patience))
         elif self._phase == BODY:
             self._refuse(bodies.too_slow(limits.body_patience))
-        elif coming:
-            self._framework.fail(bodies.too_slow(limits.body_patience))
+        elif coming and self._exchange is not None:
+            self._exchange.fail(bodies.too_slow(limits.body_patience))
         elif self._phase == BETWEEN:
             self.leave()
         else:

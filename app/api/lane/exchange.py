@@ -12,6 +12,7 @@ from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from ...queue.wait import WAIT, Wait
 from ..admission import KEEP
+from ..problems import RequestRefused
 from .content import ROOM
 
 if TYPE_CHECKING:
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from uvicorn.server import ServerState
 
     from .framing import RequestHead
+    from .intake import Intake
+    from .responses import Responses
 
 LITTLE: Final = 65_536
 """Bytes of a body that are read and thrown away where it was answered before; for more of it nobody waits."""
@@ -42,14 +45,13 @@ class Peer(NamedTuple):
 
 
 class Exchange(RequestResponseCycle):
-    """A request and its answer. ``incoming`` is what reads its body, until that is whole.
+    """A request and its answer. ``incoming`` is what reads its body from the ``intake``, until that is whole.
 
-    ``read_on`` is called when more of it is asked for than is here. ``held`` are the bytes of a large body
-    that is whole: they count until the request is done.
+    ``go_on`` is called when the answer is out, and all of the body that has to be read.
     """
 
     def __init__(
-        self, peer: Peer, head: RequestHead, on_response: Callable[[], None], read_on: Callable[[], None]
+        self, peer: Peer, head: RequestHead, responses: Responses, intake: Intake, go_on: Callable[[], None]
     ) -> None:
         expects = (b"expect", b"100-continue") in [(name, value.lower()) for name, value in head.headers]
         super().__init__(
@@ -63,67 +65,100 @@ class Exchange(RequestResponseCycle):
             message_event=asyncio.Event(),
             expect_100_continue=expects and head.length != 0 and head.version == "1.1",
             keep_alive=head.keep_alive,
-            on_response=on_response,
+            on_response=self._answered,
         )
         self.scope[KEEP] = self._keep  # type: ignore[typeddict-unknown-key]  # ours
         self.incoming = head.body()
         self.more_body = self.incoming is not None
+        self.failure: Exception | None = None
         self.wait = Wait()
-        self._read_on = read_on
-        self.held = 0
+        self._peer = peer
+        self._responses = responses
+        self._intake = intake
+        self._go_on = go_on
+        self._held = 0  # bytes of a large body that is whole: they count until the request is done
         self._taken = 0  # bytes of the body that the application has, and may keep until it answers
-        self._failure: Exception | None = None
         self._ended = False  # the end of the body was told
 
-    async def run(self, app: Any) -> None:
+    def begin(self) -> None:
         """Let the application answer the request."""
+        if self._intake.ended:
+            self.wait.end()
+        self.feed()
+        task = self._peer.loop.create_task(self._run())
+        self._peer.state.tasks.add(task)
+        task.add_done_callback(self._done)
+
+    async def _run(self) -> None:
         WAIT.set(self.wait)
-        await self.run_asgi(app)
+        await self.run_asgi(self._peer.app)
 
-    def feed(self, data: bytes, at: int) -> int:
-        """Read on in the body, while there is room; where that ended.
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._peer.state.tasks.discard(task)
+        self._intake.budget.let_go(self._held)
 
-        Raises:
-            RequestRefused: What came is no body.
-        """
-        if self.incoming is None:
-            return at
-        at = self.incoming.feed(data, at, bytearray() if self.response_complete else self.body)
+    def feed(self) -> None:
+        """Read the body, as much as there is room for; go on behind its end."""
+        intake = self._intake
+        if self._responses.gone:
+            return
+        if self.incoming is None or not intake.size:
+            self._bound()
+            return
+        intake.since = self._peer.loop.time()
+        try:
+            data, at = intake.take()
+            at = self.incoming.feed(data, at, bytearray() if self.response_complete else self.body)
+            intake.put(data, at)
+        except RequestRefused as error:
+            self.fail(error)
+            return
         if self.incoming.done:
-            self.incoming = None
-            self.more_body = False
+            self._end()
+        elif self._has_room and intake.size:
+            self._peer.loop.call_soon(self.feed)
         self.message_event.set()
-        return at
+        if self.incoming is None and self.response_complete:
+            self._go_on()
+        else:
+            self._bound()
 
-    @property
-    def has_room(self) -> bool:
-        """Whether more of the body can be read now."""
-        return len(self.body) < ROOM
+    def _end(self) -> None:
+        """The body is whole; a large one is no longer kept, but held."""
+        self.incoming, self.more_body = None, False
+        size = self._size
+        if size > LITTLE and not self.response_complete:
+            self._bound()
+            if self._intake.budget.hold(size):
+                self._held = size
+            else:
+                self.fail(self._intake.budget.overloaded())
 
-    @property
-    def kept(self) -> int:
-        """The bytes that are kept of a body that is not whole."""
-        return 0 if self.incoming is None else self.size
-
-    @property
-    def size(self) -> int:
-        """The bytes of the body that are here, or that the application may keep."""
-        return len(self.body) + self._taken
-
-    @property
-    def failed(self) -> bool:
-        """Whether the body can't be read."""
-        return self._failure is not None
-
-    def fail(self, error: Exception) -> None:
+    def fail(self, error: RequestRefused) -> None:
         """The body will never be whole: who reads it is told so, and the answer is the connection's last."""
-        self._failure = error
+        self.failure = error
         self.incoming = None
-        self.forget()
+        self._forget()
         self.keep_alive = False
         self.message_event.set()
+        self._responses.last = True
+        self._intake.clear()
+        if self.response_complete:
+            self._go_on()
+        else:
+            self._bound()
 
-    def forget(self) -> None:
+    def _answered(self) -> None:
+        """The answer is out."""
+        responses = self._responses
+        responses.last = responses.last or not self.keep_alive
+        if self.incoming is None or responses.last:
+            self._go_on()
+        else:
+            self._forget()  # the little that is missing of the body comes first
+            self.feed()
+
+    def _forget(self) -> None:
         """Drop the body, which nobody reads any more."""
         self.body = bytearray()
         self._taken = 0
@@ -133,6 +168,21 @@ class Exchange(RequestResponseCycle):
         if not self.response_complete:
             self.disconnected = True
         self.message_event.set()
+
+    @property
+    def _has_room(self) -> bool:
+        """Whether more of the body can be read now."""
+        return len(self.body) < ROOM
+
+    @property
+    def _size(self) -> int:
+        """The bytes of the body that are here, or that the application may keep."""
+        return len(self.body) + self._taken
+
+    def _bound(self) -> None:
+        reading = self.incoming is not None
+        self._intake.more = self._size if reading else 0
+        self._intake.bound(full=reading and not self._has_room)
 
     async def receive(self) -> ASGIReceiveEvent:
         """The next part of the body, as soon as there is one.
@@ -146,12 +196,12 @@ class Exchange(RequestResponseCycle):
         while True:
             if self.disconnected or self.response_complete:
                 return {"type": "http.disconnect"}
-            if self._failure is not None:
-                raise self._failure
+            if self.failure is not None:
+                raise self.failure
             if self.body or (not self.more_body and not self._ended):
                 return self._next()
             self.message_event.clear()
-            self._read_on()
+            self.feed()
             await self.message_event.wait()
 
     def _next(self) -> ASGIReceiveEvent:

@@ -193,3 +193,10 @@ def blank_until(data: bytes, at: int) -> int:
     """Where the blank lines end that may stand before a request (RFC 9112 section 2.2)."""
     found = _BLANK.match(data, at)
     return found.end() if found else at
+
+
+def head_too_slow(patience: float) -> RequestRefused:
+    """408, which names the limit."""
+    return RequestRefused(
+        "head-timeout", f"the head took over {patience:g} seconds", field="head", limit=patience
+    )

@@ -7,7 +7,6 @@ readers of the operations. A head that any of them refuses is none for the fast 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -16,10 +15,10 @@ from ...errors import DibsError
 from ...ledger.serve import Key
 from ...queue.limits import check_name
 from .. import bodies
-from ..accept import Type, negotiate
+from ..accept import negotiate
 from ..admission import HEADERS, Admission
 from ..guards import HEADERS_MOST
-from ..queries import Query
+from ..operation import Read
 from ..requests import Request
 from ..signature import signature
 from .framing import END, HeadReader, RequestHead
@@ -31,30 +30,13 @@ HEAD_BYTES: Final = 4_096
 
 
 @dataclass(slots=True)
-class Route:
-    """A hot call: the query that it takes, and how its request is read.
-
-    ``fixed``: from the query and the type of the answer; ``read``: from the body, and the key. ``limit``: the
-    bytes of its body, 0 where it takes none; ``optional``: it may be left out. ``text``: it can answer with
-    plain text, too.
-    """
-
-    query: Query[Any]
-    fixed: Callable[[Any, Type], Request] | None = None
-    read: Callable[[bytes, Key | None], Request] | None = None
-    limit: int = 0
-    optional: bool = False
-    text: bool = False
-
-
-@dataclass(slots=True)
 class Head:
     """The meaning of a head: its call and queue, the bytes of its body.
 
     Where no body says what is asked: its request, and the digest of that.
     """
 
-    route: Route
+    read: Read
     queue: str
     request: Request | None
     length: int
@@ -71,9 +53,9 @@ The digest of the key is that of the request, if no body says what that is.
 class Heads:
     """The heads that were read, by their bytes."""
 
-    def __init__(self, front: Admission, routes: dict[str, Route]) -> None:
+    def __init__(self, front: Admission, calls: dict[str, Read]) -> None:
         self._front = front
-        self._routes = routes
+        self._calls = calls
         self.known: dict[bytes, Call | None] = {}
 
     def read(self, head: bytes) -> Call | None:
@@ -104,33 +86,33 @@ class Heads:
         except (DibsError, UnicodeDecodeError):
             return None  # it is refused the ordinary way, in the order of its rules
 
-    def _meaning(self, read: RequestHead) -> Call | None:
+    def _meaning(self, head: RequestHead) -> Call | None:
         scope: dict[str, Any] = {
             "type": "http",
-            "http_version": read.version,
+            "http_version": head.version,
             "method": "POST",
-            "path": read.path.decode("ascii"),
-            "raw_path": read.path,
-            "headers": read.headers,
+            "path": head.path.decode("ascii"),
+            "raw_path": head.path,
+            "headers": head.headers,
         }
         name, operation = _place(scope["path"])
-        route = self._routes.get(operation)
-        if route is None:
+        read = self._calls.get(operation)
+        if read is None:
             return None
         check_name(name)
         self._front.admit(scope)
         headers = scope[HEADERS]
-        length = read.length or 0
-        if length > route.limit or (not length and route.limit and not route.optional):
+        length = head.length or 0
+        if length > (read.limit if read.model else 0) or not (length or read.fixed or read.spec.optional):
             return None
         if length:
             bodies.check_type(headers)
-        kind = negotiate(headers.get(b"accept"), text=route.text)
+        kind = negotiate(headers.get(b"accept"), text=read.spec.text)
         signed = b"".join([b"%b: %b\r\n" % line for line in signature(scope)])
-        query = route.query.parse(read.query)
-        request = route.fixed(query, kind) if route.fixed else None
+        query = read.query.parse(head.query)
+        request = read.fixed(query, kind) if read.fixed else None
         digest = "" if request is None else request.digest
-        return Head(route, name, request, length, digest), None, signed
+        return Head(read, name, request, length, digest), None, signed
 
 
 _KEEP_ALIVE: Final = (b"connection", b"keep-alive")

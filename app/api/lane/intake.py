@@ -31,7 +31,7 @@ class Intake:
         self.counted = False
         self._flow = flow
         self._loop = loop
-        self._budget = budget
+        self.budget = budget
         self._keeper = keeper
         self._data = b""
         self._at = 0
@@ -76,4 +76,4 @@ class Intake:
         kept = self.size + self.more
         if kept or self.counted:
             self.counted = kept > 0
-            self._budget.set(self._keeper, kept)
+            self.budget.set(self._keeper, kept)

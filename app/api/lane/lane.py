@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import logging
-from functools import partial
 from typing import Final
 
+from fastapi import FastAPI
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
-from ...errors import DibsError
-from .. import bodies
-from ..admission import Admission, always, cut_off, no_app
+from ..admission import Admission, always, no_app
 from ..context import Context
-from ..problems import internal_error, reply_to
+from ..operation import Operation, Read
 from ..reply import JSON, Headers, Reply
-from ..requests import SETTLES
 from .budget import Budget
-from .heads import Heads, Route
+from .heads import Heads
 
 _CLOSE: Final = (b"connection", b"close")
 
@@ -30,33 +27,18 @@ class Lane:
     headers, which change once a second.
     """
 
-    def __init__(self, context: Context, *, version: str, hot: bool = True) -> None:
+    def __init__(self, app: FastAPI, *, hot: bool = True) -> None:
+        context: Context = app.state.context
         self.context = context
-        self._always = always(version)
         self.limits = context.limits
-        front = Admission(no_app, settings=context.settings, version=version)
-        self.heads = Heads(front, self._routes() if hot else {})
+        self._always = always(app.version)
+        front = Admission(no_app, settings=context.settings, version=app.version)
+        self.heads = Heads(front, _hot_calls(app) if hot else {})
         self.budget = Budget(context.limits.unfinished_bytes)
         self.dated: Headers = []
         self.ok = b""
         self.ending = b"\r\n" + _lines(self._always)
         self.closed = _lines([_CLOSE])
-
-    def _routes(self) -> dict[str, Route]:
-        """All hot calls, by the last part of their paths."""
-        limits, reader = self.limits, self.context.reader
-        items = max(limits.items_bytes, limits.body_bytes)
-        small = min(limits.body_bytes, bodies.LARGE)
-        routes = {
-            "next": Route(reader.take_query, fixed=reader.take, text=True),
-            "block": Route(reader.block_query, fixed=reader.block),
-            "lease": Route(reader.no_query, read=reader.leasing, limit=small, optional=True),
-            "items": Route(reader.no_query, limit=items),
-        }
-        for verb in SETTLES:
-            limit = items if verb == "settle" else limits.body_bytes
-            routes[verb] = Route(reader.no_query, read=partial(reader.settling, verb), limit=limit)
-        return routes
 
     def date(self, headers: Headers) -> None:
         """Renew the headers, as the date has changed."""
@@ -73,14 +55,14 @@ class Lane:
             self.closed if close else b"",
         )
 
-    def refusal(self, error: BaseException) -> Reply:
-        """The answer to a call that raised, as the front door makes it."""
-        if isinstance(error, DibsError):
-            return reply_to(error)
-        if isinstance(error, Exception):
-            logger.error("a hot call", exc_info=error)
-            return internal_error()
-        return reply_to(cut_off())
+
+def _hot_calls(app: FastAPI) -> dict[str, Read]:
+    """The operations that are hot calls, by the last part of their paths."""
+    return {
+        route.path.rpartition("/")[2]: route.read
+        for route in app.routes
+        if isinstance(route, Operation) and route.read.hot and "POST" in (route.methods or ())
+    }
 
 
 def _lines(headers: Headers) -> bytes:

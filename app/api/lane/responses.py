@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from .. import bodies
+from ..admission import refusal
 from ..answers import ENCODERS, SETTLES, reply
 from ..operations.produce import push_reply
 from ..problems import RequestRefused, reply_to
@@ -20,9 +21,10 @@ if TYPE_CHECKING:
     from ...queue import Queue
     from ...queue.answers import Answer
     from ...queue.waiting import Waiting
+    from ..operation import Read
     from ..reply import Reply
     from ..requests import Request
-    from .heads import Head, Route
+    from .heads import Head
     from .lane import Lane
 
 LITTLE: Final = 65_536
@@ -69,23 +71,20 @@ class Responses:
             queue = (self._context.opened or self._context.queues).get(head.queue, keyed=key is not None)
             request = head.request
             if request is None:
-                self._read(head.route, queue, key, body)
+                self._read(head.read, queue, key, body)
                 return
             if request.how == "block":
-                request = request.block_of(queue)
+                request = request.of(queue)
             self._ask(queue, request, request.ask if key is None else request.keyed(key))
         except Exception as error:
             self.fail(error)
 
-    def _read(self, route: Route, queue: Queue, key: Key | None, body: bytes) -> None:
+    def _read(self, read: Read, queue: Queue, key: Key | None, body: bytes) -> None:
         """Read a body, on a task where it takes one, and ask."""
-        read = route.read
-        if read is None:
-            self._run(self._push(queue, key, body), len(body))
-        elif len(body) > bodies.LARGE:
-            self._run(self._ask_apart(queue, lambda text: read(text, key), body), len(body))
+        if read.spec.stream is not None or len(body) > bodies.LARGE:
+            self._run(self._read_apart(read, queue, key, body), len(body))
         else:
-            request = read(body, key)
+            request = read.parse(body, key)
             self._ask(queue, request, request.ask)
 
     def _ask(self, queue: Queue, request: Request, ask: Ask) -> None:
@@ -122,7 +121,7 @@ class Responses:
 
     def fail(self, error: BaseException) -> None:
         """Respond to a call that has failed."""
-        self.respond(self._lane.refusal(error))
+        self.respond(refusal(error, "a hot call"))
 
     # -- writing
 
@@ -170,13 +169,12 @@ class Responses:
         except (Exception, asyncio.CancelledError) as error:
             self.fail(error)
 
-    async def _ask_apart(self, queue: Queue, read: Callable[[bytes], Request], body: bytes) -> None:
-        request = await bodies.apart(read, body)
-        self._ask(queue, request, request.ask)
-
-    async def _push(self, queue: Queue, key: Key | None, body: bytes) -> None:
-        parcels = await bodies.apart(self._context.reader.push.parse, body)
-        self.respond(await push_reply(queue, parcels, key))
+    async def _read_apart(self, read: Read, queue: Queue, key: Key | None, body: bytes) -> None:
+        found = await bodies.apart(lambda text: read.parse(text, key), body)
+        if read.spec.stream is not None:
+            self.respond(await push_reply(queue, found, key))
+        else:
+            self._ask(queue, found, found.ask)
 
     def _begin(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Begin a task that the server waits for when it goes down."""

@@ -5,158 +5,161 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any, Final
 
-from fastapi import FastAPI
-
 from ...errors import QueueConflict
 from ...queue.answers import QueueInfo
 from ...queue.definition import KEPT, Kept, queue_settings
 from ...sources import SourceSpec
-from ..context import Context
-from ..models_manage import DefineQueue
-from ..openapi import Operations
-from ..operation import LEDGER, QUEUES, Call, Spec
+from ..models_manage import Advance, DefineQueue
+from ..operation import LEDGER, QUEUES, Call, Operations, Spec
 from ..problems import invalid
-from ..records import answer, audit_fields, queue_fields
+from ..queries import Confirmation, QueuesPage
+from ..records import answer, queue_fields
 from ..reply import Reply
 from ..schemas import BackupDone, QueueAudit, QueueList, QueueState
 
+manage: Final = Operations("manage")
 DEFINE: Final = ("source-unknown", "source-invalid", "source-changed", "value-refused", "conflict")
-CHANGES: Final = (*QUEUES, *LEDGER, "conflict", "source-busy", "starting")
+CHANGES: Final = ("conflict", "source-busy", "starting")
 _CREATED: Final[dict[int, dict[str, Any]]] = {
     201: {
         "description": "The queue was created.",
         "content": {"application/json": {"schema": {"$ref": "#/components/schemas/QueueState"}}},
     }
 }
+_DEFINE: Final = Spec(
+    answer=QueueState,
+    problems=(*CHANGES, *DEFINE, "not-empty"),
+    query=Confirmation,
+    body=DefineQueue,
+    known=False,
+    key=True,
+    more=_CREATED,
+)
+_DELETE: Final = Spec(
+    answer=QueueState, problems=(*CHANGES, "not-empty"), query=Confirmation, known=False, key=True
+)
+_OPERATE: Final = Spec(answer=QueueState, problems=(*CHANGES, "source-changed"), key=True)
+_ADVANCE: Final = Spec(
+    answer=QueueState, problems=(*CHANGES, "exhausted", "source-failed"), body=Advance, key=True
+)
 
 
-class Manage:
-    """The operations on queues themselves."""
+@manage.add("GET", "/queues", Spec(answer=QueueList, problems=QUEUES, query=QueuesPage))
+async def list(call: Call) -> Reply:
+    """List the queues.
 
-    def __init__(self, context: Context) -> None:
-        self._context = context
+    Queues come in the order of their names, a page at a time: `next` is the `after` of the next page.
+    """
+    page = call.query
+    infos, following = await call.context.queues.infos(page.get("after", ""), page.get("limit", 100))
+    return answer({"queues": [queue_fields(info) for info in infos], "next": following})
 
-    def add_to(self, app: FastAPI) -> None:
-        """Add the operations to the application."""
-        reader, one = self._context.reader, "/queues/{queue}"
-        add = Operations(app, self._context, "manage").add
-        change: dict[str, Any] = {"answer": QueueState, "key": True}
-        add("GET", "/queues", self.list, Spec(answer=QueueList, problems=QUEUES, query=reader.queues_page))
-        add("GET", one, self.read, Spec(answer=QueueState, problems=QUEUES))
-        define = Spec(
-            problems=(*CHANGES, *DEFINE, "not-empty"),
-            query=reader.confirmation,
-            body=reader.define,
-            known=False,
-            more=_CREATED,
-            **change,
-        )
-        add("PUT", one, self.define, define)
-        problems: tuple[str, ...] = (*CHANGES, "not-empty")
-        delete = Spec(problems=problems, query=reader.confirmation, known=False, **change)
-        add("DELETE", one, self.delete, delete)
-        operate = Spec(problems=(*CHANGES, "source-changed"), **change)
-        for endpoint in (self.pause, self.resume, self.close, self.retry):
-            add("POST", f"{one}/{endpoint.__name__}", endpoint, operate)
-        problems = (*CHANGES, "exhausted", "source-failed")
-        add("POST", f"{one}/advance", self.advance, Spec(problems=problems, body=reader.advance, **change))
-        add("GET", f"{one}/audit", self.audit, Spec(answer=QueueAudit, problems=QUEUES))
-        add("POST", "/backup", self.backup, Spec(answer=BackupDone, problems=LEDGER))
 
-    async def list(self, call: Call) -> Reply:
-        """List the queues.
+@manage.add("GET", "/queues/{queue}", Spec(answer=QueueState))
+async def read(call: Call) -> Reply:
+    """Read a queue."""
+    return answer(queue_fields(await call.queue.browser.read()))
 
-        Queues come in the order of their names, a page at a time: `next` is the `after` of the next page.
-        """
-        page = call.query
-        infos, following = await self._context.queues.infos(page.get("after", ""), page.get("limit", 100))
-        return answer({"queues": [queue_fields(info) for info in infos], "next": following})
 
-    async def read(self, call: Call) -> Reply:
-        """Read a queue."""
-        return answer(queue_fields(await call.queue.browser.read()))
+@manage.add("PUT", "/queues/{queue}", _DEFINE)
+async def define(call: Call) -> Reply:
+    """Define a queue.
 
-    async def define(self, call: Call) -> Reply:
-        """Define a queue.
+    A queue has a built-in source, or producers push to it. The source and each of the `settings` stay as
+    they are if the request does not name them, so settings can be changed at any time; another source for
+    a queue whose cursor is above 0 is a conflict. A queue defined under the name of a deleted one goes on
+    after its cursor, unless `reset` says to begin at seq 1. A `reset` drops the items inside; where there
+    are any, it needs `confirm`, as a deletion does.
+    """
+    body: DefineQueue = call.body
+    confirmed = _confirmed(call)
+    if body.get("source") is None and body.get("args"):
+        raise invalid("args", "arguments belong to a source: name the source, too")
+    settings = queue_settings(**(body.get("settings") or {}))
+    info = await call.context.queues.define(
+        call.name,
+        _source(body),
+        reset=body.get("reset", False),
+        confirmed=confirmed,
+        settings=settings,
+        key=call.key,
+    )
+    return answer(queue_fields(info), 201 if info.created else 200, replayed=info.replayed)
 
-        A queue has a built-in source, or producers push to it. The source and each of the `settings` stay as
-        they are if the request does not name them, so settings can be changed at any time; another source for
-        a queue whose cursor is above 0 is a conflict. A queue defined under the name of a deleted one goes on
-        after its cursor, unless `reset` says to begin at seq 1. A `reset` drops the items inside; where there
-        are any, it needs `confirm`, as a deletion does.
-        """
-        body: DefineQueue = call.body
-        confirmed = _confirmed(call)
-        if body.get("source") is None and body.get("args"):
-            raise invalid("args", "arguments belong to a source: name the source, too")
-        settings = queue_settings(**(body.get("settings") or {}))
-        info = await self._context.queues.define(
-            call.name,
-            _source(body),
-            reset=body.get("reset", False),
-            confirmed=confirmed,
-            settings=settings,
-            key=call.key,
-        )
-        return answer(queue_fields(info), 201 if info.created else 200, replayed=info.replayed)
 
-    async def delete(self, call: Call) -> Reply:
-        """Delete a queue.
+@manage.add("DELETE", "/queues/{queue}", _DELETE)
+async def delete(call: Call) -> Reply:
+    """Delete a queue.
 
-        The answer has the last counters of the queue. A queue with items inside is deleted only if `confirm`
-        is its name once more; otherwise 409 `not-empty` says what would be dropped. The server remembers the
-        name and the cursor: a queue that is defined under this name later goes on after the cursor.
-        """
-        return _info(await self._context.queues.delete(call.name, confirmed=_confirmed(call), key=call.key))
+    The answer has the last counters of the queue. A queue with items inside is deleted only if `confirm`
+    is its name once more; otherwise 409 `not-empty` says what would be dropped. The server remembers the
+    name and the cursor: a queue that is defined under this name later goes on after the cursor.
+    """
+    return _info(await call.context.queues.delete(call.name, confirmed=_confirmed(call), key=call.key))
 
-    async def pause(self, call: Call) -> Reply:
-        """Pause a queue.
 
-        Takes and leases are answered 503 `paused` until the queue is resumed; a restart does not resume it.
-        """
-        return _info(await call.queue.operations.pause(key=call.key))
+@manage.add("POST", "/queues/{queue}/pause", _OPERATE)
+async def pause(call: Call) -> Reply:
+    """Pause a queue.
 
-    async def resume(self, call: Call) -> Reply:
-        """Resume a paused queue."""
-        return _info(await call.queue.operations.resume(key=call.key))
+    Takes and leases are answered 503 `paused` until the queue is resumed; a restart does not resume it.
+    """
+    return _info(await call.queue.operations.pause(key=call.key))
 
-    async def close(self, call: Call) -> Reply:
-        """Close a queue.
 
-        Nothing more is drawn from the source or pushed; the items inside are still handed out. After that,
-        takes and leases are answered 410 `exhausted`.
-        """
-        return _info(await call.queue.operations.close(key=call.key))
+@manage.add("POST", "/queues/{queue}/resume", _OPERATE)
+async def resume(call: Call) -> Reply:
+    """Resume a paused queue."""
+    return _info(await call.queue.operations.resume(key=call.key))
 
-    async def retry(self, call: Call) -> Reply:
-        """Try a failed source again.
 
-        The source is opened anew after the cursor. No item is skipped.
-        """
-        return _info(await call.queue.operations.retry(key=call.key))
+@manage.add("POST", "/queues/{queue}/close", _OPERATE)
+async def close(call: Call) -> Reply:
+    """Close a queue.
 
-    async def advance(self, call: Call) -> Reply:
-        """Jump forward.
+    Nothing more is drawn from the source or pushed; the items inside are still handed out. After that,
+    takes and leases are answered 410 `exhausted`.
+    """
+    return _info(await call.queue.operations.close(key=call.key))
 
-        The cursor becomes `to_seq`: the items in between are never handed out, and count as jumped.
-        """
-        return _info(await call.queue.operations.advance(call.body["to_seq"], key=call.key))
 
-    async def audit(self, call: Call) -> Reply:
-        """Audit a queue.
+@manage.add("POST", "/queues/{queue}/retry", _OPERATE)
+async def retry(call: Call) -> Reply:
+    """Try a failed source again.
 
-        The answer has counters that the server keeps independently of each other, all read in one moment:
-        they must add up to the cursor.
-        """
-        return answer(audit_fields(await call.queue.browser.audit()))
+    The source is opened anew after the cursor. No item is skipped.
+    """
+    return _info(await call.queue.operations.retry(key=call.key))
 
-    async def backup(self, call: Call) -> Reply:
-        """Copy the ledger.
 
-        The server writes a consistent copy into its data folder while it goes on serving. The copy is a whole
-        ledger, which `dibs restore` puts into a fresh data folder.
-        """
-        return answer(asdict(await self._context.queues.backup()))
+@manage.add("POST", "/queues/{queue}/advance", _ADVANCE)
+async def advance(call: Call) -> Reply:
+    """Jump forward.
+
+    The cursor becomes `to_seq`: the items in between are never handed out, and count as jumped.
+    """
+    return _info(await call.queue.operations.advance(call.body["to_seq"], key=call.key))
+
+
+@manage.add("GET", "/queues/{queue}/audit", Spec(answer=QueueAudit))
+async def audit(call: Call) -> Reply:
+    """Audit a queue.
+
+    The answer has counters that the server keeps independently of each other, all read in one moment:
+    they must add up to the cursor.
+    """
+    audit = await call.queue.browser.audit()
+    return answer({**asdict(audit), "balanced": audit.balanced})
+
+
+@manage.add("POST", "/backup", Spec(answer=BackupDone, problems=LEDGER))
+async def backup(call: Call) -> Reply:
+    """Copy the ledger.
+
+    The server writes a consistent copy into its data folder while it goes on serving. The copy is a whole
+    ledger, which `dibs restore` puts into a fresh data folder.
+    """
+    return answer(asdict(await call.context.queues.backup()))
 
 
 def _confirmed(call: Call) -> bool:

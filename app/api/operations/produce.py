@@ -5,98 +5,90 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any, Final
 
-from fastapi import FastAPI
-
 from ...errors import DibsError, LimitExceeded
 from ...ledger.serve import Key
 from ...ledger.work import Parcel
 from ...queue import Queue
 from .. import bodies
 from ..admission import KEEP
-from ..context import Context
+from ..models import PushItems
 from ..ndjson import StreamReader
-from ..openapi import Operations
-from ..operation import LEDGER, QUEUES, Call, Spec
+from ..operation import Call, Operations, Spec
 from ..problems import RequestRefused, reply_to
-from ..records import answer, keys_fields, push_fields
+from ..queries import KeysPage
+from ..records import answer, push_fields
 from ..reply import Reply
+from ..requests import Reader
 from ..schemas_work import ItemKeys, Pushed, Streamed
 
-PUSH: Final = (*QUEUES, *LEDGER, "value-refused", "queue-full", "source-fed", "closed", "conflict")
+produce: Final = Operations("produce")
+PUSH: Final = ("value-refused", "queue-full", "source-fed", "closed", "conflict")
 _STREAM: Final[dict[str, Any]] = {
     "schema": {"type": "string"},
     "example": '{"value": "a.png"}\n{"value": "b.png", "key": "b", "priority": 1}\n',
 }
+_PUSH: Final = Spec(
+    answer=Pushed | Streamed,
+    status=201,
+    problems=PUSH,
+    body=PushItems,
+    hot=Reader.pushing,
+    large=True,
+    stream=_STREAM,
+    key=True,
+)
 
 
-class Produce:
-    """The operations that push items."""
+@produce.add("GET", "/queues/{queue}/keys", Spec(answer=ItemKeys, query=KeysPage))
+async def keys(call: Call) -> Reply:
+    """List keys of items.
 
-    def __init__(self, context: Context) -> None:
-        self._context = context
+    The answer has the keys of items that the queue knows, with the seqs of the items, which may be done.
+    Keys come in their order, a page at a time: `next` is the `after` of the next page.
+    """
+    page = call.query
+    prefix, after, limit = page.get("prefix", ""), page.get("after", ""), page.get("limit", 100)
+    found = await call.queue.browser.item_keys(prefix, after, limit)
+    keys = [{"key": key, "seq": seq} for key, seq in found.keys]
+    return answer({"queue": found.queue, "keys": keys, "next": found.next})
 
-    def add_to(self, app: FastAPI) -> None:
-        """Add the operations to the application."""
-        reader, one = self._context.reader, "/queues/{queue}"
-        add = Operations(app, self._context, "produce").add
-        push = Spec(
-            answer=Pushed | Streamed,
-            status=201,
-            problems=PUSH,
-            body=reader.push,
-            large=True,
-            stream=_STREAM,
-            key=True,
-        )
-        add("POST", f"{one}/items", self.push, push)
-        keys = Spec(answer=ItemKeys, problems=QUEUES, query=reader.keys_page)
-        add("GET", f"{one}/keys", self.keys, keys)
 
-    async def keys(self, call: Call) -> Reply:
-        """List keys of items.
+@produce.add("POST", "/queues/{queue}/items", _PUSH)
+async def push(call: Call) -> Reply:
+    """Push items.
 
-        The answer has the keys of items that the queue knows, with the seqs of the items, which may be done.
-        Keys come in their order, a page at a time: `next` is the `after` of the next page.
-        """
-        page = call.query
-        prefix, after, limit = page.get("prefix", ""), page.get("after", ""), page.get("limit", 100)
-        found = await call.queue.browser.item_keys(prefix, after, limit)
-        return answer(keys_fields(found))
+    A JSON body is pushed whole or not at all. An item with a `key` is pushed once only: if it is sent
+    again, the answer marks it as a `duplicate` and gives its seq. If more items would wait than the
+    queue's `max_ready`, nothing is pushed (429).
 
-    async def push(self, call: Call) -> Reply:
-        """Push items.
+    A body of type `application/x-ndjson` has one item per line and any number of lines; the server
+    commits them in chunks while they arrive, of 1,000 items or 1 MiB. The first line that is refused ends
+    the stream: everything before it is pushed, and the problem names the `line` and says how much that
+    was. With an `Idempotency-Key` the same stream can be sent again after any failure: chunks that were
+    pushed before are not pushed again. Items with keys can be sent again in any stream.
+    """
+    if bodies.is_stream(call.headers):
+        return await _push_stream(call)
+    return await push_reply(call.queue, call.body, call.key)
 
-        A JSON body is pushed whole or not at all. An item with a `key` is pushed once only: if it is sent
-        again, the answer marks it as a `duplicate` and gives its seq. If more items would wait than the
-        queue's `max_ready`, nothing is pushed (429).
 
-        A body of type `application/x-ndjson` has one item per line and any number of lines; the server
-        commits them in chunks while they arrive, of 1,000 items or 1 MiB. The first line that is refused ends
-        the stream: everything before it is pushed, and the problem names the `line` and says how much that
-        was. With an `Idempotency-Key` the same stream can be sent again after any failure: chunks that were
-        pushed before are not pushed again. Items with keys can be sent again in any stream.
-        """
-        if bodies.is_stream(call.headers):
-            return await self._push_stream(call)
-        return await push_reply(call.queue, call.body, call.key)
-
-    async def _push_stream(self, call: Call) -> Reply:
-        limits = self._context.limits
-        reader = StreamReader(
-            call.request.receive,
-            call.queue,
-            self._context.reader.item,
-            key=call.key,
-            max_key_bytes=limits.key_bytes,
-            max_value_bytes=limits.value_bytes,
-            patience=limits.body_patience,
-            keep=call.request.scope.get(KEEP, _nothing_kept),
-        )
-        try:
-            await reader.read()
-        except DibsError as error:
-            return _problem(error, reader)
-        return answer({"queue": call.name, **asdict(reader.sums)}, 201, replayed=reader.replayed)
+async def _push_stream(call: Call) -> Reply:
+    limits = call.context.limits
+    reader = StreamReader(
+        call.request.receive,
+        call.queue,
+        call.context.reader.item,
+        key=call.key,
+        max_key_bytes=limits.key_bytes,
+        max_value_bytes=limits.value_bytes,
+        patience=limits.body_patience,
+        keep=call.request.scope.get(KEEP, _nothing_kept),
+    )
+    try:
+        await reader.read()
+    except DibsError as error:
+        return _problem(error, reader)
+    return answer({"queue": call.name, **asdict(reader.sums)}, 201, replayed=reader.replayed)
 
 
 async def push_reply(queue: Queue, parcels: tuple[Parcel, ...], key: Key | None) -> Reply:

@@ -1,13 +1,12 @@
 """What is known of a head by its bytes: only good ones, a bounded number, and nothing of a key."""
 
 import pytest
-from dibs.api.admission import Admission, no_app
 from dibs.api.lane import heads as module
-from dibs.api.lane.heads import Heads, Route
 from dibs.api.lane.keyed import INSIDE, KeyedHeads
-from dibs.api.requests import Reader
+from dibs.api.lane.lane import Lane
 from dibs.config import Settings
 from dibs.ledger.serve import Ask, HandOut, Key
+from dibs.main import create_app
 from dibs.queue.limits import Limits
 
 HOST = b"\r\nHost: localhost:8000"
@@ -15,14 +14,8 @@ HOST = b"\r\nHost: localhost:8000"
 
 @pytest.fixture
 def heads():
-    admission = Admission(no_app, settings=Settings(data=":memory:"), version="1")
-    reader = Reader(Limits(count=9), lambda: "token")
-    routes = {
-        "next": Route(reader.take_query, fixed=reader.take, text=True),
-        "settle": Route(reader.no_query, limit=100),
-        "lease": Route(reader.no_query, read=reader.leasing, limit=100, optional=True),
-    }
-    return Heads(admission, routes)
+    settings = Settings(data=":memory:", limits={"count": 9, "body_bytes": 1024, "items_bytes": 1024})
+    return Lane(create_app(settings)).heads
 
 
 def head(path=b"/next", *lines, method=b"POST", version=b"HTTP/1.1"):
@@ -35,8 +28,8 @@ def test_what_a_head_says(heads):
     assert (found.queue, found.length, request.how, request.digest) == ("a.b", 0, "lines", "take 3")
     assert request.ask == Ask(HandOut(3, Limits().handout_bytes))
     assert heads.read(head())[0].queue == "default"
-    json = (b"Content-Type: application/json", b"Content-Length: 100")
-    assert heads.read(head(b"/queues/q/settle", *json))[0].length == 100
+    json = (b"Content-Type: application/json", b"Content-Length: 1024")
+    assert heads.read(head(b"/queues/q/settle", *json))[0].length == 1024
     assert heads.read(head(b"/queues/q/lease", b"Connection: keep-alive"))[0].length == 0
 
 
@@ -74,7 +67,7 @@ def test_what_is_not_for_the_fast_lane_is_remembered_too(heads, monkeypatch):
         head(b"/next", b"Host: localhost:8000"),
         head(b"/queues/q/settle"),
         head(b"/queues/q/settle", b"Content-Length: 5"),
-        head(b"/queues/q/settle", b"Content-Type: application/json", b"Content-Length: 101"),
+        head(b"/queues/q/settle", b"Content-Type: application/json", b"Content-Length: 1025"),
         b"POST /next HTTP/1.1\r\nHost: evil.example",
         b"POST /next HTTP/1.1\nHost: localhost\n\nPOST /next HTTP/1.1",
         b"POST /next HTTP/1.1\r\nno colon",

@@ -36,9 +36,9 @@ USUAL = [
 
 @pytest.mark.parametrize(("verb", "more", "entry"), USUAL)
 def test_usual_bodies_are_read_once(reader, monkeypatch, verb, more, entry):
-    reader.settling(verb, body(verb, "first", **more), None)
+    reader.settling(body(verb, "first", **more), None, verb)
     monkeypatch.setattr("dibs.api.validation.Model.parse", None)
-    request = reader.settling(verb, body(verb, "a-1", **more), KEY)
+    request = reader.settling(body(verb, "a-1", **more), KEY, verb)
     assert request.ask.entries == (entry,)
     assert type(request.ask.entries[0]) is type(entry)
     lease = LeaseAsk(5, 30.5, 2, "any") if verb == "settle" else None
@@ -62,14 +62,14 @@ UNUSUAL = [
 
 @pytest.mark.parametrize("unusual", UNUSUAL, ids=str)
 def test_others_are_read_one_by_one(reader, unusual):
-    shapes = Shapes(reader.settle.parse)
+    shapes = Shapes(reader._settles["settle"].parse)
     text = json.dumps(unusual, ensure_ascii=False).encode()
     assert shapes.find(text) is None
     assert shapes.find(text) is None
 
 
 def test_what_lies_between_known_bytes_is_a_token_or_no_shape(reader):
-    shapes = Shapes(reader.settle.parse)
+    shapes = Shapes(reader._settles["settle"].parse)
     before, after = b'{"acks":[{"token":"', b'"}]}'
     assert shapes.find(before + b"a" + after)[1] == "a"
     assert shapes.find(before + b'a"},{"token":"b' + after) is None
@@ -80,7 +80,7 @@ def test_they_are_bounded(reader, monkeypatch):
     monkeypatch.setattr("dibs.api.shapes.MOST_SHAPES", 10)
     monkeypatch.setattr("dibs.api.requests.MOST_SHAPES", 10)
     for number in range(100):
-        reader.settling("extend", body("extend", "a", ttl=number + 1), None)
+        reader.settling(body("extend", "a", ttl=number + 1), None, "extend")
         reader.leasing(b'{"max":%d}' % (number + 1), None)
     assert len(reader._shapes["extend"]._known) <= 10
     assert len(reader._leases) <= 10
