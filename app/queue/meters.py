@@ -5,12 +5,25 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
+from typing import Final
 
 from ..ledger.work import Settled
 from .stats import Percentiles
 
 RATE_SECONDS = 10
 """The window of a rate."""
+
+COUNTS: Final = (
+    "requests",
+    "handed_out",
+    "replays",
+    "refused",
+    "in_flight",
+    "pushed",
+    "settled",
+    "nacked",
+)
+"""What is counted of each queue, and added up for the server."""
 
 
 class Rate:
@@ -60,41 +73,17 @@ class Commits:
 class Meter:
     """The counts of one queue, written and read on the event loop."""
 
-    __slots__ = (
-        "answers",
-        "handed_out",
-        "in_flight",
-        "nacked",
-        "pushed",
-        "rate",
-        "refused",
-        "replays",
-        "requests",
-        "settled",
-    )
+    __slots__ = (*COUNTS, "answers", "rate")
 
     def __init__(self) -> None:
-        self.requests = 0
-        self.handed_out = 0
-        self.replays = 0
-        self.refused = 0
-        self.in_flight = 0
-        self.pushed = 0
-        self.settled = 0
-        self.nacked = 0
+        self.requests = self.handed_out = self.replays = self.refused = self.in_flight = 0
+        self.pushed = self.settled = self.nacked = 0
         self.rate = Rate()
         self.answers: deque[float] = deque(maxlen=1024)
 
-    def add(self, meter: Meter) -> None:
-        """Add the counts of another meter; rates and times are not sums."""
-        self.requests += meter.requests
-        self.handed_out += meter.handed_out
-        self.replays += meter.replays
-        self.refused += meter.refused
-        self.in_flight += meter.in_flight
-        self.pushed += meter.pushed
-        self.settled += meter.settled
-        self.nacked += meter.nacked
+    def counts(self) -> dict[str, int]:
+        """All counts, by the names under which they are told."""
+        return {name: getattr(self, name) for name in COUNTS}
 
     def settle(self, entries: Iterable[Iterable[Settled]]) -> None:
         """Count settled items, and how many of them wait again or are dead."""

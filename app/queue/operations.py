@@ -59,12 +59,8 @@ class Operations:
             QueueConflict: the request is not ``confirmed``, and items are inside; nothing was changed.
         """
         done = await self._commit(Delete(self._line.row.id, confirmed=confirmed), "delete", key)
-        if (
-            isinstance(done.outcome, Conflict)
-            and done.outcome.row is not None
-            and done.outcome.why != "deleted"
-        ):
-            raise await self._browser.not_empty(done.outcome.row, "DELETE")
+        if (row := _conflict(done)) is not None:
+            raise await self._browser.not_empty(row, "DELETE")
         return await self._answer(done)
 
     async def retry(self, *, key: Key | None = None) -> QueueInfo:
@@ -74,11 +70,7 @@ class Operations:
             QueueConflict: the source has not failed.
         """
         done = await self._commit(Retry(self._line.row.id), "retry", key)
-        if (
-            isinstance(done.outcome, Conflict)
-            and done.outcome.row is not None
-            and done.outcome.why != "deleted"
-        ):
+        if _conflict(done) is not None:
             state = self._line.condition.word
             raise QueueConflict(f"{self._line.name} is {state}, not failed", reason="not-failed")
         return await self._answer(done)
@@ -117,12 +109,8 @@ class Operations:
             await supply.prepare(to_seq, self._limits.operate_patience)
         op = Advance(line.row.id, to_seq, keeps_mark=supply.keeps_mark)
         done = await self._commit(op, f"advance {to_seq}", key)
-        if (
-            isinstance(done.outcome, Conflict)
-            and done.outcome.row is not None
-            and done.outcome.why != "deleted"
-        ):
-            raise self._not_forward(done.outcome.row)
+        if (row := _conflict(done)) is not None:
+            raise self._not_forward(row)
         return await self._answer(done)
 
     def _not_forward(self, row: QueueRow) -> Refused:
@@ -211,3 +199,9 @@ def _beyond_end(name: str, length: int, to_seq: int) -> QueueConflict:
     return QueueConflict(
         f"{name} has {length} items; it can't be advanced to {to_seq}", reason="beyond-end", field="to_seq"
     )
+
+
+def _conflict(done: Done) -> QueueRow | None:
+    """The row of a queue with which an op was at odds; None if it was done, or the queue is gone."""
+    outcome = done.outcome
+    return outcome.row if isinstance(outcome, Conflict) and outcome.why != "deleted" else None

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from ..ledger.engine import Engine
 from .browsing import Look
-from .meters import Meter, percentiles
+from .meters import COUNTS, percentiles
 from .stats import LedgerStats, QueueStats, Stats
 
 if TYPE_CHECKING:
@@ -39,15 +40,8 @@ class Statistics:
         return Stats(
             uptime=time.monotonic() - self._rounds.commits.began,
             processor_time=time.process_time(),
-            requests=total.requests,
-            handed_out=total.handed_out,
-            replays=total.replays,
-            refused=total.refused,
-            pushed=total.pushed,
-            settled=total.settled,
-            nacked=total.nacked,
+            **total,
             rate=round(rate, 1),
-            in_flight=total.in_flight,
             waiting=sum(queue.line.parked for queue in everyone),
             ledger=self._ledger(),
             queue_count=len(everyone),
@@ -72,11 +66,12 @@ class Statistics:
         )
 
 
-async def _total(queues: Sequence[Queue]) -> tuple[Meter, float]:
-    """The meters of all queues and their rate."""
-    total, rate = Meter(), 0.0
+async def _total(queues: Sequence[Queue]) -> tuple[dict[str, int], float]:
+    """The counts of all queues, and their rate; other sums are none."""
+    total: Counter[str] = Counter(dict.fromkeys(COUNTS, 0))
+    rate = 0.0
     for number, queue in enumerate(queues):
-        total.add(queue.line.meter)
+        total.update(queue.line.meter.counts())
         rate += queue.line.meter.rate.per_second()
         if number % QUEUES_A_STEP == QUEUES_A_STEP - 1:
             await asyncio.sleep(0)

@@ -23,7 +23,6 @@ from typing import Any, Literal, Protocol
 
 from ..errors import SourceChanged
 from ..iterators import ThreadSafeIterator
-from ..marks import digest, plain
 from .encode import Encode
 from .replay import CURE, Stop, abandon, finalizer, replay
 from .spec import SourceSpec
@@ -196,41 +195,11 @@ class Source:
     resume: Resume
     wide: bool
     arithmetic: bool
-    _values: Computed | None
 
     @property
     def counted(self) -> bool:
         """Whether each value belongs to a seq. Other sources give their next value to any seq."""
         return self.resume not in ("after", "anew")
-
-    @property
-    def length(self) -> int | None:
-        """The total number of values, if it is known."""
-        return None if self._values is None else len(self._values)
-
-    @property
-    def computed(self) -> bool:
-        """Whether any value can be computed again from its seq."""
-        return self._values is not None
-
-    def values_at(self, first: int, count: int) -> Values | None:
-        """The values from seq ``first`` on, computed again; None if the source can't do that.
-
-        There are at most ``count``, and none beyond the end. The caller knows which were handed out.
-        """
-        if first < 1 or count < 0:
-            raise ValueError("seqs count from 1")
-        return None if self._values is None else self._values[first - 1 : first - 1 + count]
-
-    def mark(self, value: int | str) -> str | None:
-        """The mark that the ledger keeps with the cursor, from the last value that the iterator gave."""
-        match self.resume:
-            case "replay":
-                return digest(str(value))
-            case "after":
-                return plain(value) if isinstance(value, str) else str(value)
-            case _:
-                return None
 
     def close(self, timeout: float | None = None) -> None:
         """Close the iterator and what it holds open, such as a file, once a pull that runs has ended."""
@@ -239,12 +208,10 @@ class Source:
 
 def open_source(spec: SourceSpec, definition: Definition, position: Position) -> Source:
     """Open ``definition`` at ``position``; blocks while it replays."""
-    values = definition.values if isinstance(definition, Seekable) else None
     return Source(
         spec=spec,
         iterator=definition.iterator(position),
         resume=definition.resume,
         wide=definition.wide,
         arithmetic=isinstance(definition, Seekable) and definition.arithmetic,
-        _values=values,
     )

@@ -30,6 +30,12 @@ def start(registry, check) -> Callable[..., Source]:
 
 
 @pytest.fixture(scope="session")
+def values(registry, check) -> Callable[[str], Any]:
+    """The values of a computed source written as text, by their index."""
+    return lambda text: registry.seekable(check(text)).values
+
+
+@pytest.fixture(scope="session")
 def drain() -> Callable[[Source], list[Any]]:
     """Everything that is left in a source whose end is near."""
 

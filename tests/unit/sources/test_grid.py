@@ -24,8 +24,9 @@ def test_the_order_is_that_of_nested_loops_from_any_cursor(registry, drain, axes
     source = registry.open(spec, cursor=cursor)
     drawn = [text for size in sizes for text in source.iterator.take(size)] + drain(source)
     assert [json.loads(text) for text in drawn] == expected[cursor:]
-    assert source.length == len(expected)
-    assert source.values_at(cursor + 1, len(expected)) == drawn
+    values = registry.seekable(spec).values
+    assert len(values) == len(expected)
+    assert values[cursor : cursor + len(expected)] == drawn
 
 
 def test_the_last_axis_changes_fastest(start, drain):
@@ -38,12 +39,12 @@ def test_the_last_axis_changes_fastest(start, drain):
     assert next(start("grid(seed=[1, 2], lr=[0.1, 0.2])", cursor=1).iterator) == '{"seed":1,"lr":0.2}'
 
 
-def test_any_cursor_of_a_huge_grid_is_found_at_once(start):
+def test_any_cursor_of_a_huge_grid_is_found_at_once(start, values):
     axes = ", ".join(f"a{n}=[0,1,2,3,4,5,6,7,8,9]" for n in range(18))
     source = start(f"grid({axes})", cursor=1_234_567_890_123_456)
-    assert source.length == 2**53 - 1  # where every queue ends
+    assert len(values(f"grid({axes})")) == 2**53 - 1  # where every queue ends
     assert list(json.loads(next(source.iterator)).values()) == list(map(int, "001234567890123456"))
-    assert (source.resume, source.arithmetic, source.wide, source.mark("{}")) == ("seek", False, False, None)
+    assert (source.resume, source.arithmetic, source.wide) == ("seek", False, False)
 
 
 def test_axes_may_have_any_name(registry):
