@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from operator import attrgetter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..errors import DibsError, LedgerError, NotArithmetic
 from ..ledger.serve import Ask, Serve
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
     from .supply import Supply
     from .tokens import Tokens
     from .values import Computing
+
+# As its own constructor does, in a third of the time.
+_serve: Callable[[Any], Serve] = partial(tuple.__new__, Serve)
 
 
 class Line:
@@ -220,7 +224,7 @@ class Line:
         elif not taken:
             return None
         asks, ttl = tuple(map(attrgetter("ask"), taken)), self._key_ttl
-        op = Serve(self.row.id, self.condition.state.edition, asks, drawn, self.supply.length, ttl, ttl)
+        op = _serve((self.row.id, self.condition.state.edition, asks, drawn, self.supply.length, ttl, ttl))
         return Round(self, op, taken, len(tried))
 
     def learn(self, after: After) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ..errors import DibsError
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from .waiting import Waiting
 
 log = logging.getLogger("dibs.queue")
+
+# As its own constructor does, in a third of the time.
+_answer: Callable[[Any], Answer] = partial(tuple.__new__, Answer)
 
 
 class Home(Protocol):
@@ -82,7 +86,7 @@ class Round:
                 continue  # it was told that nobody knows
             waiting.entries = served.entries or waiting.entries
             if values is not None or served.why is None or (served.entries and handout is None):
-                told.append((waiting, Answer(line.name, served, values or (), None, now)))
+                told.append((waiting, _answer((line.name, served, values or (), None, now))))
             else:
                 unserved += 1
                 self._got_nothing(waiting, served.why)
