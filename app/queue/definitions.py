@@ -135,7 +135,8 @@ class Definitions:
             return info_of(row, self._limits, created=True, in_file=in_file)
         if not changed:
             return await queue.browser.seen(row)
-        await queue.line.started(START_PATIENCE)
+        if queue.line.feeder is not None:
+            await queue.line.feeder.started(START_PATIENCE)
         return await queue.browser.seen(row, created=True)
 
     async def deleted(self, row: QueueRow, key: Key) -> QueueInfo:

@@ -19,9 +19,9 @@ from ..errors import SourceBusy, SourceClosed
 from ..ledger.serve import After, Drawn, End
 from ..sources import Registry, SourceSpec
 from .buffer import Buffer
+from .meters import SAMPLES, Times
 from .opening import TRY_EVERY, Opener
 from .pool import Pool
-from .supply import SAMPLES, Times
 
 if TYPE_CHECKING:
     from ..iterators import IteratorStats
@@ -206,6 +206,10 @@ class Feeder:
         if buffer is not None:
             self._buffer = buffer
         self._news()
+
+    async def started(self, seconds: float) -> None:
+        """Wait until the source is open or has failed, at most so many seconds."""
+        await self._opener.done(seconds)
 
     async def prepare(self, to_seq: int, patience: float) -> None:
         """Open the source at ``to_seq``, beside the one that goes on giving; see `Opener.prepare`.

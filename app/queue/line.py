@@ -14,6 +14,7 @@ from ..ledger.work import Release
 from .answers import Answer
 from .callers import Awaiting, Caller, Nobody
 from .condition import Condition
+from .feeder import Feeder
 from .gate import stopping
 from .parking import Parking
 from .replies import Replies
@@ -65,19 +66,26 @@ class Line:
         self.tokens = tokens
         self.retired = False
         self.supply = supply(self.news)
+        self.feeder = self.supply if isinstance(self.supply, Feeder) else None
         self.condition = Condition(row, self.supply, now)
         self._rounds = rounds
         self._loop = rounds.loop
         self._find = find
         self.replies = Replies(self.condition, self.release_lease, self._loop.time)
         self.meter = self.replies.meter
-        self.parking = Parking(self.condition, self.replies, rounds, limits, lambda: rounds.join(self))
+        self.parking = Parking(
+            self.condition,
+            self.replies,
+            rounds,
+            limits=limits,
+            feeder=self.feeder,
+            join=lambda: rounds.join(self),
+        )
         self.park, self.tried = self.parking.park, self.parking.tried
         self._asked: list[Waiting] = []
         self._wanted = 0  # items of a drawn source that these ask for; of one key those of one ask
         self._keys: set[tuple[str, str]] = set()  # of these
         self._key_ttl = int(limits.key_ttl * 1000)
-        self._open: asyncio.Future[None] | None = None  # while somebody waits for the source to be open
 
     # -- asking
 
@@ -126,9 +134,9 @@ class Line:
         elif ask.key is not None or ask.entries or waiting.over or self.condition.has_something():
             self._asked.append(waiting)
             self._rounds.join(self)
-            if self.supply.drawn:  # so that values are there in its round
+            if self.feeder is not None:  # so that values are there in its round
                 self._want(waiting)
-                self.supply.want(self.parking.parked.wanted + self._wanted)
+                self.feeder.want(self.parking.parked.wanted + self._wanted)
         elif self.parking.park(waiting, why := self.condition.why_not()):
             self._look()
         else:
@@ -213,12 +221,12 @@ class Line:
         if self._asked:
             self._rounds.join(self)
         drawn = None
-        if self.supply.drawn:
+        if self.feeder is not None:
             self._wanted = 0
             self._keys.clear()
             for waiting in self._asked:
                 self._want(waiting)
-            drawn = self.supply.offer(items)
+            drawn = self.feeder.offer(items)
         if drawn is not None:
             batch.bytes -= sum(map(len, drawn.texts))
         elif not taken:
@@ -230,37 +238,27 @@ class Line:
     def learn(self, after: After) -> None:
         """Follow what a batch made of the queue; then see who may be served."""
         self.condition.state = after
-        if self.supply.drawn:
-            self.supply.learn(after)
-        if self.supply.end_pending or self.parking.parked.size:
+        if self.feeder is not None:
+            self.feeder.learn(after)
+        if self.feeder is not None or self.parking.parked.size:
             self._look()
 
     def news(self) -> None:
         """Look again, as the supply has values, or an end, or has come to be open."""
-        if self._open is not None and not self.supply.starting and not self._open.done():
-            self._open.set_result(None)
         if not self.retired:
             self._look()
 
     def _look(self) -> None:
-        """Record the source's end, though nobody asks; see whether parked asks may be served now, or when."""
-        if self.supply.end_pending:
+        """See to what has to be recorded, though nobody asks, and whether parked asks may be served now."""
+        if self.feeder is not None and self.feeder.end_pending:
             self._rounds.join(self)
         self.parking.look()
-
-    async def started(self, seconds: float) -> None:
-        """Wait until the source is open or has failed, at most ``seconds``."""
-        if self.supply.starting:
-            if self._open is None or self._open.done():
-                self._open = self._loop.create_future()
-            await asyncio.wait([self._open], timeout=seconds)
 
     # -- a disk that fails
 
     def resume(self) -> None:
         """Try the asks that have waited for the disk, which is back; record an end that it did not take."""
-        if self.supply.end_pending:
-            self._rounds.join(self)
+        self._look()
         self.parking.resume()
 
     def refuse_waiting(self, error: LedgerError) -> None:

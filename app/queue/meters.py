@@ -10,6 +10,11 @@ from typing import Final
 from ..ledger.work import Settled
 from .stats import Percentiles
 
+Times = deque[float]
+
+SAMPLES: Final = 1024
+"""The last times that are kept of each kind."""
+
 RATE_SECONDS = 10
 """The window of a rate."""
 
@@ -58,8 +63,8 @@ class Commits:
         self.count = 0
         self.ops = 0
         self.seconds = 0.0
-        self.times: deque[float] = deque(maxlen=1024)
-        self.batches: deque[int] = deque(maxlen=1024)
+        self.times: deque[float] = deque(maxlen=SAMPLES)
+        self.batches: deque[int] = deque(maxlen=SAMPLES)
 
     def add(self, ops: int, seconds: float) -> None:
         """Count a commit."""
@@ -79,7 +84,7 @@ class Meter:
         self.requests = self.handed_out = self.replays = self.refused = self.in_flight = 0
         self.pushed = self.settled = self.nacked = 0
         self.rate = Rate()
-        self.answers: deque[float] = deque(maxlen=1024)
+        self.answers: deque[float] = deque(maxlen=SAMPLES)
 
     def counts(self) -> dict[str, int]:
         """All counts, by the names under which they are told."""

@@ -51,7 +51,8 @@ class Opener:
         name: str,
     ) -> None:
         self.prompt = sources.is_prompt(spec)
-        self.under_way = False
+        self._done = asyncio.Event()  # no opening is under way
+        self._done.set()
         self._spec = spec
         self._sources = sources
         self._engine = engine
@@ -67,7 +68,8 @@ class Opener:
     def begin(self, queue: int, pool: Pool) -> None:
         """Begin an opening, in the place of the one that may be under way."""
         self._stop.set()
-        self._number, self._stop, self.under_way = next(_numbers), threading.Event(), True
+        self._number, self._stop = next(_numbers), threading.Event()
+        self._done.clear()
         if self.prompt:
             with suppress(LedgerError):  # else a thread waits until the disk can be read
                 row = self._engine.row(queue)
@@ -122,8 +124,18 @@ class Opener:
             self.let_go(buffer.source)
             buffer = None
         if number == self._number:
-            self.under_way = False
+            self._done.set()
             self._report(buffer)
+
+    @property
+    def under_way(self) -> bool:
+        """Whether the source is being opened, perhaps with a replay."""
+        return not self._done.is_set()
+
+    async def done(self, seconds: float) -> None:
+        """Wait until no opening is under way, at most so many seconds."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._done.wait(), seconds)
 
     # -- for a jump
 
@@ -173,7 +185,7 @@ class Opener:
     def stop(self) -> None:
         """Stop the opening that is under way; let go the source that was prepared."""
         self._stop.set()
-        self.under_way = False
+        self._done.set()
         self._drop_prepared()
 
     def _drop_prepared(self) -> None:

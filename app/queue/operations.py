@@ -13,7 +13,6 @@ from ..ledger.serve import Key
 from ..ledger.work import Moved, Purge, Redrive, Seqs
 from .answers import MovedAnswer, QueueInfo
 from .asking import digest_of
-from .feeder import Feeder
 from .gate import stopping
 from .once import Done, once
 
@@ -105,8 +104,8 @@ class Operations:
         state = line.condition.state
         if supply.length is not None and to_seq > supply.length:
             raise _beyond_end(line.name, supply.length, to_seq)
-        if isinstance(supply, Feeder) and to_seq > state.cursor and state.ending is None:
-            await supply.prepare(to_seq, self._limits.operate_patience)
+        if line.feeder is not None and to_seq > state.cursor and state.ending is None:
+            await line.feeder.prepare(to_seq, self._limits.operate_patience)
         op = Advance(line.row.id, to_seq, keeps_mark=supply.keeps_mark)
         done = await self._commit(op, f"advance {to_seq}", key)
         if (row := _conflict(done)) is not None:

@@ -13,6 +13,7 @@ from .waiting import FIRST_TRIES, Parked, Waiting
 
 if TYPE_CHECKING:
     from .condition import Condition
+    from .feeder import Feeder
     from .limits import Limits
     from .replies import Replies
     from .rounds import Rounds
@@ -30,12 +31,14 @@ class Parking:
         condition: Condition,
         replies: Replies,
         rounds: Rounds,
+        *,
         limits: Limits,
+        feeder: Feeder | None,
         join: Callable[[], None],
     ) -> None:
         self.tries = 0
         self._condition = condition
-        self._supply = condition.supply
+        self._feeder = feeder
         self._replies = replies
         self._rounds = rounds
         self._loop = rounds.loop
@@ -50,7 +53,7 @@ class Parking:
         if why not in WAITS or waiting.over or self._condition.stopping:
             return False
         patience = 0.0
-        if why == "dry" and not self._supply.starting:
+        if why == "dry" and not self._condition.supply.starting:
             patience = self._limits.settle_patience if waiting.entries else self._limits.pull_patience
         waiting.deadline = max(waiting.until, waiting.began + patience)
         if waiting.deadline <= self._loop.time():
@@ -110,8 +113,8 @@ class Parking:
             self.tries = min(self._burst, parked.size)
             self._join()
         elif not condition.state.paused:
-            if self._supply.drawn:
-                self._supply.want(parked.wanted)
+            if self._feeder is not None:
+                self._feeder.want(parked.wanted)
             self._arm(condition.state.next_due)
 
     def _arm(self, due: int | None) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final
 
@@ -24,16 +24,6 @@ STEP_MOST: Final = 64
 
 BUDGET: Final = 0.25
 """Seconds after which a pull of many values from a slow source makes do with what it has."""
-
-
-def numbers(values: Sequence[Any]) -> range:
-    """The numbers of a source that counts, as a range; at its end or after an interrupt it gives a list."""
-    if isinstance(values, range):
-        return values
-    if len(values) < 2:  # noqa: PLR2004  # from two on there is a step
-        return range(values[0], values[0] + 1) if values else range(0)
-    step = values[1] - values[0]
-    return range(values[0], values[-1] + step, step)
 
 
 def pull_texts(source: Source, held: Hold[Any], count: int, most_bytes: int) -> tuple[list[str], End | None]:

@@ -114,8 +114,9 @@ class Queues:
         for left in self._engine.unswept():
             self._register.sweeper.add(left)
         await asyncio.gather(*(self._configure(*wanted) for wanted in configuring.sound.items()))
-        starting = [queue for queue in self._queues.values() if queue.line.supply.starting]
-        await asyncio.gather(*(queue.line.started(START_PATIENCE) for queue in starting))
+        feeders = [queue.line.feeder for queue in self._queues.values()]
+        starting = [feeder for feeder in feeders if feeder is not None and feeder.starting]
+        await asyncio.gather(*(feeder.started(START_PATIENCE) for feeder in starting))
 
     async def _configure(self, name: str, definition: Definition) -> None:
         try:

@@ -11,13 +11,14 @@ from ..errors import QueueUnknown
 from ..ledger.engine import Engine
 from ..ledger.ops import QueueRow
 from ..sources import Registry, SourceSpec
+from .computed import Computed
 from .feeder import Feeder
 from .info import same_definition, spec_of
 from .limits import Limits, check_name
 from .line import Line
 from .queue import Queue
 from .rounds import Rounds
-from .supply import Supply, Undrawn
+from .supply import Supply
 from .sweeper import Sweeper
 from .tokens import Tokens
 from .values import Computing
@@ -98,7 +99,8 @@ class Register:
             tokens=self.tokens,
             find=self._line_of,
         )
-        line.supply.open(row)
+        if line.feeder is not None:
+            line.feeder.open(row)
         return Queue(line, self._engine, self.rounds, in_file=row.name in self._in_file)
 
     def _line_of(self, name: str) -> Line | None:
@@ -109,7 +111,7 @@ class Register:
         self, row: QueueRow, spec: SourceSpec | None, computing: Computing, news: Callable[[], None]
     ) -> Supply:
         if spec is None or computing.seekable is not None:
-            return Undrawn(spec, self._sources, computing)
+            return Computed(spec, self._sources, computing)
         return Feeder(
             spec,
             self._sources,

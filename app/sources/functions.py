@@ -29,7 +29,7 @@ from ..iterators import threadsafe_generator
 from .arguments import bind, parameters
 from .context import Context
 from .replay import CURE_OF_A_FUNCTION
-from .source import Anew, Definition, Replayed, ResumedAt
+from .source import Definition, Position, Replayed, Started
 from .spec import SourceSpec
 
 Function = Callable[..., Any]
@@ -107,9 +107,13 @@ def define_function(context: Context, name: str, function: Function, args: Mappi
     encode = context.encode(wide=wide)
     call = partial(_undecorated(function), **args)
     if _resumes(function):
-        return ResumedAt(lambda seq: _start(name, partial(call, resume_at=seq)), encode, wide)
+
+        def start(position: Position) -> Iterator[object]:
+            return _start(name, partial(call, resume_at=position.cursor + 1))
+
+        return Started(start, encode, "at", wide)
     if runs_anew(function):
-        return Anew(lambda: _start(name, call), encode, wide)
+        return Started(lambda position: _start(name, call), encode, "anew", wide)
     return Replayed(lambda: _start(name, call), encode, wide, cure=CURE_OF_A_FUNCTION)
 
 

@@ -12,16 +12,18 @@ running ahead), and ``uuid-utils`` takes a timestamp, but no floor.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import repeat
 from typing import Final
 from uuid import UUID
 
+from ..errors import SourceChanged
 from .arguments import integer
 from .context import Context
+from .encode import Encode
 from .floors import Floor
-from .source import Following
+from .source import Position, Started
 
 TWITTER_EPOCH: Final = 1_288_834_974_657
 """2010-11-04T01:42:54.657Z, in milliseconds since 1970: what most decoders of snowflakes assume."""
@@ -35,7 +37,7 @@ _TAIL_BITS: Final = 74  # of a UUID, without time (48), version (4) and variant 
 _STEP_BITS: Final = 32
 
 
-def snowflake(context: Context, /, node: int, epoch: int = TWITTER_EPOCH) -> Following:
+def snowflake(context: Context, /, node: int, epoch: int = TWITTER_EPOCH) -> Started:
     """63-bit integers: 41 bits of milliseconds since ``epoch``, 10 of ``node``, 12 of a sequence; as strings.
 
     ``node`` must be unlike that of every other generator, the other queues included. ``epoch`` is in
@@ -44,7 +46,7 @@ def snowflake(context: Context, /, node: int, epoch: int = TWITTER_EPOCH) -> Fol
     number = integer("snowflake.node", node, 0, (1 << _NODE_BITS) - 1)
     since = integer("snowflake.epoch", epoch, 0, _LATEST)
     start = partial(_snowflakes, context, number, since)
-    return Following(start, context.encode(wide=True), wide=True)
+    return _following(start, context.encode(wide=True), wide=True)
 
 
 def _snowflakes(context: Context, node: int, epoch: int, mark: str | None) -> Iterator[int]:
@@ -69,14 +71,28 @@ def _tick(value: int) -> int:
     return (milliseconds << _SEQUENCE_BITS) | (value & ((1 << _SEQUENCE_BITS) - 1))
 
 
-def uuid7(context: Context, /) -> Following:
+def uuid7(context: Context, /) -> Started:
     """UUIDs of version 7 (RFC 9562 section 5.7), each above the one before, not to be guessed.
 
     Within a millisecond, and while the clock is behind, the 74 random bits are counted on by a random step
     (section 6.2, method 2); they begin below their half, so that a millisecond has room for 2^41 of them,
     and where it hasn't, the next one is borrowed.
     """
-    return Following(partial(_uuids, context), context.encode())
+    return _following(partial(_uuids, context), context.encode())
+
+
+def _following(
+    start: Callable[[str | None], Iterator[object]], encode: Encode, *, wide: bool = False
+) -> Started:
+    """An iterator that begins above the last value, of which ``start`` gets the mark."""
+
+    def above(position: Position) -> Iterator[object]:
+        try:
+            return start(position.mark)
+        except ValueError as error:
+            raise SourceChanged(f"the last value {position.mark!r:.60} is not of this source") from error
+
+    return Started(above, encode, "after", wide)
 
 
 def _uuids(context: Context, mark: str | None) -> Iterator[str]:

@@ -107,49 +107,20 @@ class Replayed:
 
 
 @dataclass(frozen=True, slots=True)
-class Anew:
-    """An iterator whose values need not repeat: each opening is another run, and goes on after the cursor."""
+class Started:
+    """An iterator that finds its place by itself: ``at`` a seq, ``after`` the last value; or run ``anew``.
 
-    start: Callable[[], Iterator[object]]
+    ``start`` makes it for a position.
+    """
+
+    start: Callable[[Position], Iterator[object]]
     encode: Encode
+    resume: Literal["at", "after", "anew"]
     wide: bool = False
-    resume: Literal["anew"] = "anew"
-
-    def iterator(self, _: Position) -> ThreadSafeIterator[Any]:
-        """The shared iterator from the function's start, wherever the cursor stands."""
-        return shared(self.start(), self.encode)
-
-
-@dataclass(frozen=True, slots=True)
-class ResumedAt:
-    """An iterator that begins at the seq that it is given."""
-
-    start: Callable[[int], Iterator[object]]
-    encode: Encode
-    wide: bool = False
-    resume: Literal["at"] = "at"
 
     def iterator(self, position: Position) -> ThreadSafeIterator[Any]:
-        """The shared iterator from the cursor on; the function finds that place itself."""
-        return shared(self.start(position.cursor + 1), self.encode)
-
-
-@dataclass(frozen=True, slots=True)
-class Following:
-    """An iterator that begins above the last value; each value is above the one before."""
-
-    start: Callable[[str | None], Iterator[object]]
-    encode: Encode
-    wide: bool = False
-    resume: Literal["after"] = "after"
-
-    def iterator(self, position: Position) -> ThreadSafeIterator[Any]:
-        """The shared iterator of the values above the mark."""
-        try:
-            values = self.start(position.mark)
-        except ValueError as error:
-            raise SourceChanged(f"the last value {position.mark!r:.60} is not of this source") from error
-        return shared(values, self.encode)
+        """The shared iterator of the values that come next."""
+        return shared(self.start(position), self.encode)
 
 
 def shared(values: Iterator[object], encode: Encode) -> ThreadSafeIterator[str]:

@@ -196,3 +196,19 @@ async def test_a_thread_of_an_older_opening_appends_into_the_void(opened, stage,
         assert (await taking).first == 11
         assert [(await queue.take(1, wait=5)).values[0] for _ in range(2)] == ["12", "13"]
         assert script.openings == 2
+
+
+async def test_a_value_that_stands_before_a_computed_source_is_no_item_of_the_next(opened, eventually):
+    """Such as an interrupt leaves behind, or here an async caller that has gone."""
+    async with opened({"q": "count()"}) as house:
+        queue = house["q"]
+        await queue.take(2)
+        iterator = queue.supply._source.iterator
+        drawing = asyncio.ensure_future(anext(iterator))
+        await asyncio.sleep(0)
+        drawing.cancel()
+        await eventually(lambda: iterator.stats().pulls == 2)
+        taken = await queue.take(2)
+        assert (taken.first, list(taken.values)) == (3, [3, 4])
+        taken = await queue.take(2)
+        assert (taken.first, list(taken.values), queue.supply.openings) == (5, [5, 6], 2)
