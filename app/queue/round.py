@@ -62,9 +62,7 @@ class Round:
         self._again: list[Waiting] = []
 
     def settle(self, outcomes: Any, now: int) -> None:
-        """Take what came of each ask (or the one error of all): park those that wait, keep the others."""
-        if isinstance(outcomes, DibsError):
-            outcomes = [outcomes] * len(self.asked)
+        """Take what came of each ask: park those that wait, keep the others."""
         line, told = self._line, self._told
         pulled, begin, unserved = self._pull(outcomes), 0, 0
         for waiting, served in zip(self.asked, outcomes, strict=True):

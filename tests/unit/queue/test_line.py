@@ -9,6 +9,7 @@ from dibs.errors import (
     KeyReused,
     LedgerFull,
     LedgerUnavailable,
+    OutcomeUnknown,
     QueueFailed,
     QueueUnknown,
     SourceBusy,
@@ -19,6 +20,7 @@ from dibs.ledger.ops import EngineFailed
 from dibs.ledger.serve import Key, Serve
 from dibs.ledger.work import Ack, Parcel
 from dibs.queue import LeaseAsk, asking
+from dibs.queue.wait import WAIT, Wait
 from dibs.sources import parse_source as parse
 
 FULL = EngineFailed("ENOSPC", full=True)
@@ -292,3 +294,61 @@ async def test_more_asks_than_may_wait_leave_the_older_ones_waiting(opened):
         await push(queue, "1")
         await queue.take(1)
         assert [list(answer.values) for answer in client.told] == [["1"]]
+
+
+# -- a batch has room for so much
+
+
+async def test_asks_for_more_items_than_a_batch_has_room_for_come_in_the_next(opened):
+    async with opened({"q": "count()"}) as house:
+        queue = house["q"]
+        taken = await asyncio.gather(*(queue.take(count) for count in (6_000, 4_000, 1, 9_999)))
+        assert [each.first for each in taken] == [1, 6_001, 10_001, 10_002]
+        assert sizes(house) == [2, 2]
+
+
+async def test_ranges_of_settlings_fill_a_batch_too(opened):
+    async with opened({"q": "count()"}) as house:
+        queue = house["q"]
+        token = (await queue.lease(LeaseAsk(10))).token
+        many = [Ack(token, seqs=tuple((seq, seq) for seq in range(11, 10_011)))]
+        stale, acked = await asyncio.gather(queue.settle(tuple(many)), queue.settle((Ack(token),)))
+        assert [entry[0].verdict for entry in acked.entries] == ["acked"]
+        assert all(settled.verdict == "stale" for settled in stale.entries[0])
+        assert sizes(house) == [1, 1, 1]
+
+
+async def test_a_caller_that_fails_at_its_answer_keeps_nobody_from_its_own(opened, caplog):
+    class Broken(Client):
+        def answered(self, what) -> None:
+            raise ZeroDivisionError
+
+    async with opened({"q": "count()"}) as house:
+        queue, limits = house["q"], house["q"].line.limits
+        queue.line.ask(asking.take(1, limits), 0, Broken())
+        assert (await queue.take(1)).first == 2
+        assert "after a batch" in caplog.text
+
+
+async def test_the_end_of_input_ends_the_wait_of_a_task(opened, eventually):
+    async with opened({"q": None}) as house:
+        wait = Wait()
+        WAIT.set(wait)
+        asked = asyncio.ensure_future(house["q"].take(1, wait=20))
+        await eventually(lambda: house["q"].line.parked == 1)
+        wait.end()
+        assert await asked is None
+        assert await house["q"].take(1, wait=20) is None  # of a client that sends nothing more
+
+
+@pytest.mark.parametrize("key", [None, "k"])
+async def test_an_outcome_that_comes_after_its_caller_was_left_in_doubt_stands(opened, key):
+    async with opened({"q": "count()"}, commit_patience=0.02) as house:
+        queue = house["q"]
+        house.disk.door.shut()
+        with pytest.raises(OutcomeUnknown):
+            await queue.take(1, key=key)
+        house.disk.door.open()
+        again = await queue.take(1, key=key, wait=20)
+        assert (again.first, again.replayed) == ((1, True) if key else (2, False))
+        assert queue.stats().in_flight == 0
