@@ -72,7 +72,7 @@ class Batch:
                     return count, items
                 self.items -= size
                 items += size
-            if entries:
-                self.ranges -= sum([1 if entry.seqs is None else len(entry.seqs) for entry in entries])
+            for entry in entries:
+                self.ranges -= 1 if entry.seqs is None else len(entry.seqs)
             self.asks -= 1
         return len(asked), items

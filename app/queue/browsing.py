@@ -30,6 +30,7 @@ class Look(NamedTuple):
 class Browser:
     """Shows one queue. It keeps what it saw last, for statistics are wanted most when the disk fails.
 
+    Any thread that looks puts a whole row, or whole counts, in the place of those that it kept.
     ``in_file``: whether the configuration has the queue.
     """
 

@@ -29,7 +29,10 @@ START_PATIENCE: Final = 0.5
 
 
 class Definitions:
-    """Defines the queues of one ledger: one definition of a name at a time; many names share commits."""
+    """Defines the queues of one ledger: one definition of a name at a time; many names share commits.
+
+    It owns a lock for each name that is being defined, on the event loop.
+    """
 
     def __init__(  # noqa: PLR0917  # what all definitions need
         self,

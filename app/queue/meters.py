@@ -32,7 +32,7 @@ COUNTS: Final = (
 
 
 class Rate:
-    """Events a second over the last ten whole seconds."""
+    """Events a second over the last ten whole seconds; counted on the event loop."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -56,7 +56,7 @@ class Rate:
 
 
 class Commits:
-    """The commits since ``began`` (monotonic seconds): how many ops and seconds each had."""
+    """The commits since ``began`` (monotonic seconds): their ops and seconds, counted on the event loop."""
 
     def __init__(self) -> None:
         self.began = time.monotonic()

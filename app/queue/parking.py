@@ -74,7 +74,7 @@ class Parking:
     def admit(self, waiting: Waiting) -> bool:
         """Of one key one ask is alive: a newcomer takes the place of one that waits, or is refused: False."""
         new = waiting.ask.key
-        older = None if new is None else self.parked.of_key(new)
+        older = None if new is None else self.parked.by_key.get((new.caller, new.text))
         if new is None or older is None:
             return True
         old = older.ask.key

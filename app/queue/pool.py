@@ -20,7 +20,11 @@ IDLE = 10.0
 
 
 class Pool:
-    """Runs jobs on at most ``most`` threads, begun in the order in which they came."""
+    """Runs jobs on at most ``most`` threads, begun in the order in which they came.
+
+    It owns the jobs that no thread has begun, and counts its threads and those that are idle; its condition
+    guards all of it.
+    """
 
     def __init__(self, name: str, most: int, *, idle: float = IDLE) -> None:
         self._name = name

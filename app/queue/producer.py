@@ -20,7 +20,7 @@ RETRY_AFTER = 1.0
 
 
 class Producer:
-    """Takes pushed items into one queue."""
+    """Takes pushed items into one queue; all that it changes is in the ledger."""
 
     def __init__(self, line: Line, rounds: Rounds) -> None:
         self._line = line

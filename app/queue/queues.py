@@ -45,7 +45,9 @@ STOP_PATIENCE: Final = 1.5
 
 
 class Queues:
-    """The queues of one ledger. There is one of these in a process that serves.
+    """The queues of one ledger. There is one of these in a process that serves; it lives on its event loop.
+
+    It owns the server's life (whether it is going down); which queues there are is the register's.
 
     >>> queues = await Queues.open("dibs-data", sources=Registry())            # doctest: +SKIP
     >>> queue = queues.get("default")                                          # doctest: +SKIP

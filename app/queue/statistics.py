@@ -25,7 +25,7 @@ STATS_A_STEP: Final = 25
 
 
 class Statistics:
-    """Adds up the meters of all queues, some at a time, for there may be ten thousand."""
+    """Adds up the meters of all queues, some at a time, for there may be ten thousand. It owns nothing."""
 
     def __init__(self, queues: Mapping[str, Queue], rounds: Rounds, engine: Engine) -> None:
         self._queues = queues

@@ -14,7 +14,10 @@ AGAIN: Final = 1.0
 
 
 class Sweeper:
-    """Sweeps a slice of each row in turn while the server works. Lives on the event loop."""
+    """Sweeps a slice of each row in turn while the server works.
+
+    It owns the rows that are left, and the task that sweeps them. Lives on the event loop.
+    """
 
     def __init__(self, rounds: Rounds) -> None:
         self._rounds = rounds

@@ -14,7 +14,10 @@ BATCH: Final = 256
 
 
 class Tokens:
-    """Gives tokens; each is new, and a secret. ``now`` is ledger time."""
+    """Gives tokens; each is new, and a secret. ``now`` is ledger time.
+
+    It owns secrets that nobody has been given: any thread may take one, since that is one step.
+    """
 
     def __init__(self, now: Callable[[], int]) -> None:
         self._now = now
@@ -22,17 +25,9 @@ class Tokens:
 
     def new(self) -> str:
         """A token. It begins with the time, so that tokens of one time lie side by side in the ledger."""
-        return f"{self._now() // 1000:x}-{self._secret()}"
-
-    def several(self, count: int) -> list[str]:
-        """So many tokens of one time."""
-        prefix = f"{self._now() // 1000:x}-"
-        return [prefix + self._secret() for _ in range(count)]
-
-    def _secret(self) -> str:
         while True:
             try:
-                return self._secrets.pop()  # atomic: no two threads get the same one
+                return f"{self._now() // 1000:x}-{self._secrets.pop()}"  # atomic: no two get the same one
             except IndexError:
                 text = urlsafe_b64encode(os.urandom(BATCH * SECRET * 6 // 8)).decode()
                 self._secrets.extend([text[at : at + SECRET] for at in range(0, len(text), SECRET)])

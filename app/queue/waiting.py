@@ -15,7 +15,7 @@ from itertools import count
 from operator import attrgetter
 from typing import TYPE_CHECKING, Final, Protocol
 
-from ..ledger.serve import Ask, Key
+from ..ledger.serve import Ask
 from ..ledger.work import Settled
 
 if TYPE_CHECKING:
@@ -90,8 +90,8 @@ class Parked:
     """The waiting asks of one queue, in order of arrival. Lives on the event loop, which alone touches it.
 
     It owns their order, their keys and their deadlines, with the one timer for these. ``late`` is called with
-    each ask whose deadline has come, and which is parked no longer. ``size`` is how many they are, ``wanted``
-    how many items they ask for in all.
+    each ask whose deadline has come, and which is parked no longer. ``by_key`` finds an ask by the caller and
+    the text of its key; ``size`` is how many they are, ``wanted`` how many items they ask for in all.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, late: Callable[[Waiting], None]) -> None:
@@ -100,7 +100,7 @@ class Parked:
         self._order: deque[Waiting] = deque()
         self._deadlines: list[tuple[float, int, Waiting]] = []
         self._timer: asyncio.TimerHandle | None = None
-        self._by_key: dict[tuple[str, str], Waiting] = {}
+        self.by_key: dict[tuple[str, str], Waiting] = {}
         self.size = 0
         self.wanted = 0
 
@@ -118,7 +118,7 @@ class Parked:
             insort(order, waiting, key=attrgetter("place"))
         key = waiting.ask.key
         if key is not None:
-            self._by_key[key.caller, key.text] = waiting
+            self.by_key[key.caller, key.text] = waiting
         if waiting.noted != waiting.deadline:
             self._note(waiting)
 
@@ -154,17 +154,13 @@ class Parked:
         """Take all asks off the list."""
         return self.first(len(self._order))
 
-    def of_key(self, key: Key) -> Waiting | None:
-        """The parked ask of this key."""
-        return self._by_key.get((key.caller, key.text))
-
     def _unpark(self, waiting: Waiting) -> None:
         waiting.parked = False
         self.size -= 1
         self.wanted -= items_of(waiting)
         key = waiting.ask.key
         if key is not None:
-            self._by_key.pop((key.caller, key.text), None)
+            self.by_key.pop((key.caller, key.text), None)
 
     def _arm(self) -> None:
         self.close()

@@ -6,6 +6,7 @@ import queue
 import threading
 from collections import deque
 from contextlib import ExitStack
+from time import monotonic
 from typing import Any, NamedTuple
 
 import pytest
@@ -439,6 +440,16 @@ def test_ledger_time_is_kept_while_nothing_is_written(desk, monkeypatch):
     desk.submit("look")
     assert desk.next() == ["did look"]
     assert desk.engine.kept.wait(PATIENCE)
+
+
+def test_ledger_time_is_kept_while_batches_come_that_write_nothing(desk, monkeypatch):
+    monkeypatch.setattr(writer, "LOOK_EVERY", 0.01)
+    desk.engine.unheard_for = 0
+    until = monotonic() + PATIENCE
+    while not desk.engine.kept.is_set():
+        assert monotonic() < until
+        desk.submit("look")
+        assert desk.next() == ["did look"]
 
 
 def test_a_disk_that_fails_to_keep_time_is_reopened(desk, monkeypatch):
