@@ -25,16 +25,6 @@ def test_fresh_items_are_leased_until_now_plus_ttl(ledger):
     ledger.balanced(queue)
 
 
-def test_fresh_items_are_a_prefix_for_good_or_leased(ledger):
-    queue = ledger.define().id
-    ledger.fresh(queue, 3)
-    ledger.take(queue, 2)
-    ledger.fresh(queue, 1, "u")
-    assert ledger.inside(queue) == {1: "leased", 2: "leased", 3: "leased", 6: "leased"}
-    assert ledger.engine.row(queue).taken == 2
-    ledger.balanced(queue)
-
-
 def test_a_million_fresh_items_are_as_cheap_as_one(ledger):
     """They are one run: what is written and how long it takes does not follow their number."""
     queue = ledger.define().id

@@ -6,15 +6,13 @@ import apsw
 import pytest
 from asks import LENGTH, ROOM, block, lease, seqs, settle, take, verdicts
 from dibs.ledger.ops import Advance, Close, Define, Delete, OpFailed, Pause
-from dibs.ledger.serve import After, Ask, Drawn, Handed, HandOut, Key, Keyed, Refusal, Replay, Serve, Served
+from dibs.ledger.serve import After, Ask, Handed, HandOut, Key, Keyed, Refusal, Replay, Serve, Served
 from dibs.ledger.sqlite.engine import SqliteEngine
 from dibs.ledger.work import (
     Ack,
     Extend,
-    Moved,
     Nack,
     Parcel,
-    Purge,
     Push,
     Pushed,
     QueueSettings,
@@ -52,15 +50,6 @@ def test_a_known_key_gives_its_filed_answer_and_nothing_more(ledger, count, want
     filed = first.handed._replace(fresh=False, source=("count", "{}"))
     assert again == first._replace(handed=filed, replayed=True)
     assert ledger.engine.row(count).cursor == 3
-
-
-def test_drawn_values_are_filed_with_the_answer(ledger):
-    queue = ledger.define(source="lines").id
-    texts = ('"ä\\n"', "1", '{"a":[1,2]}')
-    [first] = ledger.round(queue, take(3, K), drawn=Drawn(1, texts))
-    assert ledger.round(queue, take(3, K)) == (
-        first._replace(handed=Handed((Span(1, 3),), texts), replayed=True),
-    )
 
 
 def test_waiting_items_are_filed_with_their_attempts(ledger):
@@ -171,17 +160,6 @@ def test_a_damaged_answer_is_refused_and_stays(folder):
     assert (bad, good.replayed) == (Served(why="damaged"), True)
     assert engine.row(1).cursor == 5
     engine.close()
-
-
-def test_the_history_of_a_queue_has_keys_and_callers(ledger):
-    queue = ledger.define(settings=QueueSettings(history=60_000)).id
-    ask(ledger, queue, take(2, Key("k", "d", caller="bo")), lease("t", 2))
-    ask(ledger, queue, settle(Ack("t"), key=Key("l", "d")))
-    told = [
-        (row.first, row.last, row.verb, row.caller, row.key, row.worker)
-        for row in ledger.engine.history("q", None, 0, 9)
-    ]
-    assert told == [(1, 2, "taken", "bo", "k", ""), (3, 4, "acked", "", "l", "ann")]
 
 
 # -- sessions
@@ -383,18 +361,6 @@ def test_an_op_that_changed_nothing_is_not_kept(ledger):
     ledger.round(queue, take())
     [pushed, row, *_] = ledger.engine.apply_batch(batch[:2]).outcomes
     assert (list(pushed.seqs), row.why) == ([2], "not-empty")
-
-
-def test_a_long_op_goes_on_from_where_its_key_says(ledger):
-    queue = ledger.jobs(*map(str, range(2_500)))
-    purging = Keyed(Purge(queue, ("waiting",)), Key("k", "purge"))
-    outcomes = [ledger.engine.apply_batch([purging]).outcomes[0] for _ in range(4)]
-    assert outcomes == [
-        Moved(1_000, None, 1_000, 2_500),
-        Moved(2_000, None, 2_000, 2_500),
-        Moved(2_500),
-        Replay(Moved(2_500)),
-    ]
 
 
 def test_ops_with_keys_and_asks_are_one_batch(ledger, count):

@@ -190,17 +190,6 @@ def test_a_block_is_fresh_even_where_something_waits(ledger):
     assert handed(outcomes) == [None, [3, 4, 5], [1], [2], [6, 7, 8, 9, 10]]
 
 
-def test_what_expires_alone_is_handed_out_again_with_the_next_attempt_and_its_failure(ledger):
-    queue = ledger.jobs("1", "2", max_attempts=2)
-    for attempt in (1, 2):
-        outcomes = ledger.round(queue, lease(f"t{attempt}", ttl=1_000), lease(f"u{attempt}", ttl=1_000))
-        assert [served.handed.spans[0].attempt for served in outcomes] == [attempt] * 2
-        ledger.time.pass_(1_000)
-    assert [served.why for served in ledger.round(queue, take(), lease("v"))] == ["empty", "empty"]
-    assert ledger.dead(queue) == [1, 2]
-    assert [failure.attempt for failure in ledger.engine.failures(queue, 2)] == [1, 2]
-
-
 def test_takes_for_good_get_what_expired_together_and_leases_halves(ledger):
     queue = ledger.jobs(*"12345678")
     ledger.round(queue, lease("t", 6, ttl=1_000))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from asks import LENGTH, lease
-from dibs.ledger.ops import Close, Delete, Pause
+from dibs.ledger.ops import Close
 from dibs.ledger.serve import Drawn, End, Handed
 from dibs.ledger.work import Ack, Extend, Nack, Release, Settled, Span
 
@@ -130,29 +130,11 @@ def test_the_next_lease_can_meet_the_end_of_the_source(ledger):
     assert ledger.one(queue, Ack("next")) == [(4, "acked")]
 
 
-def test_a_paused_queue_is_settled_but_gives_no_next_lease(ledger):
-    queue = ledger.jobs("1", "2")
-    ledger.claim(queue, 1)
-    ledger.do(Pause(queue, True))
-    served = ledger.settle(queue, Ack("t"), then=NEXT)
-    assert (ledger.told(served), served.handed, served.why) == ([[(1, "acked")]], None, "paused")
-    assert ledger.inside(queue) == {2: "waiting"}
-
-
 def test_a_closed_queue_is_settled_and_gives_on(ledger):
     queue = ledger.jobs("1", "2")
     ledger.claim(queue, 1)
     ledger.do(Close(queue))
     assert ledger.settle(queue, Ack("t"), then=NEXT).handed.values == ("2",)
-
-
-def test_a_queue_that_is_not_there_says_stale(ledger):
-    queue = ledger.jobs("1")
-    ledger.claim(queue)
-    ledger.do(Delete(queue))
-    served = ledger.settle(queue, Ack("t"), Nack("t", ((1, 1),)), then=NEXT)
-    assert ledger.told(served) == [[(None, "stale")], [(1, "stale")]]
-    assert (served.handed, served.why) == (None, "deleted")
 
 
 def test_a_settle_of_many_ranges(ledger):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 from asks import take
-from dibs.ledger.ops import Advance, Define, OpFailed, Pause
-from dibs.ledger.serve import Drawn, End, Key, Serve
+from dibs.ledger.ops import Advance, Define, OpFailed
+from dibs.ledger.serve import Drawn, End
 from words import apply, serve
 
 
@@ -31,26 +31,8 @@ def test_a_new_queue_is_open_at_zero(ledger):
     assert row.created_at == ledger.engine.now()
 
 
-@pytest.mark.parametrize("place", [0, 1, 2, 3])
-def test_one_op_at_fault_undoes_its_whole_batch_wherever_it_stands(ledger, place):
-    a, b = ledger.define("a").id, ledger.define("b").id
-    ask = Serve(a, 1, (take(2, Key("k", "d")),), length=9)
-    batch = [ask, Pause(b, True), Define("c", "count", "{}")]
-    batch.insert(place, "no op")
-    ledger.refuses(*batch)
-    [served] = ledger.do(ask)  # and the engine works on
-    assert (served.handed.spans, served.replayed) == (((1, 2, 1),), False)
-
-
 def test_a_batch_of_nothing_is_nothing(ledger):
     assert apply(ledger.engine) == ()
-
-
-def test_a_take_moves_the_cursor_and_what_is_taken_by_its_count(ledger):
-    queue = ledger.define().id
-    ledger.take(queue, 1_000_000)
-    row = ledger.engine.row(queue)
-    assert (row.cursor, row.taken, row.jumped) == (1_000_000, 1_000_000, 0)
 
 
 def test_a_jump_is_counted_as_jumped_and_the_counters_add_up(ledger):

@@ -144,20 +144,6 @@ def test_the_room_of_values_is_given_back(ledger, leave):
     assert ledger.engine.size() < 12 * 400_000 / 3
 
 
-def test_values_of_leases_from_a_source_come_in_the_same_transaction(ledger):
-    queue = ledger.define("q", "lines").id
-    drawn = Drawn(1, ('"a"', '"b"', '"c"', '"d"'))
-    ledger.round(queue, lease("t", 2, ttl=10), lease("u", 2, ttl=10), drawn=drawn)
-    ledger.time.pass_(10)
-    claimed = ledger.claim(queue, token=None)
-    assert dict(zip(ledger.seqs(claimed), claimed.values, strict=True)) == {
-        1: '"a"',
-        2: '"b"',
-        3: '"c"',
-        4: '"d"',
-    }
-
-
 def test_what_can_not_be_stored_is_the_op_s_fault_and_the_engine_works_on(ledger):
     queue = ledger.jobs("1")
     for text in ('"\ud800"', '"\udfff"'):

@@ -33,6 +33,7 @@ def story(queue: int, source: int) -> list:
         Keyed(Redrive(queue), KEYS[2]),
         Purge(queue, ("dead",)),
         Define("jobs", "", "{}", settings=QueueSettings(max_attempts=3, backoff=5)),
+        Define("new", "count", "{}"),
         Serve(queue, 1, (settle(*acks, key=KEYS[0]), settle(Release("t")))),
         Serve(source, 1, (settle(Ack("s", ((2, 3),))),)),
         Serve(queue, 1, (lease("u", 2, KEYS[1]), take())),
@@ -40,7 +41,7 @@ def story(queue: int, source: int) -> list:
     ]
 
 
-@pytest.mark.parametrize("place", [0, 1, 4, 6, 8])
+@pytest.mark.parametrize("place", [0, 1, 5, 7, 9])
 def test_one_op_at_fault_undoes_its_whole_batch_wherever_it_stands(ledger, place):
     queue, source = begin(ledger)
     batch = story(queue, source)
@@ -58,7 +59,7 @@ def test_ops_that_share_a_transaction_equal_ops_one_by_one(new_ledger):
         queue, source = begin(ledger)
         ops = story(queue, source)
         outcomes = apply(ledger.engine, *ops) if together else tuple(ledger.do(op) for op in ops)
-        again = [ledger.do(ops[at]) for at in (1, 4, 6)]  # what is filed
+        again = [ledger.do(ops[at]) for at in (1, 5, 7)]  # what is filed
         failures = [ledger.engine.failures(queue, seq) for seq in range(1, 9)]
         results.append((outcomes, ledger.all(), again, failures))
         for row in ledger.engine.rows():
