@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from itertools import compress
 from random import Random
 from typing import Any, Final, TypeVar
 
@@ -17,7 +16,20 @@ from .fold import LONG_AGO, Done
 from .holdings import Act, Holding
 from .kinds import Damage, damages
 from .owned import arrived_before
-from .records import Do, Exchange, Exchanged, History, Lease, Line, Outcome, Request, Take, Taken
+from .records import (
+    Do,
+    Exchange,
+    Exchanged,
+    History,
+    Lease,
+    Line,
+    Outcome,
+    Push,
+    Pushed,
+    Request,
+    Take,
+    Taken,
+)
 from .values import shown
 
 T = TypeVar("T")
@@ -118,18 +130,15 @@ def _acks(ground: Ground) -> list[tuple[Holding, Act]]:
 
 
 def _lost(ground: Ground) -> str:
-    """The acks of a request by one token were never sent, and the items are not in the queue all the same."""
-    holding, act = ground.choose(_acks(ground), "nothing was acked in this history")
-    ground.change(act.request, lambda line: _without(line, holding.lease.token))
-    return f"{holding.seq} (line {act.request.line}) was acked by nobody, nor what was acked with it"
-
-
-def _without(request: Exchanges, token: str) -> Exchanges:
-    """A settle that leaves out what it acks by one token."""
-    asked, answer = request.asked, request.answer
-    kept = [one.token != token or one.do is not Do.ACK for one in asked.entries]
-    answer = answer and replace(answer, outcomes=tuple(compress(answer.outcomes, kept)))
-    return replace(request, asked=replace(asked, entries=tuple(compress(asked.entries, kept))), answer=answer)
+    """One more item was pushed, with an answer, and the queue never had it."""
+    case = ground.case
+    at = ground.choose(
+        [*case.pushed.values()], "nothing was pushed, with a reply, in this history"
+    ).done.until
+    seq = 1 + max([*case.pushed, *case.held.by_seq, *(item.seq for item in case.inside or ())])
+    asked, answer = Push(('"planted"',), (None,)), Pushed((seq,), frozenset())
+    ground.lines.append(Request("planted", "planted", at, at, Outcome.OK, asked, answer))
+    return f"{seq} was pushed by one more client, and nobody ever saw it"
 
 
 def _two_owners(ground: Ground) -> str:
