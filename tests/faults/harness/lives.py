@@ -13,6 +13,7 @@ from pathlib import Path
 
 import apsw
 from client import Client, Entry
+from dibs.ledger.sqlite import ballast
 from disk import CHANGES, Disk, Images, Plan, Write
 from judge import Judge
 from shm import SharedMemory
@@ -33,13 +34,19 @@ class Left:
     notebook: tuple[Entry, ...]
     mended: bool
 
+    @property
+    def what(self) -> tuple[object, ...]:
+        """All that the next life finds."""
+        return self.images, self.notebook, self.mended
+
 
 class Lives:
     """Lives of one place, one after the other, on one disk."""
 
-    def __init__(self, place: Path, *, bulky: bool = False, work: bool = False) -> None:
+    def __init__(self, place: Path, *, bulky: bool = False, work: bool = False, shared: bool = False) -> None:
         self._disk = Disk()
-        self._shared = SharedMemory(self._disk)
+        self._shared = SharedMemory(self._disk) if shared else None  # a call of ours for each of SQLite's
+        ballast.BALLAST = 4096  # it is none of the disk's calls: 2 MiB for each life prove no more
         self._data = place / "data"
         self._story: Story = WorkStory(place) if work else Story(place, bulky=bulky)
         self._client, self._judge = (WorkClient, WorkJudge) if work else (Client, Judge)
@@ -145,7 +152,10 @@ class Lives:
     # -- crashes
 
     def _remember(self, how: str, client: Client, images: Images) -> None:
-        self._left.append(Left(how, images, tuple(client.notebook), self._story.flag.exists()))
+        """Keep what a crash leaves, unless another one of this life left the very same."""
+        left = Left(how, images, tuple(client.notebook), self._story.flag.exists())
+        if all(left.what != other.what for other in self._left):
+            self._left.append(left)
 
     def _judge_left(self) -> int:
         left, self._left = self._left, []

@@ -101,11 +101,15 @@ def _place() -> Path:
     return Path(tempfile.mkdtemp(prefix="dibs-", dir=memory if os.access(memory, os.W_OK) else None))
 
 
+def _lives(mode: Mode, place: Path) -> Lives:
+    return Lives(place, bulky=mode.bulky, work=mode.work, shared="shm" in mode.plan.kinds)
+
+
 def count(mode: Mode) -> Job:
     """A job that tells how many calls one life has."""
 
     def job(place: Path) -> Told:
-        lives = Lives(place, bulky=mode.bulky, work=mode.work)
+        lives = _lives(mode, place)
         return lives.calls(mode.plan), lives.faults
 
     return job
@@ -115,7 +119,7 @@ def live(mode: Mode, batch: range) -> Job:
     """A job that goes through some of the calls."""
 
     def job(place: Path) -> Told:
-        lives = Lives(place, bulky=mode.bulky, work=mode.work)
+        lives = _lives(mode, place)
         if mode.crash:
             return lives.ended_at(mode.plan, batch), lives.faults
         return sum(lives.failed_at(replace(mode.plan, nth=nth)) for nth in batch), lives.faults
@@ -133,7 +137,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("mode", choices=MODES)
     parser.add_argument("--step", type=int, help="only every so many calls")
-    parser.add_argument("--at-once", type=int, default=2, help="processes")
+    parser.add_argument("--at-once", type=int, default=3, help="processes")
     parser.add_argument("--show", action="store_true", help="the server's log and the notebooks")
     given = parser.parse_args()
     logging.disable(logging.NOTSET if given.show else logging.CRITICAL)
