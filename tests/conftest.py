@@ -2,7 +2,21 @@
 
 import signal
 
+import certifi
+import pytest
+
 # A shell that runs the tests behind ``&`` in a script ignores SIGINT for them and for all they start;
 # the tests of Ctrl-C want what a terminal gives.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_authority(tmp_path_factory):
+    """Each ``httpx.get`` loads all authorities, for 20 ms, though nobody speaks TLS: here there is one."""
+    file = tmp_path_factory.mktemp("authorities") / "one.pem"
+    first, end, _ = certifi.contents().partition("-----END CERTIFICATE-----\n")
+    file.write_text(first + end)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SSL_CERT_FILE", str(file))
+        yield

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -47,8 +46,7 @@ class Reading(NamedTuple):
     commits: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Used:
+class Used(NamedTuple):
     """What a load used: processor time as shares of one core, commits as a share of the time."""
 
     seconds: float
@@ -79,13 +77,13 @@ def used(before: Reading, after: Reading, cores: int | None = None) -> Used:
     """What was used between two readings; nothing of a server that was restarted in between."""
     seconds = max(after.clock - before.clock, 1e-9)
     restarted = after.uptime is not None and after.uptime < seconds
-    server = commits = None
-    if not restarted:
-        server = _share(before.server, after.server, seconds)
-        # A ledger that had not committed before the load has no first reading of its disk.
-        commits = None if after.commits is None else _share(before.commits or 0.0, after.commits, seconds)
-    machine = _share(before.machine, after.machine, seconds)
-    clients = (after.clients - before.clients) / seconds
+
+    def share(first: float | None, last: float | None) -> float | None:
+        return None if first is None or last is None or restarted else max(0.0, last - first) / seconds
+
+    # A ledger that had not committed before the load has no first reading of its disk.
+    server, commits = share(before.server, after.server), share(before.commits or 0.0, after.commits)
+    machine, clients = share(before.machine, after.machine), (after.clients - before.clients) / seconds
     return Used(seconds, clients, cores or os.cpu_count() or 1, machine, server, commits, restarted)
 
 
@@ -118,10 +116,6 @@ def _bottleneck(load: Used) -> str:
     if load.server is None:
         return "not the clients of this test; the server or the way to it"
     return "nothing was used up, the clients waited for answers; more --clients may get more"
-
-
-def _share(before: float | None, after: float | None, seconds: float) -> float | None:
-    return None if before is None or after is None else max(0.0, after - before) / seconds
 
 
 def _seconds(value: Any) -> float | None:

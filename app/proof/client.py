@@ -150,9 +150,11 @@ class Client:
             invoked = signals.clock()
             reply = self._connection.send(call, key)
             times = invoked, signals.clock()
+            self._record(asked, times, reply)
             if reply.fate is Fate.ANSWERED:
-                return self._keep(asked, times, reply, timed=timed)
-            self._note(asked, times, reply)
+                self._answered = times[1]
+                self.latencies += [times[1] - times[0]] * timed
+                return reply.answer
             told = told if told and reply.fate is Fate.UNSENT else reply.error
             open_question = (open_question or reply.fate is Fate.LOST) and reply.fate is not Fate.REFUSED
             if self._is_over(call, reply, told) or signals.given_up:
@@ -163,25 +165,19 @@ class Client:
             signals.pause(reply.pause or pause)
             pause = min(pause * 2, LONGEST_PAUSE)
 
-    def _keep(
-        self, asked: Mapping[str, Any], times: tuple[int, int], reply: Reply, *, timed: bool
-    ) -> Mapping[str, Any]:
-        self.signals.history.request(asked, times, Outcome.OK, reply.answer)
-        self._answered = times[1]
-        self.counts["answers"] += 1
-        self.counts["replayed"] += reply.answer["replay"]
-        if timed:
-            self.latencies.append(times[1] - times[0])
-        return reply.answer
-
-    def _note(self, asked: Mapping[str, Any], times: tuple[int, int], reply: Reply) -> None:
-        """Record a request that was not answered, unless it never reached the server."""
+    def _record(self, asked: Mapping[str, Any], times: tuple[int, int], reply: Reply) -> None:
+        """Record a request, unless it never reached the server."""
         if reply.fate is Fate.UNSENT:
             return
-        lost = reply.fate is Fate.LOST or reply.maybe
-        self.counts["lost" if lost else "refused"] += 1
-        outcome = Outcome.UNKNOWN if lost else Outcome.FAILED
-        self.signals.history.request(asked, times, outcome, {"error": reply.error})
+        if reply.fate is Fate.ANSWERED:
+            outcome, name = Outcome.OK, "answers"
+        elif reply.fate is Fate.LOST or reply.maybe:
+            outcome, name = Outcome.UNKNOWN, "lost"
+        else:
+            outcome, name = Outcome.FAILED, "refused"
+        self.counts[name] += 1
+        self.counts["replayed"] += reply.answer.get("replay", False)
+        self.signals.history.request(asked, times, outcome, reply.answer or {"error": reply.error})
 
     def _is_over(self, call: Call, reply: Reply, told: str) -> bool:
         """Whether this answer ends the load or the client's patience; ``told`` is the last answer it had."""

@@ -59,7 +59,7 @@ _KINDS: Final = {1: Kind.TAKES, 2: Kind.WORK}
 """The older versions that are read, and the kind of history that each had."""
 
 _OPS: Final = {Kind.TAKES: ("take", "note"), Kind.WORK: ("push", "work", "note")}
-_BUFFERED: Final = 512
+_BUFFERED: Final = 1 << 17
 _encode: Final = json.JSONEncoder(separators=(",", ":")).encode
 
 Body = Mapping[str, Any]
@@ -90,15 +90,14 @@ _REQUESTS: Final[Mapping[str, TypeAdapter[Any]]] = {
 class HistoryWriter(AbstractContextManager["HistoryWriter"]):
     """Writes one history; its methods may be called from any number of threads.
 
-    At most a few hundred lines wait in memory. What is written after `end` is refused.
+    What is written after `end` is refused. Without it, the history was cut off.
     """
 
     def __init__(self, path: Path, header: Header) -> None:
-        self.path = path
-        self.lines = 0
+        self._lines = 0
         self._lock = threading.Lock()
-        self._waiting: list[str] = [_encode({"dibs_history": FORMAT} | asdict(header))]
-        self._file = path.open("w", encoding="ascii", newline="\n")
+        self._file = path.open("w", encoding="ascii", newline="\n", buffering=_BUFFERED)
+        self._file.write(_encode({"dibs_history": FORMAT} | asdict(header)) + "\n")
 
     def request(self, asked: Body, times: tuple[int, int], outcome: Outcome, answer: Body) -> None:
         """Record a request: its content, when it began and ended, and what is known of its answer."""
@@ -112,31 +111,18 @@ class HistoryWriter(AbstractContextManager["HistoryWriter"]):
     def end(self, end: End) -> None:
         """Write the last line and close the file; the number of lines is filled in."""
         with self._lock:
-            self._waiting.append(_encode({"end": True} | asdict(end) | {"lines": self.lines}))
-            self._flush()
+            self._file.write(_encode({"end": True} | asdict(end) | {"lines": self._lines}) + "\n")
             self._file.close()
 
-    def close(self) -> None:
-        """Close the file without a last line: the history was cut off. Harmless after `end`."""
-        with self._lock:
-            if not self._file.closed:
-                self._flush()
-                self._file.close()
-
     def __exit__(self, *_: object) -> None:
-        self.close()
+        with self._lock:
+            self._file.close()
 
     def _write(self, body: Body) -> None:
-        line = _encode(body)
+        line = _encode(body) + "\n"
         with self._lock:
-            self.lines += 1
-            self._waiting.append(line)
-            if len(self._waiting) >= _BUFFERED:
-                self._flush()
-
-    def _flush(self) -> None:
-        lines, self._waiting = self._waiting, []
-        self._file.write("\n".join(lines) + "\n")
+            self._file.write(line)
+            self._lines += 1
 
 
 def read_history(path: Path) -> History:

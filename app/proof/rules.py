@@ -9,9 +9,8 @@ from __future__ import annotations
 from functools import partial
 from typing import Final
 
-from . import attempt_rules as attempts
+from . import item_rules as items
 from . import lease_rules as leases
-from . import push_rules as pushes
 from . import request_rules as requests
 from . import take_rules as takes
 from .kinds import Column as C
@@ -28,8 +27,8 @@ RULES: Final = (
     Rule(takes.gap, TAKES, C.SKIPPED, "seqs", "a seq was never handed out"),
     Rule(takes.wrong_value, TAKES, C.SKIPPED, "seqs", "a seq's own value was never handed out"),
     Rule(takes.reordered, TAKES, C.REORDERED, "requests", "a later request got an earlier seq"),
-    Rule(pushes.lost, WORK, C.LOST, "items", "neither acked by anybody, nor still in the queue"),
-    Rule(attempts.unseen, WORK, C.LOST, "hand-outs", "handed out, and no client got it"),
+    Rule(items.lost, WORK, C.LOST, "items", "neither acked by anybody, nor still in the queue"),
+    Rule(items.unseen, WORK, C.LOST, "hand-outs", "handed out, and no client got it"),
     Rule(leases.two_owners, WORK, C.TWO_OWNERS, "items", "handed out while a lease was certainly live"),
     Rule(leases.acked_again, WORK, C.ACKED_AGAIN, "items", "handed out after its ack was answered"),
     Rule(leases.acked_twice, WORK, C.ACKED_AGAIN, "items", "acked by two requests"),
@@ -37,15 +36,15 @@ RULES: Final = (
     Rule(leases.stale_accepted, WORK, C.FENCING, "items", "a token that was certainly over had an effect"),
     Rule(leases.live_refused, WORK, C.FENCING, "items", "a token that was certainly live was called stale"),
     Rule(leases.token_twice, WORK, C.FENCING, "leases", "a token was given out twice"),
-    Rule(pushes.wrong_value, WORK, C.VALUES, "items", "handed out with another value than before"),
-    Rule(attempts.attempt_twice, WORK, C.ATTEMPTS, "items", "a hand-out is an attempt that was used"),
-    Rule(attempts.attempt_back, WORK, C.ATTEMPTS, "items", "a later hand-out is an earlier attempt"),
-    Rule(attempts.too_often, WORK, C.ATTEMPTS, "items", "handed out more often than the queue allows"),
-    Rule(attempts.buried_early, WORK, C.ATTEMPTS, "items", "dead before its attempts were used up"),
-    Rule(pushes.key_twice, WORK, C.PUSHES, "items", "an item's key was pushed twice"),
-    Rule(pushes.seq_twice, WORK, C.PUSHES, "items", "two items were pushed to one seq"),
-    Rule(pushes.known_falsely, WORK, C.PUSHES, "items", "called known, though nobody had pushed it"),
-    Rule(pushes.phantom, WORK, C.PUSHES, "items", "an item that nobody had pushed"),
+    Rule(items.wrong_value, WORK, C.VALUES, "items", "handed out with another value than before"),
+    Rule(items.attempt_twice, WORK, C.ATTEMPTS, "items", "a hand-out is an attempt that was used"),
+    Rule(items.attempt_back, WORK, C.ATTEMPTS, "items", "a later hand-out is an earlier attempt"),
+    Rule(items.too_often, WORK, C.ATTEMPTS, "items", "handed out more often than the queue allows"),
+    Rule(items.buried_early, WORK, C.ATTEMPTS, "items", "dead before its attempts were used up"),
+    Rule(items.key_twice, WORK, C.PUSHES, "items", "an item's key was pushed twice"),
+    Rule(items.seq_twice, WORK, C.PUSHES, "items", "two items were pushed to one seq"),
+    Rule(items.known_falsely, WORK, C.PUSHES, "items", "called known, though nobody had pushed it"),
+    Rule(items.phantom, WORK, C.PUSHES, "items", "an item that nobody had pushed"),
     Rule(requests.replay_differs, BOTH, C.UNEXPLAINED, "requests", "a replay is not its key's first answer"),
     Rule(requests.replay_of_nothing, BOTH, C.UNEXPLAINED, "requests", "a replay, but nothing came before it"),
     Rule(requests.key_spent_twice, BOTH, C.UNEXPLAINED, "requests", "a key that had an answer got a new one"),
@@ -56,6 +55,6 @@ RULES: Final = (
     doubt(requests.unresolved, TAKES, C.UNEXPLAINED, "requests", "no reply, and no later answer to its key"),
     doubt(takes.unjudged, TAKES, C.UNEXPLAINED, "seqs", "missing seqs that others may have taken"),
     doubt(takes.allowed, TAKES, C.ALLOWED, "seqs", "missing seqs that requests without a reply may own"),
-    doubt(pushes.maybe, WORK, C.ALLOWED, "items", "gone, and a settle without a reply may have acked it"),
-    doubt(pushes.unjudged, WORK, C.ALLOWED, "items", "not acked, and nobody looked whether it is there"),
+    doubt(items.maybe, WORK, C.ALLOWED, "items", "gone, and a settle without a reply may have acked it"),
+    doubt(items.unjudged, WORK, C.ALLOWED, "items", "not acked, and nobody looked whether it is there"),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import subprocess
@@ -17,8 +18,7 @@ from .target import ready
 
 HOST = "127.0.0.1"
 _SERVE = f"-m dibs serve --host {HOST} --port {{port}} --data {{data}}"
-_FIRST_PORT = 20_000
-_EPHEMERAL = Path("/proc/sys/net/ipv4/ip_local_port_range")
+_PORTS = range(20_000, 32_768)
 _POLL = 0.02
 _LOG_TAIL = 2_000
 _ROOT = Path(__file__).resolve().parents[2]
@@ -108,21 +108,10 @@ def free_port() -> int:
     Inside that range a client that connects while the server is down may be given the very port it
     connects to, talk to itself, and hold the port when the server comes back.
     """
-    ports = range(_FIRST_PORT, _ephemeral_from())
-    for port in SystemRandom().sample(ports, min(100, len(ports))):
+    for port in SystemRandom().sample(_PORTS, 100):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
+            with contextlib.suppress(OSError):
                 probe.bind((HOST, port))
-            except OSError:
-                continue
-            return port
+                return port
     raise HarnessFault("no free port")
-
-
-def _ephemeral_from() -> int:
-    try:
-        first = int(_EPHEMERAL.read_text().split()[0])
-    except (OSError, ValueError, IndexError):
-        first = 32_768
-    return max(first, _FIRST_PORT + 1_000)

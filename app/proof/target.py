@@ -7,10 +7,11 @@ import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 import httpx
+from pydantic import TypeAdapter, ValidationError
 
 from .errors import HarnessFault
 from .kinds import Kind
@@ -22,7 +23,11 @@ _PAUSE = 0.1
 _PAGE = 1_000
 _MAX_SAFE = 2**53 - 1
 _DISTINCT = frozenset({"count", "range", "snowflake", "uuid7"})
-_COUNTED = [field.name for field in fields(Audit) if field.name != "balanced"]
+_BEFORE = ("cursor", "taken", "jumped", "acked")
+_COUNTED = [field.name for field in fields(Audit)]
+_HEADER = TypeAdapter(Header)
+_AUDIT = TypeAdapter(Audit)
+T = TypeVar("T")
 
 
 class Target:
@@ -46,39 +51,34 @@ class Target:
         Raises:
             HarnessFault: there is no server or no queue, or the answer can't be understood.
         """
-        if self._jobs is not None:
-            body: Mapping[str, Any] = {"source": None, "settings": self._jobs.settings}
-        else:
-            body = {"source": "count", "args": {}}
+        jobs = self._jobs
+        body = {"source": None, "settings": jobs.settings} if jobs else {"source": "count", "args": {}}
         method, sent = ("PUT", body) if self.own else ("GET", None)
         response = self._send(method, self._path, sent, first=True)
         state = _json(response)
         self._opened = time.monotonic()
         start, step = _arithmetic(state)
-        return Header(
-            queue=self.queue,
-            kind=Kind.TAKES if self._jobs is None else Kind.WORK,
-            url=self.url,
-            source=_source(state),
-            instance=response.headers.get("dibs-instance"),
-            server=response.headers.get("dibs-version"),
-            started_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
-            cursor=_counter(state, "cursor"),
-            taken=_counter(state, "taken"),
-            jumped=_counter(state, "jumped"),
-            acked=_counter(state, "acked"),
-            exclusive=self.own,
-            distinct=state.get("source") in _DISTINCT,
-            start=start,
-            step=step,
-            max_attempts=self._jobs.max_attempts if self._jobs else None,
-        )
+        known = {
+            "queue": self.queue,
+            "kind": Kind.WORK if jobs else Kind.TAKES,
+            "url": self.url,
+            "source": _source(state),
+            "instance": response.headers.get("dibs-instance"),
+            "server": response.headers.get("dibs-version"),
+            "started_at": datetime.now(UTC).isoformat(timespec="milliseconds"),
+            "exclusive": self.own,
+            "distinct": state.get("source") in _DISTINCT,
+            "start": start,
+            "step": step,
+            "max_attempts": jobs.max_attempts if jobs else None,
+        }
+        return _read(_HEADER, {name: state.get(name) for name in _BEFORE} | known)
 
     def audit(self) -> Audit:
         """The server's own counters."""
-        body = {"base": 0, **_json(self._send("GET", f"{self._path}/audit"))}  # a server of 0.3 tells none
-        counters = {name: _counter(body, name) for name in _COUNTED}
-        return Audit(**counters, balanced=body.get("balanced") is True)
+        body = _json(self._send("GET", f"{self._path}/audit"))
+        # A server of 0.3 tells no base; all else has to be there.
+        return _read(_AUDIT, {**dict.fromkeys(_COUNTED), "base": 0, **body})
 
     def left(self) -> int:
         """How many items wait or are leased."""
@@ -183,12 +183,14 @@ def _source(state: Mapping[str, Any]) -> str:
     return "" if source is None else f"{source}({inside})"
 
 
-def _counter(body: Mapping[str, Any], name: str) -> int:
-    """A counter that must be there; else HarnessFault."""
-    value = body.get(name)
-    if type(value) is not int:
-        raise HarnessFault(f'the server\'s answer has no counter "{name}"')
-    return value
+def _read(adapter: TypeAdapter[T], told: Any) -> T:
+    """What the server told, as a history has it. Raises HarnessFault for what is missing or wrong."""
+    try:
+        return adapter.validate_python(told)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(map(str, first["loc"]))
+        raise HarnessFault(f"the server's answer has a wrong {where}: {first['msg']}") from None
 
 
 def _told(response: httpx.Response) -> str:

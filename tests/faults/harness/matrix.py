@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import logging
 import os
@@ -143,6 +144,7 @@ def main() -> int:
     logging.disable(logging.NOTSET if given.show else logging.CRITICAL)
     mode = MODES[given.mode]
     mode = replace(mode, step=given.step or mode.step)
+    gc.freeze()  # what is loaded is searched for garbage by no child, so it isn't copied either
     calls, faults = in_children(iter([count(mode)]), 1)
     lives, more = in_children(jobs(mode, calls), given.at_once)
     faults += more

@@ -15,7 +15,7 @@ import threading
 import time
 from dataclasses import asdict
 
-from dibs.proof.calls import Next, exchange
+from dibs.proof.calls import exchange
 from dibs.proof.client import Client, Signals
 from dibs.proof.plan import Jobs, Plan
 from dibs.proof.records import Exchange, Outcome
@@ -61,7 +61,13 @@ class Announcing(Connection):
 def repeat(signals, connection, left):
     """Ask again, under its key, for what another one asked, until that is answered; then forget it."""
     entries = TypeAdapter(Exchange).validate_python(left).entries
-    lease = Next(left["max"], left["ttl"], 0.0 if entries else 0.25, left["client"]) if left["max"] else None
+    terms = {
+        "max": left["max"],
+        "ttl": left["ttl"],
+        "wait": 0.0 if entries else 0.25,
+        "worker": left["client"],
+    }
+    lease = terms if left["max"] else None
     connection.name = left["client"]
     while True:
         invoked = signals.clock()
@@ -86,7 +92,7 @@ def main(url, queue, run, name, left=None):
         repeat(signals, connection, json.loads(left))
     connection.name = name
     client = Client(signals, name, connection)
-    client.run(Consumer(client, jobs, lambda: signals.stopping).live)
+    client.run(Consumer(client, jobs).live)
     tell({"fault": signals.fault})
 
 

@@ -139,7 +139,7 @@ def down_and_up(server, writer):
 
 def drained(target, crowd):
     """Wait until everything that was pushed is acked or dead."""
-    crowd.finish()
+    crowd.signals.finish()
     deadline = time.monotonic() + 60
     while not crowd.join(0.05) or target.left():
         assert time.monotonic() < deadline, target.audit()
@@ -148,7 +148,7 @@ def drained(target, crowd):
 def run(plan, target, server, path):
     """Four kills of the server, six of workers; the verdict, and the workers that were left."""
     with HistoryWriter(path, target.open()) as writer:
-        crowd = Crowd(plan, target.queue, writer, target.left)
+        crowd = Crowd(plan, target.queue, writer)
         fleet = Fleet(target, writer, 3)
         try:
             crowd.start()

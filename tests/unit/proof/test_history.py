@@ -141,7 +141,8 @@ def test_many_threads_write_whole_lines(tmp_path):
 
 @pytest.mark.parametrize("kind", Kind)
 def test_a_history_that_was_cut_off_is_read_and_says_so(tmp_path, kind):
-    HistoryWriter(tmp_path / "h.jsonl", Header("q", kind)).close()
+    with HistoryWriter(tmp_path / "h.jsonl", Header("q", kind)):
+        pass
     verdict = judge(read_history(tmp_path / "h.jsonl"))
     assert verdict.exit_code == 0
     assert "no end line" in verdict.notes[0]
