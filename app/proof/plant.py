@@ -57,6 +57,10 @@ class Ground:
         changed = (change(line) if _is_of(line, request) else line for line in self.lines)
         self.lines = [line for line in changed if line is not None]
 
+    def add(self, asked: Any, answer: Any, at: int) -> None:
+        """Add a request of a client of its own, answered at this instant: too short for anything else."""
+        self.lines.append(Request("planted", "planted", at, at, Outcome.OK, asked, answer))
+
 
 def plant(history: History, damage: Damage, random: Random) -> tuple[History, str]:
     """Damage a copy of a history.
@@ -132,12 +136,9 @@ def _acks(ground: Ground) -> list[tuple[Holding, Act]]:
 def _lost(ground: Ground) -> str:
     """One more item was pushed, with an answer, and the queue never had it."""
     case = ground.case
-    at = ground.choose(
-        [*case.pushed.values()], "nothing was pushed, with a reply, in this history"
-    ).done.until
-    seq = 1 + max([*case.pushed, *case.held.by_seq, *(item.seq for item in case.inside or ())])
-    asked, answer = Push(('"planted"',), (None,)), Pushed((seq,), frozenset())
-    ground.lines.append(Request("planted", "planted", at, at, Outcome.OK, asked, answer))
+    item = ground.choose([*case.pushed.values()], "no push of this history has a reply")
+    seq = 1 + max([*case.pushed, *case.held.by_seq, *(one.seq for one in case.inside or ())])
+    ground.add(Push(('"planted"',), (None,)), Pushed((seq,), frozenset()), item.done.until)
     return f"{seq} was pushed by one more client, and nobody ever saw it"
 
 
@@ -166,10 +167,9 @@ def _is_last(ground: Ground, holding: Holding) -> bool:
 
 
 def _hand_out(ground: Ground, holding: Holding, at: int) -> None:
-    """Hand out the item to a client of its own, at this instant; too short for anything else."""
+    """Hand out the item to a client of its own, which forgets it."""
     lease = Lease(_TOKEN, 0, (holding.seq,), (holding.value,), (holding.attempt + 1,))
-    asked, answer = Exchange((), 1, 0), Exchanged((), lease)
-    ground.lines.append(Request("planted", "planted", at, at, Outcome.OK, asked, answer))
+    ground.add(Exchange((), 1, 0), Exchanged((), lease), at)
 
 
 def _value(ground: Ground) -> str:

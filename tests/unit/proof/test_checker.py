@@ -107,7 +107,7 @@ def test_a_gap_is_skipped_and_names_its_neighbours(build):
 
 
 def test_seqs_lost_at_both_ends_of_the_window_are_skipped(build):
-    assert found(build.history(build.ok("a", 0, 1, (3, 4)), cursor=0, end=6, taken=0))["gap"] == 4
+    assert found(build.history(build.ok("a", 0, 1, (3, 4)), cursor=0, end=6, taken=0)) == {"gap": 4}
 
 
 def test_nothing_handed_out_though_the_cursor_moved(build):
@@ -116,8 +116,9 @@ def test_nothing_handed_out_though_the_cursor_moved(build):
 
 def test_a_seq_outside_of_the_window(build):
     history = build.history(build.ok("a", 0, 1, (3, 9)), cursor=4, end=7)
+    history.header = replace(history.header, taken=None)  # else the server's own count contradicts it, too
     verdict = judge(history)
-    assert verdict.counts["outside"] == 4
+    assert verdict.counts == {"outside": 4}
     assert verdict.cases[0].examples[0].seqs == ((3, 4), (8, 9))
 
 
