@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import chain
 from typing import Any, Literal
 
 from .calls import exchange, lease_of, push, take
@@ -98,9 +99,7 @@ class Consumer:
         lease = {"max": client.signals.plan.count, "ttl": self._jobs.ttl, "wait": wait, "worker": client.name}
         call = exchange(entries, None if client.signals.stopping else lease)
         answer = client.ask(call, timed=bool(entries))
-        for first, last, verdict, *_ in (
-            (came for entry in answer["outcomes"] for came in entry) if answer else ()
-        ):
+        for first, last, verdict, *_ in chain.from_iterable(answer["outcomes"] if answer else ()):
             client.counts["items"] += last - first + 1 if verdict in {"acked", "dead"} else 0
         return answer
 

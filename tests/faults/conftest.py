@@ -21,7 +21,7 @@ def _environment():
 def harness():
     """A function that runs a script of the harness to its end."""
 
-    def harness(script, *arguments, seconds=170):
+    def harness(script, *arguments, seconds=600):
         return subprocess.run(
             [sys.executable, str(HARNESS / script), *map(str, arguments)],
             check=False,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 from dibs.proof.checker import judge
-from dibs.proof.errors import HarnessFault
 from dibs.proof.history import read_history
 from dibs.proof.load import run_load
 from dibs.proof.plan import Jobs, Plan, is_poison, value_of
@@ -141,17 +140,12 @@ def test_a_server_that_forgets_what_it_answered_is_caught(run, fake_work):
     assert run(queue).exit_code == 1
 
 
-@pytest.mark.parametrize(
-    ("status", "name", "handed_out"),
-    [(429, "queue-full", "no"), (503, "paused", "no"), (503, "outcome-unknown", "maybe")],
-)
-def test_refusals_that_say_so_are_tried_again(run, fake_work, status, name, handed_out):
+def test_a_push_that_a_full_queue_refused_is_tried_again(run, fake_work):
     queue = fake_work.FakeWork()
-    queue.before = at({3, 4, 5}, fake_work.Fault.problem(status, name, handed_out=handed_out))
+    queue.before = at({3, 4, 5}, fake_work.Fault.problem(429, "queue-full", handed_out="no"))
     result = run(queue)
     totals = result.verdict.totals
-    assert result.exit_code == 0
-    assert (totals["refused"], totals["unknown"]) == ((3, 0) if handed_out == "no" else (0, 3))
+    assert (result.exit_code, totals["refused"], totals["unknown"]) == (0, 3, 0)
 
 
 @pytest.mark.parametrize(
@@ -185,22 +179,6 @@ def test_items_that_nobody_is_given_are_a_fault(run, fake_work):
     assert result.fault.endswith("items stay in the queue, and nobody is given them")
     assert result.exit_code == 3
     assert result.verdict.columns["lost"] == 0
-
-
-def test_no_server_is_a_fault(quiet, fake_work):
-    with fake_work.serving(fake_work.FakeWork()) as url:
-        pass
-    with pytest.raises(HarnessFault, match="no server at"):
-        run_load(Plan(url=url, jobs=Jobs()), quiet)
-
-
-def test_a_server_that_stops_answering_ends_the_test_when_patience_does(run, fake_work):
-    queue = fake_work.FakeWork()
-    queue.before = at(range(20, 100_000), fake_work.Fault())
-    result = run(queue, patience=0.2)
-    assert result.exit_code == 3
-    assert "nothing for" in result.fault
-    assert result.verdict.judgement is not Judgement.VIOLATED
 
 
 def test_a_server_that_was_restarted_is_not_steady(run, fake_work, tmp_path):
