@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from typer.core import TyperCommand, TyperGroup
@@ -18,14 +19,7 @@ class Command(TyperCommand):
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Print it."""
-        arguments = [each for each in self.params if each.param_type_name == "argument"]
-        options = [each for each in self.get_params(ctx) if each.param_type_name == "option"]
-        words = "".join(f" {_argument(each)}" for each in arguments)
-        panels = (
-            ("Arguments", [(_word(each), _told(each)) for each in arguments]),
-            ("Options", [(_option(each), _told(each)) for each in options]),
-        )
-        _print(self, f"{ctx.command_path} [OPTIONS]{words}", panels)
+        _print(self, ctx)
 
 
 class Group(TyperGroup):
@@ -33,25 +27,28 @@ class Group(TyperGroup):
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Print it."""
-        options = [(_option(each), _told(each)) for each in self.get_params(ctx)]
-        commands = []
-        for name in self.list_commands(ctx):
-            command = self.get_command(ctx, name)
-            commands.append((name, _first(getattr(command, "help", None) or "")))
-        panels = (("Options", options), ("Commands", commands))
-        _print(self, f"{ctx.command_path} [OPTIONS] COMMAND [ARGS]...", panels)
+        commands = [(name, _first(self.get_command(ctx, name))) for name in self.list_commands(ctx)]
+        _print(self, ctx, commands)
 
 
-def _print(command: Any, usage: str, panels: Any) -> None:
+def _print(command: Any, ctx: Any, commands: Sequence[tuple[str, str]] = ()) -> None:
     from rich.markdown import Markdown
     from rich.padding import Padding
     from rich.text import Text
 
     from .console import console
 
+    arguments = [each for each in command.params if each.param_type_name == "argument"]
+    options = [each for each in command.get_params(ctx) if each.param_type_name == "option"]
+    words = " COMMAND [ARGS]..." if commands else "".join(f" {_argument(each)}" for each in arguments)
+    panels = (
+        ("Arguments", [(_word(each), _told(each)) for each in arguments]),
+        ("Options", [(_option(each), _told(each)) for each in options]),
+        ("Commands", commands),
+    )
     out = console()
     out.width = min(out.width, _HELP_MOST)
-    out.print(Padding(Text(f"Usage: {usage}", style="bold"), 1))
+    out.print(Padding(Text(f"Usage: {ctx.command_path} [OPTIONS]{words}", style="bold"), 1))
     if command.help:
         out.print(Padding(Markdown(command.help), (0, 1, 1, 1)))
     for title, rows in panels:
@@ -61,7 +58,7 @@ def _print(command: Any, usage: str, panels: Any) -> None:
         out.print(Padding(Markdown(command.epilog), 1))
 
 
-def _panel(title: str, rows: list[tuple[str, str]]) -> Panel:
+def _panel(title: str, rows: Sequence[tuple[str, str]]) -> Panel:
     from rich.panel import Panel
     from rich.table import Table
     from rich.text import Text
@@ -98,6 +95,6 @@ def _told(parameter: Any) -> str:
     return f"{told}  [default: {default}]"
 
 
-def _first(text: str) -> str:
-    """The first sentence of a help text, or its first paragraph."""
-    return " ".join(text.partition("\n\n")[0].split()).replace("`", "")
+def _first(command: Any) -> str:
+    """The first paragraph of a help text."""
+    return " ".join(command.help.partition("\n\n")[0].split()).replace("`", "")

@@ -7,14 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from .exits import HARNESS, USAGE, fail
+from .exits import HARNESS, INTERRUPTED, USAGE, fail
 from .options import DEFAULT_URL, Url
 
 if TYPE_CHECKING:
-    from ..proof.load import Result
     from ..proof.plan import Plan
 
-_INTERRUPTED: Final = 130
 _OF_WORK: Final = {"clients": 16, "total": 20_000, "count": 50}
 
 
@@ -70,6 +68,8 @@ def loadtest(
     """
     from random import SystemRandom
 
+    from ..proof.plan import Jobs, Plan
+
     for kind in [name for name, given in {"--chaos": chaos, "--work": work}.items() if given]:
         if queue is not None or not keys:
             fail(
@@ -78,49 +78,38 @@ def loadtest(
     if not work and (crash is not None or ttl is not None):
         fail("options --crash and --ttl: they are for --work", USAGE)
     seed = SystemRandom().randrange(10**6) if seed is None else seed
-    plan = _plan(
-        {"clients": clients, "total": total, "count": count, "queue": queue, "url": url, "keys": keys}
-        | {"timeout": timeout, "patience": patience},
-        {"crash": crash, "ttl": ttl, "seed": seed} if work else None,
-    )
+    sizes = (_OF_WORK if work else {}) | _given(clients=clients, total=total, count=count)
+    jobs = None
+    if work:
+        jobs = Jobs(max(1, sizes["clients"] // 4), seed=seed, **_given(crash=crash, ttl=ttl))
+    plan = Plan(url, queue, keys=keys, timeout=timeout, patience=patience, jobs=jobs, **sizes)
     _test(plan, history, rounds if chaos else 0, seed)
 
 
-def _plan(given: dict[str, Any], jobs: dict[str, Any] | None) -> Plan:
-    """The plan of the load: each option that was not given has the default of its kind of load."""
-    from ..proof.plan import Jobs, Plan
-
-    chosen = {name: value for name, value in given.items() if value is not None}
-    if jobs is None:
-        return Plan(**chosen)
-    chosen = _OF_WORK | chosen
-    named = {name: value for name, value in jobs.items() if value is not None}
-    return Plan(**chosen, jobs=Jobs(producers=max(1, chosen["clients"] // 4), **named))
+def _given(**options: Any) -> dict[str, Any]:
+    """The options that were given: the plan has the defaults of the others."""
+    return {name: value for name, value in options.items() if value is not None}
 
 
 def _test(plan: Plan, history: Path | None, rounds: int, seed: int) -> None:
+    from ..proof.chaos import Chaos, run_chaos
     from ..proof.errors import HarnessFault
+    from ..proof.load import run_load
     from ..proof.progress import Watch
     from ..proof.summary import show_result
     from .console import console
 
     out = console(width=140)
-
-    def run() -> Result:
-        from ..proof.chaos import Chaos, run_chaos
-        from ..proof.load import run_load
-
-        if rounds:
-            return run_chaos(plan, Chaos(rounds, seed), Watch(out), history=history)
-        return run_load(plan, Watch(out), history=history)
-
     try:
-        result = run()
+        if rounds:
+            result = run_chaos(plan, Chaos(rounds, seed), Watch(out), history=history)
+        else:
+            result = run_load(plan, Watch(out), history=history)
     except HarnessFault as fault:
         fail(str(fault), HARNESS)
     except OSError as error:
         fail(f"the history can't be written: {error}", HARNESS)
     except KeyboardInterrupt:
-        raise typer.Exit(_INTERRUPTED) from None
+        raise typer.Exit(INTERRUPTED) from None
     show_result(result, out)
     raise typer.Exit(result.exit_code)

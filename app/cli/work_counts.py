@@ -26,17 +26,12 @@ class JobCounts:
         self._clock = clock
         self._began = clock()
         self._lock = threading.Lock()
-        self._running = 0
+        self.running = 0
         self._last: float | None = None
         self.returned = 0
         self.row = 0
         self._unmended: set[int] = set()
         self._samples: deque[tuple[float, int]] = deque([(self._began, 0)])
-
-    @property
-    def running(self) -> int:
-        """The number of commands that run."""
-        return self._running
 
     @property
     def failed(self) -> int:
@@ -66,7 +61,7 @@ class JobCounts:
     @property
     def idle(self) -> float:
         """Seconds for which nothing has run; 0 while something does."""
-        if self._running:
+        if self.running:
             return 0.0
         return self._clock() - (self._began if self._last is None else self._last)
 
@@ -87,12 +82,12 @@ class JobCounts:
     def begun(self) -> None:
         """Count a command that begins."""
         with self._lock:
-            self._running += 1
+            self.running += 1
 
     def ended(self) -> None:
         """Count a command that has ended, well or not."""
         with self._lock:
-            self._running -= 1
+            self.running -= 1
             self._last = self._clock()
 
     def gave_back(self) -> None:

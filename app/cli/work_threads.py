@@ -6,16 +6,12 @@ The iterator of jobs hands out one at a time, and keeps alive the leases of thos
 from __future__ import annotations
 
 import threading
-from contextlib import suppress
-from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ..client import Job, Leases
     from .work_job import JobRunner
     from .work_loop import Stops
-
-_OVER: Final = None
 
 
 class JobThreads:
@@ -34,8 +30,6 @@ class JobThreads:
         self._left = most
         self._stopping = False
         self._faults: list[Exception] = []
-        self._at_work = size
-        self._ended: SimpleQueue[None] = SimpleQueue()
         self._threads = [threading.Thread(target=self._work, name=f"job-{n}") for n in range(1, size + 1)]
 
     @property
@@ -51,15 +45,15 @@ class JobThreads:
             except RuntimeError:
                 if not started:
                     raise
-                self._at_work = started
+                self._threads = self._threads[:started]
                 return
 
     def over(self, timeout: float) -> bool:
-        """Whether all threads have ended; wait up to ``timeout`` seconds for the next. For one caller."""
-        with suppress(Empty):
-            self._ended.get(timeout=timeout)
-            self._at_work -= 1
-        return not self._at_work
+        """Whether all threads have ended; wait up to ``timeout`` seconds for one that has not."""
+        at_work = [thread for thread in self._threads if thread.is_alive()]
+        if at_work:
+            at_work[0].join(timeout)
+        return not any(thread.is_alive() for thread in at_work)
 
     def drain(self) -> None:
         """Begin nothing new. May be called from any thread, and more than once."""
@@ -83,8 +77,6 @@ class JobThreads:
         except Exception as error:
             self._faults.append(error)
             self.drain()
-        finally:
-            self._ended.put(_OVER)
 
     def _next(self) -> Job | None:
         job = next(self._leases, None)
