@@ -28,20 +28,12 @@ def test_it_says_where_it_is_and_serves(serve, tmp_path):
     assert (tmp_path / "dibs-data").is_dir()
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_it_with_0_and_it_goes_on_where_it_was(serve, number):
-    server = serve()
-    assert post(server.url).json()["seq"] == 1
-    assert server.end(number) == 0
-    assert server.stderr == ""
-    assert post(serve().url).json()["seq"] == 2
-
-
-def test_after_a_kill_it_goes_on_where_it_was(serve):
-    server = serve()
-    assert post(server.url).json()["seq"] == 1
-    server.end(signal.SIGKILL)
-    assert post(serve().url).json()["seq"] == 2
+def test_a_signal_ends_it_with_0_and_after_a_kill_too_it_goes_on_where_it_was(serve):
+    for seq, (number, code) in enumerate([(signal.SIGTERM, 0), (signal.SIGINT, 0), (signal.SIGKILL, -9)], 1):
+        server = serve()
+        assert post(server.url).json()["seq"] == seq
+        assert (server.end(number), server.stderr) == (code, "")
+    assert post(serve().url).json()["seq"] == 4
 
 
 def test_queues_from_options_and_from_the_file(serve, tmp_path):
@@ -87,15 +79,10 @@ def replayed():
 """
 
 
-@pytest.mark.parametrize("where", ["options", "file"])
-def test_a_generator_whose_values_need_not_repeat_goes_on_after_a_kill(serve, tmp_path, where):
+def test_a_generator_whose_values_need_not_repeat_goes_on_after_a_kill(serve, tmp_path):
     (tmp_path / "mine.py").write_text(SEARCH)
-    queues = {"own": "mine:search", "old": "mine:replayed"}
-    options = [word for name, source in queues.items() for word in ("--queue", f"{name}={source}")]
-    if where == "file":
-        lines = [f'{name} = "{source}"\n' for name, source in queues.items()]
-        (tmp_path / "dibs.toml").write_text("[queues]\n" + "".join(lines))
-        options = []
+    (tmp_path / "dibs.toml").write_text('[queues]\nold = "mine:replayed"\n')
+    options = ("--queue", "own=mine:search")
     seen = []
     for _ in range(2):
         server = serve(*options)

@@ -25,13 +25,9 @@ def refused(ended, code, *says):
     assert [part for part in says if part not in err] == []
 
 
-def test_the_data_is_in_use(serve, run):
+def test_the_data_or_the_port_is_in_use(serve, run):
     server = serve()
     refused(run("serve", "--port", 0), 4, f"process {server.process.pid}", "--data")
-
-
-def test_the_port_is_in_use(serve, run):
-    server = serve()
     refused(run("serve", "--port", server.port, "--data", "other"), 10, str(server.port), "--port")
 
 

@@ -149,9 +149,24 @@ def queue(server, request):
 
 
 @pytest.fixture
-def work(start, server):
-    """Work to the end: (exit code, stdout, stderr)."""
-    return lambda *arguments: start(server.url, "work", *arguments).end()
+def here(server, tmp_path, monkeypatch, capfd):
+    """Run a command to its end in this process, which is quicker: (exit code, stdout, stderr)."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DIBS_URL", server.url)
+
+    def here(*arguments):
+        monkeypatch.setattr(sys, "argv", ["dibs", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        return (ended.value.code or 0, *capfd.readouterr())
+
+    return here
+
+
+@pytest.fixture
+def work(here):
+    """Work to the end."""
+    return lambda *arguments: here("work", *arguments)
 
 
 @pytest.fixture
@@ -461,25 +476,22 @@ def items(jobs):
 
 
 class TestPush:
-    def test_a_file_twice(self, dibs, server, tmp_path):
-        env = {"DIBS_URL": server.url}
+    def test_a_file_twice(self, here, server, tmp_path):
         (tmp_path / "files.txt").write_text("a\nb\n")
-        first = dibs("push", "pushed", "files.txt", "--create", env=env)
-        assert (first.returncode, first.stderr) == (0, "")
-        assert first.stdout.startswith("files.txt: 2 lines pushed to pushed in ")
-        again = dibs("push", "pushed", "files.txt", env=env)
-        assert (again.returncode, again.stdout) == (0, "files.txt: 2 lines known, 0 new\n")
-        closed = dibs("push", "pushed", "files.txt", "--close", env=env)
-        assert (closed.returncode, closed.stdout) == (0, "files.txt: 2 lines known, 0 new\n")
+        code, out, err = here("push", "pushed", "files.txt", "--create")
+        assert (code, err) == (0, "")
+        assert out.startswith("files.txt: 2 lines pushed to pushed in ")
+        for options in ((), ("--close",)):
+            known = (0, "files.txt: 2 lines known, 0 new\n", "")
+            assert here("push", "pushed", "files.txt", *options) == known
         assert Queue.values.fget(SimpleQueue(server.url, "pushed")) == ["a", "b"]
 
-    def test_a_closed_queue_takes_nothing_and_says_so(self, dibs, server, queue, tmp_path):
+    def test_a_closed_queue_takes_nothing_and_says_so(self, here, queue, tmp_path):
         jobs = queue()
         jobs.close()
         (tmp_path / "files.txt").write_text("a\n")
-        done = dibs("push", jobs.name, "files.txt", env={"DIBS_URL": server.url})
-        assert (done.returncode, done.stdout) == (1, "")
-        assert done.stderr.startswith("dibs: files.txt: closed: ")
+        code, out, err = here("push", jobs.name, "files.txt")
+        assert (code, out, err[:25]) == (1, "", "dibs: files.txt: closed: ")
 
     def test_a_pipe(self, queue, server):
         jobs = queue()
@@ -490,11 +502,11 @@ class TestPush:
         assert done.stdout.startswith("stdin: 3 lines pushed to ")
         assert jobs.values == [1, 2, 3]
 
-    def test_an_existing_queue_is_not_changed_by_create(self, dibs, server, tmp_path):
+    def test_an_existing_queue_is_not_changed_by_create(self, here, server, tmp_path):
         httpx.put(f"{server.url}/queues/fed", json={"source": "count"})
         (tmp_path / "files.txt").write_text("a\n")
-        done = dibs("push", "fed", "files.txt", "--create", env={"DIBS_URL": server.url})
-        assert (done.returncode, done.stderr[:29]) == (1, "dibs: files.txt: source-fed: ")
+        code, _, err = here("push", "fed", "files.txt", "--create")
+        assert (code, err[:29]) == (1, "dibs: files.txt: source-fed: ")
         assert httpx.get(f"{server.url}/queues/fed").json()["source"] == "count"
 
     def test_a_full_queue_is_waited_for(self, start, server, queue, tmp_path):
