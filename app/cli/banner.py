@@ -88,19 +88,15 @@ def _queue(queue: Queue) -> Text:
     from rich.text import Text
 
     info = queue.browser.info()
-    text = Text(info.queue, style="bold")
-    text.append(f"  {queue.line.spec or 'producers push'}", style="default not bold")
-    text.append(f"  {_age(queue)}", style="dim not bold")
-    if info.taken + info.acked:
-        text.append(f"  {info.taken + info.acked:,} done", style="dim not bold")
-    if info.waiting + info.leased + info.dead:
-        inside = f"  {info.waiting:,} waiting · {info.leased:,} leased · {info.dead:,} dead"
-        text.append(inside, style="dim not bold")
-    if info.configured == "gone":
-        text.append("  no longer in the configuration", style="yellow")
-    if info.state != "open":
-        text.append(f"  {info.state}", style="red" if info.state == "failed" else "yellow")
-    return text
+    done, held = info.taken + info.acked, info.waiting + info.leased + info.dead
+    inside = f"{info.waiting:,} waiting · {info.leased:,} leased · {info.dead:,} dead" if held else ""
+    told = [
+        (f"{queue.line.spec or 'producers push'}", ""),
+        *((part, "dim") for part in (_age(queue), f"{done:,} done" if done else "", inside)),
+        ("no longer in the configuration" if info.configured == "gone" else "", "yellow"),
+        (info.state if info.state != "open" else "", "red" if info.state == "failed" else "yellow"),
+    ]
+    return Text.assemble((info.queue, "bold"), *((f"  {part}", style) for part, style in told if part))
 
 
 def _try(url: str, queues: list[Queue]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from ..client.errors import ValueNotJson
@@ -80,7 +80,6 @@ class Plan:
     json_results: bool = False
     retries: Retries = Retries()
     grace: float = GRACE
-    env: Mapping[str, str] = field(default_factory=lambda: os.environ)
 
 
 class BadResult(Exception):
@@ -191,7 +190,7 @@ class JobRunner:
             return Process(
                 plan.words.filled(job.value, job.seq),
                 self._children,
-                env=environment(plan.env, queue=plan.queue, seq=job.seq, attempt=job.attempt, url=plan.url),
+                env=environment(os.environ, queue=plan.queue, seq=job.seq, attempt=job.attempt, url=plan.url),
                 stdin=compact(job.value).encode() if plan.stdin else None,
                 timeout=plan.timeout,
                 grace=plan.grace,
@@ -239,9 +238,7 @@ class JobRunner:
     def _done(self, job: Job, process: Process) -> str:
         try:
             job.ack(push=self._results(process.out))
-        except BadResult as bad:
-            return self._failed(job, error_text(str(bad), process.err))
-        except ValueNotJson as bad:
+        except (BadResult, ValueNotJson) as bad:
             return self._failed(job, error_text(f"its output can't be a result: {bad}", process.err))
         self._job_counts.good(job.seq)
         return ""
@@ -270,14 +267,14 @@ def _result(out: BinaryIO, *, as_json: bool) -> Any:
     out.seek(0)
     written = out.read(RESULT_BYTES + 1)
     if len(written) > RESULT_BYTES:
-        raise BadResult(f"its output is over {RESULT_BYTES:,} bytes")
+        raise BadResult(f"it is over {RESULT_BYTES:,} bytes")
     try:
         text = written.decode()
     except UnicodeDecodeError as error:
-        raise BadResult("its output is not UTF-8") from error
+        raise BadResult("it is not UTF-8") from error
     if not as_json:
         return text.removesuffix("\n")
     try:
         return json_value(text)
     except NotJson as error:
-        raise BadResult(f"its output {error}") from error
+        raise BadResult(f"it {error}") from error

@@ -249,7 +249,7 @@ class TestResults:
     @pytest.mark.parametrize("written", ["", "{", "NaN", "1 2"])
     def test_what_is_not_json_is_a_nack(self, written):
         end, why = one("echo", written, results="done", json_results=True, append=False)
-        assert (end, why.partition(": ")[0]) == ("nack", "its output is not JSON")
+        assert (end, why.partition(": ")[0]) == ("nack", "its output can't be a result")
 
     @pytest.mark.parametrize("written", ["1e400", '"\\ud800"', "[" * 100_000, "9" * 5000])
     def test_what_json_can_not_carry_is_a_nack(self, written):
@@ -262,13 +262,16 @@ class TestResults:
         assert shop.verdict == ("", 8)
 
     def test_what_is_not_text_is_a_nack(self):
-        assert one("printf", "\\377", results="done", append=False) == ("nack", "its output is not UTF-8")
+        assert one("printf", "\\377", results="done", append=False) == (
+            "nack",
+            "its output can't be a result: it is not UTF-8",
+        )
 
     def test_what_is_too_much_is_a_nack(self):
         script = f"head -c {RESULT_BYTES + 1} /dev/zero | tr '\\\\0' x"
         assert one("sh", "-c", script, results="done", append=False) == (
             "nack",
-            "its output is over 262,144 bytes",
+            "its output can't be a result: it is over 262,144 bytes",
         )
 
     def test_a_failure_has_none(self):
