@@ -15,7 +15,7 @@ from .exits import USAGE, fail, say
 from .options import DEFAULT_URL, MAX_DELAY, Queue, Url
 
 if TYPE_CHECKING:
-    from .push_source import Source
+    from .push_lines import Input
 
 
 def push(
@@ -72,10 +72,10 @@ def push(
     shape = Shape(json=json, null=null, delay=delay, priority=priority, unique=unique, key_field=key_field)
     shown = console(stderr=True)
     with ExitStack() as stack:
-        sources = [_opened(name, stack) for name in files or ["-"]]
+        sources = [_opened(name, stack, last_line=last_line) for name in files or ["-"]]
         api = stack.enter_context(Api(url, patience=PATIENCE, on_wait=say))
         found = api.existing(queue, create=create)
-        pushes = [Push(api, found, source, shape, shown, last_line=last_line) for source in sources]
+        pushes = [Push(api, found, source, shape, shown) for source in sources]
         waiting = [each.name for each in pushes if not each.run(again=again)]
         if close and waiting:
             fail(f"{waiting[0]}: its last line waits, so {queue} was not closed; --last-line takes it")
@@ -83,19 +83,18 @@ def push(
             api.change("POST", "queues", queue, "close")
 
 
-def _opened(name: str, stack: ExitStack) -> Source:
+def _opened(name: str, stack: ExitStack, *, last_line: bool) -> Input:
     """Open a file before anything is sent, so that one wrong name keeps all files from being pushed."""
-    from .push_source import Source
+    from .push_lines import Input
 
     if name == "-":
         if sys.stdin is None:
             fail("stdin is closed: name a file, or push through a pipe", USAGE)
-        return Source("stdin", sys.stdin.buffer)
+        return Input("stdin", sys.stdin.buffer)
     try:
         file = stack.enter_context(Path(name).open("rb"))  # noqa: SIM115  # the stack closes it
     except OSError as error:
         fail(f"{name}: {error.strerror or error}", USAGE)
     found = os.fstat(file.fileno())
-    if not stat.S_ISREG(found.st_mode):
-        return Source(name, file)
-    return Source(name, file, pipe=False, size=found.st_size)
+    size = found.st_size if stat.S_ISREG(found.st_mode) else None
+    return Input(name, file, size, last_line=last_line)

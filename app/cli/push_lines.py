@@ -156,27 +156,30 @@ def chunks(source: Iterable[Line | None]) -> Iterator[list[Line]]:
 
 
 class Input:
-    """The input of a push: lines with their ends, of a file or of a pipe.
+    """The input of a push: lines with their ends, of a file, whose ``size`` is known, or of a pipe.
 
     The last line of a file that has no end yet may be half of one that is being written: it is left alone
-    (``waits``), unless ``last_line``. The end of a pipe ends its last line.
+    (``waits``), unless ``last_line``. The end of a pipe ends its last line; a pipe can be read once only.
     """
 
-    def __init__(self, file: BinaryIO, shape: Shape, *, pipe: bool, last_line: bool = False) -> None:
-        self._file = file
-        self._end = shape.end
-        self._pipe = pipe
-        self._takes_last = pipe or last_line
+    def __init__(
+        self, name: str, file: BinaryIO, size: int | None = None, *, last_line: bool = False
+    ) -> None:
+        self.name = name
+        self.size = size
+        self.pipe = size is None
         self.waits = False
+        self._file = file
+        self._takes_last = self.pipe or last_line
 
-    def lines(self) -> Iterator[bytes | None]:
+    def lines(self, end: bytes) -> Iterator[bytes | None]:
         """All lines, of a file as often as wanted; None where a pipe pauses: send what has come."""
-        if not self._pipe:
+        if not self.pipe:
             self._file.seek(0)
         first, self.waits = True, False
-        for line in _split(self._chunks(), self._end):
-            if line is not None and not line.endswith(self._end) and len(line) <= LINE_BYTES:
-                if first and line == BOM_UTF8 and self._end == b"\n":
+        for line in _split(self._chunks(), end):
+            if line is not None and not line.endswith(end) and len(line) <= LINE_BYTES:
+                if first and line == BOM_UTF8 and end == b"\n":
                     return  # there is nothing but the mark
                 if not self._takes_last:
                     self.waits = True
@@ -185,7 +188,7 @@ class Input:
             first = first and line is None
 
     def _chunks(self) -> Iterator[bytes | None]:
-        if not self._pipe:
+        if not self.pipe:
             yield from iter(lambda: self._file.read(_READ), b"")
             return
         descriptor = self._file.fileno()

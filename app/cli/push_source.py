@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, BinaryIO, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from ..client.errors import ClientError
 from .exits import FAILED, INTERRUPTED, code_of, fail, tell
 from .push_lines import BadLine, Input, Line, Shape, chunks, lines
-from .push_marks import Mark, key_of, last_marks, new_push, options_of, place, prefix_of
+from .push_marks import key_of, last_marks, new_push, options_of, place, prefix_of
 from .push_progress import Bar
 from .push_upload import Upload
 from .words import lines as counted
@@ -26,38 +25,17 @@ LAST: Final = 5.0
 """Seconds for the answer to what is in hand at an interruption."""
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
-    """Something with lines. ``pipe``: it can be read once only; ``size`` in bytes, where it is known."""
-
-    name: str
-    file: BinaryIO
-    pipe: bool = True
-    size: int | None = None
-
-
 class Push:
-    """Pushes one source. ``queue`` is as the server told it; ``console`` is for the bar.
-
-    ``last_line``: a last line without its end is one.
-    """
+    """Pushes one source. ``queue`` is as the server told it; ``console`` is for the bar."""
 
     def __init__(
-        self,
-        api: Api,
-        queue: Mapping[str, Any],
-        source: Source,
-        shape: Shape,
-        console: Console,
-        *,
-        last_line: bool = False,
+        self, api: Api, queue: Mapping[str, Any], source: Input, shape: Shape, console: Console
     ) -> None:
         self.name = source.name
         self._api = api
         self._queue = queue["queue"]
         self._source = source
         self._shape = shape
-        self._input = Input(source.file, shape, pipe=source.pipe, last_line=last_line)
         self._began = time.monotonic()
         self._bar = Bar(source.name, source.size, console)
         self._upload = Upload(api, queue)
@@ -81,7 +59,7 @@ class Push:
         except KeyboardInterrupt:
             self._interrupted()
         tell(self._told())
-        return not self._input.waits
+        return not self._source.waits
 
     def _begin(self, *, again: bool) -> int:
         """Find out how far the queue knows the file: the number of the last line that it knows."""
@@ -90,23 +68,19 @@ class Push:
             return 0
         prefix = prefix_of(chunk[0])
         marks = last_marks(self._api, self._queue, prefix)
-        mark = None if again else self._place(marks)
-        push = new_push(self._shape, chunk, marks, again=again) if mark is None else mark.push
-        self._upload.mark = partial(key_of, prefix, push)
-        self._known = 0 if mark is None else mark.number
-        return self._known
-
-    def _place(self, marks: list[Mark]) -> Mark | None:
-        mark = place(self._lines(), marks)
+        mark = None if again else place(self._lines(), marks)
         if mark is not None and mark.push.options != options_of(self._shape):
             self._fail(
                 "it was pushed before with another --delay or --priority, so nothing was pushed now; --again"
                 " pushes all of it with these"
             )
-        return mark
+        push = new_push(self._shape, chunk, marks, again=again) if mark is None else mark.push
+        self._upload.mark = partial(key_of, prefix, push)
+        self._known = 0 if mark is None else mark.number
+        return self._known
 
     def _lines(self) -> Iterator[Line | None]:
-        return lines(self._input.lines(), self._shape)
+        return lines(self._source.lines(self._shape.end), self._shape)
 
     def _send(self, known: int) -> None:
         """Push what comes after the line that is known."""
@@ -137,7 +111,9 @@ class Push:
     def _told(self) -> str:
         new, seconds = self._upload.new, self._seconds()
         known = self._known + self._upload.known
-        waits = "; its last line has no end yet and waits (--last-line takes it)" if self._input.waits else ""
+        waits = (
+            "; its last line has no end yet and waits (--last-line takes it)" if self._source.waits else ""
+        )
         if known:
             return f"{self.name}: {counted(known)} known, {new:,} new{waits}"
         rate = f" in {span(seconds)} ({new / seconds:,.0f}/s)" if new and seconds > 0 else ""

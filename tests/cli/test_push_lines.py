@@ -118,10 +118,10 @@ def test_no_more_of_a_line_than_the_limit_is_held(tmp_path):
     with path.open("wb") as file:
         file.truncate(10 * LINE_BYTES)
     with path.open("rb") as file:
-        whole = Input(file, Shape(), pipe=False)
-        assert len(next(whole.lines())) <= LINE_BYTES + 1024 * 1024
+        whole = Input("x", file, 1)
+        assert len(next(whole.lines(b"\n"))) <= LINE_BYTES + 1024 * 1024
         with pytest.raises(BadLine, match="line 1 is longer than"):
-            list(lines(whole.lines(), Shape()))
+            list(lines(whole.lines(b"\n"), Shape()))
 
 
 class TestPipe:
@@ -129,24 +129,24 @@ class TestPipe:
     def pipe(self):
         read, write = os.pipe()
         with os.fdopen(read, "rb", buffering=0) as reading:
-            yield Input(reading, Shape(), pipe=True), os.fdopen(write, "wb", buffering=0)
+            yield Input("x", reading), os.fdopen(write, "wb", buffering=0)
 
     def test_lines_as_they_come_and_the_last_one_without_an_end(self, pipe):
         read, write = pipe
         write.write(b"a\nb\nc")
         write.close()
-        assert [line for line in read.lines() if line is not None] == [b"a\n", b"b\n", b"c"]
+        assert [line for line in read.lines(b"\n") if line is not None] == [b"a\n", b"b\n", b"c"]
 
     def test_a_byte_order_mark_alone_is_no_line(self, pipe):
         read, write = pipe
         write.write(b"\xef\xbb\xbf")
         write.close()
-        assert [line for line in read.lines() if line is not None] == []
+        assert [line for line in read.lines(b"\n") if line is not None] == []
 
     def test_a_pause_is_told_while_the_pipe_is_open(self, pipe):
         read, write = pipe
         write.write(b"a\nb")
-        lines = read.lines()
+        lines = read.lines(b"\n")
         assert [next(lines), next(lines)] == [b"a\n", None]
         write.write(b"\n")
         assert next(lines) == b"b\n"

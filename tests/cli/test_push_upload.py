@@ -8,8 +8,8 @@ import pytest
 import typer
 from dibs.cli import push_lines
 from dibs.cli.http import Api
-from dibs.cli.push_lines import Shape
-from dibs.cli.push_source import Push, Source
+from dibs.cli.push_lines import Input, Shape
+from dibs.cli.push_source import Push
 from rich.console import Console
 
 
@@ -98,12 +98,10 @@ def push(server, capsys):
             path.open("rb") as file,
             Api("http://x", patience=60, transport=transport, sleep=server.sleep) as api,
         ):
-            source = Source(path.name, file, pipe=False, size=path.stat().st_size)
+            source = Input(path.name, file, path.stat().st_size, last_line=last_line)
             code = 0
             try:
-                push = Push(
-                    api, server.info, source, Shape(**shape), Console(file=io.StringIO()), last_line=last_line
-                )
+                push = Push(api, server.info, source, Shape(**shape), Console(file=io.StringIO()))
                 push.run(again=again)
             except typer.Exit as ended:
                 code = ended.exit_code
