@@ -121,7 +121,7 @@ def backup(*, url: Url = DEFAULT_URL, json: Json = False) -> None:
 
     Example: `dibs backup --url http://127.0.0.1:8000`
     """
-    from ..client.operations import ServerOperations
+    from ..client.managing import ServerOperations
 
     with server(url) as api:
         done = api.run(ServerOperations(api.setup).backup())

@@ -56,8 +56,19 @@ from .errors import (
 )
 from .job import Counts, Job
 from .leases import Leases
-from .queue_settings import QueueSettings
-from .records import Ack, Extend, Item, LeaseAsk, Nack, NewItem, Pushed, PushReport, Release, Result
+from .records import (
+    Ack,
+    Extend,
+    Item,
+    LeaseAsk,
+    Nack,
+    NewItem,
+    Pushed,
+    PushReport,
+    QueueSettings,
+    Release,
+    Result,
+)
 
 __all__ = [
     "Ack",

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Coroutine, Iterable
-from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar, Unpack
 
 import httpx
 
+from . import managing
 from .aio import AsyncLine, AsyncPollLine, LoopBell, run
 from .aleases import AsyncCrew, AsyncLeases
 from .amapping import amapped
@@ -18,13 +18,15 @@ from .errors import ClientClosed
 from .facade import declared
 from .flow import Flow, OnWait, Tempo
 from .job import Counts
+from .managing import Pages, ServerOperations
 from .mapping import check_workers
-from .operations import Pages, QueueOperations, ServerOperations
+from .operations import QueueOperations
 from .options import LeaseOptions
 from .push import Packer
 from .records import PushReport, Result
 from .setup import Setup
 from .text import Default
+from .values import AsyncValues
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -95,16 +97,7 @@ class AsyncClient:
         default: Default | None = None,
         tempo: Tempo | None = None,
     ) -> None:
-        self.setup = Setup(
-            url,
-            worker=worker,
-            patience=patience,
-            timeout=timeout,
-            on_wait=on_wait,
-            default=default,
-            tempo=tempo,
-            bell=LoopBell,
-        )
+        self.setup = Setup(url, worker, patience, timeout, on_wait, default, tempo, LoopBell)
         self._operations = ServerOperations(self.setup)
         self._line = AsyncLine(self.setup.wire, transport)
         self._given = transport
@@ -113,9 +106,7 @@ class AsyncClient:
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if isinstance(error, Exception):
             for crew in list(self._crews):
                 crew.consumer.jobs.broken = True
@@ -232,35 +223,18 @@ class AsyncRemoteQueue:
     settle = _call(QueueOperations.settle)
     push_items = _call(QueueOperations.push_items)
     upload = _call(QueueOperations.upload)
-    define = _call(QueueOperations.define)
-    info = _call(QueueOperations.info)
-    audit = _call(QueueOperations.audit)
-    stats = _call(QueueOperations.stats)
-    pause = _call(QueueOperations.pause)
-    resume = _call(QueueOperations.resume)
-    close = _call(QueueOperations.close)
-    retry = _call(QueueOperations.retry)
-    advance = _call(QueueOperations.advance)
-    delete = _call(QueueOperations.delete)
-    items = _list(QueueOperations.items)
-    history = _list(QueueOperations.history)
-    item = _call(QueueOperations.item)
-    redrive = _call(QueueOperations.redrive)
-    purge = _call(QueueOperations.purge)
-
-
-class AsyncValues(AsyncIterator[Any]):
-    """As ``Values``, for the tasks of one event loop or several."""
-
-    def __init__(self, operations: QueueOperations, line: AsyncLine) -> None:
-        self._operations = operations
-        self._line = line
-        self._exhausted = False
-
-    async def __anext__(self) -> Any:
-        if not self._exhausted:
-            item = await run(self._operations.take_one(), self._line)
-            if item is not None:
-                return item.value
-            self._exhausted = True
-        raise StopAsyncIteration
+    define = _call(managing.define)
+    info = _call(managing.info)
+    audit = _call(managing.audit)
+    stats = _call(managing.stats)
+    pause = _call(managing.pause)
+    resume = _call(managing.resume)
+    close = _call(managing.close)
+    retry = _call(managing.retry)
+    advance = _call(managing.advance)
+    delete = _call(managing.delete)
+    items = _list(managing.items)
+    history = _list(managing.history)
+    item = _call(managing.item)
+    redrive = _call(managing.redrive)
+    purge = _call(managing.purge)

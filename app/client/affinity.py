@@ -9,11 +9,12 @@ from ..iterators import fork
 from .errors import ForkedClient, OtherLoop
 
 
-def no_copy(what: str) -> NoReturn:
-    """Refuse to pickle or copy a leased item."""
+def no_copy(leased: object) -> NoReturn:
+    """Refuse to pickle or copy a leased item, or the iterator of such."""
+    kind = type(leased).__name__
     raise TypeError(
-        f"{what} can't be pickled or copied: what is leased belongs to the process that leased it "
-        "(send the value, or the queue, and lease there)"
+        f"{kind} can't be pickled or copied: what is leased belongs to the process that leased it (send the "
+        "value, or the queue, and lease there)"
     )
 
 

@@ -12,7 +12,7 @@ import httpx
 
 from ..iterators import fork
 from .errors import ClientClosed, ForkedClient, OtherLoop
-from .flow import Effect, Flow, Gather, Listen, Lost, Reply, Request, Send, Sleep, stay
+from .flow import Effect, Flow, Gather, Listen, Lost, Reply, Request, Send, Sleep, Steps
 from .wire import Wire
 
 T = TypeVar("T")
@@ -92,7 +92,7 @@ class AsyncLine:
                 await response.aclose()
         except httpx.TransportError as error:
             return self.wire.lost(error)
-        return self.wire.read(response, body)
+        return Reply(response.status_code, response.headers, body)
 
     async def close(self) -> None:
         """Close the line's connections; requests sent afterwards raise ``ClientClosed``."""
@@ -173,20 +173,13 @@ async def run(
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> T:
     """Do the steps of a flow until it returns. In a child process, no flow of the parent goes on."""
-    process = fork.process()
-    step: Callable[[], Effect] = partial(next, flow)
-    while True:
-        stay(flow, process)
+    steps = Steps(flow)
+    while (effect := steps.next()) is not None:
         try:
-            effect = step()
-        except StopIteration as end:
-            result: T = end.value
-            return result
-        stay(flow, process)
-        try:
-            step = partial(flow.send, await _do(effect, line, poll or line, sleep))
-        except BaseException as error:  # an interrupt too: the flow leaves things as they should be
-            step = partial(flow.throw, error)
+            steps.done(await _do(effect, line, poll or line, sleep))
+        except BaseException as error:
+            steps.failed(error)
+    return steps.result
 
 
 async def _do(

@@ -6,8 +6,7 @@ import asyncio
 import weakref
 from collections.abc import AsyncIterator
 from contextlib import suppress
-from types import TracebackType
-from typing import Final, NoReturn, Self
+from typing import Final, Self
 
 from .affinity import no_copy
 from .aio import AsyncLine, AsyncPollLine, run
@@ -93,8 +92,7 @@ class AsyncLeases(AsyncIterator[Job]):
     def __aiter__(self) -> Self:
         return self
 
-    def __reduce__(self) -> NoReturn:
-        no_copy("a lease iterator")
+    __reduce__ = no_copy
 
     async def __anext__(self) -> Job:
         self._crew.start()
@@ -124,9 +122,7 @@ class AsyncLeases(AsyncIterator[Job]):
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if isinstance(error, Exception):
             self._jobs.broken = True
         await self.close()

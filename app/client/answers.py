@@ -1,32 +1,25 @@
-"""The answers of a server, one frozen record each, read by ``of``. Durations are in seconds.
+"""The answers of a server, one frozen record each. Durations are in seconds.
 
-Unknown members of an answer are ignored: the paths are version 1 and only grow.
+Unknown members of an answer are ignored: the paths are version 1 and only grow. A member that a record has a
+default for may be missing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from operator import itemgetter
-from typing import Any, Final, Literal, NamedTuple, Self, TypeVar
+from typing import Any, Final, Literal, NamedTuple, TypeVar
 
 from .errors import ServerRefused
-from .queue_settings import QueueSettings
+from .records import QueueSettings
 
 Json = Any
-
 R = TypeVar("R")
 State = str
 """``open``, ``starting``, ``paused``, ``exhausted``, ``failed`` or ``closed``; more may come."""
-
-instant: Final = datetime.fromisoformat
-
-
-def _read(kind: type[R], answer: Mapping[str, Json], **read: Any) -> R:
-    """A record whose fields are members of an answer, but for what was ``read`` already."""
-    names = getattr(kind, "__slots__")  # noqa: B009
-    return kind(**{**{name: answer[name] for name in names if name in answer}, **read})
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,19 +60,6 @@ class QueueInfo:
     configured: str
     members: Mapping[str, Json] = field(repr=False, compare=False)
 
-    @classmethod
-    def of(cls, answer: Mapping[str, Json]) -> Self:
-        """Read an answer."""
-        failure = answer["failure"]
-        return _read(
-            cls,
-            {"configured": "http", **answer},
-            created_at=instant(answer["created_at"]),
-            failure=failure and _read(Failure, failure),
-            settings=QueueSettings.of(answer["settings"]),
-            members=answer,
-        )
-
 
 @dataclass(frozen=True, slots=True)
 class Audit:
@@ -103,11 +83,6 @@ class Audit:
     balanced: bool
     base: int = 0
 
-    @classmethod
-    def of(cls, answer: Mapping[str, Json]) -> Self:
-        """Read an answer. A server before 0.4 counts on over a deletion, and tells no base."""
-        return _read(cls, answer)
-
 
 @dataclass(frozen=True, slots=True)
 class Backup:
@@ -115,11 +90,6 @@ class Backup:
 
     path: str
     bytes: int
-
-    @classmethod
-    def of(cls, answer: Mapping[str, Json]) -> Self:
-        """Read an answer."""
-        return _read(cls, answer)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,11 +100,6 @@ class FailedAttempt:
     at: datetime
     worker: str
     error: str
-
-    @classmethod
-    def of(cls, answer: Mapping[str, Json]) -> Self:
-        """Read an answer."""
-        return _read(cls, answer, at=instant(answer["at"]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,11 +118,6 @@ class HistoryEntry:
     key: str | None
     worker: str
 
-    @classmethod
-    def of(cls, answer: Mapping[str, Json]) -> Self:
-        """Read an answer."""
-        return _read(cls, answer, at=instant(answer["at"]))
-
 
 @dataclass(frozen=True, slots=True)
 class QueueItem:
@@ -172,25 +132,13 @@ class QueueItem:
     seq: int
     value: Json
     state: str
-    attempt: int
-    priority: int
-    due_at: datetime | None
-    worker: str | None
-    error: str | None
+    attempt: int = 0
+    priority: int = 0
+    due_at: datetime | None = None
+    worker: str | None = None
+    error: str | None = None
     history: tuple[FailedAttempt, ...] = ()
     done: HistoryEntry | None = None
-
-    @classmethod
-    def of(cls, answer: Mapping[str, Json]) -> Self:
-        """Read an answer."""
-        due_at, done = answer.get("due_at"), answer.get("done")
-        return _read(
-            cls,
-            {"attempt": 0, "priority": 0, "worker": None, "error": None, **answer},
-            due_at=instant(due_at) if due_at else None,
-            history=tuple(map(FailedAttempt.of, answer.get("history", ()))),
-            done=HistoryEntry.of(done) if done else None,
-        )
 
 
 class LeasedItem(NamedTuple):
@@ -214,17 +162,6 @@ class Lease:
     expires_in: float
     items: tuple[LeasedItem, ...]
 
-    @classmethod
-    def of(cls, answer: Mapping[str, Json]) -> Self:
-        """Read an answer."""
-        return cls(
-            answer["queue"],
-            answer["state"],
-            answer["token"],
-            float(answer["expires_in"]),
-            tuple(map(LeasedItem._make, map(_LEASED, answer["items"]))),
-        )
-
 
 Verdict = Literal["acked", "nacked", "extended", "released", "dead", "stale", "refused"]
 
@@ -239,12 +176,6 @@ class Outcome:
     queue: str | None = None
     expires_in: float | None = None
     due_at: str | None = None
-
-    @classmethod
-    def of(cls, answer: Mapping[str, Json]) -> Self:
-        """Read an answer."""
-        seqs = answer["seqs"]
-        return _read(cls, answer, seqs=None if seqs is None else (seqs[0], seqs[1]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,7 +203,48 @@ class Uploaded:
     duplicates: int
     ranges: tuple[tuple[int, int], ...]
 
-    @classmethod
-    def of(cls, answer: Mapping[str, Json]) -> Self:
-        """Read an answer."""
-        return _read(cls, answer, ranges=tuple((first, last) for first, last in answer["ranges"]))
+
+# -- reading
+
+
+def read(kind: type[R], answer: Mapping[str, Json]) -> R:
+    """The record of this kind that an answer has."""
+    by = _READ_BY.get(kind, {})
+    names: Iterable[str] = getattr(kind, "__slots__")  # noqa: B009
+    given = {name: answer[name] for name in names if name in answer}
+    for name in by.keys() & given.keys():
+        given[name] = None if given[name] is None else by[name](given[name])
+    return kind(**given)
+
+
+def reader(kind: type[R]) -> Callable[[Mapping[str, Json]], R]:
+    """The reader of answers that have such a record."""
+    return partial(read, kind)
+
+
+def read_info(answer: Mapping[str, Json]) -> QueueInfo:
+    """What an answer says of a queue."""
+    return read(QueueInfo, {"configured": "http", **answer, "members": answer})
+
+
+def _each(read: Callable[[Any], R]) -> Callable[[Iterable[Any]], tuple[R, ...]]:
+    return lambda members: tuple(map(read, members))
+
+
+_READ_BY: Final[Mapping[type, Mapping[str, Callable[[Any], Any]]]] = {
+    QueueInfo: {
+        "created_at": datetime.fromisoformat,
+        "failure": reader(Failure),
+        "settings": QueueSettings.of,
+    },
+    FailedAttempt: {"at": datetime.fromisoformat},
+    HistoryEntry: {"at": datetime.fromisoformat},
+    QueueItem: {
+        "due_at": datetime.fromisoformat,
+        "history": _each(reader(FailedAttempt)),
+        "done": reader(HistoryEntry),
+    },
+    Lease: {"items": lambda items: tuple(map(LeasedItem._make, map(_LEASED, items)))},
+    Outcome: {"seqs": tuple},
+    Uploaded: {"ranges": _each(tuple)},
+}

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, TypeVar
 from urllib.parse import quote, urlencode
 
-from .answers import Lease, Outcome, QueueInfo, Settlement
+from .answers import Lease, Outcome, Settlement, read, read_info, reader
 from .errors import Problem, UnexpectedAnswer, ValueNotJson, refusal
 from .flow import Call, Reply, Request
 from .records import Ack, Entry, Extend, Item, LeaseAsk, Nack, NewItem, Pushed, Release
@@ -60,7 +60,7 @@ def claim(queue: str) -> Call[bool]:
 
 def _made(reply: Reply) -> bool:
     """A repeated answer was kept for this request alone: it made the queue, and its first answer was lost."""
-    QueueInfo.of(decode(reply.body))  # whoever answers otherwise is no dibs
+    read_info(decode(reply.body))  # whoever answers otherwise is no dibs
     return reply.status == _CREATED or reply.headers.get("idempotent-replayed") == "true"
 
 
@@ -82,7 +82,7 @@ def lease(queue: str, ask: LeaseAsk) -> Call[Lease | None]:
 
 
 def _lease(answer: Json) -> Lease | None:
-    return None if answer is None else Lease.of(answer)
+    return None if answer is None else read(Lease, answer)
 
 
 # -- settling
@@ -111,7 +111,7 @@ def _settlement(answer: Mapping[str, Json], places: Sequence[tuple[Kind, int]]) 
     return Settlement(
         answer["queue"],
         answer["state"],
-        tuple(tuple(map(Outcome.of, answer[kind][place])) for kind, place in places),
+        tuple(tuple(map(reader(Outcome), answer[kind][place])) for kind, place in places),
         _lease(answer.get("lease")),
         None if problem is None else refusal(problem),
     )

@@ -5,24 +5,26 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable, Iterator
 from functools import partial
-from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar, Unpack
 
 import httpx
 
+from . import managing
 from .consumer import Consumer
 from .errors import ClientClosed
 from .facade import declared
 from .flow import Flow, OnWait, Tempo
 from .job import Counts
 from .leases import Crew, Leases
+from .managing import Pages, ServerOperations
 from .mapping import check_workers, mapped
-from .operations import Pages, QueueOperations, ServerOperations
+from .operations import QueueOperations
 from .options import LeaseOptions
 from .records import Result
 from .setup import Setup
 from .text import Default
 from .threads import Line, PollLine, ThreadBell, run
+from .values import Values
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -100,16 +102,7 @@ class Client:
         default: Default | None = None,
         tempo: Tempo | None = None,
     ) -> None:
-        self.setup = Setup(
-            url,
-            worker=worker,
-            patience=patience,
-            timeout=timeout,
-            on_wait=on_wait,
-            default=default,
-            tempo=tempo,
-            bell=ThreadBell,
-        )
+        self.setup = Setup(url, worker, patience, timeout, on_wait, default, tempo, ThreadBell)
         self._operations = ServerOperations(self.setup)
         self._line = Line(self.setup.wire, transport)
         self._given = transport
@@ -119,9 +112,7 @@ class Client:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if isinstance(error, Exception):
             for leases in list(self._leases):
                 leases.broke()
@@ -284,39 +275,18 @@ class RemoteQueue:
     settle = _call(QueueOperations.settle)
     push_items = _call(QueueOperations.push_items)
     upload = _call(QueueOperations.upload)
-    define = _call(QueueOperations.define)
-    info = _call(QueueOperations.info)
-    audit = _call(QueueOperations.audit)
-    stats = _call(QueueOperations.stats)
-    pause = _call(QueueOperations.pause)
-    resume = _call(QueueOperations.resume)
-    close = _call(QueueOperations.close)
-    retry = _call(QueueOperations.retry)
-    advance = _call(QueueOperations.advance)
-    delete = _call(QueueOperations.delete)
-    items = _list(QueueOperations.items)
-    history = _list(QueueOperations.history)
-    item = _call(QueueOperations.item)
-    redrive = _call(QueueOperations.redrive)
-    purge = _call(QueueOperations.purge)
-
-
-class Values(Iterator[Any]):
-    """Takes a value with each ``next``, until the queue is exhausted; waits while it is empty.
-
-    Between two calls it holds nothing, so threads and forked children may share it, and after an error it
-    goes on where the queue stands. (A generator would refuse the one and take the other for the end.)
-    """
-
-    def __init__(self, operations: QueueOperations, line: Line) -> None:
-        self._operations = operations
-        self._line = line
-        self._exhausted = False
-
-    def __next__(self) -> Any:
-        if not self._exhausted:
-            item = run(self._operations.take_one(), self._line)
-            if item is not None:
-                return item.value
-            self._exhausted = True
-        raise StopIteration
+    define = _call(managing.define)
+    info = _call(managing.info)
+    audit = _call(managing.audit)
+    stats = _call(managing.stats)
+    pause = _call(managing.pause)
+    resume = _call(managing.resume)
+    close = _call(managing.close)
+    retry = _call(managing.retry)
+    advance = _call(managing.advance)
+    delete = _call(managing.delete)
+    items = _list(managing.items)
+    history = _list(managing.history)
+    item = _call(managing.item)
+    redrive = _call(managing.redrive)
+    purge = _call(managing.purge)

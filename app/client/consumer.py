@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from .entries import Entries
 from .errors import ClientError
 from .fetcher import Fetcher
 from .flow import Bell, Flow, Listen, Terms, log
 from .job import Job
 from .jobs import Jobs
+from .keeper import Keeper
 from .options import Options
 from .records import LeaseAsk
 from .settling import Settling
@@ -43,11 +43,10 @@ class Consumer:
             queue, options, came=bell(), changed=bell(), clock=self._clock, default=default
         )
         terms = terms.until(jobs.stop)
-        self._entries = Entries(jobs)
         self.settling = Settling(jobs, terms, options.on_lost)
+        self.keeper = Keeper(jobs, self.settling)
         ask = LeaseAsk(1, options.ttl, options.wait, worker)
-        settles = (self._entries, self.settling)
-        self._fetcher = Fetcher(jobs, *settles, terms, ask, until_empty=options.until_empty)
+        self.fetcher = Fetcher(jobs, self.keeper, self.settling, terms, ask, options.until_empty)
         self.grace = options.grace
 
     # -- the consumer's own thread or task
@@ -99,31 +98,7 @@ class Consumer:
 
     def flows(self) -> dict[str, Flow[None]]:
         """The flows of the background, by name; keeping ends last."""
-        return {"fetch": self._guarded(self.fetch()), "keep": self._guarded(self.keep())}
-
-    def fetch(self) -> Flow[None]:
-        """Fetch whenever something is wanted, until stopped."""
-        return self._fetcher.fetch()
-
-    def keep(self) -> Flow[None]:
-        """Keep the leases alive, and settle what should not wait for the fetcher, until all is said.
-
-        Or until the time for that is over.
-        """
-        jobs, clock = self.jobs, self._clock
-        while True:
-            seen = jobs.changed.rings
-            if jobs.stop.begun:
-                jobs.give_back()
-            now = clock()
-            if jobs.finished(now):
-                return
-            entries = self._entries.due(now, done=jobs.shed(now) or jobs.should_settle(now))
-            if entries:
-                yield from self.settling.settle(entries)
-            else:
-                due = jobs.next_due()
-                yield Listen(jobs.changed, seen, None if due is None else max(0.0, due - clock()))
+        return {"fetch": self._guarded(self.fetcher.fetch()), "keep": self._guarded(self.keeper.keep())}
 
     def _guarded(self, flow: Flow[None]) -> Flow[None]:
         """Run a flow; tell the consumer of any exception that ends it."""

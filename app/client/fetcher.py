@@ -7,18 +7,18 @@ it waits in a long poll. The keeper never waits for it: no slow source and no lo
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Final
 
 from . import calls
 from .answers import Lease
-from .entries import Entries, Entry
 from .errors import ClientError, Exhausted, LimitExceeded, ServerRefused
 from .flow import Aborted, Flow, Listen, Terms
 from .jobs import Jobs
+from .keeper import Keeper
 from .persist import PATIENT, persist
 from .records import LeaseAsk
-from .settling import REST, Settling
+from .settling import REST, Entry, Settling
 
 _ENDING: Final = frozenset({"exhausted", "closed"})
 _SHORT_WAIT: Final = 1.0
@@ -28,40 +28,31 @@ _EARLY: Final = 3
 """A pause of so many doublings where a poll came back empty before its time."""
 
 
+@dataclass
 class Fetcher:
     """Fetches the jobs of one lease iterator.
 
-    Args:
+    Attributes:
         jobs: Where they go.
-        entries: Makes the entries that a request takes along.
+        keeper: Makes the entries that a request takes along.
         settling: Sends them.
         terms: How long a request is sent again while nobody answers.
         ask: What a lease request says; ``max`` is decided each time.
         until_empty: End also when the queue has nothing now, and nothing of its own is in hand.
+        ending: Whether the queue's source has ended: then a poll is short.
     """
 
-    def __init__(
-        self,
-        jobs: Jobs,
-        entries: Entries,
-        settling: Settling,
-        terms: Terms,
-        ask: LeaseAsk,
-        *,
-        until_empty: bool,
-    ) -> None:
-        self._jobs = jobs
-        self._entries = entries
-        self._settling = settling
-        self._terms = terms
-        self._tempo = terms.tempo
-        self._ask = ask
-        self._until_empty = until_empty
-        self._ending = False  # whether the queue's source has ended: then a poll is short
+    jobs: Jobs
+    keeper: Keeper
+    settling: Settling
+    terms: Terms
+    ask: LeaseAsk
+    until_empty: bool
+    ending: bool = False
 
     def fetch(self) -> Flow[None]:
         """Fetch whenever something is wanted, until stopped."""
-        jobs = self._jobs
+        jobs = self.jobs
         try:
             while True:
                 seen = jobs.changed.rings  # first: a stop between looking and this would be slept through
@@ -77,18 +68,18 @@ class Fetcher:
             jobs.changed.ring()
 
     def _fetch(self, wanted: int) -> Flow[None]:
-        jobs, ask = self._jobs, replace(self._ask, max=wanted)
+        jobs, ask = self.jobs, replace(self.ask, max=wanted)
         try:
-            sent = self._tempo.clock()
-            entries = [] if jobs.pace.slow else self._entries.due(sent, done=True)
+            sent = self.terms.tempo.clock()
+            entries = [] if jobs.pace.slow else self.keeper.entries(sent, done=True)
             if entries:
                 lease = yield from self._settle_and_lease(entries, ask)
-            elif self._until_empty:
+            elif self.until_empty:
                 lease = yield from self._look(ask)
             else:
                 lease = yield from self._poll(ask)
             if lease is not None:
-                self._ending = lease.state in _ENDING
+                self.ending = lease.state in _ENDING
                 jobs.arrived(lease, sent, wanted)
         except Exhausted:
             jobs.end()
@@ -101,10 +92,10 @@ class Fetcher:
             jobs.demand.fetching = False
 
     def _settle_and_lease(self, entries: Sequence[Entry], ask: LeaseAsk) -> Flow[Lease | None]:
-        settlement = yield from self._settling.settle(entries, replace(ask, wait=0.0))
+        settlement = yield from self.settling.settle(entries, replace(ask, wait=0.0))
         if settlement is None:
             return None
-        self._ending = settlement.state in _ENDING
+        self.ending = settlement.state in _ENDING
         refusal = settlement.refusal
         if refusal is not None and not refusal.retryable:
             raise refusal
@@ -114,7 +105,7 @@ class Fetcher:
 
     def _look(self, ask: LeaseAsk) -> Flow[Lease | None]:
         """Ask without waiting; it ends where nothing is there and nothing in hand could come back or push."""
-        jobs = self._jobs
+        jobs = self.jobs
         idle, seen = jobs.idle, jobs.changed.rings  # before: what was settled since may have pushed
         lease = yield from self._poll(replace(ask, wait=0.0))
         if lease is None and idle:
@@ -131,9 +122,9 @@ class Fetcher:
         If the poll is ended by a stop, only its key can tell whether something was handed out meanwhile:
         asked again, without waiting, so that it can be given back.
         """
-        terms, clock, queue = self._terms, self._tempo.clock, self._jobs.queue
-        ask = replace(ask, wait=min(ask.wait, _SHORT_WAIT)) if self._ending else ask
-        self._jobs.poll(polling=True)
+        terms, clock, queue = self.terms, self.terms.tempo.clock, self.jobs.queue
+        ask = replace(ask, wait=min(ask.wait, _SHORT_WAIT)) if self.ending else ask
+        self.jobs.poll(polling=True)
         try:
             with terms.sessions.lent() as key:
                 began = clock()
@@ -145,19 +136,19 @@ class Fetcher:
                         raise
                     return (yield from persist(calls.lease(queue, replace(ask, wait=0.0)), terms, key=key))
             if lease is None and clock() - began < ask.wait / 2:
-                yield from terms.pause(self._tempo.step(_EARLY, None))
+                yield from terms.pause(self.terms.tempo.step(_EARLY, None))
             return lease
         finally:
-            self._jobs.poll(polling=False)
+            self.jobs.poll(polling=False)
 
     def _rest(self, refusal: ServerRefused) -> Flow[None]:
         """The queue gives nothing for a while; what is done is the keeper's until then."""
-        pause = self._tempo.step(0, refusal.retry_after or REST)
-        if self._terms.on_wait is not None:
-            self._terms.on_wait(pause, str(refusal))
-        self._jobs.poll(polling=True)
-        yield from self._terms.pause(pause)
-        self._jobs.poll(polling=False)
+        pause = self.terms.tempo.step(0, refusal.retry_after or REST)
+        if self.terms.on_wait is not None:
+            self.terms.on_wait(pause, str(refusal))
+        self.jobs.poll(polling=True)
+        yield from self.terms.pause(pause)
+        self.jobs.poll(polling=False)
 
 
 def _allowed(error: ClientError) -> int:

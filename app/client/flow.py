@@ -14,6 +14,7 @@ import uuid
 from collections.abc import AsyncIterator, Callable, Generator, Iterator, Mapping
 from copy import copy
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final, Generic, NamedTuple, Protocol, TypeVar
 
 from ..iterators import fork
@@ -133,16 +134,45 @@ _strays: Final[list[object]] = []
 """Flows of the parent that came to a child: kept, since their ends would take locks of its threads."""
 
 
-def stay(flow: Flow[Any], process: object) -> None:
-    """Refuse to go on with a flow that was begun in ``process`` and finds itself in a child.
+class Steps(Generic[T]):
+    """The steps of a flow, for its driver, until it has returned its ``result``.
 
-    A callback forked, and the child came back from it: both would send the same requests.
+    A flow that was begun in a process and finds itself in a child is refused: a callback forked, and the
+    child came back from it. Both would send the same requests.
     """
-    if fork.process() is not process:
-        _strays.append(flow)
-        raise ForkedClient(
-            "this request belongs to the parent process, which goes on with it; this process is its child"
-        )
+
+    result: T
+
+    def __init__(self, flow: Flow[T]) -> None:
+        self._flow = flow
+        self._process = fork.process()
+        self._go_on: Callable[[], Effect] = partial(next, flow)
+
+    def next(self) -> Effect | None:
+        """What is to be done next; None: the flow has returned."""
+        self._stay()
+        try:
+            effect = self._go_on()
+        except StopIteration as end:
+            self.result = end.value
+            return None
+        self._stay()
+        return effect
+
+    def done(self, answer: Any) -> None:
+        """Note that a step is done, and its answer."""
+        self._go_on = partial(self._flow.send, answer)
+
+    def failed(self, error: BaseException) -> None:
+        """Note that a step was interrupted: the flow leaves things as they should be."""
+        self._go_on = partial(self._flow.throw, error)
+
+    def _stay(self) -> None:
+        if fork.process() is not self._process:
+            _strays.append(self._flow)
+            raise ForkedClient(
+                "this request belongs to the parent process, which goes on with it; this process is its child"
+            )
 
 
 # -- time and chance

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import IntEnum
-from types import TracebackType
-from typing import Any, Final, Literal, NamedTuple, NoReturn, Protocol, Self
+from typing import Any, Final, Literal, NamedTuple, Protocol, Self
 
 from .affinity import Affinity, no_copy
 from .calls import ACKS, NACKS, RELEASES, Kind
@@ -36,11 +35,7 @@ class Stage(IntEnum):
     OVER = 4  # the server has answered
 
 
-READY: Final = Stage.READY
-BEGUN: Final = Stage.BEGUN
-DONE: Final = Stage.DONE
-SENT: Final = Stage.SENT
-OVER: Final = Stage.OVER
+READY, BEGUN, DONE, SENT, OVER = Stage
 
 
 class Verdict(NamedTuple):
@@ -168,8 +163,7 @@ class Job:
         self.entered = False
         self.verdict = ACK
 
-    def __reduce__(self) -> NoReturn:
-        no_copy("a job")
+    __reduce__ = no_copy
 
     def __repr__(self) -> str:
         stands = self.outcome or self.stage.name.lower()
@@ -246,9 +240,7 @@ class Job:
         self.entered = True
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> bool:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
         if error is None:
             if self.stage < DONE:
                 self.holder.settle(self, ACK)
@@ -267,7 +259,5 @@ class Job:
     async def __aenter__(self) -> Self:
         return self.__enter__()
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> bool:
+    async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
         return self.__exit__(kind, error, trace)

@@ -11,14 +11,12 @@ from collections.abc import Callable, Sequence
 
 from .affinity import Affinity
 from .answers import Lease
-from .calls import NACKS
-from .demand import Demand
 from .errors import ClientError
 from .flow import Bell, Stop
-from .job import BEGUN, DONE, OVER, READY, RELEASE, Counts, HeldLease, Job, Verdict
+from .job import BEGUN, DONE, OVER, READY, Counts, HeldLease, Job, Verdict
 from .options import Options
 from .outbox import Outbox
-from .pace import Pace
+from .pace import Demand, Pace
 from .text import Default
 
 
@@ -129,7 +127,7 @@ class Jobs:
             if job.stage >= DONE or job.taken:
                 return False
             self._leave(job)
-            self._end(job, verdict)
+            self.finish(job, verdict)
             return True
 
     def extend(self, job: Job, ttl: float) -> None:
@@ -184,60 +182,12 @@ class Jobs:
             self._at_once = self._at_once or at_once
         self.came.ring()
 
-    # -- the keeper
-
-    def next_due(self) -> float | None:
-        """When something is to be sent even if nothing rings."""
-        with self.lock:
-            dues = [held.beat_at for held in self.leases]
-            if self.outbox.due is not None:
-                dues.append(self.outbox.due)
-            if self.ready and self.pace.stay is not None:
-                dues.append(self.ready[0].held.arrived + self.pace.stay)
-            return min(dues, default=None)
-
-    def should_settle(self, now: float) -> bool:
-        """Whether what is done is to be sent without waiting for the next fetch."""
-        due = self.outbox.due
-        return due is not None and (now >= due or self.pace.slow or self.outbox.crowded or self._alone)
-
     def finished(self, now: float) -> bool:
         """Whether the last of all has been said, or the time for that is over."""
         if self.stop.deadline is None:
             return False
         said = self.demand.fetcher_left and not self.ready and not self.outbox.unsaid
         return said or now >= self.stop.deadline
-
-    def shed(self, now: float) -> bool:
-        """Give back what was fetched at another pace, or behind a job that takes long: others may be idle.
-
-        Whether there was any.
-        """
-        with self.lock:
-            stay, ready = self.pace.stay, self.ready
-            if stay is None or not ready or ready[0].held.arrived + stay > now:
-                return False
-            while ready and ready[0].held.arrived + stay <= now:
-                self._end(ready.popleft(), RELEASE)
-            self.demand.overstayed = True
-            self.pace.overstayed()
-            return True
-
-    def give_back(self) -> None:
-        """After a stop: release what is ready; at the very end, also what was handed out and never settled.
-
-        What was entered (``with job``) is nacked instead, and all that was handed out where an exception ends
-        the loop: that counts as an attempt, as an item that ends its workers must not go round for ever.
-        """
-        with self.lock:
-            while self.ready:
-                self._end(self.ready.popleft(), RELEASE)
-            if self.stop.deadline is None or not self.begun:
-                return
-            left = Verdict(NACKS, error="its worker stopped without settling it")
-            for job in [job for held in self.leases for job in held.jobs.values() if job.stage == BEGUN]:
-                self.begun -= 1
-                self._end(job, left if job.entered or self.broken else RELEASE)
 
     # -- the server's word
 
@@ -263,10 +213,16 @@ class Jobs:
             self.nudge()
             return begun
 
-    def end_anew(self, job: Job, verdict: Verdict) -> None:
-        """Let a job end in another way, as the server does not take what was said of it."""
+    def finish(self, job: Job, verdict: Verdict) -> None:
+        """Let a job that is in nobody's hand end so."""
         with self.lock:
-            self._end(job, verdict)
+            job.verdict = verdict
+            job.stage = DONE
+            if self.outbox.add(job):
+                self.changed.ring()
+            demand = self.demand
+            if demand.polling or self.stop.begun or demand.flushing or demand.fetcher_left or demand.in_hand:
+                self.nudge()
 
     def nudge(self) -> None:
         """Ring for a fetch, when there is none and one is wanted; and for what no fetch will take along.
@@ -277,7 +233,7 @@ class Jobs:
         if not demand.called and not demand.fetching and self._wanted() > 0:
             demand.called = True
             self.changed.ring()
-        elif self.outbox and self._alone:
+        elif self.outbox and self.alone:
             self.changed.ring()
 
     # -- inside, under the lock
@@ -288,7 +244,7 @@ class Jobs:
         return self.demand.items(len(self.ready), self.begun)
 
     @property
-    def _alone(self) -> bool:
+    def alone(self) -> bool:
         """Whether no fetch will take along what is done, or somebody waits for that."""
         return self.stop.begun or not self.demand.takes_along(len(self.ready))
 
@@ -307,15 +263,6 @@ class Jobs:
         if not demand.fetching and (demand.waiting or len(ready) < self.pace.prefetch):
             self.nudge()
         return job
-
-    def _end(self, job: Job, verdict: Verdict) -> None:
-        job.verdict = verdict
-        job.stage = DONE
-        if self.outbox.add(job):
-            self.changed.ring()
-        demand = self.demand
-        if demand.polling or self.stop.begun or demand.flushing or demand.fetcher_left or demand.in_hand:
-            self.nudge()
 
     def _leave(self, job: Job) -> None:
         if job.stage == BEGUN:

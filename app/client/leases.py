@@ -7,8 +7,7 @@ import time
 import weakref
 from collections.abc import Iterator
 from contextlib import suppress
-from types import TracebackType
-from typing import Final, NoReturn, Self
+from typing import Final, Self
 
 from .affinity import no_copy
 from .consumer import Consumer
@@ -108,8 +107,7 @@ class Leases(Iterator[Job]):
     def __iter__(self) -> Self:
         return self
 
-    def __reduce__(self) -> NoReturn:
-        no_copy("a lease iterator")
+    __reduce__ = no_copy
 
     def __next__(self) -> Job:
         self._crew.start()
@@ -158,9 +156,7 @@ class Leases(Iterator[Job]):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if isinstance(error, Exception):
             self.broke()
         self.close()

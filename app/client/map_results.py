@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Final
 from uuid import uuid4
 
-from . import calls
+from . import calls, managing
 from .errors import ClientError
 from .flow import Flow, log
 from .operations import QueueOperations
@@ -46,17 +46,17 @@ class Results:
     def close(self) -> Flow[None]:
         """Nobody works any more: whoever reads the results comes to an end."""
         try:
-            yield from self._queue.close()
+            yield from managing.close(self._queue)
         except ClientError as error:
             log.warning("the results' queue %s can't be closed: %s", self.name, error)
 
     def leave(self) -> Flow[None]:
         """Delete the queue, unless something is left in it that nobody has read; the log is told."""
         try:
-            info = yield from self._queue.info()
+            info = yield from managing.info(self._queue)
             if info.waiting + info.leased + info.dead:
                 log.warning("%d results were not read; they are in the queue %s", info.waiting, self.name)
             else:
-                yield from self._queue.delete()
+                yield from managing.delete(self._queue)
         except ClientError as error:
             log.warning("the results' queue %s can't be deleted: %s", self.name, error)

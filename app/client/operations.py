@@ -1,127 +1,28 @@
-"""What can be asked of a server and of its queues: signature, documentation and flow of each, once.
+"""What can be asked of a queue: signature, documentation and flow of each operation, once.
 
 The facades for threads and for asyncio have the same operations; each runs the flow with its own driver.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, Final, Literal, TypeVar
-from urllib.parse import urlencode
+from collections.abc import AsyncIterable, Callable, Iterable, Sequence
+from typing import Any, Final, TypeVar
 
 from . import calls
-from .answers import (
-    Audit,
-    Backup,
-    HistoryEntry,
-    Lease,
-    QueueInfo,
-    QueueItem,
-    Settlement,
-    Uploaded,
-)
+from .answers import Lease, Settlement, Uploaded, reader
 from .calls import path_of
 from .consumer import Consumer
-from .flow import Call, Flow, Request, Terms
+from .flow import Call, Flow, Request
 from .keys import own
 from .options import OnError, OnLost, Options
 from .persist import FULL, persist
 from .push import Packer, never_fits, push
-from .queue_settings import UNCHANGED, QueueSettings, Unchanged
-from .records import Entry, Item, LeaseAsk, NewItem, Pushed, PushReport, Seqs
+from .records import Entry, Item, LeaseAsk, NewItem, Pushed, PushReport
 from .setup import Setup
 from .text import encode
 
 T = TypeVar("T")
 ONE: Final = LeaseAsk()
-_PAGE: Final = 100
-
-
-Pages = Iterator[Flow[Sequence[T]]]
-"""The requests for one page of a list after the other; each is made when the one before has its answer."""
-
-
-def _pages(
-    terms: Terms, path: Callable[[Any], str], name: str, of: Callable[[Any], T], after: Any
-) -> Pages[T]:
-    """The pages of a list: ``path`` gives that of the page after a place, ``name`` has its entries."""
-
-    def page() -> Flow[Sequence[T]]:
-        nonlocal after
-        answer = yield from persist(calls.get(path(after), dict), terms)
-        after = answer["next"]
-        return [of(entry) for entry in answer[name]]
-
-    yield page()
-    while after is not None:
-        yield page()
-
-
-class ServerOperations:
-    """What can be asked of a server."""
-
-    def __init__(self, setup: Setup) -> None:
-        self.setup = setup
-
-    def queues(self) -> Pages[QueueInfo]:
-        """All queues, by name."""
-
-        def path(after: str | None) -> str:
-            return "/queues" if after is None else f"/queues?{urlencode({'after': after})}"
-
-        return _pages(self.setup.terms, path, "queues", QueueInfo.of, None)
-
-    def define(
-        self,
-        name: str,
-        source: str | Unchanged | None = UNCHANGED,
-        args: Mapping[str, Any] | None = None,
-        settings: QueueSettings | Mapping[str, Any] | None = None,
-        *,
-        reset: bool = False,
-        confirm: str | None = None,
-    ) -> Flow[QueueInfo]:
-        """Define a queue, or change it: what is not named stays as it is.
-
-        Args:
-            name: Its name.
-            source: One of the built-in sources. None: producers push. Not named: as it is; for a new queue,
-                producers push.
-            args: The source's arguments.
-            settings: A mapping, such as ``{"max_attempts": 3, "backoff": 0.5}``, or a ``QueueSettings``. Each
-                that is not named stays as it is; a new queue begins with the defaults.
-            reset: Begin again at seq 1, also where a queue of this name was deleted.
-            confirm: The queue's name once more, where the ``reset`` drops items that are inside.
-
-        Raises:
-            Conflict: It was defined with another source, and has handed out items; or a ``reset`` would drop
-                items, and ``confirm`` is not given.
-            Invalid: There is no such source, or it does not take these arguments.
-        """
-        body: dict[str, Any] = {} if isinstance(source, Unchanged) else {"source": source}
-        if args:
-            body["args"] = dict(args)
-        if settings is not None:
-            body["settings"] = settings.to_json() if isinstance(settings, QueueSettings) else dict(settings)
-        if reset:
-            body["reset"] = True
-        request = Request("PUT", path_of(name, confirm=confirm), encode(body).encode())
-        return persist(Call(request, QueueInfo.of, keyed=True), self.setup.terms)
-
-    def stats(self) -> Flow[dict[str, Any]]:
-        """Totals and percentiles of the server, and its first 100 queues, as ``GET /stats`` gives them."""
-        return self._get("/stats", dict)
-
-    def backup(self) -> Flow[Backup]:
-        """Copy the ledger into the server's data folder, consistent and online.
-
-        Whoever serves a copy hands out again what was taken since.
-        """
-        # It has no key: sent again, it makes another file, which does no harm.
-        return persist(Call(Request("POST", "/backup"), Backup.of), self.setup.terms)
-
-    def _get(self, path: str, read: Callable[[Any], T]) -> Flow[T]:
-        return persist(calls.get(path, read), self.setup.terms)
 
 
 class QueueOperations:
@@ -201,19 +102,9 @@ class QueueOperations:
         Raises:
             TypeError, ValueError: An argument is no number, or out of range.
         """
-        options = Options(
-            batch=batch,
-            ttl=ttl,
-            prefetch=prefetch,
-            in_hand=in_hand,
-            wait=wait,
-            on_error=on_error,
-            on_lost=on_lost,
-            grace=grace,
-            until_empty=until_empty,
-        )
+        kept = Options(batch, ttl, prefetch, in_hand, wait, on_error, on_lost, grace, until_empty)
         setup, bell = self.setup, self.setup.bell
-        return Consumer(self.name, setup.worker, setup.terms, options, bell=bell, default=setup.default)
+        return Consumer(self.name, setup.worker_name, setup.terms, kept, bell=bell, default=setup.default)
 
     # -- pushing
 
@@ -295,127 +186,15 @@ class QueueOperations:
         """
         request = Request("POST", path_of(self.name, "items"), stream, "application/x-ndjson")
         vain = never_fits(stream.count(b"\n"))
-        call = Call(request, Uploaded.of, keyed=True)
+        call = Call(request, reader(Uploaded), keyed=True)
         return persist(call, self.setup.terms, key=own(key), endless=FULL, vain=vain)
 
-    # -- operating
+    # -- parts of operations
 
-    def define(
-        self,
-        source: str | Unchanged | None = UNCHANGED,
-        args: Mapping[str, Any] | None = None,
-        settings: QueueSettings | Mapping[str, Any] | None = None,
-        *,
-        reset: bool = False,
-        confirm: str | None = None,
-    ) -> Flow[QueueInfo]:
-        """Define it, or change what is named; see ``Client.define``."""
-        server = ServerOperations(self.setup)
-        return server.define(self.name, source, args, settings, reset=reset, confirm=confirm)
-
-    def info(self) -> Flow[QueueInfo]:
-        """The queue as it is on disk now."""
-        return self._get(QueueInfo.of)
-
-    def audit(self) -> Flow[Audit]:
-        """The independent counters of one moment."""
-        return self._get(Audit.of, "audit")
-
-    def stats(self) -> Flow[dict[str, Any]]:
-        """Rates and percentiles, as ``GET /queues/{q}/stats`` gives them."""
-        return self._get(dict, "stats")
-
-    def pause(self) -> Flow[QueueInfo]:
-        """Hand nothing out until resumed. Pushes and settles go on."""
-        return self._post("pause", QueueInfo.of)
-
-    def resume(self) -> Flow[QueueInfo]:
-        """Hand out again."""
-        return self._post("resume", QueueInfo.of)
-
-    def close(self) -> Flow[QueueInfo]:
-        """No more pushes and draws, for good; what is inside still goes out."""
-        return self._post("close", QueueInfo.of)
-
-    def retry(self) -> Flow[QueueInfo]:
-        """Open a failed source again, after the cursor."""
-        return self._post("retry", QueueInfo.of)
-
-    def advance(self, to_seq: int) -> Flow[QueueInfo]:
-        """Move the cursor forward to ``to_seq``: what is passed over is never handed out.
-
-        It counts as jumped.
-
-        Raises:
-            Conflict: The cursor is there already, or beyond it.
-        """
-        return self._post("advance", QueueInfo.of, {"to_seq": to_seq})
-
-    def delete(self, *, confirm: str | None = None) -> Flow[QueueInfo]:
-        """Delete it; its name and cursor stay as a tombstone.
-
-        Where something is inside, ``confirm`` is the queue's name: it is dropped, leased or not.
-
-        Raises:
-            Conflict: Something is inside, and ``confirm`` is not given.
-        """
-        request = Request("DELETE", path_of(self.name, confirm=confirm))
-        return persist(Call(request, QueueInfo.of, keyed=True), self.setup.terms)
-
-    # -- items inside
-
-    def items(
-        self, state: Literal["waiting", "leased", "dead"] | None = None, *, after: int = 0
-    ) -> Pages[QueueItem]:
-        """The items inside, by seq, those of one state or all; pages are asked for as they are needed."""
-
-        def path(after: int) -> str:
-            return path_of(self.name, "items", state=state, after=after or None, limit=_PAGE)
-
-        return _pages(self.setup.terms, path, "items", QueueItem.of, after)
-
-    def history(self, seq: int | None = None) -> Pages[HistoryEntry]:
-        """Who took or acked what, from oldest to newest, where the queue's setting ``history`` keeps it.
-
-        ``seq``: of this item only. Pages are asked for as they are needed. A deleted queue has one, too.
-        """
-
-        def path(after: int) -> str:
-            return path_of(self.name, "history", seq=seq, after=after or None, limit=_PAGE)
-
-        return _pages(self.setup.terms, path, "history", HistoryEntry.of, 0)
-
-    def item(self, seq: int) -> Flow[QueueItem]:
-        """One item inside, with its history of failures; or one that is done, where the queue keeps that.
-
-        Raises:
-            ItemUnknown: It is not drawn yet, or done.
-        """
-        return self._get(QueueItem.of, "items", str(seq))
-
-    def redrive(
-        self, seqs: Seqs | None = None, *, limit: int | None = None, rate: float | None = None
-    ) -> Flow[int]:
-        """Let dead items wait again, with all their attempts; how many.
-
-        Args:
-            seqs: Ranges, both ends included; None: all.
-            limit: The first so many.
-            rate: Items a second; None: all at once.
-        """
-        body = {"seqs": seqs, "limit": limit, "rate": rate}
-        given = {name: value for name, value in body.items() if value is not None}
-        return self._post("redrive", lambda answer: int(answer["redriven"]), given)
-
-    def purge(self, *, confirm: str, states: Sequence[Literal["waiting", "dead"]] | None = None) -> Flow[int]:
-        """Drop items for good; how many. ``confirm`` is the queue's name; ``states`` None: both."""
-        body = {"confirm": confirm, **({} if states is None else {"states": list(states)})}
-        return self._post("purge", lambda answer: int(answer["purged"]), body)
-
-    # -- inside
-
-    def _get(self, read: Callable[[Any], T], *parts: str, **query: Any) -> Flow[T]:
+    def get(self, read: Callable[[Any], T], *parts: str, **query: Any) -> Flow[T]:
+        """Read something of the queue."""
         return persist(calls.get(path_of(self.name, *parts, **query), read), self.setup.terms)
 
-    def _post(self, verb: str, read: Callable[[Any], T], body: Any = None) -> Flow[T]:
+    def post(self, verb: str, read: Callable[[Any], T], body: Any = None) -> Flow[T]:
+        """Change something of the queue."""
         return persist(calls.post(path_of(self.name, verb), read, body), self.setup.terms)

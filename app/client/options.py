@@ -28,7 +28,7 @@ class LeaseOptions(TypedDict, total=False):
     until_empty: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Options:
     """The arguments of ``RemoteQueue.lease``, checked.
 

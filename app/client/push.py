@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, Callable, Iterable
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from . import calls
@@ -16,40 +17,35 @@ CHUNK_BYTES: Final = 1024 * 1024
 """A chunk of so many bytes is sent, however few items it has."""
 
 
+@dataclass
 class Packer:
     """Makes items of values, and chunks of items.
 
-    Args:
+    Attributes:
         key: Gives each value its key; None: none has one.
         delay, priority: The delay and the priority of every item.
         chunk: Items of a chunk, at most; it may be made smaller under way.
         default: Makes a JSON value of a value that JSON can't carry.
+        texts: The items of the chunk that is being packed.
     """
 
-    def __init__(
-        self,
-        key: Callable[[Any], str] | None,
-        delay: float,
-        priority: int,
-        chunk: int,
-        *,
-        default: Default | None = None,
-    ) -> None:
-        if chunk < 1:
-            raise ValueError(f"chunk {chunk}: at least 1 item")
-        self.texts: list[str] = []
-        self._key = key
-        self._delay = delay
-        self._priority = priority
-        self.chunk = chunk
-        self._default = default
-        self._size = 0
-        self._packed = 0
+    key: Callable[[Any], str] | None
+    delay: float
+    priority: int
+    chunk: int
+    default: Default | None = None
+    texts: list[str] = field(default_factory=list)
+    _size: int = 0
+    _packed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.chunk < 1:
+            raise ValueError(f"chunk {self.chunk}: at least 1 item")
 
     def add(self, value: Any) -> bool:
         """Pack a value; return whether the chunk is full."""
-        item = NewItem(value, None if self._key is None else self._key(value), self._delay, self._priority)
-        text = calls.item_text(self._packed, item, self._default)
+        item = NewItem(value, None if self.key is None else self.key(value), self.delay, self.priority)
+        text = calls.item_text(self._packed, item, self.default)
         self._packed += 1
         self.texts.append(text)
         self._size += len(text)

@@ -5,15 +5,14 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from . import calls
 from .answers import Outcome, Settlement
-from .calls import EXTENDS, NACKS
-from .entries import Entry
+from .calls import EXTENDS, NACKS, Kind
 from .errors import ClientError, Invalid, Problem, ResultRefused, ServerRefused
 from .flow import Flow, Terms, log
-from .job import BEGUN, Job, Verdict
+from .job import BEGUN, HeldLease, Job, Verdict
 from .jobs import Jobs
 from .keys import Key
 from .options import OnLost
@@ -28,6 +27,20 @@ _HURRY: Final = 5.0
 """Seconds for a settle on a connection that hangs, at least; else a third of the ttl."""
 REST: Final = 1.0
 """Seconds until what was not answered, or refused for now, is asked again."""
+
+
+class Entry(NamedTuple):
+    """One entry of a request: jobs of one lease that end in the same way, or go on."""
+
+    kind: Kind
+    text: str
+    jobs: Sequence[Job]
+    held: HeldLease
+
+    @property
+    def ends(self) -> int:
+        """How many jobs it ends."""
+        return 0 if self.kind == EXTENDS else len(self.jobs)
 
 
 class Settling:
@@ -171,7 +184,7 @@ class Settling:
             how = self.on_refused(job, error) or how
         except Exception:
             log.exception("on_refused failed for %r", job)
-        self._jobs.end_anew(job, Verdict(NACKS, error=fit(str(error)), fallback=True, **how))
+        self._jobs.finish(job, Verdict(NACKS, error=fit(str(error)), fallback=True, **how))
         if alone:
             log.warning("%r failed, as its end was refused: %s", job, error)
         else:

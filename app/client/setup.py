@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Callable
+from dataclasses import InitVar, dataclass
 from functools import partial
 from typing import Any, Final
 
@@ -18,39 +19,36 @@ WORKER_BYTES: Final = 255
 _SHOWN: Final = 64
 
 
+@dataclass
 class Setup:
     """The arguments of a client, checked.
 
-    ``bell`` makes the bells of lease iterators.
+    ``bell`` makes the bells of lease iterators and of callers.
 
     Raises:
         TypeError, ValueError: An argument is wrong; the message names it.
     """
 
-    def __init__(
-        self,
-        url: str | None,
-        *,
-        worker: str | None,
-        patience: float,
-        timeout: float,
-        on_wait: OnWait | None,
-        default: Default | None,
-        tempo: Tempo | None,
-        bell: Callable[[], Bell],
-    ) -> None:
+    url: InitVar[str | None]
+    worker: str | None
+    patience: InitVar[float]
+    timeout: InitVar[float]
+    on_wait: InitVar[OnWait | None]
+    default: Default | None
+    tempo: Tempo | None
+    bell: Callable[[], Bell]
+
+    def __post_init__(self, url: str | None, patience: float, timeout: float, on_wait: OnWait | None) -> None:
         self.wire = Wire(url, timeout)
-        self.terms = Terms(tempo or Tempo(), patience, on_wait)
-        self.default = default
-        self.bell = bell
-        self._worker = None if worker is None else _named(worker)
-        self._tempo = tempo
+        self.terms = Terms(self.tempo or Tempo(), patience, on_wait)
         self._takers: dict[str, Takers] = {}
+        if self.worker is not None:
+            _check_name(self.worker)
 
     @property
-    def worker(self) -> str:
+    def worker_name(self) -> str:
         """The worker's name. It is read each time, as a forked child is another worker than its parent."""
-        return self._worker or _whoami()
+        return self.worker or _whoami()
 
     def takers(self, queue: str) -> Takers:
         """Those that take of a queue; a forked child, and another event loop, has others."""
@@ -70,13 +68,13 @@ class Setup:
                 "a client whose transport was given to it can't be pickled or copied: "
                 "make it there, by its URL"
             )
-        options = {"worker": self._worker, "default": self.default, "tempo": self._tempo}
+        options = {"worker": self.worker, "default": self.default, "tempo": self.tempo}
         terms = {"patience": self.terms.patience, "on_wait": self.terms.on_wait}
         return partial(kind, self.wire.url, timeout=self.wire.timeout, **terms, **options), ()
 
 
-def _named(worker: str) -> str:
-    """Return the worker's name; refuse one that the server would refuse."""
+def _check_name(worker: str) -> None:
+    """Refuse a worker's name that the server would refuse."""
     if not isinstance(worker, str):
         raise TypeError(f"worker must be a text, not a {type(worker).__name__}")
     if acts(worker):
@@ -85,7 +83,6 @@ def _named(worker: str) -> str:
         )
     if len(worker.encode()) > WORKER_BYTES:
         raise ValueError(f"worker is over {WORKER_BYTES} bytes")
-    return worker
 
 
 def _whoami() -> str:

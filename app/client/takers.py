@@ -41,7 +41,7 @@ class Ask:
     """A request for one item for each of its callers, one of which leads: it sends the request.
 
     If the leader is interrupted another caller sends it again, with its key: the answer that was on its way
-    may hold the items of all.
+    may hold the items of all. One for a single item is sent again by whoever comes next.
     """
 
     def __init__(self, callers: list[Caller], terms: Terms) -> None:
@@ -66,6 +66,7 @@ class Takers:
         self._lock = threading.RLock()  # a finalizer may take in the middle of anything, in the same thread
         self._line: deque[Caller] = deque()
         self._spare: deque[Item] = deque()  # came for callers that were interrupted
+        self._left: list[Ask] = []  # for one item each, whose callers were interrupted
         self._sent = 0
         self._most = _MOST
 
@@ -107,6 +108,10 @@ class Takers:
             if ask is None and self._spare:
                 line.remove(caller)
                 caller.answer = self._spare.popleft()
+            elif ask is None and self._left:
+                line.remove(caller)
+                caller.ask = ask = self._left.pop()
+                ask.callers = [caller]
             elif ask is None and self._sent < AT_ONCE:
                 line.remove(caller)
                 others = [line.popleft() for _ in range(min(len(line), self._most - 1))]
@@ -164,8 +169,12 @@ class Takers:
                 if ask.leader is caller:
                     ask.leader = None
                     self._sent -= 1
-                    for other in ask.callers[:1]:
-                        other.bell.ring()
+                    if ask.callers:
+                        ask.callers[0].bell.ring()
+                    elif ask.count == 1:
+                        self._left.append(ask)
+                    else:
+                        self._terms.sessions.give(ask.session)  # so that a late arrival is superseded
             self._call()
 
     def _call(self) -> None:

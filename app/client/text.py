@@ -85,13 +85,9 @@ def told(error: str | BaseException) -> str:
 def ranges(seqs: Iterable[int]) -> list[tuple[int, int]]:
     """The fewest ranges that hold exactly these seqs, in order."""
     found: list[tuple[int, int]] = []
-    first = last = None
     for seq in sorted(seqs):
-        if last is not None and first is not None and seq > last + 1:
-            found.append((first, last))
-            first = None
-        first = seq if first is None else first
-        last = seq
-    if first is not None and last is not None:
-        found.append((first, last))
+        if found and seq <= found[-1][1] + 1:
+            found[-1] = (found[-1][0], seq)
+        else:
+            found.append((seq, seq))
     return found

@@ -7,14 +7,13 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator
-from functools import partial
 from typing import Any, TypeVar
 
 import httpx
 
 from ..iterators import fork
 from .errors import ClientClosed, ForkedClient
-from .flow import Effect, Flow, Gather, Listen, Lost, Reply, Request, Send, Sleep, stay
+from .flow import Effect, Flow, Gather, Listen, Lost, Reply, Request, Send, Sleep, Steps
 from .wire import Wire
 
 T = TypeVar("T")
@@ -88,7 +87,7 @@ class Line:
                 response.close()
         except httpx.TransportError as error:
             return self.wire.lost(error)
-        return self.wire.read(response, body)
+        return Reply(response.status_code, response.headers, body)
 
     def close(self) -> None:
         """Close the line's connections; requests sent afterwards raise ``ClientClosed``."""
@@ -181,20 +180,13 @@ def run(
     sleep: Callable[[float], None] = time.sleep,
 ) -> T:
     """Do the steps of a flow until it returns. In a child process, no flow of the parent goes on."""
-    process = fork.process()
-    step: Callable[[], Effect] = partial(next, flow)
-    while True:
-        stay(flow, process)
+    steps = Steps(flow)
+    while (effect := steps.next()) is not None:
         try:
-            effect = step()
-        except StopIteration as end:
-            result: T = end.value
-            return result
-        stay(flow, process)
-        try:
-            step = partial(flow.send, _do(effect, line, poll or line, sleep))
-        except BaseException as error:  # an interrupt too: the flow leaves things as they should be
-            step = partial(flow.throw, error)
+            steps.done(_do(effect, line, poll or line, sleep))
+        except BaseException as error:
+            steps.failed(error)
+    return steps.result
 
 
 def _do(effect: Effect, line: Line, poll: Line | PollLine, sleep: Callable[[float], None]) -> Any:

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from .errors import StrangersAnswer
-from .flow import JSON, Lost, Reply, Request
+from .flow import JSON, Lost, Request
 
 DEFAULT_URL: Final = "http://127.0.0.1:8000"
 LIMITS: Final = httpx.Limits(max_connections=None, max_keepalive_connections=None, keepalive_expiry=60.0)
@@ -79,10 +79,6 @@ class Wire:
             content=request.body or None,
             extensions={"timeout": timeout, **extensions},
         )
-
-    def read(self, response: httpx.Response, body: bytes) -> Reply:
-        """The reply that a transport's answer holds."""
-        return Reply(response.status_code, response.headers, body)
 
     def stranger(self, request: Request, response: httpx.Response) -> Lost | None:
         """Whether an answer, whose body is not read yet, belongs to another request."""

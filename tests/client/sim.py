@@ -74,8 +74,8 @@ class Sim:
         terms = Terms(self.tempo, patience, contact=self.contact)
         made = Consumer(queue, worker, terms, Options(**options), bell=SimBell)
         made.crew = [
-            self.spawn(made.fetch(), f"{worker} fetch", made),
-            self.spawn(made.keep(), f"{worker} keep", made),
+            self.spawn(made.fetcher.fetch(), f"{worker} fetch", made),
+            self.spawn(made.keeper.keep(), f"{worker} keep", made),
         ]
         return made
 

@@ -437,7 +437,7 @@ def slept_through(flow):
 def test_a_stop_is_never_slept_through_by_the_fetcher(lab):
     made = lab.consumer(prefetch=0)
     made.jobs.changed = made.jobs.stop.bell = StopsWhenLookedAt(made)
-    assert not slept_through(made.fetch())
+    assert not slept_through(made.fetcher.fetch())
     assert made.jobs.demand.fetcher_left
 
 

@@ -236,9 +236,9 @@ def test_a_child_has_an_event_loop_of_its_own(numbering):
 @needs_fork
 def test_a_child_is_another_worker():
     with Client("http://x") as client, Client("http://x", worker="w") as named:
-        assert client.setup.worker.endswith(f":{os.getpid()}")
-        assert in_child(lambda: client.setup.worker.endswith(f":{os.getpid()}")) == "True"
-        assert in_child(lambda: named.setup.worker) == "'w'"
+        assert client.setup.worker_name.endswith(f":{os.getpid()}")
+        assert in_child(lambda: client.setup.worker_name.endswith(f":{os.getpid()}")) == "True"
+        assert in_child(lambda: named.setup.worker_name) == "'w'"
 
 
 @pytest.mark.parametrize("again", [copy.copy, copy.deepcopy, lambda one: pickle.loads(pickle.dumps(one))])
@@ -246,7 +246,7 @@ def test_a_client_and_its_queues_are_pickled_and_copied_by_their_url(numbering, 
     with Client(numbering.url, worker="w", patience=3.0, timeout=4.0) as client:
         assert client.queue("ids").next().seq == 1
         other, queue = again(client), again(client.queue("ids"))
-        assert (other.url, other.setup.worker) == (client.url, "w")
+        assert (other.url, other.setup.worker_name) == (client.url, "w")
         assert (other.setup.terms.patience, other.setup.wire.timeout) == (3.0, 4.0)
         assert other.queue("ids").next().seq == 2
         assert queue.next().seq == 3

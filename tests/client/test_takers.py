@@ -157,6 +157,21 @@ def test_what_came_for_a_caller_that_has_gone_is_the_next_one_s(lab):
     assert Caller(crowd.takers).value == 3
 
 
+@pytest.mark.parametrize("handed_out", [True, False], ids=["the reply is lost", "the request is lost"])
+def test_the_value_of_one_that_was_interrupted_alone_is_the_next_one_s(lab, handed_out):
+    ids = lab.server.add("ids", range(1000))
+    crowd = Crowd(lab, 0)
+    leaver = crowd.first[0]
+    sent = leaver.request
+    if handed_out:
+        crowd.served(leaver)
+    leaver.interrupt()
+    crowd.others = [Caller(crowd.takers)]
+    assert crowd.others[0].request == sent
+    crowd.answer(*crowd.others)
+    assert (crowd.others[0].value, ids.taken) == (0, 1)
+
+
 def test_when_all_have_gone_their_request_is_not_repeated(lab):
     ids = lab.server.add("ids", range(1000))
     crowd = Crowd(lab, 2)

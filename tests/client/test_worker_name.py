@@ -23,4 +23,4 @@ def test_too_long_or_no_text():
 def test_the_name_of_a_strange_host_is_written_out(monkeypatch):
     monkeypatch.setattr(socket, "gethostname", lambda: "a\x1bb")
     with Client("http://localhost") as client:
-        assert client.setup.worker.startswith("a\\x1bb:")
+        assert client.setup.worker_name.startswith("a\\x1bb:")
