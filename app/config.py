@@ -72,6 +72,16 @@ class Settings(BaseSettings):
         description="The names that clients may use for the server (the Host header). Default: on loopback"
         " its own names, elsewhere any.",
     )
+    read_only: bool = Field(
+        default=False,
+        description="Refuse all that operators may change: the page shows, and changes nothing.",
+    )
+    show_values: bool = Field(default=True, description="Show the values of items on the page.")
+    old: float = Field(
+        default=900.0,
+        gt=0,
+        description="Seconds after which an item that still waits is trouble on the page.",
+    )
     source_root: Path | None = Field(
         default=None,
         description="The folder whose files a source defined over HTTP may read; none: no files.",

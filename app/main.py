@@ -11,6 +11,7 @@ from fastapi import FastAPI
 from .api.application import build
 from .api.context import Context
 from .config import DEFAULT_QUEUE, Settings, load, version
+from .dashboard.page import Page
 from .queue import Definition, Queues
 from .sources import Registry, SourceSpec
 
@@ -40,12 +41,16 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             define=queues,
             root=settings.source_root,
         )
+        page.start()
         try:
             yield
         finally:
+            page.stop()
             await context.opened.close()
 
     app = build(context, version=version(), lifespan=lifespan)
+    page = Page(context)
+    page.add_to(app)
     app.state.context = context
     return app
 

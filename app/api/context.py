@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 from ..config import Settings
 from ..queue import Queues
 from ..queue.tokens import Tokens
+from .actions import Actions
 from .problems import RequestRefused
 from .requests import Reader
 
@@ -18,7 +20,9 @@ class Context:
         self.settings = settings
         self.limits = settings.limits
         self.reader = Reader(settings.limits, Tokens(_now).new)
+        self.actions = Actions()
         self.opened: Queues | None = None
+        self.at_stop: list[Callable[[], None]] = []
 
     @property
     def queues(self) -> Queues:
@@ -26,6 +30,13 @@ class Context:
         if self.opened is None:
             raise RequestRefused("not-ready", "the ledger is not open yet")
         return self.opened
+
+    def stop(self) -> None:
+        """Begin to go down: whoever waits is told, and live streams end."""
+        if self.opened is not None:
+            self.opened.stop()
+        for stop in self.at_stop:
+            stop()
 
 
 def _now() -> int:

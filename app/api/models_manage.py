@@ -7,9 +7,10 @@ from typing import Annotated, Any, Final, Literal, Required
 from pydantic import AfterValidator, Field
 from typing_extensions import TypedDict
 
+from ..ledger.sights import ERROR_MOST
 from ..queue.definition import CENTURY
 from ..sources import BUILTINS, MAX_SAFE
-from .fields import Choice, Flag, Many, Number, Ranges, Seqs, Whole, invalid
+from .fields import Choice, Flag, Many, Number, Ranges, Seqs, Text, Whole, invalid
 from .models import strict
 from .values import fault_of
 
@@ -24,6 +25,10 @@ class Redrive(TypedDict, total=False):
     seqs: Annotated[Seqs, Ranges("Only the dead items of these ranges.")]
     limit: Annotated[int, Whole(1, MAX_SAFE, "The most items to redrive.")]
     rate: Annotated[float, Number(0.001, 100_000, "Items per second.")]
+    error: Annotated[str, Text(0, ERROR_MOST, "Only items whose last error begins with these characters.")]
+    expect: Annotated[
+        int, Whole(0, MAX_SAFE, "How many items this should be; with another number, nothing is redriven.")
+    ]
 
 
 @strict({"confirm": "jobs", "states": ["dead"]})

@@ -20,6 +20,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from ..config import DEFAULT_QUEUE
+from ..errors import Forbidden
 from ..ledger.serve import Key
 from ..queue import Queue
 from ..queue.limits import check_name
@@ -143,7 +144,9 @@ class Operations:
     def add_to(self, app: FastAPI, context: Context) -> None:
         """Add all to the application."""
         for method, path, spec, endpoint in self._all:
-            route = Operation(path, endpoint, Read(context, spec), methods=[method], tags=[self._tag])
+            manages = self._tag == "manage" and method != "GET"
+            read = Read(context, spec, manages=manages)
+            route = Operation(path, endpoint, read, methods=[method], tags=[self._tag])
             app.router.routes.append(route)
 
 
@@ -183,10 +186,10 @@ class Read:
     """Reads what the requests of one operation say; the queue is looked up before the body is read.
 
     ``query`` and ``model`` (of its body) are compiled by the limits of the settings. ``fixed`` reads a hot
-    call without a body, ``parse`` the body of any other.
+    call without a body, ``parse`` the body of any other. ``manages``: refused where the server is read only.
     """
 
-    def __init__(self, context: Context, spec: Spec) -> None:
+    def __init__(self, context: Context, spec: Spec, *, manages: bool = False) -> None:
         limits, reader = context.limits, context.reader
         self.spec = spec
         self.limit = max(limits.items_bytes, limits.body_bytes) if spec.large else limits.body_bytes
@@ -197,6 +200,7 @@ class Read:
             self._by_model if spec.hot is None else partial(spec.hot, reader)
         )
         self._context = context
+        self._refused = manages and context.settings.read_only
 
     @property
     def hot(self) -> bool:
@@ -211,6 +215,8 @@ class Read:
             ClientDisconnect: the client went away before its body was there.
         """
         spec, scope = self.spec, request.scope
+        if self._refused:
+            raise Forbidden("this server is read only: queues are looked at, and not operated")
         headers = scope[HEADERS]
         name = DEFAULT_QUEUE if scope["path"] == "/next" else request.path_params.get("queue", "")
         queue = None

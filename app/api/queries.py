@@ -14,6 +14,7 @@ from urllib.parse import parse_qsl
 from typing_extensions import TypedDict
 
 from ..ledger.looks import ItemState
+from ..ledger.sights import ERROR_MOST
 from ..queue.limits import Limits
 from ..quote import bare
 from ..sources.encode import MAX_SAFE
@@ -123,6 +124,14 @@ class ItemsPage(TypedDict, total=False):
 
     state: Annotated[ItemState, Choice(STATES, "Show only items in this state. Default: all items.")]
     after: Annotated[int, Whole(0, MAX_SAFE, "Show the items whose seq is above this one.", 0)]
+    limit: Annotated[int, Whole(1, MAX_PAGE, "The most items of a page.", 100)]
+
+
+class DeadPage(TypedDict, total=False):
+    """A page of dead letters, newest first."""
+
+    error: Annotated[str, Text(0, ERROR_MOST, "Only those whose last error begins with these characters.")]
+    before: Annotated[int, Whole(1, MAX_SAFE, "Show the items whose seq is below this one.")]
     limit: Annotated[int, Whole(1, MAX_PAGE, "The most items of a page.", 100)]
 
 

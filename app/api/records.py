@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from ..ledger.work import FOREVER, QueueSettings
-from ..queue.answers import ItemAnswer, ItemDone, Page, Peeked, PushAnswer, QueueInfo
+from ..queue.answers import DeadPage, ItemAnswer, ItemDone, Page, Peeked, PushAnswer, QueueInfo
 from ..sources.encode import MAX_SAFE
 from .reply import REPLAYED, Reply
 
@@ -79,6 +79,13 @@ def push_fields(pushed: PushAnswer) -> dict[str, Any]:
     for position in pushed.known:
         items[position]["duplicate"] = True
     return {"queue": pushed.queue, "items": items}
+
+
+def dead_fields(page: DeadPage) -> dict[str, Any]:
+    """Dead letters, as ``schemas_items.DeadLetters``."""
+    items = [{**death._asdict(), "at": instant(death.at)} for death in page.items]
+    errors = [each._asdict() for each in page.errors]
+    return {"queue": page.queue, "items": items, "errors": errors, "next": page.next}
 
 
 def page_text(page: Page) -> str:

@@ -71,6 +71,29 @@ class ItemAlone(ItemShown):
     history: list[FailedAttempt]
 
 
+class DeadLetter(FailedAttempt):
+    """A dead item, with its last failed attempt."""
+
+    seq: Seq
+
+
+class DeadError(BaseModel):
+    """How many dead items have the same last error, by its first 200 characters."""
+
+    error: str
+    items: Counter
+    newest: Seq
+
+
+class DeadLetters(BaseModel):
+    """Dead letters, newest first; ``next`` is the ``before`` of the next page, null on the last one."""
+
+    queue: str
+    items: list[DeadLetter]
+    errors: list[DeadError]
+    next: Seq | None
+
+
 class HistoryEntry(BaseModel):
     """Consecutive items that one answer took or acked.
 

@@ -69,8 +69,7 @@ class Server(uvicorn.Server):
         """Begin to go down: answer what is in flight, accept nothing new. A second time: don't wait."""
         self.force_exit = self.should_exit
         self.should_exit = True
-        if self._context.opened is not None:
-            self._context.opened.stop()
+        self._context.stop()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to accept, and say so. What was loaded until now is never searched for garbage again."""

@@ -10,6 +10,7 @@ from ..errors import LedgerError
 from .looks import Counts, FailureRow, HistoryRow, ItemRow, ItemState
 from .ops import QueueRow
 from .serve import Applied
+from .sights import Sights
 
 
 class WritingEngine(Protocol):
@@ -57,6 +58,7 @@ class Engine(WritingEngine, Protocol):
 
     kind: str
     path: str
+    sights: Sights
 
     @property
     def folder(self) -> Path | None:

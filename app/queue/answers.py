@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from ..errors import DibsError
 from ..ledger.looks import FailureRow, HistoryRow, ItemState
 from ..ledger.serve import Served
+from ..ledger.sights import Death, Deaths
 from ..ledger.work import QueueSettings, Settled, Span
 
 Values = Sequence[int] | Sequence[str]
@@ -98,6 +99,15 @@ class LeaseAsk(NamedTuple):
     ttl: float = 30.0
     wait: float = 0.0
     worker: str = ""
+
+
+class DeadPage(NamedTuple):
+    """Dead letters, newest first; ``next`` is the ``before`` of the next page. ``errors`` counts them all."""
+
+    queue: str
+    items: tuple[Death, ...]
+    errors: tuple[Deaths, ...]
+    next: int | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ..errors import ItemUnknown, LedgerError, QueueConflict, QueueUnknown
 from ..ledger.engine import Engine
 from ..ledger.looks import DAMAGED, ItemRow, ItemState
 from ..ledger.ops import QueueRow
-from .answers import Audit, ItemAnswer, ItemDone, KeyPage, Page, Peeked, QueueInfo
+from ..ledger.work import QueueSettings, Seqs
+from .answers import Audit, DeadPage, ItemAnswer, ItemDone, KeyPage, Page, Peeked, QueueInfo
 from .gate import failure_of
 from .info import info_of
 from .meters import percentiles
@@ -18,6 +20,10 @@ from .stats import QueueStats
 
 if TYPE_CHECKING:
     from .line import Line
+
+
+ERRORS_MOST: Final = 20
+"""Errors by which dead letters are counted."""
 
 
 class Look(NamedTuple):
@@ -167,6 +173,51 @@ class Browser:
         following = found[limit - 1][0] if len(found) > limit else None
         return KeyPage(row.name, tuple(found[:limit]), following)
 
+    # -- what the page shows
+
+    @property
+    def settings(self) -> QueueSettings:
+        """The queue's settings, with what the server's limits say for those that it has not."""
+        return self.shown(self._line.row).settings
+
+    async def next_out(self, most: int) -> Sequence[Peeked]:
+        """What goes out next of what waits."""
+        return await asyncio.to_thread(self._next_out, most)
+
+    def _next_out(self, most: int) -> list[Peeked]:
+        engine, queue = self._engine, self._line.row.id
+        found: list[Peeked] = []
+        for first, _, _ in engine.sights.next(queue, most):
+            room = self._line.limits.handout_bytes
+            rows, _ = engine.items(queue, "waiting", first - 1, most - len(found), room)
+            found += [self._peeked(row) for row in rows if row.seq >= first]
+            if len(found) >= most:
+                break
+        return found[:most]
+
+    async def dead(self, error: str | None, before: int | None, limit: int) -> DeadPage:
+        """Dead letters, newest first, of one last error or any."""
+        queue, sights = self._line.row.id, self._engine.sights
+        found = await asyncio.to_thread(sights.newest_dead, queue, error, before, limit + 1)
+        errors = await asyncio.to_thread(sights.dead_by_error, queue, ERRORS_MOST)
+        following = found[limit - 1].seq if len(found) > limit else None
+        return DeadPage(self._line.name, tuple(found[:limit]), tuple(errors), following)
+
+    async def dead_seqs(self, error: str, among: Seqs | None) -> Seqs:
+        """The seqs of dead items whose last error begins so, as ranges, of some items or of all."""
+        queue, most = self._line.row.id, self._line.limits.ranges
+        found = await asyncio.to_thread(self._engine.sights.newest_dead, queue, error, None, most)
+        seqs = sorted(death.seq for death in found)
+        if among is not None:
+            seqs = [seq for seq in seqs if any(first <= seq <= last for first, last in among)]
+        ranges: list[tuple[int, int]] = []
+        for seq in seqs:
+            if ranges and ranges[-1][1] == seq - 1:
+                ranges[-1] = ranges[-1][0], seq
+            else:
+                ranges.append((seq, seq))
+        return tuple(ranges)
+
     # -- its numbers
 
     async def audit(self) -> Audit:
@@ -204,7 +255,7 @@ class Browser:
             waiting_items=waiting,
             leased=leased,
             dead=dead,
-            oldest_waiting=self._oldest_waiting(waiting),
+            oldest_waiting=self.oldest_waiting(waiting),
             **meter.counts(),
             rate=meter.rate.per_second(),
             waiting=line.parked,
@@ -218,7 +269,8 @@ class Browser:
             failure=failure_of(line.condition.state),
         )
 
-    def _oldest_waiting(self, waiting: int) -> float | None:
+    def oldest_waiting(self, waiting: int) -> float | None:
+        """For how many seconds the first item could have been handed out; None where none is known to."""
         due = self._line.condition.state.next_due
         if not waiting or due is None or not due:
             return None

@@ -131,12 +131,18 @@ class Operations:
         limit: int | None = None,
         rate: float | None = None,
         *,
+        error: str | None = None,
+        expect: int | None = None,
         key: Key | None = None,
     ) -> MovedAnswer:
         """Let dead items wait again with attempt 0: all, some, or the first ``limit``, ``rate`` a second.
 
+        ``error``: of the newest 10,000, those whose last error begins so. ``expect``: how many the caller
+        has seen.
+
         Raises:
             LimitExceeded: a range, the limit or the rate is none; nothing was changed.
+            QueueConflict: there are not as many as ``expect`` says; nothing was changed.
         """
         if limit is not None and limit < 1:
             raise LimitExceeded("limit must be at least 1", field="limit", limit=1)
@@ -145,9 +151,25 @@ class Operations:
             raise LimitExceeded(f"rate must be within {limits} items a second", field="rate", limit=limits)
         if seqs is not None:
             seqs = self._sorted(seqs)
-        text = f"redrive {seqs} {limit} {rate}"
+        text = f"redrive {seqs} {limit} {rate}" + (f" {error}" if error is not None else "")
+        if error is not None:
+            seqs = await self._browser.dead_seqs(error, seqs)
+        if expect is not None:
+            await self._check_expected(expect, seqs)
         digest = text if len(text) <= _LONG else digest_of(text)
         return await self._in_slices(Redrive(self._line.row.id, seqs, limit, rate), digest, key)
+
+    async def _check_expected(self, expect: int, seqs: Seqs | None) -> None:
+        """Refuse to redrive others than the caller has seen."""
+        if seqs is None:
+            dead = (await self._browser.audit()).dead
+        else:
+            dead = sum(last - first + 1 for first, last in seqs)
+        if dead != expect:
+            raise QueueConflict(
+                f"{dead} dead items match by now, and {expect} were expected: nothing was redriven",
+                field="expect",
+            )
 
     def _sorted(self, seqs: Seqs) -> Seqs:
         most = self._limits.ranges

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from heapq import nsmallest
 from pathlib import Path
 from typing import Any, Final, Self
@@ -19,6 +19,7 @@ from ..errors import (
 from ..ledger import open_ledger
 from ..ledger.engine import Engine
 from ..ledger.serve import Key
+from ..ledger.sights import Sights
 from ..sources import Registry, SourceSpec
 from .answers import HistoryPage, QueueInfo
 from .backup import Backup, write
@@ -209,6 +210,34 @@ class Queues:
     def ready(self) -> bool:
         """Whether hand-outs can be answered: the ledger can be written and the server isn't going down."""
         return not self._stopping and self.down is None
+
+    @property
+    def everyone(self) -> Collection[Queue]:
+        """All queues, in no order."""
+        return self._queues.values()
+
+    def find(self, name: str) -> Queue | None:
+        """The queue of this name, if there is one."""
+        return self._queues.get(name)
+
+    @property
+    def sights(self) -> Sights:
+        """What can be seen of the ledger beside its transactions."""
+        return self._engine.sights
+
+    @property
+    def folder(self) -> Path | None:
+        """The ledger's folder; None in memory."""
+        return self._engine.folder
+
+    @property
+    def size(self) -> int:
+        """Bytes that the ledger occupies."""
+        return self._engine.size()
+
+    def now(self) -> int:
+        """Ledger time, in milliseconds."""
+        return self._engine.now()
 
     @property
     def stopping(self) -> bool:

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from .condition import Condition
     from .waiting import Waiting
 
+Watch = Callable[["Waiting", Answer], None]
+
 
 class Replies:
     """Tells the callers of one queue, and counts what they are told in its ``meter``, on the event loop.
@@ -28,6 +30,17 @@ class Replies:
         self._condition = condition
         self._release = release
         self._clock = clock
+        self._watching: Watch | None = None
+
+    def watch(self, watch: Watch) -> Callable[[], None]:
+        """Tell of each answer, too, until what is returned is called; one watches at a time."""
+        self._watching = watch
+
+        def stop() -> None:
+            if self._watching is watch:
+                self._watching = None
+
+        return stop
 
     def answer(self, waiting: Waiting, answer: Answer) -> None:
         """Tell what is on disk."""
@@ -45,6 +58,8 @@ class Replies:
                 meter.rate.add(len(answer.values))
             if waiting.alone:
                 meter.answers.append(self._clock() - waiting.began)
+        if self._watching is not None:
+            self._watching(waiting, answer)
         caller = waiting.caller
         if not caller.gone:
             caller.answered(answer)

@@ -158,7 +158,7 @@ def test_before_the_ledger_is_open_it_is_not_ready(make):
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/nope", "/next/", "/queues/", "/queues/a/b/c", "//next", "/queues/a/nope"]
+    "path", ["/nope", "/next/", "/queues/", "/queues/a/b/c", "/queues/a/nope", "/page/static/nope.js"]
 )
 def test_unknown_paths(refused, path):
     refused("GET", path, 404, "not-found")

@@ -57,6 +57,7 @@ class Responses:
         self._transport = transport
         self._loop = loop
         self._responded = responded
+        self.peer = transport.get_extra_info("peername")
         self._ended = False
         self._request: Request
         self._asked: Waiting | None = None  # while a queue has not answered

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Final
 
+from ...queue.answers import MovedAnswer
 from ..models_manage import STATES, Purge, Redrive
 from ..operation import Call, Operations, Spec
 from ..problems import invalid, over
-from ..queries import HistoryPage, ItemsPage
-from ..records import answer, fields, item_answer_text, page_text
+from ..queries import DeadPage, HistoryPage, ItemsPage
+from ..records import answer, dead_fields, fields, item_answer_text, page_text
 from ..reply import Reply
-from ..schemas_items import History, ItemAlone, ItemDone, ItemPage, Purged, Redriven
+from ..schemas_items import DeadLetters, History, ItemAlone, ItemDone, ItemPage, Purged, Redriven
 
 items: Final = Operations("manage")
 _ITEM: Final = Spec(answer=ItemAlone | ItemDone, problems=("item-unknown",))
@@ -28,6 +29,18 @@ async def list_items(call: Call) -> Reply:
     state, after, limit = query.get("state"), query.get("after", 0), query.get("limit", 100)
     found = await call.queue.browser.page(state, after, limit)
     return Reply(page_text(found).encode())
+
+
+@items.add("GET", "/queues/{queue}/dead", Spec(answer=DeadLetters, query=DeadPage))
+async def dead(call: Call) -> Reply:
+    """List the dead letters, newest first.
+
+    A page at a time: `next` is the `before` of the next page. `errors` counts the last errors of the 10,000
+    newest by their first 200 characters.
+    """
+    query = call.query
+    error, before, limit = query.get("error"), query.get("before"), query.get("limit", 100)
+    return answer(dead_fields(await call.queue.browser.dead(error, before, limit)))
 
 
 @items.add("GET", "/queues/{queue}/history", Spec(answer=History, query=HistoryPage, known=False))
@@ -68,7 +81,11 @@ async def redrive(call: Call) -> Reply:
     most = call.context.limits.ranges
     if len(seqs or ()) > most:
         raise over("seqs", f"a request names at most {most} ranges", most)
-    moved = await call.queue.operations.redrive(seqs, limit, rate, key=call.key)
+    operations, error, expect = call.queue.operations, body.get("error"), body.get("expect")
+    moved = await operations.redrive(seqs, limit, rate, error=error, expect=expect, key=call.key)
+    _note(
+        call, moved, "redrove {} dead letters of {}" + (f" at {rate:g} a second" if rate else ""), "redriven"
+    )
     return answer({"queue": moved.queue, "redriven": moved.count}, replayed=moved.replayed)
 
 
@@ -86,4 +103,12 @@ async def purge(call: Call) -> Reply:
         raise invalid("states", f"it must name one or both of {', '.join(STATES)}, each once")
     named = tuple(state for state in STATES if state in states)
     moved = await call.queue.operations.purge(named, key=call.key)
+    _note(call, moved, "purged {} items of {}", "purged")
     return answer({"queue": moved.queue, "purged": moved.count}, replayed=moved.replayed)
+
+
+def _note(call: Call, moved: MovedAnswer, what: str, brief: str) -> None:
+    """Note an action; a replay did nothing."""
+    if moved.count and not moved.replayed:
+        told = what.format(moved.count, moved.queue)
+        call.context.actions.add(moved.queue, told, f"{moved.count} {brief}")

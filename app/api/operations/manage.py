@@ -84,7 +84,9 @@ async def define(call: Call) -> Reply:
         settings=settings,
         key=call.key,
     )
-    return answer(queue_fields(info), 201 if info.created else 200, replayed=info.replayed)
+    changed = ", ".join(sorted(body.get("settings") or {}))
+    how = f": {changed}" if changed and not info.created else ""
+    return _done(call, info, "created" if info.created else "changed", how)
 
 
 @manage.add("DELETE", "/queues/{queue}", _DELETE)
@@ -95,7 +97,9 @@ async def delete(call: Call) -> Reply:
     is its name once more; otherwise 409 `not-empty` says what would be dropped. The server remembers the
     name and the cursor: a queue that is defined under this name later goes on after the cursor.
     """
-    return _info(await call.context.queues.delete(call.name, confirmed=_confirmed(call), key=call.key))
+    return _done(
+        call, await call.context.queues.delete(call.name, confirmed=_confirmed(call), key=call.key), "deleted"
+    )
 
 
 @manage.add("POST", "/queues/{queue}/pause", _OPERATE)
@@ -104,13 +108,13 @@ async def pause(call: Call) -> Reply:
 
     Takes and leases are answered 503 `paused` until the queue is resumed; a restart does not resume it.
     """
-    return _info(await call.queue.operations.pause(key=call.key))
+    return _done(call, await call.queue.operations.pause(key=call.key), "paused")
 
 
 @manage.add("POST", "/queues/{queue}/resume", _OPERATE)
 async def resume(call: Call) -> Reply:
     """Resume a paused queue."""
-    return _info(await call.queue.operations.resume(key=call.key))
+    return _done(call, await call.queue.operations.resume(key=call.key), "resumed")
 
 
 @manage.add("POST", "/queues/{queue}/close", _OPERATE)
@@ -120,7 +124,7 @@ async def close(call: Call) -> Reply:
     Nothing more is drawn from the source or pushed; the items inside are still handed out. After that,
     takes and leases are answered 410 `exhausted`.
     """
-    return _info(await call.queue.operations.close(key=call.key))
+    return _done(call, await call.queue.operations.close(key=call.key), "closed")
 
 
 @manage.add("POST", "/queues/{queue}/retry", _OPERATE)
@@ -129,7 +133,7 @@ async def retry(call: Call) -> Reply:
 
     The source is opened anew after the cursor. No item is skipped.
     """
-    return _info(await call.queue.operations.retry(key=call.key))
+    return _done(call, await call.queue.operations.retry(key=call.key), "retried")
 
 
 @manage.add("POST", "/queues/{queue}/advance", _ADVANCE)
@@ -138,7 +142,9 @@ async def advance(call: Call) -> Reply:
 
     The cursor becomes `to_seq`: the items in between are never handed out, and count as jumped.
     """
-    return _info(await call.queue.operations.advance(call.body["to_seq"], key=call.key))
+    to_seq = call.body["to_seq"]
+    info = await call.queue.operations.advance(to_seq, key=call.key)
+    return _done(call, info, "advanced", f" to {to_seq}")
 
 
 @manage.add("GET", "/queues/{queue}/audit", Spec(answer=QueueAudit))
@@ -179,5 +185,8 @@ def _source(body: DefineQueue) -> SourceSpec | Kept | None:
     return None if body["source"] is None else SourceSpec(body["source"], body.get("args", {}))
 
 
-def _info(info: QueueInfo) -> Reply:
-    return answer(queue_fields(info), replayed=info.replayed)
+def _done(call: Call, info: QueueInfo, verb: str, how: str = "") -> Reply:
+    """Answer with a queue, and note what was done to it; a replay did nothing."""
+    if not info.replayed:
+        call.context.actions.add(info.queue, f"{verb} {info.queue}{how}", verb)
+    return answer(queue_fields(info), 201 if info.created else 200, replayed=info.replayed)

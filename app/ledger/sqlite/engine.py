@@ -18,6 +18,7 @@ import apsw
 from ..clock import LedgerClock
 from ..ops import CommitFailed, EngineFailed, OpFailed
 from ..serve import Applied
+from ..sights import Sights
 from ..state.batch import Batch
 from ..state.cache import Cache
 from ..state.transaction import Transaction
@@ -27,6 +28,7 @@ from .faults import raise_at_start
 from .files import Files
 from .looks import Looks
 from .scrub import BLOCKS
+from .sights import SqliteSights
 from .store import CLOCK, NUMBER_OF_LAST, Store
 
 PRUNE_EVERY = 1_000  # milliseconds of ledger time
@@ -67,6 +69,7 @@ class SqliteEngine:
         self.item_keys = looks.item_keys
         self.glance, self.counts = looks.glance, looks.counts
         self.items, self.failures, self.history = looks.items, looks.failures, looks.history
+        self.sights: Sights = SqliteSights(files.readers, self.now)
         self._cache = Cache()
         self._undecided: tuple[int, dict[int, tuple[int, int]]] = 0, {}  # of a commit that failed
         self._store: Store | None = None

@@ -1,0 +1,43 @@
+"""The log of actions: who changed what of which queue, and when."""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Sequence
+from time import time_ns
+from typing import Any, Final, NamedTuple
+
+KEPT: Final = 1_000
+"""Actions that can be read; all of them are in the log of the process."""
+ANYBODY: Final = "anybody"
+"""Who did it, where nobody has to show who he is."""
+
+log = logging.getLogger("dibs.actions")
+
+
+class Action(NamedTuple):
+    """One action; ``at`` is in milliseconds. ``brief`` is two words for a chart."""
+
+    at: int
+    who: str
+    queue: str
+    what: str
+    brief: str
+
+
+class Actions:
+    """The last actions on a server, newest last. Lives on the event loop, which alone touches it."""
+
+    def __init__(self) -> None:
+        self._kept: deque[Action] = deque(maxlen=KEPT)
+
+    def add(self, queue: str, what: str, brief: str, *, who: str = ANYBODY) -> None:
+        """Note an action that was done."""
+        self._kept.append(Action(time_ns() // 1_000_000, who, queue, what, brief))
+        log.info("%s %s", who, what)
+
+    def of(self, queue: str | None, most: int) -> Sequence[dict[str, Any]]:
+        """The last actions, newest first: on one queue, or all."""
+        found = [each._asdict() for each in reversed(self._kept) if queue is None or each.queue == queue]
+        return found[:most]

@@ -1,0 +1,228 @@
+"""The live streams of the page: each view is made once a second, however many tabs watch it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from contextlib import suppress
+from time import time_ns
+from typing import TYPE_CHECKING, Any, Final
+
+from ..errors import LedgerError
+from .detail import Detail
+from .overview import Overview
+from .recorder import SPANS, Recorder
+from .witness import Witness
+
+if TYPE_CHECKING:
+    from ..api.actions import Actions
+    from ..queue import Queues
+
+SECOND: Final = 1.0
+QUICK: Final = 0.25
+"""Seconds between two pictures of the proof."""
+QUIET: Final = 5.0
+"""Seconds after which a stream says again what it said last."""
+COUNT_EVERY: Final = 10_000
+"""Milliseconds after which what is inside is read although nobody watches: so that deaths are noticed."""
+STREAMS_MOST: Final = 256
+NAMES_MOST: Final = 200
+ACTIONS_MOST: Final = 200
+
+log = logging.getLogger("dibs.page")
+dumps = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+Made = Callable[[int], Coroutine[Any, Any, Mapping[str, Any] | None]]
+
+
+class View:
+    """One view that somebody watches: it is made at intervals, and each who watches gets the newest."""
+
+    def __init__(self, name: str, make: Made, *, every: float, close: Callable[[], None]) -> None:
+        self.name = name
+        self.text = ""
+        self.watchers: set[asyncio.Event] = set()
+        self._make = make
+        self._every = every
+        self._close = close
+        self._task = asyncio.get_running_loop().create_task(self._run())
+
+    async def _run(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            began = loop.time()
+            await self._renew()
+            self.wake()
+            await asyncio.sleep(max(self._every - (loop.time() - began), self._every / 4))
+
+    async def _renew(self) -> None:
+        try:
+            made = await self._make(now())
+        except LedgerError as error:
+            self.text = _event("beat", {"now": now(), "trouble": str(error)})
+        except Exception:  # what is shown is no reason to end what is served
+            log.exception("the view %s", self.name)
+        else:
+            self.text = _event("gone" if made is None else self.name, made or {"now": now()})
+
+    def wake(self) -> None:
+        """Tell those who watch that there is something new."""
+        for watcher in self.watchers:
+            watcher.set()
+
+    def close(self) -> None:
+        """Make nothing more: nobody watches."""
+        self._task.cancel()
+        self._close()
+
+
+class Streams:
+    """The views of one server, and the recorder behind them. Lives on the event loop.
+
+    It owns the ``recorder``'s task and the views that are watched, by their queries.
+    """
+
+    def __init__(self, queues: Queues, actions: Actions, *, old: float, values: bool) -> None:
+        self.recorder = Recorder(now())
+        self._queues = queues
+        self._actions = actions
+        self._values = values
+        self._overview = Overview(queues, self.recorder, old=old)
+        self._looked_at = 0
+        self._views: dict[tuple[str, ...], View] = {}
+        self._watchers = 0
+        self._ended = False
+        self._task = asyncio.get_running_loop().create_task(self._record())
+
+    async def _record(self) -> None:
+        while True:
+            try:
+                at = now()
+                await self.recorder.look(list(self._queues.everyone), at)
+                await self._overview.count(at, at_least=COUNT_EVERY)
+            except Exception:
+                log.exception("recording")
+            # In the middle of each second, so that none is missed or looked at twice.
+            await asyncio.sleep(SECOND - (time_ns() / 1e9 + 0.5) % 1)
+
+    @property
+    def full(self) -> bool:
+        """Whether there are as many streams as there may be."""
+        return self._watchers >= STREAMS_MOST
+
+    def end(self) -> None:
+        """End all streams, as the server goes down."""
+        self._ended = True
+        self._task.cancel()
+        for view in self._views.values():
+            view.close()
+            view.wake()
+        self._views.clear()
+
+    # -- watching
+
+    async def watch(self, query: Mapping[str, str], hello: Mapping[str, Any]) -> AsyncIterator[str]:
+        """The events of one tab: who it is to the server, then its view, again and again, until it goes."""
+        key, view = self._join(query)
+        news = asyncio.Event()
+        self._watchers += 1
+        view.watchers.add(news)
+        try:
+            yield _event("hello", hello)
+            if view.text:
+                yield view.text
+            while not self._ended:
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(news.wait(), QUIET)
+                news.clear()
+                yield view.text or _event("beat", {"now": now()})
+        finally:
+            self._watchers -= 1
+            view.watchers.discard(news)
+            if not view.watchers and self._views.get(key) is view:
+                del self._views[key]
+                view.close()
+
+    def _join(self, query: Mapping[str, str]) -> tuple[tuple[str, ...], View]:
+        name = query.get("view", "overview")
+        queue = query.get("queue", "")
+        span = query.get("span", "15m")
+        after = query.get("after", "0")
+        key = (name, queue, span, query.get("find", ""), query.get("state", ""), after)
+        view = self._views.get(key)
+        if view is None:
+            view = self._views[key] = self._made(name, queue, span if span in SPANS else "15m", query)
+        return key, view
+
+    def _made(self, name: str, queue: str, span: str, query: Mapping[str, str]) -> View:
+        if name == "queue":
+            detail = Detail(self._queues, self.recorder, self._actions, queue, values=self._values)
+            return View(name, lambda at: detail.shown(at, span), every=SECOND, close=_nothing)
+        if name == "proof":
+            proof = Proof(self._queues, self.recorder, queue)
+            return View(name, proof.shown, every=QUICK, close=proof.close)
+        if name == "actions":
+            return View(name, self._all_actions, every=SECOND, close=_nothing)
+        asked = {name: query.get(name, "") for name in ("find", "state")}
+        after = query.get("after", "0")
+        begin = int(after) if after.isascii() and after.isdigit() and len(after) < 10 else 0  # noqa: PLR2004
+
+        async def overview(at: int) -> Mapping[str, Any]:
+            if at - self._looked_at >= 900:  # noqa: PLR2004  # once a second for all tabs
+                self._looked_at = at
+                await self._overview.look(at)
+            return self._overview.shown(at, find=asked["find"], state=asked["state"], after=begin)
+
+        return View("overview", overview, every=SECOND, close=_nothing)
+
+    async def _all_actions(self, at: int) -> Mapping[str, Any]:
+        return {"now": at, "actions": self._actions.of(None, ACTIONS_MOST)}
+
+
+class Proof:
+    """The proof of one queue, while it is watched; a queue that is defined anew is watched anew."""
+
+    def __init__(self, queues: Queues, recorder: Recorder, name: str) -> None:
+        self._queues = queues
+        self._recorder = recorder
+        self._name = name
+        self._witness: Witness | None = None
+
+    async def shown(self, at: int) -> Mapping[str, Any]:
+        """The strip now."""
+        queue = self._queues.find(self._name)
+        if self._witness is not None and (queue is None or queue.line is not self._witness.line):
+            self.close()
+        if self._witness is None and queue is not None:
+            self._witness = Witness(queue, at)
+        names = [each.name for each in list(self._queues.everyone)[:NAMES_MOST]]
+        witness, track = self._witness, self._recorder.tracks.get(self._name)
+        empty = {"seqs": [], "clients": [], "seen": 0, "twice": 0, "missing": 0, "changes": 0}
+        return {
+            "now": at,
+            "names": sorted({*names, self._name}),
+            "since": at if witness is None else witness.since,
+            "rate": track.rates(at)["out"] if track is not None else 0,
+            **(empty if witness is None else witness.shown()),
+        }
+
+    def close(self) -> None:
+        """Note nothing more."""
+        if self._witness is not None:
+            self._witness.close()
+            self._witness = None
+
+
+def _nothing() -> None:
+    """Nothing is held."""
+
+
+def _event(name: str, data: Mapping[str, Any]) -> str:
+    return f"event: {name}\ndata: {dumps(data)}\n\n"
+
+
+def now() -> int:
+    """The wall clock, in milliseconds."""
+    return time_ns() // 1_000_000

@@ -1,0 +1,73 @@
+"""What can be seen of a ledger beside its ops: sums, leases, what goes out next, dead letters."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple, Protocol
+
+ERROR_MOST: Final = 200
+"""Characters of an error by which dead items are told apart."""
+
+
+class Inside(NamedTuple):
+    """How many items of a queue wait (delayed ones too), are leased and are dead."""
+
+    waiting: int
+    leased: int
+    dead: int
+
+
+class Holding(NamedTuple):
+    """One lease: its worker, when it ends (ledger milliseconds), and how many items it has."""
+
+    worker: str
+    due: int
+    items: int
+
+
+class Next(NamedTuple):
+    """The first of some items that wait: its seq, when it is due (ledger milliseconds), its priority."""
+
+    seq: int
+    due: int
+    priority: int
+
+
+class Death(NamedTuple):
+    """A dead item, with its last failed attempt; ``at`` is in ledger milliseconds."""
+
+    seq: int
+    attempt: int
+    at: int
+    worker: str
+    error: str
+
+
+class Deaths(NamedTuple):
+    """How many dead items have the same last error, by its beginning. ``newest``: their largest seq."""
+
+    error: str
+    items: int
+    newest: int
+
+
+class Sights(Protocol):
+    """Looks at a ledger beside its transactions; they may take long, so never on the event loop.
+
+    Raises:
+        LedgerUnavailable: the ledger can't be read.
+    """
+
+    def inside(self) -> dict[int, Inside]:
+        """Of each queue, by its row, what is inside. What has expired counts as waiting."""
+
+    def holdings(self, queue: int) -> list[Holding]:
+        """Who holds which leases of a queue, those that end first before; of at most 20,000 runs."""
+
+    def next(self, queue: int, most: int) -> list[Next]:
+        """What goes out next of what waits, in the order of claims."""
+
+    def newest_dead(self, queue: int, error: str | None, before: int | None, most: int) -> list[Death]:
+        """Dead items below ``before``, newest seq first, whose last error begins so, or of any."""
+
+    def dead_by_error(self, queue: int, most: int) -> list[Deaths]:
+        """How many of the 10,000 newest dead items have which last error, most frequent first."""

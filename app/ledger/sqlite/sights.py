@@ -1,0 +1,109 @@
+"""What the page shows of queues: sums over all of them, who holds leases, what goes out next, dead letters.
+
+Each statement is bounded, so that a page of a large queue costs what one of a small queue does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ..sights import ERROR_MOST, Death, Deaths, Holding, Inside, Next
+from .readers import Readers
+from .runs import SPENT
+
+LEASES_MOST = 20_000
+"""Runs of leases that are looked at."""
+DEATHS_MOST = 10_000
+"""Dead items that are counted by their errors: the newest ones."""
+
+# Of all queues: how many items are inside, dead and leased.
+INSIDE = """
+SELECT queue.id, cursor - base - taken - acked - purged - jumped, ifnull(leased, 0), dead
+FROM queue CROSS JOIN counter ON counter.queue = queue.id
+LEFT JOIN (SELECT queue, sum(last - first + 1) AS leased FROM run INDEXED BY run_lease
+    WHERE token IS NOT NULL AND due > :now GROUP BY queue) AS lease ON lease.queue = queue.id
+WHERE deleted_at IS NULL
+"""
+
+HOLDING = """
+SELECT worker, due, sum(last - first + 1)
+FROM (SELECT token, worker, due, first, last FROM run INDEXED BY run_lease
+    WHERE queue = :queue AND token IS NOT NULL AND due > :now LIMIT :most)
+GROUP BY token ORDER BY due
+"""
+
+# The first runs of each level in the order of claims: what is due there, else what comes due next.
+NEXT = """
+SELECT first, due, priority FROM run INDEXED BY run_claim
+WHERE queue = :queue AND priority = :priority AND state < 2 AND state = 0
+ORDER BY due, first LIMIT :most
+"""
+
+# The last failure of each dead item, newest item first. What has expired with its last attempt is dead, too,
+# whether a claim has written it down or not.
+DEATHS = f"""
+WITH dead AS (
+    SELECT first, last FROM (SELECT first, last FROM run INDEXED BY run_dead
+        WHERE queue = :queue AND state = 2 AND first < :before ORDER BY first DESC LIMIT :scan)
+    UNION ALL SELECT first, last FROM run INDEXED BY run_lease
+        WHERE queue = :queue AND first < :before AND {SPENT})
+SELECT seq, attempt, at, worker, error, max(failure.id) FROM dead
+CROSS JOIN failure INDEXED BY failure_item ON failure.queue = :queue AND seq BETWEEN first AND last
+WHERE seq < :before GROUP BY seq
+"""
+NEWEST = f"""
+SELECT seq, attempt, at, worker, error FROM ({DEATHS})
+WHERE :error IS NULL OR substr(error, 1, {ERROR_MOST}) = :error
+ORDER BY seq DESC LIMIT :most
+"""
+BY_ERROR = f"""
+SELECT substr(error, 1, {ERROR_MOST}), count(*), max(seq) FROM ({DEATHS}) GROUP BY 1
+ORDER BY 2 DESC, 1 LIMIT :most
+"""
+
+LARGEST = 2**63 - 1
+
+
+class SqliteSights:
+    """The looks of :class:`~..sights.Sights`, from any thread but the event loop's."""
+
+    def __init__(self, readers: Readers, now: Callable[[], int]) -> None:
+        self._readers = readers
+        self._now = now
+
+    def inside(self) -> dict[int, Inside]:
+        """Of each queue, by its row, what is inside."""
+        found = self._readers.scan(INSIDE, {"now": self._now()})
+        return {queue: Inside(within - leased - dead, leased, dead) for queue, within, leased, dead in found}
+
+    def holdings(self, queue: int) -> list[Holding]:
+        """Who holds which leases of a queue, those that end first before."""
+        asked = {"queue": queue, "now": self._now(), "most": LEASES_MOST}
+        return [Holding(*found) for found in self._readers.scan(HOLDING, asked)]
+
+    def next(self, queue: int, most: int) -> list[Next]:
+        """What goes out next of what waits, in the order of claims."""
+        now = self._now()
+        found: list[Next] = []
+        for priority in range(10):
+            asked = {"queue": queue, "priority": priority, "most": most}
+            found += [Next(*each) for each in self._readers.scan(NEXT, asked)]
+        return sorted(found, key=lambda item: (item.due > now, item.due if item.due > now else 0))[:most]
+
+    def newest_dead(self, queue: int, error: str | None, before: int | None, most: int) -> list[Death]:
+        """Dead items below ``before``, newest first, of one last error or any."""
+        asked = self._asked(queue, before, most) | {"error": error}
+        return [Death(*found) for found in self._browse(NEWEST, asked)]
+
+    def dead_by_error(self, queue: int, most: int) -> list[Deaths]:
+        """How many of the newest dead items have which last error."""
+        asked = self._asked(queue, None, most)
+        return [Deaths(*found) for found in self._browse(BY_ERROR, asked)]
+
+    def _browse(self, statement: str, values: dict[str, Any]) -> list[Any]:
+        return self._readers.browse(lambda look: look.execute(statement, values).fetchall())
+
+    def _asked(self, queue: int, before: int | None, most: int) -> dict[str, Any]:
+        seqs = LARGEST if before is None else before
+        return {"queue": queue, "now": self._now(), "before": seqs, "scan": DEATHS_MOST, "most": most}
