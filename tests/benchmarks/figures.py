@@ -58,10 +58,10 @@ class Row(NamedTuple):
 
 
 def lines(run: Run, figures: tuple[Figure, ...]) -> Iterator[tuple[str, ...]]:
-    """The lines of the table; a figure whose samples are missing has none."""
+    """The lines of the table; a figure whose samples are missing, or nothing, has none."""
     for figure in figures:
         ours, floor = run.samples[figure.one], run.samples[figure.other]
-        if ours and (floor or not figure.other):
+        if ours and (all(floor) if floor else not figure.other):
             yield _line(figure, ours, floor)
 
 

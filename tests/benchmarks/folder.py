@@ -12,7 +12,7 @@ from pathlib import Path
 
 from dibs.ledger.sqlite.files import LOG_BYTES
 from figures import Figure, Run
-from load import SEQUENCED, own, script, wrk
+from load import SEQUENCED, each, script, wrk
 from servers import SERVER_CORE, dibs
 
 
@@ -28,7 +28,7 @@ def growth(run: Run) -> None:
         while taken < run.options.takes:
             lua = script(SEQUENCED, SESSION='"ours"', START=taken)
             with log:
-                taken += own(server, "/next?wait=20", 10, lua).requests
+                taken += each(server, "/next?wait=20", 10, lua).requests
         run.add(memory=server.memory() - memory, takes=taken)
     log_left = log.file.stat().st_size if log.file.exists() else 0
     run.add(file=(file.stat().st_size + log_left - before) / 1e6, log=log.bytes / 1e6)
@@ -65,6 +65,7 @@ GROWTH = (
 
 def start(run: Run) -> None:
     """From the start of the process to its first answer, in an empty folder; beside its imports alone."""
+    dibs(run.folder / "first").stop()  # so that there is bytecode
     for _ in run.rounds():
         imports = [sys.executable, "-c", "import fastapi, uvicorn, apsw"]
         began = time.perf_counter()

@@ -1,6 +1,7 @@
 """The load of HTTP servers: wrk on one core, with a script for each kind of request.
 
-A script that counts for each connection has a thread for each: wrk does not tell a script whose turn it is.
+wrk does not tell a script whose turn it is. A session, a lease or a turn belongs to whichever connection of
+the thread asks next, and an answer gives it back: to have one of its own a connection needs a thread.
 """
 
 from __future__ import annotations
@@ -16,51 +17,80 @@ from typing import NamedTuple
 from servers import LOAD_CORE, Server
 
 TAKE = 'wrk.method = "POST"\n'
-SESSION = """
+THREADS = """
+wrk.method = "POST"
 local threads = 0
 function setup(thread) threads = threads + 1; thread:set("id", threads) end
-function init(args)
-  n = START; base = SESSION .. "-" .. id
-  if id == 1 then n = n - 1 end  -- wrk asks the first thread for a request that it does not send
-end
-function sequenced()
-  n = n + 1
-  return {["Content-Type"] = "application/json",
-    ["Idempotency-Key"] = base, ["Idempotency-Sequence"] = string.format("%d", n)}
-end
-wrk.method = "POST"
 """
 FRESH = (
-    SESSION
+    THREADS
     + """
+local n = 0
 request = function()
   n = n + 1
-  return wrk.format(nil, nil, {["Idempotency-Key"] = base .. "-" .. n})
+  return wrk.format(nil, nil, {["Idempotency-Key"] = SESSION .. "-" .. id .. "-" .. n})
 end
 """
 )
-SEQUENCED = SESSION + "request = function() return wrk.format(nil, nil, sequenced()) end\n"
-SETTLE = (
-    SESSION
+SESSIONS = (
+    THREADS
     + """
+local free, busy, made = {}, {}, 0
 local plain = {["Content-Type"] = "application/json"}
+local function sequenced(kind)
+  local session = table.remove(free)
+  if session == nil then
+    made = made + 1
+    local key = SESSION .. "-" .. id .. "-" .. made
+    session = {n = START, headers = {["Content-Type"] = kind, ["Idempotency-Key"] = key}}
+    busy[key] = session
+  end
+  session.n = session.n + 1
+  session.headers["Idempotency-Sequence"] = string.format("%d", session.n)
+  return session.headers
+end
+local function answered(headers)
+  free[#free + 1] = busy[headers["idempotency-key"]]
+end
+"""
+)
+SEQUENCED = (
+    SESSIONS
+    + """
+request = function() return wrk.format(nil, nil, sequenced()) end
+response = function(status, headers, body) answered(headers) end
+"""
+)
+SETTLE = (
+    SESSIONS
+    + """
+local tokens = {}
 local lease = '"lease":{"max":MANY,"ttl":600,"wait":20}}'
 request = function()
+  local token = table.remove(tokens)
   local body = token and '{"acks":[{"token":"' .. token .. '"}],' .. lease or '{' .. lease
-  return wrk.format(nil, nil, KEYED and sequenced() or plain, body)
+  return wrk.format(nil, nil, KEYED and sequenced(plain["Content-Type"]) or plain, body)
 end
-response = function(status, headers, body) token = string.match(body, '"token":"([^"]+)"') end
+response = function(status, headers, body)
+  tokens[#tokens + 1] = string.match(body, '"token":"([^"]+)"')
+  if KEYED then answered(headers) end
+end
 """
 )
 PUSH_AND_LEASE = (
-    SESSION
+    SESSIONS
     + """
-local headers = {["Content-Type"] = "application/json"}
+local turns, started = {}, 0
 request = function()
-  n = n + 1
-  if n == 1 and id <= FIRST_LEASE then n = 2 end
-  if n % 2 == 1 then return wrk.format(nil, "/queues/QUEUE/items", headers, '{"items":[{"value":1}]}') end
-  return wrk.format(nil, "/queues/QUEUE/lease", headers, '{"max":1,"ttl":600,"wait":20}')
+  started = started + 1
+  local turn = table.remove(turns) or (started <= FIRST_LEASE and "lease" or "push")
+  if turn == "push" then
+    return wrk.format(nil, "/queues/QUEUE/items", plain, '{"items":[{"value":1}]}')
+  end
+  return wrk.format(nil, "/queues/QUEUE/lease", plain, '{"max":1,"ttl":600,"wait":20}')
+end
+response = function(status, headers, body)
+  turns[#turns + 1] = string.find(body, '"token"') and "push" or "lease"
 end
 """
 )
@@ -115,8 +145,8 @@ def wrk(
     )
 
 
-def own(server: Server, path: str, seconds: int, lua: str, connections: int = 64) -> Load:
-    """Load by a script that counts for each connection."""
+def each(server: Server, path: str, seconds: int, lua: str = TAKE, *, connections: int = 64) -> Load:
+    """The same, with a thread for each connection."""
     return wrk(server, path, seconds, lua, connections=connections, threads=connections)
 
 

@@ -34,7 +34,7 @@ class Server:
             ["taskset", "-c", SERVER_CORE, *command],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            env={**os.environ, **environment},
+            env={**os.environ, "PYTHONDONTWRITEBYTECODE": "", **environment},  # the first start writes it
             start_new_session=True,
         )
         try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import httpx
 from figures import Figure, Run
-from load import FRESH, IN_TURN, SEQUENCED, TAKE, own, script, wrk
+from load import FRESH, IN_TURN, SEQUENCED, TAKE, each, script, wrk
 from servers import Server, bare, dibs, limit
 
 KINDS = {  # of a request: its query, and its script
@@ -18,7 +18,7 @@ KINDS = {  # of a request: its query, and its script
 def as_sent(run: Run, server: Server, connections: int) -> None:
     """A plain take, and takes as our own client sends them: with a key, counted in a session, waiting."""
     for name, (query, lua) in KINDS.items():
-        load = own(server, f"/next{query}", run.seconds, script(lua), connections)
+        load = each(server, f"/next{query}", run.seconds, script(lua), connections=connections)
         run.add(**{name: load.micros, f"{name}_rate": load.rate})
 
 
@@ -74,10 +74,10 @@ def keys(run: Run) -> None:
     with dibs(run.folder) as server:
         filed = 0
         while filed < run.options.filed:
-            filed += own(server, "/next", 5, script(FRESH)).requests
+            filed += wrk(server, "/next", 5, script(FRESH)).requests
         for _ in run.rounds():
             for name, lua in (("plain", TAKE), ("fresh", FRESH), ("sequenced", SEQUENCED)):
-                run.add(**{name: own(server, "/next", run.seconds, script(lua)).rate})
+                run.add(**{name: each(server, "/next", run.seconds, script(lua)).rate})
 
 
 KEYS = (

@@ -85,7 +85,11 @@ def main() -> None:
         raise SystemExit(f"missing: {', '.join(missing)}")
     os.sched_setaffinity(0, {int(LOAD_CORE)})
     signal.signal(signal.SIGALRM, time_is_up)
-    found = [line for name in options.only or ROWS for line in measured(name, options)]
+    found = []
+    for name in options.only or ROWS:
+        for line in measured(name, options):
+            print(" | ".join(line), file=sys.stderr, flush=True)
+            found.append(line)
     print_table(found, markdown=options.markdown)
     print(f"Python {sys.version.split()[0]}, {options.rounds} rounds of {options.seconds} s a load")
 

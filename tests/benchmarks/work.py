@@ -7,7 +7,7 @@ import urllib.request
 from collections.abc import Iterator
 
 from figures import Figure, Run
-from load import HUNDRED, PUSH, SETTLE, TAKE, VALUE, own, push, script, wrk
+from load import HUNDRED, PUSH, SETTLE, VALUE, each, push, script, wrk
 from peers import BeanstalkPuts, RedisHundreds, RedisWork, fill_redis, trips
 from servers import Server, beanstalkd, dibs, redis
 
@@ -23,7 +23,7 @@ def settled(run: Run, server: Server, queue: str, many: int, *, keyed: bool = Fa
         if queue == "jobs":
             push(server, queue, need - before["waiting_items"])
         lua = script(SETTLE, MANY=many, KEYED=str(keyed).lower())
-        load = own(server, f"/queues/{queue}/settle", run.seconds, lua, 64 if many == 1 else 16)
+        load = each(server, f"/queues/{queue}/settle", run.seconds, lua, connections=64 if many == 1 else 16)
         after = state(server, queue)
         if queue != "jobs" or after["waiting_items"]:
             items = min(many * load.requests, after["acked"] - before["acked"])
@@ -54,7 +54,7 @@ def singles(run: Run) -> None:
     """Settle 1 + lease 1 beside Redis, and beside plain takes."""
     with dibs(run.folder / "data", "jobs", "default=count()") as server:
         for number in run.rounds():
-            run.add(take=own(server, "/next", run.seconds, script(TAKE)).micros)
+            run.add(take=each(server, "/next", run.seconds).micros)
             for name, queue, keyed in (
                 ("keyed", "jobs", True),
                 ("plain", "jobs", False),
