@@ -98,7 +98,8 @@ class AsyncLeases(AsyncIterator[Job]):
         self._crew.start()
         job = self._jobs.enter() or await run(self._consumer.next_job(), self._crew.line)
         if job is None:
-            if not self._jobs.begun:  # other tasks may still be at work on theirs
+            # After a stop others may be at work on theirs, or the server away: what is done waits for it.
+            if not self._jobs.begun and not self._jobs.outbox.unsaid:
                 await self.close()
             raise StopAsyncIteration
         return job

@@ -113,7 +113,8 @@ class Leases(Iterator[Job]):
         self._crew.start()
         job = self._jobs.enter() or run(self._consumer.next_job(), self._crew.line)
         if job is None:
-            if not self._jobs.begun:  # other threads may still be at work on theirs
+            # After a stop others may be at work on theirs, or the server away: what is done waits for it.
+            if not self._jobs.begun and not self._jobs.outbox.unsaid:
                 self.close()
             raise StopIteration
         return job
