@@ -10,7 +10,7 @@ import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, Final, Self
+from typing import IO, Any, Final, Self
 
 from . import work_guard
 
@@ -36,7 +36,7 @@ class Children:
         self._lock = threading.Lock()
         self._known: set[int] = set()
         self._guard = _guard(grace) if guarded else None
-        self._arm = _death_signal(signal.SIGKILL if self._guard is None else signal.SIGTERM)
+        self._arm = _armed(None if self._guard is None else self._guard.stdin)
         if self._guard is not None:
             self._known.add(self._guard.pid)
 
@@ -108,8 +108,11 @@ def _guard(grace: float) -> subprocess.Popen[bytes] | None:
     return guard
 
 
-def _death_signal(number: int) -> Callable[[], None] | None:
-    """The function of a child before it becomes the command: ask for a signal when its parent dies.
+def _armed(guard: IO[bytes] | None) -> Callable[[], None] | None:
+    """The function of a child before it becomes the command: be known, and be signalled when its parent dies.
+
+    It tells the guard by itself, or the parent could die before it does. The kernel's signal is SIGTERM, and
+    SIGKILL where there is no guard to send that later.
 
     It runs between fork and exec in a copy of a process with many threads, where a lock that another thread
     had is locked for ever. So it takes none: prctl was looked up before the fork, ``PyDLL`` keeps the GIL,
@@ -123,11 +126,15 @@ def _death_signal(number: int) -> Callable[[], None] | None:
     except (OSError, AttributeError):
         return None
     prctl.argtypes = (ctypes.c_int, ctypes.c_ulong)
-    parent, getppid, leave = os.getpid(), os.getppid, os._exit
+    parent, getpid, getppid, write, leave = os.getpid(), os.getpid, os.getppid, os.write, os._exit
+    number, told = (signal.SIGKILL, -1) if guard is None else (signal.SIGTERM, guard.fileno())
 
     def arm() -> None:
         prctl(_SET_PDEATHSIG, number)
         if getppid() != parent:  # it died before this was asked for, and no signal will come
             leave(128 + number)
+        if told >= 0:
+            with suppress(OSError):
+                write(told, b"+%d\n" % getpid())
 
     return arm

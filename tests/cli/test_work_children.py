@@ -33,7 +33,7 @@ def parent(code, alive):
     said = f"""
 import os, signal, subprocess, sys, threading, time
 from functools import partial
-from dibs.cli.work_children import Children, _death_signal
+from dibs.cli.work_children import Children, _armed
 alive = {alive}
 sleeper = {sleeper!r}
 {code}
@@ -71,7 +71,7 @@ print("r", flush=True); time.sleep(1000)
 def test_a_parent_that_died_before_the_signal_was_asked_for_is_noticed(alive):
     """As if it had: the parent that is looked for is not the one that is there."""
     code = """
-arm = _death_signal(signal.SIGKILL)
+arm = _armed(None)
 def status(child):
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 if (middle := os.fork()) == 0:
@@ -101,6 +101,22 @@ print("r", flush=True); time.sleep(1000)
     with parent(code, alive[1]) as process:
         os.close(alive[1])
         assert process.stdout.read(1) == b"r"
+        assert os.read(alive[0], 1) == b"r"
+        process.kill()
+        assert os.read(alive[0], 1) == b""
+
+
+@linux
+def test_the_guard_knows_what_a_parent_started_that_died_before_it_could_tell(alive):
+    code = """
+children = Children(grace=0.05)
+children._tell = lambda line: None
+children.start(partial(subprocess.Popen, ["sh", "-c", "printf r; sleep 1000; :"], stdout=alive))
+os.close(alive)
+time.sleep(1000)
+"""
+    with parent(code, alive[1]) as process:
+        os.close(alive[1])
         assert os.read(alive[0], 1) == b"r"
         process.kill()
         assert os.read(alive[0], 1) == b""
