@@ -17,7 +17,7 @@ from ..client.persist import persist
 from ..client.setup import Setup
 from ..client.text import encode
 from ..client.threads import Line, ThreadBell, run
-from .exits import fail
+from .exits import fail, say
 
 T = TypeVar("T")
 PATIENCE: Final = 60.0
@@ -45,7 +45,7 @@ class Api:
     Args:
         url: The server's URL.
         patience: The seconds for which a request is tried again without an answer, or if the answer says so.
-        on_wait: Called with a sentence, once for each request that waits before it is tried again.
+        on_wait: Told why, once for each request that waits before it is tried again.
         tempo, sleep, transport: Time and the network, for tests.
 
     Attributes:
@@ -57,7 +57,7 @@ class Api:
         url: str,
         *,
         patience: float = 10.0,
-        on_wait: Callable[[str], None] = lambda sentence: None,
+        on_wait: Callable[[str], None] = say,
         tempo: Tempo | None = None,
         sleep: Callable[[float], None] = time.sleep,
         transport: httpx.BaseTransport | None = None,

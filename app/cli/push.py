@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .exits import USAGE, fail, say
+from .exits import USAGE, fail
 from .options import DEFAULT_URL, MAX_DELAY, Queue, Url
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def push(
     shown = console(stderr=True)
     with ExitStack() as stack:
         sources = [_opened(name, stack, last_line=last_line) for name in files or ["-"]]
-        api = stack.enter_context(Api(url, patience=PATIENCE, on_wait=say))
+        api = stack.enter_context(Api(url, patience=PATIENCE))
         found = api.existing(queue, create=create)
         pushes = [Push(api, found, source, shape, shown) for source in sources]
         waiting = [each.name for each in pushes if not each.run(again=again)]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from .exits import CANNOT_RUN, NO_COMMAND, OK, UNWRITTEN, USAGE, fail, say
+from .exits import CANNOT_RUN, NO_COMMAND, OK, UNWRITTEN, USAGE, fail
 from .options import DEFAULT_URL, MAX_DELAY, Queue, Url
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def work(
         json_results=json_results,
         retries=Retries(max_attempts, backoff, frozenset(no_retry or ()), halt),
     )
-    with Api(url, patience=PATIENCE, on_wait=say) as api:
+    with Api(url, patience=PATIENCE) as api:
         _look(api, plan, create=create)
     raise typer.Exit(_work(plan, jobs, most, ttl, until_empty=exit_when_empty))
 

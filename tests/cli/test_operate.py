@@ -129,9 +129,10 @@ class TestSet:
 
 
 def test_pause_and_resume(run, jobs, monkeypatch):
-    monkeypatch.setitem(Api.__init__.__kwdefaults__, "patience", 0)
+    monkeypatch.setitem(Api.__init__.__kwdefaults__, "patience", 1.3)
     assert run("pause", "jobs")[1] == "jobs: paused, pushed, cursor 5, 3 waiting, 1 leased, 1 dead\n"
-    assert run("next", "jobs") == (1, "", "dibs: paused: jobs is paused\n")
+    waits = "dibs: waiting: paused: jobs is paused\n"
+    assert run("next", "jobs") == (1, "", f"{waits}dibs: paused: jobs is paused\n")
     assert json.loads(run("resume", "jobs", "--json")[1])["state"] == "open"
     assert run("next", "jobs") == (0, "2.txt\n", "")
 
