@@ -1,4 +1,4 @@
-"""The durable record of what was handed out: ops, the committer, and the engines that keep them."""
+"""The durable record of what was handed out: ops, the writer, and the engines that keep them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""The ops of work: push, claim, settle, redrive, purge; and their contract (the design's section 7).
+"""The ops on items (push, redrive, purge, sweep), the entries of settlings, and the contract of both.
+
+See the design's section 7.
 
 * **A run** is consecutive items of one queue that share a state. A waiting run has no token; a leased one has
   the token of its lease answer until ``due``; a dead one waits for a redrive or a purge.

@@ -323,7 +323,7 @@ def test_a_look_waits_for_a_reopening_but_not_for_a_disk_that_fails_on(folder, m
         assert [look.result(10).cursor for look in looks] == [3, 3]
         reopening.result(10)
     monkeypatch.setattr(readers, "REOPEN_PATIENCE", 0.0)
-    monkeypatch.setattr(engine.files, "_open", lambda: sql(folder, "no SQL"))
+    monkeypatch.setattr(engine.files, "_open", lambda **options: sql(folder, "no SQL"))
     with pytest.raises(EngineFailed):
         engine.reopen()
     with pytest.raises(LedgerUnavailable, match="being reopened"):

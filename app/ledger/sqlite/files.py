@@ -76,11 +76,9 @@ class Files:
             check_version(*header_of(self.folder / "dibs.db"), self.path)
             make_file(self.folder / "dibs.db")
             self.guard = Guard(self.folder)
-        self._write_log_again()
-        self._open(create=True)
         # The process before may have ended after a sync that failed: what it wrote is read, but may never
         # come to the disk by itself. As in a reopening, it is brought there before anybody relies on it.
-        self._checkpoint_in_any_case()
+        self._open_and_sync(create=True)
         self.reserve()
         self._connect_readers()
         if self._scrub is not None:
@@ -167,19 +165,15 @@ class Files:
         self.readers.pause()
         self.disconnect()
         try:
-            self._write_log_again()
-            self._open()
-            self._checkpoint_in_any_case()
+            self._open_and_sync()
             self._connect_readers()
         except (apsw.Error, OSError, LedgerError, OpFailed) as error:
             raise EngineFailed(str(error), full=is_full(error)) from error
 
-    def _write_log_again(self) -> None:
-        """Bring what a failed sync left in memory to the disk."""
+    def _open_and_sync(self, *, create: bool = False) -> None:
+        """Open for writing; bring to the disk what a failed sync left in memory, and the log to the file."""
         self._with_room(lambda: write_again(Path(self.path), self._vfs))
-
-    def _checkpoint_in_any_case(self) -> None:
-        """Bring the log into the database file, and so to the disk."""
+        self._open(create=create)
         self._with_room(self._checkpoint)
 
     def _with_room(self, write: Callable[[], None]) -> None:

@@ -37,65 +37,67 @@ HANDLERS: dict[type, Callable[[Transaction, Any], Any]] = {
 class Batch:
     """Applies ops in a transaction. ``outcomes``: what came of each, in order.
 
-    ``after``: the queues that were touched, as of the end of the batch.
+    ``after``: the queues that were touched, as of the end of the batch. ``_names``: what the answers of the
+    ops with keys are filed under; ``_wanted``: all names that are looked up.
     """
-
-    __slots__ = ("_keyed", "_keys", "_ops", "_servings", "_tx", "after", "outcomes")
 
     def __init__(self, tx: Transaction, ops: Sequence[Any]) -> None:
         self._tx = tx
         self._ops = ops
         self._keys: Keys | None = None
         self._servings: dict[int, Serving] = {}
-        self._keyed: dict[int, Name] = {}
+        self._others: list[int] = []
+        self._names: dict[int, Name] = {}
+        self._wanted: list[tuple[Name, Key]] = []
         self.outcomes: list[Any] = [None] * len(ops)
         self.after: dict[int, After] = {}
 
     def apply(self) -> None:
         """Apply all of them, and write."""
-        others: list[int] = []
-        keyed = settles = False
-        for at, op in enumerate(self._ops):
-            if type(op) is Serve:
-                account = self._tx.account(op.queue)
-                if account is None:  # the row was replaced, and swept
-                    self.outcomes[at] = (Served(why="moved"),) * len(op.asks)
-                    continue
-                serving = self._servings[at] = Serving(self._tx, op, account)
-                keyed, settles = keyed or bool(serving.keyed), settles or serving.settles
-                continue
-            others.append(at)
-            if type(op) is Keyed:
-                self._keyed[at] = self._name(op)
-                keyed = True
+        settles = self._begin()
         servings = self._servings
-        if keyed:
+        if self._wanted:
             self._look_up()
-        for at in others:
+        for at in self._others:
             self.outcomes[at] = self._other(at, self._ops[at])
         if settles:
             self._settle()
         for serving in servings.values():
             serving.hand_out()
-        if keyed:
-            for serving in servings.values():
-                serving.file()
         for at, serving in servings.items():
-            self.outcomes[at] = serving.outcomes()
+            if serving.keyed:
+                serving.file()
+            if serving.after:
+                serving.follow()
+            self.outcomes[at] = tuple(serving.out)
         self._tx.write()
         for queue, account in self._tx.touched.items():
             self.after[queue] = account.after()
+
+    def _begin(self) -> bool:
+        """Sort the ops, and note the keys that are wanted; whether there is something to settle."""
+        settles = False
+        for at, op in enumerate(self._ops):
+            if type(op) is not Serve:
+                self._others.append(at)
+                if type(op) is Keyed:
+                    self._names[at] = name = self._name(op)
+                    self._wanted.append((name, op.key))
+                continue
+            account = self._tx.account(op.queue)
+            if account is None:  # the row was replaced, and swept
+                self.outcomes[at] = (Served(why="moved"),) * len(op.asks)
+                continue
+            self._servings[at] = serving = Serving(self._tx, op, account)
+            self._wanted += serving.keyed.values()
+            settles = settles or serving.settles
+        return settles
 
     # -- keys
 
     def _look_up(self) -> None:
         """Look up the keys of all, and rule on the asks."""
-        wanted: list[tuple[Name, Key]] = []
-        for serving in self._servings.values():
-            wanted += serving.keyed.values()
-        for at, name in self._keyed.items():
-            wanted.append((name, self._ops[at].key))
-        self._keys = Keys(self._tx, wanted)
+        self._keys = Keys(self._tx, self._wanted)
         for serving in self._servings.values():
             if serving.keyed:
                 serving.rule(self._keys)
@@ -131,7 +133,7 @@ class Batch:
     def _other(self, at: int, op: Any) -> Any:
         if self._keys is None or type(op) is not Keyed:
             return self._done(op)
-        case = self._keys.case(self._keyed[at])
+        case = self._keys.cases[self._names[at]]
         ruling = self._keys.rule(case, op.key, self, at)
         if isinstance(ruling, Leader):
             return Replay(ruling.owner.outcome(ruling.at))

@@ -14,29 +14,22 @@ from .transaction import Transaction
 Held = tuple[int, int, str]
 """Consecutive items, and the worker that held them."""
 
-Whose = tuple[str, str | None]
-"""The caller that an answer is for, and its key, if it has one."""
-
 
 def record(
     tx: Transaction,
     account: Account,
     verb: HistoryVerb,
     ranges: Iterable[Held],
-    whose: Whose,
+    key: Key | None,
 ) -> None:
-    """Write a row for each range, in the transaction of what it tells."""
+    """Write a row for each range, in the transaction of what it tells; ``key`` is the ask's."""
     if not account.history:
         return
+    caller, text = ("", None) if key is None else (key.caller, key.text)
     place, expires = (account.name, account.generation), expiry(tx.now, account.history)
     for first, last, worker in joined(ranges):
-        tx.store.history.add(Record(*place, first, last, verb, tx.now, *whose, worker, expires))
+        tx.store.history.add(Record(*place, first, last, verb, tx.now, caller, text, worker, expires))
         tx.learned += 1
-
-
-def whose(key: Key | None) -> Whose:
-    """The caller and the key of an ask; no key if it has none."""
-    return ("", None) if key is None else (key.caller, key.text)
 
 
 def joined(ranges: Iterable[Held]) -> list[Held]:

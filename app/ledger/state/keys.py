@@ -62,22 +62,24 @@ class Case:
 
 
 class Keys:
-    """Looks the keys of a batch up, at once; rules on each request that has one; files what comes of it."""
+    """Looks the keys of a batch up, at once; rules on each request that has one; files what comes of it.
 
-    __slots__ = ("_cases", "_positions", "_tx", "_until")
+    ``cases``: those of all names that were wanted.
+    """
+
+    __slots__ = ("_positions", "_tx", "cases")
 
     def __init__(self, tx: Transaction, wanted: Iterable[tuple[Name, Key]]) -> None:
         """Read what is filed under these keys, but where it is known how far a session has come."""
         self._tx = tx
-        self._until: dict[tuple[int, bool], int] = {}  # expiries of answers that are filed now
         self._positions = positions = tx.positions
-        self._cases: dict[Name, Case] = {}
+        self.cases: dict[Name, Case] = {}
         if len(positions) >= MOST:
             positions.clear()
         now, unknown = tx.now, {}
         for name, key in wanted:
             position = positions.get(name)
-            self._cases[name] = case = Case(name, position)
+            self.cases[name] = case = Case(name, position)
             if position is None or position.expires <= now or key.n == position.n:
                 unknown[name] = case
         if unknown:
@@ -94,9 +96,9 @@ class Keys:
 
     def case(self, name: Name) -> Case:
         """What is known of a name; looked up now, if it was not wanted before."""
-        case = self._cases.get(name)
+        case = self.cases.get(name)
         if case is None:
-            case = self._cases[name] = Case(name, None)
+            case = self.cases[name] = Case(name, None)
             self._look_up({name: case})
         return case
 
@@ -131,7 +133,11 @@ class Keys:
         is left alone.
         """
         _, digest, n, _ = key
-        expires = self._until.get((ttl, n > 0)) or self._expiry(ttl, n > 0)
+        if n:
+            expires = self._tx.now + min(ttl, DAY)
+            expires += -expires % HOUR
+        else:
+            expires = min(self._tx.now + ttl, FOREVER)
         known = case.answer or case.position
         if known is None:
             self._tx.store.answers.file(case.name, _answer((0, digest, outcome, values, expires, True, n)))
@@ -143,14 +149,6 @@ class Keys:
         case.filed = True
         if n:
             self._positions[case.name] = _position((n, digest, expires, known.id))
-
-    def _expiry(self, ttl: int, session: bool) -> int:
-        """When an answer that is filed now expires: of a session within a day, at a full hour."""
-        expires = min(self._tx.now + (min(ttl, DAY) if session else ttl), FOREVER)
-        if session:
-            expires += -expires % HOUR
-        self._until[ttl, session] = expires
-        return expires
 
 
 def _rule_after(leader: Leader, key: Key) -> Ruling:

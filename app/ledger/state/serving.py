@@ -26,10 +26,10 @@ _name: Callable[[Any], Name] = partial(tuple.__new__, Name)
 class Serving:
     """Serves the asks of one queue. ``keyed``: those with keys, and what their answers are filed under.
 
-    ``settles``: some have entries to settle. ``_out``: what came of each ask, None until it is known.
+    ``settles``: some have entries to settle. ``out``: what came of each ask, None until it is known.
     ``_entries``: what became of the entries of an ask, settled here or before. ``_filed``: the asks whose
     entries were filed before. ``_running``: the asks with keys whose answers are filed if they change
-    something. ``_after``: the asks that get what came of another.
+    something. ``after``: the asks that get what came of another.
     """
 
     def __init__(self, tx: Transaction, op: Serve, account: Account) -> None:
@@ -37,12 +37,12 @@ class Serving:
         self._op = op
         self._account = account
         self._asks = asks = op.asks
-        self._out: list[Served | None] = [None] * len(asks)
+        self.out: list[Served | None] = [None] * len(asks)
         self._entries: dict[int, Entries] = {}
         self._filed: set[int] = set()
         self._keys: Keys | None = None
         self._running: dict[int, Case] = {}
-        self._after: list[tuple[int, Leader]] = []
+        self.after: list[tuple[int, Leader]] = []
         self._todo: list[int] = []
         self.keyed: dict[int, tuple[Name, Key]] = {}
         self.settles = False
@@ -61,7 +61,7 @@ class Serving:
         """Answer the asks whose keys are known; note which others run for theirs."""
         self._keys = keys
         for at, (name, key) in self.keyed.items():
-            case = keys.case(name)
+            case = keys.cases[name]
             ruling = keys.rule(case, key, self, at)
             if ruling is None or not self._known(at, case, ruling):
                 self._running[at] = case
@@ -69,12 +69,12 @@ class Serving:
     def _known(self, at: int, case: Case, ruling: Why | Answer | Leader) -> bool:
         """Answer an ask whose key is known; False if it has to be run nevertheless."""
         if isinstance(ruling, Leader):
-            self._after.append((at, ruling))
-            self._out[at] = Served()  # until the other one is known
+            self.after.append((at, ruling))
+            self.out[at] = Served()  # until the other one is known
         elif isinstance(ruling, str):
-            self._out[at] = Served(why=ruling)
+            self.out[at] = Served(why=ruling)
         else:
-            self._out[at] = served = self._replay(at, ruling)
+            self.out[at] = served = self._replay(at, ruling)
             if served is None:
                 case.leader = Leader(self.keyed[at][1], self, at)
                 return False
@@ -105,7 +105,7 @@ class Serving:
 
     def supersede(self, at: int) -> None:
         """A later request of the same session is in the batch: this one is not run."""
-        self._out[at] = Served(why="key-superseded")
+        self.out[at] = Served(why="key-superseded")
         del self._running[at]
         self._entries.pop(at, None)
 
@@ -115,13 +115,12 @@ class Serving:
         """The tokens, with their queue, whose items can be acked ahead of all other entries."""
         if self._account.deleted:
             return []
-        queue = self._account.id
         entries: list[Entry] = []
         for at, ask in enumerate(self._asks):
-            if ask.entries and self._out[at] is None and at not in self._entries:
+            if ask.entries and self.out[at] is None and at not in self._entries:
                 self._todo.append(at)
                 entries += ask.entries
-        return [(queue, token) for token in settling.whole(entries)]
+        return settling.whole(self._account.id, entries)
 
     def settle(self, acked: Mapping[str, list[Acked]]) -> None:
         """Settle the entries of all asks, in their order; some tokens have ``acked`` all ahead."""
@@ -131,18 +130,17 @@ class Serving:
                 entries.setdefault(at, verdicts.stale(ask.entries))
         if not self._todo:
             return
-        desk = Settling(self._tx, self._account, self._op.item_key_ttl)
-        desk.acked(acked)
+        desk = Settling(self._tx, self._account, self._op.item_key_ttl, acked)
         for at in self._todo:
             ask = asks[at]
-            entries[at] = desk.settle(ask.entries, ask.chance, history.whose(ask.key))
+            entries[at] = desk.settle(ask.entries, ask.chance, ask.key)
         desk.write()
 
     # -- hand-outs
 
     def hand_out(self) -> None:
         """Hand items out to all asks, in their order; then all is known."""
-        account, out, entries = self._account, self._out, self._entries
+        account, out, entries = self._account, self.out, self._entries
         if account.deleted:
             why: Why = "deleted" if self._tx.named(account.name) is account else "moved"
             self._refuse([at for at, known in enumerate(out) if known is None], why)
@@ -164,11 +162,11 @@ class Serving:
     def _refuse(self, asks: list[int], why: Why) -> None:
         state, entries, before = self._account.state, self._entries, self._filed
         for at in asks:
-            self._out[at] = Served(entries.get(at, ()), None, why, state, at in before)
+            self.out[at] = Served(entries.get(at, ()), None, why, state, at in before)
 
     def _give(self, wanted: list[tuple[int, HandOut]], fresh: Fresh, state: str) -> None:
         """Waiting items to the first of the asks but blocks, then fresh ones to the others."""
-        account, out, entries = self._account, self._out, self._entries
+        account, out, entries = self._account, self.out, self._entries
         if account.due <= self._tx.now and account.claimable(self._tx.now):
             wanted, state = self._wait(wanted), account.state
         grant = fresh.grant
@@ -189,17 +187,17 @@ class Serving:
     def _note(self, granted: list[tuple[int, HandOut]]) -> None:
         """Write the history of fresh items that were handed out for good."""
         for at, _ in granted:
-            served, whose = self._out[at], history.whose(self._asks[at].key)
+            served, key = self.out[at], self._asks[at].key
             if served is not None and served.handed is not None and served.handed.token is None:
                 [(first, last, _)] = served.handed.spans
-                history.record(self._tx, self._account, "taken", [(first, last, "")], whose)
+                history.record(self._tx, self._account, "taken", [(first, last, "")], key)
 
     def _wait(self, wanted: list[tuple[int, HandOut]]) -> list[tuple[int, HandOut]]:
         """Give what waits to asks in their order, but not to blocks; the asks that are left for fresh items.
 
         Where a bound stopped the claim, they are for the next batch.
         """
-        asks, account, out, entries = self._asks, self._account, self._out, self._entries
+        asks, account, out, entries = self._asks, self._account, self.out, self._entries
         takers = [at for at, handout in wanted if not handout.block]
         if not takers and account.ending is not None:
             claims.bury_all(self._tx, account, claims.BURY_RUNS)  # whether anything is left is asked
@@ -215,7 +213,7 @@ class Serving:
 
     def file(self) -> None:
         """File what changed something, under its key."""
-        account, asks, out = self._account, self._asks, self._out
+        account, asks, out = self._account, self._asks, self.out
         if self._keys is None:
             return
         file, own = self._keys.file, account.settings.key_ttl
@@ -231,15 +229,14 @@ class Serving:
 
     def outcome(self, at: int) -> Any:
         """What came of an ask, as another one with its key gets it."""
-        served = self._out[at]
+        served = self.out[at]
         return None if served is None else filed.again(served, self._account.source, self._account.args)
 
-    def outcomes(self) -> tuple[Served | None, ...]:
-        """What came of each ask, in order."""
-        for at, (_, owner, of) in self._after:
+    def follow(self) -> None:
+        """Answer the asks that get what came of another."""
+        for at, (_, owner, of) in self.after:
             found = owner.outcome(of)
-            self._out[at] = found if isinstance(found, Served) else Served(why="key-reused")
-        return tuple(self._out)
+            self.out[at] = found if isinstance(found, Served) else Served(why="key-reused")
 
 
 def _settled(served: Served) -> bool:

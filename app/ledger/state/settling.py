@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+from ..serve import Key
 from ..work import (
     ERROR_LEAST,
     ERRORS_BYTES,
@@ -25,7 +26,7 @@ from ..work import (
 )
 from . import claims, pushing, runs
 from .accounts import Account
-from .history import Held, Whose, record
+from .history import Held, record
 from .holding import Holding
 from .rows import ALONE, Acked, Run
 from .transaction import Transaction
@@ -44,8 +45,8 @@ Change = Callable[[Run], tuple[Verdict, int | None, Run | None]]
 """The outcome for a part of a run: the verdict, its due, and the part afterwards; None: it is done."""
 
 
-def whole(entries: Iterable[Entry]) -> list[str]:
-    """The tokens of which these entries say nothing but that all of their items are done.
+def whole(queue: int, entries: Iterable[Entry]) -> list[tuple[int, str]]:
+    """The tokens, with their queue, of which these entries say nothing but that all of their items are done.
 
     Those can be acked ahead of the others, many in one statement.
     """
@@ -54,7 +55,7 @@ def whole(entries: Iterable[Entry]) -> list[str]:
         times[entry.token] += 1
         if type(entry) is Ack and entry.seqs is None and not entry.push:
             plain.append(entry.token)
-    return [token for token in plain if times[token] == 1]
+    return [(queue, token) for token in plain if times[token] == 1]
 
 
 class Settling:
@@ -64,30 +65,26 @@ class Settling:
     which somebody is told that they hold something no longer.
     """
 
-    def __init__(self, tx: Transaction, account: Account, key_ttl: int) -> None:
+    def __init__(
+        self, tx: Transaction, account: Account, key_ttl: int, ahead: Mapping[str, list[Acked]]
+    ) -> None:
         self._tx = tx
         self._account = account
         self._queue = account.id
         self._acks: list[Held] = []
-        self._ahead: Mapping[str, list[Acked]] = {}
+        self._ahead = ahead
         self._chance = 0.0
         self._key_ttl = key_ttl
         self._errors = 0  # bytes that may still be written
         self._held: dict[str, Holding] = {}
         self._stale: set[str] = set()
-
-    def acked(self, acked: Mapping[str, list[Acked]]) -> None:
-        """Note what these tokens held that was acked ahead; nothing for those that were stale."""
-        self._ahead = acked
-        for held in acked.values():
+        for held in ahead.values():
             for run in held:
-                self._account.acked += run.last - run.first + 1
+                account.acked += run.last - run.first + 1
                 if run.kept or run.history:
-                    runs.done(self._tx, run.queue, run.first, run.last, run)
+                    runs.done(tx, run.queue, run.first, run.last, run)
 
-    def settle(
-        self, entries: Sequence[Entry], chance: float, whose: Whose
-    ) -> tuple[tuple[Settled, ...], ...]:
+    def settle(self, entries: Sequence[Entry], chance: float, key: Key | None) -> Told:
         """Apply the entries of one caller; return what became of each."""
         self._chance, self._errors = chance, ERRORS_BYTES
         if len(entries) == 1:  # as a rule
@@ -96,7 +93,7 @@ class Settling:
         else:
             settled = tuple([_VERBS[type(entry)](self, entry) for entry in entries])
         if self._acks:
-            record(self._tx, self._account, "acked", self._acks, whose)
+            record(self._tx, self._account, "acked", self._acks, key)
             self._acks = []
         return settled
 

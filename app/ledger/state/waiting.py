@@ -12,7 +12,7 @@ from ..work import Span
 from . import blocks, claims, runs
 from .accounts import Account
 from .claims import Found, Wanted
-from .history import record, whose
+from .history import record
 from .rows import ALONE, LEASED, Run
 from .transaction import Transaction
 
@@ -142,7 +142,7 @@ class _Shares:
             account.taken += last - first + 1
             claims.join(spans, Span(first, last, run.next_attempt(tx.now)))
         if account.history:
-            record(tx, account, "taken", [(span.first, span.last, "") for span in spans], whose(ask.key))
+            record(tx, account, "taken", [(span.first, span.last, "") for span in spans], ask.key)
         return tuple(spans)
 
     def _lease(self, pieces: list[Piece], holder: Holder, due: int) -> tuple[Span, ...]:
