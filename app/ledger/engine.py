@@ -16,7 +16,7 @@ from .sights import Sights
 class WritingEngine(Protocol):
     """The writing side of an engine. One thread uses it; only ``trouble`` is asked by others too."""
 
-    def apply_batch(self, ops: Sequence[Any]) -> Applied:
+    def apply(self, ops: Sequence[Any]) -> Applied:
         """Apply all ops, `Serve` and `Keyed` too, in one transaction, synced; see ``serve.py``.
 
         Raises:

@@ -71,7 +71,7 @@ class Recovery:
             if self.down is not None and (still := self.lacking()) is not None:
                 return refusal or still
             try:
-                return self._engine.apply_batch(ops)
+                return self._engine.apply(ops)
             except CommitFailed as error:
                 return self._decide(error)
             except EngineDamaged as error:

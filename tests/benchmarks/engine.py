@@ -71,7 +71,7 @@ class Lab:
         return f"{next(self._tokens):032x}"
 
     def apply(self, op: Any) -> Any:
-        return self.engine.apply_batch([op]).outcomes[0]
+        return self.engine.apply([op]).outcomes[0]
 
 
 def lease(token: str, most: int = 1, acked: str | None = None) -> Ask:

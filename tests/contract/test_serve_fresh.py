@@ -78,7 +78,7 @@ def test_a_queue_that_gives_nothing_says_why(ledger, op, why, state):
 def test_a_block_is_of_computed_values_only(ledger):
     queue = ledger.define(source="lines").id
     with pytest.raises(OpFailed):
-        ledger.engine.apply_batch([Serve(queue, 1, (block(3),), Drawn(1, ("1", "2")))])
+        ledger.engine.apply([Serve(queue, 1, (block(3),), Drawn(1, ("1", "2")))])
     assert ledger.engine.row(queue).cursor == 0
 
 
@@ -188,7 +188,7 @@ def test_a_batch_that_failed_has_granted_nothing_of_an_opening(ledger):
     drawn = Drawn(1, ("11", "12", "13"), opening=1)
     ledger.round(queue, take(), drawn=drawn)
     with pytest.raises(OpFailed):
-        ledger.engine.apply_batch([Serve(queue, 1, (take(),), drawn), "no op"])
+        ledger.engine.apply([Serve(queue, 1, (take(),), drawn), "no op"])
     assert ledger.round(queue, take(), drawn=drawn)[0].handed.values == ("12",)
     ledger.engine.reopen()
     assert ledger.round(queue, take(), drawn=drawn)[0].handed.values == ("13",)
@@ -216,7 +216,7 @@ def test_asks_of_a_row_that_was_replaced_are_moved_also_when_it_has_gone(ledger,
         pass
     assert ledger.engine.row(queue) is None
     asks = take(), Ask(None, (Ack("t"),))
-    applied = ledger.engine.apply_batch([Serve(queue, 1, asks, drawn), Serve(99, 1, asks)])
+    applied = ledger.engine.apply([Serve(queue, 1, asks, drawn), Serve(99, 1, asks)])
     assert [whys(outcomes) for outcomes in applied.outcomes] == [["moved", "moved"]] * 2
     assert applied.after == {}
     assert spans(ledger.round(row.id, take(), length=9)) == [(row.base + 1, row.base + 1)]

@@ -150,13 +150,13 @@ def test_a_known_key_is_answered_while_a_queue_is_paused_or_ended(ledger, count)
 def test_a_damaged_answer_is_refused_and_stays(folder):
     engine = SqliteEngine(folder)
     serve = Serve(1, 1, (take(1, K), take(1, Key("l", "d"))), length=LENGTH)
-    engine.apply_batch([serve])
+    engine.apply([serve])
     engine.close()
     with apsw.Connection(str(folder / "dibs.db")) as file:
         file.execute("UPDATE answer SET outcome = replace(outcome, '4', '3') WHERE key = 'k'")
     file.close()
     engine = SqliteEngine(folder)
-    [(bad, good)] = engine.apply_batch([serve]).outcomes
+    [(bad, good)] = engine.apply([serve]).outcomes
     assert (bad, good.replayed) == (Served(why="damaged"), True)
     assert engine.row(1).cursor == 5
     engine.close()
@@ -238,9 +238,9 @@ def test_a_later_request_of_a_session_in_a_batch_ends_the_earlier(ledger, count)
 
 def test_a_transaction_that_fails_leaves_no_position_behind(ledger, count):
     serve = Serve(count, 1, (take(1, Key("s", "d", 1)),), length=LENGTH)
-    ledger.engine.apply_batch([serve])
+    ledger.engine.apply([serve])
     with pytest.raises(OpFailed, match="no engine knows"):
-        ledger.engine.apply_batch([serve._replace(asks=(take(1, Key("s", "d", 2)),)), "no op"])
+        ledger.engine.apply([serve._replace(asks=(take(1, Key("s", "d", 2)),)), "no op"])
     [served] = ask(ledger, count, take(1, Key("s", "d", 2)))
     assert (seqs(served), served.replayed) == ([2], False)
     [below] = ask(ledger, count, take(1, Key("s", "d", 1)))
@@ -329,22 +329,22 @@ def test_a_settling_without_a_key_goes_on_for_its_lease_alone(ledger):
 
 def test_any_other_op_is_applied_once_for_its_key(ledger):
     defining = Keyed(Define("jobs", "", "{}"), Key("k", "define"))
-    first, second = ledger.engine.apply_batch([defining, defining]).outcomes
+    first, second = ledger.engine.apply([defining, defining]).outcomes
     queue = first.id
     assert second == Replay(first)
     pushing = Keyed(Push(queue, (Parcel(("1", "2")),)), Key("p", "push"))
     batch = [pushing, pushing, Keyed(Push(queue, ()), Key("p", "other")), defining]
-    pushed, again, other, defined = ledger.engine.apply_batch(batch).outcomes
+    pushed, again, other, defined = ledger.engine.apply(batch).outcomes
     assert (pushed, again, other, defined) == (
         Pushed(range(1, 3), (), ledger.engine.now()),
         Replay(pushed),
         Refusal("key-reused"),
         Replay(first),
     )
-    assert ledger.engine.apply_batch([pushing]).outcomes == (Replay(pushed),)
+    assert ledger.engine.apply([pushing]).outcomes == (Replay(pushed),)
     for op in (Pause(queue, True), Close(queue), Delete(queue)):
         [row], [replay] = (
-            ledger.engine.apply_batch([Keyed(op, Key(type(op).__name__, "d"))]).outcomes for _ in range(2)
+            ledger.engine.apply([Keyed(op, Key(type(op).__name__, "d"))]).outcomes for _ in range(2)
         )
         assert replay == Replay(row)
 
@@ -356,16 +356,16 @@ def test_an_op_that_changed_nothing_is_not_kept(ledger):
     begun = Keyed(Define("jobs", "", "{}", reset=True, confirmed=False), Key("y", "define"))
     none = Keyed(Redrive(queue), Key("z", "redrive"))
     batch = [full, held, begun, none]
-    [pushed, row, defined, moved] = ledger.engine.apply_batch(batch).outcomes
+    [pushed, row, defined, moved] = ledger.engine.apply(batch).outcomes
     assert (pushed.refused, row.why, defined.why, moved.count) == ("full", "not-empty", "not-empty", 0)
     ledger.round(queue, take())
-    [pushed, row, *_] = ledger.engine.apply_batch(batch[:2]).outcomes
+    [pushed, row, *_] = ledger.engine.apply(batch[:2]).outcomes
     assert (list(pushed.seqs), row.why) == ([2], "not-empty")
 
 
 def test_ops_with_keys_and_asks_are_one_batch(ledger, count):
     jobs = ledger.jobs()
-    applied = ledger.engine.apply_batch(
+    applied = ledger.engine.apply(
         [
             Serve(jobs, 1, (lease("t", 9),)),
             Keyed(Push(jobs, (Parcel(("1", "2")),)), Key("k", "push")),
@@ -388,10 +388,10 @@ def test_of_two_ops_of_a_session_in_a_batch_the_later_is_filed_whatever_their_ti
     def push(n: int, ttl: int) -> Keyed:
         return Keyed(Push(jobs, (Parcel((str(n),)),)), Key("s", f"d{n}", n), ttl)
 
-    ledger.engine.apply_batch([push(1, 3_600_000)])
-    ledger.engine.apply_batch([push(2, 36_000_000), push(3, 3_600_000)])
+    ledger.engine.apply([push(1, 3_600_000)])
+    ledger.engine.apply([push(2, 36_000_000), push(3, 3_600_000)])
     ledger.engine.reopen()
-    [told] = ledger.engine.apply_batch([push(3, 3_600_000)]).outcomes
+    [told] = ledger.engine.apply([push(3, 3_600_000)]).outcomes
     assert told == Replay(Pushed(range(3, 4), (), ledger.engine.now()))
 
 
@@ -399,7 +399,7 @@ def test_a_batch_that_changes_nothing_has_no_number(ledger, count):
     number = ledger.engine.number()
     ledger.do(Advance(count, 4))
     assert ledger.engine.number() == number + 1
-    applied = ledger.engine.apply_batch([Serve(count, 1, ())])
+    applied = ledger.engine.apply([Serve(count, 1, ())])
     assert (applied.number, ledger.engine.number()) == (0, number + 1)
     ledger.engine.reopen()
     assert ledger.engine.number() == number + 1
@@ -409,7 +409,7 @@ def test_whatever_a_batch_changes_its_number_is_on_disk_with_it(ledger, count):
     jobs = ledger.jobs("1", name="jobs")
 
     def numbered(*ops) -> None:
-        applied = ledger.engine.apply_batch(ops)
+        applied = ledger.engine.apply(ops)
         assert applied.number > 0
         ledger.engine.reopen()
         assert ledger.engine.number() == applied.number
@@ -425,7 +425,7 @@ def test_whatever_a_batch_changes_its_number_is_on_disk_with_it(ledger, count):
     numbered(Push(ledger.define("other", "").id, (Parcel(("1",)),)))
     numbered(Define("other", "", "{}", reset=True))
     for row in (count, jobs, 3, 4):
-        if ledger.engine.apply_batch([Sweep(row)]).number:
+        if ledger.engine.apply([Sweep(row)]).number:
             number = ledger.engine.number()
             ledger.engine.reopen()
             assert ledger.engine.number() == number  # the row with the last number may have gone

@@ -56,7 +56,7 @@ def test_whole_acks_of_all_queues_are_one_statement(ledger, monkeypatch):
     runs = ledger.engine._store.runs
     monkeypatch.setattr(runs, "ack", lambda held, now: acks.append(held) or type(runs).ack(runs, held, now))
     asks = [settle(Ack("t0")), settle(Ack("t1"), Ack("t2")), settle(Ack("t3", ((4, 4),)), Ack("t3"))]
-    outcomes = ledger.engine.apply_batch([Serve(queue, 1, tuple(asks)) for queue in queues]).outcomes
+    outcomes = ledger.engine.apply([Serve(queue, 1, tuple(asks)) for queue in queues]).outcomes
     assert [[verdicts(served) for served in each] for each in outcomes] == [
         [["acked"], ["acked", "acked"], ["acked", "stale"]]
     ] * 2
@@ -67,7 +67,7 @@ def test_results_are_there_for_other_asks_of_the_batch(ledger):
     jobs, done = ledger.jobs("1"), ledger.jobs(name="done")
     ledger.round(jobs, lease("t"))
     ack = settle(Ack("t", None, (Result("done", '"r"', key="k"), Result("done", '"late"', 1_000))))
-    applied = ledger.engine.apply_batch([Serve(done, 1, (take(9),)), Serve(jobs, 1, (ack,))])
+    applied = ledger.engine.apply([Serve(done, 1, (take(9),)), Serve(jobs, 1, (ack,))])
     [[got], [acked]] = applied.outcomes
     assert (got.handed.values, verdicts(acked)) == (('"r"',), ["acked"])
     assert applied.after[done].next_due == ledger.engine.now() + 1_000
@@ -77,7 +77,7 @@ def test_a_queue_that_only_got_results_is_told_too(ledger):
     jobs, done = ledger.jobs("1"), ledger.jobs(name="done")
     ledger.round(jobs, lease("t"))
     ack = settle(Ack("t", None, (Result("done", '"r"', 500),)))
-    applied = ledger.engine.apply_batch([Serve(jobs, 1, (ack,))])
+    applied = ledger.engine.apply([Serve(jobs, 1, (ack,))])
     assert (applied.after[done].cursor, applied.after[done].next_due) == (1, ledger.engine.now() + 500)
 
 
@@ -128,17 +128,17 @@ def test_a_lease_that_was_told_stale_is_not_live_again_after_a_crash_that_lost_t
         return LedgerClock(persisted, wall=lambda: now[0] * 10**6, monotonic=lambda: now[0] * 10**6)
 
     engine = SqliteEngine(folder, clock=clock)
-    queue = engine.apply_batch([Define("jobs", "", "{}"), Push(2, (Parcel(("1",)),))]).outcomes[0].id
-    engine.apply_batch([Serve(queue, 1, (lease("t", ttl=500),))])
+    queue = engine.apply([Define("jobs", "", "{}"), Push(2, (Parcel(("1",)),))]).outcomes[0].id
+    engine.apply([Serve(queue, 1, (lease("t", ttl=500),))])
     now[0] += 600  # less than a second: the clock was not written meanwhile
-    [[stale]] = engine.apply_batch([Serve(queue, 1, (settle(Ack("t")),))]).outcomes
+    [[stale]] = engine.apply([Serve(queue, 1, (settle(Ack("t")),))]).outcomes
     assert verdicts(stale) == ["stale"]
     copied = folder.parent / "copied"
     copied.mkdir()
     engine.backup(str(copied / "dibs.db"))
     now[0] -= 600
     again = SqliteEngine(copied, clock=clock)
-    [[acked]] = again.apply_batch([Serve(queue, 1, (settle(Ack("t")),))]).outcomes
+    [[acked]] = again.apply([Serve(queue, 1, (settle(Ack("t")),))]).outcomes
     assert verdicts(acked) == ["stale"]
     again.close()
     engine.close()
@@ -228,18 +228,18 @@ def statements(ledger):
 def test_takes_from_a_queue_with_nothing_inside_read_nothing(ledger, statements):
     queue = ledger.define().id
     serve = Serve(queue, 1, (take(), lease("t"), block(3)), length=LENGTH)
-    ledger.engine.apply_batch([serve])
+    ledger.engine.apply([serve])
     statements.clear()
-    ledger.engine.apply_batch([serve._replace(asks=(take(), lease("u"), block(3)))])
+    ledger.engine.apply([serve._replace(asks=(take(), lease("u"), block(3)))])
     assert statements == []
 
 
 def test_nothing_is_claimed_before_something_is_due(ledger, statements):
     queue = ledger.jobs("1", "2")
-    ledger.engine.apply_batch([Serve(queue, 1, (lease("t", 2), take()))])
+    ledger.engine.apply([Serve(queue, 1, (lease("t", 2), take()))])
     statements.clear()
     for _ in range(3):
-        applied = ledger.engine.apply_batch([Serve(queue, 1, (take(),))])
+        applied = ledger.engine.apply([Serve(queue, 1, (take(),))])
         assert applied.after[queue].next_due == applied.now + HALF_A_MINUTE
     assert statements == []
     ledger.time.pass_(HALF_A_MINUTE)
@@ -252,7 +252,7 @@ def test_what_comes_due_is_known_without_a_look(ledger):
     now = ledger.engine.now()
 
     def due(*asks) -> int | None:
-        return ledger.engine.apply_batch([Serve(queue, 1, asks)]).after[queue].next_due
+        return ledger.engine.apply([Serve(queue, 1, asks)]).after[queue].next_due
 
     assert due(lease("t", 3), take()) == now + HALF_A_MINUTE
     assert due(settle(Nack("t", ((1, 1),), 700))) == now + 700
@@ -280,7 +280,7 @@ def test_a_closed_queue_is_exhausted_once_nothing_but_the_dead_is_inside(ledger,
     if inside == "dead":
         ledger.round(queue, settle(Nack("t", None, None, "", True)))
     ledger.do(Close(queue))
-    applied = ledger.engine.apply_batch([Serve(queue, 2, (take(),))])
+    applied = ledger.engine.apply([Serve(queue, 2, (take(),))])
     [[served]] = applied.outcomes
     assert (served.why, served.state, applied.after[queue].over) == (why, "closed", why == "exhausted")
 
@@ -289,7 +289,7 @@ def test_a_failed_source_is_told_before_what_is_leased_and_after_what_waits(ledg
     queue = ledger.define(source="lines").id
     drawn = Drawn(1, ("1", "2"), End("failed", "E", "m"))
     ledger.round(queue, lease("t", 2), drawn=drawn)
-    applied = ledger.engine.apply_batch([Serve(queue, 1, (settle(Release("t", ((1, 1),))), take(), take()))])
+    applied = ledger.engine.apply([Serve(queue, 1, (settle(Release("t", ((1, 1),))), take(), take()))])
     assert [served.why for served in applied.outcomes[0]] == [None, None, "failed"]
     after = applied.after[queue]
     assert (after.failure, after.ending, after.over, after.next_due) == (

@@ -91,13 +91,13 @@ HANDED = {
 @pytest.mark.parametrize(("outcome", "values", "handed"), HANDED.values(), ids=HANDED)
 def test_what_was_handed_out_is_told_again(filed, outcome, values, handed):
     engine = filed(("k", outcome, values))
-    [[again]] = engine.apply_batch([Serve(1, 1, (take(1, Key("k", "d")),))]).outcomes
+    [[again]] = engine.apply([Serve(1, 1, (take(1, Key("k", "d")),))]).outcomes
     assert again == Served((), handed, None, outcome.get("ending") or "open", True)
 
 
 def test_wide_numbers_are_those_of_a_wide_count(filed):
     outcome = {"first": 4, "ending": None, "wide": True, "start": 25, "stop": 26, "step": 5}
-    [[again]] = filed(("k", outcome, None)).apply_batch([Serve(1, 1, (take(1, Key("k", "d")),))]).outcomes
+    [[again]] = filed(("k", outcome, None)).apply([Serve(1, 1, (take(1, Key("k", "d")),))]).outcomes
     assert again.handed.source == ("count", json.dumps({"start": 10, "step": 5, "max": 2**53}))
 
 
@@ -146,7 +146,7 @@ SETTLED = {
 def test_what_was_settled_is_told_again_with_its_lease(filed, outcome, values, handed):
     engine = filed(("k", outcome, values))
     want = settle(Ack("t"), key=Key("k", "d"), then=lease("u"))
-    [[again]] = engine.apply_batch([Serve(1, 1, (want,))]).outcomes
+    [[again]] = engine.apply([Serve(1, 1, (want,))]).outcomes
     assert again == Served(((Settled("acked", 1, 2),),), handed, None, "open", True)
 
 
@@ -157,7 +157,7 @@ def test_a_lease_that_a_settling_had_waited_for_stands_beside_it(filed):
     entries = ((Settled("nacked", 1, 1, 7), Settled("refused", 2, 2, None, "full", "b")),)
     asks = [settle(Ack("t"), key=Key(key, "d"), then=then) for key in "kl" for then in (None, lease("u"))]
     for ask, handed in zip(asks, (None, Handed((Span(4, 4),), ("4",), "t", 1_000), None, None), strict=True):
-        [[again]] = engine.apply_batch([Serve(1, 1, (ask,))]).outcomes
+        [[again]] = engine.apply([Serve(1, 1, (ask,))]).outcomes
         assert (again.entries, again.handed, again.replayed) == (entries, handed, True)
 
 
@@ -173,7 +173,7 @@ def test_what_was_pushed_and_moved_and_defined_is_told_again(filed):
     )
     push = Push(1, (Parcel(("1",)),))
     ops = {"push": push, "keys": push, "purge": Purge(1, ("dead",)), "define": Define("q", "count", "{}")}
-    found = engine.apply_batch([Keyed(op, Key(key, "d")) for key, op in ops.items()]).outcomes
+    found = engine.apply([Keyed(op, Key(key, "d")) for key, op in ops.items()]).outcomes
     assert found == (
         Replay(Pushed(range(1, 7), (), 5)),
         Replay(Pushed((4, 9, 4), (2,), 5)),
@@ -185,5 +185,5 @@ def test_what_was_pushed_and_moved_and_defined_is_told_again(filed):
 def test_an_unfinished_purge_goes_on(filed):
     engine = filed(("purge", {"work": ["moved", 7, None, 2, 3]}, []))
     purge = Keyed(Purge(1, ("waiting",)), Key("purge", "d"))
-    assert engine.apply_batch([purge]).outcomes == (Moved(7),)
-    assert engine.apply_batch([purge]).outcomes == (Replay(Moved(7)),)
+    assert engine.apply([purge]).outcomes == (Moved(7),)
+    assert engine.apply([purge]).outcomes == (Replay(Moved(7)),)

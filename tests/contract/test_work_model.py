@@ -55,7 +55,7 @@ def machine(new_ledger):
             """Apply a batch; each of its outcomes is the model's."""
             now = self.ledger.engine.now()
             want = Batch(self.model, ops, now).outcomes
-            applied = self.ledger.engine.apply_batch(ops)
+            applied = self.ledger.engine.apply(ops)
             for op, expected, outcome in zip(ops, want, applied.outcomes, strict=True):
                 got = normal(outcome)
                 assert agree(expected, got), (op, expected, got)

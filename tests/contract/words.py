@@ -15,7 +15,7 @@ NOTHING = Handed(())
 
 def batch(engine: Engine, *ops: Any) -> Applied:
     """All of these in one transaction."""
-    return engine.apply_batch(ops)
+    return engine.apply(ops)
 
 
 def apply(engine: Engine, *ops: Any) -> tuple[Any, ...]:

@@ -106,7 +106,7 @@ class SqliteEngine:
 
     # -- one transaction
 
-    def apply_batch(self, ops: Sequence[Any]) -> Applied:
+    def apply(self, ops: Sequence[Any]) -> Applied:
         """Apply all ops, in order, in one transaction, which is synced when this returns.
 
         Raises:
@@ -124,7 +124,7 @@ class SqliteEngine:
         except BlockPageDamaged:
             self._forget()
             self.files.guard.found(BLOCKS, "the checksum of a page is wrong")
-            return self.apply_batch(ops)
+            return self.apply(ops)
         except BaseException as error:
             self._forget()  # nobody knows what the file has
             if isinstance(error, CommitFailed) and tx is not None and applied is not None:

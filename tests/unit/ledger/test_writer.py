@@ -26,7 +26,7 @@ FULL = EngineFailed("ENOSPC", full=True)
 class Engine:
     """Applies words; ``look`` and those in ``bad`` aside, each is on ``disk`` with the next number.
 
-    ``faults`` are for the next calls of ``apply_batch``: an exception before COMMIT, or ``absent`` or
+    ``faults`` are for the next calls of ``apply``: an exception before COMMIT, or ``absent`` or
     ``present`` for a COMMIT that fails and is not or is on disk. ``repairs`` and ``rooms``: for the next
     reopenings and looks for room.
     """
@@ -47,7 +47,7 @@ class Engine:
         self.keeping: Exception | None = None
         self.closed = False
 
-    def apply_batch(self, ops):
+    def apply(self, ops):
         self.door.pass_()
         self.calls.append(list(ops))
         fault = self.faults.popleft() if self.faults else None

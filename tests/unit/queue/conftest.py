@@ -81,12 +81,12 @@ class Disk:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._engine, name)
 
-    def apply_batch(self, ops: Sequence[Any]) -> Applied:
+    def apply(self, ops: Sequence[Any]) -> Applied:
         self.door.pass_()
         fault = self.faults.popleft() if self.faults else self.fault(ops)
         if fault in ("absent", "full"):
             raise CommitFailed("EIO", Applied((), {}, 0, -1), full=fault == "full")
-        applied = self._engine.apply_batch(ops)
+        applied = self._engine.apply(ops)
         self.batches.append(list(ops))
         if fault == "present":
             raise CommitFailed("EIO", applied)

@@ -81,7 +81,7 @@ async def test_pushes_redrives_and_purges_are_filed_as_in_0_3(opened):
 )
 async def test_a_definition_of_0_3_is_replayed(opened, filed, source, named, reset):
     def before(disk) -> None:
-        [row] = disk.apply_batch([Define("q", "", "{}")]).outcomes
+        [row] = disk.apply([Define("q", "", "{}")]).outcomes
         outcome = json.dumps({**asdict(row), "wide": False, "start": 0, "stop": 0, "step": 1})
         answer = row.root, row.generation, "", "k", filed, outcome, None, disk.now() + 60_000
         columns = "queue, generation, caller, key, request, outcome, item_values, expires, crc"
