@@ -382,6 +382,17 @@ def test_ops_with_keys_and_asks_are_one_batch(ledger, count):
     assert applied.number == ledger.engine.number()
 
 
+@pytest.mark.parametrize("n", [1, 5, 6])
+def test_a_session_whose_answer_was_pruned_begins_again_at_any_number(ledger, count, n):
+    ask(ledger, count, take(1, Key("s", "d", 5)))
+    ask(ledger, count, take(1, Key("s", "d", 5)))  # how far it has come is known now, and until when
+    ledger.time.pass_(26 * 3_600_000)
+    ask(ledger, count, take(1))
+    assert answers(ledger) == 0
+    [served] = ask(ledger, count, take(1, Key("s", "e", n)))
+    assert (seqs(served), served.replayed) == ([3], False)
+
+
 def test_of_two_ops_of_a_session_in_a_batch_the_later_is_filed_whatever_their_times(ledger):
     jobs = ledger.jobs()
 

@@ -88,6 +88,7 @@ class Keys:
     def _look_up(self, unknown: dict[Name, Case]) -> None:
         found = self._tx.store.answers.find(list(unknown))
         for name, case in unknown.items():
+            case.position = None
             case.answer = answer = found.get(name)
             if answer is None:
                 self._positions.pop(name, None)
