@@ -382,6 +382,14 @@ def test_ops_with_keys_and_asks_are_one_batch(ledger, count):
     assert applied.number == ledger.engine.number()
 
 
+def test_a_repeat_and_the_next_request_of_a_session_are_one_batch(ledger, count):
+    [first] = ask(ledger, count, take(1, Key("s", "d", 1)))
+    ask(ledger, count, take(1, Key("s", "d", 1)))  # how far it has come is known now
+    again, second = ask(ledger, count, take(1, Key("s", "d", 1)), take(1, Key("s", "e", 2)))
+    assert (seqs(again), again.replayed) == (seqs(first), True)
+    assert (seqs(second), second.replayed) == ([2], False)
+
+
 @pytest.mark.parametrize("n", [1, 5, 6])
 def test_a_session_whose_answer_was_pruned_begins_again_at_any_number(ledger, count, n):
     ask(ledger, count, take(1, Key("s", "d", 5)))

@@ -78,8 +78,10 @@ class Keys:
             positions.clear()
         now, unknown = tx.now, {}
         for name, key in wanted:
-            position = positions.get(name)
-            self.cases[name] = case = Case(name, position)
+            case = self.cases.get(name)
+            if case is None:
+                case = self.cases[name] = Case(name, positions.get(name))
+            position = case.position
             if position is None or position.expires <= now or key.n == position.n:
                 unknown[name] = case
         if unknown:
