@@ -10,7 +10,7 @@ import apsw
 
 from ..state.rows import Answer, Name
 from .checksum import of_answer
-from .collected import Collected, write
+from .collected import Collected
 
 _NAMES = ("queue", "generation", "caller", "key", "request", "outcome", "item_values", "expires", "n", "crc")
 _COLUMNS = ", ".join(_NAMES)
@@ -68,7 +68,9 @@ class Answers:
 
     def find(self, names: Sequence[Name]) -> dict[Name, Answer]:
         """Those of the answers that are on file: one by itself, several in one statement."""
-        write(self.collected)
+        for kind in self.collected:
+            if kind.rows:
+                kind.write()
         if len(names) == 1:
             return dict(map(read, self._execute(FIND, names[0])))
         return dict(map(read, self._execute(FIND_EACH, (json.dumps(names),)))) if names else {}

@@ -167,7 +167,9 @@ class Runs:
 
     def ack(self, held: Sequence[tuple[int, str]], now: int) -> list[Acked]:
         """Remove all that these tokens hold, in one statement."""
-        write(self.collected)
+        for kind in self.collected:
+            if kind.rows:
+                kind.write()
         if len(held) == 1:
             [(queue, token)] = held
             rows = self._execute_kept(ACK, (queue, token, now))

@@ -34,8 +34,9 @@ class Tail:
 class Account:
     """The row of one queue within a transaction, with its cursor and counters as of now.
 
-    ``dead`` counts the dead items inside. ``changed``: more than the counters is to be written. ``due``:
-    nothing inside can be claimed before that instant; right after a claim that is exact.
+    ``state``: one word for answers; an ending is stronger than a pause. ``dead`` counts the dead items
+    inside. ``changed``: more than the counters is to be written. ``due``: nothing inside can be claimed
+    before that instant; right after a claim that is exact.
     """
 
     def __init__(self, row: QueueRow, dead: int) -> None:
@@ -54,6 +55,7 @@ class Account:
         self.source, self.args, self.mark = row.source, row.args, row.mark
         self.deleted, self.paused, self.ending = row.deleted_at is not None, row.paused, row.ending
         self.settings, self.history, self.edition = row.settings, row.settings.history, row.edition
+        self.state = row.ending or ("paused" if row.paused else "open")
 
     def change(self, **columns: Any) -> None:
         """Change what the row says, but for its cursor and counters."""
@@ -80,18 +82,14 @@ class Account:
         )
 
     @property
-    def state(self) -> str:
-        """One word for answers; an ending is stronger than a pause."""
-        return self.ending or ("paused" if self.paused else "open")
-
-    @property
     def over(self) -> bool:
         """Whether nothing can come any more: it has ended, and nothing is inside but the dead."""
         return self.ending is not None and self.inside <= self.dead
 
     def after(self) -> After:
         """The queue as of the end of a batch."""
-        row, alive = self._row, self.inside > self.dead
+        row, done = self._row, self.taken + self.jumped + self.acked + self.purged
+        alive = self.cursor - self.base - done > self.dead
         failure = None if row.failure_type is None else (row.failure_type, row.failure_message or "")
         return _after(
             (

@@ -57,7 +57,9 @@ class Batch:
         settles = self._begin()
         servings = self._servings
         if self._wanted:
-            self._look_up()
+            self._keys = Keys(self._tx, self._wanted)
+            for serving in servings.values():
+                serving.rule(self._keys)
         for at in self._others:
             self.outcomes[at] = self._other(at, self._ops[at])
         if settles:
@@ -94,13 +96,6 @@ class Batch:
         return settles
 
     # -- keys
-
-    def _look_up(self) -> None:
-        """Look up the keys of all, and rule on the asks."""
-        self._keys = Keys(self._tx, self._wanted)
-        for serving in self._servings.values():
-            if serving.keyed:
-                serving.rule(self._keys)
 
     def _name(self, op: Keyed) -> Name:
         """Where the answer of an op is filed: of the definition of a new queue, nowhere yet."""

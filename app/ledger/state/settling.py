@@ -7,7 +7,7 @@ what has expired is taken from the token for good.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -45,17 +45,20 @@ Change = Callable[[Run], tuple[Verdict, int | None, Run | None]]
 """The outcome for a part of a run: the verdict, its due, and the part afterwards; None: it is done."""
 
 
-def whole(queue: int, entries: Iterable[Entry]) -> list[tuple[int, str]]:
+def whole(queue: int, entries: Sequence[Entry]) -> list[tuple[int, str]]:
     """The tokens, with their queue, of which these entries say nothing but that all of their items are done.
 
     Those can be acked ahead of the others, many in one statement.
     """
-    plain, times = [], Counter[str]()
+    plain, tokens = [], []
     for entry in entries:
-        times[entry.token] += 1
+        tokens.append(entry.token)
         if type(entry) is Ack and entry.seqs is None and not entry.push:
-            plain.append(entry.token)
-    return [(queue, token) for token in plain if times[token] == 1]
+            plain.append((queue, entry.token))
+    if len(set(tokens)) == len(tokens):  # as a rule
+        return plain
+    times = Counter(tokens)
+    return [held for held in plain if times[held[1]] == 1]
 
 
 class Settling:
@@ -133,7 +136,13 @@ class Settling:
             return self._told_stale(entry)
         if self._account.history:
             self._acks += [(run.first, run.last, run.worker) for run in held]
-        return _told_acked(held)
+        if len(held) == 1:  # as a rule; spare it the list
+            run = held[0]
+            return (_settled(("acked", run.first, run.last, None, None, None)),)
+        told = Verdicts()
+        for run in sorted(held):
+            told.add("acked", run.first, run.last)
+        return told.all()
 
     def _acked(self, run: Run) -> tuple[Verdict, None, None]:
         account = self._account
@@ -240,16 +249,6 @@ class Settling:
             if part is not None:
                 (holding.leave if part.token is None else holding.keep)(part)
         return told.all()
-
-
-def _told_acked(held: Sequence[Acked]) -> tuple[Settled, ...]:
-    if len(held) == 1:  # as a rule; spare it the list
-        run = held[0]
-        return (_settled(("acked", run.first, run.last, None, None, None)),)
-    told = Verdicts()
-    for run in sorted(held):
-        told.add("acked", run.first, run.last)
-    return told.all()
 
 
 _VERBS: dict[type, Callable[[Settling, Any], tuple[Settled, ...]]] = {
