@@ -264,7 +264,7 @@ class RemoteQueue:
 
         Each is a request, but where more than eight callers want a value at once, they share requests.
         """
-        return Values(self._operations, self._line)
+        return Values(self._operations, self._line, self._client)
 
     next = _call(QueueOperations.next)
     take = _call(QueueOperations.take)

@@ -16,9 +16,10 @@ class Values(Iterator[Any]):
     goes on where the queue stands. (A generator would refuse the one and take the other for the end.)
     """
 
-    def __init__(self, operations: QueueOperations, line: threads.Line) -> None:
+    def __init__(self, operations: QueueOperations, line: threads.Line, client: object) -> None:
         self._operations = operations
         self._line = line
+        self._client = client  # it must not be closed as long as somebody iterates
         self._exhausted = False
 
     def __next__(self) -> Any:

@@ -237,6 +237,17 @@ def test_a_client_that_nobody_holds_is_there_while_its_iterator_is(wire):
     assert wire.closed
 
 
+@pytest.mark.usefixtures("only_new_garbage")
+def test_a_client_that_nobody_holds_is_there_while_its_values_are(wire):
+    wire.server.add("jobs", [1, 2, 3])
+    found = []
+    for value in Client("http://dibs", transport=wire).queue("jobs"):
+        gc.collect()
+        found.append(value)
+    gc.collect()
+    assert (found, wire.closed) == ([1, 2, 3], True)
+
+
 def test_closing_takes_as_long_as_the_slowest_iterator(wire):
     """Nobody answers any more: each has its grace, all at the same time."""
     wire.server.add("jobs", range(50))
