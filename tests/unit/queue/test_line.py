@@ -99,14 +99,14 @@ async def test_an_ask_that_waits_hears_at_its_deadline_that_the_disk_is_full(ope
     monkeypatch.setattr(writer, "ROOM_EVERY", 0.01)
     async with opened({"q": None}) as house:
         queue = house["q"]
-        waiting = asyncio.ensure_future(queue.take(1, wait=0.2))
+        waiting = asyncio.ensure_future(queue.take(1, wait=1))
         await queue.take(1)  # a round later it waits
         assert queue.line.parked == 1
         house.disk.faults.append("full")
         house.disk.rooms += [FULL] * 1_000_000
         with pytest.raises(LedgerFull):
             await push(queue, "1")
-        newcomer = asyncio.ensure_future(queue.take(1, wait=0.2))
+        newcomer = asyncio.ensure_future(queue.take(1, wait=1))
         for each in (waiting, newcomer):
             assert not each.done()  # while the disk is full they stay
         for each in (waiting, newcomer):
@@ -343,11 +343,14 @@ async def test_the_end_of_input_ends_the_wait_of_a_task(opened, eventually):
 
 @pytest.mark.parametrize("key", [None, "k"])
 async def test_an_outcome_that_comes_after_its_caller_was_left_in_doubt_stands(opened, key):
-    async with opened({"q": "count()"}, commit_patience=0.02) as house:
-        queue = house["q"]
+    async with opened({"q": "count()"}) as house:
+        queue, rounds = house["q"], house.queues.rounds
+        rounds.close()  # its timer, which is for as long as the limit says
+        rounds._silent, patience, rounds._patience = None, rounds._patience, 0.02
         house.disk.door.shut()
         with pytest.raises(OutcomeUnknown):
             await queue.take(1, key=key)
+        rounds._patience = patience
         house.disk.door.open()
         again = await queue.take(1, key=key, wait=20)
         assert (again.first, again.replayed) == ((1, True) if key else (2, False))

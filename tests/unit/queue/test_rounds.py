@@ -182,9 +182,9 @@ async def test_a_writer_that_has_ended_is_told_to_all():
 
 
 async def test_a_disk_that_is_silent_leaves_its_callers_in_doubt_and_goes_on_when_it_speaks():
-    async with Desk(patience=0.05) as desk:
+    async with Desk(patience=0.5) as desk:
         assert isinstance(await desk.rounds.commit(OP), Conflict)  # the one timer runs from here on
-        await asyncio.sleep(0.03)
+        await asyncio.sleep(0.1)
         member = Member()
         desk.rounds.join(member)
         silent = await desk.busy()
