@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from dibs.errors import LimitExceeded
+from dibs.errors import KeySuperseded, LimitExceeded, QueueConflict
+from dibs.ledger.serve import Key
+from dibs.ledger.work import Parcel
 from dibs.queue.limits import Limits, check_name
 
 LIMITS = Limits()
@@ -38,3 +40,50 @@ def test_no_count(count):
 def test_the_defaults_are_those_of_the_design():
     assert (LIMITS.count, LIMITS.block, LIMITS.handout_bytes) == (10_000, 1_000_000, 4 * 2**20)
     assert (LIMITS.wait, LIMITS.key_bytes, LIMITS.key_ttl) == (30, 255, 86_400)
+
+
+def pushing(*texts: str, **options):
+    return lambda queue: queue.push((Parcel(texts, **options),))
+
+
+@pytest.mark.parametrize(
+    ("call", "field"),
+    [
+        (lambda queue: queue.redrive(limit=0), "limit"),
+        (lambda queue: queue.redrive(rate=0.0001), "rate"),
+        (lambda queue: queue.redrive(rate=1e6), "rate"),
+        (lambda queue: queue.redrive(((1, 2), (2, 3))), "seqs"),
+        (lambda queue: queue.redrive(((3, 2),)), "seqs"),
+        (lambda queue: queue.redrive(tuple((seq, seq) for seq in range(1, 20_002))), "seqs"),
+        (lambda queue: queue.purge(()), "states"),
+        (lambda queue: queue.purge(("waiting", "leased")), "states"),
+        (pushing(), "items"),
+        (pushing(*["1"] * 10_001), "items"),
+        (pushing("1", priority=10), "priority"),
+        (pushing("1", delay=2_592_001_000), "delay"),
+        (pushing("1", keys=("k" * 256,)), "key"),
+        (lambda queue: queue.pause(key=""), "Idempotency-Key"),
+        (lambda queue: queue.take(1, key="k" * 256), "Idempotency-Key"),
+    ],
+)
+async def test_what_is_over_a_limit_changes_nothing(opened, call, field):
+    async with opened({"q": None}) as house:
+        before = len(house.disk.batches)
+        with pytest.raises(LimitExceeded) as caught:
+            await call(house["q"])
+        assert (caught.value.field, len(house.disk.batches)) == (field, before)
+
+
+async def test_an_operation_of_a_session_that_has_gone_on_is_refused(opened):
+    async with opened({"q": None}) as house:
+        queue = house["q"]
+        await queue.pause(key=Key("s", "", n=2))
+        with pytest.raises(KeySuperseded):
+            await queue.resume(key=Key("s", "", n=1))
+        assert queue.info().paused
+
+
+async def test_a_queue_without_a_source_is_not_advanced(opened):
+    async with opened({"q": None}) as house:
+        with pytest.raises(QueueConflict, match="no source"):
+            await house["q"].advance(10)
