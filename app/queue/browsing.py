@@ -257,7 +257,7 @@ class Browser:
             dead=dead,
             oldest_waiting=self.oldest_waiting(waiting),
             **meter.counts(),
-            rate=meter.rate.per_second(),
+            rate=meter.rate.per_second(meter.handed_out),
             waiting=line.parked,
             buffered=supply.buffered,
             threads=supply.threads,

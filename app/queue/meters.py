@@ -32,27 +32,34 @@ COUNTS: Final = (
 
 
 class Rate:
-    """Events a second over the last ten whole seconds; counted on the event loop."""
+    """Events a second over the last ten whole seconds, of a count that goes up; kept on the event loop.
+
+    It owns the count as it was at the first event of each second. ``until`` is when the present second ends:
+    whoever counts an event after that calls :meth:`begin` before. So an event within a second costs nothing.
+    """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self.until = 0.0
         self._clock = clock
-        self._slots: deque[list[int]] = deque()
+        self._begun: deque[tuple[int, int]] = deque()
 
-    def add(self, events: int) -> None:
-        """Count events that happened now."""
-        second = int(self._clock())
-        if self._slots and self._slots[-1][0] == second:
-            self._slots[-1][1] += events
-            return
-        self._slots.append([second, events])
-        while self._slots[0][0] < second - RATE_SECONDS:
-            self._slots.popleft()
+    def begin(self, now: float, count: int) -> None:
+        """Begin a second, with the count as it is before the event that comes now."""
+        second = int(now)
+        self.until = second + 1.0
+        self._begun.append((second, count))
+        while self._begun[0][0] < second - RATE_SECONDS:
+            self._begun.popleft()
 
-    def per_second(self) -> float:
+    def per_second(self, count: int) -> float:
         """The mean over the window; the second that is still going on does not count."""
         now = int(self._clock())
-        counted = sum(events for second, events in self._slots if now - RATE_SECONDS <= second < now)
-        return round(counted / RATE_SECONDS, 1)
+        events = self._at(now, count) - self._at(now - RATE_SECONDS, count)
+        return round(events / RATE_SECONDS, 1)
+
+    def _at(self, second: int, count: int) -> int:
+        """The count as it was when this second began, of a count that is ``count`` now."""
+        return next((before for begun, before in self._begun if begun >= second), count)
 
 
 class Commits:

@@ -51,13 +51,15 @@ class Replies:
             meter.settle(served.entries)
         handed = served.handed
         if handed is not None:
+            now = self._clock()
             if served.replayed:  # it hands out nothing
                 meter.replays += 1
             else:
+                if now >= meter.rate.until:
+                    meter.rate.begin(now, meter.handed_out)
                 meter.handed_out += len(answer.values)
-                meter.rate.add(len(answer.values))
             if waiting.alone:
-                meter.answers.append(self._clock() - waiting.began)
+                meter.answers.append(now - waiting.began)
         if self._watching is not None:
             self._watching(waiting, answer)
         caller = waiting.caller

@@ -71,8 +71,9 @@ async def _total(queues: Sequence[Queue]) -> tuple[dict[str, int], float]:
     total: Counter[str] = Counter(dict.fromkeys(COUNTS, 0))
     rate = 0.0
     for number, queue in enumerate(queues):
-        total.update(queue.line.meter.counts())
-        rate += queue.line.meter.rate.per_second()
+        meter = queue.line.meter
+        total.update(meter.counts())
+        rate += meter.rate.per_second(meter.handed_out)
         if number % QUEUES_A_STEP == QUEUES_A_STEP - 1:
             await asyncio.sleep(0)
     return total, rate

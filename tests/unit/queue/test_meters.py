@@ -19,40 +19,68 @@ def clock() -> Clock:
     return Clock()
 
 
-def test_a_rate_is_the_mean_of_the_last_whole_seconds(clock):
-    rate = Rate(clock)
+class Counted:
+    """A count and its rate, as a queue keeps them."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock, self.count, self.rate = clock, 0, Rate(clock)
+
+    def add(self, events: int) -> None:
+        if self.clock.now >= self.rate.until:
+            self.rate.begin(self.clock.now, self.count)
+        self.count += events
+
+    def per_second(self) -> float:
+        return self.rate.per_second(self.count)
+
+
+@pytest.fixture
+def counted(clock) -> Counted:
+    return Counted(clock)
+
+
+def test_a_rate_is_the_mean_of_the_last_whole_seconds(clock, counted):
     for _ in range(RATE_SECONDS):
-        rate.add(30)
-        rate.add(20)
+        counted.add(30)
+        counted.add(20)
         clock.now += 1
-    assert rate.per_second() == 50
+    assert counted.per_second() == 50
 
 
-def test_the_second_that_goes_on_does_not_count_yet(clock):
-    rate = Rate(clock)
-    rate.add(100)
+def test_the_second_that_goes_on_does_not_count_yet(clock, counted):
+    counted.add(100)
     clock.now += 0.9
-    assert rate.per_second() == 0
+    counted.add(10)
+    assert counted.per_second() == 0
     clock.now += 0.1
-    assert rate.per_second() == 100 / RATE_SECONDS
+    counted.add(1_000)
+    assert counted.per_second() == 110 / RATE_SECONDS
 
 
-def test_what_is_older_than_the_window_is_forgotten(clock):
-    rate = Rate(clock)
-    rate.add(100)
+def test_what_is_older_than_the_window_is_forgotten(clock, counted):
+    counted.add(100)
     clock.now += RATE_SECONDS
-    assert rate.per_second() == 100 / RATE_SECONDS
+    assert counted.per_second() == 100 / RATE_SECONDS
     clock.now += 1
-    assert rate.per_second() == 0
+    assert counted.per_second() == 0
 
 
-def test_a_rate_keeps_no_more_than_its_window(clock):
-    rate = Rate(clock)
+def test_seconds_without_an_event_count_as_such(clock, counted):
+    counted.add(100)
+    clock.now += 5
+    counted.add(50)
+    clock.now += 3
+    assert counted.per_second() == 150 / RATE_SECONDS
+    clock.now += 3
+    assert counted.per_second() == 50 / RATE_SECONDS
+
+
+def test_a_rate_keeps_no_more_than_its_window(clock, counted):
     for _ in range(1_000):
-        rate.add(1)
+        counted.add(1)
         clock.now += 1
-    assert len(rate._slots) <= RATE_SECONDS + 1
-    assert rate.per_second() == 1
+    assert len(counted.rate._begun) <= RATE_SECONDS + 1
+    assert counted.per_second() == 1
 
 
 def test_percentiles_of_nothing_are_zero():
