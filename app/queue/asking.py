@@ -8,6 +8,8 @@ from __future__ import annotations
 import hashlib
 import random
 from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 from ..ledger.serve import Ask, HandOut, Holder, Key
 from ..ledger.work import Entry
@@ -15,6 +17,10 @@ from .answers import LeaseAsk
 from .limits import Limits
 
 _NOT_DEAD = ", dead=False)"
+
+# As their own constructors do, in a third of the time.
+_holder: Callable[[Any], Holder] = partial(tuple.__new__, Holder)
+_handout: Callable[[Any], HandOut] = partial(tuple.__new__, HandOut)
 
 
 def take(count: int, limits: Limits, key: Key | None = None) -> Ask:
@@ -50,7 +56,8 @@ def settle(
 
 def leasing(asked: LeaseAsk, limits: Limits, token: Callable[[], str]) -> HandOut:
     """The hand-out of a lease, under a new ``token``."""
-    return HandOut(asked.most, limits.handout_bytes, Holder(token(), round(asked.ttl * 1000), asked.worker))
+    holder = _holder((token(), round(asked.ttl * 1000), asked.worker))
+    return _handout((asked.most, limits.handout_bytes, holder, False))
 
 
 # -- what tells one request from another under its key; ``wait`` is no part of it
