@@ -20,7 +20,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
-    InitSettingsSource,
+    EnvSettingsSource,
     NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
@@ -175,20 +175,9 @@ def load(options: Mapping[str, Any] | None = None, *, file: Path | None = None) 
         log.warning("%s", variable)
     path, written = _read_file(file)
 
-    class Layered(Settings):
-        @classmethod
-        def settings_customise_sources(  # type: ignore[override]  # as above
-            cls,
-            settings_cls: type[BaseSettings],
-            init_settings: PydanticBaseSettingsSource,
-            **others: Any,
-        ) -> tuple[PydanticBaseSettingsSource, ...]:
-            environment = _without_unknown_limits(others["env_settings"]())
-            layers = environment, written
-            return init_settings, *(InitSettingsSource(settings_cls, layer) for layer in layers)
-
     try:
-        return Layered(**given)
+        environment = _without_unknown_limits(EnvSettingsSource(Settings)())
+        return Settings(**_merged(written, environment, given))
     except ValidationError as error:
         wrong = [
             sentence
@@ -198,6 +187,16 @@ def load(options: Mapping[str, Any] | None = None, *, file: Path | None = None) 
         raise ConfigError("\n".join(wrong)) from None
     except SettingsError as error:
         raise ConfigError(f"the environment: {error} (JSON is expected there)") from None
+
+
+def _merged(*layers: Mapping[str, Any]) -> dict[str, Any]:
+    """The layers in one, a later one before those before it; tables are merged by their names."""
+    merged: dict[str, Any] = {}
+    for layer in layers:
+        for name, value in layer.items():
+            both = isinstance(merged.get(name), Mapping) and isinstance(value, Mapping)
+            merged[name] = _merged(merged[name], value) if both else value
+    return merged
 
 
 def _read_file(file: Path | None) -> tuple[Path, dict[str, Any]]:

@@ -16,7 +16,7 @@ from ..ledger.work import Settled
 from ..queue.answers import Answer
 from .problems import problem_fields
 from .records import dumps, exact, instant
-from .reply import JSON, REPLAYED, TEXT, NoContent, Reply
+from .reply import JSON, NO_CONTENT, REPLAYED, TEXT, Reply
 from .requests import How, Request
 from .settling import KINDS
 
@@ -37,7 +37,7 @@ def reply(request: Request, answer: Answer) -> Reply:
         StaleLease, ResultRefused: One entry was all that was asked, and it changed nothing.
     """
     if answer.served.handed is None and request.how not in SETTLES:
-        return NoContent()
+        return Reply(b"", NO_CONTENT)
     body = ENCODERS[request.how](request, answer).encode()
     headers = [REPLAYED] if answer.served.replayed else None
     return Reply(body, content=TEXT if request.how == "lines" else JSON, headers=headers)

@@ -8,6 +8,7 @@ is one: 1.0 is the integer 1 (JSON Schema section 6.3). Nothing else is converte
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import partial
@@ -35,39 +36,57 @@ NAME_SCHEMA: Final[Json] = {**_NAME, "minLength": 1, "maxLength": 64}
 
 
 @dataclass(frozen=True, slots=True)
-class Number:
-    """A number from ``least`` to ``most``; ``nullable``: or null; ``whole``: without decimals."""
+class Typed:
+    """The type of a field. ``made`` gives, by the limits, what validates it and how OpenAPI writes it."""
 
-    least: float
-    most: Bound
+    made: Callable[[], tuple[CoreSchema, Json]]
     says: str = ""
-    default: float | None = None
-    nullable: bool = False
-    whole: bool = False
+    default: Any = None
 
     def __get_pydantic_core_schema__(self, _source: Any, _handler: GetCoreSchemaHandler) -> CoreSchema:
-        least, most = self.least, _bound(self.most)
-        bounds = (f"{least}", f"{most}") if self.whole else (f"{least:g}", f"{most:.10g}")
-        limits, document = "..".join(bounds), {"type": "number", "minimum": least, "maximum": most}
-        kind: CoreSchema = core_schema.float_schema(strict=True)
-        within: CoreSchema = core_schema.float_schema(ge=least, le=most)
-        why = "it must be a number"
-        if self.whole:
-            kind, within = _WHOLE, core_schema.int_schema(ge=int(least), le=most)
-            why, document["type"] = "it must be a whole number", "integer"
+        validator, document = self.made()
+        more = {"description": self.says} if self.says else {}
+        more |= {} if self.default is None else {"default": self.default}
+
+        def written(_schema: CoreSchema, _handler: GetJsonSchemaHandler) -> Json:
+            return {**document, **more}
+
+        return core_schema.chain_schema([validator], metadata={"pydantic_js_functions": [written]})
+
+
+def Number(
+    least: float,
+    most: Bound,
+    says: str = "",
+    default: float | None = None,
+    *,
+    nullable: bool = False,
+    whole: bool = False,
+) -> Typed:
+    """A number from ``least`` to ``most``; ``nullable``: or null; ``whole``: without decimals."""
+
+    def made() -> tuple[CoreSchema, Json]:
+        top = _bound(most)
+        bounds = (f"{least}", f"{top}") if whole else (f"{least:g}", f"{top:.10g}")
+        kind: CoreSchema = _WHOLE if whole else core_schema.float_schema(strict=True)
+        within: CoreSchema = core_schema.float_schema(ge=least, le=top)
+        if whole:
+            within = core_schema.int_schema(ge=int(least), le=top)
+        why = "it must be a whole number" if whole else "it must be a number"
         number: CoreSchema = core_schema.chain_schema(
             [
-                _or_else(kind, "invalid", why, limits),
-                _or_else(within, "limit-exceeded", f"it must be from {' to '.join(bounds)}", limits),
+                _or_else(kind, "invalid", why, "..".join(bounds)),
+                _or_else(
+                    within, "limit-exceeded", f"it must be from {' to '.join(bounds)}", "..".join(bounds)
+                ),
             ]
         )
-        if self.nullable:
-            number, document = core_schema.nullable_schema(number), {"anyOf": [document, {"type": "null"}]}
-        return _described(number, document, self.says, self.default)
+        document: Json = {"type": "integer" if whole else "number", "minimum": least, "maximum": top}
+        if nullable:
+            return core_schema.nullable_schema(number), {"anyOf": [document, {"type": "null"}]}
+        return number, document
 
-
-Whole: Final = partial(Number, whole=True)
-"""A whole number."""
+    return Typed(made, says, default)
 
 
 def _integral(value: object) -> int:
@@ -80,33 +99,30 @@ _WHOLE: Final = core_schema.union_schema(
     [core_schema.int_schema(strict=True), core_schema.no_info_plain_validator_function(_integral)],
     mode="left_to_right",
 )
+Whole: Final = partial(Number, whole=True)
+"""A whole number."""
 
 
-@dataclass(frozen=True, slots=True)
-class Text:
+def Text(
+    least: int, most: Bound, says: str = "", default: str | None = None, *, inert: bool = False
+) -> Typed:
     """Text of ``least`` to ``most`` bytes in UTF-8; ``inert``: without what acts on a terminal."""
 
-    least: int
-    most: Bound
-    says: str = ""
-    default: str | None = None
-    inert: bool = False
-
-    def __get_pydantic_core_schema__(self, _source: Any, _handler: GetCoreSchemaHandler) -> CoreSchema:
-        least, most, inert = self.least, _bound(self.most), self.inert
+    def made() -> tuple[CoreSchema, Json]:
+        top = _bound(most)
 
         def checked(text: str) -> str:
             size = _size(text)
-            if not least <= size <= most:
-                raise beyond(f"{size} bytes; it must be from {least} to {most}", most)
+            if not least <= size <= top:
+                raise beyond(f"{size} bytes; it must be from {least} to {top}", top)
             if inert and acts(text):
                 raise invalid("it has control characters, or others that turn or hide text on a terminal")
             return text
 
-        document: Json = {"type": "string", "minLength": least, "maxLength": most}
-        if inert:
-            document["pattern"] = PATTERN
-        return _described(_text(checked), document, self.says, self.default)
+        document: Json = {"type": "string", "minLength": least, "maxLength": top}
+        return _text(checked), {**document, "pattern": PATTERN} if inert else document
+
+    return Typed(made, says, default)
 
 
 def _size(text: str) -> int:
@@ -116,14 +132,9 @@ def _size(text: str) -> int:
         raise invalid("it has half of a surrogate pair") from None
 
 
-@dataclass(frozen=True, slots=True)
-class QueueName:
+def QueueName(says: str = "") -> Typed:
     """The name of a queue."""
-
-    says: str = ""
-
-    def __get_pydantic_core_schema__(self, _source: Any, _handler: GetCoreSchemaHandler) -> CoreSchema:
-        return _described(_text(_named), NAME_SCHEMA, self.says)
+    return Typed(lambda: (_text(_named), NAME_SCHEMA), says)
 
 
 def _named(name: str) -> str:
@@ -134,57 +145,39 @@ def _named(name: str) -> str:
     return name
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
+def Choice(words: tuple[str, ...], says: str = "") -> Typed:
     """One of some words."""
-
-    words: tuple[str, ...]
-    says: str = ""
-
-    def __get_pydantic_core_schema__(self, _source: Any, _handler: GetCoreSchemaHandler) -> CoreSchema:
-        words = list(self.words)
-        validator = _or_else(
-            core_schema.literal_schema(words), "invalid", f"it is none of {', '.join(words)}"
-        )
-        return _described(validator, {"type": "string", "enum": words}, self.says)
+    literal = core_schema.literal_schema([*words])
+    validator = _or_else(literal, "invalid", f"it is none of {', '.join(words)}")
+    return Typed(lambda: (validator, {"type": "string", "enum": [*words]}), says)
 
 
-@dataclass(frozen=True, slots=True)
-class Flag:
-    """True or false."""
-
-    says: str
-    default: bool = False
-
-    def __get_pydantic_core_schema__(self, _source: Any, _handler: GetCoreSchemaHandler) -> CoreSchema:
-        flag = core_schema.bool_schema(strict=True)
-        return _described(flag, {"type": "boolean"}, self.says, self.default)
+def Flag(says: str) -> Typed:
+    """True or false; false where it is missing."""
+    return Typed(lambda: (core_schema.bool_schema(strict=True), {"type": "boolean"}), says, default=False)
 
 
-class Value:
+def Value() -> Typed:
     """Any JSON value, as the text that the ledger keeps (see ``values``)."""
 
-    def __get_pydantic_core_schema__(self, _source: Any, _handler: GetCoreSchemaHandler) -> CoreSchema:
-        encode = value_encoder(LIMITS.get().value_bytes)
-        validator = core_schema.no_info_plain_validator_function(encode)
-        return _described(validator, {}, "Any JSON value, up to the setting `value_bytes`.")
+    def made() -> tuple[CoreSchema, Json]:
+        return core_schema.no_info_plain_validator_function(value_encoder(LIMITS.get().value_bytes)), {}
+
+    return Typed(made, "Any JSON value, up to the setting `value_bytes`.")
 
 
-@dataclass(frozen=True, slots=True)
-class Ranges:
+def Ranges(says: str) -> Typed:
     """Ranges of seqs, ``[[1, 40], [42, 42]]``: both ends included, in any order, no seq twice."""
 
-    says: str
-
-    def __get_pydantic_core_schema__(self, _source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        seq = Whole(1, MAX_SAFE).__get_pydantic_core_schema__(int, handler)
+    def made() -> tuple[CoreSchema, Json]:
+        seq, bounds = Whole(1, MAX_SAFE).made()
         pair = core_schema.list_schema(seq, strict=True, fail_fast=True)
         pairs = core_schema.list_schema(pair, strict=True, fail_fast=True)
-        validator = core_schema.no_info_after_validator_function(_in_order, pairs)
-        bounds: Json = {"type": "integer", "minimum": 1, "maximum": MAX_SAFE}
         item: Json = {"type": "array", "items": bounds, "minItems": 2, "maxItems": 2}
         document = {"type": "array", "items": item, "minItems": 1, "maxItems": _bound("ranges")}
-        return _described(validator, document, self.says)
+        return core_schema.no_info_after_validator_function(_in_order, pairs), document
+
+    return Typed(made, says)
 
 
 def _in_order(pairs: list[list[int]]) -> Seqs:
@@ -265,14 +258,3 @@ def _or_else(schema: CoreSchema, problem: str, why: str, limit: str | None = Non
     return core_schema.custom_error_schema(
         schema, custom_error_type=problem, custom_error_message=why, custom_error_context=context
     )
-
-
-def _described(validator: CoreSchema, document: Json, says: str, default: Any = None) -> CoreSchema:
-    """The schema, and how OpenAPI writes it."""
-    more = {"description": says} if says else {}
-    more |= {} if default is None else {"default": default}
-
-    def written(_schema: CoreSchema, _handler: GetJsonSchemaHandler) -> Json:
-        return {**document, **more}
-
-    return core_schema.chain_schema([validator], metadata={"pydantic_js_functions": [written]})

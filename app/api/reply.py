@@ -11,6 +11,7 @@ Headers = list[tuple[bytes, bytes]]
 JSON: Final = (b"content-type", b"application/json")
 TEXT: Final = (b"content-type", b"text/plain; charset=utf-8")
 PROBLEM: Final = (b"content-type", b"application/problem+json")
+NO_CONTENT: Final = 204
 REPLAYED: Final = (b"idempotent-replayed", b"true")
 
 
@@ -30,14 +31,5 @@ class Reply(Response):
         self.status_code = status
         self.body = body
         self.background = None
-        self.raw_headers = [content, (b"content-length", b"%d" % len(body))]
-        if headers:
-            self.raw_headers += headers
-
-
-class NoContent(Reply):
-    """204: nothing to hand out now, without a body or a type."""
-
-    def __init__(self) -> None:
-        super().__init__(b"", 204)
-        self.raw_headers = []
+        described = [content, (b"content-length", b"%d" % len(body))]
+        self.raw_headers = [*(described if status != NO_CONTENT else ()), *(headers or ())]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from functools import partial
 from typing import Annotated, Any, Final, Literal, NamedTuple
 
 from ..ledger.serve import Ask, HandOut, Key
@@ -21,7 +22,7 @@ from . import bodies, items, keys, queries
 from .accept import JSON, TEXT, Type
 from .fields import Whole
 from .models import AckEntry, ExtendEntry, Lease, NackEntry, PushItem, PushItems, ReleaseEntry, SettleItems
-from .settling import Entries, Settling
+from .settling import Settling, alone, settling
 from .shapes import MOST_SHAPES, SHAPE_BYTES, Shapes
 from .validation import Model
 
@@ -66,13 +67,12 @@ class Reader:
     """Reads hot calls and pushes, by the limits of the settings. ``token`` gives a new token of a lease."""
 
     def __init__(self, limits: Limits, token: Callable[[], str]) -> None:
-        entries = Entries(limits)
         self._limits = limits
         self._token = token
         self._lease: Model[LeaseAsk] = Model(Lease, limits)
         self._push: Model[PushItems] = Model(PushItems, limits)
         self._settles: dict[Verb, Model[Settling]] = {
-            verb: Model(of, limits, then=entries.settling if verb == "settle" else entries.alone)
+            verb: Model(of, limits, then=partial(settling if verb == "settle" else alone, limits))
             for verb, of in SETTLES.items()
         }
         self.item: Model[PushItem] = Model(PushItem, limits, root="item")

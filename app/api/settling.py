@@ -22,40 +22,34 @@ class Settling(NamedTuple):
     lease: LeaseAsk | None = None
 
 
-class Entries:
-    """Puts the entries of a request in their order, and checks them together."""
+def settling(limits: Limits, body: dict[str, Any]) -> Settling:
+    """The settle that a body asks for, as its model gives it."""
+    entries: list[Entry] = []
+    for kind in KINDS:
+        entries += body.get(kind, ())
+        if len(entries) > limits.entries:
+            raise over(kind, f"a settle has at most {limits.entries} entries", limits.entries)
+    _check_sizes(limits, entries)
+    if len(entries) > 1:
+        _check_once(entries)
+    return Settling(tuple(entries), body.get("lease"))
 
-    def __init__(self, limits: Limits) -> None:
-        self._limits = limits
 
-    def settling(self, body: dict[str, Any]) -> Settling:
-        """The settle that a body asks for, as its model gives it."""
-        entries: list[Entry] = []
-        most = self._limits.entries
-        for kind in KINDS:
-            entries += body.get(kind, ())
-            if len(entries) > most:
-                raise over(kind, f"a settle has at most {most} entries", most)
-        self._check_sizes(entries)
-        if len(entries) > 1:
-            _check_once(entries)
-        return Settling(tuple(entries), body.get("lease"))
+def alone(limits: Limits, entry: Entry) -> Settling:
+    """The settle of one entry."""
+    _check_sizes(limits, (entry,))
+    return Settling((entry,))
 
-    def alone(self, entry: Entry) -> Settling:
-        """The settle of one entry."""
-        self._check_sizes((entry,))
-        return Settling((entry,))
 
-    def _check_sizes(self, entries: Iterable[Entry]) -> None:
-        ranges = results = 0
-        for entry in entries:
-            ranges += len(entry.seqs or ())
-            results += len(entry.push) if type(entry) is Ack else 0
-        limits = self._limits
-        if ranges > limits.ranges:
-            raise over("seqs", f"a request names at most {limits.ranges} ranges", limits.ranges)
-        if results > limits.count:
-            raise over("push", f"a request pushes at most {limits.count} results", limits.count)
+def _check_sizes(limits: Limits, entries: Iterable[Entry]) -> None:
+    ranges = results = 0
+    for entry in entries:
+        ranges += len(entry.seqs or ())
+        results += len(entry.push) if type(entry) is Ack else 0
+    if ranges > limits.ranges:
+        raise over("seqs", f"a request names at most {limits.ranges} ranges", limits.ranges)
+    if results > limits.count:
+        raise over("push", f"a request pushes at most {limits.count} results", limits.count)
 
 
 def _check_once(entries: list[Entry]) -> None:
