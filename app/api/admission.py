@@ -42,39 +42,13 @@ def always(version: str) -> Headers:
     ]
 
 
-class Admission:
-    """Pure ASGI; the outermost of ours."""
+class Door:
+    """What a request is let in by, whatever its path: its headers, its host, its site, its size."""
 
-    def __init__(self, app: ASGIApp, *, settings: Settings, version: str) -> None:
-        self._app = app
+    def __init__(self, settings: Settings) -> None:
         self._limit = settings.limits.body_bytes
         self._items_limit = settings.limits.items_bytes
         self._hosts = guards.Hosts(settings.allowed_hosts, settings.host)
-        self._always = always(version)
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request; other kinds of scope go on untouched."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        started = False
-
-        async def send_ours(message: Message) -> None:
-            nonlocal started
-            if message["type"] == "http.response.start":
-                started = True
-                message["headers"] = [*message["headers"], *self._always, *signature(scope)]
-            await send(message)
-
-        try:
-            self.admit(scope)
-            await self._app(scope, receive, send_ours)
-        except ClientDisconnect:
-            return
-        except (Exception, asyncio.CancelledError) as error:
-            if started:
-                raise
-            await refusal(error, f"{scope['method']} {quoted(scope['path'])}")(scope, receive, send_ours)
 
     def admit(self, scope: Scope) -> None:
         """Everything that can be said before the path is looked at."""
@@ -111,8 +85,37 @@ class Admission:
             raise bodies.too_large(limit)
 
 
-async def no_app(scope: Scope, receive: Receive, send: Send) -> None:
-    """Nothing behind the front door: for those who only ask what it lets in."""
+class Admission:
+    """Pure ASGI; the outermost of ours."""
+
+    def __init__(self, app: ASGIApp, *, settings: Settings, version: str) -> None:
+        self._app = app
+        self._door = Door(settings)
+        self._always = always(version)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request; other kinds of scope go on untouched."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = False
+
+        async def send_ours(message: Message) -> None:
+            nonlocal started
+            if message["type"] == "http.response.start":
+                started = True
+                message["headers"] = [*message["headers"], *self._always, *signature(scope)]
+            await send(message)
+
+        try:
+            self._door.admit(scope)
+            await self._app(scope, receive, send_ours)
+        except ClientDisconnect:
+            return
+        except (Exception, asyncio.CancelledError) as error:
+            if started:
+                raise
+            await refusal(error, f"{scope['method']} {quoted(scope['path'])}")(scope, receive, send_ours)
 
 
 def refusal(error: BaseException, request: str) -> Reply:

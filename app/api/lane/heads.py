@@ -10,17 +10,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
-from ...config import DEFAULT_QUEUE
 from ...errors import DibsError
 from ...ledger.serve import Key
-from ...queue.limits import check_name
 from .. import bodies
 from ..accept import negotiate
-from ..admission import HEADERS, Admission
+from ..admission import HEADERS, Door
 from ..guards import HEADERS_MOST
 from ..operation import Read
 from ..requests import Request
-from ..signature import signature
+from ..signature import queue_of, signature
 from .framing import END, HeadReader, RequestHead
 
 MOST_HEADS: Final = 4_096
@@ -53,8 +51,8 @@ The digest of the key is that of the request, if no body says what that is.
 class Heads:
     """The heads that were read, by their bytes."""
 
-    def __init__(self, front: Admission, calls: dict[str, Read]) -> None:
-        self._front = front
+    def __init__(self, door: Door, calls: dict[str, Read]) -> None:
+        self._door = door
         self._calls = calls
         self.known: dict[bytes, Call | None] = {}
 
@@ -95,12 +93,12 @@ class Heads:
             "raw_path": head.path,
             "headers": head.headers,
         }
-        name, operation = _place(scope["path"])
+        path = scope["path"]
+        name, operation = queue_of(path), path.rpartition("/")[2]
         read = self._calls.get(operation)
-        if read is None:
+        if read is None or name is None or path not in ("/next", f"/queues/{name}/{operation}"):
             return None
-        check_name(name)
-        self._front.admit(scope)
+        self._door.admit(scope)
         headers = scope[HEADERS]
         length = head.length or 0
         if length > (read.limit if read.model else 0) or not (length or read.fixed or read.spec.optional):
@@ -120,13 +118,3 @@ _KEY_LINES: Final = 2
 """Headers that the same request may have beside: its key, and its number."""
 _SPECIAL: Final = frozenset({b"transfer-encoding", b"expect", b"upgrade", b"connection", b"trailer", b"te"})
 """Headers that change how a message is read or answered."""
-
-
-def _place(path: str) -> tuple[str, str]:
-    """The queue and the operation that a path names."""
-    if path == "/next":
-        return DEFAULT_QUEUE, "next"
-    parts = path.split("/")
-    if len(parts) != 4 or parts[0] or parts[1] != "queues":  # noqa: PLR2004  # "", queues, name, operation
-        return "", ""
-    return parts[2], parts[3]

@@ -8,7 +8,7 @@ from typing import Final
 from fastapi import FastAPI
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
-from ..admission import Admission, always, no_app
+from ..admission import Door, always
 from ..context import Context
 from ..operation import Operation, Read
 from ..reply import JSON, Headers, Reply
@@ -32,8 +32,7 @@ class Lane:
         self.context = context
         self.limits = context.limits
         self._always = always(app.version)
-        front = Admission(no_app, settings=context.settings, version=app.version)
-        self.heads = Heads(front, _hot_calls(app) if hot else {})
+        self.heads = Heads(Door(context.settings), _hot_calls(app) if hot else {})
         self.budget = Budget(context.limits.unfinished_bytes)
         self.dated: Headers = []
         self.ok = b""
