@@ -31,6 +31,7 @@ def build(context: Context, *, version: str, lifespan: Lifespan) -> FastAPI:
     app = FastAPI(
         title="dibs",
         version=version,
+        description=docs.DESCRIPTION,
         lifespan=lifespan,
         openapi_url=None,
         docs_url=None,

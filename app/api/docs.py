@@ -12,7 +12,6 @@ from importlib.resources import files
 from typing import Any, Final
 
 from fastapi import FastAPI
-from fastapi.openapi.utils import get_openapi
 from starlette.requests import Request
 
 from ..quote import quoted
@@ -44,7 +43,7 @@ _POLICY: Final = (
     b" connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 _TYPES: Final = {"js": b"text/javascript; charset=utf-8", "css": b"text/css; charset=utf-8"}
-_DESCRIPTION: Final = """Share any Python generator with any number of threads, processes and machines.
+DESCRIPTION: Final = """Share any Python generator with any number of threads, processes and machines.
 Every value goes to exactly one caller: none twice, none skipped, through retries, crashes and restarts.
 
 A 2xx answer means that the hand-out is on disk. Errors are `application/problem+json`; `handed_out` says
@@ -65,11 +64,8 @@ def document(app: FastAPI) -> dict[str, Any]:
     """The OpenAPI document of the application."""
     if app.openapi_schema is None:
         definitions = describe(app)
-        app.openapi_schema = get_openapi(
-            title=app.title, version=app.version, description=_DESCRIPTION, routes=app.routes
-        )
-        app.openapi_schema["components"]["schemas"] |= definitions
-    return app.openapi_schema
+        FastAPI.openapi(app)["components"]["schemas"] |= definitions
+    return FastAPI.openapi(app)
 
 
 async def _openapi(request: Request) -> Reply:

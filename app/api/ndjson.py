@@ -19,18 +19,18 @@ from dataclasses import dataclass, field
 from typing import Any, Final, NoReturn
 
 from starlette.requests import ClientDisconnect
-from starlette.types import Message, Receive
+from starlette.types import Message
 
 from ..errors import LimitExceeded
 from ..ledger.serve import Key
 from ..queue import Queue
 from ..queue.answers import PushAnswer
 from . import bodies
+from .admission import KEEP
 from .items import Bundle
 from .json_text import parse_line
-from .models import PushItem
+from .operation import Call
 from .problems import RequestRefused, over
-from .validation import Model
 
 CHUNK_ITEMS: Final = 1000
 CHUNK_BYTES: Final = 1024 * 1024
@@ -70,31 +70,21 @@ class Sums:
 class StreamReader:
     """One request's stream. ``read`` goes to its end, or raises at the first line that is refused.
 
-    ``sums`` tell what is in; ``ended`` whether the whole body has come. ``patience`` (seconds) is how long
-    nothing may come. ``keep`` is told how many bytes of the body are kept, whenever more are asked for.
+    ``sums`` tell what is in; ``ended`` whether the whole body has come. Our own server is told how many bytes
+    of the body are kept, whenever more are asked for.
     """
 
-    def __init__(
-        self,
-        receive: Receive,
-        queue: Queue,
-        item: Model[PushItem],
-        *,
-        key: Key | None,
-        max_key_bytes: int,
-        max_value_bytes: int,
-        patience: float,
-        keep: Callable[[int], None] = lambda kept: None,
-    ) -> None:
-        self._receive = receive
-        self._queue = queue
-        self._item = item
-        self._key = key
-        self._key_bytes = max_key_bytes
-        self._line_limit = ESCAPED * max_value_bytes + ENVELOPE
-        self._patience = patience
-        self._keep = keep
-        self._chunk_items = _chunk_items(queue)
+    def __init__(self, call: Call) -> None:
+        limits = call.context.limits
+        self._receive = call.request.receive
+        self._queue = call.queue
+        self._item = call.context.reader.item
+        self._key = call.key
+        self._key_bytes = limits.key_bytes
+        self._line_limit = ESCAPED * limits.value_bytes + ENVELOPE
+        self._patience = limits.body_patience
+        self._keep: Callable[[int], None] | None = call.request.scope.get(KEEP)
+        self._chunk_items = _chunk_items(call.queue)
         self._chunks = self._replays = 0
         self._tail = 0
         self._message: asyncio.Future[Any] | None = None
@@ -199,7 +189,8 @@ class StreamReader:
         """The next bytes of the body; None at its end. Without a key, what waits is committed in a pause."""
         if self.ended:
             return None
-        self._keep(self._bytes - self.sums.bytes + self._tail)
+        if self._keep is not None:
+            self._keep(self._bytes - self.sums.bytes + self._tail)
         if self._bundle.count and self._key is None:
             self._message = asyncio.ensure_future(self._receive())
             await asyncio.wait((self._message,), timeout=LINGER)

@@ -78,8 +78,6 @@ class Connection(asyncio.Protocol):
         self._timer = Timer(loop, self._look, self.intake.since + self._patience)
         state.connections.add(self)  # type: ignore[arg-type]  # it has what the server calls
 
-    # -- what comes
-
     def data_received(self, data: bytes) -> None:
         """Read the next bytes, whatever they belong to."""
         if self._phase == BETWEEN:
@@ -274,8 +272,6 @@ class Connection(asyncio.Protocol):
             self.transport.close()
         else:
             self._exchange.keep_alive = False
-
-    # -- time
 
     def _be_patient(self, seconds: float) -> None:
         """Set the patience: from now on, for so many seconds."""

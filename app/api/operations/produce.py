@@ -10,7 +10,6 @@ from ...ledger.serve import Key
 from ...ledger.work import Parcel
 from ...queue import Queue
 from .. import bodies
-from ..admission import KEEP
 from ..models import PushItems
 from ..ndjson import StreamReader
 from ..operation import Call, Operations, Spec
@@ -73,17 +72,7 @@ async def push(call: Call) -> Reply:
 
 
 async def _push_stream(call: Call) -> Reply:
-    limits = call.context.limits
-    reader = StreamReader(
-        call.request.receive,
-        call.queue,
-        call.context.reader.item,
-        key=call.key,
-        max_key_bytes=limits.key_bytes,
-        max_value_bytes=limits.value_bytes,
-        patience=limits.body_patience,
-        keep=call.request.scope.get(KEEP, _nothing_kept),
-    )
+    reader = StreamReader(call)
     try:
         await reader.read()
     except DibsError as error:
@@ -95,10 +84,6 @@ async def push_reply(queue: Queue, parcels: tuple[Parcel, ...], key: Key | None)
     """Push items and make the answer, with the seq of each item."""
     pushed = await queue.producer.push(parcels, key=key)
     return answer(push_fields(pushed), 201, replayed=pushed.replayed)
-
-
-def _nothing_kept(kept: int) -> None:
-    """Ignore the count of kept bytes: only our own server bounds them."""
 
 
 def _problem(error: DibsError, reader: StreamReader) -> Reply:
