@@ -12,13 +12,12 @@ from typing import Final
 from ..errors import ResultRefused, StaleLease
 from ..inert import line
 from ..ledger.serve import Handed
-from ..ledger.work import Settled
+from ..ledger.work import Ack, Extend, Nack, Release, Settled
 from ..queue.answers import Answer
 from .problems import problem_fields
 from .records import dumps, exact, instant
 from .reply import JSON, NO_CONTENT, REPLAYED, TEXT, Reply
 from .requests import How, Request
-from .settling import KINDS
 
 Encoder = Callable[[Request, Answer], str]
 _REASONS: Final = {"source": "source-fed", "end": "closed"}
@@ -112,8 +111,11 @@ def _settled(request: Request, answer: Answer) -> str:
     for entry, outcomes in zip(ask.entries, served.entries, strict=True):
         kind, text = type(entry), _outcomes(outcomes, answer.now)
         told[kind] = f"{told[kind]},{text}" if kind in told else text
-    lists = "".join([f',"{name}":[{told.get(kind, "")}]' for name, kind in KINDS.items()])
-    body = f'{{"queue":"{answer.queue}","state":"{served.state}"{lists}'
+    of = told.get
+    body = (
+        f'{{"queue":"{answer.queue}","state":"{served.state}","acks":[{of(Ack, "")}],'
+        f'"nacks":[{of(Nack, "")}],"extends":[{of(Extend, "")}],"releases":[{of(Release, "")}]'
+    )
     if ask.handout is None:
         return body + "}"
     if served.handed is not None:

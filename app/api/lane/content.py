@@ -13,6 +13,8 @@ TRAILER_BYTES: Final = 8_192
 """Bytes of the trailers after the last chunk. They are read, and dropped."""
 ROOM: Final = 65_536
 """Bytes of a body that are read before somebody asks for them."""
+LITTLE: Final = 65_536
+"""A body of so few bytes counts no longer when it is whole; answered early, it is still read to its end."""
 LINES_A_TURN: Final = 4_096
 """Lines of chunks that are read at once; then the other connections have their turn."""
 

@@ -13,7 +13,7 @@ from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 from ...queue.wait import WAIT, Wait
 from ..admission import KEEP
 from ..problems import RequestRefused
-from .content import ROOM
+from .content import LITTLE, ROOM
 
 if TYPE_CHECKING:
     from uvicorn._types import ASGIReceiveEvent, ASGISendEvent, HTTPScope
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from .intake import Intake
     from .responses import Responses
 
-LITTLE: Final = 65_536
-"""Bytes of a body that are read and thrown away where it was answered before; for more of it nobody waits."""
 
 _logger: Final = logging.getLogger("uvicorn.error")
 _access: Final = logging.getLogger("uvicorn.access")

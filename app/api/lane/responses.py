@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from .. import bodies
 from ..admission import refusal
 from ..answers import ENCODERS, SETTLES, reply
 from ..operations.produce import push_reply
 from ..problems import RequestRefused, reply_to
+from .content import LITTLE
 
 if TYPE_CHECKING:
     from uvicorn.server import ServerState
@@ -26,9 +27,6 @@ if TYPE_CHECKING:
     from ..requests import Request
     from .heads import Head
     from .lane import Lane
-
-LITTLE: Final = 65_536
-"""Bytes of a body that count no longer when it is whole."""
 
 
 class Responses:
