@@ -19,7 +19,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from ..config import DEFAULT_QUEUE
 from ..errors import Forbidden
 from ..ledger.serve import Key
 from ..queue import Queue
@@ -104,7 +103,8 @@ class Spec:
         stream: How OpenAPI writes the stream that may stand for its body (``application/x-ndjson``).
         key: Whether it takes an Idempotency-Key.
         text: Whether it can answer with plain text, too.
-        known: Whether the queue that the path names has to be there.
+        queue: The queue that it is about, if its path names none.
+        known: Whether the queue has to be there.
         status: The status of success.
         more: Other answers, or more about the 200, as OpenAPI writes them.
     """
@@ -120,6 +120,7 @@ class Spec:
     stream: Mapping[str, Any] | None = None
     key: bool = False
     text: bool = False
+    queue: str = ""
     known: bool = True
     status: int = 200
     more: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)
@@ -218,7 +219,7 @@ class Read:
         if self._refused:
             raise Forbidden("this server is read only: queues are looked at, and not operated")
         headers = scope[HEADERS]
-        name = DEFAULT_QUEUE if scope["path"] == "/next" else request.path_params.get("queue", "")
+        name = request.path_params.get("queue", spec.queue)
         queue = None
         if name:
             check_name(name)

@@ -1,6 +1,9 @@
 import json
 
+import httpx
 import pytest
+from starlette.applications import Starlette
+from starlette.routing import Mount
 
 
 def keyed(key):
@@ -212,3 +215,16 @@ class TestBlock:
 
 def mentions(query):
     return "limit-exceeded" if query in {"?size=0", "?size=1000001"} else "invalid"
+
+
+@pytest.mark.framework
+def test_the_application_may_be_mounted_anywhere(house):
+    outer = Starlette(routes=[Mount("/dibs", house.app)])
+
+    async def take():
+        async with httpx.AsyncClient(
+            transport=httpx.ASGITransport(outer), base_url="http://localhost:8000"
+        ) as client:
+            return await client.post("/dibs/next")
+
+    assert house.run(take()).json() == {"queue": "default", "seq": 1, "value": 1}

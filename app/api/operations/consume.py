@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any, Final
 
+from ...config import DEFAULT_QUEUE
 from .. import schemas_work
 from ..answers import reply
 from ..connected import while_connected
@@ -33,6 +34,7 @@ _TAKE: Final[dict[str, Any]] = {
     "answer": TakenOne | TakenMany,
     "query": Take,
     "fixed": Reader.take,
+    "queue": DEFAULT_QUEUE,
     "key": True,
     "text": True,
     "more": _TAKEN,
