@@ -98,8 +98,8 @@ class Exchange(RequestResponseCycle):
     def feed(self) -> None:
         """Read the body, as much as there is room for; go on behind its end."""
         intake = self._intake
-        if self._responses.gone:
-            return
+        if self._responses.gone or (self.incoming is None and self.response_complete):
+            return  # it may be another request's turn
         if self.incoming is None or not intake.size:
             self._bound()
             return
