@@ -328,3 +328,9 @@ def test_mixed_asks_of_one_batch(ledger):
     assert [served.state for served in outcomes[-2:]] == ["exhausted"] * 2
     assert outcomes[-1].why == "empty"
     assert ledger.inside(queue) == {3: "leased", 4: "leased", 9: "leased"}
+
+
+def test_an_ask_that_took_more_bytes_than_it_has_room_for_takes_none_from_the_next(ledger):
+    jobs = ledger.jobs(*[f'"{n:08d}"' for n in range(5)])
+    served = ledger.round(jobs, take(1, room=5), take(1, room=5), take(2, room=25), lease("t", 2))
+    assert list(map(seqs, served)) == [[1], [2], [3, 4], [5]]

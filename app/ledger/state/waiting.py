@@ -47,18 +47,18 @@ def _look(tx: Transaction, account: Account, asks: Sequence[Ask]) -> list[Handed
     found = claims.find_sound(tx, account, Wanted(most, room, alike[0].most, leasing))
     if not found.picked:
         return []
-    shares = _Shares(tx, account, found)
+    shares, cut = _Shares(tx, account, found), account.due <= tx.now
     handed: list[Handed] = []
     for handout, ask in zip(alike[:1] if found.crowd else alike, asks, strict=False):
-        if shares.over:
-            break
+        if shares.over or (handed and cut and shares.left < handout.most):
+            break  # those before took more bytes than they asked for: it is the first of the next look
         handed.append(shares.next(handout, ask))
     shares.write()
     return handed
 
 
 class _Shares:
-    """Shares out the items that were found, in order. ``over``: none are left.
+    """Shares out the items that were found, in order. ``left``: how many; ``over``: none.
 
     ``_parts``: what becomes of each of their runs. ``_run`` is the present one, of which the items from
     ``_first`` to ``_last`` are left.
@@ -71,6 +71,7 @@ class _Shares:
         self._kept = bool(found.picked[0][0].kept)
         self._parts: list[list[Run]] = [[] for _ in found.picked]
         self._text = 0
+        self.left = sum([size for _, size in found.picked])
         self.over = False
         self._go(0)
 
@@ -98,6 +99,7 @@ class _Shares:
         """The next item alone: it always fits."""
         at, first = self._at, self._first
         self._text += self._kept
+        self.left -= 1
         self._first = first + 1
         if first == self._last:
             self._go(at + 1)
@@ -116,6 +118,7 @@ class _Shares:
             if count:
                 pieces.append((self._at, first, first + count - 1))
                 self._first += count
+                self.left -= count
                 most -= count
             if count == left:
                 self._go(self._at + 1)
