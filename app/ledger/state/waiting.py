@@ -181,4 +181,5 @@ class _Shares:
                 parts.append(run.part(rest, run.last))
             runs.rewrite(self._tx, self._account.id, run, parts)
         if not self.over:
+            self._tx.room += sum(map(blocks.size, self._texts[self._text :]))
             self._account.due = min(self._account.due, self._picked[self._at][0].due)
