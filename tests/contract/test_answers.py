@@ -129,3 +129,21 @@ def test_what_is_filed_is_json(tmp_path, time):
     assert json.loads(outcome) == ["served", [], [[[1, 2, 1]], None, None, None], "open"]
     assert [json.loads(line) for line in values.split("\n")] == [1, "x"]
     file.close()
+
+
+def test_a_session_whose_answer_was_pruned_begins_again(file, time):
+    def ask(n: int, name: str = "s"):
+        return taken(file.engine, file.queue, 1, Key(name, f"d{n}", n))
+
+    ask(1)
+    ask(2)
+    time.pass_(2 * 86_400_000)
+    file.pause()
+    apply(file.engine, Pause(file.queue, False))
+    assert file.count("answer") == 0
+    other = ask(1, "other")  # gets the row's number
+    third = ask(3)
+    assert not third.replayed
+    assert ask(3).replayed
+    assert ask(3).handed.spans == third.handed.spans
+    assert ask(1, "other").handed.spans == other.handed.spans

@@ -92,6 +92,7 @@ class Keys:
         for name, case in unknown.items():
             case.position = None
             case.answer = answer = found.get(name)
+            case.position = None  # the file says more, also where the answer has expired
             if answer is None:
                 self._positions.pop(name, None)
             elif answer.n and answer.sound:
