@@ -123,8 +123,8 @@ class Line:
     def add(self, waiting: Waiting) -> None:
         """Add an ask to the line: to the next round, or to those that wait."""
         ask, down = waiting.ask, self._rounds.down
-        if self.retired:
-            self._forward(waiting)
+        if self.retired and (ask.key is None or self._find(self.name) is not None):
+            self._forward(waiting)  # a key of a deleted queue is looked up: it may have its answer
         elif self.condition.stopping:
             self.replies.without_items(waiting, stopping())
         elif down is not None:
@@ -159,8 +159,20 @@ class Line:
             return
         self.meter.in_flight -= 1
         other.meter.in_flight += 1
-        waiting.line = other
+        waiting.line, waiting.noted = other, 0.0  # the list of that line does not have it
         other.add(waiting)
+
+    def again(self, waiting: Waiting) -> None:
+        """Ask once more: the queue as it is now. Who has left without a key is not asked for items."""
+        if waiting.caller.gone and waiting.ask.key is None:
+            waiting.ask = waiting.ask._replace(handout=None)
+            if not waiting.ask.entries:
+                self._forget(waiting)
+                return
+        if self._find(self.name) is self:
+            self.add(waiting)
+        else:
+            self._forward(waiting)
 
     def gone(self) -> DibsError:
         """The refusal of a request that found no row: final only where no queue has this name now."""
@@ -257,9 +269,13 @@ class Line:
     # -- a disk that fails
 
     def resume(self) -> None:
-        """Try the asks that have waited for the disk, which is back; record an end that it did not take."""
+        """Ask what has waited for the disk, which is back: anew, as it may never have been asked.
+
+        And record an end that the disk did not take.
+        """
+        for waiting in self.parking.parked.all():
+            self.add(waiting)
         self._look()
-        self.parking.resume()
 
     def refuse_waiting(self, error: LedgerError) -> None:
         """Refuse the asks that have not begun; those that may wait are parked until the disk is back."""
@@ -268,7 +284,8 @@ class Line:
             guarded(self._unwritable, waiting, error)
 
     def _unwritable(self, waiting: Waiting, error: LedgerError) -> None:
-        if waiting.until > self._loop.time() and not waiting.over:
+        here = self._find(self.name) is self  # else nobody would wake it
+        if here and waiting.until > self._loop.time() and not waiting.over:
             waiting.deadline = waiting.until
             self.parking.put(waiting, "empty")
         else:
@@ -288,8 +305,10 @@ class Line:
         self.supply.stop()
         self.parking.close()
         asked, self._asked = self._asked, []
-        for waiting in [*self.parking.parked.all(), *asked]:
+        for waiting in self.parking.parked.all():
             self._forward(waiting)
+        for waiting in asked:
+            self.add(waiting)
 
     @property
     def parked(self) -> int:

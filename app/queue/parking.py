@@ -104,7 +104,7 @@ class Parking:
     def look(self) -> None:
         """See whether asks may be served now, or when; ask the supply for what they want."""
         parked, condition = self.parked, self._condition
-        if not parked.size:
+        if not parked.size or self._rounds.down is not None:  # then all are asked when the disk is back
             return
         last_word = condition.last_word()
         if last_word is not None:
@@ -136,12 +136,6 @@ class Parking:
     def tried(self, *, all_served: bool) -> None:
         """Try twice as many the next time, while all that were tried are served."""
         self._burst = self._burst * 2 if all_served else FIRST_TRIES
-
-    def resume(self) -> None:
-        """Try all, as the disk is back for which they waited."""
-        if self.parked.size:
-            self.tries = self.parked.size
-            self._join()
 
     # -- the end
 

@@ -39,8 +39,8 @@ class Home(Protocol):
     def tried(self, *, all_served: bool) -> None:
         """Note whether all parked asks that were tried were served."""
 
-    def add(self, waiting: Waiting) -> None:
-        """Add an ask to the line again."""
+    def again(self, waiting: Waiting) -> None:
+        """Ask once more: the queue as it is now."""
 
 
 class Round:
@@ -126,11 +126,11 @@ class Round:
             handout = waiting.ask.handout
             more = why == "empty" and handout is not None and not handout.block and line.condition.due_now()
             if more:  # a bound on burying has stopped the claim
-                guarded(line.add, waiting)
+                guarded(line.again, waiting)
             else:
                 guarded(replies.nothing, waiting, why)
         for waiting in self._again:
-            guarded(line.add, waiting)
+            guarded(line.again, waiting)
 
     def give_up(self, error: DibsError) -> None:
         """Tell all callers that nobody knows what became of their asks."""

@@ -126,6 +126,9 @@ class Parked:
         """Note a deadline; what asks have left behind is forgotten before it is most of the list."""
         deadlines = self._deadlines
         if len(deadlines) > 2 * len(self._order) + FIRST_TRIES:
+            for entry in deadlines:
+                if not _due(entry) and entry[2].noted == entry[0]:
+                    entry[2].noted = 0.0  # it is being tried, and may come back
             deadlines[:] = [entry for entry in deadlines if _due(entry)]
             heapify(deadlines)
         waiting.noted = waiting.deadline

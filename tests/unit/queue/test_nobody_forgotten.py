@@ -1,0 +1,133 @@
+"""Whoever waits hears of it: over a new definition, a deletion and a disk that fails."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from dibs.errors import DibsError, LedgerUnavailable, QueueUnknown
+from dibs.ledger.serve import Key
+from dibs.ledger.work import Ack, Parcel
+from dibs.queue import LeaseAsk, asking
+from dibs.sources import parse_source
+
+PATIENCE = 5.0
+
+
+async def push(queue, *texts: str):
+    return await queue.push((Parcel(texts),))
+
+
+class Outage:
+    """The disk fails at a push, and is away until :meth:`over`."""
+
+    def __init__(self, house) -> None:
+        self._house = house
+
+    async def begin(self, soon) -> None:
+        disk = self._house.disk
+        disk.faults.append("absent")
+        disk.repair_door.shut()
+        self._failing = await soon(push(self._house["other"], "1"))
+        await disk.repair_door.somebody()
+        while self._house.queues.rounds.down is None:  # noqa: ASYNC110  # a thread tells it
+            await asyncio.sleep(0)
+
+    async def over(self) -> None:
+        self._house.disk.repair_door.open()
+        with pytest.raises(LedgerUnavailable):
+            await self._failing
+
+
+async def test_an_ask_that_has_gone_over_to_a_new_definition_ends_at_its_deadline(opened, soon):
+    async with opened({"q": None}) as house:
+        waits = await soon(house["q"].take(1, wait=0.2))
+        await asyncio.sleep(0.02)
+        await house.queues.define("q", None, reset=True)
+        async with asyncio.timeout(PATIENCE):
+            assert await waits is None
+
+
+async def test_asks_that_are_tried_while_others_begin_to_wait_keep_their_deadlines(opened, soon):
+    async with opened({"q": None, "other": None}) as house:
+        queue, outage = house["q"], Outage(house)
+        waits = [await soon(queue.take(1, wait=0.4, key=f"k{n}")) for n in range(100)]
+        await asyncio.sleep(0.05)
+        await outage.begin(soon)
+        house.disk.door.shut()
+        await outage.over()  # those with keys are asked
+        await house.disk.door.somebody()
+        waits.append(await soon(queue.take(1, wait=0.3)))
+        house.disk.door.open()
+        async with asyncio.timeout(PATIENCE):
+            assert await asyncio.gather(*waits) == [None] * 101
+
+
+async def test_a_key_of_a_deleted_queue_while_its_name_is_created_again(opened, soon):
+    async with opened({"q": "count()"}) as house:
+        await house["q"].take(1, key="k")
+        await house.queues.delete("q", confirmed=True)
+        queue = house.queues.get("q", keyed=True)
+        asked = await soon(queue.line.asked(asking.take(1, queue.line.limits, Key("new", ""))))
+        defining = await soon(house.queues.define("q", parse_source("count()")))
+        async with asyncio.timeout(PATIENCE):
+            answer = await asked
+        await defining
+        assert list(answer.values) == [2]
+
+
+async def test_a_repeat_is_looked_up_where_its_queue_is_deleted_meanwhile(opened, soon):
+    async with opened({"q": "count()"}) as house:
+        queue = house["q"]
+        first = await queue.take(1, key="k")
+        house.disk.door.shut()
+        deleting = await soon(house.queues.delete("q", confirmed=True))
+        await house.disk.door.somebody()
+        repeat = await soon(queue.take(1, key="k"))
+        fresh = await soon(queue.take(1, key="another"))
+        house.disk.door.open()
+        await deleting
+        assert (await repeat).first == first.first
+        with pytest.raises(QueueUnknown):
+            await fresh
+
+
+async def test_a_repeat_that_waited_for_the_disk_is_looked_up_before_the_last_word(opened, soon):
+    async with opened({"q": "count(max=1)", "other": None}) as house:
+        queue, outage = house["q"], Outage(house)
+        await queue.take(1, key="k")
+        await outage.begin(soon)
+        repeat = await soon(queue.take(1, key="k", wait=20))
+        await outage.over()
+        assert list((await repeat).values) == [1]
+
+
+async def test_settlings_that_waited_for_the_disk_are_all_settled(opened, soon):
+    async with opened({"q": None, "other": None}) as house:
+        queue, outage, many = house["q"], Outage(house), 1_100
+        await push(queue, *["1"] * many)
+        tokens = [(await queue.lease(LeaseAsk(ttl=60))).token for _ in range(many)]
+        await outage.begin(soon)
+        more = LeaseAsk(wait=0.5)
+        settlings = [await soon(queue.settle((Ack(token),), lease=more)) for token in tokens]
+        await outage.over()
+        told = await asyncio.gather(*settlings, return_exceptions=True)
+        assert [type(one).__name__ for one in told if isinstance(one, DibsError)] == []
+        assert sum(len(one.entries) for one in told) == many
+        assert (await queue.audit()).acked == many
+
+
+async def test_nothing_is_handed_out_to_a_caller_that_left_while_its_ask_was_moved(opened, soon, eventually):
+    async with opened({"q": "count()", "other": None}) as house:
+        house.disk.door.shut()
+        pushing = await soon(push(house["other"], "1"))
+        await house.disk.door.somebody()
+        leaves = await soon(house["q"].take(1))
+        reset = await soon(house.queues.define("q", parse_source("count()"), reset=True))
+        await eventually(lambda: house.in_line == 2)
+        house.disk.door.let_one()
+        await house.disk.door.somebody()
+        leaves.cancel()
+        house.disk.door.open()
+        await asyncio.gather(pushing, reset)
+        assert (await house["q"].take(1)).first == 1
