@@ -16,13 +16,13 @@ from ..queue.meters import percentiles
 
 if TYPE_CHECKING:
     from ..queue import Queue, Queues
-    from .recorder import Recorder, Track
+    from .recorder import Recorder, Steps, Track
 
 PAGE: Final = 100
 """Queues of one page of the table."""
 FINDINGS_MOST: Final = 5
 QUEUES_A_SECOND: Final = 2_000
-"""Queues for which what is inside is read in a second: with more, it is read less often."""
+"""Queues that are looked at in a second: with more, they are looked at less often."""
 NOTHING: Final = Inside(0, 0, 0)
 
 STATES: Final = ("open", "starting", "failed", "paused", "exhausted", "closed")
@@ -54,27 +54,33 @@ class Overview:
         self._recorder = recorder
         self._old = old
         self._inside: Mapping[int, Inside] = {}
-        self._read_at = 0
+        self._read_at = self._looked_at = 0
         self._free: int | None = None
         self._seen: list[Seen] = []
 
     async def look(self, now: int) -> None:
         """Look anew, as the first of those who watch asks in a second."""
-        await self.count(now)
         everyone = self._queues.everyone
+        if now - self._looked_at < self._pause() - 100:
+            return
+        self._looked_at = now
+        await self.count(now)
         self._seen = sorted([self._see(queue, now) for queue in everyone], key=_trouble)
 
     async def count(self, now: int, *, at_least: int = 0) -> None:
         """Read what is inside of all queues, unless that was done ``at_least`` milliseconds ago."""
         everyone = list(self._queues.everyone)
-        pause = max(1000 * (1 + len(everyone) // QUEUES_A_SECOND), at_least)
-        if now - self._read_at < pause - 100:
+        if now - self._read_at < max(self._pause(), at_least) - 100:
             return
         self._read_at = now
         self._inside, self._free = await asyncio.to_thread(self._read)
         for queue in everyone:
             dead = self._inside.get(queue.line.row.id, NOTHING).dead
             self._recorder.track(queue, now).note_dead(now, dead)
+
+    def _pause(self) -> int:
+        """Milliseconds between two looks at all queues: longer with many of them."""
+        return 1000 * (1 + len(self._queues.everyone) // QUEUES_A_SECOND)
 
     def _read(self) -> tuple[Mapping[int, Inside], int | None]:
         try:
@@ -160,7 +166,7 @@ class Overview:
         queue, track = seen.queue, seen.track
         spec, failure = queue.line.spec, failure_of(queue.line.condition.state)
         settles = seen.inside != NOTHING or queue.line.meter.settled or queue.line.row.acked
-        steps = track.steps["15m"].shown(now, self._recorder.began)
+        steps = track.steps["15m"]
         return {
             "queue": queue.name,
             "source": None if spec is None else spec.name,
@@ -175,11 +181,15 @@ class Overview:
             "died": seen.died,
             "oldest": seen.oldest,
             "old": seen.oldest is not None and seen.oldest > self._old,
-            "line": [None if step is None else step.out for step in steps],
+            "line": [] if steps.at_rest(now) else _line(steps, now, self._recorder.began),
             "failure": None
             if failure is None
             else {"type": failure.type, "seq": failure.seq, "message": failure.message},
         }
+
+
+def _line(steps: Steps, now: int, began: int) -> list[int | None]:
+    return [None if step is None else step.out for step in steps.shown(now, began)]
 
 
 _RANKS: Final = {"failed": 0, "dead": 1, "paused": 2, "old": 3}

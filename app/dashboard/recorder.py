@@ -29,6 +29,8 @@ SPANS: Final[Mapping[str, tuple[int, int]]] = {
 
 QUEUES_A_STEP: Final = 500
 """Queues that are looked at before others have their turn."""
+STATE_SECONDS: Final = 5
+"""Seconds after which the state of a queue is looked at although nothing was counted."""
 TIMED_MOST: Final = 50
 """Queues whose times to answer are looked at in one second."""
 
@@ -75,6 +77,10 @@ class Steps:
         while kept[0][0] < at - self.most:
             kept.popleft()
 
+    def at_rest(self, now: int) -> bool:
+        """Whether nothing has happened in all the steps that are shown."""
+        return not self._kept or self._kept[-1][0] < now // self.step - self.most
+
     def shown(self, now: int, began: int) -> list[Sample | None]:
         """A sample for each step that is over; None for those before the server began."""
         last = now // self.step - 1
@@ -98,6 +104,10 @@ class Track:
         self._recent: deque[tuple[int, tuple[int, ...]]] = deque()
         self._deaths: deque[tuple[int, int]] = deque()
         self._timed = 0
+
+    def behind(self, meter: Meter) -> bool:
+        """Whether something has happened since the last look."""
+        return self._counted != (meter.handed_out, meter.settled, meter.pushed, meter.nacked)
 
     def count(self, now: int, meter: Meter, *, timed: bool) -> int:
         """Look at the meter; how many items were handed out since the last look.
@@ -186,14 +196,18 @@ class Recorder:
 
     async def look(self, queues: Sequence[Queue], now: int) -> None:
         """Look at all of them, some at a time, for there may be ten thousand."""
-        tracks, total, looked = self.tracks, 0, 0
+        tracks, total, looked, second = self.tracks, 0, 0, now // 1000
         for number, queue in enumerate(queues, 1):
+            if number % QUEUES_A_STEP == 0:
+                await asyncio.sleep(0)
+            track = tracks.get(queue.name)
+            rests = track is not None and not track.behind(queue.line.meter)
+            if rests and (number + second) % STATE_SECONDS:
+                continue
             track = self.track(queue, now)
             handed = track.count(now, queue.line.meter, timed=looked < TIMED_MOST)
             looked += handed > 0
             total += handed
-            if number % QUEUES_A_STEP == 0:
-                await asyncio.sleep(0)
         if len(tracks) > len(queues):
             for name in tracks.keys() - {queue.name for queue in queues}:
                 del tracks[name]

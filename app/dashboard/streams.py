@@ -90,7 +90,6 @@ class Streams:
         self._actions = actions
         self._values = values
         self._overview = Overview(queues, self.recorder, old=old)
-        self._looked_at = 0
         self._views: dict[tuple[str, ...], View] = {}
         self._watchers = 0
         self._ended = False
@@ -170,9 +169,7 @@ class Streams:
         begin = int(after) if after.isascii() and after.isdigit() and len(after) < 10 else 0  # noqa: PLR2004
 
         async def overview(at: int) -> Mapping[str, Any]:
-            if at - self._looked_at >= 900:  # noqa: PLR2004  # once a second for all tabs
-                self._looked_at = at
-                await self._overview.look(at)
+            await self._overview.look(at)
             return self._overview.shown(at, find=asked["find"], state=asked["state"], after=begin)
 
         return View("overview", overview, every=SECOND, close=_nothing)

@@ -5,6 +5,7 @@ import { ago, bytes, clip, count, inert, items, rate, source, span, words } from
 import { minute, spark } from "./chart.js";
 import { empty } from "./empty.js";
 
+const REST = Array(90).fill(0); // a queue at rest
 const STATES = ["open", "failed", "paused", "exhausted", "closed"];
 
 const link = (name, kind = "") => el("a", { href: `#/queues/${name}`, class: kind }, name);
@@ -259,7 +260,7 @@ class Row {
     const drawn = `${queue.state} ${queue.line.join(" ")}`;
     if (this.drawn !== drawn) {
       this.drawn = drawn;
-      fill(this.line, spark(queue.line, queue.state));
+      fill(this.line, spark(queue.line.length ? queue.line : REST, queue.state));
     }
     if (queue.failure) {
       say(this.type, `${clip(queue.failure.type, 60)} at item ${count(queue.failure.seq)}`);
