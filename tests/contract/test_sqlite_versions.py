@@ -9,12 +9,13 @@ import pytest
 from asks import LENGTH, lease, seqs, settle, take, verdicts
 from dibs.errors import LedgerForeign, LedgerFull
 from dibs.ledger import open_ledger
-from dibs.ledger.ops import Define, EngineFailed, Pause
+from dibs.ledger.ops import Define, Delete, EngineFailed, Pause
 from dibs.ledger.serve import Handed, Key, Keyed, Serve, Served
+from dibs.ledger.sqlite import files, format, migration
 from dibs.ledger.sqlite.checksum import of_answer, of_block
 from dibs.ledger.sqlite.engine import SqliteEngine
 from dibs.ledger.sqlite.format import APPLICATION_ID, VERSION
-from dibs.ledger.work import Ack, Parcel, Push, QueueSettings, Span, Sweep
+from dibs.ledger.work import Ack, Nack, Parcel, Push, QueueSettings, Span, Sweep
 from words import apply, define, served, taken
 
 NOW = 1_750_000_000_000
@@ -213,6 +214,56 @@ def test_a_tombstone_of_an_older_version_is_swept_and_created_again(tmp_path):
     assert apply(engine, Sweep(4))[0].count == 1
     assert engine.unswept() == []
     engine.close()
+
+
+def tables(path: Path) -> dict[str, list[tuple]]:
+    """All rows of all tables."""
+    with opened(path) as file:
+        names = [name for (name,) in file.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")]
+        found = {name: file.execute(f"SELECT * FROM {name} ORDER BY 1, 2").fetchall() for name in names}
+    file.close()
+    return found
+
+
+def test_this_format_can_be_brought_to_the_next(tmp_path, monkeypatch):
+    """The next one has a column more: what this one has is there as it was, the numbers of rows included."""
+
+    def create_next(writer: apsw.Connection) -> None:
+        migration_create(writer)
+        writer.execute("ALTER TABLE queue ADD COLUMN more INTEGER NOT NULL DEFAULT 7")
+
+    folder = tmp_path / "data"
+    engine = open_ledger(folder)
+    define(engine, "other", "count")
+    old = define(engine, "jobs", "")
+    apply(engine, Push(old, (Parcel(("1", "2")),)), Serve(old, 1, (take(),)))
+    apply(engine, Delete(old))
+    [row] = apply(engine, Define("jobs", "", "{}"))
+    assert (row.root, row.base) == (old, 2)  # neither is what another column says
+    parcel = Parcel(("3", "4", "5"), keys=("a", None, None))
+    apply(engine, Keyed(Push(row.id, (parcel,)), Key("k", "push")))
+    served(engine, row.id, lease("t", 2, key=Key("l", "lease")))
+    served(engine, row.id, settle(Nack("t", error="it failed")))  # what is leased is prolonged at the start
+    row, unswept = engine.row(row.id), engine.unswept()
+    engine.close()
+    before = tables(folder / "dibs.db")
+
+    migration_create = migration.create
+    monkeypatch.setattr(migration, "create", create_next)
+    for module in (files, format):
+        monkeypatch.setattr(module, "VERSION", VERSION + 1)
+    engine = open_ledger(folder)
+    assert (engine.row(row.id), engine.unswept()) == (row, unswept)
+    engine.close()
+    after = tables(folder / "dibs.db")
+    assert [one[-1] for one in after["queue"]] == [7] * len(before["queue"])
+    after["queue"] = [one[:-1] for one in after["queue"]]
+    assert after.keys() == before.keys()
+    for name in before.keys() - {"ledger"}:  # its clock has gone on
+        assert after[name] == before[name], name
+    with opened(folder / "dibs.db") as file:
+        assert (file.pragma("user_version"), file.pragma("integrity_check")) == (VERSION + 1, "ok")
+    file.close()
 
 
 class Kills(apsw.VFS):

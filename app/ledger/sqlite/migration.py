@@ -19,11 +19,14 @@ SCHEMA = ("sqlite.sql", "work.sql")
 SUMS = 3
 """The first format with checksums, and with the number of items of the answer of a lease."""
 
+ROWS = 4
+"""The first format with a row for each creation of a queue, and with its counters in a table of their own."""
+
 _FIRST = {"ledger", "queue", "answer"}
 """The tables that every format has."""
 
 _ROWS = {"queue": {"root": "id"}, "counter": {"queue": "id"}}
-"""What columns are made from that have another name since format 4."""
+"""What columns are made from where the format had one row for each name."""
 
 _SUMS = {
     "answer": {
@@ -80,10 +83,11 @@ def migrate(writer: apsw.Connection, version: int) -> None:
         for name in _names(writer, "type = 'index' AND sql IS NOT NULL"):
             writer.execute(f"DROP INDEX {name}")
         create(writer)
-        expressions = _ROWS if version >= SUMS else _ROWS | _SUMS
+        expressions = (_ROWS if version < ROWS else {}) | (_SUMS if version < SUMS else {})
         for name in old:
             _copy(writer, name, name, expressions.get(name, {}))
-        _copy(writer, "queue", "counter", expressions["counter"])
+        if version < ROWS:
+            _copy(writer, "queue", "counter", expressions["counter"])
         for name in old:
             writer.execute(f"DROP TABLE {name}_before")
         if version < SUMS:
