@@ -46,6 +46,9 @@ values of another edition: ask again. ``key-reused``: another request has this k
 later request of the session has been answered. ``damaged``: the filed answer is not what was written.
 """
 
+Place = Literal["same", "later", "key-reused", "key-superseded"]
+"""What a request is to an earlier one with its key: sent again, later in its session, or refused."""
+
 MarkOf = Literal["digest", "text"]
 """What the ledger keeps of the last value that was granted: its digest, or what its JSON text says."""
 
@@ -60,6 +63,14 @@ class Key(NamedTuple):
     digest: str
     n: int = 0
     caller: str = ""
+
+    def beside(self, n: int, digest: str) -> Place:
+        """What a request with this key is to one with this number and digest, which came before."""
+        if n == self.n:
+            return "same" if digest == self.digest else "key-reused"
+        if not (n and self.n):
+            return "key-reused"
+        return "later" if n < self.n else "key-superseded"
 
 
 class Holder(NamedTuple):

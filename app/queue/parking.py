@@ -79,15 +79,16 @@ class Parking:
             return True
         old = older.ask.key
         assert old is not None  # noqa: S101  # the list has found it by its key
-        if old.n > new.n > 0:
-            self._replies.refuse(waiting, key_superseded())
-        elif old.n == new.n and old.digest != new.digest:
+        place = new.beside(old.n, old.digest)
+        if place == "key-reused":
             self._replies.refuse(waiting, key_reused())
+        elif place == "key-superseded":
+            self._replies.refuse(waiting, key_superseded())
         else:
             self.parked.remove(older)
             waiting.place = older.place
             sent_again = SourceBusy("this request was sent again, and waits there", retry_after=RETRY_AFTER)
-            self._replies.refuse(older, sent_again if old.n == new.n else key_superseded())
+            self._replies.refuse(older, sent_again if place == "same" else key_superseded())
             return True
         return False
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, Final, NamedTuple, Protocol
 
-from ..serve import Key, Why
+from ..serve import Key, Place, Why
 from ..work import FOREVER
 from .rows import Answer, Name, Position
 from .transaction import Transaction
@@ -116,8 +116,8 @@ class Keys:
             ruling = _rule_after(case.leader, key)
         elif case.answer is not None:
             ruling = self._rule_on(case.answer, key)
-        elif (position := case.position) is not None and not 0 < position.n < key.n:
-            ruling = _refusal(position.n, key)
+        elif (position := case.position) is not None and not 0 < position.n < key.n:  # as a rule it is later
+            ruling = _ruled(key.beside(position.n, position.digest), None)
         if ruling is None:
             case.leader = _leader((key, owner, at))
         return ruling
@@ -127,8 +127,7 @@ class Keys:
             return "damaged"
         if answer.expires <= self._tx.now:
             return None
-        same = answer.n == key.n and answer.request == key.digest
-        return answer if same else _refusal(answer.n, key)
+        return _ruled(key.beside(answer.n, answer.request), answer)
 
     def file(self, case: Case, key: Key, ttl: int, outcome: str, values: str | None) -> None:
         """File what came of a request under its key, in place of what may be there.
@@ -156,16 +155,14 @@ class Keys:
 
 
 def _rule_after(leader: Leader, key: Key) -> Ruling:
-    if (leader.key.n, leader.key.digest) == (key.n, key.digest):
-        return leader
-    refusal = _refusal(leader.key.n, key)
-    if refusal is None:
+    ruling = _ruled(key.beside(leader.key.n, leader.key.digest), leader)
+    if ruling is None:
         leader.owner.supersede(leader.at)
-    return refusal
+    return ruling
 
 
-def _refusal(n: int, key: Key) -> Why | None:
-    """Why a request can't be answered where another one, with this number, was; None for a later one."""
-    if (n > 0) != (key.n > 0) or n == key.n:
-        return "key-reused"
-    return "key-superseded" if key.n < n else None
+def _ruled(place: Place, same: Answer | Leader | None) -> Ruling:
+    """The ruling on a request by its place after the one before it; ``same``: on one that was sent again."""
+    if place == "same":
+        return same
+    return None if place == "later" else place

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from dibs.errors import KeySuperseded, QueuePaused, SourceBusy
+from dibs.errors import KeyReused, KeySuperseded, QueuePaused, SourceBusy
 from dibs.ledger.serve import Key
 from dibs.ledger.work import Ack, Parcel
 from dibs.queue import LeaseAsk, asking
@@ -81,6 +81,49 @@ async def test_a_later_request_of_a_session_ends_the_one_that_waits_and_an_earli
             await queue.lease(LeaseAsk(wait=20), key=keys[0])
         await push(queue, "1")
         assert list((await second).values) == ["1"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "most", "refusal"),
+    [
+        (0, 5, 1, KeyReused),
+        (3, 0, 1, KeyReused),
+        (0, 0, 2, KeyReused),
+        (3, 3, 2, KeyReused),
+        (3, 2, 1, KeySuperseded),
+        (3, 4, 2, None),
+        (3, 3, 1, None),
+    ],
+)
+async def test_a_key_is_ruled_on_alike_while_the_older_request_waits_and_once_it_is_answered(
+    opened, soon, eventually, old, new, most, refusal
+):
+    """``old`` and ``new`` are the numbers of two requests; the second leases up to ``most`` items."""
+    async with opened({"waits": None, "answered": None}) as house:
+        older, newer = Key("k", "", n=old), Key("k", "", n=new)
+        answered = house["answered"]
+        await push(answered, "1", "2", "3")
+        await answered.lease(LeaseAsk(), key=older)
+        if refusal:
+            with pytest.raises(refusal):
+                await answered.lease(LeaseAsk(most=most), key=newer)
+        else:
+            assert await answered.lease(LeaseAsk(most=most), key=newer)
+
+        waits = house["waits"]
+        first = await soon(waits.lease(LeaseAsk(wait=20), key=older))
+        await eventually(lambda: waits.stats().waiting == 1)
+        if refusal:
+            with pytest.raises(refusal):
+                await waits.lease(LeaseAsk(most=most, wait=20), key=newer)
+            await push(waits, "1")
+            assert list((await first).values) == ["1"]
+        else:
+            second = await soon(waits.lease(LeaseAsk(most=most, wait=20), key=newer))
+            with pytest.raises(SourceBusy if old == new else KeySuperseded):
+                await first
+            await push(waits, "1")
+            assert list((await second).values) == ["1"]
 
 
 async def test_a_settling_is_filed_before_its_lease_which_is_filed_into_it(opened, soon, eventually):
