@@ -14,6 +14,7 @@ from typing_extensions import TypedDict
 
 from ..ledger.work import Ack, Extend, Nack, Release, Result
 from ..queue.answers import LeaseAsk
+from ..queue.tokens import TOKEN_BYTES
 from .fields import Flag, Json, Many, Number, QueueName, Ranges, Seqs, Text, Value, Whole
 
 T = TypeVar("T")
@@ -32,7 +33,7 @@ def strict(*examples: Json) -> Callable[[type[T]], type[T]]:
     return with_config(ConfigDict(extra="forbid", strict=True, json_schema_extra=extra))
 
 
-Token = Annotated[str, Text(1, 255, "The token in the answer that leased the items.")]
+Token = Annotated[str, Text(1, TOKEN_BYTES, "The token in the answer that leased the items.")]
 Holds = Annotated[Seqs, Ranges("Only the items of these ranges. Default: all.")]
 ItemKey = Annotated[
     str, Text(1, "key_bytes", "The item's key: an item whose key the queue knows is not pushed again.")

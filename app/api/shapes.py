@@ -14,6 +14,7 @@ from ..errors import DibsError
 from ..ledger.work import Ack, Entry
 from ..queue.answers import LeaseAsk
 from ..queue.asking import digest_of, settling_text
+from ..queue.tokens import TOKEN_BYTES
 from .settling import Settling
 
 MOST_SHAPES: Final = 1_024
@@ -21,8 +22,8 @@ MOST_SHAPES: Final = 1_024
 SHAPE_BYTES: Final = 1_024
 """A larger body is not of the usual form."""
 
-_TOKEN: Final = re.compile(rb'"token": ?"([0-9A-Za-z_-]{1,255})"')
-_PLAIN: Final = re.compile(rb"[0-9A-Za-z_-]{1,255}")
+_PLAIN: Final = re.compile(rb"[0-9A-Za-z_-]{1,%d}" % TOKEN_BYTES)
+_TOKEN: Final = re.compile(rb'"token": ?"(%b)"' % _PLAIN.pattern)
 _ANY: Final = "any"
 """Stands for the token where a shape is read."""
 

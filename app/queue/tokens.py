@@ -9,6 +9,8 @@ from typing import Final
 
 SECRET: Final = 20
 """Characters of a token that nobody can guess: 120 bits."""
+TOKEN_BYTES: Final = 255
+"""The most bytes of a token that a request may show: more than any that is given."""
 BATCH: Final = 256
 """Tokens whose secrets are asked of the system at once: a call for each costs more than all else about it."""
 

@@ -5,11 +5,13 @@ import json
 import pytest
 from dibs.api.requests import Reader
 from dibs.api.shapes import Shapes
+from dibs.errors import LimitExceeded
 from dibs.ledger.serve import Key
 from dibs.ledger.work import Ack, Extend, Nack, Release
 from dibs.queue.answers import LeaseAsk
 from dibs.queue.asking import settling_digest
 from dibs.queue.limits import Limits
+from dibs.queue.tokens import TOKEN_BYTES
 
 KEY = Key("k", "", 7)
 LEASE = {"max": 5, "ttl": 30.5, "wait": 2, "worker": "any"}
@@ -74,6 +76,19 @@ def test_what_lies_between_known_bytes_is_a_token_or_no_shape(reader):
     assert shapes.find(before + b"a" + after)[1] == "a"
     assert shapes.find(before + b'a"},{"token":"b' + after) is None
     assert shapes.find(before + after) is None
+
+
+@pytest.mark.parametrize("known", [False, True])
+@pytest.mark.parametrize("verb", [verb for verb, _, _ in USUAL])
+def test_a_token_over_its_bound_is_refused_in_a_body_of_a_known_shape_too(reader, verb, known):
+    more = {"ttl": 2} if verb == "extend" else {}
+    if known:
+        reader.settling(body(verb, "a", **more), None, verb)
+    longest = "a" * TOKEN_BYTES
+    assert reader.settling(body(verb, longest, **more), None, verb).ask.entries[0].token == longest
+    with pytest.raises(LimitExceeded) as refused:
+        reader.settling(body(verb, f"{longest}a", **more), None, verb)
+    assert refused.value.limit == TOKEN_BYTES
 
 
 def test_they_are_bounded(reader, monkeypatch):
