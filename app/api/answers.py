@@ -12,16 +12,19 @@ from typing import Final
 from ..errors import ResultRefused, StaleLease
 from ..inert import line
 from ..ledger.serve import Handed
-from ..ledger.work import Ack, Extend, Nack, Release, Settled
+from ..ledger.work import UNCHANGED, Settled
 from ..queue.answers import Answer
 from .problems import problem_fields
 from .records import dumps, exact, instant
 from .reply import JSON, NO_CONTENT, REPLAYED, TEXT, Reply
 from .requests import How, Request
+from .settling import KINDS
 
 Encoder = Callable[[Request, Answer], str]
 _REASONS: Final = {"source": "source-fed", "end": "closed"}
 """Words of the ledger for which HTTP has other ones."""
+_NOTHING: Final[dict[type, str]] = dict.fromkeys(KINDS, "")
+_LISTS: Final = ",".join([f'"{kind}":[%s]' for kind in KINDS.values()])
 _WHY: Final = {
     "unknown": "there is no queue {}",
     "closed": "{} is closed",
@@ -35,7 +38,7 @@ def reply(request: Request, answer: Answer) -> Reply:
     Raises:
         StaleLease, ResultRefused: One entry was all that was asked, and it changed nothing.
     """
-    if answer.served.handed is None and request.how not in SETTLES:
+    if answer.served.handed is None and request.how not in SETTLED:
         return Reply(b"", NO_CONTENT)
     body = ENCODERS[request.how](request, answer).encode()
     headers = [REPLAYED] if answer.served.replayed else None
@@ -107,15 +110,11 @@ def _leased_items(handed: Handed, answer: Answer) -> Iterator[str]:
 def _settled(request: Request, answer: Answer) -> str:
     """The outcomes of each entry, in the order of the request, and the next lease."""
     ask, served = request.ask, answer.served
-    told: dict[type, str] = {}
+    told = _NOTHING.copy()
     for entry, outcomes in zip(ask.entries, served.entries, strict=True):
         kind, text = type(entry), _outcomes(outcomes, answer.now)
-        told[kind] = f"{told[kind]},{text}" if kind in told else text
-    of = told.get
-    body = (
-        f'{{"queue":"{answer.queue}","state":"{served.state}","acks":[{of(Ack, "")}],'
-        f'"nacks":[{of(Nack, "")}],"extends":[{of(Extend, "")}],"releases":[{of(Release, "")}]'
-    )
+        told[kind] = f"{told[kind]},{text}" if told[kind] else text
+    body = f'{{"queue":"{answer.queue}","state":"{served.state}",{_LISTS % (*told.values(),)}'
     if ask.handout is None:
         return body + "}"
     if served.handed is not None:
@@ -132,7 +131,7 @@ def _outcome(request: Request, answer: Answer) -> str:
             reason = _reason(each)
             why = _WHY.get(reason, "it does not take results").format(each.target)
             raise ResultRefused(f"the result was refused, and the lease is as it was: {why}", reason=reason)
-    if all(each.verdict in {"stale", "refused"} for each in settled):
+    if all(each.verdict in UNCHANGED for each in settled):
         raise StaleLease("the token holds none of these items any more", field="token")
     return f'{{"queue":"{answer.queue}","outcomes":{_outcomes(settled, answer.now)}}}'
 
@@ -177,7 +176,7 @@ def _seqs(handed: Handed) -> Iterable[int]:
     return [seq for first, last, _ in handed.spans for seq in range(first, last + 1)]
 
 
-SETTLES: Final = frozenset({"settled", "outcome"})
+SETTLED: Final = frozenset({"settled", "outcome"})
 ENCODERS: Final[dict[How, Encoder]] = {
     "one": _one,
     "list": _list,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from functools import partial
-from typing import Annotated, Any, Final, Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 from ..ledger.serve import Ask, HandOut, Key
 from ..ledger.work import Parcel
@@ -21,19 +21,11 @@ from ..sources.encode import MAX_SAFE
 from . import bodies, items, keys, queries
 from .accept import JSON, TEXT, Type
 from .fields import Whole
-from .models import AckEntry, ExtendEntry, Lease, NackEntry, PushItem, PushItems, ReleaseEntry, SettleItems
+from .models import Lease, PushItem, PushItems
 from .settling import Settling, alone, settling
 from .shapes import MOST_SHAPES, SHAPE_BYTES, Shapes
 from .validation import Model
-
-Verb = Literal["settle", "ack", "nack", "extend", "release"]
-SETTLES: Final[dict[Verb, Any]] = {
-    "settle": SettleItems,
-    "ack": AckEntry,
-    "nack": NackEntry,
-    "extend": ExtendEntry,
-    "release": ReleaseEntry,
-}
+from .verbs import VERBS, SettleItems
 
 How = Literal["one", "list", "lines", "block", "wide block", "lease", "settled", "outcome"]
 """How an answer is encoded (see ``answers``)."""
@@ -71,10 +63,10 @@ class Reader:
         self._token = token
         self._lease: Model[LeaseAsk] = Model(Lease, limits)
         self._push: Model[PushItems] = Model(PushItems, limits)
-        self._settles: dict[Verb, Model[Settling]] = {
-            verb: Model(of, limits, then=partial(settling if verb == "settle" else alone, limits))
-            for verb, of in SETTLES.items()
+        self._settles: dict[str, Model[Settling]] = {
+            verb.name: Model(verb.entry, limits, then=partial(alone, limits)) for verb in VERBS
         }
+        self._settles["settle"] = Model(SettleItems, limits, then=partial(settling, limits))
         self.item: Model[PushItem] = Model(PushItem, limits, root="item")
         self._seq: Model[int] = Model(Annotated[int, Whole(1, MAX_SAFE)], limits, root="seq")
         self._shapes = {verb: Shapes(model.parse) for verb, model in self._settles.items()}
@@ -117,7 +109,7 @@ class Reader:
         ask = Ask(leasing(asked, self._limits, self._token), (), key and Key(key.text, digest, key.n))
         return Request(ask, asked.wait, "lease", digest)
 
-    def settling(self, body: bytes, key: Key | None, verb: Verb) -> Request:
+    def settling(self, body: bytes, key: Key | None, verb: str) -> Request:
         """A settle, or one of its verbs alone."""
         usual = self._shapes[verb].find(body)
         if usual is None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field, StrictBool
+from pydantic import BaseModel, Field, StrictBool, create_model
 
+from ..ledger.work import Verdict
 from .schemas import Counter, Moment, ProblemDetails, Seq, State, example
+from .verbs import TOKEN, VERBS
 
 ItemState = Literal["waiting", "leased", "dead"]
-_TOKEN = "x3hVb2Zf0Q9yqk7pC1mW8g"  # noqa: S105  # an example
 
 Range = Annotated[list[Seq], Field(min_length=2, max_length=2)]
 
@@ -79,7 +80,7 @@ class Lease(BaseModel):
     model_config = example(
         queue="jobs",
         state="open",
-        token=_TOKEN,
+        token=TOKEN,
         expires_at="2026-01-31T12:00:30.000Z",
         expires_in=29.998,
         items=[{"seq": 1, "value": "a.png", "attempt": 1}],
@@ -97,7 +98,7 @@ class Outcome(BaseModel):
     """The outcome of consecutive items; ``seqs`` is null if the token holds nothing at all."""
 
     seqs: Range | None
-    outcome: Literal["acked", "nacked", "extended", "released", "dead", "stale", "refused"]
+    outcome: Verdict
     due_at: Moment | None = Field(None, description="When nacked items can be handed out again.")
     expires_at: Moment | None = Field(None, description="When the extended lease ends.")
     expires_in: float | None = Field(None, description="Seconds from now until the extended lease ends.")
@@ -116,27 +117,27 @@ class Outcomes(BaseModel):
     outcomes: list[Outcome]
 
 
-class Settled(BaseModel):
-    """The outcomes of each entry, in the order of the request; and the next lease, if one was wanted."""
-
-    model_config = example(
+_LISTS: dict[str, Any] = {verb.kind: list[list[Outcome]] for verb in VERBS}
+Settled = create_model(
+    "Settled",
+    __doc__="The outcomes of each entry, in the order of the request; and the next lease, if one was wanted.",
+    __config__=example(
         queue="jobs",
         state="open",
-        acks=[[{"seqs": [1, 40], "outcome": "acked"}]],
-        nacks=[[{"seqs": [41, 41], "outcome": "nacked", "due_at": "2026-01-31T12:00:01.000Z"}]],
-        extends=[],
-        releases=[],
+        **{kind: [] for kind in _LISTS}
+        | {
+            "acks": [[{"seqs": [1, 40], "outcome": "acked"}]],
+            "nacks": [[{"seqs": [41, 41], "outcome": "nacked", "due_at": "2026-01-31T12:00:01.000Z"}]],
+        },
         lease=None,
         lease_problem=None,
-    )
-
-    queue: str
-    state: State
-    acks: list[list[Outcome]]
-    nacks: list[list[Outcome]]
-    extends: list[list[Outcome]]
-    releases: list[list[Outcome]]
-    lease: Lease | None = None
-    lease_problem: ProblemDetails | None = Field(
-        None, description="Why there is no lease; null if the queue is only empty now."
-    )
+    ),
+    queue=str,
+    state=State,
+    **_LISTS,
+    lease=(Lease | None, None),
+    lease_problem=(
+        ProblemDetails | None,
+        Field(None, description="Why there is no lease; null if the queue is only empty now."),
+    ),
+)

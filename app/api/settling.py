@@ -6,13 +6,14 @@ from collections.abc import Iterable
 from itertools import pairwise
 from typing import Any, Final, NamedTuple
 
-from ..ledger.work import Ack, Entry, Extend, Nack, Release
+from ..ledger.work import Ack, Entry
 from ..queue.answers import LeaseAsk
 from ..queue.limits import Limits
 from .problems import invalid, over
+from .verbs import VERBS
 
-KINDS: Final[dict[str, type]] = {"acks": Ack, "nacks": Nack, "extends": Extend, "releases": Release}
-"""The lists of a settle, in the order in which they are applied, and the words in them."""
+KINDS: Final[dict[type, str]] = {verb.word: verb.kind for verb in VERBS}
+"""The words of entries, in the order in which they are applied, and their lists."""
 
 
 class Settling(NamedTuple):
@@ -25,7 +26,7 @@ class Settling(NamedTuple):
 def settling(limits: Limits, body: dict[str, Any]) -> Settling:
     """The settle that a body asks for, as its model gives it."""
     entries: list[Entry] = []
-    for kind in KINDS:
+    for kind in KINDS.values():
         entries += body.get(kind, ())
         if len(entries) > limits.entries:
             raise over(kind, f"a settle has at most {limits.entries} entries", limits.entries)
@@ -78,5 +79,4 @@ def _check_once(entries: list[Entry]) -> None:
 def _place(entries: list[Entry], at: int) -> str:
     """The entry's place in the body: ``acks.1``."""
     word = type(entries[at])
-    kind = next(kind for kind, each in KINDS.items() if each is word)
-    return f"{kind}.{sum(type(entry) is word for entry in entries[:at])}"
+    return f"{KINDS[word]}.{sum(type(entry) is word for entry in entries[:at])}"

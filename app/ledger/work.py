@@ -33,7 +33,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 Seqs = tuple[tuple[int, int], ...]
 """Ranges of seqs, both ends included, in order, not overlapping."""
@@ -206,6 +206,8 @@ Entry = Ack | Nack | Extend | Release
 
 
 Verdict = Literal["acked", "nacked", "extended", "released", "dead", "stale", "refused"]
+UNCHANGED: Final[frozenset[Verdict]] = frozenset({"stale", "refused"})
+"""The verdicts of items that are as they were."""
 
 
 class Settled(NamedTuple):

@@ -101,7 +101,7 @@ class Meter:
         """Count settled items, and how many of them wait again or are dead."""
         for entry in entries:
             for settled in entry:
-                if settled.first is None or settled.last is None or settled.verdict in ("stale", "refused"):
+                if settled.first is None or settled.last is None:
                     continue
                 items = settled.last - settled.first + 1
                 if settled.verdict in ("nacked", "dead"):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import bodies
 from ..admission import refusal
-from ..answers import ENCODERS, SETTLES, reply
+from ..answers import ENCODERS, SETTLED, reply
 from ..operations.produce import push_reply
 from ..problems import RequestRefused, reply_to
 from .content import LITTLE
@@ -105,7 +105,7 @@ class Responses:
         request = self._request
         try:
             served = answer.served
-            nothing = served.handed is None and request.how not in SETTLES
+            nothing = served.handed is None and request.how not in SETTLED
             if nothing or served.replayed or request.how == "lines":
                 self.respond(reply(request, answer))
             else:

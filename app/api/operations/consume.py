@@ -11,12 +11,13 @@ from ..answers import reply
 from ..connected import while_connected
 from ..guards import check_get
 from ..models import Lease
-from ..operation import Call, Operations, Spec
+from ..operation import Call, Endpoint, Operations, Spec
 from ..problems import RequestRefused
 from ..queries import Block, Take
 from ..reply import Reply
-from ..requests import SETTLES, Reader, Request, Verb
+from ..requests import Reader, Request
 from ..schemas import TakenBlock, TakenMany, TakenOne
+from ..verbs import VERBS, SettleItems, Verb
 
 consume: Final = Operations("consume")
 HAND_OUT: Final = ("source-failed", "exhausted", "paused", "starting", "source-busy")
@@ -43,11 +44,10 @@ _POST: Final = Spec(problems=HAND_OUT, **_TAKE)
 _GET: Final = Spec(problems=(*HAND_OUT, "method-not-allowed"), **_TAKE)
 
 
-def _settling(verb: Verb, *problems: str, answer: Any = schemas_work.Outcomes) -> Spec:
+def _settling(name: str, body: Any, answer: Any, *problems: str) -> Spec:
     """What a settle takes, or one of its verbs alone."""
-    read = partial(Reader.settling, verb=verb)
-    problems, body = ("value-refused", *problems), SETTLES[verb]
-    return Spec(answer=answer, problems=problems, body=body, hot=read, large=verb == "settle", key=True)
+    read, problems = partial(Reader.settling, verb=name), ("value-refused", *problems)
+    return Spec(answer=answer, problems=problems, body=body, hot=read, large=name == "settle", key=True)
 
 
 @consume.add("POST", "/next", _POST)
@@ -134,7 +134,7 @@ async def lease(call: Call) -> Reply:
     return await _answer(call)
 
 
-@consume.add("POST", "/queues/{queue}/settle", _settling("settle", answer=schemas_work.Settled))
+@consume.add("POST", "/queues/{queue}/settle", _settling("settle", SettleItems, schemas_work.Settled))
 async def settle(call: Call) -> Reply:
     """Settle leased items, and lease the next.
 
@@ -146,43 +146,19 @@ async def settle(call: Call) -> Reply:
     return await _answer(call)
 
 
-@consume.add("POST", "/queues/{queue}/ack", _settling("ack", "stale-lease", "result-refused"))
-async def ack(call: Call) -> Reply:
-    """Ack leased items.
+def _alone(verb: Verb) -> Endpoint:
+    """The operation of a verb alone."""
 
-    The items are done and leave the queue. With `push`, results go into other queues in the same
-    transaction, even if those are full: all of it happens, or (409 `result-refused`) nothing.
-    """
-    return await _answer(call)
+    async def settle_alone(call: Call) -> Reply:
+        return await _answer(call)
 
-
-@consume.add("POST", "/queues/{queue}/nack", _settling("nack", "stale-lease"))
-async def nack(call: Call) -> Reply:
-    """Nack leased items.
-
-    The items failed, and wait for the queue's back-off or for `delay` seconds. After the queue's
-    `max_attempts`, or at once with `dead`, they are dead. The server keeps `error` in their history.
-    """
-    return await _answer(call)
+    settle_alone.__name__, settle_alone.__doc__ = verb.name, verb.text
+    return settle_alone
 
 
-@consume.add("POST", "/queues/{queue}/extend", _settling("extend", "stale-lease"))
-async def extend(call: Call) -> Reply:
-    """Extend a lease.
-
-    The lease then ends `ttl` seconds from now, under the same token.
-    """
-    return await _answer(call)
-
-
-@consume.add("POST", "/queues/{queue}/release", _settling("release", "stale-lease"))
-async def release(call: Call) -> Reply:
-    """Release leased items.
-
-    The worker has not begun the items: they wait again at once, and the hand-out is not counted as an
-    attempt.
-    """
-    return await _answer(call)
+for _verb in VERBS:
+    _spec = _settling(_verb.name, _verb.entry, schemas_work.Outcomes, "stale-lease", *_verb.problems)
+    consume.add("POST", f"/queues/{{queue}}/{_verb.name}", _spec)(_alone(_verb))
 
 
 def _check_get(call: Call, allowed: bool) -> None:

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from ..serve import Handed, HandOut, Key, Serve, Served, Why
-from ..work import Entry, Settled
+from ..work import UNCHANGED, Entry, Settled
 from . import claims, filed, history, settling, verdicts, waiting
 from .accounts import Account
 from .fresh import Fresh
@@ -241,4 +241,4 @@ class Serving:
 
 def _settled(served: Served) -> bool:
     """Whether some of the entries changed something."""
-    return any(part.verdict not in {"stale", "refused"} for entry in served.entries for part in entry)
+    return any(part.verdict not in UNCHANGED for entry in served.entries for part in entry)
