@@ -10,14 +10,12 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from ..queue.meters import percentiles
+from ..queue.meters import RATE_SECONDS, percentiles
 
 if TYPE_CHECKING:
     from ..queue import Queue
     from ..queue.meters import Meter
 
-RATE_SECONDS: Final = 10
-"""The window of a rate, as in ``/stats``."""
 HOUR: Final = 3_600_000
 
 SPANS: Final[Mapping[str, tuple[int, int]]] = {

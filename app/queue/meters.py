@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, fields
 from typing import Final
 
 from ..ledger.work import Settled
@@ -15,20 +16,8 @@ Times = deque[float]
 SAMPLES: Final = 1024
 """The last times that are kept of each kind."""
 
-RATE_SECONDS = 10
+RATE_SECONDS: Final = 10
 """The window of a rate."""
-
-COUNTS: Final = (
-    "requests",
-    "handed_out",
-    "replays",
-    "refused",
-    "in_flight",
-    "pushed",
-    "settled",
-    "nacked",
-)
-"""What is counted of each queue, and added up for the server."""
 
 
 class Rate:
@@ -82,16 +71,20 @@ class Commits:
         self.batches.append(ops)
 
 
+@dataclass(slots=True, eq=False)
 class Meter:
     """The counts of one queue, written and read on the event loop."""
 
-    __slots__ = (*COUNTS, "answers", "rate")
-
-    def __init__(self) -> None:
-        self.requests = self.handed_out = self.replays = self.refused = self.in_flight = 0
-        self.pushed = self.settled = self.nacked = 0
-        self.rate = Rate()
-        self.answers: deque[float] = deque(maxlen=SAMPLES)
+    requests: int = 0
+    handed_out: int = 0
+    replays: int = 0
+    refused: int = 0
+    in_flight: int = 0
+    pushed: int = 0
+    settled: int = 0
+    nacked: int = 0
+    rate: Rate = field(default_factory=Rate)
+    answers: deque[float] = field(default_factory=lambda: deque(maxlen=SAMPLES))
 
     def counts(self) -> dict[str, int]:
         """All counts, by the names under which they are told."""
@@ -108,6 +101,10 @@ class Meter:
                     self.nacked += items
                 elif settled.verdict == "acked":
                     self.settled += items
+
+
+COUNTS: Final = tuple(each.name for each in fields(Meter) if each.type == "int")
+"""What is counted of each queue, and added up for the server."""
 
 
 def percentiles(samples: Iterable[float]) -> Percentiles:

@@ -21,7 +21,7 @@ QUEUES_A_STEP: Final = 500
 """Queues whose meters are added up before others have their turn: 1 to 2 ms."""
 
 STATS_A_STEP: Final = 25
-"""Queues whose statistics are worked out before others have their turn."""
+"""Queues whose statistics are worked out, or written, before others have their turn."""
 
 
 class Statistics:

@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import asdict, replace
 from typing import Final
 
+from ...queue.statistics import STATS_A_STEP
 from ...queue.stats import QueueStats, Stats
 from ..operation import Call, Operations, Spec
 from ..problems import RequestRefused
@@ -15,8 +16,6 @@ from ..reply import Reply
 from ..schemas import Health
 
 observe: Final = Operations("observe")
-STATS_A_STEP: Final = 25
-"""Queues whose statistics are encoded before others have their turn."""
 
 
 async def _text(stats: Stats) -> bytes:

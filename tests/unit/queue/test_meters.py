@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+
 import pytest
-from dibs.queue.meters import RATE_SECONDS, Rate, percentiles
+from dibs.queue.meters import COUNTS, RATE_SECONDS, Meter, Rate, percentiles
+from dibs.queue.stats import QueueStats, Stats
 
 
 class Clock:
@@ -95,3 +98,12 @@ def test_percentiles_are_of_the_nearest_rank(samples, p50, p90, p99, most):
     found = percentiles(samples)
     assert (found.p50, found.p90, found.p99, found.max) == (p50, p90, p99, most)
     assert found.samples == len(list(samples))
+
+
+@pytest.mark.parametrize("told", [QueueStats, Stats])
+def test_each_count_of_a_meter_is_told_of_a_queue_and_of_the_server(told):
+    meter = Meter()
+    meter.pushed += 3
+    assert meter.counts() == {**dict.fromkeys(COUNTS, 0), "pushed": 3}
+    assert set(Meter.__slots__) - set(COUNTS) == {"rate", "answers"}
+    assert set(COUNTS) < {each.name for each in fields(told)}
