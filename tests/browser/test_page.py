@@ -69,7 +69,7 @@ def test_the_first_screen_says_how_everything_is_and_its_figures_are_those_of_st
     assert [here.ask("POST", "/queues/sweep/next").json()["value"] for _ in range(3)] == [1, 2, 3]
     assert httpx.post(f"{here.url}/queues/sweep/next").status_code == 409
     heading = page.get_by_role("heading", level=1)
-    page.locator("h1", has_text="sweep failed").wait_for()
+    page.locator("h1", has_text="1 queue is well; sweep failed").wait_for()
     assert re.fullmatch(r"1 queue is well; sweep failed .+ ago: ValueError at item 4\.", heading.inner_text())
     page.get_by_text("has 3 dead letters, 3 of them from the last hour").wait_for()
     page.get_by_text("has been paused for").wait_for()
