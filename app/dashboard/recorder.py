@@ -91,12 +91,15 @@ class Steps:
 
 
 class Track:
-    """What is known of one queue: its rates, its steps, how many of its items died, since when it is so."""
+    """What is known of one queue: its rates, its steps, how many of its items died, since when it is so.
 
-    def __init__(self, now: int) -> None:
+    ``dead``: how many items were dead when that was read last; None before.
+    """
+
+    def __init__(self, now: int, dead: int | None) -> None:
         self.state = ""
         self.since = now
-        self.dead: int | None = None
+        self.dead = dead
         self.steps = {span: Steps(*size) for span, size in SPANS.items()}
         self._counted = (0, 0, 0, 0)
         self._recent: deque[tuple[int, tuple[int, ...]]] = deque()
@@ -188,7 +191,8 @@ class Recorder:
         """The track of a queue, which begins now if it is new."""
         track = self.tracks.get(queue.name)
         if track is None:
-            track = self.tracks[queue.name] = Track(now)
+            # A queue that was not there at the first look is new: nothing of it was dead before.
+            track = self.tracks[queue.name] = Track(now, 0 if self._minute else None)
         track.note_state(now, queue.line.condition.word)
         return track
 
