@@ -54,7 +54,10 @@ class Batch:
         for parcel in getattr(pushed, "parcels", ()):
             self.bytes -= sum(map(len, parcel.texts))
         self.others.append(other)
-        self.ops.append(other.op)
+
+    def close(self) -> None:
+        """Nothing more is added: put the ops in their order."""
+        self.ops = [*[other.op for other in self.others], *[begun.op for begun in self.rounds]]
 
     def fit(self, asked: list[Waiting]) -> tuple[int, int]:
         """Take in as many of the asks as there is room for, one at least.

@@ -200,7 +200,7 @@ class Operations:
     async def _in_slices(self, op: Redrive | Purge, digest: str, key: Key | None) -> MovedAnswer:
         """Do a slice at a time; the answer is that of the last.
 
-        Under a key, a repeat goes on where the last one came to.
+        Under a key, a repeat goes on where the last one came to that moved something.
         """
         while True:
             done = await self._commit(op, digest, key)
@@ -212,8 +212,7 @@ class Operations:
             if self._line.condition.stopping:
                 raise stopping()
             await asyncio.sleep(0)
-            if key is None:
-                op = replace(op, part=moved)
+            op = replace(op, part=moved)
 
 
 def _beyond_end(name: str, length: int, to_seq: int) -> QueueConflict:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ..errors import DibsError
+from ..errors import DibsError, OutcomeUnknown
 from ..ledger.serve import Serve, Served
 from .answers import Answer, Values
 
@@ -74,7 +74,13 @@ class Round:
             bare = handout is not None and handout.block  # a block's answer has its bounds alone
             values: Values | None = None
             if handed is not None and (pulled is None or served.replayed or not handed.fresh):
-                values = line.computing.of(handed, bare=bare)
+                try:
+                    values = line.computing.of(handed, bare=bare)
+                except Exception:  # the others have theirs
+                    log.exception("the answer to an ask of %s", line.name)
+                    if not waiting.done:
+                        told.append((waiting, unmade()))
+                    continue
             elif handed is not None:
                 end = begin + handed.spans[0].last - handed.spans[0].first + 1
                 values, begin = pulled[begin:end], end
@@ -119,7 +125,7 @@ class Round:
                 if isinstance(told, Answer):
                     replies.answer(waiting, told)
                 else:
-                    replies.refuse(waiting, told)
+                    replies.without_items(waiting, told)
             except Exception:
                 log.exception("after a batch")
         for waiting, why in self._nothing:
@@ -133,10 +139,20 @@ class Round:
             guarded(line.again, waiting)
 
     def give_up(self, error: DibsError) -> None:
-        """Tell all callers that nobody knows what became of their asks."""
+        """Tell all callers that nobody knows what became of their asks.
+
+        What one has settled before is told, unless its key can be asked for that, and for the lease.
+        """
+        replies = self._line.replies
         for waiting in self.asked:
             if not waiting.done:
-                guarded(self._line.replies.refuse, waiting, error)
+                keyed = waiting.ask.key is not None
+                guarded(replies.refuse if keyed else replies.without_items, waiting, error)
+
+
+def unmade() -> OutcomeUnknown:
+    """The error for an answer whose values can't be had."""
+    return OutcomeUnknown("the request is done and on disk, but its answer can't be made")
 
 
 def guarded(callback: Callable[..., None], *args: object) -> None:

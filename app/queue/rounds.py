@@ -14,13 +14,13 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from ..errors import LedgerError, LedgerFull, OutcomeUnknown
+from ..errors import LedgerError, LedgerFull, LedgerUnavailable, OutcomeUnknown
 from ..ledger.engine import Engine
 from ..ledger.ops import QueueRow
 from ..ledger.writer import Writer
 from .batch import Batch, Op
 from .meters import Commits
-from .round import Round, guarded
+from .round import Round, guarded, unmade
 
 if TYPE_CHECKING:
     from ..ledger.serve import After, Applied
@@ -75,6 +75,8 @@ class Rounds:
         self._others: deque[Op] = deque()
         self._under_way: Batch | None = None
         self._called = False
+        self._passed_over = False  # queues found the last batch full of other ops
+        self._mute: LedgerError | None = None  # told while the disk is silent
         self._silent: asyncio.TimerHandle | None = None
         self._until = 0.0  # the loop's time until which the disk may be silent
         self.writer: Writer[Batch] = Writer(engine, report=self._report, troubled=self._trouble)
@@ -112,22 +114,12 @@ class Rounds:
         if self.down is not None or self._under_way is not None:
             return
         batch = Batch()
-        while self._others and len(batch.others) < batch.asks and batch.bytes > 0:
-            batch.add(self._others.popleft())
-        ready, self._ready = self._ready, {}
-        waiting = iter(list(ready))
-        for queue in waiting:
-            if batch.ops and batch.full:
-                self._ready = {queue: None, **dict.fromkeys(waiting), **self._ready}
-                break
-            try:
-                begun = queue.begin(batch)
-            except Exception:  # the other queues go on
-                log.exception("beginning a round")
-                continue
-            if begun is not None:
-                batch.rounds.append(begun)
-                batch.ops.append(begun.op)
+        fill = [self._add_others, self._add_rounds]
+        if self._passed_over:
+            fill.reverse()
+        for part in fill:
+            part(batch)
+        batch.close()
         if not batch.ops:
             self._call()
             return
@@ -140,6 +132,28 @@ class Rounds:
         except LedgerError as error:  # the writer has ended
             self._under_way = None
             self._fail(batch, error)
+
+    def _add_others(self, batch: Batch) -> None:
+        while self._others and len(batch.others) < batch.asks and batch.bytes > 0:
+            batch.add(self._others.popleft())
+
+    def _add_rounds(self, batch: Batch) -> None:
+        """Begin rounds; where other ops have left no room for a queue, the next batch begins with these."""
+        self._passed_over = False
+        ready, self._ready = self._ready, {}
+        waiting = iter(list(ready))
+        for queue in waiting:
+            if batch.full and (batch.others or batch.rounds):
+                self._ready = {queue: None, **dict.fromkeys(waiting), **self._ready}
+                self._passed_over = bool(batch.others)
+                return
+            try:
+                begun = queue.begin(batch)
+            except Exception:  # the other queues go on
+                log.exception("beginning a round")
+                continue
+            if begun is not None:
+                batch.rounds.append(begun)
 
     def _fail(self, batch: Batch, error: LedgerError) -> None:
         for begun in batch.rounds:
@@ -162,6 +176,8 @@ class Rounds:
         So no wake-up falls between looking and waiting, and no answer is newer than what is known of a queue.
         """
         self._under_way = None
+        if self.down is not None and self.down is self._mute:
+            self._troubled(None)
         others, outcomes = batch.others, applied.outcomes
         self.commits.add(len(outcomes), seconds)
         for outcome in outcomes[: len(others)]:
@@ -172,7 +188,7 @@ class Rounds:
                 begun.settle(outcome, applied.now)
             except Exception:  # what is on disk stands, whatever becomes of its answers
                 log.exception("the answers to a round")
-                begun.give_up(OutcomeUnknown("the request is done and on disk, but its answer can't be made"))
+                begun.give_up(unmade())
         for queue, after in applied.after.items():
             participant = self._by_id.get(queue)
             if participant is not None:
@@ -226,6 +242,9 @@ class Rounds:
         left = self._until - self.loop.time()
         if left <= 0:
             self._unsure(self._under_way)
+            if self.down is None:  # nobody need wait behind it
+                self._mute = LedgerUnavailable("the disk does not answer; nothing was handed out")
+                self._troubled(self._mute)
         else:
             self._silent = self.loop.call_later(left, self._look)
 

@@ -1,11 +1,11 @@
-"""Whoever waits hears of it: over a new definition, a deletion and a disk that fails."""
+"""Whoever waits hears of it: over a new definition, a deletion, a disk that fails or is silent."""
 
 from __future__ import annotations
 
 import asyncio
 
 import pytest
-from dibs.errors import DibsError, LedgerUnavailable, QueueUnknown
+from dibs.errors import DibsError, LedgerUnavailable, OutcomeUnknown, QueueUnknown
 from dibs.ledger.serve import Key
 from dibs.ledger.work import Ack, Parcel
 from dibs.queue import LeaseAsk, asking
@@ -131,3 +131,87 @@ async def test_nothing_is_handed_out_to_a_caller_that_left_while_its_ask_was_mov
         house.disk.door.open()
         await asyncio.gather(pushing, reset)
         assert (await house["q"].take(1)).first == 1
+
+
+async def test_a_purge_with_a_key_gets_past_many_leases(opened):
+    async with opened({"q": None}) as house:
+        queue = house["q"]
+        await push(queue, *["1"] * 250)
+        for _ in range(250):
+            await queue.lease(LeaseAsk(ttl=60))
+        await push(queue, "2")
+        async with asyncio.timeout(PATIENCE):
+            assert (await queue.purge(("waiting",), key="p")).count == 1
+
+
+async def test_a_settling_is_told_although_its_lease_meets_a_disk_that_fails(opened, soon):
+    async with opened({"q": None}) as house:
+        queue = house["q"]
+        await push(queue, "1")
+        held = await queue.lease(LeaseAsk(ttl=60))
+        waits = await soon(queue.settle((Ack(held.token),), lease=LeaseAsk(wait=20)))
+        await asyncio.sleep(0.05)
+        house.disk.faults.extend([None, "absent"])
+        await push(queue, "2")
+        answer = await waits
+        assert [part.verdict for part in answer.entries[0]] == ["acked"]
+
+
+async def test_who_comes_while_the_disk_is_silent_hears_of_it(opened, soon):
+    async with opened({"q": "count()"}, commit_patience=0.1) as house:
+        queue = house["q"]
+        house.disk.door.shut()
+        first = await soon(queue.take(1))
+        await house.disk.door.somebody()
+        behind, pushing = await soon(queue.take(1)), await soon(queue.pause())
+        async with asyncio.timeout(PATIENCE):
+            with pytest.raises(OutcomeUnknown):
+                await first
+            with pytest.raises(LedgerUnavailable):
+                await behind
+            with pytest.raises(LedgerUnavailable):
+                await pushing
+
+
+async def test_takes_are_not_starved_by_large_pushes(opened, soon, monkeypatch):
+    monkeypatch.setattr("dibs.queue.batch.BYTES_MOST", 1_000)
+    async with opened({"q": "count()", "p": None}) as house:
+        done = False
+
+        async def pushes() -> None:
+            while not done:
+                await push(house["p"], f'"{"x" * 1_000}"')
+
+        pushing = [await soon(pushes()) for _ in range(4)]
+        await asyncio.sleep(0.05)
+        try:
+            async with asyncio.timeout(2):
+                assert (await house["q"].take(1)).first == 1
+        finally:
+            done = True
+            await asyncio.gather(*pushing)
+
+
+def broken(*args, **named):
+    raise ValueError("no such source")
+
+
+async def test_an_answer_that_cannot_be_made_is_that_callers_alone(opened, soon, monkeypatch):
+    async with opened({"q": "count()", "other": None}) as house:
+        queue = house["q"]
+        await queue.take(1, key="k")
+        house.disk.door.shut()
+        pushing = await soon(push(house["other"], "1"))
+        await house.disk.door.somebody()
+
+        monkeypatch.setattr(queue.line.computing, "of", broken)
+        fresh = await soon(queue.take(1))
+        repeat = await soon(queue.take(1, key="k"))
+        after = await soon(queue.take(1))
+        house.disk.door.open()
+        await pushing
+        assert (await fresh).first == 2
+        assert (await after).first == 3
+        with pytest.raises(OutcomeUnknown):
+            await repeat
+        assert queue.line.meter.in_flight == 0
