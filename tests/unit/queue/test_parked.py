@@ -155,7 +155,7 @@ async def test_a_failed_source_with_a_lease_that_expires(opened, stage, script, 
     script.errors[2] = RuntimeError("no")
     async with opened({"q": stage.spec()}) as house:
         queue = house["q"]
-        await queue.lease(LeaseAsk(ttl=0.01))
+        await queue.lease(LeaseAsk(ttl=0.3))  # not over before the source has failed
         with pytest.raises(Exception, match="no"):
             await queue.lease(LeaseAsk(ttl=0.01))
         await queue.pause()
