@@ -6,16 +6,14 @@ long it may wait, and how its answer is encoded.
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable
 from functools import partial
 from typing import Annotated, Literal, NamedTuple
 
-from ..ledger.serve import Ask, HandOut, Key
+from ..ledger.serve import Ask, Key
 from ..ledger.work import Parcel
-from ..queue import Queue
+from ..queue import Queue, asking
 from ..queue.answers import LeaseAsk
-from ..queue.asking import leasing, request_of, settling_digest
 from ..queue.limits import Limits
 from ..sources.encode import MAX_SAFE
 from . import bodies, items, keys, queries
@@ -84,29 +82,30 @@ class Reader:
 
     def take(self, query: queries.Take, kind: Type) -> Request:
         """A take."""
-        count = query.get("count")
-        how: How = "lines" if kind is TEXT else "one" if count is None else "list"
-        ask = Ask(HandOut(count or 1, self._limits.handout_bytes))
-        return Request(ask, query.get("wait", 0.0), how, f"take {count or 1}")
+        asked = query.get("count")
+        count = asked or 1
+        how: How = "lines" if kind is TEXT else "one" if asked is None else "list"
+        ask = asking.take(count, self._limits)
+        return Request(ask, query.get("wait", 0.0), how, asking.take_digest(count))
 
     def block(self, query: queries.Block, _: Type = JSON) -> Request:
         """A block of numbers."""
         size = query["size"]
-        ask = Ask(HandOut(size, self._limits.handout_bytes, block=True))
-        return Request(ask, 0.0, "block", f"block {size}")
+        return Request(asking.block(size, self._limits), 0.0, "block", asking.block_digest(size))
 
     def leasing(self, body: bytes, key: Key | None) -> Request:
         """A lease. The bodies of one worker are the same, so they are remembered."""
         known = self._leases.get(body)
         if known is None:
             asked = self._lease.read({}) if body.strip() in bodies.BLANK else self._lease.parse(body)
-            known = asked, request_of(asked)
+            known = asked, asking.lease_digest(asked)
             if len(self._leases) >= MOST_SHAPES:
                 self._leases.clear()
             if len(body) <= SHAPE_BYTES:
                 self._leases[body] = known
         asked, digest = known
-        ask = Ask(leasing(asked, self._limits, self._token), (), key and Key(key.text, digest, key.n))
+        key = key and Key(key.text, digest, key.n)
+        ask = asking.work((), asked, self._limits, self._token, key)
         return Request(ask, asked.wait, "lease", digest)
 
     def settling(self, body: bytes, key: Key | None, verb: str) -> Request:
@@ -114,14 +113,13 @@ class Reader:
         usual = self._shapes[verb].find(body)
         if usual is None:
             entries, lease = self._settles[verb].parse(body)
-            digest = "" if key is None else settling_digest(entries, lease)
+            digest = "" if key is None else asking.settle_digest(entries, lease)
         else:
             shape, token = usual
             entries, lease = (shape.settle(token),), shape.lease
             digest = "" if key is None else shape.digest(token)
-        handout = None if lease is None else leasing(lease, self._limits, self._token)
-        chance = random.random()  # noqa: S311  # the jitter of nacks
-        ask = Ask(handout, entries, key and Key(key.text, digest, key.n), chance)
+        key = key and Key(key.text, digest, key.n)
+        ask = asking.work(entries, lease, self._limits, self._token, key)
         how: How = "settled" if verb == "settle" else "outcome"
         return Request(ask, 0.0 if lease is None else lease.wait, how, digest)
 

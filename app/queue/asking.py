@@ -21,63 +21,55 @@ _NOT_DEAD = ", dead=False)"
 # As their own constructors do, in a third of the time.
 _holder: Callable[[Any], Holder] = partial(tuple.__new__, Holder)
 _handout: Callable[[Any], HandOut] = partial(tuple.__new__, HandOut)
+_ask: Callable[[Any], Ask] = partial(tuple.__new__, Ask)
 
 
 def take(count: int, limits: Limits, key: Key | None = None) -> Ask:
-    """Take up to ``count`` items for good."""
-    return Ask(HandOut(count, limits.handout_bytes), key=keyed(key, f"take {count}", limits))
+    """Take up to ``count`` items for good; ``key`` has the digest, here and below."""
+    return Ask(HandOut(count, limits.handout_bytes), key=key)
 
 
 def block(size: int, limits: Limits, key: Key | None = None) -> Ask:
     """Take up to ``size`` consecutive numbers of a source that counts."""
-    return Ask(HandOut(size, limits.handout_bytes, block=True), key=keyed(key, f"block {size}", limits))
+    return Ask(HandOut(size, limits.handout_bytes, block=True), key=key)
 
 
-def lease(asked: LeaseAsk, limits: Limits, token: Callable[[], str], key: Key | None = None) -> Ask:
-    """Lease items; ``token`` gives a new token."""
-    return Ask(leasing(asked, limits, token), key=keyed(key, request_of(asked), limits))
-
-
-def settle(
+def work(
     entries: tuple[Entry, ...],
     asked: LeaseAsk | None,
     limits: Limits,
     token: Callable[[], str],
     key: Key | None = None,
 ) -> Ask:
-    """Settle entries, and lease the next items if that is ``asked``."""
-    return Ask(
-        None if asked is None else leasing(asked, limits, token),
-        entries,
-        None if key is None else keyed(key, settling_digest(entries, asked), limits),
-        random.random(),  # noqa: S311  # the jitter of nacks
-    )
+    """Settle entries, if there are any, and lease items if that is ``asked``, under a new ``token``."""
+    handout = None
+    if asked is not None:
+        holder = _holder((token(), round(asked.ttl * 1000), asked.worker))
+        handout = _handout((asked.most, limits.handout_bytes, holder, False))
+    chance = random.random() if entries else 0.0  # noqa: S311  # the jitter of nacks
+    return _ask((handout, entries, key, chance, None))
 
 
-def leasing(asked: LeaseAsk, limits: Limits, token: Callable[[], str]) -> HandOut:
-    """The hand-out of a lease, under a new ``token``."""
-    holder = _holder((token(), round(asked.ttl * 1000), asked.worker))
-    return _handout((asked.most, limits.handout_bytes, holder, False))
+# -- digests: what tells one request from another under its key
 
 
-# -- what tells one request from another under its key; ``wait`` is no part of it
+def take_digest(count: int) -> str:
+    """The digest of a take."""
+    return f"take {count}"
 
 
-def keyed(key: Key | None, digest: str, limits: Limits) -> Key | None:
-    """The key of a request, checked, with the request's digest."""
-    if key is None:
-        return None
-    limits.check_key(key.text)
-    return key._replace(digest=digest)
+def block_digest(size: int) -> str:
+    """The digest of a block."""
+    return f"block {size}"
 
 
-def request_of(asked: LeaseAsk) -> str:
-    """The text by which two lease requests under the same key are told apart."""
+def lease_digest(asked: LeaseAsk) -> str:
+    """The digest of a lease; how long it may wait is no part of it."""
     return f"lease {asked.most} {asked.ttl:g} {asked.worker}"
 
 
-def settling_digest(entries: tuple[Entry, ...], asked: LeaseAsk | None) -> str:
-    """The digest by which two settles under the same key are told apart; their texts can be long."""
+def settle_digest(entries: tuple[Entry, ...], asked: LeaseAsk | None) -> str:
+    """The digest of a settle, whose text can be long."""
     return "settle " + digest_of(settling_text(entries, asked))
 
 
@@ -87,7 +79,7 @@ def settling_text(entries: tuple[Entry, ...], asked: LeaseAsk | None) -> str:
     So a request that was under way over an upgrade has its answer.
     """
     texts = ", ".join(map(_text, entries)) + ("," if len(entries) == 1 else "")
-    return f"({texts}) {request_of(asked) if asked else ''}"
+    return f"({texts}) {lease_digest(asked) if asked else ''}"
 
 
 def digest_of(text: str) -> str:

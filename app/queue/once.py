@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 
 from ..errors import LedgerDamaged
 from ..ledger.serve import Key, Keyed, Refusal, Replay
-from .asking import keyed
 from .gate import key_reused, key_superseded
 from .limits import Limits
 from .rounds import Rounds
@@ -29,9 +28,8 @@ async def once(rounds: Rounds, op: Any, key: Key | None, digest: str, limits: Li
     """
     if key is None:
         return Done(await rounds.commit(op))
-    wanted = keyed(key, digest, limits)
-    assert wanted is not None  # noqa: S101  # there is a key
-    outcome = await rounds.commit(Keyed(op, wanted, int(limits.key_ttl * 1000)))
+    limits.check_key(key.text)
+    outcome = await rounds.commit(Keyed(op, key._replace(digest=digest), int(limits.key_ttl * 1000)))
     if isinstance(outcome, Replay):
         return Done(outcome.outcome, replayed=True)
     if isinstance(outcome, Refusal):

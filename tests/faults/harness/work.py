@@ -98,14 +98,16 @@ class WorkClient(Client):
                 pushed = await queue.producer.push((Parcel(texts),), key=key)
                 return {"seqs": list(pushed.seqs), "values": list(texts), "replayed": pushed.replayed}
             case "lease":
-                leasing = asking.lease(LeaseAsk(step.amount, ttl=TTL), limits, tokens, key)
-                return _lease(await queue.asked(leasing))
+                lease = LeaseAsk(step.amount, ttl=TTL)
+                key = key and key._replace(digest=asking.lease_digest(lease))
+                return _lease(await queue.asked(asking.work((), lease, limits, tokens, key)))
             case "settle":
                 entries, more = self._settling(step)
                 if not entries:
                     return None
                 lease = LeaseAsk(more, ttl=TTL) if more else None
-                return _settled(await queue.asked(asking.settle(entries, lease, limits, tokens, key)))
+                key = key and key._replace(digest=asking.settle_digest(entries, lease))
+                return _settled(await queue.asked(asking.work(entries, lease, limits, tokens, key)))
             case "redrive" | "purge":
                 moved = await getattr(queue.operations, step.verb)(key=key)
                 return {"count": moved.count, "replayed": moved.replayed}

@@ -9,7 +9,7 @@ from dibs.errors import LimitExceeded
 from dibs.ledger.serve import Key
 from dibs.ledger.work import Ack, Extend, Nack, Release
 from dibs.queue.answers import LeaseAsk
-from dibs.queue.asking import settling_digest
+from dibs.queue.asking import settle_digest
 from dibs.queue.limits import Limits
 from dibs.queue.tokens import TOKEN_BYTES
 
@@ -44,7 +44,7 @@ def test_usual_bodies_are_read_once(reader, monkeypatch, verb, more, entry):
     assert request.ask.entries == (entry,)
     assert type(request.ask.entries[0]) is type(entry)
     lease = LeaseAsk(5, 30.5, 2, "any") if verb == "settle" else None
-    assert request.ask.key == Key("k", settling_digest((entry,), lease), 7)
+    assert request.ask.key == Key("k", settle_digest((entry,), lease), 7)
     assert (request.wait, request.how) == ((2, "settled") if lease else (0, "outcome"))
     if lease:
         assert request.ask.handout.holder == ("next", 30500, "any")

@@ -200,26 +200,31 @@ class Asker:
         return answer if answer.size or answer.entries else None
 
     async def take(self, count: int = 1, *, wait: float = 0.0, key: str | None = None) -> Answer | None:
-        return await self.ask(asking.take(count, self.line.limits, keyed(key)), wait)
+        return await self.ask(
+            asking.take(count, self.line.limits, keyed(key, asking.take_digest(count))), wait
+        )
 
     async def block(self, size: int, *, key: str | None = None) -> Answer:
         self.line.check_arithmetic()
-        return await self.line.asked(asking.block(size, self.line.limits, keyed(key)))
+        key = keyed(key, asking.block_digest(size))
+        return await self.line.asked(asking.block(size, self.line.limits, key))
 
     async def lease(self, ask: LeaseAsk, *, key: str | None = None) -> Answer | None:
-        leasing = asking.lease(ask, self.line.limits, self.line.tokens.new, keyed(key))
-        return await self.ask(leasing, ask.wait)
+        key = keyed(key, asking.lease_digest(ask))
+        return await self.ask(asking.work((), ask, self.line.limits, self.line.tokens.new, key), ask.wait)
 
     async def settle(
         self, entries: tuple[Any, ...], *, lease: LeaseAsk | None = None, key: str | None = None
     ) -> Answer:
-        settling = asking.settle(entries, lease, self.line.limits, self.line.tokens.new, keyed(key))
+        key = keyed(key, asking.settle_digest(entries, lease))
+        settling = asking.work(entries, lease, self.line.limits, self.line.tokens.new, key)
         return await self.line.asked(settling, lease.wait if lease else 0.0)
 
 
-def keyed(key: str | Key | None) -> Key | None:
-    """A key as requests have it, of its text."""
-    return Key(key, "") if isinstance(key, str) else key
+def keyed(key: str | Key | None, digest: str = "") -> Key | None:
+    """A key as requests have it, of its text, with the digest of its request."""
+    whole = Key(key, "") if isinstance(key, str) else key
+    return whole and whole._replace(digest=digest or whole.digest)
 
 
 def _with_key(function: Any) -> Any:

@@ -197,7 +197,7 @@ async def test_a_reset_forgets(opened):
 @pytest.mark.parametrize("key", ["", "x" * 256, "ä" * 128])
 async def test_a_key_over_its_limit_is_an_error_and_nothing_is_spent(opened, key):
     async with opened({"q": "count()"}) as house:
-        for call in (house["q"].take(1, key=key), house["q"].pause(key=key)):
+        for call in (house["q"].advance(5, key=key), house.queues.delete("q", key=keyed(key))):
             with pytest.raises(LimitExceeded) as caught:
                 await call
             assert (caught.value.field, caught.value.limit) == ("Idempotency-Key", 255)
@@ -206,13 +206,13 @@ async def test_a_key_over_its_limit_is_an_error_and_nothing_is_spent(opened, key
 
 async def test_255_bytes_are_a_key(opened):
     async with opened({"q": "count()"}) as house:
-        assert not (await house["q"].take(1, key="ä" * 127 + "x")).replayed
+        assert not (await house["q"].advance(1, key="ä" * 127 + "x")).replayed
 
 
 async def test_a_key_that_is_no_text_is_refused_not_stumbled_over(opened):
     async with opened({"q": "count()"}) as house:
         with pytest.raises(LimitExceeded):
-            await house["q"].take(1, key="\ud800")
+            await house["q"].advance(1, key="\ud800")
 
 
 # -- operations have keys too

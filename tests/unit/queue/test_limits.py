@@ -63,7 +63,7 @@ def pushing(*texts: str, **options):
         (pushing("1", delay=2_592_001_000), "delay"),
         (pushing("1", keys=("k" * 256,)), "key"),
         (lambda queue: queue.pause(key=""), "Idempotency-Key"),
-        (lambda queue: queue.take(1, key="k" * 256), "Idempotency-Key"),
+        (lambda queue: queue.pause(key="k" * 256), "Idempotency-Key"),
     ],
 )
 async def test_what_is_over_a_limit_changes_nothing(opened, call, field):

@@ -220,7 +220,7 @@ async def test_a_settling_whose_client_goes_before_its_round_settles_and_leases_
     async with opened({"q": "count()"}) as house:
         queue, client = house["q"], Client()
         token = (await queue.lease(LeaseAsk())).token
-        settling = asking.settle((Ack(token),), LeaseAsk(), queue.line.limits, queue.line.tokens.new)
+        settling = asking.work((Ack(token),), LeaseAsk(), queue.line.limits, queue.line.tokens.new)
         client.gone = True
         queue.line.drop(queue.line.ask(settling, 0, client))
         await queue.take(1)
