@@ -108,6 +108,7 @@ class Takers:
             if ask is None and self._spare:
                 line.remove(caller)
                 caller.answer = self._spare.popleft()
+                self._call()  # the next may be another's
             elif ask is None and self._left:
                 line.remove(caller)
                 caller.ask = ask = self._left.pop()

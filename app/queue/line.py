@@ -285,7 +285,8 @@ class Line:
 
     def _unwritable(self, waiting: Waiting, error: LedgerError) -> None:
         here = self._find(self.name) is self  # else nobody would wake it
-        if here and waiting.until > self._loop.time() and not waiting.over:
+        may = here and not (waiting.over or self.condition.stopping)
+        if may and waiting.until > self._loop.time():
             waiting.deadline = waiting.until
             self.parking.put(waiting, "empty")
         else:

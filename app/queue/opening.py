@@ -106,7 +106,7 @@ class Opener:
         except SourceClosed:
             log.info("the replay of %s was stopped", self._name)
             return None
-        except Exception as error:  # a user's function may raise anything; it is the queue's failure
+        except BaseException as error:  # a user's function may raise anything; it is the queue's failure
             log.warning("the source of %s can't be opened: %a", self._name, str(error))
             end = failed(error, "source-changed" if isinstance(error, SourceChanged) else None)
             return Buffer(number, pool, None, row.cursor, end)
@@ -164,7 +164,7 @@ class Opener:
         except SourceClosed:
             busy = f"the source of {self._name} did not come to item {to_seq} in time; nothing was changed"
             self._call(self._offered, future, SourceBusy(busy, retry_after=1.0))
-        except Exception as error:  # raised by a user's function, too
+        except BaseException as error:  # raised by a user's function, too
             why = str(error).split(", but ")[0]  # the rest is about what was handed out
             beyond = f"{self._name} can't be advanced to {to_seq}: {why}"
             self._call(self._offered, future, QueueConflict(beyond, reason="beyond-end", field="to_seq"))

@@ -274,3 +274,19 @@ def test_a_child_of_a_fork_has_its_own_line(wire):
                 os._exit(client.setup.takers("ids") is takers)
         assert os.waitpid(child, 0)[1] == 0
         assert client.setup.takers("ids") is takers
+
+
+def test_each_value_that_is_left_over_wakes_one_who_stands_in_line(lab):
+    lab.server.add("ids", range(1000))
+    crowd = Crowd(lab, 4)
+    crowd.answer(crowd.first[0])
+    (leader,) = crowd.leaders
+    late = [Caller(crowd.takers) for _ in range(2)]
+    answer = crowd.served(leader)
+    for follower in [caller for caller in crowd.others if caller is not leader][:2]:
+        follower.interrupt()
+        crowd.others.remove(follower)
+    crowd.others += late
+    leader.go(answer)
+    crowd.wake()
+    assert all(isinstance(caller.value, int) for caller in late)

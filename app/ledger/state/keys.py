@@ -90,7 +90,6 @@ class Keys:
     def _look_up(self, unknown: dict[Name, Case]) -> None:
         found = self._tx.store.answers.find(list(unknown))
         for name, case in unknown.items():
-            case.position = None
             case.answer = answer = found.get(name)
             case.position = None  # the file says more, also where the answer has expired
             if answer is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from dibs.errors import DibsError, LedgerUnavailable, OutcomeUnknown, QueueUnknown
+from dibs.errors import DibsError, LedgerUnavailable, OutcomeUnknown, QueueFailed, QueueUnknown
 from dibs.ledger.serve import Key
 from dibs.ledger.work import Ack, Parcel
 from dibs.queue import LeaseAsk, asking
@@ -215,3 +215,33 @@ async def test_an_answer_that_cannot_be_made_is_that_callers_alone(opened, soon,
         with pytest.raises(OutcomeUnknown):
             await repeat
         assert queue.line.meter.in_flight == 0
+
+
+@pytest.mark.parametrize("error", [SystemExit("out"), KeyboardInterrupt()])
+async def test_a_source_that_leaves_its_thread_in_a_replay_has_failed(opened, stage, script, error, tmp_path):
+    async with opened({"q": stage.spec()}, data=tmp_path) as house:
+        await house["q"].take(2)
+    script.errors[1] = error
+    async with opened({"q": stage.spec()}, data=tmp_path) as house:
+        async with asyncio.timeout(PATIENCE):
+            with pytest.raises(QueueFailed):
+                await house["q"].take(1, wait=3)
+
+
+async def test_what_is_refused_while_the_server_goes_down_waits_no_more(opened, soon):
+    async with opened({"q": None}) as house:
+        queue = house["q"]
+        house.disk.door.shut()
+        first = await soon(queue.pause())
+        await house.disk.door.somebody()
+        waits = await soon(queue.take(1, wait=20, key="k"))
+        house.queues.stop()
+        house.disk.faults.append("absent")
+        house.disk.repair_door.shut()
+        house.disk.door.open()
+        async with asyncio.timeout(PATIENCE):
+            with pytest.raises(DibsError):
+                await waits
+        house.disk.repair_door.open()
+        with pytest.raises(LedgerUnavailable):
+            await first
