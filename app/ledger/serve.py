@@ -175,7 +175,8 @@ class Served(NamedTuple):
     ``entries``: for each entry what became of its ranges, in the order of seqs. ``handed``: None if nothing
     was; then ``why`` says why, unless nothing was asked for. ``state``: one word for the queue after this ask
     (``open``, ``exhausted``, ``failed``, ``closed``, ``paused``). ``replayed``: the answer was filed before.
-    A replay of entries whose hand-out was made just now is no replay.
+    A replay of entries whose hand-out was made just now, or is still to be made, is no replay: ``known``, as
+    another request with the key has settled them.
     """
 
     entries: tuple[tuple[Settled, ...], ...] = ()
@@ -183,6 +184,7 @@ class Served(NamedTuple):
     why: Why | None = None
     state: str = "open"
     replayed: bool = False
+    known: bool = False
 
 
 class After(NamedTuple):

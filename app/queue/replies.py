@@ -47,8 +47,6 @@ class Replies:
         waiting.done = True
         meter, served = self.meter, answer.served
         meter.in_flight -= 1
-        if served.entries and not served.replayed:
-            meter.settle(served.entries)
         handed = served.handed
         if handed is not None:
             now = self._clock()

@@ -63,13 +63,14 @@ class Round:
 
     def settle(self, outcomes: Any, now: int) -> None:
         """Take what came of each ask: park those that wait, keep the others."""
-        line, told = self._line, self._told
+        line, told, meter = self._line, self._told, self._line.replies.meter
         pulled, begin, unserved = self._pull(outcomes), 0, 0
         for waiting, served in zip(self.asked, outcomes, strict=True):
             if isinstance(served, DibsError):
-                if not waiting.done:
-                    told.append((waiting, served))
+                self._failed(waiting, served)
                 continue
+            if served.entries and waiting.ask.settled is None and not (served.replayed or served.known):
+                meter.settle(served.entries)  # once it is on disk, whoever hears of it
             handed, handout = served.handed, waiting.ask.handout
             bare = handout is not None and handout.block  # a block's answer has its bounds alone
             values: Values | None = None
@@ -96,6 +97,10 @@ class Round:
                 self._got_nothing(waiting, served.why)
         if self.tried:
             line.tried(all_served=not unserved)
+
+    def _failed(self, waiting: Waiting, error: DibsError) -> None:
+        if not waiting.done:  # else it was told that nobody knows
+            self._told.append((waiting, error))
 
     def _pull(self, outcomes: Sequence[Served | DibsError]) -> Any:
         """The values of all fresh items of a computed source, in one pull; None where the ledger has them."""

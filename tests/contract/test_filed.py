@@ -32,7 +32,8 @@ settled = st.tuples(seqs, seqs).map(lambda ends: Settled("acked", *ends)) | st.b
 )
 entries = st.lists(st.lists(settled, **several).map(tuple), **several).map(tuple)
 states = st.sampled_from(["open", "exhausted", "failed", "closed", "paused"])
-served = st.builds(Served, entries, st.none() | handed, st.none(), states, st.just(value=True))
+replayed, known = st.just(value=True), st.just(value=False)
+served = st.builds(Served, entries, st.none() | handed, st.none(), states, replayed, known)
 pushed = st.builds(
     Pushed,
     st.builds(range, seqs, seqs) | st.lists(seqs, **several).map(tuple),

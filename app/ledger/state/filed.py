@@ -35,7 +35,7 @@ def computed_by(source: str, args: str) -> str:
 
 def of_served(served: Served, computed: str) -> tuple[str, str | None]:
     """What came of an ask, and its values; those that are None are ``computed`` by this source."""
-    entries, handed, _, state, _ = served
+    entries, handed, _, state, *_ = served
     told = _told(entries) if entries else "[]"
     if handed is None:
         return f'["served",{told},null,"{state}"]', None
@@ -84,7 +84,7 @@ def again(served: Served, source: str, args: str) -> Served:
     """An answer as a second caller with the same key gets it: what was fresh is handed out already."""
     handed = served.handed
     if handed is None:
-        return served._replace(replayed=not served.why)
+        return served._replace(replayed=not served.why, known=bool(served.entries and served.why))
     own = (source, args) if handed.values is None else None
     return served._replace(handed=handed._replace(fresh=False, source=own), replayed=True)
 

@@ -140,7 +140,7 @@ class Serving:
 
     def hand_out(self) -> None:
         """Hand items out to all asks, in their order; then all is known."""
-        account, out, entries = self._account, self.out, self._entries
+        account, out, entries, before = self._account, self.out, self._entries, self._filed
         if account.deleted:
             why: Why = "deleted" if self._tx.named(account.name) is account else "moved"
             self._refuse([at for at, known in enumerate(out) if known is None], why)
@@ -153,7 +153,7 @@ class Serving:
             if (handout := ask.handout) is not None:
                 wanted.append((at, handout))
             else:
-                out[at] = _served((entries.get(at, ()), None, None, state, False))
+                out[at] = _served((entries.get(at, ()), None, None, state, False, at in before))
         if account.paused:
             self._refuse([at for at, _ in wanted], "paused")
         elif wanted:
@@ -166,7 +166,7 @@ class Serving:
 
     def _give(self, wanted: list[tuple[int, HandOut]], fresh: Fresh, state: str) -> None:
         """Waiting items to the first of the asks but blocks, then fresh ones to the others."""
-        account, out, entries = self._account, self.out, self._entries
+        account, out, entries, before = self._account, self.out, self._entries, self._filed
         if account.due <= self._tx.now and account.claimable(self._tx.now):
             wanted, state = self._wait(wanted), account.state
         grant = fresh.grant
@@ -178,7 +178,7 @@ class Serving:
             handed = grant(handout)
             if not fresh.left:
                 state = account.state
-            out[at] = _served((entries.get(at, ()), handed, None, state, False))
+            out[at] = _served((entries.get(at, ()), handed, None, state, False, at in before))
         if fresh.drawn is not None:
             fresh.write()
         if account.history:
@@ -197,14 +197,15 @@ class Serving:
 
         Where a bound stopped the claim, they are for the next batch.
         """
-        asks, account, out, entries = self._asks, self._account, self.out, self._entries
+        asks, account, out = self._asks, self._account, self.out
+        entries, before = self._entries, self._filed
         takers = [at for at, handout in wanted if not handout.block]
         if not takers and account.ending is not None:
             claims.bury_all(self._tx, account, claims.BURY_RUNS)  # whether anything is left is asked
         given = waiting.hand_out(self._tx, account, [asks[at] for at in takers])
         state = account.state
         for at, handed in zip(takers, given, strict=False):
-            out[at] = _served((entries.get(at, ()), handed, None, state, False))
+            out[at] = _served((entries.get(at, ()), handed, None, state, False, at in before))
         if len(given) < len(takers) and account.claimable(self._tx.now):
             self._refuse(takers[len(given) :], "empty")
         return [(at, handout) for at, handout in wanted if out[at] is None]

@@ -172,6 +172,40 @@ async def test_an_ask_that_waits_is_dropped_with_its_client(opened):
         assert client.told == []
 
 
+@pytest.mark.parametrize("key", [None, "k"])
+async def test_a_settling_is_counted_once_whoever_hears_of_it(opened, soon, eventually, key):
+    """Its client leaves while its lease waits; with a key it comes again, twice, and gets the lease."""
+    async with opened({"q": None}) as house:
+        queue = house["q"]
+        await push(queue, "1")
+        token = (await queue.lease(LeaseAsk())).token
+        settling = await soon(queue.settle((Ack(token),), lease=LeaseAsk(wait=20), key=key))
+        await eventually(lambda: queue.stats().waiting == 1)
+        assert queue.stats().settled == 1
+        settling.cancel()
+        await eventually(lambda: queue.stats().in_flight == 0)
+        if key is not None:
+            waiting = await soon(queue.settle((Ack(token),), lease=LeaseAsk(wait=20), key=key))
+            await eventually(lambda: queue.stats().waiting == 1)
+            await push(queue, "2")
+            assert list((await waiting).values) == ["2"]
+            assert (await queue.settle((Ack(token),), lease=LeaseAsk(), key=key)).replayed
+        assert ((await queue.audit()).acked, queue.stats().settled) == (1, 1)
+
+
+async def test_a_settling_that_comes_twice_in_one_batch_is_counted_once(opened):
+    async with opened({"q": None}) as house:
+        queue = house["q"]
+        await push(queue, "1")
+        token = (await queue.lease(LeaseAsk())).token
+        calls = [queue.settle((Ack(token),), lease=LeaseAsk(), key="k") for _ in range(2)]
+        await asyncio.gather(*calls, return_exceptions=True)
+        assert len(house.disk.batches[-1][0].asks) == 2
+        await push(queue, "2")
+        assert list((await queue.settle((Ack(token),), lease=LeaseAsk(), key="k")).values) == ["2"]
+        assert ((await queue.audit()).acked, queue.stats().settled) == (1, 1)
+
+
 @pytest.mark.parametrize("key", [None, Key("k", "")])
 async def test_a_lease_on_its_way_to_a_client_that_goes_is_released_unless_it_has_a_key(
     opened, key, eventually
