@@ -8,7 +8,7 @@ from functools import partial
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
-from ..errors import DibsError, LedgerError, NotArithmetic
+from ..errors import DibsError, LedgerError, LedgerUnavailable, NotArithmetic
 from ..ledger.serve import Ask, Serve
 from ..ledger.work import Release
 from .answers import Answer
@@ -83,6 +83,7 @@ class Line:
         )
         self.park, self.tried = self.parking.park, self.parking.tried
         self._asked: list[Waiting] = []
+        self._dropped = False  # whether some of them were
         self._wanted = 0  # items of a drawn source that these ask for; of one key those of one ask
         self._keys: set[tuple[str, str]] = set()  # of these
         self._key_ttl = int(limits.key_ttl * 1000)
@@ -132,6 +133,7 @@ class Line:
         elif ask.key is not None and not self.parking.admit(waiting):
             return  # it has its refusal
         elif ask.key is not None or ask.entries or waiting.over or self.condition.has_something():
+            waiting.asked = True
             self._asked.append(waiting)
             self._rounds.join(self)
             if self.feeder is not None:  # so that values are there in its round
@@ -206,12 +208,22 @@ class Line:
         if waiting.parked:
             self.parking.parked.remove(waiting)
             self._forget(waiting)
-        elif waiting.ask.key is None and waiting in self._asked:
+        elif waiting.ask.key is None and waiting.asked:
             if waiting.ask.entries:
                 waiting.ask = waiting.ask._replace(handout=None)
             else:
-                self._asked.remove(waiting)
+                self._dropped = True  # many may leave at once: the list is cleared once
                 self._forget(waiting)
+
+    def _take_asked(self) -> list[Waiting]:
+        """Take all out of the line, but for those that were dropped."""
+        asked, self._asked = self._asked, []
+        if self._dropped:
+            self._dropped = False
+            asked = [waiting for waiting in asked if not waiting.done]
+        for waiting in asked:
+            waiting.asked = False
+        return asked
 
     def _forget(self, waiting: Waiting) -> None:
         waiting.done = True
@@ -227,9 +239,13 @@ class Line:
     def begin(self, batch: Batch) -> Round | None:
         """Begin a round: parked asks that may be served now, then those that have come since."""
         tried = self.parking.begin(batch.asks) if self.parking.tries else []
-        asked = sorted([*tried, *self._asked], key=attrgetter("place")) if tried else self._asked
+        asked = self._take_asked()
+        if tried:
+            asked = sorted([*tried, *asked], key=attrgetter("place"))
         count, items = batch.fit(asked)
         taken, self._asked = asked[:count], asked[count:]
+        for waiting in self._asked:
+            waiting.asked = True
         if self._asked:
             self._rounds.join(self)
         drawn = None
@@ -238,7 +254,13 @@ class Line:
             self._keys.clear()
             for waiting in self._asked:
                 self._want(waiting)
-            drawn = self.feeder.offer(items)
+            try:
+                drawn = self.feeder.offer(items)
+            except Exception:
+                for waiting in taken:  # nobody else would tell them
+                    unfed = LedgerUnavailable(f"{self.name} can't be asked now; nothing was handed out")
+                    guarded(self.replies.without_items, waiting, unfed)
+                raise
         if drawn is not None:
             batch.bytes -= sum(map(len, drawn.texts))
         elif not taken:
@@ -279,7 +301,7 @@ class Line:
 
     def refuse_waiting(self, error: LedgerError) -> None:
         """Refuse the asks that have not begun; those that may wait are parked until the disk is back."""
-        asked, self._asked = self._asked, []
+        asked = self._take_asked()
         for waiting in asked:
             guarded(self._unwritable, waiting, error)
 
@@ -305,7 +327,7 @@ class Line:
         self.retired = True
         self.supply.stop()
         self.parking.close()
-        asked, self._asked = self._asked, []
+        asked = self._take_asked()
         for waiting in self.parking.parked.all():
             self._forward(waiting)
         for waiting in asked:

@@ -44,12 +44,14 @@ class Waiting:
     ends, ``deadline`` when it is answered at the latest, both in the loop's time. ``place`` is its turn among
     all asks. ``entries``: what became of its settlings, which are on disk. ``why``: the reason for which it
     waits. ``alone``: it is a hand-out with nothing settled. ``over``: its caller waits no longer. ``noted``:
-    the deadline under which the list of those that wait has it. ``done``: it has its answer.
+    the deadline under which the list of those that wait has it. ``asked``: it is in the line for the next
+    round. ``done``: it has its answer.
     """
 
     __slots__ = (
         "alone",
         "ask",
+        "asked",
         "began",
         "caller",
         "deadline",
@@ -75,7 +77,7 @@ class Waiting:
         self.why = "empty"
         self.alone = not ask.entries
         self.noted = 0.0
-        self.over = self.parked = self.done = False
+        self.over = self.parked = self.asked = self.done = False
 
     def end(self) -> None:
         """End the wait, as the caller sends nothing more: ask once more without waiting, and answer."""

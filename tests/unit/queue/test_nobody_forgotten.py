@@ -245,3 +245,45 @@ async def test_what_is_refused_while_the_server_goes_down_waits_no_more(opened, 
         house.disk.repair_door.open()
         with pytest.raises(LedgerUnavailable):
             await first
+
+
+async def test_a_round_that_cannot_begin_is_told_to_those_in_it(opened, stage, script, monkeypatch):
+    async with opened({"q": stage.spec()}) as house:
+        queue = house["q"]
+        await queue.take(1)
+
+        def fails(items: int) -> None:
+            raise MemoryError
+
+        with monkeypatch.context() as patch:
+            patch.setattr(queue.line.feeder, "offer", fails)
+            async with asyncio.timeout(PATIENCE):
+                with pytest.raises(LedgerUnavailable):
+                    await queue.take(1, key="k")
+        assert (await queue.take(1, key="k")).first == 2
+
+
+class Watched(list):
+    """A list that nobody looks through for one."""
+
+    def __contains__(self, one: object) -> bool:
+        raise AssertionError
+
+    remove = __contains__
+
+
+async def test_who_leaves_the_line_is_not_looked_for_in_it(opened, soon):
+    async with opened({"q": "count()"}) as house:
+        queue = house["q"]
+        house.disk.door.shut()
+        pausing = await soon(queue.resume())
+        await house.disk.door.somebody()
+        tasks = [await soon(queue.take(1)) for _ in range(3)]
+        queue.line._asked = Watched(queue.line._asked)
+        tasks[0].cancel()
+        tasks[2].cancel()
+        house.disk.door.open()
+        await pausing
+        assert (await tasks[1]).first == 1
+        assert (await queue.take(1)).first == 2
+        assert queue.line.meter.in_flight == 0
