@@ -33,6 +33,12 @@ def read_key(raw: bytes | None, sequence: bytes | None, limit: int) -> Key | Non
     return Key(key.decode("ascii"), "", 0 if sequence is None else _number(sequence))
 
 
+def pattern(limit: int) -> str:
+    """The keys of at most ``limit`` bytes, bare or quoted, as a regular expression of JSON Schema."""
+    more = rf"|[!#-~][ -~]{{0,{limit - 2}}}[!-~]" if limit > 1 else ""
+    return rf'^(?:[!#-~]{more}|"(?:[ !#-\[\]-~]|\\["\\]){{1,{limit}}}")$'
+
+
 def _unquoted(key: bytes, limit: int) -> bytes:
     """A quoted key (RFC 8941 section 3.3.3) is the same as the bare one."""
     if key.startswith(b'"'):

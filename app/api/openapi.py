@@ -9,6 +9,7 @@ from typing import Any, Final
 from fastapi import FastAPI
 
 from .fields import NAME_SCHEMA, Json
+from .keys import pattern
 from .operation import EVERYWHERE, KEYS, LEDGER, QUEUES, Operation, Read, Spec
 from .problems import PROBLEMS, Problem, RequestRefused, problem_fields
 from .schemas import ProblemDetails
@@ -26,9 +27,11 @@ _IN_PATH: Final[Mapping[str, Json]] = {
 def describe(app: FastAPI) -> Json:
     """Tell FastAPI what its document says of each operation; return the schemas that it does not know."""
     definitions: Json = {"ProblemDetails": ProblemDetails.model_json_schema(ref_template=_REFERENCE)}
+    schema = {"type": "string", "pattern": pattern(app.state.context.limits.key_bytes)}
+    key: Json = {**_KEY, "schema": schema, "example": "5f0c2c9e-7d0b-4a53-9d0e-2c6f0f3c1a77"}
     for route in app.routes:
         if isinstance(route, Operation) and route.include_in_schema:
-            route.openapi_extra = _request(route.path, route.read)
+            route.openapi_extra = _request(route.path, route.read, key)
             route.responses = _responses(route.path, route.read.spec)
             model = route.read.model
             if model is not None:
@@ -38,8 +41,9 @@ def describe(app: FastAPI) -> Json:
     return definitions
 
 
-def _request(path: str, read: Read) -> Json:
-    spec, described = read.spec, {"parameters": _parameters(path, read)}
+def _request(path: str, read: Read, key: Json) -> Json:
+    spec, parameters = read.spec, _parameters(path, read)
+    described = {"parameters": [*parameters, key, _SEQUENCE] if spec.key else parameters}
     if read.model is None:
         return described
     content: Json = {"application/json": {"schema": {"$ref": _REFERENCE.format(model=read.model.name)}}}
@@ -50,13 +54,14 @@ def _request(path: str, read: Read) -> Json:
 
 def _responses(path: str, spec: Spec) -> dict[int | str, dict[str, Any]]:
     names = {*EVERYWHERE, *spec.problems, *(LEDGER if spec.key else ()), *(KEYS if spec.key else ())}
-    names |= set(QUEUES) if _names_a_queue(path) else set()
+    named = bool(spec.queue) or "{queue}" in path
+    names |= set(QUEUES) if named else set()
     responses: dict[int | str, dict[str, Any]] = {spec.status: _success(key=spec.key)}
     for other, description in spec.more.items():
         responses[other] = {**responses.get(other, {}), **description}
     responses |= _refusals(names)
     for response in responses.values():
-        response["headers"] = {**response.get("headers", _HEADERS), **_signature(path, key=spec.key)}
+        response["headers"] = {**response.get("headers", _HEADERS), **_signature(queue=named, key=spec.key)}
     return responses
 
 
@@ -72,20 +77,16 @@ def _parameters(path: str, read: Read) -> list[Json]:
         described = {"description": schema.pop("description"), "required": required}
         del schema["title"]
         parameters.append({"name": name, "in": "query", **described, "schema": schema})
-    return [*parameters, _KEY, _SEQUENCE] if read.spec.key else parameters
+    return parameters
 
 
 def _success(*, key: bool) -> dict[str, Any]:
     return {"headers": {**_HEADERS, **(_REPLAYED if key else {})}}
 
 
-def _signature(path: str, *, key: bool) -> dict[str, Any]:
+def _signature(*, queue: bool, key: bool) -> dict[str, Any]:
     """The headers that say whose answer it is; see ``signature``."""
-    return {**(_DIBS_QUEUE if _names_a_queue(path) else {}), **(_KEY_BACK if key else {})}
-
-
-def _names_a_queue(path: str) -> bool:
-    return path == "/next" or "{queue}" in path
+    return {**(_DIBS_QUEUE if queue else {}), **(_KEY_BACK if key else {})}
 
 
 def _refusals(names: Collection[str]) -> dict[int | str, dict[str, Any]]:
@@ -162,11 +163,6 @@ _KEY: Final = {
     "required": False,
     "description": "A key that the client chooses, such as a UUID. A request that is sent again with its key"
     " gets the same answer, and nothing more is done. The quoted and the bare form are the same key.",
-    "schema": {
-        "type": "string",
-        "pattern": r'^(?:[!#-~]|[!#-~][ -~]{0,253}[!-~]|"(?:[ !#-\[\]-~]|\\["\\]){1,255}")$',
-    },
-    "example": "5f0c2c9e-7d0b-4a53-9d0e-2c6f0f3c1a77",
 }
 _SEQUENCE: Final = {
     "name": "Idempotency-Sequence",

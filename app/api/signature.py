@@ -18,6 +18,8 @@ from ..config import DEFAULT_QUEUE
 from ..queue.limits import NAME
 from .reply import Headers
 
+NEXT: Final = "/next"
+"""The path that means the default queue, and names none."""
 QUEUE: Final = b"dibs-queue"
 KEY: Final = b"idempotency-key"
 SEQUENCE: Final = b"idempotency-sequence"
@@ -44,7 +46,7 @@ def signature(scope: Scope) -> Headers:
 
 def queue_of(path: str) -> str | None:
     """The queue that a path names."""
-    if path == "/next":
+    if path == NEXT:
         return DEFAULT_QUEUE
     found = _PATH.fullmatch(path)
     return found[1] if found else None

@@ -80,9 +80,12 @@ def test_references_point_somewhere(document):
 
 
 def test_the_limits_in_it_are_the_settings(open_house):
-    with open_house(limits={"count": 7}) as house:
+    with open_house(limits={"count": 7, "key_bytes": 9}) as house:
         parameters = house.ask("GET", "/openapi.json").json()["paths"]["/next"]["post"]["parameters"]
     assert parameters[0]["schema"] == {"type": "integer", "minimum": 1, "maximum": 7}
+    (key,) = [each["schema"]["pattern"] for each in parameters if each["name"] == "Idempotency-Key"]
+    assert re.search(key, "k" * 9)
+    assert not re.search(key, "k" * 10)
 
 
 def test_the_limits_of_bodies_are_the_settings(open_house):

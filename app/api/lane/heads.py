@@ -18,7 +18,7 @@ from ..admission import HEADERS, Door
 from ..guards import HEADERS_MOST
 from ..operation import Read
 from ..requests import Request
-from ..signature import queue_of, signature
+from ..signature import NEXT, queue_of, signature
 from .framing import END, HeadReader, RequestHead
 
 MOST_HEADS: Final = 4_096
@@ -96,7 +96,7 @@ class Heads:
         path = scope["path"]
         name, operation = queue_of(path), path.rpartition("/")[2]
         read = self._calls.get(operation)
-        if read is None or name is None or path not in ("/next", f"/queues/{name}/{operation}"):
+        if read is None or name is None or path not in (NEXT, f"/queues/{name}/{operation}"):
             return None
         self._door.admit(scope)
         headers = scope[HEADERS]

@@ -17,6 +17,7 @@ from ..queries import Block, Take
 from ..reply import Reply
 from ..requests import Reader, Request
 from ..schemas import TakenBlock, TakenMany, TakenOne
+from ..signature import NEXT
 from ..verbs import VERBS, SettleItems, Verb
 
 consume: Final = Operations("consume")
@@ -50,7 +51,7 @@ def _settling(name: str, body: Any, answer: Any, *problems: str) -> Spec:
     return Spec(answer=answer, problems=problems, body=body, hot=read, large=name == "settle", key=True)
 
 
-@consume.add("POST", "/next", _POST)
+@consume.add("POST", NEXT, _POST)
 async def next(call: Call) -> Reply:
     """Take from the default queue.
 
@@ -70,7 +71,7 @@ async def queue_next(call: Call) -> Reply:
     return await _answer(call)
 
 
-@consume.add("GET", "/next", _GET)
+@consume.add("GET", NEXT, _GET)
 async def get_next(call: Call) -> Reply:
     """Take from the default queue, over GET.
 
