@@ -35,6 +35,7 @@
     ├── LedgerError                the durable record
     │   ├── LedgerFull             no room on the disk; nothing was handed out
     │   ├── LedgerUnavailable      the disk fails; nothing was handed out
+    │   ├── LedgerFault            a bug of ours: the op was undone, and fails alone; the log has the cause
     │   ├── OutcomeUnknown         asked, but whether it is on disk can't be told: maybe
     │   ├── LedgerDamaged          not what was written: refused, never served
     │   ├── LedgerLocked           another server owns the data; names its pid
@@ -46,7 +47,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Final, Literal
 
 
 class DibsError(Exception):
@@ -223,6 +224,12 @@ class LedgerFull(LedgerError):
 
 class LedgerUnavailable(LedgerError):
     """The disk fails or the ledger is being reopened. Nothing was handed out."""
+
+
+class LedgerFault(LedgerError):
+    """The ledger can't do this, by a fault of ours and not of the disk; the log has it. Nothing was done."""
+
+    handed_out: Final = "no"
 
 
 class OutcomeUnknown(LedgerError):

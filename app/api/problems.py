@@ -186,6 +186,7 @@ _ERRORS: Final[Mapping[type[errors.DibsError], str]] = {
     **dict.fromkeys(
         (
             errors.IteratorError,
+            errors.LedgerFault,
             errors.LedgerLocked,
             errors.LedgerForeign,
             errors.LedgerTooNew,

@@ -15,7 +15,7 @@ from queue import Empty, SimpleQueue
 from time import monotonic, perf_counter
 from typing import Any, Generic, Protocol, TypeVar
 
-from ..errors import DibsError, LedgerError, LedgerFull, LedgerUnavailable, OutcomeUnknown
+from ..errors import DibsError, LedgerError, LedgerFault, LedgerFull, LedgerUnavailable, OutcomeUnknown
 from .engine import WritingEngine
 from .recovery import AtFault, Recovery
 from .serve import After, Applied, Serve
@@ -172,7 +172,7 @@ class Writer(Generic[Batch]):
             log.exception("refused by the ledger: %r", op)
             if isinstance(error.reason, DibsError):
                 return error.reason
-            return LedgerUnavailable(f"the ledger refused this: {error}")
+            return LedgerFault(f"the ledger refused this: {error}")
 
     # -- when the ledger can't be written
 

@@ -114,6 +114,15 @@ def test_what_a_queue_raises_reaches_the_client(house, monkeypatch, error, statu
     assert int(answer.headers["retry-after"]) >= 1
 
 
+def test_a_fault_of_ours_in_the_ledger_is_500_and_handed_out_nothing(house, monkeypatch):
+    queue, error = house.queues.get("default"), errors.LedgerFault("a statement")
+    monkeypatch.setattr(queue, "ask", lambda ask, wait, caller: caller.refused(error))
+    monkeypatch.setattr(queue, "asked", raising(error))
+    answer = house.ask("POST", "/next").json()
+    assert (answer["type"], answer["status"]) == ("urn:dibs:problem:internal", 500)
+    assert (answer["handed_out"], "statement" in answer["detail"]) == ("no", False)
+
+
 def raising(error):
     async def asked(ask, wait=0.0):
         raise error

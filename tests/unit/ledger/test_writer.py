@@ -10,7 +10,7 @@ from time import monotonic
 from typing import Any, NamedTuple
 
 import pytest
-from dibs.errors import DibsError, LedgerDamaged, LedgerFull, LedgerUnavailable, OutcomeUnknown
+from dibs.errors import DibsError, LedgerDamaged, LedgerFault, LedgerFull, LedgerUnavailable, OutcomeUnknown
 from dibs.ledger import recovery, writer
 from dibs.ledger.ops import CommitFailed, EngineDamaged, EngineFailed
 from dibs.ledger.serve import After, Applied, Ask, Key, Serve
@@ -345,7 +345,7 @@ def test_a_commit_on_a_full_disk_that_is_there_stands(desk):
 def test_one_at_fault_fails_alone_ask_by_ask(desk, caplog):
     desk.engine.bad["bad"] = KeyError("x")
     desk.submit(serve(7, "b", "bad", "c"), "a", serve(8, "d"))
-    assert desk.next() == [("did b", LedgerUnavailable, "did c"), "did a", ("did d",)]
+    assert desk.next() == [("did b", LedgerFault, "did c"), "did a", ("did d",)]
     assert desk.engine.disk == ["a", "b", "c", "d"]  # what is no Serve comes first, as in one transaction
     assert "refused by the ledger" in caplog.text
     desk.submit("e")
@@ -368,7 +368,7 @@ def test_a_commit_that_fails_on_the_way_concerns_that_ask_alone(desk, fault):
     desk.submit(serve(7, "b", "c", "bad", "d"))
     assert [desk.next() for _ in range(2)] == [LedgerUnavailable, None]
     second = "did c" if fault == "present" else LedgerUnavailable
-    assert desk.next() == [("did b", second, LedgerUnavailable, "did d")]
+    assert desk.next() == [("did b", second, LedgerFault, "did d")]
 
 
 def test_a_disk_that_fills_up_on_the_way_is_not_tried_for_each_ask(desk, monkeypatch):

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+
+import apsw
 import pytest
-from dibs.errors import KeyReused, LedgerFull, LedgerUnavailable, QueueConflict, QueueFull
+from dibs.errors import KeyReused, LedgerFault, LedgerFull, LedgerUnavailable, QueueConflict, QueueFull
+from dibs.ledger.sqlite import blocks
 from dibs.ledger.work import Ack, Nack, Parcel, Release, Result
 from dibs.queue import Definition, LeaseAsk
 
@@ -16,6 +20,32 @@ async def all_settle(house) -> None:
     """Every queue adds up, and no runs overlap."""
     for queue in house.queues.list():
         assert (await queue.browser.audit()).balanced
+
+
+async def test_a_statement_of_ours_that_is_wrong_fails_its_request_alone(opened, monkeypatch, caplog):
+    async with opened({"ids": "count()", "jobs": None}) as house:
+        house.disk.door.shut()
+        first = asyncio.ensure_future(house["ids"].take())
+        await house.disk.door.somebody()
+        calls = [
+            house["jobs"].push(parcel('"a"')),
+            house["ids"].take(),
+            house["jobs"].lease(LeaseAsk(wait=5)),
+        ]
+        pushed, *others = [asyncio.ensure_future(call) for call in calls]
+        await asyncio.sleep(0)
+        monkeypatch.setattr(
+            blocks, "of_block", lambda *of: apsw.Connection(":memory:").execute("SELECT ?", of)
+        )
+        house.disk.door.open()
+        with pytest.raises(LedgerFault):
+            await pushed
+        monkeypatch.undo()
+        await house["jobs"].push(parcel('"b"'))
+        taken, leased = await asyncio.gather(*others)
+        assert [(await first).first, taken.first, list(leased.values)] == [1, 2, ['"b"']]
+        assert (house.queues.rounds.down, house.queues.rounds.writer.reopened) == (None, 0)
+        assert "Incorrect number of bindings" in caplog.text
 
 
 @pytest.mark.parametrize("name", ["ids", "jobs"])
