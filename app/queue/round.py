@@ -129,6 +129,8 @@ class Round:
             try:
                 if isinstance(told, Answer):
                     replies.answer(waiting, told)
+                elif waiting.ask.key is not None:  # it can be asked for what is settled, and for the lease
+                    replies.refuse(waiting, told)
                 else:
                     replies.without_items(waiting, told)
             except Exception:
