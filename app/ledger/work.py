@@ -112,8 +112,7 @@ class Span(NamedTuple):
         return self.last - self.first + 1
 
 
-@dataclass(frozen=True, slots=True)
-class Parcel:
+class Parcel(NamedTuple):
     """Items pushed alike: JSON texts, one ``delay`` and ``priority``, and a key for each or for none."""
 
     texts: tuple[str, ...]

@@ -15,8 +15,7 @@ from ..ledger.serve import Ask, HandOut, Holder, Key
 from ..ledger.work import Entry
 from .answers import LeaseAsk
 from .limits import Limits
-
-_NOT_DEAD = ", dead=False)"
+from .wording import words
 
 # As their own constructors do, in a third of the time.
 _holder: Callable[[Any], Holder] = partial(tuple.__new__, Holder)
@@ -78,16 +77,9 @@ def settling_text(entries: tuple[Entry, ...], asked: LeaseAsk | None) -> str:
 
     So a request that was under way over an upgrade has its answer.
     """
-    texts = ", ".join(map(_text, entries)) + ("," if len(entries) == 1 else "")
-    return f"({texts}) {lease_digest(asked) if asked else ''}"
+    return f"{words(entries)} {lease_digest(asked) if asked else ''}"
 
 
 def digest_of(text: str) -> str:
     """128 bits of BLAKE2b of a text, in hex."""
     return hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=16).hexdigest()
-
-
-def _text(entry: Entry) -> str:
-    """An entry in the words of release 0.3: a field that it did not have is left out where it is not set."""
-    text = repr(entry)
-    return text.removesuffix(_NOT_DEAD) + ")" if text.endswith(_NOT_DEAD) else text

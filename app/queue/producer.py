@@ -10,6 +10,7 @@ from ..ledger.work import Parcel, Push, Pushed
 from .answers import PushAnswer
 from .asking import digest_of
 from .once import once
+from .wording import words
 
 if TYPE_CHECKING:
     from .line import Line
@@ -38,7 +39,7 @@ class Producer:
         queue = self._line
         self._check(parcels)
         op = Push(queue.row.id, parcels, int(queue.limits.key_ttl * 1000))
-        digest = "push " + digest_of(repr(parcels)) if key else ""
+        digest = "push " + digest_of(words(parcels)) if key else ""
         done = await once(self._rounds, op, key, digest, queue.limits)
         pushed: Pushed = done.outcome
         self._check_taken(pushed)

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections import namedtuple
 from dataclasses import asdict
+from typing import Any, get_args
 
 import pytest
 from dibs.errors import KeyReused
 from dibs.ledger.ops import Define
 from dibs.ledger.serve import Key, Keyed
 from dibs.ledger.sqlite.checksum import of_answer
-from dibs.ledger.work import Ack, Extend, Nack, Parcel, Release
-from dibs.queue import LeaseAsk
+from dibs.ledger.work import Ack, Entry, Extend, Nack, Parcel, Release, Result
+from dibs.queue import LeaseAsk, wording
 from dibs.queue.definition import KEPT, queue_settings
+from dibs.queue.wording import words
 from dibs.sources import SourceSpec
 
 THREE = "QueueSettings(max_attempts=3, backoff=1000, backoff_max=3600000, jitter=0.1, max_ready=None)"
@@ -49,6 +52,30 @@ async def test_a_nack_that_makes_dead_is_another_request(opened):
         await house["jobs"].settle((Nack(token),), key="k")
         with pytest.raises(KeyReused):
             await house["jobs"].settle((Nack(token, dead=True),), key="k")
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        Parcel(("1", '"ü"'), 500, 2, ("k", None)),
+        Result("done", "1"),
+        Ack("t", ((1, 2),), (Result("done", "1", key="k"),)),
+        Nack("t", error="it's, dead=False)", dead=True),
+        Extend("u", 9000),
+        Release("v"),
+    ],
+)
+def test_a_field_that_comes_later_is_told_only_where_it_is_set(monkeypatch, sent):
+    kind = type(sent)
+    fields, usual = (*kind._fields, "more"), (*kind._field_defaults.values(), 7)
+    later: Any = namedtuple(kind.__name__, fields, defaults=usual)
+    monkeypatch.setattr(wording, "FIRST", {**wording.FIRST, later: wording.FIRST[kind]})
+    assert words((later(*sent),)) == words((sent,)) == repr((sent,))
+    assert words((later(*sent, more=8), sent)) == f"({repr(sent)[:-1]}, more=8), {sent!r})"
+
+
+def test_all_that_is_sent_has_its_words():
+    assert wording.FIRST.keys() == {*get_args(Entry), Parcel, Result}
 
 
 async def test_pushes_redrives_and_purges_are_filed_as_in_0_3(opened):
