@@ -7,11 +7,12 @@ Durations are seconds in a request, and milliseconds in the ledger.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated, Any, Required, TypeVar
+from typing import Annotated, Any, Final, Required, TypeVar
 
 from pydantic import AfterValidator, ConfigDict, with_config
 from typing_extensions import TypedDict
 
+from ..ledger.work import LAST_PRIORITY
 from ..queue.answers import LeaseAsk
 from .fields import Json, Many, Number, Text, Value, Whole
 
@@ -33,25 +34,30 @@ ItemKey = Annotated[
     str, Text(1, "key_bytes", "The item's key: an item whose key the queue knows is not pushed again.")
 ]
 Delay = Annotated[float, Number(0, "delay", "Seconds before the item can be handed out.", 0.0)]
-Priority = Annotated[int, Whole(0, 9, "Items of priority 0 are handed out first.", 0)]
+Priority = Annotated[int, Whole(0, LAST_PRIORITY, "Items of priority 0 are handed out first.", 0)]
 
 
 # -- lease
+
+_LEASE: Final = LeaseAsk()
+"""What is asked where a body says nothing."""
 
 
 @strict({"max": 50, "ttl": 30, "wait": 10, "worker": "w1"})
 class AskLease(TypedDict, total=False):
     """How many items to lease, and for how long."""
 
-    max: Annotated[int, Whole(1, "count", "The most items to lease.", 1)]
-    ttl: Annotated[float, Number(0.001, "ttl", "Seconds until the lease ends.", 30.0)]
-    wait: Annotated[float, Number(0, "wait", "Seconds to wait for the first item.", 0.0)]
-    worker: Annotated[str, Text(0, "worker_bytes", "The worker's name, shown with items.", "", inert=True)]
+    max: Annotated[int, Whole(1, "count", "The most items to lease.", _LEASE.most)]
+    ttl: Annotated[float, Number(0.001, "ttl", "Seconds until the lease ends.", _LEASE.ttl)]
+    wait: Annotated[float, Number(0, "wait", "Seconds to wait for the first item.", _LEASE.wait)]
+    worker: Annotated[
+        str, Text(0, "worker_bytes", "The worker's name, shown with items.", _LEASE.worker, inert=True)
+    ]
 
 
 def _lease(asked: AskLease) -> LeaseAsk:
-    wait, worker = asked.get("wait", 0.0), asked.get("worker", "")
-    return LeaseAsk(asked.get("max", 1), asked.get("ttl", 30.0), wait, worker)
+    most, ttl = asked.get("max", _LEASE.most), asked.get("ttl", _LEASE.ttl)
+    return LeaseAsk(most, ttl, asked.get("wait", _LEASE.wait), asked.get("worker", _LEASE.worker))
 
 
 Lease = Annotated[AskLease, AfterValidator(_lease)]

@@ -54,6 +54,9 @@ def expiry(now: int, ttl: int) -> int:
     return min(now + ttl, FOREVER)
 
 
+LAST_PRIORITY = 9
+"""The priority of what is handed out last; that of what is handed out first is 0."""
+
 FAILURES_KEPT = 10
 """Failures of one item that are kept, the last ones."""
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import LimitExceeded, QueueConflict, QueueFull
 from ..ledger.serve import Key
-from ..ledger.work import Parcel, Push, Pushed
+from ..ledger.work import LAST_PRIORITY, Parcel, Push, Pushed
 from .answers import PushAnswer
 from .asking import digest_of
 from .once import once
@@ -52,8 +52,11 @@ class Producer:
         limits.check_count("items", sum(len(parcel.texts) for parcel in parcels), limits.count)
         for parcel in parcels:
             limits.check_seconds("delay", parcel.delay / 1000, limits.delay)
-            if not 0 <= parcel.priority <= 9:  # noqa: PLR2004  # the design's section 7
-                raise LimitExceeded("priority must be from 0 to 9", field="priority", limit="0..9")
+            if not 0 <= parcel.priority <= LAST_PRIORITY:
+                bounds = f"0..{LAST_PRIORITY}"
+                raise LimitExceeded(
+                    f"priority must be from 0 to {LAST_PRIORITY}", field="priority", limit=bounds
+                )
             for key in parcel.keys or ():
                 if key is not None:
                     limits.check_text("key", key, limits.key_bytes)

@@ -101,6 +101,15 @@ def test_they_are_bounded(reader, monkeypatch):
     assert len(reader._leases) <= 10
 
 
+@pytest.mark.parametrize("said", [b"", b"{}", b' {"max": 1}'])
+def test_a_body_that_says_nothing_of_a_lease_means_what_the_ask_for_one_means(reader, said):
+    plain = LeaseAsk()
+    request = reader.leasing(said, KEY)
+    assert request.ask.handout.most == plain.most
+    assert request.ask.handout.holder == ("next", plain.ttl * 1000, plain.worker)
+    assert (request.wait, request.digest) == (plain.wait, "lease 1 30 ")
+
+
 def test_a_lease_has_a_token_of_its_own_each_time():
     tokens = iter(["a", "b"])
     reader = Reader(Limits(), lambda: next(tokens))

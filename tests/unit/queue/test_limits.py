@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from dibs.errors import KeySuperseded, LimitExceeded, QueueConflict
 from dibs.ledger.serve import Key
-from dibs.ledger.work import Parcel
+from dibs.ledger.work import LAST_PRIORITY, Parcel
 from dibs.queue.limits import Limits, check_name
 
 LIMITS = Limits()
@@ -59,7 +59,7 @@ def pushing(*texts: str, **options):
         (lambda queue: queue.purge(("waiting", "leased")), "states"),
         (pushing(), "items"),
         (pushing(*["1"] * 10_001), "items"),
-        (pushing("1", priority=10), "priority"),
+        (pushing("1", priority=LAST_PRIORITY + 1), "priority"),
         (pushing("1", delay=2_592_001_000), "delay"),
         (pushing("1", keys=("k" * 256,)), "key"),
         (lambda queue: queue.pause(key=""), "Idempotency-Key"),
@@ -72,6 +72,13 @@ async def test_what_is_over_a_limit_changes_nothing(opened, call, field):
         with pytest.raises(LimitExceeded) as caught:
             await call(house["q"])
         assert (caught.value.field, len(house.disk.batches)) == (field, before)
+
+
+async def test_the_last_priority_is_one_that_the_ledger_keeps(opened):
+    async with opened({"q": None}) as house:
+        await pushing("last", priority=LAST_PRIORITY)(house["q"])
+        await pushing("first")(house["q"])
+        assert list((await house["q"].take(2)).values) == ["first", "last"]
 
 
 async def test_an_operation_of_a_session_that_has_gone_on_is_refused(opened):
