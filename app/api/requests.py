@@ -40,11 +40,6 @@ class Request(NamedTuple):
     how: How
     digest: str
 
-    def keyed(self, key: Key) -> Ask:
-        """Its ask, under a key that has its digest."""
-        handout, entries, _, chance, _ = self.ask
-        return Ask(handout, entries, key, chance)
-
     def of(self, queue: Queue) -> Request:
         """The same request of this queue; for a block it has to count."""
         if self.how != "block":
@@ -104,8 +99,7 @@ class Reader:
             if len(body) <= SHAPE_BYTES:
                 self._leases[body] = known
         asked, digest = known
-        key = key and Key(key.text, digest, key.n)
-        ask = asking.work((), asked, self._limits, self._token, key)
+        ask = asking.work((), asked, self._limits, self._token, key=key, digest=digest)
         return Request(ask, asked.wait, "lease", digest)
 
     def settling(self, body: bytes, key: Key | None, verb: str) -> Request:
@@ -118,8 +112,7 @@ class Reader:
             shape, token = usual
             entries, lease = (shape.settle(token),), shape.lease
             digest = "" if key is None else shape.digest(token)
-        key = key and Key(key.text, digest, key.n)
-        ask = asking.work(entries, lease, self._limits, self._token, key)
+        ask = asking.work(entries, lease, self._limits, self._token, key=key, digest=digest)
         how: How = "settled" if verb == "settle" else "outcome"
         return Request(ask, 0.0 if lease is None else lease.wait, how, digest)
 

@@ -21,16 +21,25 @@ from .wording import words
 _holder: Callable[[Any], Holder] = partial(tuple.__new__, Holder)
 _handout: Callable[[Any], HandOut] = partial(tuple.__new__, HandOut)
 _ask: Callable[[Any], Ask] = partial(tuple.__new__, Ask)
+_key: Callable[[Any], Key] = partial(tuple.__new__, Key)
 
 
 def take(count: int, limits: Limits, key: Key | None = None) -> Ask:
-    """Take up to ``count`` items for good; ``key`` has the digest, here and below."""
-    return Ask(HandOut(count, limits.handout_bytes), key=key)
+    """Take up to ``count`` items for good."""
+    return keyed(Ask(HandOut(count, limits.handout_bytes)), key, take_digest(count))
 
 
 def block(size: int, limits: Limits, key: Key | None = None) -> Ask:
     """Take up to ``size`` consecutive numbers of a source that counts."""
-    return Ask(HandOut(size, limits.handout_bytes, block=True), key=key)
+    return keyed(Ask(HandOut(size, limits.handout_bytes, block=True)), key, block_digest(size))
+
+
+def keyed(ask: Ask, key: Key | None, digest: str) -> Ask:
+    """An ask, under a key if there is one and it has none yet; the key gets the digest of the request."""
+    if key is None or ask.key is not None:
+        return ask
+    handout, entries, _, chance, settled = ask
+    return _ask((handout, entries, _key((key.text, digest, key.n, key.caller)), chance, settled))
 
 
 def work(
@@ -38,15 +47,21 @@ def work(
     asked: LeaseAsk | None,
     limits: Limits,
     token: Callable[[], str],
+    *,
     key: Key | None = None,
+    digest: str = "",
 ) -> Ask:
-    """Settle entries, if there are any, and lease items if that is ``asked``, under a new ``token``."""
+    """Settle entries, if there are any, and lease items if that is ``asked``, under a new ``token``.
+
+    The ``key`` gets the ``digest``, which whoever asks for work may have at hand.
+    """
     handout = None
     if asked is not None:
         holder = _holder((token(), round(asked.ttl * 1000), asked.worker))
         handout = _handout((asked.most, limits.handout_bytes, holder, False))
     chance = random.random() if entries else 0.0  # noqa: S311  # the jitter of nacks
-    return _ask((handout, entries, key, chance, None))
+    whole = key and _key((key.text, digest, key.n, key.caller))
+    return _ask((handout, entries, whole, chance, None))
 
 
 # -- digests: what tells one request from another under its key

@@ -31,21 +31,17 @@ HEAD_BYTES: Final = 4_096
 class Head:
     """The meaning of a head: its call and queue, the bytes of its body.
 
-    Where no body says what is asked: its request, and the digest of that.
+    Where no body says what is asked, its request is known, too.
     """
 
     read: Read
     queue: str
     request: Request | None
     length: int
-    digest: str
 
 
 Call = tuple[Head, Key | None, bytes]
-"""A hot call that a head begins, its key, and the lines of the answer that say whose it is.
-
-The digest of the key is that of the request, if no body says what that is.
-"""
+"""A hot call that a head begins, its key without a digest, the lines of the answer that say whose it is."""
 
 
 class Heads:
@@ -109,8 +105,7 @@ class Heads:
         signed = b"".join([b"%b: %b\r\n" % line for line in signature(scope)])
         query = read.query.parse(head.query)
         request = read.fixed(query, kind) if read.fixed else None
-        digest = "" if request is None else request.digest
-        return Head(read, name, request, length, digest), None, signed
+        return Head(read, name, request, length), None, signed
 
 
 _KEEP_ALIVE: Final = (b"connection", b"keep-alive")

@@ -46,9 +46,9 @@ class KeyedHeads:
                 text = head[len(before) : len(head) - len(after)]
                 if not session:
                     if len(text) <= self._key_bytes and _PLAIN.fullmatch(text):
-                        return meant, Key(text.decode(), meant.digest), b"%b%b\r\n" % (signed, text)
+                        return meant, Key(text.decode(), ""), b"%b%b\r\n" % (signed, text)
                 elif text.isdigit() and len(text) <= _DIGITS and (number := int(text)):
-                    return meant, Key(session, meant.digest, number), b"%b%b\r\n" % (signed, text)
+                    return meant, Key(session, "", number), b"%b%b\r\n" % (signed, text)
         return self._read(head)
 
     def _read(self, head: bytes) -> Call | None:
@@ -74,4 +74,4 @@ class KeyedHeads:
         text = anew[2].rstrip(b" \t")
         before, after = head[: anew.start(2)], head[anew.start(2) + len(text) :]
         self._last = Around(before, after, meant, "" if number is None else key.text, signed)
-        return meant, key._replace(digest=meant.digest), b"%b%b\r\n" % (signed, text)
+        return meant, key, b"%b%b\r\n" % (signed, text)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from ...queue import asking
 from .. import bodies
 from ..admission import refusal
 from ..answers import ENCODERS, SETTLED, reply
@@ -74,7 +75,8 @@ class Responses:
                 return
             if request.how == "block":
                 request = request.of(queue)
-            self._ask(queue, request, request.ask if key is None else request.keyed(key))
+            ask = request.ask
+            self._ask(queue, request, ask if key is None else asking.keyed(ask, key, request.digest))
         except Exception as error:
             self.fail(error)
 

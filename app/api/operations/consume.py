@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any, Final
 
 from ...config import DEFAULT_QUEUE
+from ...queue import asking
 from .. import schemas_work
 from ..answers import reply
 from ..connected import while_connected
@@ -175,8 +176,6 @@ def _check_get(call: Call, allowed: bool) -> None:
 async def _answer(call: Call) -> Reply:
     """Ask the queue, and encode its answer. A client that goes away while it waits is no longer asked for."""
     request: Request = call.body.of(call.queue)
-    ask = request.ask
-    if call.key is not None and ask.key is None:
-        ask = request.keyed(call.key._replace(digest=request.digest))
-    asking = call.queue.asked(ask, request.wait)
-    return reply(request, await (while_connected(call.request, asking) if request.wait else asking))
+    ask = asking.keyed(request.ask, call.key, request.digest)
+    asked = call.queue.asked(ask, request.wait)
+    return reply(request, await (while_connected(call.request, asked) if request.wait else asked))

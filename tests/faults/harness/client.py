@@ -125,11 +125,9 @@ class Client:
         match step.verb:
             case "take":
                 patient = step.expect in ("", "*") and not queue.browser.info().paused
-                key = key and key._replace(digest=asking.take_digest(step.amount))
                 taken = await queue.asked(asking.take(step.amount, limits, key), 10.0 if patient else 0.0)
                 return _taken(taken)
             case "block":
-                key = key and key._replace(digest=asking.block_digest(step.amount))
                 return _block(await queue.asked(asking.block(step.amount, limits, key)))
             case "advance":
                 return (await queue.operations.advance(step.amount, key=key)).cursor

@@ -99,15 +99,17 @@ class WorkClient(Client):
                 return {"seqs": list(pushed.seqs), "values": list(texts), "replayed": pushed.replayed}
             case "lease":
                 lease = LeaseAsk(step.amount, ttl=TTL)
-                key = key and key._replace(digest=asking.lease_digest(lease))
-                return _lease(await queue.asked(asking.work((), lease, limits, tokens, key)))
+                digest = asking.lease_digest(lease)
+                leasing = asking.work((), lease, limits, tokens, key=key, digest=digest)
+                return _lease(await queue.asked(leasing))
             case "settle":
                 entries, more = self._settling(step)
                 if not entries:
                     return None
                 lease = LeaseAsk(more, ttl=TTL) if more else None
-                key = key and key._replace(digest=asking.settle_digest(entries, lease))
-                return _settled(await queue.asked(asking.work(entries, lease, limits, tokens, key)))
+                digest = asking.settle_digest(entries, lease)
+                settling = asking.work(entries, lease, limits, tokens, key=key, digest=digest)
+                return _settled(await queue.asked(settling))
             case "redrive" | "purge":
                 moved = await getattr(queue.operations, step.verb)(key=key)
                 return {"count": moved.count, "replayed": moved.replayed}

@@ -200,31 +200,29 @@ class Asker:
         return answer if answer.size or answer.entries else None
 
     async def take(self, count: int = 1, *, wait: float = 0.0, key: str | None = None) -> Answer | None:
-        return await self.ask(
-            asking.take(count, self.line.limits, keyed(key, asking.take_digest(count))), wait
-        )
+        return await self.ask(asking.take(count, self.line.limits, keyed(key)), wait)
 
     async def block(self, size: int, *, key: str | None = None) -> Answer:
         self.line.check_arithmetic()
-        key = keyed(key, asking.block_digest(size))
-        return await self.line.asked(asking.block(size, self.line.limits, key))
+        return await self.line.asked(asking.block(size, self.line.limits, keyed(key)))
 
     async def lease(self, ask: LeaseAsk, *, key: str | None = None) -> Answer | None:
-        key = keyed(key, asking.lease_digest(ask))
-        return await self.ask(asking.work((), ask, self.line.limits, self.line.tokens.new, key), ask.wait)
+        return await self.ask(self._work((), ask, key, asking.lease_digest(ask)), ask.wait)
 
     async def settle(
         self, entries: tuple[Any, ...], *, lease: LeaseAsk | None = None, key: str | None = None
     ) -> Answer:
-        key = keyed(key, asking.settle_digest(entries, lease))
-        settling = asking.work(entries, lease, self.line.limits, self.line.tokens.new, key)
+        settling = self._work(entries, lease, key, asking.settle_digest(entries, lease))
         return await self.line.asked(settling, lease.wait if lease else 0.0)
 
+    def _work(self, entries: tuple[Any, ...], lease: LeaseAsk | None, key: str | None, digest: str) -> Ask:
+        limits, token = self.line.limits, self.line.tokens.new
+        return asking.work(entries, lease, limits, token, key=keyed(key), digest=digest)
 
-def keyed(key: str | Key | None, digest: str = "") -> Key | None:
-    """A key as requests have it, of its text, with the digest of its request."""
-    whole = Key(key, "") if isinstance(key, str) else key
-    return whole and whole._replace(digest=digest or whole.digest)
+
+def keyed(key: str | Key | None) -> Key | None:
+    """A key as requests have it, of its text."""
+    return Key(key, "") if isinstance(key, str) else key
 
 
 def _with_key(function: Any) -> Any:

@@ -156,7 +156,7 @@ class Client:
 
 
 def lease_of(queue, key=None):
-    return asking.work((), LeaseAsk(), queue.line.limits, queue.line.tokens.new, key)
+    return asking.work((), LeaseAsk(), queue.line.limits, queue.line.tokens.new, key=key)
 
 
 async def test_an_ask_that_waits_is_dropped_with_its_client(opened):
