@@ -31,7 +31,7 @@ def loadtest(
     crash: Annotated[float | None, typer.Option(min=0, max=0.9)] = None,
     ttl: Annotated[float | None, typer.Option(min=0.1, max=60)] = None,
     chaos: bool = False,
-    rounds: Annotated[int, typer.Option(min=1)] = 50,
+    rounds: Annotated[int | None, typer.Option(min=1)] = None,
     seed: int | None = None,
 ) -> None:
     """Prove the promise: many clients take items at once, and a checker judges the answers.
@@ -60,7 +60,7 @@ def loadtest(
         ttl: With --work: how many seconds a lease lasts.  [default: 1.5]
         chaos: Start a server of its own, kill it with SIGKILL at random moments, start it again. The load
             lasts as long as the rounds; --total and --url are ignored.
-        rounds: With --chaos: how often the server is killed.
+        rounds: With --chaos: how often the server is killed.  [default: 50]
         seed: Seed of the random choices of --chaos and --work.  [default: random, shown]
 
     Example: `dibs loadtest --clients 64 --total 100000`, `dibs loadtest --chaos --rounds 50`,
@@ -77,13 +77,15 @@ def loadtest(
             )
     if not work and (crash is not None or ttl is not None):
         fail("options --crash and --ttl: they are for --work", USAGE)
+    if not chaos and rounds is not None:
+        fail("option --rounds: it is for --chaos", USAGE)
     seed = SystemRandom().randrange(10**6) if seed is None else seed
     sizes = (_OF_WORK if work else {}) | _given(clients=clients, total=total, count=count)
     jobs = None
     if work:
         jobs = Jobs(max(1, sizes["clients"] // 4), seed=seed, **_given(crash=crash, ttl=ttl))
     plan = Plan(url, queue, keys=keys, timeout=timeout, patience=patience, jobs=jobs, **sizes)
-    _test(plan, history, rounds if chaos else 0, seed)
+    _test(plan, history, (rounds or 50) if chaos else 0, seed)
 
 
 def _given(**options: Any) -> dict[str, Any]:

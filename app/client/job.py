@@ -59,6 +59,7 @@ class Verdict(NamedTuple):
 
 ACK: Final = Verdict(ACKS)
 RELEASE: Final = Verdict(RELEASES)
+_CLOSED: Final = "by release(), or as its lease iterator was closed; one that nobody holds closes at once"
 VERBS: Final = {ACKS: "acked", NACKS: "nacked", RELEASES: "released"}
 
 
@@ -233,10 +234,15 @@ class Job:
     def end(self, verdict: Verdict) -> None:
         """Decide how the job ends; JobSettled if it has ended in another way before."""
         if not self.holder.settle(self, verdict) and self.verdict != verdict and not self.taken:
-            raise JobSettled(f"job {self.seq} of {self.queue} was {VERBS[self.verdict.kind]} before")
+            why = f" ({_CLOSED})" if self.verdict is RELEASE else ""
+            raise JobSettled(f"job {self.seq} of {self.queue} was {VERBS[self.verdict.kind]} before{why}")
 
     def __enter__(self) -> Self:
         self.holder.affinity.check_job()
+        if self.stage >= DONE and self.verdict is RELEASE and not self.taken:
+            log.warning(
+                "job %d of %s was given back before its work began: %s", self.seq, self.queue, _CLOSED
+            )
         self.entered = True
         return self
 

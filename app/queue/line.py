@@ -191,7 +191,7 @@ class Line:
         """
         if not self.computing.arithmetic:
             by = self.spec.name if self.spec else "producers"
-            raise NotArithmetic(f"{self.name} is fed by {by}, which does not count: no blocks")
+            raise NotArithmetic(f"{self.name} is fed by {by} and does not give plain numbers: no blocks")
 
     # -- an ask whose caller leaves
 

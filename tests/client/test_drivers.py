@@ -8,7 +8,16 @@ import time
 from contextlib import suppress
 
 import pytest
-from dibs.client import AsyncClient, Client, ClientClosed, Result, SourceFailed, Unreachable, ValueNotJson
+from dibs.client import (
+    AsyncClient,
+    Client,
+    ClientClosed,
+    JobSettled,
+    Result,
+    SourceFailed,
+    Unreachable,
+    ValueNotJson,
+)
 
 MANY = 500
 
@@ -246,6 +255,21 @@ def test_a_client_that_nobody_holds_is_there_while_its_values_are(wire):
         found.append(value)
     gc.collect()
     assert (found, wire.closed) == ([1, 2, 3], True)
+
+
+@pytest.mark.usefixtures("only_new_garbage")
+def test_a_job_whose_iterator_nobody_holds_says_why_it_was_given_back(wire, caplog):
+    queue = wire.server.add("jobs", range(3))
+    client = Client("http://dibs", transport=wire)
+    job = next(client.queue("jobs").lease(batch=1))
+    gc.collect()
+    with job:
+        pass
+    assert "given back before its work began: by release(), or as its lease iterator" in caplog.text
+    with pytest.raises(JobSettled, match=r"was released before .*closes at once"):
+        job.ack()
+    client.close()
+    assert queue.acked == 0
 
 
 def test_closing_takes_as_long_as_the_slowest_iterator(wire):
