@@ -48,7 +48,8 @@ class Witness:
             return
         client = self._client(waiting)
         got = self._got
-        for first, last, _ in handed.spans:
+        for span in handed.spans:
+            first, last = span.first, span.last
             if self._first is None or first < self._first:
                 self._first = first
             self._last = max(self._last, last)

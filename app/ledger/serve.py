@@ -166,7 +166,7 @@ class Handed(NamedTuple):
     @property
     def size(self) -> int:
         """How many items were handed out."""
-        return sum([last - first + 1 for first, last, _ in self.spans])
+        return sum([span.last - span.first + 1 for span in self.spans])
 
 
 class Served(NamedTuple):

@@ -31,7 +31,7 @@ class Computing:
 
     def at(self, spans: Iterable[Span], *, bare: bool = False) -> Values:
         """The values of ``spans``, computed, in order."""
-        found = [self.between(first, last - first + 1, bare=bare) for first, last, _ in spans]
+        found = [self.between(span.first, span.last - span.first + 1, bare=bare) for span in spans]
         return found[0] if len(found) == 1 else [value for values in found for value in values]  # type: ignore[return-value]
 
     def between(self, first: int, size: int, *, bare: bool = False) -> Values:

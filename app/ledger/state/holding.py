@@ -90,7 +90,7 @@ class Holding:
             mine: list[Run] = []
             while at < len(parts) and parts[at].first <= row.last:
                 part = parts[at]
-                if mine and mine[-1].last + 1 == part.first and mine[-1][2:] == part[2:]:
+                if mine and part.goes_on(mine[-1]):
                     mine[-1] = mine[-1].part(mine[-1].first, part.last)
                 else:
                     mine.append(part)

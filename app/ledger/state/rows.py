@@ -25,14 +25,14 @@ class Run(NamedTuple):
     last: int
     state: int
     due: int
-    ttl: int
-    attempt: int
-    token: str | None
-    worker: str
-    priority: int
-    history: int
-    kept: int
-    most: int
+    ttl: int = 0
+    attempt: int = 0
+    token: str | None = None
+    worker: str = ""
+    priority: int = 0
+    history: int = 0
+    kept: int = 0
+    most: int = 0
 
     @property
     def size(self) -> int:
@@ -41,7 +41,11 @@ class Run(NamedTuple):
 
     def part(self, first: int, last: int) -> Run:
         """A part of the run, in the same state."""
-        return Run(first, last, *self[2:])
+        return self._replace(first=first, last=last)
+
+    def goes_on(self, before: Run) -> bool:
+        """Whether these items come right after those of another run, in the same state."""
+        return before.last + 1 == self.first and before.part(self.first, self.last) == self
 
     def waits(self, due: int, attempt: int) -> Run:
         """The run as waiting until ``due``; its last worker stays known."""

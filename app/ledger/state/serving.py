@@ -189,8 +189,8 @@ class Serving:
         for at, _ in granted:
             served, key = self.out[at], self._asks[at].key
             if served is not None and served.handed is not None and served.handed.token is None:
-                [(first, last, _)] = served.handed.spans
-                history.record(self._tx, self._account, "taken", [(first, last, "")], key)
+                [span] = served.handed.spans
+                history.record(self._tx, self._account, "taken", [(span.first, span.last, "")], key)
 
     def _wait(self, wanted: list[tuple[int, HandOut]]) -> list[tuple[int, HandOut]]:
         """Give what waits to asks in their order, but not to blocks; the asks that are left for fresh items.

@@ -118,7 +118,7 @@ class Transaction:
             return
         account.tail = None
         last = tail.first + len(tail.texts) - 1
-        run = Run(tail.first, last, WAITING, tail.due, 0, 0, None, "", tail.priority, 0, 1, 0)
+        run = Run(tail.first, last, WAITING, tail.due, priority=tail.priority, kept=1)
         self.runs.insert(account.id, run)
         blocks.write(self.blocks, account.id, tail.first, tail.texts)
 

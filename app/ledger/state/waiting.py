@@ -161,13 +161,16 @@ class _Shares:
                 attempt = run.next_attempt(self._tx.now)
                 if run.most <= ALONE:
                     history = runs.expired(self._tx, self._account.id, run).history
-            rest = attempt, token, worker, run.priority, history, run.kept, most
+            kept, priority = run.kept, run.priority
+            part = _run(
+                (first, last, LEASED, due, ttl, attempt, token, worker, priority, history, kept, most)
+            )
             claims.join(spans, _span((first, last, attempt)))
-            if home and home[-1].last + 1 == first and home[-1][5:] == rest:
+            if home and part.goes_on(home[-1]):
                 home[-1] = home[-1]._replace(last=last)
             else:
                 home = self._parts[at]
-                home.append(_run((first, last, LEASED, due, ttl, *rest)))
+                home.append(part)
         return tuple(spans)
 
     def write(self) -> None:
