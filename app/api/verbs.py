@@ -11,7 +11,7 @@ from typing import Annotated, Any, Final, NamedTuple, Required
 from pydantic import AfterValidator, Field
 from typing_extensions import TypedDict
 
-from ..ledger.work import Ack, Extend, Nack, Release, Result
+from ..ledger.work import Ack, Entry, Extend, Nack, Release, Result
 from ..queue.tokens import TOKEN_BYTES
 from .fields import Flag, Json, Many, Number, QueueName, Ranges, Seqs, Text, Value
 from .models import Delay, ItemKey, Lease, Priority, milliseconds, strict
@@ -110,7 +110,7 @@ class Verb(NamedTuple):
 
     name: str
     kind: str
-    word: type[Ack | Nack | Extend | Release]
+    word: type[Entry]
     entry: Any
     about: str
     text: str
