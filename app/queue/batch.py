@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from ..ledger.serve import Keyed
@@ -17,6 +18,9 @@ ITEMS_MOST: Final = 10_000
 """Items, and ranges of settlings, of one batch: others wait while its answers are made."""
 BYTES_MOST: Final = 16 * 1024 * 1024
 """Bytes of values of one batch."""
+
+
+_op = attrgetter("op")
 
 
 class Op(NamedTuple):
@@ -57,7 +61,7 @@ class Batch:
 
     def close(self) -> None:
         """Nothing more is added: put the ops in their order."""
-        self.ops = [*[other.op for other in self.others], *[begun.op for begun in self.rounds]]
+        self.ops = [*map(_op, self.others), *map(_op, self.rounds)]
 
     def fit(self, asked: list[Waiting]) -> tuple[int, int]:
         """Take in as many of the asks as there is room for, one at least.

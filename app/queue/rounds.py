@@ -114,11 +114,12 @@ class Rounds:
         if self.down is not None or self._under_way is not None:
             return
         batch = Batch()
-        fill = [self._add_others, self._add_rounds]
-        if self._passed_over:
-            fill.reverse()
-        for part in fill:
-            part(batch)
+        rounds_first = self._passed_over
+        if self._others and not rounds_first:
+            self._add_others(batch)
+        self._add_rounds(batch)
+        if self._others and rounds_first:
+            self._add_others(batch)
         batch.close()
         if not batch.ops:
             self._call()
@@ -143,7 +144,7 @@ class Rounds:
         ready, self._ready = self._ready, {}
         waiting = iter(list(ready))
         for queue in waiting:
-            if batch.full and (batch.others or batch.rounds):
+            if (batch.others or batch.rounds) and batch.full:
                 self._ready = {queue: None, **dict.fromkeys(waiting), **self._ready}
                 self._passed_over = bool(batch.others)
                 return
