@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from ..ledger.serve import Keyed
@@ -18,9 +17,6 @@ ITEMS_MOST: Final = 10_000
 """Items, and ranges of settlings, of one batch: others wait while its answers are made."""
 BYTES_MOST: Final = 16 * 1024 * 1024
 """Bytes of values of one batch."""
-
-
-_op = attrgetter("op")
 
 
 class Op(NamedTuple):
@@ -58,10 +54,6 @@ class Batch:
         for parcel in getattr(pushed, "parcels", ()):
             self.bytes -= sum(map(len, parcel.texts))
         self.others.append(other)
-
-    def close(self) -> None:
-        """Nothing more is added: put the ops in their order."""
-        self.ops = [*map(_op, self.others), *map(_op, self.rounds)]
 
     def fit(self, asked: list[Waiting]) -> tuple[int, int]:
         """Take in as many of the asks as there is room for, one at least.

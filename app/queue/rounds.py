@@ -12,6 +12,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable, Mapping
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from ..errors import LedgerError, LedgerFull, LedgerUnavailable, OutcomeUnknown
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from ..ledger.serve import After, Applied
 
 log = logging.getLogger("dibs.queue")
+
+_op = attrgetter("op")
 
 GRACE: Final = 2.0
 """Seconds that the callers of a failed commit wait for certainty before they hear that nobody knows."""
@@ -120,7 +123,7 @@ class Rounds:
         self._add_rounds(batch)
         if self._others and rounds_first:
             self._add_others(batch)
-        batch.close()
+        batch.ops = [*map(_op, batch.others), *map(_op, batch.rounds)]
         if not batch.ops:
             self._call()
             return
