@@ -108,7 +108,7 @@ async def test_settlings_that_waited_for_the_disk_are_all_settled(opened, soon):
         await push(queue, *["1"] * many)
         tokens = [(await queue.lease(LeaseAsk(ttl=60))).token for _ in range(many)]
         await outage.begin(soon)
-        more = LeaseAsk(wait=0.5)
+        more = LeaseAsk(wait=3)
         settlings = [await soon(queue.settle((Ack(token),), lease=more)) for token in tokens]
         await outage.over()
         told = await asyncio.gather(*settlings, return_exceptions=True)
