@@ -25,7 +25,9 @@ class Redrive(TypedDict, total=False):
     seqs: Annotated[Seqs, Ranges("Only the dead items of these ranges.")]
     limit: Annotated[int, Whole(1, MAX_SAFE, "The most items to redrive.")]
     rate: Annotated[float, Number(0.001, 100_000, "Items per second.")]
-    error: Annotated[str, Text(0, ERROR_MOST, "Only items whose last error begins with these characters.")]
+    error: Annotated[
+        str, Text(0, ERROR_MOST, "Only items whose last error is this, by its first 200 characters.")
+    ]
     expect: Annotated[
         int, Whole(0, MAX_SAFE, "How many items this should be; with another number, nothing is redriven.")
     ]

@@ -130,7 +130,9 @@ class ItemsPage(TypedDict, total=False):
 class DeadPage(TypedDict, total=False):
     """A page of dead letters, newest first."""
 
-    error: Annotated[str, Text(0, ERROR_MOST, "Only those whose last error begins with these characters.")]
+    error: Annotated[
+        str, Text(0, ERROR_MOST, "Only those whose last error is this, by its first 200 characters.")
+    ]
     before: Annotated[int, Whole(1, MAX_SAFE, "Show the items whose seq is below this one.")]
     limit: Annotated[int, Whole(1, MAX_PAGE, "The most items of a page.", 100)]
 

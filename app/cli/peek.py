@@ -55,6 +55,7 @@ def dead(
     *,
     redrive: bool = False,
     rate: Annotated[float | None, typer.Option(min=0.001)] = None,
+    error: Annotated[str | None, typer.Option(metavar="TEXT")] = None,
     limit: Limit = 20,
     url: Url = DEFAULT_URL,
     json: Json = False,
@@ -64,16 +65,18 @@ def dead(
     Args:
         redrive: Let the dead items (or this one) wait again, with all their attempts.
         rate: With --redrive: items a second.  [default: all at once]
+        error: With --redrive: only items whose last error is TEXT (its first 200 characters).
 
     Example: dibs dead jobs · dibs dead jobs 17 · dibs dead jobs --redrive --rate 10
     """
     from .items import DEAD, inspect
 
-    if rate is not None and not redrive:
-        fail("option --rate: it needs --redrive", USAGE)
+    given = {name: value for name, value in (("rate", rate), ("error", error)) if value is not None}
+    if given and not redrive:
+        fail(f"option --{next(iter(given))}: it needs --redrive", USAGE)
     with server(url) as api:
         if redrive:
-            body = ({} if seq is None else {"seqs": [[seq, seq]]}) | ({} if rate is None else {"rate": rate})
+            body = ({} if seq is None else {"seqs": [[seq, seq]]}) | given
             answer = api.change("POST", "queues", queue, "redrive", body=body)
             tell_done(answer, f"{answer['redriven']:,} of {queue} to be tried again", json=json)
             return

@@ -214,7 +214,13 @@ def item(queue: QueueOperations, seq: int) -> Flow[QueueItem]:
 
 
 def redrive(  # noqa: D417  # as a method it has no queue
-    queue: QueueOperations, seqs: Seqs | None = None, *, limit: int | None = None, rate: float | None = None
+    queue: QueueOperations,
+    seqs: Seqs | None = None,
+    *,
+    limit: int | None = None,
+    rate: float | None = None,
+    error: str | None = None,
+    expect: int | None = None,
 ) -> Flow[int]:
     """Let dead items wait again, with all their attempts; how many.
 
@@ -222,8 +228,10 @@ def redrive(  # noqa: D417  # as a method it has no queue
         seqs: Ranges, both ends included; None: all.
         limit: The first so many.
         rate: Items a second; None: all at once.
+        error: Of the newest 10,000, those whose last error is this one, by its first 200 characters.
+        expect: How many this should be; where it would be another number, nothing is redriven.
     """
-    body = {"seqs": seqs, "limit": limit, "rate": rate}
+    body = {"seqs": seqs, "limit": limit, "rate": rate, "error": error, "expect": expect}
     given = {name: value for name, value in body.items() if value is not None}
     return queue.post("redrive", lambda answer: int(answer["redriven"]), given)
 

@@ -67,7 +67,7 @@ class Sights(Protocol):
         """What goes out next of what waits, in the order of claims."""
 
     def newest_dead(self, queue: int, error: str | None, before: int | None, most: int) -> list[Death]:
-        """Dead items below ``before``, newest seq first, whose last error begins so, or of any."""
+        """Dead items below ``before``, newest seq first, with this last error (200 characters) or any."""
 
     def dead_by_error(self, queue: int, most: int) -> list[Deaths]:
         """How many of the 10,000 newest dead items have which last error, most frequent first."""

@@ -204,7 +204,7 @@ class Browser:
         return DeadPage(self._line.name, tuple(found[:limit]), tuple(errors), following)
 
     async def dead_seqs(self, error: str, among: Seqs | None) -> Seqs:
-        """The seqs of dead items whose last error begins so, as ranges, of some items or of all."""
+        """The seqs of dead items with this last error, as ranges, of some items or of all."""
         queue, most = self._line.row.id, self._line.limits.ranges
         found = await asyncio.to_thread(self._engine.sights.newest_dead, queue, error, None, most)
         seqs = sorted(death.seq for death in found)

@@ -137,8 +137,8 @@ class Operations:
     ) -> MovedAnswer:
         """Let dead items wait again with attempt 0: all, some, or the first ``limit``, ``rate`` a second.
 
-        ``error``: of the newest 10,000, those whose last error begins so. ``expect``: how many the caller
-        has seen.
+        ``error``: of the newest 10,000, those whose last error is this one, by its first 200 characters.
+        ``expect``: how many the caller has seen.
 
         Raises:
             LimitExceeded: a range, the limit or the rate is none; nothing was changed.

@@ -60,6 +60,7 @@ class TestDead:
         assert (code, err[:20]) == (1, "dibs: item-unknown: ")
 
     def test_another_chance_for_one_and_for_all(self, run, jobs):
+        assert run("dead", "jobs", "--redrive", "--error", "exit 3")[1] == "0 of jobs to be tried again\n"
         assert run("dead", "jobs", 2, "--redrive") == (0, "1 of jobs to be tried again\n", "")
         assert run("dead", "jobs", "--redrive", "--rate", 100)[1] == "1 of jobs to be tried again\n"
         assert run("dead", "jobs") == (0, "Nothing in jobs is dead.\n", "")

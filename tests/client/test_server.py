@@ -28,6 +28,7 @@ from dibs.client import (
     QueueUnknown,
     Result,
     ResultRefused,
+    ServerRefused,
     SourceFailed,
 )
 
@@ -219,6 +220,9 @@ def test_push_lease_nack_dead_redrive_purge(client):
     assert [one.attempt for one in queue.item(dead[0].seq).history] == [1, 2]
     assert queue.redrive([(dead[0].seq, dead[0].seq)]) == 1
     assert queue.redrive(limit=1) == 1
+    assert queue.redrive(error="other") == 0
+    with pytest.raises(ServerRefused, match="10 dead items match by now, and 12 were expected"):
+        queue.redrive(error="broke", expect=12)
     with pytest.raises(Invalid):
         queue.purge(confirm="wrong")
     assert queue.purge(confirm="story", states=["dead"]) == 10
