@@ -13,7 +13,7 @@ from starlette.responses import Response
 from starlette.routing import Match
 
 from ..quote import bare, quoted
-from . import docs
+from . import docs, metrics
 from .admission import Admission
 from .context import Context
 from .operations.consume import consume
@@ -44,6 +44,7 @@ def build(context: Context, *, version: str, lifespan: Lifespan) -> FastAPI:
     for audience in (consume, produce, manage, items, observe):
         audience.add_to(app, context)
     docs.add_to(app)
+    metrics.add_to(app, context)
     app.openapi = lambda: docs.document(app)  # type: ignore[method-assign]
     return app
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, fields
@@ -18,6 +19,10 @@ SAMPLES: Final = 1024
 
 RATE_SECONDS: Final = 10
 """The window of a rate."""
+
+
+COMMIT_BOUNDS: Final = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0)
+"""The upper bounds (seconds) of the buckets in which commits are counted; one more is for all others."""
 
 
 class Rate:
@@ -61,6 +66,7 @@ class Commits:
         self.seconds = 0.0
         self.times: deque[float] = deque(maxlen=SAMPLES)
         self.batches: deque[int] = deque(maxlen=SAMPLES)
+        self.buckets = [0] * (len(COMMIT_BOUNDS) + 1)
 
     def add(self, ops: int, seconds: float) -> None:
         """Count a commit."""
@@ -69,6 +75,7 @@ class Commits:
         self.seconds += seconds
         self.times.append(seconds)
         self.batches.append(ops)
+        self.buckets[bisect_left(COMMIT_BOUNDS, seconds)] += 1
 
 
 @dataclass(slots=True, eq=False)
