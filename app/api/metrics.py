@@ -1,184 +1,39 @@
-"""``/metrics``: what a Prometheus server collects.
-
-Names keep Prometheus' rules: a prefix, the unit, ``_total`` for what only goes up. A queue is a label;
-beyond the first 1,000 by name they are one label, ``(others)``, so that no number of queues can overload a
-monitor.
-"""
+"""``/metrics``: what the server reads for Prometheus, and the path."""
 
 from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Final, NamedTuple
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final
 
 from fastapi import FastAPI
-from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
-from prometheus_client.registry import Collector
 from starlette.requests import Request
 from starlette.responses import Response
 
-from ..config import version
 from ..errors import LedgerError
-from ..ledger.sights import Inside
-from ..queue.meters import COMMIT_BOUNDS, Meter
 
 if TYPE_CHECKING:
-    from prometheus_client.metrics_core import Metric
-
-    from ..queue import Queue, Queues
+    from ..ledger.sights import Inside
+    from ..queue import Queues
     from .context import Context
 
-QUEUES_MOST: Final = 1_000
-OTHERS: Final = "(others)"
 TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
-NOTHING: Final = Inside(0, 0, 0)
-STATES: Final = ("starting", "open", "paused", "exhausted", "failed", "closed")
-
-COUNTED: Final[Mapping[str, tuple[str, str]]] = {
-    "requests": ("dibs_requests", "Requests that asked for items."),
-    "refused": ("dibs_refused_requests", "Requests that were refused."),
-    "replays": ("dibs_replayed_requests", "Requests whose answer was filed before."),
-    "handed_out": ("dibs_handed_out_items", "Items that were taken or leased."),
-    "pushed": ("dibs_pushed_items", "Items that producers pushed."),
-    "settled": ("dibs_acked_items", "Items that were acked."),
-    "nacked": ("dibs_nacked_items", "Items that failed: they wait again, or are dead."),
-}
-"""The counts of a queue's meter that only go up, by their names there."""
-
-
-class Row(NamedTuple):
-    """One queue, or all others together, as it is counted."""
-
-    name: str
-    meter: Meter
-    inside: Inside
-    cursor: int
-    parked: int
-    oldest: float
-    state: str
-
-
-class QueuesCollector(Collector):
-    """Collects the queues of one server, and its ledger. ``inside`` and ``free`` were read before."""
-
-    def __init__(self, queues: Queues, inside: Mapping[int, Inside], free: int | None) -> None:
-        self._queues = queues
-        self._inside = inside
-        self._free = free
-
-    def collect(self) -> Iterator[Metric]:
-        """All metrics."""
-        rows = list(self._rows())
-        for name, (metric, text) in COUNTED.items():
-            yield _family(CounterMetricFamily(metric, text, labels=["queue"]), rows, name)
-        yield from self._states(rows)
-        yield from self._ledger()
-
-    def _rows(self) -> Iterator[Row]:
-        everyone = sorted(self._queues.everyone, key=lambda queue: queue.name)
-        for queue in everyone[:QUEUES_MOST]:
-            yield self._row(queue)
-        if len(everyone) > QUEUES_MOST:
-            yield _together([self._row(queue) for queue in everyone[QUEUES_MOST:]])
-
-    def _row(self, queue: Queue) -> Row:
-        line, inside = queue.line, self._inside.get(queue.line.row.id, NOTHING)
-        state = line.condition.state
-        oldest = queue.browser.oldest_waiting(inside.waiting) or 0.0
-        return Row(queue.name, line.meter, inside, state.cursor, line.parked, oldest, line.condition.word)
-
-    @staticmethod
-    def _states(rows: Iterable[Row]) -> Iterator[Metric]:
-        items = GaugeMetricFamily("dibs_items", "Items inside, by state.", labels=["queue", "state"])
-        cursor = GaugeMetricFamily(
-            "dibs_cursor", "The highest seq that was drawn or pushed.", labels=["queue"]
-        )
-        state = GaugeMetricFamily(
-            "dibs_queue_state", "1 for the state of a queue.", labels=["queue", "state"]
-        )
-        flight = GaugeMetricFamily("dibs_requests_in_flight", "Requests without an answer.", labels=["queue"])
-        parked = GaugeMetricFamily("dibs_requests_waiting", "Requests that wait for items.", labels=["queue"])
-        old = GaugeMetricFamily(
-            "dibs_oldest_waiting_seconds", "How long the first item has waited.", labels=["queue"]
-        )
-        for row in rows:
-            for word, count in zip(Inside._fields, row.inside, strict=True):
-                items.add_metric([row.name, word], count)
-            for word in STATES:
-                state.add_metric([row.name, word], float(row.state == word))
-            for family, value in (
-                (cursor, row.cursor),
-                (flight, row.meter.in_flight),
-                (parked, row.parked),
-                (old, row.oldest),
-            ):
-                family.add_metric([row.name], value)
-        yield from (items, state, cursor, flight, parked, old)
-
-    def _ledger(self) -> Iterator[Metric]:
-        commits = self._queues.rounds.commits
-        yield GaugeMetricFamily("dibs_queues", "Queues that there are.", len(self._queues.everyone))
-        yield GaugeMetricFamily("dibs_ready", "1 while hand-outs can be answered.", float(self._queues.ready))
-        yield CounterMetricFamily("dibs_ledger_ops", "Ops of the ledger.", commits.ops)
-        seconds = HistogramMetricFamily("dibs_commit_seconds", "Time of a commit, with its sync.")
-        seconds.add_metric([], _buckets(commits.buckets), commits.seconds)
-        yield seconds
-        yield GaugeMetricFamily("dibs_ledger_bytes", "Bytes that the ledger occupies.", self._queues.size)
-        if self._free is not None:
-            yield GaugeMetricFamily("dibs_disk_free_bytes", "Bytes free on the ledger's disk.", self._free)
-        info = GaugeMetricFamily("dibs_info", "The version of the server.", labels=["version"])
-        info.add_metric([version()], 1)
-        yield info
-
-
-def _family(family: CounterMetricFamily, rows: Iterable[Row], name: str) -> CounterMetricFamily:
-    for row in rows:
-        family.add_metric([row.name], getattr(row.meter, name))
-    return family
-
-
-def _together(rows: list[Row]) -> Row:
-    """The queues beyond the first thousand, as one; it is open, for it has no state of its own."""
-    meter = Meter()
-    for row in rows:
-        for name, count in row.meter.counts().items():
-            setattr(meter, name, getattr(meter, name) + count)
-    inside = Inside(*(sum(counts) for counts in zip(*(row.inside for row in rows), strict=True)))
-    oldest = max(row.oldest for row in rows)
-    return Row(
-        OTHERS,
-        meter,
-        inside,
-        sum(row.cursor for row in rows),
-        sum(row.parked for row in rows),
-        oldest,
-        "open",
-    )
-
-
-def _buckets(counts: list[int]) -> list[tuple[str, float]]:
-    """The buckets of a histogram, as Prometheus adds them up."""
-    total, found = 0, []
-    for bound, count in zip([*map(str, COMMIT_BOUNDS), "+Inf"], counts, strict=True):
-        total += count
-        found.append((bound, float(total)))
-    return found
 
 
 def add_to(app: FastAPI, context: Context) -> None:
     """Add the path to the application."""
 
     async def metrics(_: Request) -> Response:
-        queues = context.queues
-        inside, free = await asyncio.to_thread(_read, queues)
-        registry = CollectorRegistry(auto_describe=False)
-        registry.register(QueuesCollector(queues, inside, free))
-        ProcessCollector(registry=registry)
-        return Response(await asyncio.to_thread(generate_latest, registry), media_type=TYPE)
+        return Response(await asyncio.to_thread(_text, context.queues), media_type=TYPE)
 
     app.add_route("/metrics", metrics, methods=["GET"], include_in_schema=False)
+
+
+def _text(queues: Queues) -> bytes:
+    from .collector import text  # a server that nobody monitors starts without it
+
+    return text(queues, *_read(queues))
 
 
 def _read(queues: Queues) -> tuple[Mapping[int, Inside], int | None]:

@@ -31,6 +31,7 @@ def describe(app: FastAPI) -> Json:
     key: Json = {**_KEY, "schema": schema, "example": "5f0c2c9e-7d0b-4a53-9d0e-2c6f0f3c1a77"}
     for route in app.routes:
         if isinstance(route, Operation) and route.include_in_schema:
+            route.document()
             route.openapi_extra = _request(route.path, route.read, key)
             route.responses = _responses(route.path, route.read.spec)
             model = route.read.model

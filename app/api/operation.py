@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
+from fastapi.utils import create_model_field
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -172,7 +173,7 @@ class Operation(APIRoute):
             answer,
             name=endpoint.__name__,
             methods=methods,
-            response_model=read.spec.answer,
+            response_model=None,  # the document alone has it: see document
             status_code=read.spec.status,
             operation_id=f"{methods[0].lower()}_{path.strip('/').translate(_IN_IDS)}",
             summary=(endpoint.__doc__ or "").partition("\n")[0].rstrip("."),
@@ -181,6 +182,15 @@ class Operation(APIRoute):
         )
         self.read = read
         self.app = respond
+
+    def document(self) -> None:
+        """Give the model of the answer to FastAPI's document.
+
+        To compile the models takes as long as all else of a start, and no answer goes through them.
+        """
+        self.response_model = self.read.spec.answer
+        name = f"Response_{self.unique_id}"
+        self.response_field = create_model_field(name=name, type_=self.response_model, mode="serialization")
 
 
 class Read:

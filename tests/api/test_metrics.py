@@ -1,6 +1,6 @@
 """``/metrics``, read as a Prometheus server reads it."""
 
-from dibs.api import metrics
+from dibs.api import collector
 from prometheus_client.parser import text_string_to_metric_families
 
 
@@ -55,7 +55,7 @@ def test_the_figures_are_those_of_stats_and_audit(make):
 
 
 def test_queues_beyond_the_limit_are_one_label(make, monkeypatch):
-    monkeypatch.setattr(metrics, "QUEUES_MOST", 2)
+    monkeypatch.setattr(collector, "QUEUES_MOST", 2)
     house = make()
     for name in ("a", "b", "c", "d"):
         house.pushed(name, 1, 2)
