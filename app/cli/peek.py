@@ -55,7 +55,7 @@ def dead(
     *,
     redrive: bool = False,
     rate: Annotated[float | None, typer.Option(min=0.001)] = None,
-    error: Annotated[str | None, typer.Option(metavar="TEXT")] = None,
+    error: Annotated[str | None, typer.Option(metavar="MESSAGE")] = None,
     limit: Limit = 20,
     url: Url = DEFAULT_URL,
     json: Json = False,
@@ -65,7 +65,7 @@ def dead(
     Args:
         redrive: Let the dead items (or this one) wait again, with all their attempts.
         rate: With --redrive: items a second.  [default: all at once]
-        error: With --redrive: only items whose last error is TEXT (its first 200 characters).
+        error: With --redrive: only items whose last error is MESSAGE (its first 200 characters).
 
     Example: dibs dead jobs · dibs dead jobs 17 · dibs dead jobs --redrive --rate 10
     """
