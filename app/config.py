@@ -76,7 +76,9 @@ class Settings(BaseSettings):
         default=False,
         description="Refuse all that operators may change: the page shows, and changes nothing.",
     )
-    show_values: bool = Field(default=True, description="Show the values of items on the page.")
+    show_values: bool = Field(
+        default=True, description="Show the values of items on the page; the API gives them all the same."
+    )
     old: float = Field(
         default=900.0,
         gt=0,

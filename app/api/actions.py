@@ -9,7 +9,7 @@ from time import time_ns
 from typing import Any, Final, NamedTuple
 
 KEPT: Final = 1_000
-"""Actions that can be read; all of them are in the log of the process."""
+"""Actions that can be read. The logger ``dibs.actions`` has all, at INFO; `dibs serve` does not show that."""
 ANYBODY: Final = "anybody"
 """Who did it, where nobody has to show who he is."""
 
