@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from typing import Generic, TypeVar
+from collections import deque
+from functools import partial
+from typing import Any, Generic, TypeVar
 
-from .core import ThreadSafeIterator
 from .front import Front
+from .shared import SharedSource
 
 T = TypeVar("T")
 
@@ -25,32 +27,26 @@ bound, a loop that stands still would stop the threads.
 """
 
 
-class Offer(Front[T]):
+class Offer(Generic[T]):
     """One value on its way to a loop. A thread that meets it waits a moment, and then takes the value."""
 
-    def __init__(self, owner: ThreadSafeIterator[T]) -> None:
-        super().__init__(owner, ())
+    def __init__(self, owner: SharedSource[T]) -> None:
+        self.values: deque[T] = deque()
         self.settled = threading.Event()  # taken, or nobody on the loop asks any more
-        self._loop_thread = threading.get_ident()
+        leave = partial(_leave_to_loop, self.values, self.settled, threading.get_ident())
+        self.front = Front(owner, self.values, leave)
 
-    def __next__(self) -> T:
-        self._leave_to_loop()
-        return super().__next__()
 
-    def drain(self) -> list[T]:
-        """Take all of its values at once; for ``send``."""
-        self._leave_to_loop()
-        return super().drain()
-
-    def _leave_to_loop(self) -> None:
-        if self.values and threading.get_ident() != self._loop_thread:
-            self.settled.wait(GRACE)
+def _leave_to_loop(values: deque[Any], settled: threading.Event, loop_thread: int) -> None:
+    """Wait a moment where the loop that a value was drawn for may take it."""
+    if values and threading.get_ident() != loop_thread:
+        settled.wait(GRACE)
 
 
 class Courier(Generic[T]):
     """Brings one iterator's values to one loop. Only that loop's thread may touch it."""
 
-    def __init__(self, owner: ThreadSafeIterator[T]) -> None:
+    def __init__(self, owner: SharedSource[T]) -> None:
         self._owner = owner
         self._turn = asyncio.Lock()
         self._asking = 0
@@ -82,9 +78,9 @@ class Courier(Generic[T]):
                 except IndexError:
                     continue  # a thread was quicker
                 self._offer.settled.set()
-                self._owner._count_claim()
+                self._owner.count_claim()
                 return value
-            ending = self._owner._ending
+            ending = self._owner.ending
             if ending and not found:
                 found = ending.error()
             if isinstance(found, StopIteration):
@@ -97,19 +93,19 @@ class Courier(Generic[T]):
         return asyncio.get_running_loop().run_in_executor(None, _fly, self._owner, self._offer)
 
 
-def _fly(owner: ThreadSafeIterator[T], offer: Offer[T]) -> bool | BaseException:
+def _fly(owner: SharedSource[T], offer: Offer[T]) -> bool | BaseException:
     """In a thread: draw one value for `offer`. False: the source has ended; or why we were refused."""
     try:
-        return owner._in_turn(owner._draw_for, offer)
+        return owner.in_turn(owner.draw_for, offer.front)
     except BaseException as error:
         return error
 
 
-def courier(owner: ThreadSafeIterator[T]) -> Courier[T]:
+def courier(owner: SharedSource[T]) -> Courier[T]:
     """The courier of this iterator for the running loop."""
     loop = asyncio.get_running_loop()
-    with owner._desk:
-        couriers: dict[asyncio.AbstractEventLoop, Courier[T]] = owner._couriers
+    with owner.turns.desk:
+        couriers: dict[asyncio.AbstractEventLoop, Courier[T]] = owner.couriers
         if loop not in couriers:
             for known in [known for known in couriers if known.is_closed()]:
                 del couriers[known]

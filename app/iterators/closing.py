@@ -2,81 +2,87 @@
 
 A close puts its mark into the line. The caller whose pull ran meanwhile finds the mark when it leaves, and
 finalizes; if nobody is inside, the caller of ``close`` does it. What each function needs of the iterator
-(``shared``, a `Pulls`) is guarded as there: all but the mark is touched with the lock held.
+(``shared``, a `SharedSource`) is guarded as there: all but the mark is touched with the lock held.
 """
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
-from .endings import Closed, Forked
+from .endings import Ending
 from .front import Front
+from .shared import SharedSource
 from .turns import PULLING, Place
 
 
-def announce(shared: Any) -> None:
+def announce(shared: SharedSource[Any]) -> None:
     """Put the mark of a close into the line, and wake all who wait: they are refused."""
-    with shared._desk:
-        if shared._closing is None:
-            marker = Place(None)
-            shared._cut = shared._ending is None
-            shared._closing = marker
-            shared._line.append(marker)
-    shared._wake_all()
+    turns = shared.turns
+    with turns.desk:
+        if turns.closer is None:
+            closer, mark = partial(finalize_if_free, shared), Place(None)
+            turns.cut = shared.ending is None
+            shared.mark = mark
+            turns.closer = closer
+            turns.line.append(mark)
+    turns.wake_all()
 
 
-def finalize_if_free(shared: Any) -> None:
+def finalize_if_free(shared: SharedSource[Any]) -> None:
     """Finalize after the pull that ran during the close; if another caller is inside, that one does it."""
+    if shared.mark not in shared.turns.line:
+        return  # it is done
     held = False
     try:
-        if shared._lock.acquire(False):
-            if shared._busy == PULLING:  # an outer frame of this thread is inside: it will come here
-                shared._lock.release()
+        if shared.turns.lock.acquire(False):
+            if shared.turns.busy == PULLING:  # an outer frame of this thread is inside: it will come here
+                shared.turns.lock.release()
                 return
             held = True
-            shared._busy = PULLING
+            shared.turns.busy = PULLING
             finalize(shared)
-            shared._busy = shared._rest
+            shared.turns.busy = shared.turns.rest
             held = False
-            shared._lock.release()
+            shared.turns.lock.release()
     except BaseException:
         try:
-            shared._undo(held)
+            shared.undo(held)
         except RecursionError:
             if held:
-                shared._busy = shared._rest
-                shared._lock.release()
+                shared.turns.busy = shared.turns.rest
+                shared.turns.lock.release()
         raise
 
 
-def finalize(shared: Any) -> tuple[None, None]:
+def finalize(shared: SharedSource[Any]) -> tuple[None, None]:
     """Finalize the source once; the next close takes up a finalizing that was interrupted."""
-    if shared._iterator is shared._wreck:
-        shared._mend()
+    if shared.iterator is shared.wreck:
+        shared.mend()
     _end(shared)
-    if shared._closing in shared._line:
-        shared._line.remove(shared._closing)
-    finalizer, shared._finalizer = shared._finalizer, None
+    if shared.mark in shared.turns.line:
+        shared.turns.line.remove(shared.mark)
+    finalizer, shared.finalizer = shared.finalizer, None
     if finalizer:
         try:
-            shared._close_outcomes.append((finalizer(), None))
+            shared.close_outcomes.append((finalizer(), None))
         except BaseException as error:
-            if shared._ending is not None:
-                shared._ending.cause = shared._ending.cause or error
-            shared._close_outcomes.append((None, error))
+            if shared.ending is not None:
+                shared.ending.cause = shared.ending.cause or error
+            shared.close_outcomes.append((None, error))
     return None, None
 
 
-def _end(shared: Any) -> None:
+def _end(shared: SharedSource[Any]) -> None:
     """Keep *exhausted* or *failed* for an ended source, unless values are dropped that no caller got."""
-    ending = shared._ending
-    if isinstance(ending, (Closed, Forked)):
+    ending = shared.ending
+    if ending is not None and ending.how in ("closed", "forked"):
         return
-    if ending is None or shared._cut or has_values(shared._iterator):
-        shared._cut = True
-        ending = Closed(ending.cause if ending else None)
-    shared._ending = shared._iterator = ending
-    shared._batcher = None
+    if ending is None or shared.turns.cut or has_values(shared.iterator):
+        shared.turns.cut = True
+        ending = Ending("closed", ending.cause if ending else None)
+    shared.ending = shared.iterator = ending
+    shared.batcher = None
 
 
 def has_values(front: Any) -> bool:

@@ -8,14 +8,14 @@ from typing import Any, NoReturn, SupportsIndex, TypeVar
 from ..errors import ReentrantPull
 from . import closing, fork
 from .hold import Hold
-from .pulls import Pulls, size_of
+from .shared import SharedSource, size_of
 from .stats import IteratorStats, State
 from .turns import PULLING, deadline_after
 
 T_co = TypeVar("T_co", covariant=True)
 
 
-class ThreadSafeIterator(Pulls[T_co], Iterator[T_co], AsyncIterator[T_co]):
+class ThreadSafeIterator(Iterator[T_co], AsyncIterator[T_co]):
     """An iterator that any number of threads may share (the design's section 5).
 
     Every value goes to exactly one caller, in the source's order, with the GIL and without. One caller
@@ -39,7 +39,7 @@ class ThreadSafeIterator(Pulls[T_co], Iterator[T_co], AsyncIterator[T_co]):
             ``map(encode, generator)``.
     """
 
-    __slots__ = ("__weakref__",)
+    __slots__ = ("__weakref__", "_shared", "_turns")
 
     def __init__(
         self, iterable: Iterable[T_co], *, fair: bool = False, finalizer: Callable[[], object] | None = None
@@ -49,50 +49,55 @@ class ThreadSafeIterator(Pulls[T_co], Iterator[T_co], AsyncIterator[T_co]):
                 f"{type(iterable).__name__}: an async iterator belongs to one event loop, threads can't "
                 "share it; share a plain generator instead, `async for` works over that"
             )
-        super().__init__(iter(iterable), fair=fair, finalizer=finalizer)
-        fork.watch(self)
+        source = iter(iterable)
+        # Our own `take` is none to rely on: a short answer of it may precede a failure.
+        batches = hasattr(type(source), "take") and not isinstance(source, ThreadSafeIterator)
+        self._shared = SharedSource(source, batches=batches, fair=fair, finalizer=finalizer)
+        self._turns = self._shared.turns
+        fork.watch(self._shared)
 
     def __next__(self) -> T_co:
+        shared, turns = self._shared, self._turns
         held = False
         try:
-            if self._busy or not self._lock.acquire(False):
-                self._wait_turn()
+            if turns.busy or not turns.lock.acquire(False):
+                turns.wait()
             held = True
-            self._busy = PULLING
-            value = next(self._iterator)
-            self._singles += 1
-            self._busy = self._rest
+            turns.busy = PULLING
+            value = next(shared.iterator)
+            shared.singles += 1
+            turns.busy = turns.rest
             held = False
-            self._lock.release()
-            if self._line:
+            turns.lock.release()
+            if turns.line:
                 try:
-                    self._after()
+                    turns.after()
                 except RecursionError:  # they look for themselves within `BACKSTOP`
                     pass
         except BaseException as error:
-            if held and self._iterator is not self._wreck:  # stores only: there may be no room for a call
-                self._raised = error
-                self._delivered = True
-                self._wreck.owner = self
-                self._wreck.behind = self._iterator
-                self._iterator = self._wreck
+            if held and shared.iterator is not shared.wreck:  # stores only: there may be no room for a call
+                shared.raised = error
+                shared.delivered = True
+                shared.wreck.owner = shared
+                shared.wreck.behind = shared.iterator
+                shared.iterator = shared.wreck
             try:
-                self._sort_out(held)
+                shared.sort_out(held)
             except RecursionError:
                 pass  # it is for the next one to do
             except BaseException:
-                self._sort_out(held)  # interrupted on its way in: once more
+                shared.sort_out(held)  # interrupted on its way in: once more
                 raise
             finally:
                 if held:
-                    self._busy = self._rest
+                    turns.busy = turns.rest
                     try:
-                        self._lock.release()
+                        turns.lock.release()
                     except RuntimeError:  # it was taken before a fork
-                        self._refuse_child()
-                if self._line:
+                        shared.refuse_child()
+                if turns.line:
                     try:
-                        self._after()
+                        turns.after()
                     except RecursionError:
                         pass
             raise
@@ -109,7 +114,7 @@ class ThreadSafeIterator(Pulls[T_co], Iterator[T_co], AsyncIterator[T_co]):
             ValueError: `n` is negative.
             ReentrantPull, SourceFailed, SourceClosed, ForkedIterator: As for ``next``.
         """
-        return self._in_turn(self._draw, n if type(n) is int and n >= 0 else size_of(n))
+        return self._shared.in_turn(self._shared.draw, n if type(n) is int and n >= 0 else size_of(n))
 
     def pull(self, timeout: float | None = None) -> T_co:
         """Take the next value, waiting at most `timeout` seconds for other callers. The source is not timed.
@@ -119,7 +124,7 @@ class ThreadSafeIterator(Pulls[T_co], Iterator[T_co], AsyncIterator[T_co]):
             StopIteration: The source is exhausted, as for ``next``.
             ValueError: `timeout` is negative or not a number.
         """
-        value: T_co = self._in_turn(self._draw_one, deadline=deadline_after(timeout))
+        value: T_co = self._shared.in_turn(self._shared.draw_one, deadline=deadline_after(timeout))
         return value
 
     def hold(self, timeout: float | None = None) -> Hold[T_co]:
@@ -128,7 +133,7 @@ class ThreadSafeIterator(Pulls[T_co], Iterator[T_co], AsyncIterator[T_co]):
         ``with iterator.hold() as held: values = held.take(n); …``. An exhausted or a failed iterator can
         be held too. Entering raises `PullTimeout`, `ReentrantPull`, `SourceClosed` or `ForkedIterator`.
         """
-        return Hold(self, timeout)
+        return Hold(self._shared, timeout)
 
     def close(self, timeout: float | None = None) -> Any:
         """Close the iterator: it hands out nothing more, and its source is finalized once.
@@ -147,14 +152,14 @@ class ThreadSafeIterator(Pulls[T_co], Iterator[T_co], AsyncIterator[T_co]):
             BaseException: What finalizing the source raised; once, here or at the next ``close``.
         """
         deadline = deadline_after(timeout)
-        self._refuse_child()
-        closing.announce(self)
+        self._shared.refuse_child()
+        closing.announce(self._shared)
         try:
-            self._in_turn(closing.finalize, self, deadline=deadline, closer=True)
+            self._shared.in_turn(closing.finalize, self._shared, deadline=deadline, closer=True)
         except ReentrantPull:
             return None  # this thread's own pull finalizes when it returns
         try:
-            result, error = self._close_outcomes.pop()
+            result, error = self._shared.close_outcomes.pop()
         except IndexError:
             return None
         if error is not None:
@@ -164,11 +169,11 @@ class ThreadSafeIterator(Pulls[T_co], Iterator[T_co], AsyncIterator[T_co]):
     @property
     def state(self) -> State:
         """``open``, ``exhausted`` or ``failed``; ``closed`` from the moment of a `close` on."""
-        if self._cut:
+        if self._turns.cut:
             return "closed"
-        if self._ending is not None:
-            return self._ending.state
-        raised = self._raised  # by a turn that could not put it in order yet
+        if self._shared.ending is not None:
+            return self._shared.ending.state
+        raised = self._shared.raised  # by a turn that could not put it in order yet
         if raised is None:
             return "open"
         return "exhausted" if isinstance(raised, StopIteration) else "failed"
@@ -176,28 +181,28 @@ class ThreadSafeIterator(Pulls[T_co], Iterator[T_co], AsyncIterator[T_co]):
     @property
     def cause(self) -> BaseException | None:
         """The exception that the source raised (kept after `close`), or that finalizing the source raised."""
-        if self._ending is not None:
-            return self._ending.cause
-        return None if isinstance(self._raised, StopIteration) else self._raised
+        if self._shared.ending is not None:
+            return self._shared.ending.cause
+        return None if isinstance(self._shared.raised, StopIteration) else self._shared.raised
 
     def stats(self) -> IteratorStats:
         """Counters and times so far, read without waiting for a running pull."""
-        singles = self._singles
-        mark = self._closing
+        singles = self._shared.singles
+        mark = self._shared.mark
         return IteratorStats(
-            pulls=singles + self._pulls,
-            values=singles + self._values + self._claimed,
-            contended=self._contended,
-            waiting=sum(place is not mark for place in self._line.copy()),
-            wait_seconds=self._wait_seconds,
-            held_seconds=self._held_seconds,
+            pulls=singles + self._shared.pulls,
+            values=singles + self._shared.values + self._shared.claimed,
+            contended=self._turns.contended,
+            waiting=sum(place is not mark for place in self._turns.line.copy()),
+            wait_seconds=self._turns.wait_seconds,
+            held_seconds=self._shared.held_seconds,
             state=self.state,
         )
 
     async def __anext__(self) -> T_co:
         from .aio import courier  # asyncio is for those who use it
 
-        return await courier(self).fetch()
+        return await courier(self._shared).fetch()
 
     def __reduce_ex__(self, protocol: SupportsIndex) -> NoReturn:
         raise TypeError(

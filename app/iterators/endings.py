@@ -14,22 +14,43 @@ then it is closed, as *exhausted* would say that somebody was given them.)
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import ClassVar, NoReturn
+from collections.abc import Callable, Iterator
+from typing import Final, Literal, NoReturn
 
 from ..errors import ForkedIterator, SourceClosed, SourceFailed
 from .stats import State
 
+How = Literal["exhausted", "failed", "closed", "forked"]
+
 
 class Ending(Iterator["NoReturn"]):
-    """Takes the place of a source that has ended: an iterator that raises for every later caller."""
+    """Takes the place of a source that has ended: an iterator that raises for every later caller.
 
-    __slots__ = ("_owed", "cause")
-    state: ClassVar[State]
+    Args:
+        how: ``exhausted``: the source raised StopIteration once, and is not resumed even if it would go on.
+            ``failed``: it raised `cause`; callers never hear StopIteration, as a finished generator would
+            say. ``closed``: ``close()`` was called. ``forked``: this process is a child of the one that owns
+            the source.
+        cause: The exception of the source, or of finalizing it.
+        owed: Whether the next caller gets the cause itself, since nobody had it yet.
+        keeps: What must live as long as the ending: dropping a generator runs its ``finally`` blocks, and
+            in a forked child those are the parent's to run.
+    """
 
-    def __init__(self, cause: BaseException | None = None, *, owed: bool = False) -> None:
+    __slots__ = ("_keeps", "_owed", "cause", "how")
+
+    def __init__(
+        self, how: How, cause: BaseException | None = None, *, owed: bool = False, keeps: object = None
+    ) -> None:
+        self.how: How = how
         self.cause = cause
         self._owed = [cause] if owed and cause is not None else []
+        self._keeps = keeps
+
+    @property
+    def state(self) -> State:
+        """What the iterator's own ``state`` says of this ending."""
+        return "closed" if self.how == "forked" else self.how
 
     def __next__(self) -> NoReturn:
         raise self.error()
@@ -44,66 +65,19 @@ class Ending(Iterator["NoReturn"]):
         try:
             return self._owed.pop()  # atomic: two callers never both get it
         except IndexError:
-            error = self.lasting()
+            error = _LASTING[self.how](self.cause)
         if self.cause is not None:
             error.__cause__ = self.cause
         return error
 
-    def lasting(self) -> BaseException:
-        """A new exception for a caller that comes after the end."""
-        raise NotImplementedError
 
-
-class Exhausted(Ending):
-    """The source raised StopIteration once. It is not resumed again, even if it would go on."""
-
-    __slots__ = ()
-    state = "exhausted"
-
-    def lasting(self) -> BaseException:
-        """StopIteration, for every caller."""
-        return StopIteration()
-
-
-class Failed(Ending):
-    """The source raised an exception. Callers never hear StopIteration, as a finished generator would say."""
-
-    __slots__ = ()
-    state = "failed"
-
-    def lasting(self) -> BaseException:
-        """`SourceFailed` with the cause, for every caller after the first."""
-        return SourceFailed(f"the source raised {type(self.cause).__name__}: {self.cause}")
-
-
-class Closed(Ending):
-    """``close()`` was called. The cause is the exception of the source, or of finalizing it."""
-
-    __slots__ = ()
-    state = "closed"
-
-    def lasting(self) -> BaseException:
-        """`SourceClosed`, for every caller."""
-        return SourceClosed("the iterator was closed")
-
-
-class Forked(Ending):
-    """This process is a child of the one that owns the source.
-
-    The source is kept, not dropped: dropping a generator runs its ``finally`` blocks, and those are the
-    parent's to run.
-    """
-
-    __slots__ = ("_source",)
-    state = "closed"
-
-    def __init__(self, source: object) -> None:
-        super().__init__()
-        self._source = source
-
-    def lasting(self) -> BaseException:
-        """`ForkedIterator`, for every caller in the child."""
-        return ForkedIterator(
-            "this iterator belongs to the parent process: both would hand out the same values "
-            "(create it after the fork, or share it through a server with dibs.Client)"
-        )
+_LASTING: Final[dict[How, Callable[[BaseException | None], BaseException]]] = {
+    "exhausted": lambda _: StopIteration(),
+    "failed": lambda cause: SourceFailed(f"the source raised {type(cause).__name__}: {cause}"),
+    "closed": lambda _: SourceClosed("the iterator was closed"),
+    "forked": lambda _: ForkedIterator(
+        "this iterator belongs to the parent process: both would hand out the same values "
+        "(create it after the fork, or share it through a server with dibs.Client)"
+    ),
+}
+"""What a caller is told who comes after the end, and after the one who got the cause."""

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 
 from .closing import has_values
 from .core import ThreadSafeIterator
-from .endings import Exhausted
 from .front import Front
-from .pulls import is_interrupt
+from .shared import is_interrupt
 
 Y_co = TypeVar("Y_co", covariant=True)
 S_contra = TypeVar("S_contra", contravariant=True)
@@ -50,7 +49,7 @@ class ThreadSafeGenerator(ThreadSafeIterator[Y_co], Generator[Y_co, S_contra, R_
                 changed.
             ReentrantPull, SourceFailed, SourceClosed, ForkedIterator, StopIteration: As for ``next``.
         """
-        sent: Y_co = self._in_turn(self._resume, self._generator.send, value)
+        sent: Y_co = self._shared.in_turn(self._resume, self._generator.send, value)
         return sent
 
     @overload
@@ -75,7 +74,7 @@ class ThreadSafeGenerator(ThreadSafeIterator[Y_co], Generator[Y_co, S_contra, R_
         """
         _check_exception(kind, value, trace)
         args = (kind,) if value is None and trace is None else (kind, value, trace)
-        thrown: Y_co = self._in_turn(self._throw, *args)
+        thrown: Y_co = self._shared.in_turn(self._throw, *args)
         return thrown
 
     if sys.version_info >= (3, 13):
@@ -100,9 +99,10 @@ class ThreadSafeGenerator(ThreadSafeIterator[Y_co], Generator[Y_co, S_contra, R_
     # -- with the lock held -------------------------------------------------------------------------------
 
     def _throw(self, *args: Any) -> tuple[Any, BaseException | None]:
-        if not isinstance(self._ending, Exhausted) or has_values(self._iterator):
+        shared = self._shared
+        if self.state != "exhausted" or has_values(shared.iterator):
             return self._resume(self._generator.throw, *args)
-        self._pulls += 1
+        shared.pulls += 1
         try:
             return _finished().throw(*args), None
         except BaseException as error:
@@ -110,25 +110,26 @@ class ThreadSafeGenerator(ThreadSafeIterator[Y_co], Generator[Y_co, S_contra, R_
 
     def _resume(self, call: Callable[..., Y_co], *args: Any) -> tuple[Any, BaseException | None]:
         """Resume the generator by `call`; the first value in order goes out, later ones stay in front."""
-        self._hand = drawn = self._drain()
+        shared = self._shared
+        shared.hand = drawn = self._drain()
         try:
-            drawn.append(call(*args) if self._ending is None else next(self._iterator))
+            drawn.append(call(*args) if shared.ending is None else next(shared.iterator))
         except BaseException as error:
-            self._raised = error
+            shared.raised = error
             if isinstance(error, TypeError) and self._not_begun():
-                self._raised = None  # it refused the value before it began
+                shared.raised = None  # it refused the value before it began
                 return None, error
             later = bool(drawn) and not is_interrupt(error)
-            self._latch(error, owed=later)
-            self._pulls += 1
+            shared.latch(error, owed=later)
+            shared.pulls += 1
             if not later:
                 return None, error
         else:
-            self._pulls += 1
-        front = Front[Any](self, drawn[1:])
+            shared.pulls += 1
+        front = Front[Any](shared, drawn[1:])
         if front.values:
-            self._iterator = front
-        self._hand = drawn[:1]
+            shared.iterator = front
+        shared.hand = drawn[:1]
         return drawn[0], None
 
     def _not_begun(self) -> bool:
@@ -136,12 +137,13 @@ class ThreadSafeGenerator(ThreadSafeIterator[Y_co], Generator[Y_co, S_contra, R_
         try:
             return inspect.getgeneratorstate(self._generator) == inspect.GEN_CREATED
         except AttributeError:
-            return not (self._singles or self._pulls)
+            return not (self._shared.singles or self._shared.pulls)
 
     def _drain(self) -> list[Any]:
+        shared = self._shared
         drained: list[Any] = []
-        while isinstance(self._iterator, Front):
-            drained += self._iterator.drain()
+        while isinstance(shared.iterator, Front):
+            drained += shared.iterator.drain()
         return drained
 
 

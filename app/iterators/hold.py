@@ -5,13 +5,10 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Generic, SupportsIndex, TypeVar
+from typing import Generic, SupportsIndex, TypeVar
 
-from .pulls import size_of
+from .shared import SharedSource, size_of
 from .turns import PULLING, clock, deadline_after
-
-if TYPE_CHECKING:
-    from .core import ThreadSafeIterator
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -25,35 +22,35 @@ class Hold(Generic[T_co]):
     is written in Python. In other threads there are no interrupts.
     """
 
-    __slots__ = ("_iterator", "_started", "_thread", "_timeout")
+    __slots__ = ("_shared", "_started", "_thread", "_timeout")
 
-    def __init__(self, iterator: ThreadSafeIterator[T_co], timeout: float | None) -> None:
-        self._iterator = iterator
+    def __init__(self, shared: SharedSource[T_co], timeout: float | None) -> None:
+        self._shared = shared
         self._timeout = timeout
         self._thread: int | None = None
         self._started = 0.0
 
     def __enter__(self) -> Hold[T_co]:
-        shared = self._iterator
+        shared = self._shared
         held = False
         try:
             deadline = deadline_after(self._timeout)
-            if shared._busy or not shared._lock.acquire(False):
-                shared._wait_turn(deadline)
+            if shared.turns.busy or not shared.turns.lock.acquire(False):
+                shared.turns.wait(deadline)
             self._started = clock()
             self._thread = threading.get_ident()
             held = True
-            shared._busy = PULLING
-            shared._refuse_child()
-            shared._refuse_closed()
+            shared.turns.busy = PULLING
+            shared.refuse_child()
+            shared.turns.refuse_closed()
         except BaseException:
             self._thread = None
             try:
-                shared._undo(held)
+                shared.undo(held)
             except RecursionError:  # no room for a call; nothing was drawn yet
                 if held:
-                    shared._busy = shared._rest
-                    shared._lock.release()
+                    shared.turns.busy = shared.turns.rest
+                    shared.turns.lock.release()
             raise
         return self
 
@@ -69,24 +66,24 @@ class Hold(Generic[T_co]):
         """
         if self._thread != threading.get_ident():
             raise RuntimeError("the iterator is not held by this thread")
-        shared = self._iterator
-        shared._refuse_child()
+        shared = self._shared
+        shared.refuse_child()
         try:
-            if shared._iterator is shared._wreck:
-                shared._mend()
-            values, error = shared._draw(size_of(n), quiet=True)
+            if shared.iterator is shared.wreck:
+                shared.mend()
+            values, error = shared.draw(size_of(n), quiet=True)
             if error is not None:
-                shared._put_back()
-            shared._values += len(shared._hand)
-            shared._hand = ()
+                shared.put_back()
+            shared.values += len(shared.hand)
+            shared.hand = ()
         except BaseException:
             try:
-                shared._mend()
+                shared.mend()
             except RecursionError:  # no room for a call: it is for the next one to do
-                if shared._iterator is not shared._wreck:
-                    shared._wreck.owner = shared
-                    shared._wreck.behind = shared._iterator
-                    shared._iterator = shared._wreck
+                if shared.iterator is not shared.wreck:
+                    shared.wreck.owner = shared
+                    shared.wreck.behind = shared.iterator
+                    shared.iterator = shared.wreck
             raise
         if error is not None:
             raise error
@@ -95,18 +92,18 @@ class Hold(Generic[T_co]):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        shared = self._iterator
+        shared = self._shared
         self._thread = None
         try:
-            shared._held_seconds += clock() - self._started
+            shared.held_seconds += clock() - self._started
         finally:
-            shared._busy = shared._rest
+            shared.turns.busy = shared.turns.rest
             try:
-                shared._lock.release()
+                shared.turns.lock.release()
             except RuntimeError:  # it was taken before a fork
-                shared._refuse_child()
-        if shared._line:
+                shared.refuse_child()
+        if shared.turns.line:
             try:
-                shared._after()
+                shared.turns.after()
             except RecursionError:  # no room to tell them: they look for themselves
                 pass

@@ -12,7 +12,7 @@ Guarantees
   with no GIL to forbid it, could break that once in a blue moon: hence ``BACKSTOP``.)
 - *No leaked lock.* An interrupt (``KeyboardInterrupt``, or whatever a signal handler raises) can land
   between the lock's ``acquire`` and the note that we have it. Everything stands in one ``try``, and its
-  handler asks the lock itself, see `Turn._drop_leaked`. ``with lock:`` has no such gap, but can't say
+  handler asks the lock itself, see `Turns.drop_leaked`. ``with lock:`` has no such gap, but can't say
   "not now". Not covered: a second interrupt while the first is being dealt with.
 - *Arrival order*, if ``fair``: only the first in line may take the lock, newcomers included.
 - *No thread waits for itself.* A signal handler or a finalizer that pulls runs on top of a call of the same
@@ -27,12 +27,13 @@ import contextlib
 import math
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
-from ..errors import PullTimeout, ReentrantPull
+from ..errors import PullTimeout, ReentrantPull, SourceClosed
 
 IDLE, PULLING, ORDERED = 0, 1, 2
-"""The values of `Turn._busy`, for a newcomer: try the lock; a thread pulls; join the line (``fair``)."""
+"""The values of `Turns.busy`, for a newcomer: try the lock; a thread pulls; join the line (``fair``)."""
 
 BACKSTOP = 0.25
 """Seconds after which a waiter looks for itself, woken or not."""
@@ -74,78 +75,93 @@ class Place:
                 self._gate.release()
 
 
-class Turn:
-    """The lock and the line of one iterator. A base class, so that the quick path reads its own slots.
+class Turns:
+    """The lock and the line of one iterator, and what a close wants of who gives the lock back.
 
-    `_busy` is written by the lock's owner only. Read without the lock it is a hint; read by the owner it
+    `busy` is written by the lock's owner only. Read without the lock it is a hint; read by the owner it
     is exact: PULLING there means that an outer frame of the same thread is in the middle of a pull.
     """
 
-    __slots__ = ("_busy", "_contended", "_desk", "_fair", "_line", "_lock", "_rest", "_wait_seconds")
+    __slots__ = (
+        "_fair",
+        "busy",
+        "closer",
+        "contended",
+        "cut",
+        "desk",
+        "line",
+        "lock",
+        "rest",
+        "wait_seconds",
+    )
 
     def __init__(self, *, fair: bool) -> None:
         self._fair = fair
-        self._rest = ORDERED if fair else IDLE
-        self._line: list[Place] = []  # append, remove and copy are atomic, with no GIL too
-        self._contended = 0
-        self._wait_seconds = 0.0
-        self._renew_locks()
+        self.rest = ORDERED if fair else IDLE
+        self.line: list[Place] = []  # append, remove and copy are atomic, with no GIL too
+        self.contended = 0
+        self.wait_seconds = 0.0
+        self.renew()
 
-    def _renew_locks(self) -> None:
-        self._lock = threading.RLock()
-        self._desk = threading.RLock()  # for numbers that are kept without the turn; never held for long
-        self._busy = self._rest
-        self._line.clear()
+    def renew(self) -> None:
+        """Begin with an empty line: in a forked child, where those who had the locks are not."""
+        self.closer: Callable[[], None] | None = None  # of a close: finalizes the source if nobody is inside
+        self.cut = False  # a close came before the source had ended: nobody shall take that for an end
+        self.lock = threading.RLock()
+        self.desk = threading.RLock()  # for numbers that are kept without the turn; never held for long
+        self.busy = self.rest
+        self.line.clear()
 
-    def _refuse_closed(self) -> None:
+    def refuse_closed(self) -> None:
         """Raise if the iterator was closed, so that nobody waits in vain."""
-        raise NotImplementedError
+        if self.cut:
+            raise SourceClosed("the iterator was closed")
 
-    def _leave(self) -> None:
+    def leave(self) -> None:
         """Give the lock back and wake the next waiter."""
-        self._busy = self._rest
-        self._lock.release()
-        if self._line:
+        self.busy = self.rest
+        self.lock.release()
+        if self.line:
             try:
-                self._after()
+                self.after()
             except RecursionError:  # no room to tell them: they look for themselves within `BACKSTOP`
                 pass
 
-    def _wait_turn(self, deadline: float | None = None, *, closer: bool = False) -> None:
+    def wait(self, deadline: float | None = None, *, closer: bool = False) -> None:
         """Wait for the lock in the line. A caller of `close` stands outside the order and is not refused.
 
         Raises:
             ReentrantPull: This thread is in a pull already: it would wait for itself.
             PullTimeout: The deadline passed first.
         """
-        lock = self._lock
+        lock = self.lock
         if lock.acquire(False):
-            if self._busy == PULLING:
+            if self.busy == PULLING:
                 lock.release()
                 raise ReentrantPull("this thread is pulling from this iterator already")
-            if closer or not (self._fair and self._line):
+            if closer or not (self._fair and self.line):
                 return
             lock.release()  # others were here first
             if self._owns(lock):
                 lock.acquire(False)  # but they can't have it before the call below this one
                 return
-            self._after()
+            self.after()
         place = Place(threading.get_ident())
-        if self._fair and not closer and any(other.thread == place.thread for other in self._line.copy()):
+        if self._fair and not closer and any(other.thread == place.thread for other in self.line.copy()):
             raise ReentrantPull("a call of this thread, which this one interrupted, stands in the fair line")
         started = clock()
         owned = False
         try:
-            self._line.append(place)
+            self.line.append(place)
             self._stand_in_line(place, deadline, closer)
             owned = True
         finally:
-            self._line.remove(place)  # first: an interrupt must not leave it there
-            if not owned and self._line:
-                self._after()  # the wake-up may have been ours: pass it on
-            with self._desk:
-                self._contended += 1
-                self._wait_seconds += clock() - started
+            self.line.remove(place)  # first: an interrupt must not leave it there
+            if not owned and self.line:
+                self.after()  # the wake-up may have been ours: pass it on
+            with self.desk:
+                self.contended += 1
+                self.wait_seconds += clock() - started
 
     @staticmethod
     def _owns(lock: Any) -> bool:
@@ -155,31 +171,36 @@ class Turn:
     def _stand_in_line(self, place: Place, deadline: float | None, closer: bool) -> None:
         anywhere = closer or not self._fair
         while True:
-            if (anywhere or self._line[0] is place) and self._lock.acquire(False):
+            if (anywhere or self.line[0] is place) and self.lock.acquire(False):
                 return
             if not closer:
-                self._refuse_closed()
+                self.refuse_closed()
             left = BACKSTOP if deadline is None else min(BACKSTOP, deadline - clock())
             if left <= 0:
                 raise PullTimeout("another thread is pulling; nothing was consumed")
             place.sleep(left)
 
-    def _after(self) -> None:
-        """Wake the first waiter after the lock was given back."""
-        with contextlib.suppress(IndexError):  # went away meanwhile
-            self._line[0].call()
+    def after(self) -> None:
+        """Wake the first waiter after the lock was given back. After a close, finalize and wake them all."""
+        if self.closer is not None:
+            self.closer()
+            self.wake_all()
+        else:
+            with contextlib.suppress(IndexError):  # went away meanwhile
+                self.line[0].call()
 
-    def _wake_all(self) -> None:
-        for place in self._line.copy():
+    def wake_all(self) -> None:
+        """Wake all who wait, since a close refuses them."""
+        for place in self.line.copy():
             place.call()
 
-    def _drop_leaked(self) -> None:
+    def drop_leaked(self) -> None:
         """Give back a lock that an interrupt kept this thread from noting."""
-        if self._lock.acquire(False):
-            pulling = self._busy == PULLING
-            self._lock.release()
+        if self.lock.acquire(False):
+            pulling = self.busy == PULLING
+            self.lock.release()
             if not pulling:  # else it is the outer frame's, and rightly held
                 with contextlib.suppress(RuntimeError):  # we did not have it
-                    self._lock.release()
-        if self._line:
-            self._after()
+                    self.lock.release()
+        if self.line:
+            self.after()

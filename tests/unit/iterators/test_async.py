@@ -193,7 +193,7 @@ def test_one_iterator_many_loops_in_turn(source):
         return await asyncio.gather(anext(shared), anext(shared))
 
     assert [asyncio.run(two()) for _ in range(4)] == [[1, 2], [3, 4], [5, 6], [7, 8]]
-    assert len(shared._couriers) == 1  # those of closed loops are gone
+    assert len(shared._shared.couriers) == 1  # those of closed loops are gone
 
 
 def test_a_failure_reaches_one_task_as_it_is(source):
