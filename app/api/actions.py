@@ -10,9 +10,6 @@ from typing import Any, Final, NamedTuple
 
 KEPT: Final = 1_000
 """Actions that can be read. The logger ``dibs.actions`` has all, at INFO; `dibs serve` does not show that."""
-ANYBODY: Final = "anybody"
-"""Who did it, where nobody has to show who he is."""
-
 log = logging.getLogger("dibs.actions")
 
 
@@ -32,7 +29,7 @@ class Actions:
     def __init__(self) -> None:
         self._kept: deque[Action] = deque(maxlen=KEPT)
 
-    def add(self, queue: str, what: str, brief: str, *, who: str = ANYBODY) -> None:
+    def add(self, queue: str, what: str, brief: str, *, who: str) -> None:
         """Note an action that was done."""
         self._kept.append(Action(time_ns() // 1_000_000, who, queue, what, brief))
         log.info("%s %s", who, what)

@@ -15,6 +15,7 @@ from typing import Final
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from ..access.caller import ANYBODY, CALLER
 from ..config import Settings
 from ..errors import DibsError, OutcomeUnknown
 from ..queue.limits import check_name
@@ -109,6 +110,7 @@ class Admission:
 
         try:
             self._door.admit(scope)
+            scope[CALLER] = ANYBODY
             await self._app(scope, receive, send_ours)
         except ClientDisconnect:
             return

@@ -20,6 +20,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from ..access.caller import CALLER, Caller
+from ..access.roles import Need
 from ..errors import Forbidden
 from ..ledger.serve import Key
 from ..queue import Queue
@@ -79,6 +81,12 @@ class Call:
         return self._queue
 
     @property
+    def caller(self) -> Caller:
+        """Who asks."""
+        found: Caller = self.request.scope[CALLER]
+        return found
+
+    @property
     def headers(self) -> Mapping[bytes, bytes]:
         """The headers by name."""
         found: Mapping[bytes, bytes] = self.request.scope[HEADERS]
@@ -93,6 +101,7 @@ class Spec:
     """What an operation takes and answers.
 
     Args:
+        role: The role that it needs, for the queue of its path or for the whole server.
         answer: The model of its 200, or of ``status``.
         problems: The names of the problems that it can answer with, beside those that its kind implies.
         query: The model of its query; without one it takes none.
@@ -110,6 +119,7 @@ class Spec:
         more: Other answers, or more about the 200, as OpenAPI writes them.
     """
 
+    role: Need
     answer: Any
     problems: tuple[str, ...] = ()
     query: Any = queries.Nothing
@@ -233,6 +243,8 @@ class Read:
         queue = None
         if name:
             check_name(name)
+        scope[CALLER].check(spec.role, name)
+        if name:
             keyed = spec.key and b"idempotency-key" in headers
             queue = self._context.queues.get(name, keyed=keyed) if spec.known else None
         query = self.query.parse(scope["query_string"])

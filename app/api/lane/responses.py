@@ -7,6 +7,7 @@ from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from ...access.caller import ANYBODY
 from ...queue import asking
 from .. import bodies
 from ..admission import refusal
@@ -35,7 +36,7 @@ class Responses:
 
     ``responded`` is called after each response. ``gone``: the client has gone, or has its last response.
     ``last``: no request after this one. ``calling``: a hot call is under way. ``signed`` are the lines of the
-    next response that say whose it is.
+    next response that say whose it is, ``caller`` who has made the call.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class Responses:
         self.last = False
         self.calling = False
         self.signed = b""
+        self.caller = ANYBODY
         self._lane = lane
         self._context = lane.context
         self._state = state

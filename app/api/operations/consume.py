@@ -34,6 +34,7 @@ _LEASED: Final[dict[int, dict[str, Any]]] = {
     204: {"description": "No item can be leased now, but more may come."}
 }
 _TAKE: Final[dict[str, Any]] = {
+    "role": "consume",
     "answer": TakenOne | TakenMany,
     "query": Take,
     "fixed": Reader.take,
@@ -49,7 +50,8 @@ _GET: Final = Spec(problems=(*HAND_OUT, "method-not-allowed"), **_TAKE)
 def _settling(name: str, body: Any, answer: Any, *problems: str) -> Spec:
     """What a settle takes, or one of its verbs alone."""
     read, problems = partial(Reader.settling, verb=name), ("value-refused", *problems)
-    return Spec(answer=answer, problems=problems, body=body, hot=read, large=name == "settle", key=True)
+    large = name == "settle"
+    return Spec(role="consume", answer=answer, problems=problems, body=body, hot=read, large=large, key=True)
 
 
 @consume.add("POST", NEXT, _POST)
@@ -95,6 +97,7 @@ async def get_queue_next(call: Call) -> Reply:
 
 
 _BLOCK: Final = Spec(
+    role="consume",
     answer=TakenBlock,
     problems=(*HAND_OUT, "not-arithmetic"),
     query=Block,
@@ -114,6 +117,7 @@ async def block(call: Call) -> Reply:
 
 
 _LEASE: Final = Spec(
+    role="consume",
     answer=schemas_work.Lease,
     problems=HAND_OUT,
     body=Lease,

@@ -14,11 +14,11 @@ from ..reply import Reply
 from ..schemas_items import DeadLetters, History, ItemAlone, ItemDone, ItemPage, Purged, Redriven
 
 items: Final = Operations("manage")
-_ITEM: Final = Spec(answer=ItemAlone | ItemDone, problems=("item-unknown",))
-_REDRIVE: Final = Spec(answer=Redriven, body=Redrive, optional=True, key=True)
+_ITEM: Final = Spec(role="read", answer=ItemAlone | ItemDone, problems=("item-unknown",))
+_REDRIVE: Final = Spec(role="operate", answer=Redriven, body=Redrive, optional=True, key=True)
 
 
-@items.add("GET", "/queues/{queue}/items", Spec(answer=ItemPage, query=ItemsPage))
+@items.add("GET", "/queues/{queue}/items", Spec(role="read", answer=ItemPage, query=ItemsPage))
 async def list_items(call: Call) -> Reply:
     """List the items inside a queue.
 
@@ -31,7 +31,7 @@ async def list_items(call: Call) -> Reply:
     return Reply(page_text(found).encode())
 
 
-@items.add("GET", "/queues/{queue}/dead", Spec(answer=DeadLetters, query=DeadPage))
+@items.add("GET", "/queues/{queue}/dead", Spec(role="read", answer=DeadLetters, query=DeadPage))
 async def dead(call: Call) -> Reply:
     """List the dead letters, newest first.
 
@@ -43,7 +43,9 @@ async def dead(call: Call) -> Reply:
     return answer(dead_fields(await call.queue.browser.dead(error, before, limit)))
 
 
-@items.add("GET", "/queues/{queue}/history", Spec(answer=History, query=HistoryPage, known=False))
+@items.add(
+    "GET", "/queues/{queue}/history", Spec(role="read", answer=History, query=HistoryPage, known=False)
+)
 async def history(call: Call) -> Reply:
     """Show who took or acked which items.
 
@@ -89,7 +91,7 @@ async def redrive(call: Call) -> Reply:
     return answer({"queue": moved.queue, "redriven": moved.count}, replayed=moved.replayed)
 
 
-@items.add("POST", "/queues/{queue}/purge", Spec(answer=Purged, body=Purge, key=True))
+@items.add("POST", "/queues/{queue}/purge", Spec(role="operate", answer=Purged, body=Purge, key=True))
 async def purge(call: Call) -> Reply:
     """Drop items for good.
 
@@ -111,4 +113,4 @@ def _note(call: Call, moved: MovedAnswer, what: str, brief: str) -> None:
     """Note an action; a replay did nothing."""
     if moved.count and not moved.replayed:
         told = what.format(moved.count, moved.queue)
-        call.context.actions.add(moved.queue, told, f"{moved.count} {brief}")
+        call.context.actions.add(moved.queue, told, f"{moved.count} {brief}", who=call.caller.name)

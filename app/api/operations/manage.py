@@ -27,6 +27,7 @@ _CREATED: Final[dict[int, dict[str, Any]]] = {
     }
 }
 _DEFINE: Final = Spec(
+    role="admin",
     answer=QueueState,
     problems=(*CHANGES, *DEFINE, "not-empty"),
     query=Confirmation,
@@ -36,15 +37,24 @@ _DEFINE: Final = Spec(
     more=_CREATED,
 )
 _DELETE: Final = Spec(
-    answer=QueueState, problems=(*CHANGES, "not-empty"), query=Confirmation, known=False, key=True
+    role="admin",
+    answer=QueueState,
+    problems=(*CHANGES, "not-empty"),
+    query=Confirmation,
+    known=False,
+    key=True,
 )
-_OPERATE: Final = Spec(answer=QueueState, problems=(*CHANGES, "source-changed"), key=True)
+_OPERATE: Final = Spec(role="operate", answer=QueueState, problems=(*CHANGES, "source-changed"), key=True)
 _ADVANCE: Final = Spec(
-    answer=QueueState, problems=(*CHANGES, "exhausted", "source-failed"), body=Advance, key=True
+    role="operate",
+    answer=QueueState,
+    problems=(*CHANGES, "exhausted", "source-failed"),
+    body=Advance,
+    key=True,
 )
 
 
-@manage.add("GET", "/queues", Spec(answer=QueueList, problems=QUEUES, query=QueuesPage))
+@manage.add("GET", "/queues", Spec(role="any", answer=QueueList, problems=QUEUES, query=QueuesPage))
 async def list(call: Call) -> Reply:
     """List the queues.
 
@@ -55,7 +65,7 @@ async def list(call: Call) -> Reply:
     return answer({"queues": [queue_fields(info) for info in infos], "next": following})
 
 
-@manage.add("GET", "/queues/{queue}", Spec(answer=QueueState))
+@manage.add("GET", "/queues/{queue}", Spec(role="any", answer=QueueState))
 async def read(call: Call) -> Reply:
     """Read a queue."""
     return answer(queue_fields(await call.queue.browser.read()))
@@ -147,7 +157,7 @@ async def advance(call: Call) -> Reply:
     return _done(call, info, "advanced", f" to {to_seq}")
 
 
-@manage.add("GET", "/queues/{queue}/audit", Spec(answer=QueueAudit))
+@manage.add("GET", "/queues/{queue}/audit", Spec(role="read", answer=QueueAudit))
 async def audit(call: Call) -> Reply:
     """Audit a queue.
 
@@ -158,7 +168,7 @@ async def audit(call: Call) -> Reply:
     return answer({**asdict(audit), "balanced": audit.balanced})
 
 
-@manage.add("POST", "/backup", Spec(answer=BackupDone, problems=LEDGER))
+@manage.add("POST", "/backup", Spec(role="admin", answer=BackupDone, problems=LEDGER))
 async def backup(call: Call) -> Reply:
     """Copy the ledger.
 
@@ -188,5 +198,5 @@ def _source(body: DefineQueue) -> SourceSpec | Kept | None:
 def _done(call: Call, info: QueueInfo, verb: str, how: str = "") -> Reply:
     """Answer with a queue, and note what was done to it; a replay did nothing."""
     if not info.replayed:
-        call.context.actions.add(info.queue, f"{verb} {info.queue}{how}", verb)
+        call.context.actions.add(info.queue, f"{verb} {info.queue}{how}", verb, who=call.caller.name)
     return answer(queue_fields(info), 201 if info.created else 200, replayed=info.replayed)

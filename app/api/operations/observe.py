@@ -29,11 +29,11 @@ async def _text(stats: Stats) -> bytes:
     return f'{dumps(fields)[:-1]},"queues":[{",".join(parts)}]}}'.encode()
 
 
-_HEALTH: Final = Spec(answer=Health)
-_READY: Final = Spec(answer=Health, problems=("not-ready",))
+_HEALTH: Final = Spec(role="none", answer=Health)
+_READY: Final = Spec(role="none", answer=Health, problems=("not-ready",))
 
 
-@observe.add("GET", "/stats", Spec(answer=Stats, problems=("limit-exceeded",), query=QueuesPage))
+@observe.add("GET", "/stats", Spec(role="any", answer=Stats, problems=("limit-exceeded",), query=QueuesPage))
 async def stats(call: Call) -> Reply:
     """The server's statistics.
 
@@ -46,7 +46,7 @@ async def stats(call: Call) -> Reply:
     )
 
 
-@observe.add("GET", "/queues/{queue}/stats", Spec(answer=QueueStats))
+@observe.add("GET", "/queues/{queue}/stats", Spec(role="any", answer=QueueStats))
 async def queue_stats(call: Call) -> Reply:
     """A queue's statistics.
 

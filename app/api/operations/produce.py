@@ -27,6 +27,7 @@ _STREAM: Final[dict[str, Any]] = {
     "example": '{"value": "a.png"}\n{"value": "b.png", "key": "b", "priority": 1}\n',
 }
 _PUSH: Final = Spec(
+    role="produce",
     answer=Pushed | Streamed,
     status=201,
     problems=PUSH,
@@ -38,7 +39,7 @@ _PUSH: Final = Spec(
 )
 
 
-@produce.add("GET", "/queues/{queue}/keys", Spec(answer=ItemKeys, query=KeysPage))
+@produce.add("GET", "/queues/{queue}/keys", Spec(role="produce", answer=ItemKeys, query=KeysPage))
 async def keys(call: Call) -> Reply:
     """List keys of items.
 

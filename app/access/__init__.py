@@ -1,0 +1,1 @@
+"""Who may ask what: tokens and their roles, by queue."""
