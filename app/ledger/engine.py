@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from ..errors import LedgerError
+from .access import AccessToken
 from .looks import Counts, FailureRow, HistoryRow, ItemRow, ItemState
 from .ops import QueueRow
 from .serve import Applied
@@ -104,6 +105,9 @@ class Engine(WritingEngine, Protocol):
 
         ``seq``: of this item only; ``after``: rows with a larger id; up to ``most``.
         """
+
+    def access_tokens(self) -> list[AccessToken]:
+        """All access tokens, those that count no longer too, in the order in which they were made."""
 
     def now(self) -> int:
         """Ledger time, in milliseconds: never behind what was persisted."""

@@ -29,6 +29,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
+from .access import AddToken, RevokeToken
 from .serve import Applied
 from .work import DEFAULT_SETTINGS, Purge, Push, QueueSettings, Redrive, Sweep
 
@@ -137,7 +138,8 @@ class Delete:
     confirmed: bool = True
 
 
-Op = Define | Pause | Close | Retry | Fail | Advance | Delete | Push | Redrive | Purge | Sweep
+OnQueue = Define | Pause | Close | Retry | Fail | Advance | Delete | Push | Redrive | Purge | Sweep
+Op = OnQueue | AddToken | RevokeToken
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
+from ..access import AccessToken
 from ..looks import Counts, FailureRow, HistoryRow, ItemRow, ItemState
 from ..ops import QueueRow
 from ..state import looking
 from ..state.runs import EXPIRED
-from . import queues, records
+from . import access, queues, records
 from .readers import Readers
 from .store import UNSWEPT, Store
 
@@ -84,3 +85,7 @@ class Looks:
         if seq is not None:
             values["seq"] = seq
         return [HistoryRow(*found) for found in self._readers.scan(statement, values)]
+
+    def access_tokens(self) -> list[AccessToken]:
+        """All access tokens, in the order in which they were made."""
+        return [AccessToken(*found) for found in self._readers.look(access.ALL)]

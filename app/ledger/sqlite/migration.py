@@ -1,7 +1,8 @@
 """From an older format to this one.
 
 Format 1 had queues and answers, 2 what is inside queues, 3 checksums; 4 has a row for each creation of a
-queue, with its counters in a table of their own, and the numbers of transactions and of a session's requests.
+queue, with its counters in a table of their own, and the numbers of transactions and of a session's requests;
+5 has access tokens.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import apsw
 
 from . import checksum
 
-SCHEMA = ("sqlite.sql", "work.sql")
+SCHEMA = ("sqlite.sql", "work.sql", "access.sql")
 
 SUMS = 3
 """The first format with checksums, and with the number of items of the answer of a lease."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import apsw
 
 from . import answers, records
+from .access import AccessTokens
 from .answers import Answers
 from .blocks import Blocks
 from .queues import Queues
@@ -57,6 +58,7 @@ class Store:
         self.item_keys = ItemKeys(connection)
         self.answers = Answers(connection)
         self.history = History(connection)
+        self.access = AccessTokens(connection)
         tables = (
             self.queues,
             self.runs,
@@ -65,6 +67,7 @@ class Store:
             self.item_keys,
             self.answers,
             self.history,
+            self.access,
         )
         self._collected = [kind for table in tables for kind in table.collected]
 

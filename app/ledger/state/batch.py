@@ -6,10 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
+from ..access import AddToken, RevokeToken
 from ..ops import Advance, Close, Define, Delete, Fail, NotAsExpected, OpFailed, Pause, QueueRow, Retry
 from ..serve import After, Key, Keyed, Refusal, Replay, Serve, Served
 from ..work import Moved, Purge, Push, Pushed, Redrive, Sweep
-from . import filed, moving, pushing, queues
+from . import access, filed, moving, pushing, queues
 from .keys import Case, Keys, Leader
 from .rows import Acked, Answer, Name
 from .serving import Serving
@@ -30,6 +31,8 @@ HANDLERS: dict[type, Callable[[Transaction, Any], Any]] = {
     Redrive: moving.redrive,
     Purge: moving.purge,
     Sweep: moving.sweep,
+    AddToken: access.add,
+    RevokeToken: access.revoke,
 }
 """What does each op, but Serve, in a transaction."""
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol
 
+from ..access import AccessToken
 from ..looks import ItemState
 from ..ops import QueueRow
 from .rows import Acked, Answer, Block, Failed, Name, Record, Run
@@ -152,6 +153,19 @@ class History(Protocol):
         """Add a row."""
 
 
+class AccessTokens(Protocol):
+    """Rows of access tokens."""
+
+    def find(self, token: str) -> AccessToken | None:
+        """The token with this id."""
+
+    def put(self, token: AccessToken) -> None:
+        """Add a row, or change the one with its id."""
+
+    def prune(self, before: int) -> None:
+        """Remove the rows of what was revoked, or has expired, before this instant."""
+
+
 class Store(Protocol):
     """All rows of a ledger, in one transaction at a time."""
 
@@ -182,6 +196,10 @@ class Store(Protocol):
     @property
     def history(self) -> History:
         """Who took or acked what."""
+
+    @property
+    def access(self) -> AccessTokens:
+        """Who may ask."""
 
     def sweep(self, queue: int, most: int) -> list[int]:
         """Remove up to ``most`` rows of each kind that a deleted queue has left; how many of each."""
