@@ -72,6 +72,10 @@ class House:
             await asyncio.sleep(0)
 
     @property
+    def loop(self):
+        return self._runner.get_loop()
+
+    @property
     def queues(self):
         return self.app.state.context.queues
 

@@ -419,9 +419,24 @@ class TestTime:
         assert door.spent == before
 
     def test_a_body_that_goes_on(self, open_door):
-        door = open_door(body_patience=0.3)
-        pieces = [PUSH[:-4], *(PUSH[at : at + 1] for at in range(-4, -1)), PUSH[-1:] + CLOSE]
-        assert statuses(door.send(*pieces, wait=0.1)) == [201, 200]
+        door = open_door(body_patience=30)
+        loop, ahead = door.house.loop, 0
+        time = loop.time
+        loop.time = lambda: time() + ahead
+
+        async def slow():
+            nonlocal ahead
+            async with door.talk() as (reader, writer):
+                connection = await door.connection()
+                for piece in (PUSH[:-4], *(PUSH[at : at + 1] for at in range(-4, -1))):
+                    began = loop.time()
+                    writer.write(piece)
+                    await door.house.until(lambda began=began: connection.intake.since > began)
+                    ahead += 20
+                writer.write(PUSH[-1:] + CLOSE)
+                return statuses(answers(await reader.read()))
+
+        assert door.house.run(slow()) == [201, 200]
 
     def test_a_stream_tells_what_is_in(self, door):
         body = b'{"value":1}\n{"value":2}\n{"val'

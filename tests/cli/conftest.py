@@ -13,7 +13,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 SERVING = re.compile(r"dibs: serving (http://\S+) ")
-SECONDS = 20
+SECONDS = 60
 
 
 def environment(extra=None):

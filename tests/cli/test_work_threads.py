@@ -28,7 +28,7 @@ from dibs.client.errors import Problem, QueueUnknown, Unreachable
 from dibs.client.text import encode
 from rich.console import Console
 
-SECONDS = 20
+SECONDS = 60
 CHILDREN = Children(guarded=False)
 
 

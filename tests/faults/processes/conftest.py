@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 ROOT = Path(__file__).parents[3]
+PATIENCE = 60.0  # seconds; only a test that fails waits for so long
 SOURCES = '''
 import pathlib, time
 
@@ -53,12 +54,12 @@ class Server:
         self.url = line.split()[2]
         self.port = int(self.url.rpartition(":")[2])
 
-    def post(self, path="/next", *, key=None, timeout=20, **more):
+    def post(self, path="/next", *, key=None, timeout=PATIENCE, **more):
         headers = {"Idempotency-Key": key} if key else {}
         return httpx.post(self.url + path, headers=headers, timeout=timeout, **more)
 
     def get(self, path):
-        return httpx.get(self.url + path, timeout=20)
+        return httpx.get(self.url + path, timeout=PATIENCE)
 
     def audit(self, queue="default"):
         return self.get(f"/queues/{queue}/audit").json()
@@ -67,10 +68,18 @@ class Server:
         self.process.kill()
         self.process.wait()
 
+    def freeze(self):
+        """Stop each of its threads; one that is in the kernel for a disk stops before it leaves that."""
+        self.process.send_signal(signal.SIGSTOP)
+        threads = Path(f"/proc/{self.process.pid}/task").iterdir()
+        states = [thread / "stat" for thread in threads]
+        while any(state.read_text().rpartition(")")[2].split()[0] not in "TD" for state in states):
+            pass
+
     def stop(self, number=signal.SIGTERM):
-        """The exit code, within the 5 seconds that it may take."""
+        """The exit code."""
         self.process.send_signal(number)
-        return self.process.wait(5)
+        return self.process.wait(PATIENCE)
 
 
 @pytest.fixture
@@ -104,7 +113,7 @@ class Load:
             thread.start()
 
     def _ask(self, server, path):
-        with httpx.Client(base_url=server.url, timeout=20) as client:
+        with httpx.Client(base_url=server.url, timeout=PATIENCE) as client:
             while not self._stop.is_set():
                 try:
                     reply = client.post(path)
@@ -117,7 +126,7 @@ class Load:
                     self.refused.append(reply.json())
 
     def until(self, answers):
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + PATIENCE
         while len(self.answers) < answers:
             assert time.monotonic() < deadline, f"{len(self.answers)} answers only"
             time.sleep(0.002)
@@ -125,7 +134,7 @@ class Load:
     def end(self):
         self._stop.set()
         for thread in self._threads:
-            thread.join(30)
+            thread.join(PATIENCE)
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ def test_a_request_inside_a_slow_source_is_answered_when_the_server_goes_down(se
         pass
     assert server.stop() == 0
     for thread in asking:
-        thread.join(10)
+        thread.join()
     assert [(reply.status_code, reply.json()["handed_out"]) for reply in replies] == [(503, "no")] * 3
     assert all(reply.headers["content-type"] == "application/problem+json" for reply in replies)
     assert "Traceback" not in server.process.stderr.read()

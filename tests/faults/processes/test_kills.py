@@ -88,7 +88,7 @@ def test_a_signal_wakes_those_that_wait_and_a_settling_says_what_it_settled(serv
         pass
     assert server.stop() == 0
     for thread in threads:
-        thread.join(10)
+        thread.join()
     for name in ("take", "lease"):
         problem = replies[name].json()
         assert (replies[name].status_code, problem["type"]) == (503, "urn:dibs:problem:stopping")

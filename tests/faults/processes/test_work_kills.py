@@ -21,7 +21,7 @@ pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[3]
 WORKER = Path(__file__).parents[1] / "harness" / "worker.py"
-READY = 30.0
+READY = 60.0  # seconds; only a test that fails waits for so long
 
 
 class Worker:
@@ -77,8 +77,8 @@ class Worker:
     def end(self):
         """It settles what it has in hand, unless it was killed."""
         self.process.stdin.close()
-        self.process.wait(30)
-        self.reader.join(30)
+        self.process.wait(READY)
+        self.reader.join(READY)
         self.process.stdout.close()
 
 
@@ -104,7 +104,7 @@ class Fleet:
         self.hired += 1
         holder = Worker(self.target, self.writer, f"w{self.hired}", hold=True)
         self.workers.append(holder)
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + READY
         while not holder.tokens:
             assert time.monotonic() < deadline
             time.sleep(0.002)
@@ -113,7 +113,7 @@ class Fleet:
 
     def until_more(self, answers=10):
         """Whoever is killed is killed at work."""
-        enough, deadline = self.answers + answers, time.monotonic() + 30
+        enough, deadline = self.answers + answers, time.monotonic() + READY
         while self.answers < enough:
             assert time.monotonic() < deadline
             time.sleep(0.002)

@@ -14,13 +14,14 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from dibs.ledger.clock import LedgerClock, elapsed
 from dibs.ledger.ops import CommitFailed
 from dibs.ledger.serve import Applied, Ask, Key, Keyed
 from dibs.ledger.sqlite.engine import SqliteEngine
 from dibs.queue import Answer, LeaseAsk, Limits, Queue, Queues, asking
 from dibs.sources import Registry, SourceSpec, parse_source
 
-PATIENCE = 10.0  # seconds; only a test that fails waits for so long
+PATIENCE = 30.0  # seconds; only a test that fails waits for so long
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -62,6 +63,24 @@ class Door:
         self._go.release()
 
 
+class Clock:
+    """The time of an event loop and of a ledger, of which a test can let much pass at once."""
+
+    def __init__(self) -> None:
+        self._ahead = 0.0
+
+    def skip(self, seconds: float) -> None:
+        self._ahead += seconds
+
+    def tell(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Its timers follow this clock from here on."""
+        real = type(loop).time
+        loop.time = lambda: real(loop) + self._ahead  # type: ignore[method-assign]
+
+    def ledger(self, persisted: int) -> LedgerClock:
+        return LedgerClock(persisted, monotonic=lambda: elapsed() + int(self._ahead * 1e9))
+
+
 class Disk:
     """A real ledger behind a disk that fails on demand.
 
@@ -69,8 +88,8 @@ class Disk:
     ``full``; after these, ``fault`` is asked. ``repairs`` are what the next reopenings raise.
     """
 
-    def __init__(self, data: Path | None) -> None:
-        self._engine = SqliteEngine(data)
+    def __init__(self, data: Path | None, clock: Clock) -> None:
+        self._engine = SqliteEngine(data, clock=clock.ledger)
         self.faults: deque[Any] = deque()
         self.fault: Callable[[Sequence[Any]], str | None] = lambda ops: None
         self.repairs: deque[Exception | None] = deque()
@@ -257,12 +276,16 @@ Opened = Callable[..., AbstractAsyncContextManager[House]]
 
 
 @pytest.fixture
-def opened(monkeypatch) -> Opened:
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def opened(monkeypatch, clock) -> Opened:
     """``async with opened({"q": "count()"}) as house``; in memory, or in the folder ``data``.
 
-    A start doesn't wait for its sources longer than a test can wait.
+    Sources are open from the start on, unless a test keeps one from it and says ``start_patience=0``.
     """
-    monkeypatch.setattr("dibs.queue.queues.START_PATIENCE", 0.1)
 
     @asynccontextmanager
     async def opened(
@@ -272,9 +295,13 @@ def opened(monkeypatch) -> Opened:
         sources: Registry | None = None,
         root: Path | None = None,
         disk: Callable[[Disk], None] = lambda disk: None,
+        start_patience: float = PATIENCE,
         **limits: Any,
     ) -> AsyncIterator[House]:
-        below = Disk(data)
+        for module in ("queues", "definitions"):
+            monkeypatch.setattr(f"dibs.queue.{module}.START_PATIENCE", start_patience)
+        clock.tell(asyncio.get_running_loop())
+        below = Disk(data, clock)
         disk(below)
         monkeypatch.setattr("dibs.queue.queues.open_ledger", lambda _: below)
         specs = {

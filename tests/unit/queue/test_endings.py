@@ -251,12 +251,11 @@ async def test_an_outcome_older_than_an_ending_does_not_lift_it(opened, stage, e
         assert script.openings == 1
 
 
-async def test_while_its_source_is_replayed_a_queue_is_starting(opened, stage, script, tmp_path, monkeypatch):
-    monkeypatch.setattr("dibs.queue.queues.START_PATIENCE", 0)
+async def test_while_its_source_is_replayed_a_queue_is_starting(opened, stage, script, tmp_path):
     async with opened({"q": stage.spec()}, data=tmp_path) as house:
         await house["q"].take(3, wait=5)
     script.door.shut()
-    async with opened({"q": stage.spec()}, data=tmp_path) as house:
+    async with opened({"q": stage.spec()}, data=tmp_path, start_patience=0) as house:
         assert house["q"].info().state == "starting"
         with pytest.raises(QueueStarting) as caught:
             await house["q"].take(1)

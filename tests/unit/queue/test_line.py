@@ -95,20 +95,23 @@ async def test_a_caller_that_is_cancelled_in_the_turn_that_it_gives_to_others(op
         assert queue.stats().in_flight == 0
 
 
-async def test_an_ask_that_waits_hears_at_its_deadline_that_the_disk_is_full(opened, monkeypatch):
+async def test_an_ask_that_waits_hears_at_its_deadline_that_the_disk_is_full(
+    opened, monkeypatch, soon, clock
+):
     monkeypatch.setattr(writer, "ROOM_EVERY", 0.01)
     async with opened({"q": None}) as house:
         queue = house["q"]
-        waiting = asyncio.ensure_future(queue.take(1, wait=1))
+        waiting = asyncio.ensure_future(queue.take(1, wait=20))
         await queue.take(1)  # a round later it waits
         assert queue.line.parked == 1
         house.disk.faults.append("full")
         house.disk.rooms += [FULL] * 1_000_000
         with pytest.raises(LedgerFull):
             await push(queue, "1")
-        newcomer = asyncio.ensure_future(queue.take(1, wait=1))
+        newcomer = await soon(queue.take(1, wait=20))
         for each in (waiting, newcomer):
             assert not each.done()  # while the disk is full they stay
+        clock.skip(20)
         for each in (waiting, newcomer):
             with pytest.raises(LedgerFull):
                 await each

@@ -57,7 +57,7 @@ async def test_a_source_that_takes_a_thread_is_tried_again_until_there_is_one(
     opened, no_threads, stage, script, eventually
 ):
     """The queue is known meanwhile: whoever defined it hears that, and no restart is needed."""
-    async with opened() as house:
+    async with opened(start_patience=0) as house:
         info = await house.queues.define("q", stage.spec(), trusted=True)
         assert (info.created, info.state, house["q"].info().state) == (True, "starting", "starting")
         no_threads.append(True)

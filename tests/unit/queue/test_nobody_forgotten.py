@@ -11,7 +11,7 @@ from dibs.ledger.work import Ack, Parcel
 from dibs.queue import LeaseAsk, asking
 from dibs.sources import parse_source
 
-PATIENCE = 5.0
+PATIENCE = 30.0  # seconds; only a test that fails waits for so long
 
 
 async def push(queue, *texts: str):
@@ -39,26 +39,33 @@ class Outage:
             await self._failing
 
 
-async def test_an_ask_that_has_gone_over_to_a_new_definition_ends_at_its_deadline(opened, soon):
+async def test_an_ask_that_has_gone_over_to_a_new_definition_ends_at_its_deadline(
+    opened, soon, clock, eventually
+):
     async with opened({"q": None}) as house:
-        waits = await soon(house["q"].take(1, wait=0.2))
-        await asyncio.sleep(0.02)
+        waits = await soon(house["q"].take(1, wait=20))
+        await eventually(lambda: house["q"].stats().waiting == 1)
         await house.queues.define("q", None, reset=True)
+        clock.skip(20)
         async with asyncio.timeout(PATIENCE):
             assert await waits is None
 
 
-async def test_asks_that_are_tried_while_others_begin_to_wait_keep_their_deadlines(opened, soon):
+async def test_asks_that_are_tried_while_others_begin_to_wait_keep_their_deadlines(
+    opened, soon, clock, eventually
+):
     async with opened({"q": None, "other": None}) as house:
         queue, outage = house["q"], Outage(house)
-        waits = [await soon(queue.take(1, wait=0.4, key=f"k{n}")) for n in range(100)]
-        await asyncio.sleep(0.05)
+        waits = [await soon(queue.take(1, wait=20, key=f"k{n}")) for n in range(100)]
+        await eventually(lambda: queue.stats().waiting == 100)
         await outage.begin(soon)
         house.disk.door.shut()
         await outage.over()  # those with keys are asked
         await house.disk.door.somebody()
-        waits.append(await soon(queue.take(1, wait=0.3)))
+        waits.append(await soon(queue.take(1, wait=15)))
         house.disk.door.open()
+        await eventually(lambda: queue.stats().waiting == 101)
+        clock.skip(20)
         async with asyncio.timeout(PATIENCE):
             assert await asyncio.gather(*waits) == [None] * 101
 
@@ -102,19 +109,21 @@ async def test_a_repeat_that_waited_for_the_disk_is_looked_up_before_the_last_wo
         assert list((await repeat).values) == [1]
 
 
-async def test_settlings_that_waited_for_the_disk_are_all_settled(opened, soon):
+async def test_settlings_that_waited_for_the_disk_are_all_settled(opened, soon, clock):
     async with opened({"q": None, "other": None}) as house:
         queue, outage, many = house["q"], Outage(house), 1_100
         await push(queue, *["1"] * many)
         tokens = [(await queue.lease(LeaseAsk(ttl=60))).token for _ in range(many)]
         await outage.begin(soon)
-        more = LeaseAsk(wait=3)
+        more = LeaseAsk(wait=20)
         settlings = [await soon(queue.settle((Ack(token),), lease=more)) for token in tokens]
         await outage.over()
+        while (await queue.audit()).acked < many:
+            pass
+        clock.skip(20)
         told = await asyncio.gather(*settlings, return_exceptions=True)
         assert [type(one).__name__ for one in told if isinstance(one, DibsError)] == []
         assert sum(len(one.entries) for one in told) == many
-        assert (await queue.audit()).acked == many
 
 
 async def test_nothing_is_handed_out_to_a_caller_that_left_while_its_ask_was_moved(opened, soon, eventually):
@@ -144,26 +153,27 @@ async def test_a_purge_with_a_key_gets_past_many_leases(opened):
             assert (await queue.purge(("waiting",), key="p")).count == 1
 
 
-async def test_a_settling_is_told_although_its_lease_meets_a_disk_that_fails(opened, soon):
+async def test_a_settling_is_told_although_its_lease_meets_a_disk_that_fails(opened, soon, eventually):
     async with opened({"q": None}) as house:
         queue = house["q"]
         await push(queue, "1")
         held = await queue.lease(LeaseAsk(ttl=60))
         waits = await soon(queue.settle((Ack(held.token),), lease=LeaseAsk(wait=20)))
-        await asyncio.sleep(0.05)
+        await eventually(lambda: queue.stats().waiting == 1)
         house.disk.faults.extend([None, "absent"])
         await push(queue, "2")
         answer = await waits
         assert [part.verdict for part in answer.entries[0]] == ["acked"]
 
 
-async def test_who_comes_while_the_disk_is_silent_hears_of_it(opened, soon):
-    async with opened({"q": "count()"}, commit_patience=0.1) as house:
+async def test_who_comes_while_the_disk_is_silent_hears_of_it(opened, soon, clock):
+    async with opened({"q": "count()"}, commit_patience=30.0) as house:
         queue = house["q"]
         house.disk.door.shut()
         first = await soon(queue.take(1))
         await house.disk.door.somebody()
         behind, pushing = await soon(queue.take(1)), await soon(queue.pause())
+        clock.skip(30)
         async with asyncio.timeout(PATIENCE):
             with pytest.raises(OutcomeUnknown):
                 await first
@@ -185,7 +195,7 @@ async def test_takes_are_not_starved_by_large_pushes(opened, soon, monkeypatch):
         pushing = [await soon(pushes()) for _ in range(4)]
         await asyncio.sleep(0.05)
         try:
-            async with asyncio.timeout(2):
+            async with asyncio.timeout(PATIENCE):
                 assert (await house["q"].take(1)).first == 1
         finally:
             done = True
@@ -225,7 +235,7 @@ async def test_a_source_that_leaves_its_thread_in_a_replay_has_failed(opened, st
     async with opened({"q": stage.spec()}, data=tmp_path) as house:
         async with asyncio.timeout(PATIENCE):
             with pytest.raises(QueueFailed):
-                await house["q"].take(1, wait=3)
+                await house["q"].take(1, wait=20)
 
 
 async def test_what_is_refused_while_the_server_goes_down_waits_no_more(opened, soon):

@@ -96,7 +96,7 @@ async def test_a_queue_that_is_deleted_in_the_middle_of_a_replay(opened, stage, 
         await house["q"].take(3)
     closed = script.closed
     script.start_door.shut()
-    async with opened({"q": stage.spec()}, data=tmp_path) as house:
+    async with opened({"q": stage.spec()}, data=tmp_path, start_patience=0) as house:
         await script.start_door.somebody()
         await house.queues.delete("q")
         script.start_door.open()

@@ -189,7 +189,7 @@ async def test_a_source_that_can_not_be_opened_in_a_queue_that_was_closed_meanwh
     """There is nothing left to record, and nothing is tried for ever."""
     await other_values()
     script.start_door.shut()
-    async with opened(data=tmp_path) as house:
+    async with opened(data=tmp_path, start_patience=0) as house:
         await script.start_door.somebody()
         await house["q"].close()
         script.start_door.open()
@@ -204,7 +204,7 @@ async def test_a_source_that_can_not_be_opened_in_a_queue_that_was_paused_meanwh
     """A pause, or other settings, do not make it a source that can be opened."""
     await other_values()
     script.start_door.shut()
-    async with opened(data=tmp_path) as house:
+    async with opened(data=tmp_path, start_patience=0) as house:
         await script.start_door.somebody()
         await house["q"].pause()
         script.start_door.open()

@@ -144,21 +144,22 @@ async def test_a_source_that_is_being_opened(opened, stage, script, parked, tmp_
     async with opened({"q": stage.spec()}, data=tmp_path) as house:
         await house["q"].take(1)
     script.start_door.shut()
-    async with opened({"q": stage.spec()}, data=tmp_path) as house:
+    async with opened({"q": stage.spec()}, data=tmp_path, start_patience=0) as house:
         waits = await parked(house["q"])
         assert await quiet() <= TURNS
         script.start_door.open()
         assert list((await waits).values) == ["2"]
 
 
-async def test_a_failed_source_with_a_lease_that_expires(opened, stage, script, parked):
+async def test_a_failed_source_with_a_lease_that_expires(opened, stage, script, parked, clock):
     script.errors[2] = RuntimeError("no")
     async with opened({"q": stage.spec()}) as house:
         queue = house["q"]
-        await queue.lease(LeaseAsk(ttl=0.3))  # not over before the source has failed
+        await queue.lease(LeaseAsk(ttl=20))
         with pytest.raises(Exception, match="no"):
-            await queue.lease(LeaseAsk(ttl=0.01))
+            await queue.lease(LeaseAsk(ttl=20))
         await queue.pause()
+        clock.skip(20)
         waits = await parked(queue)
         assert await quiet() <= TURNS
         await queue.resume()

@@ -14,7 +14,7 @@ from dibs.queue import rounds as rounds_module
 from dibs.queue.batch import ASKS_MOST, BYTES_MOST, ITEMS_MOST
 from dibs.queue.rounds import Rounds
 
-from .conftest import Disk
+from .conftest import PATIENCE, Clock, Disk
 
 OP = Pause(99, True)  # of a queue that is not there: a Conflict
 
@@ -68,15 +68,17 @@ class Member:
 class Desk:
     """Rounds on a real ledger in memory behind a disk that does what the test says."""
 
-    def __init__(self, patience: float = 30.0) -> None:
-        self.disk = Disk(None)
+    def __init__(self) -> None:
+        self.clock = Clock()
+        self.clock.tell(asyncio.get_running_loop())
+        self.disk = Disk(None, self.clock)
         self.members: dict[int, Any] = {}
         self.rounds = Rounds(
             asyncio.get_running_loop(),
             self.disk,
             by_id=self.members,
             changed=lambda row: None,
-            patience=patience,
+            patience=30.0,
         )
 
     async def __aenter__(self) -> Desk:
@@ -85,7 +87,7 @@ class Desk:
     async def __aexit__(self, *_: object) -> None:
         self.disk.door.open()
         self.disk.repair_door.open()
-        assert await asyncio.to_thread(self.rounds.writer.close, 10.0)
+        assert await asyncio.to_thread(self.rounds.writer.close, PATIENCE)
         self.rounds.close()
 
     @property
@@ -101,7 +103,7 @@ class Desk:
 
 
 async def settled(*members: Member) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         while not all("tell" in member.told for member in members):  # noqa: ASYNC110
             await asyncio.sleep(0)
 
@@ -182,12 +184,13 @@ async def test_a_writer_that_has_ended_is_told_to_all():
 
 
 async def test_a_disk_that_is_silent_leaves_its_callers_in_doubt_and_goes_on_when_it_speaks():
-    async with Desk(patience=0.5) as desk:
+    async with Desk() as desk:
         assert isinstance(await desk.rounds.commit(OP), Conflict)  # the one timer runs from here on
-        await asyncio.sleep(0.1)
+        desk.clock.skip(10)
         member = Member()
         desk.rounds.join(member)
         silent = await desk.busy()
+        desk.clock.skip(30)
         with pytest.raises(OutcomeUnknown, match="did not answer in time"):
             await silent
         assert member.told == ["begin", OutcomeUnknown]
@@ -245,4 +248,4 @@ async def test_a_batch_that_is_done_after_its_loop_has_ended_is_told_to_nobody()
     desk = desks[0]
     desk.disk.faults.append("absent")  # that the ledger is down is told to nobody, too
     desk.disk.door.open()
-    assert await asyncio.to_thread(desk.rounds.writer.close, 10.0)
+    assert await asyncio.to_thread(desk.rounds.writer.close, PATIENCE)

@@ -161,12 +161,12 @@ async def test_a_purge_of_an_ended_queue_tells_those_who_wait(opened, soon, even
             await waiting
 
 
-async def test_who_leaves_at_its_deadline_leaves_a_timer_for_the_others(opened, soon, eventually):
+async def test_who_leaves_at_its_deadline_leaves_a_timer_for_the_others(opened, soon, eventually, clock):
     async with opened({"jobs": None}) as house:
         await house["jobs"].push(parcel("1"))
-        await house["jobs"].lease(LeaseAsk(ttl=0.3))
-        short = await soon(house["jobs"].lease(LeaseAsk(wait=0.05)))
-        long = await soon(house["jobs"].lease(LeaseAsk(wait=20)))
+        await house["jobs"].lease(LeaseAsk(ttl=20))
+        short = await soon(house["jobs"].lease(LeaseAsk(wait=10)))
+        long = await soon(house["jobs"].lease(LeaseAsk(wait=30)))
         await eventually(lambda: house["jobs"].stats().waiting == 2)
         house.disk.door.shut()
         other = asyncio.ensure_future(house["jobs"].purge(("dead",)))
@@ -174,5 +174,7 @@ async def test_who_leaves_at_its_deadline_leaves_a_timer_for_the_others(opened, 
         house["jobs"].news()  # in vain
         house.disk.door.open()
         await other
+        clock.skip(10)
         assert await short is None
+        clock.skip(10)
         assert (await long).spans[0].attempt == 2
