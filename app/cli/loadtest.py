@@ -66,31 +66,40 @@ def loadtest(
     Example: `dibs loadtest --clients 64 --total 100000`, `dibs loadtest --chaos --rounds 50`,
     `dibs loadtest --work --crash 0.05`
     """
-    from random import SystemRandom
-
-    from ..proof.plan import Jobs, Plan
-
-    for kind in [name for name, given in {"--chaos": chaos, "--work": work}.items() if given]:
-        if queue is not None or not keys:
-            fail(
-                f"option {kind}: it has its own queue and needs keys; leave out --queue and --no-keys", USAGE
-            )
-    if not work and (crash is not None or ttl is not None):
-        fail("options --crash and --ttl: they are for --work", USAGE)
-    if not chaos and rounds is not None:
-        fail("option --rounds: it is for --chaos", USAGE)
-    seed = SystemRandom().randrange(10**6) if seed is None else seed
+    if (chaos or work) and (queue is not None or not keys):
+        kind = "--chaos" if chaos else "--work"
+        fail(f"option {kind}: it has its own queue and needs keys; leave out --queue and --no-keys", USAGE)
+    _only_with("--work", work, crash=crash, ttl=ttl)
+    _only_with("--chaos", chaos, rounds=rounds)
+    seed = _any_seed() if seed is None else seed
     sizes = (_OF_WORK if work else {}) | _given(clients=clients, total=total, count=count)
-    jobs = None
-    if work:
-        jobs = Jobs(max(1, sizes["clients"] // 4), seed=seed, **_given(crash=crash, ttl=ttl))
-    plan = Plan(url, queue, keys=keys, timeout=timeout, patience=patience, jobs=jobs, **sizes)
+    of_work = _given(crash=crash, ttl=ttl, seed=seed) if work else None
+    plan = _plan(of_work, sizes, url=url, queue=queue, keys=keys, timeout=timeout, patience=patience)
     _test(plan, history, (rounds or 50) if chaos else 0, seed)
+
+
+def _only_with(kind: str, given: bool, **options: Any) -> None:
+    """Refuse options that only another one, which is not ``given``, makes use of."""
+    if not given and _given(**options):
+        fail(f"option --{next(iter(_given(**options)))}: it is for {kind}", USAGE)
 
 
 def _given(**options: Any) -> dict[str, Any]:
     """The options that were given: the plan has the defaults of the others."""
     return {name: value for name, value in options.items() if value is not None}
+
+
+def _any_seed() -> int:
+    from random import SystemRandom
+
+    return SystemRandom().randrange(10**6)
+
+
+def _plan(of_work: dict[str, Any] | None, sizes: dict[str, Any], **options: Any) -> Plan:
+    from ..proof.plan import Jobs, Plan
+
+    jobs = None if of_work is None else Jobs(max(1, sizes["clients"] // 4), **of_work)
+    return Plan(jobs=jobs, **sizes, **options)
 
 
 def _test(plan: Plan, history: Path | None, rounds: int, seed: int) -> None:

@@ -15,7 +15,7 @@ from .exits import USAGE, fail
 from .options import DEFAULT_URL, MAX_DELAY, Queue, Url
 
 if TYPE_CHECKING:
-    from .push_lines import Input
+    from .push_lines import Input, Shape
 
 
 def push(
@@ -60,21 +60,28 @@ def push(
 
     Example: dibs push jobs files.txt --create · seq 1000 | dibs push jobs --json
     """
-    from .console import console
-    from .http import PATIENCE, Api
     from .push_lines import Shape
-    from .push_source import Push
 
     if key_field is not None and (unique or not json):
         fail("option --key-field: it needs --json, and takes the place of --unique", USAGE)
     if null and json:
         fail("option -0: JSON may have line ends inside, so it does not go with --json", USAGE)
     shape = Shape(json=json, null=null, delay=delay, priority=priority, unique=unique, key_field=key_field)
-    shown = console(stderr=True)
     with ExitStack() as stack:
         sources = [_opened(name, stack, last_line=last_line) for name in files or ["-"]]
-        api = stack.enter_context(Api(url, patience=PATIENCE))
-        found = api.existing(queue, create=create)
+        _push(sources, shape, queue, url, create=create, close=close, again=again)
+
+
+def _push(
+    sources: list[Input], shape: Shape, queue: str, url: str, *, create: bool, close: bool, again: bool
+) -> None:
+    """Push the sources one after the other; then close the queue, unless a last line waits."""
+    from .console import console
+    from .http import PATIENCE, Api
+    from .push_source import Push
+
+    with Api(url, patience=PATIENCE) as api:
+        found, shown = api.existing(queue, create=create), console(stderr=True)
         pushes = [Push(api, found, source, shape, shown) for source in sources]
         waiting = [each.name for each in pushes if not each.run(again=again)]
         if close and waiting:

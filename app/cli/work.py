@@ -5,16 +5,14 @@ from __future__ import annotations
 import logging
 import os
 import shutil
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import Annotated, Final
 
 import typer
 
 from .exits import CANNOT_RUN, NO_COMMAND, OK, UNWRITTEN, USAGE, fail
 from .options import DEFAULT_URL, MAX_DELAY, Queue, Url
-
-if TYPE_CHECKING:
-    from .http import Api
-    from .work_job import Plan
+from .work_command import CommandTemplate
+from .work_plan import Plan, Retries
 
 _MAX_TTL: Final = 43_200
 GRACE: Final = 5.0
@@ -72,26 +70,13 @@ def work(
 
     Example: dibs work jobs -j 8 -- convert {} -resize 50% small/{/}
     """
-    from .http import PATIENCE, Api
-    from .work_command import CommandTemplate
-    from .work_job import Plan, Retries
-
     if json_results and results is None:
         fail("option --json-results: it needs --results", USAGE)
     words = CommandTemplate(command, append=not stdin)
     _runnable(words.program)
-    plan = Plan(
-        queue=queue,
-        words=words,
-        url=url,
-        stdin=stdin,
-        timeout=timeout,
-        results=results,
-        json_results=json_results,
-        retries=Retries(max_attempts, backoff, frozenset(no_retry or ()), halt),
-    )
-    with Api(url, patience=PATIENCE) as api:
-        _look(api, plan, create=create)
+    retries = Retries(max_attempts, backoff, frozenset(no_retry or ()), halt)
+    plan = Plan(queue, words, url, stdin, timeout, results, json_results, retries)
+    _look(plan, create=create)
     raise typer.Exit(_work(plan, jobs, most, ttl, until_empty=exit_when_empty))
 
 
@@ -104,23 +89,24 @@ def _runnable(program: str | None) -> None:
     fail(f"can't run {program}: there is no such command", NO_COMMAND)
 
 
-def _look(api: Api, plan: Plan, *, create: bool) -> None:
+def _look(plan: Plan, *, create: bool) -> None:
     """Refuse a queue that can't be worked on, or one that can't take the results, before any command runs."""
+    from .http import PATIENCE, Api
+
     most = plan.retries.most
     settings = {} if most is None else {"max_attempts": most}
-    allowed = api.existing(plan.queue, create=create, **settings)["settings"]["max_attempts"]
+    with Api(plan.url, patience=PATIENCE) as api:
+        allowed = api.existing(plan.queue, create=create, **settings)["settings"]["max_attempts"]
+        results = None if plan.results is None else api.existing(plan.results, create=create)
     if most is not None and allowed is not None and most > allowed:
         fail(
             f"option --max-attempts {most}: {plan.queue} gives an item {allowed} attempts;"
             f" `dibs set {plan.queue} max_attempts={most}` changes that",
             USAGE,
         )
-    if plan.results is None:
-        return
-    info = api.existing(plan.results, create=create)
-    if info["source"] is not None:
+    if results is not None and results["source"] is not None:
         fail(f"option --results {plan.results}: a source feeds that queue, so nothing can be pushed to it")
-    if info["state"] == "closed":
+    if results is not None and results["state"] == "closed":
         fail(f"option --results {plan.results}: that queue is closed")
 
 
@@ -131,7 +117,8 @@ def _work(plan: Plan, jobs: int, most: int | None, ttl: float, *, until_empty: b
     from .work_counts import JobCounts
     from .work_display import Display
     from .work_job import JobRunner
-    from .work_loop import Emptiness, Stops, leave, run, settle, verdict
+    from .work_loop import Emptiness, leave, run, settle, verdict
+    from .work_signals import Stops
     from .work_threads import JobThreads
     from .work_writer import Writer
 
@@ -150,9 +137,9 @@ def _work(plan: Plan, jobs: int, most: int | None, ttl: float, *, until_empty: b
         leases.on_refused(runner.refused)
         job_counts.counts = leases.counts
         threads = JobThreads(leases, runner, jobs, stops=stops, most=most)
-        emptiness = Emptiness(queue.info, job_counts, writer.display, threads.drain)
-        if until_empty:
-            emptiness.start()
+        then = threads.drain if until_empty else None
+        emptiness = Emptiness(queue.info, job_counts, writer.display, then)
+        emptiness.start()
         try:
             run(threads, job_counts, writer, stops, *([children.reap_orphans] if is_first() else []))
         finally:

@@ -13,9 +13,8 @@ from contextlib import suppress
 from typing import IO, Any, Final, Self
 
 from . import work_guard
+from .work_signals import GRACE
 
-GRACE: Final = 2.0
-"""Seconds between SIGTERM and SIGKILL."""
 _SET_PDEATHSIG: Final = 1
 _FIRST: Final = 1
 

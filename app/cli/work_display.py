@@ -33,8 +33,8 @@ class Display:
     """One live line on the terminal; all other output goes above it.
 
     The line, notes and the summary are on stderr: stdout is the commands' alone. What a command wrote is
-    shown in one piece when it has ended, so that commands don't talk into each other. ``idle`` stands at the
-    end of the line: what is waited for. ``url`` is where the server should be.
+    shown in one piece when it has ended, so that commands don't talk into each other. ``idle`` is what is
+    waited for where nothing runs; it stands at the end of the line. ``url`` is where the server should be.
 
     Only one thread uses it, that of the ``Writer``, since a reader may keep a write waiting for any time. Its
     methods raise OSError where something can't be written.
@@ -153,7 +153,7 @@ class Display:
         line.append(f"  {job_counts.running:,} running")
         line.append(f"  {_per_second(job_counts.lately())}", "cyan")
         line.append(f"  {_clock(job_counts.seconds)}", "dim")
-        last = self._phase or self.idle or ("waiting for jobs" if waits else "")
+        last = self._phase or ((self.idle or "waiting for jobs") if waits else "")
         if last:
             line.append(f"  {last}", "yellow")
         return line

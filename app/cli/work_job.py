@@ -5,21 +5,20 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from ..client.errors import ValueNotJson
 from .json_value import NotJson, json_value
 from .words import compact
-from .work_children import GRACE
-from .work_command import CommandTemplate, environment
+from .work_command import environment
 from .work_process import Busy, CannotStart, End, Process, Unfit, error_text
 
 if TYPE_CHECKING:
     from ..client import Job
     from .work_children import Children
     from .work_counts import JobCounts
-    from .work_loop import Stops
+    from .work_plan import Plan
+    from .work_signals import Stops
     from .work_writer import Writer
 
 RESULT_BYTES: Final = 256 * 1024
@@ -33,53 +32,6 @@ ROOM: Final = 0.2
 TRIES: Final = 50
 """Tries after which the job goes back, as there may be room elsewhere."""
 LEASE_ENDED: Final = "its lease had ended"
-_LONGEST_DELAY: Final = 3600.0
-
-
-@dataclass(frozen=True, slots=True)
-class Retries:
-    """When a job that failed is tried again, if not as the queue has it.
-
-    ``most``: attempts after which it is dead. ``backoff``: seconds until the second one, doubled each time,
-    an hour at most. ``never``: exit codes after which it is not tried again. ``halt``: so many failures in a
-    row end the work.
-    """
-
-    most: int | None = None
-    backoff: float | None = None
-    never: frozenset[int] = frozenset()
-    halt: int | None = None
-
-    def terms(self, attempt: int, status: int | None) -> dict[str, Any]:
-        """The arguments of ``Job.nack`` for a job whose attempt has failed."""
-        if status in self.never or (self.most is not None and attempt >= self.most):
-            return {"dead": True}
-        return {"delay": self.delay(attempt)}
-
-    def delay(self, attempt: int) -> float | None:
-        """Seconds until the next attempt; None: by the queue's own setting."""
-        if self.backoff is None:
-            return None
-        return min(self.backoff * 2.0 ** min(attempt - 1, 64), max(self.backoff, _LONGEST_DELAY))
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """The command that is run for each job, and the use of its output.
-
-    ``stdin``: the value, as JSON, is what the command reads. ``results``: the queue that gets what it writes,
-    as text or, with ``json_results``, as the JSON value that it is. ``timeout`` and ``grace`` are in seconds.
-    """
-
-    queue: str
-    words: CommandTemplate
-    url: str
-    stdin: bool = False
-    timeout: float | None = None
-    results: str | None = None
-    json_results: bool = False
-    retries: Retries = Retries()
-    grace: float = GRACE
 
 
 class BadResult(Exception):

@@ -1,12 +1,11 @@
-"""The main thread of ``dibs work``: signals, the live line, and how the work ends."""
+"""The main thread of ``dibs work``: the live line, what signals ask for, and how the work ends."""
 
 from __future__ import annotations
 
-import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from ..client.errors import ClientError, Unreachable
@@ -14,6 +13,7 @@ from .exits import CANNOT_RUN, FAILED, INTERRUPTED, JOBS_FAILED, NO_COMMAND, OK,
 from .http import in_words
 from .work_job import Halted
 from .work_process import CannotStart
+from .work_signals import TWICE, Stops
 
 if TYPE_CHECKING:
     from ..client import QueueInfo
@@ -30,59 +30,11 @@ LINGER: Final = 1.0
 """Seconds for the last output to a reader that does not read, after a signal that asks to leave."""
 LOOK: Final = 0.5
 """Seconds between two looks at whether the queue is empty."""
+SELDOM: Final = 4.0
+"""The same where that ends nothing, at most: they are twice as long apart each time."""
 
 
-_AT_ONCE: Final = (signal.SIGTERM, signal.SIGHUP)
-_TWICE: Final = 2
 _OTHERS: Final = "jobs that the server does not know to be done go to other workers when their leases end"
-_SOON: Final = 0.01
-
-
-class Stops:
-    """Signals that end the work, counted.
-
-    The first Ctrl-C finishes the jobs that run, the second gives them back. SIGTERM and SIGHUP give back at
-    once: a supervisor that sends them kills soon afterwards. A signal that was ignored when dibs was started
-    (``nohup``, ``&`` in a script) stays ignored.
-    """
-
-    def __init__(self) -> None:
-        self.asked = 0
-
-    @contextmanager
-    def heard(self) -> Iterator[None]:
-        """Count signals, in place of dying by them."""
-        before = {number: signal.getsignal(number) for number in (signal.SIGINT, *_AT_ONCE)}
-        heard = {number: handler for number, handler in before.items() if handler != signal.SIG_IGN}
-        for number in heard:
-            signal.signal(number, self._hear)
-        try:
-            yield
-        finally:
-            for number, handler in heard.items():
-                signal.signal(number, handler)
-
-    @property
-    def at_once(self) -> bool:
-        """Whether the jobs that run are to be given back."""
-        return self.asked >= _TWICE
-
-    def follows(self, seconds: float, *, at_once: bool) -> bool:
-        """Whether a signal has come, or comes in so many seconds. ``at_once``: one that gives back.
-
-        A supervisor ends all processes of a unit, in any order: a command may die of that before it is known
-        here. It is looked for rather than waited for, as a handler must not touch what others lock.
-        """
-        until = time.monotonic() + seconds
-        while not (self.at_once if at_once else self.asked):
-            if time.monotonic() >= until:
-                return False
-            time.sleep(_SOON)
-        return True
-
-    def _hear(self, number: int, _: object) -> None:
-        """Only counts: it runs between any two steps of the main thread, which may hold any lock."""
-        self.asked += _TWICE if number in _AT_ONCE else 1
 
 
 def run(
@@ -96,10 +48,10 @@ def run(
     threads.start()
     acted = 0
     while not threads.over(TICK):
-        asked = min(stops.asked, _TWICE)
+        asked = min(stops.asked, TWICE)
         if asked > acted:
             acted = asked
-            _stop(threads, job_counts, writer, at_once=asked == _TWICE)
+            _stop(threads, job_counts, writer, at_once=asked == TWICE)
         writer.tick()
         each()
 
@@ -141,15 +93,19 @@ def settle(
 
 
 class Emptiness(threading.Thread):
-    """Looks whether a queue is empty, while nothing runs here, and calls ``then`` once it is.
+    """Looks at a queue while nothing runs here: tells what is waited for, and whether it is empty.
 
     A queue is empty if producers push to it or its source has ended, and nothing waits, is delayed or is
     leased by anybody. So items that failed are waited for until they are tried again, and the items of a dead
-    worker until they are handed out again.
+    worker until they are handed out again. ``then`` is called once it is empty; None: that ends nothing.
     """
 
     def __init__(
-        self, info: Callable[[], QueueInfo], job_counts: JobCounts, display: Display, then: Callable[[], None]
+        self,
+        info: Callable[[], QueueInfo],
+        job_counts: JobCounts,
+        display: Display,
+        then: Callable[[], None] | None,
     ) -> None:
         super().__init__(name="emptiness", daemon=True)
         self._info = info
@@ -160,17 +116,18 @@ class Emptiness(threading.Thread):
 
     def run(self) -> None:
         """Run until the queue is empty or ``stop`` is called."""
-        while not self._enough.wait(LOOK):
+        pause = LOOK
+        while not self._enough.wait(pause):
+            pause = LOOK if self._then or self._job_counts.running else min(2 * pause, SELDOM)
             if self._job_counts.running:
                 self._display.idle = ""
                 continue
             with suppress(ClientError):  # the threads meet it too, and tell it
                 info = self._info()
-                if empty(info):
-                    self._display.idle = ""
+                self._display.idle = awaited(info)
+                if self._then is not None and empty(info):
                     self._then()
                     return
-                self._display.idle = f"{info.waiting:,} to be tried later, {info.leased:,} elsewhere"
 
     def stop(self) -> None:
         """Enough."""
@@ -179,8 +136,16 @@ class Emptiness(threading.Thread):
 
 def empty(info: QueueInfo) -> bool:
     """Whether a queue has nothing for anybody, now and, unless something is pushed, later."""
-    ended = info.source is None or info.state in {"exhausted", "closed"}
-    return ended and info.waiting == info.leased == 0
+    return not awaited(info)
+
+
+def awaited(info: QueueInfo) -> str:
+    """What of a queue may still come, though it has nothing to do now; empty where that is nothing."""
+    counts = (info.waiting, "to be tried later"), (info.leased, "elsewhere")
+    told = [f"{count:,} {where}" for count, where in counts if count]
+    if info.source is not None and info.state not in {"exhausted", "closed"}:
+        told = told or ["its source may give more"]
+    return ", ".join(told)
 
 
 def verdict(

@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import BinaryIO, Final, Self
 
-from .work_children import GRACE, Children
+from .work_children import Children
+from .work_signals import GRACE
 
 ERROR_BYTES: Final = 8192
 """The longest error that the server takes, in bytes of UTF-8."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from ..client import Job, Leases
     from .work_job import JobRunner
-    from .work_loop import Stops
+    from .work_signals import Stops
 
 
 class JobThreads:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 from operator import itemgetter
-from typing import Any, Final, Literal, NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 from .errors import ServerRefused
 from .records import QueueSettings
@@ -161,9 +161,6 @@ class Lease:
     token: str
     expires_in: float
     items: tuple[LeasedItem, ...]
-
-
-Verdict = Literal["acked", "nacked", "extended", "released", "dead", "stale", "refused"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -108,8 +108,8 @@ def test_a_broken_server_fails(run, fake):
     [
         (("--work", "--queue", "jobs"), "--work: it has its own queue"),
         (("--work", "--no-keys"), "--work: it has its own queue and needs keys"),
-        (("--crash", "0.1"), "--crash and --ttl: they are for --work"),
-        (("--ttl", "1"), "--crash and --ttl: they are for --work"),
+        (("--crash", "0.1"), "--crash: it is for --work"),
+        (("--ttl", "1"), "--ttl: it is for --work"),
         (("--work", "--crash", "2"), "--crash"),
         (("--work", "--ttl", "0"), "--ttl"),
     ],

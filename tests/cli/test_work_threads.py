@@ -18,9 +18,11 @@ from dibs.cli.work_children import Children
 from dibs.cli.work_command import CommandTemplate
 from dibs.cli.work_counts import JobCounts
 from dibs.cli.work_display import Display, told
-from dibs.cli.work_job import RESULT_BYTES, TRIES, JobRunner, Plan, Retries
-from dibs.cli.work_loop import Emptiness, Stops, empty, leave, run, settle, verdict
+from dibs.cli.work_job import RESULT_BYTES, TRIES, JobRunner
+from dibs.cli.work_loop import Emptiness, empty, leave, run, settle, verdict
+from dibs.cli.work_plan import Plan, Retries
 from dibs.cli.work_process import CannotStart
+from dibs.cli.work_signals import Stops
 from dibs.cli.work_threads import JobThreads
 from dibs.cli.work_writer import Writer
 from dibs.client import Counts
@@ -689,6 +691,33 @@ class TestEmptiness:
         assert then.wait(SECONDS)
         assert (len(looked), display.idle) == (4, "")
         emptiness.join(SECONDS)
+
+    @pytest.mark.parametrize(
+        ("info", "idle"),
+        [
+            ({"waiting": 3}, "3 to be tried later"),
+            ({"waiting": 1, "leased": 2}, "1 to be tried later, 2 elsewhere"),
+            ({"source": "count"}, "its source may give more"),
+            ({"source": "count", "state": "closed"}, ""),
+            ({"dead": 1}, ""),
+        ],
+    )
+    def test_what_is_waited_for_is_told_where_it_ends_nothing(self, monkeypatch, info, idle):
+        monkeypatch.setattr("dibs.cli.work_loop.LOOK", 0)
+        looked = threading.Semaphore(0)
+
+        def look():
+            looked.release()
+            return seen(**info)
+
+        job_counts = JobCounts(Counts())
+        display = Display("jobs", job_counts)
+        emptiness = Emptiness(look, job_counts, display, None)
+        emptiness.start()
+        assert all(looked.acquire(timeout=SECONDS) for _ in range(3))
+        emptiness.stop()
+        emptiness.join(SECONDS)
+        assert display.idle == idle
 
     def test_enough_ends_it(self):
         job_counts = JobCounts(Counts())
