@@ -14,6 +14,8 @@ from .settling import Entry, Settling
 from .text import encode, ranges
 
 _SOON: Final = 12
+_SHOWN: Final = 10
+"""Ranges of seqs that a warning names, at most."""
 _LATE: Final = 0.05
 """Seconds by which any thread may be late."""
 
@@ -22,12 +24,13 @@ _LATE: Final = 0.05
 class Keeper:
     """Keeps the jobs of one lease iterator, and makes the entries of requests, the fetcher's too.
 
-    ``told_late``: whether a late heartbeat was told.
+    ``told_late``, ``told_left``: whether a late heartbeat was told, and jobs that were left unsettled.
     """
 
     jobs: Jobs
     settling: Settling
     told_late: bool = False
+    told_left: bool = False
 
     def keep(self) -> Flow[None]:
         """Keep the leases alive, and settle what should not wait for the fetcher, until all is said.
@@ -123,6 +126,7 @@ class Keeper:
         Also jobs whose end is on its way in another request: that may be slow, or have been lost.
         """
         found = []
+        self._tell_left(now)
         for held in self.jobs.leases:
             if held.beat_at > now + held.ttl / _SOON:
                 continue
@@ -146,6 +150,36 @@ class Keeper:
             late,
             held.ttl,
         )
+
+    def _tell_left(self, now: float) -> None:
+        """Warn, once, of jobs that seem to be left unsettled: their leases are kept as long as that is so.
+
+        They were handed out a ttl ago, stand in no ``with``, which would settle them, and a consumer waits
+        for the next job. It may wait for ever: a queue that they are inside of is never exhausted.
+        """
+        jobs = self.jobs
+        if self.told_left or not jobs.demand.waiting:
+            return
+        left = [
+            job.seq
+            for held in jobs.leases
+            for job in held.jobs.values()
+            if job.stage == BEGUN and not job.entered and held.arrived + jobs.ttl <= now
+        ]
+        if left:
+            self.told_left = True
+            log.warning(
+                "%s: handed out over %g s ago, not settled, and in no `with job`: %s. If nobody works on "
+                "them any more, the next job is waited for in vain; ack, nack or release each one",
+                jobs.queue,
+                jobs.ttl,
+                ", ".join(map(_shown, ranges(left)[:_SHOWN])),
+            )
+
+
+def _shown(span: tuple[int, int]) -> str:
+    first, last = span
+    return f"{first}" if first == last else f"{first}..{last}"
 
 
 def _ending(jobs: list[Job]) -> Entry:

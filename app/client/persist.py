@@ -99,8 +99,8 @@ class _Tries:
         terms = self.terms
         if isinstance(answer, Reply):
             terms.contact.made = self.reached = True
-            if self.request.key is not None and self.request.key.n:
-                terms.sessions.counted = "idempotency-sequence" in answer.headers
+            if self.request.key is not None and self.request.key.n and "idempotency-key" in answer.headers:
+                terms.sessions.counted = "idempotency-sequence" in answer.headers  # no word of a proxy's
             return _failure(answer)
         self.reached = self.reached or answer.reached
         if answer.aborted:

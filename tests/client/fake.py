@@ -149,7 +149,7 @@ class FakeServer:
                 n = n if self.counts else 0
                 filed = (parts[1:2], key)
                 if key is not None and (replay := self._replay(filed, n, asked)):
-                    return self._signed(replay, n)
+                    return self._signed(replay, parts, key, n)
                 answer = self._answer(method, parts, query, body, stream, waited)
             except Refuse as refuse:
                 answer = refuse.answer
@@ -158,11 +158,14 @@ class FakeServer:
             if key is not None and isinstance(answer, Answer) and answer.status in (200, 201):
                 kept = Answer(answer.status, json.loads(json.dumps(answer.body)))
                 self.keys[str(filed)] = (n, asked, kept)
-            return self._signed(answer, n)
+            return self._signed(answer, parts, key, n)
 
-    def _signed(self, answer, n):
-        if n and isinstance(answer, Answer):
-            answer.headers["idempotency-sequence"] = str(n)
+    def _signed(self, answer, parts, key, n):
+        """The answer with the names of its queue and its key, as the server signs each."""
+        if isinstance(answer, Answer):
+            signed = {"dibs-queue": parts[1] if len(parts) > 1 else None, "idempotency-key": key}
+            signed["idempotency-sequence"] = str(n) if n else None
+            answer.headers |= {name: value for name, value in signed.items() if value is not None}
         return answer
 
     def _replay(self, filed, n, asked):

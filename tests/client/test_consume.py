@@ -253,6 +253,43 @@ def test_work_that_lets_no_heartbeat_through_hears_of_it_by_its_own_clock(sim, c
     assert "jobs: a heartbeat comes 1.9 s late, of a ttl of 3 s: work that holds the GIL" in caplog.text
 
 
+@pytest.mark.parametrize("until_empty", [True, False])
+def test_jobs_that_nobody_settles_are_told_once_after_a_ttl(sim, caplog, until_empty):
+    lab = sim.Sim()
+    queue = lab.server.add("jobs", range(5))
+    made = lab.consumer(ttl=3.0, until_empty=until_empty)
+
+    def work():
+        kept = []
+        while (job := (yield from made.next_job())) is not None:
+            if job.seq in {2, 3, 4}:
+                kept.append(job)
+                continue
+            with job:
+                yield Sleep(9.0)  # at work for long, which is nobody's mistake
+
+    task = lab.spawn(work())
+    lab.run(lambda: queue.acked == 2 and lab.now > 100)
+    told = [record.getMessage() for record in caplog.records if "not settled" in record.getMessage()]
+    assert len(told) == 1
+    assert "jobs: handed out over 3 s ago, not settled, and in no `with job`: 2..4. If nobody" in told[0]
+    assert task.state == "listen"
+    for job in [job for held in made.jobs.leases for job in held.jobs.values()]:
+        job.ack()
+    lab.finish(task)
+    assert queue.acked == 5
+
+
+def test_a_job_in_its_with_is_nobodys_mistake(sim, caplog):
+    lab = sim.Sim()
+    queue = lab.server.add("jobs", range(2))
+    made = lab.consumer(batch=1, ttl=3.0)
+    lab.spawn(sim.worker(made, 60.0))
+    lab.finish(lab.spawn(sim.worker(made, 60.0)))
+    lab.run(lambda: queue.acked == 2)
+    assert "not settled" not in caplog.text
+
+
 def test_a_lease_that_the_server_kept_is_acked_though_its_time_was_over_here(lab):
     """It was down meanwhile, and prolonged what was live."""
     queue = lab.server.add("jobs", range(1))

@@ -6,7 +6,7 @@ import pickle
 import threading
 
 import pytest
-from dibs.client import Client, KeySuperseded, NewItem, Unreachable
+from dibs.client import Client, KeySuperseded, NewItem, UnexpectedAnswer, Unreachable
 from dibs.client.keys import Key, Sessions
 
 
@@ -115,6 +115,18 @@ def test_a_server_that_does_not_count_gets_a_new_key_with_each_request(both):
 
     assert both.ask(lambda client: (threads if isinstance(client, Client) else tasks)(client)) == [0, 1, 2]
     assert {n for _, n in counted(both.wire)} == {1}
+
+
+def test_a_session_outlives_a_proxys_refusal_for_good(wire):
+    wire.server.add("ids", range(9))
+    wire.faults = lambda number, request: (403, b"forbidden") if number == 2 else None
+    with Client("http://dibs", transport=wire) as client:
+        ids = client.queue("ids")
+        ids.next()
+        with pytest.raises(UnexpectedAnswer):
+            ids.next()
+        ids.next()
+    assert [n for _, n in counted(wire)] == [1, 2, 3]
 
 
 def test_requests_at_once_have_sessions_of_their_own(sessions):
