@@ -27,8 +27,8 @@ GIVE_UP_SECONDS: Final = 30.0
 START_SECONDS: Final = 20.0
 
 _CODE: Final = """\
-POST /next                     # 8 clients, one server process on its own disk
-Idempotency-Key: 5f0c2c9e-…    # an answer that was lost is asked for again
+POST /next                     # 8 clients, one server, one disk
+Idempotency-Key: 5f0c2c9e-…    # a lost answer is asked for again
 """
 
 

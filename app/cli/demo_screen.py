@@ -14,7 +14,8 @@ from rich.syntax import Syntax
 from rich.table import Table
 from rich.text import Text
 
-WIDTH: Final = 88
+WIDTH: Final = 80
+"""Columns: those of a terminal as it comes. The code of a scene has four fewer."""
 
 
 class Stage:

@@ -15,18 +15,18 @@ _QUICK_SWITCHES: Final = 1e-5
 _GATE_SECONDS: Final = 5.0
 
 _BARE: Final = """\
-def numbers():                 # two threads call next() on the same generator
+def numbers():                 # two threads call next() on the same one
     for i in count(1):
         yield invoice(i)
 """
 _COUNTER: Final = """\
 class Counter:                 # "then I'll write an iterator"
     def __next__(self):
-        self.i += self.step()  # read, call, write: a thread may switch in between
+        self.i += self.step()  # a switch between reading and writing
         return self.i
 """
 _CURE: Final = """\
-@threadsafe_generator          # one lock around next(), and what else sharing needs
+@threadsafe_generator          # one lock around next(), and more
 def numbers():
     i = 0
     while True:

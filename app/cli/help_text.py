@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from typer import BadParameter
 from typer.core import TyperCommand, TyperGroup
 
 if TYPE_CHECKING:
@@ -16,6 +17,15 @@ _HELP_MOST = 100
 
 class Command(TyperCommand):
     """A command whose help fits on a terminal of 80 columns."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read the words of a command line; what is told of a wrong one are words for people."""
+        try:
+            return super().parse_args(ctx, args)
+        except BadParameter as error:
+            told = error.message.removeprefix("Value error, ")
+            error.message = told.replace("Input should be", "it must be", 1)
+            raise
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Print it."""

@@ -139,8 +139,9 @@ class Browser:
             done = await asyncio.to_thread(self._done, seq, row.generation)
             if done is not None:
                 return done
-            why = "is done" if seq <= row.cursor else "has not come yet"
-            raise ItemUnknown(f"item {seq} of {name} {why}", field="seq")
+            ended = row.ending in {"exhausted", "closed"}
+            why = f"does not come: the queue is {row.ending}" if ended else "has not come yet"
+            raise ItemUnknown(f"item {seq} of {name} {'is done' if seq <= row.cursor else why}", field="seq")
         history = self._engine.failures(row.id, seq)
         return ItemAnswer(name, self._peeked(rows[0]), tuple(history))
 

@@ -109,6 +109,12 @@ class TestItem:
         problem = refused("GET", f"/queues/jobs/items/{seq}", 404, "item-unknown").json()
         assert problem["field"] == "seq"
 
+    def test_one_that_never_comes(self, house, refused):
+        told = lambda: refused("GET", "/queues/jobs/items/6", 404, "item-unknown").json()["detail"]  # noqa: E731
+        assert told() == "item 6 of jobs has not come yet"
+        house.ask("POST", "/queues/jobs/close")
+        assert told() == "item 6 of jobs does not come: the queue is closed"
+
     @pytest.mark.parametrize("seq", ["0", "-1", "x", "1.0", "01", "9007199254740992", "%20"])
     def test_what_is_no_seq(self, refused, seq):
         name = "limit-exceeded" if seq in {"0", "-1", "9007199254740992"} else "invalid"

@@ -22,6 +22,20 @@ def told(stage, monkeypatch):
     return out.getvalue
 
 
+def test_no_line_is_cut_on_a_terminal_of_80_columns(stage):
+    out = io.StringIO()
+    stage.console = Console(file=out, width=80)
+    codes = [getattr(demo_threads, name) for name in ("_BARE", "_COUNTER", "_CURE")] + [demo_fleet._CODE]
+    for code in codes:
+        stage.scene("A scene", code)
+    stage.title()
+    stage.end()
+    shown = [line.strip("│ ") for line in out.getvalue().splitlines()]
+    assert [line for code in codes for line in code.splitlines() if line.strip() not in shown] == []
+    assert " ".join(shown[-2].split()) == "dibs loadtest --chaos doubt it properly"
+    assert any(line.endswith("the GIL") for line in shown)
+
+
 def test_a_bare_generator_breaks(stage, told):
     assert demo_threads.bare_generator(stage)
     assert "generator already executing" in told()

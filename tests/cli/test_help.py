@@ -165,3 +165,23 @@ def test_a_reader_that_had_enough_is_no_error(server, dibs):
     httpx.put(f"{server.url}/queues/many", json={"source": "count"})
     done = subprocess.run(command, shell=True, capture_output=True, text=True, check=False, timeout=20)
     assert (done.stdout, done.stderr) == ("1\n", "")
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (
+            ("verify", "h.jsonl", "--plant", "x"),
+            "Invalid value for '--plant': 'x' is not one of 'duplicate', ",
+        ),
+        (("peek", "jobs", "--state", "x"), "Invalid value for '--state': 'x' is not one of 'waiting'"),
+        (
+            ("next", "-n", "0"),
+            "Invalid value for '--number' / '-n': it must be greater than or equal to 1",
+        ),
+    ],
+)
+def test_a_wrong_value_is_told_in_words_for_people(run, words, told):
+    code, _, err = run(*words)
+    assert code == 2
+    assert told in " ".join(re.sub("[│╭╮╰╯─]", " ", err).split())
