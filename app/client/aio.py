@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from functools import partial
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 import httpx
 
@@ -60,7 +60,8 @@ class LoopBell:
 class AsyncLine:
     """Sends requests over a transport. Tasks of several event loops, and of child processes, may share it.
 
-    A connection lives in one event loop, so each loop gets connections of its own.
+    A connection lives in one event loop, so each loop gets connections of its own. They are closed with the
+    line, or at the end of their loop (``asyncio.run`` closes the asynchronous generators that are left).
 
     Args:
         wire: The server's URL and the headers of requests.
@@ -72,7 +73,7 @@ class AsyncLine:
         self.closed = False
         self._given = given
         self._forked = False
-        self._transports: dict[asyncio.AbstractEventLoop, httpx.AsyncBaseTransport] = {}
+        self._transports: dict[asyncio.AbstractEventLoop, _Dialled] = {}
         fork.watch(self)
 
     async def send(self, request: Request) -> Reply | Lost:
@@ -80,7 +81,7 @@ class AsyncLine:
         if self.closed:
             raise ClientClosed("the client is closed")
         loop = asyncio.get_running_loop()
-        transport = self._transports.get(loop) or self._dial(loop)
+        transport, _ = self._transports.get(loop) or await self._dial(loop)
         try:
             response = await transport.handle_async_request(self.wire.write(request, {}))
             try:
@@ -99,20 +100,22 @@ class AsyncLine:
         self.closed = True
         here = asyncio.get_running_loop()
         mine = self._transports.pop(here, None)
-        if mine is None and not self._transports and not self._forked:
-            mine = self._given  # it was never used
-        for loop, transport in self._transports.items():
+        for loop, dialled in self._transports.items():
             with suppress(RuntimeError):  # that loop is closed: there is nobody to close them
-                loop.call_soon_threadsafe(partial(_close_there, loop, transport))
+                loop.call_soon_threadsafe(partial(_close_there, loop, dialled))
         if mine is not None:
-            await mine.aclose()
+            await mine.open.aclose()
+        elif self._given is not None and not self._transports and not self._forked:
+            await self._given.aclose()  # it was never used
 
-    def _dial(self, loop: asyncio.AbstractEventLoop) -> httpx.AsyncBaseTransport:
+    async def _dial(self, loop: asyncio.AbstractEventLoop) -> _Dialled:
         if self._given is not None:
             self._refuse_given()
-        for ended in [one for one in self._transports if one.is_closed()]:
-            del self._transports[ended]
-        dialled = self._transports[loop] = self._given or self.wire.dial_async()
+        for ended in [one for one in list(self._transports) if one.is_closed()]:
+            self._transports.pop(ended, None)
+        transport = self._given or self.wire.dial_async()
+        dialled = self._transports[loop] = _Dialled(transport, _kept_open(transport))
+        await anext(dialled.open)
         return dialled
 
     def _refuse_given(self) -> None:
@@ -133,8 +136,22 @@ _buried: Final[list[object]] = []
 """What the parent has open, in a child: kept, since to end it would reach into the parent's event loop."""
 
 
-def _close_there(loop: asyncio.AbstractEventLoop, transport: httpx.AsyncBaseTransport) -> None:
-    loop.create_task(transport.aclose())  # it is held by what it waits for
+class _Dialled(NamedTuple):
+    """The transport of one event loop, and the generator whose end closes it."""
+
+    transport: httpx.AsyncBaseTransport
+    open: AsyncGenerator[None, None]
+
+
+async def _kept_open(transport: httpx.AsyncBaseTransport) -> AsyncGenerator[None, None]:
+    try:
+        yield
+    finally:
+        await transport.aclose()
+
+
+def _close_there(loop: asyncio.AbstractEventLoop, dialled: _Dialled) -> None:
+    loop.create_task(dialled.open.aclose())  # it is held by what it waits for
 
 
 class AsyncPollLine:

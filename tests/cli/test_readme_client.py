@@ -1,4 +1,4 @@
-"""The README's crawl and its data loader, as they stand there, against a server: nothing is done twice."""
+"""The README's crawl, its map and its data loader, as they stand there, against a server: nothing is done twice."""
 
 import re
 import subprocess
@@ -52,6 +52,16 @@ def test_the_data_loader_runs(serve, tmp_path, how, pool):
         ran = run(server, str(tmp_path / "loader.py"))
         assert (sorted(map(int, ran.stdout.split())), ran.stderr) == (list(range(40)), "")
         assert client.queue("shards").info().taken == 40
+
+
+def test_the_map_of_asyncio_runs(serve):
+    server = serve()
+    with Client(server.url) as client:
+        client.define("urls")
+        client.queue("urls").push(["a", "bb", "ccc"])
+    fetch = "async def fetch(url):\n    return url * 2\n"
+    ran = run(server, "-W", "error", "-c", f"{fetch}\n{example('AsyncClient')}")
+    assert (sorted(ran.stdout.splitlines()), ran.stderr) == (["a 2", "bb 4", "ccc 6"], "")
 
 
 def example(word):

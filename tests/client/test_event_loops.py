@@ -12,11 +12,12 @@ async def take(client, queue="ids"):
     return (await client.queue(queue).next()).seq
 
 
-@pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.filterwarnings("error")
 def test_one_loop_after_the_other(numbering):
     client = AsyncClient(numbering.url)
     assert [asyncio.run(take(client)) for _ in range(3)] == [1, 2, 3]
+    gc.collect()
+    assert all(ended.wait(5) for ended in numbering.ended)  # at the end of their loops
     assert numbering.connections == 3
     assert len({key for *_, key in numbering.seen}) == 3
     assert len(client._line._transports) == 1  # those of closed loops are let go of
@@ -25,6 +26,18 @@ def test_one_loop_after_the_other(numbering):
         asyncio.run(take(client))
     del client
     gc.collect()
+
+
+@pytest.mark.filterwarnings("error")
+def test_one_that_is_let_go_of_closes_its_connections_while_its_loop_runs(numbering):
+    async def main():
+        client = AsyncClient(numbering.url)
+        assert await take(client) == 1
+        del client
+        gc.collect()
+        assert await asyncio.to_thread(numbering.ended[0].wait, 5)
+
+    asyncio.run(main())
 
 
 def test_two_loops_at_once(numbering):
