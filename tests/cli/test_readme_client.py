@@ -1,4 +1,4 @@
-"""The README's crawl, its map and its data loader, as they stand there, against a server: nothing is done twice."""
+"""The README's examples of the client, as they stand there, against a server: nothing is done twice."""
 
 import re
 import subprocess
