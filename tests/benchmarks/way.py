@@ -21,6 +21,7 @@ from pathlib import Path
 from types import FrameType
 
 import folder
+import tabs
 import takes
 import users
 import waits
@@ -46,6 +47,7 @@ ROWS = {
     "batches": Row(takes.batches, takes.BATCHES),
     "slow-disk": Row(takes.slow_disk, takes.SLOW_DISK),
     "backlog": Row(work.backlog, work.BACKLOG),
+    "page": Row(tabs.page, tabs.PAGE),
 }
 
 
