@@ -14,7 +14,6 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if "tests/browser" in str(item.path):
             item.add_marker(pytest.mark.slow)
-            item.add_marker(pytest.mark.timeout(120))
 
 
 class Site:
@@ -83,7 +82,7 @@ def open_page(chromium):
         )
         contexts.append(context)
         page = context.new_page()
-        page.set_default_timeout(15_000)
+        page.set_default_timeout(60_000)
 
         def note(message):
             if message.type == "error" and not any(each in message.text for each in allow):

@@ -298,7 +298,7 @@ def test_a_server_that_was_restarted_says_so(site, open_page):
     page = open_page(here, allow=allow)
     row(page, "ids").wait_for()
     here.server.end(signal.SIGKILL)
-    page.get_by_text("joining again, try 1").wait_for()
+    page.get_by_text("joining again, try").wait_for()
     site("--port", here.server.port, "--queue", "ids=count")
     page.get_by_text("The server restarted").wait_for()
     page.locator('#stream[data-state="live"]').wait_for()

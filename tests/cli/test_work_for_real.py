@@ -17,6 +17,7 @@ from pathlib import Path
 import httpx
 import pytest
 from dibs.cli import main
+from dibs.proof.server import free_port
 
 from tests.cli.conftest import SECONDS, environment
 
@@ -416,7 +417,7 @@ class TestCtrlC:
         began = time.monotonic()
         working.type(b"\x03")
         assert working.end()[0] == 130
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 15  # a poll takes 20 seconds
 
     def test_a_supervisor_is_obeyed_at_once(self, queue, start, gate, server):
         jobs = queue()
@@ -588,7 +589,7 @@ def test_the_words_of_200_files_counted_by_three_workers_one_of_them_killed(star
 @pytest.mark.timeout(180)
 def test_and_with_a_server_that_is_killed_again_and_again(start, serve, tmp_path):
     words = text_files(tmp_path, 200)
-    server = serve("--queue", "default=count")
+    server = serve("--port", free_port(), "--queue", "default=count")
     url, port = server.url, server.port
     assert start(url, "push", "jobs", "files.txt", "--create").end()[0] == 0
     jobs, results = SimpleQueue(url, "jobs"), Queue(url, "counts")
@@ -610,7 +611,7 @@ def test_and_with_a_server_that_is_killed_again_and_again(start, serve, tmp_path
 def test_a_server_that_is_away_at_the_end_of_the_last_job_is_waited_for(serve, gate, monkeypatch, capfd):
     """Though it is away for longer than closing may take."""
     monkeypatch.setattr("dibs.cli.work.GRACE", 0.0)
-    server = serve("--queue", "default=count")
+    server = serve("--port", free_port(), "--queue", "default=count")
     jobs = Queue(server.url, "jobs")
     gate.make("a")
     jobs.push("a")
@@ -640,7 +641,7 @@ def test_a_push_that_is_killed_and_a_server_that_is_killed_and_each_line_is_ther
     chance = random.Random(1)
     lines = [f"{number} " + "x" * chance.randrange(200) for number in range(100_000)]
     (tmp_path / "lines.txt").write_text("".join(f"{line}\n" for line in lines))
-    server = serve("--queue", "default=count")
+    server = serve("--port", free_port(), "--queue", "default=count")
     url, port = server.url, server.port
     jobs = Queue(url, "jobs")
     for share in (0.1, 0.3, 0.5):
