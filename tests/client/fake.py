@@ -7,6 +7,7 @@ put in by the transport around it (see ``conftest.py``).
 from __future__ import annotations
 
 import json
+import re
 import threading
 from dataclasses import dataclass, field
 from urllib.parse import parse_qs, unquote
@@ -163,7 +164,8 @@ class FakeServer:
     def _signed(self, answer, parts, key, n):
         """The answer with the names of its queue and its key, as the server signs each."""
         if isinstance(answer, Answer):
-            signed = {"dibs-queue": parts[1] if len(parts) > 1 else None, "idempotency-key": key}
+            queue = parts[1] if len(parts) > 1 and re.fullmatch(r"[a-z0-9._-]{1,64}", parts[1]) else None
+            signed = {"dibs-queue": queue, "idempotency-key": key}
             signed["idempotency-sequence"] = str(n) if n else None
             answer.headers |= {name: value for name, value in signed.items() if value is not None}
         return answer
