@@ -8,10 +8,7 @@ environment (``DIBS_PORT=9000``), the command's options. Nothing here is read wh
 from __future__ import annotations
 
 import logging
-import os
-import tomllib
 from collections.abc import Mapping
-from difflib import get_close_matches
 from importlib import metadata
 from ipaddress import ip_address
 from pathlib import Path
@@ -20,25 +17,20 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
-    EnvSettingsSource,
     NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
-    SettingsError,
 )
 
+from .config_layers import PREFIX, Layers, read_layers, unknown_variables
 from .config_queues import definitions
 from .errors import ConfigError
-from .inert import inert
 from .queue.definition import Definition
 from .queue.limits import Limits
+from .sources import SourceSpec
 
-PREFIX: Final = "DIBS_"
-DEFAULT_FILE: Final = Path("dibs.toml")
 DEFAULT_QUEUE: Final = "default"
 MEMORY: Final = ":memory:"
-_OTHERS: Final = {"CONFIG", "URL", "TRACEBACK", "QUEUE", "SEQ", "ATTEMPT"}
-"""Variables (after ``DIBS_``) that are no settings of the server, and have a meaning all the same."""
 log: Final = logging.getLogger("dibs.config")
 
 
@@ -89,7 +81,7 @@ class Settings(BaseSettings):
         description="The folder whose files a source defined over HTTP may read; none: no files.",
     )
     workers: int = Field(default=1, description="Server processes; on SQLite it is 1.")
-    limits: Limits = Field(default=Limits(), description="See the table of limits.")
+    limits: Limits = Field(default_factory=Limits, description="See the table of limits.")
 
     @classmethod
     def settings_customise_sources(  # type: ignore[override]  # the others are given by name too
@@ -140,8 +132,13 @@ class Settings(BaseSettings):
         return self
 
 
-_VARIABLES: Final = {name.upper() for name in Settings.model_fields} | _OTHERS
-_LIMIT: Final = PREFIX + "LIMITS__"
+LIVE: Final = frozenset({"queues", "allow_get", "read_only", "show_values", "old", "limits"})
+"""The settings that a reload changes while the server runs; the others need a start."""
+
+
+def configured_queues(settings: Settings) -> Mapping[str, Definition]:
+    """The queues of the configuration; where it has none, one that counts."""
+    return settings.queues or {DEFAULT_QUEUE: Definition(SourceSpec("count"))}
 
 
 def version() -> str:
@@ -172,97 +169,39 @@ def load(options: Mapping[str, Any] | None = None, *, file: Path | None = None) 
     Raises:
         ConfigError: Settings are wrong; a line for each names it and where it came from.
     """
-    given = dict(options or {})
-    for variable in unknown_variables():
+    return settings_of(read(options, file=file))
+
+
+def read(options: Mapping[str, Any] | None = None, *, file: Path | None = None) -> Layers:
+    """Read the layers, as ``load`` does, and warn of variables that are no settings.
+
+    Raises:
+        ConfigError: one of them can't be read.
+    """
+    for variable in unknown_variables(Settings):
         log.warning("%s", variable)
-    path, written = _read_file(file)
+    return read_layers(Settings, options, file)
 
+
+def settings_of(layers: Layers) -> Settings:
+    """The settings that the layers say.
+
+    Raises:
+        ConfigError: as ``load`` does.
+    """
     try:
-        environment = _without_unknown_limits(EnvSettingsSource(Settings)())
-        return Settings(**_merged(written, environment, given))
+        return Settings(**layers.merged())
     except ValidationError as error:
-        wrong = [
-            sentence
-            for each in error.errors(include_url=False)
-            for sentence in _explain(each, given, path, written)
-        ]
+        wrong = [sentence for each in error.errors(include_url=False) for sentence in _explain(each, layers)]
         raise ConfigError("\n".join(wrong)) from None
-    except SettingsError as error:
-        raise ConfigError(f"the environment: {error} (JSON is expected there)") from None
 
 
-def _merged(*layers: Mapping[str, Any]) -> dict[str, Any]:
-    """The layers in one, a later one before those before it; tables are merged by their names."""
-    merged: dict[str, Any] = {}
-    for layer in layers:
-        for name, value in layer.items():
-            both = isinstance(merged.get(name), Mapping) and isinstance(value, Mapping)
-            merged[name] = _merged(merged[name], value) if both else value
-    return merged
-
-
-def _read_file(file: Path | None) -> tuple[Path, dict[str, Any]]:
-    named = file or (Path(os.environ[PREFIX + "CONFIG"]) if os.environ.get(PREFIX + "CONFIG") else None)
-    path = named or DEFAULT_FILE
-    try:
-        return path, tomllib.loads(path.read_text("utf-8"))
-    except FileNotFoundError:
-        if named is None:
-            return path, {}
-        raise ConfigError(f"config file {path}: there is no such file") from None
-    except OSError as error:
-        raise ConfigError(f"config file {path}: {error.strerror}") from None
-    except ValueError as error:
-        raise ConfigError(f"config file {path}: {error}") from None
-
-
-def unknown_variables(environ: Mapping[str, str] | None = None) -> list[str]:
-    """A sentence for each variable that looks like a setting and is none; an environment may have others."""
-    told = []
-    for name in sorted(os.environ if environ is None else environ):
-        beginning, known = PREFIX, _VARIABLES
-        if name.upper().startswith(_LIMIT):
-            beginning, known = _LIMIT, {limit.upper() for limit in Limits.model_fields}
-        meant = name[len(beginning) :].partition("__")[0]
-        if not name.startswith(PREFIX) or meant in known:
-            continue
-        close = get_close_matches(meant, known, n=1, cutoff=0.75)
-        told.append(
-            inert(f"environment variable {name[:64]} is no setting of dibs and has no effect")
-            + (f"; did you mean {beginning}{close[0]}?" if close else "")
-        )
-    return told
-
-
-def _without_unknown_limits(environment: dict[str, Any]) -> dict[str, Any]:
-    """Leave out limits that there are not: they are told, as other unknown variables are."""
-    limits = environment.get("limits")
-    if not isinstance(limits, dict):
-        return environment
-    named = {name.upper().removeprefix(_LIMIT).partition("__")[0].lower() for name in os.environ}
-    unknown = named - Limits.model_fields.keys()
-    return environment | {"limits": {name: limit for name, limit in limits.items() if name not in unknown}}
-
-
-def _explain(error: Any, options: Mapping[str, Any], path: Path, written: Mapping[str, Any]) -> list[str]:
+def _explain(error: Any, layers: Layers) -> list[str]:
     """A sentence for each thing that is wrong: where it came from, which setting, what is wrong with it."""
     message = str(error["msg"]).removeprefix("Value error, ")
     if not error["loc"]:
         return [message]
     if error["type"] == "extra_forbidden":
         message = "there is no such setting"
-    setting = [str(part) for part in error["loc"][:2]]
-    origin = _origin(setting, options, path, written)
+    origin = layers.origin([str(part) for part in error["loc"][:2]])
     return [f"{origin}: {line[:1].lower()}{line[1:]}" for line in message.split("\n")]
-
-
-def _origin(setting: list[str], options: Mapping[str, Any], path: Path, written: Mapping[str, Any]) -> str:
-    """The place where the user wrote a setting, and its name there."""
-    name = setting[0]
-    if name in options:
-        return "option --" + ("queue" if name == "queues" else name.replace("_", "-"))
-    for variable in (PREFIX + "__".join(setting).upper(), PREFIX + name.upper()):
-        if variable in os.environ:
-            return f"environment variable {variable}"
-    place = f"config file {path}" if name in written else "settings"
-    return f"{place}: {'.'.join(setting)}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -10,35 +10,42 @@ from fastapi import FastAPI
 
 from .api.application import build
 from .api.context import Context
-from .config import DEFAULT_QUEUE, Settings, load, version
+from .config import Settings, configured_queues, read, settings_of, version
+from .config_layers import Layers
 from .dashboard.page import Page
-from .queue import Definition, Queues
-from .sources import Registry, SourceSpec
+from .queue import Queues
+from .sources import Registry
 
 
-def create_app(settings: Settings | None = None) -> FastAPI:
+def create_app(settings: Settings | None = None, *, read: Callable[[], Layers] = read) -> FastAPI:
     """The application, as any ASGI server runs it; its lifespan opens the ledger and closes it.
 
     ``app.state.context`` is what its operations share. What ``Queues.open`` raises comes from the lifespan.
 
     Args:
-        settings: What to serve. None reads ``dibs.toml`` and the environment, as ``dibs serve`` does.
+        settings: What to serve; a reload is refused then. None takes what ``read`` gives.
+        read: Reads the layers of the settings, again for each reload. By default ``dibs.toml`` and the
+            environment, as ``dibs serve`` does without options.
 
     Raises:
         ConfigError: A setting is wrong.
     """
-    settings = settings or load({})
-    registry = Registry(max_value_bytes=settings.limits.value_bytes)
-    queues = settings.queues or {DEFAULT_QUEUE: Definition(SourceSpec("count"))}
-    context = Context(settings)
+    layers = None
+    if settings is None:
+        layers = read()
+        settings = settings_of(layers)
+    context = Context(settings, read=read, layers=layers)
+    settings, limits = context.settings, context.limits
+    registry = Registry(max_value_bytes=limits.value_bytes)
+    limits.follow(lambda: registry.bound(limits.value_bytes))
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         context.opened = await Queues.open(
             settings.data,
             sources=registry,
-            limits=settings.limits,
-            define=queues,
+            limits=limits,
+            define=configured_queues(settings),
             root=settings.source_root,
         )
         page.start()

@@ -47,8 +47,7 @@ class Door:
     """What a request is let in by, whatever its path: its headers, its host, its site, its size."""
 
     def __init__(self, settings: Settings) -> None:
-        self._limit = settings.limits.body_bytes
-        self._items_limit = settings.limits.items_bytes
+        self._limits = settings.limits
         self._hosts = guards.Hosts(settings.allowed_hosts, settings.host)
 
     def admit(self, scope: Scope) -> None:
@@ -56,7 +55,7 @@ class Door:
         headers = guards.read_headers(scope["headers"])
         scope[HEADERS] = headers
         length = headers.get(b"content-length")
-        if length is not None and (not length.isdigit() or int(length[:20]) > self._limit):
+        if length is not None and (not length.isdigit() or int(length[:20]) > self._limits.body_bytes):
             self._check_length(scope, length, headers)
         self._check_host(scope, headers.get(b"host"))
         if b"content-encoding" in headers:
@@ -77,11 +76,11 @@ class Door:
 
     def _check_length(self, scope: Scope, length: bytes, headers: guards.Headers) -> None:
         """Where more may be sent than elsewhere: items, and what becomes of them; a stream has no limit."""
-        limit, path = self._limit, scope["path"]
+        limit, path = self._limits.body_bytes, scope["path"]
         if scope["method"] == "POST" and path.startswith("/queues/") and path.endswith(_LARGE_BODIES):
             if path.endswith("/items") and bodies.is_stream(headers) and length.isdigit():
                 return
-            limit = max(limit, self._items_limit)
+            limit = max(limit, self._limits.items_bytes)
         if not length.isdigit() or int(length[:20]) > limit:
             raise bodies.too_large(limit)
 

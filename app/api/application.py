@@ -21,6 +21,7 @@ from .operations.items import items
 from .operations.manage import manage
 from .operations.observe import observe
 from .operations.produce import produce
+from .operations.server import server
 from .problems import RequestRefused, reply_to
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
@@ -41,10 +42,11 @@ def build(context: Context, *, version: str, lifespan: Lifespan) -> FastAPI:
     )
     app.add_middleware(Admission, settings=context.settings, version=version)
     app.add_exception_handler(HTTPException, _refuse)
-    for audience in (consume, produce, manage, items, observe):
+    for audience in (consume, produce, manage, items, observe, server):
         audience.add_to(app, context)
     docs.add_to(app)
     metrics.add_to(app, context)
+    context.limits.follow(lambda: setattr(app, "openapi_schema", None))
     app.openapi = lambda: docs.document(app)  # type: ignore[method-assign]
     return app
 

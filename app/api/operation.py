@@ -213,7 +213,6 @@ class Read:
     def __init__(self, context: Context, spec: Spec, *, manages: bool = False) -> None:
         limits, reader = context.limits, context.reader
         self.spec = spec
-        self.limit = max(limits.items_bytes, limits.body_bytes) if spec.large else limits.body_bytes
         self.query: Query[Any] = Query(spec.query, limits)
         self.model: Model[Any] | None = None if spec.body is None else Model(spec.body, limits)
         self.fixed = None if spec.fixed is None else partial(spec.fixed, reader)
@@ -221,7 +220,13 @@ class Read:
             self._by_model if spec.hot is None else partial(spec.hot, reader)
         )
         self._context = context
-        self._refused = manages and context.settings.read_only
+        self._manages = manages
+
+    @property
+    def limit(self) -> int:
+        """The most bytes of a body."""
+        limits = self._context.limits
+        return max(limits.items_bytes, limits.body_bytes) if self.spec.large else limits.body_bytes
 
     @property
     def hot(self) -> bool:
@@ -236,7 +241,7 @@ class Read:
             ClientDisconnect: the client went away before its body was there.
         """
         spec, scope = self.spec, request.scope
-        if self._refused:
+        if self._manages and self._context.settings.read_only:
             raise Forbidden("this server is read only: queues are looked at, and not operated")
         headers = scope[HEADERS]
         name = request.path_params.get("queue", spec.queue)

@@ -64,6 +64,13 @@ class Reader:
         self._seq: Model[int] = Model(Annotated[int, Whole(1, MAX_SAFE)], limits, root="seq")
         self._shapes = {verb: Shapes(model.parse) for verb, model in self._settles.items()}
         self._leases: dict[bytes, tuple[LeaseAsk, str]] = {}
+        limits.follow(self._forget)
+
+    def _forget(self) -> None:
+        """Forget bodies that were read by the limits before."""
+        self._leases.clear()
+        for shapes in self._shapes.values():
+            shapes.forget()
 
     def key(self, raw: bytes | None, sequence: bytes | None) -> Key | None:
         """The Idempotency-Key of a request, and its number (Idempotency-Sequence)."""

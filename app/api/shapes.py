@@ -57,6 +57,11 @@ class Shapes:
         self._known: dict[bytes, Shape | None] = {}
         self._last: tuple[bytes, bytes, Shape] | None = None
 
+    def forget(self) -> None:
+        """Forget all: they would be read otherwise now."""
+        self._known.clear()
+        self._last = None
+
     def find(self, body: bytes) -> tuple[Shape, str] | None:
         """The shape of a body, and its token; None where it is not of the usual form."""
         if self._last is not None:  # most bodies have the shape of the one before

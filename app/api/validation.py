@@ -47,6 +47,12 @@ class Model(Generic[T]):
         self._of = of
         self._root = root
         self._limits = limits
+        limits.follow(self._forget)
+
+    def _forget(self) -> None:
+        """Compile anew when it is next needed, as the limits have changed."""
+        for made in ("adapter", "_validate"):
+            self.__dict__.pop(made, None)
 
     @cached_property
     def adapter(self) -> TypeAdapter[Any]:

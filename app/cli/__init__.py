@@ -12,7 +12,21 @@ from typing import Annotated, Any, Final, get_origin, get_type_hints
 import typer
 
 from ..errors import DibsError
-from . import define, demo, loadtest, next, operate, peek, push, queues, restore, serve, verify, work
+from . import (
+    define,
+    demo,
+    loadtest,
+    next,
+    operate,
+    peek,
+    push,
+    queues,
+    restore,
+    serve,
+    settings,
+    verify,
+    work,
+)
 from .exits import EXIT_CODES, FAILED, INTERRUPTED, UNWRITTEN, code_of, say
 from .help_text import Command, Group
 from .output import Unwritten, fill_closed, is_unwritten
@@ -63,6 +77,7 @@ for _function in (
     *(queues.queues, queues.stats, peek.peek, peek.dead, queues.audit, define.define, define.set_),
     *(operate.pause, operate.resume, operate.retry, operate.advance, operate.close),
     *(operate.purge, operate.delete, operate.backup, restore.restore),
+    *(settings.config, settings.reload),
     *(loadtest.loadtest, verify.verify, demo.demo),
 ):
     _add(_function)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import signal
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -61,10 +62,10 @@ def _run(options: dict[str, Any], config: Path | None) -> int:
         signal.signal(signal.SIGTERM, _leave)
     gc.disable()
     try:
-        from ..config import load
+        from ..config import read
         from .server import run
 
-        return run(load(options, file=config))
+        return run(partial(read, options, file=config))
     finally:
         gc.enable()
 

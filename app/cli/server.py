@@ -7,8 +7,9 @@ import errno
 import gc
 import signal
 import socket
-from collections.abc import Coroutine, Iterator
-from contextlib import contextmanager
+import sys
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any, Final, NoReturn
 
@@ -19,6 +20,8 @@ from ..api.context import Context
 from ..api.lane.connection import Connection
 from ..api.lane.lane import Lane
 from ..config import Settings
+from ..config_layers import Layers
+from ..errors import DibsError
 from ..main import create_app
 from .banner import announce
 from .exits import FAILED, NO_PORT, OK, fail
@@ -42,6 +45,8 @@ class Server(uvicorn.Server):
         super().__init__(config)
         self._context = context
         self._settings = settings
+        self._terminal = sys.stderr.isatty()
+        self._reloads: set[asyncio.Task[Any]] = set()
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -56,9 +61,12 @@ class Server(uvicorn.Server):
         script from the Ctrl-C that is meant for the script.
         """
         loop = asyncio.get_running_loop()
-        heard = [number for number in _SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+        handlers = dict.fromkeys(_SIGNALS, self.end)
+        if hasattr(signal, "SIGHUP"):
+            handlers[signal.SIGHUP] = self._hang_up
+        heard = [number for number in handlers if signal.getsignal(number) is not signal.SIG_IGN]
         for number in heard:
-            loop.add_signal_handler(number, self.end)
+            loop.add_signal_handler(number, handlers[number])
         try:
             yield
         finally:
@@ -71,6 +79,19 @@ class Server(uvicorn.Server):
         self.should_exit = True
         self._context.stop()
 
+    def _hang_up(self) -> None:
+        """Reload the settings; if the terminal that the server was started on is gone, end."""
+        if self._terminal and not sys.stderr.isatty():
+            self.end()
+            return
+        task = asyncio.get_running_loop().create_task(self._reload())
+        self._reloads.add(task)  # the loop itself holds it weakly
+        task.add_done_callback(self._reloads.discard)
+
+    async def _reload(self) -> None:
+        with suppress(DibsError):  # it is in the log
+            await self._context.reloading.run()
+
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to accept, and say so. What was loaded until now is never searched for garbage again."""
         await super().startup(sockets)
@@ -80,16 +101,16 @@ class Server(uvicorn.Server):
             announce(_url(self._settings.host, sockets[0]), self._settings, self._context.queues)
 
 
-def run(settings: Settings) -> int:
-    """Serve until a signal comes; the exit code.
+def run(read: Callable[[], Layers]) -> int:
+    """Serve until a signal comes; the exit code. ``read`` reads the settings, again for each reload.
 
     Raises:
         ConfigError: A setting is wrong.
         LedgerError: The data can't be opened.
     """
     log_to_stderr()
-    app = create_app(settings)
-    return _run(_serve(app, settings))
+    app = create_app(read=read)
+    return _run(_serve(app, app.state.context.settings))
 
 
 def _new_loop() -> asyncio.AbstractEventLoop:

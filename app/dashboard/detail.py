@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,6 +14,7 @@ from ..queue.gate import failure_of
 
 if TYPE_CHECKING:
     from ..api.actions import Actions
+    from ..config import Settings
     from ..queue import Queue, Queues
     from ..queue.answers import Audit, Peeked
     from .recorder import Recorder, Sample, Track
@@ -32,13 +33,19 @@ class Detail:
     """What is shown of one queue. It keeps what it read of the ledger last, for all who look at it."""
 
     def __init__(
-        self, queues: Queues, recorder: Recorder, actions: Actions, name: str, *, values: bool
+        self,
+        queues: Queues,
+        recorder: Recorder,
+        actions: Actions,
+        name: str,
+        *,
+        settings: Callable[[], Settings],
     ) -> None:
         self._queues = queues
         self._recorder = recorder
         self._actions = actions
         self._name = name
-        self._values = values
+        self._settings = settings
         self._errors: tuple[Any, list[Deaths]] = (None, [])
 
     async def shown(self, now: int, span: str) -> dict[str, Any] | None:
@@ -83,7 +90,7 @@ class Detail:
 
     def _waiting(self, item: Peeked, shift: int) -> dict[str, Any]:
         value = {"hidden": True, "bytes": len(item.value.encode())}
-        if self._values:
+        if self._settings().show_values:
             value = {"text": item.value[:VALUE_MOST]}  # type: ignore[dict-item]  # either of the two
         return {"seq": item.seq, "due": item.due + shift, **value}
 

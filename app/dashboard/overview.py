@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from ..api.records import exact
@@ -44,12 +44,12 @@ class Seen(NamedTuple):
 
 
 class Overview:
-    """Looks at all queues of a server. ``old`` (seconds): an item that has waited longer is trouble.
+    """Looks at all queues of a server. ``old()`` (seconds): an item that has waited longer is trouble.
 
     It owns what was read of the ledger last: what is inside, how many workers have it, the room on the disk.
     """
 
-    def __init__(self, queues: Queues, recorder: Recorder, *, old: float) -> None:
+    def __init__(self, queues: Queues, recorder: Recorder, *, old: Callable[[], float]) -> None:
         self._queues = queues
         self._recorder = recorder
         self._old = old
@@ -112,7 +112,7 @@ class Overview:
             found.append({"kind": "dead", "since": now, "dead": seen.inside.dead, "died": seen.died})
         if seen.state == "paused" and seen.inside.waiting:
             found.append({"kind": "paused", "since": since, "waiting": seen.inside.waiting})
-        elif seen.oldest is not None and seen.oldest > self._old:
+        elif seen.oldest is not None and seen.oldest > self._old():
             found.append({"kind": "old", "since": now - int(seen.oldest * 1000), "oldest": seen.oldest})
         return [{"queue": seen.queue.name, **each} for each in found]
 
@@ -180,7 +180,7 @@ class Overview:
             "dead": seen.inside.dead,
             "died": seen.died,
             "oldest": seen.oldest,
-            "old": seen.oldest is not None and seen.oldest > self._old,
+            "old": seen.oldest is not None and seen.oldest > self._old(),
             "line": [] if steps.at_rest(now) else _line(steps, now, self._recorder.began),
             "failure": None
             if failure is None

@@ -58,10 +58,8 @@ class Page:
 
     def start(self) -> None:
         """Begin to record."""
-        settings = self._context.settings
-        self._streams = Streams(
-            self._context.queues, self._context.actions, old=settings.old, values=settings.show_values
-        )
+        context = self._context
+        self._streams = Streams(context.queues, context.actions, settings=lambda: context.settings)
 
     def stop(self) -> None:
         """End all streams: the server goes down."""
@@ -116,7 +114,7 @@ class Page:
         if len(request.scope["query_string"]) > QUERY_MOST:
             raise RequestRefused("invalid", "the query is too long", field="query", limit=QUERY_MOST)
         headers = {"x-accel-buffering": "no"}
-        watched = _encoded(streams.watch(dict(request.query_params), self._hello()))
+        watched = _encoded(streams.watch(dict(request.query_params), self._hello))
         return StreamingResponse(watched, media_type="text/event-stream", headers=headers)
 
 

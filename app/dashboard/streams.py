@@ -18,6 +18,7 @@ from .witness import Witness
 
 if TYPE_CHECKING:
     from ..api.actions import Actions
+    from ..config import Settings
     from ..queue import Queues
 
 SECOND: Final = 1.0
@@ -81,15 +82,16 @@ class View:
 class Streams:
     """The views of one server, and the recorder behind them. Lives on the event loop.
 
-    It owns the ``recorder``'s task and the views that are watched, by their queries.
+    It owns the ``recorder``'s task and the views that are watched, by their queries. ``settings`` gives those
+    in force.
     """
 
-    def __init__(self, queues: Queues, actions: Actions, *, old: float, values: bool) -> None:
+    def __init__(self, queues: Queues, actions: Actions, *, settings: Callable[[], Settings]) -> None:
         self.recorder = Recorder(now())
         self._queues = queues
         self._actions = actions
-        self._values = values
-        self._overview = Overview(queues, self.recorder, old=old)
+        self._settings = settings
+        self._overview = Overview(queues, self.recorder, old=lambda: settings().old)
         self._views: dict[tuple[str, ...], View] = {}
         self._watchers = 0
         self._ended = False
@@ -122,20 +124,29 @@ class Streams:
 
     # -- watching
 
-    async def watch(self, query: Mapping[str, str], hello: Mapping[str, Any]) -> AsyncIterator[str]:
-        """The events of one tab: who it is to the server, then its view, again and again, until it goes."""
+    async def watch(
+        self, query: Mapping[str, str], hello: Callable[[], Mapping[str, Any]]
+    ) -> AsyncIterator[str]:
+        """The events of one tab: who it is to the server, then its view, again and again, until it goes.
+
+        What it is to the server is told again after each change of the settings.
+        """
         key, view = self._join(query)
         news = asyncio.Event()
         self._watchers += 1
         view.watchers.add(news)
         try:
-            yield _event("hello", hello)
+            settings = self._settings()
+            yield _event("hello", hello())
             if view.text:
                 yield view.text
             while not self._ended:
                 with suppress(TimeoutError):
                     await asyncio.wait_for(news.wait(), QUIET)
                 news.clear()
+                if self._settings() is not settings:
+                    settings = self._settings()
+                    yield _event("hello", hello())
                 yield view.text or _event("beat", {"now": now()})
         finally:
             self._watchers -= 1
@@ -157,7 +168,7 @@ class Streams:
 
     def _made(self, name: str, queue: str, span: str, query: Mapping[str, str]) -> View:
         if name == "queue":
-            detail = Detail(self._queues, self.recorder, self._actions, queue, values=self._values)
+            detail = Detail(self._queues, self.recorder, self._actions, queue, settings=self._settings)
             return View(name, lambda at: detail.shown(at, span), every=SECOND, close=_nothing)
         if name == "proof":
             proof = Proof(self._queues, self.recorder, queue)

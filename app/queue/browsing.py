@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -37,10 +37,10 @@ class Browser:
     """Shows one queue. It keeps what it saw last, for statistics are wanted most when the disk fails.
 
     Any thread that looks puts a whole row, or whole counts, in the place of those that it kept.
-    ``in_file``: whether the configuration has the queue.
+    ``in_file``: the names of the queues that the configuration has now.
     """
 
-    def __init__(self, line: Line, engine: Engine, *, in_file: bool) -> None:
+    def __init__(self, line: Line, engine: Engine, *, in_file: Set[str]) -> None:
         self._line = line
         self._engine = engine
         self._in_file = in_file
@@ -89,7 +89,7 @@ class Browser:
             starting=self._line.supply.starting and not replayed,
             created=created,
             replayed=replayed,
-            in_file=self._in_file,
+            in_file=self._line.name in self._in_file,
         )
 
     def look(self) -> Look:

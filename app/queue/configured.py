@@ -1,19 +1,19 @@
-"""Compares the queues of the configuration with the ledger, at the start and before any queue is open.
+"""Compares the queues of the configuration with the ledger: at the start, and for a reload.
 
-A queue that can't be as the configuration has it fails alone, with its cause and with the command that
-resolves it. The others run. A later start with a sound configuration lifts such a failure.
+At a start, before any queue is open, a queue that can't be as the configuration has it fails alone, with its
+cause and with the command that resolves it. The others run. A later start, or a reload, with a sound
+configuration lifts such a failure. A reload with a queue that can't be so is refused, and changes nothing.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
 from ..errors import ConfigError, SourceError
-from ..ledger.engine import Engine
 from ..ledger.ops import Define, Fail, Op, QueueRow, Retry
 from ..ledger.work import DEFAULT_SETTINGS
 from ..sources import Registry, SourceSpec
@@ -26,6 +26,8 @@ log = logging.getLogger("dibs.queue")
 HAS: Final = "the configuration has "
 """The beginning of the message of each failure of this kind, and of no other."""
 
+_OR: Final = ", and start again"
+"""What follows is for queues that have failed."""
 _SHOWN: Final = 64
 _NAMED: Final = 10
 
@@ -39,11 +41,11 @@ class Fault:
 
 
 class Configuring:
-    """Compares the ledger's rows with the queues that are ``wanted``; used once, at the start."""
+    """Compares the ledger's rows with the queues that are ``wanted``; used once."""
 
     def __init__(
         self,
-        engine: Engine,
+        rows: Iterable[QueueRow],
         rounds: Rounds,
         sources: Registry,
         wanted: Mapping[str, Definition],
@@ -51,7 +53,7 @@ class Configuring:
         self._rounds = rounds
         self._sources = sources
         self._wanted = wanted
-        self.rows = {row.name: row for row in engine.rows()}
+        self.rows = {row.name: row for row in rows}
         self.sound: dict[str, Definition] = {}
 
     async def run(self) -> None:
@@ -61,15 +63,28 @@ class Configuring:
             ConfigError: no queue would run.
             LedgerError: the failures can't be recorded.
         """
-        examined = await asyncio.to_thread(self._examine_all)
-        faults = {name: found for name, found in examined.items() if isinstance(found, Fault)}
-        self.sound = {name: found for name, found in examined.items() if isinstance(found, Definition)}
+        faults = await self._examined()
         self._refuse_where_nothing_runs(faults)
         for name, fault in faults.items():
             await self._fail(name, fault)
         for name in self.sound:
             await self._lift(name)
-        self._tell_gone()
+        self.tell_gone()
+
+    async def check(self) -> None:
+        """See that all queues can be as the configuration has them; then ``sound`` has them all.
+
+        Raises:
+            ConfigError: some can't, a line for each.
+        """
+        faults = await self._examined()
+        if faults:
+            raise ConfigError("\n".join(_refused(name, fault) for name, fault in faults.items()))
+
+    async def _examined(self) -> Mapping[str, Fault]:
+        examined = await asyncio.to_thread(self._examine_all)
+        self.sound = {name: found for name, found in examined.items() if isinstance(found, Definition)}
+        return {name: found for name, found in examined.items() if isinstance(found, Fault)}
 
     def _live(self, name: str) -> QueueRow | None:
         row = self.rows.get(name)
@@ -112,7 +127,7 @@ class Configuring:
         if self.sound or not faults or any(row.deleted_at is None for row in self.rows.values()):
             return
         name, fault = next(iter(faults.items()))
-        raise ConfigError(f"queue {name} = {fault.message.removeprefix(HAS).removesuffix(_invalid(name))}")
+        raise ConfigError(_refused(name, fault))
 
     async def _fail(self, name: str, fault: Fault) -> None:
         """Record the failure in the queue, which is created for that if there is none."""
@@ -128,24 +143,33 @@ class Configuring:
 
     async def _lift(self, name: str) -> None:
         """Lift the failure of a queue whose configuration is sound again."""
+        for op in self.lifts(name):
+            await self._apply(op)
+
+    def lifts(self, name: str) -> list[Retry]:
+        """The op that lifts the failure of a queue, if its configuration is sound again."""
         row = self._live(name)
         if row is None or not _is_ours(row):
-            return
-        if self.sound[name].source in {KEPT, spec_of(row)}:  # another one takes its place by a definition
-            await self._apply(Retry(row.id))
+            return []
+        # another source takes the place of the failed one by a definition
+        return [Retry(row.id)] if self.sound[name].source in {KEPT, spec_of(row)} else []
 
     async def _apply(self, op: Op) -> None:
         row = await self._rounds.commit(op)
         if isinstance(row, QueueRow):  # else it is not as it was a moment ago
             self.rows[row.name] = row
 
-    def _tell_gone(self) -> None:
-        """Log the queues that were removed from the configuration, since they go on handing out items."""
-        gone = sorted(
+    def gone(self) -> list[str]:
+        """The queues that were removed from the configuration, and go on handing out items."""
+        return sorted(
             name
             for name, row in self.rows.items()
             if row.configured == "file" and row.deleted_at is None and name not in self._wanted
         )
+
+    def tell_gone(self) -> None:
+        """Log the queues that were removed from the configuration."""
+        gone = self.gone()
         for name in gone[:_NAMED]:
             log.warning(
                 "queue %s is no longer in the configuration, and goes on: `dibs delete %s` (DELETE"
@@ -154,6 +178,12 @@ class Configuring:
             )
         if len(gone) > _NAMED:
             log.warning("and %d more queues are no longer in the configuration", len(gone) - _NAMED)
+
+
+def _refused(name: str, fault: Fault) -> str:
+    """Why the queue can't be so, for the one who wrote the configuration just now: nothing was changed."""
+    message = fault.message.removeprefix(HAS).removesuffix(_invalid(name))
+    return f"queue {name} = {message.partition(_OR)[0]}"
 
 
 def _is_ours(row: QueueRow) -> bool:
@@ -177,7 +207,7 @@ def _changed(row: QueueRow, new: SourceSpec | None) -> str:
     name, old = row.name, _short(spec_of(row))
     return (
         f"{HAS}{_short(new)}, but the {row.cursor} items so far are of {old}. Give the new source a queue of"
-        f" its own, or put {old} back, and start again; `dibs retry {name}` (POST /queues/{name}/retry) goes"
+        f" its own, or put {old} back{_OR}; `dibs retry {name}` (POST /queues/{name}/retry) goes"
         f" on with {old} until the next start; `dibs delete {name}` (DELETE /queues/{name}?confirm={name})"
         f" and a new start go on with the new source behind item {row.cursor}"
     )

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Set
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -41,7 +42,7 @@ class Definitions:
         limits: Limits,
         sources: Registry,
         root: Path | None,
-        in_file: frozenset[str],
+        in_file: Set[str],
     ) -> None:
         self._queues = queues
         self._rounds = rounds
@@ -95,6 +96,14 @@ class Definitions:
             ttl = in_force(settings, self._limits).key_ttl or 0
             done = await self._once(op, key, wanted, reset, ttl)
         return await self._answer(name, done, old, spec, changed=not same)
+
+    @asynccontextmanager
+    async def alone(self, names: Iterable[str]) -> AsyncIterator[None]:
+        """Keep others from defining queues of these names in the meantime."""
+        async with AsyncExitStack() as locks:
+            for name in sorted(names):
+                await locks.enter_async_context(self._names.setdefault(name, asyncio.Lock()))
+            yield
 
     async def _checked(self, name: str, wanted: Definition, *, trusted: bool) -> Definition:
         spec, queue = wanted.source, self._queues.get(name)

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from ..iterators import IteratorStats
     from ..ledger.engine import Engine
     from ..ledger.ops import QueueRow
+    from .limits import Limits
 
 log = logging.getLogger("dibs.queue")
 
@@ -51,7 +52,7 @@ class Feeder:
         sources: Registry,
         engine: Engine,
         *,
-        threads: int,
+        limits: Limits,
         call: Callable[..., None],
         later: Callable[..., asyncio.TimerHandle],
         news: Callable[[], None],
@@ -60,8 +61,10 @@ class Feeder:
         self.waits: Times = deque(maxlen=SAMPLES)
         self.holds: Times = deque(maxlen=SAMPLES)
         self._opener = Opener(spec, sources, engine, call=call, later=later, opened=self._opened, name=name)
-        self._pool = Pool(name, threads)  # of the newest opening: threads of older ones may sleep in a pull
-        self._threads = threads
+        self._pool = Pool(
+            name, limits.threads
+        )  # of the newest opening: threads of older ones may sleep in a pull
+        self._limits = limits
         self._call = call
         self._later = later
         self._news = news
@@ -156,10 +159,11 @@ class Feeder:
         if buffer is None or buffer.end is not None or self._opener.prompt:
             return
         missing = min(items, PULL_MOST) - len(buffer) - buffer.promised
-        if missing <= 0 or buffer.pulls >= self._threads:
+        if missing <= 0 or buffer.pulls >= self._limits.threads:
             return
         buffer.promised += missing
         buffer.pulls += 1
+        buffer.pool.most = self._limits.threads
         try:
             buffer.pool.submit(partial(self._pull, buffer, missing))
         except SourceBusy:
@@ -199,7 +203,7 @@ class Feeder:
     def _open(self) -> None:
         self._leave()
         if self._pool.threads:
-            self._pool = Pool(self._name, self._threads)
+            self._pool = Pool(self._name, self._limits.threads)
         self._opener.begin(self._queue, self._pool)
 
     def _opened(self, buffer: Buffer | None) -> None:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable
+from typing import Final, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 
 from ..errors import LimitExceeded
 from ..sources.encode import MAX_SAFE
-
-if TYPE_CHECKING:
-    pass
 
 NAME = re.compile(r"[a-z0-9._-]{1,64}")
 
@@ -23,9 +21,13 @@ class Limits(BaseModel):
     """The ``[limits]`` of the settings. Durations in seconds, sizes in bytes.
 
     Over a limit is an error with nothing spent, never a clamp.
+
+    All parts of a server hold the same ``Limits``, so that a reload changes them in one place, and in one
+    step of the event loop: ``become``. Nobody else changes them.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+    _followers: list[Callable[[], None]] = PrivateAttr(default_factory=list)
 
     body_bytes: int = Field(default=MIB, ge=1024, description="The largest request body.")
     items_bytes: int = Field(
@@ -72,6 +74,20 @@ class Limits(BaseModel):
     unfinished_bytes: int = Field(
         default=128 * MIB, ge=MIB, description="The most bytes kept of all unfinished requests together."
     )
+
+    def copy_of(self) -> Self:
+        """The same limits, which nobody follows."""
+        return type(self)(**dict(self))
+
+    def follow(self, changed: Callable[[], None]) -> None:
+        """Call ``changed`` after each change: what was made by the limits before has to be made anew."""
+        self._followers.append(changed)
+
+    def become(self, others: Limits) -> None:
+        """Take the values of others; on the event loop."""
+        self.__dict__.update(dict(others))
+        for changed in self._followers:
+            changed()
 
     @property
     def members(self) -> int:

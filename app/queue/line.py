@@ -86,7 +86,6 @@ class Line:
         self._dropped = False  # whether some of them were
         self._wanted = 0  # items of a drawn source that these ask for; of one key those of one ask
         self._keys: set[tuple[str, str]] = set()  # of these
-        self._key_ttl = int(limits.key_ttl * 1000)
 
     # -- asking
 
@@ -265,7 +264,7 @@ class Line:
             batch.bytes -= sum(map(len, drawn.texts))
         elif not taken:
             return None
-        asks, ttl = tuple(map(attrgetter("ask"), taken)), self._key_ttl
+        asks, ttl = tuple(map(attrgetter("ask"), taken)), int(self.limits.key_ttl * 1000)
         op = _serve((self.row.id, self.condition.state.edition, asks, drawn, self.supply.length, ttl, ttl))
         return Round(self, op, taken, len(tried))
 

@@ -20,7 +20,7 @@ IDLE = 10.0
 
 
 class Pool:
-    """Runs jobs on at most ``most`` threads, begun in the order in which they came.
+    """Runs jobs on at most ``most`` threads (which may be changed), begun in the order in which they came.
 
     It owns the jobs that no thread has begun, and counts its threads and those that are idle; its condition
     guards all of it.
@@ -28,7 +28,7 @@ class Pool:
 
     def __init__(self, name: str, most: int, *, idle: float = IDLE) -> None:
         self._name = name
-        self._most = most
+        self.most = most
         self._idle_seconds = idle
         self._jobs: deque[Callable[[], None]] = deque()
         self._work = threading.Condition()
@@ -43,7 +43,7 @@ class Pool:
         """
         with self._work:
             self._jobs.append(job)
-            if len(self._jobs) <= self._idle or self.threads == self._most:
+            if len(self._jobs) <= self._idle or self.threads >= self.most:
                 self._work.notify()
                 return
             self.threads += 1

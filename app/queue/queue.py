@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
 from typing import TYPE_CHECKING
 
 from .browsing import Browser
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 class Queue:
     """The parts of one queue: the ``line`` of asks, its ``operations``, ``producer``, ``browser``."""
 
-    def __init__(self, line: Line, engine: Engine, rounds: Rounds, *, in_file: bool) -> None:
+    def __init__(self, line: Line, engine: Engine, rounds: Rounds, *, in_file: Set[str]) -> None:
         self.name = line.name
         self.line = line
         self.browser = Browser(line, engine, in_file=in_file)

@@ -29,6 +29,7 @@ from .definitions import Definitions
 from .gate import stopping
 from .limits import Limits
 from .queue import Queue
+from .reconfigured import Changed, Reconfiguring
 from .register import Register
 from .statistics import Statistics
 from .stats import Stats
@@ -69,13 +70,14 @@ class Queues:
         self._engine = engine
         self._sources = sources
         self._stopping = False
-        named = frozenset(in_file)
+        named = set(in_file)  # the one set that all queues look at
         self._register = Register(engine, sources, limits, named)
         self._queues, self._tombstones = self._register.queues, self._register.tombstones
         self.get = self._register.get
         self.tokens = self._register.tokens
         self.rounds = self._register.rounds
         self._definitions = Definitions(self._queues, self.rounds, limits, sources, root, named)
+        self._reconfiguring = Reconfiguring(self._register, self._definitions, sources, named)
         self._statistics = Statistics(self._queues, self.rounds, engine)
 
     @classmethod
@@ -110,7 +112,7 @@ class Queues:
         return queues
 
     async def _load(self, wanted: Mapping[str, Definition]) -> None:
-        configuring = Configuring(self._engine, self.rounds, self._sources, wanted)
+        configuring = Configuring(self._engine.rows(), self.rounds, self._sources, wanted)
         await configuring.run()
         for row in configuring.rows.values():
             self._register.follow(row)
@@ -175,6 +177,12 @@ class Queues:
             confirmed=confirmed,
             key=key,
         )
+
+    async def reconfigure(self, wanted: Mapping[str, Definition]) -> Changed:
+        """Take over the queues of a changed configuration; see `Reconfiguring.run`."""
+        if self._stopping:
+            raise stopping()
+        return await self._reconfiguring.run(wanted)
 
     async def delete(self, name: str, *, confirmed: bool = True, key: Key | None = None) -> QueueInfo:
         """Delete a queue; its name, cursor and generation stay, so that nothing is handed out again.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from functools import partial
 from typing import Any
 
@@ -31,7 +31,7 @@ class Register:
     in common: ``rounds``, ``sweeper``, ``tokens``. ``in_file`` are the names of the configuration.
     """
 
-    def __init__(self, engine: Engine, sources: Registry, limits: Limits, in_file: frozenset[str]) -> None:
+    def __init__(self, engine: Engine, sources: Registry, limits: Limits, in_file: Set[str]) -> None:
         self.queues: dict[str, Queue] = {}
         self.tombstones: dict[str, QueueRow] = {}
         self.tokens = Tokens(engine.now)
@@ -41,9 +41,7 @@ class Register:
         self._limits = limits
         self._in_file = in_file
         self._loop = asyncio.get_running_loop()
-        self.rounds = Rounds(
-            self._loop, engine, by_id=self._by_id, changed=self.follow, patience=limits.commit_patience
-        )
+        self.rounds = Rounds(self._loop, engine, by_id=self._by_id, changed=self.follow, limits=limits)
         self.sweeper = Sweeper(self.rounds)
 
     def get(self, name: str, *, keyed: bool = False) -> Queue:
@@ -101,7 +99,7 @@ class Register:
         )
         if line.feeder is not None:
             line.feeder.open(row)
-        return Queue(line, self._engine, self.rounds, in_file=row.name in self._in_file)
+        return Queue(line, self._engine, self.rounds, in_file=self._in_file)
 
     def _line_of(self, name: str) -> Line | None:
         queue = self.queues.get(name)
@@ -116,7 +114,7 @@ class Register:
             spec,
             self._sources,
             self._engine,
-            threads=self._limits.threads,
+            limits=self._limits,
             call=self._call,
             later=self._loop.call_later,
             news=news,

@@ -25,6 +25,7 @@ from .round import Round, guarded, unmade
 
 if TYPE_CHECKING:
     from ..ledger.serve import After, Applied
+    from .limits import Limits
 
 log = logging.getLogger("dibs.queue")
 
@@ -55,8 +56,8 @@ class Rounds:
 
     It owns the ``writer``, the batch that is under way, what is ready for the next one, and what is known of
     the disk: ``down`` is why the ledger can't be written now. ``by_id`` finds the queue of a row. ``changed``
-    follows the rows that ops on queues tell, before anybody hears of them. ``patience`` (seconds) is how long
-    the disk may take.
+    follows the rows that ops on queues tell, before anybody hears of them. ``commit_patience`` of
+    the ``limits`` is how long the disk may take.
     """
 
     def __init__(
@@ -66,14 +67,14 @@ class Rounds:
         *,
         by_id: Mapping[int, Participant],
         changed: Callable[[QueueRow], None],
-        patience: float,
+        limits: Limits,
     ) -> None:
         self.loop = loop
         self.down: LedgerError | None = None
         self.commits = Commits()
         self._by_id = by_id
         self._changed = changed
-        self._patience = patience
+        self._limits = limits
         self._ready: dict[Participant, None] = {}
         self._others: deque[Op] = deque()
         self._under_way: Batch | None = None
@@ -128,9 +129,9 @@ class Rounds:
             self._call()
             return
         self._under_way = batch
-        self._until = self.loop.time() + self._patience
+        self._until = self.loop.time() + self._limits.commit_patience
         if self._silent is None:
-            self._silent = self.loop.call_later(self._patience, self._look)
+            self._silent = self.loop.call_later(self._limits.commit_patience, self._look)
         try:
             self.writer.submit(batch)
         except LedgerError as error:  # the writer has ended

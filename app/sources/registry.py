@@ -97,6 +97,10 @@ class Registry:
     ) -> None:
         self._context = Context(max_value_bytes, clock=clock, random_bits=random_bits)
 
+    def bound(self, max_value_bytes: int) -> None:
+        """Bound the values of sources that are opened from now on."""
+        self._context = replace(self._context, max_value_bytes=max_value_bytes)
+
     def check(self, spec: SourceSpec, *, trusted: bool, root: Path | None = None) -> SourceSpec:
         """The canonical spec: arguments bound to names, in the order of the signature, defaults left out.
 

@@ -25,6 +25,8 @@ COMMANDS = [
     "delete",
     "backup",
     "restore",
+    "config",
+    "reload",
     "loadtest",
     "verify",
     "demo",

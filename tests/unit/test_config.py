@@ -1,7 +1,8 @@
 from pathlib import Path
 
 import pytest
-from dibs.config import Settings, is_loopback, load, unknown_variables
+from dibs.config import Settings, is_loopback, load
+from dibs.config_layers import unknown_variables
 from dibs.errors import ConfigError
 from dibs.ledger.work import FOREVER
 from dibs.queue import Definition
@@ -276,4 +277,4 @@ class TestUnknownVariables:
 
     def test_those_that_mean_something_are_not(self):
         known = ("DIBS_PORT", "DIBS_LIMITS__THREADS", "DIBS_CONFIG", "DIBS_URL", "DIBS_SEQ", "OTHER_PROT")
-        assert unknown_variables(dict.fromkeys(known, "1")) == []
+        assert unknown_variables(Settings, dict.fromkeys(known, "1")) == []

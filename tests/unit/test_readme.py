@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from dibs.api.problems import PROBLEMS
 from dibs.cli import cli
-from dibs.config import Settings
+from dibs.config import LIVE, Settings
 from dibs.main import create_app
 from dibs.queue.limits import Limits
 from dibs.sources import BUILTINS, parse_source
@@ -50,6 +50,17 @@ def test_every_command_that_is_named_exists(command):
 @pytest.mark.parametrize("name", [*Settings.model_fields, *Limits.model_fields])
 def test_every_setting_is_named(name):
     assert f"`{name}`" in MANUAL or f"`[{name}]`" in MANUAL
+
+
+@pytest.mark.parametrize("name", Settings.model_fields)
+def test_the_manual_has_the_default_of_every_setting_and_when_it_changes(name):
+    table = MANUAL.partition("### Of the server")[2].partition("### Limits")[0]
+    row = next(row for row in table.splitlines() if row.startswith(f"| `{name}` |"))
+    default, changes = (part.strip().strip("`") for part in row.split("|")[2:4])
+    assert changes == ("by reload" if name in LIVE else "at a start")
+    value = Settings.model_fields[name].get_default(call_default_factory=True)
+    told = f"{value:g} s" if isinstance(value, float) else str(value).lower()
+    assert default == ("see below" if name == "limits" else "none" if value in (None, (), {}) else told)
 
 
 def default_of(name):

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import MutableSet
 from typing import Any, Final
 
+from ...queue.limits import Limits
 from .timer import Timer
 
 SECONDS: Final = 2.0
@@ -15,11 +16,11 @@ MOST_BYTES: Final = 8 * 1024 * 1024
 class Unread:
     """Measures how long a client has read nothing of its answer."""
 
-    __slots__ = ("_patience", "_since", "_size", "_transport")
+    __slots__ = ("_limits", "_since", "_size", "_transport")
 
-    def __init__(self, transport: asyncio.WriteTransport, patience: float) -> None:
+    def __init__(self, transport: asyncio.WriteTransport, limits: Limits) -> None:
         self._transport = transport
-        self._patience = patience
+        self._limits = limits
         self._size = 0
         self._since = 0.0
 
@@ -28,7 +29,7 @@ class Unread:
         size = self._transport.get_write_buffer_size()
         if not size or size != self._size:
             self._size, self._since = size, now
-        return self._since + self._patience
+        return self._since + self._limits.body_patience
 
 
 class Closing(asyncio.Protocol):

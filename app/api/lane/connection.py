@@ -56,7 +56,7 @@ class Connection(asyncio.Protocol):
         self._config, self._app_state = config, app_state
         self._lane = lane
         self._heads = heads = lane.heads
-        self._known, self._keyed = heads.known.get, KeyedHeads(heads, lane.limits.key_bytes)
+        self._known, self._keyed = heads.known.get, KeyedHeads(heads, lane.limits)
         self._phase = BETWEEN
         self._head = HeadReader()  # in HEAD
         self._exchange: Exchange | None = None  # in ASKING
@@ -73,7 +73,7 @@ class Connection(asyncio.Protocol):
         addresses = get_local_addr(transport), get_remote_addr(transport)
         app, told = self._config.loaded_app, self._app_state
         self._peer = Peer(app, *addresses, transport, self.flow, state, told, loop)
-        self._unread = Unread(transport, lane.limits.body_patience)
+        self._unread = Unread(transport, lane.limits)
         self._patience: float = lane.limits.head_patience
         self._timer = Timer(loop, self._look, self.intake.since + self._patience)
         state.connections.add(self)  # type: ignore[arg-type]  # it has what the server calls

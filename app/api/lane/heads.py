@@ -51,6 +51,12 @@ class Heads:
         self._door = door
         self._calls = calls
         self.known: dict[bytes, Call | None] = {}
+        self.edition = 0
+
+    def forget(self) -> None:
+        """Forget all, as the limits have changed; ``edition`` tells whoever remembers a head, too."""
+        self.known.clear()
+        self.edition += 1
 
     def read(self, head: bytes) -> Call | None:
         """The meaning of a head; None if the framework must answer the request."""

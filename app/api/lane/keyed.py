@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 
 from ...errors import DibsError
 from ...ledger.serve import Key
+from ...queue.limits import Limits
 from ..keys import read_key
 from .heads import HEAD_BYTES, Call, Head, Heads
 
@@ -28,24 +29,25 @@ class Around(NamedTuple):
     head: Head
     session: str
     signed: bytes
+    edition: int
 
 
 class KeyedHeads:
     """Reads the heads with keys of one connection: each is as the one before, but for a number or its key."""
 
-    def __init__(self, heads: Heads, key_bytes: int) -> None:
+    def __init__(self, heads: Heads, limits: Limits) -> None:
         self._heads = heads
-        self._key_bytes = key_bytes
+        self._limits = limits
         self._last: Around | None = None
 
     def read(self, head: bytes) -> Call | None:
         """The meaning of a head; None if the framework must answer the request."""
         if self._last is not None:
-            before, after, meant, session, signed = self._last
-            if head.startswith(before) and head.endswith(after):
+            before, after, meant, session, signed, edition = self._last
+            if head.startswith(before) and head.endswith(after) and edition == self._heads.edition:
                 text = head[len(before) : len(head) - len(after)]
                 if not session:
-                    if len(text) <= self._key_bytes and _PLAIN.fullmatch(text):
+                    if len(text) <= self._limits.key_bytes and _PLAIN.fullmatch(text):
                         return meant, Key(text.decode(), ""), b"%b%b\r\n" % (signed, text)
                 elif text.isdigit() and len(text) <= _DIGITS and (number := int(text)):
                     return meant, Key(session, "", number), b"%b%b\r\n" % (signed, text)
@@ -62,7 +64,7 @@ class KeyedHeads:
             return None  # not plainly one key
         meaning = self._heads.read(rest)
         try:
-            key = read_key(raw[2], number and number[2], self._key_bytes)
+            key = read_key(raw[2], number and number[2], self._limits.key_bytes)
         except DibsError:
             return None  # it is refused the ordinary way
         if meaning is None or key is None:
@@ -73,5 +75,6 @@ class KeyedHeads:
             signed = b"%b%b\r\nidempotency-sequence: " % (signed, raw[2].rstrip(b" \t"))
         text = anew[2].rstrip(b" \t")
         before, after = head[: anew.start(2)], head[anew.start(2) + len(text) :]
-        self._last = Around(before, after, meant, "" if number is None else key.text, signed)
+        session, edition = "" if number is None else key.text, self._heads.edition
+        self._last = Around(before, after, meant, session, signed, edition)
         return meant, key, b"%b%b\r\n" % (signed, text)

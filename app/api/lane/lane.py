@@ -34,10 +34,15 @@ class Lane:
         self._always = always(app.version)
         self.heads = Heads(Door(context.settings), _hot_calls(app) if hot else {})
         self.budget = Budget(context.limits.unfinished_bytes)
+        context.limits.follow(self._changed)
         self.dated: Headers = []
         self.ok = b""
         self.ending = b"\r\n" + _lines(self._always)
         self.closed = _lines([_CLOSE])
+
+    def _changed(self) -> None:
+        self.heads.forget()
+        self.budget.most = self.limits.unfinished_bytes
 
     def date(self, headers: Headers) -> None:
         """Renew the headers, as the date has changed."""

@@ -100,7 +100,7 @@ class TestKey:
 
     @pytest.fixture
     def keyed(self, heads):
-        return KeyedHeads(heads, 9)
+        return KeyedHeads(heads, Limits(key_bytes=9))
 
     @pytest.mark.parametrize("name", [b"Idempotency-Key", b"idempotency-key", b"Idempotency-KEY"])
     @pytest.mark.parametrize("place", [0, 1, 2])

@@ -20,6 +20,7 @@ from dibs.ledger.ops import EngineFailed
 from dibs.ledger.serve import Key, Serve
 from dibs.ledger.work import Ack, Parcel
 from dibs.queue import LeaseAsk, asking
+from dibs.queue.limits import Limits
 from dibs.queue.wait import WAIT, Wait
 from dibs.sources import parse_source as parse
 
@@ -349,11 +350,12 @@ async def test_an_outcome_that_comes_after_its_caller_was_left_in_doubt_stands(o
     async with opened({"q": "count()"}) as house:
         queue, rounds = house["q"], house.queues.rounds
         rounds.close()  # its timer, which is for as long as the limit says
-        rounds._silent, patience, rounds._patience = None, rounds._patience, 0.02
+        rounds._silent = None
+        house.queues.limits.become(Limits(commit_patience=0.02))
         house.disk.door.shut()
         with pytest.raises(OutcomeUnknown):
             await queue.take(1, key=key)
-        rounds._patience = patience
+        house.queues.limits.become(Limits())
         house.disk.door.open()
         again = await queue.take(1, key=key, wait=20)
         assert (again.first, again.replayed) == ((1, True) if key else (2, False))

@@ -12,6 +12,7 @@ from dibs.ledger.serve import After, Ask, HandOut, Serve
 from dibs.ledger.work import Parcel, Push
 from dibs.queue import rounds as rounds_module
 from dibs.queue.batch import ASKS_MOST, BYTES_MOST, ITEMS_MOST
+from dibs.queue.limits import Limits
 from dibs.queue.rounds import Rounds
 
 from .conftest import PATIENCE, Clock, Disk
@@ -78,7 +79,7 @@ class Desk:
             self.disk,
             by_id=self.members,
             changed=lambda row: None,
-            patience=30.0,
+            limits=Limits(),
         )
 
     async def __aenter__(self) -> Desk:

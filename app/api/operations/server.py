@@ -1,0 +1,33 @@
+"""The operations on the server itself, which `read_only` leaves alone: the file decides, not the request."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from ..operation import LEDGER, Call, Operations, Spec
+from ..records import answer
+from ..reply import Reply
+from ..schemas import Reloaded, SettingsInForce
+
+server: Final = Operations("server")
+
+
+@server.add("GET", "/config", Spec(answer=SettingsInForce))
+async def config(call: Call) -> Reply:
+    """Read the settings in force.
+
+    Each has its name, its value, where that comes from (`default`, the file, the environment, an option), and
+    whether a reload may change it (`live`). Secrets are masked.
+    """
+    return answer({"settings": call.context.reloading.table()})
+
+
+@server.add("POST", "/reload", Spec(answer=Reloaded, problems=("conflict", *LEDGER)))
+async def reload(call: Call) -> Reply:
+    """Reload the settings.
+
+    The server reads its configuration anew: queues, limits, and the other settings that may change while it
+    runs. What needs a start stays as it is, and is named in `kept`. If anything is wrong, nothing is changed
+    (409 `conflict` says what). A queue that is no longer in the configuration goes on.
+    """
+    return answer(await call.context.reloading.run())

@@ -1,0 +1,97 @@
+"""Reloading: settings that were changed since the start, taken over while the server runs.
+
+They are taken over as a whole or not at all: everything that can be wrong is checked first, then the queues
+are changed in one commit, then the other settings in one step of the event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+from ..config import LIVE, Settings, configured_queues, settings_of
+from ..config_layers import Layers
+from ..config_table import rows, shown
+from ..errors import ConfigError, DibsError, QueueConflict
+from ..queue import Queues
+
+log = logging.getLogger("dibs.config")
+
+
+class InForce(Protocol):
+    """The server whose settings they are."""
+
+    settings: Settings
+
+    @property
+    def queues(self) -> Queues:
+        """Its queues."""
+
+    def take(self, settings: Settings) -> None:
+        """Take over the settings that may change while it runs."""
+
+
+class Reloading:
+    """Reloads the settings of one server, one reload at a time, and knows where those in force come from.
+
+    ``layers``: what was read at the start; None where a program gave the settings. ``read`` reads it anew.
+    """
+
+    def __init__(self, server: InForce, read: Callable[[], Layers], layers: Layers | None) -> None:
+        self._server = server
+        self._read = read
+        self._first = self._newest = layers
+        self._lock = asyncio.Lock()
+
+    def table(self) -> Sequence[Mapping[str, Any]]:
+        """All settings in force, see ``schemas.SettingInForce``."""
+        return rows(self._server.settings, self._place)
+
+    def _place(self, path: list[str]) -> str:
+        layers = self._newest if path[0] in LIVE else self._first
+        return "program" if layers is None else layers.place(path)
+
+    async def run(self) -> Mapping[str, Any]:
+        """Take over what has changed, and tell it: see ``schemas.Reloaded``. An error is in the log, too.
+
+        Raises:
+            QueueConflict: The configuration is wrong, or there is none: nothing was changed.
+            LedgerFull, LedgerUnavailable, OutcomeUnknown: The disk is at fault.
+        """
+        async with self._lock:
+            try:
+                return await self._run()
+            except ConfigError as error:
+                log.warning("the settings were not reloaded, and nothing was changed: %s", error)
+                raise QueueConflict(f"nothing was changed: {error}") from error
+            except DibsError as error:
+                log.warning("the settings were not reloaded: %s", error)
+                raise
+
+    async def _run(self) -> Mapping[str, Any]:
+        if self._first is None:
+            raise ConfigError("a program gave this server its settings, so there is no file to read again")
+        layers, settings = await asyncio.to_thread(self._read_anew)
+        queues = await self._server.queues.reconfigure(configured_queues(settings))
+        before = shown(self._server.settings)
+        differs = {name: value for name, value in shown(settings).items() if value != before.get(name)}
+        kept = sorted(name for name in differs if name.partition(".")[0] not in LIVE)
+        self._server.take(settings)
+        self._newest = layers
+        changed = [
+            {"setting": name, "was": before[name], "is": value}
+            for name, value in differs.items()
+            if name not in kept and not name.startswith("queues.")
+        ]
+        for name in kept:
+            log.warning("%s was changed, too, and stays %s until the next start", name, before[name])
+        told = [f"{each['setting']} = {each['is']}" for each in changed]
+        told += [f"queue {name}" for name in (*queues.created, *queues.changed)]
+        log.info("the settings were reloaded: %s", ", ".join(told) or "nothing has changed")
+        return {"changed": changed, "kept": kept, "queues": queues._asdict()}
+
+    def _read_anew(self) -> tuple[Layers, Settings]:
+        layers = self._read()
+        return layers, settings_of(layers)

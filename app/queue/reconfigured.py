@@ -1,0 +1,86 @@
+"""Takes over the queues of a configuration that was changed while the server runs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from ..errors import ConfigError
+from ..ledger.ops import Conflict, Define, Retry
+from ..ledger.work import DEFAULT_SETTINGS
+from ..sources import Registry
+from .configured import Configuring
+from .definition import Definition, Kept, changed_settings
+from .definitions import Definitions
+from .info import spec_of, written
+from .register import Register
+
+
+class Changed(NamedTuple):
+    """What a changed configuration did to queues, by their names; those that are ``gone`` go on."""
+
+    created: tuple[str, ...]
+    changed: tuple[str, ...]
+    gone: tuple[str, ...]
+
+
+class Reconfiguring:
+    """Takes over configurations, all queues of one in one commit (of up to 1,024 ops).
+
+    It alone changes ``in_file``, the names of the queues that the configuration has.
+    """
+
+    def __init__(
+        self, register: Register, definitions: Definitions, sources: Registry, in_file: set[str]
+    ) -> None:
+        self._register = register
+        self._definitions = definitions
+        self._sources = sources
+        self._in_file = in_file
+
+    async def run(self, wanted: Mapping[str, Definition]) -> Changed:
+        """Make the queues that are new, change those that are otherwise, keep those that are gone.
+
+        Raises:
+            ConfigError: A queue can't be as the configuration has it; none was changed.
+            LedgerFull, LedgerUnavailable, OutcomeUnknown: The disk is at fault.
+        """
+        queues, tombstones = self._register.queues, self._register.tombstones
+        looks = await asyncio.to_thread(lambda: [queue.browser.look().row for queue in [*queues.values()]])
+        configuring = Configuring(
+            [*tombstones.values(), *looks], self._register.rounds, self._sources, wanted
+        )
+        await configuring.check()
+        async with self._definitions.alone(wanted):
+            ops = {name: self._ops(name, configuring) for name in wanted}
+            there = frozenset(queues)
+            every = [(name, op) for name, its in ops.items() for op in its]
+            done = await asyncio.gather(*(self._register.rounds.commit(op) for _, op in every))
+        self._in_file.clear()
+        self._in_file.update(wanted)
+        for (name, _), outcome in zip(every, done, strict=True):
+            if isinstance(outcome, Conflict):
+                raise ConfigError(f"queue {name} was changed by somebody else in the meantime; reload again")
+        configuring.tell_gone()
+        touched = sorted(name for name, its in ops.items() if its)
+        return Changed(
+            tuple(name for name in touched if name not in there),
+            tuple(name for name in touched if name in there),
+            tuple(configuring.gone()),
+        )
+
+    def _ops(self, name: str, configuring: Configuring) -> list[Define | Retry]:
+        """What makes a queue as it is wanted; nothing if it is so already."""
+        definition = configuring.sound[name]
+        queue = self._register.queues.get(name)
+        row = None if queue is None else queue.line.row
+        settings = changed_settings(
+            DEFAULT_SETTINGS if row is None else row.settings, definition.settings, trusted=True
+        )
+        old = None if row is None else spec_of(row)
+        spec = old if isinstance(definition.source, Kept) else definition.source
+        lifts = configuring.lifts(name)
+        if row is not None and (old, row.settings, row.configured) == (spec, settings, "file"):
+            return [*lifts]
+        return [*lifts, Define(name, *written(spec), settings=settings, configured="file")]
