@@ -24,6 +24,7 @@ from . import (
     restore,
     serve,
     settings,
+    top,
     verify,
     work,
 )
@@ -77,7 +78,7 @@ for _function in (
     *(queues.queues, queues.stats, peek.peek, peek.dead, queues.audit, define.define, define.set_),
     *(operate.pause, operate.resume, operate.retry, operate.advance, operate.close),
     *(operate.purge, operate.delete, operate.backup, restore.restore),
-    *(settings.config, settings.reload),
+    *(settings.config, settings.reload, top.top),
     *(loadtest.loadtest, verify.verify, demo.demo),
 ):
     _add(_function)

@@ -48,6 +48,8 @@ def test_every_operation_of_the_design_is_there(document):
         ("GET", "/stats"),
         ("GET", f"{one}/stats"),
         ("POST", "/backup"),
+        ("GET", "/config"),
+        ("POST", "/reload"),
         ("GET", "/healthz"),
         ("GET", "/readyz"),
     }

@@ -27,6 +27,7 @@ COMMANDS = [
     "restore",
     "config",
     "reload",
+    "top",
     "loadtest",
     "verify",
     "demo",
