@@ -90,7 +90,7 @@ def _queues(rows: Sequence[Mapping[str, Any]], width: int) -> Table:
     cells = [_cells(row, bars, wide=wide) for row in rows]
     widths = [max(cell.cell_len for cell in column) for column in zip(*cells, strict=True)]
     widths = [max(width, len(name)) for width, name in zip(widths, _HEADINGS, strict=False)]
-    failures = wide and widths.pop() > 0
+    failures = wide and any(row["failure"] for row in rows)
     room = width - sum(widths[1:]) - gap * len(widths)
     widths[0] = max(min(widths[0], room - (_FAILURE if failures else 0)), _NAME_LEAST)
     table = Table(box=None, padding=(0, gap, 0, 0), pad_edge=False, header_style="dim")

@@ -12,7 +12,7 @@ from ..schemas import Reloaded, SettingsInForce
 server: Final = Operations("server")
 
 
-@server.add("GET", "/config", Spec(answer=SettingsInForce))
+@server.add("GET", "/config", Spec(role="admin", answer=SettingsInForce))
 async def config(call: Call) -> Reply:
     """Read the settings in force.
 
@@ -22,7 +22,7 @@ async def config(call: Call) -> Reply:
     return answer({"settings": call.context.reloading.table()})
 
 
-@server.add("POST", "/reload", Spec(answer=Reloaded, problems=("conflict", *LEDGER)))
+@server.add("POST", "/reload", Spec(role="admin", answer=Reloaded, problems=("conflict", *LEDGER)))
 async def reload(call: Call) -> Reply:
     """Reload the settings.
 
