@@ -4,6 +4,13 @@ import signal
 
 import certifi
 import pytest
+from hypothesis import HealthCheck, settings
+
+# An example that takes long says only that the machine is busy. The rest is as Hypothesis has it, in CI too.
+settings.register_profile(
+    "any machine", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("any machine")
 
 # A shell that runs the tests behind ``&`` in a script ignores SIGINT for them and for all they start;
 # the tests of Ctrl-C want what a terminal gives.

@@ -15,7 +15,7 @@ from dibs.proof.server import ServerProcess, free_port
 pytestmark = pytest.mark.slow  # real processes that are killed
 
 FAKE = str(Path(__file__).with_name("fake_server.py"))
-PLAN = Plan(clients=6, timeout=5.0, patience=10.0)
+PLAN = Plan(clients=6, timeout=60.0, patience=60.0)
 
 
 def chaos(*more, rounds=3):
@@ -45,7 +45,7 @@ def test_a_server_that_answers_before_it_writes_is_caught(quiet, tmp_path, monke
 
 
 FAKE_WORK = str(Path(__file__).with_name("fake_work.py"))
-WORK = Plan(clients=4, count=10, timeout=5.0, patience=10.0, jobs=Jobs(producers=2, ttl=0.3, max_ready=200))
+WORK = Plan(clients=4, count=10, timeout=60.0, patience=60.0, jobs=Jobs(producers=2, ttl=0.3, max_ready=200))
 
 
 def work_chaos(*more):

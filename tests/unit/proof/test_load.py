@@ -18,7 +18,7 @@ def run(fake, quiet, tmp_path):
 
     def run(queue, /, **plan):
         with fake.serving(queue) as url:
-            plan = Plan(url=url, **({"clients": 4, "total": 100, "timeout": 5.0, "patience": 5.0} | plan))
+            plan = Plan(url=url, **({"clients": 4, "total": 100, "timeout": 60.0, "patience": 60.0} | plan))
             return run_load(plan, quiet, history=tmp_path / "h.jsonl")
 
     return run
