@@ -12,7 +12,7 @@ MAX = 2**53 - 1
 def house(open_house):
     with open_house() as house:
         house.pushed("jobs", *range(10))
-        house.lease("jobs", max=5)
+        house.lease("jobs", max=5, ttl=43_200)
         yield house
 
 

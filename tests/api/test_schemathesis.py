@@ -37,7 +37,7 @@ def server(tmp_path_factory):
     (folder / "dibs.toml").write_text(f"{queues}[limits]\nwait = 0.01\n")
     with ServerProcess(folder) as running:
         running.start()
-        running.wait_ready(20)
+        running.wait_ready(60)
         yield running.url
 
 

@@ -14,7 +14,7 @@ JSON = {"Content-Type": "application/json"}
 def house(open_house):
     with open_house() as house:
         house.pushed("jobs", *range(10))
-        house.token = house.lease("jobs", max=5)["token"]
+        house.token = house.lease("jobs", max=5, ttl=43_200)["token"]
         yield house
 
 
