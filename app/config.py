@@ -81,6 +81,14 @@ class Settings(BaseSettings):
         description="The folder whose files a source defined over HTTP may read; none: no files.",
     )
     workers: int = Field(default=1, description="Server processes; on SQLite it is 1.")
+    log_level: Literal["debug", "info", "notice", "warning", "error"] = Field(
+        default="notice",
+        description="From which level on the server logs: at `info` there is a line for each request, at"
+        " `notice` one for each action of an operator.",
+    )
+    log_format: Literal["auto", "json", "human"] = Field(
+        default="auto", description="How lines of the log are written; `auto`: `human` on a terminal."
+    )
     limits: Limits = Field(default_factory=Limits, description="See the table of limits.")
 
     @classmethod
@@ -132,7 +140,7 @@ class Settings(BaseSettings):
         return self
 
 
-LIVE: Final = frozenset({"queues", "allow_get", "read_only", "show_values", "old", "limits"})
+LIVE: Final = frozenset({"queues", "allow_get", "read_only", "show_values", "old", "log_level", "limits"})
 """The settings that a reload changes while the server runs; the others need a start."""
 
 

@@ -8,8 +8,10 @@ from collections.abc import Sequence
 from time import time_ns
 from typing import Any, Final, NamedTuple
 
+from .access_log import NOTICE
+
 KEPT: Final = 1_000
-"""Actions that can be read. The logger ``dibs.actions`` has all, at INFO; `dibs serve` does not show that."""
+"""Actions that can be read. The logger ``dibs.actions`` has all, at NOTICE."""
 log = logging.getLogger("dibs.actions")
 
 
@@ -32,7 +34,7 @@ class Actions:
     def add(self, queue: str, what: str, brief: str, *, who: str) -> None:
         """Note an action that was done."""
         self._kept.append(Action(time_ns() // 1_000_000, who, queue, what, brief))
-        log.info("%s %s", who, what)
+        log.log(NOTICE, "%s %s", who, what)
 
     def of(self, queue: str | None, most: int) -> Sequence[dict[str, Any]]:
         """The last actions, newest first: on one queue, or all."""

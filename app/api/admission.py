@@ -10,25 +10,37 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import Final
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, Final
 
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..access.caller import ANYBODY, CALLER
-from ..config import Settings
 from ..errors import DibsError, OutcomeUnknown
 from ..queue.limits import check_name
 from ..quote import quoted
 from . import bodies, guards
+from .access_log import REQUEST_ID, host_of, well_formed
+from .durations import OTHER
 from .problems import RequestRefused, reply_to
-from .reply import Headers, Reply
+from .reply import REQUEST, Headers, Reply
 from .signature import signature
+
+if TYPE_CHECKING:
+    from ..config import Settings
+    from .access_log import AccessLog
+    from .context import Context
+    from .durations import Durations
 
 HEADERS: Final = "dibs.headers"
 """In a scope: the headers by name."""
 KEEP: Final = "dibs.keep"
 """In a scope: what an operation calls that reads a stream, with the bytes of it that it still keeps."""
+GONE: Final = "dibs.gone"
+"""In a scope: what tells whether the client has gone."""
+OPERATION: Final = "dibs.operation"
+"""In a scope: the operation that the request reaches, by the name under which its times are counted."""
 _LARGE_BODIES: Final = ("/items", "/settle")
 
 logger = logging.getLogger("dibs.api")
@@ -88,35 +100,86 @@ class Door:
 class Admission:
     """Pure ASGI; the outermost of ours."""
 
-    def __init__(self, app: ASGIApp, *, settings: Settings, version: str) -> None:
+    def __init__(self, app: ASGIApp, *, context: Context, version: str) -> None:
         self._app = app
-        self._door = Door(settings)
+        self._door = Door(context.settings)
         self._always = always(version)
+        self._access = context.access
+        self._durations = context.durations
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; other kinds of scope go on untouched."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        started = False
-
-        async def send_ours(message: Message) -> None:
-            nonlocal started
-            if message["type"] == "http.response.start":
-                started = True
-                message["headers"] = [*message["headers"], *self._always, *signature(scope)]
-            await send(message)
-
+        scope[REQUEST] = _given(scope["headers"]) or self._access.made()
+        answer = _Sent(scope, send, self._always)
         try:
             self._door.admit(scope)
             scope[CALLER] = ANYBODY
-            await self._app(scope, receive, send_ours)
+            await self._app(scope, receive, answer.send)
         except ClientDisconnect:
             return
         except (Exception, asyncio.CancelledError) as error:
-            if started:
+            if answer.status:
                 raise
-            await refusal(error, f"{scope['method']} {quoted(scope['path'])}")(scope, receive, send_ours)
+            request = scope[REQUEST].decode("ascii")
+            refused = refusal(error, f"{scope['method']} {quoted(scope['path'])}, request {request}")
+            await refused(scope, receive, answer.send)
+        finally:
+            answer.count(self._access, self._durations)
+
+
+class _Sent:
+    """What was sent of one answer. ``status`` is 0 before it begins."""
+
+    def __init__(self, scope: Scope, send: Send, headers: Headers) -> None:
+        self.status = 0
+        self._size = 0
+        self._began = perf_counter()
+        self._endless = self._whole = False
+        self._scope = scope
+        self._send = send
+        self._always = headers
+
+    async def send(self, message: Message) -> None:
+        """Send a part, the head with our headers."""
+        if message["type"] == "http.response.start":
+            scope = self._scope
+            self.status = message["status"]
+            self._endless = (b"content-type", b"text/event-stream; charset=utf-8") in message["headers"]
+            ours = [*self._always, (REQUEST_ID, scope[REQUEST]), *signature(scope)]
+            message["headers"] = [*message["headers"], *ours]
+        else:
+            self._size += len(message.get("body", b""))
+            self._whole = not message.get("more_body", False)
+        await self._send(message)
+
+    def count(self, access: AccessLog, durations: Durations) -> None:
+        """Count the answer, and write its line. A stream of events says nothing of how long answers take."""
+        scope, took = self._scope, perf_counter() - self._began
+        gone: Any = scope.get(GONE)
+        status = self.status if self._whole and not (gone and gone()) else 0
+        if not self._endless:
+            durations.of(scope.get(OPERATION, OTHER))[status // 100].add(took)
+        if access.on:
+            path, peer = scope["path"], host_of(scope.get("client"))
+            access.line(
+                scope[REQUEST],
+                scope["method"],
+                path,
+                status,
+                seconds=took,
+                size=self._size,
+                peer=peer,
+                who=scope.get(CALLER, ANYBODY).name,
+            )
+
+
+def _given(headers: Headers) -> bytes | None:
+    """The id that the client gave its request, if it gave one that can be one."""
+    found = [value.strip(b" \t") for name, value in headers if name == REQUEST_ID]
+    return found[0] if len(found) == 1 and well_formed(found[0]) else None
 
 
 def refusal(error: BaseException, request: str) -> Reply:

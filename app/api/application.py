@@ -40,7 +40,7 @@ def build(context: Context, *, version: str, lifespan: Lifespan) -> FastAPI:
         redirect_slashes=False,
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
-    app.add_middleware(Admission, settings=context.settings, version=version)
+    app.add_middleware(Admission, context=context, version=version)
     app.add_exception_handler(HTTPException, _refuse)
     for audience in (consume, produce, manage, items, observe, server):
         audience.add_to(app, context)

@@ -7,7 +7,7 @@ monitor.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
@@ -17,11 +17,13 @@ from prometheus_client.registry import Collector
 from ..config import version
 from ..ledger.sights import Inside
 from ..queue.meters import COMMIT_BOUNDS, Meter
+from .durations import BOUNDS
 
 if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
 
     from ..queue import Queue, Queues
+    from .durations import Durations
 
 QUEUES_MOST: Final = 1_000
 OTHERS: Final = "(others)"
@@ -53,10 +55,13 @@ class Row(NamedTuple):
 
 
 class QueuesCollector(Collector):
-    """Collects the queues of one server, and its ledger. ``inside`` and ``free`` were read before."""
+    """Collects the queues of one server, its ledger and answers. ``inside`` and ``free`` were read before."""
 
-    def __init__(self, queues: Queues, inside: Mapping[int, Inside], free: int | None) -> None:
+    def __init__(
+        self, queues: Queues, durations: Durations, inside: Mapping[int, Inside], free: int | None
+    ) -> None:
         self._queues = queues
+        self._durations = durations
         self._inside = inside
         self._free = free
 
@@ -66,6 +71,7 @@ class QueuesCollector(Collector):
         for name, (metric, text) in COUNTED.items():
             yield _family(CounterMetricFamily(metric, text, labels=["queue"]), rows, name)
         yield from self._states(rows)
+        yield self._answers()
         yield from self._ledger()
 
     def _rows(self) -> Iterator[Row]:
@@ -109,13 +115,23 @@ class QueuesCollector(Collector):
                 family.add_metric([row.name], value)
         yield from (items, state, cursor, flight, parked, old)
 
+    def _answers(self) -> Metric:
+        answers = HistogramMetricFamily(
+            "dibs_answer_seconds",
+            "Time from the head of a request to its answer, with what it waited for items.",
+            labels=["operation", "class"],
+        )
+        for operation, kind, times in self._durations.all():
+            answers.add_metric([operation, kind], _buckets(BOUNDS, times.counts), times.seconds)
+        return answers
+
     def _ledger(self) -> Iterator[Metric]:
         commits = self._queues.rounds.commits
         yield GaugeMetricFamily("dibs_queues", "Queues that there are.", len(self._queues.everyone))
         yield GaugeMetricFamily("dibs_ready", "1 while hand-outs can be answered.", float(self._queues.ready))
         yield CounterMetricFamily("dibs_ledger_ops", "Ops of the ledger.", commits.ops)
         seconds = HistogramMetricFamily("dibs_commit_seconds", "Time of a commit, with its sync.")
-        seconds.add_metric([], _buckets(commits.buckets), commits.seconds)
+        seconds.add_metric([], _buckets(COMMIT_BOUNDS, commits.buckets), commits.seconds)
         yield seconds
         yield GaugeMetricFamily("dibs_ledger_bytes", "Bytes that the ledger occupies.", self._queues.size)
         if self._free is not None:
@@ -150,18 +166,18 @@ def _together(rows: list[Row]) -> Row:
     )
 
 
-def _buckets(counts: list[int]) -> list[tuple[str, float]]:
+def _buckets(bounds: Sequence[float], counts: list[int]) -> list[tuple[str, float]]:
     """The buckets of a histogram, as Prometheus adds them up."""
     total, found = 0, []
-    for bound, count in zip([*map(str, COMMIT_BOUNDS), "+Inf"], counts, strict=True):
+    for bound, count in zip([*map(str, bounds), "+Inf"], counts, strict=True):
         total += count
         found.append((bound, float(total)))
     return found
 
 
-def text(queues: Queues, inside: Mapping[int, Inside], free: int | None) -> bytes:
+def text(queues: Queues, durations: Durations, inside: Mapping[int, Inside], free: int | None) -> bytes:
     """All metrics in Prometheus' text format; from any thread."""
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(QueuesCollector(queues, inside, free))
+    registry.register(QueuesCollector(queues, durations, inside, free))
     ProcessCollector(registry=registry)
     return generate_latest(registry)

@@ -9,7 +9,9 @@ from ..config import LIVE, Settings, read
 from ..config_layers import Layers
 from ..queue import Queues
 from ..queue.tokens import Tokens
+from .access_log import AccessLog
 from .actions import Actions
+from .durations import Durations
 from .problems import RequestRefused
 from .reloading import Reloading
 from .requests import Reader
@@ -30,10 +32,12 @@ class Context:
         self.settings = settings.model_copy(update={"limits": self.limits})
         self.reader = Reader(self.limits, Tokens(_now).new)
         self.actions = Actions()
+        self.access = AccessLog()
+        self.durations = Durations()
         self.opened: Queues | None = None
         self.at_stop: list[Callable[[], None]] = []
         self.reloading = Reloading(self, read, layers)
-        self.at_change: list[Callable[[Settings], None]] = []
+        self.at_change: list[Callable[[Settings], None]] = [self.access.follow]
 
     @property
     def queues(self) -> Queues:

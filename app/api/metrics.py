@@ -25,15 +25,16 @@ def add_to(app: FastAPI, context: Context) -> None:
     """Add the path to the application."""
 
     async def metrics(_: Request) -> Response:
-        return Response(await asyncio.to_thread(_text, context.queues), media_type=TYPE)
+        return Response(await asyncio.to_thread(_text, context), media_type=TYPE)
 
     app.add_route("/metrics", metrics, methods=["GET"], include_in_schema=False)
 
 
-def _text(queues: Queues) -> bytes:
+def _text(context: Context) -> bytes:
     from .collector import text  # a server that nobody monitors starts without it
 
-    return text(queues, *_read(queues))
+    queues = context.queues
+    return text(queues, context.durations, *_read(queues))
 
 
 def _read(queues: Queues) -> tuple[Mapping[int, Inside], int | None]:

@@ -128,6 +128,10 @@ def _header(description: str, schema: Mapping[str, Any], *, required: bool = Tru
 
 _HEADERS: Final = {
     "Dibs-Version": _header("The server's version.", {"type": "string"}),
+    "X-Request-Id": _header(
+        "The id of the request, as it came or made by the server; its line in the log has it.",
+        {"type": "string"},
+    ),
     "Cache-Control": _header("No cache may keep an answer.", {"type": "string", "const": "no-store"}),
 }
 _DIBS_QUEUE: Final = {

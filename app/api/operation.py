@@ -28,7 +28,7 @@ from ..queue import Queue
 from ..queue.limits import check_name
 from . import bodies, queries
 from .accept import Type, negotiate
-from .admission import HEADERS
+from .admission import HEADERS, OPERATION
 from .context import Context
 from .queries import Query
 from .requests import Reader
@@ -157,9 +157,14 @@ class Operations:
         """Add all to the application."""
         for method, path, spec, endpoint in self._all:
             manages = self._tag == "manage" and method != "GET"
-            read = Read(context, spec, manages=manages)
+            read = Read(context, spec, _label(endpoint), manages=manages)
             route = Operation(path, endpoint, read, methods=[method], tags=[self._tag])
             app.router.routes.append(route)
+
+
+def _label(endpoint: Endpoint) -> str:
+    """The name under which an operation's times are counted: one, whether its path names the queue or not."""
+    return endpoint.__name__.removeprefix("get_").removeprefix("queue_")
 
 
 _IN_IDS: Final = str.maketrans({"/": "_", "{": None, "}": None})
@@ -175,6 +180,7 @@ class Operation(APIRoute):
             return await endpoint(await read.call(request))
 
         async def respond(scope: Scope, receive: Receive, send: Send) -> None:
+            scope[OPERATION] = read.operation
             await (await answer(Request(scope, receive)))(scope, receive, send)
 
         answer.__doc__ = endpoint.__doc__
@@ -208,10 +214,13 @@ class Read:
 
     ``query`` and ``model`` (of its body) are compiled by the limits of the settings. ``fixed`` reads a hot
     call without a body, ``parse`` the body of any other. ``manages``: refused where the server is read only.
+    ``times`` counts how long its answers took, by the first digit of their status.
     """
 
-    def __init__(self, context: Context, spec: Spec, *, manages: bool = False) -> None:
+    def __init__(self, context: Context, spec: Spec, operation: str, *, manages: bool = False) -> None:
         limits, reader = context.limits, context.reader
+        self.operation = operation
+        self.times = context.durations.of(operation)
         self.spec = spec
         self.query: Query[Any] = Query(spec.query, limits)
         self.model: Model[Any] | None = None if spec.body is None else Model(spec.body, limits)

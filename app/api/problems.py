@@ -6,7 +6,6 @@ where they are meant, ``field`` and ``limit``, ``cause`` and ``seq``, ``retry_af
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -14,7 +13,7 @@ from math import ceil
 from typing import Any, Final, Literal
 
 from .. import errors
-from .reply import PROBLEM, Headers, Reply
+from .reply import Headers, Reply
 
 TYPE: Final = "urn:dibs:problem:"
 MAX_CAUSE: Final = 4096
@@ -250,7 +249,7 @@ def reply_to(error: errors.DibsError, **more: Any) -> Reply:
     headers = list(error.headers) if isinstance(error, RequestRefused) else []
     if "retry_after" in fields:
         headers.append((b"retry-after", b"%d" % fields["retry_after"]))
-    return Reply(json.dumps(fields).encode("ascii"), fields["status"], content=PROBLEM, headers=headers)
+    return Reply.of_problem(fields, fields["status"], headers)
 
 
 def problem_fields(error: errors.DibsError) -> dict[str, Any]:

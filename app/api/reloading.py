@@ -16,6 +16,7 @@ from ..config_layers import Layers
 from ..config_table import rows, shown
 from ..errors import ConfigError, DibsError, QueueConflict
 from ..queue import Queues
+from .access_log import NOTICE
 
 log = logging.getLogger("dibs.config")
 
@@ -89,7 +90,7 @@ class Reloading:
             log.warning("%s was changed, too, and stays %s until the next start", name, before[name])
         told = [f"{each['setting']} = {each['is']}" for each in changed]
         told += [f"queue {name}" for name in (*queues.created, *queues.changed)]
-        log.info("the settings were reloaded: %s", ", ".join(told) or "nothing has changed")
+        log.log(NOTICE, "the settings were reloaded: %s", ", ".join(told) or "nothing has changed")
         return {"changed": changed, "kept": kept, "queues": queues._asdict()}
 
     def _read_anew(self) -> tuple[Layers, Settings]:

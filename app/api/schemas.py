@@ -269,6 +269,7 @@ class ProblemDetails(BaseModel):
     detail: str
     handed_out: Literal["no", "maybe"]
     retryable: bool
+    request_id: str | None = Field(None, description="The id of the request: X-Request-Id, and in the log.")
     field: str | None = Field(None, description="The parameter, field or header that was refused.")
     limit: int | float | str | None = Field(None, description="The limit that the field is over or under.")
     retry_after: Annotated[int, Field(ge=1)] | None = Field(None, description="Seconds, as in Retry-After.")

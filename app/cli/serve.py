@@ -24,6 +24,8 @@ def serve(
     no_get: bool = False,
     source_root: Path | None = None,
     workers: Annotated[int | None, typer.Option(show_default=False)] = None,
+    log_level: str | None = None,
+    log_format: str | None = None,
 ) -> None:
     """Start the server. Without options it has one queue, default, that counts from 1, in ./dibs-data.
 
@@ -38,6 +40,9 @@ def serve(
         no_get: Hand out items over POST only.
         source_root: Folder whose files may be named as sources over HTTP.  [default: no files]
         workers: Server processes; on SQLite it is 1.
+        log_level: debug, info (a line for each request), notice (what operators do), warning or error.
+            [default: notice]
+        log_format: json, human, or auto: human on a terminal.  [default: auto]
 
     Example: `dibs serve --queue 'ids=count(start=100)' --queue 'jobs=lines(files.txt)'
     --queue sweep=mymodule:generate`
@@ -51,6 +56,8 @@ def serve(
         "allow_get": False if no_get else None,
         "source_root": source_root,
         "workers": workers,
+        "log_level": log_level,
+        "log_format": log_format,
     }
     given = {name: value for name, value in options.items() if value is not None}
     raise typer.Exit(_run(given, config))

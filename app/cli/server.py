@@ -108,9 +108,13 @@ def run(read: Callable[[], Layers]) -> int:
         ConfigError: A setting is wrong.
         LedgerError: The data can't be opened.
     """
-    log_to_stderr()
+    log = log_to_stderr()
     app = create_app(read=read)
-    return _run(_serve(app, app.state.context.settings))
+    context: Context = app.state.context
+    settings = context.settings
+    log.write_as(settings.log_format)
+    context.access.begin(log.request, settings.log_level)
+    return _run(_serve(app, settings))
 
 
 def _new_loop() -> asyncio.AbstractEventLoop:

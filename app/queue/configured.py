@@ -102,10 +102,10 @@ class Configuring:
             checked = self._sources.check(spec, trusted=True) if spec else None
         except SourceError as error:
             if row is not None and row.ending is not None and not _is_ours(row):
-                log.warning("queue %s is %s; %s: %s", name, row.ending, _short(spec), error)
+                log.warning("queue %s is %s; %s", name, row.ending, _wrong(spec, error))
                 return replace(definition, source=KEPT)
             kind = "source-changed" if row is not None and row.cursor else "source-invalid"
-            return Fault(kind, f"{HAS}{_short(spec)}: {error}{_invalid(name)}")
+            return Fault(kind, f"{HAS}{_wrong(spec, error)}{_invalid(name)}")
         if row is None or not row.cursor or self._same(spec_of(row), checked):
             return replace(definition, source=KEPT if row is not None and row.cursor else checked)
         if row.ending == "closed":
@@ -190,6 +190,12 @@ def _is_ours(row: QueueRow) -> bool:
     """Whether a queue has failed because of the configuration, or never came to be open."""
     never_open = not row.cursor and row.failure_type in {"source-changed", "source-invalid"}
     return never_open or (row.failure_message or "").startswith(HAS)
+
+
+def _wrong(spec: SourceSpec | None, error: SourceError) -> str:
+    """A source and what is wrong with it; most errors name it, too, and once is enough."""
+    told = str(error) if spec is None else str(error).removeprefix(f"{spec.name}: ")
+    return f"{_short(spec)}: {told}"
 
 
 def _short(spec: SourceSpec | None) -> str:

@@ -34,6 +34,7 @@ def chunked(path, *pieces, kind=b"application/json"):
 def plain(answer):
     """Without what is another one each time."""
     answer = re.sub(rb"date: [^\r]*", b"date: -", answer)
+    answer = re.sub(rb'(x-request-id: |"request_id": ")[0-9a-f]{8}-[0-9a-f]+', rb"\1-", answer)
     answer = re.sub(rb'"token":"[^"]*"', b'"token":"-"', answer)
     answer = re.sub(rb'"(expires_at|due_at|created_at)":"[^"]*"', rb'"\1":"-"', answer)
     return re.sub(rb'"expires_in":[0-9.]+', b'"expires_in":-', answer)

@@ -1,6 +1,7 @@
 """``/metrics``, read as a Prometheus server reads it."""
 
 from dibs.api import collector
+from dibs.api.durations import BOUNDS
 from prometheus_client.parser import text_string_to_metric_families
 
 
@@ -64,3 +65,24 @@ def test_queues_beyond_the_limit_are_one_label(make, monkeypatch):
     assert names == {"a", "b", "(others)"}
     assert found["dibs_pushed_items_total", of("(others)")] == 4
     assert found["dibs_items", of("(others)", state="waiting")] == 4
+
+
+def test_answers_are_counted_by_operation_and_class(make):
+    house = make()
+    for _ in range(3):
+        house.ask("POST", "/next")
+    house.ask("POST", "/queues/default/next?count=x")
+    house.ask("POST", "/queues/default/lease")
+    house.ask("GET", "/queues/none")
+    house.ask("GET", "/nowhere/at/all")
+    found = read(house)
+
+    def count(operation, kind):
+        return found["dibs_answer_seconds_count", (("class", kind), ("operation", operation))]
+
+    assert [count("next", "2xx"), count("next", "4xx"), count("lease", "2xx")] == [3, 1, 1]
+    assert [count("read", "4xx"), count("other", "4xx")] == [1, 1]
+    counts = [dict(labels) for name, labels in found if name == "dibs_answer_seconds_count"]
+    assert {each["operation"] for each in counts} == {"next", "lease", "read", "other"}
+    buckets = [dict(labels) for name, labels in found if name == "dibs_answer_seconds_bucket"]
+    assert len(buckets) == len(counts) * (len(BOUNDS) + 1)

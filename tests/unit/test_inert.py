@@ -6,7 +6,7 @@ import sys
 import unicodedata
 
 import pytest
-from dibs.cli.logs import InertFormatter
+from dibs.cli.logs import Formatter
 from dibs.inert import acts, inert, inert_json
 
 HOSTILE = "\x1b]0;owned\x07 \x9b31m \u202ekcab \ud800 \x7f\r\n\u2066"
@@ -51,13 +51,16 @@ class TestLogLines:
         def formatted(message, *args, error=None):
             info = (type(error), error, None) if error else None
             record = logging.LogRecord("dibs", logging.WARNING, "", 1, message, args, info)
-            return InertFormatter("%(levelname)s %(message)s").format(record)
+            return Formatter("human").format(record).partition(" ")[2]
 
         return formatted
 
     def test_a_message_is_one_line(self, formatted):
-        assert formatted("queue %s: %s", "q", "a\nERROR b\x1b[2J") == r"WARNING queue q: a\x0aERROR b\x1b[2J"
+        assert (
+            formatted("queue %s: %s", "q", "a\nERROR b\x1b[2J")
+            == r"[warning  ] queue q: a\x0aERROR b\x1b[2J [dibs]"
+        )
 
     def test_a_traceback_has_lines_and_nothing_else(self, formatted):
         text = formatted("failed", error=ValueError("one\ntwo\x9b2J"))
-        assert text == "WARNING failed\nValueError: one\ntwo\\x9b2J"
+        assert text == "[warning  ] failed [dibs]\nValueError: one\ntwo\\x9b2J"

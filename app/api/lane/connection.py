@@ -103,6 +103,7 @@ class Connection(asyncio.Protocol):
             return
         end += len(END)
         head, key, self._responses.signed = call
+        self._responses.head = head
         needed = end + head.length
         if len(data) < needed:
             self._phase, self._needed = BODY, needed - at
@@ -195,7 +196,7 @@ class Connection(asyncio.Protocol):
     def _refuse(self, error: RequestRefused) -> None:
         """What is no request, or comes too late: who sends that may still be sending."""
         if self._phase != BODY:
-            self._responses.signed = b""  # nobody knows whose it is
+            self._responses.head, self._responses.signed = None, b""  # nobody knows whose it is
         self.intake.more = 0
         self.intake.clear()
         self._linger = True

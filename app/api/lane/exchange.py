@@ -11,7 +11,7 @@ from urllib.parse import unquote
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from ...queue.wait import WAIT, Wait
-from ..admission import KEEP
+from ..admission import GONE, KEEP
 from ..problems import RequestRefused
 from .content import LITTLE, ROOM
 
@@ -66,6 +66,7 @@ class Exchange(RequestResponseCycle):
             on_response=self._answered,
         )
         self.scope[KEEP] = self._keep  # type: ignore[typeddict-unknown-key]  # ours
+        self.scope[GONE] = self._gone  # type: ignore[typeddict-unknown-key]  # ours
         self.incoming = head.body()
         self.more_body = self.incoming is not None
         self.failure: Exception | None = None
@@ -210,6 +211,9 @@ class Exchange(RequestResponseCycle):
 
     def _keep(self, kept: int) -> None:
         self._taken = kept
+
+    def _gone(self) -> bool:
+        return self.disconnected
 
     async def send(self, message: ASGISendEvent) -> None:
         """Send; what is answered before its body has come ends the connection, if much of that is missing."""

@@ -7,13 +7,15 @@ readers of the operations. A head that any of them refuses is none for the fast 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from ...errors import DibsError
 from ...ledger.serve import Key
 from .. import bodies
 from ..accept import negotiate
+from ..access_log import well_formed
 from ..admission import HEADERS, Door
 from ..guards import HEADERS_MOST
 from ..operation import Read
@@ -29,15 +31,17 @@ HEAD_BYTES: Final = 4_096
 
 @dataclass(slots=True)
 class Head:
-    """The meaning of a head: its call and queue, the bytes of its body.
+    """The meaning of a head: its call, path and queue, the bytes of its body.
 
-    Where no body says what is asked, its request is known, too.
+    Where no body says what is asked, its request is known, too. ``given``: the id that the client gave it.
     """
 
     read: Read
+    path: str
     queue: str
     request: Request | None
     length: int
+    given: bytes = b""
 
 
 Call = tuple[Head, Key | None, bytes]
@@ -64,6 +68,9 @@ class Heads:
             return self.known[head]
         if not head.startswith(b"POST /") or len(head) > HEAD_BYTES:
             return None
+        own = _REQUEST_ID.search(head)
+        if own is not None:  # each is another one, as a rule: what is around it is known
+            return self._given(head[: own.start()] + head[own.end() :], own[1].rstrip(b" \t"))
         reader = HeadReader()
         found = self._read(head, reader)
         if reader.keyed:  # of these each is another one
@@ -73,6 +80,12 @@ class Heads:
         self.known[head] = found
         return found
 
+    def _given(self, rest: bytes, given: bytes) -> Call | None:
+        if not well_formed(given) or _REQUEST_ID.search(rest):
+            return None  # the framework makes one
+        found = self.read(rest)
+        return found and (replace(found[0], given=given), *found[1:])
+
     def _read(self, head: bytes, reader: HeadReader) -> Call | None:
         try:
             reader.feed(head + END)
@@ -80,7 +93,7 @@ class Heads:
             if not read.keep_alive or read.method != "POST" or b"%" in read.path:
                 return None
             names = {line[0] for line in read.headers if line != _KEEP_ALIVE}
-            if names & _SPECIAL or len(read.headers) > HEADERS_MOST - _KEY_LINES:
+            if names & _SPECIAL or len(read.headers) > HEADERS_MOST - _OWN_LINES:
                 return None
             return self._meaning(read)
         except (DibsError, UnicodeDecodeError):
@@ -111,11 +124,12 @@ class Heads:
         signed = b"".join([b"%b: %b\r\n" % line for line in signature(scope)])
         query = read.query.parse(head.query)
         request = read.fixed(query, kind) if read.fixed else None
-        return Head(read, name, request, length), None, signed
+        return Head(read, path, name, request, length), None, signed
 
 
 _KEEP_ALIVE: Final = (b"connection", b"keep-alive")
-_KEY_LINES: Final = 2
-"""Headers that the same request may have beside: its key, and its number."""
+_OWN_LINES: Final = 3
+"""Headers that the same request may have beside: its key, and its number, and its id."""
+_REQUEST_ID: Final = re.compile(rb"\r\nx-request-id:[ \t]*([^\r\n]*)(?=\r\n|\Z)(?!\r\n[ \t])", re.IGNORECASE)
 _SPECIAL: Final = frozenset({b"transfer-encoding", b"expect", b"upgrade", b"connection", b"trailer", b"te"})
 """Headers that change how a message is read or answered."""

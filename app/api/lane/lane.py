@@ -8,6 +8,7 @@ from typing import Final
 from fastapi import FastAPI
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
+from ..access_log import REQUEST_ID
 from ..admission import Door, always
 from ..context import Context
 from ..operation import Operation, Read
@@ -37,7 +38,7 @@ class Lane:
         context.limits.follow(self._changed)
         self.dated: Headers = []
         self.ok = b""
-        self.ending = b"\r\n" + _lines(self._always)
+        self.ending = b"\r\n" + _lines(self._always) + REQUEST_ID + b": "
         self.closed = _lines([_CLOSE])
 
     def _changed(self) -> None:
@@ -49,9 +50,9 @@ class Lane:
         self.ok = STATUS_LINE[200] + _lines([*headers, JSON]) + b"content-length: "
         self.dated = headers
 
-    def head_of(self, reply: Reply, headers: Headers, signed: bytes, *, close: bool) -> bytes:
-        """All of an answer but its body. ``signed``: the lines that say whose it is."""
-        lines = _lines([*headers, *reply.raw_headers, *self._always])
+    def head_of(self, reply: Reply, headers: Headers, given: bytes, signed: bytes, *, close: bool) -> bytes:
+        """All of an answer but its body. ``given``: its id. ``signed``: the lines that say whose it is."""
+        lines = _lines([*headers, *reply.raw_headers, *self._always, (REQUEST_ID, given)])
         return b"%b%b%b%b\r\n" % (
             STATUS_LINE[reply.status_code],
             lines,

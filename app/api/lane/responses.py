@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine
 from functools import partial
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from ...access.caller import ANYBODY
 from ...queue import asking
 from .. import bodies
+from ..access_log import host_of
 from ..admission import refusal
 from ..answers import ENCODERS, SETTLED, reply
+from ..durations import OTHER
 from ..operations.produce import push_reply
 from ..problems import RequestRefused, reply_to
 from .content import LITTLE
@@ -35,8 +38,9 @@ class Responses:
     """Makes the hot calls of one connection, one at a time, and writes their responses.
 
     ``responded`` is called after each response. ``gone``: the client has gone, or has its last response.
-    ``last``: no request after this one. ``calling``: a hot call is under way. ``signed`` are the lines of the
-    next response that say whose it is, ``caller`` who has made the call.
+    ``last``: no request after this one. ``calling``: a hot call is under way. ``head`` is that of the
+    request that has no response yet, ``signed`` are the lines of that which say whose it is, ``caller`` who
+    has made the call.
     """
 
     def __init__(
@@ -50,6 +54,7 @@ class Responses:
         self.gone = False
         self.last = False
         self.calling = False
+        self.head: Head | None = None
         self.signed = b""
         self.caller = ANYBODY
         self._lane = lane
@@ -60,6 +65,9 @@ class Responses:
         self._responded = responded
         self.peer = transport.get_extra_info("peername")
         self._ended = False
+        self._began = 0.0
+        self._access = lane.context.access
+        self._durations = lane.context.durations
         self._request: Request
         self._asked: Waiting | None = None  # while a queue has not answered
         self._over: asyncio.Event | None = None  # once the server goes down
@@ -69,6 +77,7 @@ class Responses:
     def call(self, head: Head, key: Key | None, body: bytes) -> None:
         """Ask a queue for what a request says; the client is told, perhaps before this returns."""
         self.calling = True
+        self._began = perf_counter()
         try:
             queue = (self._context.opened or self._context.queues).get(head.queue, keyed=key is not None)
             request = head.request
@@ -124,35 +133,70 @@ class Responses:
 
     def fail(self, error: BaseException) -> None:
         """Respond to a call that has failed."""
-        self.respond(refusal(error, "a hot call"))
+        given = (self.head and self.head.given) or self._access.made()
+        path = "a request" if self.head is None else self.head.path
+        self.respond(refusal(error, f"POST {path}, request {given.decode('ascii')}"), given)
 
     # -- writing
 
     def _write(self, body: bytes) -> None:
         """200 with JSON."""
-        if not self.gone:
-            lane = self._lane
+        head = self.head
+        if not self.gone and head is not None:
+            lane, access, size = self._lane, self._access, len(body) + 1
             if lane.dated is not self._state.default_headers:
                 lane.date(self._state.default_headers)
+            given = head.given or access.made()
             signed = self.signed + lane.closed if self.last else self.signed
-            self._transport.write(b"%b%d%b%b\r\n%b\n" % (lane.ok, len(body) + 1, lane.ending, signed, body))
+            self._transport.write(
+                b"%b%d%b%b\r\n%b\r\n%b\n" % (lane.ok, size, lane.ending, given, signed, body)
+            )
+            head.read.times[2].add(took := perf_counter() - self._began)
+            if access.on:
+                self._line(given, 200, took, size)
+        self.head = None
         self.calling = False
         self._responded()
 
-    def respond(self, reply: Reply) -> None:
-        """Write any response, as uvicorn would, unless the call was told that the server cuts it off."""
+    def respond(self, reply: Reply, given: bytes = b"") -> None:
+        """Write any response, as uvicorn would, unless the call was told that the server cuts it off.
+
+        ``given`` is the id of its request, which is made here if it has none yet.
+        """
         if not self.calling:
             return
         if not self.gone:
-            head = self._lane.head_of(reply, self._state.default_headers, self.signed, close=self.last)
+            given = given or (self.head and self.head.given) or self._access.made()
+            reply.name(given)
+            headers = self._state.default_headers
+            head = self._lane.head_of(reply, headers, given, self.signed, close=self.last)
             self._transport.write(head + bytes(reply.body))
+            self._count(given, reply.status_code, len(reply.body))
+        self.head = None
         self.calling = False
         self._responded()
 
     def refuse(self, error: RequestRefused) -> None:
         """Refuse a broken or an unwanted request; nothing is answered after that."""
+        if not self.calling:
+            self._began = perf_counter()
         self.last = self.calling = True
         self.respond(reply_to(error))
+
+    def _count(self, given: bytes, status: int, size: int) -> None:
+        """Count a response, and write its line; with status 0, that the client left before it."""
+        took = perf_counter() - self._began
+        times = self._durations.of(OTHER) if self.head is None else self.head.read.times
+        times[status // 100].add(took)
+        if self._access.on:
+            self._line(given, status, took, size)
+
+    def _line(self, given: bytes, status: int, took: float, size: int) -> None:
+        method, path = ("-", "-") if self.head is None else ("POST", self.head.path)
+        peer = host_of(self.peer)
+        self._access.line(
+            given, method, path, status, seconds=took, size=size, peer=peer, who=self.caller.name
+        )
 
     # -- a call that takes a task
 
@@ -196,6 +240,10 @@ class Responses:
 
     def lost(self) -> None:
         """Note that the client has gone; what is under way goes on."""
+        if self.head is not None and not self.gone:
+            if not self.calling:  # its body had not come yet
+                self._began = perf_counter()
+            self._count(self.head.given or self._access.made(), 0, 0)
         self.gone = True
         if self._asked is not None:
             self._asked.drop()
