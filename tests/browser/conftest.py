@@ -7,7 +7,7 @@ import pytest
 
 from tests.cli.conftest import Serving
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome") or shutil.which("chromium-browser")
 
 
 def pytest_collection_modifyitems(items):
@@ -63,10 +63,14 @@ def chromium():
     """One browser for all tests; no longer, as it keeps an event loop in this thread."""
     if CHROMIUM is None:
         pytest.skip("there is no Chromium on this machine (Debian: apt-get install chromium)")
-    from playwright.sync_api import sync_playwright
+    from playwright.sync_api import Error, sync_playwright
 
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        options = ["--no-sandbox", "--disable-dev-shm-usage"]  # both as root in a container
+        try:
+            browser = playwright.chromium.launch(executable_path=CHROMIUM, args=options, timeout=60_000)
+        except Error as error:  # Ubuntu's own is a script that asks for snap
+            pytest.skip(f"{CHROMIUM} does not start here: {str(error).splitlines()[0]}")
         yield browser
         browser.close()
 
@@ -82,7 +86,7 @@ def open_page(chromium):
         )
         contexts.append(context)
         page = context.new_page()
-        page.set_default_timeout(60_000)
+        page.set_default_timeout(30_000)  # milliseconds
 
         def note(message):
             if message.type == "error" and not any(each in message.text for each in allow):
