@@ -37,6 +37,7 @@
     │   ├── LedgerUnavailable      the disk fails; nothing was handed out
     │   ├── LedgerFault            a bug of ours: the op was undone, and fails alone; the log has the cause
     │   ├── OutcomeUnknown         asked, but whether it is on disk can't be told: maybe
+    │   ├── LedgerCopied           a restored backup, which nobody has accepted yet
     │   ├── LedgerDamaged          not what was written: refused, never served
     │   ├── LedgerLocked           another server owns the data; names its pid
     │   ├── LedgerForeign          not a ledger of dibs, or damaged
@@ -234,6 +235,12 @@ class LedgerFault(LedgerError):
 
 class OutcomeUnknown(LedgerError):
     """The request reached the ledger, but whether it is on disk can't be told: it may have happened."""
+
+
+class LedgerCopied(LedgerError):
+    """The ledger is a restored backup: nothing is handed out or taken in until an operator accepts it."""
+
+    handed_out: Final = "no"
 
 
 class LedgerDamaged(LedgerError):

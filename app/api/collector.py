@@ -134,6 +134,12 @@ class QueuesCollector(Collector):
         seconds.add_metric([], _buckets(COMMIT_BOUNDS, commits.buckets), commits.seconds)
         yield seconds
         yield GaugeMetricFamily("dibs_ledger_bytes", "Bytes that the ledger occupies.", self._queues.size)
+        held = float(self._queues.restored.held)
+        yield GaugeMetricFamily("dibs_restored_held", "1 while a restored backup waits to be accepted.", held)
+        if (last := self._queues.backups.last) is not None:
+            at = "dibs_backup_last_success_timestamp_seconds"
+            yield GaugeMetricFamily(at, "When the newest backup that is kept was made.", last.at)
+            yield GaugeMetricFamily("dibs_backup_last_size_bytes", "Its size.", last.bytes)
         if self._free is not None:
             yield GaugeMetricFamily("dibs_disk_free_bytes", "Bytes free on the ledger's disk.", self._free)
         info = GaugeMetricFamily("dibs_info", "The version of the server.", labels=["version"])

@@ -148,6 +148,24 @@ class DefineQueue(TypedDict, total=False):
     ]
 
 
+@strict({"name": "dibs-20260131T120000.000000Z.db"})
+class BackupKept(TypedDict):
+    """The copy that has arrived."""
+
+    name: Annotated[str, Text(1, 128, "The name that the copy was sent under.")]
+
+
+By = Annotated[int, Whole(0, MAX_SAFE, "How many seqs after the backup are passed over.")]
+
+
+@strict({"advance": 1000, "queues": {"invoices": 20}})
+class AcceptRestored(TypedDict, total=False):
+    """How the queues of a restored backup go on."""
+
+    advance: Required[By]
+    queues: Annotated[dict[str, By], Field(description="Other numbers for some queues, by name.")]
+
+
 @strict({"to_seq": 1000})
 class Advance(TypedDict):
     """The cursor to jump to."""

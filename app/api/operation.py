@@ -53,7 +53,7 @@ EVERYWHERE: Final = (
 """What any operation may answer."""
 QUEUES: Final = ("queue-unknown", "limit-exceeded")
 """What one on a queue may answer."""
-LEDGER: Final = ("ledger-unavailable", "outcome-unknown", "ledger-full", "damaged")
+LEDGER: Final = ("ledger-unavailable", "outcome-unknown", "ledger-full", "damaged", "restored")
 """What one may answer that writes, as all do that take a key."""
 KEYS: Final = ("key-reused", "key-superseded", "limit-exceeded")
 """What one may answer that takes a key."""
@@ -102,7 +102,7 @@ class Spec:
 
     Args:
         role: The role that it needs, for the queue of its path or for the whole server.
-        answer: The model of its 200, or of ``status``.
+        answer: The model of its 200, or of ``status``; None: it is no JSON, and ``more`` describes it.
         problems: The names of the problems that it can answer with, beside those that its kind implies.
         query: The model of its query; without one it takes none.
         body: The model of its body; without one it takes none.
@@ -204,6 +204,8 @@ class Operation(APIRoute):
 
         To compile the models takes as long as all else of a start, and no answer goes through them.
         """
+        if self.read.spec.answer is None:  # `more` has it
+            return
         self.response_model = self.read.spec.answer
         name = f"Response_{self.unique_id}"
         self.response_field = create_model_field(name=name, type_=self.response_model, mode="serialization")

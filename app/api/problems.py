@@ -133,6 +133,12 @@ PROBLEMS: Final = (
     Problem("source-busy", 503, "The source did not yield in time.", retry_after=1),
     Problem("stopping", 503, "The server is going down.", retry_after=1),
     Problem("not-ready", 503, "The server is not ready for requests.", retry_after=1),
+    Problem(
+        "restored",
+        503,
+        "The ledger is a restored backup. Nothing is handed out until POST /accept says how to go on.",
+        retry_after=5,
+    ),
     Problem("ledger-unavailable", 503, "The disk fails, or the server is trying it again.", retry_after=1),
     Problem(
         "damaged",
@@ -179,6 +185,7 @@ _ERRORS: Final[Mapping[type[errors.DibsError], str]] = {
     errors.SourceBusy: "source-busy",
     errors.Stopping: "stopping",
     errors.LedgerUnavailable: "ledger-unavailable",
+    errors.LedgerCopied: "restored",
     errors.LedgerDamaged: "damaged",
     errors.OutcomeUnknown: "outcome-unknown",
     errors.LedgerFull: "ledger-full",

@@ -187,6 +187,34 @@ class QueueAudit(BaseModel):
     balanced: bool
 
 
+class BackupLast(BaseModel):
+    """The newest copy of the ledger that is known to be whole and kept, here or where it was fetched to."""
+
+    model_config = example(
+        name="dibs-20260131T120000.000000Z.db", made_at="2026-01-31T12:00:00.000Z", bytes=57344
+    )
+
+    name: str
+    made_at: Moment
+    bytes: Counter
+
+
+class QueueAdvanced(BaseModel):
+    """A queue that goes on after the backup: its cursor there, and its cursor now."""
+
+    queue: str
+    cursor_before: Counter
+    cursor: Counter
+
+
+class Accepted(BaseModel):
+    """The queues that were advanced as a restored backup was accepted."""
+
+    model_config = example(advanced=[{"queue": "ids", "cursor_before": 700, "cursor": 1700}])
+
+    advanced: list[QueueAdvanced]
+
+
 class BackupDone(BaseModel):
     """A consistent copy of the ledger, made while the server went on; ``path`` is on the server's machine."""
 

@@ -13,6 +13,7 @@ import typer
 
 from ..errors import DibsError
 from . import (
+    backup,
     define,
     demo,
     loadtest,
@@ -77,7 +78,7 @@ for _function in (
     *(serve.serve, next.next_, push.push, work.work),
     *(queues.queues, queues.stats, peek.peek, peek.dead, queues.audit, define.define, define.set_),
     *(operate.pause, operate.resume, operate.retry, operate.advance, operate.close),
-    *(operate.purge, operate.delete, operate.backup, restore.restore),
+    *(operate.purge, operate.delete, backup.backup, restore.restore, restore.accept),
     *(settings.config, settings.reload, top.top),
     *(loadtest.loadtest, verify.verify, demo.demo),
 ):

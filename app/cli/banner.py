@@ -15,6 +15,8 @@ from .output import Unwritten, writing
 if TYPE_CHECKING:
     from rich.text import Text
 
+    from ..queue.restored import Restored
+
 _SHOWN = 10
 
 
@@ -30,11 +32,13 @@ def announce(url: str, settings: Settings, queues: Queues) -> None:
 def _announce(url: str, settings: Settings, queues: Queues) -> None:
     known = queues.list()
     if sys.stdout.isatty():
-        _panel(url, settings, known)
+        _panel(url, settings, known, queues.restored)
         return
     told = [f"{queue.name} ({_age(queue)})" for queue in known[:_SHOWN]]
     more = [f"and {len(known) - _SHOWN:,} more"] if len(known) > _SHOWN else []
-    print(inert(f"dibs: serving {url} data={_folder(settings)} queues={', '.join(told + more)}"), flush=True)
+    copy = f", {queues.restored.told}" if queues.restored.told else ""
+    line = f"dibs: serving {url} data={_folder(settings)} queues={', '.join(told + more)}{copy}"
+    print(inert(line), flush=True)
 
 
 def _folder(settings: Settings) -> str:
@@ -48,7 +52,7 @@ def _age(queue: Queue) -> str:
     return (f"opened, cursor {info.cursor}" if info.cursor else "new") + failed
 
 
-def _panel(url: str, settings: Settings, queues: list[Queue]) -> None:
+def _panel(url: str, settings: Settings, queues: list[Queue], restored: Restored) -> None:
     from rich.panel import Panel
     from rich.table import Table
     from rich.text import Text
@@ -67,6 +71,8 @@ def _panel(url: str, settings: Settings, queues: list[Queue]) -> None:
     if len(queues) > _SHOWN:
         rows.add_row("", Text(f"and {len(queues) - _SHOWN:,} more: dibs queues", style="dim"))
     rows.add_row("try", Text(_try(url, queues), style="green"))
+    if restored.told is not None:
+        rows.add_row("note", Text(inert(restored.waiting or restored.told), style="yellow"))
     if not is_loopback(settings.host):
         rows.add_row("note", Text("anyone who reaches this port may use it", style="yellow"))
     title = f"[bold]dibs[/] [dim]{version()}[/]"

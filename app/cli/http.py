@@ -5,15 +5,16 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, Final, Self, TypeVar
 from urllib.parse import quote, urlencode
 
 import httpx
 
 from ..client.errors import QueueUnknown, UnexpectedAnswer, Unreachable
-from ..client.flow import Call, Flow, Request, Tempo
+from ..client.flow import Call, Flow, Reply, Request, Tempo
 from ..client.operations import QueueOperations
-from ..client.persist import persist
+from ..client.persist import failure_of, persist
 from ..client.setup import Setup
 from ..client.text import encode
 from ..client.threads import Line, ThreadBell, run
@@ -26,6 +27,8 @@ STEP: Final = 10.0
 """Seconds for connecting, and for each step of an answer."""
 SLOW: Final = 50.0
 """Seconds that the server may take beside that for an answer: it may have to count millions of items."""
+LONG: Final = 3600.0
+"""Seconds that the server may take to copy its ledger before it sends the first byte."""
 _PAGE: Final = 1000
 _MISSING: Final = (
     "no server at {} ({}). Start one with `dibs serve`, or say where it is with --url or DIBS_URL"
@@ -103,6 +106,32 @@ class Api:
         data = b"" if body is None else encode(body).encode()
         request = Request(method, path_of(*parts, **query), data, wait=SLOW)
         return self.run(persist(Call(request, lambda answer: answer, keyed=True), self.setup.terms))
+
+    def told(self, *parts: str, body: Any) -> Any:
+        """Post what may be sent again without a key, and return the answer."""
+        request = Request("POST", path_of(*parts), encode(body).encode(), wait=SLOW)
+        return self.run(persist(Call(request, lambda answer: answer), self.setup.terms))
+
+    @contextmanager
+    def streamed(self, *parts: str) -> Iterator[httpx.Response]:
+        """The answer to a GET, whose body the caller reads as it comes.
+
+        Raises:
+            ServerRefused: One of its kinds.
+            Unreachable: No answer, or not all of it.
+        """
+        request, begun = Request("GET", path_of(*parts), wait=LONG), False
+        try:
+            with self.line.streamed(request) as response:
+                begun = True
+                body = b"" if response.is_success else response.read()
+                if failure := failure_of(Reply(response.status_code, response.headers, body)):
+                    raise failure
+                yield response
+        except httpx.TransportError as error:
+            why = in_words(f"{type(error).__name__}: {error}")
+            told = f"{self.url}: the answer broke off ({why})" if begun else _MISSING.format(self.url, why)
+            raise Unreachable(told, reached=begun) from error
 
     def queue(self, name: str) -> QueueOperations:
         """The client's flows for a queue."""

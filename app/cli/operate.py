@@ -8,7 +8,7 @@ import typer
 
 from .changes import ask_first, show_queue, tell_done
 from .options import DEFAULT_URL, Json, Queue, Url, Yes, server
-from .words import inside, size
+from .words import inside
 
 
 def pause(queue: Queue, *, url: Url = DEFAULT_URL, json: Json = False) -> None:
@@ -112,20 +112,6 @@ def delete(queue: Queue, *, yes: Yes = False, url: Url = DEFAULT_URL, json: Json
         )
         answer = api.change("DELETE", "queues", queue, confirm=queue if inside(info) else None)
     tell_done(answer, f"{queue}: deleted, {dropped}; its cursor was {answer['cursor']:,}", json=json)
-
-
-def backup(*, url: Url = DEFAULT_URL, json: Json = False) -> None:
-    """Copy the ledger of a running server, consistently, into its data folder on the server's machine.
-
-    `dibs restore` puts a copy into a fresh folder, checked, for `dibs serve --data`.
-
-    Example: `dibs backup --url http://127.0.0.1:8000`
-    """
-    from ..client.managing import ServerOperations
-
-    with server(url) as api:
-        done = api.run(ServerOperations(api.setup).backup())
-    tell_done({"path": done.path, "bytes": done.bytes}, f"{done.path}  {size(done.bytes)}", json=json)
 
 
 def _operate(url: str, queue: str, verb: str, *, json: bool, body: Any = None) -> None:

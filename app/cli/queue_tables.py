@@ -8,7 +8,7 @@ from typing import Any, Final
 from rich.table import Table
 
 from .tables import Column, Row, plain, state, table
-from .words import failure, size, source, span
+from .words import failure, size, source, span, when
 
 _ADDED: Final = ("base", "taken", "acked", "purged", "jumped", "waiting", "leased", "dead")
 _INSIDE: Final = ("waiting_items", "leased", "dead", "acked", "nacked")
@@ -95,6 +95,15 @@ def times(**found: Mapping[str, float]) -> Table | None:
     name = Column("time", lambda row: row["time"])
     percentiles = map(duration, ("p50", "p90", "p99", "max"))
     return table(rows, [name, *percentiles, number("samples")]) if rows else None
+
+
+def restored(found: Row) -> str | None:
+    """What a server of a restored backup is, in a line; None for any other."""
+    told = found.get("restored")
+    if told is None:
+        return None
+    held = ": nothing is handed out until `dibs accept` says how to go on" if told["held"] else ""
+    return f"Restored from the backup of {when(told['made_at'])} UTC ({told['backup']}){held}"
 
 
 def totals(found: Row) -> Table:

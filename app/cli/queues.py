@@ -21,15 +21,17 @@ def queues(*, url: Url = DEFAULT_URL, json: Json = False) -> None:
 
     Example: `dibs queues --json`
     """
-    from .queue_tables import progress
-    from .tables import show
+    from .queue_tables import progress, restored
+    from .tables import plain, show
 
     with server(url) as api:
         found = _every_queue(api)
+        copy = None if json else restored(api.get("stats", limit=1))
     if json:
         print_json(found)
-    else:
-        show(progress(found) if found else "There are no queues.")
+        return
+    parts = [plain(copy, "yellow")] if copy else []
+    show(*parts, progress(found) if found else "There are no queues.")
 
 
 def stats(queue: str | None = None, *, url: Url = DEFAULT_URL, json: Json = False) -> None:
@@ -40,8 +42,8 @@ def stats(queue: str | None = None, *, url: Url = DEFAULT_URL, json: Json = Fals
 
     Example: `dibs stats ids --json`
     """
-    from .queue_tables import inside, rates, times, totals
-    from .tables import show
+    from .queue_tables import inside, rates, restored, times, totals
+    from .tables import plain, show
 
     with server(url) as api:
         if queue is not None:
@@ -54,7 +56,14 @@ def stats(queue: str | None = None, *, url: Url = DEFAULT_URL, json: Json = Fals
         return
     if queue is None:
         queues = found["queues"]
-        parts = [totals(found), times(commit=found["ledger"]["commit"]), inside(queues), rates(queues)]
+        copy = restored(found)
+        parts = [
+            plain(copy, "yellow") if copy else None,
+            totals(found),
+            times(commit=found["ledger"]["commit"]),
+            inside(queues),
+            rates(queues),
+        ]
     else:
         measured = times(answer=found["answer"], wait=found["wait"], hold=found["hold"])
         parts = [inside([found]), rates([found]), measured]

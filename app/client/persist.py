@@ -101,7 +101,7 @@ class _Tries:
             terms.contact.made = self.reached = True
             if self.request.key is not None and self.request.key.n and "idempotency-key" in answer.headers:
                 terms.sessions.counted = "idempotency-sequence" in answer.headers  # no word of a proxy's
-            return _failure(answer)
+            return failure_of(answer)
         self.reached = self.reached or answer.reached
         if answer.aborted:
             raise Aborted(reached=self.reached)
@@ -141,7 +141,12 @@ class _Tries:
         raise Unreachable(what, reached=self.reached) from failure.error
 
 
-def _failure(reply: Reply) -> ServerRefused | UnexpectedAnswer | None:
+def failure_of(reply: Reply) -> ServerRefused | UnexpectedAnswer | None:
+    """Why an answer is none, though asking again may help; None where it is one.
+
+    Raises:
+        ServerRefused, UnexpectedAnswer: Asking again does not help.
+    """
     if reply.status in _SUCCESS:
         return None
     try:

@@ -7,6 +7,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import httpx
@@ -88,6 +89,21 @@ class Line:
         except httpx.TransportError as error:
             return self.wire.lost(error)
         return Reply(response.status_code, response.headers, body)
+
+    @contextmanager
+    def streamed(self, request: Request) -> Iterator[httpx.Response]:
+        """The answer to a request that is sent once; the caller reads its body as it comes.
+
+        Raises:
+            httpx.TransportError: There is no answer, or not all of it.
+        """
+        transport = self._transport or self._dial()
+        response = transport.handle_request(self.wire.write(request, {}))
+        try:
+            self.remember(response.extensions.get("network_stream"))
+            yield response
+        finally:
+            response.close()
 
     def close(self) -> None:
         """Close the line's connections; requests sent afterwards raise ``ClientClosed``."""

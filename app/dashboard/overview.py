@@ -131,6 +131,7 @@ class Overview:
         states = Counter(each.state for each in seen)
         return {
             "now": now,
+            "restored": self._queues.restored.waiting,
             "count": len(seen),
             "look": sum(1 for each in seen if each.findings),
             "states": {name: states[name] for name in STATES},

@@ -99,6 +99,7 @@ class Page:
             "began": self._began,
             "now": now(),
             "login": False,
+            "restored": queues.restored.waiting if queues is not None else None,
             "first": names[0] if names else None,
             "version": version(),
         }

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from ..errors import LedgerError
 from .access import AccessToken
-from .looks import Counts, FailureRow, HistoryRow, ItemRow, ItemState
+from .looks import Copied, Counts, FailureRow, HistoryRow, ItemRow, ItemState
 from .ops import QueueRow
 from .serve import Applied
 from .sights import Sights
@@ -59,6 +59,8 @@ class Engine(WritingEngine, Protocol):
 
     kind: str
     path: str
+    copied: Copied | None
+    """What it was copied from, as it was when it was opened."""
     sights: Sights
 
     @property

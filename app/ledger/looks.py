@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 ItemState = Literal["waiting", "leased", "dead"]
 
@@ -30,6 +30,18 @@ class Counts:
     oldest: int | None
     overlaps: int
     base: int = 0
+
+
+class Copied(NamedTuple):
+    """What a ledger was copied from: what was handed out since is not in it.
+
+    ``name`` is that of the backup; ``at``: when it was made; ``accepted``: since when it may hand out, None
+    while nobody has said so. Both are in milliseconds of Unix time.
+    """
+
+    name: str
+    at: int
+    accepted: int | None
 
 
 DAMAGED = "damaged"

@@ -127,6 +127,11 @@ class Advance:
 
 
 @dataclass(frozen=True, slots=True)
+class Accept:
+    """Let a ledger that is a copy be used: from now on it may hand out. Of any other it changes nothing."""
+
+
+@dataclass(frozen=True, slots=True)
 class Delete:
     """Delete a queue; its name, cursor and generation stay. Its items count as purged, and are swept later.
 

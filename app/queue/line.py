@@ -122,13 +122,13 @@ class Line:
 
     def add(self, waiting: Waiting) -> None:
         """Add an ask to the line: to the next round, or to those that wait."""
-        ask, down = waiting.ask, self._rounds.down
+        ask, shut = waiting.ask, self._rounds.shut
         if self.retired and (ask.key is None or self._find(self.name) is not None):
             self._forward(waiting)  # a key of a deleted queue is looked up: it may have its answer
         elif self.condition.stopping:
             self.replies.without_items(waiting, stopping())
-        elif down is not None:
-            self._unwritable(waiting, down)
+        elif shut is not None:
+            self._unwritable(waiting, shut)
         elif ask.key is not None and not self.parking.admit(waiting):
             return  # it has its refusal
         elif ask.key is not None or ask.entries or waiting.over or self.condition.has_something():

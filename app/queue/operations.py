@@ -100,6 +100,11 @@ class Operations:
         line = self._line
         if line.spec is None:
             raise QueueConflict(f"{line.name} has no source to advance", reason="conflict", field="to_seq")
+        return await self.pass_over(to_seq, key=key)
+
+    async def pass_over(self, to_seq: int, *, key: Key | None = None) -> QueueInfo:
+        """As `advance`, also where producers push: what they push next comes after ``to_seq``."""
+        line = self._line
         supply = line.supply
         state = line.condition.state
         if supply.length is not None and to_seq > supply.length:

@@ -94,7 +94,7 @@ class Parking:
 
     def _late(self, waiting: Waiting) -> None:
         """Answer an ask whose deadline has come."""
-        down = self._rounds.down
+        down = self._rounds.shut
         if down is not None:
             self._replies.without_items(waiting, again(down))
         else:
@@ -105,7 +105,7 @@ class Parking:
     def look(self) -> None:
         """See whether asks may be served now, or when; ask the supply for what they want."""
         parked, condition = self.parked, self._condition
-        if not parked.size or self._rounds.down is not None:  # then all are asked when the disk is back
+        if not parked.size or self._rounds.shut is not None:  # then all are asked when the disk is back
             return
         last_word = condition.last_word()
         if last_word is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from ..errors import LimitExceeded, QueueConflict, QueueFull
@@ -10,6 +11,7 @@ from ..ledger.work import LAST_PRIORITY, Parcel, Push, Pushed
 from .answers import PushAnswer
 from .asking import digest_of
 from .once import once
+from .rounds import again
 from .wording import words
 
 if TYPE_CHECKING:
@@ -38,6 +40,9 @@ class Producer:
         """
         queue = self._line
         self._check(parcels)
+        if (shut := self._rounds.shut) is not None:
+            await asyncio.sleep(0)  # a caller that tries again at once lets others have their turn
+            raise again(shut)
         op = Push(queue.row.id, parcels, int(queue.limits.key_ttl * 1000))
         digest = "push " + digest_of(words(parcels)) if key else ""
         done = await once(self._rounds, op, key, digest, queue.limits)

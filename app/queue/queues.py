@@ -22,7 +22,7 @@ from ..ledger.serve import Key
 from ..ledger.sights import Sights
 from ..sources import Registry, SourceSpec
 from .answers import HistoryPage, QueueInfo
-from .backup import Backup, write
+from .backup import Backups
 from .configured import Configuring
 from .definition import Definition, Kept
 from .definitions import Definitions
@@ -31,6 +31,7 @@ from .limits import Limits
 from .queue import Queue
 from .reconfigured import Changed, Reconfiguring
 from .register import Register
+from .restored import Jumped, Restored
 from .statistics import Statistics
 from .stats import Stats
 
@@ -78,7 +79,9 @@ class Queues:
         self.rounds = self._register.rounds
         self._definitions = Definitions(self._queues, self.rounds, limits, sources, root, named)
         self._reconfiguring = Reconfiguring(self._register, self._definitions, sources, named)
-        self._statistics = Statistics(self._queues, self.rounds, engine)
+        self.backups = Backups(engine)
+        self.restored = Restored(engine, self.rounds)
+        self._statistics = Statistics(self._queues, self.rounds, engine, self.restored)
 
     @classmethod
     async def open(
@@ -122,6 +125,7 @@ class Queues:
         feeders = [queue.line.feeder for queue in self._queues.values()]
         starting = [feeder for feeder in feeders if feeder is not None and feeder.starting]
         await asyncio.gather(*(feeder.started(START_PATIENCE) for feeder in starting))
+        self.restored.begin(self.everyone)
 
     async def _configure(self, name: str, definition: Definition) -> None:
         try:
@@ -216,8 +220,8 @@ class Queues:
 
     @property
     def ready(self) -> bool:
-        """Whether hand-outs can be answered: the ledger can be written and the server isn't going down."""
-        return not self._stopping and self.down is None
+        """Whether hand-outs can be answered: the ledger can be written, and the server may go on."""
+        return not self._stopping and self.down is None and not self.restored.held
 
     @property
     def everyone(self) -> Collection[Queue]:
@@ -272,6 +276,6 @@ class Queues:
         await asyncio.to_thread(self.rounds.writer.close, STOP_PATIENCE)
         self.rounds.close()
 
-    async def backup(self, name: str | None = None) -> Backup:
-        """Write a consistent copy of the ledger into ``DATA/backups``; see `backup.write`."""
-        return await asyncio.to_thread(write, self._engine, name)
+    async def accept(self, advance: int, named: Mapping[str, int]) -> Sequence[Jumped]:
+        """Let a restored backup hand out again; see `Restored.accept`."""
+        return await self.restored.accept(self._queues, advance, named)

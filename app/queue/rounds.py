@@ -55,9 +55,9 @@ class Rounds:
     """The way of all ops to the ledger: one batch at a time. Lives on the event loop, which alone touches it.
 
     It owns the ``writer``, the batch that is under way, what is ready for the next one, and what is known of
-    the disk: ``down`` is why the ledger can't be written now. ``by_id`` finds the queue of a row. ``changed``
-    follows the rows that ops on queues tell, before anybody hears of them. ``commit_patience`` of
-    the ``limits`` is how long the disk may take.
+    the disk: ``down`` is why the ledger can't be written now, ``shut`` why no ask may join a round: that, or
+    the ledger is held. ``by_id`` finds the queue of a row. ``changed`` follows the rows that ops on queues
+    tell, before anybody hears of them. ``commit_patience`` of the ``limits`` is how long the disk may take.
     """
 
     def __init__(
@@ -71,6 +71,8 @@ class Rounds:
     ) -> None:
         self.loop = loop
         self.down: LedgerError | None = None
+        self.shut: LedgerError | None = None
+        self._held: LedgerError | None = None
         self.commits = Commits()
         self._by_id = by_id
         self._changed = changed
@@ -221,10 +223,9 @@ class Rounds:
 
     def _troubled(self, error: LedgerError | None) -> None:
         self.down = error
+        self.shut = error or self._held
         if error is None:
-            for queue in list(self._by_id.values()):
-                guarded(queue.resume)
-            self._call()
+            self._wake()
             return
         if self._under_way is not None:
             self.loop.call_later(GRACE, self._unsure, self._under_way)
@@ -233,6 +234,18 @@ class Rounds:
             _resolve(other.future, again(error))
         for queue in list(self._ready):
             guarded(queue.refuse_waiting, error)
+
+    def _wake(self) -> None:
+        for queue in list(self._by_id.values()):
+            guarded(queue.resume)
+        self._call()
+
+    def hold(self, error: LedgerError | None) -> None:
+        """Let no ask join a round, for this reason; or let them join again. Ops on queues go on."""
+        self._held = error
+        self.shut = self.down or error
+        if self.shut is None:
+            self._wake()
 
     def _unsure(self, batch: Batch) -> None:
         """Tell the callers of a batch that nobody knows, if the disk is silent still."""

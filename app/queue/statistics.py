@@ -15,6 +15,7 @@ from .stats import LedgerStats, QueueStats, Stats
 
 if TYPE_CHECKING:
     from .queue import Queue
+    from .restored import Restored
     from .rounds import Rounds
 
 QUEUES_A_STEP: Final = 500
@@ -27,10 +28,13 @@ STATS_A_STEP: Final = 25
 class Statistics:
     """Adds up the meters of all queues, some at a time, for there may be ten thousand. It owns nothing."""
 
-    def __init__(self, queues: Mapping[str, Queue], rounds: Rounds, engine: Engine) -> None:
+    def __init__(
+        self, queues: Mapping[str, Queue], rounds: Rounds, engine: Engine, restored: Restored
+    ) -> None:
         self._queues = queues
         self._rounds = rounds
         self._engine = engine
+        self._restored = restored
 
     async def all(self, page: Sequence[Queue], following: str | None) -> Stats:
         """The whole server since it started, and a page of its queues, which are read off the loop."""
@@ -44,6 +48,7 @@ class Statistics:
             rate=round(rate, 1),
             waiting=sum(queue.line.parked for queue in everyone),
             ledger=self._ledger(),
+            restored=self._restored.stats,
             queue_count=len(everyone),
             queues=await _stats_of(page, looks),
             next=following,

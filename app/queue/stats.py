@@ -74,6 +74,15 @@ class LedgerStats:
 
 
 @dataclass(frozen=True, slots=True)
+class RestoredFrom:
+    """The backup that the ledger was restored from; ``held``: nothing is handed out until it is accepted."""
+
+    backup: str
+    made_at: str
+    held: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Stats:
     """The whole server, and a page of its queues by name; ``next`` is the ``after`` of the next page.
 
@@ -93,6 +102,7 @@ class Stats:
     in_flight: int
     waiting: int
     ledger: LedgerStats
+    restored: RestoredFrom | None
     queue_count: int
     queues: Sequence[QueueStats]
     next: str | None

@@ -372,7 +372,9 @@ class TestBackup:
         copy.parent.mkdir()
         copy.write_bytes((tmp_path / "data" / "backups" / answer["path"].rpartition("/")[2]).read_bytes())
         assert copy.stat().st_size == answer["bytes"]
-        assert make(data=copy.parent).ask("POST", "/next").json()["seq"] == 8
+        restored = make(data=copy.parent)
+        assert restored.ask("POST", "/accept", json={"advance": 0}).json() == {"advanced": []}
+        assert restored.ask("POST", "/next").json()["seq"] == 8
 
     def test_not_of_memory(self, refused):
         refused("POST", "/backup", 403, "forbidden")

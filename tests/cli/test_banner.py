@@ -26,7 +26,11 @@ def shown(capsys, monkeypatch):
     def shown(*queues, terminal=True, data="folder"):
         monkeypatch.setattr("sys.stdout.isatty", lambda: terminal)
         monkeypatch.setenv("COLUMNS", "200")
-        announce(URL, Settings(data=data), SimpleNamespace(list=lambda: list(queues)))
+        announce(
+            URL,
+            Settings(data=data),
+            SimpleNamespace(restored=SimpleNamespace(told=None), list=lambda: list(queues)),
+        )
         return re.sub("\x1b\\[[0-9;]*m|\x1b\\].*?\x1b\\\\\\\\", "", capsys.readouterr().out)
 
     return shown

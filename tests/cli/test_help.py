@@ -25,6 +25,7 @@ COMMANDS = [
     "delete",
     "backup",
     "restore",
+    "accept",
     "config",
     "reload",
     "top",

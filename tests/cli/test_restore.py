@@ -19,14 +19,53 @@ def backup(server):
     return done
 
 
-def test_it_can_be_served_and_hands_out_again_what_was_taken_since(run, serve, backup, tmp_path):
+def test_it_is_served_and_hands_out_when_it_is_accepted(run, serve, backup, tmp_path):
     code, out, _ = run("restore", backup, tmp_path / "made" / "here")
     assert code == 0
     *queues, last = out.splitlines()
     assert "default: count, cursor 7" in queues
-    assert last.startswith(f"Restored to {tmp_path}/made/here. Its server hands out again")
+    assert last.startswith(f"Restored to {tmp_path}/made/here. Its server hands nothing out until you say")
     server = serve("--data", tmp_path / "made" / "here")
+    assert ", restored from the backup of 20" in server.line
+    assert httpx.post(f"{server.url}/queues/default/next").status_code == 503
+    code, out, err = run("accept", "--advance", "0", "--advance", "default=3", "--url", server.url)
+    assert (code, err) == (0, "")
+    assert "default: goes on after 10 (the backup was at 7)" in out.splitlines()
+    assert httpx.post(f"{server.url}/queues/default/next").json()["value"] == 11
+    shown = run("queues", "--url", server.url)[1]
+    assert "Restored from the backup of 20" in shown
+    assert "dibs accept" not in shown
+
+
+def test_as_it_is_what_was_taken_since_goes_out_again(run, serve, backup, tmp_path):
+    run("restore", backup, tmp_path / "to")
+    server = serve("--data", tmp_path / "to")
+    assert run("accept", "--as-is", "--url", server.url)[1] == "Accepted: the server hands out.\n"
     assert httpx.post(f"{server.url}/queues/default/next").json()["value"] == 8
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ([], "say either --advance N"),
+        (["--as-is", "--advance", "1"], "say either --advance N"),
+        (["--advance", "ids=1"], "say a number for the other queues, too"),
+        (["--advance", "x"], "option --advance 'x': say N, or QUEUE=N"),
+        (["--advance", "-1"], "option --advance '-1': say N, or QUEUE=N"),
+        (["--advance", "=1"], "option --advance '=1': say N, or QUEUE=N"),
+        (["--advance", str(2**53)], "with a number from 0 to 2^53-1"),
+        (["--advance", "1", "--advance", "2"], "a number for all queues is there twice"),
+        (["--advance", "1", "--advance", "a=2", "--advance", "a=3"], "a is there twice"),
+    ],
+)
+def test_how_to_go_on_is_said_in_full(run, options, told):
+    code, out, err = run("accept", *options)
+    assert (code, out, told in err) == (2, "", True), err
+
+
+def test_what_is_no_copy_can_t_be_accepted(run, server):
+    code, _, err = run("accept", "--as-is", "--url", server.url)
+    assert (code, "the ledger is no restored backup" in err) == (1, True)
 
 
 def test_private_and_complete(run, backup, tmp_path):

@@ -1,4 +1,4 @@
-"""The operations for operators: define, read, delete, pause, resume, close, retry, advance, audit, backup."""
+"""The operations for operators: define, read, delete, pause, resume, close, retry, advance, audit."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from ...queue.answers import QueueInfo
 from ...queue.definition import KEPT, Kept, queue_settings
 from ...sources import SourceSpec
 from ..models_manage import Advance, DefineQueue
-from ..operation import LEDGER, QUEUES, Call, Operations, Spec
+from ..operation import QUEUES, Call, Operations, Spec
 from ..problems import invalid
 from ..queries import Confirmation, QueuesPage
 from ..records import answer, queue_fields
 from ..reply import Reply
-from ..schemas import BackupDone, QueueAudit, QueueList, QueueState
+from ..schemas import QueueAudit, QueueList, QueueState
 
 manage: Final = Operations("manage")
 DEFINE: Final = ("source-unknown", "source-invalid", "source-changed", "value-refused", "conflict")
@@ -166,16 +166,6 @@ async def audit(call: Call) -> Reply:
     """
     audit = await call.queue.browser.audit()
     return answer({**asdict(audit), "balanced": audit.balanced})
-
-
-@manage.add("POST", "/backup", Spec(role="admin", answer=BackupDone, problems=LEDGER))
-async def backup(call: Call) -> Reply:
-    """Copy the ledger.
-
-    The server writes a consistent copy into its data folder while it goes on serving. The copy is a whole
-    ledger, which `dibs restore` puts into a fresh data folder.
-    """
-    return answer(asdict(await call.context.queues.backup()))
 
 
 def _confirmed(call: Call) -> bool:

@@ -57,6 +57,13 @@ class Page {
     mark(at("only-read"), "hidden", !server.read_only && server.show_values);
     say(at("only-read-text"), server.read_only ? `You may look, not change: this server is read only${server.show_values ? "" : ", and values are hidden"}.` : "Values are hidden on this server.");
     mark(at("logout"), "hidden", !server.login);
+    this.held(server.restored);
+  }
+
+  /** What a restored backup says of itself until somebody accepts it. */
+  held(told) {
+    mark(at("restored"), "hidden", !told);
+    say(at("restored-text"), told ? `This server was ${told}.` : "");
   }
 
   /** Whether whoever looks may do it; what a role lacks is absent. */
@@ -90,6 +97,7 @@ class Page {
     if (name === "hello") this.greet(data);
     else if (name === "gone") this.view.lost?.();
     else if (this.view.query.startsWith(`view=${name}`)) {
+      if ("restored" in data) this.held(data.restored);
       this.view.show(data);
       this.now = data.now;
     }

@@ -12,6 +12,7 @@ const link = (name, kind = "") => el("a", { href: `#/queues/${name}`, class: kin
 
 /** The sentence's parts: {key, nodes}; the key changes when the meaning does. */
 export function sentence(data) {
+  if (data.restored) return { key: "restored", nodes: ["A restored backup: nothing is handed out yet."] };
   const { findings, count: all, look } = data;
   const well = all - look;
   const worst = findings[0];

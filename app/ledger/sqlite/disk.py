@@ -1,41 +1,12 @@
-"""Room on the disk, syncs and copies, which SQLite leaves to its user."""
+"""Room on the disk and syncs, which SQLite leaves to its user."""
 
 from __future__ import annotations
 
 import errno
 import os
-from contextlib import closing, suppress
 from pathlib import Path
 
-import apsw
-
-from ...errors import LedgerDamaged, LedgerFull, LedgerUnavailable
-from .damage import is_damage, told
-from .folder import make_file, make_folder
-
-
-def copy(source: apsw.Connection, to: str) -> None:
-    """Write the database of ``source``, as of one moment, to the file ``to``, synced under its final name."""
-    partial = Path(f"{to}.partial")
-    try:
-        make_folder(partial.parent)
-        make_file(partial)
-        with closing(apsw.Connection(str(partial))) as target:
-            with target.backup("main", source, "main") as copying:
-                copying.step(-1)
-            target.pragma("journal_mode", "DELETE")
-        sync(partial)
-        partial.replace(to)
-        for folder in (Path(to).parent, Path(to).parent.parent):
-            sync(folder)
-    except (apsw.Error, OSError) as error:
-        with suppress(OSError):
-            partial.unlink(missing_ok=True)
-        if isinstance(error, apsw.FullError) or no_room(error):
-            raise LedgerFull("there is no room for the backup") from error
-        if is_damage(error):
-            raise LedgerDamaged(f"the ledger can't be copied: {told(error)}") from error
-        raise LedgerUnavailable(f"the backup failed: {error}") from error
+from .folder import make_file
 
 
 def allocate(path: Path, size: int) -> None:

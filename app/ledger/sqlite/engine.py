@@ -22,7 +22,7 @@ from ..sights import Sights
 from ..state.batch import Batch
 from ..state.cache import Cache
 from ..state.transaction import Transaction
-from . import runs
+from . import copied, runs
 from .blocks import BlockPageDamaged
 from .faults import raise_at_start
 from .files import Files
@@ -78,6 +78,7 @@ class SqliteEngine:
             with self.files.transaction:
                 self.files.execute(runs.REVIVE, (self.now(), files.persisted))
                 self._leased_until: int = self.files.execute(runs.LEASED_UNTIL).get
+                self.copied = copied.read(self.files.execute)
                 self._number: int = self.files.execute(NUMBER_OF_LAST).get
         except BaseException as error:
             self.files.close()

@@ -5,6 +5,7 @@ One connection writes and belongs to the committer's thread; those that only rea
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections.abc import Callable
 from contextlib import closing, suppress
@@ -19,8 +20,9 @@ from ..ops import EngineFailed, OpFailed
 from . import sums
 from .ballast import Ballast
 from .commit import Committing
+from .copied import copy
 from .damage import is_damage, told
-from .disk import bytes_of, copy, sync
+from .disk import bytes_of, sync
 from .faults import is_full, raise_at_start
 from .folder import check_complete, header_of, make_file, make_private
 from .format import APPLICATION_ID, VERSION, check_version, identify
@@ -271,5 +273,5 @@ class Files:
         if (trouble := self.guard.trouble()) is not None:
             raise trouble  # a connection of its own might open another file
         with closing(self._connect(apsw.SQLITE_OPEN_READONLY)) as source:
-            copy(source, to)
+            copy(source, to, at=time.time_ns() // 1_000_000)
         return Path(to).stat().st_size

@@ -13,7 +13,7 @@ from pathlib import Path
 import apsw
 
 from ...errors import LedgerDamaged, LedgerError, LedgerUnavailable
-from .disk import copy
+from .copied import copy
 from .folder import RESCUED, make_private
 from .scrub import BLOCKS
 from .watch import OpenFiles

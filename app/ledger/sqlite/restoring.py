@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from contextlib import closing
 from pathlib import Path
 from typing import Final, NoReturn
 
@@ -11,7 +12,8 @@ import apsw
 
 from ...errors import LedgerError, LedgerForeign, LedgerFull, LedgerUnavailable
 from ..ops import QueueRow
-from .disk import no_room
+from .copied import MARK, verify
+from .disk import no_room, sync
 from .engine import SqliteEngine
 from .format import APPLICATION_ID
 
@@ -24,11 +26,13 @@ _ID: Final = slice(68, 72)
 def restore(backup: Path, folder: Path) -> list[QueueRow]:
     """Put a backup into a folder that is not there yet, or is empty; the queues that are in it.
 
-    The copy is checked and opened once, so that a server finds it in order. Where something fails, the folder
-    is left as it was.
+    The copy is checked and opened once, so that a server finds it in order. It has the mark of a copy, so
+    that nothing is handed out before somebody accepts it. Where something fails, the folder is left as it
+    was.
 
     Raises:
-        LedgerForeign: The backup is no ledger of dibs, is damaged, or is the file of a data folder.
+        LedgerForeign: The backup is no ledger of dibs, or is the file of a data folder.
+        LedgerDamaged: Something in it is not what was written.
         LedgerUnavailable: The folder has something in it, or a file can't be read or written.
         LedgerTooNew, LedgerFull: As when a ledger is opened.
     """
@@ -77,9 +81,9 @@ def _restored(backup: Path, folder: Path) -> list[QueueRow]:
     coming, ledger = folder / "dibs.db.restoring", folder / "dibs.db"
     shutil.copyfile(backup, coming)
     coming.chmod(0o600)
-    with coming.open("rb") as file:
-        os.fsync(file.fileno())
-    _check_pages(coming)
+    made = verify(coming)
+    _mark(coming, backup.name, made.at if made is not None else int(backup.stat().st_mtime * 1000))
+    sync(coming)
     os.link(coming, ledger)  # unlike a renaming, it replaces no ledger that a server has just made here
     coming.unlink()
     engine = SqliteEngine(folder)
@@ -89,18 +93,10 @@ def _restored(backup: Path, folder: Path) -> list[QueueRow]:
         engine.close()
 
 
-def _check_pages(file: Path) -> None:
-    try:
-        uri = f"{file.absolute().as_uri()}?immutable=1"
-        copy = apsw.Connection(uri, flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI)
-        try:
-            found = copy.execute("PRAGMA quick_check(1)").get
-        finally:
-            copy.close()
-    except apsw.Error as error:
-        found = str(error)
-    if found != "ok":
-        raise LedgerForeign(f"the backup is damaged: {found}")
+def _mark(coming: Path, name: str, at: int) -> None:
+    """Give it the mark under which nothing is handed out, also to one that was accepted before."""
+    with closing(apsw.Connection(str(coming))) as copy, copy:
+        copy.execute(MARK, {"name": name, "at": at})
 
 
 def _clear(folder: Path, *, remove: bool) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import apsw
 
-from . import answers, records
+from . import answers, copied, records
 from .access import AccessTokens
 from .answers import Answers
 from .blocks import Blocks
@@ -90,6 +90,11 @@ class Store:
         The largest number of rows that one of them had.
         """
         return max(self._changed(statement, {"now": now, "most": most}) for statement in PRUNE)
+
+    def accept(self, now: int) -> None:
+        """Note that a copy may be used as the ledger, if it is one and that is not noted yet."""
+        if copied.read(self._execute) is not None:
+            self._execute(copied.ACCEPT, (now,))
 
     def keep_time(self, now: int) -> None:
         """Persist ledger time."""

@@ -7,7 +7,19 @@ from dataclasses import replace
 from typing import Any
 
 from ..access import AddToken, RevokeToken
-from ..ops import Advance, Close, Define, Delete, Fail, NotAsExpected, OpFailed, Pause, QueueRow, Retry
+from ..ops import (
+    Accept,
+    Advance,
+    Close,
+    Define,
+    Delete,
+    Fail,
+    NotAsExpected,
+    OpFailed,
+    Pause,
+    QueueRow,
+    Retry,
+)
 from ..serve import After, Key, Keyed, Refusal, Replay, Serve, Served
 from ..work import Moved, Purge, Push, Pushed, Redrive, Sweep
 from . import access, filed, moving, pushing, queues
@@ -26,6 +38,7 @@ HANDLERS: dict[type, Callable[[Transaction, Any], Any]] = {
     Retry: queues.retry,
     Fail: queues.fail,
     Advance: queues.advance,
+    Accept: queues.accept,
     Delete: queues.delete,
     Push: pushing.push,
     Redrive: moving.redrive,

@@ -1,11 +1,11 @@
-"""Ops on queues: define, pause, close, retry, fail, advance, delete."""
+"""Ops on queues: define, pause, close, retry, fail, advance, delete; and one on the ledger: accept."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from typing import Any
 
-from ..ops import Advance, Close, Define, Delete, Fail, NotAsExpected, Pause, QueueRow, Retry
+from ..ops import Accept, Advance, Close, Define, Delete, Fail, NotAsExpected, Pause, QueueRow, Retry
 from ..work import DEFAULT_SETTINGS, QueueSettings
 from .accounts import Account
 from .transaction import Transaction
@@ -117,6 +117,11 @@ def advance(tx: Transaction, op: Advance) -> QueueRow:
         account.mark = None
     account.change(edition=account.edition + 1)
     return account.row
+
+
+def accept(tx: Transaction, _: Accept) -> None:
+    """Note that a copy may be used as the ledger."""
+    tx.store.accept(tx.now)
 
 
 def delete(tx: Transaction, op: Delete) -> QueueRow:

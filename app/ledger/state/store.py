@@ -204,5 +204,8 @@ class Store(Protocol):
     def sweep(self, queue: int, most: int) -> list[int]:
         """Remove up to ``most`` rows of each kind that a deleted queue has left; how many of each."""
 
+    def accept(self, now: int) -> None:
+        """Note that a copy may be used as the ledger, if it is one and that is not noted yet."""
+
     def write(self) -> None:
         """Write all that was collected."""

@@ -31,14 +31,14 @@ async def first_of(queue) -> int:
 async def test_a_backup_goes_into_the_data_folder_and_can_be_opened(opened, tmp_path):
     async with opened({"q": "count()"}, data=tmp_path) as house:
         await house["q"].take(5)
-        copy = await house.queues.backup("now.db")
+        copy = await house.queues.backups.write("now.db")
         await house["q"].take(5)
         assert Path(copy.path) == tmp_path / "backups" / "now.db"
         assert copy.bytes == size_of(copy.path)
         with pytest.raises(QueueConflict) as caught:
-            await house.queues.backup("now.db")
+            await house.queues.backups.write("now.db")
         assert caught.value.reason == "backup-exists"
-        assert Path((await house.queues.backup()).path).parent == tmp_path / "backups"
+        assert Path((await house.queues.backups.write()).path).parent == tmp_path / "backups"
     assert cursor_in(copy.path) == 5
 
 
@@ -65,7 +65,7 @@ async def test_a_backup_s_name_is_a_plain_file_name(opened, tmp_path, name):
     async with opened(data=tmp_path) as house:
         if name:
             with pytest.raises(LimitExceeded) as caught:
-                await house.queues.backup(name)
+                await house.queues.backups.write(name)
             assert caught.value.field == "name"
         assert not (tmp_path / "backups").exists()
 
@@ -73,7 +73,7 @@ async def test_a_backup_s_name_is_a_plain_file_name(opened, tmp_path, name):
 async def test_memory_is_not_backed_up(opened):
     async with opened() as house:
         with pytest.raises(Forbidden):
-            await house.queues.backup()
+            await house.queues.backups.write()
 
 
 # -- the server's life
