@@ -14,6 +14,8 @@ _DAY: Final = 86_400
 _TYPE_MOST: Final = 60
 _BARS: Final = "▁▂▃▄▅▆▇█"
 _WIDE: Final = 1000
+_WRITTEN_OUT: Final = 10**9
+"""A number below is written out where there is room."""
 
 
 def sentence(data: Mapping[str, Any]) -> str:
@@ -56,11 +58,11 @@ def _age(seconds: float) -> str:
 
 def brief(number: float, *, wide: bool) -> str:
     """A count or a rate: whole where there is room (``12,345``), else short (``12k``)."""
-    if wide or number < _WIDE:
+    if number < (_WRITTEN_OUT if wide else _WIDE):
         return f"{number:,.1f}" if 0 < number < 100 and number % 1 else f"{number:,.0f}"  # noqa: PLR2004
-    for unit in "kMGT":
+    for unit in "kMGTP":
         number /= _WIDE
-        if number < _WIDE - 0.5 or unit == "T":
+        if number < _WIDE - 0.5 or unit == "P":
             break
     return f"{number:.1f}{unit}" if number < 9.95 else f"{number:.0f}{unit}"  # noqa: PLR2004
 

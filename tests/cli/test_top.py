@@ -1,0 +1,247 @@
+"""``dibs top``: one picture, the live screen on a terminal, a server that goes away and comes back."""
+
+import fcntl
+import os
+import pty
+import re
+import select
+import signal
+import struct
+import subprocess
+import sys
+import termios
+import time
+
+import httpx
+import pytest
+from dibs.cli.console import InertConsole
+from dibs.cli.events import Event, parsed
+from dibs.cli.top_screen import screen
+from dibs.cli.top_words import brief, sentence, sparkline
+
+from .conftest import SECONDS, environment
+
+NOW = 1_000_000_000
+STATES = dict.fromkeys(("open", "starting", "failed", "paused", "exhausted", "closed"), 0)
+
+
+def row(name, **changed):
+    return {
+        "queue": name,
+        "state": "open",
+        "out": 0.0,
+        "settled": None,
+        "waiting": 0,
+        "leased": 0,
+        "dead": 0,
+        "oldest": None,
+        "old": False,
+        "line": [],
+        "failure": None,
+    } | changed
+
+
+def data(*rows, findings=(), **changed):
+    totals = {"out": 12_345.6, "settled": 3.0, "waiting": 1_234_567, "leased": 7, "dead": 1}
+    totals |= {"commit_p99": 0.002, "bytes": 5_000_000, "free": 10**11}
+    return {
+        "now": NOW,
+        "count": len(rows),
+        "look": len(findings),
+        "states": STATES,
+        "findings": list(findings),
+        "totals": totals,
+        "queues": list(rows),
+    } | changed
+
+
+FAILED = {"kind": "failed", "queue": "sweep", "since": NOW - 180_000, "type": "ValueError", "seq": 412}
+DEAD = {"kind": "dead", "queue": "jobs", "since": NOW, "dead": 31, "died": 1}
+PAUSED = {"kind": "paused", "queue": "mail", "since": NOW - 7_200_000, "waiting": 1}
+OLD = {"kind": "old", "queue": "slow", "since": NOW, "oldest": 90_000.0}
+
+
+@pytest.mark.parametrize(
+    ("findings", "count", "failed", "says"),
+    [
+        ([], 0, 0, "This server is ready, and has no queues yet."),
+        ([], 1, 0, "The queue is well."),
+        ([], 1234, 0, "All 1,234 queues are well."),
+        ([FAILED], 8, 1, "7 queues are well; sweep failed 3 minutes ago: ValueError at item 412."),
+        ([FAILED, FAILED], 2, 2, "sweep and 1 more failed: ValueError at item 412."),
+        ([DEAD], 2, 0, "1 queue is well; jobs has 31 dead letters, 1 of them from the last hour."),
+        ([PAUSED], 1, 0, "mail has been paused for 2 hours; 1 waits."),
+        ([OLD], 1, 0, "an item of slow has waited for 1 day."),
+    ],
+)
+def test_a_sentence_says_how_everything_is(findings, count, failed, says):
+    rows = [row(f"q{number}") for number in range(count)]
+    assert sentence(data(*rows, findings=findings, states=STATES | {"failed": failed})) == says
+
+
+@pytest.mark.parametrize(
+    ("number", "narrow", "wide"),
+    [
+        *[(0, "0", "0"), (0.5, "0.5", "0.5"), (999, "999", "999"), (1000, "1.0k", "1,000")],
+        *[
+            (12_345.6, "12k", "12,346"),
+            (999_700, "1.0M", "999,700"),
+            (10**13, "10T", "10T"),
+            (10**15, "1.0P", "1.0P"),
+        ],
+    ],
+)
+def test_numbers_for_narrow_and_for_wide_columns(number, narrow, wide):
+    assert (brief(number, wide=False), brief(number, wide=True)) == (narrow, wide)
+
+
+def test_a_sparkline_has_the_newest_last_and_nothing_before_the_server_began():
+    assert sparkline([None, None, 0, 1, 4, 8], 6) == "  ▁▂▅█"
+    assert sparkline([0] * 80 + [5] * 10, 9) == "▁▁▁▁▁▁▁▁█"
+    assert sparkline([], 9) == ""
+
+
+def lines(picture, width):
+    console = InertConsole(width=width, highlight=False)
+    with console.capture() as captured:
+        console.print(picture)
+    return captured.get().splitlines()
+
+
+class TestScreen:
+    HOSTILE = "ValueError: \x1b[31m\u202e" + "x" * 500
+    ROWS = (
+        row("a-name-of-64-characters-which-is-as-long-as-a-queue-s-may-be-0123", state="exhausted"),
+        row("jobs", out=12_345.6, settled=99.5, waiting=10**15, leased=10**9, dead=10**6, oldest=10**6),
+        row("sweep", state="failed", failure={"type": "ValueError", "seq": 412, "message": HOSTILE}),
+    )
+
+    @pytest.mark.parametrize("width", [80, 100, 120, 200])
+    def test_it_fits_and_numbers_are_whole(self, width):
+        told = lines(screen(data(*self.ROWS), url="http://x", width=width, height=24), width)
+        assert max(map(len, told)) <= width
+        table = "\n".join(told)
+        names = {"a-name-of-6", "exhausted", "failed", "12k" if width < 120 else "12,346", "99.5", "11.6 d"}
+        assert [name for name in names if name not in table] == []
+        assert not re.search("[\x1b\u202e]", table)
+        assert ("ValueError at item 412" in table) == (width >= 120)
+
+    def test_no_more_queues_than_there_is_room_for_and_the_rest_is_told(self):
+        rows = [row(f"q{number:02}") for number in range(50)]
+        told = lines(screen(data(*rows, count=7000), url="http://x", width=80, height=24), 80)
+        assert len(told) <= 24
+        shown = sum(line.startswith("q") for line in told) - 1
+        assert f"and {7000 - shown:,} more queues" in told[-1]
+        assert len(lines(screen(data(*rows), url="http://x", width=80, height=None), 80)) > 50
+
+    def test_what_is_not_live_says_so(self):
+        told = lines(screen(data(row("a")), url="x", width=80, height=24, trouble="No word"), 80)
+        assert told[1] == "No word"
+
+
+def test_events_are_read_as_the_standard_says():
+    text = ": comment\n\nevent: hello\ndata: {\ndata: }\n\nevent: empty\n\nretry: 5\ndata:3\n\ndata: half"
+    assert list(parsed(text.split("\n"))) == [Event("hello", {}), Event("message", 3)]
+
+
+class TestCommand:
+    def test_one_picture_off_a_terminal(self, serve, dibs):
+        server = serve("--queue", "ids=count", "--queue", "jobs")
+        httpx.post(f"{server.url}/queues/jobs/items", json={"items": [{"value": 1}]})
+        httpx.post(f"{server.url}/queues/jobs/pause")
+        for _ in range(SECONDS):  # the page looks at all queues once a second
+            done = dibs("top", "--url", server.url)
+            assert (done.returncode, done.stderr) == (0, "")
+            first, *rest = done.stdout.splitlines()
+            if "paused" in first:
+                break
+        assert re.fullmatch(r"1 queue is well; jobs has been paused for \d+ s; 1 waits\.", first)
+        assert [line.split()[:2] for line in rest if line.startswith(("ids", "jobs"))] == [
+            ["jobs", "paused"],
+            ["ids", "open"],
+        ]
+
+    def test_without_a_server(self, dibs):
+        done = dibs("top", "--once", "--url", "http://127.0.0.1:1")
+        assert (done.returncode, done.stdout) == (7, "")
+        assert done.stderr.startswith("dibs: no server at http://127.0.0.1:1 (")
+
+
+class Terminal:
+    """A command on a terminal of 80 columns and 24 lines."""
+
+    def __init__(self, folder, *arguments):
+        self._ours, its = pty.openpty()
+        fcntl.ioctl(its, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+        self.before = termios.tcgetattr(its)
+        kept = {name: value for name, value in environment().items() if name not in {"COLUMNS", "LINES"}}
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "dibs", *arguments],
+            stdin=its,
+            stdout=its,
+            stderr=its,
+            cwd=folder,
+            env=kept | {"TERM": "xterm"},
+        )
+        self.its = its
+        self.seen = ""
+
+    def until(self, text):
+        """Read until it is shown."""
+        end = time.monotonic() + SECONDS
+        self.seen = ""
+        while text not in self.seen:
+            ready, _, _ = select.select([self._ours], [], [], max(end - time.monotonic(), 0))
+            assert ready, f"{text!r} is not in {self.seen[-3000:]!r}"
+            self.seen += os.read(self._ours, 65_536).decode(errors="replace")
+        return self.seen
+
+    def type(self, keys):
+        os.write(self._ours, keys)
+
+    def close(self):
+        self.process.kill()
+        self.process.wait()
+        os.close(self._ours)
+        os.close(self.its)
+
+
+@pytest.fixture
+def terminal(tmp_path):
+    opened = []
+
+    def terminal(*arguments):
+        opened.append(Terminal(tmp_path, *arguments))
+        return opened[-1]
+
+    yield terminal
+    for each in opened:
+        each.close()
+
+
+class TestLive:
+    def test_a_server_that_goes_away_is_told_and_comes_back(self, serve, terminal):
+        server = serve("--queue", "ids=count")
+        shown = terminal("top", "--url", server.url)
+        shown.until("The queue is well.")
+        httpx.put(f"{server.url}/queues/jobs", json={})
+        shown.until("All 2 queues are well.")
+        server.end(signal.SIGKILL)
+        shown.until("No word from the server")
+        serve("--queue", "ids=count", "--port", server.port)
+        shown.until("All 2 queues are well.")
+        shown.type(b"q")
+        assert shown.process.wait(SECONDS) == 0
+        assert termios.tcgetattr(shown.its) == shown.before
+
+    def test_ctrl_c_ends_it(self, serve, terminal):
+        shown = terminal("top", "--url", serve().url)
+        shown.until("The queue is well.")
+        shown.process.send_signal(signal.SIGINT)
+        assert shown.process.wait(SECONDS) == 0
+        assert termios.tcgetattr(shown.its) == shown.before
+
+    def test_there_never_was_a_server(self, terminal):
+        shown = terminal("top", "--url", "http://127.0.0.1:1")
+        shown.until("no server at")
+        assert shown.process.wait(SECONDS) == 7
