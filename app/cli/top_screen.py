@@ -21,7 +21,7 @@ _AROUND: Final = 8
 """Lines of the picture beside those of queues and findings."""
 _LEAST: Final = 3
 _NAME_LEAST: Final = 12
-_FAILURE: Final = 24
+_FAILURE: Final = 26
 """Columns that are kept for why a queue has failed, where there is room."""
 _HEADINGS: Final = ("queue", "state", "out/s", "done/s", "waiting", "leased", "dead", "oldest", "15 min")
 _LEFT: Final = frozenset({"queue", "state", "15 min"})
