@@ -16,6 +16,7 @@ from . import (
     backup,
     define,
     demo,
+    doctor,
     loadtest,
     next,
     operate,
@@ -79,7 +80,7 @@ for _function in (
     *(queues.queues, queues.stats, peek.peek, peek.dead, queues.audit, define.define, define.set_),
     *(operate.pause, operate.resume, operate.retry, operate.advance, operate.close),
     *(operate.purge, operate.delete, backup.backup, restore.restore, restore.accept),
-    *(settings.config, settings.reload, top.top),
+    *(settings.config, settings.reload, top.top, doctor.doctor),
     *(loadtest.loadtest, verify.verify, demo.demo),
 ):
     _add(_function)

@@ -33,12 +33,15 @@ class Events:
     Args:
         url: The server's URL.
         view: Of what; see the page.
+        quiet: Seconds without a word after which the stream counts as lost, five at least.
         transport: The network, for tests.
     """
 
-    def __init__(self, url: str, view: str, *, transport: httpx.BaseTransport | None = None) -> None:
+    def __init__(
+        self, url: str, view: str, *, quiet: float = QUIET, transport: httpx.BaseTransport | None = None
+    ) -> None:
         self._wire = Wire(url, STEP)
-        self._request = Request("GET", path_of("events", view=view), wait=QUIET - STEP)
+        self._request = Request("GET", path_of("events", view=view), wait=quiet - STEP)
         self._given = transport
 
     def listen(self) -> Iterator[Event]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import gc
+import resource
 import signal
 import socket
 import sys
@@ -32,6 +33,7 @@ GRACE: Final = 2.5
 KEEP_ALIVE: Final = 75
 """Seconds that an idle connection is kept: longer than most clients keep theirs, so that they close it."""
 BACKLOG: Final = 2048
+FILES_MOST: Final = 65_536
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -109,12 +111,21 @@ def run(read: Callable[[], Layers]) -> int:
         LedgerError: The data can't be opened.
     """
     log = log_to_stderr()
+    _open_many_files()
     app = create_app(read=read)
     context: Context = app.state.context
     settings = context.settings
     log.write_as(settings.log_format)
     context.access.begin(log.request, settings.log_level)
     return _run(_serve(app, settings))
+
+
+def _open_many_files() -> None:
+    """Use all the open files that the system allows, up to ``FILES_MOST``: each connection is one."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = FILES_MOST if hard == resource.RLIM_INFINITY else min(hard, FILES_MOST)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 def _new_loop() -> asyncio.AbstractEventLoop:

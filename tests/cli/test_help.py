@@ -29,6 +29,7 @@ COMMANDS = [
     "config",
     "reload",
     "top",
+    "doctor",
     "loadtest",
     "verify",
     "demo",

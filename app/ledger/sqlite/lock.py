@@ -96,3 +96,38 @@ def _release_in_child() -> None:
 
 
 os.register_at_fork(after_in_child=_release_in_child)
+
+
+def noted(folder: Path) -> tuple[int | None, Left | None]:
+    """Who owns a folder now (a process, 0 where that can't be told), and the note of the last owner.
+
+    The lock is not taken, not even for a moment: a server that starts just then must get it. So the kernel's
+    list of locks is read, or, where there is none, the owner that was noted is looked for.
+    """
+    try:
+        with (folder / "lock").open("rb") as file:
+            lines = file.read(NOTE_BYTES).decode("ascii", "replace").splitlines()
+            inode = os.fstat(file.fileno()).st_ino
+    except FileNotFoundError:
+        return None, None
+    left = _left(lines[1]) if len(lines) > 1 else None
+    owner = int(lines[0]) if lines and lines[0].strip().isdigit() else 0
+    return (owner if _is_locked(inode, owner) else None), left
+
+
+def _is_locked(inode: int, owner: int) -> bool:
+    try:
+        locks = Path("/proc/locks").read_text("ascii").splitlines()
+    except OSError:
+        return owner > 0 and _lives(owner)
+    return any(line.split()[1] == "FLOCK" and f":{inode} " in line for line in locks)
+
+
+def _lives(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
