@@ -37,33 +37,6 @@ def test_every_look(house):
     assert [(past["attempt"], past["worker"]) for past in one["history"]] == [(1, "ann")]
 
 
-def test_a_purge_of_what_waits_drops_none_of_them(house):
-    def purged(*states):
-        asked = {"confirm": "jobs", "states": states}
-        return house.ask("POST", "/queues/jobs/purge", json=asked).json()["purged"]
-
-    assert (purged("waiting"), purged("dead")) == (0, 2)
-
-
-def test_a_redrive_takes_both(house):
-    assert house.ask("POST", "/queues/jobs/redrive", json={}).json()["redriven"] == 2
-    assert [item["attempt"] for item in house.lease("jobs", max=2)["items"]] == [1, 1]
-
-
-def test_they_take_no_room_from_producers(house):
-    items = {"items": [{"value": 1}, {"value": 2}]}
-    assert house.ask("POST", "/queues/jobs/items", json=items).status_code == 201
-    full = house.ask("POST", "/queues/jobs/items", json={"items": [{"value": 3}]})
-    assert (full.status_code, full.json()["type"]) == (429, "urn:dibs:problem:queue-full")
-
-
-@pytest.mark.parametrize("call", ["next", "lease"])
-def test_a_closed_queue_is_exhausted(house, call):
-    house.ask("POST", "/queues/jobs/close")
-    answer = house.ask("POST", f"/queues/jobs/{call}")
-    assert (answer.status_code, answer.json()["type"]) == (410, "urn:dibs:problem:exhausted")
-
-
 @pytest.mark.parametrize(
     "headers", [{}, {"Idempotency-Key": "k"}, {"X-Other": "1"}], ids=["hot", "key", "other"]
 )

@@ -19,15 +19,6 @@ def texts(taken) -> list[str]:
     return list(taken.values)
 
 
-async def test_a_source_that_is_computed_says_with_its_last_item_that_it_has_ended(opened):
-    async with opened({"q": "range(5)"}) as house:
-        taken = await house["q"].take(5)
-        assert (taken.state, taken.size) == ("exhausted", 5)
-        with pytest.raises(QueueExhausted):
-            await house["q"].take(1)
-        assert house["q"].info().state == "exhausted"
-
-
 @pytest.mark.parametrize("spec", ["range(5)", "staged", 'count(start=0, max=4, format="{}")'])
 async def test_a_source_that_ends_short_of_the_count_gives_what_is_left_and_says_so(opened, stage, spec):
     stage.script("s", range(5))

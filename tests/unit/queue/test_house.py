@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 from dibs.errors import (
-    Forbidden,
     LimitExceeded,
     QueueConflict,
     QueuePaused,
@@ -68,12 +67,6 @@ async def test_a_backup_s_name_is_a_plain_file_name(opened, tmp_path, name):
                 await house.queues.backups.write(name)
             assert caught.value.field == "name"
         assert not (tmp_path / "backups").exists()
-
-
-async def test_memory_is_not_backed_up(opened):
-    async with opened() as house:
-        with pytest.raises(Forbidden):
-            await house.queues.backups.write()
 
 
 # -- the server's life

@@ -7,11 +7,6 @@ import asyncio
 import pytest
 from dibs.errors import (
     KeyReused,
-    LimitExceeded,
-    QueueExhausted,
-    QueueFailed,
-    QueuePaused,
-    QueueUnknown,
     SourceBusy,
 )
 from dibs.ledger.serve import Key
@@ -24,15 +19,6 @@ def keyed(text: str) -> Key:
 
 def handed(answer) -> tuple:
     return answer.queue, answer.first, list(answer.values)
-
-
-async def test_the_same_key_again_is_a_replay(opened):
-    async with opened({"q": "count()"}) as house:
-        first = await house["q"].take(3, key="k")
-        again = await house["q"].take(3, key="k")
-        assert handed(again) == handed(first)
-        assert (first.replayed, again.replayed) == (False, True)
-        assert (await house["q"].audit()).cursor == 3
 
 
 async def test_the_same_key_at_once_is_one_draw(opened, stage, script):
@@ -140,81 +126,6 @@ async def test_a_caller_that_is_cancelled_in_the_pull_has_drawn_nothing(opened, 
         assert (answer.first, answer.replayed) == (1, False)
 
 
-@pytest.mark.parametrize("state", ["paused", "closed", "exhausted", "failed"])
-async def test_a_replay_whatever_state_the_queue_is_in(opened, stage, state):
-    script = stage.script("s", range(1, 5))
-    async with opened({"q": stage.spec()}) as house:
-        first = await house["q"].take(2, key="k")
-        if state == "paused":
-            await house["q"].pause()
-        elif state == "closed":
-            await house["q"].close()
-        else:
-            if state == "failed":
-                script.errors[3] = ValueError("bad")
-            await house["q"].take(9) if state == "exhausted" else None
-            with pytest.raises((QueueExhausted, QueueFailed)):
-                await house["q"].take(9)
-        assert house["q"].info().state == state
-        again = await house["q"].take(2, key="k")
-        assert (handed(again), again.replayed) == (handed(first), True)
-
-
-async def test_the_last_answer_of_a_source_is_replayed_with_its_state(opened):
-    async with opened({"q": "range(3)"}) as house:
-        assert (await house["q"].take(9, key="k")).state == "exhausted"
-        assert (await house["q"].take(9, key="k")).state == "exhausted"
-
-
-async def test_refusals_are_not_remembered(opened):
-    async with opened({"q": "count()"}) as house:
-        await house["q"].pause()
-        with pytest.raises(QueuePaused):
-            await house["q"].take(1, key="k")
-        await house["q"].resume()
-        assert not (await house["q"].take(1, key="k")).replayed
-
-
-async def test_a_deleted_queue_is_unknown_and_back_again_it_remembers(opened):
-    async with opened({"q": "range(9)"}) as house:
-        first = await house["q"].take(3, key="k")
-        await house.queues.delete("q")
-        with pytest.raises(QueueUnknown):
-            house.queues.get("q")
-        await house.queues.define("q", parse_source("count(start=100)"))
-        again = await house["q"].take(3, key="k")
-        assert (handed(again), again.replayed) == (handed(first), True)
-
-
-async def test_a_reset_forgets(opened):
-    async with opened({"q": "range(9)"}) as house:
-        await house["q"].take(3, key="k")
-        await house.queues.define("q", parse_source("range(9)"), reset=True)
-        again = await house["q"].take(3, key="k", wait=5)
-        assert (again.first, again.replayed) == (1, False)
-
-
-@pytest.mark.parametrize("key", ["", "x" * 256, "ä" * 128])
-async def test_a_key_over_its_limit_is_an_error_and_nothing_is_spent(opened, key):
-    async with opened({"q": "count()"}) as house:
-        for call in (house["q"].advance(5, key=key), house.queues.delete("q", key=keyed(key))):
-            with pytest.raises(LimitExceeded) as caught:
-                await call
-            assert (caught.value.field, caught.value.limit) == ("Idempotency-Key", 255)
-        assert (await house["q"].audit()).cursor == 0
-
-
-async def test_255_bytes_are_a_key(opened):
-    async with opened({"q": "count()"}) as house:
-        assert not (await house["q"].advance(1, key="ä" * 127 + "x")).replayed
-
-
-async def test_a_key_that_is_no_text_is_refused_not_stumbled_over(opened):
-    async with opened({"q": "count()"}) as house:
-        with pytest.raises(LimitExceeded):
-            await house["q"].advance(1, key="\ud800")
-
-
 # -- operations have keys too
 
 
@@ -230,21 +141,6 @@ async def test_operations_are_done_once(opened):
         await house["q"].close(key="c")
         again = await house["q"].close(key="c")
         assert (again.state, again.replayed) == ("closed", True)
-
-
-async def test_definitions_are_made_once(opened):
-    async with opened() as house:
-        spec = parse_source("count()")
-        defining = [house.queues.define("q", spec, key=keyed("d")) for _ in range(2)]
-        first, second = await asyncio.gather(*defining)
-        assert sorted([first.replayed, second.replayed]) == [False, True]
-        await house["q"].take(3)
-        assert (await house.queues.define("q", spec, key=keyed("d"))).replayed
-        with pytest.raises(KeyReused):
-            await house.queues.define("q", parse_source("range(4)"), key=keyed("d"))
-        reset = await house.queues.define("q", spec, reset=True, key=keyed("r"))
-        again = await house.queues.define("q", spec, reset=True, key=keyed("r"))
-        assert (reset.generation, again.generation, again.replayed) == (2, 2, True)
 
 
 async def test_deletions_are_made_once_and_a_late_retry_spares_the_queue_that_came_after(opened):

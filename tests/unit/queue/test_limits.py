@@ -64,6 +64,8 @@ def pushing(*texts: str, **options):
         (pushing("1", keys=("k" * 256,)), "key"),
         (lambda queue: queue.pause(key=""), "Idempotency-Key"),
         (lambda queue: queue.pause(key="k" * 256), "Idempotency-Key"),
+        (lambda queue: queue.pause(key="ä" * 128), "Idempotency-Key"),  # 256 bytes
+        (lambda queue: queue.pause(key="\ud800"), "Idempotency-Key"),
     ],
 )
 async def test_what_is_over_a_limit_changes_nothing(opened, call, field):

@@ -8,14 +8,10 @@ import importlib
 import pytest
 from dibs.errors import (
     ConfigError,
-    Forbidden,
-    LimitExceeded,
     QueueConflict,
     QueueExhausted,
     QueueFailed,
     QueueUnknown,
-    SourceInvalid,
-    SourceUnknown,
 )
 from dibs.ledger.ops import Define
 from dibs.queue.answers import LeaseAsk
@@ -36,58 +32,12 @@ async def first_of(queue, **options) -> int:
 # -- which there are
 
 
-async def test_a_definition_makes_a_queue_and_says_so(opened):
-    async with opened() as house:
-        info = await house.queues.define("q", COUNT)
-        assert (info.queue, info.source, dict(info.args), info.state) == ("q", "count", {}, "open")
-        assert (info.created, info.replayed, info.generation, info.cursor) == (True, False, 1, 0)
-        assert await first_of(house["q"]) == 1
-
-
 async def test_the_same_definition_again_finds_the_queue_as_it_is(opened):
     async with opened({"q": "count()"}) as house:
         await house["q"].take(3)
         info = await house.queues.define("q", parse_source("count(start=1)"))
         assert (info.created, info.cursor) == (False, 3)
         assert len(house.disk.ops(Define)) == 1
-
-
-async def test_they_are_listed_by_name(opened):
-    async with opened({"b": "count()", "a": "count()"}) as house:
-        await house.queues.define("aa", COUNT)
-        assert names(house) == ["a", "aa", "b"]
-
-
-async def test_an_unknown_queue_is_told_from_a_name_that_can_not_be(opened):
-    async with opened() as house:
-        with pytest.raises(QueueUnknown):
-            house.queues.get("q")
-        for bad in ("a/b", "x" * 65, "\0", ""):
-            with pytest.raises(LimitExceeded):
-                house.queues.get(bad)
-            with pytest.raises(LimitExceeded):
-                await house.queues.define(bad, COUNT)
-
-
-async def test_a_definition_that_is_wrong_changes_nothing(opened, stage, script):
-    async with opened({"q": "count()"}) as house:
-        with pytest.raises(SourceInvalid):
-            await house.queues.define("new", parse_source("count(step=0)"))
-        with pytest.raises(SourceUnknown):
-            await house.queues.define("new", stage.spec())  # not trusted: never imported
-        with pytest.raises(Forbidden):
-            await house.queues.define("new", parse_source("lines(/etc/passwd)"))
-        assert names(house) == ["q"]
-        assert script.openings == 0
-
-
-async def test_files_below_the_root_may_be_named(opened, tmp_path):
-    (tmp_path / "names.txt").write_text("ann\nben\n")
-    async with opened(root=tmp_path) as house:
-        await house.queues.define("q", parse_source("lines(names.txt)"))
-        assert list((await house["q"].take(9, wait=5)).values) == ['"ann"', '"ben"']
-        with pytest.raises((Forbidden, SourceInvalid)):
-            await house.queues.define("p", parse_source("lines('../x')"))
 
 
 # -- definitions that change
@@ -98,15 +48,6 @@ async def test_where_nothing_was_handed_out_a_definition_may_change(opened):
         info = await house.queues.define("q", RANGE)
         assert (info.source, info.created, info.generation) == ("range", True, 1)
         assert list((await house["q"].take(2, wait=5)).values) == [0, 1]
-
-
-async def test_where_something_was_it_stands(opened):
-    async with opened({"q": "count()"}) as house:
-        await house["q"].take(1)
-        with pytest.raises(QueueConflict) as caught:
-            await house.queues.define("q", RANGE)
-        assert (caught.value.reason, caught.value.field) == ("source-changed", "source")
-        assert await first_of(house["q"]) == 2
 
 
 async def test_a_first_take_that_is_not_on_disk_yet_counts_as_handed_out(opened):
@@ -121,16 +62,6 @@ async def test_a_first_take_that_is_not_on_disk_yet_counts_as_handed_out(opened)
         assert caught.value.reason == "source-changed"
         assert (await taking).first == 1
         assert await first_of(house["q"]) == 2
-
-
-async def test_a_reset_begins_at_one_in_the_next_generation(opened):
-    async with opened({"q": "count()"}) as house:
-        await house["q"].take(3)
-        info = await house.queues.define("q", RANGE, reset=True)
-        assert (info.generation, info.cursor, info.created) == (2, 0, True)
-        assert await first_of(house["q"]) == 1
-        audit = await house["q"].audit()
-        assert (audit.generation, audit.cursor, audit.taken, audit.balanced) == (2, 1, 1, True)
 
 
 async def test_many_definitions_of_one_name_at_once_make_one_queue(opened):

@@ -6,10 +6,10 @@ import asyncio
 
 import apsw
 import pytest
-from dibs.errors import KeyReused, LedgerFault, LedgerFull, LedgerUnavailable, QueueConflict, QueueFull
+from dibs.errors import KeyReused, LedgerFault, LedgerFull, LedgerUnavailable
 from dibs.ledger.sqlite import blocks
-from dibs.ledger.work import Ack, Nack, Parcel, Release, Result
-from dibs.queue import Definition, LeaseAsk
+from dibs.ledger.work import Ack, Parcel, Release, Result
+from dibs.queue import LeaseAsk
 
 
 def parcel(*texts: str, **options) -> tuple[Parcel, ...]:
@@ -46,36 +46,6 @@ async def test_a_statement_of_ours_that_is_wrong_fails_its_request_alone(opened,
         assert [(await first).first, taken.first, list(leased.values)] == [1, 2, ['"b"']]
         assert (house.queues.rounds.down, house.queues.rounds.writer.reopened) == (None, 0)
         assert "Incorrect number of bindings" in caplog.text
-
-
-@pytest.mark.parametrize("name", ["ids", "jobs"])
-async def test_a_lease_again_with_its_key_is_the_same_lease(opened, name):
-    async with opened({"ids": "count()", "jobs": None}) as house:
-        await house["jobs"].push(parcel('"a"', '"b"', '"c"'))
-        first = await house[name].lease(LeaseAsk(2, wait=1), key="k")
-        again = await house[name].lease(LeaseAsk(2), key="k")
-        assert (again.token, again.due, again.spans) == (first.token, first.due, first.spans)
-        assert (list(again.values), again.replayed) == (list(first.values), True)
-        await house[name].settle((Ack(first.token),))
-        later = await house[name].lease(LeaseAsk(2), key="k")
-        assert (later.token, list(later.values)) == (first.token, list(first.values))
-        with pytest.raises(KeyReused):
-            await house[name].lease(LeaseAsk(3), key="k")
-
-
-@pytest.mark.parametrize("name", ["ids", "jobs"])
-async def test_a_settle_again_with_its_key_gives_its_outcomes_and_its_lease(opened, name):
-    async with opened({"ids": "count()", "jobs": None}) as house:
-        await house["jobs"].push(parcel("1", "2", "3", "4"))
-        leased = await house[name].lease(LeaseAsk(2))
-        entries = (Ack(leased.token, ((1, 1),)), Nack(leased.token, ((2, 2),), delay=60_000, error="e"))
-        first = await house[name].settle(entries, lease=LeaseAsk(1), key="k")
-        again = await house[name].settle(entries, lease=LeaseAsk(1), key="k")
-        assert again.entries == first.entries
-        assert (again.token, list(again.values)) == (first.token, list(first.values))
-        assert (again.replayed, again.spans) == (True, first.spans)
-        assert (await house[name].audit()).acked == 1
-        await all_settle(house)
 
 
 async def test_a_next_lease_that_came_later_is_found_under_the_key_too(opened, soon, eventually):
@@ -172,40 +142,3 @@ async def test_the_ack_and_its_results_are_one_op(opened):
         await house["ids"].settle((ack,), key="k")
         assert list((await house["done"].take(5)).values) == ['"r"', '"s"']
         await all_settle(house)
-
-
-async def test_a_full_queue_refuses_its_producers_and_not_its_workers(opened):
-    full = Definition(None, {"max_ready": 2})
-    async with opened({"jobs": None, "done": full}) as house:
-        await house["done"].push(parcel("1", "2"))
-        with pytest.raises(QueueFull) as caught:
-            await house["done"].push(parcel("3"))
-        assert (caught.value.limit, caught.value.retry_after) == (2, 1.0)
-        await house["jobs"].push(parcel("1"))
-        leased = await house["jobs"].lease(LeaseAsk())
-        settled = await house["jobs"].settle((Ack(leased.token, push=(Result("done", "3"),)),))
-        assert settled.entries[0][0].verdict == "acked"
-        held = await house["done"].lease(LeaseAsk(2))
-        await house["done"].push(parcel("4"))  # what is leased does not wait
-        assert held.size == 2
-
-
-@pytest.mark.parametrize(("target", "reason"), [("none", "unknown"), ("closed", "closed"), ("ids", "source")])
-async def test_a_target_that_takes_nothing_leaves_the_lease_alone(opened, target, reason):
-    async with opened({"ids": "count()", "jobs": None, "closed": None}) as house:
-        await house["closed"].close()
-        await house["jobs"].push(parcel("1"))
-        leased = await house["jobs"].lease(LeaseAsk())
-        [[settled]] = (await house["jobs"].settle((Ack(leased.token, push=(Result(target, "1"),)),))).entries
-        assert (settled.verdict, settled.reason, settled.target) == ("refused", reason, target)
-        assert (await house["jobs"].audit()).leased == 1
-
-
-@pytest.mark.parametrize(("name", "reason"), [("ids", "source-fed"), ("closed", "closed")])
-async def test_a_push_where_none_can_be(opened, name, reason):
-    async with opened({"ids": "count()", "closed": None}) as house:
-        await house["closed"].close()
-        with pytest.raises(QueueConflict) as caught:
-            await house[name].push(parcel("1"))
-        assert caught.value.reason == reason
-        assert (await house[name].audit()).cursor == 0
