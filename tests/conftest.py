@@ -3,6 +3,7 @@
 import signal
 
 import certifi
+import httpx
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -11,6 +12,10 @@ settings.register_profile(
     "any machine", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("any machine")
+
+# A busy machine may keep a server of ours from answering for longer than the 5 seconds that httpx waits.
+for name in ("connect", "read", "write", "pool"):
+    setattr(httpx._config.DEFAULT_TIMEOUT_CONFIG, name, 60.0)
 
 # A shell that runs the tests behind ``&`` in a script ignores SIGINT for them and for all they start;
 # the tests of Ctrl-C want what a terminal gives.

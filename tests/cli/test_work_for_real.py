@@ -17,6 +17,7 @@ from pathlib import Path
 import httpx
 import pytest
 from dibs.cli import main
+from dibs.cli.work_writer import Writer
 from dibs.proof.server import free_port
 
 from tests.cli.conftest import SECONDS, environment
@@ -563,13 +564,15 @@ def reach(jobs, done):
         time.sleep(0.05)
 
 
-COUNT = """printf '{"file": "%s", "words": %d}' "$1" $(wc -w < "$1"); sleep 0.0$((${#1} % 3 + 2))"""
+COUNT = """case "$1" in text-1[5-9]*) while [ -e hold ]; do sleep 0.05; done;; esac
+printf '{"file": "%s", "words": %d}' "$1" $(wc -w < "$1"); sleep 0.0$((${#1} % 3 + 2))"""
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(180)
 def test_the_words_of_200_files_counted_by_three_workers_one_of_them_killed(start, serve, tmp_path):
     words = text_files(tmp_path, 200)
+    (tmp_path / "hold").touch()  # nobody is done before one of them is killed
     url = serve("--queue", "default=count").url
     assert start(url, "push", "jobs", "files.txt", "--create").end()[0] == 0
     jobs, results = SimpleQueue(url, "jobs"), Queue(url, "counts")
@@ -577,6 +580,7 @@ def test_the_words_of_200_files_counted_by_three_workers_one_of_them_killed(star
     workers = start_workers(start, jobs, *options)
     reach(jobs, 60)
     workers[1].process.kill()
+    (tmp_path / "hold").unlink()
     ends = [worker.end() for worker in workers]
     assert [code for code, _, _ in ends] == [0, -signal.SIGKILL, 0]
     assert jobs.audit == {"acked": 200, "waiting": 0, "leased": 0, "dead": 0}
@@ -615,11 +619,15 @@ def test_a_server_that_is_away_at_the_end_of_the_last_job_is_waited_for(serve, g
     jobs = Queue(server.url, "jobs")
     gate.make("a")
     jobs.push("a")
+    waits = threading.Event()
+    held_up = Writer.held_up
+    monkeypatch.setattr(Writer, "held_up", lambda *told: waits.set() or held_up(*told))
 
     def restart():
         gate.begun(1)
         server.end(signal.SIGKILL)
         gate.open("a")
+        assert waits.wait(SECONDS)
         serve("--port", server.port, "--queue", "default=count")
 
     restarting = threading.Thread(target=restart)

@@ -17,7 +17,7 @@ from dibs.ledger.serve import Serve
 from dibs.queue import Queues, asking
 from dibs.sources import parse_source
 
-COUNT, RANGE = parse_source("count()"), parse_source("range(100)")
+COUNT = parse_source("count()")
 
 
 async def first_of(queue) -> int:
