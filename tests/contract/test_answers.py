@@ -147,14 +147,3 @@ def test_a_session_whose_answer_was_pruned_begins_again(file, time):
     assert ask(3).replayed
     assert ask(3).handed.spans == third.handed.spans
     assert ask(1, "other").handed.spans == other.handed.spans
-
-
-def test_a_repeat_in_a_batch_with_the_next_request_of_its_session_is_a_replay(file):
-    def ask(n: int):
-        return take(1, Key("s", f"d{n}", n))
-
-    for n in (1, 2):
-        apply(file.engine, serve(file.engine, file.queue, ask(n), length=LENGTH))
-    [(repeat, following)] = apply(file.engine, serve(file.engine, file.queue, ask(2), ask(3), length=LENGTH))
-    assert repeat.replayed
-    assert [span.first for span in (*repeat.handed.spans, *following.handed.spans)] == [2, 3]

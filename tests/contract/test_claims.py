@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from asks import lease, seqs, take
+from asks import lease
 from dibs.ledger.looks import ItemRow
-from dibs.ledger.ops import Close, Delete, Pause
-from dibs.ledger.work import Ack, Extend, Nack, Parcel, Push, Release, Span
+from dibs.ledger.ops import Delete
+from dibs.ledger.work import Ack, Extend, Nack, Parcel, Push, Release
 from words import NOTHING, batch, serve
 
 
@@ -64,14 +64,6 @@ def test_an_expired_lease_a_nack_and_a_release_wait_by_their_dues(ledger):
     assert ledger.seqs(ledger.claim(queue)) == [4, 3, 2, 1]
 
 
-def test_items_of_one_answer_can_have_different_attempts(ledger):
-    queue = ledger.jobs("1", "2", "3")
-    ledger.claim(queue, 2, "t")
-    ledger.one(queue, Nack("t", ((2, 2),), 0))
-    claimed = ledger.claim(queue, token="u")
-    assert sorted(claimed.spans) == [Span(2, 2, 2), Span(3, 3, 1)]
-
-
 @pytest.mark.parametrize("delay", [1, 1_000, 2_592_000_000])
 def test_a_delayed_item_is_claimed_at_its_due_to_the_millisecond(ledger, delay):
     queue = ledger.jobs()
@@ -113,25 +105,6 @@ def test_values_leased_from_a_source_are_kept_where_it_can_not_compute_them(ledg
     assert [item.text for item in ledger.items(queue)] == ['"ä"', '"b"', '"c"']
     ledger.settle(queue, Ack("t", ((2, 2),)), Release("t"))
     assert ledger.claim(queue, token="u").values == ('"ä"', '"c"')
-
-
-def test_a_paused_queue_gives_nothing_and_loses_nothing(ledger):
-    queue = ledger.jobs("1", "2")
-    ledger.do(Pause(queue, True))
-    claimed = ledger.claim(queue)
-    assert (claimed.spans, claimed.values, claimed.due) == ((), None, None)
-    assert ledger.claim(queue, token=None).spans == ()
-    ledger.do(Pause(queue, False))
-    assert ledger.seqs(ledger.claim(queue)) == [1, 2]
-
-
-def test_a_closed_queue_still_gives_what_is_inside(ledger):
-    queue = ledger.jobs("1", "2")
-    ledger.do(Close(queue))
-    assert ledger.seqs(ledger.claim(queue, 1)) == [1]
-    ledger.one(queue, Nack("t", delay=0))
-    assert sorted(ledger.seqs(ledger.claim(queue, token="u"))) == [1, 2]
-    assert ledger.one(queue, Ack("u")) == [(1, "acked"), (2, "acked")]
 
 
 def test_a_queue_that_is_not_there_gives_nothing(ledger):
@@ -278,14 +251,4 @@ def test_pushes_and_claims_of_one_batch_see_each_other(ledger):
     push = Push(queue, (Parcel(("1",)), Parcel(("2",), priority=1)))
     first, second = batch(ledger.engine, asks, push).outcomes[0]
     assert (first.handed.values, second.why) == (("1", "2"), "empty")
-    ledger.balanced(queue)
-
-
-def test_takes_for_good_of_what_waits_and_of_fresh_items_go_side_by_side(ledger):
-    queue = ledger.define().id
-    ledger.fresh(queue, 2)
-    ledger.one(queue, Release("t", ((2, 2),)))
-    outcomes = ledger.round(queue, take(), take(), length=9)
-    assert [seqs(served) for served in outcomes] == [[2], [3]]
-    assert ledger.engine.row(queue).taken == 2
     ledger.balanced(queue)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from asks import LENGTH, lease
-from dibs.ledger.ops import Close
 from dibs.ledger.serve import Drawn, End, Handed
 from dibs.ledger.work import Ack, Extend, Nack, Release, Settled, Span
 
@@ -128,13 +127,6 @@ def test_the_next_lease_can_meet_the_end_of_the_source(ledger):
     assert ledger.engine.row(queue).ending == "exhausted"
     assert [item.text for item in ledger.items(queue)] == ['"x"']
     assert ledger.one(queue, Ack("next")) == [(4, "acked")]
-
-
-def test_a_closed_queue_is_settled_and_gives_on(ledger):
-    queue = ledger.jobs("1", "2")
-    ledger.claim(queue, 1)
-    ledger.do(Close(queue))
-    assert ledger.settle(queue, Ack("t"), then=NEXT).handed.values == ("2",)
 
 
 def test_a_settle_of_many_ranges(ledger):
