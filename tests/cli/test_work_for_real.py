@@ -323,7 +323,7 @@ def test_the_server_that_was_looked_at_is_waited_for(monkeypatch, capfd):
     """It goes away between the look at the queue and the first lease, which another client asks for."""
     monkeypatch.setattr("dibs.client.flow._UNKNOWN", 0.0)
     monkeypatch.setattr("dibs.cli.http.PATIENCE", 0.3)
-    monkeypatch.setattr("dibs.cli.work._look", lambda api, plan, create: None)
+    monkeypatch.setattr("dibs.cli.work._look", lambda plan, create: None)
     monkeypatch.setattr(sys, "argv", ["dibs", "work", "jobs", "--url", "http://127.0.0.1:1", "--", "true"])
     with pytest.raises(SystemExit) as ended:
         main()
