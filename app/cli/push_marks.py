@@ -10,12 +10,10 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final, NamedTuple
 
+from .http import Api
 from .push_lines import BadLine, Line, Shape
-
-if TYPE_CHECKING:
-    from .http import Api
 
 _HEAD: Final = 12
 

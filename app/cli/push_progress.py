@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Self
+from typing import Self
+
+from rich.console import Console
 
 from ..inert import inert
 from .words import size
-
-if TYPE_CHECKING:
-    from rich.console import Console
 
 
 class Bar:

@@ -5,21 +5,19 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import Any, Final, NoReturn
+
+from rich.console import Console
 
 from ..client.errors import ClientError
 from .exits import FAILED, INTERRUPTED, code_of, fail, tell
+from .http import Api
 from .push_lines import BadLine, Input, Line, Shape, chunks, lines
 from .push_marks import key_of, last_marks, new_push, options_of, place, prefix_of
 from .push_progress import Bar
 from .push_upload import Upload
 from .words import lines as counted
 from .words import span
-
-if TYPE_CHECKING:
-    from rich.console import Console
-
-    from .http import Api
 
 LAST: Final = 5.0
 """Seconds for the answer to what is in hand at an interruption."""

@@ -7,18 +7,15 @@ import json
 import re
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import Any, Final, NoReturn
 
 from ..client.errors import ServerRefused
 from ..client.flow import Call, Reply, Request
 from ..client.keys import Key
 from ..client.persist import FULL, persist
 from ..client.push import never_fits
-from .http import SLOW, path_of
+from .http import SLOW, Api, path_of
 from .push_lines import CHUNK_ITEMS, BadLine, Line
-
-if TYPE_CHECKING:
-    from .http import Api
 
 _CREATED: Final = 201
 _ITEM: Final = re.compile(r"items\.(\d+)\b\.?")

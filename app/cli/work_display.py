@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, BinaryIO, Final
+from typing import BinaryIO, Final
 
 from rich.console import Console
 from rich.control import Control
@@ -14,9 +14,7 @@ from .console import console as new_console
 from .http import waiting
 from .output import Raw
 from .words import span
-
-if TYPE_CHECKING:
-    from .work_counts import JobCounts
+from .work_counts import JobCounts
 
 _ERASE: Final = Control(ControlType.CARRIAGE_RETURN, (ControlType.ERASE_IN_LINE, 2))
 

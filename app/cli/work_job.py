@@ -5,21 +5,19 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, BinaryIO, Final
+from typing import Any, BinaryIO, Final
 
+from ..client import Job
 from ..client.errors import ValueNotJson
 from .json_value import NotJson, json_value
 from .words import compact
+from .work_children import Children
 from .work_command import environment
+from .work_counts import JobCounts
+from .work_plan import Plan
 from .work_process import Busy, CannotStart, End, Process, Unfit, error_text
-
-if TYPE_CHECKING:
-    from ..client import Job
-    from .work_children import Children
-    from .work_counts import JobCounts
-    from .work_plan import Plan
-    from .work_signals import Stops
-    from .work_writer import Writer
+from .work_signals import Stops
+from .work_writer import Writer
 
 RESULT_BYTES: Final = 256 * 1024
 """A longer result would be refused by the server, and every attempt would end so."""

@@ -6,21 +6,19 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from ..client import QueueInfo
 from ..client.errors import ClientError, Unreachable
 from .exits import CANNOT_RUN, FAILED, INTERRUPTED, JOBS_FAILED, NO_COMMAND, OK, UNREACHABLE
 from .http import in_words
+from .work_counts import JobCounts
+from .work_display import Display
 from .work_job import Halted
 from .work_process import CannotStart
 from .work_signals import TWICE, Stops
-
-if TYPE_CHECKING:
-    from ..client import QueueInfo
-    from .work_counts import JobCounts
-    from .work_display import Display
-    from .work_threads import JobThreads
-    from .work_writer import Writer
+from .work_threads import JobThreads
+from .work_writer import Writer
 
 TICK: Final = 0.1
 """Seconds between two drawings of the live line, and the longest that a signal waits to be acted on."""

@@ -6,12 +6,10 @@ The iterator of jobs hands out one at a time, and keeps alive the leases of thos
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from ..client import Job, Leases
-    from .work_job import JobRunner
-    from .work_signals import Stops
+from ..client import Job, Leases
+from .work_job import JobRunner
+from .work_signals import Stops
 
 
 class JobThreads:

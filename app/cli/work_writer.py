@@ -10,10 +10,9 @@ import threading
 from collections.abc import Callable
 from functools import partial
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, BinaryIO, Final
+from typing import BinaryIO, Final
 
-if TYPE_CHECKING:
-    from .work_display import Display
+from .work_display import Display
 
 _MANY: Final = 1000
 """Remarks that wait to be written; beyond that they are dropped, as nobody reads."""
