@@ -32,6 +32,8 @@ from dibs.client import (
 )
 from dibs.proof.server import free_port
 
+from tests.cli.conftest import Serving
+
 ROOT = Path(__file__).parents[2]
 SOURCES = """
 def breaks():
@@ -46,39 +48,20 @@ class Server:
 
     def __init__(self, folder, *options):
         self.folder = folder
-        self.port = free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
-        self.options = options
-        self.process = None
+        self.options = ("--port", free_port(), *options)
         (folder / "sources.py").write_text(SOURCES)
         self.start()
 
     def start(self):
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("DIBS_")}
-        with (self.folder / "stderr.txt").open("a") as log:
-            self.process = subprocess.Popen(
-                [
-                    *(sys.executable, "-m", "dibs", "serve", "--port", str(self.port)),
-                    *("--data", str(self.folder / "data"), *self.options),
-                ],
-                stdout=subprocess.PIPE,
-                stderr=log,
-                text=True,
-                cwd=self.folder,
-                env=environment | {"PYTHONPATH": f"{ROOT}:{self.folder}"},
-            )
-        line = self.process.stdout.readline()
-        assert "serving" in line, (self.folder / "stderr.txt").read_text()
+        self.running = Serving(self.folder, *self.options)
+        self.url = self.running.url
 
     def kill(self):
-        self.process.send_signal(signal.SIGKILL)
-        self.process.wait()
-        self.process.stdout.close()
+        self.running.close()
 
     def stop(self):
-        self.process.send_signal(signal.SIGTERM)
-        assert self.process.wait(60) == 0
-        self.process.stdout.close()
+        assert self.running.end() == 0
+        self.running.close()
 
 
 @pytest.fixture
@@ -91,8 +74,7 @@ def serve(tmp_path):
 
     yield serve
     for server in started:
-        if server.process.poll() is None:
-            server.kill()
+        server.kill()
 
 
 @pytest.fixture(scope="module")
