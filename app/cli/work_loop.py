@@ -121,9 +121,8 @@ class Emptiness(threading.Thread):
                 self._display.idle = ""
                 continue
             with suppress(ClientError):  # the threads meet it too, and tell it
-                info = self._info()
-                self._display.idle = awaited(info)
-                if self._then is not None and empty(info):
+                left = self._display.idle = awaited(self._info())
+                if self._then is not None and not left:
                     self._then()
                     return
 
@@ -132,13 +131,8 @@ class Emptiness(threading.Thread):
         self._enough.set()
 
 
-def empty(info: QueueInfo) -> bool:
-    """Whether a queue has nothing for anybody, now and, unless something is pushed, later."""
-    return not awaited(info)
-
-
 def awaited(info: QueueInfo) -> str:
-    """What of a queue may still come, though it has nothing to do now; empty where that is nothing."""
+    """What of a queue may still come, though it gives nothing now; empty if only a push could bring more."""
     counts = (info.waiting, "to be tried later"), (info.leased, "elsewhere")
     told = [f"{count:,} {where}" for count, where in counts if count]
     if info.source is not None and info.state not in {"exhausted", "closed"}:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Final, Literal, TypeVar
+from typing import Any, Concatenate, Final, Literal, ParamSpec, TypeVar
 from urllib.parse import urlencode
 
 from . import calls
@@ -16,6 +17,7 @@ from .records import UNCHANGED, QueueSettings, Seqs, Unchanged
 from .setup import Setup
 from .text import encode
 
+P = ParamSpec("P")
 T = TypeVar("T")
 _PAGE: Final = 100
 
@@ -109,18 +111,21 @@ class ServerOperations:
 # -- of a queue
 
 
-def define(
-    queue: QueueOperations,
-    source: str | Unchanged | None = UNCHANGED,
-    args: Mapping[str, Any] | None = None,
-    settings: QueueSettings | Mapping[str, Any] | None = None,
-    *,
-    reset: bool = False,
-    confirm: str | None = None,
-) -> Flow[QueueInfo]:
-    """Define it, or change what is named; see ``Client.define``."""
-    server = ServerOperations(queue.setup)
-    return server.define(queue.name, source, args, settings, reset=reset, confirm=confirm)
+def _of_queue(
+    operation: Callable[Concatenate[ServerOperations, str, P], Flow[T]], told: str
+) -> Callable[Concatenate[QueueOperations, P], Flow[T]]:
+    """The operation of a server that is told a queue's name, as one of that queue; ``told`` documents it."""
+
+    def call(queue: QueueOperations, /, *args: P.args, **kwargs: P.kwargs) -> Flow[T]:
+        return operation(ServerOperations(queue.setup), queue.name, *args, **kwargs)
+
+    first, _, *others = inspect.signature(operation).parameters.values()
+    vars(call)["__signature__"] = inspect.signature(operation).replace(parameters=[first, *others])
+    call.__name__, call.__doc__ = operation.__name__, told
+    return call
+
+
+define = _of_queue(ServerOperations.define, "Define it, or change what is named; see ``Client.define``.")
 
 
 def info(queue: QueueOperations) -> Flow[QueueInfo]:

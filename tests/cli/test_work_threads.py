@@ -19,7 +19,7 @@ from dibs.cli.work_command import CommandTemplate
 from dibs.cli.work_counts import JobCounts
 from dibs.cli.work_display import Display, told
 from dibs.cli.work_job import RESULT_BYTES, TRIES, JobRunner
-from dibs.cli.work_loop import Emptiness, empty, leave, run, settle, verdict
+from dibs.cli.work_loop import Emptiness, awaited, leave, run, settle, verdict
 from dibs.cli.work_plan import Plan, Retries
 from dibs.cli.work_process import CannotStart
 from dibs.cli.work_signals import Stops
@@ -657,20 +657,20 @@ class TestVerdict:
 
 class TestEmptiness:
     @pytest.mark.parametrize(
-        ("info", "is_empty"),
+        ("info", "idle"),
         [
-            ({}, True),
-            ({"waiting": 1}, False),
-            ({"leased": 1}, False),
-            ({"dead": 1}, True),
-            ({"source": "count"}, False),
-            ({"source": "count", "state": "paused"}, False),
-            ({"source": "count", "state": "exhausted"}, True),
-            ({"source": "count", "state": "closed", "leased": 1}, False),
+            ({}, ""),
+            ({"waiting": 3}, "3 to be tried later"),
+            ({"waiting": 1, "leased": 2}, "1 to be tried later, 2 elsewhere"),
+            ({"dead": 1}, ""),
+            ({"source": "count"}, "its source may give more"),
+            ({"source": "count", "state": "paused"}, "its source may give more"),
+            ({"source": "count", "state": "exhausted"}, ""),
+            ({"source": "count", "state": "closed", "leased": 1}, "1 elsewhere"),
         ],
     )
-    def test_what_is_empty(self, info, is_empty):
-        assert empty(seen(**info)) == is_empty
+    def test_what_may_still_come(self, info, idle):
+        assert awaited(seen(**info)) == idle
 
     def test_it_looks_until_it_is_and_not_while_something_runs_here(self, monkeypatch):
         monkeypatch.setattr("dibs.cli.work_loop.LOOK", 0)
@@ -692,23 +692,13 @@ class TestEmptiness:
         assert (len(looked), display.idle) == (4, "")
         emptiness.join(SECONDS)
 
-    @pytest.mark.parametrize(
-        ("info", "idle"),
-        [
-            ({"waiting": 3}, "3 to be tried later"),
-            ({"waiting": 1, "leased": 2}, "1 to be tried later, 2 elsewhere"),
-            ({"source": "count"}, "its source may give more"),
-            ({"source": "count", "state": "closed"}, ""),
-            ({"dead": 1}, ""),
-        ],
-    )
-    def test_what_is_waited_for_is_told_where_it_ends_nothing(self, monkeypatch, info, idle):
+    def test_what_is_waited_for_is_told_where_it_ends_nothing(self, monkeypatch):
         monkeypatch.setattr("dibs.cli.work_loop.LOOK", 0)
         looked = threading.Semaphore(0)
 
         def look():
             looked.release()
-            return seen(**info)
+            return seen(waiting=3)
 
         job_counts = JobCounts(Counts())
         display = Display("jobs", job_counts)
@@ -717,7 +707,7 @@ class TestEmptiness:
         assert all(looked.acquire(timeout=SECONDS) for _ in range(3))
         emptiness.stop()
         emptiness.join(SECONDS)
-        assert display.idle == idle
+        assert display.idle == "3 to be tried later"
 
     def test_enough_ends_it(self):
         job_counts = JobCounts(Counts())

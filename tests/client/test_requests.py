@@ -344,13 +344,3 @@ def test_the_url_of_the_environment(monkeypatch):
     with Client() as client:
         assert client.url == "http://127.0.0.1:8000"
         assert repr(client.queue("x")) == "<RemoteQueue x of http://127.0.0.1:8000>"
-
-
-def test_a_worker_s_name(monkeypatch, wire):
-    from dibs.client import Client
-
-    with Client(worker="me", transport=wire) as client:
-        assert client.setup.worker_name == "me"
-    monkeypatch.setattr("socket.gethostname", lambda: "ü" * 300)
-    with Client(transport=wire) as client:
-        assert len(client.setup.worker_name.encode()) <= 255

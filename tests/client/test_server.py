@@ -101,18 +101,6 @@ def balanced(queue):
     return audit
 
 
-def test_a_source_is_worked_to_its_end(client):
-    queue = client.queue("hundred")
-    seen = []
-    with queue.lease() as leases:
-        for job in leases:
-            with job:
-                seen.append(job.value)
-    assert seen == list(range(100))
-    audit = balanced(queue)
-    assert (audit.acked, audit.leased, audit.waiting) == (100, 0, 0)
-
-
 def test_asyncio_too(server):
     async def main():
         async with AsyncClient(server.url) as client:

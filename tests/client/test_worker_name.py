@@ -24,3 +24,5 @@ def test_the_name_of_a_strange_host_is_written_out(monkeypatch):
     monkeypatch.setattr(socket, "gethostname", lambda: "a\x1bb")
     with Client("http://localhost") as client:
         assert client.setup.worker_name.startswith("a\\x1bb:")
+        monkeypatch.setattr(socket, "gethostname", lambda: "ü" * 300)
+        assert 250 < len(client.setup.worker_name.encode()) <= 255

@@ -55,10 +55,6 @@ def test_an_item_that_is_nowhere_is_lost(work, start):
     assert [seen.line for seen in finding.requests] == [2, 3]
 
 
-def test_an_item_that_was_never_handed_out_is_lost(work):
-    assert found(work.history(work.push(0, 1, [1]))) == {"lost": 1}
-
-
 @pytest.mark.parametrize("state", ["waiting", "leased", "dead"])
 def test_an_item_that_is_inside_is_not_lost(work, start, state):
     inside = [(1, state, 5), (2, state, 5), *REST]
@@ -440,17 +436,6 @@ def test_replays_are_one_answer(work):
 def test_a_replay_that_differs(work):
     first, again = work.push(0, 1, [1], key="k"), work.push(2, 3, [2], key="k", replay=True)
     assert found(work.history(first, again, inside=[(1, "waiting", 0)])) == {"replay-differs": 1}
-
-
-def test_a_replay_of_nothing(work):
-    again = work.push(2, 3, [1], key="k", replay=True)
-    assert found(work.history(again, inside=[(1, "waiting", 0)])) == {"replay-of-nothing": 1}
-
-
-def test_a_key_spent_twice(work):
-    first, again = work.push(0, 1, [1], key="k"), work.push(2, 3, [2], key="k")
-    history = work.history(first, again, inside=[(1, "waiting", 0), (2, "waiting", 0)])
-    assert found(history) == {"key-spent-twice": 1}
 
 
 def test_more_items_than_asked_for(work, start):
