@@ -326,23 +326,21 @@ def test_a_cancelled_task_releases_its_job(wire):
     assert {(entry.token, entry.attempt) for entry in queue.inside.values()} == {("", 0)}
 
 
-def test_closing_an_async_poll_is_prompt(wire):
+def test_closing_does_not_wait_for_an_async_poll(wire, caplog):
     wire.server.add("jobs")
 
     async def main():
-        loop = asyncio.get_running_loop()
         wire.parked = asyncio.Event()
         async with AsyncClient("http://dibs", transport=wire) as client:
             leases = client.queue("jobs").lease(wait=20)
             waiting = asyncio.create_task(anext(leases))
             await wire.parked.wait()
-            began = loop.time()
             await leases.close()
-            assert loop.time() - began < 2
             with pytest.raises(StopAsyncIteration):
                 await waiting
 
     asyncio.run(main())
+    assert "did not answer in time" not in caplog.text
 
 
 def test_a_flow_that_breaks_is_told_to_the_consumer(wire, monkeypatch):
