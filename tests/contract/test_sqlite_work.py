@@ -7,13 +7,13 @@ import threading
 
 import apsw
 import pytest
-from asks import LENGTH, lease, settle, take
+from asks import LENGTH, lease, settle, take, verdicts
 from dibs.errors import LedgerUnavailable
 from dibs.ledger.ops import Define
-from dibs.ledger.serve import Ask, Serve
+from dibs.ledger.serve import Ask, Key, Serve
 from dibs.ledger.sqlite import answers, blocks, queues, records, runs, store
 from dibs.ledger.sqlite.engine import SqliteEngine
-from dibs.ledger.work import Ack, Nack, Parcel, Purge, Push, QueueSettings, Redrive
+from dibs.ledger.work import Ack, Extend, Nack, Parcel, Purge, Push, QueueSettings, Redrive
 from words import apply, define
 
 HOUR = 3_600_000
@@ -250,6 +250,20 @@ def test_no_statement_reads_a_whole_table_or_sorts_a_backlog(file, name, stateme
     )  # asked once, at the start: a step for each queue
     if name not in SORTS:
         assert not any("TEMP B-TREE" in step for step in plan)
+
+
+def test_no_statement_is_prepared_anew_from_one_large_batch_to_the_next(file):
+    """Two statements with 64 rows each once drove all others out of those that are kept."""
+    callers = range(64)
+    file.ask(file.numbers, *[lease(f"t{at}", ttl=HOUR) for at in callers])
+
+    def misses(n: int) -> int:
+        extends = [settle(Extend(f"t{at}", HOUR), key=Key(f"s{at}", f"d{n}", n)) for at in callers]
+        assert {*map(tuple, map(verdicts, file.ask(file.numbers, *extends)))} == {("extended",)}
+        return file.engine.files.writer.cache_stats()["misses"]
+
+    first = [misses(n) for n in (1, 2, 3)][-1]
+    assert [misses(n) for n in range(4, 9)] == [first] * 5
 
 
 # -- looking does not stand in the way

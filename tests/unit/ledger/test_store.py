@@ -7,7 +7,7 @@ from dataclasses import replace
 import apsw
 import pytest
 from dibs.ledger.ops import OpFailed, QueueRow
-from dibs.ledger.sqlite.collected import Collected
+from dibs.ledger.sqlite.collected import ROWS, Collected
 from dibs.ledger.sqlite.migration import create
 from dibs.ledger.sqlite.store import Store
 from dibs.ledger.state.rows import DEAD, LEASED, WAITING, Acked, Answer, Failed, Name, Run
@@ -57,7 +57,7 @@ def test_nothing_is_written_before_somebody_reads(store, statements):
         store.runs.insert(1, leased(first, first, "t"))
     assert statements == []
     assert [held.first for held in store.runs.held(1, "t", NOW)] == [1, 2, 3]
-    assert statements == ["INSERT", "INSERT", "INSERT", "SELECT"]  # one statement, for three rows
+    assert statements == ["INSERT", "SELECT"]
 
 
 def test_a_row_is_removed_before_another_takes_its_place(store):
@@ -108,6 +108,16 @@ def test_one_token_is_acked_by_a_statement_of_its_own(store):
     store.runs.insert(2, leased(3, 4, "t"))
     assert store.runs.ack([(1, "t")], NOW) == []
     assert store.runs.ack([(2, "t")], NOW) == [Acked(2, "t", 3, 4, 0, 0, "w")]
+
+
+@pytest.mark.parametrize("many", [1, ROWS - 1, ROWS, ROWS + 1, 3 * ROWS])
+def test_however_many_rows_are_inserted_and_tokens_acked_none_is_left_out(store, statements, many):
+    for first in range(1, many + 1):
+        store.runs.insert(1, leased(first, first, f"t{first}"))
+    acked = store.runs.ack([(1, f"t{first}") for first in range(1, many + 1)], NOW)
+    assert sorted(run.first for run in acked) == list(range(1, many + 1))
+    assert store.runs.within(1, 1, many, 9) == []
+    assert statements.count("INSERT") == statements.count("DELETE") == -(-many // ROWS)
 
 
 @pytest.mark.parametrize(
