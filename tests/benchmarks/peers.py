@@ -42,6 +42,10 @@ async def _trips(port: int, make: Callable[[], Trip], seconds: float, connection
     return sum(trip.done for trip in made)
 
 
+class RanDry(RuntimeError):
+    """A list had too few items for the time of the measurement."""
+
+
 class Trip(asyncio.Protocol):
     """One connection: ``request`` is sent, its whole answer awaited, and again."""
 
@@ -113,7 +117,7 @@ class RedisWork(Trip):
 
     def complete(self, buffer: bytes) -> bool:
         if b"$-1\r\n" in buffer:
-            raise RuntimeError("the list ran dry: fill in more")
+            raise RanDry("the list ran dry")
         if buffer.startswith(b"-"):
             raise RuntimeError(buffer[:200].decode("latin-1"))
         if buffer.count(b"\r\n") < self._sent + 2 * self.many:  # :1, and $length with a value on its own line

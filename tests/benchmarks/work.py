@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import urllib.request
 from collections.abc import Iterator
 
 from figures import Figure, Run
 from load import HUNDRED, PUSH, SETTLE, VALUE, each, push, script, wrk
-from peers import BeanstalkPuts, RedisHundreds, RedisWork, fill_redis, trips
+from peers import BeanstalkPuts, RanDry, RedisHundreds, RedisWork, fill_redis, trips
 from servers import Server, beanstalkd, dibs, redis
 
 
@@ -43,10 +44,15 @@ def check(server: Server, *names: str) -> None:
 
 
 def by_redis(run: Run, number: int, kind: type[RedisWork], connections: int) -> None:
-    """The same work by Redis."""
-    with redis(run.folder / f"redis{number}") as peer:
-        fill_redis(peer, run.seconds * (60_000 if kind.many == 1 else 600_000))
-        found = trips(peer, kind, run.seconds, connections)
+    """The same work by Redis; where its list ran dry it is measured again with more."""
+    for more in itertools.count():
+        with redis(run.folder / f"redis{number}-{more}") as peer:
+            fill_redis(peer, (run.seconds * (60_000 if kind.many == 1 else 600_000)) << more)
+            try:
+                found = trips(peer, kind, run.seconds, connections)
+            except RanDry:
+                continue
+        break
     run.add(redis=kind.many * found.rate, redis_busy=100 * found.busy, redis_load=100 * found.load)
 
 

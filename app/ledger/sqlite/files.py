@@ -36,7 +36,7 @@ from .scrub import Scrub
 
 SCRUB_PATIENCE = 1.0  # seconds that a start waits for the check of the whole file; then it goes on beside it
 CHECKPOINT_PAGES = 256  # 1 MiB of WAL: small enough to keep the data folder small, large enough to be rare
-# Prepared statements that are kept, in a ring: each execution, also for each row of an executemany, puts its own
+# Prepared statements that are kept, in a ring: each execution, as each row of an executemany, puts its own
 # into the next place. In a ring of 100 two statements of 64 rows drove out all others.
 STATEMENTS = 512
 LOG_BYTES = (CHECKPOINT_PAGES + 64) * (4096 + 24)  # with a last commit: a log that was cut has to grow again
