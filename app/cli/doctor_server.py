@@ -14,8 +14,8 @@ from ..client.flow import Request
 from ..client.wire import Wire
 from ..config import version
 from .doctor_findings import Finding, mend, note, well
-from .events import Events
-from .http import in_words
+from .events import listen
+from .http import Api, in_words
 from .words import span
 
 PATIENCE: Final = 5.0
@@ -52,7 +52,7 @@ def look_through(url: str, *, named: bool, transport: httpx.BaseTransport | None
         return
     yield from _version(url, its)
     yield from _date(answer.headers.get("date", ""), sent, came)
-    yield from streaming(Events(url, "overview", quiet=PATIENCE, transport=transport))
+    yield from streaming(Api(url, transport=transport))
 
 
 def _version(url: str, its: str) -> Iterator[Finding]:
@@ -77,17 +77,17 @@ def _date(text: str, sent: float, came: float) -> Iterator[Finding]:
         yield well("server's clock", "the same as here")
 
 
-def streaming(events: Events) -> Iterator[Finding]:
+def streaming(api: Api, *, quiet: float = PATIENCE) -> Iterator[Finding]:
     """Whether live events come through at once, and not when a buffer is full."""
     try:
         began = time.monotonic()
-        next(iter(events.listen()))
+        next(listen(api, "overview", quiet=quiet))
     except ServerRefused as error:
         yield note("streaming", f"not looked at: {error}", "say who you are (DIBS_TOKEN)")
     except Unreachable:
         yield mend(
             "streaming",
-            f"no event came in {PATIENCE:g} s: something between here and the server keeps answers back",
+            "no event came in time: something between here and the server keeps answers back",
             "turn buffering off in the proxy (nginx: proxy_buffering off)",
         )
     except ClientError as error:

@@ -113,14 +113,14 @@ class Api:
         return self.run(persist(Call(request, lambda answer: answer), self.setup.terms))
 
     @contextmanager
-    def streamed(self, *parts: str) -> Iterator[httpx.Response]:
-        """The answer to a GET, whose body the caller reads as it comes.
+    def streamed(self, *parts: str, wait: float = LONG, **query: Any) -> Iterator[httpx.Response]:
+        """The answer to a GET, whose body the caller reads as it comes, ``wait`` seconds for each part.
 
         Raises:
             ServerRefused: One of its kinds.
             Unreachable: No answer, or not all of it.
         """
-        request, begun = Request("GET", path_of(*parts), wait=LONG), False
+        request, begun = Request("GET", path_of(*parts, **query), wait=wait), False
         try:
             with self.line.streamed(request) as response:
                 begun = True

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+import time
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 from .changes import ask_first, show_queue, tell_done
+from .exits import FAILED
 from .options import DEFAULT_URL, Json, Queue, Url, Yes, server
 from .words import inside
+
+if TYPE_CHECKING:
+    from .http import Api
+
+_OUTCOME: Final = 10.0
+"""Seconds for which `dibs retry` waits for the outcome."""
+_STAYS: Final = 1.0
+"""Seconds for which a source that was opened again has to stay open."""
+_LOOK: Final = 0.1
 
 
 def pause(queue: Queue, *, url: Url = DEFAULT_URL, json: Json = False) -> None:
@@ -42,11 +53,16 @@ def close(queue: Queue, *, url: Url = DEFAULT_URL, json: Json = False) -> None:
 def retry(queue: Queue, *, url: Url = DEFAULT_URL, json: Json = False) -> None:
     """Open the failed source of a queue again, after the cursor.
 
-    Nothing is skipped: the source is asked for the item at which it failed.
+    Nothing is skipped: the source is asked for the item at which it failed. The command waits, up to 10 s,
+    until the source is open and stays so for a second, and tells if it fails again: the exit code is then 1.
 
     Example: `dibs retry sweep`
     """
-    _operate(url, queue, "retry", json=json)
+    with server(url) as api:
+        answer = _settled(api, api.change("POST", "queues", queue, "retry"))
+    show_queue(answer, json=json)
+    if answer["state"] == "failed":
+        raise typer.Exit(FAILED)
 
 
 def advance(
@@ -119,6 +135,19 @@ def _operate(url: str, queue: str, verb: str, *, json: bool, body: Any = None) -
     with server(url) as api:
         answer = api.change("POST", "queues", queue, verb, body=body)
     show_queue(answer, json=json)
+
+
+def _settled(api: Api, queue: Any) -> Any:
+    """The queue once its source has failed, or is open and stays so; as it is then, if that takes long."""
+    began = since = time.monotonic()
+    while queue["state"] != "failed" and time.monotonic() - began < _OUTCOME:
+        if queue["state"] == "starting":
+            since = time.monotonic()
+        elif time.monotonic() - since > _STAYS:
+            break
+        time.sleep(_LOOK)
+        queue = api.get("queues", queue["queue"])
+    return queue
 
 
 def _told(info: Any, states: list[str]) -> str:

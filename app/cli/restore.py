@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -106,9 +106,8 @@ def _numbers(given: Sequence[str]) -> tuple[int | None, dict[str, int]]:
 
 
 def _source(row: QueueRow) -> str:
-    import json
+    """The source as it was written down."""
+    from ..queue.info import spec_of
 
-    from .words import source
-
-    fields: dict[str, Any] = {"source": row.source or None, "args": json.loads(row.args or "{}")}
-    return source(fields)
+    spec = spec_of(row)
+    return "pushed" if spec is None else spec.text

@@ -50,12 +50,10 @@ def reload(*, url: Url = DEFAULT_URL, json: Json = False) -> None:
 
     Example: `dibs reload`
     """
-    from ..client.calls import post
-    from ..client.persist import persist
     from .changes import tell_done
 
     with server(url) as api:
-        answer = api.run(persist(post("/reload", lambda found: found), api.setup.terms))
+        answer = api.told("reload", body={})
     tell_done(answer, "\n".join(_told(answer)), json=json)
 
 

@@ -18,12 +18,11 @@ def top(*, once: bool = False, url: Url = DEFAULT_URL) -> None:
     Example: `dibs top --once`
     """
     from .console import console
-    from .events import Events
+    from .http import Api
     from .top_live import Watch, look_once
 
     out = console(width=120)
-    events = Events(url, "overview")
     if once or not out.is_terminal:
-        look_once(events, out, url)
+        look_once(Api(url), out)
     else:
-        Watch(events, out, url).run()
+        Watch(Api(url), out).run()

@@ -16,11 +16,13 @@ from rich.live import Live
 from rich.text import Text
 
 from ..client.errors import ClientError, Unreachable
-from .events import Events
+from .events import listen
+from .http import Api
 from .output import writing
 from .top_screen import screen
 from .words import span
 
+VIEW: Final = "overview"
 AGAIN: Final = 1.0
 """Seconds after which a stream that was lost is joined again."""
 DRAW: Final = 0.25
@@ -28,24 +30,18 @@ DRAW: Final = 0.25
 _ENDS: Final = frozenset({"q", "Q", "\x03", "\x04"})
 SILENT: Final = 8.0
 """Seconds without a word after which what is shown is told to be old."""
-_NO_SERVER: Final = (
-    "no server at {} ({}). Start one with `dibs serve`, or say where it is with --url or DIBS_URL"
-)
 
 
-def look_once(events: Events, out: Console, url: str) -> None:
+def look_once(api: Api, out: Console) -> None:
     """Print one picture.
 
     Raises:
         Unreachable: There is no server.
         ServerRefused: It lets nobody watch.
     """
-    try:
-        data = next(event.data for event in events.listen() if event.name == "overview")
-    except Unreachable as error:
-        raise Unreachable(_NO_SERVER.format(url, error), reached=error.reached) from error
+    data = next(event.data for event in listen(api, VIEW) if event.name == VIEW)
     with writing():
-        out.print(screen(data, url=url, width=out.width, height=None))
+        out.print(screen(data, url=api.url, width=out.width, height=None))
 
 
 class Heard:
@@ -64,13 +60,10 @@ class Watch:
     ``clock`` gives seconds that only go up.
     """
 
-    def __init__(
-        self, events: Events, out: Console, url: str, *, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, api: Api, out: Console, *, clock: Callable[[], float] = time.monotonic) -> None:
         self.heard = Heard()
-        self._events = events
+        self._api = api
         self._out = out
-        self._url = url
         self._clock = clock
         self._ended = threading.Event()
 
@@ -98,10 +91,10 @@ class Watch:
         heard = self.heard
         while not self._ended.is_set():
             try:
-                for event in self._events.listen():
+                for event in listen(self._api, VIEW):
                     heard.at = self._clock()
                     heard.trouble = ""
-                    if event.name == "overview":
+                    if event.name == VIEW:
                         heard.data = event.data
                     elif event.name == "beat" and "trouble" in event.data:
                         heard.trouble = f"The ledger can't be read: {event.data['trouble']}"
@@ -109,8 +102,7 @@ class Watch:
                         return
             except Unreachable as error:
                 if heard.data is None and not error.reached:
-                    text = _NO_SERVER.format(self._url, error)
-                    heard.failed = Unreachable(text, reached=False)
+                    heard.failed = error
                     return
                 heard.trouble = f"No word from the server ({error}); it is waited for"
             except ClientError as error:
@@ -124,14 +116,14 @@ class Watch:
         """What is to be seen now."""
         heard = self.heard
         if heard.data is None:
-            return Text(heard.trouble or f"Waiting for {self._url} …", style="dim")
+            return Text(heard.trouble or f"Waiting for {self._api.url} …", style="dim")
         silence = self._clock() - heard.at
         trouble = heard.trouble
         if silence > SILENT:
             trouble = trouble or "No word from the server"
             trouble += f"; what you see is {span(silence)} old"
         size = self._out.size
-        return screen(heard.data, url=self._url, width=size.width, height=size.height, trouble=trouble)
+        return screen(heard.data, url=self._api.url, width=size.width, height=size.height, trouble=trouble)
 
 
 @contextmanager

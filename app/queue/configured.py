@@ -67,8 +67,9 @@ class Configuring:
         self._refuse_where_nothing_runs(faults)
         for name, fault in faults.items():
             await self._fail(name, fault)
-        for name in self.sound:
-            await self._lift(name)
+        for name in (*self.sound, *self.gone()):
+            for op in self.lifts(name):
+                await self._apply(op)
         self.tell_gone()
 
     async def check(self) -> None:
@@ -141,16 +142,13 @@ class Configuring:
         await self._apply(Fail(self.rows[name].id, fault.type, fault.message))
         log.warning("queue %s has failed: %s", name, fault.message)
 
-    async def _lift(self, name: str) -> None:
-        """Lift the failure of a queue whose configuration is sound again."""
-        for op in self.lifts(name):
-            await self._apply(op)
-
     def lifts(self, name: str) -> list[Retry]:
-        """The op that lifts the failure of a queue, if its configuration is sound again."""
+        """The op that lifts the failure of a queue, if its configuration is sound again, or is gone."""
         row = self._live(name)
         if row is None or not _is_ours(row):
             return []
+        if name not in self._wanted:
+            return [Retry(row.id)] if (row.failure_message or "").startswith(HAS) else []
         # another source takes the place of the failed one by a definition
         return [Retry(row.id)] if self.sound[name].source in {KEPT, spec_of(row)} else []
 

@@ -53,7 +53,8 @@ class Reconfiguring:
         )
         await configuring.check()
         async with self._definitions.alone(wanted):
-            ops = {name: self._ops(name, configuring) for name in wanted}
+            ops: dict[str, list[Define | Retry]] = {name: self._ops(name, configuring) for name in wanted}
+            ops |= {name: [*configuring.lifts(name)] for name in configuring.gone()}
             there = frozenset(queues)
             every = [(name, op) for name, its in ops.items() for op in its]
             done = await asyncio.gather(*(self._register.rounds.commit(op) for _, op in every))

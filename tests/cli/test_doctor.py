@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import httpx
 import pytest
 from dibs.cli import doctor_folder, doctor_machine, doctor_server
-from dibs.cli.events import Events
+from dibs.cli.http import Api
 from dibs.config import Settings, version
 from dibs.ledger.sqlite import examining, lock
 from dibs.queue.limits import Limits
@@ -278,9 +278,9 @@ class TestServer:
         assert [finding.level for finding in found] == [level]
 
     def test_something_keeps_events_back(self, buffering):
-        events = Events(buffering, "overview", quiet=doctor_server.PATIENCE)
-        events._request = events._request._replace(wait=0.1, within=0.1)
-        (found,) = doctor_server.streaming(events)
+        api = Api(buffering)
+        api.line.wire.timeout = 0.2
+        (found,) = doctor_server.streaming(api, quiet=0.1)
         assert (found.level, "proxy_buffering off" in found.mend) == ("mend", True)
 
 
