@@ -1,5 +1,6 @@
 """What holds for all tests."""
 
+import os
 import signal
 
 import certifi
@@ -12,6 +13,12 @@ settings.register_profile(
     "any machine", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("any machine")
+
+# What is shown follows neither the terminal of whoever runs the tests nor a CI that asks for colours. (Typer
+# looks when it is imported.)
+for name in ("COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR", "PY_COLORS", "CLICOLOR_FORCE", "GITHUB_ACTIONS"):
+    os.environ.pop(name, None)
+os.environ["TERM"] = "xterm"
 
 # A busy machine may keep a server of ours from answering for longer than the 5 seconds that httpx waits.
 for name in ("connect", "read", "write", "pool"):
