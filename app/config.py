@@ -10,11 +10,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from importlib import metadata
-from ipaddress import ip_address
+from ipaddress import IPv4Network, IPv6Network, ip_address
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
@@ -22,6 +22,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from .access.roles import Grant
 from .config_layers import PREFIX, Layers, read_layers, unknown_variables
 from .config_queues import definitions
 from .errors import ConfigError
@@ -52,7 +53,22 @@ class Settings(BaseSettings):
         " `default`, which counts from 1.",
     )
     allow_anonymous: bool = Field(
-        default=False, description="Let other machines connect, although no token is asked for."
+        default=False,
+        description="Without tokens: let whoever reaches the port do everything, other machines too.",
+    )
+    admin_token_file: Path | None = Field(
+        default=None,
+        description="A file with the token of an admin, or one a line while it is replaced: of 32 characters"
+        " or more, such as `openssl rand -hex 32` gives. For a mounted secret.",
+    )
+    trusted_proxies: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = Field(
+        default=(),
+        description="Addresses or networks of proxies that log users in: `X-Forwarded-User` is believed from"
+        " these alone.",
+    )
+    proxied_roles: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        description="The roles of a proxy's users, such as `operate` or `consume:jobs*`. Default: `read`.",
     )
     allow_get: bool | Literal["all"] = Field(
         default=True,
@@ -105,12 +121,17 @@ class Settings(BaseSettings):
             raise ValueError("it is empty")
         return data
 
-    @field_validator("allowed_hosts", mode="before")
+    @field_validator("proxied_roles")
     @classmethod
-    def _split(cls, hosts: object) -> object:
-        return (
-            [host.strip() for host in hosts.split(",") if host.strip()] if isinstance(hosts, str) else hosts
-        )
+    def _roles(cls, roles: tuple[str, ...]) -> tuple[str, ...]:
+        for role in roles:
+            Grant.read(role)
+        return roles
+
+    @field_validator("allowed_hosts", "trusted_proxies", "proxied_roles", mode="before")
+    @classmethod
+    def _split(cls, text: object) -> object:
+        return [part.strip() for part in text.split(",") if part.strip()] if isinstance(text, str) else text
 
     @field_validator("queues", mode="before")
     @classmethod
@@ -129,15 +150,6 @@ class Settings(BaseSettings):
                 " if one is not enough"
             )
         return workers
-
-    @model_validator(mode="after")
-    def _stay_on_loopback(self) -> Settings:
-        if not self.allow_anonymous and not is_loopback(self.host):
-            raise ValueError(
-                f"host {self.host} can be reached from other machines, and no token is asked for. Say"
-                " --allow-anonymous if that is meant, or listen on 127.0.0.1"
-            )
-        return self
 
 
 LIVE: Final = frozenset({"queues", "allow_get", "read_only", "show_values", "old", "log_level", "limits"})

@@ -26,7 +26,9 @@
     │   ├── KeyReused              the idempotency key belongs to another request
     │   ├── KeySuperseded          a later request of the same session has been answered
     │   ├── LimitExceeded          over a limit; names the field and the limit
-    │   ├── Forbidden              not allowed from here
+    │   ├── Forbidden              not allowed from here, or not to this caller
+    │   ├── Unauthenticated        no token, or none that is valid here
+    │   ├── TooManyTries           too many wrong tokens from one address
     │   ├── QueueFull              more may not wait; come again later
     │   ├── ItemUnknown            not in the queue: not drawn yet, or done
     │   ├── StaleLease             the token holds none of these items any more
@@ -185,7 +187,15 @@ class LimitExceeded(Refused):
 
 
 class Forbidden(Refused):
-    """The server does not allow the request from here."""
+    """The server does not allow the request from here, or not to who asks."""
+
+
+class Unauthenticated(Refused):
+    """The server asks for a token, and the request has none that is valid there."""
+
+
+class TooManyTries(Refused):
+    """Too many wrong tokens came from the address of the request."""
 
 
 class QueueFull(Refused):

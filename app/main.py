@@ -48,8 +48,9 @@ def create_app(settings: Settings | None = None, *, read: Callable[[], Layers] =
             define=configured_queues(settings),
             root=settings.source_root,
         )
-        page.start()
         try:
+            context.callers.open(context.opened)
+            page.start()
             yield
         finally:
             page.stop()

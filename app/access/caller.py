@@ -58,8 +58,10 @@ class Caller:
 
     def sees(self, queue: str, role: Role | None = None) -> bool:
         """Whether it has a role for the queue: this one, or any."""
-        roles = self.grants.of(queue)
-        return bool(roles) if role is None else role in roles
+        grants = self.grants
+        if role is None:
+            return bool(grants.everywhere or grants.of(queue))
+        return role in grants.everywhere or role in grants.of(queue)
 
 
 ANYBODY: Final = Caller("anybody", Grants([Grant("admin")]), known=False)

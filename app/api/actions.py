@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from time import time_ns
 from typing import Any, Final, NamedTuple
 
+from ..queue.statistics import Sees, everything
 from .access_log import NOTICE
 
 KEPT: Final = 1_000
@@ -36,7 +37,8 @@ class Actions:
         self._kept.append(Action(time_ns() // 1_000_000, who, queue, what, brief))
         log.log(NOTICE, "%s %s", who, what)
 
-    def of(self, queue: str | None, most: int) -> Sequence[dict[str, Any]]:
-        """The last actions, newest first: on one queue, or all."""
-        found = [each._asdict() for each in reversed(self._kept) if queue is None or each.queue == queue]
+    def of(self, queue: str | None, most: int, sees: Sees = everything) -> Sequence[dict[str, Any]]:
+        """The last actions, newest first: on one queue, or on all that are seen; some are on none."""
+        wanted = sees if queue is None else queue.__eq__
+        found = [each._asdict() for each in reversed(self._kept) if wanted(each.queue)]
         return found[:most]

@@ -103,6 +103,7 @@ class Admission:
     def __init__(self, app: ASGIApp, *, context: Context, version: str) -> None:
         self._app = app
         self._door = Door(context.settings)
+        self._callers = context.callers
         self._always = always(version)
         self._access = context.access
         self._durations = context.durations
@@ -116,7 +117,7 @@ class Admission:
         answer = _Sent(scope, send, self._always)
         try:
             self._door.admit(scope)
-            scope[CALLER] = ANYBODY
+            scope[CALLER] = self._callers.admit(scope, scope[HEADERS])
             await self._app(scope, receive, answer.send)
         except ClientDisconnect:
             return

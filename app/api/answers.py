@@ -9,6 +9,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
+from ..access.owned import NO_QUEUE
 from ..errors import ResultRefused, StaleLease
 from ..inert import line
 from ..ledger.serve import Handed
@@ -129,7 +130,7 @@ def _outcome(request: Request, answer: Answer) -> str:
     for each in settled:
         if each.verdict == "refused" and each.target is not None:
             reason = _reason(each)
-            why = _WHY.get(reason, "it does not take results").format(each.target)
+            why = _WHY.get(reason, "it does not take results").format(each.target.lstrip(NO_QUEUE))
             raise ResultRefused(f"the result was refused, and the lease is as it was: {why}", reason=reason)
     if all(each.verdict in UNCHANGED for each in settled):
         raise StaleLease("the token holds none of these items any more", field="token")
@@ -150,7 +151,7 @@ def _told(each: Settled, now: int) -> str:
 def _more(each: Settled, now: int) -> str:
     """The members that only this verdict has."""
     if each.verdict == "refused":
-        target = "" if each.target is None else f',"queue":"{each.target}"'
+        target = "" if each.target is None else f',"queue":"{each.target.lstrip(NO_QUEUE)}"'
         return f',"reason":"{_reason(each)}"{target}'
     if each.due is not None and each.verdict == "nacked":
         return f',"due_at":"{instant(each.due)}"'

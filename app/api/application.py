@@ -16,6 +16,7 @@ from ..quote import bare, quoted
 from . import docs, metrics
 from .admission import Admission
 from .context import Context
+from .operations.access import access
 from .operations.backups import arrivals, backups
 from .operations.consume import consume
 from .operations.items import items
@@ -43,7 +44,7 @@ def build(context: Context, *, version: str, lifespan: Lifespan) -> FastAPI:
     )
     app.add_middleware(Admission, context=context, version=version)
     app.add_exception_handler(HTTPException, _refuse)
-    for audience in (consume, produce, manage, items, backups, observe, arrivals, server):
+    for audience in (consume, produce, manage, items, backups, observe, arrivals, server, access):
         audience.add_to(app, context)
     docs.add_to(app)
     metrics.add_to(app, context)

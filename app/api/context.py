@@ -9,6 +9,7 @@ from ..config import LIVE, Settings, read
 from ..config_layers import Layers
 from ..queue import Queues
 from ..queue.tokens import Tokens
+from .access import Access
 from .access_log import AccessLog
 from .actions import Actions
 from .durations import Durations
@@ -34,6 +35,7 @@ class Context:
         self.actions = Actions()
         self.access = AccessLog()
         self.durations = Durations()
+        self.callers = Access(settings)
         self.opened: Queues | None = None
         self.at_stop: list[Callable[[], None]] = []
         self.reloading = Reloading(self, read, layers)

@@ -15,7 +15,8 @@ from fastapi import FastAPI
 from starlette.requests import Request
 
 from ..quote import quoted
-from .openapi import describe
+from .openapi import SECURITY, describe
+from .plain import Plain
 from .problems import RequestRefused
 from .reply import JSON, Reply
 
@@ -55,16 +56,20 @@ take no body accept an empty one or `{}`.
 
 def add_to(app: FastAPI) -> None:
     """Add the pages to the application; they are made when they are first asked for."""
-    app.add_route("/openapi.json", _openapi, methods=["GET"], include_in_schema=False)
-    app.add_route("/docs", _page, methods=["GET"], include_in_schema=False)
-    app.add_route("/docs/{name}", _file, methods=["GET"], include_in_schema=False)
+    app.router.routes += [
+        Plain("/openapi.json", _openapi, "any"),
+        Plain("/docs", _page, "any"),
+        Plain("/docs/{name}", _file, "any"),
+    ]
 
 
 def document(app: FastAPI) -> dict[str, Any]:
     """The OpenAPI document of the application."""
     if app.openapi_schema is None:
         definitions = describe(app)
-        FastAPI.openapi(app)["components"]["schemas"] |= definitions
+        components = FastAPI.openapi(app)["components"]
+        components["schemas"] |= definitions
+        components["securitySchemes"] = SECURITY
     return FastAPI.openapi(app)
 
 

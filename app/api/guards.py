@@ -1,7 +1,7 @@
 """Who may ask: the guards against browsers that were sent by someone else.
 
-There are no tokens yet, so everyone who reaches the port may use it. On loopback that is everyone on
-this machine, and without these guards also every web page that is open on it: a page can send a form to
+Without tokens everyone who reaches the port may use it. On loopback that is everyone on this machine, and
+without these guards also every web page that is open on it: a page can send a form to
 ``http://localhost:8000/next`` (cross-site request forgery), and a page whose own name was pointed at
 127.0.0.1 can read the answer too (DNS rebinding). Programs send none of these headers and notice nothing.
 
@@ -43,6 +43,8 @@ _ONCE: Final = frozenset(
         b"idempotency-sequence",
         b"sec-fetch-site",
         b"authorization",
+        b"cookie",
+        b"x-forwarded-user",
     }
 )
 _REMEMBERED: Final = 64

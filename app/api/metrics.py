@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from ..errors import LedgerError
+from .plain import Plain
 
 if TYPE_CHECKING:
     from ..ledger.sights import Inside
@@ -27,7 +28,7 @@ def add_to(app: FastAPI, context: Context) -> None:
     async def metrics(_: Request) -> Response:
         return Response(await asyncio.to_thread(_text, context), media_type=TYPE)
 
-    app.add_route("/metrics", metrics, methods=["GET"], include_in_schema=False)
+    app.router.routes.append(Plain("/metrics", metrics, "read"))
 
 
 def _text(context: Context) -> bytes:

@@ -8,15 +8,19 @@ from typing import Any, Final
 
 from fastapi import FastAPI
 
+from ..access.roles import Need
 from .fields import NAME_SCHEMA, Json
 from .keys import pattern
 from .operation import EVERYWHERE, KEYS, LEDGER, QUEUES, Operation, Read, Spec
 from .problems import PROBLEMS, Problem, RequestRefused, problem_fields
 from .schemas import ProblemDetails
 
+SECURITY: Final[Json] = {"token": {"type": "http", "scheme": "bearer"}}
+"""How a request shows its token; a server without tokens asks for none."""
 _REFERENCE: Final = "#/components/schemas/{model}"
 _IN_PATH: Final[Mapping[str, Json]] = {
     "queue": {"description": "The queue's name.", "schema": NAME_SCHEMA},
+    "token": {"description": "The token's id.", "schema": {"type": "string"}},
     "seq": {
         "description": "The item's seq.",
         "schema": {"type": "integer", "minimum": 1, "maximum": 2**53 - 1},
@@ -32,7 +36,10 @@ def describe(app: FastAPI) -> Json:
     for route in app.routes:
         if isinstance(route, Operation) and route.include_in_schema:
             route.document()
-            route.openapi_extra = _request(route.path, route.read, key)
+            role = route.read.spec.role
+            shown: Json = {} if role == "none" else {"security": [{"token": []}, {}]}
+            route.openapi_extra = {**_request(route.path, route.read, key), **shown}
+            route.description += _needs(role, named="{queue}" in route.path or bool(route.read.spec.queue))
             route.responses = _responses(route.path, route.read.spec)
             model = route.read.model
             if model is not None:
@@ -40,6 +47,20 @@ def describe(app: FastAPI) -> Json:
     for schema in list(definitions.values()):
         definitions |= schema.pop("$defs", {})
     return definitions
+
+
+def _needs(role: Need, *, named: bool) -> str:
+    """What an operation says of the role that it needs."""
+    where = "for the queue" if named else "for all queues"
+    if role == "none":
+        return "\n\nNeeds no token."
+    if role == "any":
+        return (
+            "\n\nNeeds any role for the queue."
+            if named
+            else "\n\nNeeds any role; the answer is of its queues."
+        )
+    return f"\n\nNeeds the role `{role}` {where}."
 
 
 def _request(path: str, read: Read, key: Json) -> Json:

@@ -37,6 +37,8 @@ from .validation import Model
 
 EVERYWHERE: Final = (
     "malformed",
+    "unauthenticated",
+    "too-many-tries",
     "forbidden",
     "not-acceptable",
     "head-timeout",
@@ -265,7 +267,7 @@ class Read:
             queue = self._context.queues.get(name, keyed=keyed) if spec.known else None
         query = self.query.parse(scope["query_string"])
         kind = negotiate(headers.get(b"accept"), text=spec.text)
-        key = self._key(headers) if spec.key else None
+        key = self._key(headers, scope[CALLER]) if spec.key else None
         body = await self._body(request, headers, key)
         if self.fixed is not None:
             body = self.fixed(query, kind)
@@ -275,9 +277,10 @@ class Read:
         assert self.model is not None  # noqa: S101  # it takes a body
         return self.model.parse(body)
 
-    def _key(self, headers: bodies.Headers) -> Key | None:
+    def _key(self, headers: bodies.Headers, caller: Caller) -> Key | None:
         key, sequence = headers.get(b"idempotency-key"), headers.get(b"idempotency-sequence")
-        return self._context.reader.key(key, sequence)
+        found = self._context.reader.key(key, sequence)
+        return found if found is None or not caller.keys else found._replace(caller=caller.keys)
 
     async def _body(self, request: Request, headers: bodies.Headers, key: Key | None) -> Any:
         spec, read = self.spec, self.parse

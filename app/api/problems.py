@@ -48,13 +48,15 @@ class Problem:
 
 PROBLEMS: Final = (
     Problem("malformed", 400, "The request can't be read: not HTTP, not UTF-8, or its body is not JSON."),
+    Problem("unauthenticated", 401, "The server asks for a token, and the request has none that is valid."),
     Problem(
         "forbidden",
         403,
-        "The request is not allowed: a prefetch, another site's page, an unknown Host, a file elsewhere.",
+        "The request is not allowed: a role is missing, a prefetch, another site's page, an unknown Host.",
     ),
     Problem("not-found", 404, "There is nothing at this path."),
     Problem("queue-unknown", 404, "There is no queue of this name."),
+    Problem("token-unknown", 404, "There is no access token of this id."),
     Problem("item-unknown", 404, "The item is not inside the queue: not drawn or pushed yet, or done."),
     Problem("method-not-allowed", 405, "The path does not take this method. Allow names those it takes."),
     Problem("not-acceptable", 406, "The server can't answer with any of the types in Accept."),
@@ -113,6 +115,12 @@ PROBLEMS: Final = (
         retry_after=1,
     ),
     Problem(
+        "too-many-tries",
+        429,
+        "Too many wrong tokens came from this address. Nothing was done.",
+        retry_after=6,
+    ),
+    Problem(
         "headers-too-large", 431, "The request's line and headers, or its trailers, are over their limit."
     ),
     Problem(
@@ -164,6 +172,8 @@ PROBLEMS: Final = (
 BY_NAME: Final[Mapping[str, Problem]] = {problem.name: problem for problem in PROBLEMS}
 _ERRORS: Final[Mapping[type[errors.DibsError], str]] = {
     errors.Forbidden: "forbidden",
+    errors.Unauthenticated: "unauthenticated",
+    errors.TooManyTries: "too-many-tries",
     errors.QueueUnknown: "queue-unknown",
     errors.ItemUnknown: "item-unknown",
     errors.QueueConflict: "conflict",
@@ -254,6 +264,8 @@ def reply_to(error: errors.DibsError, **more: Any) -> Reply:
     """The problem answer for an error; ``more`` are further members."""
     fields = {**problem_fields(error), **more}
     headers = list(error.headers) if isinstance(error, RequestRefused) else []
+    if fields["status"] == HTTPStatus.UNAUTHORIZED:
+        headers.append((b"www-authenticate", b'Bearer realm="dibs"'))
     if "retry_after" in fields:
         headers.append((b"retry-after", b"%d" % fields["retry_after"]))
     return Reply.of_problem(fields, fields["status"], headers)

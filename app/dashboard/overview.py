@@ -13,6 +13,7 @@ from ..errors import LedgerError
 from ..ledger.sights import Inside
 from ..queue.gate import failure_of
 from ..queue.meters import percentiles
+from ..queue.statistics import Sees, everything
 
 if TYPE_CHECKING:
     from ..queue import Queue, Queues
@@ -118,9 +119,14 @@ class Overview:
 
     # -- what is shown
 
-    def shown(self, now: int, *, find: str = "", state: str = "", after: int = 0) -> dict[str, Any]:
-        """The first screen, with the queues whose names contain ``find`` and which are in a state."""
-        seen = self._seen
+    def shown(
+        self, now: int, *, find: str = "", state: str = "", after: int = 0, sees: Sees = everything
+    ) -> dict[str, Any]:
+        """The first screen, with the queues whose names contain ``find`` and which are in a state.
+
+        It tells only of those that whoever looks ``sees``, but for what the disk is asked and has left.
+        """
+        seen = self._seen if sees is everything else [each for each in self._seen if sees(each.queue.name)]
         found = [
             each
             for each in seen
@@ -136,14 +142,14 @@ class Overview:
             "look": sum(1 for each in seen if each.findings),
             "states": {name: states[name] for name in STATES},
             "findings": _worst(seen),
-            "totals": self._totals(now),
-            "minute": self._recorder.minute(now),
+            "totals": self._totals(seen, now),
+            "minute": self._recorder.minute(now, sees),
             "queues": [self._row(each, now) for each in page],
             "next": after + PAGE if len(found) > after + PAGE else None,
         }
 
-    def _totals(self, now: int) -> dict[str, Any]:
-        seen, commits = self._seen, self._queues.rounds.commits
+    def _totals(self, seen: Sequence[Seen], now: int) -> dict[str, Any]:
+        commits = self._queues.rounds.commits
         rates: Counter[str] = Counter()
         for each in seen:
             if each.track.busy(now):

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
+from functools import partial
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
-from starlette.routing import Route
 
+from ..access.caller import CALLER, Caller
 from ..api.admission import HEADERS
 from ..api.guards import check_site
+from ..api.plain import Plain
 from ..api.problems import RequestRefused, reply_to
-from ..api.records import answer
-from ..config import version
-from .streams import Streams, now
+from .login import Login
+from .streams import Streams
 
 if TYPE_CHECKING:
     from ..api.context import Context
@@ -40,7 +41,7 @@ class Page:
 
     def __init__(self, context: Context) -> None:
         self._context = context
-        self._began = now()
+        self._login = Login(context)
         static = files(__package__).joinpath("static")
         self._files = {path.name: path.read_bytes() for path in static.iterdir()}
         self._streams: Streams | None = None
@@ -48,13 +49,12 @@ class Page:
 
     def add_to(self, app: FastAPI) -> None:
         """Add the page's paths to the application."""
-        for path, endpoint in (
-            ("/", self.index),
-            ("/page/static/{name}", self.static),
-            ("/page/session", self.session),
-            ("/events", self.events),
-        ):
-            app.router.routes.append(Route(path, endpoint, methods=["GET"]))
+        app.router.routes += [
+            Plain("/", self.index, "none"),
+            Plain("/page/static/{name}", self.static, "none"),
+            Plain("/events", self.events, "any"),
+        ]
+        self._login.add_to(app)
 
     def start(self) -> None:
         """Begin to record."""
@@ -82,28 +82,6 @@ class Page:
         kind = TYPES[name.rpartition(".")[2]]
         return Response(self._files[name], headers=GUARDED, media_type=kind)
 
-    async def session(self, _: Request) -> Response:
-        """Who looks, and what that one may do."""
-        return answer(self._hello())
-
-    def _hello(self) -> Mapping[str, Any]:
-        settings = self._context.settings
-        queues = self._context.opened
-        names = sorted(queue.name for queue in queues.everyone) if queues is not None else []
-        return {
-            "who": "anybody",
-            "role": "admin",
-            "may": ["read", "consume", "produce", "operate", "admin"],
-            "read_only": settings.read_only,
-            "show_values": settings.show_values,
-            "began": self._began,
-            "now": now(),
-            "login": False,
-            "restored": queues.restored.waiting if queues is not None else None,
-            "first": names[0] if names else None,
-            "version": version(),
-        }
-
     async def events(self, request: Request) -> Response:
         """The stream of a tab: ``view`` says of what, see ``Streams``."""
         check_site(request.scope[HEADERS])
@@ -115,11 +93,16 @@ class Page:
         if len(request.scope["query_string"]) > QUERY_MOST:
             raise RequestRefused("invalid", "the query is too long", field="query", limit=QUERY_MOST)
         headers = {"x-accel-buffering": "no"}
-        watched = _encoded(streams.watch(dict(request.query_params), self._hello))
+        caller, query = request.scope[CALLER], dict(request.query_params)
+        queue = query.get("queue", "") if query.get("view") == "queue" else ""
+        events = streams.watch(query, partial(self._login.hello, caller, queue), caller)
+        watched = self._encoded(events, caller)
         return StreamingResponse(watched, media_type="text/event-stream", headers=headers)
 
-
-async def _encoded(events: AsyncIterator[str]) -> AsyncIterator[bytes]:
-    """JSON has no lone surrogate that UTF-8 could not carry, but a value may."""
-    async for event in events:
-        yield event.encode("utf-8", "replace")
+    async def _encoded(self, events: AsyncIterator[str], caller: Caller) -> AsyncIterator[bytes]:
+        """The events while the caller may look. A lone surrogate, which UTF-8 can't carry, is replaced."""
+        book = self._context.callers.book
+        async for event in events:
+            if not book.good(caller):
+                return
+            yield event.encode("utf-8", "replace")

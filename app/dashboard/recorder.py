@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ..queue.meters import RATE_SECONDS, percentiles
+from ..queue.statistics import Sees, everything
 
 if TYPE_CHECKING:
     from ..queue import Queue
@@ -215,8 +216,13 @@ class Recorder:
                 del tracks[name]
         self._minute.append((now // 1000, total))
 
-    def minute(self, now: int) -> Sequence[int]:
-        """How many items were handed out in each of the last 60 seconds."""
+    def minute(self, now: int, sees: Sees = everything) -> Sequence[int]:
+        """How many items were handed out in each of the last 60 seconds; of some queues, by ten seconds."""
+        if sees is not everything:
+            tracks = [track for name, track in self.tracks.items() if sees(name)]
+            steps = zip(*(track.steps["15m"].shown(now, self.began)[-6:] for track in tracks), strict=True)
+            tens = [sum(each.out for each in step if each is not None) // 10 for step in steps]
+            return [ten for ten in tens or [0] * 6 for _ in range(10)]
         found = dict(self._minute)
         last = now // 1000
         return [found.get(second, 0) for second in range(last - 59, last + 1)]

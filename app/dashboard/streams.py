@@ -7,16 +7,20 @@ import json
 import logging
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import suppress
+from functools import partial
+from itertools import islice
 from time import time_ns
 from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import LedgerError
+from ..queue.statistics import Sees, everything
 from .detail import Detail
 from .overview import Overview
 from .recorder import SPANS, Recorder
 from .witness import Witness
 
 if TYPE_CHECKING:
+    from ..access.caller import Caller
     from ..api.actions import Actions
     from ..config import Settings
     from ..queue import Queues
@@ -125,13 +129,13 @@ class Streams:
     # -- watching
 
     async def watch(
-        self, query: Mapping[str, str], hello: Callable[[], Mapping[str, Any]]
+        self, query: Mapping[str, str], hello: Callable[[], Mapping[str, Any]], caller: Caller
     ) -> AsyncIterator[str]:
         """The events of one tab: who it is to the server, then its view, again and again, until it goes.
 
         What it is to the server is told again after each change of the settings.
         """
-        key, view = self._join(query)
+        key, view = self._join(query, caller)
         news = asyncio.Event()
         self._watchers += 1
         view.watchers.add(news)
@@ -155,45 +159,51 @@ class Streams:
                 del self._views[key]
                 view.close()
 
-    def _join(self, query: Mapping[str, str]) -> tuple[tuple[str, ...], View]:
+    def _join(self, query: Mapping[str, str], caller: Caller) -> tuple[tuple[str, ...], View]:
+        """The view of a query; those who may look at the same queues have it together."""
         name = query.get("view", "overview")
         queue = query.get("queue", "")
         span = query.get("span", "15m")
         after = query.get("after", "0")
-        key = (name, queue, span, query.get("find", ""), query.get("state", ""), after)
+        whose = "" if "read" in caller.grants.everywhere else str(caller.grants)
+        key = (name, queue, span, query.get("find", ""), query.get("state", ""), after, whose)
         view = self._views.get(key)
         if view is None:
-            view = self._views[key] = self._made(name, queue, span if span in SPANS else "15m", query)
+            sees = partial(caller.sees, role="read") if whose else everything
+            view = self._views[key] = self._made(name, queue, span if span in SPANS else "15m", query, sees)
         return key, view
 
-    def _made(self, name: str, queue: str, span: str, query: Mapping[str, str]) -> View:
+    def _made(self, name: str, queue: str, span: str, query: Mapping[str, str], sees: Sees) -> View:
+        if name in {"queue", "proof"} and not sees(queue):
+            return View(name, _gone, every=SECOND, close=_nothing)
         if name == "queue":
             detail = Detail(self._queues, self.recorder, self._actions, queue, settings=self._settings)
             return View(name, lambda at: detail.shown(at, span), every=SECOND, close=_nothing)
         if name == "proof":
-            proof = Proof(self._queues, self.recorder, queue)
+            proof = Proof(self._queues, self.recorder, queue, sees)
             return View(name, proof.shown, every=QUICK, close=proof.close)
         if name == "actions":
-            return View(name, self._all_actions, every=SECOND, close=_nothing)
+            return View(name, partial(self._all_actions, sees), every=SECOND, close=_nothing)
         asked = {name: query.get(name, "") for name in ("find", "state")}
         after = query.get("after", "0")
         begin = int(after) if after.isascii() and after.isdigit() and len(after) < 10 else 0  # noqa: PLR2004
 
         async def overview(at: int) -> Mapping[str, Any]:
             await self._overview.look(at)
-            return self._overview.shown(at, find=asked["find"], state=asked["state"], after=begin)
+            return self._overview.shown(at, find=asked["find"], state=asked["state"], after=begin, sees=sees)
 
         return View("overview", overview, every=SECOND, close=_nothing)
 
-    async def _all_actions(self, at: int) -> Mapping[str, Any]:
-        return {"now": at, "actions": self._actions.of(None, ACTIONS_MOST)}
+    async def _all_actions(self, sees: Sees, at: int) -> Mapping[str, Any]:
+        return {"now": at, "actions": self._actions.of(None, ACTIONS_MOST, sees)}
 
 
 class Proof:
     """The proof of one queue, while it is watched; a queue that is defined anew is watched anew."""
 
-    def __init__(self, queues: Queues, recorder: Recorder, name: str) -> None:
+    def __init__(self, queues: Queues, recorder: Recorder, name: str, sees: Sees) -> None:
         self._queues = queues
+        self._sees = sees
         self._recorder = recorder
         self._name = name
         self._witness: Witness | None = None
@@ -205,7 +215,8 @@ class Proof:
             self.close()
         if self._witness is None and queue is not None:
             self._witness = Witness(queue, at)
-        names = [each.name for each in list(self._queues.everyone)[:NAMES_MOST]]
+        seen = (each.name for each in list(self._queues.everyone) if self._sees(each.name))
+        names = list(islice(seen, NAMES_MOST))
         witness, track = self._witness, self._recorder.tracks.get(self._name)
         empty = {"seqs": [], "clients": [], "seen": 0, "twice": 0, "missing": 0, "changes": 0}
         return {
@@ -221,6 +232,10 @@ class Proof:
         if self._witness is not None:
             self._witness.close()
             self._witness = None
+
+
+async def _gone(at: int) -> None:
+    """There is no such queue, for whoever asks."""
 
 
 def _nothing() -> None:

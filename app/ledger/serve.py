@@ -97,7 +97,8 @@ class Ask(NamedTuple):
     """What one caller wants of one queue. ``chance`` (0 to 1) is the jitter of its nacks.
 
     ``settled``: what became of its entries, which a batch before has put on disk: they are not settled
-    again, and the hand-out is filed into that answer while the row is still its own.
+    again, and the hand-out is filed into that answer while the row is still its own. ``caller`` asks, for the
+    history; its key has the same.
     """
 
     handout: HandOut | None = None
@@ -105,6 +106,7 @@ class Ask(NamedTuple):
     key: Key | None = None
     chance: float = 0.0
     settled: tuple[tuple[Settled, ...], ...] | None = None
+    caller: str = ""
 
 
 class End(NamedTuple):

@@ -38,8 +38,8 @@ def keyed(ask: Ask, key: Key | None, digest: str) -> Ask:
     """An ask, under a key if there is one and it has none yet; the key gets the digest of the request."""
     if key is None or ask.key is not None:
         return ask
-    handout, entries, _, chance, settled = ask
-    return _ask((handout, entries, _key((key.text, digest, key.n, key.caller)), chance, settled))
+    handout, entries, _, chance, settled, caller = ask
+    return _ask((handout, entries, _key((key.text, digest, key.n, key.caller)), chance, settled, caller))
 
 
 def work(
@@ -61,7 +61,7 @@ def work(
         handout = _handout((asked.most, limits.handout_bytes, holder, False))
     chance = random.random() if entries else 0.0  # noqa: S311  # the jitter of nacks
     whole = key and _key((key.text, digest, key.n, key.caller))
-    return _ask((handout, entries, whole, chance, None))
+    return _ask((handout, entries, whole, chance, None, ""))
 
 
 # -- digests: what tells one request from another under its key

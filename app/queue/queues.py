@@ -32,7 +32,7 @@ from .queue import Queue
 from .reconfigured import Changed, Reconfiguring
 from .register import Register
 from .restored import Jumped, Restored
-from .statistics import Statistics
+from .statistics import Sees, Statistics, everything
 from .stats import Stats
 
 log = logging.getLogger("dibs.queue")
@@ -82,6 +82,7 @@ class Queues:
         self.backups = Backups(engine)
         self.restored = Restored(engine, self.rounds)
         self._statistics = Statistics(self._queues, self.rounds, engine, self.restored)
+        self.access_tokens, self.commit = engine.access_tokens, self.rounds.commit
 
     @classmethod
     async def open(
@@ -139,19 +140,21 @@ class Queues:
         """All queues, by name."""
         return [self._queues[name] for name in sorted(self._queues)]
 
-    def page(self, after: str, limit: int) -> tuple[Sequence[Queue], str | None]:
+    def page(self, after: str, limit: int, sees: Sees = everything) -> tuple[Sequence[Queue], str | None]:
         """Up to ``limit`` queues whose names come after ``after``; and after which the next page begins."""
-        names = nsmallest(limit + 1, (name for name in self._queues if name > after))
+        names = nsmallest(limit + 1, (name for name in self._queues if name > after and sees(name)))
         shown = names[:limit]
         return [self._queues[name] for name in shown], shown[-1] if len(names) > limit else None
 
-    async def infos(self, after: str, limit: int) -> tuple[Sequence[QueueInfo], str | None]:
+    async def infos(
+        self, after: str, limit: int, sees: Sees = everything
+    ) -> tuple[Sequence[QueueInfo], str | None]:
         """A page of queues as they are on disk, read off the loop, and where the next one begins.
 
         Raises:
             LedgerUnavailable: the ledger can't be read.
         """
-        queues, following = self.page(after, limit)
+        queues, following = self.page(after, limit, sees)
         looks = await asyncio.to_thread(lambda: [queue.browser.look() for queue in queues])
         return [
             queue.browser.shown(*look)
@@ -211,10 +214,10 @@ class Queues:
         rows = tuple(found[:limit])
         return HistoryPage(name, rows, rows[-1].id if len(found) > limit else None)
 
-    async def stats(self, after: str = "", limit: int = MAX_PAGE) -> Stats:
-        """The whole server since it started, and a page of its queues, which are read off the loop."""
-        page, following = self.page(after, limit)
-        return await self._statistics.all(page, following)
+    async def stats(self, after: str = "", limit: int = MAX_PAGE, sees: Sees = everything) -> Stats:
+        """The server since it started, of the queues that are seen, and a page of them."""
+        page, following = self.page(after, limit, sees)
+        return await self._statistics.all(page, following, sees)
 
     # -- the server's life
 

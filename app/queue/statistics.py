@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from ..ledger.engine import Engine
@@ -25,6 +25,15 @@ STATS_A_STEP: Final = 25
 """Queues whose statistics are worked out, or written, before others have their turn."""
 
 
+Sees = Callable[[str], bool]
+"""Whether whoever asks may know of the queue of this name."""
+
+
+def everything(_: str) -> bool:
+    """Who asks may know of all queues."""
+    return True
+
+
 class Statistics:
     """Adds up the meters of all queues, some at a time, for there may be ten thousand. It owns nothing."""
 
@@ -36,10 +45,10 @@ class Statistics:
         self._engine = engine
         self._restored = restored
 
-    async def all(self, page: Sequence[Queue], following: str | None) -> Stats:
-        """The whole server since it started, and a page of its queues, which are read off the loop."""
+    async def all(self, page: Sequence[Queue], following: str | None, sees: Sees = everything) -> Stats:
+        """The server since it started, of the queues that are seen, and a page of them, read off the loop."""
         looks = await asyncio.to_thread(lambda: [queue.browser.look() for queue in page])
-        everyone = list(self._queues.values())
+        everyone = [queue for name, queue in self._queues.items() if sees(name)]
         total, rate = await _total(everyone)
         return Stats(
             uptime=time.monotonic() - self._rounds.commits.began,

@@ -6,6 +6,7 @@ import sys
 from functools import partial
 
 import pytest
+from dibs.access.caller import ANYBODY
 from dibs.config import read
 from dibs.dashboard.streams import Streams
 from dibs.errors import LedgerUnavailable
@@ -239,7 +240,7 @@ def test_a_page_that_is_open_hears_of_it(house, file):
     async def seen():
         streams = Streams(context.queues, context.actions, settings=lambda: context.settings)
         hello = lambda: {"show_values": context.settings.show_values}  # noqa: E731
-        watched = streams.watch({"view": "queue", "queue": "jobs"}, hello)
+        watched = streams.watch({"view": "queue", "queue": "jobs"}, hello, ANYBODY)
         try:
             before = [await anext(watched), await anext(watched)]
             file("show_values = false\n" + QUEUES)

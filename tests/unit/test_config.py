@@ -196,10 +196,24 @@ def test_a_file_that_is_named_must_be_there(tmp_path):
     assert "directory" in refusal(file=tmp_path).lower()
 
 
-@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.1", "example.com"])
-def test_beyond_loopback_only_when_it_is_meant(host):
-    assert "--allow-anonymous" in refusal({"host": host})
-    assert load({"host": host, "allow_anonymous": True}).host == host
+def test_proxies_are_networks_and_their_users_have_roles(monkeypatch):
+    monkeypatch.setenv("DIBS_TRUSTED_PROXIES", "127.0.0.1, 10.1.0.0/16,::1")
+    monkeypatch.setenv("DIBS_PROXIED_ROLES", "operate:jobs*,read")
+    settings = load()
+    assert [str(network) for network in settings.trusted_proxies] == [
+        "127.0.0.1/32",
+        "10.1.0.0/16",
+        "::1/128",
+    ]
+    assert settings.proxied_roles == ("operate:jobs*", "read")
+    assert "DIBS_TRUSTED_PROXIES" in refusal_of(monkeypatch, "DIBS_TRUSTED_PROXIES", "proxy.example")
+    assert "there is no role 'king'" in refusal_of(monkeypatch, "DIBS_PROXIED_ROLES", "king")
+
+
+def refusal_of(monkeypatch, variable, text):
+    with monkeypatch.context() as changed:
+        changed.setenv(variable, text)
+        return refusal()
 
 
 @pytest.mark.parametrize(

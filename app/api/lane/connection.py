@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from uvicorn.config import Config
     from uvicorn.server import ServerState
 
+    from ...access.caller import Caller
     from .framing import RequestHead
     from .lane import Lane
 
@@ -56,6 +57,7 @@ class Connection(asyncio.Protocol):
         self._config, self._app_state = config, app_state
         self._lane = lane
         self._heads = heads = lane.heads
+        self._callers = lane.callers
         self._known, self._keyed = heads.known.get, KeyedHeads(heads, lane.limits)
         self._phase = BETWEEN
         self._head = HeadReader()  # in HEAD
@@ -76,6 +78,7 @@ class Connection(asyncio.Protocol):
         self._unread = Unread(transport, lane.limits)
         self._patience: float = lane.limits.head_patience
         self._timer = Timer(loop, self._look, self.intake.since + self._patience)
+        lane.connections.add(self)
         state.connections.add(self)  # type: ignore[arg-type]  # it has what the server calls
 
     def data_received(self, data: bytes) -> None:
@@ -98,6 +101,8 @@ class Connection(asyncio.Protocol):
         end = data.find(END, at)
         line = data[at:end] if end >= 0 else b""
         call = self._keyed.read(line) if INSIDE in line else self._known(line) or self._heads.read(line)
+        if call is not None and self._callers.book.locked:
+            call = self._responses.admit(call)
         if call is None:
             self._begin_head(data, at)
             return
@@ -238,6 +243,7 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Note that the client has gone; ops in the line go on."""
         self._state.connections.discard(self)  # as it was added
+        self._lane.connections.discard(self)
         self._timer.stop()
         self._responses.lost()
         if self._exchange is not None:
@@ -246,6 +252,12 @@ class Connection(asyncio.Protocol):
         self.intake.clear()
         self.intake.count()
         self.flow.resume_writing()
+
+    def lose(self, caller: Caller) -> None:
+        """Close, if this caller's request is under way: what it asked for is no longer for it."""
+        asks = self._exchange is not None and self._exchange.is_of(caller)
+        if asks or (self._phase == CALLING and self._responses.caller is caller):
+            self.transport.abort()
 
     def leave(self) -> None:
         """Close; where the client may still be sending or reading, when it leaves, or after a while."""

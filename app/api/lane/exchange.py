@@ -10,6 +10,7 @@ from urllib.parse import unquote
 
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
+from ...access.caller import CALLER
 from ...queue.wait import WAIT, Wait
 from ..admission import GONE, KEEP
 from ..problems import RequestRefused
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from uvicorn.protocols.http.flow_control import FlowControl
     from uvicorn.server import ServerState
 
+    from ...access.caller import Caller
     from .framing import RequestHead
     from .intake import Intake
     from .responses import Responses
@@ -78,15 +80,20 @@ class Exchange(RequestResponseCycle):
         self._held = 0  # bytes of a large body that is whole: they count until the request is done
         self._taken = 0  # bytes of the body that the application has, and may keep until it answers
         self._ended = False  # the end of the body was told
+        self._task: asyncio.Task[None] | None = None
 
     def begin(self) -> None:
         """Let the application answer the request."""
         if self._intake.ended:
             self.wait.end()
         self.feed()
-        task = self._peer.loop.create_task(self._run())
+        self._task = task = self._peer.loop.create_task(self._run())
         self._peer.state.tasks.add(task)
         task.add_done_callback(self._done)
+
+    def is_of(self, caller: Caller) -> bool:
+        """Whether a caller's request is here; but for the one that is asked about at this moment."""
+        return self.scope.get(CALLER) is caller and self._task is not asyncio.current_task()
 
     async def _run(self) -> None:
         WAIT.set(self.wait)

@@ -11,6 +11,8 @@ import re
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from ...access import secrets
+from ...access.secrets import Credential
 from ...errors import DibsError
 from ...ledger.serve import Key
 from .. import bodies
@@ -34,6 +36,7 @@ class Head:
     """The meaning of a head: its call, path and queue, the bytes of its body.
 
     Where no body says what is asked, its request is known, too. ``given``: the id that the client gave it.
+    ``shown`` is what it shows to be let in by; what that is worth is asked for each request anew.
     """
 
     read: Read
@@ -42,6 +45,7 @@ class Head:
     request: Request | None
     length: int
     given: bytes = b""
+    shown: Credential | None = None
 
 
 Call = tuple[Head, Key | None, bytes]
@@ -124,7 +128,9 @@ class Heads:
         signed = b"".join([b"%b: %b\r\n" % line for line in signature(scope)])
         query = read.query.parse(head.query)
         request = read.fixed(query, kind) if read.fixed else None
-        return Head(read, path, name, request, length), None, signed
+        authorization = headers.get(b"authorization")
+        shown = None if authorization is None else secrets.bearer(authorization)
+        return Head(read, path, name, request, length, shown=shown), None, signed
 
 
 _KEEP_ALIVE: Final = (b"connection", b"keep-alive")

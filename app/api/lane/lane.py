@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
-from typing import Final
+from typing import Final, Protocol
 
 from fastapi import FastAPI
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
+from ...access.caller import Caller
 from ..access_log import REQUEST_ID
 from ..admission import Door, always
 from ..context import Context
@@ -21,6 +22,13 @@ _CLOSE: Final = (b"connection", b"close")
 logger = logging.getLogger("dibs.api")
 
 
+class Closes(Protocol):
+    """A connection, as the lane knows it."""
+
+    def lose(self, caller: Caller) -> None:
+        """Close, if this caller has asked and waits for the answer."""
+
+
 class Lane:
     """What all connections of a server share.
 
@@ -31,6 +39,9 @@ class Lane:
     def __init__(self, app: FastAPI, *, hot: bool = True) -> None:
         context: Context = app.state.context
         self.context = context
+        self.callers = context.callers
+        self.connections: set[Closes] = set()
+        context.callers.lost.append(self._lost)
         self.limits = context.limits
         self._always = always(app.version)
         self.heads = Heads(Door(context.settings), _hot_calls(app) if hot else {})
@@ -44,6 +55,11 @@ class Lane:
     def _changed(self) -> None:
         self.heads.forget()
         self.budget.most = self.limits.unfinished_bytes
+
+    def _lost(self, caller: Caller) -> None:
+        """Close the connections on which somebody asks who may do so no more."""
+        for connection in list(self.connections):
+            connection.lose(caller)
 
     def date(self, headers: Headers) -> None:
         """Renew the headers, as the date has changed."""

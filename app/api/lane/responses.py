@@ -9,6 +9,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from ...access.caller import ANYBODY
+from ...access.owned import owned
 from ...queue import asking
 from .. import bodies
 from ..access_log import host_of
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from ..operation import Read
     from ..reply import Reply
     from ..requests import Request
-    from .heads import Head
+    from .heads import Call, Head
     from .lane import Lane
 
 
@@ -74,6 +75,15 @@ class Responses:
 
     # -- asking a queue
 
+    def admit(self, call: Call) -> Call | None:
+        """The call, if who makes it may; else None: it is refused the ordinary way."""
+        head, key, signed = call
+        caller = None if head.shown is None else self._lane.callers.book.caller(head.shown)
+        if caller is None or not caller.may(head.read.spec.role, head.queue):
+            return None
+        self.caller = caller
+        return head, None if key is None else key._replace(caller=caller.keys), signed
+
     def call(self, head: Head, key: Key | None, body: bytes) -> None:
         """Ask a queue for what a request says; the client is told, perhaps before this returns."""
         self.calling = True
@@ -100,6 +110,9 @@ class Responses:
             self._ask(queue, request, request.ask)
 
     def _ask(self, queue: Queue, request: Request, ask: Ask) -> None:
+        if self.caller.tag:
+            ask = owned(ask, self.caller)
+            request = request._replace(ask=ask)
         self._request = request
         waiting = queue.ask(ask, request.wait, self)
         if not self.calling:

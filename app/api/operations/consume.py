@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any, Final
 
+from ...access.owned import owned
 from ...config import DEFAULT_QUEUE
 from ...queue import asking
 from .. import schemas_work
@@ -180,6 +181,7 @@ def _check_get(call: Call, allowed: bool) -> None:
 async def _answer(call: Call) -> Reply:
     """Ask the queue, and encode its answer. A client that goes away while it waits is no longer asked for."""
     request: Request = call.body.of(call.queue)
-    ask = asking.keyed(request.ask, call.key, request.digest)
+    ask = owned(asking.keyed(request.ask, call.key, request.digest), call.caller)
+    request = request._replace(ask=ask)
     asked = call.queue.asked(ask, request.wait)
     return reply(request, await (while_connected(call.request, asked) if request.wait else asked))

@@ -61,7 +61,9 @@ async def list(call: Call) -> Reply:
     Queues come in the order of their names, a page at a time: `next` is the `after` of the next page.
     """
     page = call.query
-    infos, following = await call.context.queues.infos(page.get("after", ""), page.get("limit", 100))
+    infos, following = await call.context.queues.infos(
+        page.get("after", ""), page.get("limit", 100), call.caller.sees
+    )
     return answer({"queues": [queue_fields(info) for info in infos], "next": following})
 
 

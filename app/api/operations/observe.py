@@ -41,9 +41,8 @@ async def stats(call: Call) -> Reply:
     `next` is the `after` of the next page. Durations are in seconds, rates in items per second.
     """
     query = call.query
-    return Reply(
-        await _text(await call.context.queues.stats(query.get("after", ""), query.get("limit", 100)))
-    )
+    after, limit = query.get("after", ""), query.get("limit", 100)
+    return Reply(await _text(await call.context.queues.stats(after, limit, call.caller.sees)))
 
 
 @observe.add("GET", "/queues/{queue}/stats", Spec(role="any", answer=QueueStats))

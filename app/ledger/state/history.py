@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ..looks import HistoryVerb
-from ..serve import Key
+from ..serve import Ask
 from ..work import expiry
 from .accounts import Account
 from .rows import Record
@@ -20,12 +20,13 @@ def record(
     account: Account,
     verb: HistoryVerb,
     ranges: Iterable[Held],
-    key: Key | None,
+    ask: Ask,
 ) -> None:
-    """Write a row for each range, in the transaction of what it tells; ``key`` is the ask's."""
+    """Write a row for each range, in the transaction of what it tells."""
     if not account.history:
         return
-    caller, text = ("", None) if key is None else (key.caller, key.text)
+    key = ask.key
+    caller, text = (ask.caller, None) if key is None else (ask.caller or key.caller, key.text)
     place, expires = (account.name, account.generation), expiry(tx.now, account.history)
     for first, last, worker in joined(ranges):
         tx.store.history.add(Record(*place, first, last, verb, tx.now, caller, text, worker, expires))

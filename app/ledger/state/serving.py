@@ -46,7 +46,7 @@ class Serving:
         self._todo: list[int] = []
         self.keyed: dict[int, tuple[Name, Key]] = {}
         self.settles = False
-        for at, (_, entries, key, _, settled) in enumerate(asks):
+        for at, (_, entries, key, _, settled, _) in enumerate(asks):
             if key is not None:
                 text, _, _, caller = key
                 self.keyed[at] = _name((account.root, account.generation, caller, text)), key
@@ -133,7 +133,7 @@ class Serving:
         desk = Settling(self._tx, self._account, self._op.item_key_ttl, acked)
         for at in self._todo:
             ask = asks[at]
-            entries[at] = desk.settle(ask.entries, ask.chance, ask.key)
+            entries[at] = desk.settle(ask)
         desk.write()
 
     # -- hand-outs
@@ -187,10 +187,10 @@ class Serving:
     def _note(self, granted: list[tuple[int, HandOut]]) -> None:
         """Write the history of fresh items that were handed out for good."""
         for at, _ in granted:
-            served, key = self.out[at], self._asks[at].key
+            served, ask = self.out[at], self._asks[at]
             if served is not None and served.handed is not None and served.handed.token is None:
                 [span] = served.handed.spans
-                history.record(self._tx, self._account, "taken", [(span.first, span.last, "")], key)
+                history.record(self._tx, self._account, "taken", [(span.first, span.last, "")], ask)
 
     def _wait(self, wanted: list[tuple[int, HandOut]]) -> list[tuple[int, HandOut]]:
         """Give what waits to asks in their order, but not to blocks; the asks that are left for fresh items.

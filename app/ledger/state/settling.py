@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from ..serve import Key
+from ..serve import Ask
 from ..work import (
     ERROR_LEAST,
     ERRORS_BYTES,
@@ -87,16 +87,17 @@ class Settling:
                 if run.kept or run.history:
                     runs.done(tx, run.queue, run.first, run.last, run)
 
-    def settle(self, entries: Sequence[Entry], chance: float, key: Key | None) -> Told:
+    def settle(self, ask: Ask) -> Told:
         """Apply the entries of one caller; return what became of each."""
-        self._chance, self._errors = chance, ERRORS_BYTES
+        entries = ask.entries
+        self._chance, self._errors = ask.chance, ERRORS_BYTES
         if len(entries) == 1:  # as a rule
             entry = entries[0]
             settled: Told = (_VERBS[type(entry)](self, entry),)
         else:
             settled = tuple([_VERBS[type(entry)](self, entry) for entry in entries])
         if self._acks:
-            record(self._tx, self._account, "acked", self._acks, key)
+            record(self._tx, self._account, "acked", self._acks, ask)
             self._acks = []
         return settled
 

@@ -145,7 +145,7 @@ class _Shares:
             account.taken += last - first + 1
             claims.join(spans, Span(first, last, run.next_attempt(tx.now)))
         if account.history:
-            record(tx, account, "taken", [(span.first, span.last, "") for span in spans], ask.key)
+            record(tx, account, "taken", [(span.first, span.last, "") for span in spans], ask)
         return tuple(spans)
 
     def _lease(self, pieces: list[Piece], holder: Holder, due: int) -> tuple[Span, ...]:

@@ -1,0 +1,154 @@
+"""The tokens of one server, all of them in memory, and who shows which."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from hmac import compare_digest
+from typing import Any, Final, NamedTuple, Protocol
+
+from ..errors import LimitExceeded
+from ..ledger.access import KEPT, AccessToken, AddToken, RevokeToken
+from . import secrets
+from .caller import ANYBODY, Caller
+from .roles import Grant, Grants
+from .secrets import Credential
+
+TOKENS_MOST: Final = 10_000
+"""Tokens of one server, those that count no more included."""
+NAME: Final = r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,63}"
+"""What a token, and so its owner, may be called."""
+
+
+class Shelf(Protocol):
+    """Where the tokens are kept."""
+
+    def access_tokens(self) -> list[AccessToken]:
+        """All of them."""
+
+    def commit(self, op: Any) -> asyncio.Future[Any]:
+        """Put an op on the disk; the future has its outcome."""
+
+    def now(self) -> int:
+        """Ledger time."""
+
+
+class Held(NamedTuple):
+    """A token of the ledger, and its owner."""
+
+    token: AccessToken
+    caller: Caller
+
+
+class Book:
+    """Who may ask. Lives on the event loop, which alone touches it.
+
+    It owns the tokens by their ids. ``locked``: a token is asked for; that stays so for as long as there is
+    a ledger, even if all are revoked. ``lost`` are told of each caller that may ask no more.
+    """
+
+    def __init__(
+        self,
+        shelf: Shelf,
+        from_file: Sequence[bytes],
+        *,
+        locked: bool,
+        lost: Sequence[Callable[[Caller], None]] = (),
+    ) -> None:
+        self._shelf = shelf
+        self._held = {token.id: _held(token) for token in shelf.access_tokens()}
+        admin = Grants([Grant("admin")])
+        self._from_file = {
+            f"file-{number}": (Credential.of(token), Caller("admin", admin, token=f"file-{number}"))
+            for number, token in enumerate(from_file)
+        }
+        self.locked = locked or bool(self._held or self._from_file)
+        self._lost = lost
+
+    def caller(self, shown: Credential) -> Caller | None:
+        """Whose token that is; None if it is none that counts now."""
+        held = self._held.get(shown.id)
+        if held is not None:
+            token = held.token
+            same = compare_digest(token.digest, shown.digest)
+            return held.caller if same and token.good(self._shelf.now()) else None
+        for credential, caller in self._from_file.values():
+            if compare_digest(credential.digest, shown.digest):
+                return caller
+        return None
+
+    def owner(self, token: str) -> Caller | None:
+        """The owner of the token with this id; None if that does not count now."""
+        held = self._held.get(token)
+        if held is not None:
+            return held.caller if held.token.good(self._shelf.now()) else None
+        return self._from_file[token][1] if token in self._from_file else None
+
+    def good(self, caller: Caller) -> bool:
+        """Whether somebody who was let in may still ask."""
+        if caller is ANYBODY:
+            return not self.locked
+        return not caller.token or self.owner(caller.token) is caller
+
+    @property
+    def tokens(self) -> list[AccessToken]:
+        """The tokens of the ledger in the order in which they were made, those that count no more too."""
+        return [held.token for held in self._held.values()]
+
+    async def new(
+        self, name: str | None, grants: Grants, *, ttl: int | None, maker: str
+    ) -> tuple[AccessToken, str]:
+        """Make a token, which counts as soon as it is on disk; its row, and the token itself.
+
+        Raises:
+            LimitExceeded: There are as many as there may be.
+            LedgerError: It could not be put on the disk.
+        """
+        if len(self._held) >= TOKENS_MOST:
+            raise LimitExceeded(
+                f"a server has at most {TOKENS_MOST} tokens; the revoked ones go after 30 days",
+                field="tokens",
+                limit=TOKENS_MOST,
+            )
+        token, kept = secrets.new()
+        row = AccessToken(kept.id, name or kept.id, kept.digest, str(grants), maker)
+        added: AccessToken = await self._shelf.commit(AddToken(row, ttl))
+        before = added.created - KEPT
+        self._held = {id: held for id, held in self._held.items() if not _is_over(held.token, before)}
+        self._held[added.id] = _held(added)
+        if not self.locked:
+            self.locked = True
+            self._tell(ANYBODY)
+        return added, token
+
+    async def revoke(self, id: str) -> AccessToken | None:
+        """Revoke a token, here at once and then on the disk; its row, None if there is none.
+
+        Raises:
+            LedgerError: It may not be on the disk: then a restart would forget it.
+        """
+        held = self._held.get(id)
+        if held is None:
+            return None
+        if held.token.revoked is None:
+            now = self._shelf.now()
+            self._held[id] = held._replace(token=replace(held.token, revoked=now))
+            held.caller.live = False
+            self._tell(held.caller)
+        revoked: AccessToken | None = await self._shelf.commit(RevokeToken(id))
+        return revoked
+
+    def _tell(self, caller: Caller) -> None:
+        for lost in self._lost:
+            lost(caller)
+
+
+def _held(token: AccessToken) -> Held:
+    grants = Grants([Grant.read(text) for text in token.grants.split()])
+    return Held(token, Caller(token.name, grants, token=token.id))
+
+
+def _is_over(token: AccessToken, before: int) -> bool:
+    ends = [at for at in (token.revoked, token.expires) if at is not None]
+    return bool(ends) and min(ends) < before
