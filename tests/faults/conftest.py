@@ -21,7 +21,7 @@ def _environment():
 def harness():
     """A function that runs a script of the harness to its end."""
 
-    def harness(script, *arguments, seconds=600):
+    def harness(script, *arguments, seconds=1800):
         return subprocess.run(
             [sys.executable, str(HARNESS / script), *map(str, arguments)],
             check=False,

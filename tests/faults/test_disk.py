@@ -7,7 +7,7 @@ story is of work: pushes, leases, settlings with the next lease, results, burial
 
 import pytest
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(620)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1820)]
 
 
 @pytest.mark.parametrize(
