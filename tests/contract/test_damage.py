@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import shutil
 from pathlib import Path
+from tempfile import mkdtemp
 
 import apsw
 import pytest
@@ -14,6 +15,7 @@ from dibs.ledger import open_ledger
 from dibs.ledger.ops import EngineDamaged
 from dibs.ledger.serve import Key, Served
 from dibs.ledger.sqlite.engine import SqliteEngine
+from dibs.ledger.sqlite.files import Files
 from dibs.ledger.work import Parcel, Push
 from words import apply, define, served, taken
 
@@ -129,6 +131,41 @@ def test_control_without_damage_everything_is_served(whole, killed, quick_folder
         assert engine.trouble() is None
         assert engine.row(PUSHED).cursor == 300
         engine.close()
+
+
+@pytest.fixture
+def second_log_begins(quick_folder, monkeypatch) -> Path:
+    """What a loss of power may leave while a new ledger's second log begins in the place of its first.
+
+    The ledger as it was after the first checkpoint, and the first log with half of the second's header.
+    """
+    folder, checkpoint = Path(mkdtemp(dir=quick_folder)) / "left", Files._checkpoint
+
+    def keep(files: Files) -> None:
+        log = bytearray(Path(f"{files.path}-wal").read_bytes())
+        checkpoint(files)
+        log[12:16] = (1).to_bytes(4)  # how many logs there were before
+        folder.mkdir()
+        shutil.copy(files.path, folder)
+        (folder / "dibs.db-wal").write_bytes(log)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Files, "_checkpoint", keep)
+        SqliteEngine(folder.parent / "first").close()
+    return folder
+
+
+def test_a_first_log_is_not_missed_though_only_the_ledger_s_pages_have_sums(second_log_begins):
+    engine = SqliteEngine(second_log_begins)
+    assert (engine.rows(), engine.trouble()) == ([], None)
+    engine.close()
+
+
+def test_a_page_of_it_that_the_ledger_does_not_have_is_missed(second_log_begins):
+    log = second_log_begins / "dibs.db-wal"
+    log.write_bytes(log.read_bytes()[:-100] + b"x" * 100)
+    with pytest.raises(LedgerDamaged, match="in its header"):
+        SqliteEngine(second_log_begins)
 
 
 def change(folder: Path, old: bytes, new: bytes) -> None:

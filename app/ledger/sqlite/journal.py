@@ -25,6 +25,7 @@ _FRAME = struct.Struct(">6I")
 _MAGIC = 0x377F0682  # or one more: then the checksums are of big-endian words
 _INDEX = struct.Struct("=12xB3xI20x2I")
 _PIECE = 65_536
+_RESERVED_AT = 20  # in the database, how many bytes each page reserves at its end
 _SMALLEST_PAGE, _LARGEST_PAGE = 512, 65_536
 
 
@@ -126,7 +127,9 @@ def _frames(log: bytes, page: int) -> tuple[int, int]:
 def _is_needed(log: bytes, page: int, ledger: Path) -> bool:
     """Whether pages in a log without a header are not in the database yet.
 
-    While a log begins anew its header is written over; all that it had is in the database then.
+    While a log begins anew its header is written over; all that it had is in the database then. What a page
+    reserves at its end is not compared: the pages of a ledger's first log have no sums yet, in the database
+    they have.
     """
     size = _FRAME.size + page
     latest: dict[int, bytes] = {}
@@ -135,9 +138,11 @@ def _is_needed(log: bytes, page: int, ledger: Path) -> bool:
         if log[at + 8 : at + 16] == first:  # the salts of one log
             latest[_FRAME.unpack_from(log, at)[0]] = log[at + _FRAME.size : at + size]
     with ledger.open("rb") as file:
+        header = file.read(_RESERVED_AT + 1)
+        used = page - (header[_RESERVED_AT] if len(header) > _RESERVED_AT else 0)
         for number, content in latest.items():
             file.seek((number - 1) * page)
-            if file.read(page) != content:
+            if file.read(page)[:used] != content[:used]:
                 return True
     return False
 
