@@ -161,6 +161,8 @@ class Writer(Generic[Batch]):
             if not isinstance(op, Serve):
                 outcomes[at] = alone(op)
                 continue
+            if not op.asks:
+                alone(op)  # it records that a source has ended
             served = [alone(op._replace(asks=(ask,))) for ask in op.asks]
             outcomes[at] = tuple([one if isinstance(one, DibsError) else one[0] for one in served])
         return Applied(tuple(outcomes), after, now, 0)

@@ -361,6 +361,14 @@ def test_what_is_refused_for_a_reason_of_its_own_hears_it(desk):
     assert report.applied.after == {7: after(7, 1)}
 
 
+def test_the_end_of_a_source_that_nobody_asks_is_recorded_beside_one_at_fault(desk):
+    desk.engine.bad["bad"] = KeyError("x")
+    desk.submit("bad", serve(7))
+    applied = desk.told.get(timeout=PATIENCE).applied
+    assert [desk.engine.calls[-1], applied.outcomes[1]] == [[serve(7)], ()]
+    assert applied.after == {7: after(7, 0)}
+
+
 @pytest.mark.parametrize("fault", ["present", "absent"])
 def test_a_commit_that_fails_on_the_way_concerns_that_ask_alone(desk, fault):
     desk.engine.bad["bad"] = KeyError("x")
