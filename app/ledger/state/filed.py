@@ -35,7 +35,7 @@ def computed_by(source: str, args: str) -> str:
 
 def of_served(served: Served, computed: str) -> tuple[str, str | None]:
     """What came of an ask, and its values; those that are None are ``computed`` by this source."""
-    entries, handed, _, state, *_ = served
+    entries, handed, _, state, _, _ = served
     told = _told(entries) if entries else "[]"
     if handed is None:
         return f'["served",{told},null,"{state}"]', None
@@ -54,9 +54,10 @@ def of_served(served: Served, computed: str) -> tuple[str, str | None]:
 
 def _told(entries: tuple[tuple[Settled, ...], ...]) -> str:
     """What became of entries; of one that was acked whole, as a rule, without the detour of an encoder."""
-    if len(entries) == 1 and len(entries[0]) == 1 and entries[0][0].verdict == "acked":
-        _, first, last, *_ = entries[0][0]
-        return f'[[["acked",{first},{last}]]]'
+    if len(entries) == 1 and len(entries[0]) == 1:
+        verdict, first, last, _, _, _ = entries[0][0]
+        if verdict == "acked":
+            return f'[[["acked",{first},{last}]]]'
     return _json(entries)
 
 

@@ -12,13 +12,12 @@ from ..serve import Drawn, Handed, HandOut, Holder, Serve, Why
 from ..work import MAX_SEQ, Span
 from . import blocks
 from .accounts import Account
-from .rows import LEASED, Run
+from .rows import leased
 from .transaction import Transaction
 
 # As their own constructors do, in a third of the time.
 _handed: Callable[[Any], Handed] = partial(tuple.__new__, Handed)
 _span: Callable[[Any], Span] = partial(tuple.__new__, Span)
-_run: Callable[[Any], Run] = partial(tuple.__new__, Run)
 
 
 class Fresh:
@@ -105,15 +104,11 @@ class Fresh:
 
     def _lease(self, first: int, last: int, texts: tuple[str, ...] | None, holder: Holder) -> int:
         """Write the run of a lease; its values are kept for the next hand-out. When it ends."""
-        token, ttl, worker = holder
-        account, due, kept = self._account, self._tx.lease(ttl), 0
+        account, due, kept = self._account, self._tx.lease(holder.ttl), 0
         if texts is not None:
             kept = 1
             self._keep(first, texts)
-        size = last - first + 1
-        self._tx.runs.insert(
-            account.id, _run((first, last, LEASED, due, ttl, 1, token, worker, 0, 0, kept, size))
-        )
+        self._tx.runs.insert(account.id, leased(first, last, due, holder, 1, last - first + 1, kept))
         account.due = min(account.due, due)
         return due
 

@@ -39,7 +39,6 @@ class Leader(NamedTuple):
 # As their own constructors do, in a third of the time.
 _leader: Callable[[Any], Leader] = partial(tuple.__new__, Leader)
 _answer: Callable[[Any], Answer] = partial(tuple.__new__, Answer)
-_position: Callable[[Any], Position] = partial(tuple.__new__, Position)
 
 Ruling = Why | Answer | Leader | None
 """What is to be done with a request: refuse it, give the filed answer or that of another one, or run it."""
@@ -95,7 +94,7 @@ class Keys:
             if answer is None:
                 self._positions.pop(name, None)
             elif answer.n and answer.sound:
-                self._positions[name] = Position(answer.n, answer.request, answer.expires, answer.id)
+                self._positions[name] = Position(answer.id, answer.n, answer.request, answer.expires)
 
     def case(self, name: Name) -> Case:
         """What is known of a name; looked up now, if it was not wanted before."""
@@ -145,12 +144,16 @@ class Keys:
             self._tx.store.answers.file(case.name, _answer((0, digest, outcome, values, expires, True, n)))
             self._tx.learned += 1
             return
-        answer = _answer((known.id, digest, outcome, values, expires, True, n))
         longer = expires != known.expires or case.filed
+        answer = _answer((known.id, digest, outcome, values, expires, True, n))
         self._tx.store.answers.refile(case.name, answer, longer=longer)
         case.filed = True
-        if n:
-            self._positions[case.name] = _position((n, digest, expires, known.id))
+        if not n:
+            return
+        if case.position is not None:
+            case.position.reach(n, digest, expires)
+        else:
+            self._positions[case.name] = Position(known.id, n, digest, expires)
 
 
 def _rule_after(leader: Leader, key: Key) -> Ruling:

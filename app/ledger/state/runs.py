@@ -20,15 +20,15 @@ CUT = " ..."
 
 def rewrite(tx: Transaction, queue: int, run: Run, parts: Iterable[Run]) -> None:
     """Replace a run by parts of it; what none of them has is gone."""
-    stays = False
+    account, insert, stays = tx.touched[queue], tx.runs.insert, False
     for part in parts:
-        if part.state != DEAD:
-            tx.comes_due(queue, part.due)
+        if part.due < account.due and part.state != DEAD:
+            account.due = part.due
         if part.first == run.first:
             stays = True
             tx.runs.change(queue, part)
         else:
-            tx.runs.insert(queue, part)
+            insert(queue, part)
     if not stays:
         tx.runs.remove(queue, run.first)
 

@@ -49,11 +49,6 @@ class Transaction:
         self.leased_until = max(self.leased_until, due)
         return due
 
-    def comes_due(self, queue: int, due: int) -> None:
-        """Items of this queue, which was touched, can be claimed at ``due``."""
-        account = self.touched[queue]
-        account.due = min(account.due, due)
-
     def granted_of(self, queue: int, opening: int) -> int | None:
         """How many values of this opening were granted; None where a later one is known."""
         known, count = self.granted.get(queue) or self._granted.get(queue, (0, 0))

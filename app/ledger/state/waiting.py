@@ -13,7 +13,7 @@ from . import blocks, claims, runs
 from .accounts import Account
 from .claims import Found, Wanted
 from .history import record
-from .rows import ALONE, LEASED, Run
+from .rows import ALONE, LEASED, Run, leased
 from .transaction import Transaction
 
 Piece = tuple[int, int, int]
@@ -21,7 +21,6 @@ Piece = tuple[int, int, int]
 
 # As their own constructors do, in a third of the time.
 _handed: Callable[[Any], Handed] = partial(tuple.__new__, Handed)
-_run: Callable[[Any], Run] = partial(tuple.__new__, Run)
 _span: Callable[[Any], Span] = partial(tuple.__new__, Span)
 
 
@@ -87,13 +86,14 @@ class _Shares:
     def next(self, handout: HandOut, ask: Ask) -> Handed:
         """The share of the next ask: one item at least."""
         most, room, holder, _ = handout
-        text = self._text
+        text, left = self._text, self.left
         pieces = self._pieces(most, room) if most > 1 else self._piece()
         values = tuple(self._texts[text : self._text]) if self._kept else None
         if holder is None:
             return _handed((self._give(pieces, ask), values, None, None, None, False))
         due = self._tx.lease(holder.ttl)
-        return _handed((self._lease(pieces, holder, due), values, holder.token, due, None, False))
+        spans = self._lease(pieces, left - self.left, holder, due)
+        return _handed((spans, values, holder.token, due, None, False))
 
     def _piece(self) -> list[Piece]:
         """The next item alone: it always fits."""
@@ -148,10 +148,8 @@ class _Shares:
             record(tx, account, "taken", [(span.first, span.last, "") for span in spans], ask)
         return tuple(spans)
 
-    def _lease(self, pieces: list[Piece], holder: Holder, due: int) -> tuple[Span, ...]:
-        """Lease items; neighbours that are alike become one run."""
-        token, ttl, worker = holder
-        most = sum([last - first + 1 for _, first, last in pieces])
+    def _lease(self, pieces: list[Piece], most: int, holder: Holder, due: int) -> tuple[Span, ...]:
+        """Lease items, ``most`` altogether; neighbours that are alike become one run."""
         spans: list[Span] = []
         home: list[Run] = []  # the parts of the run that has the last of them
         for at, first, last in pieces:
@@ -161,10 +159,7 @@ class _Shares:
                 attempt = run.next_attempt(self._tx.now)
                 if run.most <= ALONE:
                     history = runs.expired(self._tx, self._account.id, run).history
-            kept, priority = run.kept, run.priority
-            part = _run(
-                (first, last, LEASED, due, ttl, attempt, token, worker, priority, history, kept, most)
-            )
+            part = leased(first, last, due, holder, attempt, most, run.kept, run.priority, history)
             claims.join(spans, _span((first, last, attempt)))
             if home and part.goes_on(home[-1]):
                 home[-1] = home[-1]._replace(last=last)
