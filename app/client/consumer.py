@@ -40,7 +40,13 @@ class Consumer:
     ) -> None:
         self._clock = terms.tempo.clock
         self.jobs = jobs = Jobs(
-            queue, options, came=bell(), changed=bell(), clock=self._clock, default=default
+            queue,
+            options,
+            came=bell(),
+            wanted=bell(),
+            changed=bell(),
+            clock=self._clock,
+            default=default,
         )
         terms = terms.until(jobs.stop)
         self.settling = Settling(jobs, terms, options.on_lost)

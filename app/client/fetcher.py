@@ -55,14 +55,14 @@ class Fetcher:
         jobs = self.jobs
         try:
             while True:
-                seen = jobs.changed.rings  # first: a stop between looking and this would be slept through
+                seen = jobs.wanted.rings  # first: a stop between looking and this would be slept through
                 if jobs.stop.begun:
                     return
                 wanted = jobs.look()
                 if wanted:
                     yield from self._fetch(wanted)
                 else:
-                    yield Listen(jobs.changed, seen)
+                    yield Listen(jobs.wanted, seen)
         finally:
             jobs.demand.fetcher_left = True
             jobs.changed.ring()

@@ -208,15 +208,15 @@ class Stop:
     """When a lease iterator ends. Any thread or finalizer may set it, in the middle of anything: no lock.
 
     Args:
-        bell: Rings for the iterator's flows.
+        bells: Ring for the iterator's flows; all at once, so that a pause listens to the first.
 
     Attributes:
         begun: Whether no further job is to be begun.
         deadline: The time by which all is to be said; None: no end is set.
     """
 
-    def __init__(self, bell: Bell) -> None:
-        self.bell = bell
+    def __init__(self, *bells: Bell) -> None:
+        self.bells = bells
         self.begun = False
         self.deadline: float | None = None
 
@@ -225,17 +225,18 @@ class Stop:
         if deadline is not None and self.deadline is None:
             self.deadline = deadline
         self.begun = True
-        self.bell.ring()
+        for bell in self.bells:
+            bell.ring()
 
     def pause(self, seconds: float, clock: Callable[[], float]) -> Flow[None]:
         """Wait, but not into a stop that begins meanwhile, nor beyond the deadline."""
         begun, until = self.begun, clock() + seconds
         while True:
-            seen = self.bell.rings  # first: a stop between looking and this would be slept through
+            seen = self.bells[0].rings  # first: a stop between looking and this would be slept through
             left = (until if self.deadline is None else min(until, self.deadline)) - clock()
             if self.begun != begun or left <= 0:
                 return
-            yield Listen(self.bell, seen, left)
+            yield Listen(self.bells[0], seen, left)
 
 
 class Terms:

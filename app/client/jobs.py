@@ -5,6 +5,7 @@ No I/O here, and no waiting: flows and consumers look at the jobs under one lock
 
 from __future__ import annotations
 
+import math
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -27,7 +28,8 @@ class Jobs:
         queue: The queue's name.
         options: Those of the lease iterator.
         came: Rings for consumers: jobs came, or the end did.
-        changed: Rings for the flows: there is something to send, or to end.
+        wanted: Rings for the fetcher: there is something to fetch, or an end.
+        changed: Rings for the keeper: there is something to send, or an end.
         clock: Monotonic seconds.
         default: Makes JSON of what JSON can't carry.
 
@@ -36,6 +38,7 @@ class Jobs:
         leases: The leases of all jobs that the server has not settled.
         outbox: Jobs whose end the server has not confirmed.
         begun: How many jobs are with consumers.
+        wakes: The time at which the keeper looks again by itself.
         broken: Whether an exception ends the loop, so that what was handed out may be its cause.
         exhausted: Whether the queue has no more.
         error: Why there are no more, to be raised.
@@ -47,6 +50,7 @@ class Jobs:
         options: Options,
         *,
         came: Bell,
+        wanted: Bell,
         changed: Bell,
         clock: Callable[[], float],
         default: Default | None = None,
@@ -57,8 +61,9 @@ class Jobs:
         self.default = default
         self.clock = clock
         self.came = came
+        self.wanted = wanted
         self.changed = changed
-        self.stop = Stop(changed)
+        self.stop = Stop(wanted, changed)
         self.affinity = Affinity(queue)
         self.pace = Pace(options.batch, options.prefetch, options.ttl)
         self.demand = Demand(self.pace, options.in_hand)
@@ -68,6 +73,7 @@ class Jobs:
         self.leases: list[HeldLease] = []
         self.outbox = Outbox(options.ttl, clock)
         self.begun = 0
+        self.wakes = math.inf
         self.broken = False
         self.exhausted = False
         self.error: ClientError | None = None
@@ -167,8 +173,10 @@ class Jobs:
             held.jobs = {seq: Job(self, held, seq, value, attempt) for seq, value, attempt in lease.items}
             self.ready.extend(held.jobs.values())
             self.pace.fetched(asked, len(lease.items))
+            late = self.stop.begun or self.due < self.wakes
         self.came.ring()
-        self.changed.ring()
+        if late:
+            self.changed.ring()
 
     def end(self) -> None:
         """The queue is exhausted."""
@@ -188,6 +196,17 @@ class Jobs:
             return False
         said = self.demand.fetcher_left and not self.ready and not self.outbox.unsaid
         return said or now >= self.stop.deadline
+
+    @property
+    def due(self) -> float:
+        """The time at which the keeper has something to send even if nothing rings."""
+        with self.lock:
+            dues = [held.beat_at for held in self.leases]
+            if self.outbox.due is not None:
+                dues.append(self.outbox.due)
+            if self.ready and self.pace.stay is not None:
+                dues.append(self.ready[0].held.arrived + self.pace.stay)
+            return min(dues, default=math.inf)
 
     # -- the server's word
 
@@ -218,7 +237,7 @@ class Jobs:
         with self.lock:
             job.verdict = verdict
             job.stage = DONE
-            if self.outbox.add(job):
+            if self.outbox.add(job) and (self.outbox.crowded or self.pace.slow or self.due < self.wakes):
                 self.changed.ring()
             demand = self.demand
             if demand.polling or self.stop.begun or demand.flushing or demand.fetcher_left or demand.in_hand:
@@ -232,8 +251,8 @@ class Jobs:
         demand = self.demand
         if not demand.called and not demand.fetching and self._wanted() > 0:
             demand.called = True
-            self.changed.ring()
-        elif self.outbox and self.alone:
+            self.wanted.ring()
+        if self.outbox and self.alone:
             self.changed.ring()
 
     # -- inside, under the lock

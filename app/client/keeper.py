@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -48,20 +49,10 @@ class Keeper:
             entries = self.entries(now, done=self.shed(now) or self.should_settle(now))
             if entries:
                 yield from self.settling.settle(entries)
-            else:
-                due = self.next_due()
-                yield Listen(jobs.changed, seen, None if due is None else max(0.0, due - clock()))
-
-    def next_due(self) -> float | None:
-        """When something is to be sent even if nothing rings."""
-        jobs = self.jobs
-        with jobs.lock:
-            dues = [held.beat_at for held in jobs.leases]
-            if jobs.outbox.due is not None:
-                dues.append(jobs.outbox.due)
-            if jobs.ready and jobs.pace.stay is not None:
-                dues.append(jobs.ready[0].held.arrived + jobs.pace.stay)
-            return min(dues, default=None)
+                continue
+            with jobs.lock:  # what comes after this and is due sooner rings
+                due = jobs.wakes = jobs.due
+            yield Listen(jobs.changed, seen, None if due == math.inf else max(0.0, due - clock()))
 
     def should_settle(self, now: float) -> bool:
         """Whether what is done is to be sent without waiting for the next fetch."""

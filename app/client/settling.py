@@ -163,6 +163,7 @@ class Settling:
             if not alone:
                 self._jobs.fail(error, at_once=True)
         self._jobs.came.ring()
+        self._jobs.changed.ring()  # a heartbeat may be due at once
 
     def _lose(self, job: Job) -> None:
         """Tell who has a job whose lease has ended."""

@@ -430,14 +430,16 @@ def slept_through(flow):
 
 def test_a_stop_is_never_slept_through_by_the_fetcher(lab):
     made = lab.consumer(prefetch=0)
-    made.jobs.changed = made.jobs.stop.bell = StopsWhenLookedAt(made)
+    made.jobs.wanted = StopsWhenLookedAt(made)
+    made.jobs.stop.bells = (made.jobs.wanted, made.jobs.changed)
     assert not slept_through(made.fetcher.fetch())
     assert made.jobs.demand.fetcher_left
 
 
 def test_a_stop_is_never_slept_through_by_a_pause(lab):
     made = lab.consumer()
-    made.jobs.changed = made.jobs.stop.bell = StopsWhenLookedAt(made)
+    made.jobs.wanted = StopsWhenLookedAt(made)
+    made.jobs.stop.bells = (made.jobs.wanted, made.jobs.changed)
     assert not slept_through(Terms(lab.tempo, 60.0).until(made.jobs.stop).pause(30.0))
 
 

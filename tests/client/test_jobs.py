@@ -34,7 +34,7 @@ def clock():
 def make(clock, batch, prefetch=None):
     options = {"in_hand": None, "wait": 20.0, "on_error": "nack", "on_lost": None}
     options |= {"batch": batch, "ttl": 30.0, "prefetch": prefetch, "grace": 5.0, "until_empty": False}
-    return Jobs("jobs", Options(**options), came=Bell(), changed=Bell(), clock=clock)
+    return Jobs("jobs", Options(**options), came=Bell(), wanted=Bell(), changed=Bell(), clock=clock)
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ def test_a_lease_counts_from_before_its_request_was_sent(jobs, clock):
     jobs.arrived(lease(2), 0.0, 2)
     clock.now = 30.0
     assert jobs.begin() is None  # perhaps it has run out, perhaps not: the heartbeat will tell
-    assert keeper(jobs).next_due() == 10.0
+    assert jobs.due == 10.0
     jobs.leases[0].kept(30.0)
     assert jobs.begin().seq == 1
 
@@ -87,10 +87,28 @@ def test_a_lease_that_comes_while_closing_is_not_left_behind(jobs):
 def test_bells_are_not_rung_for_every_job(jobs):
     """Else two threads would wake for each of a hundred thousand jobs a second."""
     jobs.arrived(lease(1000), 0.0, 1000)
-    rings = jobs.changed.rings
+    rings = jobs.wanted.rings + jobs.changed.rings
     for _ in range(900):
         jobs.begin().ack()
-    assert jobs.changed.rings - rings <= 2
+    assert jobs.wanted.rings + jobs.changed.rings - rings <= 2
+
+
+def test_the_keeper_is_not_rung_for_what_is_due_after_it_wakes_by_itself(clock):
+    jobs = make(clock, 1)
+    jobs.arrived(lease(1), 0.0, 1)
+    jobs.begin().ack()
+    jobs.wakes = jobs.due  # as it says before it waits
+    assert jobs.wakes == 1.0  # what is done is to be sent then
+    rings = jobs.changed.rings
+    for seq in range(2, 50):  # each takes along what was done before
+        jobs.look()
+        jobs.over(jobs.outbox.take()[0], "acked")
+        jobs.arrived(lease(1, seq), 0.0, 1)
+        jobs.demand.fetching = False
+        jobs.begin().ack()
+    assert jobs.changed.rings == rings
+    jobs.arrived(lease(1, 50, seconds=0.3), 0.0, 1)  # its heartbeat is due sooner
+    assert jobs.changed.rings == rings + 1
 
 
 def test_a_fetcher_that_a_full_outbox_held_up_is_woken(clock):
@@ -104,19 +122,19 @@ def test_a_fetcher_that_a_full_outbox_held_up_is_woken(clock):
         pass
     assert keeper(jobs).should_settle(0.0)  # at once: it does not linger
     assert jobs.look() == 0
-    rings = jobs.changed.rings
+    rings = jobs.wanted.rings
     keeper(jobs).entries(0.0, done=True)
-    assert jobs.changed.rings > rings
+    assert jobs.wanted.rings > rings
     assert jobs.look() == MOST
 
 
 def test_a_fetcher_is_rung_for_once(clock):
     jobs = make(clock, 5, 100)
     jobs.arrived(lease(50), 0.0, 50)
-    rings = jobs.changed.rings
+    rings = jobs.wanted.rings
     for _ in range(10):
         jobs.begin()
-    assert jobs.changed.rings - rings == 1
+    assert jobs.wanted.rings - rings == 1
     assert jobs.look() == 5
     assert jobs.demand.fetching
 
