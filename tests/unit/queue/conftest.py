@@ -312,7 +312,7 @@ def opened(monkeypatch, clock) -> Opened:
             data or ":memory:",
             define=specs,
             sources=sources,
-            limits=Limits().model_copy(update=limits),
+            limits=Limits().model_copy(update={"commit_patience": 1_000.0} | limits),  # no skip comes there
             root=root,
         )
         try:

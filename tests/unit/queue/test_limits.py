@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from dibs.errors import KeySuperseded, LimitExceeded, QueueConflict
+from dibs.errors import KeySuperseded, LimitExceeded, QueueConflict, QueueUnknown
 from dibs.ledger.serve import Key
 from dibs.ledger.work import LAST_PRIORITY, Parcel
 from dibs.queue.limits import Limits, check_name
@@ -23,6 +23,13 @@ def test_no_name(name):
     with pytest.raises(LimitExceeded) as caught:
         check_name(name)
     assert caught.value.field == "queue"
+
+
+async def test_a_name_that_can_not_be_is_told_from_one_that_is_not_there(opened):
+    async with opened() as house:
+        for name, told in {"q": QueueUnknown, "a/b": LimitExceeded}.items():
+            with pytest.raises(told):
+                house.queues.get(name)
 
 
 @pytest.mark.parametrize("count", [1, 500])
