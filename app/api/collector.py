@@ -7,6 +7,7 @@ monitor.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -42,8 +43,15 @@ COUNTED: Final[Mapping[str, tuple[str, str]]] = {
 """The counts of a queue's meter that only go up, by their names there."""
 
 
+class Disk(NamedTuple):
+    """The disk of the ledger, in bytes."""
+
+    free: int
+    size: int
+
+
 class Row(NamedTuple):
-    """One queue, or all others together, as it is counted."""
+    """One queue, or all others together, as it is counted; ``states``: how many are in each."""
 
     name: str
     meter: Meter
@@ -51,19 +59,19 @@ class Row(NamedTuple):
     cursor: int
     parked: int
     oldest: float
-    state: str
+    states: Mapping[str, int]
 
 
 class QueuesCollector(Collector):
-    """Collects the queues of one server, its ledger and answers. ``inside`` and ``free`` were read before."""
+    """Collects the queues of one server, its ledger and answers. ``inside`` and ``disk`` were read before."""
 
     def __init__(
-        self, queues: Queues, durations: Durations, inside: Mapping[int, Inside], free: int | None
+        self, queues: Queues, durations: Durations, inside: Mapping[int, Inside], disk: Disk | None
     ) -> None:
         self._queues = queues
         self._durations = durations
         self._inside = inside
-        self._free = free
+        self._disk = disk
 
     def collect(self) -> Iterator[Metric]:
         """All metrics."""
@@ -85,7 +93,8 @@ class QueuesCollector(Collector):
         line, inside = queue.line, self._inside.get(queue.line.row.id, NOTHING)
         state = line.condition.state
         oldest = queue.browser.oldest_waiting(inside.waiting) or 0.0
-        return Row(queue.name, line.meter, inside, state.cursor, line.parked, oldest, line.condition.word)
+        states = {line.condition.word: 1}
+        return Row(queue.name, line.meter, inside, state.cursor, line.parked, oldest, states)
 
     @staticmethod
     def _states(rows: Iterable[Row]) -> Iterator[Metric]:
@@ -94,7 +103,7 @@ class QueuesCollector(Collector):
             "dibs_cursor", "The highest seq that was drawn or pushed.", labels=["queue"]
         )
         state = GaugeMetricFamily(
-            "dibs_queue_state", "1 for the state of a queue.", labels=["queue", "state"]
+            "dibs_queue_state", "1 for the state of a queue; of (others) how many.", labels=["queue", "state"]
         )
         flight = GaugeMetricFamily("dibs_requests_in_flight", "Requests without an answer.", labels=["queue"])
         parked = GaugeMetricFamily("dibs_requests_waiting", "Requests that wait for items.", labels=["queue"])
@@ -105,7 +114,7 @@ class QueuesCollector(Collector):
             for word, count in zip(Inside._fields, row.inside, strict=True):
                 items.add_metric([row.name, word], count)
             for word in STATES:
-                state.add_metric([row.name, word], float(row.state == word))
+                state.add_metric([row.name, word], row.states.get(word, 0))
             for family, value in (
                 (cursor, row.cursor),
                 (flight, row.meter.in_flight),
@@ -140,8 +149,9 @@ class QueuesCollector(Collector):
             at = "dibs_backup_last_success_timestamp_seconds"
             yield GaugeMetricFamily(at, "When the newest backup that is kept was made.", last.at)
             yield GaugeMetricFamily("dibs_backup_last_size_bytes", "Its size.", last.bytes)
-        if self._free is not None:
-            yield GaugeMetricFamily("dibs_disk_free_bytes", "Bytes free on the ledger's disk.", self._free)
+        if (disk := self._disk) is not None:
+            yield GaugeMetricFamily("dibs_disk_free_bytes", "Bytes free on the ledger's disk.", disk.free)
+            yield GaugeMetricFamily("dibs_disk_size_bytes", "Bytes that the ledger's disk has.", disk.size)
         info = GaugeMetricFamily("dibs_info", "The version of the server.", labels=["version"])
         info.add_metric([version()], 1)
         yield info
@@ -154,7 +164,7 @@ def _family(family: CounterMetricFamily, rows: Iterable[Row], name: str) -> Coun
 
 
 def _together(rows: list[Row]) -> Row:
-    """The queues beyond the first thousand, as one; it is open, for it has no state of its own."""
+    """The queues beyond the first thousand, as one."""
     meter = Meter()
     for row in rows:
         for name, count in row.meter.counts().items():
@@ -168,7 +178,7 @@ def _together(rows: list[Row]) -> Row:
         sum(row.cursor for row in rows),
         sum(row.parked for row in rows),
         oldest,
-        "open",
+        Counter(word for row in rows for word in row.states),
     )
 
 
@@ -181,9 +191,9 @@ def _buckets(bounds: Sequence[float], counts: list[int]) -> list[tuple[str, floa
     return found
 
 
-def text(queues: Queues, durations: Durations, inside: Mapping[int, Inside], free: int | None) -> bytes:
+def text(queues: Queues, durations: Durations, inside: Mapping[int, Inside], disk: Disk | None) -> bytes:
     """All metrics in Prometheus' text format; from any thread."""
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(QueuesCollector(queues, durations, inside, free))
+    registry.register(QueuesCollector(queues, durations, inside, disk))
     ProcessCollector(registry=registry)
     return generate_latest(registry)

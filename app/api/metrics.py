@@ -32,16 +32,18 @@ def add_to(app: FastAPI, context: Context) -> None:
 
 
 def _text(context: Context) -> bytes:
-    from .collector import text  # a server that nobody monitors starts without it
+    from .collector import Disk, text  # a server that nobody monitors starts without it
 
     queues = context.queues
-    return text(queues, context.durations, *_read(queues))
+    inside, disk = _read(queues)
+    return text(queues, context.durations, inside, None if disk is None else Disk(*disk))
 
 
-def _read(queues: Queues) -> tuple[Mapping[int, Inside], int | None]:
+def _read(queues: Queues) -> tuple[Mapping[int, Inside], tuple[int, int] | None]:
     """What is inside, and the room on the disk; a ledger that can't be read has nothing to tell."""
     try:
         inside: Mapping[int, Inside] = queues.sights.inside()
     except LedgerError:
         inside = {}
-    return inside, None if queues.folder is None else shutil.disk_usage(queues.folder).free
+    disk = None if queues.folder is None else shutil.disk_usage(queues.folder)
+    return inside, None if disk is None else (disk.free, disk.total)

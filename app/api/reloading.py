@@ -47,7 +47,7 @@ class Reloading:
         self._lock = asyncio.Lock()
 
     def table(self) -> Sequence[Mapping[str, Any]]:
-        """All settings in force, see ``schemas.SettingInForce``."""
+        """All settings in force, see ``schemas_settings.SettingInForce``."""
         return rows(self._server.settings, self._place)
 
     def _place(self, path: list[str]) -> str:
@@ -55,7 +55,7 @@ class Reloading:
         return "program" if layers is None else layers.place(path)
 
     async def run(self) -> Mapping[str, Any]:
-        """Take over what has changed, and tell it: see ``schemas.Reloaded``. An error is in the log, too.
+        """Take over what has changed, and tell it: see ``schemas_settings.Reloaded``. The log has errors, too.
 
         Raises:
             QueueConflict: The configuration is wrong, or there is none: nothing was changed.

@@ -60,9 +60,11 @@ def test_queues_beyond_the_limit_are_one_label(make, monkeypatch):
     house = make()
     for name in ("a", "b", "c", "d"):
         house.pushed(name, 1, 2)
+    house.ask("POST", "/queues/d/pause")
     found = read(house)
     names = {dict(labels)["queue"] for (name, labels) in found if name == "dibs_cursor"}
     assert names == {"a", "b", "(others)"}
+    assert [found["dibs_queue_state", of("(others)", state=state)] for state in ("open", "paused")] == [2, 1]
     assert found["dibs_pushed_items_total", of("(others)")] == 4
     assert found["dibs_items", of("(others)", state="waiting")] == 4
 

@@ -7,7 +7,7 @@ from typing import Final
 from ..operation import LEDGER, Call, Operations, Spec
 from ..records import answer
 from ..reply import Reply
-from ..schemas import Reloaded, SettingsInForce
+from ..schemas_settings import Reloaded, SettingsInForce
 
 server: Final = Operations("server")
 
