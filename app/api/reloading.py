@@ -55,7 +55,7 @@ class Reloading:
         return "program" if layers is None else layers.place(path)
 
     async def run(self) -> Mapping[str, Any]:
-        """Take over what has changed, and tell it: see ``schemas_settings.Reloaded``. The log has errors, too.
+        """Take over what has changed, and tell it: see ``schemas_settings.Reloaded``. The log has errors.
 
         Raises:
             QueueConflict: The configuration is wrong, or there is none: nothing was changed.

@@ -8,12 +8,13 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import SimpleNamespace
 
+import apsw
 import httpx
 import pytest
 from dibs.cli import doctor_folder, doctor_machine, doctor_server
 from dibs.cli.http import Api
 from dibs.config import Settings, version
-from dibs.ledger.sqlite import examining, lock
+from dibs.ledger.sqlite import examining, lock, sums
 from dibs.queue.limits import Limits
 
 
@@ -158,6 +159,14 @@ class TestFolder:
         found = look(folder)["integrity"]
         assert (found.level, found.mend) == ("mend", "stop the server, and put a backup in its place")
 
+    @pytest.mark.skipif(not sums.available(), reason="this build of apsw has no cksumvfs")
+    def test_a_page_that_was_changed_by_another_program(self, folder):
+        with sqlite3.connect(folder / "dibs.db") as ledger:
+            ledger.execute("UPDATE ledger SET number = number + 1")
+        ledger.close()
+        (folder / "dibs.db-wal").unlink(missing_ok=True)
+        assert look(folder)["integrity"].level == "mend"
+
     def test_a_check_that_takes_too_long_is_ended_and_said(self, folder):
         found = examining.examine(folder, seconds=-1)  # the time is over before it begins
         told = by_about(doctor_folder._ledger(folder, found._replace(checked=False, damage="")))
@@ -176,9 +185,10 @@ class TestFolder:
 
 
 def rewrite(path, sql):
-    """Change a database as another program would; the sums of its pages are not looked at then."""
-    connection = sqlite3.connect(path)
-    connection.executescript(f"PRAGMA wal_checkpoint; PRAGMA journal_mode = DELETE; {sql};")
+    """Change a database, with the sums of its pages."""
+    sums.available()
+    connection = apsw.Connection(str(path))
+    connection.execute(f"PRAGMA wal_checkpoint; PRAGMA journal_mode = DELETE; {sql};").fetchall()
     connection.close()
     path.chmod(0o600)
 

@@ -16,6 +16,7 @@ from typing import Final, NamedTuple
 import apsw
 
 from ...errors import LedgerDamaged
+from . import sums
 from .folder import check_complete, header_of
 from .format import APPLICATION_ID, VERSION
 from .lock import noted
@@ -75,6 +76,7 @@ def examine(folder: Path, *, seconds: float) -> Examined:
 
 def _check(ledger: Path, found: Examined, seconds: float) -> Examined:
     """SQLite's quick check, on a connection that can only read."""
+    sums.available()  # then the sums of pages are looked at, too
     try:
         # Without a log that is all there is; to look for one would make an empty one.
         alone = found.server is None and not found.log_bytes
