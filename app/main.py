@@ -50,6 +50,7 @@ def create_app(settings: Settings | None = None, *, read: Callable[[], Layers] =
         )
         try:
             context.callers.open(context.opened)
+            await context.actions.begin(context.opened)
             page.start()
             yield
         finally:

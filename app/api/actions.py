@@ -2,40 +2,51 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections import deque
 from collections.abc import Sequence
 from time import time_ns
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any
 
+from ..access.caller import ANYBODY
+from ..errors import DibsError
+from ..ledger.actions import KEPT, Action
 from ..queue.statistics import Sees, everything
-from .access_log import NOTICE
+from .access_log import NOTICE, host_of
 
-KEPT: Final = 1_000
-"""Actions that can be read. The logger ``dibs.actions`` has all, at NOTICE."""
+if TYPE_CHECKING:
+    from ..queue import Queues
+    from .operation import Call
+
 log = logging.getLogger("dibs.actions")
 
 
-class Action(NamedTuple):
-    """One action; ``at`` is in milliseconds. ``brief`` is two words for a chart."""
-
-    at: int
-    who: str
-    queue: str
-    what: str
-    brief: str
-
-
 class Actions:
-    """The last actions on a server, newest last. Lives on the event loop, which alone touches it."""
+    """The last actions on a server, newest last: those of the ledger. Lives on the event loop.
+
+    An action is noted when it has been done, in a transaction of its own: its words say what came of it, and
+    purges and redrives take several. Its caller is answered when the note is on disk, too.
+    """
 
     def __init__(self) -> None:
         self._kept: deque[Action] = deque(maxlen=KEPT)
 
-    def add(self, queue: str, what: str, brief: str, *, who: str) -> None:
-        """Note an action that was done."""
-        self._kept.append(Action(time_ns() // 1_000_000, who, queue, what, brief))
+    async def begin(self, queues: Queues) -> None:
+        """Read what was done before this start."""
+        self._kept.extend(await asyncio.to_thread(queues.actions))
+
+    async def add(self, call: Call, queue: str, what: str, brief: str) -> None:
+        """Note an action that was done; ``brief`` is two words for a chart."""
+        caller = call.caller
+        who = f"anybody at {host_of(call.request.client)}" if caller is ANYBODY else caller.name
+        action = Action(time_ns() // 1_000_000, who, queue, what, brief)
+        self._kept.append(action)
         log.log(NOTICE, "%s %s", who, what)
+        try:
+            await call.context.queues.note(action)
+        except DibsError as error:  # what was done is done, and its caller has to hear of that
+            log.warning("the note of that action is not on disk, and is gone after a restart: %s", error)
 
     def of(self, queue: str | None, most: int, sees: Sees = everything) -> Sequence[dict[str, Any]]:
         """The last actions, newest first: on one queue, or on all that are seen; some are on none."""

@@ -30,6 +30,8 @@ Headers = Mapping[bytes, bytes]
 
 READS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 HEALTH: Final = frozenset({"/healthz", "/readyz"})
+BROWSER: Final = b"sec-fetch-site"
+"""The header by which a browser says whose page asks: programs send none."""
 _OWN_SITE: Final = frozenset({b"same-origin", b"none"})
 _PREFETCH: Final = ((b"sec-purpose", "Sec-Purpose"), (b"purpose", "Purpose"), (b"x-moz", "X-Moz"))
 HEADERS_MOST: Final = 100

@@ -100,8 +100,17 @@ def item_answer_text(found: ItemAnswer | ItemDone) -> str:
     if isinstance(found, ItemDone):
         head = f'{{"queue":"{found.queue}","seq":{found.seq},"value":{found.value or "null"}'
         return f'{head},"state":"{found.done.verb}","done":{dumps(fields(found.done, "id"))}}}'
-    history = dumps([fields(failure) for failure in found.history])
-    return f'{{"queue":"{found.queue}",{item_text(found.item)},"history":{history}}}'
+    rest = {
+        "kept_at": None if found.kept_at is None else instant(found.kept_at),
+        "began_at": _known(found.item.began),
+        "history": [fields(each, "began", began_at=_known(each.began)) for each in found.history],
+    }
+    return f'{{"queue":"{found.queue}",{item_text(found.item)},{dumps(rest)[1:]}'
+
+
+def _known(began: int) -> str | None:
+    """When something began; 0 where that was not kept."""
+    return instant(began) if began else None
 
 
 def item_text(item: Peeked) -> str:

@@ -58,17 +58,35 @@ class FailedAttempt(BaseModel):
     error: str
 
 
+class PastAttempt(FailedAttempt):
+    """One failed attempt of an item: when it was handed out, where that was kept, and when it ended."""
+
+    began_at: Moment | None
+
+
 class ItemAlone(ItemShown):
     """One item, and its last failed attempts, oldest first."""
 
     model_config = example(
         queue="jobs",
         **_DEAD,
-        history=[{"attempt": 10, "at": "2026-01-31T12:00:00.000Z", "worker": "w1", "error": "exit 1"}],
+        kept_at="2026-01-31T11:00:00.000Z",
+        began_at=None,
+        history=[
+            {
+                "attempt": 10,
+                "began_at": "2026-01-31T11:59:30.000Z",
+                "at": "2026-01-31T12:00:00.000Z",
+                "worker": "w1",
+                "error": "exit 1",
+            }
+        ],
     )
 
     queue: str
-    history: list[FailedAttempt]
+    kept_at: Moment | None = Field(description="When its value was pushed or drawn; null: it is computed.")
+    began_at: Moment | None = Field(description="When a leased item was handed out; null for others.")
+    history: list[PastAttempt]
 
 
 class DeadLetter(FailedAttempt):

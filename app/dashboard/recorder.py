@@ -14,6 +14,7 @@ from ..queue.meters import RATE_SECONDS, percentiles
 from ..queue.statistics import Sees, everything
 
 if TYPE_CHECKING:
+    from ..ledger.ops import QueueRow
     from ..queue import Queue
     from ..queue.meters import Meter
 
@@ -97,9 +98,9 @@ class Track:
     ``dead``: how many items were dead when that was read last; None before.
     """
 
-    def __init__(self, now: int, dead: int | None) -> None:
-        self.state = ""
-        self.since = now
+    def __init__(self, now: int, dead: int | None, state: str, since: int | None) -> None:
+        self.state = state
+        self.since = now if since is None else since
         self.dead = dead
         self.steps = {span: Steps(*size) for span, size in SPANS.items()}
         self._counted = (0, 0, 0, 0)
@@ -193,7 +194,9 @@ class Recorder:
         track = self.tracks.get(queue.name)
         if track is None:
             # A queue that was not there at the first look is new: nothing of it was dead before.
-            track = self.tracks[queue.name] = Track(now, 0 if self._minute else None)
+            state = queue.line.condition.word
+            since = _since(queue.line.row, state)
+            track = self.tracks[queue.name] = Track(now, 0 if self._minute else None, state, since)
         track.note_state(now, queue.line.condition.word)
         return track
 
@@ -226,3 +229,10 @@ class Recorder:
         found = dict(self._minute)
         last = now // 1000
         return [found.get(second, 0) for second in range(last - 59, last + 1)]
+
+
+def _since(row: QueueRow, state: str) -> int | None:
+    """Since when a queue that nobody has looked at is in this state, as the ledger has it."""
+    if row.ending == state:
+        return row.ended_at
+    return row.paused_at if row.paused and state == "paused" else None

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from ..errors import LedgerError
 from .access import AccessToken
+from .actions import Action
 from .looks import Copied, Counts, FailureRow, HistoryRow, ItemRow, ItemState
 from .ops import QueueRow
 from .serve import Applied
@@ -107,6 +108,12 @@ class Engine(WritingEngine, Protocol):
 
         ``seq``: of this item only; ``after``: rows with a larger id; up to ``most``.
         """
+
+    def kept_at(self, queue: int, seq: int) -> int | None:
+        """When the value of an item was kept: when it was pushed, or drawn; None where that is not known."""
+
+    def actions(self) -> list[Action]:
+        """The last actions, oldest first."""
 
     def access_tokens(self) -> list[AccessToken]:
         """All access tokens, those that count no longer too, in the order in which they were made."""

@@ -53,7 +53,7 @@ class ItemRow:
     """One item inside a queue. ``text`` is None where the queue's source computes it, or :data:`DAMAGED`.
 
     ``due``: since or from when it can be claimed; of a leased one, when the lease ends; of a dead one, since
-    when it is dead. ``worker``: who holds it, or held it last.
+    when it is dead. ``worker``: who holds it, or held it last. ``began``: since when a leased one is held.
     """
 
     seq: int
@@ -63,16 +63,21 @@ class ItemRow:
     due: int
     worker: str
     text: str | None = None
+    began: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class FailureRow:
-    """One failed attempt of an item: a nack, or a lease that expired."""
+    """One failed attempt of an item: a nack, or a lease that expired. ``began``: when it was handed out.
+
+    0: that is not known.
+    """
 
     attempt: int
     at: int
     worker: str
     error: str
+    began: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -153,7 +153,8 @@ class QueueRow:
 
     There is a row for each creation; ``root`` is the id of the first one of the name, and ``base`` is where
     the cursor was at the creation of this one. What was drawn for an older ``edition`` is not handed out.
-    ``configured`` tells whether the configuration file defined it last, or a request.
+    ``configured`` tells whether the configuration file defined it last, or a request. ``paused_at`` and
+    ``ended_at``: since when it is paused, or has ended; None where it is not, or that is not known.
     """
 
     id: int
@@ -178,6 +179,8 @@ class QueueRow:
     root: int = 0
     edition: int = 1
     base: int = 0
+    paused_at: int | None = None
+    ended_at: int | None = None
 
     @classmethod
     def of(cls, outcome: Mapping[str, Any]) -> QueueRow:

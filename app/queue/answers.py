@@ -153,6 +153,7 @@ class Peeked:
     due: int
     worker: str
     error: str | None
+    began: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,11 +167,12 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class ItemAnswer:
-    """One item, and its failed attempts, oldest first."""
+    """One item, and its failed attempts, oldest first. ``kept_at``: when its value was pushed, or drawn."""
 
     queue: str
     item: Peeked
     history: tuple[FailureRow, ...]
+    kept_at: int | None
 
 
 @dataclass(frozen=True, slots=True)

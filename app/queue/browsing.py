@@ -143,7 +143,8 @@ class Browser:
             why = f"does not come: the queue is {row.ending}" if ended else "has not come yet"
             raise ItemUnknown(f"item {seq} of {name} {'is done' if seq <= row.cursor else why}", field="seq")
         history = self._engine.failures(row.id, seq)
-        return ItemAnswer(name, self._peeked(rows[0]), tuple(history))
+        kept_at = self._engine.kept_at(row.id, seq)
+        return ItemAnswer(name, self._peeked(rows[0]), tuple(history), kept_at)
 
     def _done(self, seq: int, generation: int) -> ItemDone | None:
         name = self._line.name
@@ -164,6 +165,7 @@ class Browser:
             row.due,
             row.worker,
             DAMAGED if row.text == DAMAGED else failures[-1].error if failures else None,
+            row.began,
         )
 
     async def item_keys(self, prefix: str = "", after: str = "", limit: int = 100) -> KeyPage:

@@ -17,6 +17,7 @@ from ..errors import (
     SourceError,
 )
 from ..ledger import open_ledger
+from ..ledger.actions import Action
 from ..ledger.engine import Engine
 from ..ledger.serve import Key
 from ..ledger.sights import Sights
@@ -239,6 +240,18 @@ class Queues:
     def sights(self) -> Sights:
         """What can be seen of the ledger beside its transactions."""
         return self._engine.sights
+
+    def actions(self) -> Sequence[Action]:
+        """The last actions that were noted, oldest first."""
+        return self._engine.actions()
+
+    async def note(self, action: Action) -> None:
+        """Note an action.
+
+        Raises:
+            LedgerFull, LedgerUnavailable, OutcomeUnknown: the disk is at fault.
+        """
+        await self.rounds.commit(action)
 
     @property
     def folder(self) -> Path | None:

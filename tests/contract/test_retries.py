@@ -167,11 +167,11 @@ def test_a_nack_is_recorded_with_attempt_time_worker_and_error(ledger):
     ledger.time.pass_(7)
     now = ledger.engine.now()
     ledger.one(queue, Nack("t", ((2, 2),), 0, "Ümlaut: naïve\nline"))
-    assert ledger.engine.failures(queue, 2) == [FailureRow(1, now, "ann", "Ümlaut: naïve\nline")]
+    assert ledger.engine.failures(queue, 2) == [FailureRow(1, now, "ann", "Ümlaut: naïve\nline", now - 7)]
     assert ledger.engine.failures(queue, 1) == []
     ledger.claim(queue, token="u", worker="ben")
     ledger.one(queue, Nack("u", delay=0))
-    assert ledger.engine.failures(queue, 2)[1] == FailureRow(2, now, "ben", "")
+    assert ledger.engine.failures(queue, 2)[1] == FailureRow(2, now, "ben", "", now)
 
 
 def test_an_error_of_few_items_is_kept_whole(ledger):

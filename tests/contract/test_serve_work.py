@@ -93,7 +93,7 @@ def test_what_expired_alone_has_failed_once_its_holder_is_told(ledger, entry):
     assert verdicts(ledger.round(queue, settle(entry))[0]) == ["stale"]
     [item] = ledger.items(queue)
     assert (item.state, item.attempt, item.due, item.worker) == ("waiting", 1, due, "ann")
-    assert ledger.engine.failures(queue, 1) == [FailureRow(1, due, "ann", "the lease expired")]
+    assert ledger.engine.failures(queue, 1) == [FailureRow(1, due, "ann", "the lease expired", due - 1_000)]
     assert handed(ledger.round(queue, lease("u"))) == [[1]]
     assert [item.attempt for item in ledger.items(queue)] == [2]
     assert len(ledger.engine.failures(queue, 1)) == 1

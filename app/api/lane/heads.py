@@ -19,7 +19,7 @@ from .. import bodies
 from ..accept import negotiate
 from ..access_log import well_formed
 from ..admission import HEADERS, Door
-from ..guards import HEADERS_MOST
+from ..guards import BROWSER, HEADERS_MOST
 from ..operation import Read
 from ..requests import Request
 from ..signature import NEXT, queue_of, signature
@@ -120,6 +120,8 @@ class Heads:
         self._door.admit(scope)
         headers = scope[HEADERS]
         length = head.length or 0
+        if BROWSER in headers:
+            return None  # somebody sits at a page: what he does is noted
         if length > (read.limit if read.model else 0) or not (length or read.fixed or read.spec.optional):
             return None
         if length:

@@ -47,7 +47,7 @@ async def new_token(call: Call) -> Reply:
     token, secret = await book.new(name, grants, ttl=ttl, maker=call.caller.name)
     until = f" until {instant(token.expires)}" if token.expires is not None else ""
     told = f"made the token {token.id} of {token.name}: {token.grants}{until}"
-    call.context.actions.add("", told, "token made", who=call.caller.name)
+    await call.context.actions.add(call, "", told, "token made")
     return answer({**_fields(token, call), "token": secret}, 201)
 
 
@@ -85,7 +85,7 @@ async def revoke_token(call: Call) -> Reply:
         raise RequestRefused("token-unknown", "there is no such token; GET /tokens lists them by their ids")
     if before.revoked is None:
         told = f"revoked the token {revoked.id} of {revoked.name}"
-        call.context.actions.add("", told, "token revoked", who=call.caller.name)
+        await call.context.actions.add(call, "", told, "token revoked")
     return answer(_fields(revoked, call))
 
 

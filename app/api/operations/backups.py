@@ -93,10 +93,6 @@ async def accept(call: Call) -> Reply:
     named = call.body.get("queues", {})
     jumped = await call.context.queues.accept(call.body["advance"], named)
     for each in jumped:
-        call.context.actions.add(
-            each.queue,
-            f"advanced {each.queue} to {each.cursor}, after a restore",
-            "advanced",
-            who=call.caller.name,
-        )
+        what = f"advanced {each.queue} to {each.cursor}, after a restore"
+        await call.context.actions.add(call, each.queue, what, "advanced")
     return answer({"advanced": [each._asdict() for each in jumped]})

@@ -85,7 +85,7 @@ async def redrive(call: Call) -> Reply:
         raise over("seqs", f"a request names at most {most} ranges", most)
     operations, error, expect = call.queue.operations, body.get("error"), body.get("expect")
     moved = await operations.redrive(seqs, limit, rate, error=error, expect=expect, key=call.key)
-    _note(
+    await _note(
         call, moved, "redrove {} dead letters of {}" + (f" at {rate:g} a second" if rate else ""), "redriven"
     )
     return answer({"queue": moved.queue, "redriven": moved.count}, replayed=moved.replayed)
@@ -105,12 +105,12 @@ async def purge(call: Call) -> Reply:
         raise invalid("states", f"it must name one or both of {', '.join(STATES)}, each once")
     named = tuple(state for state in STATES if state in states)
     moved = await call.queue.operations.purge(named, key=call.key)
-    _note(call, moved, "purged {} items of {}", "purged")
+    await _note(call, moved, "purged {} items of {}", "purged")
     return answer({"queue": moved.queue, "purged": moved.count}, replayed=moved.replayed)
 
 
-def _note(call: Call, moved: MovedAnswer, what: str, brief: str) -> None:
+async def _note(call: Call, moved: MovedAnswer, what: str, brief: str) -> None:
     """Note an action; a replay did nothing."""
     if moved.count and not moved.replayed:
         told = what.format(moved.count, moved.queue)
-        call.context.actions.add(moved.queue, told, f"{moved.count} {brief}", who=call.caller.name)
+        await call.context.actions.add(call, moved.queue, told, f"{moved.count} {brief}")

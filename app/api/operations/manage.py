@@ -98,7 +98,7 @@ async def define(call: Call) -> Reply:
     )
     changed = ", ".join(sorted(body.get("settings") or {}))
     how = f": {changed}" if changed and not info.created else ""
-    return _done(call, info, "created" if info.created else "changed", how)
+    return await _done(call, info, "created" if info.created else "changed", how)
 
 
 @manage.add("DELETE", "/queues/{queue}", _DELETE)
@@ -109,7 +109,7 @@ async def delete(call: Call) -> Reply:
     is its name once more; otherwise 409 `not-empty` says what would be dropped. The server remembers the
     name and the cursor: a queue that is defined under this name later goes on after the cursor.
     """
-    return _done(
+    return await _done(
         call, await call.context.queues.delete(call.name, confirmed=_confirmed(call), key=call.key), "deleted"
     )
 
@@ -120,13 +120,13 @@ async def pause(call: Call) -> Reply:
 
     Takes and leases are answered 503 `paused` until the queue is resumed; a restart does not resume it.
     """
-    return _done(call, await call.queue.operations.pause(key=call.key), "paused")
+    return await _done(call, await call.queue.operations.pause(key=call.key), "paused")
 
 
 @manage.add("POST", "/queues/{queue}/resume", _OPERATE)
 async def resume(call: Call) -> Reply:
     """Resume a paused queue."""
-    return _done(call, await call.queue.operations.resume(key=call.key), "resumed")
+    return await _done(call, await call.queue.operations.resume(key=call.key), "resumed")
 
 
 @manage.add("POST", "/queues/{queue}/close", _OPERATE)
@@ -136,7 +136,7 @@ async def close(call: Call) -> Reply:
     Nothing more is drawn from the source or pushed; the items inside are still handed out. After that,
     takes and leases are answered 410 `exhausted`.
     """
-    return _done(call, await call.queue.operations.close(key=call.key), "closed")
+    return await _done(call, await call.queue.operations.close(key=call.key), "closed")
 
 
 @manage.add("POST", "/queues/{queue}/retry", _OPERATE)
@@ -145,7 +145,7 @@ async def retry(call: Call) -> Reply:
 
     The source is opened anew after the cursor. No item is skipped.
     """
-    return _done(call, await call.queue.operations.retry(key=call.key), "retried")
+    return await _done(call, await call.queue.operations.retry(key=call.key), "retried")
 
 
 @manage.add("POST", "/queues/{queue}/advance", _ADVANCE)
@@ -156,7 +156,7 @@ async def advance(call: Call) -> Reply:
     """
     to_seq = call.body["to_seq"]
     info = await call.queue.operations.advance(to_seq, key=call.key)
-    return _done(call, info, "advanced", f" to {to_seq}")
+    return await _done(call, info, "advanced", f" to {to_seq}")
 
 
 @manage.add("GET", "/queues/{queue}/audit", Spec(role="read", answer=QueueAudit))
@@ -187,8 +187,8 @@ def _source(body: DefineQueue) -> SourceSpec | Kept | None:
     return None if body["source"] is None else SourceSpec(body["source"], body.get("args", {}))
 
 
-def _done(call: Call, info: QueueInfo, verb: str, how: str = "") -> Reply:
+async def _done(call: Call, info: QueueInfo, verb: str, how: str = "") -> Reply:
     """Answer with a queue, and note what was done to it; a replay did nothing."""
     if not info.replayed:
-        call.context.actions.add(info.queue, f"{verb} {info.queue}{how}", verb, who=call.caller.name)
+        await call.context.actions.add(call, info.queue, f"{verb} {info.queue}{how}", verb)
     return answer(queue_fields(info), 201 if info.created else 200, replayed=info.replayed)

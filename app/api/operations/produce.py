@@ -9,7 +9,9 @@ from ...errors import DibsError, LimitExceeded
 from ...ledger.serve import Key
 from ...ledger.work import Parcel
 from ...queue import Queue
+from ...queue.answers import PushAnswer
 from .. import bodies
+from ..guards import BROWSER
 from ..models import PushItems
 from ..ndjson import StreamReader
 from ..operation import Call, Operations, Spec
@@ -69,7 +71,18 @@ async def push(call: Call) -> Reply:
     """
     if bodies.is_stream(call.headers):
         return await _push_stream(call)
-    return await push_reply(call.queue, call.body, call.key)
+    pushed = await call.queue.producer.push(call.body, key=call.key)
+    if BROWSER in call.headers:
+        await _note(call, pushed)
+    return _reply(pushed)
+
+
+async def _note(call: Call, pushed: PushAnswer) -> None:
+    """Note what was pushed on the page, where an operator sits; what producers push is no action."""
+    count = len(pushed.seqs) - len(pushed.known)
+    if count and not pushed.replayed:
+        what = "1 item" if count == 1 else f"{count} items"
+        await call.context.actions.add(call, call.name, f"pushed {what} to {call.name}", f"{count} pushed")
 
 
 async def _push_stream(call: Call) -> Reply:
@@ -83,7 +96,10 @@ async def _push_stream(call: Call) -> Reply:
 
 async def push_reply(queue: Queue, parcels: tuple[Parcel, ...], key: Key | None) -> Reply:
     """Push items and make the answer, with the seq of each item."""
-    pushed = await queue.producer.push(parcels, key=key)
+    return _reply(await queue.producer.push(parcels, key=key))
+
+
+def _reply(pushed: PushAnswer) -> Reply:
     return answer(push_fields(pushed), 201, replayed=pushed.replayed)
 
 

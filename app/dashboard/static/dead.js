@@ -166,9 +166,10 @@ export class Dead {
 
   /** The story in words with times, and the attempts on one line to scale; beside it value and last error. */
   story(item) {
-    const parts = item.history.map((part) => ({ ...part, at: Date.parse(part.at), expired: part.error === EXPIRED }));
+    const parts = item.history.map((part) => ({ ...part, at: Date.parse(part.at), began: Date.parse(part.began_at ?? ""), expired: part.error === EXPIRED }));
     const steps = parts.map((part) => {
-      const who = [`Attempt ${part.attempt}, `, el("b", {}, clip(part.worker || "no name", 40))];
+      const took = part.began ? `, begun ${clock(part.began, { tenths: true })}, ${span((part.at - part.began) / 1000)} long` : "";
+      const who = [`Attempt ${part.attempt}, `, el("b", {}, clip(part.worker || "no name", 40)), took];
       const words = part.expired ? [...who, ": its lease expired ", el("i", {}, "nothing was heard of it")] : [...who, ": nacked ", el("i", {}, clip(part.error || "no error was told", 200))];
       return step(part.at, part.expired ? "hold" : "old", words);
     });
@@ -176,6 +177,7 @@ export class Dead {
     if (item.state === "dead" && last) steps.push(step(last.at, "dead", [el("b", { class: "bad" }, "Dead"), `: ${this.attempts(last.attempt)} attempts are used`]));
     if (!parts.length) steps.push(el("li", {}, el("time"), shape("old"), el("span", {}, "Nothing is kept of its attempts.")));
     if (parts.length && parts[0].attempt > 1) steps.unshift(el("li", {}, el("time"), shape("more"), el("span", {}, el("i", {}, "earlier attempts are no longer kept"))));
+    if (item.kept_at) steps.unshift(step(Date.parse(item.kept_at), "old", [this.data.source ? "Drawn from the source" : "Pushed"]));
     const may = this.page.may("operate") && item.state === "dead";
     return el(
       "div",
@@ -237,15 +239,15 @@ function step(at, icon, words) {
   return el("li", {}, el("time", { datetime: utc(at), title: utc(at) }, clock(at, { tenths: true })), sign, el("span", {}, words));
 }
 
-/** The failed attempts on one line, to scale: where each failed. */
+/** The failed attempts on one line, to scale: from when to when each lasted. */
 function line(parts) {
-  const [begin, end] = [parts[0]?.at, parts.at(-1)?.at];
-  if (parts.length < 2 || end <= begin) return null;
+  const [begin, end] = [parts[0]?.began || parts[0]?.at, parts.at(-1)?.at];
+  if (!(end > begin)) return null;
   const wide = 560;
   const x = (at) => 2 + ((at - begin) / (end - begin)) * (wide - 12);
   const marks = parts.map((part, n) => {
     const last = n === parts.length - 1;
-    return svg("rect", { class: last ? "fill-dead" : part.expired ? "lease short" : "fill-leased", x: x(part.at), y: 2, width: 7, height: 9, rx: 2 });
+    return svg("rect", { class: last ? "fill-dead" : part.expired ? "lease short" : "fill-leased", x: x(part.began || part.at), y: 2, width: Math.max(x(part.at) - x(part.began || part.at), 7), height: 9, rx: 2 });
   });
   const told = [svg("text", { x: 0, y: 24 }, "first"), svg("text", { x: wide, y: 24, "text-anchor": "end" }, `${span((end - begin) / 1000)} later`)];
   return svg("svg", { class: "span", viewBox: `0 0 ${wide} 26`, "aria-hidden": "true" }, svg("path", { class: "axis", d: `M0 6.5H${wide}` }), marks, told);

@@ -12,7 +12,7 @@ from .checksum import of_block
 from .collected import Collected, write
 from .damage import is_damage
 
-INSERT = "INSERT INTO block (queue, first, last, texts, crc) VALUES (?, ?, ?, ?, ?)"
+INSERT = "INSERT INTO block (queue, first, last, texts, crc, at) VALUES (?, ?, ?, ?, ?, ?)"
 FROM = """
 SELECT first, last, texts, crc FROM block
 WHERE queue = ?1 AND first >= ifnull((SELECT max(first) FROM block WHERE queue = ?1 AND first <= ?2), ?2)
@@ -20,6 +20,12 @@ ORDER BY first
 """
 ONE_FROM = f"{FROM} LIMIT 1"
 AFTER = "SELECT first, last, texts, crc FROM block WHERE queue = ? AND first > ? ORDER BY first LIMIT 1"
+
+# When the values of an item were kept.
+KEPT_AT = """
+SELECT at FROM block WHERE queue = ?1 AND last >= ?2
+    AND first = (SELECT max(first) FROM block WHERE queue = ?1 AND first <= ?2)
+"""
 
 # Of the VFS that keeps checksums of pages (sums.py); where it is not, they do nothing.
 PAGE_SUMS_OFF = "PRAGMA checksum_verification = 0"
@@ -55,9 +61,9 @@ class Blocks:
         self.collected = (self._inserted,)
         self.vacated: dict[int, list[tuple[int, int]]] = {}
 
-    def insert(self, queue: int, first: int, last: int, texts: bytes) -> None:
+    def insert(self, queue: int, first: int, last: int, texts: bytes, at: int) -> None:
         """A new block."""
-        self._inserted.add((queue, first, last, texts, of_block(queue, first, last, texts)))
+        self._inserted.add((queue, first, last, texts, of_block(queue, first, last, texts), at))
 
     def read(self, queue: int, seq: int) -> Iterator[Block]:
         """The blocks from the one on that may have this item; where pages are damaged, one at a time."""

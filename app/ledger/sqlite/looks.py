@@ -6,11 +6,12 @@ import sys
 from collections.abc import Callable
 
 from ..access import AccessToken
+from ..actions import Action
 from ..looks import Counts, FailureRow, HistoryRow, ItemRow, ItemState
 from ..ops import QueueRow
 from ..state import looking
 from ..state.runs import EXPIRED
-from . import access, queues, records
+from . import access, actions, blocks, queues, records
 from .readers import Readers
 from .store import UNSWEPT, Store
 
@@ -85,6 +86,15 @@ class Looks:
         if seq is not None:
             values["seq"] = seq
         return [HistoryRow(*found) for found in self._readers.scan(statement, values)]
+
+    def kept_at(self, queue: int, seq: int) -> int | None:
+        """When the value of an item was kept."""
+        found = self._readers.look(blocks.KEPT_AT, (queue, seq))
+        return found[0][0] or None if found else None
+
+    def actions(self) -> list[Action]:
+        """The last actions, oldest first."""
+        return [Action(*found) for found in self._readers.look(actions.ALL)]
 
     def access_tokens(self) -> list[AccessToken]:
         """All access tokens, in the order in which they were made."""

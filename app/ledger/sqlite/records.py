@@ -11,7 +11,9 @@ from ..work import FAILURES_KEPT
 from .collected import Collected, write
 from .runs import LAPSED
 
-ADD_FAILURE = "INSERT INTO failure (queue, seq, attempt, at, worker, error) VALUES (?, ?, ?, ?, ?, ?)"
+ADD_FAILURE = (
+    "INSERT INTO failure (queue, seq, attempt, at, worker, error, began) VALUES (?, ?, ?, ?, ?, ?, ?)"
+)
 
 # Of each item the last ten stay.
 TRIM_FAILURES = f"""
@@ -25,10 +27,10 @@ FORGET_FAILURES = "DELETE FROM failure WHERE queue = ? AND seq BETWEEN ? AND ?"
 
 # An attempt whose lease has expired has failed, whether a claim has found that or not.
 FAILURES = f"""
-SELECT attempt, at, worker, error FROM (
-    SELECT attempt, at, worker, error, id FROM failure WHERE queue = :queue AND seq = :seq
+SELECT attempt, at, worker, error, began FROM (
+    SELECT attempt, at, worker, error, began, id FROM failure WHERE queue = :queue AND seq = :seq
         AND EXISTS (SELECT 1 FROM queue WHERE queue.id = :queue AND deleted_at IS NULL)
-    UNION ALL SELECT attempt, due, worker, :expired, 9223372036854775807 FROM run
+    UNION ALL SELECT attempt, due, worker, :expired, began, 9223372036854775807 FROM run
     WHERE queue = :queue AND first <= :seq AND last >= :seq AND {LAPSED}
     ORDER BY id DESC LIMIT {FAILURES_KEPT})
 ORDER BY id

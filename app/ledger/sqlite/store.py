@@ -6,6 +6,7 @@ import apsw
 
 from . import answers, copied, records
 from .access import AccessTokens
+from .actions import Actions
 from .answers import Answers
 from .blocks import Blocks
 from .queues import Queues
@@ -59,6 +60,7 @@ class Store:
         self.answers = Answers(connection)
         self.history = History(connection)
         self.access = AccessTokens(connection)
+        self.actions = Actions(connection)
         tables = (
             self.queues,
             self.runs,
@@ -68,6 +70,7 @@ class Store:
             self.answers,
             self.history,
             self.access,
+            self.actions,
         )
         self._collected = [kind for table in tables for kind in table.collected]
 

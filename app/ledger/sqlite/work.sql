@@ -4,7 +4,8 @@
 -- or, once it is deleted, its tombstone; rows that were replaced are deleted ones, too, and go when they are swept.
 -- root: the id of the first row of the name, under which the answers of all of them are filed. edition: what was
 -- drawn for an older one is not handed out. configured: by what it was defined last, the configuration file or a
--- request.
+-- request. paused_at, ended_at: since when it is paused, or has ended; null where it is not, or is so from before
+-- format 6.
 CREATE TABLE queue (
     id              INTEGER PRIMARY KEY,
     name            TEXT    NOT NULL,
@@ -21,6 +22,8 @@ CREATE TABLE queue (
     failure_message TEXT,
     configured      TEXT    NOT NULL DEFAULT 'http' CHECK (configured IN ('file', 'http')),
     settings        TEXT    NOT NULL DEFAULT '{}',
+    paused_at       INTEGER,
+    ended_at        INTEGER,
     CHECK ((ending IS 'failed') = (failure_type IS NOT NULL))
 ) STRICT;
 
@@ -49,7 +52,7 @@ CREATE TABLE counter (
 -- Consecutive items of one queue that share a state: 0 they wait, 1 a token has them until due, 2 they are dead.
 -- What is done has no row, nor has what was never drawn; so the table is as large as what is inside.
 -- history: how many failures an item of it has at most; kept: its values are in blocks; most: how many items the
--- answer had that leased it, 0 where it is not leased.
+-- answer had that leased it, 0 where it is not leased. began: when that was.
 CREATE TABLE run (
     queue    INTEGER NOT NULL REFERENCES queue (id),
     first    INTEGER NOT NULL CHECK (first >= 1),
@@ -64,6 +67,7 @@ CREATE TABLE run (
     history  INTEGER NOT NULL CHECK (history BETWEEN 0 AND 10),
     kept     INTEGER NOT NULL CHECK (kept IN (0, 1)),
     most     INTEGER NOT NULL DEFAULT 0 CHECK (most >= 0),
+    began    INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (queue, first),
     CHECK (last >= first),
     CHECK ((state = 1) = (token IS NOT NULL))
@@ -81,19 +85,20 @@ CREATE INDEX run_dead ON run (queue, first, last) WHERE state = 2;
 
 -- Values that can't be computed again: JSON texts, one a line (compact JSON has no line break). Immutable;
 -- deleted when no run overlaps them any more. crc is their checksum, with whose they are (checksum.py). A table
--- with a rowid, whose rows may fill a page.
+-- with a rowid, whose rows may fill a page. at: when they were kept; 0: before format 6.
 CREATE TABLE block (
     id    INTEGER PRIMARY KEY,
     queue INTEGER NOT NULL REFERENCES queue (id),
     first INTEGER NOT NULL,
     last  INTEGER NOT NULL CHECK (last >= first),
     texts BLOB    NOT NULL,
-    crc   INTEGER NOT NULL
+    crc   INTEGER NOT NULL,
+    at    INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 
 CREATE UNIQUE INDEX block_place ON block (queue, first);
 
--- The last failed attempts of an item that is still inside.
+-- The last failed attempts of an item that is still inside. began: when it was handed out; 0: before format 6.
 CREATE TABLE failure (
     id      INTEGER PRIMARY KEY,
     queue   INTEGER NOT NULL REFERENCES queue (id),
@@ -101,7 +106,8 @@ CREATE TABLE failure (
     attempt INTEGER NOT NULL,
     at      INTEGER NOT NULL,
     worker  TEXT    NOT NULL,
-    error   TEXT    NOT NULL
+    error   TEXT    NOT NULL,
+    began   INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 
 CREATE INDEX failure_item ON failure (queue, seq, id);

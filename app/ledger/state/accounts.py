@@ -36,7 +36,7 @@ class Account:
 
     ``state``: one word for answers; an ending is stronger than a pause. ``dead`` counts the dead items
     inside. ``changed``: more than the counters is to be written. ``due``: nothing inside can be claimed
-    before that instant; right after a claim that is exact.
+    before that instant; right after a claim that is exact. ``now`` is that of its transaction.
     """
 
     def __init__(self, row: QueueRow, dead: int) -> None:
@@ -44,6 +44,7 @@ class Account:
         self.acked, self.purged, self.dead = row.acked, row.purged, dead
         self._before = _counters(self)
         self.tail: Tail | None = None
+        self.now = 0
         self._set(row)
         self.changed = False
         self.due: int = 0 if self.inside > dead else FOREVER
@@ -58,7 +59,12 @@ class Account:
         self.state = row.ending or ("paused" if row.paused else "open")
 
     def change(self, **columns: Any) -> None:
-        """Change what the row says, but for its cursor and counters."""
+        """Change what the row says, but for its cursor and counters; since when it says so is noted."""
+        ending, paused = columns.get("ending", self.ending), columns.get("paused", self.paused)
+        if ending != self.ending:
+            columns["ended_at"] = None if ending is None else self.now
+        if paused != self.paused:
+            columns["paused_at"] = self.now if paused else None
         self._set(replace(self.row, **columns))
         self.changed = True
         if "settings" in columns:

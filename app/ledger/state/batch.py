@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from ..access import AddToken, RevokeToken
+from ..actions import Action
 from ..ops import (
     Accept,
     Advance,
@@ -22,7 +23,7 @@ from ..ops import (
 )
 from ..serve import After, Key, Keyed, Refusal, Replay, Serve, Served
 from ..work import Moved, Purge, Push, Pushed, Redrive, Sweep
-from . import access, filed, moving, pushing, queues
+from . import access, actions, filed, moving, pushing, queues
 from .keys import Case, Keys, Leader
 from .rows import Acked, Answer, Name
 from .serving import Serving
@@ -46,6 +47,7 @@ HANDLERS: dict[type, Callable[[Transaction, Any], Any]] = {
     Sweep: moving.sweep,
     AddToken: access.add,
     RevokeToken: access.revoke,
+    Action: actions.note,
 }
 """What does each op, but Serve, in a transaction."""
 

@@ -19,17 +19,17 @@ def size(text: str) -> int:
     return len(text) if text.isascii() else len(text.encode())
 
 
-def write(blocks: Blocks, queue: int, first: int, texts: Sequence[str]) -> None:
-    """Keep the values of the items from ``first`` on."""
+def write(blocks: Blocks, queue: int, first: int, texts: Sequence[str], now: int) -> None:
+    """Keep the values of the items from ``first`` on; ``now`` is when that is."""
     begin = room = 0
     for at, text in enumerate(texts):
         needed = size(text) + 1
         if needed > room:
             if at > begin:
-                blocks.insert(queue, first + begin, first + at - 1, joined(texts[begin:at]).encode())
+                blocks.insert(queue, first + begin, first + at - 1, joined(texts[begin:at]).encode(), now)
             begin, room = at, PAGE
         room -= needed
-    blocks.insert(queue, first + begin, first + len(texts) - 1, joined(texts[begin:]).encode())
+    blocks.insert(queue, first + begin, first + len(texts) - 1, joined(texts[begin:]).encode(), now)
 
 
 def joined(texts: Sequence[str]) -> str:

@@ -135,7 +135,7 @@ class Fresh:
         """Write what was granted: the values of leased items, and the mark."""
         tx, account, drawn = self._tx, self._account, self.drawn
         for first, texts in self._kept:
-            blocks.write(tx.blocks, account.id, first, texts)
+            blocks.write(tx.blocks, account.id, first, texts, tx.now)
         if drawn is None or self._at == self._begun:
             return
         if drawn.mark is not None:

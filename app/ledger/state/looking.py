@@ -25,8 +25,10 @@ def items(
         first = max(run.first, after + 1)
         last = min(run.last, first + most - len(found) - 1)
         texts = _texts(reader, run, first, last, one=not found)
+        state = _state(run, now, settings)
+        began = run.began if state == "leased" else 0
         found += [
-            ItemRow(seq, _state(run, now, settings), run.attempt, run.priority, run.due, run.worker, text)
+            ItemRow(seq, state, run.attempt, run.priority, run.due, run.worker, text, began)
             for seq, text in enumerate(texts, first)
         ]
         if first + len(texts) <= run.last:

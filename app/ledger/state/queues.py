@@ -44,7 +44,7 @@ def _successor(tx: Transaction, op: Define, account: Account) -> QueueRow:
         same = (old.source, old.args) == (op.source, op.args)
         return replace(anew, base=old.cursor, cursor=old.cursor, mark=old.mark if same else None)
     _require_unused(account)
-    return replace(anew, created_at=old.created_at, paused=old.paused)
+    return replace(anew, created_at=old.created_at, paused=old.paused, paused_at=old.paused_at)
 
 
 def _require_unused(account: Account) -> None:

@@ -21,7 +21,8 @@ class Run(NamedTuple):
     """Consecutive items that share a state: a row of the table of runs, but for its queue.
 
     ``worker`` is who has or had it last. ``history``: how many failures an item of it has at most. ``kept``:
-    its values are in blocks. ``most``: how many items the answer had that leased it; 0: it is not leased.
+    its values are in blocks. ``most``: how many items the answer had that leased it, and ``began`` when that
+    was; 0: it is not leased.
     """
 
     first: int
@@ -36,6 +37,7 @@ class Run(NamedTuple):
     history: int = 0
     kept: int = 0
     most: int = 0
+    began: int = 0
 
     @property
     def size(self) -> int:
@@ -52,11 +54,11 @@ class Run(NamedTuple):
 
     def waits(self, due: int, attempt: int) -> Run:
         """The run as waiting until ``due``; its last worker stays known."""
-        return self._replace(state=WAITING, due=due, ttl=0, attempt=attempt, token=None, most=0)
+        return self._replace(state=WAITING, due=due, ttl=0, attempt=attempt, token=None, most=0, began=0)
 
     def buried(self, now: int) -> Run:
         """The run as dead since ``now``."""
-        return self._replace(state=DEAD, due=now, ttl=0, token=None, most=0)
+        return self._replace(state=DEAD, due=now, ttl=0, token=None, most=0, began=0)
 
     def lapsed(self, now: int) -> bool:
         """Whether the run's lease has expired."""
@@ -90,9 +92,10 @@ def leased(  # noqa: PLR0917  # the columns of a row, in about their order
     priority: int = 0,
     history: int = 0,
 ) -> Run:
-    """Items that a holder has until ``due``, out of an answer of ``most`` items."""
+    """Items that a holder has from now until ``due``, out of an answer of ``most`` items."""
     token, ttl, worker = holder
-    return _run((first, last, LEASED, due, ttl, attempt, token, worker, priority, history, kept, most))
+    begun = due - ttl
+    return _run((first, last, LEASED, due, ttl, attempt, token, worker, priority, history, kept, most, begun))
 
 
 class Acked(NamedTuple):
@@ -164,6 +167,7 @@ class Failed(NamedTuple):
     at: int
     worker: str
     error: str
+    began: int
 
 
 class Record(NamedTuple):

@@ -35,7 +35,7 @@ def rewrite(tx: Transaction, queue: int, run: Run, parts: Iterable[Run]) -> None
 
 def failed(tx: Transaction, queue: int, run: Run, error: str, at: int) -> Run:
     """Write that this attempt of each item failed; the run, with that in its history."""
-    tx.store.failures.add(queue, Failed(run.first, run.last, run.attempt, at, run.worker, error))
+    tx.store.failures.add(queue, Failed(run.first, run.last, run.attempt, at, run.worker, error, run.began))
     if run.history < FAILURES_KEPT:
         return run._replace(history=run.history + 1)
     tx.store.failures.trim(queue, run.first, run.last)

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol
 
 from ..access import AccessToken
+from ..actions import Action
 from ..looks import ItemState
 from ..ops import QueueRow
 from .rows import Acked, Answer, Block, Failed, Name, Record, Run
@@ -91,8 +92,8 @@ class Runs(Protocol):
 class Blocks(Protocol):
     """Rows of blocks: immutable, one after the other in the order of seqs."""
 
-    def insert(self, queue: int, first: int, last: int, texts: bytes) -> None:
-        """A new block."""
+    def insert(self, queue: int, first: int, last: int, texts: bytes, at: int) -> None:
+        """A new block; ``at`` is when it was kept."""
 
     def read(self, queue: int, seq: int) -> Iterator[Block]:
         """The blocks from the one on that may have this item."""
@@ -166,6 +167,13 @@ class AccessTokens(Protocol):
         """Remove the rows of what was revoked, or has expired, before this instant."""
 
 
+class Actions(Protocol):
+    """Rows of who did what."""
+
+    def add(self, action: Action) -> None:
+        """Add a row; of all only the last :data:`~..actions.KEPT` stay."""
+
+
 class Store(Protocol):
     """All rows of a ledger, in one transaction at a time."""
 
@@ -200,6 +208,10 @@ class Store(Protocol):
     @property
     def access(self) -> AccessTokens:
         """Who may ask."""
+
+    @property
+    def actions(self) -> Actions:
+        """Who did what."""
 
     def sweep(self, queue: int, most: int) -> list[int]:
         """Remove up to ``most`` rows of each kind that a deleted queue has left; how many of each."""

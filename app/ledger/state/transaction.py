@@ -65,6 +65,7 @@ class Transaction:
                     return None
                 account = self._accounts[queue] = Account(*found)
             self.touched[queue] = account
+            account.now = self.now
         return account
 
     def live(self, queue: int) -> Account | None:
@@ -89,6 +90,7 @@ class Transaction:
         queue = self._names[row.name] = self.store.queues.create(row)
         row = replace(row, id=queue, root=row.root or queue)
         account = self._accounts[queue] = self.touched[queue] = Account(row, 0)
+        account.now = self.now
         return account
 
     def remove(self, account: Account) -> None:
@@ -115,7 +117,7 @@ class Transaction:
         last = tail.first + len(tail.texts) - 1
         run = Run(tail.first, last, WAITING, tail.due, priority=tail.priority, kept=1)
         self.runs.insert(account.id, run)
-        blocks.write(self.blocks, account.id, tail.first, tail.texts)
+        blocks.write(self.blocks, account.id, tail.first, tail.texts, self.now)
 
     def write(self) -> None:
         """Write all that has changed."""

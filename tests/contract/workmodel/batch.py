@@ -237,6 +237,7 @@ class Batch:
             due = self.now + ttl
             for n in range(count):
                 item = Item(shelf, first + n, texts and texts[n], due, 0, 1, token, ttl, worker, most=count)
+                item.began = self.now
                 shelf.items[item.seq] = item
         self.over(shelf)
         items = [(first + n, 1) for n in range(count)]

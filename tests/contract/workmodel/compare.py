@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, NamedTuple
 
+from dibs.ledger.ops import Conflict, QueueRow
 from dibs.ledger.serve import Replay, Served
 from dibs.ledger.work import Moved, Pushed
 
@@ -23,7 +25,7 @@ class Told(NamedTuple):
     replayed: bool = False
 
 
-def normal(outcome):
+def normal(outcome):  # noqa: PLR0911  # one for each kind
     """An engine's outcome as the model gives it."""
     if isinstance(outcome, Replay):
         return Replay(normal(outcome.outcome))
@@ -33,6 +35,10 @@ def normal(outcome):
         return (list(outcome.seqs), tuple(outcome.known), outcome.due, outcome.refused, outcome.ready)
     if type(outcome) is tuple:
         return [told(served) for served in outcome]
+    if isinstance(outcome, Conflict):
+        return Conflict(outcome.why, normal(outcome.row))
+    if isinstance(outcome, QueueRow):  # since when it is so: test_since.py
+        return replace(outcome, paused_at=None, ended_at=None)
     return outcome
 
 

@@ -58,7 +58,7 @@ class Model:
             item.token, item.most = None, 0
             if holder is not None:
                 item.token, item.ttl, item.worker = holder
-                item.due, item.most = now + holder.ttl, len(got)
+                item.due, item.most, item.began = now + holder.ttl, len(got), now
         if holder is None:
             shelf.done(got, "taken")
         values = None if got[0].text is None else tuple(item.text for item in got)

@@ -11,7 +11,7 @@ from dibs.ledger.ops import QueueRow
 
 @dataclass
 class Item:
-    """One item inside a queue. ``most``: how many items the answer had that leased it."""
+    """One item inside a queue. ``most``: how many items the answer had that leased it, at ``began``."""
 
     shelf: Shelf = field(repr=False, compare=False)
     seq: int
@@ -24,6 +24,7 @@ class Item:
     worker: str = ""
     dead: bool = False
     most: int = 0
+    began: int = 0
     failures: list = field(default_factory=list)
 
     def state(self, now: int) -> str:
@@ -118,6 +119,15 @@ class Shelf:
 
     def looks(self, now: int) -> list[ItemRow]:
         return [
-            ItemRow(i.seq, i.state(now), i.attempt, i.priority, i.due, i.worker, i.text)
+            ItemRow(
+                i.seq,
+                i.state(now),
+                i.attempt,
+                i.priority,
+                i.due,
+                i.worker,
+                i.text,
+                i.began * (i.state(now) == "leased"),
+            )
             for _, i in sorted(self.items.items())
         ]

@@ -146,7 +146,7 @@ def test_sql_and_python_agree_about_what_is_dead_and_not_written_so(store, one, 
 
 def test_a_block_goes_with_the_last_run_that_overlaps_it(store):
     for first in (1, 11, 21):
-        store.blocks.insert(1, first, first + 9, b"x")
+        store.blocks.insert(1, first, first + 9, b"x", 0)
     store.runs.insert(1, run(1, 12))
     store.blocks.gone(1, 21, 30)
     store.blocks.gone(1, 13, 20)
@@ -159,8 +159,8 @@ def test_a_block_goes_with_the_last_run_that_overlaps_it(store):
 
 
 def test_a_block_that_is_not_what_was_kept_is_not_sound(connection, store):
-    store.blocks.insert(1, 1, 9, b"x")
-    store.blocks.insert(1, 10, 19, b"y")
+    store.blocks.insert(1, 1, 9, b"x", 0)
+    store.blocks.insert(1, 10, 19, b"y", 0)
     store.write()
     connection.execute("UPDATE block SET texts = CAST('z' AS BLOB) WHERE first = 10")
     assert [block.sound for block in store.blocks.read(1, 5)] == [True, False]
@@ -172,7 +172,7 @@ def test_a_block_that_is_not_what_was_kept_is_not_sound(connection, store):
 
 
 def test_an_item_that_failed_and_is_done_leaves_no_failure(connection, store):
-    store.failures.add(1, Failed(1, 3, 1, NOW, "w", "boom"))
+    store.failures.add(1, Failed(1, 3, 1, NOW, "w", "boom", 0))
     store.failures.forget(1, 2, 2)
     store.failures.trim(1, 1, 3)
     store.write()
@@ -181,7 +181,7 @@ def test_an_item_that_failed_and_is_done_leaves_no_failure(connection, store):
 
 def test_of_an_item_the_last_ten_failures_stay(connection, store):
     for attempt in range(1, 13):
-        store.failures.add(1, Failed(7, 7, attempt, NOW, "w", "boom"))
+        store.failures.add(1, Failed(7, 7, attempt, NOW, "w", "boom", 0))
     store.failures.trim(1, 7, 7)
     store.write()
     assert [n for (n,) in connection.execute("SELECT attempt FROM failure ORDER BY id")] == [*range(3, 13)]
@@ -271,7 +271,7 @@ def test_what_a_row_says_is_written_without_its_counters(store):
 def test_a_deleted_queue_is_swept_slice_by_slice(store):
     for first in (1, 2, 3):
         store.runs.insert(1, run(first, first))
-        store.blocks.insert(1, first, first, b"x")
+        store.blocks.insert(1, first, first, b"x", 0)
     assert store.sweep(1, 2) == [2, 2, 0, 0]
     assert store.sweep(1, 2) == [1, 1, 0, 0]
     assert store.sweep(1, 2) == [0, 0, 0, 0]
