@@ -20,8 +20,9 @@ from .parking import Parking
 from .replies import Replies
 from .round import Round, guarded
 from .rounds import Rounds, again
+from .upcoming import Upcoming, in_order
 from .wait import WAIT
-from .waiting import Waiting, items_of
+from .waiting import Waiting
 
 if TYPE_CHECKING:
     from ..ledger.ops import QueueRow
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from .tokens import Tokens
     from .values import Computing
 
+_ask = attrgetter("ask")
+
 # As its own constructor does, in a third of the time.
 _serve: Callable[[Any], Serve] = partial(tuple.__new__, Serve)
 
@@ -40,8 +43,8 @@ _serve: Callable[[Any], Serve] = partial(tuple.__new__, Serve)
 class Line:
     """The asks of one queue. Lives on the event loop, which alone touches it.
 
-    It owns those that have come since the last round, and has the parts of its queue: the ``parking`` of
-    those that wait, the ``condition`` with its ``supply``, the ``replies``. ``row`` is the queue as the last
+    It has the parts of its queue: the asks that are ``upcoming`` in the next round, the ``parking`` of those
+    that wait, the ``condition`` with its ``supply``, the ``replies``. ``row`` is the queue as the last
     op on it told; its counters may be behind. ``find`` gives the line of the queue that has this name now.
     """
 
@@ -82,10 +85,8 @@ class Line:
             join=lambda: rounds.join(self),
         )
         self.park, self.tried = self.parking.park, self.parking.tried
-        self._asked: list[Waiting] = []
-        self._dropped = False  # whether some of them were
-        self._wanted = 0  # items of a drawn source that these ask for; of one key those of one ask
-        self._keys: set[tuple[str, str]] = set()  # of these
+        self.upcoming = Upcoming(drawn=self.feeder is not None)
+        self._looking = False  # whether a look is called for in the next turn of the loop
 
     # -- asking
 
@@ -132,25 +133,14 @@ class Line:
         elif ask.key is not None and not self.parking.admit(waiting):
             return  # it has its refusal
         elif ask.key is not None or ask.entries or waiting.over or self.condition.has_something():
-            waiting.asked = True
-            self._asked.append(waiting)
+            self.upcoming.add(waiting)
+            if self.feeder is not None:
+                self._look_soon()  # before the round begins, so that values may be there in it
             self._rounds.join(self)
-            if self.feeder is not None:  # so that values are there in its round
-                self._want(waiting)
-                self.feeder.want(self.parking.parked.wanted + self._wanted)
         elif self.parking.park(waiting, why := self.condition.why_not()):
-            self._look()
+            self._look_soon()
         else:
             self.replies.nothing(waiting, why)
-
-    def _want(self, waiting: Waiting) -> None:
-        """Count the items of an ask in the line, unless an earlier one of its key asks for them already."""
-        key = waiting.ask.key
-        if key is not None:
-            if (key.caller, key.text) in self._keys:
-                return
-            self._keys.add((key.caller, key.text))
-        self._wanted += items_of(waiting)
 
     def _forward(self, waiting: Waiting) -> None:
         """Put an ask to the queue that has this name now; there may be none."""
@@ -211,18 +201,8 @@ class Line:
             if waiting.ask.entries:
                 waiting.ask = waiting.ask._replace(handout=None)
             else:
-                self._dropped = True  # many may leave at once: the list is cleared once
+                self.upcoming.drop()
                 self._forget(waiting)
-
-    def _take_asked(self) -> list[Waiting]:
-        """Take all out of the line, but for those that were dropped."""
-        asked, self._asked = self._asked, []
-        if self._dropped:
-            self._dropped = False
-            asked = [waiting for waiting in asked if not waiting.done]
-        for waiting in asked:
-            waiting.asked = False
-        return asked
 
     def _forget(self, waiting: Waiting) -> None:
         waiting.done = True
@@ -238,21 +218,18 @@ class Line:
     def begin(self, batch: Batch) -> Round | None:
         """Begin a round: parked asks that may be served now, then those that have come since."""
         tried = self.parking.begin(batch.asks) if self.parking.tries else []
-        asked = self._take_asked()
+        taken = self.upcoming.take()
         if tried:
-            asked = sorted([*tried, *asked], key=attrgetter("place"))
-        count, items = batch.fit(asked)
-        taken, self._asked = asked[:count], asked[count:]
-        for waiting in self._asked:
-            waiting.asked = True
-        if self._asked:
+            taken = in_order(tried, taken)
+        count, items = batch.fit(taken)
+        if count < len(taken):
+            for waiting in taken[count:]:
+                self.upcoming.add(waiting)
+            del taken[count:]
             self._rounds.join(self)
+            self._look_soon()
         drawn = None
         if self.feeder is not None:
-            self._wanted = 0
-            self._keys.clear()
-            for waiting in self._asked:
-                self._want(waiting)
             try:
                 drawn = self.feeder.offer(items)
             except Exception:
@@ -264,9 +241,14 @@ class Line:
             batch.bytes -= sum(map(len, drawn.texts))
         elif not taken:
             return None
-        asks, ttl = tuple(map(attrgetter("ask"), taken)), int(self.limits.key_ttl * 1000)
+        asks, ttl = tuple(map(_ask, taken)), int(self.limits.key_ttl * 1000)
         op = _serve((self.row.id, self.condition.state.edition, asks, drawn, self.supply.length, ttl, ttl))
         return Round(self, op, taken, len(tried))
+
+    def expect(self, items: int) -> None:
+        """Try as many parked asks as items are pushed in the next batch: it serves them, too."""
+        if self.parking.expect(items):
+            self._rounds.join(self)
 
     def learn(self, after: After) -> None:
         """Follow what a batch made of the queue; then see who may be served."""
@@ -281,10 +263,20 @@ class Line:
         if not self.retired:
             self._look()
 
+    def _look_soon(self) -> None:
+        """Look once for all asks that come in this turn of the loop: one pull is for all of them."""
+        if not self._looking:
+            self._looking = True
+            self._loop.call_soon(self._look)
+
     def _look(self) -> None:
         """See to what has to be recorded, though nobody asks, and whether parked asks may be served now."""
-        if self.feeder is not None and self.feeder.end_pending:
-            self._rounds.join(self)
+        self._looking = False
+        if self.feeder is not None:
+            if self.feeder.end_pending:
+                self._rounds.join(self)
+            if self.upcoming.wanted:
+                self.feeder.want(self.parking.parked.wanted + self.upcoming.wanted)
         self.parking.look()
 
     # -- a disk that fails
@@ -300,18 +292,22 @@ class Line:
 
     def refuse_waiting(self, error: LedgerError) -> None:
         """Refuse the asks that have not begun; those that may wait are parked until the disk is back."""
-        asked = self._take_asked()
-        for waiting in asked:
+        for waiting in self.upcoming.take():
             guarded(self._unwritable, waiting, error)
 
     def _unwritable(self, waiting: Waiting, error: LedgerError) -> None:
-        here = self._find(self.name) is self  # else nobody would wake it
-        may = here and not (waiting.over or self.condition.stopping)
-        if may and waiting.until > self._loop.time():
-            waiting.deadline = waiting.until
-            self.parking.put(waiting, "empty")
-        else:
+        if not self.outlast(waiting):
             self.replies.without_items(waiting, again(error))
+
+    def outlast(self, waiting: Waiting) -> bool:
+        """Let an ask of which nothing is on disk wait until the disk is back; False if it may not."""
+        here = self._find(self.name) is self  # else nobody would wake it
+        over = waiting.over or self.condition.stopping or waiting.until <= self._loop.time()
+        if self._rounds.shut is None or over or not here:
+            return False
+        waiting.deadline = waiting.until
+        self.parking.put(waiting, "empty")
+        return True
 
     # -- the end
 
@@ -326,7 +322,7 @@ class Line:
         self.retired = True
         self.supply.stop()
         self.parking.close()
-        asked = self._take_asked()
+        asked = self.upcoming.take()
         for waiting in self.parking.parked.all():
             self._forward(waiting)
         for waiting in asked:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Final
 
 from ..errors import SourceBusy
 from .gate import RETRY_AFTER, WAITS, key_reused, key_superseded
+from .parked import Parked
+from .round import guarded
 from .rounds import again
-from .waiting import FIRST_TRIES, Parked, Waiting
+from .waiting import Waiting
 
 if TYPE_CHECKING:
     from .condition import Condition
@@ -17,6 +20,10 @@ if TYPE_CHECKING:
     from .limits import Limits
     from .replies import Replies
     from .rounds import Rounds
+
+
+FIRST_TRIES: Final = 64
+"""Parked asks that are tried again at first; twice as many each time while all of them were served."""
 
 
 class Parking:
@@ -46,7 +53,7 @@ class Parking:
         self._join = join
         self._burst = FIRST_TRIES
         self._timer: asyncio.TimerHandle | None = None
-        self.parked = Parked(self._loop, self._late)
+        self.parked = Parked(self._loop, partial(guarded, self._late))
 
     def park(self, waiting: Waiting, why: str) -> bool:
         """Let an ask that got nothing wait on; False if it may not."""
@@ -111,12 +118,18 @@ class Parking:
         if last_word is not None:
             self.answer(last_word)
         elif condition.can_serve():
-            self.tries = min(self._burst, parked.size)
+            self.tries = min(max(self._burst, self.tries), parked.size)
             self._join()
         elif not condition.state.paused:
             if self._feeder is not None:
                 self._feeder.want(parked.wanted)
             self._arm(condition.state.next_due)
+
+    def expect(self, items: int) -> bool:
+        """Try so many more asks in the next round; whether any are tried."""
+        if self.parked.size and self._rounds.shut is None and not self._condition.state.paused:
+            self.tries = min(self.tries + items, self.parked.size)
+        return self.tries > 0
 
     def _arm(self, due: int | None) -> None:
         self._cancel()
@@ -134,9 +147,12 @@ class Parking:
         tries, self.tries = self.tries, 0
         return self.parked.first(min(tries, most))
 
-    def tried(self, *, all_served: bool) -> None:
-        """Try twice as many the next time, while all that were tried are served."""
-        self._burst = self._burst * 2 if all_served else FIRST_TRIES
+    def tried(self, count: int, *, all_served: bool) -> None:
+        """Try twice as many the next time, while as many as may be are tried and all of them are served."""
+        if not all_served:
+            self._burst = FIRST_TRIES
+        elif count >= self._burst:
+            self._burst = 2 * count
 
     # -- the end
 
@@ -147,5 +163,5 @@ class Parking:
 
     def close(self) -> None:
         """Cancel the timers."""
-        self.parked.close()
+        self.parked.deadlines.close()
         self._cancel()

@@ -45,6 +45,7 @@ class Producer:
             raise again(shut)
         op = Push(queue.row.id, parcels, int(queue.limits.key_ttl * 1000))
         digest = "push " + digest_of(words(parcels)) if key else ""
+        queue.expect(sum([len(parcel.texts) for parcel in parcels if not parcel.delay]))
         done = await once(self._rounds, op, key, digest, queue.limits)
         pushed: Pushed = done.outcome
         self._check_taken(pushed)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ..errors import DibsError, OutcomeUnknown
+from ..errors import DibsError, LedgerFull, LedgerUnavailable, OutcomeUnknown
 from ..ledger.serve import Serve, Served
 from .answers import Answer, Values
 
@@ -36,11 +36,14 @@ class Home(Protocol):
     def park(self, waiting: Waiting, why: str) -> bool:
         """Let an ask that got nothing wait on; False if it may not."""
 
-    def tried(self, *, all_served: bool) -> None:
-        """Note whether all parked asks that were tried were served."""
+    def tried(self, count: int, *, all_served: bool) -> None:
+        """Note how many parked asks were tried, and whether all of these were served."""
 
     def again(self, waiting: Waiting) -> None:
         """Ask once more: the queue as it is now."""
+
+    def outlast(self, waiting: Waiting) -> bool:
+        """Let an ask of which nothing is on disk wait until the disk is back; False if it may not."""
 
 
 class Round:
@@ -96,10 +99,13 @@ class Round:
                 unserved += 1
                 self._got_nothing(waiting, served.why)
         if self.tried:
-            line.tried(all_served=not unserved)
+            line.tried(self.tried, all_served=not unserved)
 
     def _failed(self, waiting: Waiting, error: DibsError) -> None:
-        if not waiting.done:  # else it was told that nobody knows
+        if waiting.done:
+            return  # it was told that nobody knows
+        undone = isinstance(error, (LedgerFull, LedgerUnavailable))
+        if not (undone and self._line.outlast(waiting)):
             self._told.append((waiting, error))
 
     def _pull(self, outcomes: Sequence[Served | DibsError]) -> Any:

@@ -7,7 +7,7 @@ from collections.abc import MutableSet
 from typing import Any, Final
 
 from ...queue.limits import Limits
-from .timer import Timer
+from .timer import Timer, Timers
 
 SECONDS: Final = 2.0
 MOST_BYTES: Final = 8 * 1024 * 1024
@@ -44,7 +44,8 @@ class Closing(asyncio.Protocol):
         transport: asyncio.Transport,
         connections: MutableSet[Any],
         unread: Unread,
-        loop: asyncio.AbstractEventLoop,
+        timers: Timers,
+        now: float,
     ) -> None:
         self.transport = transport
         self._connections = connections
@@ -55,7 +56,7 @@ class Closing(asyncio.Protocol):
         connections.add(self)
         if transport.can_write_eof():
             transport.write_eof()
-        self._timer = Timer(loop, self._look, loop.time() + SECONDS)
+        self._timer = Timer(timers, self._look, now + SECONDS)
 
     def data_received(self, data: bytes) -> None:
         """Drop the bytes."""

@@ -77,7 +77,7 @@ class Connection(asyncio.Protocol):
         self._peer = Peer(app, *addresses, transport, self.flow, state, told, loop)
         self._unread = Unread(transport, lane.limits)
         self._patience: float = lane.limits.head_patience
-        self._timer = Timer(loop, self._look, self.intake.since + self._patience)
+        self._timer = Timer(lane.timers, self._look, self.intake.since + self._patience)
         lane.connections.add(self)
         state.connections.add(self)  # type: ignore[arg-type]  # it has what the server calls
 
@@ -271,7 +271,7 @@ class Connection(asyncio.Protocol):
         if sending:
             self.flow.resume_reading()
         self.connection_lost(None)
-        Closing(self.transport, self._state.connections, self._unread, self._loop)
+        Closing(self.transport, self._state.connections, self._unread, self._lane.timers, self._loop.time())
 
     def shutdown(self) -> None:
         """Answer the request under way, and close, as the server goes down."""

@@ -16,6 +16,7 @@ from ..operation import Operation, Read
 from ..reply import JSON, Headers, Reply
 from .budget import Budget
 from .heads import Heads
+from .timer import Timers
 
 _CLOSE: Final = (b"connection", b"close")
 
@@ -47,6 +48,7 @@ class Lane:
         self.heads = Heads(Door(context.settings), _hot_calls(app) if hot else {})
         self.budget = Budget(context.limits.unfinished_bytes)
         context.limits.follow(self._changed)
+        self.timers = Timers()
         self.dated: Headers = []
         self.ok = b""
         self.ending = b"\r\n" + _lines(self._always) + REQUEST_ID + b": "

@@ -269,7 +269,7 @@ class House:
     def in_line(self) -> int:
         """Ops and asks that go into the next batch."""
         lines = [queue.line for queue in self.queues.list()]
-        return len(self.queues.rounds._others) + sum(len(line._asked) for line in lines)
+        return len(self.queues.rounds._others) + sum(len(line.upcoming) for line in lines)
 
 
 Opened = Callable[..., AbstractAsyncContextManager[House]]

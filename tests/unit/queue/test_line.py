@@ -18,7 +18,7 @@ from dibs.errors import (
 from dibs.ledger import writer
 from dibs.ledger.ops import EngineFailed
 from dibs.ledger.serve import Key, Serve
-from dibs.ledger.work import Ack, Parcel
+from dibs.ledger.work import Ack, Parcel, Release
 from dibs.queue import LeaseAsk, asking
 from dibs.queue.limits import Limits
 from dibs.queue.wait import WAIT, Wait
@@ -186,24 +186,89 @@ async def test_another_request_under_the_key_of_one_that_waits_is_refused(opened
 # -- asks that wait
 
 
-async def test_asks_that_wait_are_tried_64_at_first_and_then_twice_as_many_while_all_are_served(
-    opened, eventually
-):
+async def test_a_push_is_handed_in_its_own_batch_to_as_many_as_it_may_serve(opened, eventually):
     async with opened({"q": None}, waiting=1000) as house:
         queue, clients = house["q"], [Client() for _ in range(500)]
         for client in clients:
             queue.line.ask(asking.take(1, queue.line.limits), 20, client)
         await queue.take(1)
         assert queue.line.parked == 500
-        before = len(sizes(house))
+        before = len(house.disk.batches)
         await push(queue, *map(str, range(300)))
         await eventually(lambda: sum(bool(client.told) for client in clients) == 300)
-        assert sizes(house)[before:] == [64, 128, 256]  # of which 148 were in vain
-        await push(queue, *map(str, range(300, 370)))
+        await push(queue, "300")
+        await queue.push((Parcel(("301",), delay=20),))
+        assert [[type(op).__name__ for op in batch] for batch in house.disk.batches[before:]] == [
+            ["Push", "Serve"],
+            ["Push", "Serve"],
+            ["Push"],
+        ]
+        assert sizes(house)[-2:] == [300, 1]
+        await eventually(lambda: sum(bool(client.told) for client in clients) == 302)
+        told = [client.told[0].values[0] for client in clients if client.told]
+        assert told == [str(number) for number in range(302)]  # in order of arrival
+        queue.line.stop()
+
+
+async def test_asks_that_wait_are_tried_64_at_first_and_then_twice_as_many_while_all_are_served(
+    opened, eventually
+):
+    async with opened({"q": None}, waiting=1000) as house:
+        queue, clients = house["q"], [Client() for _ in range(500)]
+        await push(queue, *map(str, range(370)))
+        leases = [await queue.lease(LeaseAsk(most=most)) for most in (300, 70)]
+        for client in clients:
+            queue.line.ask(asking.take(1, queue.line.limits), 20, client)
+        await queue.take(1)
+        before = len(sizes(house))
+        await queue.settle((Release(leases[0].token),))
+        await eventually(lambda: sum(bool(client.told) for client in clients) == 300)
+        assert sizes(house)[before:] == [1, 64, 128, 256]  # of which 148 were in vain
+        await queue.settle((Release(leases[1].token),))
         await eventually(lambda: sum(bool(client.told) for client in clients) == 370)
-        assert sizes(house)[before + 3 :] == [64, 128]
+        assert sizes(house)[before + 4 :] == [1, 64, 128]
         told = [client.told[0].values[0] for client in clients if client.told]
         assert told == [str(number) for number in range(370)]  # in order of arrival
+        queue.line.stop()
+
+
+async def test_an_ask_that_is_sent_again_has_its_turn_in_the_round(opened, soon, eventually):
+    async with opened({"q": None}) as house:
+        queue, limits = house["q"], house["q"].line.limits
+        first, second, repeat = Client(), Client(), Client()
+
+        def ask(key: str, client: Client) -> None:
+            queue.line.ask(asking.take(1, limits, Key(key, "")), 20, client)
+
+        ask("one", first)
+        await eventually(lambda: queue.line.parked == 1)
+        house.disk.door.shut()
+        pausing = await soon(queue.resume())  # on its way to the disk, while others gather
+        await house.disk.door.somebody()
+        ask("two", second)
+        ask("one", repeat)
+        pushing = await soon(push(queue, "1"))
+        house.disk.door.open()
+        await pausing
+        await pushing
+        assert isinstance(first.told[0], SourceBusy)
+        assert list(repeat.told[0].values) == ["1"]
+        assert not second.told
+        queue.line.stop()
+
+
+async def test_two_requests_of_one_key_in_one_instant(opened, monkeypatch, eventually):
+    async with opened({"q": None}) as house:
+        queue, clients = house["q"], [Client(), Client()]
+        now = queue.line._loop.time()
+        monkeypatch.setattr(queue.line._loop, "time", lambda: now)  # uvloop's time stands for a millisecond
+        queue.line.ask(asking.take(1, queue.line.limits, Key("k", "")), 20, clients[0])
+        await eventually(lambda: queue.line.parked == 1)
+        queue.line.ask(asking.take(1, queue.line.limits, Key("k", "")), 20, clients[1])
+        assert isinstance(clients[0].told[0], SourceBusy)
+        await eventually(lambda: queue.line.parked == 1)
+        await push(queue, "1")
+        assert list(clients[1].told[0].values) == ["1"]
         queue.line.stop()
 
 

@@ -289,7 +289,7 @@ async def test_who_leaves_the_line_is_not_looked_for_in_it(opened, soon):
         pausing = await soon(queue.resume())
         await house.disk.door.somebody()
         tasks = [await soon(queue.take(1)) for _ in range(3)]
-        queue.line._asked = Watched(queue.line._asked)
+        queue.line.upcoming._asks = Watched(queue.line.upcoming._asks)
         tasks[0].cancel()
         tasks[2].cancel()
         house.disk.door.open()

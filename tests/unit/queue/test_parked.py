@@ -55,7 +55,7 @@ def parked(soon, eventually):
     async def parked(queue, **options) -> asyncio.Task:
         before = queue.stats().waiting
         task = await soon(queue.lease(LeaseAsk(**{"wait": 20, **options})))
-        await eventually(lambda: queue.stats().waiting + len(queue.line._asked) == before + 1)
+        await eventually(lambda: queue.stats().waiting + len(queue.line.upcoming) == before + 1)
         return task
 
     return parked

@@ -46,13 +46,11 @@ async def test_a_retry_waits_for_the_next_lease_that_is_on_its_way(opened, soon,
         await eventually(lambda: house["jobs"].stats().waiting == 1)
         house.disk.door.shut()
         pushing = await soon(house["jobs"].push(parcel("2")))
-        await house.disk.door.somebody()
-        house.disk.door.let_one()
-        await pushing
-        await house.disk.door.somebody()  # the claim is in the line
+        await house.disk.door.somebody()  # the claim is on its way, with the push
         first.cancel()
         retry = await soon(house["jobs"].settle(acks, lease=ask, key="k"))
         house.disk.door.open()
+        await pushing
         with contextlib.suppress(asyncio.CancelledError):
             await first
         assert (await retry).size > 0
