@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from time import monotonic
-
 import pytest
 from dibs.ledger.looks import ItemRow
 from dibs.ledger.ops import Define
@@ -26,9 +24,10 @@ def test_fresh_items_are_leased_until_now_plus_ttl(ledger):
 
 
 def test_a_million_fresh_items_are_as_cheap_as_one(ledger):
-    """They are one run: what is written and how long it takes does not follow their number."""
+    """They are one run: what is written does not follow their number."""
     queue = ledger.define().id
-    begun, size = monotonic(), ledger.engine.size()
+    changes = ledger.engine.files.writer.total_changes
+    before, size = changes(), ledger.engine.size()
     ledger.fresh(queue, MILLION)
     counts = ledger.engine.counts(queue)
     assert (counts.leased, counts.cursor, counts.overlaps) == (MILLION, MILLION, 0)
@@ -38,7 +37,7 @@ def test_a_million_fresh_items_are_as_cheap_as_one(ledger):
     assert ledger.one(queue, Ack("t")) == [(400_001, "acked")]
     assert ledger.engine.row(queue).acked == MILLION
     assert ledger.engine.counts(queue).leased == 0
-    assert monotonic() - begun < 5
+    assert changes() - before < 50
 
 
 def test_a_whole_ack_is_the_end_of_a_lease(ledger):
