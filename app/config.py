@@ -14,7 +14,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_address
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
@@ -69,6 +69,13 @@ class Settings(BaseSettings):
     proxied_roles: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(),
         description="The roles of a proxy's users, such as `operate` or `consume:jobs*`. Default: `read`.",
+    )
+    tls_cert: Path | None = Field(
+        default=None,
+        description="The certificate (PEM, with those above it) to serve https by; none: plain http.",
+    )
+    tls_key: Path | None = Field(
+        default=None, description="Its private key (PEM, no passphrase); none: it is in the same file."
     )
     allow_get: bool | Literal["all"] = Field(
         default=True,
@@ -150,6 +157,17 @@ class Settings(BaseSettings):
                 " if one is not enough"
             )
         return workers
+
+    @model_validator(mode="after")
+    def _certificate(self) -> Settings:
+        """Look into the files, so that a wrong one is told before anything begins, and at a reload."""
+        if self.tls_cert is not None:
+            from .tls import context_of
+
+            context_of(self.tls_cert, self.tls_key)
+        elif self.tls_key is not None:
+            raise ValueError("tls_key is there without tls_cert: say where the certificate is, too")
+        return self
 
 
 LIVE: Final = frozenset({"queues", "allow_get", "read_only", "show_values", "old", "log_level", "limits"})

@@ -23,6 +23,8 @@ def serve(
     allow_anonymous: bool | None = None,
     no_get: bool = False,
     source_root: Path | None = None,
+    tls_cert: Annotated[Path | None, typer.Option(metavar="FILE")] = None,
+    tls_key: Annotated[Path | None, typer.Option(metavar="FILE")] = None,
     workers: Annotated[int | None, typer.Option(show_default=False)] = None,
     log_level: str | None = None,
     log_format: str | None = None,
@@ -39,6 +41,8 @@ def serve(
         allow_anonymous: Let other machines connect, although no token is asked for.
         no_get: Hand out items over POST only.
         source_root: Folder whose files may be named as sources over HTTP.  [default: no files]
+        tls_cert: Serve https by this certificate (PEM, with those above it).
+        tls_key: Its private key, if that is in another file.
         workers: Server processes; on SQLite it is 1.
         log_level: debug, info (a line for each request), notice (what operators do), warning or error.
             [default: notice]
@@ -55,6 +59,8 @@ def serve(
         "allow_anonymous": allow_anonymous,
         "allow_get": False if no_get else None,
         "source_root": source_root,
+        "tls_cert": tls_cert,
+        "tls_key": tls_key,
         "workers": workers,
         "log_level": log_level,
         "log_format": log_format,

@@ -24,6 +24,7 @@ from ..config import Settings
 from ..config_layers import Layers
 from ..errors import DibsError
 from ..main import create_app
+from ..tls import Certificate
 from .banner import announce
 from .exits import FAILED, NO_PORT, OK, fail
 from .logs import log_to_stderr
@@ -100,7 +101,9 @@ class Server(uvicorn.Server):
         gc.freeze()
         gc.enable()
         if sockets and not self.should_exit:
-            announce(_url(self._settings.host, sockets[0]), self._settings, self._context.queues)
+            scheme = "http" if self._settings.tls_cert is None else "https"
+            url = _url(scheme, self._settings.host, sockets[0])
+            announce(url, self._settings, self._context.queues)
 
 
 def run(read: Callable[[], Layers]) -> int:
@@ -145,14 +148,18 @@ def _run(main: Coroutine[Any, Any, int]) -> int:
 async def _serve(app: FastAPI, settings: Settings) -> int:
     """The ledger is opened first: a second server on the same data is told so, whatever its port."""
     context: Context = app.state.context
-    server = Server(_config(app), context, settings)
+    certificate = None
+    if settings.tls_cert is not None:
+        certificate = Certificate(settings.tls_cert, settings.tls_key)
+        context.at_change.append(lambda _: certificate.reload())
+    server = Server(_config(app, certificate), context, settings)
     with server.handling_signals():
         async with app.router.lifespan_context(app):
             await server.serve(sockets=[_listen(settings.host, settings.port)])
     return OK
 
 
-def _config(app: FastAPI) -> uvicorn.Config:
+def _config(app: FastAPI, certificate: Certificate | None) -> uvicorn.Config:
     """One process, whatever the environment says (WEB_CONCURRENCY, FORWARDED_ALLOW_IPS)."""
     protocol: Any = partial(Connection, Lane(app))
     return uvicorn.Config(
@@ -165,6 +172,7 @@ def _config(app: FastAPI) -> uvicorn.Config:
         server_header=False,
         proxy_headers=False,
         workers=1,
+        ssl_context_factory=None if certificate is None else lambda *_: certificate.context,
         timeout_keep_alive=KEEP_ALIVE,
         timeout_graceful_shutdown=GRACE,  # type: ignore[arg-type]  # it goes to wait_for, which takes a float
     )
@@ -195,8 +203,8 @@ def _cannot_listen(host: str, port: int, error: OSError) -> NoReturn:
     fail(f"can't listen on {host} port {port}: {error.strerror}", FAILED)
 
 
-def _url(host: str, listener: socket.socket) -> str:
+def _url(scheme: str, host: str, listener: socket.socket) -> str:
     """Where a client on this machine finds the server."""
     port = listener.getsockname()[1]
     name = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104
-    return f"http://{name}:{port}"
+    return f"{scheme}://{name}:{port}"

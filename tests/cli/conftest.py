@@ -12,7 +12,7 @@ from queue import SimpleQueue
 import pytest
 
 ROOT = Path(__file__).parents[2]
-SERVING = re.compile(r"dibs: serving (http://\S+) ")
+SERVING = re.compile(r"dibs: serving (https?://\S+) ")
 SECONDS = 60
 
 

@@ -8,7 +8,7 @@ that is answered: each has its own answer, whatever follows it.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.utils import get_local_addr, get_remote_addr
@@ -35,6 +35,9 @@ BETWEEN, HEAD, BODY, CALLING, ASKING, ANSWERED, LEFT = range(7)
 """No request is here; a part of a head is; a part of a hot call's body is; a hot call is under way; the
 framework has the request, perhaps not yet all of its body; the answer is out, and the next request waits for
 its turn; the last answer is out."""
+
+GOODBYE: Final = 0.5
+"""Seconds that a client has to end its side of TLS as the server goes down."""
 
 
 class Connection(asyncio.Protocol):
@@ -74,7 +77,9 @@ class Connection(asyncio.Protocol):
         self._responses = Responses(lane, state, transport, loop, self._responded)
         addresses = get_local_addr(transport), get_remote_addr(transport)
         app, told = self._config.loaded_app, self._app_state
-        self._peer = Peer(app, *addresses, transport, self.flow, state, told, loop)
+        self._secure = transport.get_extra_info("sslcontext") is not None
+        scheme = "https" if self._secure else "http"
+        self._peer = Peer(app, *addresses, scheme, transport, self.flow, state, told, loop)
         self._unread = Unread(transport, lane.limits)
         self._patience: float = lane.limits.head_patience
         self._timer = Timer(lane.timers, self._look, self.intake.since + self._patience)
@@ -195,7 +200,7 @@ class Connection(asyncio.Protocol):
             self._look_at(data, at)
         if self._phase in (BETWEEN, HEAD, BODY):
             self.intake.bound()
-            if self.intake.ended and not self.eof_received():
+            if self.intake.ended and not self._answers_on():
                 self.transport.close()
 
     def _refuse(self, error: RequestRefused) -> None:
@@ -230,6 +235,13 @@ class Connection(asyncio.Protocol):
     # -- the end
 
     def eof_received(self) -> bool:
+        """Note that the client sends nothing more; return whether the transport stays open for an answer.
+
+        Under TLS it does not: asyncio's closes with the client.
+        """
+        return self._answers_on() and not self._secure
+
+    def _answers_on(self) -> bool:
         """Note that the client sends nothing more; return whether it still gets an answer."""
         self.intake.ended = True
         self._responses.wait_no_more()
@@ -266,19 +278,24 @@ class Connection(asyncio.Protocol):
         more = self._linger or failed or self._reading or self.intake.size > 0 or self.flow.read_paused
         sending = more and not self.intake.ended
         if self._stopping or not (sending or self.transport.get_write_buffer_size()):
-            self.transport.close()
+            self._close()
             return
         if sending:
             self.flow.resume_reading()
         self.connection_lost(None)
         Closing(self.transport, self._state.connections, self._unread, self._lane.timers, self._loop.time())
 
+    def _close(self) -> None:
+        self.transport.close()
+        if self._secure and self._stopping:  # a client that does not say goodbye is not waited for
+            self._loop.call_later(GOODBYE, self.transport.abort)
+
     def shutdown(self) -> None:
         """Answer the request under way, and close, as the server goes down."""
-        if self._phase in (BETWEEN, HEAD, ANSWERED, LEFT):
-            self.transport.close()
-            return
         self._stopping = True
+        if self._phase in (BETWEEN, HEAD, ANSWERED, LEFT):
+            self._close()
+            return
         if self._exchange is None:
             self._responses.end()
         elif self._exchange.response_complete:

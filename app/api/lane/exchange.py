@@ -37,6 +37,7 @@ class Peer(NamedTuple):
     app: Any
     server: tuple[str, int | None] | None
     client: tuple[str, int] | None
+    scheme: str
     transport: asyncio.Transport
     flow: FlowControl
     state: ServerState
@@ -254,7 +255,7 @@ def _scope(peer: Peer, head: RequestHead) -> HTTPScope:
         "http_version": head.version,
         "server": peer.server,
         "client": peer.client,
-        "scheme": "http",
+        "scheme": peer.scheme,
         "root_path": "",
         "method": head.method,
         "path": unquote(path) if "%" in path else path,

@@ -65,6 +65,8 @@ def copy(source: apsw.Connection, to: str, *, at: int | None = None) -> None:
         partial.unlink(missing_ok=True)  # of a copy that was killed
         make_file(partial)
         with closing(apsw.Connection(str(partial))) as target:
+            if sums.has_room(source):
+                sums.begin(target)
             with target.backup("main", source, "main") as copying:
                 copying.step(-1)
             target.pragma("journal_mode", "DELETE")

@@ -47,6 +47,23 @@ def reserve(connection: apsw.Connection) -> None:
     connection.file_control("main", apsw.SQLITE_FCNTL_RESERVE_BYTES, ctypes.addressof(asked))
 
 
+def has_room(connection: apsw.Connection) -> bool:
+    """Whether the pages of an open database have the room."""
+    found = ctypes.c_int(-1)
+    connection.file_control("main", apsw.SQLITE_FCNTL_RESERVE_BYTES, ctypes.addressof(found))
+    return found.value == BYTES
+
+
+def begin(target: apsw.Connection) -> None:
+    """Let a new file have sums from its first page on.
+
+    The VFS begins to make sums when it has seen the header, and a large copy writes that last: until then
+    the pages would keep what stands there in the original's log, which has no sums.
+    """
+    reserve(target)
+    target.execute("CREATE TABLE begun (one)")
+
+
 def held_back(path: str) -> bool:
     """Whether the pages of a file have the room."""
     with Path(path).open("rb") as file:
