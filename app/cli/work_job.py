@@ -9,6 +9,7 @@ from typing import Any, BinaryIO, Final
 
 from ..client import Job
 from ..client.errors import ValueNotJson
+from ..client.records import Result
 from .json_value import NotJson, json_value
 from .words import compact
 from .work_children import Children
@@ -205,8 +206,6 @@ class JobRunner:
             raise Halted(f"halted, as {most:,} {'job has' if most == 1 else 'jobs in a row have'} failed")
 
     def _results(self, out: BinaryIO) -> list[Any]:
-        from ..client.records import Result
-
         if self._plan.results is None:
             return []
         return [Result(self._plan.results, _result(out, as_json=self._plan.json_results))]

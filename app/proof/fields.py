@@ -4,12 +4,22 @@ from __future__ import annotations
 
 from typing import Annotated, Any, NamedTuple
 
-from pydantic import Field, PlainValidator
+from pydantic import Field, PlainValidator, ValidationError
 
 from .values import Span, Value, identity, numbers
 
 _LARGEST_SPAN = 1_000_000
 _LONGEST = 1e9
+
+
+def first_problem(error: ValidationError) -> str:
+    """The first problem as a sentence that names its field."""
+    first = error.errors(include_url=False)[0]
+    name = next((part for part in reversed(first["loc"]) if isinstance(part, str)), "")
+    if first["type"] == "missing":
+        return f'"{name}" is missing'
+    told = first["msg"].removeprefix("Value error, ").replace("Input should be", "must be", 1)
+    return f'"{name}" {told}' if told.startswith("must ") else told
 
 
 def is_span(value: object) -> bool:

@@ -33,7 +33,7 @@ from typing import Annotated, Any, Final, TypeVar
 from pydantic import PlainValidator, TypeAdapter, ValidationError
 
 from .errors import HistoryError
-from .fields import spans_of
+from .fields import first_problem, spans_of
 from .kinds import Kind
 from .records import (
     End,
@@ -204,17 +204,7 @@ def _validated(number: int, adapter: TypeAdapter[T], body: Body) -> T:
     try:
         return adapter.validate_python(body)
     except ValidationError as error:
-        raise HistoryError(number, _told(error)) from None
-
-
-def _told(error: ValidationError) -> str:
-    """The first problem as a sentence that names its field."""
-    first = error.errors(include_url=False)[0]
-    name = next((part for part in reversed(first["loc"]) if isinstance(part, str)), "")
-    if first["type"] == "missing":
-        return f'"{name}" is missing'
-    told = first["msg"].removeprefix("Value error, ").replace("Input should be", "must be", 1)
-    return f'"{name}" {told}' if told.startswith("must ") else told
+        raise HistoryError(number, first_problem(error)) from None
 
 
 def _mismatch(asked: Any, answer: Any) -> str | None:

@@ -14,6 +14,7 @@ import httpx
 from pydantic import TypeAdapter, ValidationError
 
 from .errors import HarnessFault
+from .fields import first_problem
 from .kinds import Kind
 from .plan import Plan
 from .records import Audit, Header, Inside
@@ -188,9 +189,7 @@ def _read(adapter: TypeAdapter[T], told: Any) -> T:
     try:
         return adapter.validate_python(told)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(map(str, first["loc"]))
-        raise HarnessFault(f"the server's answer has a wrong {where}: {first['msg']}") from None
+        raise HarnessFault(f"the server's answer can't be read: {first_problem(error)}") from None
 
 
 def _told(response: httpx.Response) -> str:

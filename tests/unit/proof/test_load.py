@@ -206,6 +206,15 @@ def test_an_unknown_queue_is_a_fault(run, fake):
         run(fake.FakeQueue(), queue="unknown")
 
 
+def test_counters_that_are_none_are_a_fault(run, fake):
+    queue = fake.FakeQueue()
+    queue.cursor = "many"
+    with pytest.raises(
+        HarnessFault, match="the server's answer can't be read: \"cursor\" must be a valid integer"
+    ):
+        run(queue)
+
+
 def test_a_server_that_stops_answering_ends_the_test_when_patience_does(run, fake):
     queue = fake.FakeQueue()
 
