@@ -92,7 +92,8 @@ class Settings(BaseSettings):
         description="Refuse all that operators may change: the page shows, and changes nothing.",
     )
     show_values: bool = Field(
-        default=True, description="Show the values of items on the page; the API gives them all the same."
+        default=True,
+        description="Give the values of items to the page, and to callers that may only look (`read`).",
     )
     old: float = Field(
         default=900.0,

@@ -22,6 +22,11 @@ if TYPE_CHECKING:
 log = logging.getLogger("dibs.actions")
 
 
+def counted(count: int, noun: str) -> str:
+    """So many of something, in words."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
 class Actions:
     """The last actions on a server, newest last: those of the ledger. Lives on the event loop.
 

@@ -88,24 +88,25 @@ def dead_fields(page: DeadPage) -> dict[str, Any]:
     return {"queue": page.queue, "items": items, "errors": errors, "next": page.next}
 
 
-def page_text(page: Page) -> str:
-    """Items inside a queue, as ``schemas_work.ItemPage``; their values are JSON text already."""
-    items = ",".join([f"{{{item_text(item)}}}" for item in page.items])
+def page_text(page: Page, *, hidden: bool) -> str:
+    """Items inside a queue, as ``schemas_items.ItemPage``; their values are JSON text already."""
+    items = ",".join([f"{{{_item_text(item, hidden=hidden)}}}" for item in page.items])
     following = "null" if page.next is None else page.next
     return f'{{"queue":"{page.queue}","items":[{items}],"next":{following}}}'
 
 
-def item_answer_text(found: ItemAnswer | ItemDone) -> str:
+def item_answer_text(found: ItemAnswer | ItemDone, *, hidden: bool) -> str:
     """One item with its history, as ``schemas_items.ItemAlone``; as ``ItemDone`` where it is done."""
     if isinstance(found, ItemDone):
-        head = f'{{"queue":"{found.queue}","seq":{found.seq},"value":{found.value or "null"}'
+        value = _value_text(found.value or "null", hidden=hidden)
+        head = f'{{"queue":"{found.queue}","seq":{found.seq},{value}'
         return f'{head},"state":"{found.done.verb}","done":{dumps(fields(found.done, "id"))}}}'
     rest = {
         "kept_at": None if found.kept_at is None else instant(found.kept_at),
         "began_at": _known(found.item.began),
         "history": [fields(each, "began", began_at=_known(each.began)) for each in found.history],
     }
-    return f'{{"queue":"{found.queue}",{item_text(found.item)},{dumps(rest)[1:]}'
+    return f'{{"queue":"{found.queue}",{_item_text(found.item, hidden=hidden)},{dumps(rest)[1:]}'
 
 
 def _known(began: int) -> str | None:
@@ -113,7 +114,12 @@ def _known(began: int) -> str | None:
     return instant(began) if began else None
 
 
-def item_text(item: Peeked) -> str:
+def _value_text(value: str, *, hidden: bool) -> str:
+    """A value; of a hidden one its size alone."""
+    return f'"value":null,"bytes":{len(value.encode())}' if hidden else f'"value":{value}'
+
+
+def _item_text(item: Peeked, *, hidden: bool) -> str:
     """The members of one item, as text."""
     rest = {
         "state": item.state,
@@ -123,4 +129,4 @@ def item_text(item: Peeked) -> str:
         "worker": item.worker,
         "error": item.error,
     }
-    return f'"seq":{item.seq},"value":{item.value},{dumps(rest)[1:-1]}'
+    return f'"seq":{item.seq},{_value_text(item.value, hidden=hidden)},{dumps(rest)[1:-1]}'

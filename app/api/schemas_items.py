@@ -31,6 +31,7 @@ class ItemShown(BaseModel):
 
     seq: Seq
     value: Any
+    bytes: Counter | None = Field(None, description="The size of a value that is hidden (`show_values`).")
     state: ItemState
     attempt: Counter
     priority: Annotated[int, Field(ge=0, le=9)]
@@ -151,6 +152,7 @@ class ItemDone(BaseModel):
     queue: str
     seq: Seq
     value: Any
+    bytes: Counter | None = Field(None, description="The size of a value that is hidden.")
     state: Literal["taken", "acked"]
     done: HistoryEntry
 

@@ -474,3 +474,41 @@ def test_who_shows_many_wrong_tokens_is_slowed_and_a_right_one_is_taken_all_the_
     assert wrong[-1].json()["type"] == "urn:dibs:problem:too-many-tries"
     assert as_admin(house, "GET", "/queues")
     assert house.ask("GET", "/queues").status_code == 401
+
+
+# -- hidden values
+
+
+@pytest.mark.parametrize("path", ["/queues/jobs-1/items", "/queues/jobs-1/items/1"])
+def test_hidden_values_are_for_those_who_may_take_or_operate(house, path):
+    push(house, "jobs-1", "a-secret")
+    context = house.app.state.context
+    context.settings = context.settings.model_copy(update={"show_values": False})
+    for roles, seen in (
+        (["read"], False),
+        (["read", "produce"], False),
+        (["read", "consume:ids"], False),
+        (["read", "consume:jobs*"], True),
+        (["operate"], True),
+        (["admin"], True),
+    ):
+        owner = Owner(house, *roles)
+        answer = owner.ask("GET", path)
+        assert answer.status_code == 200
+        assert ("a-secret" in answer.text, '"value":null,"bytes":10' in answer.text) == (seen, not seen), (
+            roles
+        )
+        page = owner.ask("GET", path, headers={"Sec-Fetch-Site": "same-origin"})
+        assert page.status_code == 200
+        assert "a-secret" not in page.text
+
+
+def test_the_values_of_items_that_are_done_are_hidden_too(house):
+    as_admin(house, "PUT", "/queues/ids", json={"settings": {"history": 60}})
+    as_admin(house, "POST", "/queues/ids/next")
+    owner = Owner(house, "read")
+    assert owner.ask("GET", "/queues/ids/items/1").json()["value"] == 1
+    context = house.app.state.context
+    context.settings = context.settings.model_copy(update={"show_values": False})
+    done = owner.ask("GET", "/queues/ids/items/1").json()
+    assert (done["value"], done["bytes"]) == (None, 1)

@@ -159,6 +159,8 @@ def test_hostile_values_errors_and_workers_are_text(site, open_page, text):
     assert page.evaluate("window.bad") is None
     assert page.locator("main script, main img").count() == 0
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    story = page.locator(".story ol").inner_text()
+    assert re.search(r"Pushed\s.*Attempt 1, .*, begun [0-9:.]+, .* long: nacked", story, re.DOTALL), story
     shown = page.locator(".story pre").first.inner_text()
     assert len(shown) < 5_000
     if text.startswith("<"):
@@ -211,8 +213,9 @@ def test_what_operators_do_and_where_it_can_be_read(site, open_page):
     assert told == [
         "purged 3 items of jobs",
         "redrove 2 dead letters of jobs",
-        "redrove 1 dead letters of jobs",
+        "redrove 1 dead letter of jobs",
         "changed jobs: max_attempts",
+        "pushed 3 items to jobs",
         "resumed jobs",
         "paused jobs",
         "created jobs",
@@ -245,6 +248,7 @@ def test_read_only_and_without_values(site, open_page):
     page.get_by_text("You may look, not change: this server is read only, and values are hidden.").wait_for()
     page.locator(".dead-card tr.row").click()
     page.locator(".story").wait_for()
+    page.get_by_text("Value hidden on this server: 16 bytes.").wait_for()
     assert "secret payload" not in page.content()
     assert page.get_by_role("button", name=re.compile("Pause|Push|Redrive|Purge|Settings")).count() == 0
     assert page.locator(".dead-card input").count() == 0

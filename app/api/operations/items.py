@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
+from ...access.roles import Role
 from ...queue.answers import MovedAnswer
+from ..actions import counted
+from ..guards import BROWSER
 from ..models_manage import STATES, Purge, Redrive
 from ..operation import Call, Operations, Spec
 from ..problems import invalid, over
@@ -14,6 +17,8 @@ from ..reply import Reply
 from ..schemas_items import DeadLetters, History, ItemAlone, ItemDone, ItemPage, Purged, Redriven
 
 items: Final = Operations("manage")
+SEES: Final[tuple[Role, ...]] = ("consume", "operate", "admin")
+"""The roles that see values although ``show_values`` is false: who may take items, or look after them."""
 _ITEM: Final = Spec(role="read", answer=ItemAlone | ItemDone, problems=("item-unknown",))
 _REDRIVE: Final = Spec(role="operate", answer=Redriven, body=Redrive, optional=True, key=True)
 
@@ -28,7 +33,7 @@ async def list_items(call: Call) -> Reply:
     query = call.query
     state, after, limit = query.get("state"), query.get("after", 0), query.get("limit", 100)
     found = await call.queue.browser.page(state, after, limit)
-    return Reply(page_text(found).encode())
+    return Reply(page_text(found, hidden=_hides(call)).encode())
 
 
 @items.add("GET", "/queues/{queue}/dead", Spec(role="read", answer=DeadLetters, query=DeadPage))
@@ -68,7 +73,7 @@ async def item(call: Call) -> Reply:
     If the queue keeps a history, the answer for an item that is done says who took or acked it.
     """
     seq = call.context.reader.seq(call.request.path_params["seq"])
-    return Reply(item_answer_text(await call.queue.browser.item(seq)).encode())
+    return Reply(item_answer_text(await call.queue.browser.item(seq), hidden=_hides(call)).encode())
 
 
 @items.add("POST", "/queues/{queue}/redrive", _REDRIVE)
@@ -85,8 +90,9 @@ async def redrive(call: Call) -> Reply:
         raise over("seqs", f"a request names at most {most} ranges", most)
     operations, error, expect = call.queue.operations, body.get("error"), body.get("expect")
     moved = await operations.redrive(seqs, limit, rate, error=error, expect=expect, key=call.key)
+    paced = f" at {rate:g} a second" if rate else ""
     await _note(
-        call, moved, "redrove {} dead letters of {}" + (f" at {rate:g} a second" if rate else ""), "redriven"
+        call, moved, f"redrove {counted(moved.count, 'dead letter')} of {moved.queue}{paced}", "redriven"
     )
     return answer({"queue": moved.queue, "redriven": moved.count}, replayed=moved.replayed)
 
@@ -105,12 +111,18 @@ async def purge(call: Call) -> Reply:
         raise invalid("states", f"it must name one or both of {', '.join(STATES)}, each once")
     named = tuple(state for state in STATES if state in states)
     moved = await call.queue.operations.purge(named, key=call.key)
-    await _note(call, moved, "purged {} items of {}", "purged")
+    await _note(call, moved, f"purged {counted(moved.count, 'item')} of {moved.queue}", "purged")
     return answer({"queue": moved.queue, "purged": moved.count}, replayed=moved.replayed)
+
+
+def _hides(call: Call) -> bool:
+    """Whether values are hidden: from the page, and from those who may only look at the queue."""
+    if call.context.settings.show_values:
+        return False
+    return BROWSER in call.headers or not any(call.caller.may(role, call.name) for role in SEES)
 
 
 async def _note(call: Call, moved: MovedAnswer, what: str, brief: str) -> None:
     """Note an action; a replay did nothing."""
     if moved.count and not moved.replayed:
-        told = what.format(moved.count, moved.queue)
-        await call.context.actions.add(call, moved.queue, told, f"{moved.count} {brief}")
+        await call.context.actions.add(call, moved.queue, what, f"{moved.count} {brief}")

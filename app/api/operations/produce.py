@@ -11,6 +11,7 @@ from ...ledger.work import Parcel
 from ...queue import Queue
 from ...queue.answers import PushAnswer
 from .. import bodies
+from ..actions import counted
 from ..guards import BROWSER
 from ..models import PushItems
 from ..ndjson import StreamReader
@@ -81,8 +82,8 @@ async def _note(call: Call, pushed: PushAnswer) -> None:
     """Note what was pushed on the page, where an operator sits; what producers push is no action."""
     count = len(pushed.seqs) - len(pushed.known)
     if count and not pushed.replayed:
-        what = "1 item" if count == 1 else f"{count} items"
-        await call.context.actions.add(call, call.name, f"pushed {what} to {call.name}", f"{count} pushed")
+        what = f"pushed {counted(count, 'item')} to {call.name}"
+        await call.context.actions.add(call, call.name, what, f"{count} pushed")
 
 
 async def _push_stream(call: Call) -> Reply:
