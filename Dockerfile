@@ -18,5 +18,7 @@ STOPSIGNAL SIGTERM
 # /readyz is 200 while hand-outs can be answered; urllib raises, and so exits with 1, for anything else.
 HEALTHCHECK --interval=2s --timeout=3s --start-period=10s --retries=3 \
     CMD ["python", "-c", "import urllib.request as r; r.urlopen('http://127.0.0.1:8000/readyz', timeout=2)"]
-# Every host name may ask, since nobody knows here what this container is called; publish the port with care.
-CMD ["dibs", "serve", "--host", "0.0.0.0", "--port", "8000", "--data", "/data", "--allow-anonymous"]
+# Every host name may ask, since nobody knows here what this container is called. It starts with a token, mounted as a
+# secret (DIBS_ADMIN_TOKEN_FILE), or one that `dibs token new --role admin --data /data` made in its volume; without
+# one only where DIBS_ALLOW_ANONYMOUS=true says that whoever reaches the port may do everything.
+CMD ["dibs", "serve", "--host", "0.0.0.0", "--port", "8000", "--data", "/data"]

@@ -17,7 +17,7 @@ from .queue.limits import Limits
 
 PREFIX: Final = "DIBS_"
 DEFAULT_FILE: Final = Path("dibs.toml")
-_OTHERS: Final = {"CONFIG", "URL", "TRACEBACK", "QUEUE", "SEQ", "ATTEMPT"}
+_OTHERS: Final = {"CONFIG", "URL", "TOKEN", "TOKEN_FILE", "TRACEBACK", "QUEUE", "SEQ", "ATTEMPT"}
 """Variables (after ``DIBS_``) that are no settings of the server, and have a meaning all the same."""
 _LIMIT: Final = PREFIX + "LIMITS__"
 

@@ -111,8 +111,7 @@ class Book:
                 field="tokens",
                 limit=TOKENS_MOST,
             )
-        token, kept = secrets.new()
-        row = AccessToken(kept.id, name or kept.id, kept.digest, str(grants), maker)
+        row, token = row_of(name, grants, maker)
         added: AccessToken = await self._shelf.commit(AddToken(row, ttl))
         before = added.created - KEPT
         self._held = {id: held for id, held in self._held.items() if not _is_over(held.token, before)}
@@ -142,6 +141,12 @@ class Book:
     def _tell(self, caller: Caller) -> None:
         for lost in self._lost:
             lost(caller)
+
+
+def row_of(name: str | None, grants: Grants, maker: str) -> tuple[AccessToken, str]:
+    """The row of a new token, which is called by its id unless it has a name; and the token itself."""
+    token, kept = secrets.new()
+    return AccessToken(kept.id, name or kept.id, kept.digest, str(grants), maker), token
 
 
 def _held(token: AccessToken) -> Held:

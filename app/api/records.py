@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from ..ledger.access import AccessToken
 from ..ledger.work import FOREVER, QueueSettings
 from ..queue.answers import DeadPage, ItemAnswer, ItemDone, Page, Peeked, PushAnswer, QueueInfo
 from ..sources.encode import MAX_SAFE
@@ -130,3 +131,18 @@ def _item_text(item: Peeked, *, hidden: bool) -> str:
         "error": item.error,
     }
     return f'"seq":{item.seq},{_value_text(item.value, hidden=hidden)},{dumps(rest)[1:-1]}'
+
+
+def token_fields(token: AccessToken, now: int) -> dict[str, Any]:
+    """An access token, without what it is known by."""
+    state = "revoked" if token.revoked is not None else "valid" if token.good(now) else "expired"
+    return {
+        "id": token.id,
+        "name": token.name,
+        "roles": token.grants.split(),
+        "state": state,
+        "made_by": token.maker,
+        "created_at": instant(token.created),
+        "expires_at": None if token.expires is None else instant(token.expires),
+        "revoked_at": None if token.revoked is None else instant(token.revoked),
+    }

@@ -26,6 +26,7 @@ from . import (
     restore,
     serve,
     settings,
+    token,
     top,
     verify,
     work,
@@ -33,6 +34,7 @@ from . import (
 from .exits import EXIT_CODES, FAILED, INTERRUPTED, UNWRITTEN, code_of, say
 from .help_text import Command, Group
 from .output import Unwritten, fill_closed, is_unwritten
+from .token_option import with_token_file
 
 _PARAMETER: Final = re.compile(r"^ {4}(\w+): (.+(?:\n {5,}.+)*)", re.MULTILINE)
 
@@ -50,7 +52,7 @@ cli = typer.Typer(
 )
 
 
-def _add(function: Callable[..., None]) -> None:
+def _add(function: Callable[..., None], to: typer.Typer = cli) -> None:
     """Add a command. Its keyword-only parameters are options; its docstring is its help.
 
     The last paragraph of that is an example, the one before may be what the parameters mean (``Args:``).
@@ -64,7 +66,9 @@ def _add(function: Callable[..., None]) -> None:
         option = f"--{name.replace('_', '-')}" if name in options else ""
         hints[name] = _explained(hints[name], help_text, option)
     function.__annotations__ = hints
-    cli.command(function.__name__.rstrip("_"), cls=Command, help=told, epilog=example)(function)
+    if "url" in options:
+        function = with_token_file(function)
+    to.command(function.__name__.rstrip("_"), cls=Command, help=told, epilog=example)(function)
 
 
 def _explained(hint: Any, told: str, option: str) -> Any:
@@ -84,6 +88,17 @@ for _function in (
     *(loadtest.loadtest, verify.verify, demo.demo),
 ):
     _add(_function)
+
+_tokens = typer.Typer(
+    cls=Group,
+    help="Make, list and revoke the tokens by which callers show who they are.",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    epilog="Example: `dibs token new --role admin --name ann`",
+)
+for _of_tokens in (token.new, token.list_, token.revoke):
+    _add(_of_tokens, _tokens)
+cli.add_typer(_tokens, name="token")
 
 
 def _version(wanted: bool) -> None:

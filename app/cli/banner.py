@@ -20,19 +20,21 @@ if TYPE_CHECKING:
 _SHOWN = 10
 
 
-def announce(url: str, settings: Settings, queues: Queues) -> None:
+def announce(url: str, settings: Settings, queues: Queues, *, locked: bool = False) -> None:
     """Print where the server is and what it has. Whoever reads the line may send requests at once.
+
+    ``locked``: the server asks for tokens.
 
     A closed stdout stops nothing.
     """
     with suppress(Unwritten), writing():
-        _announce(url, settings, queues)
+        _announce(url, settings, queues, locked=locked)
 
 
-def _announce(url: str, settings: Settings, queues: Queues) -> None:
+def _announce(url: str, settings: Settings, queues: Queues, *, locked: bool) -> None:
     known = queues.list()
     if sys.stdout.isatty():
-        _panel(url, settings, known, queues.restored)
+        _panel(url, settings, known, queues.restored, locked=locked)
         return
     told = [f"{queue.name} ({_age(queue)})" for queue in known[:_SHOWN]]
     more = [f"and {len(known) - _SHOWN:,} more"] if len(known) > _SHOWN else []
@@ -52,7 +54,7 @@ def _age(queue: Queue) -> str:
     return (f"opened, cursor {info.cursor}" if info.cursor else "new") + failed
 
 
-def _panel(url: str, settings: Settings, queues: list[Queue], restored: Restored) -> None:
+def _panel(url: str, settings: Settings, queues: list[Queue], restored: Restored, *, locked: bool) -> None:
     from rich.panel import Panel
     from rich.table import Table
     from rich.text import Text
@@ -73,7 +75,9 @@ def _panel(url: str, settings: Settings, queues: list[Queue], restored: Restored
     rows.add_row("try", Text(_try(url, queues), style="green"))
     if restored.told is not None:
         rows.add_row("note", Text(inert(restored.waiting or restored.told), style="yellow"))
-    if not is_loopback(settings.host):
+    if locked:
+        rows.add_row("access", Text("by token: dibs token new makes one", style="dim"))
+    elif not is_loopback(settings.host):
         rows.add_row("note", Text("anyone who reaches this port may use it", style="yellow"))
     title = f"[bold]dibs[/] [dim]{version()}[/]"
     console().print(

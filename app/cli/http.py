@@ -19,6 +19,7 @@ from ..client.setup import Setup
 from ..client.text import encode
 from ..client.threads import Line, ThreadBell, run
 from .exits import fail, say
+from .token_option import Shown
 
 T = TypeVar("T")
 PATIENCE: Final = 60.0
@@ -74,6 +75,7 @@ class Api:
             default=None,
             tempo=tempo,
             bell=ThreadBell,
+            token=Shown.token,
         )
         self.url = url
         self.line = Line(self.setup.wire, transport)

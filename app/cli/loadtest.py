@@ -9,6 +9,7 @@ import typer
 
 from .exits import HARNESS, INTERRUPTED, USAGE, fail
 from .options import DEFAULT_URL, Url
+from .token_option import Shown
 
 if TYPE_CHECKING:
     from ..proof.plan import Plan
@@ -74,7 +75,9 @@ def loadtest(
     seed = _any_seed() if seed is None else seed
     sizes = (_OF_WORK if work else {}) | _given(clients=clients, total=total, count=count)
     of_work = _given(crash=crash, ttl=ttl, seed=seed) if work else None
-    plan = _plan(of_work, sizes, url=url, queue=queue, keys=keys, timeout=timeout, patience=patience)
+    plan = _plan(
+        of_work, sizes, url=url, queue=queue, keys=keys, timeout=timeout, patience=patience, token=Shown.token
+    )
     _test(plan, history, (rounds or 50) if chaos else 0, seed)
 
 

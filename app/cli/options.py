@@ -31,6 +31,10 @@ def _checked(url: str) -> str:
         fail(f"option --url {url}: {error}", USAGE)
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         fail(f"option --url {url}: say http://HOST:PORT", USAGE)
+    if "@" in parts.netloc:
+        fail(
+            "option --url: a secret has no place in a URL; give a token by --token-file or DIBS_TOKEN", USAGE
+        )
     return url.rstrip("/")
 
 

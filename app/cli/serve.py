@@ -38,7 +38,7 @@ def serve(
         config: Configuration file.  [default: dibs.toml, if it is there]
         queue: A queue and its source, or a NAME alone if producers push; repeatable.  [default:
             default=count]
-        allow_anonymous: Let other machines connect, although no token is asked for.
+        allow_anonymous: Without tokens: let whoever reaches the port do everything, other machines, too.
         no_get: Hand out items over POST only.
         source_root: Folder whose files may be named as sources over HTTP.  [default: no files]
         tls_cert: Serve https by this certificate (PEM, with those above it).

@@ -103,7 +103,8 @@ class Server(uvicorn.Server):
         if sockets and not self.should_exit:
             scheme = "http" if self._settings.tls_cert is None else "https"
             url = _url(scheme, self._settings.host, sockets[0])
-            announce(url, self._settings, self._context.queues)
+            locked = self._context.callers.book.locked
+            announce(url, self._settings, self._context.queues, locked=locked)
 
 
 def run(read: Callable[[], Layers]) -> int:

@@ -76,6 +76,7 @@ class AsyncClient:
 
     Args:
         url: Where the server is. None: ``DIBS_URL``, else ``http://127.0.0.1:8000``.
+        token: Who this is to the server, if that asks for tokens. None: ``DIBS_TOKEN``, else none.
         worker: Who leases, as dead letters show it; at most 255 bytes. None: ``host:pid``.
         patience: For how many seconds a request is sent again while its answer is lost or says "later".
         timeout: Seconds for connecting, and for each step of an answer.
@@ -89,6 +90,7 @@ class AsyncClient:
         self,
         url: str | None = None,
         *,
+        token: str | None = None,
         worker: str | None = None,
         patience: float = 60.0,
         timeout: float = 30.0,
@@ -97,7 +99,7 @@ class AsyncClient:
         default: Default | None = None,
         tempo: Tempo | None = None,
     ) -> None:
-        self.setup = Setup(url, worker, patience, timeout, on_wait, default, tempo, LoopBell)
+        self.setup = Setup(url, worker, patience, timeout, on_wait, default, tempo, LoopBell, token)
         self._operations = ServerOperations(self.setup)
         self._line = AsyncLine(self.setup.wire, transport)
         self._given = transport

@@ -74,6 +74,7 @@ class Client:
 
     Args:
         url: Where the server is. None: ``DIBS_URL``, else ``http://127.0.0.1:8000``.
+        token: Who this is to the server, if that asks for tokens. None: ``DIBS_TOKEN``, else none.
         worker: Who leases, as dead letters show it; at most 255 bytes. None: ``host:pid``.
         patience: For how many seconds a request is sent again while its answer is lost or says "later". Then
             ``Unreachable`` or ``Unavailable`` is raised. 0: one try. A server that this client never reached
@@ -94,6 +95,7 @@ class Client:
         self,
         url: str | None = None,
         *,
+        token: str | None = None,
         worker: str | None = None,
         patience: float = 60.0,
         timeout: float = 30.0,
@@ -102,7 +104,7 @@ class Client:
         default: Default | None = None,
         tempo: Tempo | None = None,
     ) -> None:
-        self.setup = Setup(url, worker, patience, timeout, on_wait, default, tempo, ThreadBell)
+        self.setup = Setup(url, worker, patience, timeout, on_wait, default, tempo, ThreadBell, token)
         self._operations = ServerOperations(self.setup)
         self._line = Line(self.setup.wire, transport)
         self._given = transport

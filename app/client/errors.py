@@ -16,6 +16,7 @@
         └── ServerRefused        the server says no, in a problem (RFC 9457) that the error carries
             ├── QueueUnknown     no such queue
             ├── ItemUnknown      not drawn yet, or done
+            ├── TokenUnknown     no such access token
             ├── Exhausted        nothing more, ever
             ├── SourceFailed     the queue's source raised; carries its cause
             ├── QueueFull        back-pressure: too many items wait
@@ -26,7 +27,8 @@
             │   ├── LimitExceeded    over a limit; names that too
             │   └── KeyReused        the idempotency key belongs to another request
             ├── KeySuperseded    a later request of the key's session has been answered
-            ├── Forbidden        not allowed from here
+            ├── Unauthenticated  no token, or none that is valid there
+            ├── Forbidden        not allowed from here, or not to this token's owner
             └── Unavailable      not now: paused, starting, going down, no room
 """
 
@@ -181,6 +183,10 @@ class ItemUnknown(ServerRefused, LookupError):
     """There is no item of this seq inside: it is not drawn yet, or done."""
 
 
+class TokenUnknown(ServerRefused, LookupError):
+    """The server has no access token of this id."""
+
+
 class Exhausted(ServerRefused):
     """The queue is exhausted: its source has ended or it is closed, and no item is left inside."""
 
@@ -240,8 +246,12 @@ class KeySuperseded(ServerRefused):
     """
 
 
+class Unauthenticated(ServerRefused, PermissionError):
+    """The server asks for a token, and the client shows none that is valid there."""
+
+
 class Forbidden(ServerRefused, PermissionError):
-    """The server does not allow the request from here."""
+    """The server does not allow the request from here, or not to the owner of the token."""
 
 
 class Unavailable(ServerRefused):
@@ -251,6 +261,7 @@ class Unavailable(ServerRefused):
 BY_NAME: Final[Mapping[str, type[ServerRefused]]] = {
     "queue-unknown": QueueUnknown,
     "item-unknown": ItemUnknown,
+    "token-unknown": TokenUnknown,
     "exhausted": Exhausted,
     "source-failed": SourceFailed,
     "queue-full": QueueFull,
@@ -262,6 +273,8 @@ BY_NAME: Final[Mapping[str, type[ServerRefused]]] = {
     "key-reused": KeyReused,
     "key-superseded": KeySuperseded,
     "forbidden": Forbidden,
+    "unauthenticated": Unauthenticated,
+    "too-many-tries": Unauthenticated,
 }
 _BY_STATUS: Final[Mapping[int, type[ServerRefused]]] = {
     400: Invalid,

@@ -37,9 +37,17 @@ class Setup:
     default: Default | None
     tempo: Tempo | None
     bell: Callable[[], Bell]
+    token: InitVar[str | None] = None
 
-    def __post_init__(self, url: str | None, patience: float, timeout: float, on_wait: OnWait | None) -> None:
-        self.wire = Wire(url, timeout)
+    def __post_init__(
+        self,
+        url: str | None,
+        patience: float,
+        timeout: float,
+        on_wait: OnWait | None,
+        token: str | None,
+    ) -> None:
+        self.wire = Wire(url, timeout, token)
         self.terms = Terms(self.tempo or Tempo(), patience, on_wait)
         self._takers: dict[str, Takers] = {}
         if self.worker is not None:
@@ -70,7 +78,8 @@ class Setup:
             )
         options = {"worker": self.worker, "default": self.default, "tempo": self.tempo}
         terms = {"patience": self.terms.patience, "on_wait": self.terms.on_wait}
-        return partial(kind, self.wire.url, timeout=self.wire.timeout, **terms, **options), ()
+        shown = {"timeout": self.wire.timeout, "token": self.wire.token}
+        return partial(kind, self.wire.url, **shown, **terms, **options), ()
 
 
 def _check_name(worker: str) -> None:

@@ -16,6 +16,7 @@ import httpx
 
 from .errors import StrangersAnswer
 from .flow import JSON, Lost, Request
+from .secret import token_of
 
 DEFAULT_URL: Final = "http://127.0.0.1:8000"
 LIMITS: Final = httpx.Limits(max_connections=None, max_keepalive_connections=None, keepalive_expiry=60.0)
@@ -35,17 +36,21 @@ class Wire:
     Args:
         url: The server's URL. None: ``DIBS_URL``, else ``http://127.0.0.1:8000``.
         timeout: Seconds for connecting, and for each step of an answer.
+        token: The token that it shows. None: ``DIBS_TOKEN``, else none.
 
     Raises:
-        ValueError: The URL is none of http or https.
+        ValueError: The URL is none of http or https, or has a secret in it; or the token can't be one.
     """
 
-    def __init__(self, url: str | None, timeout: float) -> None:
+    def __init__(self, url: str | None, timeout: float, token: str | None = None) -> None:
         self.url = (url or os.environ.get("DIBS_URL") or DEFAULT_URL).rstrip("/")
         parts = urlsplit(self.url)
         if parts.scheme not in {"http", "https"} or not parts.hostname:
             raise ValueError(f"url {self.url!r}: say http://HOST:PORT")
+        if "@" in parts.netloc:
+            raise ValueError("url: a secret has no place in a URL; give a token as token=, or in DIBS_TOKEN")
         self.timeout = timeout
+        self.token = token_of(token)
         self._urls: dict[str, httpx.URL] = {}
 
     def dial(self) -> httpx.HTTPTransport:
@@ -64,6 +69,8 @@ class Wire:
     def write(self, request: Request, extensions: dict[str, Any]) -> httpx.Request:
         """The request as a transport sends it."""
         headers = {"Accept": "application/json, application/problem+json", "User-Agent": _AGENT}
+        if self.token is not None:
+            headers["Authorization"] = f"Bearer {self.token}"
         if request.key is not None:
             headers["Idempotency-Key"] = request.key.field
             if request.key.n:

@@ -31,7 +31,9 @@ class Crowd:
     def __init__(self, plan: Plan, queue: str, history: HistoryWriter) -> None:
         self.signals = Signals(plan, history)
         self._patience = plan.patience + (2 * plan.jobs.ttl if plan.jobs else 0)
-        self._connect = partial(Connection, plan.url, queue, timeout=plan.timeout, tls=tls_for(plan.url))
+        self._connect = partial(
+            Connection, plan.url, queue, timeout=plan.timeout, tls=tls_for(plan.url), token=plan.token
+        )
         self._clients: list[Client] = []
         self._producers: list[Thread] = []
         self._looked = (0.0, -1, 0.0)

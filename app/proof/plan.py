@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
@@ -59,6 +59,7 @@ class Plan:
     are stopped. With ``jobs`` they are consumers, who lease them and settle them together with the next
     lease, and producers push them. With ``queue`` None the test has a queue of its own, deleted afterwards.
     ``timeout`` is for one request; ``patience`` is how long one client goes on without an answer, in seconds.
+    ``token`` is shown with each request.
     """
 
     url: str = "http://127.0.0.1:8000"
@@ -70,6 +71,7 @@ class Plan:
     timeout: float = 10.0
     patience: float = 30.0
     jobs: Jobs | None = None
+    token: str | None = field(default=None, repr=False)
 
 
 def value_of(number: int) -> Any:

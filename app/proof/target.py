@@ -18,7 +18,7 @@ from .fields import first_problem
 from .kinds import Kind
 from .plan import Plan
 from .records import Audit, Header, Inside
-from .wire import tls_for
+from .wire import shown, tls_for
 
 _PAUSE = 0.1
 _PAGE = 1_000
@@ -43,7 +43,11 @@ class Target:
         self._patience = plan.patience
         self._opened = 0.0
         self._client = httpx.Client(
-            base_url=plan.url, timeout=plan.timeout, trust_env=False, verify=tls_for(plan.url)
+            base_url=plan.url,
+            timeout=plan.timeout,
+            trust_env=False,
+            verify=tls_for(plan.url),
+            headers=shown(plan.token),
         )
 
     def open(self) -> Header:

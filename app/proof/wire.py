@@ -28,6 +28,11 @@ def tls_for(url: str) -> ssl.SSLContext:
     )
 
 
+def shown(token: str | None) -> dict[str, str]:
+    """The header that shows a token."""
+    return {} if token is None else {"Authorization": f"Bearer {token}"}
+
+
 class Fate(Enum):
     """The fate of one request."""
 
@@ -61,9 +66,13 @@ class Connection:
         queue: The queue of the test.
         timeout: Seconds for each of connecting, sending and receiving.
         tls: The TLS context for https, shared by all connections.
+        token: The token to show.
     """
 
-    def __init__(self, url: str, queue: str, *, timeout: float, tls: ssl.SSLContext) -> None:
+    def __init__(
+        self, url: str, queue: str, *, timeout: float, tls: ssl.SSLContext, token: str | None = None
+    ) -> None:
+        self._shown = shown(token)
         self._transport = httpx.HTTPTransport(verify=tls, trust_env=False)
         self._queue = queue
         self._base = f"{url}/queues/{quote(queue, safe='')}"
@@ -76,7 +85,7 @@ class Connection:
 
     def send(self, call: Call, key: str | None) -> Reply:
         """Send a call. A failure of the network or the server is a `Fate`, not an exception."""
-        headers = {} if key is None else {"Idempotency-Key": key}
+        headers = dict(self._shown) if key is None else {**self._shown, "Idempotency-Key": key}
         content = None
         if call.body is not None:
             headers["Content-Type"] = "application/json"

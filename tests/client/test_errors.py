@@ -23,7 +23,7 @@ def test_every_problem_of_the_server_has_an_error_that_fits():
     for row in PROBLEMS:
         problem = errors.Problem(row.name, row.status, "x", row.handed_out, row.retryable)
         kind = type(errors.refusal(problem))
-        if row.status in {403, 404, 409, 410, 413, 422, 429, 503, 507} and row.name != "not-found":
+        if row.status in {401, 403, 404, 409, 410, 413, 422, 429, 503, 507} and row.name != "not-found":
             assert kind is not errors.ServerRefused, row.name
         if row.status in {503, 507}:
             assert kind is errors.Unavailable

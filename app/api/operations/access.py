@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 from ...access.book import NAME
 from ...access.roles import Grant, Grants
 from ...config import is_loopback
 from ...errors import Forbidden
-from ...ledger.access import AccessToken
 from ..models_access import NewToken, TokensPage
 from ..operation import LEDGER, Call, Operations, Spec
 from ..problems import RequestRefused, invalid
-from ..records import answer, instant
+from ..records import answer, instant, token_fields
 from ..reply import Reply
 from ..schemas_access import TokenList, TokenMade, TokenState
 
@@ -48,7 +47,7 @@ async def new_token(call: Call) -> Reply:
     until = f" until {instant(token.expires)}" if token.expires is not None else ""
     told = f"made the token {token.id} of {token.name}: {token.grants}{until}"
     await call.context.actions.add(call, "", told, "token made")
-    return answer({**_fields(token, call), "token": secret}, 201)
+    return answer({**token_fields(token, call.context.queues.now()), "token": secret}, 201)
 
 
 @access.add("GET", "/tokens", Spec(role="admin", answer=TokenList, query=TokensPage))
@@ -68,7 +67,9 @@ async def list_tokens(call: Call) -> Reply:
         tokens = tokens[ids.index(after) + 1 :] if after in ids else []
     page = tokens[:limit]
     following = page[-1].id if len(tokens) > limit else None
-    return answer({"tokens": [_fields(token, call) for token in page], "next": following})
+    return answer(
+        {"tokens": [token_fields(token, call.context.queues.now()) for token in page], "next": following}
+    )
 
 
 @access.add("DELETE", "/tokens/{token}", _REVOKE)
@@ -86,7 +87,7 @@ async def revoke_token(call: Call) -> Reply:
     if before.revoked is None:
         told = f"revoked the token {revoked.id} of {revoked.name}"
         await call.context.actions.add(call, "", told, "token revoked")
-    return answer(_fields(revoked, call))
+    return answer(token_fields(revoked, call.context.queues.now()))
 
 
 def _grants(roles: Sequence[str]) -> Grants:
@@ -113,18 +114,3 @@ def _check_first(grants: Grants, host: str) -> None:
             "roles",
             "the first token of a server is an admin's, for all queues: else nobody could make others",
         )
-
-
-def _fields(token: AccessToken, call: Call) -> dict[str, Any]:
-    now = call.context.queues.now()
-    state = "revoked" if token.revoked is not None else "valid" if token.good(now) else "expired"
-    return {
-        "id": token.id,
-        "name": token.name,
-        "roles": token.grants.split(),
-        "state": state,
-        "made_by": token.maker,
-        "created_at": instant(token.created),
-        "expires_at": None if token.expires is None else instant(token.expires),
-        "revoked_at": None if token.revoked is None else instant(token.revoked),
-    }

@@ -1,0 +1,195 @@
+"""``dibs token``: make, list and revoke the tokens by which callers show who they are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+from .durations import seconds_of
+from .exits import USAGE, fail, say, tell
+from .options import DEFAULT_URL, Json, Url, server
+from .output import print_json
+
+if TYPE_CHECKING:
+    from ..ledger.access import AccessToken
+
+LONGEST: Final = 10 * 366 * 86_400.0
+Data = Annotated[
+    Path | None,
+    typer.Option(metavar="DIR", show_default=False, help="A data folder that no server holds now."),
+]
+
+
+def new(
+    *,
+    role: Annotated[list[str], typer.Option("--role", "-r", metavar="ROLE[:QUEUES]")],
+    queue: Annotated[
+        list[str] | None, typer.Option("--queue", "-q", metavar="QUEUES", show_default=False)
+    ] = None,
+    name: Annotated[str | None, typer.Option(show_default=False)] = None,
+    expires: Annotated[str | None, typer.Option(metavar="TIME", show_default=False)] = None,
+    data: Data = None,
+    url: Url = DEFAULT_URL,
+    json: Json = False,
+) -> None:
+    """Make a token, and print it: it is shown this once.
+
+    The roles are consume, produce, read, operate (and read) and admin (everything). From the first token on
+    the server asks everybody for one, so the first is an admin's, for all queues. Two tokens of one name are
+    the same caller: to replace a token, make another, give it out, and revoke the old one.
+
+    Args:
+        role: What its owner may do: `consume`, or `consume:jobs*` for some queues only. Can be repeated.
+        queue: The queues for the roles that name none: `jobs*`, `*.mail`. Can be repeated.  [default: all]
+        name: Who its owner is, in logs and histories.  [default: the token's id]
+        expires: How long it counts, such as `12h` or `90d`.  [default: for ever]
+
+    Example: `dibs token new --role consume --queue 'jobs*' --expires 90d --name encoder`
+    """
+    grants = [
+        each for one in role for each in ([one] if ":" in one else [f"{one}:{q}" for q in queue or ["*"]])
+    ]
+    seconds = None if expires is None else seconds_of(expires, "--expires", least=1.0, most=LONGEST)
+    if data is not None:
+        made = _offline(data, grants, name, seconds)
+    else:
+        body = {"roles": grants, "name": name, "expires_in": seconds}
+        with server(url) as api:
+            made = api.change(
+                "POST", "tokens", body={key: told for key, told in body.items() if told is not None}
+            )
+    if json:
+        print_json(made)
+        return
+    until = f", until {made['expires_at']}" if made["expires_at"] else ""
+    say(f"token {made['id']} of {made['name']}: {' '.join(made['roles'])}{until}. It is shown this once:")
+    tell(made["token"])
+
+
+def list_(*, data: Data = None, url: Url = DEFAULT_URL, json: Json = False) -> None:
+    """List the tokens, without their secrets.
+
+    Those that were revoked or have expired are there for 30 days, at least.
+
+    Example: `dibs token list`
+    """
+    if data is not None:
+        found = _listed(data)
+    else:
+        with server(url) as api:
+            found = [token for page in api.pages("tokens") for token in page["tokens"]]
+    if json:
+        print_json(found)
+        return
+    from .tables import Column, plain, show, table
+
+    def column(name: str, heading: str = "") -> Column:
+        return Column(heading or name, lambda row: plain(row[name] or ""))
+
+    roles = Column("roles", lambda row: plain(" ".join(row["roles"])))
+    by = column("made_by", "made by"), column("created_at", "made"), column("expires_at", "expires")
+    show(
+        table(found, [column("id"), column("name"), roles, column("state"), *by])
+        if found
+        else "There are no tokens."
+    )
+
+
+def revoke(
+    token: Annotated[str, typer.Argument(metavar="ID")],
+    *,
+    data: Data = None,
+    url: Url = DEFAULT_URL,
+    json: Json = False,
+) -> None:
+    """Revoke a token: it counts no more, at once and on every connection.
+
+    Args:
+        token: Its id, as `dibs token list` shows it; it is no secret.
+
+    Example: `dibs token revoke 0f3a5c7e91`
+    """
+    if token.startswith("dibs_"):
+        fail("argument ID: that is a token itself; its id is the part between the two first _", USAGE)
+    if data is not None:
+        revoked = _revoked(data, token)
+    else:
+        with server(url) as api:
+            revoked = api.change("DELETE", "tokens", token)
+    if json:
+        print_json(revoked)
+    else:
+        tell(f"token {revoked['id']} of {revoked['name']} is revoked")
+
+
+# -- a folder that no server holds
+
+
+def _offline(data: Path, roles: list[str], name: str | None, seconds: float | None) -> dict[str, Any]:
+    import re
+
+    from ..access.book import NAME, row_of
+    from ..access.roles import Grant, Grants
+    from ..ledger.access import AddToken
+
+    try:
+        grants = Grants(map(Grant.read, roles))
+    except ValueError as error:
+        fail(f"option --role: {error}", USAGE)
+    if name is not None and not re.fullmatch(NAME, name):
+        fail(
+            "option --name: it has 1 to 64 of A-Z a-z 0-9 . _ @ + -, and begins with a letter or a number",
+            USAGE,
+        )
+    row, secret = row_of(name, grants, "dibs token new --data")
+    added, now = _applied(data, AddToken(row, None if seconds is None else round(seconds * 1000)))
+    return {**_fields(added, now), "token": secret}
+
+
+def _listed(data: Path) -> list[dict[str, Any]]:
+    from ..ledger import open_ledger
+
+    engine = open_ledger(_there(data))
+    try:
+        return [_fields(token, engine.now()) for token in engine.access_tokens()]
+    finally:
+        engine.close()
+
+
+def _revoked(data: Path, token: str) -> dict[str, Any]:
+    from ..ledger.access import RevokeToken
+
+    revoked, now = _applied(_there(data), RevokeToken(token))
+    if revoked is None:
+        fail(f"there is no token {token} in {data}")
+    return _fields(revoked, now)
+
+
+def _there(data: Path) -> Path:
+    """The folder, where there is one: to look at it makes none."""
+    if not (data / "dibs.db").exists():
+        fail(f"option --data {data}: there is no ledger in it", USAGE)
+    return data
+
+
+def _applied(data: Path, op: Any) -> tuple[Any, int]:
+    """What came of an op on the ledger of a folder, and ledger time."""
+    from ..errors import LedgerFull, LedgerUnavailable
+    from ..ledger import open_ledger
+    from ..ledger.ops import EngineFailed
+
+    engine = open_ledger(data)
+    try:
+        return engine.apply((op,)).outcomes[0], engine.now()
+    except EngineFailed as error:
+        raise (LedgerFull if error.full else LedgerUnavailable)(f"{data}: {error}") from error
+    finally:
+        engine.close()
+
+
+def _fields(token: AccessToken, now: int) -> dict[str, Any]:
+    from ..api.records import token_fields
+
+    return token_fields(token, now)
