@@ -33,15 +33,21 @@ _WHY: Final = {
 }
 
 
-def reply(request: Request, answer: Answer) -> Reply:
-    """The answer to a request; 204 where nothing was handed out.
+def encode(request: Request, answer: Answer) -> bytes | None:
+    """The body of the answer to a request; None where nothing was handed out: 204.
 
     Raises:
         StaleLease, ResultRefused: One entry was all that was asked, and it changed nothing.
     """
     if answer.served.handed is None and request.how not in SETTLED:
+        return None
+    return ENCODERS[request.how](request, answer).encode()
+
+
+def reply(request: Request, answer: Answer, body: bytes | None) -> Reply:
+    """The answer to a request, with its body."""
+    if body is None:
         return Reply(b"", NO_CONTENT)
-    body = ENCODERS[request.how](request, answer).encode()
     headers = [REPLAYED] if answer.served.replayed else None
     return Reply(body, content=TEXT if request.how == "lines" else JSON, headers=headers)
 

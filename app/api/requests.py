@@ -44,7 +44,7 @@ class Request(NamedTuple):
         """The same request of this queue; for a block it has to count."""
         if self.how != "block":
             return self
-        queue.line.check_arithmetic()
+        queue.check_arithmetic()
         return self._replace(how="wide block") if queue.line.computing.wide else self
 
 

@@ -9,6 +9,9 @@ from pydantic import BaseModel, Field
 from .schemas import Counter, Moment, Seq, example
 from .schemas_work import ItemState
 
+Priority = Annotated[int, Field(ge=0, le=9)]
+Attempt = Annotated[int, Field(ge=1)]
+
 _DEAD: Final[dict[str, Any]] = {
     "seq": 42,
     "value": "a.png",
@@ -34,7 +37,7 @@ class ItemShown(BaseModel):
     bytes: Counter | None = Field(None, description="The size of a value that is hidden (`show_values`).")
     state: ItemState
     attempt: Counter
-    priority: Annotated[int, Field(ge=0, le=9)]
+    priority: Priority
     due_at: Moment
     worker: str
     error: str | None
@@ -50,23 +53,21 @@ class ItemPage(BaseModel):
     next: Seq | None
 
 
-class FailedAttempt(BaseModel):
-    """One failed attempt: a nack, or a lease that expired."""
+class PastAttempt(BaseModel):
+    """One failed attempt: a nack, or a lease that expired.
 
-    attempt: Annotated[int, Field(ge=1)]
+    It has when the item was handed out, where that was kept, and when the attempt ended.
+    """
+
+    attempt: Attempt
     at: Moment
     worker: str
     error: str
-
-
-class PastAttempt(FailedAttempt):
-    """One failed attempt of an item: when it was handed out, where that was kept, and when it ended."""
-
     began_at: Moment | None
 
 
-class ItemAlone(ItemShown):
-    """One item, and its last failed attempts, oldest first."""
+class ItemAlone(BaseModel):
+    """One item inside a queue, and its last failed attempts, oldest first."""
 
     model_config = example(
         queue="jobs",
@@ -84,15 +85,27 @@ class ItemAlone(ItemShown):
         ],
     )
 
+    seq: Seq
+    value: Any
+    state: ItemState
+    attempt: Counter
+    priority: Priority
+    due_at: Moment
+    worker: str
+    error: str | None
     queue: str
     kept_at: Moment | None = Field(description="When its value was pushed or drawn; null: it is computed.")
     began_at: Moment | None = Field(description="When a leased item was handed out; null for others.")
     history: list[PastAttempt]
 
 
-class DeadLetter(FailedAttempt):
+class DeadLetter(BaseModel):
     """A dead item, with its last failed attempt."""
 
+    attempt: Attempt
+    at: Moment
+    worker: str
+    error: str
     seq: Seq
 
 

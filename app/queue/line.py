@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from functools import partial
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
-from ..errors import DibsError, LedgerError, LedgerUnavailable, NotArithmetic
+from ..errors import DibsError, LedgerError, LedgerUnavailable
 from ..ledger.serve import Ask, Serve
 from ..ledger.work import Release
-from .answers import Answer
-from .callers import Awaiting, Caller, Nobody
+from .callers import Caller, Nobody
 from .condition import Condition
 from .feeder import Feeder
 from .gate import stopping
@@ -21,7 +19,6 @@ from .replies import Replies
 from .round import Round, guarded
 from .rounds import Rounds, again
 from .upcoming import Upcoming, in_order
-from .wait import WAIT
 from .waiting import Waiting
 
 if TYPE_CHECKING:
@@ -90,28 +87,6 @@ class Line:
 
     # -- asking
 
-    async def asked(self, ask: Ask, wait: float = 0.0) -> Answer:
-        """Ask, and wait for the answer; a cancelled caller is as one that has gone.
-
-        Raises:
-            Refused: one of its kinds; nothing was handed out.
-            LedgerFull, LedgerUnavailable: the disk is at fault; nothing was done.
-            OutcomeUnknown: perhaps something was; ask again with the same key.
-        """
-        caller = Awaiting(self._loop)
-        waiting = self.ask(ask, wait, caller)
-        current = WAIT.get()
-        if current is not None:
-            current.begin(waiting.end)
-        try:
-            if caller.future.done():  # a caller that asks again at once lets others have their turn
-                await asyncio.sleep(0)
-            return await caller.future
-        except asyncio.CancelledError:
-            caller.gone = True
-            waiting.drop()
-            raise
-
     def ask(self, ask: Ask, wait: float, caller: Caller) -> Waiting:
         """Ask for a caller, who is told once, perhaps before this returns."""
         waiting = Waiting(self, ask, caller, self._loop.time(), wait)
@@ -171,16 +146,6 @@ class Line:
         error = self.condition.refusal("deleted" if other is None or other is self else "moved")
         assert error is not None  # noqa: S101  # both are refusals
         return error
-
-    def check_arithmetic(self) -> None:
-        """Raise unless the queue can give blocks.
-
-        Raises:
-            NotArithmetic: its source does not count.
-        """
-        if not self.computing.arithmetic:
-            by = self.spec.name if self.spec else "producers"
-            raise NotArithmetic(f"{self.name} is fed by {by} and does not give plain numbers: no blocks")
 
     # -- an ask whose caller leaves
 

@@ -56,8 +56,10 @@ class Parking:
         self.parked = Parked(self._loop, partial(guarded, self._late))
 
     def park(self, waiting: Waiting, why: str) -> bool:
-        """Let an ask that got nothing wait on; False if it may not."""
-        if why not in WAITS or waiting.over or self._condition.stopping:
+        """Let an ask that got nothing wait on; False if it may not. Nothing that comes is for a block."""
+        handout = waiting.ask.handout
+        block = handout is not None and handout.block
+        if block or why not in WAITS or waiting.over or self._condition.stopping:
             return False
         patience = 0.0
         if why == "dry" and not self._condition.supply.starting:

@@ -69,7 +69,7 @@ class Pool:
         while (job := self._next()) is not None:
             try:
                 job()
-            except Exception:
+            except BaseException:  # a user's generator may raise SystemExit, too
                 log.exception("a job of %s failed", self._name)
             del job  # or an idle thread would keep the last request's values alive
 

@@ -14,7 +14,7 @@ from ...queue import asking
 from .. import bodies
 from ..access_log import host_of
 from ..admission import refusal
-from ..answers import ENCODERS, SETTLED, reply
+from ..answers import encode, reply
 from ..durations import OTHER
 from ..operations.produce import push_reply
 from ..problems import RequestRefused, reply_to
@@ -130,12 +130,11 @@ class Responses:
             return  # it was told before that the server cuts it off
         request = self._request
         try:
-            served = answer.served
-            nothing = served.handed is None and request.how not in SETTLED
-            if nothing or served.replayed or request.how == "lines":
-                self.respond(reply(request, answer))
+            body = encode(request, answer)
+            if body is None or answer.served.replayed or request.how == "lines":
+                self.respond(reply(request, answer, body))
             else:
-                self._write(ENCODERS[request.how](request, answer).encode())
+                self._write(body)
         except Exception as error:
             self.fail(error)
 

@@ -9,7 +9,7 @@ from ...access.owned import owned
 from ...config import DEFAULT_QUEUE
 from ...queue import asking
 from .. import schemas_work
-from ..answers import reply
+from ..answers import encode, reply
 from ..connected import while_connected
 from ..guards import check_get
 from ..models import Lease
@@ -184,4 +184,5 @@ async def _answer(call: Call) -> Reply:
     ask = owned(asking.keyed(request.ask, call.key, request.digest), call.caller)
     request = request._replace(ask=ask)
     asked = call.queue.asked(ask, request.wait)
-    return reply(request, await (while_connected(call.request, asked) if request.wait else asked))
+    answer = await (while_connected(call.request, asked) if request.wait else asked)
+    return reply(request, answer, encode(request, answer))

@@ -215,15 +215,15 @@ class Asker:
 
     async def ask(self, ask: Ask, wait: float = 0.0) -> Answer | None:
         """The answer, or None where there is nothing in it."""
-        answer = await self.line.asked(ask, wait)
+        answer = await self.queue.asked(ask, wait)
         return answer if answer.size or answer.entries else None
 
     async def take(self, count: int = 1, *, wait: float = 0.0, key: str | None = None) -> Answer | None:
         return await self.ask(asking.take(count, self.line.limits, keyed(key)), wait)
 
     async def block(self, size: int, *, key: str | None = None) -> Answer:
-        self.line.check_arithmetic()
-        return await self.line.asked(asking.block(size, self.line.limits, keyed(key)))
+        self.queue.check_arithmetic()
+        return await self.queue.asked(asking.block(size, self.line.limits, keyed(key)))
 
     async def lease(self, ask: LeaseAsk, *, key: str | None = None) -> Answer | None:
         return await self.ask(self._work((), ask, key, asking.lease_digest(ask)), ask.wait)
@@ -232,7 +232,7 @@ class Asker:
         self, entries: tuple[Any, ...], *, lease: LeaseAsk | None = None, key: str | None = None
     ) -> Answer:
         settling = self._work(entries, lease, key, asking.settle_digest(entries, lease))
-        return await self.line.asked(settling, lease.wait if lease else 0.0)
+        return await self.queue.asked(settling, lease.wait if lease else 0.0)
 
     def _work(self, entries: tuple[Any, ...], lease: LeaseAsk | None, key: str | None, digest: str) -> Ask:
         limits, token = self.line.limits, self.line.tokens.new

@@ -257,6 +257,18 @@ async def test_an_ask_that_is_sent_again_has_its_turn_in_the_round(opened, soon,
         queue.line.stop()
 
 
+async def test_a_block_never_waits(opened, eventually):
+    async with opened({"q": "count(max=3)"}) as house:
+        queue, client = house["q"], Client()
+        leased = await queue.lease(LeaseAsk(most=3))
+        await queue.settle((Release(leased.token),))  # what waits is for others than blocks
+        before = len(sizes(house))
+        queue.line.ask(asking.block(1, queue.line.limits), 20, client)
+        await eventually(lambda: bool(client.told))
+        assert sizes(house)[before:] == [1]
+        assert client.told[0].size == 0
+
+
 async def test_two_requests_of_one_key_in_one_instant(opened, monkeypatch, eventually):
     async with opened({"q": None}) as house:
         queue, clients = house["q"], [Client(), Client()]

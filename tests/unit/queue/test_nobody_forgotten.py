@@ -75,7 +75,7 @@ async def test_a_key_of_a_deleted_queue_while_its_name_is_created_again(opened, 
         await house["q"].take(1, key="k")
         await house.queues.delete("q", confirmed=True)
         queue = house.queues.get("q", keyed=True)
-        asked = await soon(queue.line.asked(asking.take(1, queue.line.limits, Key("new", ""))))
+        asked = await soon(queue.asked(asking.take(1, queue.line.limits, Key("new", ""))))
         defining = await soon(house.queues.define("q", parse_source("count()")))
         async with asyncio.timeout(PATIENCE):
             answer = await asked

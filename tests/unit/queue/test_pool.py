@@ -198,3 +198,16 @@ def test_many_threads_may_submit(new_pool, jobs):
         thread.join(10)
     assert jobs.most <= 4
     assert ended(pool)
+
+
+def test_a_job_that_would_end_its_thread_takes_none_from_the_pool(new_pool, jobs, caplog):
+    pool = new_pool(1)
+
+    def leaves() -> None:
+        raise SystemExit
+
+    pool.submit(leaves)
+    pool.submit(jobs.job())
+    jobs.await_(jobs.done, 1)
+    assert ended(pool)
+    assert "failed" in caplog.text
