@@ -16,7 +16,7 @@ from ..config_layers import Layers
 from ..config_table import rows, shown
 from ..errors import ConfigError, DibsError, QueueConflict
 from ..queue import Queues
-from .access_log import NOTICE
+from .actions import Actions
 
 log = logging.getLogger("dibs.config")
 
@@ -25,6 +25,7 @@ class InForce(Protocol):
     """The server whose settings they are."""
 
     settings: Settings
+    actions: Actions
 
     @property
     def queues(self) -> Queues:
@@ -54,8 +55,8 @@ class Reloading:
         layers = self._newest if path[0] in LIVE else self._first
         return "program" if layers is None else layers.place(path)
 
-    async def run(self) -> Mapping[str, Any]:
-        """Take over what has changed, and tell it: see ``schemas_settings.Reloaded``. The log has errors.
+    async def run(self, *, who: str) -> Mapping[str, Any]:
+        """Take over for ``who`` what has changed, and tell it: see ``schemas_settings.Reloaded``.
 
         Raises:
             QueueConflict: The configuration is wrong, or there is none: nothing was changed.
@@ -63,7 +64,7 @@ class Reloading:
         """
         async with self._lock:
             try:
-                return await self._run()
+                return await self._run(who)
             except ConfigError as error:
                 log.warning("the settings were not reloaded, and nothing was changed: %s", error)
                 raise QueueConflict(f"nothing was changed: {error}") from error
@@ -71,7 +72,7 @@ class Reloading:
                 log.warning("the settings were not reloaded: %s", error)
                 raise
 
-    async def _run(self) -> Mapping[str, Any]:
+    async def _run(self, who: str) -> Mapping[str, Any]:
         if self._first is None:
             raise ConfigError("a program gave this server its settings, so there is no file to read again")
         layers, settings = await asyncio.to_thread(self._read_anew)
@@ -90,7 +91,8 @@ class Reloading:
             log.warning("%s was changed, too, and stays %s until the next start", name, before[name])
         told = [f"{each['setting']} = {each['is']}" for each in changed]
         told += [f"queue {name}" for name in (*queues.created, *queues.changed)]
-        log.log(NOTICE, "the settings were reloaded: %s", ", ".join(told) or "nothing has changed")
+        what = f"reloaded the settings: {', '.join(told) or 'nothing has changed'}"
+        self._server.actions.add("", what, "reloaded", who=who)
         return {"changed": changed, "kept": kept, "queues": queues._asdict()}
 
     def _read_anew(self) -> tuple[Layers, Settings]:

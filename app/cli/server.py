@@ -93,7 +93,7 @@ class Server(uvicorn.Server):
 
     async def _reload(self) -> None:
         with suppress(DibsError):  # it is in the log
-            await self._context.reloading.run()
+            await self._context.reloading.run(who="SIGHUP")
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to accept, and say so. What was loaded until now is never searched for garbage again."""

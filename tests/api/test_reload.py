@@ -205,6 +205,14 @@ def test_a_wrong_configuration_changes_nothing_and_is_told(house, file, caplog, 
     assert house.ask("POST", "/queues/ids/pause").status_code == 200
 
 
+def test_it_is_an_action_that_can_be_read(house, file):
+    file("read_only = true\n" + QUEUES + 'more = ""\n')
+    reload(house)
+    (action,) = house.app.state.context.actions.of(None, 10)
+    told = "reloaded the settings: read_only = True, queue more"
+    assert (action["queue"], action["what"], action["who"]) == ("", told, "anybody")
+
+
 def test_settings_of_a_program_are_not_reloaded(make):
     answer = make().ask("POST", "/reload")
     assert (answer.status_code, "a program gave" in answer.json()["detail"]) == (409, True)
@@ -244,7 +252,7 @@ def test_a_page_that_is_open_hears_of_it(house, file):
         try:
             before = [await anext(watched), await anext(watched)]
             file("show_values = false\n" + QUEUES)
-            await context.reloading.run()
+            await context.reloading.run(who="me")
             after = [await anext(watched)]
             while "hidden" not in after[-1]:
                 after.append(await anext(watched))
