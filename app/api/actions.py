@@ -7,17 +7,14 @@ import logging
 from collections import deque
 from collections.abc import Sequence
 from time import time_ns
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from ..access.caller import ANYBODY
+from ..access.caller import ANYBODY, Caller
 from ..errors import DibsError
 from ..ledger.actions import KEPT, Action
+from ..queue import Queues
 from ..queue.statistics import Sees, everything
 from .access_log import NOTICE, host_of
-
-if TYPE_CHECKING:
-    from ..queue import Queues
-    from .operation import Call
 
 log = logging.getLogger("dibs.actions")
 
@@ -36,20 +33,21 @@ class Actions:
 
     def __init__(self) -> None:
         self._kept: deque[Action] = deque(maxlen=KEPT)
+        self._queues: Queues | None = None
 
     async def begin(self, queues: Queues) -> None:
-        """Read what was done before this start."""
+        """Read what was done before this start, and note on from there."""
+        self._queues = queues
         self._kept.extend(await asyncio.to_thread(queues.actions))
 
-    async def add(self, call: Call, queue: str, what: str, brief: str) -> None:
+    async def add(self, queue: str, what: str, brief: str, *, who: str) -> None:
         """Note an action that was done; ``brief`` is two words for a chart."""
-        caller = call.caller
-        who = f"anybody at {host_of(call.request.client)}" if caller is ANYBODY else caller.name
         action = Action(time_ns() // 1_000_000, who, queue, what, brief)
         self._kept.append(action)
         log.log(NOTICE, "%s %s", who, what)
         try:
-            await call.context.queues.note(action)
+            if self._queues is not None:
+                await self._queues.note(action)
         except DibsError as error:  # what was done is done, and its caller has to hear of that
             log.warning("the note of that action is not on disk, and is gone after a restart: %s", error)
 
@@ -58,3 +56,8 @@ class Actions:
         wanted = sees if queue is None else queue.__eq__
         found = [each._asdict() for each in reversed(self._kept) if wanted(each.queue)]
         return found[:most]
+
+
+def who_of(caller: Caller, client: Any) -> str:
+    """Who asks, for people: the name of its token, or the address of anybody."""
+    return f"anybody at {host_of(client)}" if caller is ANYBODY else caller.name

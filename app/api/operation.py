@@ -28,6 +28,7 @@ from ..queue import Queue
 from ..queue.limits import check_name
 from . import bodies, queries
 from .accept import Type, negotiate
+from .actions import who_of
 from .admission import HEADERS, OPERATION
 from .context import Context
 from .queries import Query
@@ -87,6 +88,15 @@ class Call:
         """Who asks."""
         found: Caller = self.request.scope[CALLER]
         return found
+
+    async def note(self, queue: str, what: str, brief: str) -> None:
+        """Note an action that was done; see ``Actions.add``."""
+        await self.context.actions.add(queue, what, brief, who=self.who)
+
+    @property
+    def who(self) -> str:
+        """Who asks, in the log of actions."""
+        return who_of(self.caller, self.request.client)
 
     @property
     def headers(self) -> Mapping[bytes, bytes]:

@@ -92,7 +92,7 @@ class Reloading:
         told = [f"{each['setting']} = {each['is']}" for each in changed]
         told += [f"queue {name}" for name in (*queues.created, *queues.changed)]
         what = f"reloaded the settings: {', '.join(told) or 'nothing has changed'}"
-        self._server.actions.add("", what, "reloaded", who=who)
+        await self._server.actions.add("", what, "reloaded", who=who)
         return {"changed": changed, "kept": kept, "queues": queues._asdict()}
 
     def _read_anew(self) -> tuple[Layers, Settings]:

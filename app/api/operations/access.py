@@ -46,7 +46,7 @@ async def new_token(call: Call) -> Reply:
     token, secret = await book.new(name, grants, ttl=ttl, maker=call.caller.name)
     until = f" until {instant(token.expires)}" if token.expires is not None else ""
     told = f"made the token {token.id} of {token.name}: {token.grants}{until}"
-    await call.context.actions.add(call, "", told, "token made")
+    await call.note("", told, "token made")
     return answer({**token_fields(token, call.context.queues.now()), "token": secret}, 201)
 
 
@@ -86,7 +86,7 @@ async def revoke_token(call: Call) -> Reply:
         raise RequestRefused("token-unknown", "there is no such token; GET /tokens lists them by their ids")
     if before.revoked is None:
         told = f"revoked the token {revoked.id} of {revoked.name}"
-        await call.context.actions.add(call, "", told, "token revoked")
+        await call.note("", told, "token revoked")
     return answer(token_fields(revoked, call.context.queues.now()))
 
 

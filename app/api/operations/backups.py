@@ -94,5 +94,5 @@ async def accept(call: Call) -> Reply:
     jumped = await call.context.queues.accept(call.body["advance"], named)
     for each in jumped:
         what = f"advanced {each.queue} to {each.cursor}, after a restore"
-        await call.context.actions.add(call, each.queue, what, "advanced")
+        await call.note(each.queue, what, "advanced")
     return answer({"advanced": [each._asdict() for each in jumped]})

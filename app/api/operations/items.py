@@ -125,4 +125,4 @@ def _hides(call: Call) -> bool:
 async def _note(call: Call, moved: MovedAnswer, what: str, brief: str) -> None:
     """Note an action; a replay did nothing."""
     if moved.count and not moved.replayed:
-        await call.context.actions.add(call, moved.queue, what, f"{moved.count} {brief}")
+        await call.note(moved.queue, what, f"{moved.count} {brief}")

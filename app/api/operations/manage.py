@@ -190,5 +190,5 @@ def _source(body: DefineQueue) -> SourceSpec | Kept | None:
 async def _done(call: Call, info: QueueInfo, verb: str, how: str = "") -> Reply:
     """Answer with a queue, and note what was done to it; a replay did nothing."""
     if not info.replayed:
-        await call.context.actions.add(call, info.queue, f"{verb} {info.queue}{how}", verb)
+        await call.note(info.queue, f"{verb} {info.queue}{how}", verb)
     return answer(queue_fields(info), 201 if info.created else 200, replayed=info.replayed)

@@ -83,7 +83,7 @@ async def _note(call: Call, pushed: PushAnswer) -> None:
     count = len(pushed.seqs) - len(pushed.known)
     if count and not pushed.replayed:
         what = f"pushed {counted(count, 'item')} to {call.name}"
-        await call.context.actions.add(call, call.name, what, f"{count} pushed")
+        await call.note(call.name, what, f"{count} pushed")
 
 
 async def _push_stream(call: Call) -> Reply:

@@ -30,4 +30,4 @@ async def reload(call: Call) -> Reply:
     runs. What needs a start stays as it is, and is named in `kept`. If anything is wrong, nothing is changed
     (409 `conflict` says what). A queue that is no longer in the configuration goes on.
     """
-    return answer(await call.context.reloading.run(who=call.caller.name))
+    return answer(await call.context.reloading.run(who=call.who))
