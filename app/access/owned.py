@@ -7,12 +7,17 @@ tag is of a time when the server asked for none, and belongs to whoever has it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 from ..ledger.serve import Ask
 from ..ledger.work import Ack, Result
 from ..queue.tokens import SECRET
 from .caller import TAG, Caller
+
+# As its own constructor does, in a third of the time.
+_ask: Callable[[Any], Ask] = partial(tuple.__new__, Ask)
 
 NO_QUEUE: Final = "?"
 """Begins what no queue is called: a result for a queue that the caller may not push to goes there."""
@@ -22,12 +27,13 @@ def owned(ask: Ask, caller: Caller) -> Ask:
     """The ask of a caller."""
     if not caller.tag:
         return ask
-    handout = ask.handout
+    handout, entries, key, chance, settled, _ = ask
     if handout is not None and handout.holder is not None:
         holder = handout.holder
         handout = handout._replace(holder=holder._replace(token=holder.token + caller.tag))
-    entries = tuple([_entry(entry, caller) for entry in ask.entries])
-    return ask._replace(handout=handout, entries=entries, caller=caller.keys)
+    if entries:
+        entries = tuple([_entry(entry, caller) for entry in entries])
+    return _ask((handout, entries, key, chance, settled, caller.keys))
 
 
 def _entry(entry: Any, caller: Caller) -> Any:

@@ -137,7 +137,7 @@ def serve(hops: Hops, data: str) -> int:
     ready = threading.Event()
     settings = Settings(port=0, data=data, queues={"default": "count()", "jobs": "count()"})
 
-    def announced(url: str, *_: object) -> None:
+    def announced(url: str, *_: object, **__: object) -> None:
         found.append(int(url.rsplit(":", 1)[1]))
         ready.set()
 
@@ -150,7 +150,7 @@ def serve(hops: Hops, data: str) -> int:
 
 async def _served(settings: Settings) -> int:
     app = serving.create_app(settings)
-    server = serving.Server(serving._config(app), app.state.context, settings)
+    server = serving.Server(serving._config(app, None), app.state.context, settings)
     async with app.router.lifespan_context(app):
         await server.serve(sockets=[serving._listen("127.0.0.1", 0)])
     return 0

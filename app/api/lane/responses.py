@@ -112,7 +112,6 @@ class Responses:
     def _ask(self, queue: Queue, request: Request, ask: Ask) -> None:
         if self.caller.tag:
             ask = owned(ask, self.caller)
-            request = request._replace(ask=ask)
         self._request = request
         waiting = queue.ask(ask, request.wait, self)
         if not self.calling:

@@ -182,7 +182,6 @@ async def _answer(call: Call) -> Reply:
     """Ask the queue, and encode its answer. A client that goes away while it waits is no longer asked for."""
     request: Request = call.body.of(call.queue)
     ask = owned(asking.keyed(request.ask, call.key, request.digest), call.caller)
-    request = request._replace(ask=ask)
     asked = call.queue.asked(ask, request.wait)
     answer = await (while_connected(call.request, asked) if request.wait else asked)
     return reply(request, answer, encode(request, answer))

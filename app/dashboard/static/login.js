@@ -17,7 +17,7 @@ export function login(page, main) {
       return;
     }
     const wait = Number(answer?.headers.get("Retry-After") ?? 0);
-    say(wrong, answer === null ? "No word from the server; try again." : wait ? `Too many tries from this address; try again in ${span(wait)}.` : "This token is not valid here: it may be mistyped, expired or revoked.");
+    say(wrong, answer === null ? "No word from the server; try again." : answer.status === 403 ? "This token may not look: that needs the role read, operate or admin." : wait ? `Too many tries from this address; try again in ${span(wait)}.` : "This token is not valid here: it may be mistyped, expired or revoked.");
     input.select();
   });
   document.body.classList.add("logging-in");
