@@ -75,9 +75,7 @@ def loadtest(
     seed = _any_seed() if seed is None else seed
     sizes = (_OF_WORK if work else {}) | _given(clients=clients, total=total, count=count)
     of_work = _given(crash=crash, ttl=ttl, seed=seed) if work else None
-    plan = _plan(
-        of_work, sizes, url=url, queue=queue, keys=keys, timeout=timeout, patience=patience, token=Shown.token
-    )
+    plan = _plan(of_work, sizes, url=url, queue=queue, keys=keys, timeout=timeout, patience=patience)
     _test(plan, history, (rounds or 50) if chaos else 0, seed)
 
 
@@ -102,7 +100,7 @@ def _plan(of_work: dict[str, Any] | None, sizes: dict[str, Any], **options: Any)
     from ..proof.plan import Jobs, Plan
 
     jobs = None if of_work is None else Jobs(max(1, sizes["clients"] // 4), **of_work)
-    return Plan(jobs=jobs, **sizes, **options)
+    return Plan(jobs=jobs, token=Shown.token, **sizes, **options)
 
 
 def _test(plan: Plan, history: Path | None, rounds: int, seed: int) -> None:
