@@ -12,8 +12,6 @@ from collections.abc import Callable
 from itertools import count
 from typing import TYPE_CHECKING, Any, Final
 
-from ..inert import inert
-
 if TYPE_CHECKING:
     from ..config import Settings
 
@@ -94,13 +92,13 @@ class AccessLog:
             self._write(
                 "request",
                 request_id=request.decode("ascii"),
-                method=inert(method),
-                path=inert(path[:PATH_MOST]),
+                method=method,
+                path=path[:PATH_MOST],
                 **told,
                 ms=round(seconds * 1000, 2),
                 bytes=size,
                 peer=peer,
-                who=inert(who),
+                who=who,
             )
 
 

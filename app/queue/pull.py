@@ -73,11 +73,12 @@ def failed(cause: BaseException | None, kind: str | None = None) -> End:
 def let_go(source: Source, name: str) -> None:
     """Close a source without waiting for a running pull: its generator ends when that pull returns.
 
-    An exception of a user's ``finally`` is logged.
+    An exception of a user's ``finally`` is logged, in a line: it is no fault of ours.
     """
     try:
         source.close(timeout=0)
     except PullTimeout:
         return
-    except Exception:
-        log.exception("closing the source of %s", name)
+    except Exception as error:
+        end = failed(error)
+        log.warning("the source of %s raised when it was closed: %s: %s", name, end.type, end.message)

@@ -27,7 +27,7 @@ def test_json_off_a_terminal_and_a_line_a_request_at_info_alone(serve, options):
     found = lines(server)
     assert all({"event", "level", "logger", "timestamp"} <= line.keys() for line in found)
     actions = [(line["level"], line["event"]) for line in found if line["logger"] == "dibs.actions"]
-    assert actions == [("notice", "anybody paused default")]
+    assert actions == [("notice", "anybody at 127.0.0.1 paused default")]
     requests = [line for line in found if line["logger"] == "dibs.access"]
     told = [(each["method"], each["path"], each["status"]) for each in requests]
     lease = "POST", "/queues/default/lease"
@@ -50,7 +50,9 @@ def test_for_people_and_above_notice_nothing_of_what_is_well(serve):
     assert re.search(
         r"^\S+Z \[info +\] request \[dibs.access\] .*method=GET path=/nowhere status=404", found, re.M
     )
-    assert re.search(r"^\S+Z \[notice +\] anybody paused default \[dibs.actions\]$", found, re.M)
+    assert re.search(
+        r"^\S+Z \[notice +\] anybody at 127\.0\.0\.1 paused default \[dibs.actions\]$", found, re.M
+    )
     assert "\x1b" not in found
     quiet = serve("--log-level", "warning")
     ask(quiet)

@@ -200,9 +200,9 @@ def test_items_are_looked_at_in_order_by_state_and_in_pages(ledger):
     ledger.one(queue, Nack("t", ((2, 2),), error="why"))
     ledger.push(queue, "6", delay=50, priority=2)
     rows = {
-        1: ItemRow(1, "leased", 1, 0, now + 30_000, "ann", "1"),
+        1: ItemRow(1, "leased", 1, 0, now + 30_000, "ann", "1", now),
         2: ItemRow(2, "dead", 1, 0, now, "ann", "2"),
-        3: ItemRow(3, "leased", 1, 0, now + 30_000, "ann", "3"),
+        3: ItemRow(3, "leased", 1, 0, now + 30_000, "ann", "3", now),
         4: ItemRow(4, "waiting", 0, 0, now, "", "4"),
         5: ItemRow(5, "waiting", 0, 0, now, "", "5"),
         6: ItemRow(6, "waiting", 0, 2, now + 50, "", "6"),

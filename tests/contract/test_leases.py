@@ -16,7 +16,9 @@ def test_fresh_items_are_leased_until_now_plus_ttl(ledger):
     queue = ledger.define().id
     due = ledger.engine.now() + 30_000
     assert ledger.fresh(queue, 3, "t", 30_000, "ann") == Handed((Span(1, 3),), None, "t", due, fresh=True)
-    assert ledger.items(queue) == [ItemRow(seq, "leased", 1, 0, due, "ann") for seq in (1, 2, 3)]
+    assert ledger.items(queue) == [
+        ItemRow(seq, "leased", 1, 0, due, "ann", None, due - 30_000) for seq in (1, 2, 3)
+    ]
     assert ledger.engine.glance(queue) == (0, 3, 0)
     row = ledger.engine.row(queue)
     assert (row.cursor, row.taken, row.acked, row.inside) == (3, 0, 0, 3)
@@ -67,7 +69,8 @@ def test_an_ack_of_some_splits_the_lease_and_the_rest_stays_leased(ledger, seqs,
     due = ledger.fresh(queue, 6, worker="ann").due
     acked = [seq for first, last in seqs for seq in range(first, last + 1)]
     assert ledger.one(queue, Ack("t", seqs)) == [(seq, "acked") for seq in acked]
-    assert ledger.items(queue) == [ItemRow(seq, "leased", 1, 0, due, "ann") for seq in left]
+    now = ledger.engine.now()
+    assert ledger.items(queue) == [ItemRow(seq, "leased", 1, 0, due, "ann", None, now) for seq in left]
     assert ledger.engine.row(queue).acked == len(acked)
     assert [seq for seq, _ in ledger.one(queue, Ack("t"))] == (left or [None])
 

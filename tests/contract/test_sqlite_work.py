@@ -316,7 +316,7 @@ def test_a_reopening_does_not_wait_for_who_counts_for_hours(file):
 
 # -- the last line of defence
 
-RUN = "INSERT INTO run VALUES ({}, {}, {}, {}, 0, 0, {}, {}, '', {}, {}, {}, 0)"
+RUN = "INSERT INTO run VALUES ({}, {}, {}, {}, 0, 0, {}, {}, '', {}, {}, {}, 0, 0)"
 
 
 @pytest.mark.parametrize(
