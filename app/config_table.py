@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -9,9 +10,11 @@ from typing import Any, Final
 from .config import LIVE, Settings, configured_queues
 from .ledger.work import FOREVER
 from .queue.definition import Definition, Kept
+from .sources import SourceSpec
 
 MASKED: Final = "********"
-_SECRET: Final = ("token", "secret", "password")
+_SECRET: Final = ("token", "secret", "password", "passwd", "api_key")
+_PASSWORD: Final = re.compile(r"(://[^:/@\s]*:)[^@/\s]+@")
 _MILLISECONDS: Final = frozenset({"backoff", "backoff_max", "key_ttl", "item_key_ttl", "history"})
 
 
@@ -44,7 +47,7 @@ def _each(settings: Settings) -> Iterator[tuple[list[str], Any]]:
 def _definition(definition: Definition) -> str | dict[str, Any]:
     """A queue's definition as ``dibs.toml`` has it."""
     spec, settings = definition.source, definition.settings
-    source = {} if isinstance(spec, Kept) else {"source": "" if spec is None else spec.text}
+    source = {} if isinstance(spec, Kept) else {"source": "" if spec is None else _masked(spec)}
     if source and not settings:
         return source["source"]
     return source | {name: _written(name, value) for name, value in settings.items()}
@@ -56,8 +59,14 @@ def _written(name: str, value: Any) -> Any:
     return "forever" if value >= FOREVER else value / 1000
 
 
+def _masked(spec: SourceSpec) -> str:
+    """A source as it is written, but for arguments that are called secrets, and passwords in URLs."""
+    args = {name: MASKED if _is_secret(name) else value for name, value in spec.args.items()}
+    return _PASSWORD.sub(rf"\1{MASKED}@", SourceSpec(spec.name, args, spec.positional).text)
+
+
 def _is_secret(name: str) -> bool:
-    return name.endswith(_SECRET)
+    return name.lower().endswith(_SECRET)
 
 
 def _json(value: Any) -> Any:

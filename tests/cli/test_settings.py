@@ -50,6 +50,17 @@ class TestConfig:
         assert told["limits.ttl"] == (43_200, "default")
         assert "environment variable DIBS_PORT" in dibs("config", env=env).stdout
 
+    def test_secrets_are_masked(self, dibs, tmp_path):
+        (tmp_path / "dibs.toml").write_text(
+            '[queues]\na = \'mine:rows(url="postgres://me:hunter2@db/x", api_key="hunter2", n=1)\'\n'
+            "b = {source = 'mine:rows', args = {db_password = 'hunter2'}, history = 1}\n"
+        )
+        out = dibs("config", "--json").stdout
+        assert "hunter2" not in out
+        assert rows(out)["queues.a"]["value"] == (
+            'mine:rows(url="postgres://me:********@db/x", api_key="********", n=1)'
+        )
+
     def test_a_wrong_one_is_told_and_the_exit_code_says_so(self, dibs, tmp_path):
         (tmp_path / "dibs.toml").write_text("prot = 1\n")
         done = dibs("config")
