@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import signal
 import sqlite3
 import threading
@@ -350,9 +351,8 @@ class TestCommand:
         assert "the ledger is in memory" in run("doctor", "--data", ":memory:")[1]
 
 
+@pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="only Linux tells this of another process")
 def test_a_server_may_have_as_many_open_files_as_the_system_allows(serve):
-    import resource
-
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     pid = serve().process.pid
     soft = resource.prlimit(pid, resource.RLIMIT_NOFILE)[0]
