@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from time import perf_counter
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from ..sources import Registry, Source, SourceSpec, Values
 from .meters import SAMPLES, Times
@@ -12,10 +12,6 @@ from .meters import SAMPLES, Times
 if TYPE_CHECKING:
     from ..iterators import IteratorStats
     from .values import Computing
-
-
-MEASURED: Final = 16
-"""Of so many pulls one is measured."""
 
 
 class Computed:
@@ -29,9 +25,9 @@ class Computed:
     buffered = threads = 0
 
     def __init__(self, spec: SourceSpec | None, sources: Registry, computing: Computing) -> None:
+        self.waits: Times = deque(maxlen=SAMPLES)
         self.holds: Times = deque(maxlen=SAMPLES)
         self.openings = 0
-        self._pulls = 0
         self._spec = spec
         self._sources = sources
         self._computing = computing
@@ -43,27 +39,20 @@ class Computed:
     def granted(self, first: int, size: int) -> Values:
         """Pull the values of granted items from the shared generator, whoever still waits for them."""
         assert self._spec is not None  # noqa: S101  # nothing fresh is granted of a queue without a source
-        measured = self._pulls % MEASURED == 0
-        self._pulls += 1
-        began = perf_counter() if measured else 0.0
+        began = perf_counter()
         source = self._source
         if source is None or self._next != first:  # opened anew there, in constant time, after a jump
             self.stop()
             self._source = source = self._sources.open(self._spec, cursor=first - 1)
             self.openings += 1
         taken: Values = source.iterator.take(size)
-        if measured:
-            self.holds.append(perf_counter() - began)
+        self.waits.append(0.0)
+        self.holds.append(perf_counter() - began)
         self._next = first + size
         if len(taken) < size or (source.arithmetic and type(taken) is not range):
             self.stop()  # after an interrupt, which leaves values in front of the others
             return self._computing.between(first, size, bare=True)
         return taken
-
-    @property
-    def waits(self) -> Times:
-        """How long the pulls waited for others that were measured: the loop alone pulls, so it never does."""
-        return deque([0.0] * len(self.holds))
 
     def stop(self) -> None:
         """Close the generator."""
