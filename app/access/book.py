@@ -58,11 +58,7 @@ class Book:
     ) -> None:
         self._shelf = shelf
         self._held = {token.id: _held(token) for token in shelf.access_tokens()}
-        admin = Grants([Grant("admin")])
-        self._from_file = {
-            f"file-{number}": (Credential.of(token), Caller("admin", admin, token=f"file-{number}"))
-            for number, token in enumerate(from_file)
-        }
+        self._from_file = _admins(from_file)
         self.locked = locked or bool(self._held or self._from_file)
         self._lost = lost
 
@@ -140,9 +136,30 @@ class Book:
         revoked: AccessToken | None = await self._shelf.commit(RevokeToken(id))
         return revoked
 
+    def follow(self, from_file: Sequence[bytes]) -> None:
+        """Take the tokens that are in the admin's file now; those that are there no more count no more."""
+        before, self._from_file = self._from_file, _admins(from_file)
+        for id, (credential, caller) in before.items():
+            if id in self._from_file:
+                self._from_file[id] = credential, caller
+            else:
+                caller.live = False
+                self._tell(caller)
+        self.locked = self.locked or bool(self._from_file)
+
     def _tell(self, caller: Caller) -> None:
         for lost in self._lost:
             lost(caller)
+
+
+def _admins(from_file: Sequence[bytes]) -> dict[str, tuple[Credential, Caller]]:
+    """The owners of tokens in an admin's file. An id is of the digest: another token has another one."""
+    found = {}
+    for token in from_file:
+        credential = Credential.of(token)
+        id = f"file-{credential.digest.hex()[:10]}"
+        found[id] = credential, Caller("admin", Grants([Grant("admin")]), token=id)
+    return found
 
 
 def row_of(name: str | None, grants: Grants, maker: str) -> tuple[AccessToken, str]:

@@ -7,6 +7,7 @@ trusted names its user. A server that has no tokens asks for none: then everybod
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Mapping
 from ipaddress import ip_address
 from pathlib import Path
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from ..queue import Queues
 
 Headers = Mapping[bytes, bytes]
+
+log = logging.getLogger("dibs.api")
 
 NOBODY: Final = Caller("nobody", Grants(()), known=False)
 """Who has shown nothing, where nothing needs to be shown."""
@@ -86,6 +89,13 @@ class Access:
                 f" with `dibs token new --role admin --data {settings.data}`; or say --allow-anonymous if"
                 " whoever reaches the port may do everything; or listen on 127.0.0.1"
             )
+
+    def follow(self, _: Settings) -> None:
+        """Read the admin's file again, as the settings are reloaded; one that is wrong changes nothing."""
+        try:
+            self.book.follow(_read(self._settings.admin_token_file))
+        except ConfigError as error:
+            log.warning("%s; the tokens that it had before count still", error)
 
     # -- who asks
 

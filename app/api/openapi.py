@@ -11,8 +11,9 @@ from fastapi import FastAPI
 from ..access.roles import Need
 from .fields import NAME_SCHEMA, Json
 from .keys import pattern
-from .operation import EVERYWHERE, KEYS, LEDGER, QUEUES, Operation, Read, Spec
-from .problems import PROBLEMS, Problem, RequestRefused, problem_fields
+from .operation import Operation, Read, Spec
+from .problem_table import EVERYWHERE, KEYS, LEDGER, PROBLEMS, QUEUES, Problem
+from .problems import RequestRefused, problem_fields
 from .schemas import ProblemDetails
 
 SECURITY: Final[Json] = {"token": {"type": "http", "scheme": "bearer"}}

@@ -36,31 +36,6 @@ from .requests import Reader
 from .requests import Request as HotRequest
 from .validation import Model
 
-EVERYWHERE: Final = (
-    "malformed",
-    "unauthenticated",
-    "too-many-tries",
-    "forbidden",
-    "not-acceptable",
-    "head-timeout",
-    "body-timeout",
-    "body-too-large",
-    "unsupported-media-type",
-    "invalid",
-    "headers-too-large",
-    "internal",
-    "not-implemented",
-    "overloaded",
-    "stopping",
-)
-"""What any operation may answer."""
-QUEUES: Final = ("queue-unknown", "limit-exceeded")
-"""What one on a queue may answer."""
-LEDGER: Final = ("ledger-unavailable", "outcome-unknown", "ledger-full", "damaged", "restored")
-"""What one may answer that writes, as all do that take a key."""
-KEYS: Final = ("key-reused", "key-superseded", "limit-exceeded")
-"""What one may answer that takes a key."""
-
 
 @dataclass(slots=True)
 class Call:

@@ -4,7 +4,8 @@ import re
 
 import pytest
 from dibs import errors
-from dibs.api.problems import BY_ERROR, PROBLEMS, RequestRefused, problem_of, reply_to
+from dibs.api.problem_table import PROBLEMS
+from dibs.api.problems import BY_ERROR, RequestRefused, problem_of, reply_to
 
 ROOT = errors.DibsError
 

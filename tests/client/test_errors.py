@@ -18,7 +18,7 @@ def test_every_error_is_in_the_drawing():
 
 
 def test_every_problem_of_the_server_has_an_error_that_fits():
-    from dibs.api.problems import PROBLEMS
+    from dibs.api.problem_table import PROBLEMS
 
     for row in PROBLEMS:
         problem = errors.Problem(row.name, row.status, "x", row.handed_out, row.retryable)

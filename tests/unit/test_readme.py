@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from dibs.api.problems import PROBLEMS
+from dibs.api.problem_table import PROBLEMS
 from dibs.cli import cli
 from dibs.config import LIVE, Settings
 from dibs.main import create_app

@@ -11,7 +11,8 @@ from ...access.roles import Grant, Grants
 from ...config import is_loopback
 from ...errors import Forbidden
 from ..models_access import NewToken, TokensPage
-from ..operation import LEDGER, Call, Operations, Spec
+from ..operation import Call, Operations, Spec
+from ..problem_table import LEDGER
 from ..problems import RequestRefused, invalid
 from ..records import answer, instant, token_fields
 from ..reply import Reply

@@ -10,7 +10,8 @@ from typing import Any, BinaryIO, Final
 from starlette.responses import Response, StreamingResponse
 
 from ..models_manage import AcceptRestored, BackupKept
-from ..operation import LEDGER, Call, Operations, Spec
+from ..operation import Call, Operations, Spec
+from ..problem_table import LEDGER
 from ..records import answer, instant
 from ..reply import Reply
 from ..schemas import Accepted, BackupDone, BackupLast

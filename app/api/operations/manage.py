@@ -10,7 +10,8 @@ from ...queue.answers import QueueInfo
 from ...queue.definition import KEPT, Kept, queue_settings
 from ...sources import SourceSpec
 from ..models_manage import Advance, DefineQueue
-from ..operation import QUEUES, Call, Operations, Spec
+from ..operation import Call, Operations, Spec
+from ..problem_table import QUEUES
 from ..problems import invalid
 from ..queries import Confirmation, QueuesPage
 from ..records import answer, queue_fields

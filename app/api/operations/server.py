@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from ..operation import LEDGER, Call, Operations, Spec
+from ..operation import Call, Operations, Spec
+from ..problem_table import LEDGER
 from ..records import answer
 from ..reply import Reply
 from ..schemas_settings import Reloaded, SettingsInForce
