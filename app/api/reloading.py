@@ -1,7 +1,7 @@
 """Reloading: settings that were changed since the start, taken over while the server runs.
 
 They are taken over as a whole or not at all: everything that can be wrong is checked first, then the queues
-are changed in one commit, then the other settings in one step of the event loop.
+are changed (see `queue.reconfigured`), then the other settings in one step of the event loop.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from ..errors import ConfigError
@@ -26,7 +26,7 @@ class Changed(NamedTuple):
 
 
 class Reconfiguring:
-    """Takes over configurations, all queues of one in one commit (of up to 1,024 ops).
+    """Takes over configurations: first the queues that get another source, then all others in one commit.
 
     It alone changes ``in_file``, the names of the queues that the configuration has.
     """
@@ -56,13 +56,11 @@ class Reconfiguring:
             ops: dict[str, list[Define | Retry]] = {name: self._ops(name, configuring) for name in wanted}
             ops |= {name: [*configuring.lifts(name)] for name in configuring.gone()}
             there = frozenset(queues)
-            every = [(name, op) for name, its in ops.items() for op in its]
-            done = await asyncio.gather(*(self._register.rounds.commit(op) for _, op in every))
+            anew = [name for name in ops if self._is_another(name, configuring)]
+            await self._commit({name: ops[name] for name in anew})
+            await self._commit({name: its for name, its in ops.items() if name not in anew})
         self._in_file.clear()
         self._in_file.update(wanted)
-        for (name, _), outcome in zip(every, done, strict=True):
-            if isinstance(outcome, Conflict):
-                raise ConfigError(f"queue {name} was changed by somebody else in the meantime; reload again")
         configuring.tell_gone()
         touched = sorted(name for name, its in ops.items() if its)
         return Changed(
@@ -70,6 +68,20 @@ class Reconfiguring:
             tuple(name for name in touched if name in there),
             tuple(configuring.gone()),
         )
+
+    async def _commit(self, ops: Mapping[str, Sequence[Define | Retry]]) -> None:
+        every = [(name, op) for name, its in ops.items() for op in its]
+        done = await asyncio.gather(*(self._register.rounds.commit(op) for _, op in every))
+        for (name, _), outcome in zip(every, done, strict=True):
+            if isinstance(outcome, Conflict):
+                raise ConfigError(f"queue {name} was used or changed in the meantime: reload once more")
+
+    def _is_another(self, name: str, configuring: Configuring) -> bool:
+        """Whether a queue gets another source: the one change that comes too late if an item was taken."""
+        queue, definition = self._register.queues.get(name), configuring.sound.get(name)
+        if queue is None or definition is None or isinstance(definition.source, Kept):
+            return False
+        return queue.line.spec != definition.source
 
     def _ops(self, name: str, configuring: Configuring) -> list[Define | Retry]:
         """What makes a queue as it is wanted; nothing if it is so already."""

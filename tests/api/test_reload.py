@@ -11,6 +11,8 @@ from dibs.config import read
 from dibs.dashboard.streams import Streams
 from dibs.errors import LedgerUnavailable
 from dibs.main import create_app
+from dibs.queue.asking import take
+from dibs.queue.configured import Configuring
 
 
 @pytest.fixture
@@ -84,6 +86,21 @@ class TestQueues:
         )
         assert house.ask("GET", "/queues/more").status_code == 404
         assert house.ask("POST", "/queues/ids/next?count=6").status_code == 200
+
+    def test_an_item_that_is_taken_in_the_middle_of_it_changes_nothing(self, house, file, monkeypatch):
+        checked = Configuring.check
+
+        async def check(self):
+            await checked(self)
+            queue = house.queues.get("ids")
+            await queue.asked(take(1, queue.line.limits))
+
+        monkeypatch.setattr(Configuring, "check", check)
+        file(QUEUES.replace("100", "200") + 'more = "count"\n[limits]\ncount = 5\n')
+        answer = house.ask("POST", "/reload")
+        assert (answer.status_code, "in the meantime" in answer.json()["detail"]) == (409, True)
+        assert house.ask("GET", "/queues/more").status_code == 404
+        assert house.ask("POST", "/queues/ids/next?count=6").json()["items"][0]["value"] == 101
 
     def test_a_failure_of_the_configuration_is_lifted(self, house, file, tmp_path, monkeypatch):
         monkeypatch.syspath_prepend(tmp_path)
