@@ -29,8 +29,8 @@ _SHOWN: Final = 200
 _STRANGERS: Final = 3
 """Answers to other requests, each on another connection, after which one request is given up."""
 
-PATIENT: Final = frozenset({"paused", "starting", "source-busy"})
-"""Refusals of a queue that is well and only has nothing to hand out now."""
+PATIENT: Final = frozenset({"paused", "starting", "source-busy", "restored"})
+"""Refusals of a queue that is well and only has nothing to hand out now, or until an operator says so."""
 FULL: Final = frozenset({"queue-full"})
 
 Failure = Lost | ServerRefused | UnexpectedAnswer

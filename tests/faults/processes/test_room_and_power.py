@@ -5,6 +5,7 @@ import os
 import shutil
 import struct
 import subprocess
+import sys
 
 import pytest
 
@@ -30,6 +31,35 @@ def small(tmp_path):
     mount("-t", "tmpfs", "-o", "size=6m", "dibs-test", folder)
     yield folder
     subprocess.run(["umount", "-l", folder], check=True)
+
+
+def test_a_backup_onto_a_full_disk_harms_none_that_is_there(serve, small, tmp_path):
+    server = serve()
+    server.post("/next?count=5").raise_for_status()
+
+    def backup():
+        command = [sys.executable, "-m", "dibs", "backup", "--to", str(small), "--keep", "1"]
+        return subprocess.run(
+            [*command, "--url", server.url],
+            check=False,
+            capture_output=True,
+            text=True,
+            cwd=tmp_path,
+            timeout=30,
+        )
+
+    assert backup().returncode == 0
+    (good,) = small.iterdir()
+    content = good.read_bytes()
+    (small / "filler").write_bytes(b"x" * (6 * 1024 * 1024 - len(content) - 40_000))
+    full = backup()
+    assert (full.returncode, full.stderr) == (4, f"dibs: there is no room in {small} for the backup\n")
+    assert sorted(path.name for path in small.iterdir()) == [good.name, "filler"]
+    assert good.read_bytes() == content
+    (small / "filler").unlink()
+    assert backup().returncode == 0
+    (newer,) = small.iterdir()
+    assert newer.name > good.name  # the older one went when the new one was good
 
 
 def test_a_full_disk_hands_out_nothing_and_recovers_by_itself(serve, small):
