@@ -77,3 +77,20 @@ def test_a_source_that_can_not_be_loaded_is_named_once(run):
     code, _, err = run("serve", "--port", "0", "--data", ":memory:", "--queue", "sweep=nomod:x")
     assert code == 2
     assert err.count("nomod:x") == 1, err
+
+
+def test_a_reload_changes_the_level_of_a_server_that_runs(serve, tmp_path):
+    settings = tmp_path / "dibs.toml"
+    settings.write_text('log_level = "warning"\n')
+    server = serve()
+    with httpx.Client(base_url=server.url) as client:
+        client.post("/next").raise_for_status()
+        settings.write_text('log_level = "info"\n')
+        client.post("/reload").raise_for_status()
+        client.post("/next").raise_for_status()
+        settings.write_text('log_level = "error"\n')
+        client.post("/reload").raise_for_status()
+        client.post("/next").raise_for_status()
+    assert server.end() == 0
+    paths = [line["path"] for line in lines(server) if line["logger"] == "dibs.access"]
+    assert paths == ["/reload", "/next"]
