@@ -10,13 +10,14 @@ from asks import LENGTH, lease, seqs, settle, take, verdicts
 from dibs.errors import LedgerForeign, LedgerFull
 from dibs.ledger import open_ledger
 from dibs.ledger.access import AccessToken, AddToken
-from dibs.ledger.looks import FailureRow
-from dibs.ledger.ops import Define, Delete, EngineFailed, Pause
+from dibs.ledger.looks import Copied, FailureRow
+from dibs.ledger.ops import Accept, Define, Delete, EngineFailed, Pause
 from dibs.ledger.serve import Handed, Key, Keyed, Serve, Served
 from dibs.ledger.sqlite import files, format, migration
 from dibs.ledger.sqlite.checksum import of_answer, of_block
 from dibs.ledger.sqlite.engine import SqliteEngine
 from dibs.ledger.sqlite.format import APPLICATION_ID, VERSION
+from dibs.ledger.sqlite.restoring import restore
 from dibs.ledger.work import Ack, Nack, Parcel, Push, QueueSettings, Span, Sweep
 from words import apply, define, served, taken
 
@@ -473,3 +474,21 @@ def test_an_older_file_under_a_running_ledger_is_not_taken_for_it(tmp_path):
         assert file.pragma("user_version") == 1
     file.close()
     engine.close()
+
+
+def test_a_backup_of_an_older_release_is_restored_with_the_mark_of_a_copy(old, tmp_path):
+    """It comes into the older file, and stays as that is brought to this version."""
+    rows = restore(old, tmp_path / "restored")
+    engine = open_ledger(tmp_path / "restored")
+    assert engine.copied == Copied(old.name, int(old.stat().st_mtime * 1000), None)
+    assert {row.name for row in rows} >= {"jobs", "ids", "gone"}
+    apply(engine, Accept())
+    engine.backup(str(tmp_path / "again.db"))
+    engine.close()
+    engine = open_ledger(tmp_path / "restored")
+    assert engine.copied.accepted is not None
+    engine.close()
+    assert restore(tmp_path / "again.db", tmp_path / "second") == rows
+    second = open_ledger(tmp_path / "second")
+    assert (second.copied.name, second.copied.accepted) == ("again.db", None)
+    second.close()
