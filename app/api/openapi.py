@@ -21,7 +21,7 @@ SECURITY: Final[Json] = {"token": {"type": "http", "scheme": "bearer"}}
 _REFERENCE: Final = "#/components/schemas/{model}"
 _IN_PATH: Final[Mapping[str, Json]] = {
     "queue": {"description": "The queue's name.", "schema": NAME_SCHEMA},
-    "token": {"description": "The token's id.", "schema": {"type": "string"}},
+    "token": {"description": "The token's id.", "schema": {"type": "string", "pattern": "^[0-9a-f]{10}$"}},
     "seq": {
         "description": "The item's seq.",
         "schema": {"type": "integer", "minimum": 1, "maximum": 2**53 - 1},

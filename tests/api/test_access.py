@@ -484,6 +484,20 @@ def test_whoever_waits_under_a_token_that_is_revoked_is_cut_off_and_gets_nothing
 # -- wrong ones
 
 
+def test_heads_with_wrong_tokens_are_not_remembered_in_the_place_of_others(house):
+    if house.wire is None:
+        pytest.skip("heads are known on the wire")
+    heads = house.wire.lane.heads
+    assert house.ask("POST", "/queues/ids/next", headers=bearer(ADMIN)).status_code == 200
+    assert [call[0].queue for call in heads.known.values() if call] == ["ids"]
+    before = dict(heads.known)
+    for number in range(5):
+        assert house.ask("POST", "/queues/ids/next", headers=bearer(f"wrong{number}")).status_code == 401
+    assert {head: call for head, call in heads.known.items() if call} == {
+        h: c for h, c in before.items() if c
+    }
+
+
 def test_who_shows_many_wrong_tokens_is_slowed_and_a_right_one_is_taken_all_the_same(house):
     wrong = [house.ask("GET", "/queues", headers=bearer(f"wrong-{number}")) for number in range(12)]
     assert [answer.status_code for answer in wrong] == [401] * 10 + [429] * 2

@@ -9,6 +9,7 @@ from fastapi import FastAPI
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from ...access.caller import Caller
+from ...access.secrets import Credential
 from ..access_log import REQUEST_ID
 from ..admission import Door, always
 from ..context import Context
@@ -45,7 +46,7 @@ class Lane:
         context.callers.lost.append(self._lost)
         self.limits = context.limits
         self._always = always(app.version)
-        self.heads = Heads(Door(context.settings), _hot_calls(app) if hot else {})
+        self.heads = Heads(Door(context.settings), _hot_calls(app) if hot else {}, self._lets_in)
         self.budget = Budget(context.limits.unfinished_bytes)
         context.limits.follow(self._changed)
         self.timers = Timers()
@@ -57,6 +58,10 @@ class Lane:
     def _changed(self) -> None:
         self.heads.forget()
         self.budget.most = self.limits.unfinished_bytes
+
+    def _lets_in(self, shown: Credential | None) -> bool:
+        book = self.callers.book
+        return not book.locked or (shown is not None and book.caller(shown) is not None)
 
     def _lost(self, caller: Caller) -> None:
         """Close the connections on which somebody asks who may do so no more."""
