@@ -6,7 +6,7 @@ Values are JSON text already, so an answer is spliced, not encoded.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final
 
 from ..access.owned import NO_QUEUE
@@ -39,9 +39,14 @@ def encode(request: Request, answer: Answer) -> bytes | None:
     Raises:
         StaleLease, ResultRefused: One entry was all that was asked, and it changed nothing.
     """
-    if answer.served.handed is None and request.how not in SETTLED:
-        return None
-    return ENCODERS[request.how](request, answer).encode()
+    handed, how = answer.served.handed, request.how
+    if handed is None:
+        if how not in SETTLED:
+            return None
+    elif how == "one":  # the most usual one
+        seq = handed.spans[0][0]
+        return f'{{"queue":"{answer.queue}","seq":{seq},"value":{answer.values[0]}}}'.encode()
+    return ENCODERS[how](request, answer).encode()
 
 
 def reply(request: Request, answer: Answer, body: bytes | None) -> Reply:
@@ -53,11 +58,6 @@ def reply(request: Request, answer: Answer, body: bytes | None) -> Reply:
 
 
 # -- taken for good
-
-
-def _one(request: Request, answer: Answer) -> str:
-    spans = answer.served.handed.spans  # type: ignore[union-attr]  # something was handed out
-    return f'{{"queue":"{answer.queue}","seq":{spans[0][0]},"value":{answer.values[0]}}}'
 
 
 def _list(request: Request, answer: Answer) -> str:
@@ -184,8 +184,7 @@ def _seqs(handed: Handed) -> Iterable[int]:
 
 
 SETTLED: Final = frozenset({"settled", "outcome"})
-ENCODERS: Final[dict[How, Encoder]] = {
-    "one": _one,
+ENCODERS: Final[Mapping[How, Encoder]] = {  # of all answers but one item
     "list": _list,
     "lines": _lines,
     "block": _block,

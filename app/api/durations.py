@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Final
 
 BOUNDS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 """The upper bounds (seconds) of the buckets; one more is for what took longer: it had to ``wait``."""
 CLASSES: Final = ("aborted", "1xx", "2xx", "3xx", "4xx", "5xx")
 """The classes by the first digit of the status; 0 is for a client that left before its answer."""
+bucket: Final[Callable[[float], int]] = partial(bisect_left, BOUNDS)
+"""The place of some seconds in the counts of ``Times``."""
 OTHER: Final = "other"
 """The operation of a request that reaches none: a path that is not there, a head that can't be read."""
 
@@ -25,7 +28,7 @@ class Times:
 
     def add(self, seconds: float) -> None:
         """Count an answer."""
-        self.counts[bisect_left(BOUNDS, seconds)] += 1
+        self.counts[bucket(seconds)] += 1
         self.seconds += seconds
 
 

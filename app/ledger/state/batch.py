@@ -56,7 +56,7 @@ class Batch:
     """Applies ops in a transaction. ``outcomes``: what came of each, in order.
 
     ``after``: the queues that were touched, as of the end of the batch. ``_names``: what the answers of the
-    ops with keys are filed under; ``_wanted``: all names that are looked up.
+    ops with keys are filed under; ``_wanted``: all names that are looked up; ``_settles``: some have entries.
     """
 
     def __init__(self, tx: Transaction, ops: Sequence[Any]) -> None:
@@ -67,12 +67,26 @@ class Batch:
         self._others: list[int] = []
         self._names: dict[int, Name] = {}
         self._wanted: list[tuple[Name, Key]] = []
+        self._settles = False
         self.outcomes: list[Any] = [None] * len(ops)
         self.after: dict[int, After] = {}
+        for at, op in enumerate(ops):
+            if type(op) is not Serve:
+                self._others.append(at)
+                if type(op) is Keyed:
+                    self._names[at] = name = self._name(op)
+                    self._wanted.append((name, op.key))
+                continue
+            account = tx.account(op.queue)
+            if account is None:  # the row was replaced, and swept
+                self.outcomes[at] = (Served(why="moved"),) * len(op.asks)
+                continue
+            self._servings[at] = serving = Serving(tx, op, account)
+            self._wanted += serving.keyed.values()
+            self._settles = self._settles or serving.settles
 
     def apply(self) -> None:
         """Apply all of them, and write."""
-        settles = self._begin()
         servings = self._servings
         if self._wanted:
             self._keys = Keys(self._tx, self._wanted)
@@ -80,7 +94,7 @@ class Batch:
                 serving.rule(self._keys)
         for at in self._others:
             self.outcomes[at] = self._other(at, self._ops[at])
-        if settles:
+        if self._settles:
             self._settle()
         for serving in servings.values():
             serving.hand_out()
@@ -93,25 +107,6 @@ class Batch:
         self._tx.write()
         for queue, account in self._tx.touched.items():
             self.after[queue] = account.after()
-
-    def _begin(self) -> bool:
-        """Sort the ops, and note the keys that are wanted; whether there is something to settle."""
-        settles = False
-        for at, op in enumerate(self._ops):
-            if type(op) is not Serve:
-                self._others.append(at)
-                if type(op) is Keyed:
-                    self._names[at] = name = self._name(op)
-                    self._wanted.append((name, op.key))
-                continue
-            account = self._tx.account(op.queue)
-            if account is None:  # the row was replaced, and swept
-                self.outcomes[at] = (Served(why="moved"),) * len(op.asks)
-                continue
-            self._servings[at] = serving = Serving(self._tx, op, account)
-            self._wanted += serving.keyed.values()
-            settles = settles or serving.settles
-        return settles
 
     # -- keys
 
