@@ -78,8 +78,15 @@ def fit(text: str, limit: int = ERROR_BYTES) -> str:
 
 
 def told(error: str | BaseException) -> str:
-    """An error as a nack carries it: an exception with its traceback, cut to the limit."""
-    return fit(error if isinstance(error, str) else "".join(traceback.format_exception(error)).rstrip())
+    """An error as a nack carries it, cut to the limit: of an exception what it says, then its traceback.
+
+    Dead letters are told apart by how their errors begin, and each traceback begins alike.
+    """
+    if isinstance(error, str):
+        return fit(error)
+    said = fit("".join(traceback.format_exception_only(error)).strip(), ERROR_BYTES // 4)
+    trace = "".join(traceback.format_exception(error)).rstrip()
+    return f"{said}\n\n{fit(trace, ERROR_BYTES - len(said.encode()) - 2)}"
 
 
 def ranges(seqs: Iterable[int]) -> list[tuple[int, int]]:

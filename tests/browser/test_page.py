@@ -168,6 +168,24 @@ def test_hostile_values_errors_and_workers_are_text(site, open_page, text):
     assert "\u202e" not in page.locator("main").inner_text()
 
 
+def test_an_error_of_many_lines_is_told_by_its_first_and_last(site, open_page):
+    here = site()
+    here.queue("jobs")
+    here.push("jobs", 1, 2, 3)
+    trace = (
+        "OSError: no room\n\nTraceback (most recent call last):\n" + "  File x\n" * 40 + "OSError: no room"
+    )
+    for error in (trace, trace, "exit code 1\nit said why"):
+        here.kill("jobs", 1, error)
+    page = open_page(here, "#/queues/jobs")
+    page.locator(".dead-card tr.row").nth(2).wait_for()
+    rows = page.locator(".dead-card td.error").all_inner_texts()
+    assert sorted(rows) == ["OSError: no room", "OSError: no room", "exit code 1: it said why"]
+    chips = page.locator(".dead-card .chip > span").all_inner_texts()
+    assert chips == ["OSError: no room", "exit code 1: it said why"]
+    assert page.get_by_text("mostly OSError: no room.").is_visible()
+
+
 def test_what_operators_do_and_where_it_can_be_read(site, open_page):
     here = site()
     here.queue("jobs")

@@ -31,7 +31,11 @@ def test_an_exception_is_told_with_its_end():
     with pytest.raises(ZeroDivisionError) as caught:
         deep(100)
     text = told(caught.value)
+    assert text.startswith(
+        "ZeroDivisionError: division by zero\n\nTraceback"
+    )  # as dead letters are told apart
     assert text.endswith("ZeroDivisionError: division by zero")
+    assert "…" not in told(ValueError("short"))
     assert len(told(ValueError("ü" * 10_000)).encode()) <= ERROR_BYTES
 
 

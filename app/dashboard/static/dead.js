@@ -1,7 +1,7 @@
 // Dead letters: by error, one bar of actions, the table, and one item's whole story opened in place.
 
 import { button, el, fill, mark, order, say, shape, svg } from "./dom.js";
-import { clip, clock, count, day, items, json, lines, span, utc } from "./format.js";
+import { brief, clip, clock, count, day, items, json, lines, span, utc } from "./format.js";
 import { ask, path } from "./request.js";
 
 const EXPIRED = "the lease expired"; // what the server notes where nothing was heard of a holder
@@ -47,7 +47,7 @@ export class Dead {
     fill(
       this.chips,
       errors.map((each) =>
-        el("button", { type: "button", class: "chip", "aria-pressed": String(this.error === each.error), title: clip(each.error), onclick: () => this.choose(this.error === each.error ? null : each.error) }, el("span", {}, clip(each.error || "no error was told", 60)), el("b", {}, count(each.count))),
+        el("button", { type: "button", class: "chip", "aria-pressed": String(this.error === each.error), title: clip(each.error), onclick: () => this.choose(this.error === each.error ? null : each.error) }, el("span", {}, brief(each.error || "no error was told", 60)), el("b", {}, count(each.count))),
       ),
     );
     this.tell();
@@ -124,7 +124,7 @@ export class Dead {
       { class: "row", tabindex: "0", "data-key": item.seq },
       this.page.may("operate") ? el("td", {}, el("label", { class: "tick" }, pick)) : null,
       el("td", { class: "seq" }, el("button", { type: "button", class: "link", tabindex: "-1", "aria-expanded": "false" }, count(item.seq))),
-      el("td", { class: "error" }, el("bdi", {}, clip(item.error ?? "no error was told", 120))),
+      el("td", { class: "error" }, el("bdi", {}, brief(item.error || "no error was told", 120))),
       el("td", { class: "attempts" }, this.attempts(item.attempt)),
       el("td", { class: "worker" }, el("bdi", {}, clip(item.worker || "no name", 40))),
       el("td", { class: "num" }, el("time", { datetime: item.at, title: item.at }, day(Date.parse(item.at), Date.now()))),
@@ -170,7 +170,7 @@ export class Dead {
     const steps = parts.map((part) => {
       const took = part.began ? `, begun ${clock(part.began, { tenths: true })}, ${span((part.at - part.began) / 1000)} long` : "";
       const who = [`Attempt ${part.attempt}, `, el("b", {}, clip(part.worker || "no name", 40)), took];
-      const words = part.expired ? [...who, ": its lease expired ", el("i", {}, "nothing was heard of it")] : [...who, ": nacked ", el("i", {}, clip(part.error || "no error was told", 200))];
+      const words = part.expired ? [...who, ": its lease expired ", el("i", {}, "nothing was heard of it")] : [...who, ": nacked ", el("i", {}, brief(part.error || "no error was told", 200))];
       return step(part.at, part.expired ? "hold" : "old", words);
     });
     const last = parts.at(-1);

@@ -77,6 +77,8 @@ export function day(milliseconds, now) {
 
 export const utc = (milliseconds) => new Date(milliseconds).toISOString();
 
+/** Characters of an error by which dead letters are told apart; it is cut to these. */
+const ERROR_MOST = 200;
 const CONTROLS = /[\u0000-\u001f\u007f-\u009f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/gu;
 
 /** Control characters as symbols, so that a text shows what is in it and changes nothing around it. */
@@ -91,6 +93,13 @@ export function inert(text) {
 
 /** The same for a text of several lines. */
 export const lines = (text) => String(text).split(/\r?\n/u).map(inert).join("\n");
+
+/** The first and the last line of an error, as `dibs dead` shows it; of one that was cut, the first. */
+export function brief(error, most) {
+  const parts = String(error).trim().split(/\r?\n/u);
+  const [first] = parts, last = parts.at(-1);
+  return clip(last === first || String(error).length === ERROR_MOST ? first : `${first}: ${last}`, most);
+}
 
 /** The first part of a text that may be long. */
 export function clip(text, most = 200) {

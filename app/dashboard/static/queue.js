@@ -6,7 +6,7 @@ import { Dead } from "./dead.js";
 import { button, el, fill, mark, say, shape, stateOf } from "./dom.js";
 import { Flight } from "./flight.js";
 import { actions } from "./actions.js";
-import { bare, clip, clock, count, items, lines, rate, source, span, words } from "./format.js";
+import { bare, brief, clip, clock, count, items, lines, rate, source, span, words } from "./format.js";
 import { path } from "./request.js";
 
 const SPANS = [["15m", "15 min"], ["1h", "1 h"], ["1d", "1 d"]];
@@ -97,7 +97,7 @@ export class QueueView {
       const many = data.died ? `, ${count(data.died)} of them within the hour` : "";
       const top = data.dead.errors[0];
       parts.push(` ${items(audit.dead)} ${audit.dead === 1 ? "is" : "are"} dead${many}${top?.error ? ": mostly " : "."}`);
-      if (top?.error) parts.push(el("b", {}, clip(top.error, 60)), ".");
+      if (top?.error) parts.push(el("b", {}, brief(top.error, 60)), ".");
     }
     if (data.oldest !== null) parts.push(` The oldest has waited ${span(data.oldest)}.`);
     parts.push(" ", el("span", { class: "nil" }, source(data) === "pushed by producers" ? "Pushed by producers." : source(data)));
