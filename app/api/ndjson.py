@@ -218,7 +218,7 @@ class StreamReader:
 def chunk_key(key: Key, number: int, most: int) -> Key:
     """The idempotency key of a chunk: a digest, since the stream's key may be as long as a key can be."""
     digest = hashlib.blake2b(f"{key.text}\n{key.n}\n{number}".encode(), digest_size=16).hexdigest()
-    return Key(digest[:most], "")
+    return Key(digest[:most], "", caller=key.caller)
 
 
 def _chunk_items(queue: Queue) -> int:

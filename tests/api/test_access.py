@@ -351,6 +351,15 @@ def test_the_same_key_of_another_caller_is_another_key(house):
         assert different.status_code == 422
 
 
+def test_a_stream_under_a_key_of_another_caller_is_another_stream(house):
+    ann, bob = Owner(house, "produce", name="ann"), Owner(house, "produce", name="bob")
+    headers = {"idempotency-key": "k", "content-type": "application/x-ndjson"}
+    for owner, seqs, replayed in ((ann, [[1, 1]], False), (bob, [[2, 2]], False), (ann, [[1, 1]], True)):
+        answer = owner.ask("POST", "/queues/jobs-1/items", content=b'{"value": 1}\n', headers=headers)
+        assert (answer.status_code, answer.json()["ranges"]) == (201, seqs), answer.text
+        assert ("idempotent-replayed" in answer.headers) == replayed
+
+
 def test_tokens_of_one_name_are_one_caller_so_that_one_takes_the_place_of_the_other(house):
     push(house, "jobs-1", 1)
     before, after = Owner(house, "consume", name="ann"), Owner(house, "consume", name="ann")
