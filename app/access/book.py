@@ -17,6 +17,8 @@ from .secrets import Credential
 
 TOKENS_MOST: Final = 10_000
 """Tokens of one server, those that count no more included."""
+LOOK_EVERY: Final = 60.0
+"""Seconds after which a token that expires is looked at again, as the clock may have been set."""
 NAME: Final = r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,63}"
 """What a token, and so its owner, may be called."""
 
@@ -61,6 +63,8 @@ class Book:
         self._from_file = _admins(from_file)
         self.locked = locked or bool(self._held or self._from_file)
         self._lost = lost
+        for id in self._held:
+            self._expire(id)
 
     def caller(self, shown: Credential) -> Caller | None:
         """Whose token that is; None if it is none that counts now."""
@@ -114,6 +118,7 @@ class Book:
         before = added.created - KEPT
         self._held = {id: held for id, held in self._held.items() if not _is_over(held.token, before)}
         self._held[added.id] = _held(added)
+        self._expire(added.id)
         if not self.locked:
             self.locked = True
             self._tell(ANYBODY)
@@ -146,6 +151,17 @@ class Book:
                 caller.live = False
                 self._tell(caller)
         self.locked = self.locked or bool(self._from_file)
+
+    def _expire(self, id: str) -> None:
+        """Tell of a token's end when it comes: who was let in before may still wait, or send a body."""
+        held, now = self._held.get(id), self._shelf.now()
+        if held is None or held.token.revoked is not None or held.token.expires is None:
+            return
+        if now < held.token.expires:
+            pause = min((held.token.expires - now) / 1000, LOOK_EVERY)
+            asyncio.get_running_loop().call_later(pause, self._expire, id)
+        else:
+            self._tell(held.caller)
 
     def _tell(self, caller: Caller) -> None:
         for lost in self._lost:
