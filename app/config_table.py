@@ -47,7 +47,7 @@ def _each(settings: Settings) -> Iterator[tuple[list[str], Any]]:
 def _definition(definition: Definition) -> str | dict[str, Any]:
     """A queue's definition as ``dibs.toml`` has it."""
     spec, settings = definition.source, definition.settings
-    source = {} if isinstance(spec, Kept) else {"source": "" if spec is None else _masked(spec)}
+    source = {} if isinstance(spec, Kept) else {"source": "" if spec is None else _source(spec)}
     if source and not settings:
         return source["source"]
     return source | {name: _written(name, value) for name, value in settings.items()}
@@ -59,10 +59,28 @@ def _written(name: str, value: Any) -> Any:
     return "forever" if value >= FOREVER else value / 1000
 
 
-def _masked(spec: SourceSpec) -> str:
-    """A source as it is written, but for arguments that are called secrets, and passwords in URLs."""
-    args = {name: MASKED if _is_secret(name) else value for name, value in spec.args.items()}
-    return _PASSWORD.sub(rf"\1{MASKED}@", SourceSpec(spec.name, args, spec.positional).text)
+def masked(source: str, args: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The arguments of a source as they are shown: those of a user's function without secrets.
+
+    The configuration alone names functions, so whoever looks may know of a queue and not of its passwords.
+    """
+    return {name: _masked(name, value) for name, value in args.items()} if ":" in source else args
+
+
+def _masked(name: str, value: Any) -> Any:
+    if _is_secret(name):
+        return MASKED
+    if isinstance(value, str):
+        return _PASSWORD.sub(rf"\1{MASKED}@", value)
+    if isinstance(value, Mapping):
+        return {name: _masked(name, member) for name, member in value.items()}
+    return [_masked("", member) for member in value] if isinstance(value, list | tuple) else value
+
+
+def _source(spec: SourceSpec) -> str:
+    """A source as it is written, without its secrets."""
+    positional = [_masked("", value) for value in spec.positional] if ":" in spec.name else spec.positional
+    return SourceSpec(spec.name, masked(spec.name, spec.args), tuple(positional)).text
 
 
 def _is_secret(name: str) -> bool:

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from ..config_table import masked
 from ..ledger.access import AccessToken
 from ..ledger.work import FOREVER, QueueSettings
 from ..queue.answers import DeadPage, ItemAnswer, ItemDone, Page, Peeked, PushAnswer, QueueInfo
@@ -59,10 +60,16 @@ def fields(record: DataclassInstance, *without: str, **changed: Any) -> dict[str
     return found | changed
 
 
+def shown_args(source: str | None, args: Mapping[str, Any]) -> Any:
+    """The arguments of a source, as whoever may see the queue sees them."""
+    return exact(masked(source or "", args))
+
+
 def queue_fields(info: QueueInfo) -> dict[str, Any]:
     """A queue as ``schemas.QueueState``."""
     settings = settings_fields(info.settings)
-    return fields(info, "created", "replayed", args=exact(info.args), settings=settings)
+    args = shown_args(info.source, info.args)
+    return fields(info, "created", "replayed", args=args, settings=settings)
 
 
 def settings_fields(settings: QueueSettings) -> dict[str, Any]:

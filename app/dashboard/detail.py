@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
-from ..api.records import exact, settings_fields
+from ..api.records import settings_fields, shown_args
 from ..errors import LedgerError
 from ..ledger.sights import Deaths, Holding
 from ..queue.gate import failure_of
@@ -69,7 +69,7 @@ class Detail:
             "now": now,
             "queue": queue.name,
             "source": None if spec is None else spec.name,
-            "args": {} if spec is None else exact(spec.args),
+            "args": {} if spec is None else shown_args(spec.name, spec.args),
             "state": queue.line.condition.word,
             "paused": queue.line.condition.state.paused,
             "since": track.since,

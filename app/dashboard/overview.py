@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from ..api.records import exact
+from ..api.records import shown_args
 from ..errors import LedgerError
 from ..ledger.sights import Inside
 from ..queue.gate import failure_of
@@ -177,7 +177,7 @@ class Overview:
         return {
             "queue": queue.name,
             "source": None if spec is None else spec.name,
-            "args": {} if spec is None else exact(spec.args),
+            "args": {} if spec is None else shown_args(spec.name, spec.args),
             "state": seen.state,
             "since": track.since,
             "out": seen.out,

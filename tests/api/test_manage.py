@@ -1,6 +1,9 @@
+import json
 import sys
 
 import pytest
+from dibs.access.caller import ANYBODY
+from dibs.dashboard.streams import Streams
 
 
 def keyed(key):
@@ -304,6 +307,38 @@ class TestOperate:
         raises_at_three.broken = False
         assert house.ask("POST", "/queues/jobs/retry").status_code == 200
         assert house.ask("POST", "/queues/jobs/next?wait=5").json()["value"] == "c"
+
+    def test_nobody_is_shown_the_secrets_of_a_function(self, make, tmp_path, monkeypatch):
+        (tmp_path / "with_secrets.py").write_text("def rows(**options):\n    yield str(options)\n")
+        monkeypatch.syspath_prepend(tmp_path)
+        secrets = {"db_password": "hunter2", "more": {"api_key": "hunter2", "at": ["amqp://me:hunter2@mq/"]}}
+        args = {"url": "postgres://me:hunter2@db/x", "n": 1, **secrets}
+        house = make(queues={"jobs": {"source": "with_secrets:rows", "args": args}})
+        shown = {
+            "url": "postgres://me:********@db/x",
+            "n": 1,
+            "db_password": "********",
+            "more": {"api_key": "********", "at": ["amqp://me:********@mq/"]},
+        }
+        assert house.ask("GET", "/queues/jobs").json()["args"] == shown
+        assert house.ask("GET", "/queues").json()["queues"][0]["args"] == shown
+        assert house.ask("POST", "/queues/jobs/pause").json()["args"] == shown
+        assert "hunter2" not in house.ask("GET", "/config").text
+        house.ask("POST", "/queues/jobs/resume")
+        assert "hunter2" in house.ask("POST", "/queues/jobs/next").json()["value"]
+        context = house.app.state.context
+
+        async def args_in(view):
+            streams = Streams(house.queues, context.actions, settings=lambda: context.settings)
+            events = streams.watch({"view": view, "queue": "jobs"}, dict, ANYBODY)
+            told = {}
+            async for event in events:
+                if event.startswith(f"event: {view}"):
+                    told = json.loads(event.partition("data: ")[2])
+                    streams.end()
+            return told["args"] if view == "queue" else told["queues"][0]["args"]
+
+        assert [house.run(args_in(view)) for view in ("queue", "overview")] == [shown, shown]
 
     @pytest.mark.parametrize("operation", ["pause", "close"])
     def test_with_a_key(self, ask, operation):
