@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
-from ipaddress import IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Final
 
 TRIES: Final = 10
@@ -42,14 +42,18 @@ class Throttle:
         return 0.0
 
 
+def address_of(text: str) -> IPv4Address | IPv6Address | None:
+    """The address that a text is; one of IPv4 that came to a socket for both kinds (``::ffff:…``) is that."""
+    try:
+        found = ip_address(text)
+    except ValueError:
+        return None
+    return (found.ipv4_mapped or found) if isinstance(found, IPv6Address) else found
+
+
 def _place(address: str) -> str:
     """An address, or the network that one host may have to itself."""
-    try:
-        found = ip_address(address)
-    except ValueError:
-        return address
+    found = address_of(address)
     if isinstance(found, IPv6Address):
-        if found.ipv4_mapped is not None:
-            return str(found.ipv4_mapped)
         return str(int(found) >> _NETWORK)
-    return str(found)
+    return address if found is None else str(found)

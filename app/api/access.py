@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
-from ipaddress import ip_address
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
@@ -19,7 +18,7 @@ from ..access.book import Book
 from ..access.caller import ANYBODY, Caller
 from ..access.roles import Grant, Grants
 from ..access.sessions import Sessions
-from ..access.throttle import Throttle
+from ..access.throttle import Throttle, address_of
 from ..config import Settings, is_loopback
 from ..errors import ConfigError, Forbidden, TooManyTries, Unauthenticated
 from ..inert import acts
@@ -137,11 +136,8 @@ class Access:
         """Whether a request comes from a proxy that is trusted."""
         if not self._proxies or not scope.get("client"):
             return False
-        try:
-            address = ip_address(scope["client"][0])
-        except ValueError:
-            return False
-        return any(address in network for network in self._proxies)
+        address = address_of(scope["client"][0])
+        return address is not None and any(address in network for network in self._proxies)
 
     def _user(self, headers: Headers) -> Caller | None:
         """The user that a trusted proxy names; no token's name has a colon."""

@@ -149,6 +149,17 @@ class TestBroken:
         assert (line["method"], line["path"], line["status"]) == ("-", "-", 400)
         assert line["request_id"].encode() in answer
 
+    def test_a_head_that_can_not_be_read_is_nobodys(self, wire):
+        house, lines = wire
+        token = house.ask("POST", "/tokens", json={"roles": ["admin"], "name": "ann"}).json()["token"]
+        lines.clear()
+        head = f"POST /next HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n\r\n"
+        house.run(house.wire.raw(head.encode() + b"BAD\r\n\r\n"))
+        assert [(line["path"], line["status"], line["who"]) for line in lines] == [
+            ("/next", 200, "ann"),
+            ("-", 400, "anybody"),
+        ]
+
     def test_a_client_that_leaves_before_its_body_came(self, wire):
         house, lines = wire
 

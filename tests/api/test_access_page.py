@@ -138,6 +138,19 @@ def test_a_user_is_believed_from_the_addresses_of_the_setting_alone(make):
     assert asked(elsewhere, x_forwarded_user="ann")[0] == 401
 
 
+def test_a_proxy_is_known_where_the_server_listens_for_both_kinds_of_addresses(make):
+    callers = make(trusted_proxies=("10.1.0.0/16", "::1")).app.state.context.callers
+    for address, trusted in (
+        ("10.1.2.3", True),
+        ("::ffff:10.1.2.3", True),
+        ("::ffff:10.2.2.3", False),
+        ("::10.1.2.3", False),
+        ("::1", True),
+        ("a socket's file", False),
+    ):
+        assert callers.trusts({"client": (address, 1)}) == trusted, address
+
+
 def test_the_users_have_the_roles_of_the_setting(make):
     house = make(trusted_proxies=("127.0.0.1",), proxied_roles=("consume:jobs", "read:mail*"))
     assert asked(house, path="/metrics", x_forwarded_user="ann")[0] == 403

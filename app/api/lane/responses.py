@@ -205,11 +205,9 @@ class Responses:
             self._line(given, status, took, size)
 
     def _line(self, given: bytes, status: int, took: float, size: int) -> None:
-        method, path = ("-", "-") if self.head is None else ("POST", self.head.path)
-        peer = host_of(self.peer)
-        self._access.line(
-            given, method, path, status, seconds=took, size=size, peer=peer, who=self.caller.name
-        )
+        head, peer = self.head, host_of(self.peer)
+        method, path, who = ("-", "-", ANYBODY) if head is None else ("POST", head.path, self.caller)
+        self._access.line(given, method, path, status, seconds=took, size=size, peer=peer, who=who.name)
 
     # -- a call that takes a task
 
