@@ -25,9 +25,10 @@ class Holding(NamedTuple):
 
 
 class Next(NamedTuple):
-    """The first of some items that wait: its seq, when it is due (ledger milliseconds), its priority."""
+    """A run of items that wait: its bounds, when it is due (ledger milliseconds), its priority."""
 
-    seq: int
+    first: int
+    last: int
     due: int
     priority: int
 

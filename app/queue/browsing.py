@@ -190,10 +190,10 @@ class Browser:
     def _next_out(self, most: int) -> list[Peeked]:
         engine, queue = self._engine, self._line.row.id
         found: list[Peeked] = []
-        for first, _, _ in engine.sights.next(queue, most):
+        for first, last, _, _ in engine.sights.next(queue, most):
             room = self._line.limits.handout_bytes
             rows, _ = engine.items(queue, "waiting", first - 1, most - len(found), room)
-            found += [self._peeked(row) for row in rows if row.seq >= first]
+            found += [self._peeked(row) for row in rows if row.seq <= last]  # what follows has its own turn
             if len(found) >= most:
                 break
         return found[:most]

@@ -168,6 +168,24 @@ def test_hostile_values_errors_and_workers_are_text(site, open_page, text):
     assert "\u202e" not in page.locator("main").inner_text()
 
 
+def test_what_goes_out_next_is_told_once_and_in_order(site, open_page):
+    here = site()
+    here.queue("jobs")
+    here.push("jobs", *"abc")
+    token = here.ask("POST", "/queues/jobs/lease", json={"max": 3}).json()["token"]
+    for seq, delay in ((1, 300), (2, 100), (3, 200)):
+        nack = {"token": token, "seqs": [[seq, seq]], "delay": delay}
+        here.ask("POST", "/queues/jobs/nack", json=nack)
+    page = open_page(here, "#/queues/jobs")
+    rows = (
+        page.locator("section, article, div")
+        .filter(has=page.get_by_text("Next out"))
+        .last.locator("tbody tr")
+    )
+    rows.nth(2).wait_for()
+    assert [row.split()[0] for row in rows.all_inner_texts()] == ["2", "3", "1"]
+
+
 def test_an_error_of_many_lines_is_told_by_its_first_and_last(site, open_page):
     here = site()
     here.queue("jobs")

@@ -35,7 +35,7 @@ GROUP BY token ORDER BY due
 
 # The first runs of each level in the order of claims: what is due there, else what comes due next.
 NEXT = """
-SELECT first, due, priority FROM run INDEXED BY run_claim
+SELECT first, last, due, priority FROM run INDEXED BY run_claim
 WHERE queue = :queue AND priority = :priority AND state < 2 AND state = 0
 ORDER BY due, first LIMIT :most
 """
