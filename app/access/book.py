@@ -141,8 +141,11 @@ class Book:
         revoked: AccessToken | None = await self._shelf.commit(RevokeToken(id))
         return revoked
 
-    def follow(self, from_file: Sequence[bytes]) -> None:
-        """Take the tokens that are in the admin's file now; those that are there no more count no more."""
+    def follow(self, from_file: Sequence[bytes]) -> bool:
+        """Take the tokens that are in the admin's file now; whether these are others.
+
+        Those that are there no more count no more.
+        """
         before, self._from_file = self._from_file, _admins(from_file)
         for id, (credential, caller) in before.items():
             if id in self._from_file:
@@ -151,6 +154,7 @@ class Book:
                 caller.live = False
                 self._tell(caller)
         self.locked = self.locked or bool(self._from_file)
+        return before.keys() != self._from_file.keys()
 
     def _expire(self, id: str) -> None:
         """Tell of a token's end when it comes: who was let in before may still wait, or send a body."""

@@ -7,7 +7,6 @@ trusted names its user. A server that has no tokens asks for none: then everybod
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from time import monotonic
@@ -30,8 +29,6 @@ if TYPE_CHECKING:
     from ..queue import Queues
 
 Headers = Mapping[bytes, bytes]
-
-log = logging.getLogger("dibs.api")
 
 NOBODY: Final = Caller("nobody", Grants(()), known=False)
 """Who has shown nothing, where nothing needs to be shown."""
@@ -79,8 +76,7 @@ class Access:
             ConfigError: Other machines could ask without a token; or the file has none.
         """
         settings = self._settings
-        from_file = _read(settings.admin_token_file)
-        self.book = Book(queues, from_file, locked=bool(self._proxies), lost=self.lost)
+        self.book = Book(queues, self.read_file(), locked=bool(self._proxies), lost=self.lost)
         self.sessions = Sessions(queues.now)
         if not (self.book.locked or settings.allow_anonymous or is_loopback(settings.host)):
             raise ConfigError(
@@ -89,12 +85,13 @@ class Access:
                 " whoever reaches the port may do everything; or listen on 127.0.0.1"
             )
 
-    def follow(self, _: Settings) -> None:
-        """Read the admin's file again, as the settings are reloaded; one that is wrong changes nothing."""
-        try:
-            self.book.follow(_read(self._settings.admin_token_file))
-        except ConfigError as error:
-            log.warning("%s; the tokens that it had before count still", error)
+    def read_file(self) -> list[bytes]:
+        """The tokens that are in the admin's file now; from any thread.
+
+        Raises:
+            ConfigError: It has none, or can't be read.
+        """
+        return _read(self._settings.admin_token_file)
 
     # -- who asks
 

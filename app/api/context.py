@@ -39,7 +39,7 @@ class Context:
         self.opened: Queues | None = None
         self.at_stop: list[Callable[[], None]] = []
         self.reloading = Reloading(self, read, layers)
-        self.at_change: list[Callable[[Settings], None]] = [self.access.follow, self.callers.follow]
+        self.at_change: list[Callable[[Settings], None]] = [self.access.follow]
 
     @property
     def queues(self) -> Queues:

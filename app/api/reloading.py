@@ -16,6 +16,7 @@ from ..config_layers import Layers
 from ..config_table import rows, shown
 from ..errors import ConfigError, DibsError, QueueConflict
 from ..queue import Queues
+from .access import Access
 from .actions import Actions
 
 log = logging.getLogger("dibs.config")
@@ -26,6 +27,7 @@ class InForce(Protocol):
 
     settings: Settings
     actions: Actions
+    callers: Access
 
     @property
     def queues(self) -> Queues:
@@ -75,12 +77,13 @@ class Reloading:
     async def _run(self, who: str) -> Mapping[str, Any]:
         if self._first is None:
             raise ConfigError("a program gave this server its settings, so there is no file to read again")
-        layers, settings = await asyncio.to_thread(self._read_anew)
+        layers, settings, tokens = await asyncio.to_thread(self._read_anew)
         queues = await self._server.queues.reconfigure(configured_queues(settings))
         before = shown(self._server.settings)
         differs = {name: value for name, value in shown(settings).items() if value != before.get(name)}
         kept = sorted(name for name in differs if name.partition(".")[0] not in LIVE)
         self._server.take(settings)
+        renewed = self._server.callers.book.follow(tokens)
         self._newest = layers
         changed = [
             {"setting": name, "was": before[name], "is": value}
@@ -90,11 +93,12 @@ class Reloading:
         for name in kept:
             log.warning("%s was changed, too, and stays %s until the next start", name, before[name])
         told = [f"{each['setting']} = {each['is']}" for each in changed]
+        told += ["the tokens in the admin's file"] * renewed
         told += [f"queue {name}" for name in (*queues.created, *queues.changed)]
         what = f"reloaded the settings: {', '.join(told) or 'nothing has changed'}"
         await self._server.actions.add("", what, "reloaded", who=who)
         return {"changed": changed, "kept": kept, "queues": queues._asdict()}
 
-    def _read_anew(self) -> tuple[Layers, Settings]:
+    def _read_anew(self) -> tuple[Layers, Settings, list[bytes]]:
         layers = self._read()
-        return layers, settings_of(layers)
+        return layers, settings_of(layers), self._server.callers.read_file()

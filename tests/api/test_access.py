@@ -262,23 +262,6 @@ def test_a_server_whose_last_token_is_revoked_is_not_open(make):
     assert house.ask("POST", "/next").status_code == 401
 
 
-def test_a_reload_reads_the_admins_file_again(house, tmp_path):
-    context = house.app.state.context
-    cookie = house.ask("POST", "/page/login", json={"token": ADMIN}).headers["set-cookie"].partition(";")[0]
-    house._client.cookies.clear()
-    (tmp_path / "admin").write_text(f"{ADMIN} {ADMIN[::-1]}")
-    context.callers.follow(context.settings)
-    for token in (ADMIN, ADMIN[::-1]):
-        assert house.ask("GET", "/queues", headers=bearer(token)).status_code == 200
-    (tmp_path / "admin").write_text(ADMIN[::-1])
-    context.callers.follow(context.settings)
-    assert house.ask("GET", "/queues", headers=bearer(ADMIN)).status_code == 401
-    assert house.ask("GET", "/queues", headers={"cookie": cookie}).status_code == 401
-    (tmp_path / "admin").write_text("")
-    context.callers.follow(context.settings)
-    assert house.ask("GET", "/queues", headers=bearer(ADMIN[::-1])).status_code == 200
-
-
 # -- roles, and whose queue it is
 
 

@@ -49,6 +49,37 @@ def test_nothing_that_was_changed_changes_nothing(house):
     assert reload(house) == nothing
 
 
+def test_the_admins_file_is_read_again_and_one_that_is_wrong_changes_nothing(
+    file, tmp_path, way, house_class
+):
+    tokens, admin, path = tmp_path / "admin", ["a" * 32, "b" * 32], file('admin_token_file = "admin"\n')
+    tokens.write_text(admin[0])
+
+    def ask(house, method, url, headers):
+        return house.ask(method, url, headers=headers).status_code
+
+    with house_class(create_app(read=partial(read, file=path)), way) as house:
+        first, second = [{"authorization": f"Bearer {token}"} for token in admin]
+        login = house.ask("POST", "/page/login", json={"token": admin[0]})
+        cookie = {"cookie": login.headers["set-cookie"].partition(";")[0]}
+        house._client.cookies.clear()
+        tokens.write_text(" ".join(admin))
+        assert ask(house, "POST", "/reload", first) == 200
+        assert house.app.state.context.actions.of(None, 1)[0]["what"] == (
+            "reloaded the settings: the tokens in the admin's file"
+        )
+        assert [ask(house, "GET", "/queues", each) for each in (first, second, cookie)] == [200] * 3
+        tokens.write_text(admin[1])
+        assert ask(house, "POST", "/reload", first) == 200  # its own answer is not cut off
+        assert [ask(house, "GET", "/queues", each) for each in (first, cookie, second)] == [401, 401, 200]
+        tokens.write_text("")
+        file('admin_token_file = "admin"\nshow_values = false\n')
+        refused = house.ask("POST", "/reload", headers=second)
+        assert (refused.status_code, "nothing was changed: admin_token_file" in refused.text) == (409, True)
+        assert house.app.state.context.settings.show_values
+        assert ask(house, "GET", "/queues", second) == 200
+
+
 class TestQueues:
     def test_new_ones_are_made_settings_applied_and_removed_ones_kept_and_told(self, house, file, caplog):
         house.ask("POST", "/queues/jobs/items", json={"items": [{"value": 1}]})
