@@ -19,6 +19,7 @@ TOKEN_MOST: Final = 255
 """Bytes of a token; those of an admin's file may be longer than ours."""
 
 _BEARER: Final = re.compile(rb"bearer +([!-~]{1,%d}) *" % TOKEN_MOST, re.IGNORECASE)
+_WHOLE: Final = re.compile(rf"(dibs_[0-9a-f]{{{2 * ID_BYTES}}}_)[A-Za-z0-9_-]+")
 _ID: Final = re.compile(rb"dibs_([0-9a-f]{%d})_" % (2 * ID_BYTES))
 
 
@@ -45,3 +46,8 @@ def bearer(authorization: bytes) -> Credential | None:
     """The credential of an ``Authorization`` header; None if that is none of a bearer (RFC 6750)."""
     found = _BEARER.fullmatch(authorization)
     return Credential.of(found[1]) if found else None
+
+
+def without_secret(text: str) -> str:
+    """A text that somebody wrote, perhaps with a token of ours in it, of which the id stays."""
+    return _WHOLE.sub(r"\1…", text) if PREFIX in text else text

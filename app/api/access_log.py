@@ -12,6 +12,8 @@ from collections.abc import Callable
 from itertools import count
 from typing import TYPE_CHECKING, Any, Final
 
+from ..access.secrets import without_secret
+
 if TYPE_CHECKING:
     from ..config import Settings
 
@@ -93,7 +95,7 @@ class AccessLog:
                 "request",
                 request_id=request.decode("ascii"),
                 method=method,
-                path=path[:PATH_MOST],
+                path=without_secret(path)[:PATH_MOST],
                 **told,
                 ms=round(seconds * 1000, 2),
                 bytes=size,

@@ -17,6 +17,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..access.caller import ANYBODY, CALLER
+from ..access.secrets import without_secret
 from ..errors import DibsError, OutcomeUnknown
 from ..queue.limits import check_name
 from ..quote import quoted
@@ -125,7 +126,8 @@ class Admission:
             if answer.status:
                 raise
             request = scope[REQUEST].decode("ascii")
-            refused = refusal(error, f"{scope['method']} {quoted(scope['path'])}, request {request}")
+            path = quoted(without_secret(scope["path"]))
+            refused = refusal(error, f"{scope['method']} {path}, request {request}")
             await refused(scope, receive, answer.send)
         finally:
             answer.count(self._access, self._durations)

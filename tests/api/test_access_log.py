@@ -87,6 +87,16 @@ def test_no_line_has_a_token_a_key_or_a_value(logged):
     assert lease["token"] not in str(lines)
 
 
+def test_a_token_that_stands_in_a_path_is_not_written(logged):
+    house, lines = logged
+    token = house.ask("POST", "/tokens", json={"roles": ["admin"]}).json()["token"]
+    shown, headers = token[:16], {"authorization": f"Bearer {token}"}  # its id is no secret
+    for method, path in (("DELETE", "/tokens/"), ("GET", "/queues/"), ("POST", "/x/"), ("GET", "/")):
+        lines.clear()
+        assert house.ask(method, path + token, headers=headers).status_code >= 400
+        assert [line["path"] for line in lines] == [f"{path}{shown}…"]
+
+
 @pytest.mark.parametrize("form", ["json", "human"])
 def test_a_path_can_not_act(make, form):
     house, written = make(), io.StringIO()
