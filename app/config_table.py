@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -10,11 +9,9 @@ from typing import Any, Final
 from .config import LIVE, Settings, configured_queues
 from .ledger.work import FOREVER
 from .queue.definition import Definition, Kept
-from .sources import SourceSpec
+from .sources.masking import MASKED, is_secret
+from .sources.masking import shown as of_source
 
-MASKED: Final = "********"
-_SECRET: Final = ("token", "secret", "password", "passwd", "api_key")
-_PASSWORD: Final = re.compile(r"(://[^:/@\s]*:)[^@/\s]+@")
 _MILLISECONDS: Final = frozenset({"backoff", "backoff_max", "key_ttl", "item_key_ttl", "history"})
 
 
@@ -41,13 +38,13 @@ def _each(settings: Settings) -> Iterator[tuple[list[str], Any]]:
             for queue, definition in configured_queues(settings).items():
                 yield [name, queue], _definition(definition)
         else:
-            yield [name], MASKED if _is_secret(name) and value is not None else _json(value)
+            yield [name], MASKED if is_secret(name) and value is not None else _json(value)
 
 
 def _definition(definition: Definition) -> str | dict[str, Any]:
     """A queue's definition as ``dibs.toml`` has it."""
     spec, settings = definition.source, definition.settings
-    source = {} if isinstance(spec, Kept) else {"source": "" if spec is None else _source(spec)}
+    source = {} if isinstance(spec, Kept) else {"source": "" if spec is None else of_source(spec)}
     if source and not settings:
         return source["source"]
     return source | {name: _written(name, value) for name, value in settings.items()}
@@ -57,34 +54,6 @@ def _written(name: str, value: Any) -> Any:
     if name not in _MILLISECONDS or value is None:
         return 0 if value is None else value  # 0: no bound, for the file knows no null
     return "forever" if value >= FOREVER else value / 1000
-
-
-def masked(source: str, args: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The arguments of a source as they are shown: those of a user's function without secrets.
-
-    The configuration alone names functions, so whoever looks may know of a queue and not of its passwords.
-    """
-    return {name: _masked(name, value) for name, value in args.items()} if ":" in source else args
-
-
-def _masked(name: str, value: Any) -> Any:
-    if _is_secret(name):
-        return MASKED
-    if isinstance(value, str):
-        return _PASSWORD.sub(rf"\1{MASKED}@", value)
-    if isinstance(value, Mapping):
-        return {name: _masked(name, member) for name, member in value.items()}
-    return [_masked("", member) for member in value] if isinstance(value, list | tuple) else value
-
-
-def _source(spec: SourceSpec) -> str:
-    """A source as it is written, without its secrets."""
-    positional = [_masked("", value) for value in spec.positional] if ":" in spec.name else spec.positional
-    return SourceSpec(spec.name, masked(spec.name, spec.args), tuple(positional)).text
-
-
-def _is_secret(name: str) -> bool:
-    return name.lower().endswith(_SECRET)
 
 
 def _json(value: Any) -> Any:

@@ -9,11 +9,11 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from ..config_table import masked
 from ..ledger.access import AccessToken
 from ..ledger.work import FOREVER, QueueSettings
 from ..queue.answers import DeadPage, ItemAnswer, ItemDone, Page, Peeked, PushAnswer, QueueInfo
 from ..sources.encode import MAX_SAFE
+from ..sources.masking import masked
 from .reply import REPLAYED, Reply
 
 if TYPE_CHECKING:

@@ -17,6 +17,7 @@ from ..errors import ConfigError, SourceError
 from ..ledger.ops import Define, Fail, Op, QueueRow, Retry
 from ..ledger.work import DEFAULT_SETTINGS
 from ..sources import Registry, SourceSpec
+from ..sources.masking import shown
 from .definition import KEPT, Definition, Kept, changed_settings
 from .info import spec_of, written
 from .rounds import Rounds
@@ -197,7 +198,7 @@ def _wrong(spec: SourceSpec | None, error: SourceError) -> str:
 
 
 def _short(spec: SourceSpec | None) -> str:
-    text = spec.text if spec else "producers"
+    text = shown(spec) if spec else "producers"
     return text if len(text) <= _SHOWN else text[:_SHOWN] + "…"
 
 

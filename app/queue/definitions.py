@@ -15,6 +15,7 @@ from ..ledger.ops import Configured, Conflict, Define, Delete, QueueRow
 from ..ledger.serve import Key
 from ..ledger.work import DEFAULT_SETTINGS
 from ..sources import Registry, SourceSpec
+from ..sources.masking import shown
 from .answers import QueueInfo
 from .definition import Definition, Kept, changed_settings
 from .info import in_force, info_of, written
@@ -170,7 +171,7 @@ def _request(wanted: Definition | str, reset: bool) -> str:
 
 
 def _source_changed(name: str, old: SourceSpec | None, new: SourceSpec | None) -> QueueConflict:
-    before, after = (spec.text if spec else "producers" for spec in (old, new))
+    before, after = (shown(spec) if spec else "producers" for spec in (old, new))
     return QueueConflict(
         f"{name} has handed out items of {before}; they can't become items of {after}."
         " Give the new source a queue of its own, or begin again at 1 with reset",

@@ -308,6 +308,23 @@ class TestOperate:
         assert house.ask("POST", "/queues/jobs/retry").status_code == 200
         assert house.ask("POST", "/queues/jobs/next?wait=5").json()["value"] == "c"
 
+    def test_a_source_that_changed_is_told_without_its_secrets(
+        self, open_house, tmp_path, monkeypatch, caplog
+    ):
+        (tmp_path / "with_passwords.py").write_text("def rows(password):\n    yield from (1, 2)\n")
+        monkeypatch.syspath_prepend(tmp_path)
+        source = {"source": "with_passwords:rows", "args": {"password": "hunter2"}}
+        settings = {"data": tmp_path / "data"}
+        with open_house(queues={"jobs": source, "ids": "count"}, **settings) as house:
+            assert house.ask("POST", "/queues/jobs/next").json()["value"] == 1
+            refused = house.ask("PUT", "/queues/jobs", json={"source": "count"})
+            assert (refused.status_code, "password=" in refused.text) == (409, True)
+        source["args"] = {"password": "hunter2-renewed"}
+        with open_house(queues={"jobs": source, "ids": "count"}, **settings) as house:
+            failure = house.ask("GET", "/queues/jobs").json()["failure"]["message"]
+        assert failure.count('with_passwords:rows(password="********")') == 4
+        assert "hunter2" not in failure + refused.text + caplog.text
+
     def test_nobody_is_shown_the_secrets_of_a_function(self, make, tmp_path, monkeypatch):
         (tmp_path / "with_secrets.py").write_text("def rows(**options):\n    yield str(options)\n")
         monkeypatch.syspath_prepend(tmp_path)
