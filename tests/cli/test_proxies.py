@@ -211,3 +211,18 @@ def test_who_somebody_is_is_the_proxy_s_word_alone(behind, tmp_path):
 def test_the_proxy_waits_longer_than_the_server():
     patience = re.search(r"proxy_read_timeout (\d+)s", (DEPLOY / "nginx.conf").read_text())
     assert int(patience[1]) > Limits().wait + 20
+
+
+def test_who_tries_tokens_is_slowed_whatever_address_it_says_it_has(behind, tmp_path):
+    (tmp_path / "token").write_text(TOKEN)
+    _, url = behind(DIBS_TRUSTED_PROXIES="127.0.0.1", DIBS_ADMIN_TOKEN_FILE=str(tmp_path / "token"))
+    tried = [
+        httpx.get(
+            f"{url}/dibs/queues", headers={"Authorization": "Bearer wrong", "X-Forwarded-For": f"192.0.2.{n}"}
+        ).status_code
+        for n in range(30)
+    ]
+    assert (tried[0], 429 in tried) == (401, True)
+    said = {"X-Forwarded-Proto": "https"}  # the recipe is run without TLS here
+    login = httpx.post(f"{url}/dibs/page/login", json={"token": TOKEN}, headers=said)
+    assert (login.status_code, "Secure" in login.headers["set-cookie"]) == (200, False)
