@@ -59,13 +59,21 @@ class Certificate:
         self._cert, self._key = cert, key
         self.context = _made(cert, key)
 
+    def check(self) -> None:
+        """Read the files again, and change nothing.
+
+        Raises:
+            ConfigError: They are not good.
+        """
+        _made(self._cert, self._key)
+
     def reload(self) -> None:
         """Read the files again, for the connections that come; those that are open keep theirs.
 
         Raises:
             ConfigError: They are not good: the certificate that is in use stays.
         """
-        _made(self._cert, self._key)  # into a context of its own, for a load that fails may have done half
+        self.check()  # into a context of its own, for a load that fails may have done half
         load(self.context, self._cert, self._key)
 
 

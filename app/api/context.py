@@ -22,7 +22,8 @@ class Context:
     """One server's queues, settings and reader of requests.
 
     ``settings`` are those in force: a reload puts others in their place, and changes ``limits``, which is
-    theirs, and which all parts hold. Who keeps what was made of settings is told by ``at_change``.
+    theirs, and which all parts hold. Who keeps what was made of settings is told by ``at_change``;
+    ``checks`` raise ConfigError, from any thread, where something else that a reload takes over is wrong.
     ``read`` and ``layers``: see ``Reloading``.
     """
 
@@ -39,6 +40,7 @@ class Context:
         self.opened: Queues | None = None
         self.at_stop: list[Callable[[], None]] = []
         self.reloading = Reloading(self, read, layers)
+        self.checks: list[Callable[[], None]] = []
         self.at_change: list[Callable[[Settings], None]] = [self.access.follow]
 
     @property

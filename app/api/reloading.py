@@ -28,6 +28,7 @@ class InForce(Protocol):
     settings: Settings
     actions: Actions
     callers: Access
+    checks: list[Callable[[], None]]
 
     @property
     def queues(self) -> Queues:
@@ -101,4 +102,6 @@ class Reloading:
 
     def _read_anew(self) -> tuple[Layers, Settings, list[bytes]]:
         layers = self._read()
+        for check in self._server.checks:
+            check()
         return layers, settings_of(layers), self._server.callers.read_file()

@@ -152,6 +152,7 @@ async def _serve(app: FastAPI, settings: Settings) -> int:
     certificate = None
     if settings.tls_cert is not None:
         certificate = Certificate(settings.tls_cert, settings.tls_key)
+        context.checks.append(certificate.check)
         context.at_change.append(lambda _: certificate.reload())
     server = Server(_config(app, certificate), context, settings)
     with server.handling_signals():

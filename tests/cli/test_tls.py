@@ -159,6 +159,27 @@ def test_a_renewed_certificate_is_taken_and_a_wrong_one_is_not(serve, authority,
         assert kept.recv(65_536).startswith(b"HTTP/1.1 200")
 
 
+def test_a_reload_that_can_not_read_the_certificate_in_use_changes_nothing(serve, authority, tmp_path):
+    old, new = tmp_path / "old", tmp_path / "new"
+    for folder in (old, new):
+        folder.mkdir()
+        write(authority[0], folder)
+    config = tmp_path / "dibs.toml"
+
+    def say(folder, more):
+        files = f'tls_cert = "{folder}/cert.pem"\ntls_key = "{folder}/key.pem"\n'
+        config.write_text(f'{files}[queues]\ndefault = "count"\n{more}')
+
+    say(old, "")
+    server = serve(env={"DIBS_CONFIG": str(config)})
+    with trusted(authority) as client:
+        say(new, 'more = "count"\n')
+        (old / "cert.pem").unlink()
+        refused = client.post(f"{server.url}/reload")
+        assert (refused.status_code, "nothing was changed: tls_cert" in refused.text) == (409, True)
+        assert client.get(f"{server.url}/queues/more").status_code == 404
+
+
 def test_one_file_may_have_both(serve, authority):
     server = serve("--tls-cert", authority[1] / "both.pem")
     assert serial(server, authority)
