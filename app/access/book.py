@@ -136,7 +136,6 @@ class Book:
         if held.token.revoked is None:
             now = self._shelf.now()
             self._held[id] = held._replace(token=replace(held.token, revoked=now))
-            held.caller.live = False
             self._tell(held.caller)
         revoked: AccessToken | None = await self._shelf.commit(RevokeToken(id))
         return revoked
@@ -151,7 +150,6 @@ class Book:
             if id in self._from_file:
                 self._from_file[id] = credential, caller
             else:
-                caller.live = False
                 self._tell(caller)
         self.locked = self.locked or bool(self._from_file)
         return before.keys() != self._from_file.keys()

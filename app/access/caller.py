@@ -18,10 +18,10 @@ class Caller:
     """Who asks. ``name`` is shown and logged; ``keys`` is what its idempotency keys are filed under.
 
     Both are those of all tokens of one name, so that a token can be replaced in the middle of the work.
-    ``tag`` is at the end of its leases' tokens. ``live`` turns false for good when its token is revoked.
+    ``tag`` is at the end of its leases' tokens.
     """
 
-    __slots__ = ("grants", "keys", "live", "name", "tag", "token")
+    __slots__ = ("grants", "keys", "name", "tag", "token")
 
     def __init__(self, name: str, grants: Grants, *, token: str = "", known: bool = True) -> None:
         self.name = name
@@ -29,7 +29,6 @@ class Caller:
         self.grants = grants
         self.keys = name if known else ""
         self.tag = blake2b(name.encode(), digest_size=TAG // 2).hexdigest() if known else ""
-        self.live = True
 
     def may(self, need: Need, queue: str) -> bool:
         """Whether it may do on a queue what needs this role; "" stands for the whole server."""

@@ -52,8 +52,8 @@ def address_of(text: str) -> IPv4Address | IPv6Address | None:
 
 
 def _place(address: str) -> str:
-    """An address, or the network that one host may have to itself."""
-    found = address_of(address)
+    """An address, or the network that one host may have to itself; some proxies tell its port, too."""
+    found = address_of(address.strip("[]")) or address_of(address.rpartition(":")[0].strip("[]"))
     if isinstance(found, IPv6Address):
         return str(int(found) >> _NETWORK)
     return address if found is None else str(found)

@@ -1,5 +1,6 @@
 """Wrong tokens are slowed by their address, in bounded memory."""
 
+import pytest
 from dibs.access import throttle
 from dibs.access.throttle import EVERY, TRIES, Throttle
 
@@ -49,3 +50,10 @@ def test_the_memory_is_bounded_and_the_one_that_failed_longest_ago_goes(monkeypa
     for last in (5, 6, 7):
         slow.failed(f"192.0.2.{last}")
     assert slow.failed("192.0.2.1") == 0.0
+
+
+@pytest.mark.parametrize("address", ["192.0.2.1:{}", "[2001:db8::7]:{}", "::ffff:192.0.2.{}:80"])
+def test_a_port_makes_no_other_address(address):
+    slow = Throttle(Clock())
+    tried = [slow.failed(address.format(number)) for number in range(1, TRIES + 2)]
+    assert (tried[-1] > 0) == ("{}:80" not in address)
