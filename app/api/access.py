@@ -112,7 +112,10 @@ class Access:
             return NOBODY
         if b"authorization" in headers:
             raise self.wrong(scope, headers)
-        raise Unauthenticated("a token is needed here: Authorization: Bearer, and `dibs token new` makes one")
+        raise Unauthenticated(
+            "a token is needed here: Authorization: Bearer, DIBS_TOKEN or --token-file for the commands;"
+            " `dibs token new` makes one"
+        )
 
     def _shown(self, scope: Any, headers: Headers) -> Caller | None:
         """Who is shown, by what counts most."""

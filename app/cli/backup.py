@@ -46,8 +46,8 @@ def backup(
 
     Args:
         to: A folder on this machine, for a copy named by its time.
-        every: Go on, with a copy each such time (`30m`, `1h`, `1d`), until Ctrl-C or SIGTERM.
-        keep: When a new copy is good, remove the oldest of this ledger beyond so many.
+        every: With --to: go on, with a copy each such time (`30m`, `1h`, `1d`), until Ctrl-C or SIGTERM.
+        keep: With --to: when a new copy is good, remove the oldest of this ledger beyond so many.
 
     Example: `dibs backup --to /backups --every 1h --keep 24`
     """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from email.utils import parsedate_to_datetime
 from typing import Final
 
@@ -15,7 +15,7 @@ from ..client.wire import Wire
 from ..config import version
 from .doctor_findings import Finding, mend, note, well
 from .events import listen
-from .http import Api, in_words
+from .http import TRUST, Api, in_words, is_untrusted
 from .words import span
 
 PATIENCE: Final = 5.0
@@ -28,31 +28,58 @@ def look_through(url: str, *, named: bool, transport: httpx.BaseTransport | None
     wire = Wire(url, PATIENCE)
     line = transport or wire.dial()
     try:
-        sent = time.time()
-        answer = line.handle_request(wire.write(Request("GET", "/healthz"), {}))
-        try:
-            answer.read()
-        finally:
-            answer.close()
-        came = time.time()
-    except httpx.TransportError as error:
-        told = f"none at {url} ({in_words(f'{type(error).__name__}: {error}')})"
-        if named:
-            yield mend("server", told, "start it, or say where it is with --url")
-        else:
-            yield note("server", told)
-        return
+        there = yield from _asked(wire, line, url, named=named)
     finally:
         if transport is None:
             line.close()
-    its = answer.headers.get("dibs-version")
-    if its is None:
+    if there:
+        yield from streaming(Api(url, transport=transport))
+
+
+def _asked(wire: Wire, line: httpx.BaseTransport, url: str, *, named: bool) -> Generator[Finding, None, bool]:
+    """The findings of two requests; it returns whether there is a server of ours."""
+    try:
+        sent = time.time()
+        answer = _read(wire, line, "/healthz")
+        came = time.time()
+        its = answer.headers.get("dibs-version")
+        ready = None if its is None else _read(wire, line, "/readyz")
+    except httpx.TransportError as error:
+        told = f"none at {url} ({in_words(f'{type(error).__name__}: {error}')})"
+        mending = TRUST if is_untrusted(told) else "start it, or say where it is with --url"
+        yield mend("server", told, mending) if named else note("server", told)
+        return False
+    if its is None or ready is None:
         told = f"{url} answers {answer.status_code}, and is no dibs"
         yield mend("server", told, "say where the server is with --url; look at the proxy before it")
-        return
+        return False
     yield from _version(url, its)
+    yield from _ready(ready)
     yield from _date(answer.headers.get("date", ""), sent, came)
-    yield from streaming(Api(url, transport=transport))
+    return True
+
+
+def _read(wire: Wire, line: httpx.BaseTransport, path: str) -> httpx.Response:
+    answer = line.handle_request(wire.write(Request("GET", path), {}))
+    try:
+        answer.read()
+    finally:
+        answer.close()
+    return answer
+
+
+def _ready(answer: httpx.Response) -> Iterator[Finding]:
+    """Whether the server hands out: it may be there, and wait for its disk or for `dibs accept`."""
+    if answer.status_code == httpx.codes.OK:
+        yield well("ready", "it hands out")
+        return
+    try:
+        why = str(answer.json()["detail"])
+    except (ValueError, KeyError, TypeError):
+        why = f"/readyz answers {answer.status_code}"
+    yield mend(
+        "ready", f"it hands nothing out: {why}", "see `When something fails` and `Backups` in the manual"
+    )
 
 
 def _version(url: str, its: str) -> Iterator[Finding]:

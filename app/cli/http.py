@@ -34,6 +34,8 @@ _PAGE: Final = 1000
 _MISSING: Final = (
     "no server at {} ({}). Start one with `dibs serve`, or say where it is with --url or DIBS_URL"
 )
+TRUST: Final = "for a certificate of your own, name the file of its authority: SSL_CERT_FILE=ca.pem"
+_UNTRUSTED: Final = "CERTIFICATE_VERIFY_FAILED"
 _NO_ANSWER: Final = re.compile(
     r"(?:\w+\.)*[A-Z]\w*(?:Error|Timeout|Exception)(?:: (?:\[Errno -?\d+\] )?(.*?)\.?)?$"
 )
@@ -132,7 +134,7 @@ class Api:
                 yield response
         except httpx.TransportError as error:
             why = in_words(f"{type(error).__name__}: {error}")
-            told = f"{self.url}: the answer broke off ({why})" if begun else _MISSING.format(self.url, why)
+            told = f"{self.url}: the answer broke off ({why})" if begun else _missing(self.url, why)
             raise Unreachable(told, reached=begun) from error
 
     def queue(self, name: str) -> QueueOperations:
@@ -163,7 +165,7 @@ class Api:
             return run(flow, self.line, sleep=self._sleep)
         except Unreachable as error:
             why = in_words(str(error))
-            told = f"{self.url}: {why}" if self.setup.terms.contact.made else _MISSING.format(self.url, why)
+            told = f"{self.url}: {why}" if self.setup.terms.contact.made else _missing(self.url, why)
             raise Unreachable(told, reached=error.reached) from error
         except UnexpectedAnswer as error:
             raise UnexpectedAnswer(f"{self.url}: {error}") from error
@@ -181,6 +183,18 @@ def path_of(*parts: str | int, **query: Any) -> str:
     path = "".join(f"/{quote(str(part), safe='')}" for part in parts)
     given = {name: value for name, value in query.items() if value is not None}
     return f"{path}?{urlencode(given)}" if given else path
+
+
+def is_untrusted(why: str) -> bool:
+    """Whether a request got no answer because the server's certificate is not trusted here."""
+    return _UNTRUSTED in why
+
+
+def _missing(url: str, why: str) -> str:
+    """Why a server that was never reached gave no answer, and what to do."""
+    if is_untrusted(why):
+        return f"the certificate of {url} is not trusted here ({why}); {TRUST}"
+    return _MISSING.format(url, why)
 
 
 def waiting(url: str, why: str) -> str:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from ..inert import inert
 from .changes import ask_first, show_queue, tell_done
-from .exits import FAILED
+from .exits import FAILED, say
 from .options import DEFAULT_URL, Json, Queue, Url, Yes, server
 from .words import inside
 
@@ -53,8 +54,9 @@ def close(queue: Queue, *, url: Url = DEFAULT_URL, json: Json = False) -> None:
 def retry(queue: Queue, *, url: Url = DEFAULT_URL, json: Json = False) -> None:
     """Open the failed source of a queue again, after the cursor.
 
-    Nothing is skipped: the source is asked for the item at which it failed. The command waits, up to 10 s,
-    until the source is open and stays so for a second, and tells if it fails again: the exit code is then 1.
+    Nothing is skipped: the next caller asks the source for the item at which it failed. The command waits, up
+    to 10 s, until the source is open and stays so for a second, and tells if it fails to open: the exit code
+    is then 1. A module of yours that was changed is not loaded again: mend it, start the server anew, retry.
 
     Example: `dibs retry sweep`
     """
@@ -63,6 +65,10 @@ def retry(queue: Queue, *, url: Url = DEFAULT_URL, json: Json = False) -> None:
     show_queue(answer, json=json)
     if answer["state"] == "failed":
         raise typer.Exit(FAILED)
+    if ":" in (answer["source"] or ""):
+        module = inert(answer["source"].partition(":")[0])
+        first = f"item {answer['cursor'] + 1:,} is drawn when somebody asks"
+        say(f"{first}; if you changed {module}, start the server again: it is not loaded anew by a retry")
 
 
 def advance(

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from .changes import tell_done
-from .exits import USAGE, fail
+from .exits import FAILED, USAGE, fail
 from .options import DEFAULT_URL, Json, Limit, Queue, Seq, Url, server
+
+if TYPE_CHECKING:
+    from .http import Api
 
 
 class State(StrEnum):
@@ -65,20 +68,48 @@ def dead(
     Args:
         redrive: Let the dead items (or this one) wait again, with all their attempts.
         rate: With --redrive: items a second.  [default: all at once]
-        error: With --redrive: only items whose last error is MESSAGE (its first 200 characters).
+        error: With --redrive: only items whose last error is MESSAGE: as the table shows it, its first line,
+            or its first 200 characters.
 
     Example: dibs dead jobs · dibs dead jobs 17 · dibs dead jobs --redrive --rate 10
     """
     from .items import DEAD, inspect
 
-    given = {name: value for name, value in (("rate", rate), ("error", error)) if value is not None}
+    given = [name for name, value in (("rate", rate), ("error", error)) if value is not None]
     if given and not redrive:
-        fail(f"option --{next(iter(given))}: it needs --redrive", USAGE)
+        fail(f"option --{given[0]}: it needs --redrive", USAGE)
     with server(url) as api:
         if redrive:
-            body = ({} if seq is None else {"seqs": [[seq, seq]]}) | given
-            answer = api.change("POST", "queues", queue, "redrive", body=body)
-            tell_done(answer, f"{answer['redriven']:,} of {queue} to be tried again", json=json)
+            _redrive(api, queue, seq, rate, error, json=json)
             return
         words = f"Nothing in {queue} is dead.", "There are more: --limit shows them."
         inspect(api, queue, seq, DEAD, words, json=json, state="dead", limit=limit)
+
+
+def _redrive(
+    api: Api, queue: str, seq: int | None, rate: float | None, error: str | None, *, json: bool
+) -> None:
+    """Let dead items wait again; with an error, as the ledger has it or as our table shows it."""
+    given = {"seqs": None if seq is None else [[seq, seq]], "rate": rate, "error": error}
+    body = {name: value for name, value in given.items() if value is not None}
+    answer = api.change("POST", "queues", queue, "redrive", body=body)
+    if error is not None and not answer["redriven"]:
+        found = _meant(api, queue, error)
+        if not found:
+            fail(f"no dead item of {queue} has this last error; `dibs dead {queue}` shows them", FAILED)
+        moved = [
+            api.change("POST", "queues", queue, "redrive", body=body | {"error": each}) for each in found
+        ]
+        answer["redriven"] = sum(each["redriven"] for each in moved)
+    tell_done(answer, f"{answer['redriven']:,} of {queue} to be tried again", json=json)
+
+
+def _meant(api: Api, queue: str, told: str) -> list[str]:
+    """The errors of dead items, as the ledger has them, that our table shows so or whose first line it is."""
+    from ..ledger.sights import ERROR_MOST
+    from .words import gist, short
+
+    pages = api.pages("queues", queue, "items", state="dead")
+    errors = (item["error"] or "" for page in pages for item in page["items"])
+    alike = (error for error in errors if told in {short(gist(error)), error.strip().partition("\n")[0]})
+    return list(dict.fromkeys(error[:ERROR_MOST] for error in alike))

@@ -33,7 +33,7 @@ def restore(backup: Path, folder: Path, *, json: Json = False) -> None:
         backup: A file that `dibs backup` made.
         folder: A data folder that is not there yet, or is empty.
 
-    Example: `dibs restore dibs-data/backups/20261129T010203.db restored`
+    Example: `dibs restore dibs-data/backups/dibs-20261129T010203.000000Z.db restored`
     """
     from ..ledger.sqlite.restoring import restore as restored
     from .output import print_json

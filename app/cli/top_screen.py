@@ -62,6 +62,8 @@ def _foot(url: str, hidden: int) -> str:
 
 
 def _colour(data: Mapping[str, Any]) -> str:
+    if data["restored"]:
+        return "bold yellow"
     if not data["findings"]:
         return "bold green" if data["count"] else "bold"
     return "bold red" if data["findings"][0]["kind"] in {"failed", "dead"} else "bold yellow"

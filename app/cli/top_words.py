@@ -21,6 +21,9 @@ _WRITTEN_OUT: Final = 10**9
 def sentence(data: Mapping[str, Any]) -> str:
     """How everything is: the worst that was found, and how many queues are well."""
     findings, count = data["findings"], data["count"]
+    if data["restored"]:
+        told = inert(str(data["restored"]))
+        return f"{told[:1].upper()}{told[1:]}."
     if not count:
         return "This server is ready, and has no queues yet."
     if not findings:
@@ -40,7 +43,7 @@ def finding(found: Mapping[str, Any], now: int, *, more: int = 0) -> str:
         return f"{queue}{others}: {why} at item {found['seq']:,}"
     if found["kind"] == "dead":
         letters = "dead letter" if found["dead"] == 1 else "dead letters"
-        return f"{queue} has {found['dead']:,} {letters}, {found['died']:,} of them from the last hour"
+        return f"{queue} has {found['dead']:,} {letters}; {found['died']:,} died within the hour"
     if found["kind"] == "paused":
         waits = "waits" if found["waiting"] == 1 else "wait"
         return f"{queue} has been paused for {age}; {found['waiting']:,} {waits}"

@@ -109,7 +109,7 @@ class Overview:
         if seen.state == "failed" and failure is not None:
             told = {"type": failure.type, "seq": failure.seq, "message": failure.message}
             found.append({"kind": "failed", "since": since, **told})
-        if seen.died:
+        if seen.died and seen.inside.dead:  # those that were redriven or purged since are no trouble
             found.append({"kind": "dead", "since": now, "dead": seen.inside.dead, "died": seen.died})
         if seen.state == "paused" and seen.inside.waiting:
             found.append({"kind": "paused", "since": since, "waiting": seen.inside.waiting})

@@ -44,14 +44,26 @@ class Buffer:
     def __len__(self) -> int:
         return len(self._texts)
 
-    def pull(self, held: Hold[Any], most: int) -> None:
-        """Pull values and append them, while the iterator is held: so they are in its order."""
+    def pull(self, held: Hold[Any], most: int) -> bool:
+        """Pull values and append them, while the iterator is held: so they are in its order.
+
+        Returns:
+            Whether the source failed in this pull.
+        """
         assert self.source is not None  # noqa: S101  # nobody pulls what was never opened
         room = MAX_SEQ + 1 - self.first - len(self._texts)
         texts, end = pull_texts(self.source, held, min(most, room), PULL_BYTES) if room > 0 else ([], None)
         with self._lock:
+            known = self.end
             self._texts += texts
             self.end = End("exhausted") if len(texts) >= room else end or self.end
+            return known is None and self.end is not None and self.end.ending == "failed"
+
+    @property
+    def next(self) -> int:
+        """The seq of the value that would be drawn next."""
+        with self._lock:
+            return self.first + len(self._texts)
 
     def head(self, items: int) -> Drawn | None:
         """The first values, as a round may grant them; with the end, if it comes right after them."""

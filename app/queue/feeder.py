@@ -22,6 +22,7 @@ from .buffer import Buffer
 from .meters import SAMPLES, Times
 from .opening import TRY_EVERY, Opener
 from .pool import Pool
+from .raised import tell
 
 if TYPE_CHECKING:
     from ..iterators import IteratorStats
@@ -181,11 +182,14 @@ class Feeder:
         try:
             with buffer.source.iterator.hold() as held:
                 began = perf_counter()
-                buffer.pull(held, count)
+                failed = buffer.pull(held, count)
                 self.waits.append(began - before)
                 self.holds.append(perf_counter() - began)
         except SourceClosed:
             return  # by a newer opening, or at the end of the server
+        if failed:
+            at = f" at item {buffer.next}" if buffer.counted else ""
+            tell(f"the source of {self._name} raised{at}", buffer.source.iterator.cause)
 
     def _pulled(self, buffer: Buffer, count: int) -> None:
         buffer.promised -= count

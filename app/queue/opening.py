@@ -17,6 +17,7 @@ from .buffer import Buffer
 from .info import spec_of
 from .pool import Pool
 from .pull import failed, let_go
+from .raised import tell
 
 if TYPE_CHECKING:
     from ..ledger.engine import Engine
@@ -107,7 +108,7 @@ class Opener:
             log.info("the replay of %s was stopped", self._name)
             return None
         except BaseException as error:  # a user's function may raise anything; it is the queue's failure
-            log.warning("the source of %s can't be opened: %a", self._name, str(error))
+            tell(f"the source of {self._name} can't be opened", error)
             end = failed(error, "source-changed" if isinstance(error, SourceChanged) else None)
             return Buffer(number, pool, None, row.cursor, end)
 

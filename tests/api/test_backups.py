@@ -107,7 +107,9 @@ class TestRestored:
     def test_it_says_what_it_is(self, restored):
         told = restored.ask("GET", "/stats").json()["restored"]
         assert (told["held"], told["backup"][:5]) == (True, "dibs-")
-        assert restored.ask("GET", "/readyz").status_code == 503
+        ready = restored.ask("GET", "/readyz")
+        assert (ready.status_code, ready.json()["type"]) == (503, "urn:dibs:problem:restored")
+        assert "dibs accept" in ready.json()["detail"]
         assert metric(restored, "dibs_restored_held") == 1
         assert metric(restored, "dibs_ready") == 0
         hello = restored.ask("GET", "/page/session").json()

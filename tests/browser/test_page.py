@@ -71,7 +71,7 @@ def test_the_first_screen_says_how_everything_is_and_its_figures_are_those_of_st
     heading = page.get_by_role("heading", level=1)
     page.locator("h1", has_text="1 queue is well; sweep failed").wait_for()
     assert re.fullmatch(r"1 queue is well; sweep failed .+ ago: ValueError at item 4\.", heading.inner_text())
-    page.get_by_text("has 3 dead letters, 3 of them from the last hour").wait_for()
+    page.get_by_text("has 3 dead letters; 3 died within the hour").wait_for()
     page.get_by_text("has been paused for").wait_for()
     names = [each.get_attribute("data-queue") for each in page.locator("tr.row").all()]
     assert names == ["sweep", "jobs", "mailing", "ids"]

@@ -60,11 +60,21 @@ class TestDead:
         assert (code, err[:20]) == (1, "dibs: item-unknown: ")
 
     def test_another_chance_for_one_and_for_all(self, run, jobs):
-        assert run("dead", "jobs", "--redrive", "--error", "exit 3")[1] == "0 of jobs to be tried again\n"
+        assert run("dead", "jobs", "--redrive", "--error", "exit 3")[0] == 1
         assert run("dead", "jobs", 2, "--redrive") == (0, "1 of jobs to be tried again\n", "")
         assert run("dead", "jobs", "--redrive", "--rate", 100)[1] == "1 of jobs to be tried again\n"
         assert run("dead", "jobs") == (0, "Nothing in jobs is dead.\n", "")
         assert httpx.get(jobs).json()["waiting"] == 3
+
+    @pytest.mark.parametrize("said", ["exit 2: [red]why[/]", "exit 2", "exit 2\n[red]why[/]"])
+    def test_those_of_an_error_as_the_table_shows_it(self, run, jobs, said):
+        assert run("dead", "jobs", "--redrive", "--error", said) == (0, "2 of jobs to be tried again\n", "")
+        assert httpx.get(jobs).json()["dead"] == 0
+
+    def test_an_error_that_none_has(self, run, jobs):
+        told = "dibs: no dead item of jobs has this last error; `dibs dead jobs` shows them\n"
+        assert run("dead", "jobs", "--redrive", "--error", "exit 4") == (1, "", told)
+        assert httpx.get(jobs).json()["dead"] == 2
 
     def test_a_rate_of_nothing_is_refused(self, run):
         assert run("dead", "jobs", "--rate", 4) == (2, "", "dibs: option --rate: it needs --redrive\n")

@@ -266,6 +266,7 @@ class TestServer:
     def test_well(self, look):
         assert look(AT + 0.5, dibs_version=version(), date=NOW) == {
             "server": "well",
+            "ready": "well",
             "server's clock": "well",
             "streaming": "well",
         }
@@ -328,7 +329,8 @@ class TestCommand:
         abouts = [each["about"] for each in told["findings"]]
         assert abouts == [
             *("settings", "permissions", "filesystem", "room", "format", "integrity", "log", "python"),
-            *("sqlite", "dibs", "open files", "proxies", "server", "server's clock", "streaming", "clock"),
+            *("sqlite", "dibs", "open files", "proxies", "server", "ready"),
+            *("server's clock", "streaming", "clock"),
         ]
         assert done.returncode == (0 if told["well"] else 1)
         others = [

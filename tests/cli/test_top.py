@@ -46,6 +46,7 @@ def data(*rows, findings=(), **changed):
     totals |= {"commit_p99": 0.002, "bytes": 5_000_000, "free": 10**11}
     return {
         "now": NOW,
+        "restored": None,
         "count": len(rows),
         "look": len(findings),
         "states": STATES,
@@ -69,7 +70,7 @@ OLD = {"kind": "old", "queue": "slow", "since": NOW, "oldest": 90_000.0}
         ([], 1234, 0, "All 1,234 queues are well."),
         ([FAILED], 8, 1, "7 queues are well; sweep failed 3 minutes ago: ValueError at item 412."),
         ([FAILED, FAILED], 2, 2, "sweep and 1 more failed: ValueError at item 412."),
-        ([DEAD], 2, 0, "1 queue is well; jobs has 31 dead letters, 1 of them from the last hour."),
+        ([DEAD], 2, 0, "1 queue is well; jobs has 31 dead letters; 1 died within the hour."),
         ([PAUSED], 1, 0, "mail has been paused for 2 hours; 1 waits."),
         ([OLD], 1, 0, "an item of slow has waited for 1 day."),
     ],
@@ -77,6 +78,13 @@ OLD = {"kind": "old", "queue": "slow", "since": NOW, "oldest": 90_000.0}
 def test_a_sentence_says_how_everything_is(findings, count, failed, says):
     rows = [row(f"q{number}") for number in range(count)]
     assert sentence(data(*rows, findings=findings, states=STATES | {"failed": failed})) == says
+
+
+def test_a_restored_backup_that_nobody_has_accepted_is_not_well():
+    held = (
+        "restored from the backup of 2026-11-29: nothing is handed out until `dibs accept` says how to go on"
+    )
+    assert sentence(data(row("ids"), restored=held)) == f"R{held[1:]}."
 
 
 @pytest.mark.parametrize(

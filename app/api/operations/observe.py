@@ -6,6 +6,8 @@ import asyncio
 from dataclasses import asdict, replace
 from typing import Final
 
+from ...errors import LedgerCopied
+from ...queue.restored import HELD
 from ...queue.statistics import STATS_A_STEP
 from ...queue.stats import QueueStats, Stats
 from ..operation import Call, Operations, Spec
@@ -30,7 +32,7 @@ async def _text(stats: Stats) -> bytes:
 
 
 _HEALTH: Final = Spec(role="none", answer=Health)
-_READY: Final = Spec(role="none", answer=Health, problems=("not-ready",))
+_READY: Final = Spec(role="none", answer=Health, problems=("not-ready", "restored"))
 
 
 @observe.add("GET", "/stats", Spec(role="any", answer=Stats, problems=("limit-exceeded",), query=QueuesPage))
@@ -66,14 +68,15 @@ async def healthz(call: Call) -> Reply:
 async def readyz(call: Call) -> Reply:
     """Say whether the server can hand out items.
 
-    It can if the ledger is open, its files are still in the data folder, and its disk takes writes.
+    It can if the ledger is open, its files are still in the data folder, its disk takes writes, and it is no
+    restored backup that nobody has accepted.
     """
     queues = call.context.queues
-    if not queues.ready:
-        raise RequestRefused(
-            "not-ready", "the server is going down" if queues.down is None else str(queues.down)
-        )
-    return _ok(call)
+    if queues.ready:
+        return _ok(call)
+    if queues.restored.held:
+        raise LedgerCopied(f"the ledger is a restored backup: {HELD}")
+    raise RequestRefused("not-ready", "the server is going down" if queues.down is None else str(queues.down))
 
 
 def _ok(call: Call) -> Reply:

@@ -36,7 +36,7 @@ export function sentence(data) {
   }
   if (worst.kind === "dead") {
     const nodes = [head, el("span", { class: "bad" }, link(worst.queue, "bad"), ` has ${items(worst.dead, "dead letter")}`)];
-    nodes.push(el("span", { class: "rest" }, `, ${count(worst.died)} of them from the last hour.`));
+    nodes.push(el("span", { class: "rest" }, `; ${count(worst.died)} died within the hour.`));
     return { key: `dead ${worst.queue}`, nodes };
   }
   const nodes = [head, el("span", { class: "hold" }, "an item of ", link(worst.queue, "hold"), " has waited")];
@@ -48,7 +48,7 @@ function finding(found, now) {
   const age = words(Math.max(now - found.since, 0) / 1000);
   const told = {
     failed: ["failed", ` failed ${age} ago: ${clip(found.type ?? "", 60)} at item ${count(found.seq ?? 0)}`],
-    dead: ["dead", ` has ${items(found.dead ?? 0, "dead letter")}, ${count(found.died ?? 0)} of them from the last hour`],
+    dead: ["dead", ` has ${items(found.dead ?? 0, "dead letter")}; ${count(found.died ?? 0)} died within the hour`],
     paused: ["paused", ` has been paused for ${age}; ${count(found.waiting ?? 0)} wait`],
     old: ["old", ` has an item that has waited for ${words(found.oldest ?? 0)}`],
   }[found.kind];

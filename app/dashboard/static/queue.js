@@ -94,7 +94,7 @@ export class QueueView {
     const head = data.state === "failed" ? `Its source failed ${words((data.now - data.since) / 1000)} ago.` : data.paused ? `It has been paused for ${words((data.now - data.since) / 1000)}.` : data.out || data.settled ? `${rate(data.out)} a second go out${data.settled === null ? "" : ` and ${rate(data.settled)} are settled`}.` : audit.waiting || audit.leased ? "Nothing goes out just now." : "It is quiet.";
     const parts = [el("b", {}, head)];
     if (audit.dead) {
-      const many = data.died ? `, ${count(data.died)} of them within the hour` : "";
+      const many = data.died ? `; ${count(data.died)} died within the hour` : "";
       const top = data.dead.errors[0];
       parts.push(` ${items(audit.dead)} ${audit.dead === 1 ? "is" : "are"} dead${many}${top?.error ? ": mostly " : "."}`);
       if (top?.error) parts.push(el("b", {}, brief(top.error, 60)), ".");

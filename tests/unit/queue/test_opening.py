@@ -3,11 +3,52 @@
 from __future__ import annotations
 
 import asyncio
+import sys
+import traceback
 from dataclasses import replace
 
 import pytest
-from dibs.errors import LedgerUnavailable, QueueExhausted, SourceBusy
+from dibs.errors import LedgerUnavailable, QueueExhausted, QueueFailed, SourceBusy
 from dibs.queue.pool import Pool
+
+SOURCE = """
+def look(prices, n):
+    return prices[n]
+
+def prices(resume_at):
+    for n in range(resume_at, 9):
+        yield look({1: 10, 2: 20}, n)
+"""
+
+
+@pytest.fixture
+def feed(tmp_path, monkeypatch):
+    """A module of a user, in a file: its function raises at item 3."""
+    (tmp_path / "a_users_feed.py").write_text(SOURCE)
+    monkeypatch.syspath_prepend(tmp_path)
+    yield "a_users_feed"
+    sys.modules.pop("a_users_feed", None)
+
+
+async def test_what_a_source_raised_is_logged_once_with_the_lines_of_its_author(opened, feed, caplog):
+    async with opened({"q": f"{feed}:prices"}) as house:
+        assert (await house["q"].take(9, wait=20)).size == 2
+        for _ in range(3):
+            with pytest.raises(QueueFailed):
+                await house["q"].take(1, wait=20)
+    [told] = [record for record in caplog.records if "raised" in record.getMessage()]
+    assert (told.levelname, told.getMessage()) == ("ERROR", "the source of q raised at item 3: KeyError: 3")
+    lines = [frame.name for frame in traceback.extract_tb(told.exc_info[2])]
+    assert lines == ["prices", "look"]
+
+
+async def test_a_source_of_ours_that_raises_is_logged_without_a_traceback(opened, tmp_path, caplog):
+    (tmp_path / "x.jsonl").write_text("1\nno json\n")
+    async with opened({"q": f"jsonl({str(tmp_path / 'x.jsonl')!r})"}, root=tmp_path) as house:
+        await house["q"].take(9, wait=20)
+    [told] = [record for record in caplog.records if "raised" in record.getMessage()]
+    assert told.getMessage().startswith("the source of q raised at item 2: ValueRefused: line 2 is not JSON")
+    assert told.exc_info is None
 
 
 @pytest.fixture
