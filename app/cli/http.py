@@ -35,6 +35,7 @@ _MISSING: Final = (
     "no server at {} ({}). Start one with `dibs serve`, or say where it is with --url or DIBS_URL"
 )
 TRUST: Final = "for a certificate of your own, name the file of its authority: SSL_CERT_FILE=ca.pem"
+_SILENT: Final = "Server disconnected without sending a response"
 _UNTRUSTED: Final = "CERTIFICATE_VERIFY_FAILED"
 _NO_ANSWER: Final = re.compile(
     r"(?:\w+\.)*[A-Z]\w*(?:Error|Timeout|Exception)(?:: (?:\[Errno -?\d+\] )?(.*?)\.?)?$"
@@ -165,6 +166,8 @@ class Api:
             return run(flow, self.line, sleep=self._sleep)
         except Unreachable as error:
             why = in_words(str(error))
+            if _SILENT in why and self.url.startswith("http:"):
+                why = f"{why}; if it serves https, say so in the URL"
             told = f"{self.url}: {why}" if self.setup.terms.contact.made else _missing(self.url, why)
             raise Unreachable(told, reached=error.reached) from error
         except UnexpectedAnswer as error:

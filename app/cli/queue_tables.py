@@ -29,7 +29,7 @@ def duration(name: str, within: str = "") -> Column:
 
 
 def _name(heading: str = "queue") -> Column:
-    return Column(heading, lambda row: plain(row["queue"], "bold"))
+    return Column(heading, lambda row: plain(row["queue"], "bold"), name=True)
 
 
 _STATE: Final = Column("state", lambda row: state(row["state"]))

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 from rich import box
+from rich.cells import cell_len
 from rich.table import Table
 from rich.text import Text
 
@@ -17,21 +18,34 @@ _STATES = {"open": "green", "starting": "yellow", "paused": "yellow", "failed": 
 Row = Mapping[str, Any]
 
 
+_WHOLE: Final = 24
+"""Columns of a terminal: a name that is no longer is shown in one piece."""
+
+
 class Column(NamedTuple):
-    """A column: its heading, and the cell of a row. ``right``: its cells are numbers."""
+    """A column: its heading, and the cell of a row. ``right``: its cells are numbers. ``name``: names.
+
+    Numbers, and names that are not long, stand in one piece: where there is no room, others are folded.
+    """
 
     heading: str
     cell: Callable[[Row], Text | str]
     right: bool = False
+    name: bool = False
 
 
 def table(rows: Iterable[Row], columns: Sequence[Column]) -> Table:
     """A table in the house style."""
-    made = Table(box=box.SIMPLE_HEAD, header_style="dim", pad_edge=False, show_edge=False)
-    for column in columns:
-        made.add_column(column.heading, justify="right" if column.right else "left", overflow="fold")
-    for row in rows:
-        made.add_row(*(column.cell(row) for column in columns))
+    made = Table(
+        box=box.SIMPLE_HEAD, header_style="dim", pad_edge=False, show_edge=False, collapse_padding=True
+    )
+    cells = [[column.cell(row) for column in columns] for row in rows]
+    for at, column in enumerate(columns):
+        justify: Literal["right", "left"] = "right" if column.right else "left"
+        short = column.name and all(cell_len(str(row[at])) <= _WHOLE for row in cells)
+        made.add_column(column.heading, justify=justify, overflow="fold", no_wrap=column.right or short)
+    for row in cells:
+        made.add_row(*row)
     return made
 
 

@@ -84,12 +84,15 @@ def list_(*, data: Data = None, url: Url = DEFAULT_URL, json: Json = False) -> N
         print_json(found)
         return
     from .tables import Column, plain, show, table
+    from .words import when
 
     def column(name: str, heading: str = "") -> Column:
         return Column(heading or name, lambda row: plain(row[name] or ""))
 
-    roles = Column("roles", lambda row: plain(" ".join(row["roles"])))
-    by = column("made_by", "made by"), column("created_at", "made"), column("expires_at", "expires")
+    roles = Column("roles", lambda row: plain("\n".join(row["roles"])))
+    made = Column("made (UTC)", lambda row: plain(when(row["created_at"])[:16], "dim"))
+    ends = Column("expires", lambda row: plain(when(row["expires_at"] or "")[:16]))
+    by = column("made_by", "made by"), made, *([ends] if any(row["expires_at"] for row in found) else [])
     show(
         table(found, [column("id"), column("name"), roles, column("state"), *by])
         if found

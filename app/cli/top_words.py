@@ -8,6 +8,7 @@ from typing import Any, Final
 from ..inert import inert
 from .words import span
 
+_NONE: Final = "This server is ready, and has no queues yet"
 _MINUTE: Final = 60
 _HOUR: Final = 3600
 _DAY: Final = 86_400
@@ -25,7 +26,8 @@ def sentence(data: Mapping[str, Any]) -> str:
         told = inert(str(data["restored"]))
         return f"{told[:1].upper()}{told[1:]}."
     if not count:
-        return "This server is ready, and has no queues yet."
+        partly = "there are no queues that you may look at: that needs a token with the role read"
+        return f"This server is ready; {partly}." if data["partly"] else f"{_NONE}."
     if not findings:
         return "The queue is well." if count == 1 else f"All {count:,} queues are well."
     well = count - data["look"]

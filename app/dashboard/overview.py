@@ -139,6 +139,7 @@ class Overview:
             "now": now,
             "restored": self._queues.restored.waiting,
             "count": len(seen),
+            "partly": sees is not everything,
             "look": sum(1 for each in seen if each.findings),
             "states": {name: states[name] for name in STATES},
             "findings": _worst(seen),

@@ -72,6 +72,7 @@ class Configuring:
             for op in self.lifts(name):
                 await self._apply(op)
         self.tell_gone()
+        self._tell_failed()
 
     async def check(self) -> None:
         """See that all queues can be as the configuration has them; then ``sound`` has them all.
@@ -165,6 +166,13 @@ class Configuring:
             for name, row in self.rows.items()
             if row.configured == "file" and row.deleted_at is None and name not in self._wanted
         )
+
+    def _tell_failed(self) -> None:
+        """Log the queues whose sources failed before; a fault of the configuration is told already."""
+        failed = [row for row in self.rows.values() if row.ending == "failed" and row.deleted_at is None]
+        for row in [row for row in failed if not _is_ours(row)][:_NAMED]:
+            at = (row.name, row.cursor + 1, row.failure_type, row.failure_message, row.name)
+            log.warning("queue %s has failed at item %d: %s: %s; `dibs retry %s` opens its source again", *at)
 
     def tell_gone(self) -> None:
         """Log the queues that were removed from the configuration."""

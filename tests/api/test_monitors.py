@@ -55,6 +55,7 @@ def metrics(open_house, tmp_path_factory):
     with open_house(data=tmp_path_factory.mktemp("monitored") / "data") as house:
         house.pushed("jobs", 1, 2, 3)
         house.lease("jobs")
+        house.ask("POST", "/backup")
         answer = house.ask("GET", "/metrics")
     return {
         sample.name: set(sample.labels) | {"instance", "job"}
@@ -103,13 +104,15 @@ def test_the_dashboard_s_panels_stand_beside_each_other():
     assert len({panel["id"] for panel in BOARD["panels"]}) == len(BOARD["panels"])
 
 
-def test_the_five_alerts_that_matter():
+def test_the_seven_alerts_that_matter():
     assert list(ALERTS) == [
         "DibsSourceFailed",
         "DibsOldestWaiting",
         "DibsDeadGrowing",
         "DibsCommitsSlow",
         "DibsDiskRoom",
+        "DibsNotReady",
+        "DibsBackupOld",
     ]
 
 
@@ -146,6 +149,11 @@ FIRES = {
             (f"dibs_disk_size_bytes{{{SERVER}}}", "4e11x600"),
         ],
         [("2m", 0), ("5h", 0), ("9h", 1)],
+    ),
+    "DibsNotReady": ([(f"dibs_ready{{{SERVER}}}", "1x5 0x60")], [("7m", 0), ("10m", 1)]),
+    "DibsBackupOld": (
+        [(f"dibs_backup_last_success_timestamp_seconds{{{SERVER}}}", "0x2000")],
+        [("26h", 0), ("27h", 1)],
     ),
     "DibsDiskRoom, not soon": (
         [

@@ -11,13 +11,16 @@ import subprocess
 import sys
 import termios
 import time
+from io import StringIO
 
 import httpx
 import pytest
 from dibs.cli.console import InertConsole
 from dibs.cli.events import Event, parsed
+from dibs.cli.queue_tables import progress
 from dibs.cli.top_screen import screen
 from dibs.cli.top_words import brief, sentence, sparkline
+from rich.console import Console
 
 from .conftest import SECONDS, environment
 
@@ -47,6 +50,7 @@ def data(*rows, findings=(), **changed):
     return {
         "now": NOW,
         "restored": None,
+        "partly": False,
         "count": len(rows),
         "look": len(findings),
         "states": STATES,
@@ -78,6 +82,10 @@ OLD = {"kind": "old", "queue": "slow", "since": NOW, "oldest": 90_000.0}
 def test_a_sentence_says_how_everything_is(findings, count, failed, says):
     rows = [row(f"q{number}") for number in range(count)]
     assert sentence(data(*rows, findings=findings, states=STATES | {"failed": failed})) == says
+
+
+def test_who_may_look_at_no_queue_is_not_told_that_there_is_none():
+    assert "no queues that you may look at" in sentence(data(partly=True))
 
 
 def test_a_restored_backup_that_nobody_has_accepted_is_not_well():
@@ -253,3 +261,16 @@ class TestLive:
         shown = terminal("top", "--url", "http://127.0.0.1:1")
         shown.until("no server at")
         assert shown.process.wait(SECONDS) == 7
+
+
+@pytest.mark.parametrize("row", [{"queue": "reports", "source": "count(start=100, format='2026-{:06d}')"}])
+def test_numbers_and_short_names_stand_in_one_piece_where_a_source_is_folded(row):
+    numbers = dict.fromkeys(
+        ("waiting", "leased", "dead", "taken", "acked", "purged", "jumped", "cursor"), 12_345
+    )
+    made = progress([row | numbers | {"args": {}, "state": "open", "failure": None, "configured": "file"}])
+    out = StringIO()
+    Console(file=out, width=80).print(made)
+    first, *_ = [line for line in out.getvalue().splitlines() if "reports" in line]
+    assert first.split().count("12,345") == 8
+    assert max(len(line.rstrip()) for line in out.getvalue().splitlines()) <= 80

@@ -126,7 +126,8 @@ export class Overview {
     const nothing = data.count === 0;
     mark(this.full, "hidden", nothing);
     mark(this.empty, "hidden", !nothing);
-    this.page.sentence(this.title, nothing ? { key: "empty", nodes: ["This server is ready, and has no queues yet. ", el("span", { class: "rest" }, "Type one of these in a terminal.")] } : sentence(data));
+    const none = data.partly ? "There are no queues here that you may look at. " : "This server is ready, and has no queues yet. ";
+    this.page.sentence(this.title, nothing ? { key: "empty", nodes: [none, el("span", { class: "rest" }, "Type one of these in a terminal.")] } : sentence(data));
     const others = data.findings.slice(1, 3).map((found) => finding(found, data.now));
     const left = data.look - 1 - others.length;
     if (left > 0) others.push(el("li", {}, `and ${count(left)} more`));
