@@ -13,7 +13,7 @@ from ..access.owned import NO_QUEUE
 from ..errors import ResultRefused, StaleLease
 from ..inert import line
 from ..ledger.serve import Handed
-from ..ledger.work import UNCHANGED, Settled
+from ..ledger.work import UNCHANGED, Settled, Traced
 from ..queue.answers import Answer
 from .problems import problem_fields
 from .records import dumps, exact, instant
@@ -89,7 +89,9 @@ def _lease(request: Request, answer: Answer) -> str:
     handed = _handed(answer)
     due = handed.due or 0
     values = answer.values
-    if len(values) == 1:
+    if handed.traces is not None:
+        items = _traced_items(handed, handed.traces, answer)
+    elif len(values) == 1:
         first, _, attempt = handed.spans[0]
         items = f'{{"seq":{first},"value":{values[0]},"attempt":{attempt}}}'
     else:
@@ -109,6 +111,16 @@ def _leased_items(handed: Handed, answer: Answer) -> Iterator[str]:
         for seq, value in zip(range(first, last + 1), answer.values[at : at + size], strict=True):
             yield f'{{"seq":{seq},"value":{value}{rest}'
         at += size
+
+
+def _traced_items(handed: Handed, traces: Iterable[Traced], answer: Answer) -> str:
+    """The items of a lease, some of which tell the traceparent with which they were pushed."""
+    parents = {seq: each.parent for each in traces for seq in range(each.first, each.last + 1)}
+    told = []
+    for seq, item in zip(_seqs(handed), _leased_items(handed, answer), strict=True):
+        parent = parents.get(seq)
+        told.append(item if parent is None else f'{item[:-1]},"traceparent":"{parent}"}}')
+    return ",".join(told)
 
 
 # -- settled

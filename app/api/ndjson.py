@@ -31,6 +31,7 @@ from .items import Bundle
 from .json_text import parse_line
 from .operation import Call
 from .problems import RequestRefused, over
+from .traces import parent_of
 
 CHUNK_ITEMS: Final = 1000
 CHUNK_BYTES: Final = 1024 * 1024
@@ -80,6 +81,7 @@ class StreamReader:
         self._queue = call.queue
         self._item = call.context.reader.item
         self._key = call.key
+        self._parent = parent_of(call.request.scope)
         self._key_bytes = limits.key_bytes
         self._line_limit = ESCAPED * limits.value_bytes + ENVELOPE
         self._patience = limits.body_patience
@@ -175,7 +177,7 @@ class StreamReader:
         try:
             if self._bundle.count:
                 key = None if self._key is None else chunk_key(self._key, self._chunks, self._key_bytes)
-                pushed = await self._queue.producer.push(self._bundle.parcels(), key=key)
+                pushed = await self._queue.producer.push(self._bundle.parcels(), key=key, parent=self._parent)
                 self._chunks += 1
                 self._replays += pushed.replayed
                 self.sums.add(pushed)

@@ -66,7 +66,8 @@ def _needs(role: Need, *, named: bool) -> str:
 
 def _request(path: str, read: Read, key: Json) -> Json:
     spec, parameters = read.spec, _parameters(path, read)
-    described = {"parameters": [*parameters, key, _SEQUENCE] if spec.key else parameters}
+    headers = [*([key, _SEQUENCE] if spec.key else ()), *([_TRACEPARENT] if spec.traced else ())]
+    described: Json = {"parameters": [*parameters, *headers]}
     if read.model is None:
         return described
     content: Json = {"application/json": {"schema": {"$ref": _REFERENCE.format(model=read.model.name)}}}
@@ -190,6 +191,14 @@ _KEY: Final = {
     "required": False,
     "description": "A key that the client chooses, such as a UUID. A request that is sent again with its key"
     " gets the same answer, and nothing more is done. The quoted and the bare form are the same key.",
+}
+_TRACEPARENT: Final = {
+    "name": "traceparent",
+    "in": "header",
+    "required": False,
+    "description": "The trace of the request, as W3C Trace Context has it. What is pushed keeps it, and"
+    " whoever leases that is told it. One that is malformed is ignored.",
+    "schema": {"type": "string"},
 }
 _SEQUENCE: Final = {
     "name": "Idempotency-Sequence",

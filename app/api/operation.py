@@ -99,6 +99,7 @@ class Spec:
         optional: Whether the body may be left out.
         stream: How OpenAPI writes the stream that may stand for its body (``application/x-ndjson``).
         key: Whether it takes an Idempotency-Key.
+        traced: Whether what it pushes keeps its traceparent.
         text: Whether it can answer with plain text, too.
         queue: The queue that it is about, if its path names none.
         known: Whether the queue has to be there.
@@ -117,6 +118,7 @@ class Spec:
     optional: bool = False
     stream: Mapping[str, Any] | None = None
     key: bool = False
+    traced: bool = False
     text: bool = False
     queue: str = ""
     known: bool = True

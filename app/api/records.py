@@ -109,11 +109,13 @@ def item_answer_text(found: ItemAnswer | ItemDone, *, hidden: bool) -> str:
         value = _value_text(found.value or "null", hidden=hidden)
         head = f'{{"queue":"{found.queue}","seq":{found.seq},{value}'
         return f'{head},"state":"{found.done.verb}","done":{dumps(fields(found.done, "id"))}}}'
-    rest = {
+    rest: dict[str, Any] = {
         "kept_at": None if found.kept_at is None else instant(found.kept_at),
         "began_at": _known(found.item.began),
         "history": [fields(each, "began", began_at=_known(each.began)) for each in found.history],
     }
+    if found.traceparent is not None:
+        rest["traceparent"] = found.traceparent
     return f'{{"queue":"{found.queue}",{_item_text(found.item, hidden=hidden)},{dumps(rest)[1:]}'
 
 

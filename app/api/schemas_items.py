@@ -97,6 +97,7 @@ class ItemAlone(BaseModel):
     kept_at: Moment | None = Field(description="When its value was pushed or drawn; null: it is computed.")
     began_at: Moment | None = Field(description="When a leased item was handed out; null for others.")
     history: list[PastAttempt]
+    traceparent: str = Field("", description="The trace of the request that pushed it, if that had one.")
 
 
 class DeadLetter(BaseModel):

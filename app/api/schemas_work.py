@@ -72,6 +72,7 @@ class LeasedItem(BaseModel):
     seq: Seq
     value: Any
     attempt: Annotated[int, Field(ge=1)]
+    traceparent: str = Field("", description="The trace of the request that pushed it, if that had one.")
 
 
 class Lease(BaseModel):

@@ -56,7 +56,14 @@ def _folder(text: str) -> str:
     return folder or ("/" if text.startswith("/") else ".")
 
 
-def environment(base: Mapping[str, str], *, queue: str, seq: int, attempt: int, url: str) -> dict[str, str]:
-    """The environment of a command: ``base`` and the job. A ``dibs`` that it runs finds the server."""
+def environment(
+    base: Mapping[str, str], *, queue: str, seq: int, attempt: int, url: str, traceparent: str | None = None
+) -> dict[str, str]:
+    """The environment of a command: ``base`` and the job. A ``dibs`` that it runs finds the server.
+
+    ``traceparent``: with which the item was pushed; else the command has that of the worker, if any.
+    """
     told = {"DIBS_QUEUE": queue, "DIBS_SEQ": str(seq), "DIBS_ATTEMPT": str(attempt), "DIBS_URL": url}
+    if traceparent is not None:
+        told["TRACEPARENT"] = traceparent
     return {**base, **told}

@@ -141,7 +141,14 @@ class JobRunner:
             return Process(
                 plan.words.filled(job.value, job.seq),
                 self._children,
-                env=environment(os.environ, queue=plan.queue, seq=job.seq, attempt=job.attempt, url=plan.url),
+                env=environment(
+                    os.environ,
+                    queue=plan.queue,
+                    seq=job.seq,
+                    attempt=job.attempt,
+                    url=plan.url,
+                    traceparent=job.traceparent,
+                ),
                 stdin=compact(job.value).encode() if plan.stdin else None,
                 timeout=plan.timeout,
                 grace=plan.grace,

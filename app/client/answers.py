@@ -126,7 +126,7 @@ class QueueItem:
     ``due_at`` is the time since or from when the item can be handed out, when its lease ends, or since when
     it is dead. ``error`` is that of its last failed attempt. Only the answer for a single item has
     ``history``. ``done`` says who took or acked an item that is done (whose ``value`` is None if it is no
-    longer kept).
+    longer kept). Only the answer for a single item has ``traceparent``, with which it was pushed.
     """
 
     seq: int
@@ -139,6 +139,7 @@ class QueueItem:
     error: str | None = None
     history: tuple[FailedAttempt, ...] = ()
     done: HistoryEntry | None = None
+    traceparent: str | None = None
 
 
 class LeasedItem(NamedTuple):
@@ -154,13 +155,17 @@ _LEASED: Final = itemgetter(*LeasedItem._fields)
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """Items that the client holds until ``expires_in`` seconds after the server answered."""
+    """Items that the client holds until ``expires_in`` seconds after the server answered.
+
+    ``traceparents`` has those with which items were pushed, by their seqs.
+    """
 
     queue: str
     state: State
     token: str
     expires_in: float
     items: tuple[LeasedItem, ...]
+    traceparents: Mapping[int, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, TypeVar
 from urllib.parse import quote, urlencode
 
+from . import tracing
 from .answers import Lease, Outcome, Settlement, read, read_info, reader
 from .errors import Problem, UnexpectedAnswer, ValueNotJson, refusal
 from .flow import Call, Reply, Request
@@ -82,16 +83,24 @@ def lease(queue: str, ask: LeaseAsk) -> Call[Lease | None]:
 
 
 def _lease(answer: Json) -> Lease | None:
-    return None if answer is None else read(Lease, answer)
+    if answer is None:
+        return None
+    traced = {item["seq"]: item["traceparent"] for item in answer["items"] if "traceparent" in item}
+    return read(Lease, {**answer, "traceparents": traced} if traced else answer)
 
 
 # -- settling
 
 
-def settle(queue: str, entries: Sequence[tuple[Kind, str]], ask: LeaseAsk | None) -> Call[Settlement]:
+def settle(
+    queue: str,
+    entries: Sequence[tuple[Kind, str]],
+    ask: LeaseAsk | None,
+    traceparent: str | None = None,
+) -> Call[Settlement]:
     """Settle entries, each a JSON text, and lease the next items, in one transaction.
 
-    The outcomes come in the order of ``entries``.
+    The outcomes come in the order of ``entries``. Their results keep the ``traceparent``.
     """
     lists: dict[Kind, list[str]] = {kind: [] for kind in KINDS}
     places = []
@@ -102,7 +111,8 @@ def settle(queue: str, entries: Sequence[tuple[Kind, str]], ask: LeaseAsk | None
     if ask is not None:
         members.append(f'"lease":{encode(ask.to_json())}')
     body = f"{{{','.join(members)}}}".encode()
-    request = Request("POST", path_of(queue, "settle"), body, wait=0.0 if ask is None else ask.wait)
+    wait = 0.0 if ask is None else ask.wait
+    request = Request("POST", path_of(queue, "settle"), body, wait=wait, traceparent=traceparent)
     return Call(request, lambda answer: _settlement(answer, places), keyed=True)
 
 
@@ -122,7 +132,8 @@ def _settlement(answer: Mapping[str, Json], places: Sequence[tuple[Kind, int]]) 
 
 def push(queue: str, texts: Sequence[str]) -> Call[list[Pushed]]:
     """Push items, each a JSON text of its own: all of them or none."""
-    request = Request("POST", path_of(queue, "items"), f'{{"items":[{",".join(texts)}]}}'.encode())
+    body = f'{{"items":[{",".join(texts)}]}}'.encode()
+    request = Request("POST", path_of(queue, "items"), body, traceparent=tracing.current())
 
     def read(answer: Json) -> list[Pushed]:
         pushed = [Pushed(item["seq"], item.get("duplicate") is True) for item in answer["items"]]

@@ -37,7 +37,7 @@ class Request(NamedTuple):
     """One request as bytes.
 
     ``wait``: seconds that the server may take on purpose, beside the timeout. ``within``: a shorter timeout,
-    where a connection that hangs would cost more than asking again.
+    where a connection that hangs would cost more than asking again. ``traceparent``: of what it pushes.
     """
 
     method: str
@@ -47,6 +47,7 @@ class Request(NamedTuple):
     key: Key | None = None
     wait: float = 0.0
     within: float | None = None
+    traceparent: str | None = None
 
     def __str__(self) -> str:
         return f"{self.method} {self.path}"

@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any, Final, Literal, NamedTuple, Protocol, Self
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Protocol, Self
 
+from . import tracing
 from .affinity import Affinity, no_copy
 from .calls import ACKS, NACKS, RELEASES, Kind
 from .errors import JobSettled, ValueNotJson
 from .flow import log
 from .records import Result
 from .text import Default, encode, fit, told
+
+if TYPE_CHECKING:
+    from .otel import Work
 
 _BEATS: Final = 3
 """Heartbeats in the time of a lease."""
@@ -41,7 +45,8 @@ READY, BEGUN, DONE, SENT, OVER = Stage
 class Verdict(NamedTuple):
     """How a job ends, as the client tells the server.
 
-    ``push`` has the JSON texts of results. ``fallback`` is told instead if the server refuses this verdict.
+    ``push`` has the JSON texts of results, ``traceparent`` is theirs. ``fallback`` is told instead if the
+    server refuses this verdict.
     """
 
     kind: Kind
@@ -50,6 +55,7 @@ class Verdict(NamedTuple):
     delay: float | None = None
     dead: bool = False
     fallback: bool = False
+    traceparent: str | None = None
 
     @property
     def size(self) -> int:
@@ -144,11 +150,13 @@ class Job:
         lost: The lease has ended early, as the server said or by this process's own clock: others may have
             the item. By the clock alone, its end is still sent, as the server may have kept the lease.
         outcome: How it ended at the server: ``acked``, ``nacked``, ``dead``, ``released``, ``lost``; or None.
+        traceparent: That with which the item was pushed (W3C Trace Context), or None. The block runs in
+            a span that goes on with it, where OpenTelemetry is installed (``dibs[otel]``).
     """
 
     __slots__ = (
         *("attempt", "entered", "held", "holder", "outcome"),
-        *("queue", "seq", "stage", "taken", "value", "verdict"),
+        *("queue", "seq", "stage", "taken", "traceparent", "value", "verdict", "work"),
     )
 
     def __init__(self, holder: Holder, held: HeldLease, seq: int, value: Any, attempt: int) -> None:
@@ -163,6 +171,8 @@ class Job:
         self.stage = READY
         self.entered = False
         self.verdict = ACK
+        self.traceparent: str | None = None
+        self.work: Work | None = None  # its span, while it is entered and traced
 
     __reduce__ = no_copy
 
@@ -198,7 +208,8 @@ class Job:
         except ValueNotJson:
             self.entered = True  # if nothing else is said of it, it has failed, and that counts
             raise
-        self.end(Verdict(ACKS, texts) if texts else ACK)
+        parent = (tracing.current() or self.traceparent) if texts else None
+        self.end(Verdict(ACKS, texts, traceparent=parent) if texts else ACK)
 
     def nack(
         self, error: str | BaseException = "", *, delay: float | None = None, dead: bool = False
@@ -213,6 +224,8 @@ class Job:
         Raises:
             JobSettled: The job was acked or released before.
         """
+        if self.work is not None:
+            self.work.failed(error)
         self.end(Verdict(NACKS, error=told(error), delay=delay, dead=dead))
 
     def release(self) -> None:
@@ -233,7 +246,9 @@ class Job:
 
     def end(self, verdict: Verdict) -> None:
         """Decide how the job ends; JobSettled if it has ended in another way before."""
-        if not self.holder.settle(self, verdict) and self.verdict != verdict and not self.taken:
+        if self.holder.settle(self, verdict) or self.taken:
+            return
+        if self.verdict != verdict._replace(traceparent=self.verdict.traceparent):
             why = f" ({_CLOSED})" if self.verdict is RELEASE else ""
             raise JobSettled(f"job {self.seq} of {self.queue} was {VERBS[self.verdict.kind]} before{why}")
 
@@ -244,9 +259,24 @@ class Job:
                 "job %d of %s was given back before its work began: %s", self.seq, self.queue, _CLOSED
             )
         self.entered = True
+        if self.work is None and (tracer := tracing.tracer()) is not None:
+            self.work = tracer.begin(self.queue, self.seq, self.attempt, self.traceparent)
         return self
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
+        work, self.work = self.work, None
+        if work is None:
+            return self._leave(error)
+        try:
+            if isinstance(error, Exception):
+                work.failed(error)
+            return self._leave(error)
+        finally:
+            if not self.holder.affinity.forked:  # it is the parent's, too
+                work.end()
+
+    def _leave(self, error: BaseException | None) -> bool:
+        """Settle the job as its block has ended; whether the exception is swallowed."""
         if error is None:
             if self.stage < DONE:
                 self.holder.settle(self, ACK)

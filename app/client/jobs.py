@@ -171,6 +171,8 @@ class Jobs:
             self.leases.append(held)
             held.whole = len(lease.items)
             held.jobs = {seq: Job(self, held, seq, value, attempt) for seq, value, attempt in lease.items}
+            for seq, parent in lease.traceparents.items():
+                held.jobs[seq].traceparent = parent
             self.ready.extend(held.jobs.values())
             self.pace.fetched(asked, len(lease.items))
             late = self.stop.begun or self.due < self.wakes

@@ -182,7 +182,7 @@ def _ending(jobs: list[Job]) -> Entry:
         fields += [f'"error":{encode(verdict.error)}'] if verdict.error else []
         fields += [f'"delay":{verdict.delay}'] if verdict.delay is not None else []
         fields += ['"dead":true'] if verdict.dead else []
-    return Entry(verdict.kind, _text(held, jobs, fields), jobs, held)
+    return Entry(verdict.kind, _text(held, jobs, fields), jobs, held, verdict.traceparent)
 
 
 def _text(held: HeldLease, jobs: Sequence[Job], fields: list[str]) -> str:

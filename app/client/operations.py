@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterable, Callable, Iterable, Sequence
 from typing import Any, Final, TypeVar
 
-from . import calls
+from . import calls, tracing
 from .answers import Lease, Settlement, Uploaded, reader
 from .calls import path_of
 from .consumer import Consumer
@@ -157,7 +157,7 @@ class QueueOperations:
         texts = [
             (calls.KIND_OF[type(entry)], encode(entry.to_json(), self.setup.default)) for entry in entries
         ]
-        return persist(calls.settle(self.name, texts, lease), self.setup.terms)
+        return persist(calls.settle(self.name, texts, lease, tracing.current()), self.setup.terms)
 
     def push_items(
         self, items: Sequence[NewItem], *, idempotency_key: str | None = None
@@ -184,7 +184,8 @@ class QueueOperations:
             ServerRefused: A line is refused, or the queue takes none. ``error.problem.members`` has ``line``
                 (from 1), and ``accepted``, ``duplicates``, ``bytes``, ``lines`` of what is in.
         """
-        request = Request("POST", path_of(self.name, "items"), stream, "application/x-ndjson")
+        path, parent = path_of(self.name, "items"), tracing.current()
+        request = Request("POST", path, stream, "application/x-ndjson", traceparent=parent)
         vain = never_fits(stream.count(b"\n"))
         call = Call(request, reader(Uploaded), keyed=True)
         return persist(call, self.setup.terms, key=own(key), endless=FULL, vain=vain)

@@ -60,12 +60,18 @@ class Outbox:
     def take(self) -> list[list[Job]]:
         """As many jobs as fit a request, the oldest first, grouped by lease and verdict; they count as sent.
 
-        A job with results is a group of its own: such an entry is all or nothing.
+        A job with results is a group of its own: such an entry is all or nothing. All results of a request
+        have one traceparent.
         """
         groups: dict[Any, list[Job]] = {}
         count = size = 0
         held = verdict = group = None
+        parents: set[str | None] = set()
         while self._jobs and count < _JOBS and size < _BYTES and len(groups) < _ENTRIES:
+            if (said := self._jobs[0].verdict).push:
+                if parents and said.traceparent not in parents:
+                    break
+                parents.add(said.traceparent)
             job = self._jobs.popleft()
             if group is None or job.held is not held or job.verdict is not verdict:
                 held, verdict = job.held, job.verdict

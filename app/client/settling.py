@@ -30,12 +30,16 @@ REST: Final = 1.0
 
 
 class Entry(NamedTuple):
-    """One entry of a request: jobs of one lease that end in the same way, or go on."""
+    """One entry of a request: jobs of one lease that end in the same way, or go on.
+
+    ``traceparent``: of its results; all entries of a request that have results have the same.
+    """
 
     kind: Kind
     text: str
     jobs: Sequence[Job]
     held: HeldLease
+    traceparent: str | None = None
 
     @property
     def ends(self) -> int:
@@ -73,7 +77,8 @@ class Settling:
         self, entries: Sequence[Entry], ask: LeaseAsk | None, key: Key
     ) -> Flow[Settlement | None]:
         jobs = self._jobs
-        call = calls.settle(jobs.queue, [(entry.kind, entry.text) for entry in entries], ask)
+        parent = next((entry.traceparent for entry in entries if entry.traceparent is not None), None)
+        call = calls.settle(jobs.queue, [(entry.kind, entry.text) for entry in entries], ask, parent)
         call = replace(call, request=call.request._replace(within=max(_HURRY, jobs.ttl / 3)))
         sent = self._clock()
         while True:

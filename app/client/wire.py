@@ -75,6 +75,8 @@ class Wire:
             headers["Idempotency-Key"] = request.key.field
             if request.key.n:
                 headers["Idempotency-Sequence"] = str(request.key.n)
+        if request.traceparent is not None:
+            headers["traceparent"] = request.traceparent
         if request.body or request.kind != JSON:  # an empty part of a stream has its type too
             headers["Content-Type"] = request.kind
         step = self.timeout if request.within is None else min(self.timeout, request.within)

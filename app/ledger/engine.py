@@ -112,6 +112,9 @@ class Engine(WritingEngine, Protocol):
     def kept_at(self, queue: int, seq: int) -> int | None:
         """When the value of an item was kept: when it was pushed, or drawn; None where that is not known."""
 
+    def traceparent(self, queue: int, seq: int) -> str | None:
+        """The traceparent with which an item was pushed; None where it had none, or is done."""
+
     def actions(self) -> list[Action]:
         """The last actions, oldest first."""
 

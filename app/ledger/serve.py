@@ -23,7 +23,7 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
-from .work import Entry, Settled, Span
+from .work import Entry, Settled, Span, Traced
 
 Why = Literal[
     "empty",
@@ -155,7 +155,8 @@ class Handed(NamedTuple):
 
     ``values``: JSON texts, one an item; None where they are computed, by ``source`` (name, arguments) in a
     filed answer, else by the queue's own. ``due``: when the lease of ``token`` ends. ``fresh``: they had
-    never been handed out, and ``spans`` is one span.
+    never been handed out, and ``spans`` is one span. ``traces``: of leased items those that were pushed with
+    a traceparent; None: none was.
     """
 
     spans: tuple[Span, ...]
@@ -164,6 +165,7 @@ class Handed(NamedTuple):
     due: int | None = None
     source: tuple[str, str] | None = None
     fresh: bool = False
+    traces: tuple[Traced, ...] | None = None
 
     @property
     def size(self) -> int:

@@ -115,6 +115,14 @@ class Span(NamedTuple):
         return self.last - self.first + 1
 
 
+class Traced(NamedTuple):
+    """Consecutive items that one request pushed, and its W3C ``traceparent``."""
+
+    first: int
+    last: int
+    parent: str
+
+
 class Parcel(NamedTuple):
     """Items pushed alike: JSON texts, one ``delay`` and ``priority``, and a key for each or for none."""
 
@@ -129,13 +137,14 @@ class Push:
     """Add items at the end of a queue that has no source.
 
     ``bounded``: refused whole where ``max_ready`` would be passed. ``key_ttl`` (milliseconds) is for the keys
-    of the items, where the queue has no ``item_key_ttl`` of its own.
+    of the items, where the queue has no ``item_key_ttl`` of its own. ``parent``: the traceparent of the push.
     """
 
     queue: int
     parcels: tuple[Parcel, ...]
     key_ttl: int = 86_400_000
     bounded: bool = True
+    parent: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,13 +163,14 @@ class Pushed:
 
 
 class Result(NamedTuple):
-    """A result: one item that an ack pushes into another queue, by name."""
+    """A result: one item that an ack pushes into another queue, by name; ``parent`` is its traceparent."""
 
     queue: str
     text: str
     delay: int = 0
     priority: int = 0
     key: str | None = None
+    parent: str | None = None
 
 
 class Ack(NamedTuple):

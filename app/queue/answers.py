@@ -173,6 +173,7 @@ class ItemAnswer:
     item: Peeked
     history: tuple[FailureRow, ...]
     kept_at: int | None
+    traceparent: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -144,7 +144,8 @@ class Browser:
             raise ItemUnknown(f"item {seq} of {name} {'is done' if seq <= row.cursor else why}", field="seq")
         history = self._engine.failures(row.id, seq)
         kept_at = self._engine.kept_at(row.id, seq)
-        return ItemAnswer(name, self._peeked(rows[0]), tuple(history), kept_at)
+        traceparent = self._engine.traceparent(row.id, seq)
+        return ItemAnswer(name, self._peeked(rows[0]), tuple(history), kept_at, traceparent)
 
     def _done(self, seq: int, generation: int) -> ItemDone | None:
         name = self._line.name

@@ -29,8 +29,12 @@ class Producer:
         self._line = line
         self._rounds = rounds
 
-    async def push(self, parcels: tuple[Parcel, ...], *, key: Key | None = None) -> PushAnswer:
+    async def push(
+        self, parcels: tuple[Parcel, ...], *, key: Key | None = None, parent: str | None = None
+    ) -> PushAnswer:
         """Add items at the end, all or none; they are on disk when this returns.
+
+        ``parent`` is the traceparent of the request, which its items keep.
 
         Raises:
             QueueFull: ``max_ready`` would be passed.
@@ -43,7 +47,7 @@ class Producer:
         if (shut := self._rounds.shut) is not None:
             await asyncio.sleep(0)  # a caller that tries again at once lets others have their turn
             raise again(shut)
-        op = Push(queue.row.id, parcels, int(queue.limits.key_ttl * 1000))
+        op = Push(queue.row.id, parcels, int(queue.limits.key_ttl * 1000), parent=parent)
         digest = "push " + digest_of(words(parcels)) if key else ""
         queue.expect(sum([len(parcel.texts) for parcel in parcels if not parcel.delay]))
         done = await once(self._rounds, op, key, digest, queue.limits)

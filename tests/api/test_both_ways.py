@@ -14,6 +14,7 @@ from dibs.main import create_app
 
 HOST = b"Host: localhost:8000\r\n"
 CLOSE = b"GET /healthz HTTP/1.1\r\n" + HOST + b"Connection: close\r\n\r\n"
+TRACE = b"Traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 NEXT = b"POST /next HTTP/1.1\r\n" + HOST + b"\r\n"
 
 
@@ -115,6 +116,11 @@ GOOD = {
     "stale, and a lease": (post(b"/queues/few/settle", b'{"acks":[{"token":"x"}],"lease":{"max":9}}'), 200),
     "stale": (post(b"/queues/jobs/settle", b'{"acks":[{"token":"x"}]}'), 200),
     "stale twice": (post(b"/queues/jobs/settle", b'{"acks":[{"token":"x"},{"token":"y"}]}'), 200),
+    "a push of a trace": (post(b"/queues/jobs/items", b'{"items":[{"value":1}]}', TRACE), 201),
+    "a take of a trace": (post(b"/next", None, TRACE), 200),
+    "of two traces": (post(b"/queues/jobs/items", b'{"items":[{"value":1}]}', TRACE, TRACE), 201),
+    "of no trace": (post(b"/queues/jobs/items", b'{"items":[{"value":1}]}', b"Traceparent: \xff"), 201),
+    "of a trace, and an id": (post(b"/next", None, b"X-Request-ID: r", TRACE), 200),
     "a push": (post(b"/queues/jobs/items", b'{"items":[{"value":1},{"value":"\xc3\xbc","key":"k"}]}'), 201),
     "a lease in chunks": (chunked(b"/queues/default/lease", b'{"max":', b"2}"), 200),
     "a stream": (chunked(b"/queues/jobs/items", b'{"value":1}\n', kind=b"application/x-ndjson"), 201),

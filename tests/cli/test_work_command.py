@@ -80,3 +80,10 @@ def test_the_environment():
         "DIBS_ATTEMPT": "2",
         "DIBS_URL": "http://x",
     }
+
+
+def test_the_trace_of_an_item_is_that_of_its_command():
+    told = {"queue": "jobs", "seq": 7, "attempt": 2, "url": "http://x"}
+    base = {"TRACEPARENT": "the worker's"}
+    assert environment(base, **told)["TRACEPARENT"] == "the worker's"
+    assert environment(base, **told, traceparent="the item's")["TRACEPARENT"] == "the item's"

@@ -242,6 +242,25 @@ class TestWork:
         code, out, _ = work(jobs.name, *options, "--", sys.executable, "-c", script)
         assert (code, out, sorted(results.values)) == (0, "", [10, 20])
 
+    def test_the_trace_of_a_push_is_in_the_environment_and_goes_on_with_the_results(
+        self, queue, work, server
+    ):
+        jobs, results = queue(), queue()
+        trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+        httpx.post(
+            f"{server.url}/queues/{jobs.name}/items",
+            json={"items": [{"value": "a"}]},
+            headers={"traceparent": trace},
+        ).raise_for_status()
+        jobs.push("b")
+        options = "--results", results.name, "--exit-when-empty"
+        code, _, _ = work(jobs.name, *options, "--", "sh", "-c", 'echo "$1 $TRACEPARENT"', "sh", "{}")
+        leased = httpx.post(f"{server.url}/queues/{results.name}/lease", json={"max": 9}).json()["items"]
+        assert (code, {item["value"]: item.get("traceparent") for item in leased}) == (
+            0,
+            {f"a {trace}": trace, "b ": None},
+        )
+
     def test_only_so_many(self, queue, work):
         jobs = queue()
         jobs.push(*range(10))

@@ -37,6 +37,7 @@ CHILDREN = Children(guarded=False)
 class Job:
     def __init__(self, seq, value, attempt=1):
         self.seq, self.value, self.attempt = seq, value, attempt
+        self.traceparent = None
         self.outcome = None
         self.end = None
 

@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from dibs.client import JobSettled, Lease, LeasedItem
+from dibs.client import JobSettled, Lease, LeasedItem, Result, tracing
 from dibs.client.jobs import Jobs
 from dibs.client.keeper import Keeper
 from dibs.client.options import Options
@@ -194,3 +194,27 @@ def test_what_a_job_looks_like(jobs):
     job = jobs.begin()
     assert repr(job) == "<Job 1 of jobs, attempt 1, begun>"
     assert (job.queue, job.value, job.settled, job.outcome) == ("jobs", "value 1", False, None)
+
+
+def test_the_results_of_one_request_are_of_one_trace(jobs, monkeypatch):
+    jobs.arrived(lease(8), 0.0, 8)
+    for parent in ("a", "a", None, "b", "b"):
+        job = jobs.begin()
+        job.traceparent = parent
+        monkeypatch.setattr(tracing, "current", lambda: None)
+        job.ack(Result("done", job.value))
+        jobs.begin().ack() if parent is None else None
+    jobs.begin().nack("no")
+    sent = [keeper(jobs).entries(0.0, done=True) for _ in range(4)]
+    assert [[job.seq for entry in request for job in entry.jobs] for request in sent] == [
+        [1, 2],
+        [3, 4],
+        [5, 6, 7],
+        [],
+    ]
+    assert [{entry.traceparent for entry in request if "push" in entry.text} for request in sent] == [
+        {"a"},
+        {None},
+        {"b"},
+        set(),
+    ]

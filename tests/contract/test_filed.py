@@ -7,7 +7,7 @@ import json
 from dibs.ledger.serve import Handed, Served
 from dibs.ledger.state import filed
 from dibs.ledger.state.rows import Answer
-from dibs.ledger.work import Moved, Pushed, Settled, Span
+from dibs.ledger.work import Moved, Pushed, Settled, Span, Traced
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -20,7 +20,14 @@ values = st.lists(texts.map(json.dumps), min_size=1, **several).map(tuple)
 spans = st.lists(st.builds(Span, seqs, seqs, st.integers(1, 99)), min_size=1, **several).map(tuple)
 leases = st.just((None, None)) | st.tuples(texts, dues)
 kept = st.tuples(values, st.none()) | st.tuples(st.none(), st.tuples(texts, texts))
-handed = st.builds(lambda of, lease, kept: Handed(of, kept[0], *lease, kept[1]), spans, leases, kept)
+traces = st.none() | st.lists(st.builds(Traced, seqs, seqs, texts), min_size=1, **several).map(tuple)
+handed = st.builds(
+    lambda of, lease, kept, traced: Handed(of, kept[0], *lease, kept[1], traces=kept[0] and traced),
+    spans,
+    leases,
+    kept,
+    traces,
+)
 settled = st.tuples(seqs, seqs).map(lambda ends: Settled("acked", *ends)) | st.builds(
     Settled,
     st.sampled_from(["nacked", "extended", "released", "dead", "stale", "refused"]),

@@ -200,12 +200,53 @@ def write_version_5(folder: Path) -> Path:
     return path
 
 
+def write_version_6(folder: Path) -> Path:
+    """What version 5 had, and an action."""
+    folder.mkdir()
+    path = folder / "dibs.db"
+    answer = "take 2", '{"first": 3, "ending": null, "start": 3, "stop": 5, "step": 1, "wide": false}', None
+    filed = 2, 1, "ann", "k", *answer, 9750000000000
+    texts = b'"a"\n"b"\n3\n4'
+    with opened(path) as file:
+        file.execute(Path(__file__).with_name("version_6.sql").read_text())
+        file.execute(
+            """
+            INSERT INTO ledger VALUES (1, 'the instance', 1750000000000, 0, 9);
+            INSERT INTO queue (id, root, name, generation, source, args, created_at, deleted_at, paused,
+                ending, failure_type, failure_message) VALUES
+                (1, 1, 'jobs', 2, 'lines', '{"path":"f"}', 5, NULL, 0, 'failed', 'E', 'm'),
+                (2, 2, 'ids', 1, 'count', '{}', 6, NULL, 1, NULL, NULL, NULL),
+                (4, 4, 'gone', 3, 'count', '{}', 7, 8, 0, 'closed', NULL, NULL);
+            INSERT INTO queue (id, root, name, source, args, created_at, settings)
+                VALUES (5, 5, 'pushed', '', '{}', 9, '{"max_attempts": 3}');
+            INSERT INTO counter (queue, cursor, taken, jumped, acked, purged, dead, mark) VALUES
+                (1, 9, 7, 2, 0, 0, 0, 'mark'), (2, 4, 4, 0, 0, 0, 0, NULL), (4, 1, 0, 0, 0, 1, 0, NULL),
+                (5, 4, 0, 0, 1, 0, 1, NULL);
+            INSERT INTO run VALUES (5, 2, 2, 0, 1, 0, 1, NULL, 'w', 3, 1, 1, 0, 0),
+                (5, 3, 3, 1, 1750000900000, 900000, 2, 'token', 'w', 0, 0, 1, 1, 1750000000001),
+                (5, 4, 4, 2, 1, 0, 3, NULL, 'w', 0, 0, 1, 0, 0);
+            INSERT INTO failure VALUES (1, 5, 2, 1, 8, 'w', 'it failed', 0);
+            INSERT INTO item_key VALUES (1, 5, 1, 'k', 2, 9750000000000);
+            INSERT INTO access_token VALUES ('old', 'bob', zeroblob(32), 'read:*', 'a test', 1, NULL, NULL);
+            INSERT INTO action VALUES (1, 8, 'bob', 'pushed', 'paused it', 'paused');
+            """
+        )
+        file.execute("INSERT INTO block VALUES (1, 5, 1, 4, ?, ?, 0)", (texts, of_block(5, 1, 4, texts)))
+        row = *filed, of_answer(*filed), 0
+        file.execute("INSERT INTO answer VALUES (3, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
+        file.pragma("application_id", APPLICATION_ID)
+        file.pragma("user_version", 6)
+    file.close()
+    return path
+
+
 OLD = {
     "version-1": write_version_1,
     "version-2": write_version_2,
     "version-3": write_version_3,
     "version-4": write_version_4,
     "version-5": write_version_5,
+    "version-6": write_version_6,
 }
 
 
@@ -241,8 +282,8 @@ def test_what_both_had_is_there_as_it_was(old):
 
 @pytest.mark.parametrize(
     "write",
-    [write_version_2, write_version_3, write_version_4, write_version_5],
-    ids=["2", "3", "4", "5"],
+    [write_version_2, write_version_3, write_version_4, write_version_5, write_version_6],
+    ids=["2", "3", "4", "5", "6"],
 )
 def test_what_was_inside_is_there_as_it_was(tmp_path, write):
     engine = open_ledger(write(tmp_path / "data").parent)
@@ -253,7 +294,8 @@ def test_what_was_inside_is_there_as_it_was(tmp_path, write):
     assert shown == [(2, "waiting", 1, 3, '"b"'), (3, "leased", 2, 0, "3"), (4, "dead", 3, 0, "4")]
     assert not more
     assert engine.failures(5, 2) == [FailureRow(1, 8, "w", "it failed", 0)]
-    assert [engine.kept_at(5, 2), engine.actions()] == [None, []]
+    assert [engine.kept_at(5, 2), engine.traceparent(5, 2)] == [None, None]
+    assert [action.what for action in engine.actions()] == ["paused it"] * (write is write_version_6)
     pushing = Keyed(Push(5, (Parcel(("5", "6"), keys=("k", "new")),)), Key("s", "push"))
     pushed, [settled] = apply(engine, pushing, Serve(5, 1, (settle(Ack("token")),)))
     assert (pushed.seqs, pushed.known) == ((2, 5), (0,))  # streams have no keys of their own any more

@@ -24,6 +24,7 @@ from ..guards import BROWSER, HEADERS_MOST
 from ..operation import Read
 from ..requests import Request
 from ..signature import NEXT, queue_of, signature
+from ..traces import well_formed as parent_in
 from .framing import END, HeadReader, RequestHead
 
 MOST_HEADS: Final = 4_096
@@ -36,7 +37,8 @@ HEAD_BYTES: Final = 4_096
 class Head:
     """The meaning of a head: its call, path and queue, the bytes of its body.
 
-    Where no body says what is asked, its request is known, too. ``given``: the id that the client gave it.
+    Where no body says what is asked, its request is known, too. ``given``: the id that the client gave it;
+    ``parent``: its traceparent.
     ``shown`` is what it shows to be let in by; what that is worth is asked for each request anew.
     """
 
@@ -46,6 +48,7 @@ class Head:
     request: Request | None
     length: int
     given: bytes = b""
+    parent: str | None = None
     shown: Credential | None = None
 
 
@@ -79,9 +82,10 @@ class Heads:
             return self.known[head]
         if not head.startswith(b"POST /") or len(head) > HEAD_BYTES:
             return None
-        own = _REQUEST_ID.search(head)
-        if own is not None:  # each is another one, as a rule: what is around it is known
-            return self._given(head[: own.start()] + head[own.end() :], own[1].rstrip(b" \t"))
+        for line, without in ((_REQUEST_ID, self._given), (_TRACEPARENT, self._traced)):
+            own = line.search(head)
+            if own is not None:  # each is another one, as a rule: what is around it is known
+                return without(head[: own.start()] + head[own.end() :], own[1].rstrip(b" \t"))
         reader = HeadReader()
         found = self._read(head, reader)
         if reader.keyed:  # of these each is another one
@@ -98,6 +102,12 @@ class Heads:
             return None  # the framework makes one
         found = self.read(rest)
         return found and (replace(found[0], given=given), *found[1:])
+
+    def _traced(self, rest: bytes, value: bytes) -> Call | None:
+        if _TRACEPARENT.search(rest):
+            return None  # of two none counts, which the framework knows
+        found = self.read(rest)
+        return found and (replace(found[0], parent=parent_in(value)), *found[1:])
 
     def _read(self, head: bytes, reader: HeadReader) -> Call | None:
         try:
@@ -145,8 +155,11 @@ class Heads:
 
 
 _KEEP_ALIVE: Final = (b"connection", b"keep-alive")
-_OWN_LINES: Final = 3
-"""Headers that the same request may have beside: its key, and its number, and its id."""
-_REQUEST_ID: Final = re.compile(rb"\r\nx-request-id:[ \t]*([^\r\n]*)(?=\r\n|\Z)(?!\r\n[ \t])", re.IGNORECASE)
+_OWN_LINES: Final = 4
+"""Headers that the same request may have beside: its key, and its number, and its id, and its trace."""
+_REQUEST_ID, _TRACEPARENT = (
+    re.compile(rb"\r\n%b:[ \t]*([^\r\n]*)(?=\r\n|\Z)(?!\r\n[ \t])" % name, re.IGNORECASE)
+    for name in (b"x-request-id", b"traceparent")
+)
 _SPECIAL: Final = frozenset({b"transfer-encoding", b"expect", b"upgrade", b"connection", b"trailer", b"te"})
 """Headers that change how a message is read or answered."""

@@ -18,6 +18,7 @@ from ..answers import encode, reply
 from ..durations import OTHER, bucket
 from ..operations.produce import push_reply
 from ..problems import RequestRefused, reply_to
+from ..traces import carried
 from .content import LITTLE
 
 if TYPE_CHECKING:
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from ...queue import Queue
     from ...queue.answers import Answer
     from ...queue.waiting import Waiting
-    from ..operation import Read
     from ..reply import Reply
     from ..requests import Request
     from .heads import Call, Head
@@ -92,7 +92,7 @@ class Responses:
             queue = (self._context.opened or self._context.queues).get(head.queue, keyed=key is not None)
             request = head.request
             if request is None:
-                self._read(head.read, queue, key, body)
+                self._read(head, queue, key, body)
                 return
             if request.how == "block":
                 request = request.of(queue)
@@ -101,12 +101,15 @@ class Responses:
         except Exception as error:
             self.fail(error)
 
-    def _read(self, read: Read, queue: Queue, key: Key | None, body: bytes) -> None:
+    def _read(self, head: Head, queue: Queue, key: Key | None, body: bytes) -> None:
         """Read a body, on a task where it takes one, and ask."""
+        read = head.read
         if read.spec.stream is not None or len(body) > bodies.LARGE:
-            self._run(self._read_apart(read, queue, key, body), len(body))
+            self._run(self._read_apart(head, queue, key, body), len(body))
         else:
             request = read.parse(body, key)
+            if head.parent is not None:
+                request = carried(request, head.parent)
             self._ask(queue, request, request.ask)
 
     def _ask(self, queue: Queue, request: Request, ask: Ask) -> None:
@@ -227,12 +230,15 @@ class Responses:
         except (Exception, asyncio.CancelledError) as error:
             self.fail(error)
 
-    async def _read_apart(self, read: Read, queue: Queue, key: Key | None, body: bytes) -> None:
+    async def _read_apart(self, head: Head, queue: Queue, key: Key | None, body: bytes) -> None:
+        read = head.read
         found = await bodies.apart(lambda text: read.parse(text, key), body)
         if read.spec.stream is not None:
-            self.respond(await push_reply(queue, found, key))
-        else:
-            self._ask(queue, found, found.ask)
+            self.respond(await push_reply(queue, found, key, head.parent))
+            return
+        if head.parent is not None:
+            found = carried(found, head.parent)
+        self._ask(queue, found, found.ask)
 
     def _begin(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Begin a task that the server waits for when it goes down."""

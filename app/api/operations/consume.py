@@ -20,6 +20,7 @@ from ..reply import Reply
 from ..requests import Reader, Request
 from ..schemas import TakenBlock, TakenMany, TakenOne
 from ..signature import NEXT
+from ..traces import NAME, carried, parent_of
 from ..verbs import VERBS, SettleItems, Verb
 
 consume: Final = Operations("consume")
@@ -51,8 +52,16 @@ _GET: Final = Spec(problems=(*HAND_OUT, "method-not-allowed"), **_TAKE)
 def _settling(name: str, body: Any, answer: Any, *problems: str) -> Spec:
     """What a settle takes, or one of its verbs alone."""
     read, problems = partial(Reader.settling, verb=name), ("value-refused", *problems)
-    large = name == "settle"
-    return Spec(role="consume", answer=answer, problems=problems, body=body, hot=read, large=large, key=True)
+    return Spec(
+        role="consume",
+        answer=answer,
+        problems=problems,
+        body=body,
+        hot=read,
+        large=name == "settle",
+        key=True,
+        traced=name in {"settle", "ack"},
+    )
 
 
 @consume.add("POST", NEXT, _POST)
@@ -147,8 +156,8 @@ async def settle(call: Call) -> Reply:
 
     One transaction applies the acks, nacks, extends and releases, in this order, and then leases. An
     entry names a token, and means all its items or ranges of `seqs`. Stale items change nothing, and the
-    rest of the request applies; an ack with `push` is all or nothing. The answer tells for each entry
-    what became of its ranges.
+    rest of the request applies; an ack with `push` is all or nothing, and its results keep the
+    `traceparent` of the request. The answer tells for each entry what became of its ranges.
     """
     return await _answer(call)
 
@@ -181,6 +190,8 @@ def _check_get(call: Call, allowed: bool) -> None:
 async def _answer(call: Call) -> Reply:
     """Ask the queue, and encode its answer. A client that goes away while it waits is no longer asked for."""
     request: Request = call.body.of(call.queue)
+    if NAME in call.headers and (parent := parent_of(call.request.scope)) is not None:
+        request = carried(request, parent)
     ask = owned(asking.keyed(request.ask, call.key, request.digest), call.caller)
     asked = call.queue.asked(ask, request.wait)
     answer = await (while_connected(call.request, asked) if request.wait else asked)

@@ -22,6 +22,7 @@ from ..records import answer, push_fields
 from ..reply import Reply
 from ..requests import Reader
 from ..schemas_work import ItemKeys, Pushed, Streamed
+from ..traces import parent_of
 
 produce: Final = Operations("produce")
 PUSH: Final = ("value-refused", "queue-full", "source-fed", "closed", "conflict")
@@ -39,6 +40,7 @@ _PUSH: Final = Spec(
     large=True,
     stream=_STREAM,
     key=True,
+    traced=True,
 )
 
 
@@ -69,10 +71,12 @@ async def push(call: Call) -> Reply:
     the stream: everything before it is pushed, and the problem names the `line` and says how much that
     was. With an `Idempotency-Key` the same stream can be sent again after any failure: chunks that were
     pushed before are not pushed again. Items with keys can be sent again in any stream.
+
+    The items keep the `traceparent` of the request, and whoever leases them is told it.
     """
     if bodies.is_stream(call.headers):
         return await _push_stream(call)
-    pushed = await call.queue.producer.push(call.body, key=call.key)
+    pushed = await call.queue.producer.push(call.body, key=call.key, parent=parent_of(call.request.scope))
     if BROWSER in call.headers:
         await _note(call, pushed)
     return _reply(pushed)
@@ -95,9 +99,9 @@ async def _push_stream(call: Call) -> Reply:
     return answer({"queue": call.name, **asdict(reader.sums)}, 201, replayed=reader.replayed)
 
 
-async def push_reply(queue: Queue, parcels: tuple[Parcel, ...], key: Key | None) -> Reply:
-    """Push items and make the answer, with the seq of each item."""
-    return _reply(await queue.producer.push(parcels, key=key))
+async def push_reply(queue: Queue, parcels: tuple[Parcel, ...], key: Key | None, parent: str | None) -> Reply:
+    """Push items, with the traceparent of the request, and make the answer, with the seq of each item."""
+    return _reply(await queue.producer.push(parcels, key=key, parent=parent))
 
 
 def _reply(pushed: PushAnswer) -> Reply:

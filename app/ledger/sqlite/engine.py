@@ -69,7 +69,8 @@ class SqliteEngine:
         self.item_keys = looks.item_keys
         self.glance, self.counts = looks.glance, looks.counts
         self.items, self.failures, self.history = looks.items, looks.failures, looks.history
-        self.kept_at, self.actions, self.access_tokens = looks.kept_at, looks.actions, looks.access_tokens
+        self.kept_at, self.traceparent = looks.kept_at, looks.traceparent
+        self.actions, self.access_tokens = looks.actions, looks.access_tokens
         self.sights: Sights = SqliteSights(files.readers, self.now)
         self._cache = Cache()
         self._undecided: tuple[int, dict[int, tuple[int, int]]] = 0, {}  # of a commit that failed

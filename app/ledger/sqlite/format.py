@@ -7,7 +7,7 @@ import apsw
 from ...errors import LedgerForeign, LedgerTooNew
 
 APPLICATION_ID = 0x64696273  # "dibs"
-VERSION = 6
+VERSION = 7
 
 
 def identify(writer: apsw.Connection, path: str) -> None:

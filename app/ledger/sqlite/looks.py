@@ -11,7 +11,7 @@ from ..looks import Counts, FailureRow, HistoryRow, ItemRow, ItemState
 from ..ops import QueueRow
 from ..state import looking
 from ..state.runs import EXPIRED
-from . import access, actions, blocks, queues, records
+from . import access, actions, blocks, queues, records, traces
 from .readers import Readers
 from .store import UNSWEPT, Store
 
@@ -91,6 +91,11 @@ class Looks:
         """When the value of an item was kept."""
         found = self._readers.look(blocks.KEPT_AT, (queue, seq))
         return found[0][0] or None if found else None
+
+    def traceparent(self, queue: int, seq: int) -> str | None:
+        """The traceparent with which an item was pushed."""
+        found = self._readers.look(traces.FIND, (queue, seq, seq))
+        return found[0][2] if found else None
 
     def actions(self) -> list[Action]:
         """The last actions, oldest first."""

@@ -3,7 +3,7 @@
 Format 1 had queues and answers, 2 what is inside queues, 3 checksums; 4 has a row for each creation of a
 queue, with its counters in a table of their own, and the numbers of transactions and of a session's requests;
 5 has access tokens; 6 has the last actions, and since when: a queue is
-paused or has ended, an attempt began, a value is kept.
+paused or has ended, an attempt began, a value is kept; 7 has traces.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import apsw
 
 from . import checksum, copied
 
-SCHEMA = ("sqlite.sql", "work.sql", "access.sql", "actions.sql")
+SCHEMA = ("sqlite.sql", "work.sql", "access.sql", "actions.sql", "trace.sql")
 
 SUMS = 3
 """The first format with checksums, and with the number of items of the answer of a lease."""

@@ -12,6 +12,7 @@ from .blocks import Blocks
 from .queues import Queues
 from .records import Failures, History, ItemKeys
 from .runs import Runs
+from .traces import Traces
 
 CLOCK = "UPDATE ledger SET clock = ? WHERE one = 1"
 """Persist ledger time."""
@@ -28,6 +29,7 @@ SWEEP_SOME = (
     "DELETE FROM block WHERE id IN (SELECT id FROM block WHERE queue = ?1 LIMIT ?2)",
     "DELETE FROM failure WHERE id IN (SELECT id FROM failure WHERE queue = ?1 LIMIT ?2)",
     "DELETE FROM item_key WHERE id IN (SELECT id FROM item_key WHERE queue = ?1 LIMIT ?2)",
+    "DELETE FROM trace WHERE queue = ?1 AND first IN (SELECT first FROM trace WHERE queue = ?1 LIMIT ?2)",
 )
 # What was replaced goes, too, but for the first row of its name.
 UNSWEPT = """
@@ -36,7 +38,8 @@ SELECT id FROM queue WHERE deleted_at IS NOT NULL AND (
     OR EXISTS (SELECT 1 FROM run WHERE run.queue = queue.id)
     OR EXISTS (SELECT 1 FROM block WHERE block.queue = queue.id)
     OR EXISTS (SELECT 1 FROM failure WHERE failure.queue = queue.id)
-    OR EXISTS (SELECT 1 FROM item_key WHERE item_key.queue = queue.id))
+    OR EXISTS (SELECT 1 FROM item_key WHERE item_key.queue = queue.id)
+    OR EXISTS (SELECT 1 FROM trace WHERE trace.queue = queue.id))
 """
 
 PRUNE = (answers.PRUNE, records.PRUNE_KEYS, records.PRUNE_HISTORY)
@@ -56,6 +59,7 @@ class Store:
         self.runs = Runs(connection)
         self.blocks = Blocks(connection, careful=careful)
         self.failures = Failures(connection)
+        self.traces = Traces(connection)
         self.item_keys = ItemKeys(connection)
         self.answers = Answers(connection)
         self.history = History(connection)
@@ -66,6 +70,7 @@ class Store:
             self.runs,
             self.blocks,
             self.failures,
+            self.traces,
             self.item_keys,
             self.answers,
             self.history,
@@ -75,12 +80,14 @@ class Store:
         self._collected = [kind for table in tables for kind in table.collected]
 
     def write(self) -> None:
-        """Write all that was collected; blocks go when the runs are as they will be."""
+        """Write all that was collected; blocks and traces go when the runs are as they will be."""
         for kind in self._collected:
             if kind.rows:
                 kind.write()
         if self.blocks.vacated:
             self.blocks.sweep()
+        if self.traces.vacated:
+            self.traces.sweep()
 
     def sweep(self, queue: int, most: int) -> list[int]:
         """Remove up to ``most`` rows of each kind that a deleted queue has left; how many of each."""

@@ -36,15 +36,17 @@ class Account:
 
     ``state``: one word for answers; an ending is stronger than a pause. ``dead`` counts the dead items
     inside. ``changed``: more than the counters is to be written. ``due``: nothing inside can be claimed
-    before that instant; right after a claim that is exact. ``now`` is that of its transaction.
+    before that instant; right after a claim that is exact. ``now`` is that of its transaction. ``traced``: no
+    item after this one was pushed with a traceparent.
     """
 
-    def __init__(self, row: QueueRow, dead: int) -> None:
+    def __init__(self, row: QueueRow, dead: int, traced: int = 0) -> None:
         self.cursor, self.taken, self.jumped = row.cursor, row.taken, row.jumped
         self.acked, self.purged, self.dead = row.acked, row.purged, dead
         self._before = _counters(self)
         self.tail: Tail | None = None
         self.now = 0
+        self.traced = traced
         self._set(row)
         self.changed = False
         self.due: int = 0 if self.inside > dead else FOREVER

@@ -15,7 +15,7 @@ from typing import Any
 
 from ..ops import QueueRow
 from ..serve import Handed, Served
-from ..work import Moved, Pushed, Settled, Span
+from ..work import Moved, Pushed, Settled, Span, Traced
 from . import former
 from .blocks import joined
 from .rows import Answer
@@ -39,7 +39,7 @@ def of_served(served: Served, computed: str) -> tuple[str, str | None]:
     told = _told(entries) if entries else "[]"
     if handed is None:
         return f'["served",{told},null,"{state}"]', None
-    spans, values, token, due, _, _ = handed
+    spans, values, token, due, _, _, traces = handed
     if len(spans) == 1:
         [(first, last, attempt)] = spans
         ranges = f"[[{first},{last},{attempt}]]"
@@ -49,7 +49,8 @@ def of_served(served: Served, computed: str) -> tuple[str, str | None]:
     if values is None:
         return f'["served",{told},[{ranges},{lease},{computed}],"{state}"]', None
     texts = values[0] if len(values) == 1 and "\n" not in values[0] else joined(values)
-    return f'["served",{told},[{ranges},{lease},null],"{state}"]', texts
+    more = "" if traces is None else f",{_json(traces)}"
+    return f'["served",{told},[{ranges},{lease},null{more}],"{state}"]', texts
 
 
 def _told(entries: tuple[tuple[Settled, ...], ...]) -> str:
@@ -95,10 +96,11 @@ def _served(rest: list[Any], values: str | None) -> Served:
     settled = tuple([tuple([Settled(*part) for part in entry]) for entry in entries])
     if handed is None:
         return Served(settled, None, None, state, True)
-    spans, token, due, source = handed
+    spans, token, due, source, *traces = handed
     texts = None if values is None else tuple(values.split("\n"))
     computed = None if source is None else (source[0], source[1])
-    given = Handed(tuple([Span(*span) for span in spans]), texts, token, due, computed)
+    traced = tuple([Traced(*each) for each in traces[0]]) if traces else None
+    given = Handed(tuple([Span(*span) for span in spans]), texts, token, due, computed, traces=traced)
     return Served(settled, given, None, state, True)
 
 

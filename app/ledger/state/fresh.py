@@ -100,7 +100,7 @@ class Fresh:
             token, due = holder.token, self._lease(first, last, texts, holder)
         if not self.left:
             self._ended()
-        return _handed(((_span((first, last, 1)),), texts, token, due, None, True))
+        return _handed(((_span((first, last, 1)),), texts, token, due, None, True, None))
 
     def _lease(self, first: int, last: int, texts: tuple[str, ...] | None, holder: Holder) -> int:
         """Write the run of a lease; its values are kept for the next hand-out. When it ends."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..work import MAX_SEQ, Parcel, Push, Pushed, Refusal, Result, expiry
+from . import traces
 from .accounts import Account
 from .transaction import Transaction
 
@@ -41,6 +42,8 @@ def push(tx: Transaction, op: Push) -> Pushed:
         if texts:
             dues.append(tx.now + parcel.delay)
             tx.push(account, texts, dues[-1], parcel.priority)
+    if op.parent is not None:
+        traces.note(tx, account, first, op.parent)
     due = min(dues, default=None)
     if places is None:
         return Pushed(range(first, account.cursor + 1), (), due)
@@ -123,3 +126,5 @@ def push_result(tx: Transaction, account: Account, result: Result, key_ttl: int)
         tx.store.item_keys.learn(*place, ((result.key, account.cursor + 1),), expires)
         tx.learned += 1
     tx.push(account, (result.text,), tx.now + result.delay, result.priority)
+    if result.parent is not None:
+        traces.note(tx, account, account.cursor, result.parent)

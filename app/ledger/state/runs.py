@@ -54,8 +54,10 @@ def shortened(text: str, most: int) -> str:
 
 
 def done(tx: Transaction, queue: int, first: int, last: int, run: Run | Acked) -> None:
-    """Items of a run are done: nobody needs their values any more, nor what failed before."""
+    """Items of a run are done: nobody needs their values any more, nor what else is known of them."""
     if run.history:
         tx.store.failures.forget(queue, first, last)
     if run.kept:
         tx.blocks.gone(queue, first, last)
+        if first <= tx.touched[queue].traced:
+            tx.store.traces.gone(queue, first, last)

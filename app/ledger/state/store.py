@@ -15,6 +15,7 @@ from ..access import AccessToken
 from ..actions import Action
 from ..looks import ItemState
 from ..ops import QueueRow
+from ..work import Traced
 from .rows import Acked, Answer, Block, Failed, Name, Record, Run
 
 QueueMove = tuple[int | str | None, ...]
@@ -121,6 +122,25 @@ class Failures(Protocol):
         """Remove those of these items."""
 
 
+class Traces(Protocol):
+    """Rows of the traceparents with which items were pushed; of one queue they don't overlap."""
+
+    def add(self, queue: int, traced: Traced) -> None:
+        """Add a row."""
+
+    def last(self, queue: int) -> int:
+        """The last item that is in a row; 0: none is."""
+
+    def find(self, queue: int, first: int, last: int) -> list[Traced]:
+        """The rows that have some of these items, in order."""
+
+    def gone(self, queue: int, first: int, last: int) -> None:
+        """These items are gone.
+
+        At the end of the transaction so are the rows of theirs that no run overlaps any more.
+        """
+
+
 class ItemKeys(Protocol):
     """Rows of the keys of pushed items."""
 
@@ -192,6 +212,10 @@ class Store(Protocol):
     @property
     def failures(self) -> Failures:
         """Failed attempts."""
+
+    @property
+    def traces(self) -> Traces:
+        """Of which trace pushed items are."""
 
     @property
     def item_keys(self) -> ItemKeys:

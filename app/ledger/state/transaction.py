@@ -63,7 +63,7 @@ class Transaction:
                 found = self.store.queues.by_id(queue)
                 if found is None:
                     return None
-                account = self._accounts[queue] = Account(*found)
+                account = self._accounts[queue] = Account(*found, self.store.traces.last(queue))
             self.touched[queue] = account
             account.now = self.now
         return account

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..serve import Ask, Handed, HandOut, Holder
 from ..work import Span
-from . import blocks, claims, runs
+from . import blocks, claims, runs, traces
 from .accounts import Account
 from .claims import Found, Wanted
 from .history import record
@@ -90,10 +90,11 @@ class _Shares:
         pieces = self._pieces(most, room) if most > 1 else self._piece()
         values = tuple(self._texts[text : self._text]) if self._kept else None
         if holder is None:
-            return _handed((self._give(pieces, ask), values, None, None, None, False))
+            return _handed((self._give(pieces, ask), values, None, None, None, False, None))
         due = self._tx.lease(holder.ttl)
         spans = self._lease(pieces, left - self.left, holder, due)
-        return _handed((spans, values, holder.token, due, None, False))
+        traced = traces.of(self._tx, self._account, spans) if self._account.traced else None
+        return _handed((spans, values, holder.token, due, None, False, traced))
 
     def _piece(self) -> list[Piece]:
         """The next item alone: it always fits."""

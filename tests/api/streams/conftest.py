@@ -31,7 +31,7 @@ def commits(monkeypatch):
     sizes = []
     push = Producer.push
 
-    async def counting(queue, parcels, *, key=None):
+    async def counting(queue, parcels, *, key=None, parent=None):
         pushed = await push(queue, parcels, key=key)
         sizes.append(len(pushed.seqs))
         return pushed

@@ -272,9 +272,9 @@ def test_a_deleted_queue_is_swept_slice_by_slice(store):
     for first in (1, 2, 3):
         store.runs.insert(1, run(first, first))
         store.blocks.insert(1, first, first, b"x", 0)
-    assert store.sweep(1, 2) == [2, 2, 0, 0]
-    assert store.sweep(1, 2) == [1, 1, 0, 0]
-    assert store.sweep(1, 2) == [0, 0, 0, 0]
+    assert store.sweep(1, 2) == [2, 2, 0, 0, 0]
+    assert store.sweep(1, 2) == [1, 1, 0, 0, 0]
+    assert store.sweep(1, 2) == [0, 0, 0, 0, 0]
 
 
 def test_pruning_takes_what_has_expired_a_share_at_a_time(store):
