@@ -14,10 +14,13 @@ if TYPE_CHECKING:
     from .http import Api
 
 
-def queues(*, url: Url = DEFAULT_URL, json: Json = False) -> None:
+def queues(queue: str | None = None, *, url: Url = DEFAULT_URL, json: Json = False) -> None:
     """Show the queues: source, state, items by state, and why a failed queue has failed.
 
     If a queue was removed from the configuration file, `configured` says gone.
+
+    Args:
+        queue: One queue.  [default: all]
 
     Example: `dibs queues --json`
     """
@@ -25,10 +28,10 @@ def queues(*, url: Url = DEFAULT_URL, json: Json = False) -> None:
     from .tables import plain, show
 
     with server(url) as api:
-        found = _every_queue(api)
+        found = _every_queue(api) if queue is None else [api.get("queues", queue)]
         copy = None if json else restored(api.get("stats", limit=1))
     if json:
-        print_json(found)
+        print_json(found if queue is None else found[0])
         return
     parts = [plain(copy, "yellow")] if copy else []
     show(*parts, progress(found) if found else "There are no queues.")

@@ -69,6 +69,10 @@ class TestQueues:
         assert "count(start=100)" in next(line for line in lines if line.startswith("ids "))
 
     def test_json(self, run):
+        only = run("queues", "default")[1].splitlines()
+        assert len(only) == 3
+        assert json.loads(run("queues", "default", "--json")[1])["queue"] == "default"
+        assert "queue-unknown" in run("queues", "nosuch")[2]
         code, out, _ = run("queues", "--json")
         assert code == 0
         assert [queue["queue"] for queue in json.loads(out)][:2] == ["default", "few"]

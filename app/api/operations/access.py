@@ -84,7 +84,9 @@ async def revoke_token(call: Call) -> Reply:
     before = {token.id: token for token in call.context.callers.book.tokens}.get(id)
     revoked = await call.context.callers.book.revoke(id)
     if revoked is None or before is None:
-        raise RequestRefused("token-unknown", "there is no such token; GET /tokens lists them by their ids")
+        raise RequestRefused(
+            "token-unknown", "there is no such token; `dibs token list` (GET /tokens) has their ids"
+        )
     if before.revoked is None:
         told = f"revoked the token {revoked.id} of {revoked.name}"
         await call.note("", told, "token revoked")

@@ -51,7 +51,7 @@ export function uptime(seconds) {
 }
 
 export function bytes(n) {
-  for (const [unit, size] of [["TB", 1e12], ["GB", 1e9], ["MB", 1e6], ["kB", 1e3]]) {
+  for (const [unit, size] of [["GiB", 2 ** 30], ["MiB", 2 ** 20], ["KiB", 2 ** 10]]) {
     if (n >= size) return `${figures(n / size)} ${unit}`;
   }
   return `${count(n)} bytes`;

@@ -117,6 +117,7 @@ export class QueueView {
       el("h2", {}, shape("failed"), `${clip(type, 80)} at item ${count(seq)}`),
       el("pre", {}, lines(message.slice(0, 4096))),
       el("p", {}, seq > 1 ? `Seqs 1 to ${count(seq - 1)} were handed out or are inside, and stay so. The next one is ${count(seq)}.` : "Nothing was handed out."),
+      data.source?.includes(":") ? el("p", {}, "The server’s log has the lines of your code that raised. If you mend them, start the server again before you retry: a module is loaded once.") : null,
       this.page.may("operate") ? el("p", { class: "after" }, button("Retry the source", { icon: "again", onclick: () => this.page.retry(this.name, this.results) })) : null,
     );
   }
