@@ -259,7 +259,7 @@ class Job:
                 "job %d of %s was given back before its work began: %s", self.seq, self.queue, _CLOSED
             )
         self.entered = True
-        if self.work is None and (tracer := tracing.tracer()) is not None:
+        if self.work is None and (tracer := tracing.tracer(self.traceparent)) is not None:
             self.work = tracer.begin(self.queue, self.seq, self.attempt, self.traceparent)
         return self
 

@@ -54,6 +54,12 @@ class Tracer:
 
     def __init__(self, provider: trace.TracerProvider | None = None) -> None:
         self._tracer = trace.get_tracer("dibs.client", tracer_provider=provider)
+        self._seen = provider is not None
+
+    def _provided(self) -> bool:
+        """Whether the program has a provider by now, which is looked for until it has one: that stays."""
+        self._seen = not isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider)
+        return self._seen
 
     def current(self) -> str | None:
         """The traceparent of the current span; None where there is none."""
@@ -61,6 +67,8 @@ class Tracer:
         _W3C.inject(carrier)
         return carrier.get(TRACEPARENT)
 
-    def begin(self, queue: str, seq: int, attempt: int, parent: str | None) -> Work:
-        """Begin the span of a job; ``parent`` is the traceparent of its item."""
+    def begin(self, queue: str, seq: int, attempt: int, parent: str | None) -> Work | None:
+        """Begin the span of a job; ``parent`` is the traceparent of its item. None: nobody would see it."""
+        if parent is None and not self._seen and not self._provided():
+            return None
         return Work(self._tracer, queue, seq, attempt, parent)

@@ -1,17 +1,29 @@
-"""OpenTelemetry, where its API is installed (``dibs[otel]``): a trace goes on from the push to the job."""
+"""OpenTelemetry, where its API is installed (``dibs[otel]``): a trace goes on from the push to the job.
+
+Other packages bring the API along, FastAPI for one, so that it is there says nothing. Who traces has imported
+it; before that, only an item that was pushed with a traceparent makes this import it.
+"""
 
 from __future__ import annotations
 
+import sys
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from .otel import Tracer
 
+_API: Final = "opentelemetry.trace"
+
+
+def tracer(parent: str | None = None) -> Tracer | None:
+    """What makes the span of a job; None where nothing is traced. ``parent``: its item's traceparent."""
+    return None if parent is None and _API not in sys.modules else _found()
+
 
 @cache
-def tracer() -> Tracer | None:
-    """What makes spans; None where OpenTelemetry is not installed, which is found out at the first use."""
+def _found() -> Tracer | None:
+    """None: OpenTelemetry is not installed. That is looked for once."""
     try:
         from .otel import Tracer
     except ImportError:

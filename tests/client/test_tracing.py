@@ -43,7 +43,7 @@ def exporter(monkeypatch):
     exporter, provider = InMemorySpanExporter(), TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(exporter))
     tracer = otel.Tracer(provider)
-    monkeypatch.setattr(tracing, "tracer", lambda: tracer)
+    monkeypatch.setattr(tracing, "tracer", lambda parent=None: tracer)
     exporter.span = provider.get_tracer("test").start_as_current_span
     return exporter
 
@@ -51,7 +51,7 @@ def exporter(monkeypatch):
 @pytest.fixture
 def untraced(monkeypatch):
     """As it is where OpenTelemetry is not installed."""
-    monkeypatch.setattr(tracing, "tracer", lambda: None)
+    monkeypatch.setattr(tracing, "tracer", lambda parent=None: None)
 
 
 def spans(exporter):
@@ -202,14 +202,36 @@ def test_where_it_is_not_installed_the_trace_is_handed_on(client, queue, monkeyp
     assert (done.item(1).traceparent, done.item(2).traceparent) == (ONE, None)
 
 
-def test_it_is_looked_for_at_the_first_use_alone():
-    code = """
+def test_without_a_provider_a_trace_is_handed_on_and_what_has_none_begins_none(queue, monkeypatch):
+    tracer = otel.Tracer()
+    with monkeypatch.context() as patch:
+        patch.setattr(tracing, "current", lambda: ONE)
+        queue.put("a")
+    queue.put("b")
+    monkeypatch.setattr(tracing, "tracer", lambda parent=None: tracer)
+    seen = []
+    for job in queue.lease(until_empty=True):
+        with job:
+            seen.append((job.value, tracing.current(), job.work is not None))
+    assert seen == [("a", ONE, True), ("b", None, False)]
+
+
+IMPORTED = """
 import sys
 from dibs.client import Client, tracing
 Client().close()
+assert tracing.current() is tracing.tracer() is None
 assert not [name for name in sys.modules if name.startswith("opentelemetry")], "it was imported"
-sys.modules["opentelemetry"] = None  # as if it were not installed
-assert tracing.current() is None
-assert tracing.tracer() is None
 """
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+@pytest.mark.parametrize(
+    "then",
+    [
+        "assert tracing.tracer('the parent of an item') is not None",
+        "from opentelemetry import trace; assert tracing.tracer() is not None",
+        "sys.modules['opentelemetry'] = None; assert tracing.tracer('as if it were not installed') is None",
+    ],
+)
+def test_it_is_imported_where_something_is_traced_alone(then):
+    subprocess.run([sys.executable, "-c", IMPORTED + then], check=True, timeout=60)
