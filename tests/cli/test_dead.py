@@ -1,9 +1,12 @@
 """``dibs dead``: what failed for the last time, why, and another chance."""
 
 import json
+import time
 
 import httpx
 import pytest
+
+from .conftest import SECONDS
 
 
 @pytest.fixture(autouse=True)
@@ -70,6 +73,18 @@ class TestDead:
     def test_those_of_an_error_as_the_table_shows_it(self, run, jobs, said):
         assert run("dead", "jobs", "--redrive", "--error", said) == (0, "2 of jobs to be tried again\n", "")
         assert httpx.get(jobs).json()["dead"] == 0
+
+    def test_those_that_were_redriven_are_no_trouble_any_more(self, run):
+        def told(words):
+            """Whether the picture says so; it is made anew each second."""
+            limit = time.monotonic() + SECONDS
+            while words not in run("top", "--once")[1].splitlines()[0]:
+                assert time.monotonic() < limit
+            return True
+
+        assert told("jobs has 2 dead letters; ")
+        run("dead", "jobs", "--redrive")
+        assert told(" queues are well.")
 
     def test_an_error_that_none_has(self, run, jobs):
         told = "dibs: no dead item of jobs has this last error; `dibs dead jobs` shows them\n"

@@ -48,6 +48,7 @@ export function area(values, x, y) {
   return path;
 }
 
+const LETTER = 7; // pixels of a letter of a label, at most
 const ENDS = {
   failed: (x, y) => svg("path", { class: "end", d: `M${x - 3} ${y - 3}l6 6M${x + 3} ${y - 3}l-6 6` }),
   paused: (x, y) => svg("path", { class: "end", d: `M${x - 3} ${y - 7}v7M${x} ${y - 7}v7` }),
@@ -147,12 +148,17 @@ export class Chart {
       svg("path", { class: line.kind, d: curve(line.values, x, y) }),
     ]);
     const died = deaths.flatMap((n, step) => (n ? [svg("path", { class: "death", d: `M${x(step)} ${this.high}v-8` })] : []));
+    let free = Infinity; // to the left of the label drawn last: one that has no room is a line alone
     const acts = marks
       .filter((act) => act.at >= from && act.at <= from + (length - 1) * step)
-      .flatMap((act) => [
-        svg("path", { class: "act", d: `M${at(act.at)} 4V${this.high}` }),
-        svg("text", { x: at(act.at) + 4, y: 12 }, act.text),
-      ]);
+      .sort((one, other) => other.at - one.at)
+      .flatMap((act) => {
+        const place = at(act.at);
+        const line = svg("path", { class: "act", d: `M${place} 4V${this.high}` });
+        if (place + 4 + LETTER * act.text.length > free) return [line];
+        free = place;
+        return [line, svg("text", { x: place + 4, y: 12 }, act.text)];
+      });
     const tell = spread(lines.map((line) => ({ y: y(line.values.findLast((value) => value !== null) ?? 0), text: line.tell })), this.high);
     const told = svg("g", { class: "tell" }, tell.map((each) => svg("text", { x: right + 6, y: each.y + 4 }, each.text)));
     this.picture.setAttribute("aria-label", `${this.title}: ${lines.map((line) => line.tell).join(", ")}`);
