@@ -164,7 +164,7 @@ def told(job_counts: JobCounts) -> str:
     if counts.dead:
         parts.append(f"{counts.dead:,} dead")
     if counts.lost:
-        parts.append(f"{counts.lost:,} lost to other workers")
+        parts.append(f"{counts.lost:,} lost with their leases")
     if job_counts.returned:
         parts.append(f"{job_counts.returned:,} given back")
     rate = f" ({_per_second(job_counts.rate)})" if job_counts.rate else ""

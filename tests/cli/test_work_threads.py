@@ -750,7 +750,7 @@ class TestTold:
             (
                 {"acked": 1, "lost": 1, "released": 3},
                 [],
-                "1 done, 1 lost to other workers, 3 given back in 10.0 s (0.1/s)",
+                "1 done, 1 lost with their leases, 3 given back in 10.0 s (0.1/s)",
             ),
         ],
     )
