@@ -76,10 +76,8 @@ def _ready(answer: httpx.Response) -> Iterator[Finding]:
     try:
         why = str(answer.json()["detail"])
     except (ValueError, KeyError, TypeError):
-        why = f"/readyz answers {answer.status_code}"
-    yield mend(
-        "ready", f"it hands nothing out: {why}", "see `When something fails` and `Backups` in the manual"
-    )
+        why = f"it hands nothing out: /readyz answers {answer.status_code}"
+    yield mend("ready", why, "see `Backups` and `When something fails` in the manual")
 
 
 def _version(url: str, its: str) -> Iterator[Finding]:

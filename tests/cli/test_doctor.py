@@ -240,13 +240,15 @@ class TestMachine:
 class Fake(httpx.BaseTransport):
     """A server that answers health checks with these headers."""
 
-    def __init__(self, **headers):
+    def __init__(self, ready=(200, {}), **headers):
+        self._ready = ready
         self._headers = {name.replace("_", "-"): value for name, value in headers.items()}
 
     def handle_request(self, request):
         if request.url.path == "/events":
             return httpx.Response(200, content=b"event: hello\ndata: {}\n\n")
-        return httpx.Response(200, headers=self._headers, json={})
+        status, told = self._ready if request.url.path == "/readyz" else (200, {})
+        return httpx.Response(status, headers=self._headers, json=told)
 
 
 NOW = "Thu, 01 Jan 2026 00:00:00 GMT"
@@ -270,6 +272,15 @@ class TestServer:
             "server's clock": "well",
             "streaming": "well",
         }
+
+    @pytest.mark.parametrize(
+        ("told", "says"),
+        [({"detail": "`dibs accept`"}, "`dibs accept`"), ([], "it hands nothing out: /readyz answers 503")],
+    )
+    def test_one_that_hands_nothing_out(self, told, says):
+        there = Fake(ready=(503, told), dibs_version=version(), date=NOW)
+        found = by_about(doctor_server.look_through("http://x", named=True, transport=there))
+        assert (found["ready"].level, found["ready"].found) == ("mend", says)
 
     @pytest.mark.parametrize("at", [AT - 3, AT + 4])
     def test_another_clock(self, look, at):

@@ -151,7 +151,7 @@ export class Overview {
       this.vitals,
       el("div", { class: "wide" }, [...out.children, el("dd", { class: "bars" }, minute(data.minute))]),
       figure("Settled", rate(t.settled), "/s", `${rate(t.nacked)}/s nacked`),
-      figure("Waiting", count(t.waiting), "", t.oldest === null ? "none waits" : `oldest ${span(t.oldest)}`),
+      figure("Waiting", count(t.waiting), "", t.oldest !== null ? `oldest ${span(t.oldest)}` : data.restored ? "held" : t.waiting ? "none is due" : "none waits"),
       figure("Leased", count(t.leased), "", t.leased ? "until acked or expired" : "nobody holds one"),
       figure("Dead", count(t.dead), "", t.died ? `+${count(t.died)} in 1 h` : "none in 1 h", t.dead ? "bad" : ""),
       figure("Commit, p99", t.commit_p99 ? span(t.commit_p99).split(" ")[0] : "–", t.commit_p99 ? span(t.commit_p99).split(" ")[1] : "", room, "", "last"),
