@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -13,6 +14,9 @@ from .options import DEFAULT_URL, Json, Limit, Queue, Seq, Url, server
 
 if TYPE_CHECKING:
     from .http import Api
+
+_ERRORS: Final = 10
+"""Errors that are counted under the table of dead items."""
 
 
 class State(StrEnum):
@@ -84,6 +88,19 @@ def dead(
             return
         words = f"Nothing in {queue} is dead.", "There are more: --limit shows them."
         inspect(api, queue, seq, DEAD, words, json=json, state="dead", limit=limit)
+        if seq is None and not json:
+            _show_errors(api.get("queues", queue, "dead", limit=1)["errors"])
+
+
+def _show_errors(errors: Sequence[Mapping[str, Any]]) -> None:
+    """How many items died of each error, where there are several: what is redriven with --error."""
+    from .tables import plain, show
+    from .words import gist, short
+
+    if len(errors) > 1:
+        lines = (f"{each['items']:,} of: {short(gist(each['error']))}" for each in errors[:_ERRORS])
+        more = [f"and {len(errors) - _ERRORS} other errors"] if len(errors) > _ERRORS else []
+        show("", plain("\n".join([*lines, *more]), "dim"))
 
 
 def _redrive(

@@ -86,6 +86,13 @@ class TestDead:
         run("dead", "jobs", "--redrive")
         assert told(" queues are well.")
 
+    def test_several_errors_are_counted_under_the_table(self, run, jobs):
+        assert " of: " not in run("dead", "jobs")[1]
+        token = httpx.post(f"{jobs}/lease", json={"max": 1}).json()["token"]
+        httpx.post(f"{jobs}/nack", json={"token": token, "dead": True, "error": "exit 5"}).raise_for_status()
+        told = run("dead", "jobs")[1].splitlines()[-2:]
+        assert [line.rstrip() for line in told] == ["2 of: exit 2: [red]why[/]", "1 of: exit 5"]
+
     def test_an_error_that_none_has(self, run, jobs):
         told = "dibs: no dead item of jobs has this last error; `dibs dead jobs` shows them\n"
         assert run("dead", "jobs", "--redrive", "--error", "exit 4") == (1, "", told)
