@@ -224,9 +224,9 @@ class Job:
         Raises:
             JobSettled: The job was acked or released before.
         """
-        if self.work is not None:
-            self.work.failed(error)
         self.end(Verdict(NACKS, error=told(error), delay=delay, dead=dead))
+        if self.work is not None:
+            tracing.safely(self.work.failed, error)
 
     def release(self) -> None:
         """Give the job back as not begun: it waits again at once, and no attempt is counted.
@@ -259,8 +259,8 @@ class Job:
                 "job %d of %s was given back before its work began: %s", self.seq, self.queue, _CLOSED
             )
         self.entered = True
-        if self.work is None and (tracer := tracing.tracer(self.traceparent)) is not None:
-            self.work = tracer.begin(self.queue, self.seq, self.attempt, self.traceparent)
+        if self.work is None:
+            self.work = tracing.begin(self.queue, self.seq, self.attempt, self.traceparent)
         return self
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
@@ -269,11 +269,11 @@ class Job:
             return self._leave(error)
         try:
             if isinstance(error, Exception):
-                work.failed(error)
+                tracing.safely(work.failed, error)
             return self._leave(error)
         finally:
             if not self.holder.affinity.forked:  # it is the parent's, too
-                work.end()
+                tracing.safely(work.end)
 
     def _leave(self, error: BaseException | None) -> bool:
         """Settle the job as its block has ended; whether the exception is swallowed."""

@@ -39,14 +39,21 @@ class Work:
 
     def failed(self, error: str | BaseException) -> None:
         """Note that the job has failed, and by what."""
+        self._span.set_status(trace.StatusCode.ERROR, _said(error))
         if isinstance(error, BaseException):
             self._span.record_exception(error)
-        self._span.set_status(trace.StatusCode.ERROR, str(error))
 
     def end(self) -> None:
         """End the span; what was current before is so again."""
         context.detach(self._token)
         self._span.end()
+
+
+def _said(error: str | BaseException) -> str:
+    try:
+        return str(error)
+    except Exception:  # its own, which has no text for it
+        return type(error).__name__
 
 
 class Tracer:

@@ -1,14 +1,15 @@
 """The trace of a push goes on in the job that its item becomes, and in the results of that job."""
 
 import asyncio
+import os
 import subprocess
 import sys
 import time
 
 import pytest
-from dibs.client import AsyncClient, Client, Result, otel, tracing
+from dibs.client import AsyncClient, Client, JobSettled, Result, otel, tracing
 from opentelemetry import trace
-from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
@@ -235,3 +236,90 @@ assert not [name for name in sys.modules if name.startswith("opentelemetry")], "
 )
 def test_it_is_imported_where_something_is_traced_alone(then):
     subprocess.run([sys.executable, "-c", IMPORTED + then], check=True, timeout=60)
+
+
+class Odd(Exception):
+    """It can't be told as a text."""
+
+    def __str__(self):
+        raise RuntimeError("no text")
+
+
+class Broken(SpanProcessor):
+    """The program's own tracing, which fails at every step."""
+
+    def on_start(self, span, parent_context=None):
+        raise RuntimeError("on_start")
+
+    def on_end(self, span):
+        raise RuntimeError("on_end")
+
+
+class BrokenAtTheEnd(Broken):
+    on_start = SpanProcessor.on_start
+
+
+@pytest.mark.parametrize(("broken", "fails"), [(Broken, "on_start"), (BrokenAtTheEnd, "on_end")])
+def test_tracing_that_fails_loses_no_work(queue, monkeypatch, broken, fails, caplog):
+    provider = TracerProvider()
+    provider.add_span_processor(broken())
+    tracer = otel.Tracer(provider)
+    monkeypatch.setattr(tracing, "tracer", lambda parent=None: tracer)
+    queue.define(settings={"max_attempts": 1})
+    queue.push(["done", "nacked", "raised"])
+    with queue.lease(until_empty=True) as leases:
+        for job in leases:
+            with job:
+                if job.value == "nacked":
+                    job.nack("no")
+                if job.value == "raised":
+                    raise ValueError
+    assert [(job.seq, job.state) for job in queue.items()] == [(2, "dead"), (3, "dead")]
+    assert f"RuntimeError: {fails}" in caplog.text
+    assert tracing.current() is None
+
+
+def test_an_exception_without_a_text_fails_its_job_and_its_span(queue, exporter):
+    queue.define(settings={"max_attempts": 1})
+    queue.push(["nacked", "raised"])
+    with queue.lease(until_empty=True) as leases:
+        for job in leases:
+            with job:
+                if job.value == "raised":
+                    raise Odd
+                job.nack(Odd())
+    assert [job.state for job in queue.items()] == ["dead", "dead"]
+    jobs = [span for span in exporter.get_finished_spans() if span.name.startswith("dibs job")]
+    assert [(job.status.is_ok, job.status.description) for job in jobs] == [(False, "Odd")] * 2
+
+
+def test_a_nack_that_comes_too_late_marks_no_failure(queue, exporter):
+    queue.put("a")
+    with queue.lease(until_empty=True) as leases:
+        for job in leases:
+            with job:
+                job.ack()
+                with pytest.raises(JobSettled):
+                    job.nack("too late")
+    [job] = [span for span in exporter.get_finished_spans() if span.name.startswith("dibs job")]
+    assert job.status.status_code is trace.StatusCode.UNSET
+
+
+def test_a_provider_that_is_not_there_stops_no_push(server):
+    """The API loads what the environment names, when a tracer is asked for."""
+    program = f"""
+from opentelemetry import trace
+from dibs.client import Client
+with Client({server.url!r}) as client:
+    queue = client.queue("no-provider")
+    queue.define()
+    queue.put("a")
+    for job in queue.lease(until_empty=True):
+        with job:
+            pass
+    print(list(queue.items()))
+"""
+    environment = {**os.environ, "OTEL_PYTHON_TRACER_PROVIDER": "no such provider"}
+    command = [sys.executable, "-c", program]
+    ran = subprocess.run(command, env=environment, check=True, timeout=60, capture_output=True, text=True)
+    assert ran.stdout == "[]\n"

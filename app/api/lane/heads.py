@@ -104,10 +104,11 @@ class Heads:
         return found and (replace(found[0], given=given), *found[1:])
 
     def _traced(self, rest: bytes, value: bytes) -> Call | None:
-        if _TRACEPARENT.search(rest):
-            return None  # of two none counts, which the framework knows
+        parent = parent_in(value)
+        if parent is None or _TRACEPARENT.search(rest):
+            return None  # the framework knows what is ignored, and the parser what is no header at all
         found = self.read(rest)
-        return found and (replace(found[0], parent=parent_in(value)), *found[1:])
+        return found and (replace(found[0], parent=parent), *found[1:])
 
     def _read(self, head: bytes, reader: HeadReader) -> Call | None:
         try:
