@@ -100,7 +100,7 @@ def _show_errors(errors: Sequence[Mapping[str, Any]]) -> None:
     if len(errors) > 1:
         lines = (f"{each['items']:,} of: {short(gist(each['error']))}" for each in errors[:_ERRORS])
         more = [f"and {len(errors) - _ERRORS} other errors"] if len(errors) > _ERRORS else []
-        show("", plain("\n".join([*lines, *more]), "dim"))
+        show(plain("\n".join(["", *lines, *more]), "dim"))
 
 
 def _redrive(
