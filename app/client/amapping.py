@@ -12,6 +12,7 @@ from .aleases import AsyncLeases
 from .map_results import Results, claimed
 from .records import Result
 from .setup import Setup
+from .tracing import UNTRACED
 
 Function = Callable[[Any], Any] | Callable[[Any], Awaitable[Any]]
 
@@ -32,6 +33,7 @@ async def amapped(
     try:
         async with lease(results.name) as pairs:
             async for job in pairs:
+                job.work = UNTRACED
                 with job:
                     yield tuple(job.value)
     finally:

@@ -172,7 +172,7 @@ class Job:
         self.entered = False
         self.verdict = ACK
         self.traceparent: str | None = None
-        self.work: Work | None = None  # its span, while it is entered and traced
+        self.work: Work | tracing.Untraced | None = None  # its span, while it is entered and traced
 
     __reduce__ = no_copy
 

@@ -24,6 +24,7 @@ from .map_results import Results, claimed
 from .records import Result
 from .setup import Setup
 from .threads import Line, run
+from .tracing import UNTRACED
 
 Function = Callable[[Any], Any]
 
@@ -67,6 +68,7 @@ def mapped(
     try:
         with read(results.name) as pairs:
             for job in pairs:
+                job.work = UNTRACED
                 with job:
                     yield tuple(job.value)
     finally:

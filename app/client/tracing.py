@@ -27,6 +27,22 @@ def tracer(parent: str | None = None) -> Tracer | None:
     return None if parent is None and _API not in sys.modules else _found()
 
 
+class Untraced:
+    """In the place of a job's span, where a generator gives out its value.
+
+    A span would be the current one of whoever asks for the value, and be so until the next is asked for.
+    """
+
+    def failed(self, error: str | BaseException) -> None:
+        """Nobody is told."""
+
+    def end(self) -> None:
+        """Nothing has begun."""
+
+
+UNTRACED: Final = Untraced()
+
+
 @cache
 def _found() -> Tracer | None:
     """None: OpenTelemetry is not installed, or can't be used. That is looked for once."""

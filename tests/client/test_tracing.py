@@ -323,3 +323,30 @@ with Client({server.url!r}) as client:
     command = [sys.executable, "-c", program]
     ran = subprocess.run(command, env=environment, check=True, timeout=60, capture_output=True, text=True)
     assert ran.stdout == "[]\n"
+
+
+def test_the_results_of_a_map_are_given_out_in_no_span(client, queue, exporter):
+    """It would be current in the loop, and what was current around it again when that has ended."""
+    queue.push([1, 2, 3])
+    pairs = client.map(str, queue.name, workers=1, until_empty=True)
+    with exporter.span("first"):
+        seen = [next(pairs)]
+    for pair in pairs:
+        assert tracing.current() is None
+        seen.append(pair)
+    assert seen == [(1, "1"), (2, "2"), (3, "3")]
+    assert tracing.current() is None
+    assert spans(exporter).keys() == {"first", f"dibs job {queue.name}"}
+
+
+def test_the_results_of_a_map_of_tasks_are_given_out_in_no_span(server, queue, exporter):
+    async def main():
+        async with AsyncClient(server.url) as client:
+            pairs = client.map(str, queue.name, workers=1, until_empty=True)
+            seen = [(await anext(pairs), tracing.current())]
+            seen += [(pair, tracing.current()) async for pair in pairs]
+            return seen
+
+    queue.push([1, 2])
+    assert asyncio.run(main()) == [((1, "1"), None), ((2, "2"), None)]
+    assert spans(exporter).keys() == {f"dibs job {queue.name}"}
