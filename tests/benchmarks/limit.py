@@ -22,7 +22,7 @@ PAGE = 4096
 HEAD = (
     b"HTTP/1.1 200 OK\r\ndate: Fri, 27 Nov 2026 12:00:00 GMT\r\nserver: uvicorn\r\n"
     b"content-type: application/json\r\ncontent-length: %d\r\ncache-control: no-store\r\n"
-    b"dibs-version: 0.4.0\r\nx-content-type-options: nosniff\r\n\r\n%b"
+    b"dibs-version: 0.5.0\r\nx-content-type-options: nosniff\r\n\r\n%b"
 )
 
 
