@@ -41,6 +41,7 @@ ANSWERS = {
     "GET /queues/q/audit": QUEUE | {"balanced": True, "overlaps": 0},
     "GET /queues/q/items": {"items": [ITEM], "next": None},
     "GET /queues/q/items/1": ITEM,
+    "GET /queues/q/dead": {"errors": [{"error": EVIL, "items": 2}, {"error": "[red]x[/]", "items": 1}]},
     "POST /backup": {"path": EVIL, "bytes": 1},
     "POST /queues/q/next": {"items": [{"seq": 1, "value": EVIL}, {"seq": 2, "value": "\u202e[red]x[/]"}]},
 }
