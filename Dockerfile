@@ -6,12 +6,25 @@ RUN apt-get update && apt-get install -y --no-install-recommends binutils && rm 
 WORKDIR /src
 COPY pyproject.toml README.md ./
 COPY app ./app
-# pip stays out of what is copied; of the packages, what only their developers need.
+# pip stays out of what is copied; of the packages, what only their developers need. What is installed is this
+# folder, and pyproject.toml has the ranges of the rest.
+# hadolint ignore=DL3013
 RUN python -m venv --without-pip /opt/dibs \
-    && pip --python /opt/dibs/bin/python install --no-cache-dir --disable-pip-version-check . \
+    && pip --python /opt/dibs/bin/python install --no-cache-dir --disable-pip-version-check '.[postgres]' \
     && find /opt/dibs -name '*.so' -exec strip --strip-unneeded {} + \
     && find /opt/dibs \( -name '*.pyx' -o -name '*.pxd' -o -name '*.pyi' -o -name '*.c' \) -delete \
     && find /opt/dibs -type d -name tests -prune -exec rm -r {} +
+
+# The balancer of the profile cluster in docker-compose.yml; nothing of it is in the image of dibs. Debian's package
+# makes the user, with a number of its own choice.
+FROM python:3.13-slim AS balancer
+# hadolint ignore=DL3008
+RUN apt-get update && apt-get install -y --no-install-recommends haproxy && rm -rf /var/lib/apt/lists/*
+# hadolint ignore=DL3066
+USER haproxy
+EXPOSE 8000
+STOPSIGNAL SIGUSR1
+CMD ["haproxy", "-W", "-db", "-f", "/etc/haproxy/haproxy.cfg"]
 
 FROM python:3.13-slim
 # No shell, no package manager is needed at run time; the process owns nothing but its data.
@@ -20,7 +33,7 @@ RUN groupadd --system --gid 10001 dibs \
     && install --directory --owner=dibs --group=dibs --mode=0750 /data
 COPY --from=build /opt/dibs /opt/dibs
 ENV PATH=/opt/dibs/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
-USER dibs
+USER 10001:10001
 WORKDIR /data
 EXPOSE 8000
 STOPSIGNAL SIGTERM

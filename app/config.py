@@ -8,6 +8,7 @@ environment (``DIBS_PORT=9000``), the command's options. Nothing here is read wh
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Mapping
 from importlib import metadata
 from ipaddress import IPv4Network, IPv6Network, ip_address
@@ -26,12 +27,15 @@ from .access.roles import Grant
 from .config_layers import PREFIX, Layers, read_layers, unknown_variables
 from .config_queues import definitions
 from .errors import ConfigError
+from .ledger.database import Database
 from .queue.definition import Definition
 from .queue.limits import Limits
 from .sources import SourceSpec
 
 DEFAULT_QUEUE: Final = "default"
 MEMORY: Final = ":memory:"
+_ADDRESS: Final = re.compile(r"(\[[0-9A-Fa-f:.%]+\]|[0-9A-Za-z._-]+):([1-9][0-9]{0,4})")
+_URL: Final = re.compile(r"(?i)[a-z][a-z0-9+.-]+:/|postgres(ql)?:")
 log: Final = logging.getLogger("dibs.config")
 
 
@@ -39,13 +43,51 @@ class Settings(BaseSettings):
     """Everything that can be set. Sizes are in bytes, durations in seconds."""
 
     model_config = SettingsConfigDict(
-        frozen=True, extra="forbid", env_prefix=PREFIX, env_nested_delimiter="__"
+        frozen=True,
+        extra="forbid",
+        env_prefix=PREFIX,
+        env_nested_delimiter="__",
+        arbitrary_types_allowed=True,  # Database
     )
 
     host: str = Field(default="127.0.0.1", min_length=1, description="The address to listen on.")
     port: int = Field(default=8000, ge=0, le=65535, description="The port to listen on; 0 finds a free one.")
-    data: Path | Literal[":memory:"] = Field(
-        default=Path("dibs-data"), description="The folder of the ledger; `:memory:` keeps nothing."
+    data: Path | Literal[":memory:"] | Database = Field(
+        default=Path("dibs-data"),
+        description="The folder of the ledger; `:memory:` keeps nothing; `postgresql://…` is a database that"
+        " several servers share.",
+    )
+    advertise: str | None = Field(
+        default=None,
+        description="`host:port`, where the other servers of the same database reach this one. Default: the"
+        " name of the machine, and the port.",
+    )
+    owner_timeout: float = Field(
+        default=4.0,
+        ge=1,
+        le=60,
+        description="How long the owner of a database may be silent before another server takes over.",
+    )
+    warm_copy: bool = Field(
+        default=True,
+        description="Whether the server that is next in line to own a database keeps a copy of what the owner"
+        " has in memory, so that it need not load it.",
+    )
+    adopt: bool = Field(
+        default=False,
+        description="Serve a ledger that was made in another database cluster (restored, copied, upgraded):"
+        " its original is served no more.",
+    )
+    recover_bytes: int = Field(
+        default=256 * 1024 * 1024,
+        ge=0,
+        description="So many bytes of its last transactions the owner of a database keeps in memory, to write"
+        " them back if the database loses them.",
+    )
+    inbox_notify: bool = Field(
+        default=False,
+        description="Let each push by SQL tell the owner of it (NOTIFY), which looks for them every 5 s then,"
+        " and not 4 to 40 times a second. Commits that push wait for each other, in all of PostgreSQL.",
     )
     queues: dict[str, Definition] = Field(
         default_factory=dict,
@@ -127,7 +169,21 @@ class Settings(BaseSettings):
     def _data(cls, data: object) -> object:
         if isinstance(data, str) and not data.strip():
             raise ValueError("it is empty")
-        return data
+        if not isinstance(data, str) or (database := Database.read(data)) is None:
+            if isinstance(data, str) and _URL.match(data.strip()):  # a folder of that name would begin at 1
+                raise ValueError(
+                    "it looks like a URL, and not like one of PostgreSQL's, which begin with postgresql://;"
+                    " if a folder is meant, write ./ before its name"
+                )
+            return data
+        return database
+
+    @field_validator("advertise")
+    @classmethod
+    def _advertise(cls, address: str | None) -> str | None:
+        if address is not None and not _ADDRESS.fullmatch(address):
+            raise ValueError("it is host:port, such as dibs-1.internal:8000; an IPv6 address in brackets")
+        return address
 
     @field_validator("proxied_roles")
     @classmethod
@@ -228,11 +284,23 @@ def settings_of(layers: Layers) -> Settings:
     Raises:
         ConfigError: as ``load`` does.
     """
+    said = layers.merged()
     try:
-        return Settings(**layers.merged())
+        return Settings(**said)
     except ValidationError as error:
-        wrong = [sentence for each in error.errors(include_url=False) for sentence in _explain(each, layers)]
+        found = error.errors(include_url=False)
+        if any(each["loc"] for each in found):  # so that the certificate was not looked at
+            found += _of_certificate(said)
+        wrong = [sentence for each in found for sentence in _explain(each, layers)]
         raise ConfigError("\n".join(wrong)) from None
+
+
+def _of_certificate(said: Mapping[str, Any]) -> list[Any]:
+    try:
+        Settings(**{name: said[name] for name in ("tls_cert", "tls_key") if name in said})
+    except ValidationError as error:
+        return [each for each in error.errors(include_url=False) if not each["loc"]]
+    return []
 
 
 def _explain(error: Any, layers: Layers) -> list[str]:

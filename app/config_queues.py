@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import fields
 from typing import Any
 
@@ -24,6 +25,15 @@ def definitions(queues: Mapping[str, object]) -> dict[str, Definition]:
             wrong.append(str(error))
     if wrong:
         raise ValueError("\n".join(wrong))
+    return found
+
+
+def sound(queues: object) -> dict[str, Definition]:
+    """The queues that are written as they should be, where others, or other settings, are not."""
+    found = {}
+    for name, definition in queues.items() if isinstance(queues, Mapping) else ():
+        with suppress(ValueError):
+            found[name] = _definition(name, definition)
     return found
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from .config import LIVE, Settings, configured_queues
+from .ledger.database import Database
 from .ledger.work import FOREVER
 from .queue.definition import Definition, Kept
 from .sources.masking import MASKED, is_secret
@@ -57,7 +58,7 @@ def _written(name: str, value: Any) -> Any:
 
 
 def _json(value: Any) -> Any:
-    if isinstance(value, Path):
+    if isinstance(value, Path | Database):
         return str(value)
     if isinstance(value, Mapping):
         return {str(name): _json(member) for name, member in value.items()}

@@ -33,15 +33,22 @@
     │   ├── ItemUnknown            not in the queue: not drawn yet, or done
     │   ├── StaleLease             the token holds none of these items any more
     │   ├── ResultRefused          the queue that a result goes to does not take it
-    │   └── Stopping               the server is going down
+    │   ├── Stopping               the server is going down
+    │   ├── NotOwner               another server of the same ledger decides, and this one may not ask it
+    │   ├── NoOwner                no server of the ledger decides now, or it can't be reached
+    │   └── Crowded                as many requests are passed on as a server passes on at once
     ├── LedgerError                the durable record
     │   ├── LedgerFull             no room on the disk; nothing was handed out
     │   ├── LedgerUnavailable      the disk fails; nothing was handed out
+    │   │   └── LedgerMoved        another server owns the ledger now; nothing was handed out
+    │   ├── LedgerLost             the database has lost transactions that were told; nothing was handed out
     │   ├── LedgerFault            a bug of ours: the op was undone, and fails alone; the log has the cause
     │   ├── OutcomeUnknown         asked, but whether it is on disk can't be told: maybe
     │   ├── LedgerCopied           a restored backup, which nobody has accepted yet
     │   ├── LedgerDamaged          not what was written: refused, never served
     │   ├── LedgerLocked           another server owns the data; names its pid
+    │   ├── LedgerMigrated         it was moved to a database, or is on the way; says where to
+    │   ├── LedgerUnfit            a database in which the promises would not hold; says what to set
     │   ├── LedgerForeign          not a ledger of dibs, or damaged
     │   └── LedgerTooNew           written by a newer dibs
     ├── ConfigError                a setting is wrong; names it
@@ -225,6 +232,18 @@ class Stopping(Refused):
     """The server is going down; another one, or the next, will answer."""
 
 
+class NotOwner(Refused):
+    """Another server owns the ledger now; a request that was passed on already is not passed on again."""
+
+
+class NoOwner(Refused):
+    """No server owns the ledger at the moment, or the one that does can't be reached. Nothing was done."""
+
+
+class Crowded(Refused):
+    """As many requests are passed on to the owner as a server passes on at once. Nothing was done."""
+
+
 class LedgerError(DibsError):
     """The durable record can't do what was asked."""
 
@@ -235,6 +254,16 @@ class LedgerFull(LedgerError):
 
 class LedgerUnavailable(LedgerError):
     """The disk fails or the ledger is being reopened. Nothing was handed out."""
+
+
+class LedgerMoved(LedgerUnavailable):
+    """Another server owns the ledger now: it has to be asked. Nothing was handed out."""
+
+
+class LedgerLost(LedgerError):
+    """The database has lost transactions that were told to callers. Nothing was handed out."""
+
+    handed_out: Final = "no"
 
 
 class LedgerFault(LedgerError):
@@ -269,6 +298,14 @@ class LedgerDamaged(LedgerError):
 
 class LedgerLocked(LedgerError):
     """Another server owns the data; the message names its process."""
+
+
+class LedgerMigrated(LedgerError):
+    """The ledger was moved from here, or its move is not finished; the message says what is to be done."""
+
+
+class LedgerUnfit(LedgerError):
+    """The database is set up so that the promises would not hold; the message says what to change."""
 
 
 class LedgerForeign(LedgerError):

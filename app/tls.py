@@ -28,6 +28,19 @@ def context_of(cert: Path, key: Path | None) -> ssl.SSLContext:
     return context
 
 
+def verifying(cert: Path) -> ssl.SSLContext:
+    """A client's context, for the servers of a cluster among themselves.
+
+    They are verified by the authorities of the machine, and by the certificate file of this one: servers that
+    have one certificate, or whose authority stands in that file, need nothing else.
+    """
+    context = ssl.create_default_context()
+    context.set_alpn_protocols(["http/1.1"])
+    context.load_verify_locations(cert)
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    return context
+
+
 def load(context: ssl.SSLContext, cert: Path, key: Path | None) -> None:
     """Load a certificate and its key into a context; raises as :func:`context_of`."""
     _check(cert, "tls_cert", "CERTIFICATE")

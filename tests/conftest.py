@@ -2,11 +2,27 @@
 
 import os
 import signal
+import sys
+from pathlib import Path
 
 import certifi
 import httpx
 import pytest
 from hypothesis import HealthCheck, settings
+
+sys.path.append(str(Path(__file__).parent))  # ``support``
+
+from support.postgres import (  # noqa: F401
+    _clusters,
+    _create,
+    _names,
+    asynchronous_pair,
+    clusters,
+    database,
+    pair,
+    postgres,
+    quick_ledgers,
+)
 
 # An example that takes long says only that the machine is busy. The rest is as Hypothesis has it, in CI too.
 settings.register_profile(
@@ -28,6 +44,22 @@ for name in ("connect", "read", "write", "pool"):
 # the tests of Ctrl-C want what a terminal gives.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(trylast=True)  # once those of the folders have said what is slow
+def pytest_collection_modifyitems(items):
+    """In CI, where four groups of tests share two cores, who ran out of time is tried once more, and named.
+
+    Only tests with real processes are, and never for what an assertion found: items that went out twice, say.
+    Of those in a browser any failure is tried again, since no item is at stake there.
+    """
+    if "CI" not in os.environ:
+        return
+    for item in items:
+        if "browser" in item.path.parts:
+            item.add_marker(pytest.mark.flaky(reruns=1))
+        elif item.get_closest_marker("slow"):
+            item.add_marker(pytest.mark.flaky(reruns=1, only_rerun=["Timeout", "timed out"]))
 
 
 @pytest.fixture(scope="session", autouse=True)

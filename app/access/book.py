@@ -46,8 +46,9 @@ class Held(NamedTuple):
 class Book:
     """Who may ask. Lives on the event loop, which alone touches it.
 
-    It owns the tokens by their ids. ``locked``: a token is asked for; that stays so for as long as there is
-    a ledger, even if all are revoked. ``lost`` are told of each caller that may ask no more.
+    It owns the tokens by their ids, and the timers of those that end. ``locked``: a token is asked for; that
+    stays so for as long as there is a ledger, even if all are revoked. ``lost`` are told of each caller that
+    may ask no more.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class Book:
         self._from_file = _admins(from_file)
         self.locked = locked or bool(self._held or self._from_file)
         self._lost = lost
+        self._ends: dict[str, asyncio.TimerHandle] = {}
         for id in self._held:
             self._expire(id)
 
@@ -107,12 +109,7 @@ class Book:
             LimitExceeded: There are as many as there may be.
             LedgerError: It could not be put on the disk.
         """
-        if len(self._held) >= TOKENS_MOST:
-            raise LimitExceeded(
-                f"a server has at most {TOKENS_MOST} tokens; the revoked ones go after 30 days",
-                field="tokens",
-                limit=TOKENS_MOST,
-            )
+        check_room(len(self._held))
         row, token = row_of(name, grants, maker)
         added: AccessToken = await self._shelf.commit(AddToken(row, ttl))
         before = added.created - KEPT
@@ -154,14 +151,21 @@ class Book:
         self.locked = self.locked or bool(self._from_file)
         return before.keys() != self._from_file.keys()
 
+    def close(self) -> None:
+        """Tell nobody any more: another book takes its place."""
+        for end in self._ends.values():
+            end.cancel()
+        self._ends.clear()
+
     def _expire(self, id: str) -> None:
         """Tell of a token's end when it comes: who was let in before may still wait, or send a body."""
+        self._ends.pop(id, None)
         held, now = self._held.get(id), self._shelf.now()
         if held is None or held.token.revoked is not None or held.token.expires is None:
             return
         if now < held.token.expires:
             pause = min((held.token.expires - now) / 1000, LOOK_EVERY)
-            asyncio.get_running_loop().call_later(pause, self._expire, id)
+            self._ends[id] = asyncio.get_running_loop().call_later(pause, self._expire, id)
         else:
             self._tell(held.caller)
 
@@ -178,6 +182,32 @@ def _admins(from_file: Sequence[bytes]) -> dict[str, tuple[Credential, Caller]]:
         id = f"file-{credential.digest.hex()[:10]}"
         found[id] = credential, Caller("admin", Grants([Grant("admin")]), token=id)
     return found
+
+
+def check_first(grants: Grants) -> None:
+    """Refuse a first token that would lock everybody out: with it, a token is asked for.
+
+    Raises:
+        ValueError: It is such a one.
+    """
+    if not grants.total:
+        raise ValueError(
+            "the first token of a ledger is an admin's, for all queues: else nobody could make others"
+        )
+
+
+def check_room(known: int) -> None:
+    """Refuse a token where there are as many as there may be.
+
+    Raises:
+        LimitExceeded: So it is.
+    """
+    if known >= TOKENS_MOST:
+        raise LimitExceeded(
+            f"a ledger has at most {TOKENS_MOST} tokens; the revoked ones go after 30 days",
+            field="tokens",
+            limit=TOKENS_MOST,
+        )
 
 
 def row_of(name: str | None, grants: Grants, maker: str) -> tuple[AccessToken, str]:

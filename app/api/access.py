@@ -10,10 +10,10 @@ import asyncio
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from ..access import secrets
-from ..access.book import Book
+from ..access.book import Book, Shelf
 from ..access.caller import ANYBODY, Caller
 from ..access.roles import Grant, Grants
 from ..access.sessions import Sessions
@@ -22,11 +22,9 @@ from ..config import Settings, is_loopback
 from ..errors import ConfigError, Forbidden, TooManyTries, Unauthenticated
 from ..inert import acts
 from ..ledger.access import AccessToken
+from ..ledger.database import Database
 from . import guards
 from .problems import RequestRefused
-
-if TYPE_CHECKING:
-    from ..queue import Queues
 
 Headers = Mapping[bytes, bytes]
 
@@ -69,7 +67,7 @@ class Access:
         self._throttle = Throttle(monotonic)
         self.lost: list[Callable[[Caller], None]] = []
 
-    def open(self, queues: Queues) -> None:
+    def open(self, queues: Shelf) -> None:
         """Read the tokens of the ledger and of the admin's file.
 
         Raises:
@@ -78,12 +76,28 @@ class Access:
         settings = self._settings
         self.book = Book(queues, self.read_file(), locked=bool(self._proxies), lost=self.lost)
         self.sessions = Sessions(queues.now)
-        if not (self.book.locked or settings.allow_anonymous or is_loopback(settings.host)):
+        if self.exposed and not self.book.locked:
+            make = f"Make one with `dibs token new --role admin --data {settings.data}`"
+            if isinstance(settings.data, Database):
+                make = (
+                    "Give one by admin_token_file (`openssl rand -hex 32` makes it), or make it with `dibs"
+                    " token new --role admin` on a server of the same database that listens on 127.0.0.1"
+                )
             raise ConfigError(
-                f"host {settings.host} can be reached from other machines, and there is no token. Make one"
-                f" with `dibs token new --role admin --data {settings.data}`; or say --allow-anonymous if"
-                " whoever reaches the port may do everything; or listen on 127.0.0.1"
+                f"host {settings.host} can be reached from other machines, and there is no token. {make};"
+                " or say --allow-anonymous if whoever reaches the port may do everything; or listen on"
+                " 127.0.0.1"
             )
+
+    @property
+    def exposed(self) -> bool:
+        """Whether other machines reach the server, so that it has to ask for tokens."""
+        return not (self._settings.allow_anonymous or is_loopback(self._settings.host))
+
+    def close(self) -> None:
+        """Forget the tokens and the sessions: the ledger that has them is closed."""
+        self.book.close()
+        self.book, self.sessions = Book(_Closed(), (), locked=False), Sessions(_Closed().now)
 
     def read_file(self) -> list[bytes]:
         """The tokens that are in the admin's file now; from any thread.

@@ -21,7 +21,7 @@ log = logging.getLogger("dibs.actions")
 
 def counted(count: int, noun: str) -> str:
     """So many of something, in words."""
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
 class Actions:
@@ -38,7 +38,13 @@ class Actions:
     async def begin(self, queues: Queues) -> None:
         """Read what was done before this start, and note on from there."""
         self._queues = queues
-        self._kept.extend(await asyncio.to_thread(queues.actions))
+        found = await asyncio.to_thread(queues.actions)
+        self._kept.clear()
+        self._kept.extend(found)
+
+    def end(self) -> None:
+        """Note nothing more in those queues."""
+        self._queues = None
 
     async def add(self, queue: str, what: str, brief: str, *, who: str) -> None:
         """Note an action that was done; ``brief`` is two words for a chart."""

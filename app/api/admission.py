@@ -18,6 +18,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..access.caller import ANYBODY, CALLER
 from ..access.secrets import without_secret
+from ..cluster.origin import HOPS
+from ..cluster.refused import FAILED, check, told
 from ..errors import DibsError, OutcomeUnknown
 from ..queue.limits import check_name
 from ..quote import quoted
@@ -67,6 +69,8 @@ class Door:
         """Everything that can be said before the path is looked at."""
         headers = guards.read_headers(scope["headers"])
         scope[HEADERS] = headers
+        if HOPS in headers:
+            raise guards.misdirected()
         length = headers.get(b"content-length")
         if length is not None and (not length.isdigit() or int(length[:20]) > self._limits.body_bytes):
             self._check_length(scope, length, headers)
@@ -117,6 +121,7 @@ class Admission:
         scope[REQUEST] = _given(scope["headers"]) or self._access.made()
         answer = _Sent(scope, send, self._always)
         try:
+            check(scope)
             self._door.admit(scope)
             scope[CALLER] = self._callers.admit(scope, scope[HEADERS])
             await self._app(scope, receive, answer.send)
@@ -125,9 +130,10 @@ class Admission:
         except (Exception, asyncio.CancelledError) as error:
             if answer.status:
                 raise
+            scope[FAILED] = failed = told(scope, error)
             request = scope[REQUEST].decode("ascii")
             path = quoted(without_secret(scope["path"]))
-            refused = refusal(error, f"{scope['method']} {path}, request {request}")
+            refused = refusal(failed, f"{scope['method']} {path}, request {request}")
             await refused(scope, receive, answer.send)
         finally:
             answer.count(self._access, self._durations)

@@ -19,6 +19,7 @@ from .context import Context
 from .operations.access import access
 from .operations.backups import arrivals, backups
 from .operations.consume import consume
+from .operations.inbox import inbox
 from .operations.items import items
 from .operations.manage import manage
 from .operations.observe import observe
@@ -44,7 +45,7 @@ def build(context: Context, *, version: str, lifespan: Lifespan) -> FastAPI:
     )
     app.add_middleware(Admission, context=context, version=version)
     app.add_exception_handler(HTTPException, _refuse)
-    for audience in (consume, produce, manage, items, backups, observe, arrivals, server, access):
+    for audience in (consume, produce, manage, items, inbox, backups, observe, arrivals, server, access):
         audience.add_to(app, context)
     docs.add_to(app)
     metrics.add_to(app, context)

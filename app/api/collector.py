@@ -17,7 +17,8 @@ from prometheus_client.registry import Collector
 
 from ..config import version
 from ..ledger.sights import Inside
-from ..queue.meters import COMMIT_BOUNDS, Meter
+from ..queue.draining import InboxState
+from ..queue.meters import COMMIT_BOUNDS, METRICS, Meter
 from .durations import BOUNDS
 
 if TYPE_CHECKING:
@@ -30,17 +31,6 @@ QUEUES_MOST: Final = 1_000
 OTHERS: Final = "(others)"
 NOTHING: Final = Inside(0, 0, 0)
 STATES: Final = ("starting", "open", "paused", "exhausted", "failed", "closed")
-
-COUNTED: Final[Mapping[str, tuple[str, str]]] = {
-    "requests": ("dibs_requests", "Requests that asked for items."),
-    "refused": ("dibs_refused_requests", "Requests that were refused."),
-    "replays": ("dibs_replayed_requests", "Requests whose answer was filed before."),
-    "handed_out": ("dibs_handed_out_items", "Items that were taken or leased."),
-    "pushed": ("dibs_pushed_items", "Items that producers pushed."),
-    "settled": ("dibs_acked_items", "Items that were acked."),
-    "nacked": ("dibs_nacked_items", "Items that failed: they wait again, or are dead."),
-}
-"""The counts of a queue's meter that only go up, by their names there."""
 
 
 class Disk(NamedTuple):
@@ -62,24 +52,43 @@ class Row(NamedTuple):
     states: Mapping[str, int]
 
 
-class QueuesCollector(Collector):
-    """Collects the queues of one server, its ledger and answers. ``inside`` and ``disk`` were read before."""
+class ServerCollector(Collector):
+    """Collects what every server tells. ``ready``: hand-outs can be answered."""
 
-    def __init__(
-        self, queues: Queues, durations: Durations, inside: Mapping[int, Inside], disk: Disk | None
-    ) -> None:
-        self._queues = queues
+    def __init__(self, durations: Durations, *, ready: bool) -> None:
         self._durations = durations
+        self._ready = ready
+
+    def collect(self) -> Iterator[Metric]:
+        """All metrics."""
+        yield GaugeMetricFamily("dibs_ready", "1 while hand-outs can be answered.", float(self._ready))
+        answers = HistogramMetricFamily(
+            "dibs_answer_seconds",
+            "Time from the head of a request to its answer, with what it waited for items.",
+            labels=["operation", "class"],
+        )
+        for operation, kind, times in self._durations.all():
+            answers.add_metric([operation, kind], _buckets(BOUNDS, times.counts), times.seconds)
+        yield answers
+        info = GaugeMetricFamily("dibs_info", "The version of the server.", labels=["version"])
+        info.add_metric([version()], 1)
+        yield info
+
+
+class QueuesCollector(Collector):
+    """Collects the queues and their ledger. ``inside`` and ``disk`` were read before."""
+
+    def __init__(self, queues: Queues, inside: Mapping[int, Inside], disk: Disk | None) -> None:
+        self._queues = queues
         self._inside = inside
         self._disk = disk
 
     def collect(self) -> Iterator[Metric]:
         """All metrics."""
         rows = list(self._rows())
-        for name, (metric, text) in COUNTED.items():
+        for name, (metric, text) in METRICS.items():
             yield _family(CounterMetricFamily(metric, text, labels=["queue"]), rows, name)
         yield from self._states(rows)
-        yield self._answers()
         yield from self._ledger()
 
     def _rows(self) -> Iterator[Row]:
@@ -92,6 +101,7 @@ class QueuesCollector(Collector):
     def _row(self, queue: Queue) -> Row:
         line, inside = queue.line, self._inside.get(queue.line.row.id, NOTHING)
         state = line.condition.state
+        queue.browser.learn(inside.waiting)
         oldest = queue.browser.oldest_waiting(inside.waiting) or 0.0
         states = {line.condition.word: 1}
         return Row(queue.name, line.meter, inside, state.cursor, line.parked, oldest, states)
@@ -124,20 +134,9 @@ class QueuesCollector(Collector):
                 family.add_metric([row.name], value)
         yield from (items, state, cursor, flight, parked, old)
 
-    def _answers(self) -> Metric:
-        answers = HistogramMetricFamily(
-            "dibs_answer_seconds",
-            "Time from the head of a request to its answer, with what it waited for items.",
-            labels=["operation", "class"],
-        )
-        for operation, kind, times in self._durations.all():
-            answers.add_metric([operation, kind], _buckets(BOUNDS, times.counts), times.seconds)
-        return answers
-
     def _ledger(self) -> Iterator[Metric]:
         commits = self._queues.rounds.commits
         yield GaugeMetricFamily("dibs_queues", "Queues that there are.", len(self._queues.everyone))
-        yield GaugeMetricFamily("dibs_ready", "1 while hand-outs can be answered.", float(self._queues.ready))
         yield CounterMetricFamily("dibs_ledger_ops", "Ops of the ledger.", commits.ops)
         seconds = HistogramMetricFamily("dibs_commit_seconds", "Time of a commit, with its sync.")
         seconds.add_metric([], _buckets(COMMIT_BOUNDS, commits.buckets), commits.seconds)
@@ -149,12 +148,19 @@ class QueuesCollector(Collector):
             at = "dibs_backup_last_success_timestamp_seconds"
             yield GaugeMetricFamily(at, "When the newest backup that is kept was made.", last.at)
             yield GaugeMetricFamily("dibs_backup_last_size_bytes", "Its size.", last.bytes)
+        if (inbox := self._queues.inbox) is not None:
+            yield from _inbox(inbox.state)
         if (disk := self._disk) is not None:
             yield GaugeMetricFamily("dibs_disk_free_bytes", "Bytes free on the ledger's disk.", disk.free)
             yield GaugeMetricFamily("dibs_disk_size_bytes", "Bytes that the ledger's disk has.", disk.size)
-        info = GaugeMetricFamily("dibs_info", "The version of the server.", labels=["version"])
-        info.add_metric([version()], 1)
-        yield info
+
+
+def _inbox(state: InboxState) -> Iterator[Metric]:
+    yield GaugeMetricFamily("dibs_inbox_rows", "Rows that were pushed by SQL and wait.", state.length)
+    yield GaugeMetricFamily("dibs_inbox_oldest_seconds", "How long the first has waited.", state.oldest)
+    yield GaugeMetricFamily("dibs_inbox_refused_rows", "Rows that could not be taken.", state.refused)
+    stopped = "Queues to which nothing more can be pushed by SQL."
+    yield GaugeMetricFamily("dibs_inbox_stopped_queues", stopped, len(state.stopped))
 
 
 def _family(family: CounterMetricFamily, rows: Iterable[Row], name: str) -> CounterMetricFamily:
@@ -191,9 +197,10 @@ def _buckets(bounds: Sequence[float], counts: list[int]) -> list[tuple[str, floa
     return found
 
 
-def text(queues: Queues, durations: Durations, inside: Mapping[int, Inside], disk: Disk | None) -> bytes:
-    """All metrics in Prometheus' text format; from any thread."""
+def text(*collectors: Collector) -> bytes:
+    """What these collect, and the process, in Prometheus' text format; from any thread."""
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(QueuesCollector(queues, durations, inside, disk))
+    for collector in collectors:
+        registry.register(collector)
     ProcessCollector(registry=registry)
     return generate_latest(registry)

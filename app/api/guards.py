@@ -21,6 +21,7 @@ from urllib.parse import urlsplit
 
 from starlette.types import Scope
 
+from ..cluster.messages import NOT_OWNER
 from ..config import is_loopback
 from ..errors import Forbidden
 from ..quote import quoted
@@ -95,6 +96,20 @@ def check_coding(headers: Headers) -> None:
             field="Content-Encoding",
             headers=[(b"accept-encoding", b"identity")],
         )
+
+
+def misdirected() -> RequestRefused:
+    """421: a request that was passed on, but not by a server of this ledger, is not for this one.
+
+    A front goes on to ask who owns its ledger, as it does where another server of that says that it does not.
+    """
+    return RequestRefused(
+        "misdirected",
+        "the request was passed on (Dibs-Hops), but not by a server of the ledger that is served here;"
+        " nothing was done. If a server did that: do servers of both ledgers say the same in --advertise?",
+        field="Dibs-Hops",
+        headers=[NOT_OWNER],
+    )
 
 
 def check_authority(authority: bytes, where: str) -> bytes:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from ..ledger.work import Parcel
-from .models import PushItem, PushItems, milliseconds
+from .models import PushItem, PushItems, pushed_how
+
+_PLAIN: Final = pushed_how({"value": None})
 
 
 def parcels(body: PushItems) -> tuple[Parcel, ...]:
@@ -15,7 +19,7 @@ def parcels(body: PushItems) -> tuple[Parcel, ...]:
 
 
 class Bundle:
-    """Pushed items in their order; neighbours with the same delay and priority make a parcel."""
+    """Pushed items in their order; neighbours that are pushed alike make a parcel."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -23,17 +27,16 @@ class Bundle:
         self._texts: list[str] = []
         self._keys: list[str | None] = []
         self._keyed = False
-        self._terms = (0, 0)
+        self._how = _PLAIN
 
     def add(self, item: PushItem) -> None:
         """Add one item, as its model gives it: its value is a text."""
-        terms, key = (0, 0), None
+        how, key = _PLAIN, None
         if len(item) > 1:
-            terms = milliseconds(item.get("delay", 0)), item.get("priority", 0)
-            key = item.get("key")
-        if terms != self._terms:
+            how, key = pushed_how(item), item.get("key")
+        if how != self._how:
             self._close()
-            self._terms = terms
+            self._how = how
         self._texts.append(item["value"])
         self._keys.append(key)
         self._keyed = self._keyed or key is not None
@@ -47,5 +50,5 @@ class Bundle:
     def _close(self) -> None:
         if self._texts:
             keys = tuple(self._keys) if self._keyed else None
-            self._done.append(Parcel(tuple(self._texts), *self._terms, keys))
+            self._done.append(Parcel(tuple(self._texts), keys=keys, **self._how))
             self._texts, self._keys, self._keyed = [], [], False

@@ -12,9 +12,9 @@ from typing import Annotated, Any, Final, Required, TypeVar
 from pydantic import AfterValidator, ConfigDict, with_config
 from typing_extensions import TypedDict
 
-from ..ledger.work import LAST_PRIORITY
+from ..ledger.work import LAST_PRIORITY, Result
 from ..queue.answers import LeaseAsk
-from .fields import Json, Many, Number, Text, Value, Whole
+from .fields import Json, Many, Number, QueueName, Text, Value, Whole
 
 T = TypeVar("T")
 
@@ -74,6 +74,36 @@ class PushItem(TypedDict, total=False):
     key: ItemKey
     delay: Delay
     priority: Priority
+
+
+@strict()
+class PushResult(TypedDict, total=False):
+    """A result: an item that an ack pushes into another queue."""
+
+    queue: Required[Annotated[str, QueueName()]]
+    value: Required[Annotated[Any, Value()]]
+    key: ItemKey
+    delay: Delay
+    priority: Priority
+
+
+class PushedHow(TypedDict):
+    """How an item is pushed, but for its key: those fields of a ``Parcel`` and of a ``Result``."""
+
+    delay: int
+    priority: int
+
+
+def pushed_how(item: PushItem | PushResult) -> PushedHow:
+    """How an item is pushed, as the ledger takes it."""
+    return {"delay": milliseconds(item.get("delay", 0)), "priority": item.get("priority", 0)}
+
+
+def _result(item: PushResult) -> Result:
+    return Result(item["queue"], item["value"], key=item.get("key"), **pushed_how(item))
+
+
+ResultItem = Annotated[PushResult, AfterValidator(_result)]
 
 
 @strict({"items": [{"value": "a.png"}, {"value": {"n": 2}, "key": "b", "delay": 5, "priority": 1}]})

@@ -10,7 +10,7 @@ from typing_extensions import TypedDict
 from ..ledger.sights import ERROR_MOST
 from ..queue.definition import CENTURY
 from ..sources import BUILTINS, MAX_SAFE
-from .fields import Choice, Flag, Many, Number, Ranges, Seqs, Text, Whole, invalid
+from .fields import Choice, Flag, Many, Number, QueueName, Ranges, Seqs, Text, Whole, invalid
 from .models import strict
 from .values import fault_of
 
@@ -33,6 +33,13 @@ class Redrive(TypedDict, total=False):
     ]
 
 
+@strict({"queue": "mails"})
+class RetryRefused(TypedDict, total=False):
+    """What of the refused rows is tried again; an empty request means all of them."""
+
+    queue: Annotated[str, QueueName("Only what was pushed to this queue.")]
+
+
 @strict({"confirm": "jobs", "states": ["dead"]})
 class Purge(TypedDict, total=False):
     """The items to drop for good. ``confirm`` must be the queue's name."""
@@ -46,6 +53,7 @@ class Purge(TypedDict, total=False):
             json_schema_extra={"default": list(STATES)},
         ),
     ]
+    expect: Annotated[int, Whole(0, MAX_SAFE, "How many this should be; of more, nothing is dropped.")]
 
 
 def _in_order(settings: QueueSettings) -> QueueSettings:
@@ -164,6 +172,13 @@ class AcceptRestored(TypedDict, total=False):
 
     advance: Required[By]
     queues: Annotated[dict[str, By], Field(description="Other numbers for some queues, by name.")]
+
+
+@strict({"accept_loss": True})
+class RecoverLedger(TypedDict, total=False):
+    """How a ledger goes on whose database has lost transactions."""
+
+    accept_loss: Annotated[bool, Flag("Go on without them; else they are written back.")]
 
 
 @strict({"to_seq": 1000})

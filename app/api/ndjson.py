@@ -81,8 +81,7 @@ class StreamReader:
         self._queue = call.queue
         self._item = call.context.reader.item
         self._key = call.key
-        self._parent = parent_of(call.request.scope)
-        self._key_bytes = limits.key_bytes
+        self._parent, self._caller = parent_of(call.request.scope), call.caller.keys
         self._line_limit = ESCAPED * limits.value_bytes + ENVELOPE
         self._patience = limits.body_patience
         self._keep: Callable[[int], None] | None = call.request.scope.get(KEEP)
@@ -176,8 +175,10 @@ class StreamReader:
         """Push the chunk, all or none of it."""
         try:
             if self._bundle.count:
-                key = None if self._key is None else chunk_key(self._key, self._chunks, self._key_bytes)
-                pushed = await self._queue.producer.push(self._bundle.parcels(), key=key, parent=self._parent)
+                key = None if self._key is None else chunk_key(self._key, self._chunks)
+                pushed = await self._queue.producer.push(
+                    self._bundle.parcels(), key=key, parent=self._parent, caller=self._caller
+                )
                 self._chunks += 1
                 self._replays += pushed.replayed
                 self.sums.add(pushed)
@@ -217,10 +218,10 @@ class StreamReader:
             raise bodies.too_slow(self._patience) from None
 
 
-def chunk_key(key: Key, number: int, most: int) -> Key:
+def chunk_key(key: Key, number: int) -> Key:
     """The idempotency key of a chunk: a digest, since the stream's key may be as long as a key can be."""
     digest = hashlib.blake2b(f"{key.text}\n{key.n}\n{number}".encode(), digest_size=16).hexdigest()
-    return Key(digest[:most], "", caller=key.caller)
+    return Key(digest, "", caller=key.caller)
 
 
 def _chunk_items(queue: Queue) -> int:

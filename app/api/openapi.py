@@ -9,12 +9,12 @@ from typing import Any, Final
 from fastapi import FastAPI
 
 from ..access.roles import Need
+from .answer_models import model_of
 from .fields import NAME_SCHEMA, Json
 from .keys import pattern
 from .operation import Operation, Read, Spec
 from .problem_table import EVERYWHERE, KEYS, LEDGER, PROBLEMS, QUEUES, Problem
 from .problems import RequestRefused, problem_fields
-from .schemas import ProblemDetails
 
 SECURITY: Final[Json] = {"token": {"type": "http", "scheme": "bearer"}}
 """How a request shows its token; a server without tokens asks for none."""
@@ -31,7 +31,8 @@ _IN_PATH: Final[Mapping[str, Json]] = {
 
 def describe(app: FastAPI) -> Json:
     """Tell FastAPI what its document says of each operation; return the schemas that it does not know."""
-    definitions: Json = {"ProblemDetails": ProblemDetails.model_json_schema(ref_template=_REFERENCE)}
+    problem = model_of("ProblemDetails")
+    definitions: Json = {"ProblemDetails": problem.model_json_schema(ref_template=_REFERENCE)}
     schema = {"type": "string", "pattern": pattern(app.state.context.limits.key_bytes)}
     key: Json = {**_KEY, "schema": schema, "example": "5f0c2c9e-7d0b-4a53-9d0e-2c6f0f3c1a77"}
     for route in app.routes:

@@ -30,6 +30,7 @@ from . import bodies, queries
 from .accept import Type, negotiate
 from .actions import who_of
 from .admission import HEADERS, OPERATION
+from .answer_models import model_of
 from .context import Context
 from .queries import Query
 from .requests import Reader
@@ -89,7 +90,8 @@ class Spec:
 
     Args:
         role: The role that it needs, for the queue of its path or for the whole server.
-        answer: The model of its 200, or of ``status``; None: it is no JSON, and ``more`` describes it.
+        answer: The name of the model of its 200, or of ``status``, or several (``model_of`` has them); None:
+            it is no JSON, and ``more`` describes it.
         problems: The names of the problems that it can answer with, beside those that its kind implies.
         query: The model of its query; without one it takes none.
         body: The model of its body; without one it takes none.
@@ -108,7 +110,7 @@ class Spec:
     """
 
     role: Need
-    answer: Any
+    answer: str | None
     problems: tuple[str, ...] = ()
     query: Any = queries.Nothing
     body: Any = None
@@ -191,11 +193,11 @@ class Operation(APIRoute):
     def document(self) -> None:
         """Give the model of the answer to FastAPI's document.
 
-        To compile the models takes as long as all else of a start, and no answer goes through them.
+        To make the models takes as long as all else of a start, and no answer goes through them.
         """
         if self.read.spec.answer is None:  # `more` has it
             return
-        self.response_model = self.read.spec.answer
+        self.response_model = model_of(self.read.spec.answer)
         name = f"Response_{self.unique_id}"
         self.response_field = create_model_field(name=name, type_=self.response_model, mode="serialization")
 

@@ -88,6 +88,11 @@ PROBLEMS: Final = (
         415,
         "The body is of another type than application/json, or it is encoded (Content-Encoding).",
     ),
+    Problem(
+        "misdirected",
+        421,
+        "The request was passed on, but not by a server of the ledger that is served here. Nothing was done.",
+    ),
     Problem("invalid", 422, "A parameter or field is missing, unknown, repeated or wrong."),
     Problem("limit-exceeded", 422, "A value is over or under its limit. Nothing was spent."),
     Problem("key-reused", 422, "The idempotency key was first sent with another request."),
@@ -119,7 +124,7 @@ PROBLEMS: Final = (
     Problem(
         "overloaded",
         503,
-        "More unfinished requests are coming than the server keeps (unfinished_bytes). Ask again.",
+        "More unfinished requests are coming than the server keeps (unfinished_bytes) or passes on.",
         retry_after=1,
     ),
     Problem("paused", 503, "An operator paused the queue.", retry_after=1),
@@ -128,12 +133,35 @@ PROBLEMS: Final = (
     Problem("stopping", 503, "The server is going down.", retry_after=1),
     Problem("not-ready", 503, "The server is not ready for requests.", retry_after=1),
     Problem(
+        "not-owner",
+        503,
+        "Another server owns the ledger. A request that was passed on once is not passed on again.",
+        retry_after=1,
+    ),
+    Problem(
+        "no-owner",
+        503,
+        "No server owns the ledger at the moment, or the one that does can't be reached.",
+        retry_after=1,
+    ),
+    Problem(
         "restored",
         503,
         "The ledger is a restored backup. Nothing is handed out until POST /accept says how to go on.",
         retry_after=5,
     ),
-    Problem("ledger-unavailable", 503, "The disk fails, or the server is trying it again.", retry_after=1),
+    Problem(
+        "ledger-unavailable",
+        503,
+        "The disk or the database fails, and the server is trying it again.",
+        retry_after=1,
+    ),
+    Problem(
+        "ledger-lost",
+        503,
+        "The database has lost transactions that were told to callers. Its operator has to say how to go on.",
+        retry_after=30,
+    ),
     Problem(
         "damaged",
         503,
@@ -143,7 +171,7 @@ PROBLEMS: Final = (
     Problem(
         "outcome-unknown",
         503,
-        "The request may be done: the server can't tell what is on disk. Send it again with its key.",
+        "The request may be done: the server can't tell what is there. Send it again with its key.",
         handed_out="maybe",
         retry_after=1,
     ),
@@ -165,17 +193,20 @@ EVERYWHERE: Final = (
     "body-timeout",
     "body-too-large",
     "unsupported-media-type",
+    "misdirected",
     "invalid",
     "headers-too-large",
     "internal",
     "not-implemented",
     "overloaded",
     "stopping",
+    "not-owner",
+    "no-owner",
 )
 """What any operation may answer."""
 QUEUES: Final = ("queue-unknown", "limit-exceeded")
 """What one on a queue may answer."""
-LEDGER: Final = ("ledger-unavailable", "outcome-unknown", "ledger-full", "damaged", "restored")
+LEDGER: Final = ("ledger-unavailable", "outcome-unknown", "ledger-full", "ledger-lost", "damaged", "restored")
 """What one may answer that writes, as all do that take a key."""
 KEYS: Final = ("key-reused", "key-superseded", "limit-exceeded")
 """What one may answer that takes a key."""

@@ -142,7 +142,18 @@ class HistoryPage(TypedDict, total=False):
 
     seq: Annotated[int, Whole(1, MAX_SAFE, "Show only the history of this item.")]
     after: Annotated[int, Whole(0, MAX_SAFE, "The `next` of the page before this one.", 0)]
+    before: Annotated[
+        int, Whole(1, MAX_SAFE, "Show those that are older than this one, newest first; not with `seq`.")
+    ]
     limit: Annotated[int, Whole(1, MAX_PAGE, "The most ranges of a page.", 100)]
+
+
+class RefusedPage(TypedDict, total=False):
+    """A page of what was pushed by SQL and refused."""
+
+    queue: Annotated[str, QueueName("Only what was pushed to this queue.")]
+    after: Annotated[int, Whole(0, MAX_SAFE, "The `next` of the page before this one.", 0)]
+    limit: Annotated[int, Whole(1, MAX_PAGE, "The most rows of a page.", 100)]
 
 
 class KeysPage(TypedDict, total=False):

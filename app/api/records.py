@@ -65,11 +65,14 @@ def shown_args(source: str | None, args: Mapping[str, Any]) -> Any:
     return exact(masked(source or "", args))
 
 
-def queue_fields(info: QueueInfo) -> dict[str, Any]:
-    """A queue as ``schemas.QueueState``."""
+def queue_fields(info: QueueInfo, *, operates: bool = False) -> dict[str, Any]:
+    """A queue as ``schemas.QueueState``; who ``operates`` it is told where its source failed, too."""
     settings = settings_fields(info.settings)
     args = shown_args(info.source, info.args)
-    return fields(info, "created", "replayed", args=args, settings=settings)
+    found = fields(info, "created", "replayed", "failure_place", args=args, settings=settings)
+    if operates and info.failure_place is not None and found["failure"] is not None:
+        found["failure"] |= {"where": info.failure_place}
+    return found
 
 
 def settings_fields(settings: QueueSettings) -> dict[str, Any]:
@@ -110,7 +113,9 @@ def item_answer_text(found: ItemAnswer | ItemDone, *, hidden: bool) -> str:
         head = f'{{"queue":"{found.queue}","seq":{found.seq},{value}'
         return f'{head},"state":"{found.done.verb}","done":{dumps(fields(found.done, "id"))}}}'
     rest: dict[str, Any] = {
-        "kept_at": None if found.kept_at is None else instant(found.kept_at),
+        "kept_at": _known(found.kept.at),
+        "pushed_by": found.kept.caller,
+        "key": None if hidden else found.key,
         "began_at": _known(found.item.began),
         "history": [fields(each, "began", began_at=_known(each.began)) for each in found.history],
     }

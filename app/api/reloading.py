@@ -9,17 +9,20 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
-from ..config import LIVE, Settings, configured_queues, settings_of
+from ..config import LIVE, Settings, settings_of
 from ..config_layers import Layers
+from ..config_queues import sound
 from ..config_table import rows, shown
 from ..errors import ConfigError, DibsError, QueueConflict
-from ..queue import Queues
+from ..queue.definition import Definition
+from ..queue.reconfigured import Changed
 from .access import Access
 from .actions import Actions
 
 log = logging.getLogger("dibs.config")
+T = TypeVar("T")
 
 
 class InForce(Protocol):
@@ -28,11 +31,14 @@ class InForce(Protocol):
     settings: Settings
     actions: Actions
     callers: Access
+    elsewhere: bool
     checks: list[Callable[[], None]]
 
-    @property
-    def queues(self) -> Queues:
-        """Its queues."""
+    def configured(self, settings: Settings) -> Mapping[str, Definition]:
+        """The queues that these settings ask for."""
+
+    async def reconfigure(self, wanted: Mapping[str, Definition], wrong: Sequence[str]) -> Changed:
+        """Take over the queues of a configuration; see ``Reconfiguring.run``."""
 
     def take(self, settings: Settings) -> None:
         """Take over the settings that may change while it runs."""
@@ -78,13 +84,18 @@ class Reloading:
     async def _run(self, who: str) -> Mapping[str, Any]:
         if self._first is None:
             raise ConfigError("a program gave this server its settings, so there is no file to read again")
-        layers, settings, tokens = await asyncio.to_thread(self._read_anew)
-        queues = await self._server.queues.reconfigure(configured_queues(settings))
+        wrong: list[str] = []
+        layers, settings, tokens = await asyncio.to_thread(self._read_anew, wrong)
+        given = layers.merged().get("queues")
+        wanted = sound(given) if settings is None else self._server.configured(settings)
+        queues = await self._server.reconfigure(wanted, wrong)
+        if settings is None or tokens is None or wrong:
+            raise ConfigError("\n".join(wrong))
         before = shown(self._server.settings)
         differs = {name: value for name, value in shown(settings).items() if value != before.get(name)}
         kept = sorted(name for name in differs if name.partition(".")[0] not in LIVE)
         self._server.take(settings)
-        renewed = self._server.callers.book.follow(tokens)
+        renewed = not self._server.elsewhere and self._server.callers.book.follow(tokens)
         self._newest = layers
         changed = [
             {"setting": name, "was": before[name], "is": value}
@@ -100,8 +111,17 @@ class Reloading:
         await self._server.actions.add("", what, "reloaded", who=who)
         return {"changed": changed, "kept": kept, "queues": queues._asdict()}
 
-    def _read_anew(self) -> tuple[Layers, Settings, list[bytes]]:
+    def _read_anew(self, wrong: list[str]) -> tuple[Layers, Settings | None, list[bytes] | None]:
+        """Read all anew; what is ``wrong`` is added there, for all of that is told together."""
+
+        def read(reader: Callable[[], T]) -> T | None:
+            try:
+                return reader()
+            except ConfigError as error:
+                wrong.extend(line for line in str(error).split("\n") if line not in wrong)
+                return None
+
         layers = self._read()
         for check in self._server.checks:
-            check()
-        return layers, settings_of(layers), self._server.callers.read_file()
+            read(check)
+        return layers, read(lambda: settings_of(layers)), read(self._server.callers.read_file)

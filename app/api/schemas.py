@@ -78,6 +78,9 @@ class Failed(BaseModel):
     type: str
     message: str
     seq: Seq
+    where: str = Field(
+        "", description="Its place in the source's own code, told to those who may operate it."
+    )
 
 
 class QueueState(BaseModel):
@@ -213,6 +216,18 @@ class Accepted(BaseModel):
     model_config = example(advanced=[{"queue": "ids", "cursor_before": 700, "cursor": 1700}])
 
     advanced: list[QueueAdvanced]
+
+
+class RecoveredLedger(BaseModel):
+    """How a ledger goes on whose database had lost transactions; null: nobody knows."""
+
+    model_config = example(written=3, lost=0, passed=0, again=0, gone=[])
+
+    written: Counter
+    lost: Counter
+    passed: Counter | None
+    again: Counter | None
+    gone: list[str] | None
 
 
 class BackupDone(BaseModel):

@@ -73,6 +73,8 @@ class ItemAlone(BaseModel):
         queue="jobs",
         **_DEAD,
         kept_at="2026-01-31T11:00:00.000Z",
+        pushed_by="shop",
+        key="order-4711",
         began_at=None,
         history=[
             {
@@ -95,6 +97,10 @@ class ItemAlone(BaseModel):
     error: str | None
     queue: str
     kept_at: Moment | None = Field(description="When its value was pushed or drawn; null: it is computed.")
+    pushed_by: str = Field(description="The name of the token that pushed it; empty: nobody is known.")
+    key: str | None = Field(
+        description="The key of its push; null: it has none, that is forgotten, or values are hidden."
+    )
     began_at: Moment | None = Field(description="When a leased item was handed out; null for others.")
     history: list[PastAttempt]
     traceparent: str = Field("", description="The trace of the request that pushed it, if that had one.")

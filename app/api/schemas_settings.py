@@ -37,11 +37,15 @@ class SettingChanged(BaseModel):
 
 
 class QueuesChanged(BaseModel):
-    """The queues that a reload has created or changed, and those that only the ledger has, which go on."""
+    """The queues that a reload has created or changed, and those that only the ledger has, which go on.
+
+    ``unread``: the code of their functions was changed in its file, and counts from the next start on.
+    """
 
     created: list[str]
     changed: list[str]
     gone: list[str]
+    unread: list[str]
 
 
 class Reloaded(BaseModel):
@@ -50,7 +54,7 @@ class Reloaded(BaseModel):
     model_config = example(
         changed=[{"setting": "limits.count", "was": 10000, "is": 500}],
         kept=["port"],
-        queues={"created": ["ids"], "changed": ["jobs"], "gone": []},
+        queues={"created": ["ids"], "changed": ["jobs"], "gone": [], "unread": []},
     )
 
     changed: list[SettingChanged]

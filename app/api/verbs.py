@@ -11,32 +11,16 @@ from typing import Annotated, Any, Final, NamedTuple, Required
 from pydantic import AfterValidator, Field
 from typing_extensions import TypedDict
 
-from ..ledger.work import Ack, Entry, Extend, Nack, Release, Result
+from ..ledger.work import Ack, Entry, Extend, Nack, Release
 from ..queue.tokens import TOKEN_BYTES
-from .fields import Flag, Json, Many, Number, QueueName, Ranges, Seqs, Text, Value
-from .models import Delay, ItemKey, Lease, Priority, milliseconds, strict
+from .fields import Flag, Json, Many, Number, Ranges, Seqs, Text
+from .models import Lease, ResultItem, milliseconds, strict
 
 TOKEN: Final = "x3hVb2Zf0Q9yqk7pC1mW8g"  # noqa: S105  # an example
 _HOLDING: Final[Json] = {"token": TOKEN, "seqs": [[1, 40], [42, 42]]}
 
 Token = Annotated[str, Text(1, TOKEN_BYTES, "The token in the answer that leased the items.")]
 Holds = Annotated[Seqs, Ranges("Only the items of these ranges. Default: all.")]
-
-
-@strict()
-class PushResult(TypedDict, total=False):
-    """A result: an item that an ack pushes into another queue."""
-
-    queue: Required[Annotated[str, QueueName()]]
-    value: Required[Annotated[Any, Value()]]
-    key: ItemKey
-    delay: Delay
-    priority: Priority
-
-
-def _result(pushed: PushResult) -> Result:
-    delay, priority = milliseconds(pushed.get("delay", 0)), pushed.get("priority", 0)
-    return Result(pushed["queue"], pushed["value"], delay, priority, pushed.get("key"))
 
 
 @strict({**_HOLDING, "push": [{"queue": "done", "value": {"size": 7}}]})
@@ -46,7 +30,7 @@ class AckItems(TypedDict, total=False):
     token: Required[Token]
     seqs: Holds
     push: Annotated[
-        list[Annotated[PushResult, AfterValidator(_result)]],
+        list[ResultItem],
         Many("count"),
         Field(description="Results for other queues; if one is refused, nothing happens."),
     ]

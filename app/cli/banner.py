@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING
 
 from ..config import DEFAULT_QUEUE, MEMORY, Settings, is_loopback, version
 from ..inert import inert
+from ..ledger.database import Database
 from ..queue import Queue, Queues
 from .output import Unwritten, writing
 
 if TYPE_CHECKING:
     from rich.text import Text
-
-    from ..queue.restored import Restored
 
 _SHOWN = 10
 
@@ -31,30 +30,40 @@ def announce(url: str, settings: Settings, queues: Queues, *, locked: bool = Fal
         _announce(url, settings, queues, locked=locked)
 
 
+def announce_front(url: str, settings: Settings, owner: str | None) -> None:
+    """Print where the server is, and that it passes requests on; to which server, if that is known."""
+    with suppress(Unwritten), writing():
+        to = "no server owns the ledger yet" if owner is None else f"owner={owner}"
+        print(inert(f"dibs: serving {url} data={_folder(settings)} role=front {to}"), flush=True)
+
+
 def _announce(url: str, settings: Settings, queues: Queues, *, locked: bool) -> None:
     known = queues.list()
     if sys.stdout.isatty():
-        _panel(url, settings, known, queues.restored, locked=locked)
+        _panel(url, settings, queues, known, locked=locked)
         return
-    told = [f"{queue.name} ({_age(queue)})" for queue in known[:_SHOWN]]
+    told = [f"{queue.name} ({_age(queue, queues)})" for queue in known[:_SHOWN]]
     more = [f"and {len(known) - _SHOWN:,} more"] if len(known) > _SHOWN else []
     copy = f", {queues.restored.told}" if queues.restored.told else ""
-    line = f"dibs: serving {url} data={_folder(settings)} queues={', '.join(told + more)}{copy}"
+    role = " role=owner" if isinstance(settings.data, Database) else ""
+    line = f"dibs: serving {url} data={_folder(settings)}{role} queues={', '.join(told + more)}{copy}"
     print(inert(line), flush=True)
 
 
 def _folder(settings: Settings) -> str:
-    """The absolute path of the folder."""
-    return MEMORY if settings.data == MEMORY else str(Path(settings.data).absolute())
+    """The absolute path of the folder; the URL of a database, without its password."""
+    data = settings.data
+    return str(data if data == MEMORY or isinstance(data, Database) else Path(data).absolute())
 
 
-def _age(queue: Queue) -> str:
+def _age(queue: Queue, queues: Queues) -> str:
+    """Whether a queue was there before this start, and how far it is."""
     info = queue.browser.info()
     failed = ", failed" if info.state == "failed" else ""
-    return (f"opened, cursor {info.cursor}" if info.cursor else "new") + failed
+    return (f"opened, cursor {info.cursor}" if queue.name in queues.found else "new") + failed
 
 
-def _panel(url: str, settings: Settings, queues: list[Queue], restored: Restored, *, locked: bool) -> None:
+def _panel(url: str, settings: Settings, queues: Queues, known: list[Queue], *, locked: bool) -> None:
     from rich.panel import Panel
     from rich.table import Table
     from rich.text import Text
@@ -68,11 +77,14 @@ def _panel(url: str, settings: Settings, queues: list[Queue], restored: Restored
     rows.add_row("docs", Text(f"{url}/docs", style=f"cyan link {url}/docs"))
     kept = "in memory: nothing outlives this process" if settings.data == MEMORY else _folder(settings)
     rows.add_row("data", Text(kept, style="yellow" if settings.data == MEMORY else ""))
-    for number, queue in enumerate(queues[:_SHOWN]):
-        rows.add_row("queues" if number == 0 else "", _queue(queue))
-    if len(queues) > _SHOWN:
-        rows.add_row("", Text(f"and {len(queues) - _SHOWN:,} more: dibs queues", style="dim"))
-    rows.add_row("try", Text(_try(url, queues), style="green"))
+    if isinstance(settings.data, Database):
+        rows.add_row("role", Text("owner: this server decides, the others of the database pass requests on"))
+    for number, queue in enumerate(known[:_SHOWN]):
+        rows.add_row("queues" if number == 0 else "", _queue(queue, queues))
+    if len(known) > _SHOWN:
+        rows.add_row("", Text(f"and {len(known) - _SHOWN:,} more: dibs queues", style="dim"))
+    rows.add_row("try", Text(_try(url, known), style="green"))
+    restored = queues.restored
     if restored.told is not None:
         rows.add_row("note", Text(inert(restored.waiting or restored.told), style="yellow"))
     if locked:
@@ -94,7 +106,7 @@ def _panel(url: str, settings: Settings, queues: list[Queue], restored: Restored
     )
 
 
-def _queue(queue: Queue) -> Text:
+def _queue(queue: Queue, queues: Queues) -> Text:
     from rich.text import Text
 
     info = queue.browser.info()
@@ -102,7 +114,7 @@ def _queue(queue: Queue) -> Text:
     inside = f"{info.waiting:,} waiting · {info.leased:,} leased · {info.dead:,} dead" if held else ""
     told = [
         (f"{queue.line.spec or 'producers push'}", ""),
-        *((part, "dim") for part in (_age(queue), f"{done:,} done" if done else "", inside)),
+        *((part, "dim") for part in (_age(queue, queues), f"{done:,} done" if done else "", inside)),
         ("no longer in the configuration" if info.configured == "gone" else "", "yellow"),
         (info.state if info.state != "open" else "", "red" if info.state == "failed" else "yellow"),
     ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -28,9 +28,10 @@ def doctor(
 ) -> None:
     """Look for what is not as it should be, and say what to mend. Nothing is changed.
 
-    It looks at the settings, the data folder (who may read it, the kind of its disk, room, format, damage),
-    versions, open files, proxies, clocks, and whether events stream from the server at once. The exit code is
-    1 if something is to be mended. A folder may be looked at while a server uses it.
+    It looks at the settings, the data folder (who may read it, the kind of its disk, room, format, damage) or
+    the database (its settings, standbys, who owns the ledger, which servers there are, the inbox), versions,
+    open files, proxies, clocks, and whether events stream from the server at once. The exit code is 1 if
+    something is to be mended. A folder may be looked at while a server uses it.
 
     Args:
         data: Folder of the ledger.  [default: that of the settings]
@@ -40,7 +41,7 @@ def doctor(
     """
     from .output import print_json
 
-    findings = list(_look(data, config, url))
+    findings = list(_once(_look(data, config, url)))
     if json:
         print_json({"well": _is_well(findings), "findings": [finding._asdict() for finding in findings]})
     else:
@@ -51,27 +52,41 @@ def doctor(
 def _look(data: str | None, config: Path | None, url: str) -> Iterator[Finding]:
     from ..config import MEMORY, Settings, load
     from ..errors import ConfigError
+    from ..ledger.database import Database
     from ..ledger.sqlite.examining import SQLITE
     from . import doctor_folder, doctor_machine, doctor_server
     from .doctor_findings import mend, note, well
 
-    since = time.time(), time.monotonic()
+    since, named = (time.time(), time.monotonic()), url != DEFAULT_URL or "DIBS_URL" in os.environ
     settings = Settings()
     try:
         settings = load(file=config)
         yield well("settings", "`dibs config` shows them")
     except ConfigError as error:
         yield mend("settings", str(error), "correct them; a server would not start")
-    folder = data or settings.data
+    folder = settings.data if data is None else Database.read(data) or data
     if folder == MEMORY:
         yield note("folder", "the ledger is in memory", "say data = FOLDER to keep it")
+    elif isinstance(folder, Database):
+        from . import doctor_database
+
+        yield from doctor_database.look_at(folder.url)
     else:
-        yield from doctor_folder.look_at(Path(folder))
+        yield from doctor_folder.look_at(Path(folder), of=url if named and data is None else None)
     yield from doctor_machine.versions(SQLITE)
     yield from doctor_machine.open_files(settings)
     yield from doctor_machine.proxies(url)
-    yield from doctor_server.look_through(url, named=url != DEFAULT_URL or "DIBS_URL" in os.environ)
+    yield from doctor_server.look_through(url, named=named)
     yield from doctor_machine.clock(since)
+
+
+def _once(findings: Iterable[Finding]) -> Iterator[Finding]:
+    """Leave out what a server tells of the others where the look at their database has told it."""
+    told = set()
+    for finding in findings:
+        if finding.about != "cluster" or finding.found not in told:
+            yield finding
+        told.add(finding.found)
 
 
 def _is_well(findings: Sequence[Finding]) -> bool:

@@ -28,8 +28,15 @@ _FLEETING: Final = frozenset({"tmpfs", "ramfs"})
 MOUNTS: Final = Path("/proc/self/mountinfo")
 
 
-def look_at(folder: Path) -> Iterator[Finding]:
-    """All findings about a data folder, which may not be there yet."""
+def look_at(folder: Path, of: str | None = None) -> Iterator[Finding]:
+    """All findings about a data folder, which may not be there yet.
+
+    ``of``: the URL of a server that is asked, while nobody said where its ledger is.
+    """
+    if of is not None and not folder.exists():
+        way = f"to look at the ledger of {of}, say where it is: --data FOLDER, or --data postgresql://…"
+        yield note("folder", f"there is no {folder} here", way)
+        return
     if not folder.exists():
         yield from _missing(folder)
         return
@@ -142,6 +149,10 @@ def _ledger(folder: Path, found: Examined) -> Iterator[Finding]:
         return
     if found.foreign:
         yield mend("ledger", f"{folder / 'dibs.db'} is no ledger of dibs", "use another folder")
+        return
+    if found.moved:
+        told = f"it has moved to {found.moved}, and is not opened here any more"
+        yield mend("ledger", told, "say that URL with --data, or as `data` in dibs.toml")
         return
     if found.version > found.known:
         told = f"its format is {found.version}, and this dibs knows up to {found.known}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from typing import Any, Final, NamedTuple
 
 from ..client.errors import Unreachable
@@ -21,7 +21,7 @@ class Event(NamedTuple):
     data: Any
 
 
-def listen(api: Api, view: str, *, quiet: float = QUIET) -> Iterator[Event]:
+def listen(api: Api, view: str, *, quiet: float = QUIET) -> Generator[Event, None, None]:
     """Join the stream of a view of the page, and yield what comes until it is lost.
 
     Raises:

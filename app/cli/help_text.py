@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,13 @@ from typer.core import TyperCommand, TyperGroup
 
 if TYPE_CHECKING:
     from rich.panel import Panel
+
+_ELSEWHERE = {
+    "redrive": "say dibs dead QUEUE --redrive",
+    "history": "the page shows it, and GET /queues/QUEUE/history",
+    "lease": "dibs work QUEUE -- COMMAND leases, and settles",
+}
+"""Words of the manual that are no commands, and what is to be said instead."""
 
 _HELP_MOST = 100
 """Columns that a help text takes, at most."""
@@ -27,6 +35,11 @@ class Command(TyperCommand):
             error.message = told.replace("Input should be", "it must be", 1)
             raise
 
+    def invoke(self, ctx: Any) -> Any:
+        """Run it; from now on there is garbage."""
+        gc.enable()
+        return super().invoke(ctx)
+
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Print it."""
         _print(self, ctx)
@@ -34,6 +47,12 @@ class Command(TyperCommand):
 
 class Group(TyperGroup):
     """The command itself: its help is the list of commands."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """The command of this name. Of a word of the manual that is none, what does it is told."""
+        if args[0] in _ELSEWHERE:
+            ctx.fail(f"No such command '{args[0]}': {_ELSEWHERE[args[0]]}.")
+        return super().resolve_command(ctx, args)
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Print it."""

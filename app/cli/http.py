@@ -24,8 +24,10 @@ from .token_option import Shown
 T = TypeVar("T")
 PATIENCE: Final = 60.0
 """Seconds for which long work waits for a server that is gone."""
-STEP: Final = 10.0
-"""Seconds for connecting, and for each step of an answer."""
+SHORT: Final = 10.0
+"""Seconds for which all other commands wait for it."""
+STEP: Final = 15.0
+"""Seconds for connecting, and for each step of an answer: of several servers one waits 10 s for an owner."""
 SLOW: Final = 50.0
 """Seconds that the server may take beside that for an answer: it may have to count millions of items."""
 LONG: Final = 3600.0
@@ -51,7 +53,7 @@ class Api:
 
     Args:
         url: The server's URL.
-        patience: The seconds for which a request is tried again without an answer, or if the answer says so.
+        patience: The seconds for which a request is sent again, from when its answer was lost or said so.
         on_wait: Told why, once for each request that waits before it is tried again.
         tempo, sleep, transport: Time and the network, for tests.
 
@@ -63,7 +65,7 @@ class Api:
         self,
         url: str,
         *,
-        patience: float = 10.0,
+        patience: float = SHORT,
         on_wait: Callable[[str], None] = say,
         tempo: Tempo | None = None,
         sleep: Callable[[float], None] = time.sleep,

@@ -43,13 +43,20 @@ def inspect(
 
     ``words``: what is said if there are none, and if there are more (``{}``: the seq of the last one shown).
     """
-    found = (
-        api.get("queues", queue, "items", **query) if seq is None else api.get("queues", queue, "items", seq)
-    )
+    if seq is None:
+        show_page(api.get("queues", queue, "items", **query), columns, words, json=json)
+        return
+    found = api.get("queues", queue, "items", seq)
     if json:
         print_json(found)
-    elif seq is not None:
+    else:
         _show_item(found)
+
+
+def show_page(found: Row, columns: Sequence[Column], words: tuple[str, str], *, json: bool) -> None:
+    """Show a page of items."""
+    if json:
+        print_json(found)
     elif not found["items"]:
         show(plain(words[0]))
     else:
@@ -57,10 +64,19 @@ def inspect(
         show(table(found["items"], columns), *more)
 
 
+def _pushed(item: Row) -> str:
+    """By whom an item was pushed, when, and under which key, as far as that is known."""
+    by = f" by {item['pushed_by']}" if item["pushed_by"] else ""
+    at = f", {when(item['kept_at'])} UTC" if item["kept_at"] else ""
+    return f"pushed{by}{at}" + (f", key {item['key']}" if item["key"] else "")
+
+
 def _show_item(item: Row) -> None:
     """One item with each of its failed attempts."""
     head = plain(f"{item['seq']:,}  ", "bold") + state(item["state"])
     parts = [head + plain(f"  attempt {item['attempt']:,}", "dim"), plain(text_of(item["value"]))]
+    if item.get("pushed_by") or item.get("key"):
+        parts.append(plain(_pushed(item), "dim"))
     for failure in item["history"]:
         by = f"attempt {failure['attempt']:,}, {when(failure['at'])} UTC, {failure['worker'] or 'nobody'}"
         parts.append(plain(f"{by}\n", "dim") + plain(failure["error"], "red"))

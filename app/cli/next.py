@@ -38,12 +38,13 @@ def next_(
 
     Args:
         number: How many values.
-        wait: Seconds to wait while nothing can be handed out.
+        wait: Seconds to wait while nothing can be handed out. A server that goes away meanwhile is waited for
+            as long, from then on, and for 10 s at least.
 
     Example: `dibs next ids -n 10`
     """
     left = number
-    with server(url) as api:
+    with server(url, wait=wait) as api:
         while left:
             left -= _take(api, queue, min(left, BATCH), wait, printed=number - left)
     raise typer.Exit(OK)

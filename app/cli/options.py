@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from difflib import get_close_matches
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 from urllib.parse import urlsplit
 
@@ -45,6 +46,13 @@ def _tell_slips() -> None:
             say(f"environment variable {name[:64]} has no effect; did you mean DIBS_URL?")
 
 
+def folder(path: Path | None) -> Path | None:
+    """A folder; the URL of a database, which would be the name of one, ends the command, and is not shown."""
+    if path is not None and str(path).lower().startswith(("postgres:", "postgresql:")):
+        fail("a folder is meant, and not a database: say --url, and ask one of its servers", USAGE)
+    return path
+
+
 Url = Annotated[
     str,
     typer.Option(envvar="DIBS_URL", show_envvar=False, help="The server; also $DIBS_URL.", callback=_checked),
@@ -56,8 +64,11 @@ Yes = Annotated[bool, typer.Option("--yes", "-y", help="Don't ask first.")]
 Limit = Annotated[int, typer.Option(min=1, max=1000, help="How many items to show.")]
 
 
-def server(url: str) -> Api:
-    """The server at a URL. What it takes to ask it is loaded now, as most commands are only looked at."""
-    from .http import Api
+def server(url: str, *, wait: float = 0.0) -> Api:
+    """The server at a URL. What it takes to ask it is loaded now, as most commands are only looked at.
 
-    return Api(url)
+    ``wait``: seconds that the user would wait for an answer; a server that restarts is waited for as long.
+    """
+    from .http import SHORT, Api
+
+    return Api(url, patience=max(SHORT, wait))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
+from itertools import islice
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
@@ -72,21 +73,26 @@ def dead(
     Args:
         redrive: Let the dead items (or this one) wait again, with all their attempts.
         rate: With --redrive: items a second.  [default: all at once]
-        error: With --redrive: only items whose last error is MESSAGE: as the table shows it, its first line,
-            or its first 200 characters.
+        error: Only items whose last error is MESSAGE: as the table shows it, its first line, or its first 200
+            characters.
 
     Example: dibs dead jobs · dibs dead jobs 17 · dibs dead jobs --redrive --rate 10
     """
-    from .items import DEAD, inspect
+    from .items import DEAD, inspect, show_page
 
-    given = [name for name, value in (("rate", rate), ("error", error)) if value is not None]
-    if given and not redrive:
-        fail(f"option --{given[0]}: it needs --redrive", USAGE)
+    if rate is not None and not redrive:
+        fail("option --rate: it needs --redrive", USAGE)
+    if seq is not None and error is not None and not redrive:
+        fail("argument SEQ: it does not go with --error", USAGE)
+    words = f"Nothing in {queue} is dead.", "There are more: --limit shows them."
     with server(url) as api:
         if redrive:
             _redrive(api, queue, seq, rate, error, json=json)
             return
-        words = f"Nothing in {queue} is dead.", "There are more: --limit shows them."
+        if error is not None:
+            none = f"Nothing in {queue} is dead of this error."
+            show_page(_died_of(api, queue, error, limit), DEAD, (none, words[1]), json=json)
+            return
         inspect(api, queue, seq, DEAD, words, json=json, state="dead", limit=limit)
         if seq is None and not json:
             _show_errors(api.get("queues", queue, "dead", limit=1)["errors"])
@@ -98,7 +104,9 @@ def _show_errors(errors: Sequence[Mapping[str, Any]]) -> None:
     from .words import gist, short
 
     if len(errors) > 1:
-        lines = (f"{each['items']:,} of: {short(gist(each['error']))}" for each in errors[:_ERRORS])
+        told = [(f"{each['items']:,}", short(gist(each["error"]))) for each in errors[:_ERRORS]]
+        wide = max(len(count) for count, _ in told)
+        lines = [f"{count:>{wide}} × {error}" for count, error in told]
         more = [f"and {len(errors) - _ERRORS} other errors"] if len(errors) > _ERRORS else []
         show(plain("\n".join(["", *lines, *more]), "dim"))
 
@@ -121,12 +129,28 @@ def _redrive(
     tell_done(answer, f"{answer['redriven']:,} of {queue} to be tried again", json=json)
 
 
-def _meant(api: Api, queue: str, told: str) -> list[str]:
-    """The errors of dead items, as the ledger has them, that our table shows so or whose first line it is."""
+def _died_of(api: Api, queue: str, told: str, limit: int) -> dict[str, Any]:
+    """A page of the dead items of an error, in the shape of a page of all."""
+    pages = api.pages("queues", queue, "items", state="dead")
+    alike = (item for page in pages for item in page["items"] if _is_meant(item["error"] or "", told))
+    items = list(islice(alike, limit + 1))
+    shown = items[:limit]
+    return {"queue": queue, "items": shown, "next": shown[-1]["seq"] if len(items) > limit else None}
+
+
+def _is_meant(error: str, told: str) -> bool:
+    """Whether somebody means this error: as the ledger or our table has it, or by its first line."""
     from ..ledger.sights import ERROR_MOST
     from .words import gist, short
 
+    first = error.strip().partition("\n")[0]
+    return error[:ERROR_MOST] == told[:ERROR_MOST] or told in {short(gist(error)), first}
+
+
+def _meant(api: Api, queue: str, told: str) -> list[str]:
+    """The errors of dead items, as the ledger has them, that are meant."""
+    from ..ledger.sights import ERROR_MOST
+
     pages = api.pages("queues", queue, "items", state="dead")
     errors = (item["error"] or "" for page in pages for item in page["items"])
-    alike = (error for error in errors if told in {short(gist(error)), error.strip().partition("\n")[0]})
-    return list(dict.fromkeys(error[:ERROR_MOST] for error in alike))
+    return list(dict.fromkeys(error[:ERROR_MOST] for error in errors if _is_meant(error, told)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import uuid
 from collections.abc import Callable, Mapping, Sequence
@@ -13,12 +14,19 @@ from ..client.errors import ServerRefused
 from ..client.flow import Call, Reply, Request
 from ..client.keys import Key
 from ..client.persist import FULL, persist
-from ..client.push import never_fits
+from ..client.push import fewer, never_fits
 from .http import SLOW, Api, path_of
 from .push_lines import CHUNK_ITEMS, BadLine, Line
 
 _CREATED: Final = 201
+_PARENT: Final = re.compile(r"[0-9a-f-]{55}")
 _ITEM: Final = re.compile(r"items\.(\d+)\b\.?")
+
+
+def parent_of(environ: Mapping[str, str]) -> str | None:
+    """The traceparent in the environment; None where it is none, which the server would ignore, too."""
+    found = environ.get("TRACEPARENT", "")
+    return found if _PARENT.fullmatch(found) else None
 
 
 class Upload:
@@ -26,7 +34,8 @@ class Upload:
 
     A chunk with a mark is sent under a key that is made of the mark, so that of several pushes of the same
     file at the same time one pushes it. The key is another one when the queue was made anew or purged.
-    ``mark`` gives the key of a chunk that ends with a line, where it has one.
+    ``mark`` gives the key of a chunk that ends with a line, where it has one. ``parent`` is the traceparent
+    that the items keep: that of whoever runs the command, such as ``dibs work``.
     """
 
     def __init__(self, api: Api, queue: Mapping[str, Any]) -> None:
@@ -36,6 +45,7 @@ class Upload:
         self._most = CHUNK_ITEMS
         self._in_hand: Request | None = None
         self.mark: Callable[[Line], str] | None = None
+        self.parent = parent_of(os.environ)
         self.new = self.known = 0
 
     def push(self, lines: Sequence[Line]) -> None:
@@ -51,8 +61,10 @@ class Upload:
                 self._send(chunk)
             except ServerRefused as refused:
                 self._in_hand = None
-                if not self._takes_fewer(refused):
+                less = fewer(refused, len(chunk))
+                if not less:
                     self._refuse(refused, chunk)
+                self._most = less
             else:
                 lines = lines[len(chunk) :]
 
@@ -73,7 +85,9 @@ class Upload:
             items[-1] = f'{items[-1][:-1]},"key":{json.dumps(mark)}}}'
             key = hashlib.sha256(f"{self._life}|{mark}".encode()).hexdigest()
         body = f'{{"items":[{",".join(items)}]}}'.encode()
-        request = self._in_hand = Request("POST", self._path, body, key=Key(key), wait=SLOW)
+        request = self._in_hand = Request(
+            "POST", self._path, body, key=Key(key), wait=SLOW, traceparent=self.parent
+        )
         call: Call[Reply] = Call(request, lambda reply: reply, whole=True)
         vain = never_fits(len(chunk))
         reply = self._api.run(persist(call, self._api.setup.terms, key=request.key, endless=FULL, vain=vain))
@@ -88,14 +102,6 @@ class Upload:
             known = len(items)
         self.known += known
         self.new += len(items) - known
-
-    def _takes_fewer(self, refused: ServerRefused) -> bool:
-        """Whether smaller chunks may fit, into a queue or a server that takes few items at once."""
-        limit = refused.limit if refused.field == "items" else None
-        if not isinstance(limit, int) or limit // 2 >= self._most or self._most == 1:
-            return False
-        self._most = max(1, limit // 2)
-        return True
 
     def _refuse(self, refused: ServerRefused, chunk: Sequence[Line]) -> NoReturn:
         """Push what is before the item at fault, which kept all of its chunk out, and raise."""

@@ -106,10 +106,20 @@ def restored(found: Row) -> str | None:
     return f"Restored from the backup of {when(told['made_at'])} UTC ({told['backup']}){held}"
 
 
+def _of_ledger(ledger: Row | None) -> dict[str, str]:
+    """What a caller that sees all queues is told of the ledger."""
+    if ledger is None:
+        return {}
+    per_sync = f"{ledger['ops'] / ledger['syncs']:.1f} a sync" if ledger["syncs"] else "not synced"
+    return {
+        "ledger": f"{ledger['engine']} {ledger['path']}, {size(ledger['bytes'])}",
+        "commits": f"{ledger['commits']:,}: {ledger['ops']:,} ops, {per_sync}",
+    }
+
+
 def totals(found: Row) -> Table:
     """The statistics of a server, a line each."""
-    ledger, work = found["ledger"], [found[name] for name in ("pushed", "settled", "nacked")]
-    per_sync = f"{ledger['ops'] / ledger['syncs']:.1f} a sync" if ledger["syncs"] else "not synced"
+    work = [found[name] for name in ("pushed", "settled", "nacked")]
     told = {
         "up": span(found["uptime"]),
         "handed out": f"{found['handed_out']:,} in {found['requests']:,} requests",
@@ -117,8 +127,7 @@ def totals(found: Row) -> Table:
         "now": f"{found['rate']:,.0f}/s, {found['in_flight']:,} in flight, {found['waiting']:,} waiting",
         "replayed": f"{found['replays']:,}",
         "refused": f"{found['refused']:,}",
-        "ledger": f"{ledger['engine']} {ledger['path']}, {size(ledger['bytes'])}",
-        "commits": f"{ledger['commits']:,}: {ledger['ops']:,} ops, {per_sync}",
+        **_of_ledger(found["ledger"]),
     }
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="dim")

@@ -63,7 +63,7 @@ def stats(queue: str | None = None, *, url: Url = DEFAULT_URL, json: Json = Fals
         parts = [
             plain(copy, "yellow") if copy else None,
             totals(found),
-            times(commit=found["ledger"]["commit"]),
+            times(commit=found["ledger"]["commit"]) if found["ledger"] else None,
             inside(queues),
             rates(queues),
         ]

@@ -10,6 +10,7 @@ import typer
 from .changes import tell_done
 from .exits import USAGE, fail, tell
 from .options import DEFAULT_URL, Json, Url, server
+from .options import folder as checked
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,7 +24,9 @@ HOW: Final = (
 )
 
 
-def restore(backup: Path, folder: Path, *, json: Json = False) -> None:
+def restore(
+    backup: Path, folder: Annotated[Path, typer.Argument(callback=checked)], *, json: Json = False
+) -> None:
     """Check a backup, put it into a fresh data folder, and show the cursors of its queues.
 
     A server of the copy does not know what was handed out after the backup, so it hands nothing out until

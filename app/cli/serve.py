@@ -18,6 +18,8 @@ def serve(
     port: Annotated[int | None, typer.Option("--port", "-p")] = None,
     host: str | None = None,
     data: str | None = None,
+    advertise: Annotated[str | None, typer.Option(metavar="HOST:PORT", show_default=False)] = None,
+    adopt: bool = False,
     config: Path | None = None,
     queue: Annotated[list[str] | None, typer.Option("--queue", "-q", metavar="NAME[=SOURCE]")] = None,
     allow_anonymous: bool | None = None,
@@ -34,18 +36,20 @@ def serve(
     Args:
         port: Port to listen on; 0 finds a free one.  [default: 8000]
         host: Address to listen on.  [default: 127.0.0.1]
-        data: Folder of the ledger; ':memory:' stores nothing.  [default: dibs-data]
+        data: Folder of the ledger; ':memory:' stores nothing; 'postgresql://…' is shared by several servers.
+            [default: dibs-data]
+        advertise: Where the other servers of a database reach this one.  [default: the address and port that
+            it listens on; of all addresses the name of the machine]
+        adopt: Serve a ledger that was copied here from another database, whose original is served no more.
         config: Configuration file.  [default: dibs.toml, if it is there]
-        queue: A queue and its source, or a NAME alone if producers push; repeatable.  [default:
-            default=count]
+        queue: A queue and its source, or a NAME if producers push; repeatable.  [default: default=count]
         allow_anonymous: Without tokens: let whoever reaches the port do everything, other machines, too.
         no_get: Hand out items over POST only.
         source_root: Folder whose files may be named as sources over HTTP.  [default: no files]
         tls_cert: Serve https by this certificate (PEM, with those above it).
         tls_key: Its private key, if that is in another file.
         workers: Server processes; on SQLite it is 1.
-        log_level: debug, info (a line for each request), notice (what operators do), warning or error.
-            [default: notice]
+        log_level: debug, info (each request), notice (what operators do), warning, error.  [default: notice]
         log_format: json, human, or auto: human on a terminal.  [default: auto]
 
     Example: `dibs serve --queue 'ids=count(start=100)' --queue 'jobs=lines(files.txt)'
@@ -55,6 +59,8 @@ def serve(
         "port": port,
         "host": host,
         "data": data,
+        "advertise": advertise,
+        "adopt": True if adopt else None,
         "queues": _queues(queue) if queue else None,
         "allow_anonymous": allow_anonymous,
         "allow_get": False if no_get else None,

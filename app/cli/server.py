@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import gc
 import resource
 import signal
 import socket
@@ -23,10 +22,12 @@ from ..api.lane.lane import Lane
 from ..config import Settings
 from ..config_layers import Layers
 from ..errors import DibsError
+from ..ledger.database import Database
 from ..main import create_app
 from ..tls import Certificate
-from .banner import announce
+from .banner import announce, announce_front
 from .exits import FAILED, NO_PORT, OK, fail
+from .garbage import Garbage
 from .logs import log_to_stderr
 
 GRACE: Final = 2.5
@@ -35,6 +36,8 @@ KEEP_ALIVE: Final = 75
 """Seconds that an idle connection is kept: longer than most clients keep theirs, so that they close it."""
 BACKLOG: Final = 2048
 FILES_MOST: Final = 65_536
+TICKS: Final = 10
+"""Of uvicorn's in a second."""
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -50,6 +53,8 @@ class Server(uvicorn.Server):
         self._settings = settings
         self._terminal = sys.stderr.isatty()
         self._reloads: set[asyncio.Task[Any]] = set()
+        self._garbage = Garbage()
+        self._commits = 0
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -96,15 +101,32 @@ class Server(uvicorn.Server):
             await self._context.reloading.run(who="SIGHUP")
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Begin to accept, and say so. What was loaded until now is never searched for garbage again."""
+        """Begin to accept, and say so."""
         await super().startup(sockets)
-        gc.freeze()
-        gc.enable()
+        self._garbage.begin()
         if sockets and not self.should_exit:
             scheme = "http" if self._settings.tls_cert is None else "https"
             url = _url(scheme, self._settings.host, sockets[0])
-            locked = self._context.callers.book.locked
-            announce(url, self._settings, self._context.queues, locked=locked)
+            context = self._context
+            if context.elsewhere:
+                announce_front(url, self._settings, context.front.owner_url() if context.front else None)
+            else:
+                locked = context.callers.book.locked
+                announce(url, self._settings, context.queues, locked=locked)
+
+    async def on_tick(self, counter: int) -> bool:
+        """Look once a second whether old garbage is worth a search: best while nobody commits anything."""
+        if counter % TICKS == 0:
+            opened, before = self._context.opened, self._commits
+            self._commits = opened.rounds.commits.count if opened is not None else 0
+            count = len(opened.everyone) if opened is not None else 0  # a front has none
+            self._garbage.look(quiet=before == self._commits, queues=count)
+        return await super().on_tick(counter)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Answer what is in flight, and end."""
+        self._garbage.end()
+        await super().shutdown(sockets)
 
 
 def run(read: Callable[[], Layers]) -> int:
@@ -147,17 +169,29 @@ def _run(main: Coroutine[Any, Any, int]) -> int:
 
 
 async def _serve(app: FastAPI, settings: Settings) -> int:
-    """The ledger is opened first: a second server on the same data is told so, whatever its port."""
+    """A folder is opened first: a second server on the same data is told so, whatever its port.
+
+    Of a database many servers may come, and the others are told the port.
+    """
     context: Context = app.state.context
+    listener = None
+    if isinstance(settings.data, Database):
+        listener = _listen(settings.host, settings.port)
+        context.port = listener.getsockname()[1]
     certificate = None
     if settings.tls_cert is not None:
         certificate = Certificate(settings.tls_cert, settings.tls_key)
         context.checks.append(certificate.check)
         context.at_change.append(lambda _: certificate.reload())
     server = Server(_config(app, certificate), context, settings)
-    with server.handling_signals():
-        async with app.router.lifespan_context(app):
-            await server.serve(sockets=[_listen(settings.host, settings.port)])
+    try:
+        with server.handling_signals():
+            async with app.router.lifespan_context(app):
+                listener = listener or _listen(settings.host, settings.port)
+                await server.serve(sockets=[listener])  # which leaves it open where a signal came before
+    finally:
+        if listener is not None:
+            listener.close()
     return OK
 
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from .exits import USAGE, fail
 from .options import DEFAULT_URL, Json, Url, server
 from .output import print_json
 
@@ -15,6 +16,7 @@ from .output import print_json
 def config(
     *,
     config: Annotated[Path | None, typer.Option("--config", show_default=False)] = None,
+    data: str | None = None,
     running: bool = False,
     url: Url = DEFAULT_URL,
     json: Json = False,
@@ -26,15 +28,19 @@ def config(
 
     Args:
         config: Configuration file.  [default: dibs.toml, if it is there]
+        data: Where the ledger is, as `dibs serve --data` has it: a folder or postgresql://….  [default: that
+            of the settings]
         running: Ask the server that runs at --url what it has in force.
 
     Example: `dibs config --running --json`
     """
+    if running and data is not None:
+        fail("option --data: the server at --url has its own", USAGE)
     if running:
         with server(url) as api:
             found = api.get("config")["settings"]
     else:
-        found = _here(config)
+        found = _here(config, data)
     if json:
         print_json({"settings": found})
     else:
@@ -57,12 +63,12 @@ def reload(*, url: Url = DEFAULT_URL, json: Json = False) -> None:
     tell_done(answer, "\n".join(_told(answer)), json=json)
 
 
-def _here(config: Path | None) -> list[dict[str, Any]]:
-    """The settings with which a server would start here."""
+def _here(config: Path | None, data: str | None) -> list[dict[str, Any]]:
+    """The settings with which a server would start here, on this ledger if one is named."""
     from ..config import read, settings_of
     from ..config_table import rows
 
-    layers = read(file=config)
+    layers = read({} if data is None else {"data": data}, file=config)
     return rows(settings_of(layers), layers.place)
 
 
@@ -96,6 +102,10 @@ def _told(answer: Mapping[str, Any]) -> list[str]:
         f"queue {name}: no longer in the configuration, and goes on; `dibs delete {name}` drops it,"
         f" `dibs define {name}` keeps it"
         for name in queues["gone"]
+    ]
+    lines += [
+        f"queue {name}: its code was changed, and is not loaded again: it counts from the next start on"
+        for name in queues.get("unread", ())  # of a server of today
     ]
     lines = lines or ["Nothing has changed."]
     return lines + [

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -13,12 +15,17 @@ from .options import DEFAULT_URL, Json, Url, server
 from .output import print_json
 
 if TYPE_CHECKING:
+    from ..ledger import Engine
     from ..ledger.access import AccessToken
 
 LONGEST: Final = 10 * 366 * 86_400.0
 Data = Annotated[
-    Path | None,
-    typer.Option(metavar="DIR", show_default=False, help="A data folder that no server holds now."),
+    str | None,
+    typer.Option(
+        metavar="DIR|URL",
+        show_default=False,
+        help="A data folder that no server holds now, or a database (postgresql://…) whose ledger none owns.",
+    ),
 ]
 
 
@@ -127,18 +134,22 @@ def revoke(
         tell(f"token {revoked['id']} of {revoked['name']} is revoked")
 
 
-# -- a folder that no server holds
+# -- a folder that no server holds, a database whose ledger none owns
 
 
-def _offline(data: Path, roles: list[str], name: str | None, seconds: float | None) -> dict[str, Any]:
+def _offline(data: str, roles: list[str], name: str | None, seconds: float | None) -> dict[str, Any]:
     import re
 
-    from ..access.book import NAME, row_of
+    from ..access.book import NAME, check_first, check_room, row_of
     from ..access.roles import Grant, Grants
     from ..ledger.access import AddToken
 
     try:
         grants = Grants(map(Grant.read, roles))
+        if not (known := _looked(data)) or not known[0]:
+            check_first(grants)
+        else:
+            check_room(len(known[0]))
     except ValueError as error:
         fail(f"option --role: {error}", USAGE)
     if name is not None and not re.fullmatch(NAME, name):
@@ -151,45 +162,83 @@ def _offline(data: Path, roles: list[str], name: str | None, seconds: float | No
     return {**_fields(added, now), "token": secret}
 
 
-def _listed(data: Path) -> list[dict[str, Any]]:
-    from ..ledger import open_ledger
-
-    engine = open_ledger(_there(data))
-    try:
-        return [_fields(token, engine.now()) for token in engine.access_tokens()]
-    finally:
-        engine.close()
+def _listed(data: str) -> list[dict[str, Any]]:
+    tokens, now = _found(data)
+    return [_fields(token, now) for token in tokens]
 
 
-def _revoked(data: Path, token: str) -> dict[str, Any]:
+def _revoked(data: str, token: str) -> dict[str, Any]:
     from ..ledger.access import RevokeToken
 
-    revoked, now = _applied(_there(data), RevokeToken(token))
+    known = any(each.id == token for each in _found(data)[0])
+    revoked, now = _applied(data, RevokeToken(token)) if known else (None, 0)
     if revoked is None:
-        fail(f"there is no token {token} in {data}")
+        fail(f"there is no token {token} in {_shown(data)}")
     return _fields(revoked, now)
 
 
-def _there(data: Path) -> Path:
-    """The folder, where there is one: to look at it makes none."""
-    if not (data / "dibs.db").exists():
-        fail(f"option --data {data}: there is no ledger in it", USAGE)
-    return data
+def _found(data: str) -> tuple[list[AccessToken], int]:
+    """The tokens, and ledger time."""
+    found = _looked(data)
+    if found is None:
+        fail(f"option --data {_shown(data)}: there is no ledger in it", USAGE)
+    return found
 
 
-def _applied(data: Path, op: Any) -> tuple[Any, int]:
-    """What came of an op on the ledger of a folder, and ledger time."""
+def _looked(data: str) -> tuple[list[AccessToken], int] | None:
+    """The tokens, and ledger time; None where there is no ledger, and to look makes none.
+
+    A database may have an owner meanwhile.
+    """
+    from ..ledger.database import Database
+
+    if (database := Database.read(data)) is not None:
+        from ..ledger.postgres.unowned import tokens_of
+
+        return tokens_of(database.url)
+    if not (Path(data) / "dibs.db").exists():
+        return None
+    with _opened(data) as engine:
+        return engine.access_tokens(), engine.now()
+
+
+def _applied(data: str, op: Any) -> tuple[Any, int]:
+    """What came of an op on a ledger, and ledger time."""
     from ..errors import LedgerFull, LedgerUnavailable
-    from ..ledger import open_ledger
     from ..ledger.ops import EngineFailed
 
-    engine = open_ledger(data)
+    with _opened(data) as engine:
+        try:
+            return engine.apply((op,)).outcomes[0], engine.now()
+        except EngineFailed as error:
+            raise (LedgerFull if error.full else LedgerUnavailable)(f"{_shown(data)}: {error}") from error
+
+
+@contextmanager
+def _opened(data: str) -> Iterator[Engine]:
+    """The ledger, which is this command's alone for a moment."""
+    from ..config import version
+    from ..ledger import open_ledger
+    from ..ledger.database import Database
+
+    if (database := Database.read(data)) is not None:
+        from ..ledger.postgres.unowned import owned
+
+        with owned(database.url, version()) as owner:
+            yield owner
+        return
+    engine = open_ledger(Path(data))
     try:
-        return engine.apply((op,)).outcomes[0], engine.now()
-    except EngineFailed as error:
-        raise (LedgerFull if error.full else LedgerUnavailable)(f"{data}: {error}") from error
+        yield engine
     finally:
         engine.close()
+
+
+def _shown(data: str) -> str:
+    """Where it is, without a password."""
+    from ..ledger.database import Database
+
+    return str(Database.read(data) or data)
 
 
 def _fields(token: AccessToken, now: int) -> dict[str, Any]:

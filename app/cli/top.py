@@ -22,7 +22,8 @@ def top(*, once: bool = False, url: Url = DEFAULT_URL) -> None:
     from .top_live import Watch, look_once
 
     out = console(width=120)
-    if once or not out.is_terminal:
-        look_once(Api(url), out)
-    else:
-        Watch(Api(url), out).run()
+    with Api(url) as api:
+        if once or not out.is_terminal:
+            look_once(api, out)
+        else:
+            Watch(api, out).run()

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from ..inert import inert
 from .tables import plain, state
-from .top_words import age, brief, finding, sentence, sparkline
+from .top_words import age, brief, finding, sentence, servers, sparkline
 from .words import size, span
 
 WIDE: Final = 120
@@ -41,11 +41,15 @@ def screen(
     """
     wide = width >= WIDE
     others = [finding(found, data["now"]) for found in data["findings"][1:_FINDINGS]]
+    warnings = data["servers"]["warnings"][:_FINDINGS] if data["servers"] else []
     rows, shown = data["queues"], len(data["queues"])
     if height is not None:
-        shown = max(height - _AROUND - len(others) - bool(trouble), _LEAST)
+        shown = max(height - _AROUND - len(others) - len(warnings) - bool(trouble), _LEAST)
     parts: list[RenderableType] = [Text(sentence(data), style=_colour(data))]
     parts += [Text(f"  {other}", style="yellow", no_wrap=True, overflow="ellipsis") for other in others]
+    parts += [
+        Text(f"  {inert(told)}", style="yellow", no_wrap=True, overflow="ellipsis") for told in warnings
+    ]
     if trouble:
         parts.append(Text(inert(trouble), style="bold red", no_wrap=True, overflow="ellipsis"))
     parts += [_totals(data, wide=wide), Text("")]
@@ -80,6 +84,7 @@ def _totals(data: Mapping[str, Any], *, wide: bool) -> Text:
         f"leased {brief(sums['leased'], wide=wide)}",
         f"dead {brief(sums['dead'], wide=wide)}",
         f"commit p99 {span(commit)}" if commit else "",
+        servers(data["servers"]),
         "" if sums["free"] is None else f"disk {size(sums['bytes'])}, {size(sums['free'])} free",
     ]
     return Text(" · ".join(part for part in told if part), style="dim")

@@ -36,6 +36,18 @@ def sentence(data: Mapping[str, Any]) -> str:
     return f"{head}{finding(findings[0], data['now'], more=more)}."
 
 
+def servers(found: Mapping[str, Any] | None) -> str:
+    """Who owns the ledger, in which term, and how many servers there are; empty where one has it alone."""
+    if found is None:
+        return ""
+    owner = inert(str(found["owner"])).partition("://")[2] if found["owner"] else "nobody"
+    many = f"{found['count']:,} server{'' if found['count'] == 1 else 's'}"
+    inbox = found["inbox"]
+    waits = f", inbox {inbox['rows']:,}" if inbox and inbox["rows"] else ""
+    warm = ", warm copy" if found["warm"] else ""
+    return f"owner {owner}, term {found['term']:,}, {many}{warm}{waits}"
+
+
 def finding(found: Mapping[str, Any], now: int, *, more: int = 0) -> str:
     """What is not well about a queue. ``more``: so many others have failed, too."""
     queue, age = inert(str(found["queue"])), _age(max(now - found["since"], 0) / 1000)

@@ -38,7 +38,10 @@ def inside(queue: Mapping[str, Any]) -> str:
 def failure(queue: Mapping[str, Any]) -> str:
     """Why a queue failed, in one line; empty for the others."""
     cause = queue.get("failure")
-    return f"at {cause['seq']:,}: {cause['type']}: {cause['message']}" if cause else ""
+    if not cause:
+        return ""
+    where = f" ({cause['where']})" if cause.get("where") else ""
+    return f"at {cause['seq']:,}: {cause['type']}: {cause['message']}{where}"
 
 
 def text_of(value: Any) -> str:

@@ -56,21 +56,10 @@ from .errors import (
     ValueNotJson,
     WorkersDied,
 )
-from .job import Counts, Job
+from .job import Job
 from .leases import Leases
-from .records import (
-    Ack,
-    Extend,
-    Item,
-    LeaseAsk,
-    Nack,
-    NewItem,
-    Pushed,
-    PushReport,
-    QueueSettings,
-    Release,
-    Result,
-)
+from .records import Item, LeaseAsk, NewItem, Pushed, PushReport, QueueSettings, Result
+from .verbs import Ack, Counts, Extend, Nack, Release
 
 __all__ = [
     "Ack",

@@ -17,7 +17,6 @@ from .consumer import Consumer
 from .errors import ClientClosed
 from .facade import declared
 from .flow import Flow, OnWait, Tempo
-from .job import Counts
 from .managing import Pages, ServerOperations
 from .mapping import check_workers
 from .operations import QueueOperations
@@ -27,6 +26,7 @@ from .records import PushReport, Result
 from .setup import Setup
 from .text import Default
 from .values import AsyncValues
+from .verbs import Counts
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -78,7 +78,8 @@ class AsyncClient:
         url: Where the server is. None: ``DIBS_URL``, else ``http://127.0.0.1:8000``.
         token: Who this is to the server, if that asks for tokens. None: ``DIBS_TOKEN``, else none.
         worker: Who leases, as dead letters show it; at most 255 bytes. None: ``host:pid``.
-        patience: For how many seconds a request is sent again while its answer is lost or says "later".
+        patience: For how many seconds a request is sent again while its answer is lost or says "later",
+            counted from the first time that it is.
         timeout: Seconds for connecting, and for each step of an answer.
         transport: Instead of the network. It is closed with the client.
         on_wait: Told before a request is sent again: after how many seconds, and why; from any thread.

@@ -13,7 +13,8 @@ from .aio import AsyncLine, AsyncPollLine, run
 from .consumer import Consumer
 from .errors import ForkedClient
 from .flow import Flow
-from .job import Counts, Job
+from .job import Job
+from .verbs import Counts
 
 _SLACK: Final = 0.5
 """Seconds beyond the grace for tasks to notice the end."""

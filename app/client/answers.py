@@ -24,11 +24,15 @@ State = str
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """The exception that a source raised, and the seq that it did not give."""
+    """The exception that a source raised, and the seq that it did not give.
+
+    ``where``: its place in the source's own code, for those who may operate the queue; else empty.
+    """
 
     type: str
     message: str
     seq: int
+    where: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,20 +10,12 @@ from . import tracing
 from .answers import Lease, Outcome, Settlement, read, read_info, reader
 from .errors import Problem, UnexpectedAnswer, ValueNotJson, refusal
 from .flow import Call, Reply, Request
-from .records import Ack, Entry, Extend, Item, LeaseAsk, Nack, NewItem, Pushed, Release
+from .records import Item, LeaseAsk, NewItem, Pushed
 from .text import Default, decode, encode
+from .verbs import VERBS, Kind
 
 T = TypeVar("T")
 Json = Any
-Kind = str
-
-ACKS: Final = "acks"
-NACKS: Final = "nacks"
-EXTENDS: Final = "extends"
-RELEASES: Final = "releases"
-KINDS: Final = (ACKS, NACKS, EXTENDS, RELEASES)
-"""The lists of a settle request, in the order in which a server applies them."""
-KIND_OF: Final[Mapping[type[Entry], Kind]] = {Ack: ACKS, Nack: NACKS, Extend: EXTENDS, Release: RELEASES}
 _CREATED: Final = 201
 
 
@@ -102,7 +94,7 @@ def settle(
 
     The outcomes come in the order of ``entries``. Their results keep the ``traceparent``.
     """
-    lists: dict[Kind, list[str]] = {kind: [] for kind in KINDS}
+    lists: dict[Kind, list[str]] = {verb.kind: [] for verb in VERBS.values()}
     places = []
     for kind, text in entries:
         places.append((kind, len(lists[kind])))

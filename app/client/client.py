@@ -14,7 +14,6 @@ from .consumer import Consumer
 from .errors import ClientClosed
 from .facade import declared
 from .flow import Flow, OnWait, Tempo
-from .job import Counts
 from .leases import Crew, Leases
 from .managing import Pages, ServerOperations
 from .mapping import check_workers, mapped
@@ -25,6 +24,7 @@ from .setup import Setup
 from .text import Default
 from .threads import Line, PollLine, ThreadBell, run
 from .values import Values
+from .verbs import Counts
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -76,9 +76,9 @@ class Client:
         url: Where the server is. None: ``DIBS_URL``, else ``http://127.0.0.1:8000``.
         token: Who this is to the server, if that asks for tokens. None: ``DIBS_TOKEN``, else none.
         worker: Who leases, as dead letters show it; at most 255 bytes. None: ``host:pid``.
-        patience: For how many seconds a request is sent again while its answer is lost or says "later". Then
-            ``Unreachable`` or ``Unavailable`` is raised. 0: one try. A server that this client never reached
-            is looked for at most 5 seconds.
+        patience: For how many seconds a request is sent again while its answer is lost or says "later",
+            counted from the first time that it is. Then ``Unreachable`` or ``Unavailable`` is raised. 0: one
+            try. A server that this client never reached is looked for at most 5 seconds.
         timeout: Seconds for connecting, and for each step of an answer.
         transport: Instead of the network: tests, proxies. It is closed with the client.
         on_wait: Told before a request is sent again: after how many seconds, and why; from any thread. None:

@@ -231,8 +231,15 @@ class LimitExceeded(Invalid):
     @property
     def most(self) -> int:
         """The number that the limit allows at most; 0: it tells none."""
-        most = str(self.limit).rpartition("..")[2]
-        return int(most) if most.isdecimal() else 0
+        return int(self.longest)
+
+    @property
+    def longest(self) -> float:
+        """The seconds that the limit allows at most; 0: it tells none."""
+        try:
+            return float(str(self.limit).rpartition("..")[2])
+        except ValueError:
+            return 0.0
 
 
 class KeyReused(Invalid):

@@ -86,7 +86,7 @@ class Fetcher:
         except Aborted:
             return
         except ClientError as error:
-            if not jobs.pace.bounded(wanted, _allowed(error)):
+            if not self._lower(error, wanted):
                 jobs.fail(error)
         finally:
             jobs.demand.fetching = False
@@ -141,6 +141,15 @@ class Fetcher:
         finally:
             self.jobs.poll(polling=False)
 
+    def _lower(self, error: ClientError, wanted: int) -> bool:
+        """Ask for less from now on, where a server's limits are lower than ours; False if that can't help."""
+        if not isinstance(error, LimitExceeded):
+            return False
+        if error.field == "wait" and error.longest < self.ask.wait:
+            self.ask = replace(self.ask, wait=error.longest)
+            return True
+        return error.field in {"max", "lease.max"} and self.jobs.pace.bounded(wanted, error.most)
+
     def _rest(self, refusal: ServerRefused) -> Flow[None]:
         """The queue gives nothing for a while; what is done is the keeper's until then."""
         pause = self.terms.tempo.step(0, refusal.retry_after or REST)
@@ -149,8 +158,3 @@ class Fetcher:
         self.jobs.poll(polling=True)
         yield from self.terms.pause(pause)
         self.jobs.poll(polling=False)
-
-
-def _allowed(error: ClientError) -> int:
-    """How many items a server lets one request ask for, if that is what it refused; else 0."""
-    return error.most if isinstance(error, LimitExceeded) and error.field in {"max", "lease.max"} else 0

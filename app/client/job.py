@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from enum import IntEnum
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Protocol, Self
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, Self
 
 from . import tracing
 from .affinity import Affinity, no_copy
-from .calls import ACKS, NACKS, RELEASES, Kind
 from .errors import JobSettled, ValueNotJson
 from .flow import log
 from .records import Result
 from .text import Default, encode, fit, told
+from .verbs import ACK, ACKS, ENDED, NACKS, RELEASE, Verdict
 
 if TYPE_CHECKING:
     from .otel import Work
@@ -42,31 +41,7 @@ class Stage(IntEnum):
 READY, BEGUN, DONE, SENT, OVER = Stage
 
 
-class Verdict(NamedTuple):
-    """How a job ends, as the client tells the server.
-
-    ``push`` has the JSON texts of results, ``traceparent`` is theirs. ``fallback`` is told instead if the
-    server refuses this verdict.
-    """
-
-    kind: Kind
-    push: tuple[str, ...] = ()
-    error: str = ""
-    delay: float | None = None
-    dead: bool = False
-    fallback: bool = False
-    traceparent: str | None = None
-
-    @property
-    def size(self) -> int:
-        """About how many bytes of a request the verdict takes."""
-        return sum(map(len, self.push)) + len(self.error)
-
-
-ACK: Final = Verdict(ACKS)
-RELEASE: Final = Verdict(RELEASES)
 _CLOSED: Final = "by release(), or as its lease iterator was closed; one that nobody holds closes at once"
-VERBS: Final = {ACKS: "acked", NACKS: "nacked", RELEASES: "released"}
 
 
 class HeldLease:
@@ -98,21 +73,6 @@ class HeldLease:
         """Note that a request sent at ``sent`` gave or extended the lease."""
         self.due = sent + (self.ttl if seconds is None else seconds)
         self.beat_at = sent + (self.due - sent) / _BEATS
-
-
-@dataclass
-class Counts:
-    """How many jobs of a lease iterator ended in each way, as the server confirmed.
-
-    ``begun``: handed to the consumer. ``lost``: their leases ended early, begun or not.
-    """
-
-    begun: int = 0
-    acked: int = 0
-    nacked: int = 0
-    dead: int = 0
-    released: int = 0
-    lost: int = 0
 
 
 class Holder(Protocol):
@@ -250,7 +210,7 @@ class Job:
             return
         if self.verdict != verdict._replace(traceparent=self.verdict.traceparent):
             why = f" ({_CLOSED})" if self.verdict is RELEASE else ""
-            raise JobSettled(f"job {self.seq} of {self.queue} was {VERBS[self.verdict.kind]} before{why}")
+            raise JobSettled(f"job {self.seq} of {self.queue} was {ENDED[self.verdict.kind]} before{why}")
 
     def __enter__(self) -> Self:
         self.holder.affinity.check_job()

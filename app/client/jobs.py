@@ -9,16 +9,18 @@ import math
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
+from types import TracebackType
 
 from .affinity import Affinity
 from .answers import Lease
 from .errors import ClientError
 from .flow import Bell, Stop
-from .job import BEGUN, DONE, OVER, READY, Counts, HeldLease, Job, Verdict
+from .job import BEGUN, DONE, OVER, READY, HeldLease, Job
 from .options import Options
 from .outbox import Outbox
 from .pace import Demand, Pace
 from .text import Default
+from .verbs import Counts, Verdict
 
 
 class Jobs:
@@ -77,6 +79,7 @@ class Jobs:
         self.broken = False
         self.exhausted = False
         self.error: ClientError | None = None
+        self._trace: TracebackType | None = None  # of the error as it came, before anybody raised it here
         self._at_once = False  # whether the error is raised before what is ready was handed out
         self._returned: float | None = None  # since when a consumer is away with its job
 
@@ -188,7 +191,8 @@ class Jobs:
     def fail(self, error: ClientError, *, at_once: bool = False) -> None:
         """No more will come. What is ready is still handed out, unless ``at_once``."""
         with self.lock:
-            self.error = self.error or error
+            if self.error is None:
+                self.error, self._trace = error, error.__traceback__
             self._at_once = self._at_once or at_once
         self.came.ring()
 
@@ -272,7 +276,7 @@ class Jobs:
     def _begin(self, now: float) -> Job | None:
         ready, demand = self.ready, self.demand
         if self.error is not None and (self._at_once or not ready):
-            raise self.error
+            raise self.error.with_traceback(self._trace)
         if self.stop.begun or not ready or ready[0].held.due <= now:
             return None
         job = ready.popleft()

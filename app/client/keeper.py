@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from .calls import EXTENDS, NACKS
 from .flow import Flow, Listen, log
-from .job import BEGUN, RELEASE, HeldLease, Job, Verdict
+from .job import BEGUN, HeldLease, Job
 from .jobs import Jobs
 from .settling import Entry, Settling
 from .text import encode, ranges
+from .verbs import EXTENDS, NACKS, RELEASE, Verdict
 
 _SOON: Final = 12
 _SHOWN: Final = 10
@@ -175,19 +175,12 @@ def _shown(span: tuple[int, int]) -> str:
 
 def _ending(jobs: list[Job]) -> Entry:
     verdict, held = jobs[0].verdict, jobs[0].held
-    fields = []
-    if verdict.push:
-        fields.append(f'"push":[{",".join(verdict.push)}]')
-    if verdict.kind == NACKS:
-        fields += [f'"error":{encode(verdict.error)}'] if verdict.error else []
-        fields += [f'"delay":{verdict.delay}'] if verdict.delay is not None else []
-        fields += ['"dead":true'] if verdict.dead else []
-    return Entry(verdict.kind, _text(held, jobs, fields), jobs, held, verdict.traceparent)
+    return Entry(verdict.kind, _text(held, jobs, verdict.members), jobs, held, verdict.traceparent)
 
 
-def _text(held: HeldLease, jobs: Sequence[Job], fields: list[str]) -> str:
+def _text(held: HeldLease, jobs: Sequence[Job], more: list[str]) -> str:
     """The text of an entry: a whole lease is named by its token alone, a part of it by its seqs, too."""
     members = [f'"token":{encode(held.token)}']
     if len(jobs) != held.whole:
         members.append(f'"seqs":{encode(ranges(job.seq for job in jobs))}')
-    return f"{{{','.join(members + fields)}}}"
+    return f"{{{','.join(members + more)}}}"

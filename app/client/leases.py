@@ -13,9 +13,10 @@ from .affinity import no_copy
 from .consumer import Consumer
 from .errors import ForkedClient
 from .flow import Flow
-from .job import Counts, Job
+from .job import Job
 from .settling import OnRefused
 from .threads import Line, PollLine, run
+from .verbs import Counts
 
 _SLACK: Final = 0.5
 """Seconds beyond the grace for threads to notice the end."""

@@ -17,9 +17,10 @@ from .keys import own
 from .options import OnError, OnLost, Options
 from .persist import FULL, persist
 from .push import Packer, never_fits, push
-from .records import Entry, Item, LeaseAsk, NewItem, Pushed, PushReport
+from .records import Item, LeaseAsk, NewItem, Pushed, PushReport
 from .setup import Setup
 from .text import encode
+from .verbs import VERBS, Entry
 
 T = TypeVar("T")
 ONE: Final = LeaseAsk()
@@ -154,9 +155,7 @@ class QueueOperations:
 
     def settle(self, entries: Sequence[Entry], *, lease: LeaseAsk | None = None) -> Flow[Settlement]:
         """``POST /settle``: all entries, and the next lease, in one transaction and one round trip."""
-        texts = [
-            (calls.KIND_OF[type(entry)], encode(entry.to_json(), self.setup.default)) for entry in entries
-        ]
+        texts = [(VERBS[type(entry)].kind, encode(entry.to_json(), self.setup.default)) for entry in entries]
         return persist(calls.settle(self.name, texts, lease, tracing.current()), self.setup.terms)
 
     def push_items(

@@ -6,7 +6,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Final
 
-from .job import ACK, SENT, Job
+from .job import SENT, Job
+from .verbs import ACK
 
 MANY: Final = 20_000
 """Ends that wait to be sent, beyond which nothing more is fetched: two of the largest batches."""

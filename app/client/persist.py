@@ -47,10 +47,11 @@ def persist(
 ) -> Flow[T]:
     """Send a request until it is answered, always with the same key, and read its answer.
 
-    The request is sent again if the reply is lost or says that this helps. Without a ``key`` one of the
-    client's sessions is taken for it. ``endless`` names the refusals that count as answers: the time of such
-    answers is no part of the patience. ``vain`` says whether sending the same request again can't help after
-    a refusal, whatever the refusal says.
+    The request is sent again if the reply is lost or says that this helps. The patience of ``terms`` begins
+    with the first failure: a server that stops in the middle of a long wait is waited for as any other.
+    Without a ``key`` one of the client's sessions is taken for it. ``endless`` names the refusals that count
+    as answers: the time of such answers is no part of the patience. ``vain`` says whether sending the same
+    request again can't help after a refusal, whatever the refusal says.
 
     Raises:
         ServerRefused: One of its kinds.
@@ -82,7 +83,7 @@ def _key_for(call: Call[T], given: Key | None, sessions: Sessions) -> Iterator[K
 
 @dataclass(slots=True)
 class _Tries:
-    """The tries of one request: whether to send it again, and when."""
+    """The tries of one request: whether to send it again, and when. ``said``: the last refusal of it."""
 
     request: Request
     terms: Terms
@@ -93,6 +94,7 @@ class _Tries:
     strangers: int = 0
     reached: bool = False
     warned: bool = False
+    said: str = ""
 
     def failure(self, answer: Reply | Lost) -> Failure | None:
         """The reason to send the request again; None for an answer. What no repeat helps is raised."""
@@ -118,8 +120,9 @@ class _Tries:
         if isinstance(failure, ServerRefused):
             if self.vain(failure):
                 raise failure
+            self.said = str(failure)
             endless, asked = failure.problem.name in self.endless, failure.retry_after
-        if endless:
+        if endless or (self.tries == 0 and terms.contact.made):
             self.began, self.tries = clock(), 0
         pause = terms.tempo.step(self.tries, asked)
         if clock() + pause >= terms.deadline(self.began):
@@ -137,7 +140,8 @@ class _Tries:
             raise failure
         if isinstance(failure.error, StrangersAnswer):
             raise failure.error
-        what = f"{self.request} was not answered: {_why(failure)}"
+        before = f"; before that the server said: {self.said}" if self.said else ""
+        what = f"{self.request} was not answered: {_why(failure)}{before}"
         raise Unreachable(what, reached=self.reached) from failure.error
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from . import calls
-from .errors import ClientError, QueueFull, ServerRefused
+from .errors import ClientError, LimitExceeded, QueueFull, ServerRefused
 from .flow import Flow, Gather, Terms
 from .persist import FULL, persist
 from .records import NewItem, Pushed, PushReport
@@ -63,8 +63,8 @@ def push(
     """Push all values that arrive; no more than a chunk of them is in memory.
 
     While the queue is full (429) the same chunk is sent again, for as long as it takes. The key makes it
-    safe: a chunk whose answer was lost is not pushed twice. A chunk that is larger than the queue may ever be
-    is cut, to half of that, so that consumers and producers work side by side.
+    safe: a chunk whose answer was lost is not pushed twice. A chunk that is larger than the queue may ever
+    be, or than the server's limits let a request be, is cut.
     """
     if isinstance(values, str | bytes | bytearray):
         raise TypeError(
@@ -94,9 +94,27 @@ def _send(queue: str, texts: list[str], packer: Packer, terms: Terms) -> Flow[li
         return (
             yield from persist(calls.push(queue, chunk), terms, endless=FULL, vain=never_fits(len(chunk)))
         )
-    except QueueFull as full:
-        packer.chunk = max(1, _room(full) // 2)
+    except ServerRefused as refused:
+        packer.chunk = fewer(refused, len(chunk))
+        if not packer.chunk:
+            raise
         return []
+
+
+def fewer(refused: ServerRefused, items: int) -> int:
+    """How many items to push at once instead of so many; 0 where that is not why they were refused.
+
+    A queue that never takes so many gets half of what may wait in it, so that consumers and producers work
+    side by side.
+    """
+    less = 0
+    if isinstance(refused, QueueFull):
+        less = max(1, _room(refused) // 2)
+    elif refused.problem.name == "body-too-large":
+        less = items // 2
+    elif isinstance(refused, LimitExceeded) and refused.field == "items":
+        less = refused.most
+    return less if less < items else 0
 
 
 def never_fits(items: int) -> Callable[[ServerRefused], bool]:

@@ -9,20 +9,20 @@ from typing import Any, Final, NamedTuple
 
 from . import calls
 from .answers import Outcome, Settlement
-from .calls import EXTENDS, NACKS, Kind
-from .errors import ClientError, Invalid, Problem, ResultRefused, ServerRefused
+from .errors import ClientError, Invalid, LimitExceeded, Problem, ResultRefused, ServerRefused
 from .flow import Flow, Terms, log
-from .job import BEGUN, HeldLease, Job, Verdict
+from .job import BEGUN, HeldLease, Job
 from .jobs import Jobs
 from .keys import Key
 from .options import OnLost
 from .persist import persist
 from .records import LeaseAsk
 from .text import fit
+from .verbs import EXTENDS, NACKS, VERBS, Kind, Verdict
 
 OnRefused = Callable[[Job, ServerRefused], Mapping[str, Any] | None]
 
-_ENDS: Final = frozenset({"acked", "nacked", "dead", "released"})
+_ENDS: Final = frozenset(word for verb in VERBS.values() for word in verb.ends)
 _HURRY: Final = 5.0
 """Seconds for a settle on a connection that hangs, at least; else a third of the ttl."""
 REST: Final = 1.0
@@ -183,8 +183,13 @@ class Settling:
     def _refuse(self, job: Job, error: ServerRefused, *, alone: bool = False) -> None:
         """Nack a job whose end was refused instead, so that the refusal is seen with the item.
 
-        ``alone``: what this job said was at fault, and the others can go on.
+        ``alone``: what this job said was at fault, and the others can go on. Of an error that is longer than
+        this server takes, its end is kept: that is no refusal to be told of.
         """
+        if isinstance(error, LimitExceeded) and (error.field or "").endswith(".error") and error.most:
+            cut = fit(job.verdict.error, error.most)
+            self._jobs.finish(job, job.verdict._replace(error=cut, fallback=True))
+            return
         how: Mapping[str, Any] = {}
         try:
             how = self.on_refused(job, error) or how
@@ -234,12 +239,12 @@ def _each(jobs: Sequence[Job], outcomes: Sequence[Outcome]) -> list[tuple[Job, O
 
 
 def _of_its_own(job: Job, error: Invalid) -> bool:
-    """Whether a refusal is about this job's own data: a result that can't be carried, an odd delay.
+    """Whether a refusal is about this job's own data: a result that can't be carried, an odd delay, an error.
 
     The name of a result's queue is none of that: all others go there, too.
     """
     verdict = job.verdict
-    said = bool(verdict.push) or verdict.delay is not None
+    said = bool(verdict.push or verdict.error) or verdict.delay is not None
     return said and not (error.field or "").endswith(".queue")
 
 

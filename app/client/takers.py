@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
+from types import TracebackType
 from typing import Final
 
 from . import calls
@@ -27,14 +28,18 @@ _EARLY: Final = 3
 
 
 class Caller:
-    """One that wants an item. ``bell`` rings when it has its ``answer``, and when it may send a request."""
+    """One that wants an item. ``bell`` rings when it has its ``answer``, and when it may send a request.
 
-    __slots__ = ("answer", "ask", "bell")
+    An error is the answer of many: ``trace`` is its traceback as it came, before any of them raised it.
+    """
+
+    __slots__ = ("answer", "ask", "bell", "trace")
 
     def __init__(self, bell: Bell) -> None:
         self.bell = bell
         self.ask: Ask | None = None
         self.answer: Item | Exception | None = None
+        self.trace: TracebackType | None = None
 
 
 class Ask:
@@ -69,6 +74,7 @@ class Takers:
         self._left: list[Ask] = []  # for one item each, whose callers were interrupted
         self._sent = 0
         self._most = _MOST
+        self._wait = WAIT
 
     @property
     def here(self) -> bool:
@@ -97,7 +103,7 @@ class Takers:
             return caller.answer
         if isinstance(caller.answer, Exhausted):
             return None
-        raise caller.answer
+        raise caller.answer.with_traceback(caller.trace)
 
     def _turn(self, caller: Caller) -> Ask | None:
         """The request that this caller is to send now; or its answer, if an item is there."""
@@ -126,20 +132,26 @@ class Takers:
             return ask
 
     def _send(self, ask: Ask) -> Flow[None]:
-        terms, call = self._terms, calls.take(self._queue, ask.count, WAIT)
+        terms, wait = self._terms, self._wait
+        call = calls.take(self._queue, ask.count, wait)
         began = terms.tempo.clock()
         try:
             items = yield from persist(call, terms, key=ask.key, endless=PATIENT)
-            if not items and terms.tempo.clock() - began < WAIT / 2:
+            if not items and terms.tempo.clock() - began < wait / 2:
                 yield from terms.pause(terms.tempo.step(_EARLY, None))
         except Exception as error:
-            if ask.count > 1 and isinstance(error, LimitExceeded):
-                self._most = max(1, min(error.most, ask.count // 2))
-                self._answer(ask, ())
-            else:
-                self._answer(ask, (), error)
+            lower = isinstance(error, LimitExceeded) and self._lower(error, ask.count, wait)
+            self._answer(ask, (), None if lower else error)
         else:
             self._answer(ask, items)
+
+    def _lower(self, error: LimitExceeded, count: int, wait: float) -> bool:
+        """Ask for less from now on, where a server's limits are lower than ours; False if that can't help."""
+        if error.field == "wait":
+            self._wait = min(error.longest, self._wait)
+            return error.longest < wait
+        self._most = max(1, min(error.most, count // 2))
+        return count > 1
 
     def _answer(self, ask: Ask, items: Sequence[Item], error: Exception | None = None) -> None:
         """Give each caller its item, in order; those for whom there is none stand in line again, in front."""
@@ -148,6 +160,7 @@ class Takers:
                 caller.answer = item
             for caller in ask.callers[len(items) :]:
                 caller.answer, caller.ask = error, None
+                caller.trace = error.__traceback__ if error else None
             self._spare.extend(items[len(ask.callers) :])
             self._line.extendleft(caller for caller in reversed(ask.callers) if caller.answer is None)
             for caller in ask.callers:

@@ -11,6 +11,8 @@ from ..api.records import settings_fields, shown_args
 from ..errors import LedgerError
 from ..ledger.sights import Deaths, Holding
 from ..queue.gate import failure_of
+from ..queue.meters import Traffic
+from .recorder import rates
 
 if TYPE_CHECKING:
     from ..api.actions import Actions
@@ -62,8 +64,10 @@ class Detail:
         sights, row, ledger_now = self._queues.sights, queue.line.row, self._queues.now()
         holdings = await asyncio.to_thread(sights.holdings, row.id) if audit.leased else []
         waiting = await queue.browser.next_out(NEXT_MOST) if audit.waiting else ()
+        await asyncio.to_thread(queue.browser.learn, audit.waiting)
         track.note_dead(now, audit.dead)
-        spec, failure, rates = queue.line.spec, failure_of(queue.line.condition.state), track.rates(now)
+        spec, failure = queue.line.spec, failure_of(queue.line.condition.state)
+        traffic = rates(track.counts(now))
         shift = now - ledger_now
         return {
             "now": now,
@@ -74,9 +78,8 @@ class Detail:
             "paused": queue.line.condition.state.paused,
             "since": track.since,
             "settings": settings_fields(queue.browser.settings),
-            "out": rates["out"],
-            "settled": rates["settled"] if spec is None or audit.acked or audit.leased else None,
-            "pushed": rates["pushed"],
+            **traffic,
+            "settled": traffic["settled"] if spec is None or audit.acked or audit.leased else None,
             "died": track.died(now),
             "oldest": queue.browser.oldest_waiting(audit.waiting),
             "audit": {**asdict(audit), "balanced": audit.balanced},
@@ -121,16 +124,14 @@ def _series(track: Track, now: int, began: int, span: str) -> dict[str, Any]:
     seconds = steps.step / 1000
 
     def rate(name: str) -> list[float | None]:
-        return [None if each is None else round(getattr(each, name) / seconds, 2) for each in shown]
+        return [None if each is None else round(getattr(each.traffic, name) / seconds, 2) for each in shown]
 
     times = [_times(each) for each in shown]
     return {
         "span": span,
         "step": steps.step,
         "from": (now // steps.step - len(shown)) * steps.step,
-        "out": rate("out"),
-        "settled": rate("settled"),
-        "pushed": rate("pushed"),
+        **{name: rate(name) for name in Traffic._fields},
         "died": [0 if each is None else each.died for each in shown],
         **{name: [each[at] for each in times] for at, name in enumerate(("p50", "p90", "p99"))},
     }

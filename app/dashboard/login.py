@@ -23,10 +23,12 @@ from ..api.records import answer
 from ..api.validation import Model
 from ..config import version
 from ..errors import Forbidden
+from .slices import Slices
 from .streams import now
 
 if TYPE_CHECKING:
     from ..api.context import Context
+    from ..queue import Queues
 
 _ORDER: Final[tuple[Role, ...]] = ("admin", "operate", "read", "produce", "consume")
 """Of somebody's roles the first of these is shown."""
@@ -47,6 +49,10 @@ class Login:
         self._model: Model[Shown] = Model(Shown, context.limits)
         self._began = now()
 
+    def begin(self) -> None:
+        """Note that the queues were opened now: what the page counts begins anew."""
+        self._began = now()
+
     def add_to(self, app: FastAPI) -> None:
         """Add the paths to the application."""
         app.router.routes += [
@@ -57,7 +63,7 @@ class Login:
 
     async def session(self, request: Request) -> Response:
         """Who looks, and what that one may do."""
-        return answer(self.hello(request.scope[CALLER]))
+        return answer(await self.hello(request.scope[CALLER]))
 
     async def login(self, request: Request) -> Response:
         """Take a token, and give a cookie for it."""
@@ -67,13 +73,13 @@ class Login:
             "token"
         ]
         if not access.book.locked:
-            return answer(self.hello(request.scope[CALLER]))
+            return answer(await self.hello(request.scope[CALLER]))
         caller = access.book.caller(Credential.of(token.encode("utf-8", "replace")))
         if caller is None:
             raise access.wrong(request.scope, headers)
         if "read" not in caller.grants.somewhere:
             raise Forbidden("this token may not look: that needs the role read, operate or admin")
-        reply = answer(self.hello(caller))
+        reply = answer(await self.hello(caller))
         reply.raw_headers.append(self._cookie(request, access.sessions.cookie(caller.token), SECONDS))
         return reply
 
@@ -95,10 +101,9 @@ class Login:
         told: bytes = request.scope[HEADERS].get(b"x-forwarded-proto", b"")
         return told.strip().lower() == b"https" and self._context.callers.trusts(request.scope)
 
-    def hello(self, caller: Caller, queue: str = "") -> dict[str, Any]:
+    async def hello(self, caller: Caller, queue: str = "") -> dict[str, Any]:
         """What the page is told of who looks; what that one may do, with this queue or with all."""
         settings, queues = self._context.settings, self._context.opened
-        everyone = () if queues is None else queues.everyone
         roles = caller.grants.of(queue) if queue else caller.grants.everywhere
         shown = roles or caller.grants.somewhere
         return {
@@ -111,6 +116,18 @@ class Login:
             "now": now(),
             "login": bool(caller.token),
             "restored": queues.restored.waiting if queues is not None else None,
-            "first": min((each.name for each in everyone if caller.sees(each.name, "read")), default=None),
+            "first": None if queues is None else await _first(queues, caller),
             "version": version(),
         }
+
+
+async def _first(queues: Queues, caller: Caller) -> str | None:
+    """The first queue that the caller may look at, by name."""
+    first: str | None = None
+    slices = Slices()
+    for queue in list(queues.everyone):
+        if (first is None or queue.name < first) and caller.sees(queue.name, "read"):
+            first = queue.name
+        if slices.over:
+            await slices.turn()
+    return first

@@ -4,209 +4,285 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Final
+from weakref import WeakSet
 
-from ..api.records import shown_args
 from ..errors import LedgerError
 from ..ledger.sights import Inside
 from ..queue.gate import failure_of
 from ..queue.meters import percentiles
 from ..queue.statistics import Sees, everything
+from .recorder import AT_REST, rate, rates
+from .rows import dumps, finding, row_of
+from .servers import servers_of
+from .slices import Slices
+from .table import DEAD, ENDED, FAILED, NONE, OLD, PAUSED, WELL, Seen, Sums, Table
 
 if TYPE_CHECKING:
     from ..queue import Queue, Queues
-    from .recorder import Recorder, Steps, Track
+    from ..queue.stats import ClusterStats
+    from .recorder import Recorder
 
 PAGE: Final = 100
 """Queues of one page of the table."""
 FINDINGS_MOST: Final = 5
 QUEUES_A_SECOND: Final = 2_000
-"""Queues that are looked at in a second: with more, they are looked at less often."""
+"""Queues whose insides are read in a second: with more, that is done less often."""
+LEARNED_MOST: Final = 100
+"""Queues of which is read in a second since when the first item waits, where no batch has told it."""
+EVERY: Final = 900
+"""Milliseconds after which those who watch, once a second, get a new look."""
 NOTHING: Final = Inside(0, 0, 0)
 
 STATES: Final = ("open", "starting", "failed", "paused", "exhausted", "closed")
 _ENDED: Final = frozenset({"exhausted", "closed"})
 
 
-class Seen(NamedTuple):
-    """One queue as it is shown. ``trouble``: what it is sorted by, the worst first."""
-
-    trouble: tuple[int, float, str]
-    queue: Queue
-    track: Track
-    state: str
-    inside: Inside
-    died: int
-    oldest: float | None
-    out: float
-    findings: tuple[dict[str, Any], ...]
-
-
 class Overview:
-    """Looks at all queues of a server. ``old()`` (seconds): an item that has waited longer is trouble.
+    """Looks at the queues that are ``stale``. ``old()`` (seconds): an item that has waited longer is trouble.
 
-    It owns what was read of the ledger last: what is inside, how many workers have it, the room on the disk.
+    ``cluster()`` tells of the servers, where several share the ledger. It owns the tables, and what was read
+    of the ledger last: what is inside, the room on the disk. It looks anew at the queues that moved, and at
+    those that change as time goes by: ``_restless``, where something happened just now or died within the
+    hour, and those where something has come to wait for too long.
     """
 
-    def __init__(self, queues: Queues, recorder: Recorder, *, old: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        queues: Queues,
+        recorder: Recorder,
+        *,
+        old: Callable[[], float],
+        cluster: Callable[[], ClusterStats | None] = lambda: None,
+    ) -> None:
+        self.everyone = Table()
+        self.stale: set[str] = set()
         self._queues = queues
         self._recorder = recorder
         self._old = old
+        self._cluster = cluster
+        self._limit = old()
+        self._tables: WeakSet[Table] = WeakSet([self.everyone])
         self._inside: Mapping[int, Inside] = {}
         self._read_at = self._looked_at = 0
+        self._counted = False
+        self._unnoted: set[Queue] = set()
+        self._unlearned: dict[Queue, None] = {}  # where something waits, and no batch has told since when
         self._free: int | None = None
-        self._seen: list[Seen] = []
+        self._restless: set[str] = set()
+        self._waited: set[str] = set()  # where an item has waited for too long
+        self._looking = asyncio.Lock()
+
+    async def table(self, sees: Sees) -> Table:
+        """The table of those who see some of the queues, which follows for as long as it is kept."""
+        if sees is everything:
+            return self.everyone
+        table, slices = Table(sees), Slices()
+        self._tables.add(table)
+        for _, _, name in list(self.everyone.order):
+            seen = self.everyone.seen.get(name)
+            if seen is not None and name not in table.seen and sees(name):
+                table.put(seen)
+            if slices.over:
+                await slices.turn()
+        return table
 
     async def look(self, now: int) -> None:
         """Look anew, as the first of those who watch asks in a second."""
-        everyone = self._queues.everyone
-        if now - self._looked_at < self._pause() - 100:
-            return
-        self._looked_at = now
-        await self.count(now)
-        self._seen = sorted([self._see(queue, now) for queue in everyone], key=_trouble)
+        async with self._looking:
+            if now - self._looked_at < EVERY:
+                return
+            await self.count(now)
+            self.stale.update(self._restless, self._overdue())
+            slices = Slices()
+            while self.stale:
+                self._renew(self.stale.pop(), now)
+                if slices.over:
+                    await slices.turn()
+            self._looked_at = now
 
     async def count(self, now: int, *, at_least: int = 0) -> None:
         """Read what is inside of all queues, unless that was done ``at_least`` milliseconds ago."""
-        everyone = list(self._queues.everyone)
-        if now - self._read_at < max(self._pause(), at_least) - 100:
+        pause = 1000 * (1 + len(self._queues.everyone) // QUEUES_A_SECOND)
+        if now - self._read_at < max(pause, at_least) - 100:
             return
         self._read_at = now
-        self._inside, self._free = await asyncio.to_thread(self._read)
-        for queue in everyone:
+        unlearned = list(islice(self._unlearned, LEARNED_MOST))
+        for queue in unlearned:
+            del self._unlearned[queue]
+        found, self._free = await asyncio.to_thread(self._read, unlearned)
+        self.stale.update(queue.name for queue in unlearned)
+        if found is None:
+            return
+        before, self._inside = self._inside, found
+        self._unnoted.update(self._moved(before, found) if self._counted else self._queues.everyone)
+        self._counted = True
+        slices = Slices()
+        while self._unnoted:  # if this is cancelled, the others are noted the next time
+            self._note(self._unnoted.pop(), now)
+            if slices.over:
+                await slices.turn()
+
+    def _moved(self, before: Mapping[int, Inside], found: Mapping[int, Inside]) -> Iterable[Queue]:
+        """The queues of which something else is inside now."""
+        rows = [row for row, inside in found.items() if before.get(row) != inside]
+        rows += [row for row in before if row not in found]
+        return [queue for queue in map(self._queues.of_row, rows) if queue is not None]
+
+    def _note(self, queue: Queue, now: int) -> None:
+        if self._queues.find(queue.name) is queue:
+            self.stale.add(queue.name)
             dead = self._inside.get(queue.line.row.id, NOTHING).dead
             self._recorder.track(queue, now).note_dead(now, dead)
+            if queue.line.condition.state.next_due == 0:
+                self._unlearned[queue] = None
 
-    def _pause(self) -> int:
-        """Milliseconds between two looks at all queues: longer with many of them."""
-        return 1000 * (1 + len(self._queues.everyone) // QUEUES_A_SECOND)
-
-    def _read(self) -> tuple[Mapping[int, Inside], int | None]:
-        try:
-            inside: Mapping[int, Inside] = self._queues.sights.inside()
-        except LedgerError:
-            inside = self._inside
+    def _read(self, unlearned: Sequence[Queue]) -> tuple[Mapping[int, Inside] | None, int | None]:
         folder = self._queues.folder
-        return inside, None if folder is None else shutil.disk_usage(folder).free
+        free = None if folder is None else shutil.disk_usage(folder).free
+        try:
+            inside = self._queues.sights.inside()
+        except LedgerError:
+            return None, free
+        for queue in unlearned:
+            queue.browser.learn(inside.get(queue.line.row.id, NOTHING).waiting)
+        return inside, free
+
+    def _overdue(self) -> Iterable[str]:
+        """The queues where something has waited for too long since the last look; all if that has changed."""
+        dues, waited = self.everyone.dues, self._waited
+        if self._old() != self._limit:
+            self._limit = self._old()
+            return list(dues)
+        since = self._queues.now() - self._limit * 1000
+        return [name for name, due in dues.items() if due < since and name not in waited]
+
+    def _renew(self, name: str, now: int) -> None:
+        """Look at a queue, which may be gone."""
+        queue = self._queues.find(name)
+        self._restless.discard(name)
+        self._waited.discard(name)
+        if queue is None:
+            for table in self._tables:
+                table.drop(name)
+            return
+        seen = self._see(queue, now)
+        if seen.sums.died or seen.track.busy(now):
+            self._restless.add(name)
+        for table in self._tables:
+            if table.sees(name):
+                table.put(seen)
 
     def _see(self, queue: Queue, now: int) -> Seen:
         track = self._recorder.track(queue, now)
         inside = self._inside.get(queue.line.row.id, NOTHING)
-        oldest = queue.browser.oldest_waiting(inside.waiting)
-        state, out = queue.line.condition.word, track.rates(now)["out"] if track.busy(now) else 0.0
-        seen = Seen((4, 0.0, queue.name), queue, track, state, inside, track.died(now), oldest, out, ())
-        findings = tuple(self._findings(seen, now))
-        rank = _RANKS[findings[0]["kind"]] if findings else 5 if state in _ENDED else 4
-        weight = {0: -track.since, 1: -seen.died, 2: -inside.waiting, 3: -(oldest or 0.0)}.get(rank, -out)
-        return seen._replace(trouble=(rank, float(weight), queue.name), findings=findings)
+        counts, died = track.counts(now), track.died(now)
+        resting = counts is AT_REST and not died and inside == NOTHING
+        sums = NONE if resting else Sums(inside, died, counts)
+        condition = queue.line.condition
+        due = queue.browser.first_due if inside.waiting else None
+        if inside.waiting and due is None:
+            self._unlearned[queue] = None
+        if due is not None and due < self._queues.now() - self._limit * 1000:
+            self._waited.add(queue.name)
+        seen = Seen(
+            (WELL, 0.0, queue.name),
+            queue,
+            track,
+            state=condition.word,
+            inside=inside,
+            due=due,
+            sums=sums,
+        )
+        seen.trouble = *self._trouble(seen), queue.name
+        return seen
 
-    def _findings(self, seen: Seen, now: int) -> list[dict[str, Any]]:
-        """What is not well about a queue, the worst first."""
-        found: list[dict[str, Any]] = []
-        failure, since = failure_of(seen.queue.line.condition.state), seen.track.since
-        if seen.state == "failed" and failure is not None:
-            told = {"type": failure.type, "seq": failure.seq, "message": failure.message}
-            found.append({"kind": "failed", "since": since, **told})
-        if seen.died and seen.inside.dead:  # those that were redriven or purged since are no trouble
-            found.append({"kind": "dead", "since": now, "dead": seen.inside.dead, "died": seen.died})
-        if seen.state == "paused" and seen.inside.waiting:
-            found.append({"kind": "paused", "since": since, "waiting": seen.inside.waiting})
-        elif seen.oldest is not None and seen.oldest > self._old():
-            found.append({"kind": "old", "since": now - int(seen.oldest * 1000), "oldest": seen.oldest})
-        return [{"queue": seen.queue.name, **each} for each in found]
+    def _trouble(self, seen: Seen) -> tuple[int, float]:
+        """What is not well about a queue, and how bad that is."""
+        inside, died = seen.inside, seen.sums.died
+        if seen.state == "failed" and failure_of(seen.queue.line.condition.state) is not None:
+            return FAILED, -float(seen.track.since)
+        if died and inside.dead:  # those that were redriven or purged since are no trouble
+            return DEAD, -float(died)
+        if seen.state == "paused" and inside.waiting:
+            return PAUSED, -float(inside.waiting)
+        if seen.queue.name in self._waited and seen.due is not None:
+            return OLD, float(seen.due)
+        return ENDED if seen.state in _ENDED else WELL, -rate(seen.sums.traffic.out)
 
     # -- what is shown
 
-    def shown(
-        self, now: int, *, find: str = "", state: str = "", after: int = 0, sees: Sees = everything
-    ) -> dict[str, Any]:
+    async def shown(self, now: int, table: Table, *, find: str = "", state: str = "", after: int = 0) -> str:
         """The first screen, with the queues whose names contain ``find`` and which are in a state.
 
-        It tells only of those that whoever looks ``sees``, but for what the disk is asked and has left.
+        It tells only of those in the table, and how long commits take. Who sees all queues is told how full
+        the disk is, too, and of the servers.
         """
-        seen = self._seen if sees is everything else [each for each in self._seen if sees(each.queue.name)]
-        found = [
-            each
-            for each in seen
-            if find in each.queue.name
-            and (not state or (bool(each.findings) if state == "look" else each.state == state))
-        ]
-        page = found[after : after + PAGE]
-        states = Counter(each.state for each in seen)
-        return {
+        found, slices, ledger_now = (
+            await _found(table, find, state, after + PAGE + 1),
+            Slices(),
+            self._queues.now(),
+        )
+        old, began = self._limit, self._recorder.began
+        rows: list[str] = []
+        for seen in found[after : after + PAGE]:
+            rows.append(row_of(seen, now, ledger_now, old=old, began=began))
+            if slices.over:
+                await slices.turn()
+        partly = table is not self.everyone
+        minute = await self._recorder.minute(now, list(table.seen) if partly else None)
+        worst = [each for each in table.first(0, FINDINGS_MOST) if not each.well]
+        head = {
             "now": now,
             "restored": self._queues.restored.waiting,
-            "count": len(seen),
-            "partly": sees is not everything,
-            "look": sum(1 for each in seen if each.findings),
-            "states": {name: states[name] for name in STATES},
-            "findings": _worst(seen),
-            "totals": self._totals(seen, now),
-            "minute": self._recorder.minute(now, sees),
-            "queues": [self._row(each, now) for each in page],
+            "count": len(table.seen),
+            "partly": partly,
+            "servers": None if partly else self._servers(),
+            "look": table.troubled,
+            "states": {name: table.states[name] for name in STATES},
+            "findings": [finding(each, now, ledger_now) for each in worst],
+            "totals": self._totals(table, ledger_now),
+            "minute": minute,
             "next": after + PAGE if len(found) > after + PAGE else None,
         }
+        return f'{dumps(head)[:-1]},"queues":[{",".join(rows)}]}}'
 
-    def _totals(self, seen: Sequence[Seen], now: int) -> dict[str, Any]:
-        commits = self._queues.rounds.commits
-        rates: Counter[str] = Counter()
-        for each in seen:
-            if each.track.busy(now):
-                rates.update(each.track.rates(now))
-        oldest = [each.oldest for each in seen if each.oldest is not None]
-        return {
-            "out": round(rates["out"], 1),
-            "settled": round(rates["settled"], 1),
-            "nacked": round(rates["nacked"], 1),
-            "waiting": sum(each.inside.waiting for each in seen),
-            "leased": sum(each.inside.leased for each in seen),
-            "dead": sum(each.inside.dead for each in seen),
-            "died": sum(each.died for each in seen),
-            "oldest": max(oldest) if oldest else None,
-            "commit_p99": percentiles(list(commits.times)).p99 or None,
-            "bytes": self._queues.size,
-            "free": self._free,
-        }
+    def _servers(self) -> dict[str, Any] | None:
+        inbox = self._queues.inbox
+        return servers_of(self._cluster(), None if inbox is None else inbox.state)
 
-    def _row(self, seen: Seen, now: int) -> dict[str, Any]:
-        queue, track = seen.queue, seen.track
-        spec, failure = queue.line.spec, failure_of(queue.line.condition.state)
-        settles = seen.inside != NOTHING or queue.line.meter.settled or queue.line.row.acked
-        steps = track.steps["15m"]
+    def _totals(self, table: Table, ledger_now: int) -> dict[str, Any]:
+        sums, whole = table.sums, table is self.everyone
+        oldest = min(table.dues.values(), default=None)
         return {
-            "queue": queue.name,
-            "source": None if spec is None else spec.name,
-            "args": {} if spec is None else shown_args(spec.name, spec.args),
-            "state": seen.state,
-            "since": track.since,
-            "out": seen.out,
-            "settled": track.rates(now)["settled"] if settles or spec is None else None,
-            "waiting": seen.inside.waiting,
-            "leased": seen.inside.leased,
-            "dead": seen.inside.dead,
-            "died": seen.died,
-            "oldest": seen.oldest,
-            "old": seen.oldest is not None and seen.oldest > self._old(),
-            "line": [] if steps.at_rest(now) else _line(steps, now, self._recorder.began),
-            "failure": None
-            if failure is None
-            else {"type": failure.type, "seq": failure.seq, "message": failure.message},
+            **rates(sums.traffic),
+            **sums.inside._asdict(),
+            "died": sums.died,
+            "oldest": None if oldest is None else max(ledger_now - oldest, 0) / 1000,
+            "commit_p99": percentiles(list(self._queues.rounds.commits.times)).p99 or None,
+            "bytes": self._queues.size if whole else None,
+            "free": self._free if whole else None,
         }
 
 
-def _line(steps: Steps, now: int, began: int) -> list[int | None]:
-    return [None if step is None else step.out for step in steps.shown(now, began)]
+async def _found(table: Table, find: str, state: str, most: int) -> Sequence[Seen]:
+    """The first queues whose names contain ``find`` and which are in a state."""
+    if not find and not state:
+        return table.first(0, most)
+    found: list[Seen] = []
+    slices = Slices()
+    for _, _, name in list(table.order):
+        seen = table.seen.get(name)
+        if seen is not None and find in name and _is(seen, state):
+            found.append(seen)
+            if len(found) == most:
+                break
+        if slices.over:
+            await slices.turn()
+    return found
 
 
-_RANKS: Final = {"failed": 0, "dead": 1, "paused": 2, "old": 3}
-
-
-def _trouble(seen: Seen) -> tuple[int, float, str]:
-    return seen.trouble
-
-
-def _worst(seen: Sequence[Seen]) -> list[dict[str, Any]]:
-    """The findings that are told in words: each queue's worst, in the order of the table."""
-    return [each.findings[0] for each in seen[:FINDINGS_MOST] if each.findings]
+def _is(seen: Seen, state: str) -> bool:
+    return not state or (not seen.well if state == "look" else seen.state == state)

@@ -45,6 +45,7 @@ class Page:
         static = files(__package__).joinpath("static")
         self._files = {path.name: path.read_bytes() for path in static.iterdir()}
         self._streams: Streams | None = None
+        context.at_open.append(self.start)
         context.at_stop.append(self.stop)
 
     def add_to(self, app: FastAPI) -> None:
@@ -59,7 +60,10 @@ class Page:
     def start(self) -> None:
         """Begin to record."""
         context = self._context
-        self._streams = Streams(context.queues, context.actions, settings=lambda: context.settings)
+        self._login.begin()
+        self._streams = Streams(
+            context.queues, context.actions, settings=lambda: context.settings, cluster=context.cluster
+        )
 
     def stop(self) -> None:
         """End all streams: the server goes down."""

@@ -1,17 +1,17 @@
-"""What each queue did in the last seconds, minutes and hours: its meters, looked at once a second.
+"""What each queue did in the last seconds, minutes and hours: the meters of those that moved, once a second.
 
-Only what happened is kept: a queue at rest costs nothing but the look at its meter.
+Only what happened is kept: a queue at rest costs nothing.
 """
 
 from __future__ import annotations
 
-import asyncio
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import takewhile
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from ..queue.meters import RATE_SECONDS, percentiles
-from ..queue.statistics import Sees, everything
+from ..queue.meters import RATE_SECONDS, Traffic, percentiles
+from .slices import Slices
 
 if TYPE_CHECKING:
     from ..ledger.ops import QueueRow
@@ -27,36 +27,32 @@ SPANS: Final[Mapping[str, tuple[int, int]]] = {
 }
 """How far back the charts go: milliseconds of a step, and how many steps."""
 
-QUEUES_A_STEP: Final = 500
-"""Queues that are looked at before others have their turn."""
-STATE_SECONDS: Final = 5
-"""Seconds after which the state of a queue is looked at although nothing was counted."""
 TIMED_MOST: Final = 50
 """Queues whose times to answer are looked at in one second."""
 
-COUNTED: Final = ("out", "settled", "pushed", "nacked")
+AT_REST: Final = Traffic()
+
+
+def rate(count: int) -> float:
+    """Items a second, of what was counted in the window of a rate."""
+    return round(count / RATE_SECONDS, 1)
+
+
+def rates(traffic: Traffic) -> dict[str, float]:
+    """Items a second, of what was counted in the window of a rate, by what happened to them."""
+    return {name: rate(count) for name, count in traffic._asdict().items()}
 
 
 class Sample(NamedTuple):
     """What happened in one step: counts of items, and percentiles of the time to answer (seconds)."""
 
-    out: int = 0
-    settled: int = 0
-    pushed: int = 0
-    nacked: int = 0
+    traffic: Traffic = AT_REST
     died: int = 0
     times: tuple[float, float, float] | None = None
 
     def plus(self, other: Sample) -> Sample:
         """Both together; of the times the later."""
-        return Sample(
-            self.out + other.out,
-            self.settled + other.settled,
-            self.pushed + other.pushed,
-            self.nacked + other.nacked,
-            self.died + other.died,
-            other.times or self.times,
-        )
+        return Sample(self.traffic.plus(other.traffic), self.died + other.died, other.times or self.times)
 
 
 class Steps:
@@ -81,6 +77,12 @@ class Steps:
         """Whether nothing has happened in all the steps that are shown."""
         return not self._kept or self._kept[-1][0] < now // self.step - self.most
 
+    def last(self, now: int, steps: int) -> list[tuple[int, int]]:
+        """Of the last steps that are over: the number of each that was not at rest, and its hand-outs."""
+        begin = now // self.step - steps
+        kept = takewhile(lambda each: each[0] >= begin, reversed(self._kept))
+        return [(at - begin, sample.traffic.out) for at, sample in kept if at < begin + steps]
+
     def shown(self, now: int, began: int) -> list[Sample | None]:
         """A sample for each step that is over; None for those before the server began."""
         last = now // self.step - 1
@@ -92,45 +94,69 @@ class Steps:
         return found
 
 
+class Past:
+    """What has happened to one queue: its steps, its last seconds, and its deaths by the minute."""
+
+    __slots__ = ("deaths", "recent", "steps")
+
+    def __init__(self) -> None:
+        self.steps: Mapping[str, Steps] = {span: Steps(*size) for span, size in SPANS.items()}
+        self.recent: deque[tuple[int, Traffic]] = deque()
+        self.deaths: deque[tuple[int, int]] = deque()
+
+
+NOTHING: Final = Past()
+"""The past of all queues to which nothing has happened; it stays empty."""
+
+
 class Track:
     """What is known of one queue: its rates, its steps, how many of its items died, since when it is so.
 
     ``dead``: how many items were dead when that was read last; None before.
     """
 
+    __slots__ = ("_counted", "_past", "_timed", "dead", "since", "state")
+
     def __init__(self, now: int, dead: int | None, state: str, since: int | None) -> None:
         self.state = state
         self.since = now if since is None else since
         self.dead = dead
-        self.steps = {span: Steps(*size) for span, size in SPANS.items()}
-        self._counted = (0, 0, 0, 0)
-        self._recent: deque[tuple[int, tuple[int, ...]]] = deque()
-        self._deaths: deque[tuple[int, int]] = deque()
+        self._past = NOTHING
+        self._counted = AT_REST
         self._timed = 0
 
-    def behind(self, meter: Meter) -> bool:
-        """Whether something has happened since the last look."""
-        return self._counted != (meter.handed_out, meter.settled, meter.pushed, meter.nacked)
+    @property
+    def steps(self) -> Mapping[str, Steps]:
+        """The steps of each span."""
+        return self._past.steps
+
+    def _written(self) -> Past:
+        """The past, as something happens."""
+        if self._past is NOTHING:
+            self._past = Past()
+        return self._past
 
     def count(self, now: int, meter: Meter, *, timed: bool) -> int:
         """Look at the meter; how many items were handed out since the last look.
 
         ``timed``: look at its times, too, which costs a tenth of a millisecond, unless that was just done.
         """
-        counted = meter.handed_out, meter.settled, meter.pushed, meter.nacked
+        counted = meter.traffic()
         if counted == self._counted:
             return 0
-        before = self._counted if all(map(int.__ge__, counted, self._counted)) else (0, 0, 0, 0)
-        out, settled, pushed, nacked = more = tuple(map(int.__sub__, counted, before))
+        more = counted.minus(self._counted)
+        if min(more) < 0:  # the queue is another one
+            more = counted
         self._counted = counted
-        self._recent.append((now // 1000, more))
-        while self._recent[0][0] <= now // 1000 - RATE_SECONDS:
-            self._recent.popleft()
+        past = self._written()
+        past.recent.append((now // 1000, more))
+        while past.recent[0][0] <= now // 1000 - RATE_SECONDS:
+            past.recent.popleft()
         times = self._times(now, meter) if timed else None
-        sample = Sample(out, settled, pushed, nacked, 0, times)
-        for steps in self.steps.values():
+        sample = Sample(more, times=times)
+        for steps in past.steps.values():
             steps.add(now, sample)
-        return more[0]
+        return more.out
 
     def _times(self, now: int, meter: Meter) -> tuple[float, float, float] | None:
         step = now // SPANS["15m"][0]
@@ -140,36 +166,37 @@ class Track:
         found = percentiles(meter.answers)
         return found.p50, found.p90, found.p99
 
-    def rates(self, now: int) -> dict[str, float]:
-        """Items a second over the last ten seconds, by what happened to them."""
+    def counts(self, now: int) -> Traffic:
+        """What was counted in the last ten seconds."""
+        if not self.busy(now):
+            return AT_REST
         since = now // 1000 - RATE_SECONDS
-        recent = [more for second, more in self._recent if second > since]
-        return {
-            name: round(sum([more[at] for more in recent]) / RATE_SECONDS, 1)
-            for at, name in enumerate(COUNTED)
-        }
+        return Traffic(*map(sum, zip(*[more for at, more in self._past.recent if at > since], strict=True)))
 
     def busy(self, now: int) -> bool:
         """Whether something happened within the window of a rate."""
-        return bool(self._recent) and self._recent[-1][0] > now // 1000 - RATE_SECONDS
+        recent = self._past.recent
+        return bool(recent) and recent[-1][0] > now // 1000 - RATE_SECONDS
 
     def note_dead(self, now: int, dead: int) -> None:
         """Note how many items are dead; what is more than before has died."""
         if self.dead is not None and dead > self.dead:
             died = dead - self.dead
             minute = now // 60_000
-            if self._deaths and self._deaths[-1][0] == minute:
-                died += self._deaths.pop()[1]
-            self._deaths.append((minute, died))
-            for steps in self.steps.values():
+            past = self._written()
+            if past.deaths and past.deaths[-1][0] == minute:
+                died += past.deaths.pop()[1]
+            past.deaths.append((minute, died))
+            for steps in past.steps.values():
                 steps.add(now, Sample(died=dead - self.dead))
         self.dead = dead
 
     def died(self, now: int) -> int:
         """How many items have died within the hour."""
-        while self._deaths and self._deaths[0][0] < (now - HOUR) // 60_000:
-            self._deaths.popleft()
-        return sum([count for _, count in self._deaths])
+        deaths = self._past.deaths
+        while deaths and deaths[0][0] < (now - HOUR) // 60_000:
+            deaths.popleft()
+        return sum([count for _, count in deaths])
 
     def note_state(self, now: int, state: str) -> None:
         """Note the state of the queue: since when it is so."""
@@ -178,7 +205,7 @@ class Track:
 
 
 class Recorder:
-    """Looks at all queues once a second, on the event loop, which alone touches it.
+    """Looks at the queues that have moved once a second, on the event loop, which alone touches it.
 
     It owns the ``tracks`` of the queues by name, and how many items were handed out in each of the last 60
     seconds, of all of them. Times are milliseconds of the wall clock; ``began`` is when it was made.
@@ -200,32 +227,34 @@ class Recorder:
         track.note_state(now, queue.line.condition.word)
         return track
 
-    async def look(self, queues: Sequence[Queue], now: int) -> None:
-        """Look at all of them, some at a time, for there may be ten thousand."""
-        tracks, total, looked, second = self.tracks, 0, 0, now // 1000
-        for number, queue in enumerate(queues, 1):
-            if number % QUEUES_A_STEP == 0:
-                await asyncio.sleep(0)
-            track = tracks.get(queue.name)
-            rests = track is not None and not track.behind(queue.line.meter)
-            if rests and (number + second) % STATE_SECONDS:
-                continue
-            track = self.track(queue, now)
-            handed = track.count(now, queue.line.meter, timed=looked < TIMED_MOST)
-            looked += handed > 0
-            total += handed
-        if len(tracks) > len(queues):
-            for name in tracks.keys() - {queue.name for queue in queues}:
-                del tracks[name]
+    async def look(self, find: Callable[[str], Queue | None], moved: set[str], now: int) -> None:
+        """Look at those that have moved; ``find`` finds a queue by its name, if it is there still."""
+        total, looked, slices = 0, 0, Slices()
+        for name in moved:
+            queue = find(name)
+            if queue is None:
+                self.tracks.pop(name, None)
+            else:
+                timed = looked < TIMED_MOST
+                handed = self.track(queue, now).count(now, queue.line.meter, timed=timed)
+                looked += handed > 0
+                total += handed
+            if slices.over:
+                await slices.turn()
         self._minute.append((now // 1000, total))
 
-    def minute(self, now: int, sees: Sees = everything) -> Sequence[int]:
+    async def minute(self, now: int, among: Iterable[str] | None = None) -> Sequence[int]:
         """How many items were handed out in each of the last 60 seconds; of some queues, by ten seconds."""
-        if sees is not everything:
-            tracks = [track for name, track in self.tracks.items() if sees(name)]
-            steps = zip(*(track.steps["15m"].shown(now, self.began)[-6:] for track in tracks), strict=True)
-            tens = [sum(each.out for each in step if each is not None) // 10 for step in steps]
-            return [ten for ten in tens or [0] * 6 for _ in range(10)]
+        if among is not None:
+            tens, slices, step = [0] * 6, Slices(), SPANS["15m"][0]
+            for name in among:
+                track = self.tracks.get(name)
+                if track is not None:
+                    for at, out in track.steps["15m"].last(now, len(tens)):
+                        tens[at] += out
+                if slices.over:
+                    await slices.turn()
+            return [ten * 1000 // step for ten in tens for _ in range(step // 1000)]
         found = dict(self._minute)
         last = now // 1000
         return [found.get(second, 0) for second in range(last - 59, last + 1)]

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
-from itertools import islice
 from time import time_ns
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,7 +14,9 @@ from ..errors import LedgerError
 from ..queue.statistics import Sees, everything
 from .detail import Detail
 from .overview import Overview
-from .recorder import SPANS, Recorder
+from .recorder import SPANS, Recorder, rate
+from .rows import dumps
+from .slices import Slices
 from .witness import Witness
 
 if TYPE_CHECKING:
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from ..api.actions import Actions
     from ..config import Settings
     from ..queue import Queues
+    from ..queue.stats import ClusterStats
+    from .table import Table
 
 SECOND: Final = 1.0
 QUICK: Final = 0.25
@@ -34,12 +36,13 @@ COUNT_EVERY: Final = 10_000
 """Milliseconds after which what is inside is read although nobody watches: so that deaths are noticed."""
 STREAMS_MOST: Final = 256
 NAMES_MOST: Final = 200
+NAMES_EVERY: Final = 2_000
+"""Milliseconds after which the names of queues are listed anew."""
 ACTIONS_MOST: Final = 200
 
 log = logging.getLogger("dibs.page")
-dumps = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
-
-Made = Callable[[int], Coroutine[Any, Any, Mapping[str, Any] | None]]
+Made = Callable[[int], Coroutine[Any, Any, Mapping[str, Any] | str | None]]
+"""What makes a view, at an instant: as a mapping, or as JSON already; None where what is viewed has gone."""
 
 
 class View:
@@ -87,15 +90,23 @@ class Streams:
     """The views of one server, and the recorder behind them. Lives on the event loop.
 
     It owns the ``recorder``'s task and the views that are watched, by their queries. ``settings`` gives those
-    in force.
+    in force, ``cluster`` the servers where several share the ledger.
     """
 
-    def __init__(self, queues: Queues, actions: Actions, *, settings: Callable[[], Settings]) -> None:
+    def __init__(
+        self,
+        queues: Queues,
+        actions: Actions,
+        *,
+        settings: Callable[[], Settings],
+        cluster: Callable[[], ClusterStats | None] = lambda: None,
+    ) -> None:
         self.recorder = Recorder(now())
         self._queues = queues
         self._actions = actions
         self._settings = settings
-        self._overview = Overview(queues, self.recorder, old=lambda: settings().old)
+        self._overview = Overview(queues, self.recorder, old=lambda: settings().old, cluster=cluster)
+        self._moved = queues.follow()
         self._views: dict[tuple[str, ...], View] = {}
         self._watchers = 0
         self._ended = False
@@ -103,12 +114,15 @@ class Streams:
 
     async def _record(self) -> None:
         while True:
+            moved = self._moved.take()
             try:
                 at = now()
-                await self.recorder.look(list(self._queues.everyone), at)
+                await self.recorder.look(self._queues.find, moved, at)
+                self._overview.stale |= moved
                 await self._overview.count(at, at_least=COUNT_EVERY)
             except Exception:
                 log.exception("recording")
+                self._moved.names |= moved
             # In the middle of each second, so that none is missed or looked at twice.
             await asyncio.sleep(SECOND - (time_ns() / 1e9 + 0.5) % 1)
 
@@ -121,6 +135,7 @@ class Streams:
         """End all streams, as the server goes down."""
         self._ended = True
         self._task.cancel()
+        self._moved.end()
         for view in self._views.values():
             view.close()
             view.wake()
@@ -129,7 +144,7 @@ class Streams:
     # -- watching
 
     async def watch(
-        self, query: Mapping[str, str], hello: Callable[[], Mapping[str, Any]], caller: Caller
+        self, query: Mapping[str, str], hello: Callable[[], Awaitable[Mapping[str, Any]]], caller: Caller
     ) -> AsyncIterator[str]:
         """The events of one tab: who it is to the server, then its view, again and again, until it goes.
 
@@ -141,7 +156,7 @@ class Streams:
         view.watchers.add(news)
         try:
             settings = self._settings()
-            yield _event("hello", hello())
+            yield _event("hello", await hello())
             if view.text:
                 yield view.text
             while not self._ended:
@@ -150,7 +165,7 @@ class Streams:
                 news.clear()
                 if self._settings() is not settings:
                     settings = self._settings()
-                    yield _event("hello", hello())
+                    yield _event("hello", await hello())
                 yield view.text or _event("beat", {"now": now()})
         finally:
             self._watchers -= 1
@@ -188,9 +203,15 @@ class Streams:
         after = query.get("after", "0")
         begin = int(after) if after.isascii() and after.isdigit() and len(after) < 10 else 0  # noqa: PLR2004
 
-        async def overview(at: int) -> Mapping[str, Any]:
+        table: Table | None = None
+
+        async def overview(at: int) -> str:
+            nonlocal table
             await self._overview.look(at)
-            return self._overview.shown(at, find=asked["find"], state=asked["state"], after=begin, sees=sees)
+            table = table or await self._overview.table(sees)
+            return await self._overview.shown(
+                at, table, find=asked["find"], state=asked["state"], after=begin
+            )
 
         return View("overview", overview, every=SECOND, close=_nothing)
 
@@ -207,6 +228,20 @@ class Proof:
         self._recorder = recorder
         self._name = name
         self._witness: Witness | None = None
+        self._names: Sequence[str] = ()
+        self._named_at = 0
+
+    async def _seen(self) -> Sequence[str]:
+        """Some of the queues, for whoever wants to watch another one."""
+        names, slices = {self._name}, Slices()
+        for queue in list(self._queues.everyone):
+            if len(names) > NAMES_MOST:
+                break
+            if self._sees(queue.name):
+                names.add(queue.name)
+            if slices.over:
+                await slices.turn()
+        return sorted(names)
 
     async def shown(self, at: int) -> Mapping[str, Any]:
         """The strip now."""
@@ -215,15 +250,16 @@ class Proof:
             self.close()
         if self._witness is None and queue is not None:
             self._witness = Witness(queue, at)
-        seen = (each.name for each in list(self._queues.everyone) if self._sees(each.name))
-        names = list(islice(seen, NAMES_MOST))
+        if at - self._named_at > NAMES_EVERY:
+            self._named_at = at
+            self._names = await self._seen()
         witness, track = self._witness, self._recorder.tracks.get(self._name)
         empty = {"seqs": [], "clients": [], "seen": 0, "twice": 0, "missing": 0, "changes": 0}
         return {
             "now": at,
-            "names": sorted({*names, self._name}),
+            "names": self._names,
             "since": at if witness is None else witness.since,
-            "rate": track.rates(at)["out"] if track is not None else 0,
+            "rate": rate(track.counts(at).out) if track is not None else 0,
             **(empty if witness is None else witness.shown()),
         }
 
@@ -242,8 +278,9 @@ def _nothing() -> None:
     """Nothing is held."""
 
 
-def _event(name: str, data: Mapping[str, Any]) -> str:
-    return f"event: {name}\ndata: {dumps(data)}\n\n"
+def _event(name: str, data: Mapping[str, Any] | str) -> str:
+    text = data if isinstance(data, str) else dumps(data)
+    return f"event: {name}\ndata: {text}\n\n"
 
 
 def now() -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -35,6 +34,7 @@ class Witness:
         self._names: list[str] = []
         self._first: int | None = None
         self._last = 0
+        self._shown: dict[str, Any] | None = None  # as it is, until something is noted
         self._stop: Callable[[], None] = queue.line.replies.watch(self._note)
 
     def close(self) -> None:
@@ -46,6 +46,7 @@ class Witness:
         handed = served.handed
         if handed is None or served.replayed or not handed.fresh:
             return
+        self._shown = None
         client = self._client(waiting)
         got = self._got
         for span in handed.spans:
@@ -74,37 +75,43 @@ class Witness:
 
     def shown(self) -> dict[str, Any]:
         """The strip: each of the last seqs with who got it, the newest at the end."""
+        if self._shown is None:
+            self._shown = self._strip()
+        return self._shown
+
+    def _strip(self) -> dict[str, Any]:
         if self._first is None:
             return {"seqs": [], "clients": [], "seen": 0, "twice": 0, "missing": 0, "changes": 0}
-        begin = max(self._first, self._last - STRIP + 1)
-        got = self._got
-        line = [(seq, got.get(seq)) for seq in range(begin, self._last + 1)]
-        ranks = self._ranks([found[0] for _, found in line if found is not None])
-        seqs: list[tuple[int, int | None, bool]] = [
-            (seq, None, False) if found is None else (seq, ranks[found[0]], found[1]) for seq, found in line
+        line = range(max(self._first, self._last - STRIP + 1), self._last + 1)
+        got = list(map(self._got.get, line))
+        # The clients of the strip are numbered in the order in which they were seen first.
+        clients = sorted({found[0] for found in got if found is not None})
+        ranks: dict[int | None, int] = {client: rank for rank, client in enumerate(clients)}
+        rows: list[dict[str, Any]] = [
+            {"name": self._names[client], "count": 0, "first": 0, "last": 0} for client in clients
         ]
-        owners = [client for _, client, _ in seqs]
-        return {
-            "seqs": seqs,
-            "clients": _clients(seqs, [self._names[client] for client in ranks]),
-            "seen": sum(1 for owner in owners if owner is not None),
-            "twice": self.twice,
-            "missing": sum(1 for owner in owners if owner is None),
-            "changes": sum(1 for one, other in pairwise(owners) if one != other),
-        }
-
-    @staticmethod
-    def _ranks(clients: list[int]) -> dict[int, int]:
-        """The clients of the strip, numbered in the order in which they were seen first."""
-        return {client: rank for rank, client in enumerate(sorted(set(clients)))}
-
-
-def _clients(seqs: list[tuple[int, int | None, bool]], names: list[str]) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = [{"name": name, "count": 0, "first": 0, "last": 0} for name in names]
-    for seq, client, _ in seqs:
-        if client is not None:
-            row = found[client]
+        seqs: list[tuple[int, int | None, bool]] = []
+        missing = changes = 0
+        before = got[0][0] if got[0] is not None else None
+        for seq, found in zip(line, got, strict=True):
+            client, twice = found or (None, False)
+            changes += client != before
+            before = client
+            if client is None:
+                missing += 1
+                seqs.append((seq, None, False))
+                continue
+            rank = ranks[client]
+            seqs.append((seq, rank, twice))
+            row = rows[rank]
             row["count"] += 1
             row["first"] = row["first"] or seq
             row["last"] = seq
-    return found
+        return {
+            "seqs": seqs,
+            "clients": rows,
+            "seen": len(seqs) - missing,
+            "twice": self.twice,
+            "missing": missing,
+            "changes": changes,
+        }

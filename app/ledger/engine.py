@@ -9,14 +9,20 @@ from typing import Any, Protocol
 from ..errors import LedgerError
 from .access import AccessToken
 from .actions import Action
-from .looks import Copied, Counts, FailureRow, HistoryRow, ItemRow, ItemState
+from .inbox import Inbox
+from .looks import Copied, Counts, FailureRow, HistoryRow, ItemRow, ItemState, Kept
 from .ops import QueueRow
+from .recovered import Recovered
 from .serve import Applied
 from .sights import Sights
 
 
 class WritingEngine(Protocol):
     """The writing side of an engine. One thread uses it; only ``trouble`` is asked by others too."""
+
+    @property
+    def returns(self) -> bool:
+        """Whether a ledger that can't be reached comes back by itself: a database does, a disk seldom."""
 
     def apply(self, ops: Sequence[Any]) -> Applied:
         """Apply all ops, `Serve` and `Keyed` too, in one transaction, synced; see ``serve.py``.
@@ -38,6 +44,14 @@ class WritingEngine(Protocol):
 
     def trouble(self) -> LedgerError | None:
         """Why nothing may be applied although it could be: damage, or files that are gone."""
+
+    def recover(self, *, accept_loss: bool, who: str = "") -> Recovered:
+        """Go on after a loss: by writing back what is lost, or without it, as ``who`` has said.
+
+        Raises:
+            QueueConflict: it can't be, and why.
+            LedgerUnavailable: it failed, and can be tried again.
+        """
 
     def rescue(self) -> str | None:
         """Save the content of open files whose names are gone; return in words what was done.
@@ -63,10 +77,16 @@ class Engine(WritingEngine, Protocol):
     copied: Copied | None
     """What it was copied from, as it was when it was opened."""
     sights: Sights
+    inbox: Inbox | None
+    """What programs push in their own transactions, where there is such a thing."""
 
     @property
     def folder(self) -> Path | None:
         """The folder of the ledger; None in memory."""
+
+    @property
+    def sure(self) -> bool:
+        """Whether this server may say what the ledger is like without asking: a transaction asks, if not."""
 
     @property
     def durable(self) -> bool:
@@ -103,14 +123,20 @@ class Engine(WritingEngine, Protocol):
     def failures(self, queue: int, seq: int) -> list[FailureRow]:
         """The last failed attempts of an item, oldest first."""
 
-    def history(self, name: str, seq: int | None, after: int, most: int) -> list[HistoryRow]:
+    def history(
+        self, name: str, seq: int | None, after: int, most: int, before: int | None = None
+    ) -> list[HistoryRow]:
         """Who took or acked items of the queues of this name (all generations), from oldest to newest.
 
-        ``seq``: of this item only; ``after``: rows with a larger id; up to ``most``.
+        ``seq``: of this item only; ``after``: rows with a larger id; up to ``most``. With ``before``, and no
+        ``seq``: rows with a smaller id, from newest to oldest.
         """
 
-    def kept_at(self, queue: int, seq: int) -> int | None:
-        """When the value of an item was kept: when it was pushed, or drawn; None where that is not known."""
+    def kept(self, queue: int, seq: int) -> Kept | None:
+        """When the value of an item was kept, and who pushed it; None where it is computed, or done."""
+
+    def item_key(self, queue: int, generation: int, seq: int) -> str | None:
+        """The key with which an item was pushed; None where it had none, or that is forgotten."""
 
     def traceparent(self, queue: int, seq: int) -> str | None:
         """The traceparent with which an item was pushed; None where it had none, or is done."""

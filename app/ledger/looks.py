@@ -66,6 +66,16 @@ class ItemRow:
     began: int = 0
 
 
+class Kept(NamedTuple):
+    """When the value of an item was pushed, or drawn (0: that is not known), and who pushed it.
+
+    ``caller`` is the name of that one; empty where nobody is known, and for values of a source.
+    """
+
+    at: int
+    caller: str
+
+
 @dataclass(frozen=True, slots=True)
 class FailureRow:
     """One failed attempt of an item: a nack, or a lease that expired. ``began``: when it was handed out.

@@ -155,6 +155,7 @@ class QueueRow:
     the cursor was at the creation of this one. What was drawn for an older ``edition`` is not handed out.
     ``configured`` tells whether the configuration file defined it last, or a request. ``paused_at`` and
     ``ended_at``: since when it is paused, or has ended; None where it is not, or that is not known.
+    ``failure_place``: where in its author's code a source failed, as far as that is known.
     """
 
     id: int
@@ -181,6 +182,7 @@ class QueueRow:
     base: int = 0
     paused_at: int | None = None
     ended_at: int | None = None
+    failure_place: str | None = None
 
     @classmethod
     def of(cls, outcome: Mapping[str, Any]) -> QueueRow:

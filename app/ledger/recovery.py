@@ -12,10 +12,18 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from math import inf
-from time import monotonic
+from time import monotonic, sleep
 from typing import Any
 
-from ..errors import LedgerDamaged, LedgerError, LedgerFull, LedgerUnavailable, OutcomeUnknown
+from ..errors import (
+    LedgerDamaged,
+    LedgerError,
+    LedgerFull,
+    LedgerLost,
+    LedgerMoved,
+    LedgerUnavailable,
+    OutcomeUnknown,
+)
 from .engine import WritingEngine
 from .ops import CommitFailed, EngineDamaged, EngineFailed
 from .serve import Applied
@@ -24,6 +32,11 @@ log = logging.getLogger("dibs.ledger")
 
 LOOK_BUSY = 0.01  # seconds between two looks at the files: a look costs as much as a tenth of a commit
 _PAUSES = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)  # seconds between attempts to reopen
+
+
+LAST_TRIES: float = 1.0
+"""Seconds for which a server that goes down still tries to reach a ledger that comes back by itself."""
+_LAST_PAUSE = 0.05
 
 
 class AtFault(Exception):
@@ -69,7 +82,7 @@ class Recovery:
             refusal = self.trouble()
         for _ in range(2):
             if self.down is not None and (still := self.lacking()) is not None:
-                return refusal or still
+                return still if refusal is None or isinstance(still, LedgerMoved) else refusal
             try:
                 return self._engine.apply(ops)
             except CommitFailed as error:
@@ -92,17 +105,25 @@ class Recovery:
         applied, refusal = error.applied, refusal_of(error)
         number = self._reopen(refusal)
         if number is None or applied is None:
-            return OutcomeUnknown("the disk failed during the commit: send the request again with its key")
+            return OutcomeUnknown(
+                "the commit failed, and nobody knows yet whether it is done: ask again with the key"
+            )
         if 0 < applied.number == number:
-            log.warning("transaction %d is on disk, all of it", number)
+            log.warning("transaction %d is there, all of it", number)
             return applied
-        return refusal
+        trouble = self._engine.trouble()
+        if isinstance(trouble, LedgerLost):  # the former primary may come back, and have it
+            return OutcomeUnknown(
+                "the database has lost transactions, and nobody knows whether this one is done:"
+                " ask again with the key once the ledger goes on"
+            )
+        return trouble if isinstance(trouble, LedgerMoved) else refusal
 
     def _reopen(self, refusal: LedgerError) -> int | None:
         """Reopen the ledger; the number that it has then. None if the server goes down before it works."""
         self.stop(refusal)
         self._unread = True
-        attempt = 0
+        attempt, over = 0, 0.0
         while True:
             try:
                 self._engine.reopen()
@@ -113,10 +134,15 @@ class Recovery:
             else:
                 self.reopened += 1
                 self._unread = False
-                log.warning("the ledger is open again, at attempt %d", attempt + 1)
+                if not isinstance(self._engine.trouble(), LedgerMoved):
+                    log.warning("the ledger is open again, at attempt %d", attempt + 1)
                 return number
             if self._ending(_PAUSES[min(attempt, len(_PAUSES) - 1)]):
-                return None
+                # Another owner has begun, or soon will have: it tells what came of the last transaction.
+                over = over or monotonic() + (LAST_TRIES if self._engine.returns else 0)
+                if monotonic() >= over:
+                    return None
+                sleep(_LAST_PAUSE)
             attempt += 1
 
     def look_after(self) -> float:
@@ -153,7 +179,8 @@ class Recovery:
         """Note that nothing can be written, and tell of it where that is news."""
         before, self.down = self.down, error
         if before is None or (type(before), str(before)) != (type(error), str(error)):
-            log.critical("%s", error)
+            moved = isinstance(error, LedgerMoved)  # nothing is wrong: another server goes on
+            log.log(logging.WARNING if moved else logging.CRITICAL, "%s", error)
             self._troubled(error)
 
     def lacking(self) -> LedgerError | None:
@@ -195,8 +222,8 @@ class Recovery:
             self._told = news
 
     def close(self) -> None:
-        """Close the engine, after a last attempt to save what may be all that is left."""
-        if self._engine.trouble() is not None:
+        """Close the engine, after a last attempt to save what may be all that is left of files."""
+        if not isinstance(self._engine.trouble(), (LedgerLost, type(None))):
             self.save()
         self._engine.close()
 
@@ -205,4 +232,6 @@ def refusal_of(error: EngineFailed) -> LedgerError:
     """The error for those whose ops are certainly not on disk."""
     if error.full:
         return LedgerFull("the disk of the ledger is full; nothing was handed out")
-    return LedgerUnavailable(f"the disk of the ledger fails ({error}); nothing was handed out")
+    return LedgerUnavailable(
+        f"the ledger can't be reached or written ({' '.join(str(error).split())}); nothing was handed out"
+    )

@@ -110,11 +110,15 @@ class Ask(NamedTuple):
 
 
 class End(NamedTuple):
-    """How a source ended: exhausted, or failed with its cause."""
+    """How a source ended: exhausted, or failed with its cause.
+
+    ``place``: where in its author's code that was; empty: that is not known.
+    """
 
     ending: Literal["exhausted", "failed"]
     type: str = ""
     message: str = ""
+    place: str = ""
 
 
 class Drawn(NamedTuple):

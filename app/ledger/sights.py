@@ -59,10 +59,13 @@ class Sights(Protocol):
     """
 
     def inside(self) -> dict[int, Inside]:
-        """Of each queue, by its row, what is inside. What has expired counts as waiting."""
+        """Of each queue that holds something, by its row: what is inside. What has expired waits."""
 
     def holdings(self, queue: int) -> list[Holding]:
         """Who holds which leases of a queue, those that end first before; of at most 20,000 runs."""
+
+    def first_due(self, queue: int) -> int | None:
+        """When the first of what waits comes due, or came due; None where nothing waits."""
 
     def next(self, queue: int, most: int) -> list[Next]:
         """What goes out next of what waits, in the order of claims."""

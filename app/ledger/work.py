@@ -138,6 +138,7 @@ class Push:
 
     ``bounded``: refused whole where ``max_ready`` would be passed. ``key_ttl`` (milliseconds) is for the keys
     of the items, where the queue has no ``item_key_ttl`` of its own. ``parent``: the traceparent of the push.
+    ``caller``: the name of who pushes; empty where nobody is known.
     """
 
     queue: int
@@ -145,6 +146,7 @@ class Push:
     key_ttl: int = 86_400_000
     bounded: bool = True
     parent: str | None = None
+    caller: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,7 +244,8 @@ class Redrive:
     """Let dead items wait again with attempt 0: those of ``seqs`` or all, the first ``limit`` of them.
 
     ``rate`` (items a second) spreads their dues; without it they are due at once. It goes in slices: one op
-    moves so many, and the next goes on from its outcome, ``part``.
+    moves so many, and the next goes on from its outcome, ``part``. ``unexpected``: others than its caller
+    expects would be moved, so that only the answer to an earlier request with its key is given.
     """
 
     queue: int
@@ -250,6 +253,7 @@ class Redrive:
     limit: int | None = None
     rate: float | None = None
     part: Moved | None = None
+    unexpected: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,12 +261,15 @@ class Purge:
     """Drop the items of these states for good; they count as purged. Leased items stay with their holders.
 
     An expired lease counts as waiting, or as dead. The keys of the items are forgotten. It goes in
-    slices, as a redrive does, over the items that there are at the first of them.
+    slices, as a redrive does, over the items that there are at the first of them, up to ``upto`` if that
+    is said. ``unexpected``: as there.
     """
 
     queue: int
     states: tuple[Literal["waiting", "dead"], ...]
     part: Moved | None = None
+    unexpected: bool = False
+    upto: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

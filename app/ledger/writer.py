@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from contextlib import suppress
 from queue import Empty, SimpleQueue
 from time import monotonic, perf_counter
@@ -17,6 +18,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from ..errors import DibsError, LedgerError, LedgerFault, LedgerFull, LedgerUnavailable, OutcomeUnknown
 from .engine import WritingEngine
+from .recovered import Recovered
 from .recovery import AtFault, Recovery
 from .serve import After, Applied, Serve
 
@@ -35,6 +37,15 @@ class Ops(Protocol):
 
 
 Batch = TypeVar("Batch", bound=Ops)
+
+
+class _Recover:
+    """What an operator asked for, and its outcome."""
+
+    def __init__(self, *, accept_loss: bool, who: str) -> None:
+        self.accept_loss = accept_loss
+        self.who = who
+        self.outcome: Future[Recovered] = Future()
 
 
 class Writer(Generic[Batch]):
@@ -59,7 +70,7 @@ class Writer(Generic[Batch]):
         self._report = report
         self._guard = threading.Lock()
         self._closing = threading.Event()
-        self._line: SimpleQueue[Batch | None] = SimpleQueue()  # the last is None
+        self._line: SimpleQueue[Batch | _Recover | None] = SimpleQueue()  # the last is None
         self._current: Batch | None = None
         self._recovery = Recovery(engine, troubled, self._closing.wait)
         self._thread = threading.Thread(target=self._run, name="dibs-writer", daemon=True)
@@ -75,6 +86,19 @@ class Writer(Generic[Batch]):
             if self._closing.is_set():
                 raise LedgerUnavailable("the server is going down")
             self._line.put(batch)
+
+    def recover(self, *, accept_loss: bool, who: str = "") -> Future[Recovered]:
+        """Go on after a loss, see ``Engine.recover``; the outcome comes when the ledger can be written.
+
+        Raises:
+            LedgerUnavailable: the writer is closed, or has ended.
+        """
+        job = _Recover(accept_loss=accept_loss, who=who)
+        with self._guard:
+            if self._closing.is_set():
+                raise LedgerUnavailable("the server is going down")
+            self._line.put(job)
+        return job.outcome
 
     @property
     def down(self) -> LedgerError | None:
@@ -110,7 +134,10 @@ class Writer(Generic[Batch]):
                 else:
                     if batch is None:
                         return
-                    self._commit(batch)
+                    if isinstance(batch, _Recover):
+                        self._recover(batch)
+                    else:
+                        self._commit(batch)
                 if self._recovery.down is not None:
                     self._wait_until_up()
         except BaseException:
@@ -118,6 +145,15 @@ class Writer(Generic[Batch]):
             self._end()
         finally:
             self._recovery.close()
+
+    def _recover(self, job: _Recover) -> None:
+        try:
+            recovered = self._engine.recover(accept_loss=job.accept_loss, who=job.who)
+            self._recovery.still_down()
+        except Exception as error:
+            job.outcome.set_exception(error)
+        else:
+            job.outcome.set_result(recovered)
 
     def _commit(self, batch: Batch, refusal: DibsError | None = None) -> None:
         """Apply a batch, unless there is a ``refusal`` for it, and report it."""
@@ -187,7 +223,10 @@ class Writer(Generic[Batch]):
                 if batch is None:
                     self._line.put(None)  # for the end of the thread
                     return
-                self._commit(batch, error)
+                if isinstance(batch, _Recover):
+                    self._recover(batch)
+                else:
+                    self._commit(batch, error)
 
     def _end(self) -> None:
         """Tell all that are here, as nothing is applied any more."""
@@ -199,7 +238,9 @@ class Writer(Generic[Batch]):
             self._commit(self._current, unknown)
         while not self._line.empty():
             batch = self._line.get()
-            if batch is not None:
+            if isinstance(batch, _Recover):
+                batch.outcome.set_exception(down)
+            elif batch is not None:
                 self._commit(batch, down)
         self._recovery.stop(down)
 

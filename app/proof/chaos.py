@@ -7,7 +7,6 @@ are answered, so at the end each has its answer, and the checker has to find a h
 from __future__ import annotations
 
 import contextlib
-import shutil
 import signal
 import tempfile
 import threading
@@ -18,6 +17,7 @@ from pathlib import Path
 from random import Random
 
 from .errors import HarnessFault
+from .keeper import Keeper
 from .load import Load, Result
 from .plan import Plan
 from .progress import Watch
@@ -60,17 +60,10 @@ def run_chaos(plan: Plan, chaos: Chaos, watch: Watch, *, history: Path | None = 
         HarnessFault: the test could not begin.
         OSError: the history can't be written.
     """
-    folder = Path(tempfile.mkdtemp(prefix="dibs-chaos-"))
-    keep = False
-    try:
-        with _terminated_as_interrupted(), ServerProcess(folder, chaos.command) as server:
+    with terminated_as_interrupted(), folder_of_chaos() as keeper:
+        with ServerProcess(keeper.folder, chaos.command) as server:
             result = _run(plan, chaos, watch, server, history)
-        keep = result.exit_code in {EXIT_VIOLATED, EXIT_FAULT}
-        kept = (f"The server's data and log were kept in {folder}",) if keep else ()
-        return replace(result, remarks=(*result.remarks, *kept))
-    finally:
-        if not keep:
-            shutil.rmtree(folder, ignore_errors=True)
+        return kept_as_evidence(result, keeper)
 
 
 def _run(plan: Plan, chaos: Chaos, watch: Watch, server: ServerProcess, history: Path | None) -> Result:
@@ -182,8 +175,20 @@ class _Rounds:
         self._server.wait_ready(START_PATIENCE)
 
 
+def folder_of_chaos() -> Keeper:
+    """A folder for a test's own servers: nothing that works in it outlives this process."""
+    return Keeper(Path(tempfile.mkdtemp(prefix="dibs-chaos-")))
+
+
+def kept_as_evidence(result: Result, keeper: Keeper) -> Result:
+    """The result, after which the folder stays if there is something to look at."""
+    keeper.keep = result.exit_code in {EXIT_VIOLATED, EXIT_FAULT}
+    kept = (f"The server's data and log were kept in {keeper.folder}",) if keeper.keep else ()
+    return replace(result, remarks=(*result.remarks, *kept))
+
+
 @contextlib.contextmanager
-def _terminated_as_interrupted() -> Iterator[None]:
+def terminated_as_interrupted() -> Iterator[None]:
     """SIGTERM ends the test as Ctrl-C does, so that the server is never left behind."""
     if threading.current_thread() is not threading.main_thread():
         yield

@@ -100,6 +100,7 @@ def _of_work(case: Case) -> dict[str, Any]:
         "crashes": len({(note.client, note.at) for note in crashes}),
         "forgotten": len(crashes),
         "restarts": sum(note.what == "restart" for note in folded.notes),
+        "takeovers": sum(note.what == "takeover" for note in folded.notes),
         "stale": sum(act.verdict == "stale" for holding in case.held for act in holding.acts),
         "redelivered": {cause.name.lower(): count for cause, count in _redelivered(case).items()},
     }
@@ -110,7 +111,7 @@ def _redelivered(case: Case) -> Counter[Cause]:
     notes = case.folded.notes
     crashed = {note.token for note in notes if note.what == "crash"}
     late = {note.token for note in notes if note.what == "late"}
-    restarts = sorted((note.at, note.until) for note in notes if note.what == "restart")
+    restarts = sorted((note.at, note.until) for note in notes if note.lets_leases_last)
     causes: Counter[Cause] = Counter()
     for holdings in case.held.by_seq.values():
         if len(holdings) == 1 and holdings[0].attempt == 1:

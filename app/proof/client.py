@@ -53,6 +53,22 @@ class Signals:
         self._lock = threading.Lock()
         self._stopping = threading.Event()
         self._deadline = 0
+        self._heard = clock()
+        self._silence = 0
+
+    def heard(self, now: int) -> None:
+        """Note that a client was answered."""
+        with self._lock:
+            self._silence = max(self._silence, now - self._heard)
+            self._heard = max(self._heard, now)
+
+    def silence(self) -> float:
+        """The longest time without an answer to anybody since this was asked before, in seconds."""
+        with self._lock:
+            now = self.clock()
+            longest = max(self._silence, now - self._heard)
+            self._silence, self._heard = 0, now
+            return longest / 1e9
 
     def claim(self, most: int) -> range:
         """The numbers of the next items, up to ``most``; none when enough were claimed."""
@@ -153,6 +169,7 @@ class Client:
             self._record(asked, times, reply)
             if reply.fate is Fate.ANSWERED:
                 self._answered = times[1]
+                signals.heard(times[1])
                 self.latencies += [times[1] - times[0]] * timed
                 return reply.answer
             told = told if told and reply.fate is Fate.UNSENT else reply.error

@@ -32,7 +32,7 @@ class Crowd:
         self.signals = Signals(plan, history)
         self._patience = plan.patience + (2 * plan.jobs.ttl if plan.jobs else 0)
         self._connect = partial(
-            Connection, plan.url, queue, timeout=plan.timeout, tls=tls_for(plan.url), token=plan.token
+            Connection, queue=queue, timeout=plan.timeout, tls=tls_for(plan.url), token=plan.token
         )
         self._clients: list[Client] = []
         self._producers: list[Thread] = []
@@ -47,7 +47,10 @@ class Crowd:
     def _group(
         self, name: str, size: int, role: Callable[[Client], Taker | Producer | Consumer]
     ) -> list[Thread]:
-        clients = [Client(self.signals, f"{name}{at}", self._connect()) for at in range(1, size + 1)]
+        urls = self.signals.plan.urls
+        clients = [
+            Client(self.signals, f"{name}{at}", self._connect(urls(at - 1))) for at in range(1, size + 1)
+        ]
         self._clients += clients
         return [Thread(target=one.run, args=(role(one).live,), daemon=True) for one in clients]
 

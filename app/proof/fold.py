@@ -74,6 +74,7 @@ class Story:
     def __init__(self, attempts: Sequence[Request[Any, Any]]) -> None:
         self.attempts = attempts
         self.lost = [one for one in attempts if one.outcome is Outcome.UNKNOWN]
+        self.begun = [one for one in attempts if one.outcome is Outcome.UNKNOWN or _half(one)]
         self.answered = sorted((one for one in attempts if one.answer is not None), key=lambda a: a.completed)
         self.fresh = [one for one in self.answered if not one.replay]
 
@@ -92,10 +93,11 @@ class Story:
     def effects(self) -> Iterator[Done[Any, Any]]:
         """The effects under this key: one, or the key was spent twice.
 
-        A settling whose lease had to wait is filed before it has one: if the server dies then, a repeat is
-        told what came of its entries and given a lease, which is new, so the answer is not marked as replay.
+        A settling whose lease had to wait is filed before it has one: if the server dies then, or is refused
+        the lease by its database, a repeat is told what came of its entries and given a lease, which is new,
+        so the answer is not marked as replay.
         """
-        sent = [one.invoked for one in self.lost]
+        sent = [one.invoked for one in self.begun]
         for one in self.fresh:
             repeats = (a.completed for a in self.answered if a.replay and told(a) == told(one))
             until = min((at for at in repeats if at >= one.invoked), default=one.completed)
@@ -109,11 +111,18 @@ class Story:
 
         It is refused if a request that was sent after all replies were lost was told that nothing happened.
         """
-        if self.lost and not self.answered:
-            first = min(self.lost, key=lambda one: one.invoked)
-            gave_up = max(one.completed for one in self.lost)
+        if self.begun and not self.answered:
+            first = min(self.begun, key=lambda one: one.invoked)
+            gave_up = max(one.completed for one in self.begun)
             refused = any(one.outcome is Outcome.FAILED and one.invoked > gave_up for one in self.attempts)
-            yield Open(first, first.invoked, max(one.asked.most for one in self.lost), refused)
+            yield Open(first, first.invoked, max((one.asked.most for one in self.lost), default=0), refused)
+
+
+def _half(request: Request[Any, Any]) -> bool:
+    """Whether its entries may have been settled all the same: the refusal of a lease says nothing of them."""
+    asked = request.asked
+    refused = request.outcome is Outcome.FAILED and request.key is not None
+    return refused and isinstance(asked, Exchange) and bool(asked.entries) and asked.most > 0
 
 
 def told(request: Request[Any, Any]) -> object:

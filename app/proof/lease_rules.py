@@ -102,7 +102,7 @@ def stale_accepted(case: Case) -> Found:
             yield _of_items(forged, f"{entry.do} of {len(forged)} {told}", done)
     # Where not every restart was noted, nobody knows the longest time of a lease.
     steady = case.end is not None and case.end.steady
-    restarts = [note.until for note in case.folded.notes if note.what == "restart"] if steady else None
+    restarts = [note.until for note in case.folded.notes if note.lets_leases_last] if steady else None
     for seq, holdings in case.held.by_seq.items():
         overtaken = _overtaken(holdings)
         for holding in holdings:

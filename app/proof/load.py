@@ -140,6 +140,11 @@ class Load:
         self._restarts += 1
         self._writer.note(Note("restart", killed, ready))
 
+    def taken_over(self, failed: int, seen: int) -> None:
+        """Note that another server owns: when one failed, and when that was seen, in nanoseconds."""
+        self._restarts += 1
+        self._writer.note(Note("takeover", failed, seen))
+
     def finish(self, audits: Audits | None = None) -> Result:
         """Let the last requests end, ask for the audit and judge.
 

@@ -59,10 +59,14 @@ class Plan:
     are stopped. With ``jobs`` they are consumers, who lease them and settle them together with the next
     lease, and producers push them. With ``queue`` None the test has a queue of its own, deleted afterwards.
     ``timeout`` is for one request; ``patience`` is how long one client goes on without an answer, in seconds.
-    ``token`` is shown with each request.
+    ``token`` is shown with each request. ``others`` are more servers of the same ledger: the clients are
+    spread over all of them, and each goes to the next one where its own does not answer. ``several``: so are
+    those behind ``url``, and nobody tells when another one owns.
     """
 
     url: str = "http://127.0.0.1:8000"
+    others: tuple[str, ...] = ()
+    several: bool = False
     queue: str | None = None
     clients: int = 64
     total: int | None = 100_000
@@ -72,6 +76,12 @@ class Plan:
     patience: float = 30.0
     jobs: Jobs | None = None
     token: str | None = field(default=None, repr=False)
+
+    def urls(self, number: int = 0) -> tuple[str, ...]:
+        """All servers, that of the client with this number first."""
+        all_of_them = (self.url, *self.others)
+        at = number % len(all_of_them)
+        return all_of_them[at:] + all_of_them[:at]
 
 
 def value_of(number: int) -> Any:

@@ -32,7 +32,8 @@ class Header:
     ``exclusive``: nobody else takes from the queue meanwhile, so each missing seq is the server's.
     ``distinct``: the source yields no value twice, so a value seen twice was handed out twice.
     ``start`` and ``step``: of an arithmetic source, whose value at each seq is known; else None.
-    ``max_attempts`` None: no item is ever dead. A counter is None where nobody asked.
+    ``max_attempts`` None: no item is ever dead. A counter is None where nobody asked. ``several``: servers
+    answered, and which of them owned may have changed unseen.
     """
 
     queue: str
@@ -51,6 +52,7 @@ class Header:
     start: Whole | None = None
     step: Whole | None = None
     max_attempts: Positive | None = None
+    several: Flag = False
 
 
 class Sighting(NamedTuple):
@@ -210,14 +212,19 @@ class Note:
     """An action of the test beside its requests: from ``at`` to ``until``.
 
     ``crash``: the holder of ``token`` forgot it. ``late``: it means to settle too late. ``restart``: the
-    server was killed, and answered again.
+    server was killed, and answered again. ``takeover``: one of several servers failed, and another one owned.
     """
 
-    what: Literal["crash", "late", "restart"]
+    what: Literal["crash", "late", "restart", "takeover"]
     at: Whole
     until: Whole
     client: str = ""
     token: str = ""
+
+    @property
+    def lets_leases_last(self) -> bool:
+        """Whether a lease that was live then may end later than it was told."""
+        return self.what in {"restart", "takeover"}
 
 
 class Inside(NamedTuple):

@@ -92,6 +92,7 @@ def _of_work(verdict: Verdict) -> dict[str, str]:
     totals = verdict.totals
     known = f", {totals['known']:,} more known by their keys" if totals["known"] else ""
     down = f", the server was down {counted(totals['restarts'], 'times')}" if totals["restarts"] else ""
+    down += f", {counted(totals['takeovers'], 'takeovers')} by another" if totals["takeovers"] else ""
     crashed = f"{counted(totals['crashes'], 'consumers')} crashed"
     ends = f"{totals['items']:,} acked, {totals['dead']:,} dead"
     without = f"{totals['unknown']:,} without a reply, {counted(totals['replays'], 'replays')}"

@@ -26,10 +26,20 @@ def replay_differs(case: Case) -> Found:
 
 
 def replay_of_nothing(case: Case) -> Found:
-    """Find replays of a key that had not been spent."""
+    """Find replays of a key that had not been spent.
+
+    A request that was under way when another server became owner may have been sent a second time by the
+    server that its client asked; then its only answer is a replay.
+    """
+    if case.header.several:
+        return
+    takeovers = [(note.at, note.until) for note in case.folded.notes if note.what == "takeover"]
     detail = "marked as a replay, but no earlier request of this key went without a reply"
     for story in case.folded.stories:
         if not story.answered or story.fresh:
+            continue
+        one = story.anchor
+        if any(at <= one.completed and one.invoked <= until for at, until in takeovers):
             continue
         if all(one.outcome is not Outcome.UNKNOWN for one in story.earlier):
             yield finding(1, detail, _spans(story.anchor), story.anchor)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -97,6 +98,16 @@ class ServerProcess(AbstractContextManager["ServerProcess"]):
         if process is not None:
             process.kill()
             process.wait()
+
+    def freeze(self) -> None:
+        """Stop the server with SIGSTOP: its connections stay, and it answers nothing."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let a server that was stopped go on."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGCONT)
 
     def _tail(self) -> str:
         return self.log.read_bytes()[-_LOG_TAIL:].decode("utf-8", "replace") if self.log.exists() else ""

@@ -36,14 +36,16 @@ class Target:
 
     def __init__(self, plan: Plan) -> None:
         self.url = plan.url
+        self._urls = plan.urls()
+        self._at = 0
         self.own = plan.queue is None
         self.queue = plan.queue or f"loadtest-{uuid.uuid4().hex[:12]}"
         self._jobs = plan.jobs
+        self._several = plan.several
         self._path = f"/queues/{quote(self.queue, safe='')}"
         self._patience = plan.patience
         self._opened = 0.0
         self._client = httpx.Client(
-            base_url=plan.url,
             timeout=plan.timeout,
             trust_env=False,
             verify=tls_for(plan.url),
@@ -76,6 +78,7 @@ class Target:
             "start": start,
             "step": step,
             "max_attempts": jobs.max_attempts if jobs else None,
+            "several": self._several,
         }
         return _read(_HEADER, {name: state.get(name) for name in _BEFORE} | known)
 
@@ -104,7 +107,9 @@ class Target:
                 raise HarnessFault(f"a page of items after {before} says that the next is {after!r}")
 
     def is_steady(self) -> bool:
-        """Whether the server has been up since the queue was made."""
+        """Whether the server has been up since the queue was made; of several nobody can tell."""
+        if self._several:
+            return False
         uptime = _json(self._send("GET", "/stats?limit=1")).get("uptime")
         return isinstance(uptime, (int, float)) and uptime >= time.monotonic() - self._opened
 
@@ -128,20 +133,24 @@ class Target:
     ) -> httpx.Response:
         """One request, repeated while that may help: all of them may be. The very first is not.
 
+        Where there are several servers, the next one is asked when one does not answer.
+
         Raises:
             HarnessFault: there was no answer, or one of a server in trouble, until patience was over.
         """
         until = time.monotonic() + (0 if first else self._patience)
         while True:
+            url = self._urls[self._at]
             try:
-                answered = self._client.request(method, path, json=body)
+                answered = self._client.request(method, url + path, json=body)
                 if answered.status_code < httpx.codes.INTERNAL_SERVER_ERROR:
                     return answered
                 problem = _told(answered)
             except httpx.TransportError as error:
-                problem = f"no server at {self.url} ({str(error) or type(error).__name__})"
+                problem = f"no server at {url} ({str(error) or type(error).__name__})"
             except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
-                raise HarnessFault(f"{self.url}: {error}") from None
+                raise HarnessFault(f"{url}: {error}") from None
+            self._at = (self._at + 1) % len(self._urls)
             if time.monotonic() >= until:
                 raise HarnessFault(problem)
             time.sleep(_PAUSE)

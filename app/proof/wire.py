@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import ssl
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import Enum, auto
 from http import HTTPStatus
 from typing import Any, NamedTuple
@@ -19,6 +19,8 @@ import httpx
 from .calls import Call
 
 PROBLEM = "urn:dibs:problem:"
+_HOME_AFTER = 100
+"""Answers of another server after which a connection tries its own again."""
 
 
 def tls_for(url: str) -> ssl.SSLContext:
@@ -48,7 +50,7 @@ class Reply(NamedTuple):
     """A fate with what belongs to it; ``answer`` is what a history keeps of the answer.
 
     ``pause`` is what the server asked for, in seconds. ``maybe``: of a fault, whether something may have
-    happened all the same.
+    happened all the same. ``elsewhere``: another server may answer, where there are several.
     """
 
     fate: Fate
@@ -56,13 +58,17 @@ class Reply(NamedTuple):
     error: str = ""
     pause: float = 0.0
     maybe: bool = False
+    elsewhere: bool = False
 
 
 class Connection:
     """One keep-alive connection to one queue; for one thread.
 
+    With several servers it goes to the next one where a request was not answered, and after a while back to
+    the first, as behind a balancer; so clients stay spread, however often servers are killed.
+
     Args:
-        url: The server.
+        urls: The servers, in the order in which they are tried.
         queue: The queue of the test.
         timeout: Seconds for each of connecting, sending and receiving.
         tls: The TLS context for https, shared by all connections.
@@ -70,13 +76,20 @@ class Connection:
     """
 
     def __init__(
-        self, url: str, queue: str, *, timeout: float, tls: ssl.SSLContext, token: str | None = None
+        self,
+        urls: Sequence[str],
+        queue: str,
+        *,
+        timeout: float,
+        tls: ssl.SSLContext,
+        token: str | None = None,
     ) -> None:
         self._shown = shown(token)
         self._transport = httpx.HTTPTransport(verify=tls, trust_env=False)
         self._queue = queue
-        self._base = f"{url}/queues/{quote(queue, safe='')}"
-        self._urls: dict[str, httpx.URL] = {}
+        self._bases = [f"{url}/queues/{quote(queue, safe='')}" for url in urls]
+        self._at = self._away = 0
+        self._urls: dict[tuple[int, str], httpx.URL] = {}
         self._extensions = {"timeout": dict.fromkeys(("connect", "read", "write", "pool"), timeout)}
 
     def close(self) -> None:
@@ -85,6 +98,16 @@ class Connection:
 
     def send(self, call: Call, key: str | None) -> Reply:
         """Send a call. A failure of the network or the server is a `Fate`, not an exception."""
+        reply = self._send(call, key)
+        if reply.elsewhere:
+            self._at, self._away = (self._at + 1) % len(self._bases), 0
+        elif self._at:
+            self._away += 1
+            if self._away >= _HOME_AFTER:
+                self._at = self._away = 0
+        return reply
+
+    def _send(self, call: Call, key: str | None) -> Reply:
         headers = dict(self._shown) if key is None else {**self._shown, "Idempotency-Key": key}
         content = None
         if call.body is not None:
@@ -97,17 +120,19 @@ class Connection:
             response = self._transport.handle_request(request)
             body = response.read()
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
-            return Reply(Fate.UNSENT, error=_named(error))
+            return Reply(Fate.UNSENT, error=_named(error), elsewhere=True)
         except httpx.TransportError as error:
-            return Reply(Fate.LOST, error=_named(error))
+            return Reply(Fate.LOST, error=_named(error), elsewhere=True)
         if response.is_success and (body or call.may_be_empty):
             return self._answered(call, response, body)
-        return _refused(response, body)
+        down = response.status_code == HTTPStatus.SERVICE_UNAVAILABLE
+        return _refused(response, body)._replace(elsewhere=down)
 
     def _url(self, path: str) -> httpx.URL:
-        if path not in self._urls:
-            self._urls[path] = httpx.URL(f"{self._base}/{path}")
-        return self._urls[path]
+        where = self._at, path
+        if where not in self._urls:
+            self._urls[where] = httpx.URL(f"{self._bases[self._at]}/{path}")
+        return self._urls[where]
 
     def _answered(self, call: Call, response: httpx.Response, body: bytes) -> Reply:
         try:

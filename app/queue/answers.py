@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from ..errors import DibsError
-from ..ledger.looks import FailureRow, HistoryRow, ItemState
+from ..ledger.looks import FailureRow, HistoryRow, ItemState, Kept
 from ..ledger.serve import Served
 from ..ledger.sights import Death, Deaths
 from ..ledger.work import QueueSettings, Settled, Span
@@ -167,12 +167,13 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class ItemAnswer:
-    """One item, and its failed attempts, oldest first. ``kept_at``: when its value was pushed, or drawn."""
+    """One item, and its failed attempts, oldest first. ``key``: of its push, while that is known."""
 
     queue: str
     item: Peeked
     history: tuple[FailureRow, ...]
-    kept_at: int | None
+    kept: Kept
+    key: str | None = None
     traceparent: str | None = None
 
 
@@ -188,7 +189,7 @@ class ItemDone:
 
 @dataclass(frozen=True, slots=True)
 class HistoryPage:
-    """Who took or acked which items, from oldest to newest; ``next`` is the ``after`` of the next page."""
+    """Who took or acked which items; ``next`` is the ``after`` (or ``before``) of the next page."""
 
     queue: str
     rows: tuple[HistoryRow, ...]
@@ -212,6 +213,7 @@ class QueueInfo:
     ``source`` is None where producers push. ``created_at`` is ledger time, in milliseconds. ``settings`` are
     those in force: a setting that the queue leaves to the server has the server's limit. ``configured`` tells
     what defined the queue last (``file``, ``http``), or ``gone`` if the configuration no longer names it.
+    ``failure_place`` is for those alone who may operate the queue.
     """
 
     queue: str
@@ -232,6 +234,7 @@ class QueueInfo:
     configured: str
     created_at: int
     failure: Failure | None
+    failure_place: str | None = None
     created: bool = False
     replayed: bool = False
 

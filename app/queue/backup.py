@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, BinaryIO, Final, NamedTuple
 
 from ..errors import Forbidden, LimitExceeded, QueueConflict
@@ -24,6 +25,8 @@ log = logging.getLogger("dibs.backup")
 NAME: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,124}\.db")
 NAMED: Final = "dibs-%Y%m%dT%H%M%S.%fZ.db"
 """How a backup is named, by the time at which it is made."""
+SHARED: Final = "postgresql"
+"""The kind of engine that has no data folder."""
 LENT: Final = 100
 """Copies that were sent and of which it may still be said that they are kept."""
 LAST: Final = "last.json"
@@ -88,9 +91,7 @@ class Backups:
             LedgerError: as :meth:`write`.
         """
         async with self._one:
-            kept, path = await asyncio.to_thread(self._write, _name())
-            file = await asyncio.to_thread(path.open, "rb")
-            await asyncio.to_thread(path.unlink)
+            kept, file = await asyncio.to_thread(self._made, _name())
         self._lent[kept.name] = kept
         while len(self._lent) > LENT:
             self._lent.pop(next(iter(self._lent)))
@@ -112,8 +113,24 @@ class Backups:
         await self._note(kept)
         return kept
 
+    def _made(self, name: str) -> tuple[Kept, BinaryIO]:
+        """Make a copy, and open the file, which has no name then."""
+        if self._engine.kind == SHARED:
+            with TemporaryDirectory(prefix="dibs-backup-") as folder:
+                path, at = Path(folder) / name, datetime.now(UTC).timestamp()
+                return Kept(name, at, self._engine.backup(str(path))), path.open("rb")
+        kept, path = self._write(name)
+        file = path.open("rb")
+        path.unlink()
+        return kept, file
+
     def _write(self, name: str) -> tuple[Kept, Path]:
         folder = self._engine.folder
+        if self._engine.kind == SHARED:
+            raise Forbidden(
+                "the ledger is in PostgreSQL, and its server has no data folder for a copy: fetch one by"
+                " `dibs backup --to DIR` (GET /backup), or back up the database"
+            )
         if folder is None:
             raise Forbidden(f"the ledger is in memory ({MEMORY}): there is nothing to back up")
         if not NAME.fullmatch(name):

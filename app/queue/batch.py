@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from ..ledger.inbox import TakeIn
 from ..ledger.serve import Keyed
 
 if TYPE_CHECKING:
@@ -53,6 +54,8 @@ class Batch:
         pushed = other.op.op if isinstance(other.op, Keyed) else other.op
         for parcel in getattr(pushed, "parcels", ()):
             self.bytes -= sum(map(len, parcel.texts))
+        if isinstance(pushed, TakeIn):
+            self.bytes -= pushed.size
         self.others.append(other)
 
     def fit(self, asked: list[Waiting]) -> tuple[int, int]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ..errors import ItemUnknown, LedgerError, QueueConflict, QueueUnknown
 from ..ledger.engine import Engine
-from ..ledger.looks import DAMAGED, ItemRow, ItemState
+from ..ledger.looks import DAMAGED, ItemRow, ItemState, Kept
 from ..ledger.ops import QueueRow
 from ..ledger.work import QueueSettings, Seqs
 from .answers import Audit, DeadPage, ItemAnswer, ItemDone, KeyPage, Page, Peeked, QueueInfo
@@ -45,6 +45,7 @@ class Browser:
         self._engine = engine
         self._in_file = in_file
         self._known, self._glanced = line.row, (0, 0, 0)
+        self._first_due: int | None = None  # of what waits, as it was read last
 
     # -- the queue
 
@@ -96,7 +97,25 @@ class Browser:
         """The queue as the ledger has it, or had it when it could be read last; from any thread."""
         with suppress(LedgerError):
             self._known = self._engine.row(self._line.row.id) or self._line.row
-        return Look(self._known, self._glance(self._known))
+        inside = self._glance(self._known)
+        self.learn(inside[0])
+        return Look(self._known, inside)
+
+    @property
+    def first_due(self) -> int | None:
+        """Since when (ledger milliseconds) the first item could be claimed; None where none is known to wait.
+
+        Batches tell that. After a start, and after other settings, none has told it until somebody claims:
+        then it is what `learn` has read.
+        """
+        due = self._line.condition.state.next_due
+        return self._first_due if due == 0 else due
+
+    def learn(self, waiting: int) -> None:
+        """Read since when the first item waits, where no batch has told it; from any thread."""
+        if waiting and self._line.condition.state.next_due == 0:
+            with suppress(LedgerError):
+                self._first_due = self._engine.sights.first_due(self._line.row.id)
 
     def _glance(self, row: QueueRow) -> tuple[int, int, int]:
         """How many items wait, are leased and are dead; an empty queue needs no look."""
@@ -143,9 +162,10 @@ class Browser:
             why = f"does not come: the queue is {row.ending}" if ended else "has not come yet"
             raise ItemUnknown(f"item {seq} of {name} {'is done' if seq <= row.cursor else why}", field="seq")
         history = self._engine.failures(row.id, seq)
-        kept_at = self._engine.kept_at(row.id, seq)
+        kept = self._engine.kept(row.id, seq) or Kept(0, "")
+        key = await asyncio.to_thread(self._engine.item_key, row.id, row.generation, seq)
         traceparent = self._engine.traceparent(row.id, seq)
-        return ItemAnswer(name, self._peeked(rows[0]), tuple(history), kept_at, traceparent)
+        return ItemAnswer(name, self._peeked(rows[0]), tuple(history), kept, key, traceparent)
 
     def _done(self, seq: int, generation: int) -> ItemDone | None:
         name = self._line.name
@@ -275,7 +295,7 @@ class Browser:
 
     def oldest_waiting(self, waiting: int) -> float | None:
         """For how many seconds the first item could have been handed out; None where none is known to."""
-        due = self._line.condition.state.next_due
-        if not waiting or due is None or not due:
+        due = self.first_due
+        if not waiting or due is None:
             return None
         return max(self._engine.now() - due, 0) / 1000

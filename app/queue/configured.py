@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
-from typing import Final
+from types import MappingProxyType
+from typing import Final, NamedTuple
 
 from ..errors import ConfigError, SourceError
 from ..ledger.ops import Define, Fail, Op, QueueRow, Retry
@@ -41,8 +42,23 @@ class Fault:
     message: str
 
 
+class Beside(NamedTuple):
+    """Queues of a ledger that this configuration does not decide on.
+
+    ``named``: those of the configurations of other servers. ``again``: the sources that are looked for once
+    more, see ``looked_into_again``.
+    """
+
+    named: Set[str] = frozenset()
+    again: Mapping[str, SourceSpec] = MappingProxyType({})
+
+
+ALONE: Final = Beside()
+"""A configuration that decides on all queues."""
+
+
 class Configuring:
-    """Compares the ledger's rows with the queues that are ``wanted``; used once."""
+    """Compares the ledger's rows with the queues that are ``wanted``; used once. ``beside``: other queues."""
 
     def __init__(
         self,
@@ -50,10 +66,14 @@ class Configuring:
         rounds: Rounds,
         sources: Registry,
         wanted: Mapping[str, Definition],
+        *,
+        beside: Beside = ALONE,
     ) -> None:
+        self._again = {name: spec for name, spec in beside.again.items() if name not in wanted}
         self._rounds = rounds
         self._sources = sources
         self._wanted = wanted
+        self._named = {*wanted, *beside.named}
         self.rows = {row.name: row for row in rows}
         self.sound: dict[str, Definition] = {}
 
@@ -68,21 +88,26 @@ class Configuring:
         self._refuse_where_nothing_runs(faults)
         for name, fault in faults.items():
             await self._fail(name, fault)
-        for name in (*self.sound, *self.gone()):
+        for name in {*self.sound, *self.gone()} - faults.keys():
             for op in self.lifts(name):
                 await self._apply(op)
         self.tell_gone()
         self._tell_failed()
 
-    async def check(self) -> None:
+    @property
+    def defined(self) -> dict[str, Definition]:
+        """What is to be defined as the configuration has it."""
+        return {name: found for name, found in self.sound.items() if name not in self._again}
+
+    async def check(self, wrong: Sequence[str] = ()) -> None:
         """See that all queues can be as the configuration has them; then ``sound`` has them all.
 
         Raises:
-            ConfigError: some can't, a line for each.
+            ConfigError: some can't, a line for each, or something else is ``wrong``.
         """
         faults = await self._examined()
-        if faults:
-            raise ConfigError("\n".join(_refused(name, fault) for name, fault in faults.items()))
+        if told := [*wrong, *(_refused(name, fault) for name, fault in faults.items())]:
+            raise ConfigError("\n".join(told))
 
     async def _examined(self) -> Mapping[str, Fault]:
         examined = await asyncio.to_thread(self._examine_all)
@@ -94,7 +119,15 @@ class Configuring:
         return None if row is None or row.deleted_at is not None else row
 
     def _examine_all(self) -> dict[str, Definition | Fault]:
-        return {name: self._examine(name, definition) for name, definition in self._wanted.items()}
+        examined = {name: self._examine(name, definition) for name, definition in self._wanted.items()}
+        return examined | {name: self._look_for(name, spec) for name, spec in self._again.items()}
+
+    def _look_for(self, name: str, spec: SourceSpec) -> Definition | Fault:
+        try:
+            self._sources.check(spec, trusted=True)
+        except SourceError as error:
+            return Fault("source-invalid", f"{HAS}{_wrong(spec, error)}{_invalid(name)}")
+        return Definition(KEPT)
 
     def _examine(self, name: str, definition: Definition) -> Definition | Fault:
         """Sort the queues into sound ones and faults, on a thread: it imports modules and looks for files."""
@@ -134,12 +167,15 @@ class Configuring:
 
     async def _fail(self, name: str, fault: Fault) -> None:
         """Record the failure in the queue, which is created for that if there is none."""
-        row, definition = self._live(name), self._wanted[name]
+        row, definition = self._live(name), self._wanted.get(name, Definition(KEPT))
         settings = changed_settings(
             row.settings if row else DEFAULT_SETTINGS, definition.settings, trusted=True
         )
-        assert not isinstance(definition.source, Kept)  # noqa: S101  # what is not named has no fault
-        source, args = (row.source, row.args) if row else written(definition.source)
+        if row is not None:
+            source, args = row.source, row.args
+        else:
+            assert not isinstance(definition.source, Kept)  # noqa: S101  # what is not named has no fault
+            source, args = written(definition.source)
         await self._apply(Define(name, source, args, settings=settings, configured="file"))
         await self._apply(Fail(self.rows[name].id, fault.type, fault.message))
         log.warning("queue %s has failed: %s", name, fault.message)
@@ -149,7 +185,7 @@ class Configuring:
         row = self._live(name)
         if row is None or not _is_ours(row):
             return []
-        if name not in self._wanted:
+        if name not in self._wanted and name not in self._again:
             return [Retry(row.id)] if (row.failure_message or "").startswith(HAS) else []
         # another source takes the place of the failed one by a definition
         return [Retry(row.id)] if self.sound[name].source in {KEPT, spec_of(row)} else []
@@ -164,7 +200,7 @@ class Configuring:
         return sorted(
             name
             for name, row in self.rows.items()
-            if row.configured == "file" and row.deleted_at is None and name not in self._wanted
+            if row.configured == "file" and row.deleted_at is None and name not in self._named
         )
 
     def _tell_failed(self) -> None:
@@ -185,6 +221,24 @@ class Configuring:
             )
         if len(gone) > _NAMED:
             log.warning("and %d more queues are no longer in the configuration", len(gone) - _NAMED)
+
+
+def looked_into_again(rows: Iterable[QueueRow]) -> dict[str, SourceSpec]:
+    """The sources that depend on what another machine may have, or lack, by their queues.
+
+    These are the functions of users, and the sources that could not be used as they were defined. For a
+    server that begins to own a ledger which another one has owned: a queue whose function it lacks fails, and
+    one that failed for that reason goes on.
+    """
+    found = {}
+    for row in rows:
+        spec = spec_of(row) if row.deleted_at is None else None
+        if spec is None:
+            continue
+        failed = (row.failure_message or "").startswith(f"{HAS}{_short(spec)}: ")
+        if failed or (spec.is_function and row.ending is None):
+            found[row.name] = spec
+    return found
 
 
 def _refused(name: str, fault: Fault) -> str:

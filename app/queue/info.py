@@ -18,11 +18,16 @@ POSITIONAL = "*"
 
 def spec_of(row: QueueRow) -> SourceSpec | None:
     """The definition that a row keeps; None if producers push."""
-    if not row.source:
+    return spec_written(row.source, row.args)
+
+
+def spec_written(source: str, args: str) -> SourceSpec | None:
+    """The definition that a row keeps by the source's name and its arguments; None if producers push."""
+    if not source:
         return None
-    args = json.loads(row.args)
-    positional = tuple(args.pop(POSITIONAL, ()))
-    return SourceSpec(row.source, args, positional)
+    given = json.loads(args)
+    positional = tuple(given.pop(POSITIONAL, ()))
+    return SourceSpec(source, given, positional)
 
 
 def written(spec: SourceSpec | None) -> tuple[str, str]:
@@ -91,6 +96,7 @@ def info_of(
         settings=in_force(row.settings, limits),
         created_at=row.created_at,
         failure=failure_of(state),
+        failure_place=row.failure_place,
         configured="gone" if row.configured == "file" and not in_file else row.configured,
         created=created,
         replayed=replayed,

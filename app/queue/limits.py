@@ -15,6 +15,8 @@ NAME = re.compile(r"[a-z0-9._-]{1,64}")
 
 
 MIB: Final = 1024 * 1024
+KEY_LEAST: Final = 36
+"""Bytes of the keys that our own client makes: fewer can't be the limit. So it is with other least values."""
 
 
 class Limits(BaseModel):
@@ -37,10 +39,12 @@ class Limits(BaseModel):
     handout_bytes: int = Field(
         default=4 * MIB, ge=1024, description="The most bytes of one hand-out (it has one item at least)."
     )
-    count: int = Field(default=10_000, ge=1, le=1_000_000, description="The most items of one hand-out.")
+    count: int = Field(
+        default=10_000, ge=1, le=1_000_000, description="The most items of one hand-out or push."
+    )
     block: int = Field(default=1_000_000, ge=1, le=MAX_SAFE, description="The most numbers of one block.")
     wait: float = Field(default=30, ge=0, le=3600, description="The longest `wait` of a request.")
-    key_bytes: int = Field(default=255, ge=1, le=255, description="The longest idempotency key.")
+    key_bytes: int = Field(default=255, ge=KEY_LEAST, le=255, description="The longest idempotency key.")
     key_ttl: float = Field(
         default=86_400, ge=60, description="How long the answer to an idempotency key is kept."
     )
@@ -57,10 +61,15 @@ class Limits(BaseModel):
     delay: float = Field(
         default=2_592_000, ge=0, le=31_536_000, description="The longest `delay` of an item."
     )
-    error_bytes: int = Field(default=8192, ge=1, le=MIB, description="The longest `error` of a nack.")
+    error_bytes: int = Field(default=8192, ge=1024, le=MIB, description="The longest `error` of a nack.")
     worker_bytes: int = Field(default=255, ge=1, le=4096, description="The longest name of a `worker`.")
     entries: int = Field(default=10_000, ge=1, description="Entries of one `/settle`.")
-    ranges: int = Field(default=20_000, ge=1, description="Ranges of seqs of one `/settle`.")
+    ranges: int = Field(default=20_000, ge=10_000, description="Ranges of seqs of one `/settle`.")
+    inbox_max: int = Field(
+        default=1_000_000,
+        ge=1,
+        description="Rows of the inbox; above, queues that are full take no more by SQL.",
+    )
     settle_patience: float = Field(
         default=0.25, gt=0, description="How long a settle waits for the source of its next lease."
     )
@@ -93,24 +102,6 @@ class Limits(BaseModel):
     def members(self) -> int:
         """The most members that a list has in a request that is within the limits."""
         return max(self.count, self.entries, self.ranges, self.value_bytes // 2 + 1)
-
-    def check_count(self, field: str, value: int, most: int) -> None:
-        """Raise unless 1 ≤ value ≤ most."""
-        if not 1 <= value <= most:
-            raise LimitExceeded(f"{field} must be from 1 to {most}", field=field, limit=most)
-
-    def check_seconds(self, field: str, value: float, most: float, *, least: float = 0.0) -> None:
-        """Raise unless a duration is from ``least`` to ``most`` seconds; NaN is not."""
-        if not least <= value <= most:
-            raise LimitExceeded(
-                f"{field} must be from {least:g} to {most:g} seconds", field=field, limit=f"{most:g}"
-            )
-
-    def check_text(self, field: str, text: str, most: int) -> None:
-        """Raise unless a text is at most ``most`` bytes of UTF-8."""
-        encoded = text.encode("utf-8", "replace")
-        if len(encoded) > most or encoded.decode() != text:
-            raise LimitExceeded(f"{field} must be at most {most} bytes of text", field=field, limit=most)
 
     def check_key(self, key: str) -> None:
         """Raise unless the idempotency key is text of 1 to ``key_bytes`` bytes."""

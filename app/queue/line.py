@@ -80,6 +80,7 @@ class Line:
             limits=limits,
             feeder=self.feeder,
             join=lambda: rounds.join(self),
+            ask=self.add,
         )
         self.park, self.tried = self.parking.park, self.parking.tried
         self.upcoming = Upcoming(drawn=self.feeder is not None)
@@ -107,7 +108,13 @@ class Line:
             self._unwritable(waiting, shut)
         elif ask.key is not None and not self.parking.admit(waiting):
             return  # it has its refusal
-        elif ask.key is not None or ask.entries or waiting.over or self.condition.has_something():
+        elif (
+            ask.key is not None
+            or ask.entries
+            or waiting.over
+            or self.condition.has_something()
+            or not self._rounds.engine.sure  # a former owner shall not say that there is nothing
+        ):
             self.upcoming.add(waiting)
             if self.feeder is not None:
                 self._look_soon()  # before the round begins, so that values may be there in it

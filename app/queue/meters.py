@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 from bisect import bisect_left
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
-from typing import Final
+from operator import add, sub
+from typing import Final, NamedTuple
 
 from ..ledger.work import Settled
 from .stats import Percentiles
@@ -78,6 +79,23 @@ class Commits:
         self.buckets[bisect_left(COMMIT_BOUNDS, seconds)] += 1
 
 
+class Traffic(NamedTuple):
+    """The counts of items that the page shows: now, or over a time."""
+
+    out: int = 0
+    settled: int = 0
+    pushed: int = 0
+    nacked: int = 0
+
+    def plus(self, other: Traffic) -> Traffic:
+        """Both together."""
+        return Traffic._make(map(add, self, other))
+
+    def minus(self, other: Traffic) -> Traffic:
+        """What has come since the other."""
+        return Traffic._make(map(sub, self, other))
+
+
 @dataclass(slots=True, eq=False)
 class Meter:
     """The counts of one queue, written and read on the event loop."""
@@ -97,6 +115,10 @@ class Meter:
         """All counts, by the names under which they are told."""
         return {name: getattr(self, name) for name in COUNTS}
 
+    def traffic(self) -> Traffic:
+        """The counts that the page shows."""
+        return Traffic(self.handed_out, self.settled, self.pushed, self.nacked)
+
     def settle(self, entries: Iterable[Iterable[Settled]]) -> None:
         """Count settled items, and how many of them wait again or are dead."""
         for entry in entries:
@@ -111,7 +133,18 @@ class Meter:
 
 
 COUNTS: Final = tuple(each.name for each in fields(Meter) if each.type == "int")
-"""What is counted of each queue, and added up for the server."""
+"""What is counted of each queue, told as ``stats.py`` has it, and added up for the server."""
+
+METRICS: Final[Mapping[str, tuple[str, str]]] = {
+    "requests": ("dibs_requests", "Requests that asked for items."),
+    "refused": ("dibs_refused_requests", "Requests that were refused."),
+    "replays": ("dibs_replayed_requests", "Requests whose answer was filed before."),
+    "handed_out": ("dibs_handed_out_items", "Items that were taken or leased."),
+    "pushed": ("dibs_pushed_items", "Items that producers pushed."),
+    "settled": ("dibs_acked_items", "Items that were acked."),
+    "nacked": ("dibs_nacked_items", "Items that failed: they wait again, or are dead."),
+}
+"""The counts that only go up, by their names and descriptions for a Prometheus server."""
 
 
 def percentiles(samples: Iterable[float]) -> Percentiles:

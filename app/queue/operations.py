@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -11,7 +12,7 @@ from ..ledger.looks import ItemState
 from ..ledger.ops import Advance, Close, Conflict, Delete, Pause, QueueRow, Retry
 from ..ledger.serve import Key
 from ..ledger.work import Moved, Purge, Redrive, Seqs
-from .answers import MovedAnswer, QueueInfo
+from .answers import Audit, MovedAnswer, QueueInfo
 from .asking import digest_of
 from .gate import stopping
 from .once import Done, once
@@ -159,22 +160,23 @@ class Operations:
         text = f"redrive {seqs} {limit} {rate}" + (f" {error}" if error is not None else "")
         if error is not None:
             seqs = await self._browser.dead_seqs(error, seqs)
-        if expect is not None:
-            await self._check_expected(expect, seqs)
         digest = text if len(text) <= _LONG else digest_of(text)
-        return await self._in_slices(Redrive(self._line.row.id, seqs, limit, rate), digest, key)
+        refusal = None if expect is None else await self._other_dead(expect, seqs)
+        op = Redrive(self._line.row.id, seqs, limit, rate, unexpected=refusal is not None)
+        return await self._in_slices(op, digest, key, refusal)
 
-    async def _check_expected(self, expect: int, seqs: Seqs | None) -> None:
-        """Refuse to redrive others than the caller has seen."""
+    async def _other_dead(self, expect: int, seqs: Seqs | None) -> QueueConflict | None:
+        """The refusal to redrive others than the caller has seen."""
         if seqs is None:
             dead = (await self._browser.audit()).dead
         else:
             dead = sum(last - first + 1 for first, last in seqs)
-        if dead != expect:
-            raise QueueConflict(
-                f"{dead} dead items match by now, and {expect} were expected: nothing was redriven",
-                field="expect",
-            )
+        if dead == expect:
+            return None
+        return QueueConflict(
+            f"{dead} dead items match by now, and {expect} were expected: nothing was redriven",
+            field="expect",
+        )
 
     def _sorted(self, seqs: Seqs) -> Seqs:
         most = self._limits.ranges
@@ -190,9 +192,20 @@ class Operations:
         return tuple(sorted(seqs))
 
     async def purge(
-        self, states: tuple[ItemState, ...] = ("waiting", "dead"), *, key: Key | None = None
+        self,
+        states: tuple[ItemState, ...] = ("waiting", "dead"),
+        *,
+        expect: int | None = None,
+        key: Key | None = None,
     ) -> MovedAnswer:
-        """Drop waiting items, dead items, or both, for good; they count as purged. Leases are left alone."""
+        """Drop waiting items, dead items, or both, for good; they count as purged. Leases are left alone.
+
+        ``expect``: how many the caller has seen.
+
+        Raises:
+            LimitExceeded: a state is none of these; nothing was changed.
+            QueueConflict: there are more than ``expect`` says; nothing was changed.
+        """
         kept = tuple(state for state in ("waiting", "dead") if state in states)
         if not kept or len(kept) < len(set(states)):
             raise LimitExceeded(
@@ -200,15 +213,26 @@ class Operations:
                 field="states",
                 limit="waiting, dead",
             )
-        return await self._in_slices(Purge(self._line.row.id, kept), f"purge {kept}", key)
+        seen = None if expect is None else await self._browser.audit()
+        refusal = None if seen is None or expect is None else _more(seen, expect, kept)
+        upto = None if seen is None else seen.cursor  # what is pushed from here on nobody has seen
+        op = Purge(self._line.row.id, kept, unexpected=refusal is not None, upto=upto)
+        return await self._in_slices(op, f"purge {kept}", key, refusal)
 
-    async def _in_slices(self, op: Redrive | Purge, digest: str, key: Key | None) -> MovedAnswer:
+    async def _in_slices(
+        self, op: Redrive | Purge, digest: str, key: Key | None, refusal: QueueConflict | None
+    ) -> MovedAnswer:
         """Do a slice at a time; the answer is that of the last.
 
-        Under a key, a repeat goes on where the last one came to that moved something.
+        Under a key, a repeat goes on where the last one came to that moved something, whatever matches by
+        now; only what was never begun is refused.
         """
+        if refusal is not None and key is None:
+            raise refusal
         while True:
             done = await self._commit(op, digest, key)
+            if refusal is not None and not done.replayed and op.part is None:
+                raise refusal
             moved: Moved = done.outcome
             if moved.rest is None:
                 if not moved.count and not done.replayed and self._line.retired:
@@ -218,6 +242,16 @@ class Operations:
                 raise stopping()
             await asyncio.sleep(0)
             op = replace(op, part=moved)
+
+
+def _more(seen: Audit, expect: int, states: Sequence[str]) -> QueueConflict | None:
+    """The refusal to drop more than the caller has seen."""
+    found = sum(seen.waiting if state == "waiting" else seen.dead for state in states)
+    if found <= expect:
+        return None
+    return QueueConflict(
+        f"{found} items match by now, and {expect} were expected: nothing was purged", field="expect"
+    )
 
 
 def _beyond_end(name: str, length: int, to_seq: int) -> QueueConflict:

@@ -30,7 +30,8 @@ class Parking:
     """The asks of one queue that wait. Lives on the event loop, which alone touches it.
 
     It owns their list ``parked``, the number of them that join the next round (``tries``), how many these may
-    be at most, and the timer for the next item that comes due. ``join`` is called when some are to be tried.
+    be at most, and the timer for the next item that comes due. ``join`` is called when some are to be tried,
+    ``ask`` asks for one that waits no more.
     """
 
     def __init__(
@@ -42,6 +43,7 @@ class Parking:
         limits: Limits,
         feeder: Feeder | None,
         join: Callable[[], None],
+        ask: Callable[[Waiting], None],
     ) -> None:
         self.tries = 0
         self._condition = condition
@@ -51,6 +53,7 @@ class Parking:
         self._loop = rounds.loop
         self._limits = limits
         self._join = join
+        self._ask = ask
         self._burst = FIRST_TRIES
         self._timer: asyncio.TimerHandle | None = None
         self.parked = Parked(self._loop, partial(guarded, self._late))
@@ -106,6 +109,9 @@ class Parking:
         down = self._rounds.shut
         if down is not None:
             self._replies.without_items(waiting, again(down))
+        elif not self._rounds.engine.sure:  # another server may own the ledger, and have items
+            waiting.over = True
+            self._ask(waiting)
         else:
             self._replies.nothing(waiting, waiting.why)
 

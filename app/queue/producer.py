@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from ..errors import LimitExceeded, QueueConflict, QueueFull
+from ..errors import QueueConflict, QueueFull
 from ..ledger.serve import Key
-from ..ledger.work import LAST_PRIORITY, Parcel, Push, Pushed
+from ..ledger.work import Parcel, Push, Pushed
 from .answers import PushAnswer
 from .asking import digest_of
 from .once import once
@@ -30,24 +30,28 @@ class Producer:
         self._rounds = rounds
 
     async def push(
-        self, parcels: tuple[Parcel, ...], *, key: Key | None = None, parent: str | None = None
+        self,
+        parcels: tuple[Parcel, ...],
+        *,
+        key: Key | None = None,
+        parent: str | None = None,
+        caller: str = "",
     ) -> PushAnswer:
         """Add items at the end, all or none; they are on disk when this returns.
 
-        ``parent`` is the traceparent of the request, which its items keep.
+        How many they are, and what each of them is, was checked where they were read. ``parent`` is the
+        traceparent of the request, and ``caller`` the name of who pushes: the items keep both.
 
         Raises:
             QueueFull: ``max_ready`` would be passed.
             QueueConflict: a source feeds the queue, or it is closed.
-            LimitExceeded: too many items, or one is over its limit.
             And what the ledger raises, as for `Queue.asked`.
         """
         queue = self._line
-        self._check(parcels)
         if (shut := self._rounds.shut) is not None:
             await asyncio.sleep(0)  # a caller that tries again at once lets others have their turn
             raise again(shut)
-        op = Push(queue.row.id, parcels, int(queue.limits.key_ttl * 1000), parent=parent)
+        op = Push(queue.row.id, parcels, int(queue.limits.key_ttl * 1000), parent=parent, caller=caller)
         digest = "push " + digest_of(words(parcels)) if key else ""
         queue.expect(sum([len(parcel.texts) for parcel in parcels if not parcel.delay]))
         done = await once(self._rounds, op, key, digest, queue.limits)
@@ -55,21 +59,9 @@ class Producer:
         self._check_taken(pushed)
         if not done.replayed:
             queue.meter.pushed += len(pushed.seqs) - len(pushed.known)
+            for rows in self._rounds.touched:  # anew: the batch was told of before this was counted
+                rows.add(queue.row.id)
         return PushAnswer(queue.name, pushed.seqs, pushed.known, done.replayed)
-
-    def _check(self, parcels: tuple[Parcel, ...]) -> None:
-        limits = self._line.limits
-        limits.check_count("items", sum(len(parcel.texts) for parcel in parcels), limits.count)
-        for parcel in parcels:
-            limits.check_seconds("delay", parcel.delay / 1000, limits.delay)
-            if not 0 <= parcel.priority <= LAST_PRIORITY:
-                bounds = f"0..{LAST_PRIORITY}"
-                raise LimitExceeded(
-                    f"priority must be from 0 to {LAST_PRIORITY}", field="priority", limit=bounds
-                )
-            for key in parcel.keys or ():
-                if key is not None:
-                    limits.check_text("key", key, limits.key_bytes)
 
     def _check_taken(self, pushed: Pushed) -> None:
         """Raise the reason if nothing was pushed."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import PullTimeout
 from ..ledger.serve import End
+from .places import place_of
 
 if TYPE_CHECKING:
     from ..iterators import Hold
@@ -61,13 +62,13 @@ def end_of(source: Source) -> End | None:
 
 
 def failed(cause: BaseException | None, kind: str | None = None) -> End:
-    """A failure with its cause, as the ledger keeps it; a user's message may be long, so it is cut."""
+    """A failure with its cause and its place, as the ledger keeps it; a long message of a user is cut."""
     try:
         message = str(cause)
     except Exception:
         message = "(its message can't be shown)"
     text = message[:MESSAGE_MOST].encode("utf-8", "replace").decode()
-    return End("failed", kind or type(cause).__name__, text)
+    return End("failed", kind or type(cause).__name__, text, place_of(cause))
 
 
 def let_go(source: Source, name: str) -> None:

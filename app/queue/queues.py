@@ -3,43 +3,34 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence, Set
 from heapq import nsmallest
 from pathlib import Path
 from typing import Any, Final, Self
 
-from ..errors import (
-    ConfigError,
-    LedgerError,
-    LimitExceeded,
-    QueueConflict,
-    SourceError,
-)
+from ..errors import LedgerError
 from ..ledger import open_ledger
 from ..ledger.actions import Action
 from ..ledger.engine import Engine
+from ..ledger.recovered import Recovered
 from ..ledger.serve import Key
 from ..ledger.sights import Sights
 from ..sources import Registry, SourceSpec
 from .answers import HistoryPage, QueueInfo
 from .backup import Backups
-from .configured import Configuring
+from .configured import ALONE, Beside, Configuring
 from .definition import Definition, Kept
 from .definitions import Definitions
 from .gate import stopping
 from .limits import Limits
+from .loading import load
 from .queue import Queue
 from .reconfigured import Changed, Reconfiguring
 from .register import Register
 from .restored import Jumped, Restored
 from .statistics import Sees, Statistics, everything
 from .stats import Stats
-
-log = logging.getLogger("dibs.queue")
-
-START_PATIENCE: Final = 0.5
-"""Seconds that a start waits for its sources; most are open in a thousandth of that."""
+from .targets import draining_of
 
 MAX_PAGE: Final = 1000
 """Queues of one page."""
@@ -67,6 +58,7 @@ class Queues:
         limits: Limits,
         root: Path | None = None,
         in_file: Iterable[str] = (),
+        notify: bool = False,
     ) -> None:
         self.limits = limits
         self._engine = engine
@@ -76,12 +68,14 @@ class Queues:
         self._register = Register(engine, sources, limits, named)
         self._queues, self._tombstones = self._register.queues, self._register.tombstones
         self.get = self._register.get
-        self.tokens = self._register.tokens
+        self.tokens, self.follow = self._register.tokens, self._register.moves.follow
+        self.of_row = self._register.of_row
         self.rounds = self._register.rounds
         self._definitions = Definitions(self._queues, self.rounds, limits, sources, root, named)
         self._reconfiguring = Reconfiguring(self._register, self._definitions, sources, named)
         self.backups = Backups(engine)
         self.restored = Restored(engine, self.rounds)
+        self.inbox = draining_of(engine, self._queues, self.rounds, limits, notify=notify)
         self._statistics = Statistics(self._queues, self.rounds, engine, self.restored)
         self.access_tokens, self.commit = engine.access_tokens, self.rounds.commit
 
@@ -105,35 +99,50 @@ class Queues:
                 LedgerLocked, LedgerForeign, LedgerTooNew, LedgerUnavailable: the ledger can't be opened.
         """
         engine = await asyncio.to_thread(open_ledger, data)
+        return await cls.over(engine, sources=sources, limits=limits, define=define, root=root)
+
+    @classmethod
+    async def over(
+        cls,
+        engine: Engine,
+        *,
+        sources: Registry | None = None,
+        limits: Limits | None = None,
+        define: Mapping[str, SourceSpec | Definition | None] | None = None,
+        root: Path | None = None,
+        beside: Beside = ALONE,
+        notify: bool = False,
+    ) -> Self:
+        """The queues of a ledger that is open; it is closed with them, or if this fails.
+
+        Those ``beside`` the configuration stay as they are in the ledger. ``notify``: its database is to tell
+        of each push.
+
+        Raises:
+            ConfigError, LedgerUnavailable: as ``open``.
+        """
         wanted = {name: Definition.of(definition) for name, definition in (define or {}).items()}
+        named, limits = {*wanted, *beside.named}, limits or Limits()
         queues = cls(
-            engine, sources=sources or Registry(), limits=limits or Limits(), root=root, in_file=wanted
+            engine, sources=sources or Registry(), limits=limits, root=root, in_file=named, notify=notify
         )
         try:
-            await queues._load(wanted)
+            await queues._load(wanted, beside)
         except BaseException:
             await queues.close()
             raise
         return queues
 
-    async def _load(self, wanted: Mapping[str, Definition]) -> None:
-        configuring = Configuring(self._engine.rows(), self.rounds, self._sources, wanted)
-        await configuring.run()
-        for row in configuring.rows.values():
-            self._register.follow(row)
-        for left in self._engine.unswept():
-            self._register.sweeper.add(left)
-        await asyncio.gather(*(self._configure(*wanted) for wanted in configuring.sound.items()))
-        feeders = [queue.line.feeder for queue in self._queues.values()]
-        starting = [feeder for feeder in feeders if feeder is not None and feeder.starting]
-        await asyncio.gather(*(feeder.started(START_PATIENCE) for feeder in starting))
+    async def _load(self, wanted: Mapping[str, Definition], beside: Beside) -> None:
+        rows = self._engine.rows()
+        configuring = Configuring(rows, self.rounds, self._sources, wanted, beside=beside)
+        self.found = await load(self._register, self._engine, configuring, self._configure)
         self.restored.begin(self.everyone)
+        if self.inbox is not None:
+            self.inbox.start()
 
     async def _configure(self, name: str, definition: Definition) -> None:
-        try:
-            await self.define(name, definition.source, trusted=True, settings=definition.settings)
-        except (SourceError, QueueConflict, LimitExceeded) as error:
-            raise ConfigError(f"queue {name} = {definition}: {error}") from error
+        await self.define(name, definition.source, trusted=True, settings=definition.settings)
 
     # -- which there are
 
@@ -186,11 +195,17 @@ class Queues:
             key=key,
         )
 
-    async def reconfigure(self, wanted: Mapping[str, Definition]) -> Changed:
+    async def reconfigure(
+        self,
+        wanted: Mapping[str, Definition],
+        wrong: Sequence[str] = (),
+        *,
+        others: Set[str] = frozenset(),
+    ) -> Changed:
         """Take over the queues of a changed configuration; see `Reconfiguring.run`."""
         if self._stopping:
             raise stopping()
-        return await self._reconfiguring.run(wanted)
+        return await self._reconfiguring.run(wanted, wrong, others=others)
 
     async def delete(self, name: str, *, confirmed: bool = True, key: Key | None = None) -> QueueInfo:
         """Delete a queue; its name, cursor and generation stay, so that nothing is handed out again.
@@ -203,15 +218,19 @@ class Queues:
             return await self._definitions.deleted(self._tombstones[name], key)
         return await self.get(name).operations.delete(confirmed=confirmed, key=key)
 
-    async def history(self, name: str, *, seq: int | None, after: int, limit: int) -> HistoryPage:
-        """Who took or acked items of a queue, or of one that had this name: from oldest to newest.
+    async def history(
+        self, name: str, *, seq: int | None, after: int, limit: int, before: int | None = None
+    ) -> HistoryPage:
+        """Who took or acked items of a queue, or of one that had this name.
+
+        From oldest to newest; with ``before`` from newest to oldest, those with an id below it.
 
         Raises:
             QueueUnknown: there is no queue of this name, and never was.
         """
         if name not in self._tombstones:
             self.get(name)
-        found = await asyncio.to_thread(self._engine.history, name, seq, after, limit + 1)
+        found = await asyncio.to_thread(self._engine.history, name, seq, after, limit + 1, before)
         rows = tuple(found[:limit])
         return HistoryPage(name, rows, rows[-1].id if len(found) > limit else None)
 
@@ -289,8 +308,14 @@ class Queues:
         self.stop()
         for queue in self._queues.values():
             queue.line.supply.stop()
+        if self.inbox is not None:
+            await self.inbox.stop(STOP_PATIENCE)
         await asyncio.to_thread(self.rounds.writer.close, STOP_PATIENCE)
         self.rounds.close()
+
+    async def recover(self, *, accept_loss: bool, who: str) -> Recovered:
+        """Go on after the database has lost transactions; see ``Engine.recover``."""
+        return await asyncio.wrap_future(self.rounds.writer.recover(accept_loss=accept_loss, who=who))
 
     async def accept(self, advance: int, named: Mapping[str, int]) -> Sequence[Jumped]:
         """Let a restored backup hand out again; see `Restored.accept`."""

@@ -3,26 +3,34 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Mapping, Sequence, Set
 from typing import NamedTuple
 
 from ..errors import ConfigError
 from ..ledger.ops import Conflict, Define, Retry
 from ..ledger.work import DEFAULT_SETTINGS
 from ..sources import Registry
-from .configured import Configuring
+from ..sources.functions import changed_file
+from .configured import Beside, Configuring
 from .definition import Definition, Kept, changed_settings
 from .definitions import Definitions
 from .info import spec_of, written
 from .register import Register
 
+log = logging.getLogger("dibs.queue")
+
 
 class Changed(NamedTuple):
-    """What a changed configuration did to queues, by their names; those that are ``gone`` go on."""
+    """What a changed configuration did to queues, by their names; those that are ``gone`` go on.
+
+    The code of those that are ``unread`` was changed in its file, which is not loaded again.
+    """
 
     created: tuple[str, ...]
     changed: tuple[str, ...]
     gone: tuple[str, ...]
+    unread: tuple[str, ...]
 
 
 class Reconfiguring:
@@ -39,19 +47,32 @@ class Reconfiguring:
         self._sources = sources
         self._in_file = in_file
 
-    async def run(self, wanted: Mapping[str, Definition]) -> Changed:
+    async def run(
+        self,
+        wanted: Mapping[str, Definition],
+        wrong: Sequence[str] = (),
+        *,
+        others: Set[str],
+    ) -> Changed:
         """Make the queues that are new, change those that are otherwise, keep those that are gone.
 
+        ``others`` are the queues that the configurations of other servers have.
+
         Raises:
-            ConfigError: A queue can't be as the configuration has it; none was changed.
+            ConfigError: A queue can't be as the configuration has it, or something else of that is ``wrong``:
+                all of it is told; no queue was changed.
             LedgerFull, LedgerUnavailable, OutcomeUnknown: The disk is at fault.
         """
         queues, tombstones = self._register.queues, self._register.tombstones
         looks = await asyncio.to_thread(lambda: [queue.browser.look().row for queue in [*queues.values()]])
         configuring = Configuring(
-            [*tombstones.values(), *looks], self._register.rounds, self._sources, wanted
+            [*tombstones.values(), *looks],
+            self._register.rounds,
+            self._sources,
+            wanted,
+            beside=Beside(others),
         )
-        await configuring.check()
+        await configuring.check(wrong)
         async with self._definitions.alone(wanted):
             ops: dict[str, list[Define | Retry]] = {name: self._ops(name, configuring) for name in wanted}
             ops |= {name: [*configuring.lifts(name)] for name in configuring.gone()}
@@ -60,14 +81,28 @@ class Reconfiguring:
             await self._commit({name: ops[name] for name in anew})
             await self._commit({name: its for name, its in ops.items() if name not in anew})
         self._in_file.clear()
-        self._in_file.update(wanted)
+        self._in_file.update(wanted, others)
         configuring.tell_gone()
         touched = sorted(name for name, its in ops.items() if its)
         return Changed(
             tuple(name for name in touched if name not in there),
             tuple(name for name in touched if name in there),
             tuple(configuring.gone()),
+            await asyncio.to_thread(self._unread),
         )
+
+    def _unread(self) -> tuple[str, ...]:
+        """The queues whose functions are in files that were changed; logged, with the file."""
+        specs = {name: queue.line.spec for name, queue in sorted(self._register.queues.items())}
+        files = {name: changed_file(spec.name) for name, spec in specs.items() if spec and spec.is_function}
+        unread = {name: file for name, file in files.items() if file is not None}
+        for name, file in unread.items():
+            log.warning(
+                "queue %s: the code in %s was changed since it was loaded, and is not loaded again: it counts"
+                " from the next start on",
+                *(name, file),
+            )
+        return tuple(unread)
 
     async def _commit(self, ops: Mapping[str, Sequence[Define | Retry]]) -> None:
         every = [(name, op) for name, its in ops.items() for op in its]

@@ -16,6 +16,7 @@ from .feeder import Feeder
 from .info import same_definition, spec_of
 from .limits import Limits, check_name
 from .line import Line
+from .moves import Moves
 from .queue import Queue
 from .rounds import Rounds
 from .supply import Supply
@@ -28,7 +29,7 @@ class Register:
     """Makes the queues, and follows their rows. Lives on the event loop, which alone touches it.
 
     It owns the ``queues`` by name, their lines by the id of their row, the ``tombstones``, and what all have
-    in common: ``rounds``, ``sweeper``, ``tokens``. ``in_file`` are the names of the configuration.
+    in common: ``rounds``, ``moves``, ``sweeper``, ``tokens``. ``in_file`` are the names of the configuration.
     """
 
     def __init__(self, engine: Engine, sources: Registry, limits: Limits, in_file: Set[str]) -> None:
@@ -41,7 +42,9 @@ class Register:
         self._limits = limits
         self._in_file = in_file
         self._loop = asyncio.get_running_loop()
+        self.moves = Moves(self.queues, self._by_id)
         self.rounds = Rounds(self._loop, engine, by_id=self._by_id, changed=self.follow, limits=limits)
+        self.rounds.touched = self.moves.touched
         self.sweeper = Sweeper(self.rounds)
 
     def get(self, name: str, *, keyed: bool = False) -> Queue:
@@ -63,6 +66,7 @@ class Register:
         queue = self.queues.get(row.name)
         if queue is not None and queue.line.row.id > row.id:
             return  # a row that was replaced since
+        self.moves.changed(row.name)
         if row.deleted_at is not None:
             self.tombstones[row.name] = row
             self.queues.pop(row.name, None)
@@ -101,6 +105,11 @@ class Register:
             line.feeder.open(row)
         return Queue(line, self._engine, self.rounds, in_file=self._in_file)
 
+    def of_row(self, row: int) -> Queue | None:
+        """The queue that has this row."""
+        line = self._by_id.get(row)
+        return None if line is None else self.queues.get(line.name)
+
     def _line_of(self, name: str) -> Line | None:
         queue = self.queues.get(name)
         return None if queue is None else queue.line
@@ -117,7 +126,7 @@ class Register:
             limits=self._limits,
             call=self._call,
             later=self._loop.call_later,
-            news=news,
+            news=partial(self.moves.news_of, row.name, news),
             name=row.name,
         )
 

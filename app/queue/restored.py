@@ -121,7 +121,8 @@ def _check_alive(queues: Iterable[Queue]) -> None:
     for queue in queues:
         if queue.line.condition.state.ending == "failed":
             raise QueueConflict(
-                f"the source of {queue.name} has failed: retry it first, or accept it with an advance of 0",
+                f"the source of {queue.name} has failed: `dibs retry {queue.name}` first, or pass over none"
+                f" of it, `--advance {queue.name}=0` beside the others",
                 field="queues",
             )
 

@@ -32,7 +32,10 @@ log = logging.getLogger("dibs.queue")
 _op = attrgetter("op")
 
 GRACE: Final = 2.0
-"""Seconds that the callers of a failed commit wait for certainty before they hear that nobody knows."""
+"""Seconds that the callers of a failed commit wait for certainty before they hear that nobody knows.
+
+A ledger that returns by itself is waited for as long as a commit may take.
+"""
 
 
 class Participant(Protocol):
@@ -57,7 +60,8 @@ class Rounds:
     It owns the ``writer``, the batch that is under way, what is ready for the next one, and what is known of
     the disk: ``down`` is why the ledger can't be written now, ``shut`` why no ask may join a round: that, or
     the ledger is held. ``by_id`` finds the queue of a row. ``changed`` follows the rows that ops on queues
-    tell, before anybody hears of them. ``commit_patience`` of the ``limits`` is how long the disk may take.
+    tell, before anybody hears of them; ``touched`` are sets to which the rows of each
+    batch are added. ``commit_patience`` of the ``limits`` is how long the disk may take.
     """
 
     def __init__(
@@ -70,12 +74,14 @@ class Rounds:
         limits: Limits,
     ) -> None:
         self.loop = loop
+        self.engine = engine
         self.down: LedgerError | None = None
         self.shut: LedgerError | None = None
         self._held: LedgerError | None = None
         self.commits = Commits()
         self._by_id = by_id
         self._changed = changed
+        self.touched: list[set[int]] = []
         self._limits = limits
         self._ready: dict[Participant, None] = {}
         self._others: deque[Op] = deque()
@@ -203,6 +209,8 @@ class Rounds:
                     participant.learn(after)
                 except Exception:
                     log.exception("after a batch")
+        for rows in self.touched:
+            rows.update(applied.after)
         for begun in batch.rounds:
             begun.tell()
         for other, outcome in zip(others, outcomes, strict=False):
@@ -227,7 +235,7 @@ class Rounds:
         if error is None:
             self._wake()
             return
-        if self._under_way is not None:
+        if self._under_way is not None and not self.engine.returns:
             self.loop.call_later(GRACE, self._unsure, self._under_way)
         others, self._others = self._others, deque()
         for other in others:
@@ -261,7 +269,7 @@ class Rounds:
         if left <= 0:
             self._unsure(self._under_way)
             if self.down is None:  # nobody need wait behind it
-                self._mute = LedgerUnavailable("the disk does not answer; nothing was handed out")
+                self._mute = LedgerUnavailable("the ledger does not answer; nothing was handed out")
                 self._troubled(self._mute)
         else:
             self._silent = self.loop.call_later(left, self._look)
@@ -288,7 +296,7 @@ def again(error: LedgerError) -> LedgerError:
 
 
 def unsure() -> OutcomeUnknown:
-    """The error for a disk that does not answer in time; the op may still reach it."""
+    """The error for a ledger that does not answer in time; the op may still reach it."""
     return OutcomeUnknown(
-        "the disk did not answer in time; send the request again with its key to learn what became of it"
+        "the ledger did not answer in time; send the request again with its key to learn what became of it"
     )

@@ -61,6 +61,7 @@ class Statistics:
             queue_count=len(everyone),
             queues=await _stats_of(page, looks),
             next=following,
+            cluster=None,
         )
 
     def _ledger(self) -> LedgerStats:

@@ -83,10 +83,55 @@ class RestoredFrom:
 
 
 @dataclass(frozen=True, slots=True)
+class ServerStats:
+    """A server of the ledger. ``seen``: so many seconds ago. ``note`` says why it can't own, if it can't.
+
+    ``lag``: by how many transactions its warm copy of the owner's memory is behind; null where it has none.
+    ``troubles``: what else is not well with it, such as that it can't reach the owner.
+    """
+
+    url: str
+    version: str
+    owner: bool
+    seen: float
+    note: str
+    lag: int | None
+    troubles: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterStats:
+    """The cluster, as the server at ``url`` sees it, which has this ``role``.
+
+    ``owner`` is the URL of the newest owner, ``term`` the number of its term, which has lasted for
+    ``lasts`` seconds; ``position`` the number of the newest transaction, ``position_age`` seconds old.
+    ``takeovers`` are the terms that began within the last hour. Commits wait for ``standbys_needed`` of the
+    ``standbys`` of the database; vacuum is held back there for ``vacuum_held`` transactions. ``warnings`` are
+    sentences for an operator.
+    """
+
+    role: str
+    url: str
+    owner: str | None
+    term: int
+    lasts: float
+    position: int
+    position_age: float
+    takeovers: int
+    servers: Sequence[ServerStats]
+    standbys: int
+    standbys_needed: int
+    vacuum_held: int
+    warnings: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
 class Stats:
     """The whole server, and a page of its queues by name; ``next`` is the ``after`` of the next page.
 
-    ``processor_time``: what its process has used since it began; a second of one core is one.
+    ``processor_time``: what its process has used since it began; a second of one core is one. ``ledger``
+    and ``cluster`` are null for a caller that has roles for some queues only; ``cluster`` is also where one
+    server has the ledger for itself.
     """
 
     uptime: float
@@ -101,8 +146,9 @@ class Stats:
     rate: float
     in_flight: int
     waiting: int
-    ledger: LedgerStats
+    ledger: LedgerStats | None
     restored: RestoredFrom | None
     queue_count: int
     queues: Sequence[QueueStats]
     next: str | None
+    cluster: ClusterStats | None

@@ -22,6 +22,7 @@ import os
 import sys
 from collections.abc import AsyncIterable, Callable, Iterable, Iterator, Mapping, Set
 from functools import partial
+from types import ModuleType
 from typing import Any, Final
 
 from ..errors import SourceInvalid, SourceUnknown
@@ -52,19 +53,46 @@ def load(name: str) -> Function:
     return _checked(name, found)
 
 
+_imported: Final[dict[str, int | None]] = {}
+"""When the files of users' modules were changed last, as they were imported: beside ``sys.modules``."""
+
+
+def changed_file(name: str) -> str | None:
+    """The file of ``module:function``, if it was changed since it was imported."""
+    module = name.partition(":")[0]
+    before, file = _imported.get(module), _file(sys.modules.get(module))
+    now = _changed_at(file)
+    return file if before is not None and now is not None and before != now else None
+
+
+def _file(module: ModuleType | None) -> str | None:
+    """The file of a module; those that are written in C may have none."""
+    return getattr(module, "__file__", None)
+
+
+def _changed_at(file: str | None) -> int | None:
+    try:
+        return None if file is None else os.stat(file).st_mtime_ns
+    except OSError:  # in an archive, or gone
+        return None
+
+
 def _import(name: str, module: str) -> Any:
     here = os.getcwd()
     if here not in sys.path and "" not in sys.path:
         sys.path.insert(0, here)  # as uvicorn does
     importlib.invalidate_caches()
     try:
-        return importlib.import_module(module)
+        found = importlib.import_module(module)
     except ModuleNotFoundError as error:
         if error.name is None or not f"{module}.".startswith(f"{error.name}."):
             raise SourceInvalid(f"{name}: {module!r} can't be imported: {error}") from error
         raise SourceUnknown(f"{name}: there is no module {module!r} in {here} or on Python's path") from None
     except (Exception, SystemExit) as error:  # whatever the user's module raises
         raise SourceInvalid(f"{name}: {module!r} raised {type(error).__name__}: {error}") from error
+    if module not in _imported:
+        _imported[module] = _changed_at(_file(found))
+    return found
 
 
 def _checked(name: str, found: Any) -> Function:

@@ -7,15 +7,18 @@ process of its own is in tests/cli.
 
 import asyncio
 import importlib.util
+import os
 import sys
 from collections.abc import Iterable
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 
 import httpx
 import pytest
 from dibs.config import Settings
+from dibs.ledger import open_ledger
 from dibs.main import create_app
+from dibs.queue import queues
 
 
 def _load(name):
@@ -27,6 +30,8 @@ def _load(name):
 
 
 wires = _load("wire")
+ENGINE = "DIBS_TEST_ENGINE"
+"""The engine of a server without a folder: ``sqlite`` in memory as a rule, or ``postgresql``."""
 HOST = "localhost:8000"
 
 
@@ -179,12 +184,43 @@ def pytest_collection_modifyitems(config, items):
 
 
 @pytest.fixture(scope="session")
-def open_house(way):
+def in_memory(request):
+    """A context manager: meanwhile a server without a folder has a ledger of the engine that is tested."""
+    if os.environ.get(ENGINE, "sqlite") == "sqlite":
+        return nullcontext
+
+    from dibs.ledger.postgres.ledger import Ledger
+    from support.ledgers import owned
+
+    ledgers = request.getfixturevalue("quick_ledgers")
+
+    @contextmanager
+    def in_memory():
+        lent = []
+
+        def opened(data):
+            if data != ":memory:":
+                return open_ledger(data)
+            lent.append(ledgers.lend())
+            return owned(Ledger(lent[-1]))
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(queues, "open_ledger", opened)
+            yield
+        for url in lent:
+            ledgers.take_back(url)
+
+    return in_memory
+
+
+@pytest.fixture(scope="session")
+def open_house(way, in_memory):
     """A context manager: an application with these settings."""
 
     @contextmanager
     def open_house(**settings):
-        with House(create_app(Settings(**{"data": ":memory:", **settings})), way) as house:
+        app = create_app(Settings(**{"data": ":memory:", **settings}))
+        with in_memory(), House(app, way) as house:
             yield house
 
     return open_house

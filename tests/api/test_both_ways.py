@@ -336,11 +336,11 @@ def test_a_client_that_goes_away_in_a_body_changes_nothing(ask):
 
 
 def test_a_limit_is_a_setting(ask):
-    limits = {"limits": {"count": 5, "body_bytes": 1024, "key_bytes": 3}}
+    limits = {"limits": {"count": 5, "body_bytes": 1024, "key_bytes": 36}}
     requests = [
         post(b"/next?count=6"),
         post(b"/queues/default/lease", b'{"max":6}'),
-        post(b"/next", None, b"Idempotency-Key: four"),
+        post(b"/next", None, b"Idempotency-Key: " + b"k" * 37),
         post(b"/queues/default/lease", b" " * 1025),
     ]
     assert statuses(ask(*requests, settings=limits)) == [422, 422, 422, 413]

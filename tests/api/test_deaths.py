@@ -46,3 +46,28 @@ def test_what_a_dead_worker_held_with_others_comes_back_in_halves(house, headers
     time.sleep(0.005)
     answer = house.ask("POST", "/queues/many/lease", json={"max": 8}, headers=headers).json()
     assert [(item["seq"], item["attempt"]) for item in answer["items"]] == [(n, 1) for n in (1, 2, 3, 4)]
+
+
+def test_of_long_runs_the_newest_10_000_are_counted_and_what_is_counted_is_redriven(house):
+    house.pushed("long", *range(6_000), max_attempts=1)
+    house.pushed("long", *range(6_000))
+    for size, error in ((10_000, "early"), (2_000, "late")):
+        token = house.lease("long", max=size)["token"]
+        assert (
+            house.ask("POST", "/queues/long/nack", json={"token": token, "error": error}).status_code == 200
+        )
+    page = house.ask("GET", "/queues/long/dead", params={"limit": 3}).json()
+    assert [item["seq"] for item in page["items"]] == [12_000, 11_999, 11_998]
+    page = house.ask("GET", "/queues/long/dead", params={"limit": 3, "before": 10_002}).json()
+    assert [(item["seq"], item["error"]) for item in page["items"]] == [
+        (10_001, "late"),
+        (10_000, "early"),
+        (9_999, "early"),
+    ]
+    assert {each["error"]: each["items"] for each in page["errors"]} == {"early": 8_000, "late": 2_000}
+    page = house.ask("GET", "/queues/long/dead", params={"limit": 2, "error": "early"}).json()
+    assert [item["seq"] for item in page["items"]] == [10_000, 9_999]
+    body = {"error": "early", "expect": 8_000}
+    assert house.ask("POST", "/queues/long/redrive", json=body).json()["redriven"] == 8_000
+    page = house.ask("GET", "/queues/long/dead").json()
+    assert {each["error"]: each["items"] for each in page["errors"]} == {"early": 2_000, "late": 2_000}

@@ -1,6 +1,8 @@
 """Looking at items, redriving and purging them."""
 
 import pytest
+from dibs.ledger.work import Parcel
+from dibs.queue.browsing import Browser
 
 
 def keyed(key):
@@ -143,6 +145,18 @@ class TestRedrive:
         assert answers[0].json() == answers[1].json() == {"queue": "jobs", "redriven": 1}
         assert answers[1].headers["idempotent-replayed"] == "true"
 
+    def test_what_was_done_is_told_again_though_by_now_others_match(self, house):
+        kill(house, 1, 2)
+        body = {"expect": 2}
+        answers = [house.ask("POST", "/queues/jobs/redrive", json=body, headers=keyed("k")) for _ in range(2)]
+        assert answers[0].json() == answers[1].json() == {"queue": "jobs", "redriven": 2}
+        assert answers[1].headers["idempotent-replayed"] == "true"
+        refused = house.ask("POST", "/queues/jobs/redrive", json=body, headers=keyed("other"))
+        assert (refused.status_code, refused.json()["field"]) == (409, "expect")
+        kill(house, 1, 2)
+        again = house.ask("POST", "/queues/jobs/redrive", json=body, headers=keyed("other"))
+        assert again.json() == {"queue": "jobs", "redriven": 2}  # a refusal is no answer that is kept
+
     @pytest.mark.parametrize(
         ("body", "name", "field"),
         [
@@ -182,6 +196,35 @@ class TestPurge:
         answers = [house.ask("POST", "/queues/jobs/purge", json=body, headers=keyed("k")) for _ in range(2)]
         assert answers[0].json() == answers[1].json() == {"queue": "jobs", "purged": 5}
         assert answers[1].headers["idempotent-replayed"] == "true"
+
+    def test_no_more_than_was_expected(self, house):
+        kill(house, 1, count=2)  # one is leased, three wait
+        for body, found in (({"expect": 3}, 4), ({"expect": 0, "states": ["dead"]}, 1)):
+            refused = house.ask("POST", "/queues/jobs/purge", json={"confirm": "jobs", **body})
+            told = f"{found} items match by now, and {body['expect']} were expected: nothing was purged"
+            assert (refused.status_code, refused.json()["field"]) == (409, "expect")
+            assert refused.json()["detail"] == told
+        body = {"confirm": "jobs", "expect": 4}
+        answers = [house.ask("POST", "/queues/jobs/purge", json=body, headers=keyed("k")) for _ in range(2)]
+        house.pushed("jobs", *range(9))
+        answers.append(house.ask("POST", "/queues/jobs/purge", json=body, headers=keyed("k")))
+        assert [answer.json() for answer in answers] == [{"queue": "jobs", "purged": 4}] * 3
+        fewer = house.ask("POST", "/queues/jobs/purge", json={"confirm": "jobs", "expect": 100})
+        assert fewer.json()["purged"] == 9
+
+    def test_what_is_pushed_after_it_was_counted_stays(self, house, monkeypatch):
+        audit = Browser.audit
+
+        async def counted(browser):
+            seen = await audit(browser)
+            await house.app.state.context.queues.get("jobs").producer.push((Parcel(('"late"',)),))
+            return seen
+
+        monkeypatch.setattr(Browser, "audit", counted)
+        purged = house.ask("POST", "/queues/jobs/purge", json={"confirm": "jobs", "expect": 5})
+        assert purged.json() == {"queue": "jobs", "purged": 5}
+        monkeypatch.undo()
+        assert [item["value"] for item in house.ask("GET", "/queues/jobs/items").json()["items"]] == ["late"]
 
     @pytest.mark.parametrize(
         ("body", "field"),

@@ -5,11 +5,18 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 
 import dibs
 import promql_parser
 import pytest
 import yaml
+from dibs.api import collector
+from dibs.api.cluster_collector import ClusterCollector
+from dibs.cluster.seat import Role
+from dibs.cluster.view import view_of
+from dibs.ledger.terms import Peer, Survey
+from dibs.queue.draining import InboxState
 from prometheus_client.parser import text_string_to_metric_families
 
 FOLDER = Path(next(iter(dibs.__path__))) / "dashboard"
@@ -59,9 +66,26 @@ def metrics(open_house, tmp_path_factory):
         answer = house.ask("GET", "/metrics")
     return {
         sample.name: set(sample.labels) | {"instance", "job"}
-        for family in text_string_to_metric_families(answer.text)
+        for told in (answer.text, of_a_cluster())
+        for family in text_string_to_metric_families(told)
         for sample in family.samples
     }
+
+
+class Inboxes:
+    """The metrics of an inbox."""
+
+    def collect(self):
+        return collector._inbox(InboxState())
+
+
+def of_a_cluster():
+    """What one of several servers tells beside the others, with an inbox."""
+    peer = Peer("1", "http://a:8000", "1.0", "", 0.0)
+    survey = Survey(5, 2, peer.url, 0.1, 60.0, 1, (peer,), None, 0, 0, 0, ())
+    seat = SimpleNamespace(survey=lambda: survey, role=Role.OWNER, url=peer.url, takeovers=1)
+    front = SimpleNamespace(seat=seat, passing=0)
+    return collector.text(ClusterCollector(front, view_of(seat)), Inboxes()).decode()
 
 
 @pytest.mark.parametrize("place", ASKED)
@@ -104,7 +128,7 @@ def test_the_dashboard_s_panels_stand_beside_each_other():
     assert len({panel["id"] for panel in BOARD["panels"]}) == len(BOARD["panels"])
 
 
-def test_the_seven_alerts_that_matter():
+def test_the_alerts_that_matter_for_every_server_and_then_for_several():
     assert list(ALERTS) == [
         "DibsSourceFailed",
         "DibsOldestWaiting",
@@ -113,6 +137,11 @@ def test_the_seven_alerts_that_matter():
         "DibsDiskRoom",
         "DibsNotReady",
         "DibsBackupOld",
+        "DibsNoOwner",
+        "DibsTakeovers",
+        "DibsPositionStands",
+        "DibsInboxGrows",
+        "DibsStandbyMissing",
     ]
 
 
@@ -154,6 +183,43 @@ FIRES = {
     "DibsBackupOld": (
         [(f"dibs_backup_last_success_timestamp_seconds{{{SERVER}}}", "0x2000")],
         [("26h", 0), ("27h", 1)],
+    ),
+    "DibsNoOwner": (
+        [
+            ('dibs_role{role="owner", instance="a", job="dibs"}', "1x5 0x60"),
+            ('dibs_role{role="owner", instance="b", job="dibs"}', "0x20 1x60"),
+        ],
+        [("5m", 0), ("10m", 1), ("22m", 0)],
+    ),
+    "DibsTakeovers": (
+        [(f"dibs_term{{{SERVER}}}", "7x10 10x30 11x5 12x60")],
+        [("30m", 0), ("38m", 0), ("47m", 0), ("90m", 0)],
+    ),
+    "DibsTakeovers, many": (
+        [(f"dibs_term{{{SERVER}}}", "7x10 8+1x20 28x60")],
+        [("12m", 0), ("20m", 1), ("75m", 0)],
+    ),
+    "DibsPositionStands": (
+        [
+            (f"dibs_position_age_seconds{{{SERVER}}}", "0.4x10 60+60x20"),
+            ('dibs_position_age_seconds{instance="b", job="dibs"}', "0.4x20 60+60x20"),
+        ],
+        [("15m", 0), ("24m", 1)],
+    ),
+    "DibsInboxGrows": (
+        [(f"dibs_inbox_oldest_seconds{{{SERVER}}}", "0x10 0+60x60")],
+        [("13m", 0), ("20m", 1)],
+    ),
+    "DibsInboxGrows, stopped": (
+        [(f"dibs_inbox_stopped_queues{{{SERVER}}}", "0x10 1x60")],
+        [("14m", 0), ("20m", 1)],
+    ),
+    "DibsStandbyMissing": (
+        [
+            (f"dibs_standbys{{{SERVER}}}", "1x10 0x60"),
+            (f"dibs_standbys_needed{{{SERVER}}}", "1x70"),
+        ],
+        [("9m", 0), ("13m", 1)],
     ),
     "DibsDiskRoom, not soon": (
         [

@@ -51,8 +51,11 @@ def test_every_operation_of_the_design_is_there(document):
         ("GET", "/config"),
         ("POST", "/reload"),
         ("GET", "/backup"),
+        ("GET", "/inbox"),
+        ("POST", "/inbox/retry"),
         ("POST", "/backup/kept"),
         ("POST", "/accept"),
+        ("POST", "/recover"),
         ("POST", "/tokens"),
         ("GET", "/tokens"),
         ("DELETE", "/tokens/{token}"),
@@ -70,7 +73,8 @@ def test_what_changes_something_takes_a_key(document):
     changes = {name for name in operations(document) if name[0] != "GET" or name[1].endswith("/next")}
     tokens = {("POST", "/tokens"), ("DELETE", "/tokens/{token}")}  # a secret is kept nowhere to be told again
     assert with_key == changes - tokens - {
-        ("POST", path) for path in ("/backup", "/backup/kept", "/accept", "/reload")
+        ("POST", path)
+        for path in ("/backup", "/backup/kept", "/accept", "/recover", "/reload", "/inbox/retry")
     }
 
 
@@ -99,20 +103,20 @@ def test_references_point_somewhere(document):
 
 
 def test_the_limits_in_it_are_the_settings(open_house):
-    with open_house(limits={"count": 7, "key_bytes": 9}) as house:
+    with open_house(limits={"count": 7, "key_bytes": 36}) as house:
         parameters = house.ask("GET", "/openapi.json").json()["paths"]["/next"]["post"]["parameters"]
     assert parameters[0]["schema"] == {"type": "integer", "minimum": 1, "maximum": 7}
     (key,) = [each["schema"]["pattern"] for each in parameters if each["name"] == "Idempotency-Key"]
-    assert re.search(key, "k" * 9)
-    assert not re.search(key, "k" * 10)
+    assert re.search(key, "k" * 36)
+    assert not re.search(key, "k" * 37)
 
 
 def test_the_limits_of_bodies_are_the_settings(open_house):
-    with open_house(limits={"count": 7, "ttl": 60, "error_bytes": 9}) as house:
+    with open_house(limits={"count": 7, "ttl": 60, "error_bytes": 1024}) as house:
         schemas = house.ask("GET", "/openapi.json").json()["components"]["schemas"]
     assert schemas["AskLease"]["properties"]["max"]["maximum"] == 7
     assert schemas["AskLease"]["properties"]["ttl"]["maximum"] == 60
-    assert schemas["NackItems"]["properties"]["error"]["maxLength"] == 9
+    assert schemas["NackItems"]["properties"]["error"]["maxLength"] == 1024
     assert schemas["PushItems"]["properties"]["items"]["maxItems"] == 7
 
 
@@ -121,7 +125,7 @@ def test_the_examples_are_taken_as_they_stand(open_house):
         document = house.ask("GET", "/openapi.json").json()
         for (method, path), operation in operations(document).items():
             body = operation.get("requestBody", {}).get("content", {}).get("application/json")
-            if body is None or path == "/tokens":  # from the first one on it asks for them: test_access.py
+            if body is None or path == "/tokens":  # from the first one on it asks for them: access
                 continue
             house.pushed("jobs", "something to lease")
             house.pushed("done")
@@ -130,7 +134,11 @@ def test_the_examples_are_taken_as_they_stand(open_house):
                 queue = f"new{number}" if method == "PUT" else "default" if name == "Advance" else "jobs"
                 answer = house.ask(method, path.replace("{queue}", queue), json=example)
                 assert answer.status_code in {200, 201, 204, 409}, (name, answer.text)
-                usual = ":conflict" if name in {"BackupKept", "AcceptRestored"} else ":stale-lease"
+                usual = (
+                    ":conflict"
+                    if name in {"BackupKept", "AcceptRestored", "RetryRefused", "RecoverLedger"}
+                    else ":stale-lease"
+                )
                 assert not answer.is_error or answer.json()["type"].endswith(usual), answer.text
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import sys
 from functools import partial
 
@@ -9,10 +10,11 @@ import pytest
 from dibs.access.caller import ANYBODY
 from dibs.config import read
 from dibs.dashboard.streams import Streams
-from dibs.errors import LedgerUnavailable
+from dibs.errors import ConfigError, LedgerUnavailable
 from dibs.main import create_app
 from dibs.queue.asking import take
 from dibs.queue.configured import Configuring
+from dibs.sources import functions
 
 
 @pytest.fixture
@@ -44,8 +46,12 @@ def reload(house):
 QUEUES = '[queues]\nids = "count(start=100)"\njobs = {source = "", max_attempts = 5}\n'
 
 
+UNREAD = {"unread": []}
+
+
 def test_nothing_that_was_changed_changes_nothing(house):
-    nothing = {"changed": [], "kept": [], "queues": {"created": [], "changed": [], "gone": []}}
+    queues = {"created": [], "changed": [], "gone": [], **UNREAD}
+    nothing = {"changed": [], "kept": [], "queues": queues}
     assert reload(house) == nothing
 
 
@@ -84,14 +90,14 @@ class TestQueues:
     def test_new_ones_are_made_settings_applied_and_removed_ones_kept_and_told(self, house, file, caplog):
         house.ask("POST", "/queues/jobs/items", json={"items": [{"value": 1}]})
         file('[queues]\nids = {source = "count(start=100)", key_ttl = 60}\nmore = "range(3)"\n')
-        assert reload(house)["queues"] == {"created": ["more"], "changed": ["ids"], "gone": ["jobs"]}
+        assert reload(house)["queues"] == {"created": ["more"], "changed": ["ids"], "gone": ["jobs"]} | UNREAD
         assert house.ask("POST", "/queues/more/next").json()["value"] == 0
         assert house.ask("GET", "/queues/ids").json()["settings"]["key_ttl"] == 60
         assert house.ask("POST", "/queues/jobs/next").json()["value"] == 1
         assert house.ask("GET", "/queues/jobs").json()["configured"] == "gone"
         assert "jobs is no longer in the configuration" in caplog.text
         file(QUEUES)
-        assert reload(house)["queues"] == {"created": [], "changed": [], "gone": ["more"]}
+        assert reload(house)["queues"] == {"created": [], "changed": [], "gone": ["more"]} | UNREAD
         assert house.ask("GET", "/queues/jobs").json()["configured"] == "file"
 
     def test_a_queue_of_http_becomes_one_of_the_file(self, house, file):
@@ -121,8 +127,8 @@ class TestQueues:
     def test_an_item_that_is_taken_in_the_middle_of_it_changes_nothing(self, house, file, monkeypatch):
         checked = Configuring.check
 
-        async def check(self):
-            await checked(self)
+        async def check(self, wrong):
+            await checked(self, wrong)
             queue = house.queues.get("ids")
             await queue.asked(take(1, queue.line.limits))
 
@@ -150,6 +156,24 @@ class TestQueues:
         assert house.ask("GET", "/queues/more").status_code == 404
         assert house.ask("POST", "/queues/ids/next?count=6").status_code == 200
 
+    def test_code_that_was_changed_is_not_loaded_again_and_that_is_told(
+        self, house, file, tmp_path, monkeypatch, caplog
+    ):
+        monkeypatch.syspath_prepend(tmp_path)
+        monkeypatch.delitem(sys.modules, "reloaded_code", raising=False)
+        monkeypatch.delitem(functions._imported, "reloaded_code", raising=False)
+        code = tmp_path / "reloaded_code.py"
+        code.write_text("def values():\n    yield 'old'\n")
+        file(QUEUES + 'own = "reloaded_code:values"\n')
+        assert reload(house)["queues"]["unread"] == []
+        code.write_text("def values():\n    yield 'new'\n")
+        os.utime(code, (1, 1))  # put back by a deployment: what counts is that it is another
+        assert reload(house)["queues"] == {"created": [], "changed": [], "gone": [], "unread": ["own"]}
+        assert f"queue own: the code in {code} was changed since it was loaded" in caplog.text
+        assert house.ask("POST", "/queues/own/next?wait=5").json()["value"] == "old"
+        code.unlink()
+        assert reload(house)["queues"]["unread"] == []
+
 
 class TestLimits:
     def test_what_is_known_by_its_bytes_is_read_anew(self, house, file):
@@ -171,16 +195,16 @@ class TestLimits:
 
     def test_of_keys_and_their_heads(self, house, file):
         def next_(number):
-            headers = {"Idempotency-Key": "a" * 20, "Idempotency-Sequence": str(number)}
+            headers = {"Idempotency-Key": "a" * 40, "Idempotency-Sequence": str(number)}
             return house.ask("POST", "/queues/ids/next?count=3", headers=headers)
 
         assert [next_(number).status_code for number in (1, 2)] == [200, 200]
         file(QUEUES + "[limits]\ncount = 2\n")
         reload(house)
         assert next_(3).json()["limit"] == "1..2"
-        file(QUEUES + "[limits]\nkey_bytes = 10\n")
+        file(QUEUES + "[limits]\nkey_bytes = 36\n")
         reload(house)
-        assert next_(4).json()["limit"] == 10
+        assert next_(4).json()["limit"] == 36
 
     def test_of_bodies_and_of_the_document(self, house, file):
         file(QUEUES + "[limits]\nbody_bytes = 1024\nitems_bytes = 1024\nttl = 7\n")
@@ -253,6 +277,34 @@ def test_a_wrong_configuration_changes_nothing_and_is_told(house, file, caplog, 
     assert house.ask("POST", "/queues/ids/pause").status_code == 200
 
 
+def test_all_that_is_wrong_is_told_at_once(house, file, tmp_path):
+    """A setting, the certificate, a queue that can't be so, one that can't be read, and the admin's file."""
+    house.ask("POST", "/queues/ids/next")
+    file(
+        'prot = 1\ntls_cert = "no.pem"\n[queues]\nids = "count(start=200)"\nbad = "count("\n'
+        'more = "nothing_there"\n[limits]\ncount = 0\n'
+    )
+    house.app.state.context.checks.append(_wrong)
+    answer = house.ask("POST", "/reload")
+    told = answer.json()["detail"].removeprefix("nothing was changed: ").split("\n")
+    place = f"config file {tmp_path / 'dibs.toml'}: "
+    begun = [
+        "the files in use are wrong",
+        f"{place}prot: there is no such setting",
+        f"{place}queues: bad",
+        f"{place}limits.count: ",
+        "tls_cert no.pem: No such file",
+        "queue ids = count(start=200), but the 1 items so far are of count(start=100)",
+        "queue more = nothing_there: ",
+    ]
+    unmatched = [each for each in begun if not any(line.startswith(each) for line in told)]
+    assert (answer.status_code, unmatched, len(told)) == (409, [], len(begun))
+
+
+def _wrong():
+    raise ConfigError("the files in use are wrong")
+
+
 def test_it_is_an_action_that_can_be_read(house, file):
     file("read_only = true\n" + QUEUES + 'more = ""\n')
     reload(house)
@@ -296,7 +348,10 @@ def test_a_page_that_is_open_hears_of_it(house, file):
 
     async def seen():
         streams = Streams(context.queues, context.actions, settings=lambda: context.settings)
-        hello = lambda: {"show_values": context.settings.show_values}  # noqa: E731
+
+        async def hello():
+            return {"show_values": context.settings.show_values}
+
         watched = streams.watch({"view": "queue", "queue": "jobs"}, hello, ANYBODY)
         try:
             before = [await anext(watched), await anext(watched)]

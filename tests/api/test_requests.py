@@ -114,11 +114,11 @@ class TestSize:
 
 
 def test_the_limits_are_settings(make):
-    house = make(limits={"count": 5, "block": 7, "wait": 1, "key_bytes": 9})
+    house = make(limits={"count": 5, "block": 7, "wait": 1, "key_bytes": 36})
     assert house.ask("POST", "/next?count=6").json()["limit"] == "1..5"
     assert house.ask("POST", "/queues/default/block?size=8").json()["limit"] == "1..7"
     assert house.ask("POST", "/next?wait=2").json()["limit"] == "0..1"
-    assert house.ask("POST", "/next", headers={"Idempotency-Key": "0123456789"}).json()["limit"] == 9
+    assert house.ask("POST", "/next", headers={"Idempotency-Key": "k" * 37}).json()["limit"] == 36
 
 
 class TestLeaving:

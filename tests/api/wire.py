@@ -6,13 +6,11 @@ import re
 import socket
 import ssl
 import tempfile
-from functools import partial
 from pathlib import Path
 
 import httpx
-import uvicorn
-from dibs.api.lane.connection import Connection
 from dibs.api.lane.lane import Lane
+from support.serving import server_of, vanish
 
 TLS = ssl.create_default_context()
 """Not used, but made anew by every client that is not given one."""
@@ -30,20 +28,7 @@ class Wire:
         self._folder = tempfile.TemporaryDirectory()
         self.path = str(Path(self._folder.name) / "socket")
         self.lane = lane_of(app, hot=hot)
-        config = uvicorn.Config(
-            app,
-            http=partial(Connection, self.lane),
-            ws="none",
-            lifespan="off",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            proxy_headers=False,
-            timeout_graceful_shutdown=2,
-        )
-        config.load()
-        self.server = uvicorn.Server(config)
-        self.server.lifespan = config.lifespan_class(config)
+        self.server = server_of(app, self.lane)
 
     async def start(self):
         self._socket = socket.socket(socket.AF_UNIX)
@@ -53,10 +38,7 @@ class Wire:
 
     async def stop(self):
         """At once: how a server goes down in order is for tests/cli."""
-        for server in self.server.servers:
-            server.close()
-        for connection in list(self.server.server_state.connections):
-            connection.transport.abort()
+        vanish(self.server)
         await asyncio.sleep(0)
         self._folder.cleanup()
 

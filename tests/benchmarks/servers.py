@@ -44,7 +44,7 @@ class Server:
             raise
 
     def _await(self, ready: tuple[str, str] | None) -> None:
-        until = time.monotonic() + 60
+        until = time.monotonic() + 300  # an owner of a million ranges loads them first
         while time.monotonic() < until and self.process.poll() is None:
             with contextlib.suppress(OSError):
                 if ask(self.port, *ready) if ready else _connects(self.port):

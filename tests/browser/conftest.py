@@ -63,8 +63,9 @@ def chromium():
     """One browser for all tests; no longer, as it keeps an event loop in this thread."""
     if CHROMIUM is None:
         pytest.skip("there is no Chromium on this machine (Debian: apt-get install chromium)")
-    from playwright.sync_api import Error, sync_playwright
+    from playwright.sync_api import Error, expect, sync_playwright
 
+    expect.set_options(timeout=30_000)  # milliseconds, as of a page
     with sync_playwright() as playwright:
         options = ["--no-sandbox", "--disable-dev-shm-usage"]  # both as root in a container
         try:

@@ -2,6 +2,7 @@
 
 import httpx
 import pytest
+from playwright.sync_api import expect
 
 ADMIN = "a-secret-of-an-admin-that-is-long-enough"
 
@@ -60,7 +61,14 @@ def test_a_wrong_token_and_a_right_one_a_cookie_that_no_script_reads_and_out_aga
     page.get_by_role("heading", name="Log in").wait_for()
     assert "mail" not in page.content()
     log_in(page, "dibs_0123456789_wrong")
-    page.get_by_text("not valid here").wait_for()
+    page.get_by_text(
+        "This server doesn’t know that token. It may be mistyped, expired or revoked."
+    ).wait_for()
+    assert page.locator("#token").get_attribute("type") == "password"
+    page.get_by_role("button", name="Show").click()
+    assert page.locator("#token").input_value() == "dibs_0123456789_wrong"
+    assert page.locator("#token").get_attribute("type") == "text"
+    page.get_by_role("button", name="Hide").click()
     _, consumer = token(locked, "consume", name="bob")
     log_in(page, consumer)
     page.get_by_text("may not look").wait_for()
@@ -68,7 +76,7 @@ def test_a_wrong_token_and_a_right_one_a_cookie_that_no_script_reads_and_out_aga
     log_in(page, secret)
     live(page)
     page.get_by_role("link", name="mail").wait_for()
-    assert page.locator("#who").inner_text() == "ann"
+    expect(page.locator("#who")).to_have_text("ann")
     [cookie] = page.context.cookies()
     assert (cookie["httpOnly"], cookie["sameSite"], cookie["secure"], cookie["path"]) == (
         True,
@@ -142,3 +150,22 @@ def test_another_sites_page_can_do_nothing_with_the_cookie(locked, visit, chromi
     live(page)
     page.evaluate(ask, [locked.url, "same-origin"])  # the page itself may
     assert locked.admin.get("/queues/mail").json()["state"] == "paused"
+
+
+def test_the_story_of_an_item_says_who_pushed_it_and_under_which_key(locked, visit):
+    _, made = token(locked, "produce:mail", name="shop")
+    shop = {"authorization": f"Bearer {made}"}
+    item = {"value": 1, "key": "order-<i>7</i>"}
+    httpx.post(f"{locked.url}/queues/mail/items", json={"items": [item]}, headers=shop).raise_for_status()
+    leased = locked.admin.post("/queues/mail/lease", json={"max": 2}).json()
+    nack = {"token": leased["token"], "error": "exit 1", "dead": True}
+    locked.admin.post("/queues/mail/nack", json=nack).raise_for_status()
+    page = visit("#/queues/mail")
+    log_in(page, ADMIN)
+    told = []
+    for seq in (1, 2):
+        page.locator(f'.dead-card tr.row[data-key="{seq}"]').click()
+        story = page.locator(f'[data-key="story-{seq}"] .story li').first
+        story.wait_for()
+        told.append(story.locator("span").inner_text())
+    assert told == ["Pushed by admin", "Pushed by shop under the key order-<i>7</i>"]

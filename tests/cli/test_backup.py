@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-SECONDS = 20
+SECONDS = 60
 NAMED = re.compile(r"dibs-\d{8}T\d{6}\.\d{6}Z\.db")
 
 

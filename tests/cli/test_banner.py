@@ -23,13 +23,13 @@ def queue(name, source=None, cursor=0, state="open"):
 
 @pytest.fixture
 def shown(capsys, monkeypatch):
-    def shown(*queues, terminal=True, data="folder"):
+    def shown(*queues, terminal=True, data="folder", found=()):
         monkeypatch.setattr("sys.stdout.isatty", lambda: terminal)
         monkeypatch.setenv("COLUMNS", "200")
         announce(
             URL,
             Settings(data=data),
-            SimpleNamespace(restored=SimpleNamespace(told=None), list=lambda: list(queues)),
+            SimpleNamespace(restored=SimpleNamespace(told=None), list=lambda: list(queues), found=found),
         )
         return re.sub("\x1b\\[[0-9;]*m|\x1b\\].*?\x1b\\\\\\\\", "", capsys.readouterr().out)
 
@@ -42,8 +42,9 @@ def test_the_folder_as_it_is_found_from_anywhere(shown):
 
 
 def test_what_is_new_and_what_was_opened(shown):
-    out = shown(queue("a", "count"), queue("b", cursor=1234))
+    out = shown(queue("a", "count"), queue("b", cursor=1234), queue("c"), found={"b", "c"})
     assert re.search(r"\ba  count  new\b.*\bb  producers push  opened, cursor 1234\b", out, re.DOTALL)
+    assert "c  producers push  opened, cursor 0" in out  # it was there, and nothing was pushed yet
 
 
 def test_ten_queues_and_a_count(shown):

@@ -136,7 +136,8 @@ class TestStats:
         ] == []
 
     def test_of_a_queue(self, run):
-        code, out, _ = run("stats", "ids")
+        run("next")
+        code, out, _ = run("stats", "default")
         assert (code, "hold" in out, "few" in out) == (0, True, False)
 
     def test_json(self, run):

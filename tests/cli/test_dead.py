@@ -1,6 +1,7 @@
 """``dibs dead``: what failed for the last time, why, and another chance."""
 
 import json
+import re
 import time
 
 import httpx
@@ -58,6 +59,15 @@ class TestDead:
         assert [lines[2].partition(",")[0], *lines[3:5]] == ["attempt 1", "exit 1", "[red]why[/]"]
         assert [lines[5].partition(",")[0], *lines[6:]] == ["attempt 2", "exit 2", "[red]why[/]"]
 
+    def test_one_that_was_pushed_under_a_key(self, run, jobs):
+        item = {"value": "d.txt", "key": "order-4"}
+        httpx.post(f"{jobs}/items", json={"items": [item]}).raise_for_status()
+        code, out, _ = run("peek", "jobs", 4)
+        assert code == 0
+        lines = [line.rstrip() for line in out.splitlines() if line.strip()]
+        assert lines[:2] == ["4  waiting  attempt 0", "d.txt"]
+        assert re.fullmatch(r"pushed, .+ UTC, key order-4", lines[2])
+
     def test_one_that_is_not_there(self, run):
         code, _, err = run("dead", "jobs", 99)
         assert (code, err[:20]) == (1, "dibs: item-unknown: ")
@@ -74,6 +84,25 @@ class TestDead:
         assert run("dead", "jobs", "--redrive", "--error", said) == (0, "2 of jobs to be tried again\n", "")
         assert httpx.get(jobs).json()["dead"] == 0
 
+    @pytest.mark.parametrize("said", ["exit 5", "exit 2: [red]why[/]", "exit 2", "exit 2\n[red]why[/]"])
+    def test_those_of_an_error_are_shown_alone_and_stay(self, run, jobs, said):
+        token = httpx.post(f"{jobs}/lease", json={"max": 1}).json()["token"]
+        httpx.post(f"{jobs}/nack", json={"token": token, "dead": True, "error": "exit 5"}).raise_for_status()
+        seqs = [3] if said == "exit 5" else [1, 2]
+        shown = run("dead", "jobs", "--error", said)[1].splitlines()[2:]
+        assert [int(row.split()[0]) for row in shown] == seqs
+        found = json.loads(run("dead", "jobs", "--error", said, "--limit", 1, "--json")[1])
+        assert ([item["seq"] for item in found["items"]], found["next"]) == (
+            seqs[:1],
+            None if len(seqs) == 1 else 1,
+        )
+        assert httpx.get(jobs).json()["dead"] == 3
+
+    def test_an_error_that_nothing_died_of_or_with_one_item(self, run):
+        assert run("dead", "jobs", "--error", "exit 4") == (0, "Nothing in jobs is dead of this error.\n", "")
+        refused = (2, "", "dibs: argument SEQ: it does not go with --error\n")
+        assert run("dead", "jobs", 1, "--error", "exit 2") == refused
+
     def test_those_that_were_redriven_are_no_trouble_any_more(self, run):
         def told(words):
             """Whether the picture says so; it is made anew each second."""
@@ -87,11 +116,11 @@ class TestDead:
         assert told(" queues are well.")
 
     def test_several_errors_are_counted_under_the_table(self, run, jobs):
-        assert " of: " not in run("dead", "jobs")[1]
+        assert " × " not in run("dead", "jobs")[1]
         token = httpx.post(f"{jobs}/lease", json={"max": 1}).json()["token"]
         httpx.post(f"{jobs}/nack", json={"token": token, "dead": True, "error": "exit 5"}).raise_for_status()
         told = run("dead", "jobs")[1].splitlines()[-2:]
-        assert [line.rstrip() for line in told] == ["2 of: exit 2: [red]why[/]", "1 of: exit 5"]
+        assert [line.rstrip() for line in told] == ["2 × exit 2: [red]why[/]", "1 × exit 5"]
 
     def test_an_error_that_none_has(self, run, jobs):
         told = "dibs: no dead item of jobs has this last error; `dibs dead jobs` shows them\n"

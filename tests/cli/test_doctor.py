@@ -240,13 +240,16 @@ class TestMachine:
 class Fake(httpx.BaseTransport):
     """A server that answers health checks with these headers."""
 
-    def __init__(self, ready=(200, {}), **headers):
+    def __init__(self, ready=(200, {}), queues=(), **headers):
         self._ready = ready
+        self._queues = queues
         self._headers = {name.replace("_", "-"): value for name, value in headers.items()}
 
     def handle_request(self, request):
         if request.url.path == "/events":
             return httpx.Response(200, content=b"event: hello\ndata: {}\n\n")
+        if request.url.path == "/queues":
+            return httpx.Response(200, json={"queues": self._queues, "next": None})
         status, told = self._ready if request.url.path == "/readyz" else (200, {})
         return httpx.Response(status, headers=self._headers, json=told)
 
@@ -270,8 +273,24 @@ class TestServer:
             "server": "well",
             "ready": "well",
             "server's clock": "well",
+            "queues": "well",
             "streaming": "well",
         }
+
+    def test_queues_that_have_failed_are_named_with_the_command(self):
+        failed = [
+            {"queue": f"q{n}", "failure": {"seq": n, "type": "ValueError", "message": "why"}}
+            for n in range(12)
+        ]
+        there = Fake(queues=[{"queue": "a", "failure": None}, *failed], dibs_version=version(), date=NOW)
+        found = by_about(doctor_server.look_through("http://x", named=True, transport=there))
+        assert found["queue q3"][1:] == (
+            "at 3: ValueError: why",
+            "mend its source, then `dibs retry q3`",
+            "mend",
+        )
+        assert [about for about in found if about.startswith("queue ")] == [f"queue q{n}" for n in range(10)]
+        assert found["queues"][1:] == ("2 more have failed", "`dibs queues` shows them", "mend")
 
     @pytest.mark.parametrize(
         ("told", "says"),
@@ -281,6 +300,44 @@ class TestServer:
         there = Fake(ready=(503, told), dibs_version=version(), date=NOW)
         found = by_about(doctor_server.look_through("http://x", named=True, transport=there))
         assert (found["ready"].level, found["ready"].found) == ("mend", says)
+
+    @pytest.mark.parametrize(
+        ("name", "helps"),
+        [
+            ("no-owner", "`Several servers on one database`"),
+            ("restored", "`Backups`"),
+            ("not-ready", "`When something fails`"),
+            ("unauthenticated", "DIBS_TOKEN"),
+        ],
+    )
+    def test_what_helps_depends_on_why_it_refuses(self, name, helps):
+        told = {"type": f"urn:dibs:problem:{name}", "status": 503, "detail": "why"}
+
+        def answer(request):
+            if request.url.path == "/healthz":
+                return httpx.Response(200, headers={"dibs-version": version(), "date": NOW}, json={})
+            return httpx.Response(503, json=told)
+
+        transport = httpx.MockTransport(answer)
+        found = by_about(doctor_server.look_through("http://x", named=True, transport=transport))
+        for about in ("ready", "queues", "streaming"):
+            assert helps in found[about].mend
+            assert ("DIBS_TOKEN" in found[about].mend) == (name == "unauthenticated")
+
+    def test_where_nobody_owns_nothing_else_is_asked(self):
+        asked, told = [], {"type": "urn:dibs:problem:no-owner", "status": 503, "detail": "nobody owns"}
+
+        def answer(request):
+            asked.append(request.url.path)
+            status, body = (200, {}) if request.url.path == "/healthz" else (503, told)
+            return httpx.Response(status, headers={"dibs-version": version(), "date": NOW}, json=body)
+
+        transport = httpx.MockTransport(answer)
+        found = by_about(doctor_server.look_through("http://x", named=True, transport=transport))
+        assert asked == ["/healthz", "/readyz"]
+        assert (found["ready"].level, found["ready"].found) == ("mend", "nobody owns")
+        for about in ("queues", "streaming"):
+            assert (found[about].level, found[about].found) == ("note", "not looked at: nobody owns")
 
     @pytest.mark.parametrize("at", [AT - 3, AT + 4])
     def test_another_clock(self, look, at):
@@ -341,7 +398,7 @@ class TestCommand:
         assert abouts == [
             *("settings", "permissions", "filesystem", "room", "format", "integrity", "log", "python"),
             *("sqlite", "dibs", "open files", "proxies", "server", "ready"),
-            *("server's clock", "streaming", "clock"),
+            *("server's clock", "queues", "streaming", "clock"),
         ]
         assert done.returncode == (0 if told["well"] else 1)
         others = [
@@ -359,8 +416,20 @@ class TestCommand:
         assert "chmod go-rwx data" in done.stdout
         assert done.stdout.rstrip().endswith("things to mend.")
 
+    def test_no_folder_here_of_a_server_that_is_named(self, run, monkeypatch, tmp_path):
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.delenv("DIBS_URL", raising=False)
+        _, out, _ = run("doctor", "--url", "http://127.0.0.1:9", "--json")
+        [folder] = [each for each in json.loads(out)["findings"] if each["about"] == "folder"]
+        assert folder["mend"].startswith(
+            "to look at the ledger of http://127.0.0.1:9, say where it is: --data "
+        )
+        _, out, _ = run("doctor", "--url", "http://127.0.0.1:9", "--data", "none")
+        assert "the first `dibs serve` makes it" in out
+
     def test_memory(self, run, monkeypatch, tmp_path):
         monkeypatch.chdir(tmp_path)
+        monkeypatch.setenv("DIBS_URL", "http://127.0.0.1:9")
         assert "the ledger is in memory" in run("doctor", "--data", ":memory:")[1]
 
 

@@ -3,6 +3,7 @@ import subprocess
 import sys
 
 import pytest
+from typer.main import get_group
 
 COMMANDS = [
     "serve",
@@ -13,6 +14,7 @@ COMMANDS = [
     "stats",
     "peek",
     "dead",
+    "inbox",
     "audit",
     "define",
     "set",
@@ -26,6 +28,8 @@ COMMANDS = [
     "backup",
     "restore",
     "accept",
+    "recover",
+    "migrate",
     "config",
     "reload",
     "top",
@@ -49,13 +53,15 @@ HEAVY = [
     "dibs.api",
 ]
 
+ALONE = sorted({command for command in COMMANDS if " " not in command})
+
 
 def described(command):
     """A command, or a group of them, by its words."""
     from dibs.cli import cli
     from typer.main import get_command
 
-    found = get_command(cli)
+    found = get_command(cli())
     for word in command.split():
         found = found.commands[word]
     return found
@@ -78,6 +84,20 @@ def test_every_command_has_an_example_that_is_one(run, command):
     assert f"Example: dibs {command}" in " ".join(out.split())
     options = set(re.findall(r"(?<!\S)(--?[a-z-]+)", described(command).epilog))
     assert [option for option in options if option not in out] == []
+
+
+@pytest.mark.parametrize(
+    ("word", "told"),
+    [
+        ("redrive", "say dibs dead QUEUE --redrive."),
+        ("history", "the page shows it, and GET /queues/QUEUE/history."),
+        ("lease", "dibs work QUEUE -- COMMAND leases, and settles."),
+    ],
+)
+def test_a_word_of_the_manual_that_is_no_command_says_what_does_it(run, word, told):
+    code, out, err = run(word, "jobs")
+    assert (code, out) == (2, "")
+    assert f"No such command '{word}': {told}" in err
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -125,6 +145,25 @@ def test_help_loads_nothing_heavy():
     assert done.stdout == "[]\n"
 
 
+def test_a_command_is_built_without_the_others():
+    from dibs.cli import cli
+
+    assert [list(get_group(cli([command])).commands) for command in ALONE] == [[each] for each in ALONE]
+    assert sorted(get_group(cli(["--help", "serve"])).commands) == sorted([*ALONE, "token"])
+
+
+def test_a_server_loads_what_its_first_answer_needs():
+    """The models of answers are made for the reference alone, structlog is loaded for the first line."""
+    late = ["httpx", "rich", "structlog", "dibs.client", "dibs.proof", "dibs.api.schemas"]
+    code = (
+        "import sys, dibs.cli.server as server; from dibs.config import Settings;"
+        "server.create_app(Settings(data=':memory:'));"
+        f"print([name for name in {late} if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
 def test_as_a_module(dibs):
     done = dibs("--version")
     assert (done.returncode, done.stdout[:5]) == (0, "dibs ")
@@ -136,7 +175,7 @@ class TestMain:
     @pytest.fixture
     def raising(self, run, monkeypatch):
         def raising(error):
-            def cli(**_):
+            def cli(_):
                 raise error
 
             monkeypatch.setattr("dibs.cli.cli", cli)
@@ -160,7 +199,7 @@ class TestMain:
         from dibs.cli import main
 
         monkeypatch.setenv("DIBS_TRACEBACK", "1")
-        monkeypatch.setattr("dibs.cli.cli", lambda **_: 1 / 0)
+        monkeypatch.setattr("dibs.cli.cli", lambda _: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             main()
 
@@ -173,7 +212,7 @@ def test_a_reader_that_had_enough_is_no_error(server, dibs):
     import httpx
 
     httpx.put(f"{server.url}/queues/many", json={"source": "count"})
-    done = subprocess.run(command, shell=True, capture_output=True, text=True, check=False, timeout=20)
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, check=False, timeout=60)
     assert (done.stdout, done.stderr) == ("1\n", "")
 
 

@@ -3,6 +3,7 @@
 import httpx
 import pytest
 from dibs.cli.http import Api
+from dibs.cli.options import server
 from dibs.client import ServerRefused, UnexpectedAnswer, Unreachable
 from dibs.client.flow import Tempo
 
@@ -15,8 +16,11 @@ class Net:
         self.requests = []
         self.slept = []
         self.now = 0.0
+        self.answer = None
 
     def __call__(self, request):
+        if self.answer:
+            return self.answer(request)
         self.requests.append(request)
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
         if isinstance(answer, Exception):
@@ -81,6 +85,28 @@ def test_but_not_for_ever(first):
     assert 3 < net.now <= 5
 
 
+def test_the_patience_begins_when_the_answer_is_lost_and_not_when_the_request_was_sent():
+    """A server that held a request for 25 s, as it was asked to, and then stopped, is waited for."""
+    net = Net()
+
+    def held(_):
+        net.requests.append(net.now)
+        net.now += 25 if len(net.requests) == 1 else 0
+        if net.now < 33:
+            raise httpx.ReadError("stopped") if len(net.requests) == 1 else DOWN
+        return httpx.Response(200, json={"queue": "jobs", "state": "open", "items": []})
+
+    net.answer = held
+    api = net.api()
+    assert api.run(api.queue("jobs").take(2, wait=25)) == []
+    assert 33 <= net.now < 35
+
+
+@pytest.mark.parametrize(("wait", "seconds"), [(0, 10), (25, 25)])
+def test_who_waits_for_an_item_waits_as_long_for_a_server_that_restarts(wait, seconds):
+    assert server("http://x", wait=wait).setup.terms.patience == seconds
+
+
 def test_a_refusal_that_passes_is_waited_for_as_it_says_and_the_last_one_is_raised():
     net, told = Net(problem(503, "paused", retry_after=1), OK), []
     assert net.api(on_wait=told.append).get("stats") == {"value": 1}
@@ -93,3 +119,10 @@ def test_a_refusal_that_passes_is_waited_for_as_it_says_and_the_last_one_is_rais
 def test_something_else_than_dibs_answers():
     with pytest.raises(UnexpectedAnswer, match=r"^http://x: 404 with b'<html>': not an answer of dibs$"):
         Net(httpx.Response(404, text="<html>")).api().get("stats")
+
+
+def test_the_last_reason_that_the_server_gave_is_told_where_the_last_answer_is_lost():
+    net = Net(problem(503, "no-owner", retry_after=1), httpx.ReadTimeout("timed out"))
+    with pytest.raises(Unreachable) as caught:
+        net.api(patience=5).get("queues")
+    assert str(caught.value).endswith("timed out; before that the server said: no-owner: why")

@@ -4,7 +4,6 @@ import json
 import os
 import re
 import shutil
-import socket
 import subprocess
 import threading
 import time
@@ -13,21 +12,16 @@ from pathlib import Path
 import httpx
 import pytest
 from dibs import Client
+from dibs.proof.server import free_port
 from dibs.queue.limits import Limits
 
 pytestmark = pytest.mark.slow
 DEPLOY = Path(__file__).parents[2] / "app" / "deploy"
-SECONDS = 30
+SECONDS = 60
 MIB = 1024 * 1024
 TOKEN = "0123456789abcdef" * 4
 JSON = {"Content-Type": "application/json"}
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
-
-
-def free_port():
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
 
 
 def replaced(text, changes):
@@ -211,6 +205,57 @@ def test_who_somebody_is_is_the_proxy_s_word_alone(behind, tmp_path):
 def test_the_proxy_waits_longer_than_the_server():
     patience = re.search(r"proxy_read_timeout (\d+)s", (DEPLOY / "nginx.conf").read_text())
     assert int(patience[1]) > Limits().wait + 20
+
+
+@pytest.fixture
+def hasty(serve, tmp_path):
+    """A server, and the URL of it behind an nginx that waits a second for an answer, and not for ``wait``."""
+    if shutil.which("nginx") is None:
+        pytest.skip("nginx is not installed (apt-get install nginx)")
+    server, port, log = serve("--queue", "jobs"), free_port(), tmp_path / "proxy.log"
+    command = nginx(tmp_path, port, server.port)
+    file = Path(command[-1])
+    file.write_text(replaced(file.read_text(), {"proxy_read_timeout 90s": "proxy_read_timeout 1s"}))
+    url, until = f"http://localhost:{port}/dibs", time.monotonic() + SECONDS
+    with log.open("w") as output, subprocess.Popen(command, stdout=output, stderr=output) as process:
+        try:
+            while not answers(f"{url}/healthz"):
+                assert process.poll() is None, log.read_text()
+                assert time.monotonic() < until, log.read_text()
+                time.sleep(0.05)
+            yield server, url
+        finally:
+            process.terminate()
+
+
+def test_a_proxy_that_waits_too_short_loses_nothing(hasty):
+    """Its 504 is no answer of dibs: the request is sent again, under its key, until the item is there."""
+    server, url = hasty
+    assert httpx.post(f"{url}/queues/jobs/next?wait=20", timeout=SECONDS).status_code == 504
+    told, got = [], []
+
+    def wait_for_two():
+        with Client(url, on_wait=lambda _, why: told.append(why)) as client:
+            queue = client.queue("jobs")
+            got.append(queue.next(wait=20).value)
+            with queue.lease(wait=20) as jobs, next(jobs) as job:
+                got.append(job.value)
+
+    waiting = threading.Thread(target=wait_for_two)
+    waiting.start()
+    for number in (1, 2):
+        until, before = time.monotonic() + SECONDS, len(told)
+        while len(told) < before + 2:  # it was cut off twice, and goes on
+            assert time.monotonic() < until, told
+            time.sleep(0.02)
+        httpx.post(f"{server.url}/queues/jobs/items", json={"items": [{"value": number}]}).raise_for_status()
+        while len(got) < number:
+            assert time.monotonic() < until, told
+            time.sleep(0.02)
+    waiting.join(SECONDS)
+    audit = httpx.get(f"{server.url}/queues/jobs/audit").json()
+    assert (got, audit["taken"], audit["acked"], audit["balanced"]) == ([1, 2], 1, 1, True)
+    assert {why[:8] for why in told} == {"504 with"}
 
 
 def test_who_tries_tokens_is_slowed_whatever_address_it_says_it_has(behind, tmp_path):

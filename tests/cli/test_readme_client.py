@@ -22,6 +22,16 @@ def links_of(url):
         return []
     return ["https://example.org/a", url]
 """
+POST = """
+documents = ["a", "b", "c", "d"]
+posted = []
+
+
+def post(document, number):
+    if document == "b":
+        raise ConnectionError("the archive is away")
+    posted.append(number)
+"""
 TRAIN = """
 import multiprocessing, os
 
@@ -33,6 +43,20 @@ def train_on(shard):
     os.write(1, b"%d\\n" % shard)  # in one piece: eight processes write
     return shard
 """
+
+
+def test_the_invoices_leave_no_gap(serve):
+    """A number whose document could not be posted goes to a later document, or still waits for one."""
+    server = serve()
+    with Client(server.url) as client:
+        client.define("invoices", "count")
+        ran = run(server, "-c", f"{POST}\n{example('documents')}\nprint(*posted)")
+        posted = [int(number) for number in ran.stdout.split()]
+        waiting = [item.seq for item in client.queue("invoices").items()]
+        info = client.queue("invoices").info()
+    assert (len(posted), ran.stderr) == (3, "")
+    assert sorted(posted + waiting) == list(range(1, info.cursor + 1))
+    assert (info.acked, info.waiting, info.leased, info.dead) == (3, len(waiting), 0, 0)
 
 
 def test_the_crawl_runs(serve):

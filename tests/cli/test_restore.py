@@ -44,6 +44,22 @@ def test_as_it_is_what_was_taken_since_goes_out_again(run, serve, backup, tmp_pa
     assert httpx.post(f"{server.url}/queues/default/next").json()["value"] == 8
 
 
+def test_a_queue_whose_source_has_failed_is_named_with_what_to_type(run, serve, tmp_path):
+    (tmp_path / "cut.jsonl").write_text('1\n{"a"')
+    first = serve("--queue", f"broken=jsonl({tmp_path}/cut.jsonl)", "--queue", "ids=count")
+    assert httpx.post(f"{first.url}/queues/broken/next?count=2").json()["items"] == [{"seq": 1, "value": 1}]
+    assert httpx.post(f"{first.url}/queues/broken/next").status_code == 409
+    run("restore", httpx.post(f"{first.url}/backup").json()["path"], tmp_path / "to")
+    server = serve("--data", tmp_path / "to")
+    told = (
+        "dibs: conflict: the source of broken has failed: `dibs retry broken` first, or pass over none of it"
+        ", `--advance broken=0` beside the others\n"
+    )
+    assert run("accept", "--advance", "5", "--url", server.url) == (1, "", told)
+    assert run("accept", "--advance", "5", "--advance", "broken=0", "--url", server.url)[0] == 0
+    assert httpx.post(f"{server.url}/queues/ids/next").json()["value"] == 6
+
+
 @pytest.mark.parametrize(
     ("options", "told"),
     [

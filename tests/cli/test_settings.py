@@ -61,6 +61,15 @@ class TestConfig:
             'mine:rows(url="postgres://me:********@db/x", api_key="********", n=1)'
         )
 
+    def test_of_a_ledger_that_is_named_as_the_server_would_be_told(self, dibs):
+        url = "postgresql://ann:secret@db.example.com/jobs"
+        told = rows(dibs("config", "--data", url, "--json").stdout)["data"]
+        shown = "postgresql://ann:********@db.example.com/jobs"
+        assert (told["value"], told["origin"]) == (shown, "option --data")
+        both = dibs("config", "--data", url, "--running")
+        assert (both.returncode, both.stdout) == (2, "")
+        assert "the server at --url has its own" in both.stderr
+
     def test_a_wrong_one_is_told_and_the_exit_code_says_so(self, dibs, tmp_path):
         (tmp_path / "dibs.toml").write_text("prot = 1\n")
         done = dibs("config")
@@ -92,6 +101,15 @@ class TestReload:
             "host was changed, too, and stays as it is until the next start",
         ]
         assert dibs("reload", "--url", server.url).stdout.startswith("queue b: no longer")
+
+    def test_code_is_not_loaded_again_and_the_command_says_so(self, serve, dibs, tmp_path):
+        (tmp_path / "dibs.toml").write_text('[queues]\nown = "codes:values"\n')
+        (tmp_path / "codes.py").write_text("def values():\n    yield 'old'\n")
+        server = serve()
+        assert dibs("reload", "--url", server.url).stdout == "Nothing has changed.\n"
+        (tmp_path / "codes.py").write_text("def values():\n    yield 'changed'\n")
+        told = "queue own: its code was changed, and is not loaded again: it counts from the next start on\n"
+        assert dibs("reload", "--url", server.url).stdout == told
 
     def test_a_wrong_file_is_told_to_who_asked_and_in_the_log(self, serve, dibs, tmp_path):
         server = serve()

@@ -42,6 +42,25 @@ ANSWERS = {
     "GET /queues/q/items": {"items": [ITEM], "next": None},
     "GET /queues/q/items/1": ITEM,
     "GET /queues/q/dead": {"errors": [{"error": EVIL, "items": 2}, {"error": "[red]x[/]", "items": 1}]},
+    "GET /inbox": {
+        "length": 1,
+        "oldest": 2.5,
+        "refused": 1,
+        "full": [EVIL],
+        "stopped": ["[red]x[/]"],
+        "rows": [
+            {
+                "id": 5,
+                "queue": EVIL,
+                "value": EVIL,
+                "key": EVIL,
+                "at": "2026-01-31T12:00:00.000Z",
+                "reason": EVIL,
+                "refused_at": "2026-01-31T12:00:00.000Z",
+            }
+        ],
+        "next": None,
+    },
     "POST /backup": {"path": EVIL, "bytes": 1},
     "POST /queues/q/next": {"items": [{"seq": 1, "value": EVIL}, {"seq": 2, "value": "\u202e[red]x[/]"}]},
 }
@@ -93,6 +112,7 @@ COMMANDS = [
     ("dead", "q"),
     ("dead", "q", "1"),
     ("backup",),
+    ("inbox",),
 ]
 REFUSED = [("dead", "z"), ("next", "z"), ("work", "z", "--", "true"), ("stats", "z"), ("push", "z", __file__)]
 

@@ -11,7 +11,7 @@ import httpx
 import pytest
 import trustme
 
-SECONDS = 20
+SECONDS = 60
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,7 @@ def test_from_the_first_token_to_a_revoked_one(serve, dibs):
     assert dibs("next", "ids", *url).stdout == "1\n"
     refused = dibs("token", "new", "--role", "consume", *url)
     assert (refused.returncode, refused.stdout) == (1, "")
-    assert "the first token of a server is an admin's" in refused.stderr
+    assert "the first token of a ledger is an admin's" in refused.stderr
     made = dibs("token", "new", "--role", "admin", "--name", "ann", *url)
     admin = {"DIBS_TOKEN": token_of(made)}
     assert "ann: admin:*" in made.stderr
@@ -56,6 +56,10 @@ def test_from_the_first_token_to_a_revoked_one(serve, dibs):
 def test_a_folder_that_no_server_holds(serve, dibs, tmp_path):
     assert dibs("token", "list", "--data", "data").returncode == 2
     assert not (tmp_path / "data").exists()
+    refused = dibs("token", "new", "--role", "admin:j*", "--role", "read", "--data", "data")
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert "option --role: the first token of a ledger is an admin's, for all queues" in refused.stderr
+    assert not (tmp_path / "data").exists()
     admin = token_of(dibs("token", "new", "--role", "admin", "--data", "data"))
     lost = token_of(dibs("token", "new", "--role", "read", "--name", "lost", "--data", "data"))
     id = lost.split("_")[1]
@@ -80,6 +84,17 @@ def test_a_folder_that_no_server_holds(serve, dibs, tmp_path):
     held = dibs("token", "new", "--role", "admin", "--data", "data")
     assert (held.returncode, held.stdout) == (4, "")
     assert str(server.process.pid) in held.stderr
+
+
+def test_who_sees_some_queues_is_told_nothing_of_the_ledger(serve, dibs, tmp_path):
+    for name, role in (("ann", "admin"), ("all", "read"), ("some", "read:d*")):
+        made = dibs("token", "new", "--role", role, "--name", name, "--data", "dibs-data")
+        (tmp_path / name).write_text(token_of(made))
+    url = ("--url", serve().url)
+    told = {name: dibs("stats", *url, "--token-file", name) for name in ("all", "some")}
+    assert [done.returncode for done in told.values()] == [0, 0]
+    assert ["dibs-data" in done.stdout for done in told.values()] == [True, False]
+    assert "default" in told["some"].stdout
 
 
 def test_the_admins_file_and_the_token_file(serve, dibs, tmp_path):

@@ -20,6 +20,7 @@ from dibs.cli.events import Event, parsed
 from dibs.cli.queue_tables import progress
 from dibs.cli.top_screen import screen
 from dibs.cli.top_words import brief, sentence, sparkline
+from dibs.proof.server import free_port
 from rich.console import Console
 
 from .conftest import SECONDS, environment
@@ -51,6 +52,7 @@ def data(*rows, findings=(), **changed):
         "now": NOW,
         "restored": None,
         "partly": False,
+        "servers": None,
         "count": len(rows),
         "look": len(findings),
         "states": STATES,
@@ -122,6 +124,41 @@ def lines(picture, width):
     with console.capture() as captured:
         console.print(picture)
     return captured.get().splitlines()
+
+
+SERVERS = {
+    "owner": "http://dibs-1:8000",
+    "term": 7,
+    "lasts": 60.0,
+    "takeovers": 1,
+    "position": 1234,
+    "age": 0.2,
+    "count": 3,
+    "versions": ["1.0"],
+    "unfit": [],
+    "warm": [],
+    "warnings": [],
+    "inbox": {"rows": 1234, "oldest": 0.0, "refused": 0, "stopped": 0},
+}
+
+
+@pytest.mark.parametrize(
+    ("changed", "says"),
+    [
+        ({}, "owner dibs-1:8000, term 7, 3 servers, inbox 1,234"),
+        ({"owner": None, "count": 1, "inbox": None}, "owner nobody, term 7, 1 server"),
+        ({"owner": "http://a\x1b[31m:1"}, "owner a\\x1b[31m:1, term 7, 3 servers, inbox 1,234"),
+    ],
+)
+def test_of_several_servers_it_says_who_owns(changed, says):
+    told = lines(screen(data(servers=SERVERS | changed), url="http://x", width=200, height=None), 200)
+    assert says in "\n".join(told)
+
+
+def test_what_an_operator_should_know_of_the_database_is_told():
+    servers = SERVERS | {"warnings": ["no standby\x07"]}
+    told = lines(screen(data(row("a"), servers=servers), url="http://x", width=80, height=24), 80)
+    assert "  no standby\\x07" in told
 
 
 class TestScreen:
@@ -215,6 +252,15 @@ class Terminal:
     def type(self, keys):
         os.write(self._ours, keys)
 
+    def wait(self):
+        """Its exit code. What it writes is read meanwhile: a terminal that nobody reads holds it up."""
+        end = time.monotonic() + SECONDS
+        while self.process.poll() is None:
+            assert time.monotonic() < end
+            if select.select([self._ours], [], [], 0.05)[0]:
+                os.read(self._ours, 65_536)
+        return self.process.returncode
+
     def close(self):
         self.process.kill()
         self.process.wait()
@@ -237,7 +283,7 @@ def terminal(tmp_path):
 
 class TestLive:
     def test_a_server_that_goes_away_is_told_and_comes_back(self, serve, terminal):
-        server = serve("--queue", "ids=count")
+        server = serve("--queue", "ids=count", "--port", free_port())
         shown = terminal("top", "--url", server.url)
         shown.until("The queue is well.")
         httpx.put(f"{server.url}/queues/jobs", json={})
@@ -247,20 +293,20 @@ class TestLive:
         serve("--queue", "ids=count", "--port", server.port)
         shown.until("All 2 queues are well.")
         shown.type(b"q")
-        assert shown.process.wait(SECONDS) == 0
+        assert shown.wait() == 0
         assert termios.tcgetattr(shown.its) == shown.before
 
     def test_ctrl_c_ends_it(self, serve, terminal):
         shown = terminal("top", "--url", serve().url)
         shown.until("The queue is well.")
         shown.process.send_signal(signal.SIGINT)
-        assert shown.process.wait(SECONDS) == 0
+        assert shown.wait() == 0
         assert termios.tcgetattr(shown.its) == shown.before
 
     def test_there_never_was_a_server(self, terminal):
         shown = terminal("top", "--url", "http://127.0.0.1:1")
         shown.until("no server at")
-        assert shown.process.wait(SECONDS) == 7
+        assert shown.wait() == 7
 
 
 @pytest.mark.parametrize("row", [{"queue": "reports", "source": "count(start=100, format='2026-{:06d}')"}])

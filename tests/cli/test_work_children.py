@@ -166,7 +166,7 @@ def test_what_is_just_being_started_is_no_orphan():
     thread = threading.Thread(target=reap, daemon=True)
     thread.start()
     process = children.start(start)
-    assert reaped.wait(20)
+    assert reaped.wait(60)
     assert children.reap(process) == 1
 
 

@@ -74,7 +74,7 @@ class Numbering:
                 self.cursors[queue] = self.cursors.get(queue, 0) + 1
                 self.answers[key] = self.body(operation, queue, self.cursors[queue], sent)
             body = self.answers[key]
-        self.gate.wait(10)
+        self.gate.wait(60)
         signature = [b"Dibs-Version: 9", b"Dibs-Queue: " + queue]
         if key is not None:
             signature.append(b"Idempotency-Key: " + key)

@@ -93,7 +93,7 @@ def test_a_fork_in_the_middle_of_another_thread_s_request(numbering):
         assert in_child(lambda: queue.next().seq) == "2"
         client._line._dialing.release()
         client._line._transport._pool._optional_thread_lock._lock.release()
-        thread.join(10)
+        thread.join(60)
         assert given == [1]
 
 
@@ -112,7 +112,7 @@ def test_an_iterator_of_values_goes_on_in_a_child_and_in_another_thread(numberin
         threading.Timer(0.02, numbering.gate.set).start()
         assert in_child(lambda: [next(values), next(values)]) == "[4, 5]"
         for thread in threads:
-            thread.join(10)
+            thread.join(60)
         assert sorted(given) == [2, 3]
 
 
@@ -160,7 +160,7 @@ def test_a_child_that_ends_leaves_the_parent_s_poll_alone(wire, numbering):
 
         assert in_child(child) == "None"
         numbering.gate.set()
-        thread.join(10)
+        thread.join(60)
         assert leases.counts.begun == 1
     assert [operation for _, operation, *_ in numbering.seen].count(b"lease") >= 1
     assert numbering.seen[0][0] == 0

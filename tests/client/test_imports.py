@@ -35,7 +35,7 @@ def run(code, allowed):
         [sys.executable, "-c", BLOCKED.format(code=code, allowed=allowed)],
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=60,
         check=False,
         env={"PYTHONPATH": str(ROOT / ".dev"), "PATH": ""},
     )

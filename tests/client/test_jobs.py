@@ -1,9 +1,10 @@
 """The jobs of a lease iterator: the decisions that no order of steps may change."""
 
 import asyncio
+import traceback
 
 import pytest
-from dibs.client import JobSettled, Lease, LeasedItem, Result, tracing
+from dibs.client import ClientError, JobSettled, Lease, LeasedItem, Result, tracing
 from dibs.client.jobs import Jobs
 from dibs.client.keeper import Keeper
 from dibs.client.options import Options
@@ -71,6 +72,17 @@ def test_the_end_waits_for_what_is_not_confirmed(jobs):
     jobs.outbox.sent -= 1
     jobs.over(ended, "acked")
     assert jobs.ended
+
+
+def test_fifty_who_hear_of_an_error_each_have_a_traceback_of_their_own(jobs):
+    """Fifty tasks share a lease iterator; of one queue that is not there, one short traceback is printed."""
+    jobs.fail(ClientError("there is no queue jobs"))
+    lengths = []
+    for _ in range(50):
+        with pytest.raises(ClientError, match="there is no queue jobs") as told:
+            jobs.begin()
+        lengths.append(len(traceback.extract_tb(told.value.__traceback__)))
+    assert lengths == [3] * 50  # here, begin, _begin
 
 
 def test_a_lease_that_comes_while_closing_is_not_left_behind(jobs):

@@ -87,7 +87,7 @@ def test_pairs_of_all_values_each_once(client, workers):
 def test_several_threads_work_at_a_time(client):
     import threading
 
-    meeting = threading.Barrier(3, timeout=20)
+    meeting = threading.Barrier(3, timeout=60)
     name = ranged(client, "meeting", 3)
     assert sorted(client.map(lambda n: meeting.wait() >= 0, name, workers=3)) == [(n, True) for n in range(3)]
 

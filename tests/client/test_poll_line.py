@@ -31,7 +31,7 @@ def test_a_poll_that_waits_is_ended(silent):
     with accepted:
         assert accepted.recv(10)  # it has been sent, and waits
         line.abort()
-        thread.join(10)
+        thread.join(60)
     assert not thread.is_alive()
     assert isinstance(answers[0], Lost)
     assert (answers[0].aborted, answers[0].reached) == (True, True)

@@ -44,7 +44,7 @@ def take(how, url):
 def test_a_stranger_s_answer_ends_its_connection_and_loses_no_number(numbering, how, other):
     numbering.sign = lambda number, signature: OTHERS[other] if number == 1 else signature
     assert take(how, numbering.url) == [Item(1, 1)]
-    assert numbering.ended[0].wait(5)
+    assert numbering.ended[0].wait(60)
     first, second = numbering.seen
     assert (first[0], second[0]) == (0, 1)  # never on that connection again
     assert first[1:] == second[1:]  # the same request, with the same key
@@ -59,7 +59,7 @@ def test_nothing_but_strangers_answers_is_an_error(numbering, how):
         take(how, numbering.url)
     assert isinstance(caught.value, UnexpectedAnswer | ClientError)
     assert len(numbering.seen) == numbering.connections == 3
-    assert all(ended.wait(5) for ended in numbering.ended)
+    assert all(ended.wait(60) for ended in numbering.ended)
 
 
 def response(status=200, **headers):

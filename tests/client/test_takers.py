@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import threading
+import traceback
 
 import pytest
 from dibs.client import AsyncClient, Client, ClientError, SourceFailed
@@ -36,6 +37,7 @@ class Caller:
             self.effect, self.value = None, end.value and end.value.value
         except ClientError as error:
             self.effect, self.error = None, error
+            self.told_by = [frame.name for frame in traceback.extract_tb(error.__traceback__)]
 
     @property
     def request(self):
@@ -125,6 +127,8 @@ def test_an_error_is_told_to_all_who_were_asked_for(lab):
     crowd.answer(crowd.first[0])
     crowd.answer(*crowd.leaders)
     assert [type(caller.error) for caller in crowd.others] == [SourceFailed] * 5
+    assert [caller.told_by[0] for caller in crowd.others] == ["go"] * 5
+    assert [caller.told_by.count("take") for caller in crowd.others] == [1] * 5  # not the ways of the others
 
 
 @pytest.mark.parametrize("handed_out", [True, False], ids=["the reply is lost", "the request is lost"])
@@ -226,14 +230,14 @@ def test_threads_get_each_value_once_and_all_of_them(wire):
     with Client("http://dibs", transport=wire) as client:
 
         def take():
-            start.wait(10)
+            start.wait(60)
             found.extend(client.queue("ids"))
 
         threads = [threading.Thread(target=take) for _ in range(40)]
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join(30)
+            thread.join(60)
     assert sorted(found) == list(range(3000))
     assert ids.taken == 3000
 

@@ -1,4 +1,4 @@
-"""One contract, every engine: a new engine joins by a class with ``open`` and a name in ``ENGINES``."""
+"""One contract, every engine: a new engine joins by a class and a name in ``engines.py``."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory, mkdtemp
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 from dibs.ledger.clock import LedgerClock
 from dibs.ledger.engine import Engine
+from dibs.ledger.inbox import Arrival, TakeIn, TakenIn, Unfit
 from dibs.ledger.ops import Conflict, Define, OpFailed, QueueRow
 from dibs.ledger.serve import After, Ask, Handed, HandOut, Holder, Key, Served
 from dibs.ledger.sqlite.engine import SqliteEngine
@@ -21,6 +23,7 @@ from dibs.ledger.work import Entry, Parcel, Push, Pushed, QueueSettings
 sys.path.append(str(Path(__file__).parent))  # ``asks``, ``words`` and the package ``workmodel``
 
 from asks import LENGTH, ROOM, settle
+from engines import ENGINES, Postgres
 from words import NOTHING, apply, batch, define, drawn, serve, taken
 
 NOON = 1_750_000_000_000  # milliseconds since 1970
@@ -44,41 +47,6 @@ class Time:
         )
 
 
-class SqliteFile:
-    """SQLite in a folder; a restart is a close and an open, as of two processes."""
-
-    starts = True
-
-    def __init__(self, folder: Path, time: Time) -> None:
-        self._folder, self._time = folder / "data", time
-
-    def open(self) -> Engine:
-        return SqliteEngine(self._folder, clock=self._time.clock)
-
-    def restart(self, engine: Engine) -> Engine:
-        engine.close()
-        return self.open()
-
-
-class SqliteMemory:
-    """SQLite in memory: it lives as long as its engine, so that what it survives is a reopening."""
-
-    starts = False
-
-    def __init__(self, folder: Path, time: Time) -> None:
-        self._time = time
-
-    def open(self) -> Engine:
-        return SqliteEngine(None, clock=self._time.clock)
-
-    def restart(self, engine: Engine) -> Engine:
-        engine.reopen()
-        return engine
-
-
-ENGINES = {"sqlite-file": SqliteFile, "sqlite-memory": SqliteMemory}
-
-
 class Ledger:
     """An engine, and short ways to what most tests do with it."""
 
@@ -90,11 +58,43 @@ class Ledger:
 
     def close(self) -> None:
         """Close for good, and leave nothing behind."""
-        self.engine.close()
+        self._kind.close(self.engine)
         shutil.rmtree(self._folder)
 
     def restart(self) -> None:
         self.engine = self._kind.restart(self.engine)
+
+    def tidy(self) -> None:
+        """Give back what is empty in the files, as a database does now and then."""
+        self._kind.tidy()
+
+    def crash(self) -> None:
+        """Kill the process that has the ledger, and start another."""
+        self.engine = self._kind.crash(self.engine)
+
+    def renews(self, gap: int) -> bool:
+        """Whether all live leases begin anew, when nobody had the ledger for so long (in milliseconds)."""
+        return gap >= self._kind.renews_after
+
+    def take_in(
+        self, arrivals: tuple[Arrival, ...], unfit: tuple[Unfit, ...] = (), **options: Any
+    ) -> TakenIn:
+        """What an inbox has found."""
+        self._kind.arrive((*arrivals, *unfit))
+        return self.do(TakeIn(arrivals, unfit, **options))
+
+    @property
+    def store(self) -> Any:
+        """The store of the engine's transactions."""
+        return self._kind.store(self.engine)
+
+    def answers(self) -> list[tuple[str, str, int]]:
+        """Of each answer that is kept its caller, its key and when it expires."""
+        return self._kind.answers(self.engine)
+
+    def change(self, statement: str) -> None:
+        """Change rows behind the engine's back."""
+        self._kind.change(self.engine, statement)
 
     def do(self, op: Any) -> Any:
         """Apply one op."""
@@ -304,7 +304,10 @@ def quick_folder(tmp_path_factory) -> Iterator[Path]:
 @pytest.fixture(params=ENGINES.values(), ids=ENGINES.keys())
 def new_ledger(request, quick_folder) -> Callable[[], Ledger]:
     """As many ledgers as a test wants, each with a time of its own; closing them is the test's part."""
-    return lambda: Ledger(request.param, Path(mkdtemp(dir=quick_folder)), Time())
+    kind = request.param
+    if kind is Postgres:
+        kind = partial(Postgres, ledgers=request.getfixturevalue("quick_ledgers"))
+    return lambda: Ledger(kind, Path(mkdtemp(dir=quick_folder)), Time())
 
 
 @pytest.fixture

@@ -51,6 +51,11 @@ def test_a_take_and_a_block_are_a_row_each(ledger, told, counting):
     assert (first.caller, first.generation, first.at) == ("ann", 1, ledger.engine.now())
     assert [row.id for row in ledger.engine.history("q", None, first.id, 9)] == [second.id]
     assert [row.id for row in ledger.engine.history("q", None, 0, 1)] == [first.id]
+    latest = 2**53 - 1
+    assert [row.id for row in ledger.engine.history("q", None, 0, 9, latest)] == [second.id, first.id]
+    assert [row.id for row in ledger.engine.history("q", None, 0, 1, latest)] == [second.id]
+    assert [row.id for row in ledger.engine.history("q", None, 0, 9, second.id)] == [first.id]
+    assert ledger.engine.history("q", None, 0, 9, first.id) == []
     ledger.restart()
     assert told(seq=1_000_003) == [("taken", 4, 1_000_003, None, "")]
     assert told(seq=3) == [("taken", 1, 3, "order-4711", "")]
@@ -125,6 +130,7 @@ def test_it_outlives_the_queue_its_items_and_its_generation(ledger, told, counti
     ledger.do(Purge(anew, ("waiting",)))
     assert told() == [("taken", 1, 2, None, ""), ("taken", 3, 3, None, ""), ("taken", 1, 1, None, "")]
     assert [row.generation for row in ledger.engine.history("q", 1, 0, 9)] == [1, 2]
+    assert [row.generation for row in ledger.engine.history("q", 1, 0, 9, 2**53 - 1)] == [2, 1]
     assert [row.generation for row in ledger.engine.history("q", 2, 0, 9)] == [1]
 
 

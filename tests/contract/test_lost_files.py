@@ -167,7 +167,7 @@ def test_a_check_of_the_whole_file_does_not_keep_a_log_from_being_saved(engine, 
     with monkeypatch.context() as patch:
         patch.setattr(Scrub, "_run", endless)
         engine.reopen()
-    assert begun.wait(5)
+    assert begun.wait(60)
     taken(engine, 1, 200)
     lose(engine, "dibs.db-wal")
     assert engine.rescue() == "all that was handed out is in dibs.db: a restart goes on after it"

@@ -59,6 +59,13 @@ def test_a_purge_drops_what_is_in_its_states_and_counts_it(ledger, full, states,
     assert ledger.do(Purge(full, states)).count == 0
 
 
+def test_a_purge_drops_nothing_behind_the_items_that_were_seen(ledger, full):
+    assert ledger.do(Purge(full, ("waiting", "dead"), upto=4)) == Moved(3)
+    assert ledger.inside(full) == {1: "leased", 5: "waiting", 6: "waiting"}
+    assert ledger.do(Purge(full, ("waiting",), upto=99)) == Moved(2)
+    ledger.balanced(full)
+
+
 def test_what_is_leased_stays_with_its_holder(ledger, full):
     ledger.do(Purge(full, ("waiting", "dead")))
     assert ledger.one(full, Ack("leased")) == [(1, "acked")]

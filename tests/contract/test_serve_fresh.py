@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from asks import block, lease, take
-from dibs.ledger.ops import Advance, Close, Delete, OpFailed, Pause, Retry
+from dibs.ledger.ops import Advance, Close, Delete, Fail, OpFailed, Pause, Retry
 from dibs.ledger.serve import Ask, Drawn, End, Handed, Key, Serve, Served
 from dibs.ledger.work import Ack, Span, Sweep
 from dibs.marks import digest
@@ -135,6 +135,22 @@ def test_the_end_counts_once_all_before_it_is_granted(ledger):
     assert [served.state for served in outcomes] == ["failed", "failed"]
     row = ledger.engine.row(queue)
     assert (row.ending, row.failure_type, row.failure_message) == ("failed", "ValueError", "no")
+    assert row.failure_place is None
+
+
+def test_the_place_of_a_failure_is_kept_until_it_is_lifted(ledger):
+    queue = ledger.define(source="lines").id
+    ledger.round(queue, take(), drawn=Drawn(1, (), End("failed", "ValueError", "no", "jöbs.py:41, in rows")))
+    assert ledger.engine.row(queue).failure_place == "jöbs.py:41, in rows"
+    ledger.restart()
+    assert ledger.engine.row(queue).failure_place == "jöbs.py:41, in rows"
+    ledger.do(Fail(queue, "source-invalid", "another cause"))
+    assert ledger.engine.row(queue).failure_place is None
+    ledger.do(Retry(queue))
+    ledger.round(queue, take(), drawn=Drawn(1, (), End("failed", "ValueError", "no", "jobs.py:1, in rows")))
+    ledger.do(Retry(queue))
+    row = ledger.engine.row(queue)
+    assert (row.ending, row.failure_place) == (None, None)
 
 
 def test_an_end_is_recorded_without_any_ask_and_on_a_paused_queue(ledger):

@@ -53,7 +53,7 @@ def test_whole_acks_of_all_queues_are_one_statement(ledger, monkeypatch):
     for queue in queues:
         ledger.round(queue, *[lease(f"t{n}") for n in range(4)])
     acks = []
-    runs = ledger.engine._store.runs
+    runs = ledger.store.runs
     monkeypatch.setattr(runs, "ack", lambda held, now: acks.append(held) or type(runs).ack(runs, held, now))
     asks = [settle(Ack("t0")), settle(Ack("t1"), Ack("t2")), settle(Ack("t3", ((4, 4),)), Ack("t3"))]
     outcomes = ledger.engine.apply([Serve(queue, 1, tuple(asks)) for queue in queues]).outcomes
@@ -163,7 +163,7 @@ def test_an_answer_of_neighbours_that_were_pushed_one_by_one_is_one_run(ledger):
         ledger.push(queue, text)
     first, second = ledger.round(queue, lease("t", 3), lease("u", 3))
     assert (first.handed.spans, second.handed.spans) == (((1, 3, 1),), ((4, 4, 1),))
-    rows = ledger.engine._store.runs._execute("SELECT first, last, most FROM run").fetchall()
+    rows = ledger.engine.files.readers.look("SELECT first, last, most FROM run")
     assert rows == [(1, 3, 3), (4, 4, 1)]
 
 
@@ -202,7 +202,7 @@ def test_damaged_values_are_passed_by(ledger):
     queue = ledger.jobs()
     for n in range(3):
         ledger.push(queue, f'"{n}' + "x" * 3_000 + '"')
-    ledger.engine._store.blocks._execute("UPDATE block SET texts = x'00' WHERE first = 1")
+    ledger.change("UPDATE block SET texts = x'00' WHERE first = 1")
     first, second, third = ledger.round(queue, take(), lease("t"), take())
     assert (handed((first, second)), third.why) == ([[2], [3]], "empty")
     assert ledger.dead(queue) == [1]
@@ -213,7 +213,7 @@ def test_damaged_values_are_passed_by(ledger):
 
 @pytest.fixture
 def statements(ledger):
-    """The statements that read, from here on."""
+    """The statements that read, from here on; but not those that only collect what was changed."""
     seen: list[str] = []
 
     def trace(cursor, statement, values) -> bool:

@@ -2,7 +2,7 @@
 
 from asks import LENGTH, lease, settle
 from dibs.ledger.actions import KEPT, Action
-from dibs.ledger.looks import FailureRow
+from dibs.ledger.looks import FailureRow, Kept
 from dibs.ledger.ops import Close, Define, Fail, Pause, Retry
 from dibs.ledger.work import Extend, Nack, Release
 
@@ -78,14 +78,14 @@ def test_an_attempt_began_with_its_hand_out_however_often_it_was_extended(ledger
     assert ledger.engine.failures(queue, 1)[1] == expired  # nobody has found it yet
     ledger.round(queue, lease("v", 1))
     assert ledger.engine.failures(queue, 1)[1] == expired
-    assert [ledger.engine.kept_at(queue, seq) for seq in (1, 2, 3)] == [kept, kept, None]
+    assert [ledger.engine.kept(queue, seq) for seq in (1, 2, 3)] == [Kept(kept, "")] * 2 + [None]
 
 
 def test_fresh_items_too(ledger):
     queue = ledger.define("q").id
     ledger.round(queue, lease("t", 3), length=LENGTH)
     assert [item.began for item in ledger.items(queue)] == [ledger.engine.now()] * 3
-    assert ledger.engine.kept_at(queue, 1) is None  # its value is computed
+    assert ledger.engine.kept(queue, 1) is None  # its value is computed
 
 
 def test_the_last_actions_stay_in_order(ledger):

@@ -310,14 +310,14 @@ def test_a_look_waits_for_a_reopening_but_not_for_a_disk_that_fails_on(folder, m
 
     def slowly(*args, **options):
         begun.set()
-        assert go.wait(10)
+        assert go.wait(60)
         return Files._open(engine.files, *args, **options)
 
     monkeypatch.setattr(engine.files, "_open", slowly)
     monkeypatch.setattr(readers, "REOPEN_PATIENCE", 10.0)
     with ThreadPoolExecutor() as pool:
         reopening = pool.submit(engine.reopen)
-        assert begun.wait(10)
+        assert begun.wait(60)
         looks = pool.submit(engine.row, 1), pool.submit(engine.counts, 1)
         go.set()
         assert [look.result(10).cursor for look in looks] == [3, 3]

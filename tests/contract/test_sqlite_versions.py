@@ -10,247 +10,21 @@ from asks import LENGTH, lease, seqs, settle, take, verdicts
 from dibs.errors import LedgerForeign, LedgerFull
 from dibs.ledger import open_ledger
 from dibs.ledger.access import AccessToken, AddToken
-from dibs.ledger.looks import Copied, FailureRow
+from dibs.ledger.looks import Copied, FailureRow, Kept
 from dibs.ledger.ops import Accept, Define, Delete, EngineFailed, Pause
 from dibs.ledger.serve import Handed, Key, Keyed, Serve, Served
 from dibs.ledger.sqlite import files, format, migration
-from dibs.ledger.sqlite.checksum import of_answer, of_block
 from dibs.ledger.sqlite.engine import SqliteEngine
 from dibs.ledger.sqlite.format import APPLICATION_ID, VERSION
 from dibs.ledger.sqlite.restoring import restore
 from dibs.ledger.work import Ack, Nack, Parcel, Push, QueueSettings, Span, Sweep
+from versions import TRACE, WRITE, opened
 from words import apply, define, served, taken
 
 NOW = 1_750_000_000_000
 
 
-def opened(path: Path) -> apsw.Connection:
-    return apsw.Connection(str(path))
-
-
-def write_version_1(folder: Path) -> Path:
-    """Three queues (one fed and ended, one paused, one a tombstone) and an answer, as version 1 had them."""
-    folder.mkdir()
-    path = folder / "dibs.db"
-    with opened(path) as file:
-        file.execute(Path(__file__).with_name("version_1.sql").read_text())
-        file.execute(
-            """
-            INSERT INTO ledger VALUES (1, 'the instance', 1750000000000);
-            INSERT INTO queue VALUES
-                (1, 'jobs', 2, 'lines', '{"path":"f"}', 5, NULL, 0, 'failed', 'E', 'm', 'mark', 9, 7, 2),
-                (2, 'ids', 1, 'count', '{}', 6, NULL, 1, NULL, NULL, NULL, NULL, 4, 4, 0),
-                (4, 'gone', 3, 'count', '{}', 7, 8, 0, 'closed', NULL, NULL, NULL, 1, 0, 1);
-            INSERT INTO answer VALUES (3, 2, 1, 'ann', 'k', 'take 2',
-                '{"first": 3, "ending": null, "start": 3, "stop": 5, "step": 1, "wide": false}', NULL,
-                9750000000000);
-            """
-        )
-        file.pragma("application_id", APPLICATION_ID)
-        file.pragma("user_version", 1)
-    file.close()
-    return path
-
-
-def write_version_2(folder: Path) -> Path:
-    """What version 1 had, a queue with items inside (one has a key), and how far a stream had come."""
-    folder.mkdir()
-    path = folder / "dibs.db"
-    with opened(path) as file:
-        file.execute(Path(__file__).with_name("version_2.sql").read_text())
-        file.execute(
-            """
-            INSERT INTO ledger VALUES (1, 'the instance', 1750000000000);
-            INSERT INTO queue (id, name, generation, source, args, created_at, deleted_at, paused, ending,
-                failure_type, failure_message, mark, cursor, taken, jumped) VALUES
-                (1, 'jobs', 2, 'lines', '{"path":"f"}', 5, NULL, 0, 'failed', 'E', 'm', 'mark', 9, 7, 2),
-                (2, 'ids', 1, 'count', '{}', 6, NULL, 1, NULL, NULL, NULL, NULL, 4, 4, 0),
-                (4, 'gone', 3, 'count', '{}', 7, 8, 0, 'closed', NULL, NULL, NULL, 1, 0, 1);
-            INSERT INTO queue (id, name, source, args, created_at, cursor, acked, dead, settings)
-                VALUES (5, 'pushed', '', '{}', 9, 4, 1, 1, '{"max_attempts": 3}');
-            INSERT INTO run VALUES (5, 2, 2, 0, 1, 0, 1, NULL, 'w', 3, 1, 1),
-                (5, 3, 3, 1, 1750000900000, 900000, 2, 'token', 'w', 0, 0, 1),
-                (5, 4, 4, 2, 1, 0, 3, NULL, 'w', 0, 0, 1);
-            INSERT INTO block VALUES (1, 5, 1, 4, replace('"a" "b" 3 4', ' ', char(10)));
-            INSERT INTO failure VALUES (1, 5, 2, 1, 8, 'w', 'it failed');
-            INSERT INTO item_key VALUES (1, 5, 1, 'k', 2, 9750000000000);
-            INSERT INTO answer VALUES (3, 2, 1, 'ann', 'k', 'take 2',
-                '{"first": 3, "ending": null, "start": 3, "stop": 5, "step": 1, "wide": false}', NULL,
-                9750000000000);
-            INSERT INTO answer VALUES (4, 5, 1, '', 's', 'stream',
-                '{"wide":false,"work":["streamed",4,4,7,4,0,[[1,4]]],"start":0,"stop":0,"step":1}', NULL,
-                9750000000000);
-            """
-        )
-        file.pragma("application_id", APPLICATION_ID)
-        file.pragma("user_version", 2)
-    file.close()
-    return path
-
-
-def write_version_3(folder: Path) -> Path:
-    """What version 2 had, with checksums: a queue with items inside, a tombstone that is not swept."""
-    folder.mkdir()
-    path = folder / "dibs.db"
-    answer = "take 2", '{"first": 3, "ending": null, "start": 3, "stop": 5, "step": 1, "wide": false}', None
-    filed = 2, 1, "ann", "k", *answer, 9750000000000
-    texts = b'"a"\n"b"\n3\n4'
-    with opened(path) as file:
-        file.execute(Path(__file__).with_name("version_3.sql").read_text())
-        file.execute(
-            """
-            INSERT INTO ledger VALUES (1, 'the instance', 1750000000000, 0);
-            INSERT INTO queue (id, name, generation, source, args, created_at, deleted_at, paused, ending,
-                failure_type, failure_message, mark, cursor, taken, jumped, purged) VALUES
-                (1, 'jobs', 2, 'lines', '{"path":"f"}', 5, NULL, 0, 'failed', 'E', 'm', 'mark', 9, 7, 2, 0),
-                (2, 'ids', 1, 'count', '{}', 6, NULL, 1, NULL, NULL, NULL, NULL, 4, 4, 0, 0),
-                (4, 'gone', 3, 'count', '{}', 7, 8, 0, 'closed', NULL, NULL, NULL, 1, 0, 0, 1);
-            INSERT INTO queue (id, name, source, args, created_at, cursor, acked, dead, settings)
-                VALUES (5, 'pushed', '', '{}', 9, 4, 1, 1, '{"max_attempts": 3}');
-            INSERT INTO run VALUES (5, 2, 2, 0, 1, 0, 1, NULL, 'w', 3, 1, 1, 0),
-                (5, 3, 3, 1, 1750000900000, 900000, 2, 'token', 'w', 0, 0, 1, 1),
-                (5, 4, 4, 2, 1, 0, 3, NULL, 'w', 0, 0, 1, 0),
-                (4, 1, 1, 0, 1, 0, 0, NULL, '', 0, 0, 0, 0);
-            INSERT INTO failure VALUES (1, 5, 2, 1, 8, 'w', 'it failed');
-            INSERT INTO item_key VALUES (1, 5, 1, 'k', 2, 9750000000000);
-            """
-        )
-        file.execute("INSERT INTO block VALUES (1, 5, 1, 4, ?, ?)", (texts, of_block(5, 1, 4, texts)))
-        file.execute("INSERT INTO answer VALUES (3, ?, ?, ?, ?, ?, ?, ?, ?, ?)", (*filed, of_answer(*filed)))
-        file.pragma("application_id", APPLICATION_ID)
-        file.pragma("user_version", 3)
-    file.close()
-    return path
-
-
-def write_version_4(folder: Path) -> Path:
-    """What version 3 had, with the counters in a table of their own."""
-    folder.mkdir()
-    path = folder / "dibs.db"
-    answer = "take 2", '{"first": 3, "ending": null, "start": 3, "stop": 5, "step": 1, "wide": false}', None
-    filed = 2, 1, "ann", "k", *answer, 9750000000000
-    texts = b'"a"\n"b"\n3\n4'
-    with opened(path) as file:
-        file.execute(Path(__file__).with_name("version_4.sql").read_text())
-        file.execute(
-            """
-            INSERT INTO ledger VALUES (1, 'the instance', 1750000000000, 0, 9);
-            INSERT INTO queue (id, root, name, generation, source, args, created_at, deleted_at, paused,
-                ending, failure_type, failure_message) VALUES
-                (1, 1, 'jobs', 2, 'lines', '{"path":"f"}', 5, NULL, 0, 'failed', 'E', 'm'),
-                (2, 2, 'ids', 1, 'count', '{}', 6, NULL, 1, NULL, NULL, NULL),
-                (4, 4, 'gone', 3, 'count', '{}', 7, 8, 0, 'closed', NULL, NULL);
-            INSERT INTO queue (id, root, name, source, args, created_at, settings)
-                VALUES (5, 5, 'pushed', '', '{}', 9, '{"max_attempts": 3}');
-            INSERT INTO counter (queue, cursor, taken, jumped, acked, purged, dead, mark) VALUES
-                (1, 9, 7, 2, 0, 0, 0, 'mark'), (2, 4, 4, 0, 0, 0, 0, NULL), (4, 1, 0, 0, 0, 1, 0, NULL),
-                (5, 4, 0, 0, 1, 0, 1, NULL);
-            INSERT INTO run VALUES (5, 2, 2, 0, 1, 0, 1, NULL, 'w', 3, 1, 1, 0),
-                (5, 3, 3, 1, 1750000900000, 900000, 2, 'token', 'w', 0, 0, 1, 1),
-                (5, 4, 4, 2, 1, 0, 3, NULL, 'w', 0, 0, 1, 0);
-            INSERT INTO failure VALUES (1, 5, 2, 1, 8, 'w', 'it failed');
-            INSERT INTO item_key VALUES (1, 5, 1, 'k', 2, 9750000000000);
-            """
-        )
-        file.execute("INSERT INTO block VALUES (1, 5, 1, 4, ?, ?)", (texts, of_block(5, 1, 4, texts)))
-        row = *filed, of_answer(*filed), 0
-        file.execute("INSERT INTO answer VALUES (3, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
-        file.pragma("application_id", APPLICATION_ID)
-        file.pragma("user_version", 4)
-    file.close()
-    return path
-
-
-def write_version_5(folder: Path) -> Path:
-    """What version 4 had, and a token."""
-    folder.mkdir()
-    path = folder / "dibs.db"
-    answer = "take 2", '{"first": 3, "ending": null, "start": 3, "stop": 5, "step": 1, "wide": false}', None
-    filed = 2, 1, "ann", "k", *answer, 9750000000000
-    texts = b'"a"\n"b"\n3\n4'
-    with opened(path) as file:
-        file.execute(Path(__file__).with_name("version_5.sql").read_text())
-        file.execute(
-            """
-            INSERT INTO ledger VALUES (1, 'the instance', 1750000000000, 0, 9);
-            INSERT INTO queue (id, root, name, generation, source, args, created_at, deleted_at, paused,
-                ending, failure_type, failure_message) VALUES
-                (1, 1, 'jobs', 2, 'lines', '{"path":"f"}', 5, NULL, 0, 'failed', 'E', 'm'),
-                (2, 2, 'ids', 1, 'count', '{}', 6, NULL, 1, NULL, NULL, NULL),
-                (4, 4, 'gone', 3, 'count', '{}', 7, 8, 0, 'closed', NULL, NULL);
-            INSERT INTO queue (id, root, name, source, args, created_at, settings)
-                VALUES (5, 5, 'pushed', '', '{}', 9, '{"max_attempts": 3}');
-            INSERT INTO counter (queue, cursor, taken, jumped, acked, purged, dead, mark) VALUES
-                (1, 9, 7, 2, 0, 0, 0, 'mark'), (2, 4, 4, 0, 0, 0, 0, NULL), (4, 1, 0, 0, 0, 1, 0, NULL),
-                (5, 4, 0, 0, 1, 0, 1, NULL);
-            INSERT INTO run VALUES (5, 2, 2, 0, 1, 0, 1, NULL, 'w', 3, 1, 1, 0),
-                (5, 3, 3, 1, 1750000900000, 900000, 2, 'token', 'w', 0, 0, 1, 1),
-                (5, 4, 4, 2, 1, 0, 3, NULL, 'w', 0, 0, 1, 0);
-            INSERT INTO failure VALUES (1, 5, 2, 1, 8, 'w', 'it failed');
-            INSERT INTO item_key VALUES (1, 5, 1, 'k', 2, 9750000000000);
-            INSERT INTO access_token VALUES ('old', 'bob', zeroblob(32), 'read:*', 'a test', 1, NULL, NULL);
-            """
-        )
-        file.execute("INSERT INTO block VALUES (1, 5, 1, 4, ?, ?)", (texts, of_block(5, 1, 4, texts)))
-        row = *filed, of_answer(*filed), 0
-        file.execute("INSERT INTO answer VALUES (3, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
-        file.pragma("application_id", APPLICATION_ID)
-        file.pragma("user_version", 5)
-    file.close()
-    return path
-
-
-def write_version_6(folder: Path) -> Path:
-    """What version 5 had, and an action."""
-    folder.mkdir()
-    path = folder / "dibs.db"
-    answer = "take 2", '{"first": 3, "ending": null, "start": 3, "stop": 5, "step": 1, "wide": false}', None
-    filed = 2, 1, "ann", "k", *answer, 9750000000000
-    texts = b'"a"\n"b"\n3\n4'
-    with opened(path) as file:
-        file.execute(Path(__file__).with_name("version_6.sql").read_text())
-        file.execute(
-            """
-            INSERT INTO ledger VALUES (1, 'the instance', 1750000000000, 0, 9);
-            INSERT INTO queue (id, root, name, generation, source, args, created_at, deleted_at, paused,
-                ending, failure_type, failure_message) VALUES
-                (1, 1, 'jobs', 2, 'lines', '{"path":"f"}', 5, NULL, 0, 'failed', 'E', 'm'),
-                (2, 2, 'ids', 1, 'count', '{}', 6, NULL, 1, NULL, NULL, NULL),
-                (4, 4, 'gone', 3, 'count', '{}', 7, 8, 0, 'closed', NULL, NULL);
-            INSERT INTO queue (id, root, name, source, args, created_at, settings)
-                VALUES (5, 5, 'pushed', '', '{}', 9, '{"max_attempts": 3}');
-            INSERT INTO counter (queue, cursor, taken, jumped, acked, purged, dead, mark) VALUES
-                (1, 9, 7, 2, 0, 0, 0, 'mark'), (2, 4, 4, 0, 0, 0, 0, NULL), (4, 1, 0, 0, 0, 1, 0, NULL),
-                (5, 4, 0, 0, 1, 0, 1, NULL);
-            INSERT INTO run VALUES (5, 2, 2, 0, 1, 0, 1, NULL, 'w', 3, 1, 1, 0, 0),
-                (5, 3, 3, 1, 1750000900000, 900000, 2, 'token', 'w', 0, 0, 1, 1, 1750000000001),
-                (5, 4, 4, 2, 1, 0, 3, NULL, 'w', 0, 0, 1, 0, 0);
-            INSERT INTO failure VALUES (1, 5, 2, 1, 8, 'w', 'it failed', 0);
-            INSERT INTO item_key VALUES (1, 5, 1, 'k', 2, 9750000000000);
-            INSERT INTO access_token VALUES ('old', 'bob', zeroblob(32), 'read:*', 'a test', 1, NULL, NULL);
-            INSERT INTO action VALUES (1, 8, 'bob', 'pushed', 'paused it', 'paused');
-            """
-        )
-        file.execute("INSERT INTO block VALUES (1, 5, 1, 4, ?, ?, 0)", (texts, of_block(5, 1, 4, texts)))
-        row = *filed, of_answer(*filed), 0
-        file.execute("INSERT INTO answer VALUES (3, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
-        file.pragma("application_id", APPLICATION_ID)
-        file.pragma("user_version", 6)
-    file.close()
-    return path
-
-
-OLD = {
-    "version-1": write_version_1,
-    "version-2": write_version_2,
-    "version-3": write_version_3,
-    "version-4": write_version_4,
-    "version-5": write_version_5,
-    "version-6": write_version_6,
-}
-
-
-@pytest.fixture(params=OLD.values(), ids=OLD.keys())
+@pytest.fixture(params=WRITE.values(), ids=[f"version-{version}" for version in WRITE])
 def old(request, tmp_path) -> Path:
     return request.param(tmp_path / "data")
 
@@ -280,13 +54,9 @@ def test_what_both_had_is_there_as_it_was(old):
         assert file.execute("SELECT instance FROM ledger").get == "the instance"
 
 
-@pytest.mark.parametrize(
-    "write",
-    [write_version_2, write_version_3, write_version_4, write_version_5, write_version_6],
-    ids=["2", "3", "4", "5", "6"],
-)
-def test_what_was_inside_is_there_as_it_was(tmp_path, write):
-    engine = open_ledger(write(tmp_path / "data").parent)
+@pytest.mark.parametrize("version", range(2, 8))
+def test_what_was_inside_is_there_as_it_was(tmp_path, version):
+    engine = open_ledger(WRITE[version](tmp_path / "data").parent)
     row = engine.row(5)
     assert (row.cursor, row.acked, row.settings) == (4, 1, QueueSettings(max_attempts=3))
     items, more = engine.items(5, None, 0, 10, 1000)
@@ -294,8 +64,9 @@ def test_what_was_inside_is_there_as_it_was(tmp_path, write):
     assert shown == [(2, "waiting", 1, 3, '"b"'), (3, "leased", 2, 0, "3"), (4, "dead", 3, 0, "4")]
     assert not more
     assert engine.failures(5, 2) == [FailureRow(1, 8, "w", "it failed", 0)]
-    assert [engine.kept_at(5, 2), engine.traceparent(5, 2)] == [None, None]
-    assert [action.what for action in engine.actions()] == ["paused it"] * (write is write_version_6)
+    assert [engine.kept(5, 2), engine.item_key(5, 1, 2)] == [Kept(0, ""), "k"]
+    assert engine.traceparent(5, 2) == (TRACE if version == 7 else None)
+    assert [action.what for action in engine.actions()] == ["paused it"] * (version >= 6)
     pushing = Keyed(Push(5, (Parcel(("5", "6"), keys=("k", "new")),)), Key("s", "push"))
     pushed, [settled] = apply(engine, pushing, Serve(5, 1, (settle(Ack("token")),)))
     assert (pushed.seqs, pushed.known) == ((2, 5), (0,))  # streams have no keys of their own any more
@@ -342,7 +113,7 @@ def test_a_copy_that_an_older_version_wrote_serves_too(old, tmp_path):
 
 
 def test_a_tombstone_of_an_older_version_is_swept_and_created_again(tmp_path):
-    engine = open_ledger(write_version_3(tmp_path / "data").parent)
+    engine = open_ledger(WRITE[3](tmp_path / "data").parent)
     assert engine.unswept() == [4]
     [row] = apply(engine, Define("gone", "count", "{}"))
     assert (row.id, row.root, row.base, row.cursor, row.generation) == (6, 4, 1, 1, 3)
@@ -506,7 +277,7 @@ def test_a_file_that_says_version_1_and_is_not_is_refused(tmp_path):
 def test_an_older_file_under_a_running_ledger_is_not_taken_for_it(tmp_path):
     """Only a start brings a file to this version: what is reopened has to be what it was."""
     engine = open_ledger(tmp_path / "data")
-    old = write_version_1(tmp_path / "old")
+    old = WRITE[1](tmp_path / "old")
     for path in (tmp_path / "data").glob("dibs.db*"):
         path.unlink()
     (tmp_path / "data" / "dibs.db").write_bytes(old.read_bytes())

@@ -219,7 +219,7 @@ def test_a_bounded_push_and_a_glance_cost_the_same_with_a_thousand_dead(file):
     assert full() < alone * 1.5
 
 
-SORTS = {"CROWD", "FAILURES", "HELD", "HISTORY_OF_ITEM", "INSIDE", "TRIM_FAILURES"}
+SORTS = {"CROWD", "FAILURES", "HELD", "HISTORY_OF_ITEM", "HISTORY_OF_ITEM_BEFORE", "INSIDE", "TRIM_FAILURES"}
 """Statements that may sort what they found: of one token, leased, failed; or a row a generation."""
 
 

@@ -141,6 +141,7 @@ def test_the_room_of_values_is_given_back(ledger, leave):
         leave(ledger, queue)
         assert ledger.items(queue) == []
     ledger.restart()
+    ledger.tidy()
     assert ledger.engine.size() < 12 * 400_000 / 3
 
 

@@ -47,3 +47,14 @@ def taken(engine: Engine, queue: int, count: int = 1, key: Key | None = None) ->
 def drawn(engine: Engine, queue: int, *texts: str, end: End | None = None, **options: Any) -> Drawn:
     """What the queue's source gives after its cursor."""
     return Drawn(engine.row(queue).cursor + 1, texts, end, **options)
+
+
+def idle(ledger: Any, milliseconds: int) -> int:
+    """Time in which nothing is written but ledger time, when it is due; how often that was."""
+    kept = 0
+    for _ in range(milliseconds // 100):
+        ledger.time.pass_(100)
+        if ledger.engine.unheard() == 0:
+            ledger.engine.keep_time()
+            kept += 1
+    return kept

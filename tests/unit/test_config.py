@@ -138,6 +138,7 @@ def test_hosts_are_a_list_with_commas_in_the_environment(monkeypatch):
 
 def test_memory_is_not_a_folder():
     assert load({"data": ":memory:"}).data == ":memory:"
+    assert load({"data": "./postgres:/jobs"}).data == Path("postgres:/jobs")
 
 
 @pytest.mark.parametrize(
@@ -165,6 +166,9 @@ def test_memory_is_not_a_folder():
         ("[queues.ids]\nsource = 'count'\nsorce = 3", ["dibs.toml", "ids", "sorce"]),
         ("[queues.ids]\nsource = 'count(start=1)'\nargs = {start = 2}", ["ids", "start", "twice"]),
         ("data = ''", ["dibs.toml", "data", "empty"]),
+        ("data = 'postgres:/host/jobs'", ["dibs.toml", "data", "postgresql://", "./"]),
+        ("data = 'PostgreSQL:host'", ["dibs.toml", "data", "postgresql://", "./"]),
+        ("data = 'mysql://host/jobs'", ["dibs.toml", "data", "postgresql://", "./"]),
         ("workers = 2", ["dibs.toml", "workers", "same values"]),
     ],
 )

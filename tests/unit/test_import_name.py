@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 
 def run(*arguments, cwd):
     done = subprocess.run(
-        [sys.executable, *arguments], capture_output=True, text=True, timeout=30, check=False, cwd=cwd
+        [sys.executable, *arguments], capture_output=True, text=True, timeout=60, check=False, cwd=cwd
     )
     assert done.returncode == 0, done.stderr
     return done.stdout

@@ -6,30 +6,56 @@ import asyncio
 from collections.abc import MutableSet
 from typing import Any, Final
 
-from ...queue.limits import Limits
+from .patience import Unread
 from .timer import Timer, Timers
 
 SECONDS: Final = 2.0
 MOST_BYTES: Final = 8 * 1024 * 1024
+GOODBYE: Final = 0.5
+"""Seconds that a client has to end its side of TLS as the server goes down."""
 
 
-class Unread:
-    """Measures how long a client has read nothing of its answer."""
+class Departure:
+    """How a connection ends: at once, or where its client may still be sending or reading, when that leaves.
 
-    __slots__ = ("_limits", "_since", "_size", "_transport")
+    ``linger``: the client may still be sending when it has its last answer. ``stopping``: the server goes
+    down. ``connections`` are those that the server ends then.
+    """
 
-    def __init__(self, transport: asyncio.WriteTransport, limits: Limits) -> None:
+    __slots__ = ("_connections", "_loop", "_timers", "_transport", "_unread", "linger", "secure", "stopping")
+
+    def __init__(
+        self,
+        transport: asyncio.Transport,
+        connections: MutableSet[Any],
+        unread: Unread,
+        timers: Timers,
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        self.linger = self.stopping = False
+        self.secure = transport.get_extra_info("sslcontext") is not None
         self._transport = transport
-        self._limits = limits
-        self._size = 0
-        self._since = 0.0
+        self._connections = connections
+        self._unread = unread
+        self._timers = timers
+        self._loop = loop
 
-    def due(self, now: float) -> float:
-        """When its time is over; later than ``now`` where it reads, or has read all."""
-        size = self._transport.get_write_buffer_size()
-        if not size or size != self._size:
-            self._size, self._since = size, now
-        return self._since + self._limits.body_patience
+    def at_once(self, *, sending: bool) -> bool:
+        """Close now, unless the client is ``sending``, or has not read all; return whether that is done."""
+        done = self.stopping or not (sending or self._transport.get_write_buffer_size())
+        if done:
+            self.close()
+        return done
+
+    def close(self) -> None:
+        """Close now. As the server goes down, a client under TLS that says no goodbye is not waited for."""
+        self._transport.close()
+        if self.secure and self.stopping:
+            self._loop.call_later(GOODBYE, self._transport.abort)
+
+    def wait(self) -> None:
+        """Close when the client leaves, or after a while."""
+        Closing(self._transport, self._connections, self._unread, self._timers, self._loop.time())
 
 
 class Closing(asyncio.Protocol):

@@ -8,26 +8,32 @@ that is answered: each has its own answer, whatever follows it.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from uvicorn.protocols.http.flow_control import FlowControl
-from uvicorn.protocols.utils import get_local_addr, get_remote_addr
 
+from ...cluster.refused import SENT
+from ...errors import DibsError, LedgerMoved
 from .. import bodies
 from ..problems import RequestRefused
-from .closing import Closing, Unread
+from .closing import Departure
+from .copies import CopyConnection
 from .exchange import Exchange, Peer
+from .frames import PATH, SWITCHED
 from .framing import END, HeadReader, blank_until, head_too_slow
+from .fronts import FrontConnection
 from .intake import Intake
 from .keyed import INSIDE, KeyedHeads
+from .passing import Passing
+from .patience import Patience, Unread
 from .responses import Responses
-from .timer import Timer
 
 if TYPE_CHECKING:
     from uvicorn.config import Config
     from uvicorn.server import ServerState
 
     from ...access.caller import Caller
+    from .far import Far
     from .framing import RequestHead
     from .lane import Lane
 
@@ -36,16 +42,9 @@ BETWEEN, HEAD, BODY, CALLING, ASKING, ANSWERED, LEFT = range(7)
 framework has the request, perhaps not yet all of its body; the answer is out, and the next request waits for
 its turn; the last answer is out."""
 
-GOODBYE: Final = 0.5
-"""Seconds that a client has to end its side of TLS as the server goes down."""
-
 
 class Connection(asyncio.Protocol):
-    """One connection. ``lane`` is what all connections share.
-
-    Nothing has to come for ``_patience`` seconds while something is waited for. ``_linger``: the client may
-    still be sending when it has its last answer. ``_stopping``: the server goes down.
-    """
+    """One connection. ``lane`` is what all connections share."""
 
     def __init__(
         self,
@@ -56,17 +55,15 @@ class Connection(asyncio.Protocol):
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         self._loop = _loop or asyncio.get_running_loop()
-        self._state = server_state
-        self._config, self._app_state = config, app_state
-        self._lane = lane
+        self._state, self._config, self._app_state = server_state, config, app_state
+        self._lane, self._callers = lane, lane.callers
         self._heads = heads = lane.heads
-        self._callers = lane.callers
         self._known, self._keyed = heads.known.get, KeyedHeads(heads, lane.limits)
-        self._phase = BETWEEN
-        self._head = HeadReader()  # in HEAD
+        self._phase, self._head = BETWEEN, HeadReader()  # the head, in HEAD
         self._exchange: Exchange | None = None  # in ASKING
+        self._passing: Passing | None = None  # at a front
+        self._called = b""  # of several servers: the hot call under way
         self._needed = 0  # in BODY, bytes of the whole request
-        self._linger = self._stopping = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to read, as the connection is open."""
@@ -74,15 +71,11 @@ class Connection(asyncio.Protocol):
         self.transport = transport
         self.flow = FlowControl(transport)
         self.intake = Intake(self.flow, loop, lane.budget, self)
-        self._responses = Responses(lane, state, transport, loop, self._responded)
-        addresses = get_local_addr(transport), get_remote_addr(transport)
-        app, told = self._config.loaded_app, self._app_state
-        self._secure = transport.get_extra_info("sslcontext") is not None
-        scheme = "https" if self._secure else "http"
-        self._peer = Peer(app, *addresses, scheme, transport, self.flow, state, told, loop)
-        self._unread = Unread(transport, lane.limits)
-        self._patience: float = lane.limits.head_patience
-        self._timer = Timer(lane.timers, self._look, self.intake.since + self._patience)
+        self._responses = Responses(lane, state, transport, loop, self._responded, declined=self._declined)
+        self._peer = Peer.of(self._config, transport, self.flow, state, app_state=self._app_state, loop=loop)
+        unread = Unread(transport, lane.limits)
+        self._patience = Patience(self.intake, unread, lane.timers, self._look, loop)
+        self._departure = Departure(transport, state.connections, unread, lane.timers, loop)
         lane.connections.add(self)
         state.connections.add(self)  # type: ignore[arg-type]  # it has what the server calls
 
@@ -117,7 +110,7 @@ class Connection(asyncio.Protocol):
         needed = end + head.length
         if len(data) < needed:
             self._phase, self._needed = BODY, needed - at
-            self._be_patient(self._lane.limits.body_patience)
+            self._patience.begin(self._lane.limits.body_patience)
             self.intake.put(data, at)
             self.intake.count()
             return
@@ -125,7 +118,43 @@ class Connection(asyncio.Protocol):
         if len(data) > needed or self.intake.counted:
             self.intake.put(data, needed)
             self.intake.bound()
-        self._responses.call(head, key, data[end:needed])
+        far = self._lane.far
+        if far is None:
+            if self._lane.seat is not None:
+                self._called = data[at:needed]
+                if self._lane.doubts():
+                    self._responses.let_go()
+                    self._again(self._called)
+                    return
+            self._responses.call(head, key, data[end:needed])
+        else:
+            self._pass_on(far, data[at:needed], keyed=key is not None)
+
+    def _pass_on(self, far: Far, data: bytes, *, keyed: bool) -> None:
+        """Let the owner answer a hot call: it is read there, by the same reader."""
+        if self._passing is None:
+            self._passing = Passing(self._responses, self._again, self.transport.abort)
+        self._passing.call(far, data, repeats=keyed)
+
+    def _declined(self, error: DibsError) -> bool:
+        """Let the next owner be asked, where this server has lost the ledger and has done nothing."""
+        if not isinstance(error, LedgerMoved) or self._responses.gone or not self._responses.may_begin_anew:
+            return False
+        self._loop.call_soon(self._again, self._called)
+        return True
+
+    def _again(self, data: bytes, sent: bool = False) -> None:
+        """Give a request to the framework that was taken for a hot call.
+
+        ``sent``: it was sent to an owner that was lost.
+        """
+        if self._responses.gone:
+            return
+        self._phase = BETWEEN
+        rest, at = self.intake.take()
+        self._begin_head(data + rest[at:], 0)
+        if sent and self._exchange is not None:
+            self._exchange.scope[SENT] = True  # type: ignore[typeddict-unknown-key]  # ours
 
     def _read_body(self, data: bytes) -> None:
         self.intake.add(data)
@@ -139,7 +168,7 @@ class Connection(asyncio.Protocol):
         at = blank_until(data, at)
         if at < len(data):
             self._phase, self._head = HEAD, HeadReader()
-            self._be_patient(self._lane.limits.head_patience)
+            self._patience.begin(self._lane.limits.head_patience)
             self._read_head(data, at)
 
     def _read_head(self, data: bytes, at: int) -> None:
@@ -155,11 +184,23 @@ class Connection(asyncio.Protocol):
             self._refuse(error)
 
     def _ask(self, head: RequestHead, data: bytes, at: int) -> None:
-        """Give a request to the framework; its body follows in ``data`` from ``at`` on, or comes later."""
+        """Give a request to the framework; its body follows in ``data`` from ``at`` on, or comes later.
+
+        A front of ours begins its frames with one, an owner what it feeds a warm copy with.
+        """
+        if self._lane.greets(head):
+            self.connection_lost(None)
+            self.transport.write(SWITCHED)
+            FrontConnection(self._lane, self._state, self.transport, self._loop).data_received(data[at:])
+            return
+        if head.path == PATH and (begin := self._lane.feeds(head)) is not None:
+            self.connection_lost(None)
+            CopyConnection(begin, self._state, self.transport)
+            return
         self._phase = ASKING
         self.intake.put(data, at)
         if head.length != 0:
-            self._be_patient(self._lane.limits.body_patience)
+            self._patience.begin(self._lane.limits.body_patience)
         self._exchange = Exchange(self._peer, head, self._responses, self.intake, self._responded)
         self._exchange.begin()
 
@@ -181,7 +222,7 @@ class Connection(asyncio.Protocol):
         if self._exchange is not None:
             self._exchange = None
             intake.more = 0
-        intake.since, self._patience = self._loop.time(), self._config.timeout_keep_alive
+        intake.since, self._patience.seconds = self._loop.time(), self._config.timeout_keep_alive
         if intake.size or self.flow.write_paused or intake.ended:
             self._phase = ANSWERED
             self._loop.call_soon(self._go_on)  # when the others who wait have been served
@@ -209,7 +250,7 @@ class Connection(asyncio.Protocol):
             self._responses.head, self._responses.signed = None, b""  # nobody knows whose it is
         self.intake.more = 0
         self.intake.clear()
-        self._linger = True
+        self._departure.linger = True
         self._responses.refuse(error)
 
     def give_up(self) -> None:
@@ -221,7 +262,7 @@ class Connection(asyncio.Protocol):
             self._exchange.fail(error)
         else:
             self.intake.clear()
-            self._responses.last = self._linger = True
+            self._responses.last = self._departure.linger = True
 
     def pause_writing(self) -> None:
         """Pause: the client does not read its answers."""
@@ -239,7 +280,7 @@ class Connection(asyncio.Protocol):
 
         Under TLS it does not: asyncio's closes with the client.
         """
-        return self._answers_on() and not self._secure
+        return self._answers_on() and not self._departure.secure
 
     def _answers_on(self) -> bool:
         """Note that the client sends nothing more; return whether it still gets an answer."""
@@ -256,8 +297,10 @@ class Connection(asyncio.Protocol):
         """Note that the client has gone; ops in the line go on."""
         self._state.connections.discard(self)  # as it was added
         self._lane.connections.discard(self)
-        self._timer.stop()
+        self._patience.end()
         self._responses.lost()
+        if self._passing is not None:
+            self._passing.drop()
         if self._exchange is not None:
             self._exchange.disconnect()
         self.intake.more = 0
@@ -275,45 +318,31 @@ class Connection(asyncio.Protocol):
         """Close; where the client may still be sending or reading, when it leaves, or after a while."""
         self._phase = LEFT
         failed = self._exchange is not None and self._exchange.failure is not None
-        more = self._linger or failed or self._reading or self.intake.size > 0 or self.flow.read_paused
-        sending = more and not self.intake.ended
-        if self._stopping or not (sending or self.transport.get_write_buffer_size()):
-            self._close()
+        more = failed or self._reading or self.intake.size > 0 or self.flow.read_paused
+        sending = (more or self._departure.linger) and not self.intake.ended
+        if self._departure.at_once(sending=sending):
             return
         if sending:
             self.flow.resume_reading()
         self.connection_lost(None)
-        Closing(self.transport, self._state.connections, self._unread, self._lane.timers, self._loop.time())
-
-    def _close(self) -> None:
-        self.transport.close()
-        if self._secure and self._stopping:  # a client that does not say goodbye is not waited for
-            self._loop.call_later(GOODBYE, self.transport.abort)
+        self._departure.wait()
 
     def shutdown(self) -> None:
         """Answer the request under way, and close, as the server goes down."""
-        self._stopping = True
+        self._departure.stopping = True
         if self._phase in (BETWEEN, HEAD, ANSWERED, LEFT):
-            self._close()
+            self._departure.close()
             return
         if self._exchange is None:
             self._responses.end()
-        elif self._exchange.response_complete:
-            self.transport.close()
         else:
-            self._exchange.keep_alive = False
-
-    def _be_patient(self, seconds: float) -> None:
-        """Set the patience: from now on, for so many seconds."""
-        self.intake.since, self._patience = self._loop.time(), seconds
-        self._timer.by(self.intake.since + seconds)
+            self._exchange.be_last()
 
     def _look(self, now: float) -> float:
         """End a connection that takes too long; return when to look again."""
         limits = self._lane.limits
         coming = self._reading and not self.flow.read_paused
-        waiting = coming or self._phase in (BETWEEN, HEAD, BODY)
-        due = self.intake.since + self._patience if waiting else self._unread.due(now)
+        due = self._patience.due(now, waiting=coming or self._phase in (BETWEEN, HEAD, BODY))
         if due > now:
             return due
         if self._phase == HEAD:

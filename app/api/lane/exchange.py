@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import unquote
 
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
+from uvicorn.protocols.utils import get_local_addr, get_remote_addr
 
 from ...access.caller import CALLER
 from ...queue.wait import WAIT, Wait
@@ -18,6 +19,7 @@ from .content import LITTLE, ROOM
 
 if TYPE_CHECKING:
     from uvicorn._types import ASGIReceiveEvent, ASGISendEvent, HTTPScope
+    from uvicorn.config import Config
     from uvicorn.protocols.http.flow_control import FlowControl
     from uvicorn.server import ServerState
 
@@ -43,6 +45,22 @@ class Peer(NamedTuple):
     state: ServerState
     app_state: dict[str, Any]
     loop: asyncio.AbstractEventLoop
+
+    @classmethod
+    def of(
+        cls,
+        config: Config,
+        transport: asyncio.Transport,
+        flow: FlowControl,
+        state: ServerState,
+        *,
+        app_state: dict[str, Any],
+        loop: asyncio.AbstractEventLoop,
+    ) -> Peer:
+        """What a transport carries, with the addresses of its two ends."""
+        addresses = get_local_addr(transport), get_remote_addr(transport)
+        scheme = "http" if transport.get_extra_info("sslcontext") is None else "https"
+        return cls(config.loaded_app, *addresses, scheme, transport, flow, state, app_state, loop)
 
 
 class Exchange(RequestResponseCycle):
@@ -95,6 +113,13 @@ class Exchange(RequestResponseCycle):
     def is_of(self, caller: Caller) -> bool:
         """Whether a caller's request is here; but for the one that is asked about at this moment."""
         return self.scope.get(CALLER) is caller and self._task is not asyncio.current_task()
+
+    def be_last(self) -> None:
+        """Close the connection when the answer is out, as the server goes down."""
+        if self.response_complete:
+            self._peer.transport.close()
+        else:
+            self.keep_alive = False
 
     async def _run(self) -> None:
         WAIT.set(self.wait)

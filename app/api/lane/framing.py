@@ -19,6 +19,9 @@ END: Final = b"\r\n\r\n"
 HEAD_BYTES: Final = 65_536
 """Bytes of a request's line and headers. More than clients send; without it they would be kept for ever."""
 
+LINES_MOST: Final = HEADERS_MOST + 2 + 2
+"""The first line, the headers, and the blank one; and two headers between servers, which count for nobody."""
+
 _VERSIONS: Final = (b" HTTP/1.1", b" HTTP/1.0")
 _ABSOLUTE: Final = re.compile(rb"https?://([^/?]*)([^?]*)(.*)", re.IGNORECASE | re.DOTALL)
 _BLANK: Final = re.compile(rb"[\r\n]*")
@@ -63,7 +66,7 @@ class HeadReader:
         Raises:
             RequestRefused: It is not HTTP/1.1 (400), too large (431), or in a coding that is not known (501).
         """
-        if len(self._headers) + data.count(b"\n") > HEADERS_MOST + 2:
+        if len(self._headers) + data.count(b"\n") > LINES_MOST:
             raise RequestRefused(
                 "headers-too-large",
                 f"there are more than {HEADERS_MOST} headers",

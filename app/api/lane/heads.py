@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from ...access import secrets
 from ...access.secrets import Credential
+from ...cluster.origin import HOPS, ORIGIN
 from ...errors import DibsError
 from ...ledger.serve import Key
 from .. import bodies
@@ -57,7 +58,11 @@ Call = tuple[Head, Key | None, bytes]
 
 
 class Heads:
-    """The heads that were read, by their bytes. ``let_in``: whether what a head shows counts now."""
+    """The heads that were read, by their bytes. ``let_in``: whether what a head shows counts now.
+
+    While it is ``off`` no head begins a hot call; it is forgotten with each change of that, so that whoever
+    has looked a head up need not look at it.
+    """
 
     def __init__(
         self,
@@ -70,6 +75,7 @@ class Heads:
         self._let_in = let_in
         self.known: dict[bytes, Call | None] = {}
         self.edition = 0
+        self.off = False
 
     def forget(self) -> None:
         """Forget all, as the limits have changed; ``edition`` tells whoever remembers a head, too."""
@@ -80,7 +86,7 @@ class Heads:
         """The meaning of a head; None if the framework must answer the request."""
         if head in self.known:
             return self.known[head]
-        if not head.startswith(b"POST /") or len(head) > HEAD_BYTES:
+        if self.off or not head.startswith(b"POST /") or len(head) > HEAD_BYTES:
             return None
         for line, without in ((_REQUEST_ID, self._given), (_TRACEPARENT, self._traced)):
             own = line.search(head)
@@ -162,5 +168,7 @@ _REQUEST_ID, _TRACEPARENT = (
     re.compile(rb"\r\n%b:[ \t]*([^\r\n]*)(?=\r\n|\Z)(?!\r\n[ \t])" % name, re.IGNORECASE)
     for name in (b"x-request-id", b"traceparent")
 )
-_SPECIAL: Final = frozenset({b"transfer-encoding", b"expect", b"upgrade", b"connection", b"trailer", b"te"})
-"""Headers that change how a message is read or answered."""
+_SPECIAL: Final = frozenset(
+    {b"transfer-encoding", b"expect", b"upgrade", b"connection", b"trailer", b"te", HOPS, ORIGIN}
+)
+"""Headers that change how a message is read or answered, or that say whose it is."""

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Coroutine
-from functools import partial
+from collections.abc import Callable
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ...access.caller import ANYBODY
 from ...access.owned import owned
+from ...cluster import passage
 from ...queue import asking
 from .. import bodies
 from ..access_log import host_of
@@ -19,18 +18,21 @@ from ..durations import OTHER, bucket
 from ..operations.produce import push_reply
 from ..problems import RequestRefused, reply_to
 from ..traces import carried
-from .content import LITTLE
+from .framing import END
+from .tasks import Tasks
 
 if TYPE_CHECKING:
+    import asyncio
+
     from uvicorn.server import ServerState
 
     from ...errors import DibsError
     from ...ledger.serve import Ask, Key
     from ...queue import Queue
     from ...queue.answers import Answer
-    from ...queue.waiting import Waiting
     from ..reply import Reply
     from ..requests import Request
+    from .ends import Asked, Writes
     from .heads import Call, Head
     from .lane import Lane
 
@@ -38,19 +40,21 @@ if TYPE_CHECKING:
 class Responses:
     """Makes the hot calls of one connection, one at a time, and writes their responses.
 
-    ``responded`` is called after each response. ``gone``: the client has gone, or has its last response.
-    ``last``: no request after this one. ``calling``: a hot call is under way. ``head`` is that of the
-    request that has no response yet, ``signed`` are the lines of that which say whose it is, ``caller`` who
-    has made the call.
+    ``responded`` is called after each response, ``declined`` says whether a refusal is told in another way.
+    ``gone``: the client has gone, or has its last response. ``last``: no request after this one.
+    ``calling``: a hot call is under way. ``head`` is that of the request that has no response yet,
+    ``signed`` are the lines of that which say whose it is, ``caller`` who has made the call.
     """
 
     def __init__(
         self,
         lane: Lane,
         state: ServerState,
-        transport: asyncio.Transport,
+        transport: Writes,
         loop: asyncio.AbstractEventLoop,
         responded: Callable[[], None],
+        *,
+        declined: Callable[[DibsError], bool] | None = None,
     ) -> None:
         self.gone = False
         self.last = False
@@ -62,16 +66,16 @@ class Responses:
         self._context = lane.context
         self._state = state
         self._transport = transport
-        self._loop = loop
         self._responded = responded
+        self._declined = declined
         self.peer = transport.get_extra_info("peername")
         self._ended = False
         self._began = 0.0
         self._access = lane.context.access
         self._durations = lane.context.durations
         self._request: Request
-        self._asked: Waiting | None = None  # while a queue has not answered
-        self._over: asyncio.Event | None = None  # once the server goes down
+        self._asked: Asked | None = None  # while a queue has not answered
+        self._tasks = Tasks(state, lane.budget, loop, self.fail)
 
     # -- asking a queue
 
@@ -105,12 +109,23 @@ class Responses:
         """Read a body, on a task where it takes one, and ask."""
         read = head.read
         if read.spec.stream is not None or len(body) > bodies.LARGE:
-            self._run(self._read_apart(head, queue, key, body), len(body))
+            if not self._tasks.read(self._read_apart(head, queue, key, body), len(body)):
+                self.refuse(self._lane.budget.overloaded())
         else:
             request = read.parse(body, key)
             if head.parent is not None:
                 request = carried(request, head.parent)
             self._ask(queue, request, request.ask)
+
+    async def _read_apart(self, head: Head, queue: Queue, key: Key | None, body: bytes) -> None:
+        read = head.read
+        found = await bodies.apart(lambda text: read.parse(text, key), body)
+        if read.spec.stream is not None:
+            self.respond(await push_reply(queue, found, key, head.parent, self.caller))
+            return
+        if head.parent is not None:
+            found = carried(found, head.parent)
+        self._ask(queue, found, found.ask)
 
     def _ask(self, queue: Queue, request: Request, ask: Ask) -> None:
         if self.caller.tag:
@@ -143,13 +158,51 @@ class Responses:
     def refused(self, error: DibsError) -> None:
         """Take a refusal."""
         self._asked = None
-        self.respond(reply_to(error))
+        if self._declined is not None and self.calling and self._declined(error):
+            self.let_go()
+        else:
+            self.respond(reply_to(error))
 
     def fail(self, error: BaseException) -> None:
         """Respond to a call that has failed."""
         given = (self.head and self.head.given) or self._access.made()
         path = "a request" if self.head is None else self.head.path
         self.respond(refusal(error, f"POST {path}, request {given.decode('ascii')}"), given)
+
+    # -- a call that another server answers
+
+    def far(self, passing: Asked) -> None:
+        """A call is passed on."""
+        self.calling = True
+        self._began = perf_counter()
+        self._asked = passing
+        if self._ended:
+            passing.end()
+
+    @property
+    def may_begin_anew(self) -> bool:
+        """Whether a call of which nothing was done can go to another owner: a long wait would begin anew."""
+        return self._request.wait <= 0 or perf_counter() - self._began <= passage.SOON
+
+    def let_go(self) -> bool:
+        """Nothing came of a call: it has no response from here; whether its client is there still."""
+        going, self.calling, self._asked, self.head = self.calling, False, None, None
+        return going and not self.gone
+
+    def relay(self, answer: bytes) -> None:
+        """Write a response that another server has made."""
+        self._asked = None
+        if not self.calling:
+            return
+        if not self.gone:
+            if self.last:
+                answer = answer.replace(END, b"\r\nconnection: close" + END, 1)
+            self._transport.write(answer)
+            given = (self.head and self.head.given) or b"-"
+            self._count(given, int(answer[9:12]), len(answer) - answer.find(END) - len(END))
+        self.head = None
+        self.calling = False
+        self._responded()
 
     # -- writing
 
@@ -212,41 +265,6 @@ class Responses:
         method, path, who = ("-", "-", ANYBODY) if head is None else ("POST", head.path, self.caller)
         self._access.line(given, method, path, status, seconds=took, size=size, peer=peer, who=who.name)
 
-    # -- a call that takes a task
-
-    def _run(self, work: Coroutine[Any, Any, None], size: int) -> None:
-        """Do what takes a task; a large body counts until it has ended, also when the client has gone."""
-        if size > LITTLE and not self._lane.budget.hold(size):
-            work.close()
-            self.refuse(self._lane.budget.overloaded())
-            return
-        task = self._begin(self._watched(work))
-        if size > LITTLE:
-            task.add_done_callback(partial(self._lane.budget.let_go, size))
-
-    async def _watched(self, work: Coroutine[Any, Any, None]) -> None:
-        try:
-            await work
-        except (Exception, asyncio.CancelledError) as error:
-            self.fail(error)
-
-    async def _read_apart(self, head: Head, queue: Queue, key: Key | None, body: bytes) -> None:
-        read = head.read
-        found = await bodies.apart(lambda text: read.parse(text, key), body)
-        if read.spec.stream is not None:
-            self.respond(await push_reply(queue, found, key, head.parent))
-            return
-        if head.parent is not None:
-            found = carried(found, head.parent)
-        self._ask(queue, found, found.ask)
-
-    def _begin(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        """Begin a task that the server waits for when it goes down."""
-        task = self._loop.create_task(work)
-        self._state.tasks.add(task)
-        task.add_done_callback(self._state.tasks.discard)
-        return task
-
     # -- the end
 
     def wait_no_more(self) -> None:
@@ -265,18 +283,9 @@ class Responses:
         if self._asked is not None:
             self._asked.drop()
             self._asked = None
-        if self._over is not None:
-            self._over.set()
+        self._tasks.wait_no_more()
 
     def end(self) -> None:
         """The server goes down: the call that is under way, or comes, is the last; or it is cut off."""
         self.last = self.calling = True
-        self._over = asyncio.Event()
-        self._begin(self._say_if_cut_off(self._over))
-
-    async def _say_if_cut_off(self, over: asyncio.Event) -> None:
-        """Be among the tasks that the server waits for, and cancels when their time is over."""
-        try:
-            await over.wait()
-        except asyncio.CancelledError as error:
-            self.fail(error)
+        self._tasks.wait_for_the_end()

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
-from ...access.book import NAME
+from ...access.book import NAME, check_first
 from ...access.roles import Grant, Grants
 from ...config import is_loopback
 from ...errors import Forbidden
@@ -16,13 +16,12 @@ from ..problem_table import LEDGER
 from ..problems import RequestRefused, invalid
 from ..records import answer, instant, token_fields
 from ..reply import Reply
-from ..schemas_access import TokenList, TokenMade, TokenState
 
 access: Final = Operations("access")
 _NEW: Final = Spec(
-    role="admin", answer=TokenMade, status=201, problems=("limit-exceeded", *LEDGER), body=NewToken
+    role="admin", answer="TokenMade", status=201, problems=("limit-exceeded", *LEDGER), body=NewToken
 )
-_REVOKE: Final = Spec(role="admin", answer=TokenState, problems=("token-unknown", *LEDGER))
+_REVOKE: Final = Spec(role="admin", answer="TokenState", problems=("token-unknown", *LEDGER))
 
 
 @access.add("POST", "/tokens", _NEW)
@@ -51,7 +50,7 @@ async def new_token(call: Call) -> Reply:
     return answer({**token_fields(token, call.context.queues.now()), "token": secret}, 201)
 
 
-@access.add("GET", "/tokens", Spec(role="admin", answer=TokenList, query=TokensPage))
+@access.add("GET", "/tokens", Spec(role="admin", answer="TokenList", query=TokensPage))
 async def list_tokens(call: Call) -> Reply:
     """List the tokens.
 
@@ -112,8 +111,7 @@ def _check_first(grants: Grants, host: str) -> None:
             "the first token of a server that other machines reach is made where its data is: `dibs token new"
             " --role admin --data DIR` before it starts, or with the setting admin_token_file"
         )
-    if not grants.total:
-        raise invalid(
-            "roles",
-            "the first token of a server is an admin's, for all queues: else nobody could make others",
-        )
+    try:
+        check_first(grants)
+    except ValueError as error:
+        raise invalid("roles", str(error)) from None

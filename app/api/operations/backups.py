@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from dataclasses import asdict
 from typing import Any, BinaryIO, Final
 
 from starlette.responses import Response, StreamingResponse
 
-from ..models_manage import AcceptRestored, BackupKept
+from ..models_manage import AcceptRestored, BackupKept, RecoverLedger
 from ..operation import Call, Operations, Spec
 from ..problem_table import LEDGER
 from ..records import answer, instant
 from ..reply import Reply
-from ..schemas import Accepted, BackupDone, BackupLast
+
+log = logging.getLogger("dibs.api")
 
 backups: Final = Operations("manage")
 arrivals: Final = Operations("observe")
@@ -29,7 +31,7 @@ _COPY: Final[dict[int, dict[str, Any]]] = {
 }
 
 
-@backups.add("POST", "/backup", Spec(role="admin", answer=BackupDone, problems=(*LEDGER, "conflict")))
+@backups.add("POST", "/backup", Spec(role="admin", answer="BackupDone", problems=(*LEDGER, "conflict")))
 async def backup(call: Call) -> Reply:
     """Copy the ledger.
 
@@ -62,7 +64,7 @@ async def _chunks(file: BinaryIO) -> AsyncIterator[bytes]:
 
 
 @arrivals.add(
-    "POST", "/backup/kept", Spec(role="admin", answer=BackupLast, problems=("conflict",), body=BackupKept)
+    "POST", "/backup/kept", Spec(role="admin", answer="BackupLast", problems=("conflict",), body=BackupKept)
 )
 async def kept(call: Call) -> Reply:
     """Note that a fetched copy is kept.
@@ -78,7 +80,7 @@ async def kept(call: Call) -> Reply:
     "/accept",
     Spec(
         role="admin",
-        answer=Accepted,
+        answer="Accepted",
         problems=(*LEDGER, "queue-unknown", "conflict", "source-busy", "source-failed", "exhausted"),
         body=AcceptRestored,
     ),
@@ -97,3 +99,32 @@ async def accept(call: Call) -> Reply:
         what = f"advanced {each.queue} to {each.cursor}, after a restore"
         await call.note(each.queue, what, "advanced")
     return answer({"advanced": [each._asdict() for each in jumped]})
+
+
+@backups.add(
+    "POST",
+    "/recover",
+    Spec(
+        role="admin",
+        answer="RecoveredLedger",
+        problems=("conflict", *LEDGER),
+        body=RecoverLedger,
+        optional=True,
+    ),
+)
+async def recover(call: Call) -> Reply:
+    """Go on after the database has lost transactions.
+
+    Until then nothing is handed out (503 `ledger-lost`). The owner writes back what it has kept of them
+    (`written`), and goes on as if nothing had been. With `accept_loss` they are `lost`: a new term begins
+    with what the database has, and every queue passes over what they handed out or took in (`passed`, which
+    counts as jumped). Up to `again` items that were done since are handed out again, and queues that were
+    made since are `gone`. 409 `conflict` says why it can't be done.
+    """
+    accept_loss = (call.body or {}).get("accept_loss", False)
+    done = await call.context.queues.recover(accept_loss=accept_loss, who=call.who)
+    if accept_loss:  # the term that begins then notes it
+        log.warning("%s lets the ledger go on without %d transactions that are lost", call.who, done.lost)
+    else:
+        await call.note("", f"wrote back {done.written:,} lost transactions", "recovered")
+    return answer(done._asdict())

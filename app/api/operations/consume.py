@@ -8,7 +8,6 @@ from typing import Any, Final
 from ...access.owned import owned
 from ...config import DEFAULT_QUEUE
 from ...queue import asking
-from .. import schemas_work
 from ..answers import encode, reply
 from ..connected import while_connected
 from ..guards import check_get
@@ -18,7 +17,6 @@ from ..problems import RequestRefused
 from ..queries import Block, Take
 from ..reply import Reply
 from ..requests import Reader, Request
-from ..schemas import TakenBlock, TakenMany, TakenOne
 from ..signature import NEXT
 from ..traces import NAME, carried, parent_of
 from ..verbs import VERBS, SettleItems, Verb
@@ -37,7 +35,7 @@ _LEASED: Final[dict[int, dict[str, Any]]] = {
 }
 _TAKE: Final[dict[str, Any]] = {
     "role": "consume",
-    "answer": TakenOne | TakenMany,
+    "answer": "TakenOne | TakenMany",
     "query": Take,
     "fixed": Reader.take,
     "queue": DEFAULT_QUEUE,
@@ -49,7 +47,7 @@ _POST: Final = Spec(problems=HAND_OUT, **_TAKE)
 _GET: Final = Spec(problems=(*HAND_OUT, "method-not-allowed"), **_TAKE)
 
 
-def _settling(name: str, body: Any, answer: Any, *problems: str) -> Spec:
+def _settling(name: str, body: Any, answer: str, *problems: str) -> Spec:
     """What a settle takes, or one of its verbs alone."""
     read, problems = partial(Reader.settling, verb=name), ("value-refused", *problems)
     return Spec(
@@ -108,7 +106,7 @@ async def get_queue_next(call: Call) -> Reply:
 
 _BLOCK: Final = Spec(
     role="consume",
-    answer=TakenBlock,
+    answer="TakenBlock",
     problems=(*HAND_OUT, "not-arithmetic"),
     query=Block,
     fixed=Reader.block,
@@ -128,7 +126,7 @@ async def block(call: Call) -> Reply:
 
 _LEASE: Final = Spec(
     role="consume",
-    answer=schemas_work.Lease,
+    answer="Lease",
     problems=HAND_OUT,
     body=Lease,
     hot=Reader.leasing,
@@ -150,7 +148,7 @@ async def lease(call: Call) -> Reply:
     return await _answer(call)
 
 
-@consume.add("POST", "/queues/{queue}/settle", _settling("settle", SettleItems, schemas_work.Settled))
+@consume.add("POST", "/queues/{queue}/settle", _settling("settle", SettleItems, "Settled"))
 async def settle(call: Call) -> Reply:
     """Settle leased items, and lease the next.
 
@@ -173,7 +171,7 @@ def _alone(verb: Verb) -> Endpoint:
 
 
 for _verb in VERBS:
-    _spec = _settling(_verb.name, _verb.entry, schemas_work.Outcomes, "stale-lease", *_verb.problems)
+    _spec = _settling(_verb.name, _verb.entry, "Outcomes", "stale-lease", *_verb.problems)
     consume.add("POST", f"/queues/{{queue}}/{_verb.name}", _spec)(_alone(_verb))
 
 

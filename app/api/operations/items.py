@@ -6,6 +6,7 @@ from typing import Final
 
 from ...access.roles import Role
 from ...queue.answers import MovedAnswer
+from ...quote import quoted
 from ..actions import counted
 from ..guards import BROWSER
 from ..models_manage import STATES, Purge, Redrive
@@ -14,16 +15,15 @@ from ..problems import invalid, over
 from ..queries import DeadPage, HistoryPage, ItemsPage
 from ..records import answer, dead_fields, fields, item_answer_text, page_text
 from ..reply import Reply
-from ..schemas_items import DeadLetters, History, ItemAlone, ItemDone, ItemPage, Purged, Redriven
 
 items: Final = Operations("manage")
 SEES: Final[tuple[Role, ...]] = ("consume", "operate", "admin")
 """The roles that see values although ``show_values`` is false: who may take items, or look after them."""
-_ITEM: Final = Spec(role="read", answer=ItemAlone | ItemDone, problems=("item-unknown",))
-_REDRIVE: Final = Spec(role="operate", answer=Redriven, body=Redrive, optional=True, key=True)
+_ITEM: Final = Spec(role="read", answer="ItemAlone | ItemDone", problems=("item-unknown",))
+_REDRIVE: Final = Spec(role="operate", answer="Redriven", body=Redrive, optional=True, key=True)
 
 
-@items.add("GET", "/queues/{queue}/items", Spec(role="read", answer=ItemPage, query=ItemsPage))
+@items.add("GET", "/queues/{queue}/items", Spec(role="read", answer="ItemPage", query=ItemsPage))
 async def list_items(call: Call) -> Reply:
     """List the items inside a queue.
 
@@ -36,7 +36,7 @@ async def list_items(call: Call) -> Reply:
     return Reply(page_text(found, hidden=_hides(call)).encode())
 
 
-@items.add("GET", "/queues/{queue}/dead", Spec(role="read", answer=DeadLetters, query=DeadPage))
+@items.add("GET", "/queues/{queue}/dead", Spec(role="read", answer="DeadLetters", query=DeadPage))
 async def dead(call: Call) -> Reply:
     """List the dead letters, newest first.
 
@@ -49,18 +49,21 @@ async def dead(call: Call) -> Reply:
 
 
 @items.add(
-    "GET", "/queues/{queue}/history", Spec(role="read", answer=History, query=HistoryPage, known=False)
+    "GET", "/queues/{queue}/history", Spec(role="read", answer="History", query=HistoryPage, known=False)
 )
 async def history(call: Call) -> Reply:
     """Show who took or acked which items.
 
     The history goes from oldest to newest, a page at a time: `next` is the `after` of the next page. With
-    `seq` it is the history of one item. The server keeps a history if the queue's setting `history` asks
-    for one; the history of a deleted queue can still be read.
+    `before` it goes from newest to oldest, and `next` is the `before` of the next page: the largest number
+    that JSON can carry, 9007199254740991, begins at the newest. With `seq` it is the history of one item.
+    The server keeps a history if the queue's setting `history` asks for one; the history of a deleted queue
+    can still be read.
     """
     query = call.query
+    seq, after, before = query.get("seq"), query.get("after", 0), query.get("before")
     found = await call.context.queues.history(
-        call.name, seq=query.get("seq"), after=query.get("after", 0), limit=query.get("limit", 100)
+        call.name, seq=seq, after=after, limit=query.get("limit", 100), before=before
     )
     rows = [fields(row, "id") for row in found.rows]
     return answer({"queue": found.queue, "history": rows, "next": found.next})
@@ -90,18 +93,19 @@ async def redrive(call: Call) -> Reply:
         raise over("seqs", f"a request names at most {most} ranges", most)
     operations, error, expect = call.queue.operations, body.get("error"), body.get("expect")
     moved = await operations.redrive(seqs, limit, rate, error=error, expect=expect, key=call.key)
-    paced = f" at {rate:g} a second" if rate else ""
-    await _note(
-        call, moved, f"redrove {counted(moved.count, 'dead letter')} of {moved.queue}{paced}", "redriven"
-    )
+    what = f"redrove {counted(moved.count, 'dead letter')} of {moved.queue}"
+    what += "" if error is None else f" with the error {quoted(error)}"
+    what += f" at {rate:g} a second" if rate else ""
+    await _note(call, moved, what, "redriven")
     return answer({"queue": moved.queue, "redriven": moved.count}, replayed=moved.replayed)
 
 
-@items.add("POST", "/queues/{queue}/purge", Spec(role="operate", answer=Purged, body=Purge, key=True))
+@items.add("POST", "/queues/{queue}/purge", Spec(role="operate", answer="Purged", body=Purge, key=True))
 async def purge(call: Call) -> Reply:
     """Drop items for good.
 
-    The request drops waiting items, dead items, or both. `confirm` must be the queue's name.
+    The request drops waiting items, dead items, or both. `confirm` must be the queue's name. With `expect`
+    nothing is dropped where more match than whoever asks has seen.
     """
     body: Purge = call.body
     if body["confirm"] != call.name:
@@ -110,8 +114,9 @@ async def purge(call: Call) -> Reply:
     if not states or len(set(states)) != len(states):
         raise invalid("states", f"it must name one or both of {', '.join(STATES)}, each once")
     named = tuple(state for state in STATES if state in states)
-    moved = await call.queue.operations.purge(named, key=call.key)
-    await _note(call, moved, f"purged {counted(moved.count, 'item')} of {moved.queue}", "purged")
+    moved = await call.queue.operations.purge(named, expect=body.get("expect"), key=call.key)
+    which = f"{named[0]} item" if len(named) == 1 else "item"
+    await _note(call, moved, f"purged {counted(moved.count, which)} of {moved.queue}", "purged")
     return answer({"queue": moved.queue, "purged": moved.count}, replayed=moved.replayed)
 
 

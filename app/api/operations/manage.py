@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import Any, Final
 
 from ...errors import QueueConflict
+from ...ledger.work import QueueSettings
 from ...queue.answers import QueueInfo
 from ...queue.definition import KEPT, Kept, queue_settings
 from ...sources import SourceSpec
@@ -14,9 +15,8 @@ from ..operation import Call, Operations, Spec
 from ..problem_table import QUEUES
 from ..problems import invalid
 from ..queries import Confirmation, QueuesPage
-from ..records import answer, queue_fields
+from ..records import answer, queue_fields, settings_fields
 from ..reply import Reply
-from ..schemas import QueueAudit, QueueList, QueueState
 
 manage: Final = Operations("manage")
 DEFINE: Final = ("source-unknown", "source-invalid", "source-changed", "value-refused", "conflict")
@@ -29,7 +29,7 @@ _CREATED: Final[dict[int, dict[str, Any]]] = {
 }
 _DEFINE: Final = Spec(
     role="admin",
-    answer=QueueState,
+    answer="QueueState",
     problems=(*CHANGES, *DEFINE, "not-empty"),
     query=Confirmation,
     body=DefineQueue,
@@ -39,23 +39,23 @@ _DEFINE: Final = Spec(
 )
 _DELETE: Final = Spec(
     role="admin",
-    answer=QueueState,
+    answer="QueueState",
     problems=(*CHANGES, "not-empty"),
     query=Confirmation,
     known=False,
     key=True,
 )
-_OPERATE: Final = Spec(role="operate", answer=QueueState, problems=(*CHANGES, "source-changed"), key=True)
+_OPERATE: Final = Spec(role="operate", answer="QueueState", problems=(*CHANGES, "source-changed"), key=True)
 _ADVANCE: Final = Spec(
     role="operate",
-    answer=QueueState,
+    answer="QueueState",
     problems=(*CHANGES, "exhausted", "source-failed"),
     body=Advance,
     key=True,
 )
 
 
-@manage.add("GET", "/queues", Spec(role="any", answer=QueueList, problems=QUEUES, query=QueuesPage))
+@manage.add("GET", "/queues", Spec(role="any", answer="QueueList", problems=QUEUES, query=QueuesPage))
 async def list(call: Call) -> Reply:
     """List the queues.
 
@@ -65,13 +65,19 @@ async def list(call: Call) -> Reply:
     infos, following = await call.context.queues.infos(
         page.get("after", ""), page.get("limit", 100), call.caller.sees
     )
-    return answer({"queues": [queue_fields(info) for info in infos], "next": following})
+    shown = [queue_fields(info, operates=_operates(call, info.queue)) for info in infos]
+    return answer({"queues": shown, "next": following})
 
 
-@manage.add("GET", "/queues/{queue}", Spec(role="any", answer=QueueState))
+@manage.add("GET", "/queues/{queue}", Spec(role="any", answer="QueueState"))
 async def read(call: Call) -> Reply:
     """Read a queue."""
-    return answer(queue_fields(await call.queue.browser.read()))
+    return answer(queue_fields(await call.queue.browser.read(), operates=_operates(call, call.name)))
+
+
+def _operates(call: Call, queue: str) -> bool:
+    """Whether the caller may operate a queue: then it is told where its source failed."""
+    return not call.context.settings.read_only and call.caller.may("operate", queue)
 
 
 @manage.add("PUT", "/queues/{queue}", _DEFINE)
@@ -89,6 +95,8 @@ async def define(call: Call) -> Reply:
     if body.get("source") is None and body.get("args"):
         raise invalid("args", "arguments belong to a source: name the source, too")
     settings = queue_settings(**(body.get("settings") or {}))
+    before = call.context.queues.find(call.name)
+    was = None if before is None else before.browser.settings
     info = await call.context.queues.define(
         call.name,
         _source(body),
@@ -97,8 +105,7 @@ async def define(call: Call) -> Reply:
         settings=settings,
         key=call.key,
     )
-    changed = ", ".join(sorted(body.get("settings") or {}))
-    how = f": {changed}" if changed and not info.created else ""
+    how = "" if info.created or was is None else _changed(was, info.settings)
     return await _done(call, info, "created" if info.created else "changed", how)
 
 
@@ -160,7 +167,7 @@ async def advance(call: Call) -> Reply:
     return await _done(call, info, "advanced", f" to {to_seq}")
 
 
-@manage.add("GET", "/queues/{queue}/audit", Spec(role="read", answer=QueueAudit))
+@manage.add("GET", "/queues/{queue}/audit", Spec(role="read", answer="QueueAudit"))
 async def audit(call: Call) -> Reply:
     """Audit a queue.
 
@@ -169,6 +176,21 @@ async def audit(call: Call) -> Reply:
     """
     audit = await call.queue.browser.audit()
     return answer({**asdict(audit), "balanced": audit.balanced})
+
+
+def _changed(was: QueueSettings, now: QueueSettings) -> str:
+    """Which settings have another value, from what to what."""
+    before, after = settings_fields(was), settings_fields(now)
+    told = [
+        f"{name} from {_told(before[name])} to {_told(value)}"
+        for name, value in sorted(after.items())
+        if value != before[name]
+    ]
+    return f": {', '.join(told)}" if told else ""
+
+
+def _told(value: float | None) -> str:
+    return "null" if value is None else f"{value:.12g}"
 
 
 def _confirmed(call: Call) -> bool:

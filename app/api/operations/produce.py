@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any, Final
 
+from ...access.caller import Caller
 from ...errors import DibsError, LimitExceeded
 from ...ledger.serve import Key
 from ...ledger.work import Parcel
@@ -21,7 +22,6 @@ from ..queries import KeysPage
 from ..records import answer, push_fields
 from ..reply import Reply
 from ..requests import Reader
-from ..schemas_work import ItemKeys, Pushed, Streamed
 from ..traces import parent_of
 
 produce: Final = Operations("produce")
@@ -32,7 +32,7 @@ _STREAM: Final[dict[str, Any]] = {
 }
 _PUSH: Final = Spec(
     role="produce",
-    answer=Pushed | Streamed,
+    answer="Pushed | Streamed",
     status=201,
     problems=PUSH,
     body=PushItems,
@@ -44,7 +44,7 @@ _PUSH: Final = Spec(
 )
 
 
-@produce.add("GET", "/queues/{queue}/keys", Spec(role="produce", answer=ItemKeys, query=KeysPage))
+@produce.add("GET", "/queues/{queue}/keys", Spec(role="produce", answer="ItemKeys", query=KeysPage))
 async def keys(call: Call) -> Reply:
     """List keys of items.
 
@@ -72,11 +72,13 @@ async def push(call: Call) -> Reply:
     was. With an `Idempotency-Key` the same stream can be sent again after any failure: chunks that were
     pushed before are not pushed again. Items with keys can be sent again in any stream.
 
-    The items keep the `traceparent` of the request, and whoever leases them is told it.
+    The items keep the `traceparent` of the request, and whoever leases them is told it. They keep the name
+    of the token, too: the answer about one item says who pushed it.
     """
     if bodies.is_stream(call.headers):
         return await _push_stream(call)
-    pushed = await call.queue.producer.push(call.body, key=call.key, parent=parent_of(call.request.scope))
+    parent, caller = parent_of(call.request.scope), call.caller.keys
+    pushed = await call.queue.producer.push(call.body, key=call.key, parent=parent, caller=caller)
     if BROWSER in call.headers:
         await _note(call, pushed)
     return _reply(pushed)
@@ -99,9 +101,11 @@ async def _push_stream(call: Call) -> Reply:
     return answer({"queue": call.name, **asdict(reader.sums)}, 201, replayed=reader.replayed)
 
 
-async def push_reply(queue: Queue, parcels: tuple[Parcel, ...], key: Key | None, parent: str | None) -> Reply:
+async def push_reply(
+    queue: Queue, parcels: tuple[Parcel, ...], key: Key | None, parent: str | None, caller: Caller
+) -> Reply:
     """Push items, with the traceparent of the request, and make the answer, with the seq of each item."""
-    return _reply(await queue.producer.push(parcels, key=key, parent=parent))
+    return _reply(await queue.producer.push(parcels, key=key, parent=parent, caller=caller.keys))
 
 
 def _reply(pushed: PushAnswer) -> Reply:

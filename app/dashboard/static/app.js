@@ -2,7 +2,7 @@
 
 import { ActionsView } from "./actions.js";
 import { Dialogs } from "./dialogs.js";
-import { button, el, fill, mark, say, shape } from "./dom.js";
+import { button, change, el, fill, mark, say, shape } from "./dom.js";
 import { clock, span, uptime } from "./format.js";
 import { Keys } from "./keys.js";
 import { login } from "./login.js";
@@ -24,8 +24,7 @@ class Page {
     this.keys = new Keys(this);
     this.server = null;
     this.overview = null;
-    this.stale = el("p", { class: "asof", hidden: true });
-    this.restarted = el("p", { class: "asof", hidden: true });
+    this.said = []; // the nodes of the view's sentence
     this.stream = new Stream((name, data) => this.heard(name, data), (state, tries) => this.told(state, tries));
     addEventListener("hashchange", () => this.route());
     at("theme").addEventListener("click", () => this.turn());
@@ -83,8 +82,9 @@ class Page {
     for (const link of document.querySelectorAll(".views a")) mark(link, "aria-current", link.dataset.view === current ? "page" : null);
     document.title = view === "queues" && name ? `${name} · dibs` : current === "queues" ? "dibs" : `${current[0].toUpperCase()}${current.slice(1)} · dibs`;
     this.view = next;
+    this.said = [];
     this.spoken = 0;
-    fill(this.main, this.restarted, this.stale, next.root);
+    fill(this.main, next.root);
     scrollTo(0, 0);
     this.watch();
   }
@@ -116,17 +116,25 @@ class Page {
 
   tick() {
     if (this.server) say(at("uptime"), `up ${uptime((Date.now() - this.server.began - this.server.skew) / 1000)}`);
-    const silence = this.stream.silence;
-    mark(this.stale, "hidden", silence === null);
+    const { silence } = this.stream;
     this.main.classList.toggle("stale", silence !== null);
-    if (silence !== null) say(this.stale, `No word from the server for ${span(silence)}. What you see is from ${clock(this.stream.at)}.`);
-    const since = this.restart ? (Date.now() - this.restart) / 1000 : Infinity;
-    mark(this.restarted, "hidden", since > RESTARTED);
-    if (since <= RESTARTED) say(this.restarted, `The server restarted ${span(Math.max(since, 1))} ago; charts begin there.`);
+    if (silence === null || !this.view) return;
+    const place = this.view.told ?? this.view.title;
+    const head = el("span", { class: "hold" }, shape("old"), ` No word from the server for ${span(silence)}.`);
+    const kept = place.contains(document.activeElement) ? [...this.said, " "] : []; // what has focus stays, and so does focus
+    this.tell(place, { key: "silence", nodes: [...kept, head, el("span", { class: "rest" }, ` What you see is from ${clock(this.stream.at)}.`)] });
   }
 
-  /** The view's sentence: changed at once for the eye, read aloud only when its meaning changes. */
+  /** The view's sentence, which ends with a restart that was just now. */
   sentence(node, { key, nodes }) {
+    this.said = nodes;
+    const since = this.restart ? (Date.now() - this.restart) / 1000 : Infinity;
+    if (since > RESTARTED) this.tell(node, { key, nodes });
+    else this.tell(node, { key: `${key} restarted`, nodes: [...nodes, el("span", { class: "rest" }, ` The server restarted ${span(Math.max(since, 1))} ago; charts begin there.`)] });
+  }
+
+  /** Changed at once for the eye, read aloud only when the meaning changes. */
+  tell(node, { key, nodes }) {
     const text = nodes.map((part) => part?.textContent ?? part ?? "").join("");
     if (node.textContent === text) return;
     const now = Date.now();
@@ -134,7 +142,7 @@ class Page {
     mark(node, "aria-live", speak ? "polite" : "off");
     if (speak) this.spoken = now;
     node.dataset.key = key;
-    fill(node, nodes);
+    change(node, nodes);
   }
 
   /**

@@ -67,9 +67,9 @@ export class Audit {
       const big = [["leased", audit.leased, "leased"], ["waiting", audit.waiting - audit.delayed, "ready to go out"], ["delayed", audit.delayed, "delayed"], ["dead", audit.dead, "dead"]].filter(([, n]) => n > 0);
       let at = 0;
       for (const [part, n, word] of big) {
-        const wide = Math.max((n / inside) * (WIDE - big.length * 4), 3);
+        const wide = Math.max((n / inside) * (WIDE - (big.length - 1) * 3), 3);
         parts.push(svg("rect", { class: `fill-${part}`, x: at, y: 28, width: wide, height: 26, rx: 2 }));
-        labels.push(svg("text", { x: `${at / 10}%`, y: 15 }, word === "leased" || word === "dead" ? word : `${word} ${count(n)}`));
+        labels.push({ from: at / 10, wide: wide / 10, text: word === "leased" || word === "dead" ? word : `${word} ${count(n)}` });
         at += wide + 3;
       }
     }
@@ -82,18 +82,15 @@ export class Audit {
   }
 }
 
-/** Labels of narrow parts would stand on one another: only those that have room are written. */
+/** Labels of narrow parts would stand on one another: one moves to the right beneath its own part, or is left out. */
 function apart(labels) {
   const sign = innerWidth < 720 ? 2.2 : 0.75; // percent of the width that a letter takes
-  let least = -1;
-  return labels.filter((label) => {
-    const at = parseFloat(label.getAttribute("x"));
-    if (at < least) return false;
-    least = at + label.textContent.length * sign;
-    if (least > 101) {
-      label.setAttribute("x", "100%");
-      label.setAttribute("text-anchor", "end");
-    }
-    return true;
+  let free = 0;
+  return labels.flatMap(({ from, wide, text }) => {
+    const long = text.length * sign;
+    const begin = Math.min(Math.max(from, free), Math.max(100 + sign - long, 0));
+    if (begin < free || (begin > from && begin + long > from + wide)) return [];
+    free = begin + long + sign;
+    return [svg("text", { x: `${begin.toFixed(2)}%`, y: 15 }, text)];
   });
 }

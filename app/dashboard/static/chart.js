@@ -16,15 +16,12 @@ export function ticks(most, steps = 3) {
 
 /** The `d` of a curve through what was measured; null is a gap. */
 export function curve(values, x, y) {
+  const known = (at) => values[at] !== null && values[at] !== undefined;
   let path = "";
-  let pen = false;
   values.forEach((value, at) => {
-    if (value === null || value === undefined) {
-      pen = false;
-    } else {
-      path += `${pen ? "L" : "M"}${x(at).toFixed(1)} ${y(value).toFixed(1)}`;
-      pen = true;
-    }
+    if (!known(at)) return;
+    path += `${known(at - 1) ? "L" : "M"}${x(at).toFixed(1)} ${y(value).toFixed(1)}`;
+    if (!known(at - 1) && !known(at + 1)) path += "h0.1"; // one alone is a dot
   });
   return path;
 }
@@ -49,6 +46,7 @@ export function area(values, x, y) {
 }
 
 const LETTER = 7; // pixels of a letter of a label, at most
+const DIED = () => el("span", { class: "legend" }, svg("svg", { viewBox: "0 0 4 12", "aria-hidden": "true" }, svg("path", { class: "death", d: "M2 1v10" })), "an item died");
 const ENDS = {
   failed: (x, y) => svg("path", { class: "end", d: `M${x - 3} ${y - 3}l6 6M${x + 3} ${y - 3}l-6 6` }),
   paused: (x, y) => svg("path", { class: "end", d: `M${x - 3} ${y - 7}v7M${x} ${y - 7}v7` }),
@@ -90,7 +88,7 @@ const LEAST = 320;
  * A chart over time, with its figures as a table for those who can't see it.
  *
  * `lines` are {name, kind, values, tell}; `from` and `step` (ms) place them; `marks` are {at, text} (actions),
- * `deaths` how many items died in each step.
+ * `deaths` how many items died in each step. Nothing was measured before the server `began`.
  */
 export class Chart {
   constructor({ title, note, unit, height, tools }) {
@@ -102,10 +100,11 @@ export class Chart {
     this.table = el("table", { class: "plain", hidden: true });
     this.toggle = el("button", { type: "button", class: "link note", "aria-expanded": "false", onclick: () => this.flip() }, "Show as table");
     this.title = title;
+    this.legend = el("span");
     this.root = el(
       "section",
       { class: "card chart" },
-      el("header", {}, el("h2", {}, title), el("span", { class: "note" }, note), el("span", { class: "right" }, tools ?? "")),
+      el("header", {}, el("h2", {}, title), el("span", { class: "note" }, note), el("span", { class: "right" }, this.legend, tools ?? "")),
       this.picture,
       el("p", { class: "note" }, this.toggle),
       this.table,
@@ -121,7 +120,7 @@ export class Chart {
 
   show(data) {
     this.last = data;
-    const { lines, from, step, clock, write, marks = [], deaths = [] } = data;
+    const { lines, from, step, clock, write, marks = [], deaths = [], began = from } = data;
     const length = Math.max(...lines.map((line) => line.values.length), 2);
     const most = Math.max(...lines.flatMap((line) => line.values.filter((value) => value !== null)), 0);
     const scale = ticks(most);
@@ -148,6 +147,7 @@ export class Chart {
       svg("path", { class: line.kind, d: curve(line.values, x, y) }),
     ]);
     const died = deaths.flatMap((n, step) => (n ? [svg("path", { class: "death", d: `M${x(step)} ${this.high}v-8` })] : []));
+    if ((died.length > 0) !== (this.legend.childElementCount > 0)) fill(this.legend, died.length ? DIED() : "");
     let free = Infinity; // to the left of the label drawn last: one that has no room is a line alone
     const acts = marks
       .filter((act) => act.at >= from && act.at <= from + (length - 1) * step)
@@ -162,8 +162,21 @@ export class Chart {
     const tell = spread(lines.map((line) => ({ y: y(line.values.findLast((value) => value !== null) ?? 0), text: line.tell })), this.high);
     const told = svg("g", { class: "tell" }, tell.map((each) => svg("text", { x: right + 6, y: each.y + 4 }, each.text)));
     this.picture.setAttribute("aria-label", `${this.title}: ${lines.map((line) => line.tell).join(", ")}`);
-    fill(this.picture, grid, times, drawn.filter(Boolean), died, acts, told);
+    const [gap, reason] = this.before(began, clock, Math.min(at(began), right));
+    fill(this.picture, gap, grid, reason, times, drawn.filter(Boolean), died, acts, told);
     if (!this.table.hidden) this.tell(lines, from, step, length, clock, write);
+  }
+
+  /** What was before the server began: a gap, with its reason where there is room. */
+  before(began, clock, until) {
+    if (until <= LEFT + 1) return [[], []];
+    const wide = until - LEFT;
+    const when = clock(began);
+    const text = [`Charts begin at ${when}, when the server started`, `The server started at ${when}`].find((words) => words.length * LETTER < wide);
+    return [
+      svg("rect", { class: "gap", x: LEFT, y: 14, width: wide, height: this.high - 14 }),
+      text ? svg("text", { class: "reason", x: LEFT + wide / 2, y: this.high / 2 + 10, "text-anchor": "middle" }, text) : [],
+    ];
   }
 
   tell(lines, from, step, length, clock, write) {

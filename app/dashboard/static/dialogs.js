@@ -1,7 +1,7 @@
 // What is asked before something is lost or changed. Each says what is lost; its way out is named by what it does.
 
 import { button, el, fill, mark, say } from "./dom.js";
-import { count, items } from "./format.js";
+import { count, items, progress } from "./format.js";
 import { newKey, path } from "./request.js";
 
 const SECONDS = [["backoff", "Wait before a second attempt, seconds"], ["backoff_max", "Longest wait between attempts, seconds"], ["key_ttl", "Keep answers under their keys, seconds (empty: for ever)"], ["item_key_ttl", "Keep the keys of items, seconds (empty: for ever)"], ["history", "Keep who took or acked what, seconds (0: not at all; empty: for ever)"]];
@@ -25,11 +25,17 @@ export class Dialogs {
     return dialog;
   }
 
-  /** Something that loses items: the queue's name has to be typed. */
-  typed({ title, lost, name, verb, keep, act }) {
+  /** Something that loses items: the queue's name has to be typed. `tell` says what is lost as of now. */
+  typed({ title, tell, name, keep, act }) {
     const input = el("input", { class: "field", autocomplete: "off", spellcheck: "false", "aria-label": `Type ${name} to go on` });
-    const go = button(verb, { kind: "danger", "aria-disabled": "true" });
+    const lost = el("p");
+    const go = button("", { kind: "danger", "aria-disabled": "true" });
     const results = el("div");
+    const show = () => {
+      const told = tell();
+      say(lost, told.lost);
+      say(go, go.dataset.busy && told.going ? told.going : told.verb);
+    };
     input.addEventListener("input", () => mark(go, "aria-disabled", input.value === name ? null : "true"));
     const run = async () => {
       if (input.value !== name) return;
@@ -37,19 +43,35 @@ export class Dialogs {
     };
     go.addEventListener("click", run);
     input.addEventListener("keydown", (event) => event.key === "Enter" && run());
-    const dialog = this.open(title, el("p", {}, lost), el("label", {}, "Type ", el("b", {}, name), " to go on"), input, results, el("div", { class: "acts" }, go, button(keep, { kind: "quiet", onclick: () => dialog.close() })));
+    show();
+    const dialog = this.open(title, lost, el("label", {}, "Type ", el("b", {}, name), " to go on"), input, results, el("div", { class: "acts" }, go, button(keep, { kind: "quiet", onclick: () => dialog.close() })));
+    const timer = setInterval(show, 500);
+    dialog.addEventListener("close", () => clearInterval(timer));
     input.focus();
   }
 
-  purge(name, data, at) {
-    const dead = data.dead.count;
+  /** Drop what is dead, what waits, or both. */
+  purge(name, data, at, states) {
+    const both = states.length > 1;
+    const left = states.includes("waiting") ? "What is leased stays with its workers." : "What waits or is leased stays.";
+    let total = 0; // while it is under way
+    const tell = () => {
+      const { audit } = this.page.view.name === name ? this.page.view.last : data;
+      const n = states.reduce((sum, state) => sum + audit[state], 0);
+      const parts = both ? `: ${count(audit.waiting)} that wait, and ${items(audit.dead, "dead letter")}` : "";
+      const again = states.includes("dead") ? "Nobody can redrive them. " : "";
+      return { lost: `${items(n)} ${n === 1 ? "is" : "are"} dropped for good${parts}. ${again}${left}`, verb: `Purge ${count(n)}`, going: total ? progress("Purging", total, n) : "", n };
+    };
     this.typed({
-      title: `Purge ${name}?`,
-      lost: `${items(data.audit.waiting + dead)} are dropped for good: ${count(data.audit.waiting)} that wait, and ${items(dead, "dead letter")}. Nobody can redrive them. What is leased stays with its workers.`,
+      title: both ? `Purge ${name}?` : states[0] === "dead" ? `Purge the dead letters of ${name}?` : `Purge what waits in ${name}?`,
+      tell,
       name,
-      verb: `Purge ${count(data.audit.waiting + dead)}`,
       keep: "Keep them",
-      act: (from, results) => this.page.act({ at: results, told: at, button: from, busy: "Purging", method: "POST", path: path(name, "/purge"), body: { confirm: name }, say: (found) => [`${items(found.purged)} dropped.`, ""] }),
+      act: (from, results) => {
+        total = tell().n;
+        const body = { confirm: name, states, expect: total };
+        return this.page.act({ at: results, told: at, button: from, busy: "Purging", method: "POST", path: path(name, "/purge"), body, say: (found) => [`${items(found.purged)} dropped.`, ""] }).finally(() => (total = 0));
+      },
     });
   }
 
@@ -61,8 +83,12 @@ export class Dialogs {
     const found = [];
     if (data.source === null || data.state === "open" || data.state === "paused") found.push(["Close", "No more pushes or draws; what is inside still goes out. It stays closed.", post("close", "Closing", "It is closed; what is inside still goes out.")]);
     if (data.state === "failed") found.push(["Retry the source", "Opens the source again at the next seq.", post("retry", "Retrying", "The source is opened again.")]);
-    if (data.audit.waiting + data.audit.dead) found.push(["Purge…", "Drops what waits and what is dead, for good.", () => (dialog.close(), this.purge(name, data, at))]);
-    const rows = found.map(([text, note, act]) => el("div", {}, button(text, { kind: text.startsWith("Purge") ? "danger" : "", onclick: act }), el("p", { class: "help" }, note)));
+    const purge = (text, note, ...states) => found.push([text, note, () => (dialog.close(), this.purge(name, data, at, states))]);
+    const { waiting, dead } = data.audit;
+    if (waiting) purge("Purge what waits…", "Drops what is ready and what is delayed, for good.", "waiting");
+    if (dead) purge("Purge the dead letters…", "Drops what is dead, for good.", "dead");
+    if (waiting && dead) purge("Purge both…", "Drops what waits and what is dead, for good.", "waiting", "dead");
+    const rows = found.map(([text, note, act]) => el("div", { class: "more" }, button(text, { kind: text.startsWith("Purge") ? "danger" : "", onclick: act }), el("p", { class: "help" }, note)));
     const dialog = this.open(`More of ${name}`, rows.length ? rows : el("p", {}, "There is nothing else to do to it."), results, el("div", { class: "acts" }, button("Back", { kind: "quiet", onclick: () => dialog.close() })));
   }
 
@@ -125,7 +151,7 @@ export class Dialogs {
     const box = el("input", { type: "checkbox", id: "letters" });
     box.checked = this.page.keys.on;
     box.addEventListener("change", () => this.page.keys.set(box.checked));
-    const dialog = this.open("Keys", el("dl", { class: "keys" }, keys.flatMap(([sign, text]) => [el("dt", {}, sign.split(/\s+/).map((one) => [el("kbd", {}, one), " "])), el("dd", {}, text)])), el("label", { for: "letters" }, box, " Single letters are keys"), el("p", { class: "help" }, "No key performs an action by itself."), el("div", { class: "acts" }, button("Close", { onclick: () => dialog.close() })));
+    const dialog = this.open("Keys", el("dl", { class: "keys" }, keys.flatMap(([sign, text]) => [el("dt", {}, sign.split(/\s+/).map((one) => [el("kbd", {}, one), " "])), el("dd", {}, text)])), el("label", { for: "letters", class: "check" }, box, " Single letters are keys"), el("p", { class: "help" }, "No key performs an action by itself."), el("div", { class: "acts" }, button("Close", { onclick: () => dialog.close() })));
   }
 }
 

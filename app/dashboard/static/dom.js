@@ -41,6 +41,25 @@ export function fill(node, ...children) {
   node.replaceChildren(...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false));
 }
 
+/** Make the children of a node as these are, keeping what can stay, and so what has focus. Listeners are not changed. */
+export function change(node, ...children) {
+  const wanted = children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false && child !== "");
+  wanted.forEach((child, n) => {
+    const there = node.childNodes[n];
+    if (!there) node.append(child);
+    else if (there.nodeName !== (child.nodeName ?? "#text")) there.replaceWith(child);
+    else if (there.nodeType === Node.TEXT_NODE) {
+      const text = child.data ?? String(child);
+      if (there.data !== text) there.data = text;
+    } else {
+      for (const name of there.getAttributeNames()) mark(there, name, child.getAttribute(name));
+      for (const name of child.getAttributeNames()) mark(there, name, child.getAttribute(name));
+      change(there, [...child.childNodes]);
+    }
+  });
+  while (node.childNodes.length > wanted.length) node.lastChild.remove();
+}
+
 /** Put nodes in this order under their parent, moving as few as possible, and never the one that has focus. */
 export function order(parent, nodes) {
   const wanted = new Set(nodes);

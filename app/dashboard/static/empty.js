@@ -13,10 +13,11 @@ const WORDS = [
 
 export function empty(page) {
   const url = location.host;
-  const at = location.protocol === "http:" && location.port === "8000" && ["localhost", "127.0.0.1"].includes(location.hostname) ? "" : ` --url ${location.origin}`;
+  const at = location.protocol === "http:" && location.port === "8000" && ["localhost", "127.0.0.1"].includes(location.hostname) ? "" : ` \\\n  --url ${location.origin}`;
+  const shown = page.server?.login ? ` \\\n  -H "Authorization: Bearer $DIBS_TOKEN"` : "";
   const cards = [
     ["Numbers, for anyone who asks", "A queue that counts. Each request gets the next number, and nobody else gets it.",
-      `curl -X PUT ${url}/queues/ids \\\n  -H 'Content-Type: application/json' \\\n  -d '{"source":"count"}'\n\ncurl -X POST \\\n  ${url}/queues/ids/next`, ["gives ", el("code", {}, '{"queue":"ids","seq":1,"value":1}')]],
+      `curl -X PUT ${url}/queues/ids \\\n  -H 'Content-Type: application/json' \\\n  -d '{"source":"count"}'${shown}\n\ncurl -X POST${shown} \\\n  ${url}/queues/ids/next`, ["gives ", el("code", {}, '{"queue":"ids","seq":1,"value":1}')]],
     ["Work, for workers", "Each line is an item. A worker leases it, runs the command, and acks it at exit 0.",
       `dibs push jobs pictures.txt --create${at}\n\ndibs work jobs -j 8${at} -- \\\n  convert {} -resize 50% small/{}`, ["on as many machines as you like"]],
     ["Your own generator", "Named when the server starts, so that nobody can name code over HTTP.",

@@ -1,7 +1,8 @@
 // Items in flight: a row a worker, a mark a lease, on an axis of what is left of it.
 
 import { el, fill, say, svg } from "./dom.js";
-import { clip, count, items, span } from "./format.js";
+import { ticks } from "./chart.js";
+import { clip, count, items, rate, span } from "./format.js";
 
 const SOON = 5;
 
@@ -16,8 +17,11 @@ export class Flight {
   show(flight) {
     const { workers } = flight;
     say(this.note, flight.items ? `${items(flight.items)}, ${items(flight.worker_count, "worker")}, ${items(flight.lease_count, "lease")}` : "nobody holds a lease");
-    const most = Math.max(...workers.flatMap((worker) => worker.leases), SOON * 2);
-    fill(this.list, workers.length ? axis(most) : [], workers.map((worker) => row(worker, most)));
+    const longest = Math.max(...workers.flatMap((worker) => worker.leases), SOON * 2);
+    const [unit, size] = longest >= 7200 ? ["h", 3600] : longest >= 120 ? ["min", 60] : ["s", 1];
+    const scale = ticks(longest / size);
+    const most = scale.at(-1) * size;
+    fill(this.list, workers.length ? axis(scale, unit) : [], workers.map((worker) => row(worker, most)));
     const more = flight.worker_count - workers.length;
     const mean = "One mark is one lease. It moves left until it is settled or extended; amber means less than 5 s are left.";
     say(this.told, workers.length ? (more > 0 ? `And ${items(more, "worker")} more. ${mean}` : mean) : "A lease shows up here while a worker has it.");
@@ -26,11 +30,14 @@ export class Flight {
 
 const x = (left, most) => `${(Math.min(left / most, 1) * 97 + 1).toFixed(2)}%`;
 
-function axis(most) {
-  const marks = [0, most / 3, (2 * most) / 3, most].map((left, n) =>
-    svg("text", { x: x(left, most), y: 15, "text-anchor": n === 0 ? "start" : n === 3 ? "end" : "middle" }, n === 0 ? "0 s" : n === 3 ? `${span(left)} left` : span(left).replace(/ s$/, "")),
-  );
-  return el("li", { "aria-hidden": "true" }, el("span"), svg("svg", {}, marks), el("span"));
+/** Round times of one unit; the one before the last would stand on its words. */
+function axis(scale, unit) {
+  const end = scale.length - 1;
+  const marks = scale.map((left, n) => {
+    if (n > 0 && n === end - 1) return null;
+    return svg("text", { x: x(left, scale[end]), y: 15, "text-anchor": n === 0 ? "start" : n === end ? "end" : "middle" }, n === 0 ? `0 ${unit}` : n === end ? `${rate(left)} ${unit} left` : rate(left));
+  });
+  return el("li", { "aria-hidden": "true" }, el("span"), svg("svg", {}, marks.filter(Boolean)), el("span"));
 }
 
 function row(worker, most) {

@@ -121,3 +121,6 @@ export function source(queue) {
 }
 
 const short = (value) => (value !== null && typeof value === "object" ? "…" : JSON.stringify(value));
+
+/** How far an action has come that began with so many, of which some are left: "Purging, 412 of 1,041". */
+export const progress = (verb, total, left) => `${verb}, ${count(Math.min(Math.max(total - left, 0), total))} of ${count(total)}`;

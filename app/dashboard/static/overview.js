@@ -1,11 +1,14 @@
 // The first screen: how everything is, in a sentence; the vitals; the queues, sorted by trouble.
 
-import { button, el, fill, mark, order, say, shape, stateOf } from "./dom.js";
+import { button, change, el, fill, mark, order, say, shape, stateOf } from "./dom.js";
 import { ago, bytes, clip, count, inert, items, rate, source, span, words } from "./format.js";
 import { minute, spark } from "./chart.js";
 import { empty } from "./empty.js";
+import { servers } from "./servers.js";
 
-const REST = Array(90).fill(0); // a queue at rest
+const STEPS = 90; // of a sparkline, each of 10 s
+/** The line of a queue at rest: it begins when the server did. */
+const rest = (now, began) => Array.from({ length: STEPS }, (_, n) => (now - (STEPS - n) * 10_000 < began - 10_000 ? null : 0));
 const STATES = ["open", "failed", "paused", "exhausted", "closed"];
 
 const link = (name, kind = "") => el("a", { href: `#/queues/${name}`, class: kind }, name);
@@ -67,16 +70,19 @@ export class Overview {
     this.title = el("h1", { "aria-live": "polite" });
     this.findings = el("ul", { class: "findings" });
     this.vitals = el("dl", { class: "card vitals" });
+    this.servers = el("section", { class: "servers", "aria-label": "Servers", hidden: true });
     this.input = el("input", { class: "field", type: "search", id: "find", placeholder: "Filter by name", autocomplete: "off", spellcheck: "false", "aria-label": "Filter by name" });
     for (const name of ["input", "search"]) {
       this.input.addEventListener(name, () => this.filter(this.input.value.trim().toLowerCase(), this.state));
     }
     this.chips = el("div", { class: "chips", role: "group", "aria-label": "Filter by state" });
-    this.body = el("tbody");
+    this.body = el("tbody", { role: "rowgroup" }); // on a phone rows are laid out as blocks: the roles are set
     this.foot = el("span");
-    this.pager = el("nav", { class: "pager", "aria-label": "Pages", hidden: true });
+    this.before = button("Before", { kind: "small", onclick: () => this.turn(this.after.length > 0, () => this.after.pop()) });
+    this.next = button("Next 100", { kind: "small", onclick: () => this.turn(this.last.next !== null, () => this.after.push(this.last.next)) });
+    this.pager = el("nav", { class: "pager", "aria-label": "Pages", hidden: true }, this.before, this.next);
     this.none = el("p", { class: "card", hidden: true }, "No queue matches.");
-    this.full = el("div", {}, this.vitals, this.tools(), this.table(), this.none, this.pager, this.footer());
+    this.full = el("div", {}, this.vitals, this.servers, this.tools(), this.table(), this.none, this.pager, this.footer());
     this.empty = empty(page);
     this.root.append(this.title, this.findings, this.full, this.empty);
     this.root.addEventListener("focusout", () => queueMicrotask(() => this.last && this.place(this.last)));
@@ -109,9 +115,9 @@ export class Overview {
 
   table() {
     const heads = [["Queue"], ["State"], ["Out/s", 1], ["Settled/s", 1], ["Waiting", 1], ["Leased", 1], ["Dead", 1], ["Oldest waiting", 1], ["Out/s, 15 min", 1]];
-    const row = el("tr", {}, heads.map(([text, num]) => el("th", { scope: "col", class: num ? "num" : null }, text)));
+    const row = el("tr", { role: "row" }, heads.map(([text, num]) => el("th", { scope: "col", role: "columnheader", class: num ? "num" : null }, text)));
     const caption = el("caption", { class: "offscreen" }, "Queues, sorted by trouble");
-    this.frame = el("table", { class: "queues" }, caption, el("thead", {}, row), this.body);
+    this.frame = el("table", { class: "queues", role: "table" }, caption, el("thead", { role: "rowgroup" }, row), this.body);
     return el("div", { class: "card table" }, this.frame);
   }
 
@@ -131,9 +137,11 @@ export class Overview {
     const others = data.findings.slice(1, 3).map((found) => finding(found, data.now));
     const left = data.look - 1 - others.length;
     if (left > 0) others.push(el("li", {}, `and ${count(left)} more`));
-    fill(this.findings, others);
+    change(this.findings, others);
     if (nothing) return;
     this.figures(data);
+    mark(this.servers, "hidden", !data.servers);
+    if (data.servers) change(this.servers, ...servers(data.servers));
     this.counts(data);
     this.place(data);
     const plain = data.count === 1 ? "The account adds up" : `All ${count(data.count)} accounts add up`;
@@ -146,7 +154,7 @@ export class Overview {
     const figure = (label, value, unit, below, kind = "", last = "") =>
       el("div", { class: last }, el("dt", {}, label), el("dd", { class: kind }, value, unit && el("small", {}, unit)), el("dd", {}, below));
     const out = figure("Handed out", rate(t.out), "/s", "last 60 seconds");
-    const room = t.free === null ? `${bytes(t.bytes)} used` : `${bytes(t.bytes)} used, ${bytes(t.free)} free`;
+    const room = t.bytes === null ? "" : t.free === null ? `${bytes(t.bytes)} used` : `${bytes(t.bytes)} used, ${bytes(t.free)} free`;
     fill(
       this.vitals,
       el("div", { class: "wide" }, [...out.children, el("dd", { class: "bars" }, minute(data.minute))]),
@@ -193,10 +201,15 @@ export class Overview {
     mark(this.frame.parentNode, "hidden", data.queues.length === 0);
     const pages = this.after.length > 0 || data.next !== null;
     mark(this.pager, "hidden", !pages);
-    if (pages) {
-      const step = (text, off, go) => button(text, { kind: "small", "aria-disabled": off ? "true" : null, onclick: () => off || (go(), this.page.watch()) });
-      fill(this.pager, step("Before", !this.after.length, () => this.after.pop()), step("Next 100", data.next === null, () => this.after.push(data.next)));
-    }
+    mark(this.before, "aria-disabled", this.after.length ? null : "true");
+    mark(this.next, "aria-disabled", data.next === null ? "true" : null);
+  }
+
+  /** Show another page, if there is one. */
+  turn(there, go) {
+    if (!there) return;
+    go();
+    this.page.watch();
   }
 
   focusFilter() {
@@ -214,28 +227,29 @@ export class Overview {
 
 class Row {
   constructor(page, name) {
-    const cell = (kind, label) => el("td", { class: `num ${kind}`, "data-label": label });
+    this.page = page;
+    const cell = (kind, label) => el("td", { role: "cell", class: `num ${kind}`, "data-label": label });
     this.name = el("a", { class: "name", href: `#/queues/${name}`, tabindex: "-1", title: name }, name);
     this.source = el("span", { class: "source" });
-    this.state = el("td", { class: "s" });
+    this.state = el("td", { role: "cell", class: "s" });
     this.out = cell("out", "Out/s");
     this.settled = cell("settled", "Settled/s");
     this.waiting = cell("waiting", "Waiting");
     this.leased = cell("leased", "Leased");
     this.dead = cell("dead", "Dead");
     this.oldest = cell("oldest", "Oldest waiting");
-    this.line = el("td", { class: "line" });
+    this.line = el("td", { role: "cell", class: "line" });
     this.node = el(
       "tr",
-      { class: "row", tabindex: "0", "data-queue": name },
-      el("td", { class: "q" }, this.name, this.source), this.state, this.out, this.settled, this.waiting, this.leased, this.dead, this.oldest, this.line,
+      { class: "row", role: "row", tabindex: "0", "data-queue": name },
+      el("td", { role: "cell", class: "q" }, this.name, this.source), this.state, this.out, this.settled, this.waiting, this.leased, this.dead, this.oldest, this.line,
     );
     this.node.addEventListener("click", (event) => event.target.closest("a, button") || (location.hash = `#/queues/${name}`));
     this.node.addEventListener("keydown", (event) => event.key === "Enter" && event.target === this.node && (location.hash = `#/queues/${name}`));
     this.type = el("b");
     this.message = el("code");
     this.retry = el("button", { type: "button", class: "link", onclick: () => page.retry(name) }, "Retry the source");
-    this.cause = el("tr", { class: "cause" }, el("td", { colspan: "9" }, el("p", {}, this.type, this.message, page.may("operate") ? this.retry : null)));
+    this.cause = el("tr", { role: "row", class: "cause" }, el("td", { role: "cell", colspan: "9" }, el("p", {}, this.type, this.message, page.may("operate") ? this.retry : null)));
   }
 
   show(queue, now) {
@@ -253,16 +267,18 @@ class Row {
     };
     figure(this.out, queue.out, rate);
     figure(this.settled, queue.settled, rate);
+    for (const node of [this.out, this.settled]) node.classList.toggle("whole", !node.textContent.includes("."));
     figure(this.waiting, queue.waiting);
     figure(this.leased, queue.leased);
     if (queue.died) fill(this.dead, el("b", {}, count(queue.dead)), el("small", {}, `+${count(queue.died)} in 1 h`));
     else figure(this.dead, queue.dead);
     figure(this.oldest, queue.oldest, span);
     this.oldest.classList.toggle("hold", queue.old === true);
-    const drawn = `${queue.state} ${queue.line.join(" ")}`;
+    const line = queue.line.length ? queue.line : rest(now, this.page.server?.began ?? 0);
+    const drawn = `${queue.state} ${line.join(" ")}`;
     if (this.drawn !== drawn) {
       this.drawn = drawn;
-      fill(this.line, spark(queue.line.length ? queue.line : REST, queue.state));
+      fill(this.line, spark(line, queue.state));
     }
     if (queue.failure) {
       say(this.type, `${clip(queue.failure.type, 60)} at item ${count(queue.failure.seq)}`);

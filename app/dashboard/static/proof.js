@@ -21,7 +21,7 @@ export class ProofView {
     this.alone = null;
     this.at = null; // the frame's place, from the right; null follows the newest
     this.title = el("h1", { "aria-live": "polite" }, "The proof");
-    this.vitals = el("dl", { class: "card vitals" });
+    this.vitals = el("dl", { class: "card vitals proved" });
     this.picker = el("select", { class: "field", "aria-label": "Queue", onchange: () => (location.hash = `#/proof/${this.picker.value}`) });
     this.hold = button("Hold", { icon: "paused", kind: "small", "aria-pressed": "false", onclick: () => this.toggle() });
     this.picture = svg("svg", { role: "img", tabindex: "0", viewBox: `0 0 ${WIDE} 280` });
@@ -35,7 +35,7 @@ export class ProofView {
     this.near = el("h2");
     this.cells = el("ol", { class: "cells" });
     this.list = el("div", { class: "clients" });
-    const strip = el("section", { class: "card strip" }, el("header", {}, el("h2", {}, "Who got each seq"), el("span", { class: "note" }, "every column has one mark, in the lane of one client; newest at the right"), el("span", { class: "right" }, this.picker, " ", this.hold)), this.picture);
+    const strip = el("section", { class: "card strip" }, el("header", {}, el("h2", {}, "Who got each seq"), el("span", { class: "note" }, el("span", { class: "wide-only" }, "every column has one mark, in the lane of one client; newest at the right"), el("span", { class: "narrow-only" }, "newest at the end")), el("span", { class: "right" }, this.picker, this.hold)), this.picture);
     const cells = el("section", { class: "card" }, el("header", {}, this.near, el("span", { class: "note" }, "the framed part; move it with ", el("kbd", {}, "["), " ", el("kbd", {}, "]"))), this.cells);
     const clients = el("section", { class: "card" }, el("header", {}, el("h2", {}, "Clients"), el("span", { class: "note" }, "choose one to see it alone")), this.list);
     this.full = el("div", { hidden: true }, this.vitals, strip, cells, clients);
@@ -179,7 +179,8 @@ export class ProofView {
     const left = LEFT + from * step - 1;
     nodes.push(...odd, svg("rect", { class: "frame", x: left, y: -5, width: Math.min(FRAME, n) * step + 2, height: high + 2, rx: 3 }));
     const every = Math.max(Math.ceil(n / 6 / 100) * 100, 20);
-    for (let at = 0; at < n; at += every) nodes.push(svg("text", { x: LEFT + at * step, y: high + 18 }, count(seqs[at][0])));
+    for (let at = 0; at < n - every / 2; at += every) nodes.push(svg("text", { x: LEFT + at * step, y: high + 18 }, count(seqs[at][0])));
+    nodes.push(svg("text", { x: WIDE, y: high + 18, "text-anchor": "end" }, count(seqs.at(-1)[0])));
     this.picture.setAttribute("viewBox", `0 -8 ${WIDE} ${high + 30}`);
     fill(this.picture, nodes);
   }
@@ -187,10 +188,11 @@ export class ProofView {
   rows(data, from) {
     const per = 40;
     const size = 9;
+    const side = 46; // for the first seq of each row
     const paths = Array.from({ length: REST + 1 }, () => "");
     const odd = [];
     data.seqs.forEach(([, client, twice], at) => {
-      const x = (at % per) * size;
+      const x = side + (at % per) * size;
       const y = Math.floor(at / per) * 14;
       if (client === null) odd.push(svg("path", { class: "missing", d: `M${x + 4} ${y}v11` }));
       else paths[Math.min(client, REST)] += `M${x} ${y}h8v11h-8z`;
@@ -199,8 +201,9 @@ export class ProofView {
     const faint = (lane) => (this.alone !== null && this.alone !== lane ? " faint" : "");
     const nodes = paths.map((d, lane) => svg("path", { class: colour(lane) + faint(lane), d }));
     const top = Math.floor(from / per) * 14;
-    nodes.push(...odd, svg("rect", { class: "frame", x: -2, y: top - 2, width: per * size + 2, height: 15, rx: 2 }));
-    this.picture.setAttribute("viewBox", `-3 -4 ${per * size + 6} ${Math.ceil(data.seqs.length / per) * 14 + 6}`);
+    for (let at = 0; at < data.seqs.length; at += per) nodes.push(svg("text", { x: 0, y: Math.floor(at / per) * 14 + 10 }, String(data.seqs[at][0]).slice(-6)));
+    nodes.push(...odd, svg("rect", { class: "frame", x: side - 2, y: top - 2, width: per * size + 2, height: 15, rx: 2 }));
+    this.picture.setAttribute("viewBox", `-1 -4 ${side + per * size + 3} ${Math.ceil(data.seqs.length / per) * 14 + 6}`);
     fill(this.picture, nodes);
   }
 

@@ -6,8 +6,9 @@ import { Dead } from "./dead.js";
 import { button, el, fill, mark, say, shape, stateOf } from "./dom.js";
 import { Flight } from "./flight.js";
 import { actions } from "./actions.js";
+import { History } from "./history.js";
 import { bare, brief, clip, clock, count, items, lines, rate, source, span, words } from "./format.js";
-import { path } from "./request.js";
+import { ask, path } from "./request.js";
 
 const SPANS = [["15m", "15 min"], ["1h", "1 h"], ["1d", "1 d"]];
 
@@ -19,20 +20,21 @@ export class QueueView {
     this.title = el("h1", {}, name);
     this.state = el("span");
     this.acts = el("div", { class: "acts" });
-    this.told = el("p", { class: "sentence2", "aria-live": "polite" });
+    this.told = el("p", { class: "sentence2" });
     this.results = el("div");
     this.cause = el("section", { class: "card cause-card", hidden: true });
     this.audit = new Audit();
-    this.segments = el("span", { class: "segments", role: "group", "aria-label": "How far back" });
+    this.segments = el("span", { class: "segments", role: "group", "aria-label": "How far back" }, SPANS.map(([span, text]) => el("button", { type: "button", "aria-pressed": String(span === this.span), onclick: () => this.reach(span) }, text)));
     this.rates = new Chart({ title: "Rates", note: "items a second", unit: "/s", height: 220, tools: this.segments });
     this.times = new Chart({ title: "Time to answer", note: "from the request to the reply, commit included", unit: "", height: 150 });
     this.flight = new Flight();
     this.waiting = el("section", { class: "card" });
     this.dead = new Dead(page, name);
+    this.history = new History(name);
     this.log = el("section", { class: "card" });
     this.gone = el("p", { class: "card", hidden: true }, "There is no queue of this name any more. ", el("a", { href: "#/" }, "All queues"));
     const crumb = el("nav", { class: "crumb", "aria-label": "Where" }, el("a", { href: "#/" }, "Queues"), " / ", el("span", { "aria-current": "page" }, name));
-    this.full = el("div", {}, this.cause, this.audit.root, el("div", { class: "columns" }, el("div", {}, this.rates.root, this.times.root), el("div", {}, this.flight.root, this.waiting)), this.dead.root, this.log);
+    this.full = el("div", {}, this.cause, this.audit.root, el("div", { class: "columns" }, el("div", {}, this.rates.root, this.times.root), el("div", {}, this.flight.root, this.waiting)), this.dead.root, this.history.root, this.log);
     this.root = el("div", {}, crumb, el("div", { class: "title" }, this.title, this.state, this.acts), this.told, this.results, this.full, this.gone);
   }
 
@@ -61,10 +63,11 @@ export class QueueView {
     this.flight.show(data.flight);
     this.waits(data);
     this.dead.show(data);
+    this.history.show(data);
     const log = `${data.actions.length} ${data.actions[0]?.at}`;
     if (this.logged !== log) {
       this.logged = log;
-      fill(this.log, el("header", {}, el("h2", {}, `Actions on ${this.name}`), el("span", { class: "note" }, "who did what")), actions(data.actions, "Nobody has done anything to it since the server started."));
+      fill(this.log, el("header", {}, el("h2", {}, `Actions on ${this.name}`), el("span", { class: "note" }, "who did what")), actions(data.actions, "Nobody has done anything to it."));
     }
   }
 
@@ -93,16 +96,17 @@ export class QueueView {
     const { audit } = data;
     const head = data.state === "failed" ? `Its source failed ${words((data.now - data.since) / 1000)} ago.` : data.paused ? `It has been paused for ${words((data.now - data.since) / 1000)}.` : data.out || data.settled ? `${rate(data.out)} a second go out${data.settled === null ? "" : ` and ${rate(data.settled)} are settled`}.` : audit.waiting || audit.leased ? "Nothing goes out just now." : "It is quiet.";
     const parts = [el("b", {}, head)];
+    const top = data.dead.errors[0];
+    const most = brief(top?.error ?? "", 60);
     if (audit.dead) {
       const many = data.died ? `; ${count(data.died)} died within the hour` : "";
-      const top = data.dead.errors[0];
       parts.push(` ${items(audit.dead)} ${audit.dead === 1 ? "is" : "are"} dead${many}${top?.error ? ": mostly " : "."}`);
-      if (top?.error) parts.push(el("b", {}, brief(top.error, 60)), ".");
+      if (top?.error) parts.push(el("b", {}, most), most.endsWith("…") ? "" : ".");
     }
     if (data.oldest !== null) parts.push(` The oldest has waited ${span(data.oldest)}.`);
     parts.push(" ", el("span", { class: "nil" }, source(data) === "pushed by producers" ? "Pushed by producers." : source(data)));
-    const text = parts.map((part) => part.textContent ?? part).join("");
-    if (this.told.textContent !== text) fill(this.told, parts);
+    const busy = data.out || data.settled ? "moves" : audit.waiting || audit.leased ? "stands" : "rests";
+    this.page.sentence(this.told, { key: `${data.state} ${data.paused} ${busy} ${Boolean(data.died)} ${top?.error}`, nodes: parts });
   }
 
   failed(data) {
@@ -112,33 +116,50 @@ export class QueueView {
     if (this.caused === key) return;
     this.caused = key;
     const { type, seq, message } = data.failure;
+    const where = el("span");
     fill(
       this.cause,
       el("h2", {}, shape("failed"), `${clip(type, 80)} at item ${count(seq)}`),
-      el("pre", {}, lines(message.slice(0, 4096))),
+      el("pre", {}, lines(message.slice(0, 4096)), where),
       el("p", {}, seq > 1 ? `Seqs 1 to ${count(seq - 1)} were handed out or are inside, and stay so. The next one is ${count(seq)}.` : "Nothing was handed out."),
-      data.source?.includes(":") ? el("p", {}, "The server’s log has the lines of your code that raised. If you mend them, start the server again before you retry: a module is loaded once.") : null,
+      data.source?.includes(":") ? el("p", {}, "The server’s log has the whole traceback. If you mend the code, start the server again before you retry: a module is loaded once.") : null,
       this.page.may("operate") ? el("p", { class: "after" }, button("Retry the source", { icon: "again", onclick: () => this.page.retry(this.name, this.results) })) : null,
     );
+    this.place(where);
+  }
+
+  /** Where in its author's code the source failed: told to those alone who may operate the queue. */
+  async place(where) {
+    if (!this.page.may("operate")) return;
+    try {
+      const { failure } = await ask("GET", path(this.name));
+      if (failure?.where) say(where, `\n  ${clip(failure.where)}`);
+    } catch {
+      // the cause stands there without it
+    }
+  }
+
+  /** Show charts of the last so long. */
+  reach(span) {
+    this.span = span;
+    [...this.segments.children].forEach((button, n) => mark(button, "aria-pressed", String(SPANS[n][0] === span)));
+    this.page.watch();
   }
 
   charts(data) {
     const { series } = data;
-    if (!this.segments.childElementCount || this.segments.dataset.span !== this.span) {
-      this.segments.dataset.span = this.span;
-      fill(this.segments, SPANS.map(([span, text]) => el("button", { type: "button", "aria-pressed": String(span === this.span), onclick: () => ((this.span = span), this.page.watch()) }, text)));
-    }
     const last = (values) => values.findLast((value) => value !== null) ?? 0;
     const at = (time) => clock(time, { seconds: false });
     const shown = [{ name: "out", kind: "out", values: series.out, tell: `out ${rate(last(series.out))}`, area: true }];
     if (data.audit.acked || last(series.settled)) shown.push({ name: "settled", kind: "settled", values: series.settled, tell: `settled ${rate(last(series.settled))}` });
     if (data.source === null) shown.unshift({ name: "pushed", kind: "pushed", values: series.pushed, tell: `pushed ${rate(last(series.pushed))}` });
-    this.rates.show({ lines: shown, from: series.from, step: series.step, clock: at, write: rate, deaths: series.died, marks: data.actions.map((act) => ({ at: act.at, text: act.brief })) });
+    const began = this.page.server?.began;
+    this.rates.show({ lines: shown, from: series.from, step: series.step, began, clock: at, write: rate, deaths: series.died, marks: data.actions.map((act) => ({ at: act.at, text: act.brief })) });
     const ms = (value) => (value === null ? null : value * 1000);
     const write = (value) => `${value >= 10 || Number.isInteger(value) ? Math.round(value) : value.toFixed(1)}`;
-    const time = (name) => ({ name, kind: name, values: series[name].map(ms), tell: `${name} ${span(last(series[name]))}` });
+    const time = (name) => ({ name, kind: name, values: series[name].map(ms), tell: `${name} ${series[name].some((value) => value !== null) ? span(last(series[name])) : "–"}` });
     this.times.unit = " ms";
-    this.times.show({ lines: [time("p99"), time("p90"), time("p50")], from: series.from, step: series.step, clock: at, write });
+    this.times.show({ lines: [time("p99"), time("p90"), time("p50")], from: series.from, step: series.step, began, clock: at, write });
   }
 
   waits(data) {

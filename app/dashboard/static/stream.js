@@ -1,6 +1,7 @@
 // The one stream of a tab: joined again when it breaks, left while the tab is hidden.
 
 const QUIET = 10_000; // after so long without a word the figures are told to be old
+const GAP = 3_000; // between two ticks of a second: the tab did not run
 const TRIES = [500, 1000, 2000, 4000, 8000];
 
 export class Stream {
@@ -11,6 +12,8 @@ export class Stream {
     this.query = "";
     this.tries = 0;
     this.at = 0;
+    this.awake = Date.now();
+    this.slept = 0;
     document.addEventListener("visibilitychange", () => this.visible());
   }
 
@@ -22,10 +25,16 @@ export class Stream {
     this.join();
   }
 
-  /** How many seconds ago the server was heard, once that is too long. */
+  /**
+   * How many seconds ago the server was heard, once that is too long; asked each second.
+   *
+   * A tab that was hidden, or whose machine slept, has not listened meanwhile: the server gets its time anew.
+   */
   get silence() {
-    const quiet = Date.now() - this.at;
-    return this.at && quiet > QUIET ? quiet / 1000 : null;
+    const now = Date.now();
+    if (now - this.awake > GAP) this.slept = now;
+    this.awake = now;
+    return this.at && now - Math.max(this.at, this.slept) > QUIET ? (now - this.at) / 1000 : null;
   }
 
   visible() {

@@ -80,11 +80,11 @@ class Answers:
         row = (*name, answer.request, answer.outcome, answer.values, answer.expires, answer.n)
         self._filed.add((*row, of_answer(*row)))
 
-    def refile(self, name: Name, answer: Answer, *, longer: bool) -> None:
+    def refile(self, name: Name, answer: Answer, *, n: int, longer: bool) -> None:
         """Put an answer in the place of the one in its row."""
-        row, request, outcome, values, expires, _, n = answer
-        crc = of_answer(*name, request, outcome, values, expires, n)
+        row, request, outcome, values, expires, _, new = answer
+        crc = of_answer(*name, request, outcome, values, expires, new)
         if longer:
-            self._refiled_longer.add((row, request, outcome, values, n, crc, expires))
+            self._refiled_longer.add((row, request, outcome, values, new, crc, expires))
         else:
-            self._refiled.add((row, request, outcome, values, n, crc))
+            self._refiled.add((row, request, outcome, values, new, crc))

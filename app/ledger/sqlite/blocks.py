@@ -7,12 +7,13 @@ from typing import Any
 
 import apsw
 
+from ..looks import Kept
 from ..state.rows import Block
 from .checksum import of_block
 from .collected import Collected, write
 from .damage import is_damage
 
-INSERT = "INSERT INTO block (queue, first, last, texts, crc, at) VALUES (?, ?, ?, ?, ?, ?)"
+INSERT = "INSERT INTO block (queue, first, last, texts, crc, at, caller) VALUES (?, ?, ?, ?, ?, ?, ?)"
 FROM = """
 SELECT first, last, texts, crc FROM block
 WHERE queue = ?1 AND first >= ifnull((SELECT max(first) FROM block WHERE queue = ?1 AND first <= ?2), ?2)
@@ -21,9 +22,9 @@ ORDER BY first
 ONE_FROM = f"{FROM} LIMIT 1"
 AFTER = "SELECT first, last, texts, crc FROM block WHERE queue = ? AND first > ? ORDER BY first LIMIT 1"
 
-# When the values of an item were kept.
-KEPT_AT = """
-SELECT at FROM block WHERE queue = ?1 AND last >= ?2
+# When the value of an item was kept, and who pushed it.
+KEPT = """
+SELECT at, caller FROM block WHERE queue = ?1 AND last >= ?2
     AND first = (SELECT max(first) FROM block WHERE queue = ?1 AND first <= ?2)
 """
 
@@ -61,9 +62,9 @@ class Blocks:
         self.collected = (self._inserted,)
         self.vacated: dict[int, list[tuple[int, int]]] = {}
 
-    def insert(self, queue: int, first: int, last: int, texts: bytes, at: int) -> None:
+    def insert(self, queue: int, first: int, last: int, texts: bytes, kept: Kept) -> None:
         """A new block."""
-        self._inserted.add((queue, first, last, texts, of_block(queue, first, last, texts), at))
+        self._inserted.add((queue, first, last, texts, of_block(queue, first, last, texts), *kept))
 
     def read(self, queue: int, seq: int) -> Iterator[Block]:
         """The blocks from the one on that may have this item; where pages are damaged, one at a time."""

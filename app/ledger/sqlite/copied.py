@@ -7,8 +7,8 @@ table, and the format stays the same.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import closing, suppress
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -59,22 +59,37 @@ def copy(source: apsw.Connection, to: str, *, at: int | None = None) -> None:
         LedgerDamaged: The ledger can't be read, or the copy is not what was written.
         LedgerUnavailable: The disk fails.
     """
+    with becoming(to, check=at is not None) as partial, closing(apsw.Connection(str(partial))) as target:
+        if sums.has_room(source):
+            sums.begin(target)
+        with target.backup("main", source, "main") as copying:
+            copying.step(-1)
+        target.pragma("journal_mode", "DELETE")
+        if at is not None:
+            with target:
+                give_mark(target, Path(to).name, at)
+
+
+def give_mark(target: apsw.Connection, name: str, at: int) -> None:
+    """Mark a ledger as a copy of this name and time that nobody has accepted."""
+    target.execute(MARK, {"name": name, "at": at})
+
+
+@contextmanager
+def becoming(to: str, *, check: bool) -> Iterator[Path]:
+    """The file to write a copy into, which becomes ``to`` once it is written, synced and checked.
+
+    Raises:
+        LedgerFull, LedgerDamaged, LedgerUnavailable: as :func:`copy`. Nothing is left of it then.
+    """
     partial = Path(f"{to}.partial")
     try:
         make_folder(partial.parent)
         partial.unlink(missing_ok=True)  # of a copy that was killed
         make_file(partial)
-        with closing(apsw.Connection(str(partial))) as target:
-            if sums.has_room(source):
-                sums.begin(target)
-            with target.backup("main", source, "main") as copying:
-                copying.step(-1)
-            target.pragma("journal_mode", "DELETE")
-            if at is not None:
-                with target:
-                    target.execute(MARK, {"name": Path(to).name, "at": at})
+        yield partial
         sync(partial)
-        if at is not None:
+        if check:
             verify(partial)
         partial.replace(to)
         for folder in (Path(to).parent, Path(to).parent.parent):

@@ -8,29 +8,38 @@ The files and connections are in ``files.py``; what each op does is in ``ledger/
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import apsw
 
+from ...errors import QueueConflict
 from ..clock import LedgerClock
+from ..inbox import Inbox
 from ..ops import CommitFailed, EngineFailed, OpFailed
+from ..recovered import Recovered
 from ..serve import Applied
 from ..sights import Sights
 from ..state.batch import Batch
 from ..state.cache import Cache
 from ..state.transaction import Transaction
+from ..work import FOREVER
 from . import copied, runs
 from .blocks import BlockPageDamaged
+from .elsewhere import Elsewhere, forget
 from .faults import raise_at_start
 from .files import Files
 from .looks import Looks
+from .recording import Touched
+from .scratch import Scratch
 from .scrub import BLOCKS
 from .sights import SqliteSights
 from .store import CLOCK, NUMBER_OF_LAST, Store
 
+SHORT = 60_000  # milliseconds between two owners of a ledger, after which all leases begin anew
+SOON = 10_000  # milliseconds that a lease has left at least when another owner has come
 PRUNE_EVERY = 1_000  # milliseconds of ledger time
 PRUNE_MOST = 200  # rows a transaction, or twice as many as it has learned
 CLOCK_EVERY = 1_000  # milliseconds: how much ledger time a crash may lose, if the wall clock steps back too
@@ -50,6 +59,9 @@ class SqliteEngine:
     """
 
     kind = "sqlite"
+    sure = True
+    returns = False
+    inbox: Inbox | None = None
 
     def __init__(
         self,
@@ -57,8 +69,11 @@ class SqliteEngine:
         *,
         vfs: str | None = None,
         clock: Callable[[int], LedgerClock] = LedgerClock,
+        files: Files | Scratch | None = None,
+        elsewhere: Elsewhere | None = None,
     ) -> None:
-        self.files = files = Files(data, vfs=vfs)
+        self.files = files = files or Files(data, vfs=vfs)
+        self._elsewhere = elsewhere
         self.folder, self.path, self.durable = files.folder, files.path, data is not None
         self.trouble, self.rescue, self.reserve = files.guard.trouble, files.rescue, files.reserve
         self.size, self.backup = files.size, files.backup
@@ -66,18 +81,18 @@ class SqliteEngine:
         self._persisted = self._pruned = files.persisted
         looks = Looks(files.readers, self.now)
         self.rows, self.row, self.unswept = looks.rows, looks.row, looks.unswept
-        self.item_keys = looks.item_keys
+        self.item_keys, self.item_key = looks.item_keys, looks.item_key
         self.glance, self.counts = looks.glance, looks.counts
         self.items, self.failures, self.history = looks.items, looks.failures, looks.history
-        self.kept_at, self.traceparent = looks.kept_at, looks.traceparent
+        self.kept, self.traceparent = looks.kept, looks.traceparent
         self.actions, self.access_tokens = looks.actions, looks.access_tokens
         self.sights: Sights = SqliteSights(files.readers, self.now)
-        self._cache = Cache()
+        self.cache = Cache()
         self._undecided: tuple[int, dict[int, tuple[int, int]]] = 0, {}  # of a commit that failed
         self._store: Store | None = None
         try:
             with self.files.transaction:
-                self.files.execute(runs.REVIVE, (self.now(), files.persisted))
+                self._begin(files.persisted)
                 self._leased_until: int = self.files.execute(runs.LEASED_UNTIL).get
                 self.copied = copied.read(self.files.execute)
                 self._number: int = self.files.execute(NUMBER_OF_LAST).get
@@ -86,6 +101,19 @@ class SqliteEngine:
             if isinstance(error, Exception):
                 raise_at_start(self.path, error)
             raise
+
+    def _begin(self, heard: int) -> None:
+        """Prolong what was leased when the ledger was last ``heard`` of."""
+        now = self.now()
+        most, until = FOREVER, FOREVER
+        if self._elsewhere is not None:
+            self._elsewhere.begin()
+            if now - heard <= SHORT:
+                most, until = now - heard + SOON, now + SOON
+        asked = {"now": now, "heard": heard, "most": most, "until": until}
+        self.files.execute(runs.REVIVE, asked)
+        if self._elsewhere is not None:
+            self._elsewhere.ship(_applied(((), {}, now, 0)))
 
     def close(self) -> None:
         """Close for good. Ledger time is persisted, so that the next start can't be behind this one."""
@@ -101,11 +129,26 @@ class SqliteEngine:
         """Reopen the files; the rows of queues are read anew."""
         self._forget()
         self.files.reopen()
-        self._number = self.files.execute(NUMBER_OF_LAST).get
-        number, granted = self._undecided
-        if number and number == self._number:
-            self._cache.granted.update(granted)
+        self.stands_at(self.files.execute(NUMBER_OF_LAST).get)
+
+    def stands_at(self, number: int) -> None:
+        """Go on from a transaction: of one whose commit failed, that tells whether it is kept."""
+        self._forget()
+        self._number = number
+        undecided, granted = self._undecided
+        if undecided and undecided == number:
+            self.cache.granted.update(granted)
         self._undecided = 0, {}
+
+    def redo(self, touched: Sequence[Touched], tables: Collection[str]) -> None:
+        """Do again, here alone, what a transaction did that is kept elsewhere, and was undone here.
+
+        Copies of what it changed in other tables are older than what is there: they are forgotten.
+        """
+        if self._elsewhere is not None:
+            with self.files.transaction:
+                self._elsewhere.recording.redo(touched, tables)
+                forget(self._elsewhere.recording)
 
     # -- one transaction
 
@@ -121,9 +164,16 @@ class SqliteEngine:
         applied: Applied | None = None
         try:
             with self.files.transaction as writer:
-                store = self._store = self._store or Store(writer, careful=self.files.guard.careful)
-                tx = Transaction(store, self.now(), self._number + 1, self._cache)
+                store = self._store = self._store or Store(
+                    writer, careful=self.files.guard.careful, elsewhere=self._elsewhere
+                )
+                if self._elsewhere is not None and self._elsewhere.many:
+                    forget(self._elsewhere.recording)
+                before = self._number if self._elsewhere is None else self._elsewhere.number()
+                tx = Transaction(store, self.now(), before + 1, self.cache)
                 applied = self._apply(writer, store, tx, ops)
+                if self._elsewhere is not None:
+                    self._elsewhere.ship(applied)
         except BlockPageDamaged:
             self._forget()
             self.files.guard.found(BLOCKS, "the checksum of a page is wrong")
@@ -135,7 +185,7 @@ class SqliteEngine:
                 self._undecided = applied.number, tx.granted
             raise
         self._number = applied.number or self._number
-        self._cache.granted.update(tx.granted)
+        self.cache.granted.update(tx.granted)
         return applied
 
     def _apply(self, writer: apsw.Connection, store: Store, tx: Transaction, ops: Sequence[Any]) -> Applied:
@@ -143,7 +193,9 @@ class SqliteEngine:
 
         A transaction prunes faster than it learns: else keys would pile up.
         """
-        now, before = tx.now, writer.total_changes()
+        now, before, elsewhere = tx.now, writer.total_changes(), self._elsewhere
+        if elsewhere is not None:
+            elsewhere.begin()
         batch = Batch(tx, ops)
         batch.apply()
         self._leased_until = max(self._leased_until, tx.leased_until)
@@ -154,10 +206,15 @@ class SqliteEngine:
             most = max(PRUNE_MOST, 2 * tx.learned)
             if store.prune(now, most) < most:
                 self._pruned = now
-        number = tx.number if writer.total_changes() != before else 0
+        changed = writer.total_changes() != before if elsewhere is None else elsewhere.changed()
+        number = tx.number if changed else 0
         if number and not tx.numbered:
             store.number(number)
         return _applied((tuple(batch.outcomes), batch.after, now, number))
+
+    def recover(self, *, accept_loss: bool, who: str = "") -> Recovered:
+        """Refuse: nothing of a file is elsewhere."""
+        raise QueueConflict("the ledger is in a data folder, and has lost nothing that could be written back")
 
     def number(self) -> int:
         """The number of the last transaction that changed something, as it is on disk."""
@@ -165,7 +222,7 @@ class SqliteEngine:
 
     def _forget(self) -> None:
         """Forget what the file is believed to have, and what was collected for it."""
-        self._cache.forget()
+        self.cache.forget()
         self._store = None
         self._persisted = self._pruned = 0
 

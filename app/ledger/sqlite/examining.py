@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 import apsw
 
 from ...errors import LedgerDamaged
-from . import sums
+from . import moved, sums
 from .folder import check_complete, header_of
 from .format import APPLICATION_ID, VERSION
 from .lock import noted
@@ -34,6 +34,7 @@ class Examined(NamedTuple):
         version: Its format, 0 where there is no ledger yet; ``known`` is the newest that this dibs knows.
         bytes, log_bytes: The sizes of the ledger and of its log.
         missing: Why the next start will refuse.
+        moved: The database to which the ledger has moved.
         damage: What the check found; ``checked``: whether it came to its end, and found nothing.
         ahead: Milliseconds by which the ledger's time is ahead of the wall clock.
     """
@@ -45,6 +46,7 @@ class Examined(NamedTuple):
     bytes: int = 0
     log_bytes: int = 0
     missing: str = ""
+    moved: str = ""
     damage: str = ""
     checked: bool = False
     ahead: int = 0
@@ -71,7 +73,18 @@ def examine(folder: Path, *, seconds: float) -> Examined:
         return found
     if application != APPLICATION_ID:
         return found._replace(foreign=True)
+    if (to := _moved(ledger)) is not None:
+        return found._replace(moved=to)
     return found if version > VERSION else _check(ledger, found, seconds)
+
+
+def _moved(ledger: Path) -> str | None:
+    """To where a ledger has moved; None too where that can't be read, of which the check tells more."""
+    try:
+        _, mark = moved.look(ledger)
+    except (apsw.Error, UnicodeDecodeError):
+        return None
+    return None if mark is None else mark.to
 
 
 def _check(ledger: Path, found: Examined, seconds: float) -> Examined:

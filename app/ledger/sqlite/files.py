@@ -140,12 +140,7 @@ class Files:
             sums.keep(writer, self.path, has=bool(has_sums))
 
     def _connect(self, flags: int) -> apsw.Connection:
-        flags |= apsw.SQLITE_OPEN_URI
-        connection = apsw.Connection(self.path, flags=flags, vfs=self._vfs, statementcachesize=STATEMENTS)
-        connection.set_busy_timeout(BUSY_PATIENCE)
-        # Else a range in a WHERE makes SQLite plan its statement at each binding (measured: 25 µs of 28).
-        connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)
-        return connection
+        return connect(self.path, flags, self._vfs)
 
     def _create(self, writer: apsw.Connection) -> None:
         with self.transaction:
@@ -279,3 +274,13 @@ class Files:
         with closing(self._connect(apsw.SQLITE_OPEN_READONLY)) as source:
             copy(source, to, at=time.time_ns() // 1_000_000)
         return Path(to).stat().st_size
+
+
+def connect(path: str, flags: int, vfs: str | None = None) -> apsw.Connection:
+    """A connection to the database of a ledger."""
+    flags |= apsw.SQLITE_OPEN_URI
+    connection = apsw.Connection(path, flags=flags, vfs=vfs, statementcachesize=STATEMENTS)
+    connection.set_busy_timeout(BUSY_PATIENCE)
+    # Else a range in a WHERE makes SQLite plan its statement at each binding (measured: 25 µs of 28).
+    connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)
+    return connection

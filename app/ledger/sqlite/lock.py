@@ -51,7 +51,7 @@ class DataLock:
             owner = noted[0].strip() or "unknown"
             raise LedgerLocked(
                 f"another server (process {owner}) owns {folder}: two would hand out the same values; "
-                "stop that one, or give this one a folder of its own with --data"
+                "stop that one first; a server that is to run beside it needs a folder of its own (--data)"
             ) from error
         with suppress(OSError):  # another's file stays as it is
             os.fchmod(self._file, 0o600)

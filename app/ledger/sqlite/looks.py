@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from ..access import AccessToken
 from ..actions import Action
-from ..looks import Counts, FailureRow, HistoryRow, ItemRow, ItemState
+from ..looks import Counts, FailureRow, HistoryRow, ItemRow, ItemState, Kept
 from ..ops import QueueRow
 from ..state import looking
 from ..state.runs import EXPIRED
@@ -79,18 +79,27 @@ class Looks:
         asked = {"queue": queue, "seq": seq, "now": self._now(), "expired": EXPIRED}
         return [FailureRow(*found) for found in self._readers.look(records.FAILURES, asked)]
 
-    def history(self, name: str, seq: int | None, after: int, most: int) -> list[HistoryRow]:
-        """Who took or acked items of the queues of this name, from oldest to newest."""
-        statement = records.HISTORY if seq is None else records.HISTORY_OF_ITEM
-        values = {"name": name, "after": after, "most": most, "now": self._now()}
+    def history(
+        self, name: str, seq: int | None, after: int, most: int, before: int | None = None
+    ) -> list[HistoryRow]:
+        """Who took or acked items of the queues of this name, from oldest to newest, or back."""
+        statement, values = records.HISTORY, {"name": name, "after": after, "most": most, "now": self._now()}
+        if before is not None:
+            statement, values["before"] = records.HISTORY_BEFORE, before
         if seq is not None:
             values["seq"] = seq
+            statement = records.HISTORY_OF_ITEM if before is None else records.HISTORY_OF_ITEM_BEFORE
         return [HistoryRow(*found) for found in self._readers.scan(statement, values)]
 
-    def kept_at(self, queue: int, seq: int) -> int | None:
-        """When the value of an item was kept."""
-        found = self._readers.look(blocks.KEPT_AT, (queue, seq))
-        return found[0][0] or None if found else None
+    def kept(self, queue: int, seq: int) -> Kept | None:
+        """When the value of an item was kept, and who pushed it."""
+        found = self._readers.look(blocks.KEPT, (queue, seq))
+        return Kept(*found[0]) if found else None
+
+    def item_key(self, queue: int, generation: int, seq: int) -> str | None:
+        """The key with which an item was pushed."""
+        found = self._readers.look(records.KEY_OF_ITEM, (queue, seq, generation, self._now()))
+        return found[0][0] if found else None
 
     def traceparent(self, queue: int, seq: int) -> str | None:
         """The traceparent with which an item was pushed."""

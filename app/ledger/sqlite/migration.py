@@ -3,7 +3,8 @@
 Format 1 had queues and answers, 2 what is inside queues, 3 checksums; 4 has a row for each creation of a
 queue, with its counters in a table of their own, and the numbers of transactions and of a session's requests;
 5 has access tokens; 6 has the last actions, and since when: a queue is
-paused or has ended, an attempt began, a value is kept; 7 has traces.
+paused or has ended, an attempt began, a value is kept; 7 has traces; 8 has who pushed an item, and where in
+its code a source failed.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from .runs import SPENT
 _ROWS = """
 SELECT id, name, generation, source, args, created_at, deleted_at, paused, ending, failure_type,
     failure_message, mark, cursor, taken, jumped, acked, purged, configured, settings, root, edition, base,
-    paused_at, ended_at, dead
+    paused_at, ended_at, failure_place, dead
 FROM queue CROSS JOIN counter ON counter.queue = queue.id
 """
 BY_NAME = f"{_ROWS} WHERE name = ? ORDER BY id DESC LIMIT 1"
@@ -28,17 +28,17 @@ ALL = f"""{_ROWS} WHERE NOT EXISTS (
 
 _WORDS = (
     "generation, edition, source, args, created_at, deleted_at, paused, ending, failure_type,"
-    " failure_message, configured, settings, paused_at, ended_at"
+    " failure_message, configured, settings, paused_at, ended_at, failure_place"
 )
 # The first row of a name is its own root: the next id is the largest and one.
 CREATE = f"""
 INSERT INTO queue ({_WORDS}, name, root)
-SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ifnull(nullif(?, 0), ifnull(max(id), 0) + 1) FROM queue
+SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ifnull(nullif(?, 0), ifnull(max(id), 0) + 1) FROM queue
 RETURNING id
 """
 COUNT = "INSERT INTO counter (queue, base, cursor, mark) VALUES (?1, ?2, ?2, ?3)"
 REMOVE = ("DELETE FROM counter WHERE queue = ?", "DELETE FROM queue WHERE id = ?")
-CHANGE = f"UPDATE queue SET ({_WORDS}) = (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) WHERE id = ?"
+CHANGE = f"UPDATE queue SET ({_WORDS}) = (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) WHERE id = ?"
 
 # The cursor moves only from where the transaction found it, and each counter by what its own ops did. Row
 # count 0 is a broken order and fails the transaction.
@@ -96,7 +96,7 @@ def read(found: Any) -> tuple[QueueRow, int]:
 def _words(row: QueueRow) -> tuple[Any, ...]:
     begun = row.generation, row.edition, row.source, row.args, row.created_at, row.deleted_at, row.paused
     ended = row.ending, row.failure_type, row.failure_message, row.configured, _text_of(row.settings)
-    return *begun, *ended, row.paused_at, row.ended_at
+    return *begun, *ended, row.paused_at, row.ended_at, row.failure_place
 
 
 class Queues:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 import apsw
 
-from ..state.rows import Failed
+from ..state.rows import Failed, ItemKey
 from ..work import FAILURES_KEPT
 from .collected import Collected, write
 from .runs import LAPSED
@@ -37,12 +37,14 @@ ORDER BY id
 """
 
 KNOWN_KEY = "SELECT key, seq FROM item_key WHERE key = ? AND queue = ? AND generation = ? AND expires > ?"
+HAS_KEY = "SELECT queue, generation, key FROM item_key WHERE queue = ? AND generation = ? AND key = ?"
 KNOWN_KEYS = """
 SELECT key, seq FROM item_key INDEXED BY item_key_key
 WHERE key >= :prefix AND key > :after AND key < :beyond AND queue = :queue AND generation = :generation
     AND expires > :now
 ORDER BY key LIMIT :most
 """
+KEY_OF_ITEM = "SELECT key FROM item_key WHERE queue = ? AND seq = ? AND generation = ? AND expires > ?"
 LEARN_KEY = "INSERT OR REPLACE INTO item_key (queue, generation, key, seq, expires) VALUES (?, ?, ?, ?, ?)"
 PRUNE_KEYS = """
 DELETE FROM item_key WHERE id IN (SELECT id FROM item_key INDEXED BY item_key_expires
@@ -64,6 +66,10 @@ HISTORY = """
 SELECT id, generation, first, last, verb, at, caller, key, worker FROM history INDEXED BY history_name
 WHERE name = :name AND id > :after AND expires > :now ORDER BY id LIMIT :most
 """
+HISTORY_BEFORE = """
+SELECT id, generation, first, last, verb, at, caller, key, worker FROM history INDEXED BY history_name
+WHERE name = :name AND id > :after AND id < :before AND expires > :now ORDER BY id DESC LIMIT :most
+"""
 
 # An item is taken or acked once in a generation: the last range that begins at or before it is the only one
 # to ask.
@@ -78,6 +84,9 @@ FROM age CROSS JOIN history AS h ON h.id = (
     ORDER BY first DESC LIMIT 1)
 WHERE h.last >= :seq AND h.id > :after AND h.expires > :now ORDER BY h.id LIMIT :most
 """
+HISTORY_OF_ITEM_BEFORE = HISTORY_OF_ITEM.replace("> :after", "> :after AND h.id < :before").replace(
+    "ORDER BY h.id", "ORDER BY h.id DESC"
+)
 
 
 class Failures:
@@ -108,12 +117,21 @@ class Failures:
 class ItemKeys:
     """The table of the keys of items (see :class:`~..state.store.ItemKeys`)."""
 
+    far = False
+
     def __init__(self, connection: apsw.Connection) -> None:
         self._execute = connection.execute
         self._executemany = connection.executemany
         self._learned = Collected(connection, LEARN_KEY)
         self._new: dict[tuple[int, int, str], int] = {}  # of what is collected
         self.collected = (self._learned,)
+
+    def expected(self, wanted: Collection[ItemKey]) -> None:
+        """Nothing: all are here."""
+
+    def has(self, wanted: Iterable[ItemKey]) -> set[ItemKey]:
+        """Those of the keys that are here, expired ones too."""
+        return {ItemKey(*row) for row in self._executemany(HAS_KEY, wanted)}
 
     def known(self, queue: int, generation: int, keys: Sequence[str], now: int) -> dict[str, int]:
         """Those of the keys that are known, those that were collected too, with the seqs of their items."""

@@ -12,10 +12,11 @@ import apsw
 
 from ...errors import LedgerError, LedgerForeign, LedgerFull, LedgerUnavailable
 from ..ops import QueueRow
-from .copied import MARK, verify
+from .copied import give_mark, verify
 from .disk import no_room, sync
 from .engine import SqliteEngine
-from .format import APPLICATION_ID
+from .folder import header_of
+from .format import APPLICATION_ID, check_version
 
 _MAGIC: Final = b"SQLite format 3\0"
 _HEADER: Final = 100
@@ -82,6 +83,7 @@ def _restored(backup: Path, folder: Path) -> list[QueueRow]:
     shutil.copyfile(backup, coming)
     coming.chmod(0o600)
     made = verify(coming)
+    check_version(*header_of(coming), str(backup))
     _mark(coming, backup.name, made.at if made is not None else int(backup.stat().st_mtime * 1000))
     sync(coming)
     os.link(coming, ledger)  # unlike a renaming, it replaces no ledger that a server has just made here
@@ -96,7 +98,7 @@ def _restored(backup: Path, folder: Path) -> list[QueueRow]:
 def _mark(coming: Path, name: str, at: int) -> None:
     """Give it the mark under which nothing is handed out, also to one that was accepted before."""
     with closing(apsw.Connection(str(coming))) as copy, copy:
-        copy.execute(MARK, {"name": name, "at": at})
+        give_mark(copy, name, at)
 
 
 def _clear(folder: Path, *, remove: bool) -> None:

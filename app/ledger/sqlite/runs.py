@@ -46,7 +46,7 @@ def _ack(whose: str) -> str:
     """Remove what tokens hold: one is live while its run is not due."""
     return f"""
 DELETE FROM run INDEXED BY run_lease WHERE {whose} AND token IS NOT NULL AND due > ?
-RETURNING queue, token, first, last, history, kept, worker
+RETURNING {", ".join(Acked._fields)}
 """
 
 
@@ -133,8 +133,12 @@ ORDER BY first
 
 # -- what a start asks
 
-# An outage ends no lease early: what was live when the ledger was last heard of begins its time again.
-REVIVE = "UPDATE run SET due = max(due, ? + ttl) WHERE token IS NOT NULL AND due > ?"
+# An outage ends no lease early: what was live when the ledger was last heard of begins its time again; after
+# a short one only what would end soon has it prolonged, so that few rows are written.
+REVIVE = """
+UPDATE run SET due = max(due, :now + min(ttl, :most))
+WHERE token IS NOT NULL AND due > :heard AND due <= :until
+"""
 
 # When ledger time need not be persisted any more for the sake of leases; and whether one is left that a start
 # would take for live.

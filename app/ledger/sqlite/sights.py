@@ -6,6 +6,8 @@ Each statement is bounded, so that a page of a large queue costs what one of a s
 from __future__ import annotations
 
 from collections.abc import Callable
+from json import loads
+from time import sleep
 from typing import Any
 
 from ..sights import ERROR_MOST, Death, Deaths, Holding, Inside, Next
@@ -17,13 +19,16 @@ LEASES_MOST = 20_000
 DEATHS_MOST = 10_000
 """Dead items that are counted by their errors: the newest ones."""
 
-# Of all queues: how many items are inside, dead and leased.
+# Of the queues that hold something: how many items are inside, leased and dead. A text has 200 of them: for
+# each row that SQLite gives, a thread waits anew until others let it have Python.
 INSIDE = """
-SELECT queue.id, cursor - base - taken - acked - purged - jumped, ifnull(leased, 0), dead
-FROM queue CROSS JOIN counter ON counter.queue = queue.id
-LEFT JOIN (SELECT queue, sum(last - first + 1) AS leased FROM run INDEXED BY run_lease
-    WHERE token IS NOT NULL AND due > :now GROUP BY queue) AS lease ON lease.queue = queue.id
-WHERE deleted_at IS NULL
+SELECT json_group_array(json_array(id, inside, leased, dead)) FROM (
+    SELECT id, cursor - base - taken - acked - purged - jumped AS inside, ifnull(leased, 0) AS leased, dead
+    FROM queue CROSS JOIN counter ON counter.queue = queue.id
+    LEFT JOIN (SELECT queue, sum(last - first + 1) AS leased FROM run INDEXED BY run_lease
+        WHERE token IS NOT NULL AND due > :now GROUP BY queue) AS lease ON lease.queue = queue.id
+    WHERE deleted_at IS NULL AND inside > 0)
+GROUP BY id / 200
 """
 
 HOLDING = """
@@ -40,12 +45,17 @@ WHERE queue = :queue AND priority = :priority AND state < 2 AND state = 0
 ORDER BY due, first LIMIT :most
 """
 
-# The last failure of each dead item, newest item first. What has expired with its last attempt is dead, too,
-# whether a claim has written it down or not.
+# The last failure of each of so many dead items, the newest ones: a run may have a million. What has expired
+# with its last attempt is dead, too, whether a claim has written it down or not.
 DEATHS = f"""
-WITH dead AS (
-    SELECT first, last FROM (SELECT first, last FROM run INDEXED BY run_dead
-        WHERE queue = :queue AND state = 2 AND first < :before ORDER BY first DESC LIMIT :scan)
+WITH newest AS (
+    SELECT first, min(last, :before - 1) AS last FROM run INDEXED BY run_dead
+    WHERE queue = :queue AND state = 2 AND first < :before ORDER BY first DESC LIMIT :scan),
+counted AS (
+    SELECT first, last, ifnull(sum(last - first + 1) OVER (ORDER BY first DESC
+        ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0) AS newer FROM newest),
+dead AS (
+    SELECT max(first, last - (:scan - newer) + 1) AS first, last FROM counted WHERE newer < :scan
     UNION ALL SELECT first, last FROM run INDEXED BY run_lease
         WHERE queue = :queue AND first < :before AND {SPENT})
 SELECT seq, attempt, at, worker, error, max(failure.id) FROM dead
@@ -73,14 +83,31 @@ class SqliteSights:
         self._now = now
 
     def inside(self) -> dict[int, Inside]:
-        """Of each queue, by its row, what is inside."""
-        found = self._readers.scan(INSIDE, {"now": self._now()})
-        return {queue: Inside(within - leased - dead, leased, dead) for queue, within, leased, dead in found}
+        """Of each queue that holds something, by its row, what is inside."""
+        found: dict[int, Inside] = {}
+        for (text,) in self._readers.scan(INSIDE, {"now": self._now()}):
+            for queue, inside, leased, dead in loads(text):
+                found[queue] = Inside(inside - leased - dead, leased, dead)
+            sleep(0)  # a thread lets others have Python only after 5 ms, unless it waits
+        return found
 
     def holdings(self, queue: int) -> list[Holding]:
         """Who holds which leases of a queue, those that end first before."""
         asked = {"queue": queue, "now": self._now(), "most": LEASES_MOST}
         return [Holding(*found) for found in self._readers.scan(HOLDING, asked)]
+
+    def first_due(self, queue: int) -> int | None:
+        """When the first of what waits comes due, or came due."""
+        return min(
+            (
+                due
+                for priority in range(10)
+                for _, _, due, _ in self._readers.scan(
+                    NEXT, {"queue": queue, "priority": priority, "most": 1}
+                )
+            ),
+            default=None,
+        )
 
     def next(self, queue: int, most: int) -> list[Next]:
         """What goes out next of what waits, in the order of claims."""
@@ -94,6 +121,8 @@ class SqliteSights:
     def newest_dead(self, queue: int, error: str | None, before: int | None, most: int) -> list[Death]:
         """Dead items below ``before``, newest first, of one last error or any."""
         asked = self._asked(queue, before, most) | {"error": error}
+        if error is None:
+            asked["scan"] = most
         return [Death(*found) for found in self._browse(NEWEST, asked)]
 
     def dead_by_error(self, queue: int, most: int) -> list[Deaths]:

@@ -9,6 +9,7 @@ from .access import AccessTokens
 from .actions import Actions
 from .answers import Answers
 from .blocks import Blocks
+from .elsewhere import AnswersElsewhere, Elsewhere, HistoryElsewhere, ItemKeysElsewhere
 from .queues import Queues
 from .records import Failures, History, ItemKeys
 from .runs import Runs
@@ -28,7 +29,7 @@ SWEEP_SOME = (
     "DELETE FROM run WHERE queue = ?1 AND first IN (SELECT first FROM run WHERE queue = ?1 LIMIT ?2)",
     "DELETE FROM block WHERE id IN (SELECT id FROM block WHERE queue = ?1 LIMIT ?2)",
     "DELETE FROM failure WHERE id IN (SELECT id FROM failure WHERE queue = ?1 LIMIT ?2)",
-    "DELETE FROM item_key WHERE id IN (SELECT id FROM item_key WHERE queue = ?1 LIMIT ?2)",
+    "DELETE FROM item_key WHERE id IN (SELECT id FROM item_key WHERE queue = ?1 ORDER BY seq LIMIT ?2)",
     "DELETE FROM trace WHERE queue = ?1 AND first IN (SELECT first FROM trace WHERE queue = ?1 LIMIT ?2)",
 )
 # What was replaced goes, too, but for the first row of its name.
@@ -48,11 +49,15 @@ PRUNE = (answers.PRUNE, records.PRUNE_KEYS, records.PRUNE_HISTORY)
 class Store:
     """All tables. ``careful``: pages of blocks are known to be damaged.
 
+    ``elsewhere``: where rows are that are not here.
     What it has collected belongs to the transaction that its connection is in: after one that failed there
     has to be a new store.
     """
 
-    def __init__(self, connection: apsw.Connection, *, careful: bool = False) -> None:
+    def __init__(
+        self, connection: apsw.Connection, *, careful: bool = False, elsewhere: Elsewhere | None = None
+    ) -> None:
+        self._elsewhere = elsewhere
         self._execute = connection.cursor().execute
         self._changes = connection.changes
         self.queues = Queues(connection)
@@ -60,9 +65,13 @@ class Store:
         self.blocks = Blocks(connection, careful=careful)
         self.failures = Failures(connection)
         self.traces = Traces(connection)
-        self.item_keys = ItemKeys(connection)
-        self.answers = Answers(connection)
-        self.history = History(connection)
+        self.item_keys: ItemKeys | ItemKeysElsewhere = ItemKeys(connection)
+        self.answers: Answers | AnswersElsewhere = Answers(connection)
+        self.history: History | HistoryElsewhere = History(connection)
+        if elsewhere is not None:
+            look_ups, passing = elsewhere.look_ups, elsewhere.passing
+            self.item_keys = ItemKeysElsewhere(ItemKeys(connection), look_ups, elsewhere.recording)
+            self.answers, self.history = AnswersElsewhere(look_ups, passing), HistoryElsewhere(passing)
         self.access = AccessTokens(connection)
         self.actions = Actions(connection)
         tables = (
@@ -92,14 +101,20 @@ class Store:
     def sweep(self, queue: int, most: int) -> list[int]:
         """Remove up to ``most`` rows of each kind that a deleted queue has left; how many of each."""
         self.write()
-        return [self._changed(statement, (queue, most)) for statement in SWEEP_SOME]
+        gone = [self._changed(statement, (queue, most)) for statement in SWEEP_SOME]
+        if self._elsewhere is not None:
+            gone.append(self._elsewhere.look_ups.sweep_item_keys(queue, most))
+        return gone
 
     def prune(self, now: int, most: int) -> int:
         """Remove answers, keys of items and history that have expired, up to ``most`` rows of each; the most.
 
         The largest number of rows that one of them had.
         """
-        return max(self._changed(statement, {"now": now, "most": most}) for statement in PRUNE)
+        gone = [self._changed(statement, {"now": now, "most": most}) for statement in PRUNE]
+        if self._elsewhere is not None:
+            gone.append(self._elsewhere.look_ups.prune(now, most))
+        return max(gone)
 
     def accept(self, now: int) -> None:
         """Note that a copy may be used as the ledger, if it is one and that is not noted yet."""

@@ -5,7 +5,7 @@
 -- root: the id of the first row of the name, under which the answers of all of them are filed. edition: what was
 -- drawn for an older one is not handed out. configured: by what it was defined last, the configuration file or a
 -- request. paused_at, ended_at: since when it is paused, or has ended; null where it is not, or is so from before
--- format 6.
+-- format 6. failure_place: where in its author's code a source failed; null where it did not, or that is not known.
 CREATE TABLE queue (
     id              INTEGER PRIMARY KEY,
     name            TEXT    NOT NULL,
@@ -24,6 +24,7 @@ CREATE TABLE queue (
     settings        TEXT    NOT NULL DEFAULT '{}',
     paused_at       INTEGER,
     ended_at        INTEGER,
+    failure_place   TEXT,
     CHECK ((ending IS 'failed') = (failure_type IS NOT NULL))
 ) STRICT;
 
@@ -85,15 +86,17 @@ CREATE INDEX run_dead ON run (queue, first, last) WHERE state = 2;
 
 -- Values that can't be computed again: JSON texts, one a line (compact JSON has no line break). Immutable;
 -- deleted when no run overlaps them any more. crc is their checksum, with whose they are (checksum.py). A table
--- with a rowid, whose rows may fill a page. at: when they were kept; 0: before format 6.
+-- with a rowid, whose rows may fill a page. at: when they were kept; 0: before format 6. caller: who pushed them, by
+-- the name of the token; '' where nobody is known, as in a ledger without tokens, or before format 8.
 CREATE TABLE block (
-    id    INTEGER PRIMARY KEY,
-    queue INTEGER NOT NULL REFERENCES queue (id),
-    first INTEGER NOT NULL,
-    last  INTEGER NOT NULL CHECK (last >= first),
-    texts BLOB    NOT NULL,
-    crc   INTEGER NOT NULL,
-    at    INTEGER NOT NULL DEFAULT 0
+    id     INTEGER PRIMARY KEY,
+    queue  INTEGER NOT NULL REFERENCES queue (id),
+    first  INTEGER NOT NULL,
+    last   INTEGER NOT NULL CHECK (last >= first),
+    texts  BLOB    NOT NULL,
+    crc    INTEGER NOT NULL,
+    at     INTEGER NOT NULL DEFAULT 0,
+    caller TEXT    NOT NULL DEFAULT ''
 ) STRICT;
 
 CREATE UNIQUE INDEX block_place ON block (queue, first);

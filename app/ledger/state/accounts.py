@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from operator import attrgetter, sub
@@ -11,6 +11,7 @@ from typing import Any
 from ..ops import QueueRow
 from ..serve import After
 from ..work import FOREVER
+from .rows import Run
 from .store import QueueMove
 
 _counters = attrgetter("cursor", "taken", "jumped", "acked", "purged", "dead")
@@ -20,15 +21,30 @@ _after: Callable[[Any], After] = partial(tuple.__new__, After)
 
 
 class Tail:
-    """Pushed items at the end of a queue that are not written yet: one run."""
+    """Pushed items from the seq ``first`` to the end of a queue not written yet: one run, ``how``.
 
-    __slots__ = ("due", "first", "priority", "texts")
+    ``callers``: who pushed them, each with how many items were there before theirs.
+    """
 
-    def __init__(self, first: int, due: int, priority: int) -> None:
+    __slots__ = ("callers", "first", "how", "texts")
+
+    def __init__(self, first: int, how: Run) -> None:
         self.first = first
-        self.due = due
-        self.priority = priority
+        self.how = how
         self.texts: list[str] = []
+        self.callers: list[tuple[int, str]] = []
+
+    def extend(self, texts: Sequence[str], caller: str) -> None:
+        """Add items that a caller pushed."""
+        if not self.callers or self.callers[-1][1] != caller:
+            self.callers.append((len(self.texts), caller))
+        self.texts.extend(texts)
+
+    def by_caller(self) -> Iterator[tuple[int, Sequence[str], str]]:
+        """The items of one caller after those of another: the seq of the first, their texts, the caller."""
+        ends = [begin for begin, _ in self.callers[1:]] + [len(self.texts)]
+        for (begin, caller), end in zip(self.callers, ends, strict=True):
+            yield self.first + begin, self.texts[begin:end], caller
 
 
 class Account:
@@ -72,9 +88,11 @@ class Account:
         if "settings" in columns:
             self.due = 0  # how many attempts an item has may have changed
 
-    def end(self, ending: str | None, type_: str | None = None, message: str | None = None) -> None:
-        """End the queue, or lift its ending; ``type_`` and ``message`` are the cause of a failure."""
-        self.change(ending=ending, failure_type=type_, failure_message=message)
+    def end(
+        self, ending: str | None, type_: str | None = None, message: str | None = None, place: str = ""
+    ) -> None:
+        """End the queue, or lift its ending; the others are the cause of a failure, and where that was."""
+        self.change(ending=ending, failure_type=type_, failure_message=message, failure_place=place or None)
 
     @property
     def row(self) -> QueueRow:

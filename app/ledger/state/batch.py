@@ -8,6 +8,7 @@ from typing import Any
 
 from ..access import AddToken, RevokeToken
 from ..actions import Action
+from ..inbox import BoundInbox, TakeIn
 from ..ops import (
     Accept,
     Advance,
@@ -23,7 +24,7 @@ from ..ops import (
 )
 from ..serve import After, Key, Keyed, Refusal, Replay, Serve, Served
 from ..work import Moved, Purge, Push, Pushed, Redrive, Sweep
-from . import access, actions, filed, moving, pushing, queues
+from . import access, actions, arrivals, expected, filed, moving, pushing, queues
 from .keys import Case, Keys, Leader
 from .rows import Acked, Answer, Name
 from .serving import Serving
@@ -48,6 +49,8 @@ HANDLERS: dict[type, Callable[[Transaction, Any], Any]] = {
     AddToken: access.add,
     RevokeToken: access.revoke,
     Action: actions.note,
+    TakeIn: arrivals.take_in,
+    BoundInbox: lambda _tx, op: op,  # the engine that has an inbox tells it
 }
 """What does each op, but Serve, in a transaction."""
 
@@ -92,6 +95,8 @@ class Batch:
             self._keys = Keys(self._tx, self._wanted)
             for serving in servings.values():
                 serving.rule(self._keys)
+        if self._tx.store.item_keys.far:
+            self._tx.store.item_keys.expected(expected.item_keys(self._tx, self._ops))
         for at in self._others:
             self.outcomes[at] = self._other(at, self._ops[at])
         if self._settles:

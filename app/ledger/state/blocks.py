@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from ..looks import Kept
 from .rows import Block
 from .store import Blocks
 
@@ -19,17 +20,17 @@ def size(text: str) -> int:
     return len(text) if text.isascii() else len(text.encode())
 
 
-def write(blocks: Blocks, queue: int, first: int, texts: Sequence[str], now: int) -> None:
-    """Keep the values of the items from ``first`` on; ``now`` is when that is."""
+def write(blocks: Blocks, queue: int, first: int, texts: Sequence[str], kept: Kept) -> None:
+    """Keep the values of the items from ``first`` on."""
     begin = room = 0
     for at, text in enumerate(texts):
         needed = size(text) + 1
         if needed > room:
             if at > begin:
-                blocks.insert(queue, first + begin, first + at - 1, joined(texts[begin:at]).encode(), now)
+                blocks.insert(queue, first + begin, first + at - 1, joined(texts[begin:at]).encode(), kept)
             begin, room = at, PAGE
         room -= needed
-    blocks.insert(queue, first + begin, first + len(texts) - 1, joined(texts[begin:]).encode(), now)
+    blocks.insert(queue, first + begin, first + len(texts) - 1, joined(texts[begin:]).encode(), kept)
 
 
 def joined(texts: Sequence[str]) -> str:

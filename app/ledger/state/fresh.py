@@ -7,12 +7,13 @@ from functools import partial
 from typing import Any
 
 from ... import marks
+from ..looks import Kept
 from ..ops import OpFailed
 from ..serve import Drawn, Handed, HandOut, Holder, Serve, Why
 from ..work import MAX_SEQ, Span
 from . import blocks
 from .accounts import Account
-from .rows import leased
+from .rows import FRESH
 from .transaction import Transaction
 
 # As their own constructors do, in a third of the time.
@@ -108,7 +109,7 @@ class Fresh:
         if texts is not None:
             kept = 1
             self._keep(first, texts)
-        self._tx.runs.insert(account.id, leased(first, last, due, holder, 1, last - first + 1, kept))
+        self._tx.runs.insert(account.id, FRESH[kept].leased(first, last, due, holder, 1, 0, last - first + 1))
         account.due = min(account.due, due)
         return due
 
@@ -135,7 +136,7 @@ class Fresh:
         """Write what was granted: the values of leased items, and the mark."""
         tx, account, drawn = self._tx, self._account, self.drawn
         for first, texts in self._kept:
-            blocks.write(tx.blocks, account.id, first, texts, tx.now)
+            blocks.write(tx.blocks, account.id, first, texts, Kept(tx.now, ""))
         if drawn is None or self._at == self._begun:
             return
         if drawn.mark is not None:

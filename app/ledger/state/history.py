@@ -25,12 +25,16 @@ def record(
     """Write a row for each range, in the transaction of what it tells."""
     if not account.history:
         return
-    key = ask.key
-    caller, text = (ask.caller, None) if key is None else (ask.caller or key.caller, key.text)
+    caller, text = caller_of(ask), None if ask.key is None else ask.key.text
     place, expires = (account.name, account.generation), expiry(tx.now, account.history)
     for first, last, worker in joined(ranges):
         tx.store.history.add(Record(*place, first, last, verb, tx.now, caller, text, worker, expires))
         tx.learned += 1
+
+
+def caller_of(ask: Ask) -> str:
+    """Who asks; empty where nobody is known."""
+    return ask.caller or ("" if ask.key is None else ask.key.caller)
 
 
 def joined(ranges: Iterable[Held]) -> list[Held]:

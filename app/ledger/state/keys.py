@@ -144,9 +144,9 @@ class Keys:
             self._tx.store.answers.file(case.name, _answer((0, digest, outcome, values, expires, True, n)))
             self._tx.learned += 1
             return
-        longer = expires != known.expires or case.filed
+        before, longer = known.n, expires != known.expires or case.filed
         answer = _answer((known.id, digest, outcome, values, expires, True, n))
-        self._tx.store.answers.refile(case.name, answer, longer=longer)
+        self._tx.store.answers.refile(case.name, answer, n=before, longer=longer)
         case.filed = True
         if not n:
             return

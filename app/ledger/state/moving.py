@@ -110,6 +110,8 @@ def redrive(tx: Transaction, op: Redrive) -> Moved:
     account = tx.live(op.queue)
     if account is None:
         return replace(op.part, rest=None) if op.part else Moved(0)
+    if op.unexpected and op.part is None:
+        return Moved(0)
     part = op.part or Moved(0, tx.now, 0, account.cursor)
     if op.seqs is None and claims.bury_all(tx, account, SLICE_ROWS) == SLICE_ROWS:
         return part
@@ -161,7 +163,10 @@ def purge(tx: Transaction, op: Purge) -> Moved:
     if account is None:
         return replace(op.part, rest=None) if op.part else Moved(0)
     tx.write_tail(account)
-    part = op.part or Moved(0, None, 0, account.cursor)
+    if op.unexpected and op.part is None:
+        return Moved(0)
+    upto = account.cursor if op.upto is None else min(op.upto, account.cursor)
+    part = op.part or Moved(0, None, 0, upto)
     waiting, now, settings = "waiting" in op.states, tx.now, account.settings
     if not waiting and claims.bury_all(tx, account, SLICE_ROWS) == SLICE_ROWS:
         return part

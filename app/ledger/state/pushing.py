@@ -40,8 +40,7 @@ def push(tx: Transaction, op: Push) -> Pushed:
     for parcel in op.parcels:
         texts = parcel.texts if places is None else places.give(parcel, account.cursor + 1)
         if texts:
-            dues.append(tx.now + parcel.delay)
-            tx.push(account, texts, dues[-1], parcel.priority)
+            dues.append(tx.push(account, texts, parcel, op.caller))
     if op.parent is not None:
         traces.note(tx, account, first, op.parent)
     due = min(dues, default=None)
@@ -116,8 +115,8 @@ def _over(tx: Transaction, account: Account, most: int, fresh: int) -> int | Non
     return ready if ready + fresh > most else None
 
 
-def push_result(tx: Transaction, account: Account, result: Result, key_ttl: int) -> None:
-    """Push a result of an ack, unless its key is known."""
+def push_result(tx: Transaction, account: Account, result: Result, key_ttl: int, caller: str) -> None:
+    """Push a result of a caller's ack, unless its key is known."""
     if result.key is not None:
         place = account.id, account.generation
         if tx.store.item_keys.known(*place, (result.key,), tx.now):
@@ -125,6 +124,6 @@ def push_result(tx: Transaction, account: Account, result: Result, key_ttl: int)
         expires = _known_until(tx, account, key_ttl)
         tx.store.item_keys.learn(*place, ((result.key, account.cursor + 1),), expires)
         tx.learned += 1
-    tx.push(account, (result.text,), tx.now + result.delay, result.priority)
+    tx.push(account, (result.text,), result, caller)
     if result.parent is not None:
         traces.note(tx, account, account.cursor, result.parent)

@@ -10,7 +10,7 @@ from ..work import DEFAULT_SETTINGS, QueueSettings
 from .accounts import Account
 from .transaction import Transaction
 
-NO_ENDING: dict[str, Any] = {"ending": None, "failure_type": None, "failure_message": None}
+NO_ENDING: dict[str, Any] = dict.fromkeys(("ending", "failure_type", "failure_message", "failure_place"))
 
 
 def define(tx: Transaction, op: Define) -> QueueRow:
@@ -101,7 +101,7 @@ def fail(tx: Transaction, op: Fail) -> QueueRow:
     account = _live(tx, op.queue)
     if account.ending == "closed":
         raise NotAsExpected("ended", account.row)
-    account.change(ending="failed", failure_type=op.type, failure_message=op.message)
+    account.end("failed", op.type, op.message)
     return account.row
 
 

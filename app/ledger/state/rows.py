@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from ..looks import HistoryVerb
 from ..serve import Holder
-from ..work import QueueSettings
+from ..work import Parcel, QueueSettings, Result
 
 WAITING, LEASED, DEAD = 0, 1, 2
 """The states of a run."""
+
+_STATE: Final = 2
+"""The first column after the seqs: from there on, a run tells the state of its items."""
 
 ALONE = 1
 """The largest answer whose expiry tells which item its worker may have died of."""
@@ -46,11 +49,21 @@ class Run(NamedTuple):
 
     def part(self, first: int, last: int) -> Run:
         """A part of the run, in the same state."""
-        return self._replace(first=first, last=last)
+        return _run((first, last, *self[_STATE:]))
 
     def goes_on(self, before: Run) -> bool:
         """Whether these items come right after those of another run, in the same state."""
-        return before.last + 1 == self.first and before.part(self.first, self.last) == self
+        return before.last + 1 == self.first and before[_STATE:] == self[_STATE:]
+
+    def leased(  # noqa: PLR0917  # in about the order of the columns
+        self, first: int, last: int, due: int, holder: Holder, attempt: int, history: int, most: int
+    ) -> Run:
+        """A part of the run as its holder has it from now until ``due``, in an answer of ``most`` items."""
+        token, ttl, worker = holder
+        priority, kept, began = self.priority, self.kept, due - ttl
+        return _run(
+            (first, last, LEASED, due, ttl, attempt, token, worker, priority, history, kept, most, began)
+        )
 
     def waits(self, due: int, attempt: int) -> Run:
         """The run as waiting until ``due``; its last worker stays known."""
@@ -81,21 +94,13 @@ class Run(NamedTuple):
 _run: Callable[[Any], Run] = partial(tuple.__new__, Run)
 
 
-def leased(  # noqa: PLR0917  # the columns of a row, in about their order
-    first: int,
-    last: int,
-    due: int,
-    holder: Holder,
-    attempt: int,
-    most: int,
-    kept: int,
-    priority: int = 0,
-    history: int = 0,
-) -> Run:
-    """Items that a holder has from now until ``due``, out of an answer of ``most`` items."""
-    token, ttl, worker = holder
-    begun = due - ttl
-    return _run((first, last, LEASED, due, ttl, attempt, token, worker, priority, history, kept, most, begun))
+def pushed(now: int, how: Parcel | Result) -> Run:
+    """Items that are pushed ``now``, before they have their seqs."""
+    return _run((0, 0, WAITING, now + how.delay, 0, 0, None, "", how.priority, 0, 1, 0, 0))
+
+
+FRESH: Final = Run(0, 0, WAITING, 0), Run(0, 0, WAITING, 0, kept=1)
+"""What is leased out of a source: as nobody had it before. The second: its values are kept."""
 
 
 class Acked(NamedTuple):
@@ -117,6 +122,14 @@ class Block(NamedTuple):
     last: int
     texts: bytes
     sound: bool
+
+
+class ItemKey(NamedTuple):
+    """The key of an item, which is one in a generation of a queue."""
+
+    queue: int
+    generation: int
+    key: str
 
 
 class Name(NamedTuple):

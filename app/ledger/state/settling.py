@@ -26,7 +26,7 @@ from ..work import (
 )
 from . import claims, pushing, runs
 from .accounts import Account
-from .history import Held, record
+from .history import Held, caller_of, record
 from .holding import Holding
 from .rows import ALONE, Acked, Run
 from .transaction import Transaction
@@ -76,7 +76,7 @@ class Settling:
         self._queue = account.id
         self._acks: list[Held] = []
         self._ahead = ahead
-        self._chance = 0.0
+        self._chance, self._caller = 0.0, ""
         self._key_ttl = key_ttl
         self._errors = 0  # bytes that may still be written
         self._held: dict[str, Holding] = {}
@@ -91,6 +91,7 @@ class Settling:
         """Apply the entries of one caller; return what became of each."""
         entries = ask.entries
         self._chance, self._errors = ask.chance, ERRORS_BYTES
+        self._caller = caller_of(ask)
         if len(entries) == 1:  # as a rule
             entry = entries[0]
             settled: Told = (_VERBS[type(entry)](self, entry),)
@@ -173,7 +174,7 @@ class Settling:
         for result in entry.push:
             account = self._tx.named(result.queue)
             assert account is not None  # noqa: S101  # it took the result a moment ago
-            pushing.push_result(self._tx, account, result, self._key_ttl)
+            pushing.push_result(self._tx, account, result, self._key_ttl, self._caller)
         return settled
 
     def _refusal(self, entry: Ack) -> tuple[Refusal | None, str | None]:

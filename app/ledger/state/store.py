@@ -8,15 +8,15 @@ may ship the changes, and answer the look-ups from elsewhere.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Protocol
 
 from ..access import AccessToken
 from ..actions import Action
-from ..looks import ItemState
+from ..looks import ItemState, Kept
 from ..ops import QueueRow
 from ..work import Traced
-from .rows import Acked, Answer, Block, Failed, Name, Record, Run
+from .rows import Acked, Answer, Block, Failed, ItemKey, Name, Record, Run
 
 QueueMove = tuple[int | str | None, ...]
 """How a queue has moved: its cursor; by how much taken, jumped, acked, purged, dead have grown; its mark.
@@ -93,8 +93,8 @@ class Runs(Protocol):
 class Blocks(Protocol):
     """Rows of blocks: immutable, one after the other in the order of seqs."""
 
-    def insert(self, queue: int, first: int, last: int, texts: bytes, at: int) -> None:
-        """A new block; ``at`` is when it was kept."""
+    def insert(self, queue: int, first: int, last: int, texts: bytes, kept: Kept) -> None:
+        """A new block."""
 
     def read(self, queue: int, seq: int) -> Iterator[Block]:
         """The blocks from the one on that may have this item."""
@@ -142,7 +142,15 @@ class Traces(Protocol):
 
 
 class ItemKeys(Protocol):
-    """Rows of the keys of pushed items."""
+    """Rows of the keys of pushed items.
+
+    ``far``: they are elsewhere, and each look-up takes its time; so those of a transaction are ``expected``.
+    """
+
+    far: bool
+
+    def expected(self, wanted: Collection[ItemKey]) -> None:
+        """A transaction begins that will ask for these, and hardly for others."""
 
     def known(self, queue: int, generation: int, keys: Sequence[str], now: int) -> dict[str, int]:
         """Those of the keys that are known, with the seqs of their items."""
@@ -163,8 +171,11 @@ class Answers(Protocol):
     def file(self, name: Name, answer: Answer) -> None:
         """File an answer, in the place of one that may be there."""
 
-    def refile(self, name: Name, answer: Answer, *, longer: bool) -> None:
-        """Put an answer in the place of the one in its row. Not ``longer``: that expires at the same time."""
+    def refile(self, name: Name, answer: Answer, *, n: int, longer: bool) -> None:
+        """Put an answer in the place of the one in its row, which is that of the request ``n``.
+
+        Not ``longer``: that expires at the same time.
+        """
 
 
 class History(Protocol):

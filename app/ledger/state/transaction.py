@@ -8,11 +8,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from ..looks import Kept
 from ..ops import QueueRow
+from ..work import Parcel, Result
 from . import blocks
 from .accounts import Account, Tail
 from .cache import Cache
-from .rows import WAITING, Run
+from .rows import pushed
 from .store import Store
 
 VALUES_MOST = 16 * 1024 * 1024
@@ -98,15 +100,19 @@ class Transaction:
         self.store.queues.remove(account.id)
         del self._accounts[account.id], self.touched[account.id]
 
-    def push(self, account: Account, texts: Sequence[str], due: int, priority: int) -> None:
-        """Add items at the end of a queue, to be written with those before them if they are alike."""
-        tail = account.tail
-        if tail is None or tail.due != due or tail.priority != priority:
+    def push(self, account: Account, texts: Sequence[str], how: Parcel | Result, caller: str) -> int:
+        """Add items at the end of a queue, to be written with those before them if they are alike.
+
+        The instant at which they can be claimed.
+        """
+        tail, run = account.tail, pushed(self.now, how)
+        if tail is None or tail.how != run:
             self.write_tail(account)
-            tail = account.tail = Tail(account.cursor + 1, due, priority)
-        tail.texts.extend(texts)
+            tail = account.tail = Tail(account.cursor + 1, run)
+        tail.extend(texts, caller)
         account.cursor += len(texts)
-        account.due = min(account.due, due)
+        account.due = min(account.due, run.due)
+        return run.due
 
     def write_tail(self, account: Account) -> None:
         """Write what was pushed: before anything else looks at the queue's runs, or moves its cursor."""
@@ -114,10 +120,9 @@ class Transaction:
         if tail is None:
             return
         account.tail = None
-        last = tail.first + len(tail.texts) - 1
-        run = Run(tail.first, last, WAITING, tail.due, priority=tail.priority, kept=1)
-        self.runs.insert(account.id, run)
-        blocks.write(self.blocks, account.id, tail.first, tail.texts, self.now)
+        self.runs.insert(account.id, tail.how.part(tail.first, tail.first + len(tail.texts) - 1))
+        for first, texts, caller in tail.by_caller():
+            blocks.write(self.blocks, account.id, first, texts, Kept(self.now, caller))
 
     def write(self) -> None:
         """Write all that has changed."""

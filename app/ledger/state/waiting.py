@@ -13,7 +13,7 @@ from . import blocks, claims, runs, traces
 from .accounts import Account
 from .claims import Found, Wanted
 from .history import record
-from .rows import ALONE, LEASED, Run, leased
+from .rows import ALONE, LEASED, Run
 from .transaction import Transaction
 
 Piece = tuple[int, int, int]
@@ -160,10 +160,10 @@ class _Shares:
                 attempt = run.next_attempt(self._tx.now)
                 if run.most <= ALONE:
                     history = runs.expired(self._tx, self._account.id, run).history
-            part = leased(first, last, due, holder, attempt, most, run.kept, run.priority, history)
+            part = run.leased(first, last, due, holder, attempt, history, most)
             claims.join(spans, _span((first, last, attempt)))
             if home and part.goes_on(home[-1]):
-                home[-1] = home[-1]._replace(last=last)
+                home[-1] = home[-1].part(home[-1].first, last)
             else:
                 home = self._parts[at]
                 home.append(part)

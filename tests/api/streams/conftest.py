@@ -31,8 +31,8 @@ def commits(monkeypatch):
     sizes = []
     push = Producer.push
 
-    async def counting(queue, parcels, *, key=None, parent=None):
-        pushed = await push(queue, parcels, key=key)
+    async def counting(queue, parcels, **more):
+        pushed = await push(queue, parcels, **more)
         sizes.append(len(pushed.seqs))
         return pushed
 

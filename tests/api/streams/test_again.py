@@ -90,13 +90,15 @@ def test_a_push_and_a_stream_with_one_key_do_not_meet(house, send):
     assert send(lines(1), key="x" * 255).json()["ranges"] == [[3, 3]]
 
 
-def test_where_keys_are_short(open_house):
-    with open_house(limits={"key_bytes": 9}) as house:
+def test_a_stream_may_have_more_lines_than_one_push_has_items(open_house):
+    with open_house(limits={"count": 500}) as house:
         house.pushed("jobs")
-        headers = {"Content-Type": "application/x-ndjson", "Idempotency-Key": "stream-1"}
-        for replayed in (None, "true"):
-            answer = house.ask("POST", "/queues/jobs/items", content=BODY, headers=headers)
-            assert (answer.status_code, answer.headers.get("idempotent-replayed")) == (201, replayed)
+        headers = {"Content-Type": "application/x-ndjson"}
+        answer = house.ask("POST", "/queues/jobs/items", content=BODY, headers=headers)
+        assert (answer.status_code, answer.json()["ranges"]) == (201, [[1, 2500]])
+        items = [{"value": n} for n in range(501)]
+        refused = house.ask("POST", "/queues/jobs/items", json={"items": items})
+        assert (refused.status_code, refused.json()["field"], refused.json()["limit"]) == (422, "items", 500)
         assert house.cursor("jobs") == 2500
 
 

@@ -119,7 +119,7 @@ class TestChunks:
         monkeypatch.setattr(ndjson, "RANGES_KEPT", 2)
         push = Producer.push
 
-        async def with_another(queue, parcels, *, key=None, parent=None):
+        async def with_another(queue, parcels, **_):
             await push(queue, parcels)
             return await push(queue, parcels)
 
@@ -132,12 +132,12 @@ class TestChunks:
         asked, asked_at_commits = [], []
         push = Producer.push
 
-        async def watching(queue, parcels, *, key=None, parent=None):
+        async def watching(queue, parcels, **more):
             asked_at_commits.append(len(asked))
             for _ in range(10):
                 await asyncio.sleep(0)
             assert asked_at_commits[-1] == len(asked)
-            return await push(queue, parcels, key=key)
+            return await push(queue, parcels, **more)
 
         monkeypatch.setattr(Producer, "push", watching)
         pieces = [lines(*range(1000)) for _ in range(3)]
@@ -152,7 +152,7 @@ class TestChunks:
     def test_memory_stays_as_it_is(self, house, monkeypatch, stream):
         """Of a stream that is ten times as long no more is kept."""
 
-        async def push(queue, parcels, *, key=None, parent=None):
+        async def push(queue, parcels, **_):
             """Without the ledger, which is in memory here."""
             return PushAnswer("jobs", range(1, sum(len(parcel.texts) for parcel in parcels) + 1), ())
 

@@ -14,6 +14,9 @@ from workmodel.shelf import Item, Shelf
 UNCHANGED = "unchanged"
 """The verdict of an item that is as it was because its entry was refused or stale in another part."""
 
+SOON = 10_000
+"""Milliseconds that a live lease has left at least after another owner has come."""
+
 Handed = tuple[list[tuple[int, int]], tuple[str, ...] | None, int | None]
 """Items with their attempts, their values where those are kept, and when their lease ends."""
 
@@ -36,12 +39,19 @@ class Model:
     def apply(self, op, now: int):
         return getattr(self, type(op).__name__.lower())(op, now)
 
-    def start(self, stopped: int, now: int) -> None:
-        """What a start does to the leases that were live when the ledger stopped."""
+    def start(self, stopped: int, now: int, renews: bool) -> None:
+        """What a start does to the leases that were live when the ledger stopped.
+
+        Unless it ``renews`` all, those that would end soon get a little more time.
+        """
         for shelf in self.shelves.values():
             for item in shelf.items.values():
-                if item.state(stopped) == "leased":
+                if item.state(stopped) != "leased":
+                    continue
+                if renews:
                     item.due = max(item.due, now + item.ttl)
+                elif item.due <= now + SOON:
+                    item.due = max(item.due, now + min(item.ttl, now - stopped + SOON))
 
     # -- handing out
 

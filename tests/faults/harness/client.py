@@ -18,7 +18,7 @@ from dibs.queue import Answer, Queue, Queues, asking
 from dibs.sources import parse_source
 from story import Step, Story
 
-PATIENCE = 10.0
+PATIENCE = 60.0
 NO = (LedgerFull, LedgerUnavailable, QueueStarting)
 Entry = tuple[str, str, Any]
 """A step, what happened (ask, ok, refused, no, maybe, replay), and what was told."""

@@ -87,7 +87,7 @@ def main(url, queue, run, name, left=None):
     hold = left == "hold"
     signals = Signals(Plan(url=url, count=20, jobs=jobs), Holding() if hold else Journal(), run=run)
     threading.Thread(target=lambda: (sys.stdin.read(), signals.stop(10)), daemon=True).start()
-    connection = Announcing(url, queue, timeout=5, tls=tls_for(url))
+    connection = Announcing((url,), queue, timeout=5, tls=tls_for(url))
     if left is not None and not hold:
         repeat(signals, connection, json.loads(left))
     connection.name = name

@@ -67,7 +67,7 @@ def test_a_signal_under_load_answers_what_is_in_flight(serve, load, number):
 
 def test_a_signal_wakes_those_that_wait_and_a_settling_says_what_it_settled(serve):
     server = serve()
-    httpx.put(server.url + "/queues/q", json={}, timeout=20).raise_for_status()
+    httpx.put(server.url + "/queues/q", json={}, timeout=60).raise_for_status()
     server.post("/queues/q/items", json={"items": [{"value": "x"}]}).raise_for_status()
     token = server.post("/queues/q/lease", json={}).json()["token"]
     requests = {
@@ -79,7 +79,7 @@ def test_a_signal_wakes_those_that_wait_and_a_settling_says_what_it_settled(serv
 
     def ask(name):
         path, body = requests[name]
-        replies[name] = server.post(path, key=name, json=body, timeout=40)
+        replies[name] = server.post(path, key=name, json=body, timeout=60)
 
     threads = [threading.Thread(target=ask, args=(name,)) for name in requests]
     for thread in threads:
@@ -122,7 +122,7 @@ def test_one_key_many_times_at_once(serve):
     replies = []
 
     def ask():
-        with httpx.Client(base_url=server.url, timeout=20) as client:
+        with httpx.Client(base_url=server.url, timeout=60) as client:
             start.wait()
             replies.append(client.post("/next?count=3", headers={"Idempotency-Key": "same"}))
 
@@ -130,7 +130,7 @@ def test_one_key_many_times_at_once(serve):
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(60)
     assert {reply.content for reply in replies} == {replies[0].content}
     assert sum("idempotent-replayed" not in reply.headers for reply in replies) == 1
     assert server.audit()["cursor"] == 3
@@ -154,7 +154,7 @@ def test_keys_outlive_a_kill(serve):
 
 def test_a_second_server_is_told_who_owns_the_data(serve, tmp_path):
     server = serve()
-    second = dibs("serve", "--port", 0, "--data", tmp_path / "data", cwd=tmp_path, timeout=20)
+    second = dibs("serve", "--port", 0, "--data", tmp_path / "data", cwd=tmp_path, timeout=60)
     assert second.returncode == 4
     assert re.search(rf"\b{server.process.pid}\b", second.stderr)
     assert "Traceback" not in second.stderr

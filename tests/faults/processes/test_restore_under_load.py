@@ -13,6 +13,7 @@ import time
 
 import httpx
 import pytest
+from dibs.proof.server import free_port
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 PATIENCE = 60
@@ -74,7 +75,7 @@ def verdict(load):
 
 @pytest.mark.parametrize("how", [("--advance", "1000000"), ("--as-is",)], ids=["advance", "as-is"])
 def test_a_backup_that_is_restored_under_load(serve, asking, tmp_path, how):
-    server = serve()
+    server = serve("--port", str(free_port()))
     load = asking(server.url)
     reaches(server, 500)
     dibs("backup", "--to", "backups", "--url", server.url, cwd=tmp_path)

@@ -45,7 +45,7 @@ def test_a_backup_onto_a_full_disk_harms_none_that_is_there(serve, small, tmp_pa
             capture_output=True,
             text=True,
             cwd=tmp_path,
-            timeout=30,
+            timeout=60,
         )
 
     assert backup().returncode == 0

@@ -21,7 +21,7 @@ def test_a_source_that_sleeps_stalls_its_own_queue_only(serve, tmp_path):
     assert busy.json()["handed_out"] == "no"
     assert int(busy.headers["retry-after"]) >= 1
     for thread in waiting:
-        thread.join(30)
+        thread.join(60)
     assert server.post("/queues/slow/pause").json()["state"] == "paused"  # the source still sleeps
     server.post("/queues/slow/resume").raise_for_status()
     gate.touch()

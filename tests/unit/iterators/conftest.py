@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-PATIENCE = 20  # seconds; a test that needs it has failed
+PATIENCE = 60  # seconds; a test that needs it has failed
 
 
 class Gate:

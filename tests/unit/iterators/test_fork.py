@@ -78,7 +78,7 @@ def threading_in_child(shared):
     use()
     thread = threading.Thread(target=use)
     thread.start()
-    thread.join(10)
+    thread.join(60)
     return len(errors) == 2
 
 

@@ -84,7 +84,7 @@ def held(shared):
 CALLS = {
     "next": (lambda shared: [next(shared)], 1),
     "take": (lambda shared: shared.take(3), 3),
-    "pull": (lambda shared: [shared.pull(timeout=10)], 1),
+    "pull": (lambda shared: [shared.pull(timeout=60)], 1),
     "send": (lambda shared: [shared.send(None)], 1),
     "hold": (held, 3),
 }
@@ -118,13 +118,13 @@ def outcome(shared):
     def drain():
         try:
             while True:
-                got.append(shared.pull(timeout=10))
+                got.append(shared.pull(timeout=60))
         except BaseException as error:
             got.append(error)
 
     thread = threading.Thread(target=drain)
     thread.start()
-    thread.join(30)
+    thread.join(60)
     assert not thread.is_alive()
     return got[:-1], got[-1]
 
@@ -206,7 +206,7 @@ def test_a_finalizer_that_pulls_at_each_point_of_a_fair_call(name, gate, spawn):
 
     def finalizer():
         try:
-            got.append(shared.pull(timeout=10))
+            got.append(shared.pull(timeout=60))
         except ReentrantPull as error:
             got.append(error)
 

@@ -71,7 +71,7 @@ def room():
 def in_thread(function):
     thread = threading.Thread(target=function, daemon=True)
     thread.start()
-    thread.join(30)
+    thread.join(60)
     assert not thread.is_alive(), "a lock stays held"
 
 
@@ -82,7 +82,7 @@ def rest(shared):
     def drain():
         try:
             while True:
-                got.append(shared.pull(timeout=10))
+                got.append(shared.pull(timeout=60))
         except BaseException as error:
             got.append(error)
 

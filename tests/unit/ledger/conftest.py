@@ -1,4 +1,4 @@
-"""Doors at which a test stops threads, and functions that run beside it."""
+"""Functions that run beside a test."""
 
 from __future__ import annotations
 
@@ -8,37 +8,7 @@ from concurrent.futures import Future
 from typing import Any
 
 import pytest
-
-PATIENCE = 10.0  # seconds; only a test that fails waits for so long
-
-
-class Door:
-    """Threads stop here, one by one, until the test lets them go. Open at first."""
-
-    def __init__(self) -> None:
-        self._shut = False
-        self._came = threading.Semaphore(0)
-        self._go = threading.Semaphore(0)
-
-    def shut(self) -> None:
-        self._shut = True
-
-    def open(self) -> None:
-        """For good: who stands here goes, who comes passes."""
-        self._shut = False
-        self._go.release(1_000)
-
-    def pass_(self) -> None:
-        if self._shut:
-            self._came.release()
-            assert self._go.acquire(timeout=PATIENCE)
-
-    def await_one(self) -> None:
-        """Until a thread stands here."""
-        assert self._came.acquire(timeout=PATIENCE)
-
-    def let_one(self) -> None:
-        self._go.release()
+from support.door import PATIENCE
 
 
 @pytest.fixture

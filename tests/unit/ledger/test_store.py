@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import apsw
 import pytest
+from dibs.ledger.looks import Kept
 from dibs.ledger.ops import OpFailed, QueueRow
 from dibs.ledger.sqlite.collected import ROWS, Collected
 from dibs.ledger.sqlite.migration import create
@@ -13,6 +14,7 @@ from dibs.ledger.sqlite.store import Store
 from dibs.ledger.state.rows import DEAD, LEASED, WAITING, Acked, Answer, Failed, Name, Run
 
 NOW = 1_000
+KEPT = Kept(NOW, "")
 ANSWER = Answer(0, "digest", "{}", None, 2_000, sound=True)
 
 
@@ -146,7 +148,7 @@ def test_sql_and_python_agree_about_what_is_dead_and_not_written_so(store, one, 
 
 def test_a_block_goes_with_the_last_run_that_overlaps_it(store):
     for first in (1, 11, 21):
-        store.blocks.insert(1, first, first + 9, b"x", 0)
+        store.blocks.insert(1, first, first + 9, b"x", KEPT)
     store.runs.insert(1, run(1, 12))
     store.blocks.gone(1, 21, 30)
     store.blocks.gone(1, 13, 20)
@@ -159,8 +161,8 @@ def test_a_block_goes_with_the_last_run_that_overlaps_it(store):
 
 
 def test_a_block_that_is_not_what_was_kept_is_not_sound(connection, store):
-    store.blocks.insert(1, 1, 9, b"x", 0)
-    store.blocks.insert(1, 10, 19, b"y", 0)
+    store.blocks.insert(1, 1, 9, b"x", KEPT)
+    store.blocks.insert(1, 10, 19, b"y", KEPT)
     store.write()
     connection.execute("UPDATE block SET texts = CAST('z' AS BLOB) WHERE first = 10")
     assert [block.sound for block in store.blocks.read(1, 5)] == [True, False]
@@ -233,7 +235,7 @@ def test_an_answer_takes_the_place_of_another_by_its_row(store, expires):
     store.answers.file(name, ANSWER)
     before = store.answers.find([name])[name]
     after = before._replace(request="next", outcome="[1]", values='["v"]', expires=expires)
-    store.answers.refile(name, after, longer=expires != before.expires)
+    store.answers.refile(name, after, n=before.n, longer=expires != before.expires)
     assert store.answers.find([name]) == {name: after}
     assert before.id == after.id > 0
     assert after.sound
@@ -271,7 +273,7 @@ def test_what_a_row_says_is_written_without_its_counters(store):
 def test_a_deleted_queue_is_swept_slice_by_slice(store):
     for first in (1, 2, 3):
         store.runs.insert(1, run(first, first))
-        store.blocks.insert(1, first, first, b"x", 0)
+        store.blocks.insert(1, first, first, b"x", KEPT)
     assert store.sweep(1, 2) == [2, 2, 0, 0, 0]
     assert store.sweep(1, 2) == [1, 1, 0, 0, 0]
     assert store.sweep(1, 2) == [0, 0, 0, 0, 0]

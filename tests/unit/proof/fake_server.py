@@ -176,6 +176,16 @@ class Server(ThreadingHTTPServer):
         """A client that went away is no news."""
 
 
+def at(numbers, fault):
+    """A hook that raises for these requests."""
+
+    def hook(number):
+        if number in numbers:
+            raise fault
+
+    return hook
+
+
 @contextmanager
 def serving(queue, handler=None):
     """Serve a queue in a thread; gives the URL."""

@@ -30,7 +30,7 @@ def fake_server():
 
 
 base = fake_server()
-Fault, Server = base.Fault, base.Server
+Fault, Server, at = base.Fault, base.Server, base.at
 
 
 @dataclass

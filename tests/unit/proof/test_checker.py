@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 from dibs.proof.checker import judge
-from dibs.proof.records import Audit, End, Take, Taken
+from dibs.proof.records import Audit, End, Note, Take, Taken
 from dibs.proof.values import Piece
 from dibs.proof.verdict import Judgement
 
@@ -214,6 +214,22 @@ def test_a_replay_of_nothing(build):
     assert found(build.history(build.ok("a", 0, 1, [1], replay=True))) == {"replay-of-nothing": 1}
     history = build.history(build.refused("a", 0, 1), build.ok("a", 2, 3, [1], replay=True))
     assert found(history) == {"replay-of-nothing": 1}
+
+
+def test_a_takeover_explains_a_replay_of_a_request_that_was_under_way_then(build):
+    """The server that its client asked sent it a second time, to the next owner."""
+    requests = [build.ok("a", 10, 20, [1], replay=True)]
+    for takeover, verdict in {(5, 10): {}, (12, 30): {}, (21, 30): 1, (2, 9): 1}.items():
+        history = build.history(*requests)
+        history.lines.append(Note("takeover", *takeover))
+        assert found(history) == (verdict and {"replay-of-nothing": 1}), takeover
+    history.lines.append(Note("restart", 5, 30))
+    assert found(history) == {"replay-of-nothing": 1}
+
+
+def test_of_several_servers_nobody_tells_when_one_takes_over(build):
+    replay = build.ok("a", 10, 20, [1], replay=True)
+    assert found(build.history(replay, several=True)) == {}
 
 
 def test_a_replay_of_nothing_has_no_beginning_and_still_an_end(build):

@@ -168,7 +168,7 @@ def test_a_history_that_was_cut_off_is_read_and_says_so(tmp_path, kind):
         ([TAKES, END, TAKES], "line 3: stands after the end line"),
         ([TAKES, PUSH], "line 2: \"op\" must be take or note, not 'push'"),
         ([WORK, TAKE], "line 2: \"op\" must be push, work or note, not 'take'"),
-        ([WORK, NOTE | {"what": "nap"}], "line 2: \"what\" must be 'crash', 'late' or 'restart'"),
+        ([WORK, NOTE | {"what": "nap"}], "line 2: \"what\" must be 'crash', 'late', 'restart' or 'takeover'"),
     ],
 )
 def test_an_unreadable_line_is_named(lines, message):

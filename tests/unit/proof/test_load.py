@@ -24,16 +24,6 @@ def run(fake, quiet, tmp_path):
     return run
 
 
-def at(numbers, fault):
-    """A hook that raises for these requests."""
-
-    def hook(number):
-        if number in numbers:
-            raise fault
-
-    return hook
-
-
 def test_a_correct_server_is_clean_and_its_queue_is_cleared_away(run, fake, tmp_path):
     queue = fake.FakeQueue()
     result = run(queue)
@@ -109,7 +99,7 @@ def test_an_audit_that_does_not_add_up_is_caught(run, fake):
 
 def test_lost_replies_are_asked_for_again_with_their_keys(run, fake):
     queue = fake.FakeQueue()
-    queue.after = at(range(5, 100, 20), fake.Fault())
+    queue.after = fake.at(range(5, 100, 20), fake.Fault())
     result = run(queue)
     assert (result.exit_code, result.verdict.totals["items"]) == (0, 100)
     assert result.verdict.totals["unknown"] == result.verdict.totals["replays"] >= 1
@@ -117,14 +107,14 @@ def test_lost_replies_are_asked_for_again_with_their_keys(run, fake):
 
 def test_requests_that_are_lost_before_the_draw_are_answered_fresh(run, fake):
     queue = fake.FakeQueue()
-    queue.before = at(range(5, 100, 20), fake.Fault())
+    queue.before = fake.at(range(5, 100, 20), fake.Fault())
     result = run(queue)
     assert (result.exit_code, result.verdict.totals["replays"], result.verdict.totals["unknown"]) == (0, 0, 5)
 
 
 def test_without_keys_a_lost_reply_stays_unexplained_and_its_item_is_not_called_skipped(run, fake):
     queue = fake.FakeQueue()
-    queue.after = at({60}, fake.Fault())
+    queue.after = fake.at({60}, fake.Fault())
     result = run(queue, keys=False)
     assert result.verdict.counts == {"unresolved": 1, "allowed": 1}
     assert result.exit_code == 3
@@ -141,7 +131,7 @@ def test_without_keys_a_lost_reply_stays_unexplained_and_its_item_is_not_called_
 )
 def test_refusals_that_say_so_are_tried_again(run, fake, status, name, handed_out):
     queue = fake.FakeQueue()
-    queue.before = at({3, 4, 5}, fake.Fault.problem(status, name, handed_out=handed_out))
+    queue.before = fake.at({3, 4, 5}, fake.Fault.problem(status, name, handed_out=handed_out))
     result = run(queue)
     assert result.exit_code == 0
     totals = result.verdict.totals
@@ -150,14 +140,14 @@ def test_refusals_that_say_so_are_tried_again(run, fake, status, name, handed_ou
 
 def test_a_proxy_that_knows_nothing_is_not_believed(run, fake):
     queue = fake.FakeQueue()
-    queue.after = at({3}, fake.Fault(502, b"<html>bad gateway</html>"))
+    queue.after = fake.at({3}, fake.Fault(502, b"<html>bad gateway</html>"))
     result = run(queue)
     assert (result.exit_code, result.verdict.totals["unknown"], result.verdict.totals["replays"]) == (0, 1, 1)
 
 
 def test_nothing_to_hand_out_for_a_moment(run, fake):
     queue = fake.FakeQueue()
-    queue.before = at({3}, fake.Fault(204))
+    queue.before = fake.at({3}, fake.Fault(204))
     assert run(queue).exit_code == 0
 
 
@@ -188,7 +178,7 @@ def test_nothing_handed_out_proves_nothing(run, fake):
 def test_an_answer_that_explains_nothing_is_a_fault_of_the_test(run, fake, fault, told):
     queue = fake.FakeQueue()
     made = fake.Fault.problem(*fault[1:], retryable=False) if fault[0] == "problem" else fake.Fault(*fault)
-    queue.before = at({20}, made)
+    queue.before = fake.at({20}, made)
     result = run(queue, clients=1)
     assert told in result.fault
     assert result.exit_code == 3

@@ -30,16 +30,6 @@ def run(fake_work, quiet, tmp_path):
     return run
 
 
-def at(numbers, fault):
-    """A hook that raises for these requests."""
-
-    def hook(number):
-        if number in numbers:
-            raise fault
-
-    return hook
-
-
 def test_a_correct_server_is_clean_and_its_queue_is_cleared_away(run, fake_work, tmp_path):
     queue = fake_work.FakeWork()
     result = run(queue, crash=0.2, late=0.1)
@@ -128,7 +118,7 @@ def test_a_server_that_forgets_the_keys_of_items_is_caught(run, fake_work):
 @pytest.mark.parametrize("hook", ["before", "after"])
 def test_lost_replies_are_asked_for_again_with_their_keys(run, fake_work, hook):
     queue = fake_work.FakeWork()
-    setattr(queue, hook, at(range(5, 60, 7), fake_work.Fault()))
+    setattr(queue, hook, fake_work.at(range(5, 60, 7), fake_work.Fault()))
     result = run(queue)
     totals = result.verdict.totals
     assert (result.exit_code, totals["open"]) == (0, 0)
@@ -138,13 +128,13 @@ def test_lost_replies_are_asked_for_again_with_their_keys(run, fake_work, hook):
 
 def test_a_server_that_forgets_what_it_answered_is_caught(run, fake_work):
     queue = fake_work.FakeWork(bug="forget-keys", every=1)
-    queue.after = at(range(5, 60, 7), fake_work.Fault())
+    queue.after = fake_work.at(range(5, 60, 7), fake_work.Fault())
     assert run(queue).exit_code == 1
 
 
 def test_a_push_that_a_full_queue_refused_is_tried_again(run, fake_work):
     queue = fake_work.FakeWork()
-    queue.before = at({3, 4, 5}, fake_work.Fault.problem(429, "queue-full", handed_out="no"))
+    queue.before = fake_work.at({3, 4, 5}, fake_work.Fault.problem(429, "queue-full", handed_out="no"))
     result = run(queue)
     totals = result.verdict.totals
     assert (result.exit_code, totals["refused"], totals["unknown"]) == (0, 3, 0)
@@ -161,7 +151,7 @@ def test_a_push_that_a_full_queue_refused_is_tried_again(run, fake_work):
 )
 def test_an_answer_that_explains_nothing_is_a_fault_of_the_test(run, fake_work, answer, told):
     queue = fake_work.FakeWork()
-    queue.before = at(range(1, 1000), fake_work.Fault(*answer))
+    queue.before = fake_work.at(range(1, 1000), fake_work.Fault(*answer))
     result = run(queue, clients=1, producers=1)
     assert told in result.fault
     assert result.exit_code == 3

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import inspect
 import sys
-import threading
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -20,8 +19,7 @@ from dibs.ledger.serve import Applied, Ask, Key, Keyed
 from dibs.ledger.sqlite.engine import SqliteEngine
 from dibs.queue import Answer, LeaseAsk, Limits, Queue, Queues, asking
 from dibs.sources import Registry, SourceSpec, parse_source
-
-PATIENCE = 30.0  # seconds; only a test that fails waits for so long
+from support.door import PATIENCE, Door
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -32,35 +30,6 @@ def pytest_pyfunc_call(pyfuncitem):
     names = pyfuncitem._fixtureinfo.argnames
     asyncio.run(pyfuncitem.obj(**{name: pyfuncitem.funcargs[name] for name in names}))
     return True
-
-
-class Door:
-    """Threads stop here, one by one, until the test lets them go. Open at first."""
-
-    def __init__(self) -> None:
-        self._shut = False
-        self._came = threading.Semaphore(0)
-        self._go = threading.Semaphore(0)
-
-    def shut(self) -> None:
-        self._shut = True
-
-    def open(self) -> None:
-        """For good: who stands here goes, who comes passes."""
-        self._shut = False
-        self._go.release(1_000)
-
-    def pass_(self) -> None:
-        if self._shut:
-            self._came.release()
-            assert self._go.acquire(timeout=PATIENCE)
-
-    async def somebody(self) -> None:
-        """Until a thread stands here."""
-        assert await asyncio.to_thread(self._came.acquire, True, PATIENCE)
-
-    def let_one(self) -> None:
-        self._go.release()
 
 
 class Clock:
@@ -298,8 +267,9 @@ def opened(monkeypatch, clock) -> Opened:
         start_patience: float = PATIENCE,
         **limits: Any,
     ) -> AsyncIterator[House]:
-        for module in ("queues", "definitions"):
+        for module in ("loading", "definitions"):
             monkeypatch.setattr(f"dibs.queue.{module}.START_PATIENCE", start_patience)
+        monkeypatch.setattr("dibs.queue.rounds.GRACE", 1_000.0)  # a busy machine is no silent disk
         clock.tell(asyncio.get_running_loop())
         below = Disk(data, clock)
         disk(below)

@@ -229,7 +229,7 @@ async def test_an_outcome_older_than_an_ending_does_not_lift_it(opened, stage, e
         first = asyncio.ensure_future(house["other"].take(1))
         await house.disk.door.somebody()
         taking = asyncio.ensure_future(house["q"].take(5, wait=5))
-        await eventually(lambda: house["q"].stats().buffered == 2)
+        await eventually(lambda: script.closed and not house["q"].line.feeder.pulling)
         resuming = asyncio.ensure_future(house["q"].resume())
         await eventually(lambda: house.in_line == 1)
         house.disk.door.open()

@@ -161,7 +161,7 @@ def test_what_goes_wrong_when_drawing_and_entering_the_line_are_two_steps():
     drawn_by_a = next(source)
     b = threading.Thread(target=lambda: line.append(next(source)))
     b.start()
-    b.join(10)
+    b.join(60)
     line.append(drawn_by_a)
     assert line == [2, 1]
 
@@ -184,7 +184,7 @@ def test_in_one_step_nobody_draws_before_the_value_is_in_the_line():
     with source.hold() as held:
         drawn_by_a = held.take(1)
         b.start()
-        assert kept_out.wait(10)
+        assert kept_out.wait(60)
         line.extend(drawn_by_a)
-    b.join(10)
+    b.join(60)
     assert line == [1, 2]

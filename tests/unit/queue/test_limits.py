@@ -32,25 +32,9 @@ async def test_a_name_that_can_not_be_is_told_from_one_that_is_not_there(opened)
                 house.queues.get(name)
 
 
-@pytest.mark.parametrize("count", [1, 500])
-def test_a_count(count):
-    LIMITS.check_count("count", count, 500)
-
-
-@pytest.mark.parametrize("count", [0, -1, 501, 2**63])
-def test_no_count(count):
-    with pytest.raises(LimitExceeded, match="from 1 to 500") as caught:
-        LIMITS.check_count("size", count, 500)
-    assert (caught.value.field, caught.value.limit) == ("size", 500)
-
-
 def test_the_defaults_are_those_of_the_design():
     assert (LIMITS.count, LIMITS.block, LIMITS.handout_bytes) == (10_000, 1_000_000, 4 * 2**20)
     assert (LIMITS.wait, LIMITS.key_bytes, LIMITS.key_ttl) == (30, 255, 86_400)
-
-
-def pushing(*texts: str, **options):
-    return lambda queue: queue.push((Parcel(texts, **options),))
 
 
 @pytest.mark.parametrize(
@@ -64,11 +48,6 @@ def pushing(*texts: str, **options):
         (lambda queue: queue.redrive(tuple((seq, seq) for seq in range(1, 20_002))), "seqs"),
         (lambda queue: queue.purge(()), "states"),
         (lambda queue: queue.purge(("waiting", "leased")), "states"),
-        (pushing(), "items"),
-        (pushing(*["1"] * 10_001), "items"),
-        (pushing("1", priority=LAST_PRIORITY + 1), "priority"),
-        (pushing("1", delay=2_592_001_000), "delay"),
-        (pushing("1", keys=("k" * 256,)), "key"),
         (lambda queue: queue.pause(key=""), "Idempotency-Key"),
         (lambda queue: queue.pause(key="k" * 256), "Idempotency-Key"),
         (lambda queue: queue.pause(key="ä" * 128), "Idempotency-Key"),  # 256 bytes
@@ -85,8 +64,7 @@ async def test_what_is_over_a_limit_changes_nothing(opened, call, field):
 
 async def test_the_last_priority_is_one_that_the_ledger_keeps(opened):
     async with opened({"q": None}) as house:
-        await pushing("last", priority=LAST_PRIORITY)(house["q"])
-        await pushing("first")(house["q"])
+        await house["q"].push((Parcel(("last",), priority=LAST_PRIORITY), Parcel(("first",))))
         assert list((await house["q"].take(2)).values) == ["first", "last"]
 
 

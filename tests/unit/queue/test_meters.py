@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import fields
 
 import pytest
-from dibs.queue.meters import COUNTS, RATE_SECONDS, Meter, Rate, percentiles
+from dibs.queue.meters import COUNTS, METRICS, RATE_SECONDS, Meter, Rate, percentiles
 from dibs.queue.stats import QueueStats, Stats
 
 
@@ -107,3 +107,4 @@ def test_each_count_of_a_meter_is_told_of_a_queue_and_of_the_server(told):
     assert meter.counts() == {**dict.fromkeys(COUNTS, 0), "pushed": 3}
     assert set(Meter.__slots__) - set(COUNTS) == {"rate", "answers"}
     assert set(COUNTS) < {each.name for each in fields(told)}
+    assert set(COUNTS) - set(METRICS) == {"in_flight"}

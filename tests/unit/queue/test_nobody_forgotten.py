@@ -11,7 +11,7 @@ from dibs.ledger.work import Ack, Parcel
 from dibs.queue import LeaseAsk, asking
 from dibs.sources import parse_source
 
-PATIENCE = 30.0  # seconds; only a test that fails waits for so long
+PATIENCE = 60.0  # seconds; only a test that fails waits for so long
 
 
 async def push(queue, *texts: str):

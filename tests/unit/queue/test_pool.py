@@ -28,7 +28,7 @@ class Jobs:
                 self.most = max(self.most, self.running)
             self.began.release()
             if waits:
-                assert self.gate.wait(10)
+                assert self.gate.wait(60)
             with self.lock:
                 self.running -= 1
             self.done.release()
@@ -37,7 +37,7 @@ class Jobs:
 
     def await_(self, semaphore: threading.Semaphore, many: int) -> None:
         for _ in range(many):
-            assert semaphore.acquire(timeout=10)
+            assert semaphore.acquire(timeout=60)
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ def ended(pool: Pool) -> bool:
     """Wait until all threads of the pool have ended."""
     for thread in threading.enumerate():
         if thread.name == f"dibs-{pool._name}":
-            thread.join(10)
+            thread.join(60)
     return pool.threads == 0
 
 
@@ -195,7 +195,7 @@ def test_many_threads_may_submit(new_pool, jobs):
         thread.start()
     jobs.await_(jobs.done, 400)
     for thread in threads:
-        thread.join(10)
+        thread.join(60)
     assert jobs.most <= 4
     assert ended(pool)
 

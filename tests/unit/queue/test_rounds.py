@@ -216,6 +216,21 @@ async def test_while_the_disk_fails_callers_wait_a_moment_for_certainty(monkeypa
             await future
 
 
+async def test_a_ledger_that_comes_back_by_itself_is_waited_for_as_long_as_a_commit_may_take(monkeypatch):
+    monkeypatch.setattr(rounds_module, "GRACE", 0.0)
+    async with Desk() as desk:
+        desk.disk.returns = True
+        desk.disk.faults.append("absent")
+        desk.disk.repair_door.shut()
+        future = desk.rounds.commit(OP)
+        await desk.disk.repair_door.somebody()
+        desk.clock.skip(29)
+        assert not future.done()
+        desk.clock.skip(2)
+        with pytest.raises(OutcomeUnknown):
+            await future
+
+
 async def test_what_has_not_begun_when_the_disk_fails_is_refused(monkeypatch):
     async with Desk() as desk:
         first = await desk.busy()

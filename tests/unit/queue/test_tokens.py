@@ -18,12 +18,12 @@ def test_no_two_threads_get_the_same_one():
     barrier = threading.Barrier(8)
 
     def take():
-        barrier.wait(10)
+        barrier.wait(60)
         made.extend([tokens.new() for _ in range(BATCH * 3)])
 
     threads = [threading.Thread(target=take) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(10)
+        thread.join(60)
     assert len(set(made)) == len(made) == 8 * 3 * BATCH

@@ -1,0 +1,120 @@
+"""What a transaction reads in PostgreSQL, and what it removes there by conditions.
+
+All transactions before are committed when one reads: so it has to know itself only what it removes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from .arrays import array_of, columns_of, decoded
+from .pipeline import Statement
+from .tables import TABLES
+
+if TYPE_CHECKING:
+    from ..state.rows import ItemKey, Name
+    from .reader import Reader
+
+Row = tuple[Any, ...]
+
+
+def _found(name: str, *key: str) -> str:
+    """The SELECT of whole rows of a table, which begin with these columns, by the values of those."""
+    columns = TABLES[name].columns
+    asked = columns_of([(column, columns[column]) for column in key])
+    return f"SELECT {', '.join(columns)} FROM (SELECT {asked}) AS asked JOIN {name} USING ({', '.join(key)})"
+
+
+ANSWERS: Final = _found("answer", "queue", "generation", "caller", "key")
+ITEM_KEYS: Final = _found("item_key", "queue", "generation", "key")
+FORGET: Final = """
+DELETE FROM item_key USING unnest($2::int8[], $3::int8[]) AS span (first, last)
+WHERE queue = $1::int8 AND seq BETWEEN span.first AND span.last
+"""
+# In the order of SQLite's own, so that no copy stays in memory of what is gone here.
+LEFT: Final = "SELECT count(*) FROM (SELECT 1 FROM item_key WHERE queue = %b::int8 LIMIT %b::int8) AS few"
+SWEEP: Final = """
+DELETE FROM item_key WHERE ctid = ANY (ARRAY(
+    SELECT ctid FROM item_key WHERE queue = $1::int8 ORDER BY seq LIMIT $2::int8))
+"""
+EXPIRED: Final = """
+SELECT greatest(
+    (SELECT count(*) FROM (SELECT 1 FROM answer WHERE expires <= %(now)b::int8
+        AND expires < 9223372036854775807 LIMIT %(most)b::int8) AS few),
+    (SELECT count(*) FROM (SELECT 1 FROM item_key WHERE expires <= %(now)b::int8
+        AND expires < 9223372036854775807 LIMIT %(most)b::int8) AS few),
+    (SELECT count(*) FROM (SELECT 1 FROM history WHERE expires <= %(now)b::int8
+        AND expires < 9223372036854775807 LIMIT %(most)b::int8) AS few))
+"""
+PRUNE: Final = [
+    f"""
+DELETE FROM {table} WHERE ctid = ANY (ARRAY(SELECT ctid FROM {table}
+    WHERE expires <= $1::int8 AND expires < 9223372036854775807 ORDER BY expires LIMIT $2::int8))
+"""
+    for table in ("answer", "item_key", "history")
+]
+
+
+class LookUps:
+    """See :class:`~..sqlite.elsewhere.LookUps`.
+
+    ``removals`` go out with the transaction that asked for them. ``found``: how many keys of items were
+    found, of which memory has copies.
+    """
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+        self.found = 0
+        self._forgotten: list[tuple[int, int, int]] = []
+        self.removals: list[Statement] = []
+
+    def begin(self) -> None:
+        """Another transaction begins."""
+        self.removals.clear()
+        self._forgotten.clear()
+
+    def answers(self, names: Sequence[Name]) -> Iterable[Row]:
+        """Whole rows of answers: those of these names that are on file."""
+        return self._rows(ANSWERS, "answer", names)
+
+    def item_keys(self, wanted: Collection[ItemKey]) -> Iterable[Row]:
+        """Whole rows of the keys of items: those of these that there are."""
+        for row in self._rows(ITEM_KEYS, "item_key", wanted):
+            queue, _, _, seq, _ = row
+            if not any(of == queue and first <= seq <= last for of, first, last in self._forgotten):
+                self.found += 1
+                yield row
+
+    def _rows(self, text: str, name: str, wanted: Collection[Row]) -> list[Row]:
+        """Whole rows of a table, by the columns that it begins with."""
+        kinds = list(TABLES[name].columns.values())
+        columns = zip(kinds, zip(*wanted, strict=True), strict=False)
+        asked = Statement(text, [array_of(kind, values) for kind, values in columns])
+        return [tuple(map(decoded, kinds, row)) for row in self._reader.raw(asked)]
+
+    def forget_item_keys(self, queue: int, ranges: Sequence[tuple[int, int]]) -> None:
+        """Remove the keys of these items with the transaction."""
+        if ranges:
+            firsts, lasts = zip(*ranges, strict=True)
+            self._forgotten += [(queue, *span) for span in ranges]
+            values = [_integer(queue), array_of("int", firsts), array_of("int", lasts)]
+            self.removals.append(Statement(FORGET, values))
+
+    def sweep_item_keys(self, queue: int, most: int) -> int:
+        """Remove up to ``most`` keys of a deleted queue with the transaction; how many."""
+        [(left,)] = self._reader.rows(LEFT, (queue, most))
+        if left:
+            self.removals.append(Statement(SWEEP, [_integer(queue), _integer(most)]))
+        return int(left)
+
+    def prune(self, now: int, most: int) -> int:
+        """Remove what has expired with the transaction; of which kind most had, how many."""
+        [(expired,)] = self._reader.rows(EXPIRED, {"now": now, "most": most})
+        if expired:
+            self.removals += [Statement(prune, [_integer(now), _integer(most)]) for prune in PRUNE]
+        return int(expired)
+
+
+def _integer(number: int) -> bytes:
+    return number.to_bytes(8, "big", signed=True)
