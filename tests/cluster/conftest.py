@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import socket
 import ssl
+from collections import defaultdict
 from functools import partial
 
 import httpx
@@ -101,7 +102,8 @@ class Shared:
         self.next_owner = None
         self.tokens = None
         self.configurations = {}
-        self._standing = {}
+        self._standing = set()
+        self._given = defaultdict(asyncio.Event)
         self._free = asyncio.Event()
         self._free.set()
 
@@ -109,11 +111,12 @@ class Shared:
         return partial(Part, self, name)
 
     def give(self, name):
-        """This server owns as soon as no other does."""
-        self._standing[name].set_result(None)
+        """This server owns as soon as it stands (who has just lost a term may not yet) and no other owns."""
+        self._standing.discard(name)
+        self._given[name].set()
 
     def stands(self, name):
-        return name in self._standing and not self._standing[name].done()
+        return name in self._standing
 
     def take(self):
         """The owner has lost its term; nobody knows yet who is next."""
@@ -141,8 +144,12 @@ class Shared:
         self._free.set()
 
     async def stand(self, part):
-        self._standing[part.name] = asyncio.get_running_loop().create_future()
-        await self._standing[part.name]
+        self._standing.add(part.name)
+        try:
+            await self._given[part.name].wait()
+        finally:
+            self._standing.discard(part.name)
+        self._given[part.name].clear()
         await self._free.wait()
         self._free.clear()
         self.term += 1
@@ -314,7 +321,6 @@ class Cluster:
         server = self.servers[name] = Server(self.shared, name, **settings)
         starting = asyncio.ensure_future(server.start())
         if owns:
-            await until(lambda: name in self.shared._standing)
             self.shared.give(name)
         return await starting
 
@@ -346,9 +352,13 @@ class Cluster:
 
 
 async def until(condition):
-    """Let the others on the loop run until it holds; the watchdog ends it otherwise."""
-    while not condition():  # noqa: ASYNC110  # there is no event for what a test looks for
-        await asyncio.sleep(0.001)
+    """Let the others on the loop run until it holds, for 30 s at most.
+
+    The watchdog's exception would not end a loop that goes on to close its servers.
+    """
+    async with asyncio.timeout(30):
+        while not condition():  # noqa: ASYNC110  # there is no event for what a test looks for
+            await asyncio.sleep(0.001)
 
 
 @pytest.fixture
