@@ -23,6 +23,7 @@ from support.postgres import (  # noqa: F401
     postgres,
     quick_ledgers,
 )
+from support.reruns import pytest_collection_modifyitems  # noqa: F401
 
 # An example that takes long says only that the machine is busy. The rest is as Hypothesis has it, in CI too.
 settings.register_profile(
@@ -44,22 +45,6 @@ for name in ("connect", "read", "write", "pool"):
 # the tests of Ctrl-C want what a terminal gives.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
-@pytest.hookimpl(trylast=True)  # once those of the folders have said what is slow
-def pytest_collection_modifyitems(items):
-    """In CI, where four groups of tests share two cores, who ran out of time is tried once more, and named.
-
-    Only tests with real processes are, and never for what an assertion found: items that went out twice, say.
-    Of those in a browser any failure is tried again, since no item is at stake there.
-    """
-    if "CI" not in os.environ:
-        return
-    for item in items:
-        if "browser" in item.path.parts:
-            item.add_marker(pytest.mark.flaky(reruns=1))
-        elif item.get_closest_marker("slow"):
-            item.add_marker(pytest.mark.flaky(reruns=1, only_rerun=["Timeout", "timed out"]))
 
 
 @pytest.fixture(scope="session", autouse=True)
