@@ -17,7 +17,7 @@ class _Finding(type):
 
 
 class Finding(BaseException, metaclass=_Finding):
-    """What an assertion or ``pytest.raises`` found: an error that is such a one, or holds one, is an instance.
+    """What an assertion or ``pytest.raises`` found: each error that is or holds such a one is an instance.
 
     So is an error of a group, and one that was raised while an assertion's was on its way: a ``finally`` that
     ran out of time hides nothing. The watchdog's own ``Failed`` is none.
