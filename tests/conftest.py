@@ -23,7 +23,8 @@ from support.postgres import (  # noqa: F401
     postgres,
     quick_ledgers,
 )
-from support.reruns import pytest_collection_modifyitems  # noqa: F401
+
+pytest_plugins = ["support.reruns", "support.watchdog"]
 
 # An example that takes long says only that the machine is busy. The rest is as Hypothesis has it, in CI too.
 settings.register_profile(

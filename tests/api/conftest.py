@@ -33,6 +33,8 @@ wires = _load("wire")
 ENGINE = "DIBS_TEST_ENGINE"
 """The engine of a server without a folder: ``sqlite`` in memory as a rule, or ``postgresql``."""
 HOST = "localhost:8000"
+PATIENCE = 90.0
+"""Seconds for one use of the loop; only a test that hangs needs them."""
 
 
 class House:
@@ -67,12 +69,13 @@ class House:
         """Run anything on the application's loop."""
 
         async def running():
-            return await awaitable
+            async with asyncio.timeout(PATIENCE):
+                return await awaitable
 
         return self._runner.run(running())
 
     async def until(self, condition):
-        """Let the others on the loop run until it holds; the watchdog ends it otherwise."""
+        """Let the others on the loop run until it holds; ``run`` ends it otherwise."""
         while not condition():  # noqa: ASYNC110  # there is no event for what a test looks for
             await asyncio.sleep(0)
 

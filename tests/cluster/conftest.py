@@ -377,9 +377,11 @@ def cluster(tmp_path):
         async def running():
             made = Cluster(folder)
             try:
-                return await test(made)
+                async with asyncio.timeout(120):
+                    return await test(made)
             finally:
-                await made.close()
+                async with asyncio.timeout(60):
+                    await made.close()
                 await asyncio.sleep(0)  # what was aborted is closed in the next step
 
         with asyncio.Runner(loop_factory=_new_loop) as runner:  # that of `dibs serve`

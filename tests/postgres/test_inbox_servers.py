@@ -110,7 +110,8 @@ class Servers:
             for running in self._running:
                 if address.rpartition(":")[2] == running.rpartition(":")[2]:
                     return running
-            assert time.monotonic() < over, (address, self._running)
+            if time.monotonic() >= over:
+                raise TimeoutError((address, self._running))
             time.sleep(0.02)
 
 

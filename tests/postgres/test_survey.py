@@ -32,8 +32,9 @@ async def member(url, port):
 
 
 async def until(condition):
-    while not condition():  # noqa: ASYNC110  # it is another thread that looks; the watchdog ends it
-        await asyncio.sleep(0.02)
+    async with asyncio.timeout(60):
+        while not condition():  # noqa: ASYNC110  # it is another thread that looks
+            await asyncio.sleep(0.02)
 
 
 async def surveyed(ledger, holds=lambda found: True):

@@ -35,8 +35,9 @@ def test_tokens_are_made_listed_and_revoked_without_a_server(database):
     async def served():
         server = member(database.url)
         await server.open("http://127.0.0.1:1", lambda: None)
-        while server.survey() is None:  # noqa: ASYNC110
-            await asyncio.sleep(0.02)
+        async with asyncio.timeout(60):
+            while server.survey() is None:  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
         before = server.owner()
         term = await server.stand()
         found = [(each.name, each.digest) for each in term.engine.access_tokens()]

@@ -181,10 +181,11 @@ class Cluster:
         return self.log.read_text()[-4000:]
 
     def until(self, what: str, holds: Any, seconds: float = PATIENCE) -> None:
-        """Wait until something holds; AssertionError says what did not, with the end of the server's log."""
+        """Wait until something holds; TimeoutError says what did not, with the end of the server's log."""
         over = time.monotonic() + seconds
         while not holds():
-            assert time.monotonic() < over, f"after {seconds} s not so: {what}\n{self.said()}"
+            if time.monotonic() >= over:
+                raise TimeoutError(f"after {seconds} s not so: {what}\n{self.said()}")
             time.sleep(0.02)
 
     def _gone(self) -> None:

@@ -44,7 +44,7 @@ class Server:
     def ready(self):
         """Wait until it says that it serves."""
         if not select.select([self.process.stdout], [], [], PATIENCE)[0]:
-            raise AssertionError(f"{self.name} does not serve\n{self.said()}")
+            raise TimeoutError(f"{self.name} does not serve\n{self.said()}")
         found = _SERVING.match(self.process.stdout.readline().decode())
         assert found, self.said()
         self.url = found[1]
@@ -66,7 +66,8 @@ class Server:
         refused, over = [], time.monotonic() + PATIENCE
         while (answer := self.post(path, key=key)).status_code != 200:
             refused.append(answer.json())
-            assert time.monotonic() < over, refused[-1]
+            if time.monotonic() >= over:
+                raise TimeoutError(refused[-1])
             time.sleep(0.05)
         return refused
 
@@ -170,7 +171,8 @@ class Fleet:
 def until(what, holds, seconds=PATIENCE):
     over = time.monotonic() + seconds
     while not holds():
-        assert time.monotonic() < over, f"after {seconds} s not so: {what}"
+        if time.monotonic() >= over:
+            raise TimeoutError(f"after {seconds} s not so: {what}")
         time.sleep(0.02)
 
 
@@ -230,7 +232,8 @@ def first_answer():
                     continue
                 if answer.status_code == 200:
                     return answer, time.monotonic() - began
-            assert time.monotonic() < began + seconds, "nobody answers"
+            if time.monotonic() >= began + seconds:
+                raise TimeoutError("nobody answers")
             time.sleep(0.01)
 
     return first_answer

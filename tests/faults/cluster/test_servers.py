@@ -70,7 +70,8 @@ class Load:
     def until(self, more):
         seen, over = len(self.seqs), time.monotonic() + 60
         while len(self.seqs) < seen + more:
-            assert time.monotonic() < over, f"{len(self.seqs) - seen} answers only"
+            if time.monotonic() >= over:
+                raise TimeoutError(f"{len(self.seqs) - seen} answers only")
             time.sleep(0.005)
 
     def end(self):

@@ -128,7 +128,8 @@ class Load:
     def until(self, answers):
         deadline = time.monotonic() + PATIENCE
         while len(self.answers) < answers:
-            assert time.monotonic() < deadline, f"{len(self.answers)} answers only"
+            if time.monotonic() >= deadline:
+                raise TimeoutError(f"{len(self.answers)} answers only")
             time.sleep(0.002)
 
     def end(self):

@@ -58,7 +58,8 @@ def reaches(server, cursor):
     """Wait until so much was handed out."""
     until = time.monotonic() + PATIENCE
     while (found := server.audit()["cursor"]) < cursor:
-        assert time.monotonic() < until, f"the cursor stands at {found}"
+        if time.monotonic() >= until:
+            raise TimeoutError(f"the cursor stands at {found}")
         time.sleep(0.02)
     return found
 

@@ -92,7 +92,8 @@ def wait_until(condition: Callable[[], object]) -> None:
     """For what has no event, such as "that thread stands in line now": look until it is so."""
     deadline = time.monotonic() + PATIENCE
     while not condition():
-        assert time.monotonic() < deadline, "it never came to pass"
+        if time.monotonic() >= deadline:
+            raise TimeoutError("it never came to pass")
         time.sleep(0.0005)
 
 
