@@ -69,10 +69,9 @@ class ClusterCollector(Collector):
         copies = copies_of(cluster)
         text = "Warm copies of the owner's memory, on servers that are to own next."
         yield GaugeMetricFamily("dibs_warm_copies", text, len(copies))
-        text = "By how many transactions the one that is farthest behind is."
-        yield GaugeMetricFamily(
-            "dibs_warm_copy_lag", text, max([each.lag or 0 for each in copies], default=0)
-        )
+        if copies:
+            text = "By how many transactions the one that is farthest behind is."
+            yield GaugeMetricFamily("dibs_warm_copy_lag", text, max([each.lag or 0 for each in copies]))
         unfit = "Servers that are there and can't own the ledger."
         yield GaugeMetricFamily(
             "dibs_servers_unfit", unfit, sum(is_there(each) and bool(each.note) for each in cluster.servers)

@@ -41,14 +41,17 @@ class Disk(NamedTuple):
 
 
 class Row(NamedTuple):
-    """One queue, or all others together, as it is counted; ``states``: how many are in each."""
+    """One queue, or all others together, as it is counted; ``states``: how many are in each.
+
+    ``oldest``: for how many seconds the first item has waited; None where none waits.
+    """
 
     name: str
     meter: Meter
     inside: Inside
     cursor: int
     parked: int
-    oldest: float
+    oldest: float | None
     states: Mapping[str, int]
 
 
@@ -102,7 +105,7 @@ class QueuesCollector(Collector):
         line, inside = queue.line, self._inside.get(queue.line.row.id, NOTHING)
         state = line.condition.state
         queue.browser.learn(inside.waiting)
-        oldest = queue.browser.oldest_waiting(inside.waiting) or 0.0
+        oldest = queue.browser.oldest_waiting(inside.waiting)
         states = {line.condition.word: 1}
         return Row(queue.name, line.meter, inside, state.cursor, line.parked, oldest, states)
 
@@ -118,7 +121,9 @@ class QueuesCollector(Collector):
         flight = GaugeMetricFamily("dibs_requests_in_flight", "Requests without an answer.", labels=["queue"])
         parked = GaugeMetricFamily("dibs_requests_waiting", "Requests that wait for items.", labels=["queue"])
         old = GaugeMetricFamily(
-            "dibs_oldest_waiting_seconds", "How long the first item has waited.", labels=["queue"]
+            "dibs_oldest_waiting_seconds",
+            "How long the first item has waited; missing where none waits.",
+            labels=["queue"],
         )
         for row in rows:
             for word, count in zip(Inside._fields, row.inside, strict=True):
@@ -129,9 +134,10 @@ class QueuesCollector(Collector):
                 (cursor, row.cursor),
                 (flight, row.meter.in_flight),
                 (parked, row.parked),
-                (old, row.oldest),
             ):
                 family.add_metric([row.name], value)
+            if row.oldest is not None:
+                old.add_metric([row.name], row.oldest)
         yield from (items, state, cursor, flight, parked, old)
 
     def _ledger(self) -> Iterator[Metric]:
@@ -157,7 +163,8 @@ class QueuesCollector(Collector):
 
 def _inbox(state: InboxState) -> Iterator[Metric]:
     yield GaugeMetricFamily("dibs_inbox_rows", "Rows that were pushed by SQL and wait.", state.length)
-    yield GaugeMetricFamily("dibs_inbox_oldest_seconds", "How long the first has waited.", state.oldest)
+    if state.oldest is not None:
+        yield GaugeMetricFamily("dibs_inbox_oldest_seconds", "How long the first has waited.", state.oldest)
     yield GaugeMetricFamily("dibs_inbox_refused_rows", "Rows that could not be taken.", state.refused)
     stopped = "Queues to which nothing more can be pushed by SQL."
     yield GaugeMetricFamily("dibs_inbox_stopped_queues", stopped, len(state.stopped))
@@ -176,7 +183,7 @@ def _together(rows: list[Row]) -> Row:
         for name, count in row.meter.counts().items():
             setattr(meter, name, getattr(meter, name) + count)
     inside = Inside(*(sum(counts) for counts in zip(*(row.inside for row in rows), strict=True)))
-    oldest = max(row.oldest for row in rows)
+    oldest = max((row.oldest for row in rows if row.oldest is not None), default=None)
     return Row(
         OTHERS,
         meter,

@@ -37,14 +37,14 @@ class InboxPage(BaseModel):
     """The inbox, and a page of what was refused; ``next`` is the ``after`` of the next one, null on the last.
 
     ``length``: rows that wait to be taken into their queues, counted up to ``inbox_max``; ``oldest``: for how
-    many seconds the first has waited. ``full``: queues whose rows wait for room. ``stopped``: queues to which
-    nothing more can be pushed by SQL until there is room.
+    many seconds the first has waited, null where there is none. ``full``: queues whose rows wait for room.
+    ``stopped``: queues to which nothing more can be pushed by SQL until there is room.
     """
 
-    model_config = example(length=0, oldest=0.0, refused=1, full=[], stopped=[], rows=[_REFUSED], next=None)
+    model_config = example(length=0, oldest=None, refused=1, full=[], stopped=[], rows=[_REFUSED], next=None)
 
     length: Counter
-    oldest: Annotated[float, Field(ge=0)]
+    oldest: Annotated[float, Field(ge=0)] | None
     refused: Counter
     full: list[str]
     stopped: list[str]

@@ -23,9 +23,14 @@ def number(name: str, heading: str = "") -> Column:
     return Column(heading or name, cell, right=True)
 
 
-def duration(name: str, within: str = "") -> Column:
-    """A time of a row, or of one of its members."""
-    return Column(name, lambda row: span((row[within] if within else row)[name]), right=True)
+def duration(name: str, heading: str = "", *, within: str = "") -> Column:
+    """A time of a row, or of one of its members; a dash where nothing was measured."""
+
+    def cell(row: Row) -> Any:
+        seconds = (row[within] if within else row)[name]
+        return plain("–", "dim") if seconds is None else span(seconds)
+
+    return Column(heading or name, cell, right=True)
 
 
 def _name(heading: str = "queue") -> Column:
@@ -39,11 +44,6 @@ _CONFIGURED: Final = Column(
 )
 _BALANCED: Final = Column(
     "balanced", lambda row: plain("yes", "green") if row["balanced"] else plain("NO", "bold red")
-)
-_OLDEST: Final = Column(
-    "oldest",
-    lambda row: plain(span(row["oldest_waiting"] or 0), "" if row["oldest_waiting"] else "dim"),
-    right=True,
 )
 _RATE: Final = Column("now", lambda row: f"{row['rate']:,.0f}/s", right=True)
 
@@ -79,12 +79,13 @@ def inside(found: Sequence[Row]) -> Table | None:
     if not _present(found, *_INSIDE):
         return None
     others = map(number, _INSIDE[1:])
-    return table(found, [_name("items"), number("waiting_items", "waiting"), _OLDEST, *others])
+    waiting = [number("waiting_items", "waiting"), duration("oldest_waiting", "oldest")]
+    return table(found, [_name("items"), *waiting, *others])
 
 
 def rates(found: Sequence[Row]) -> Table:
     """What was taken, and how fast."""
-    answers = [duration(name, "answer") for name in ("p50", "p99")]
+    answers = [duration(name, within="answer") for name in ("p50", "p99")]
     counts = [number("waiting", "waiters"), number("replays"), number("refused")]
     return table(found, [_name(), _STATE, number("taken"), _RATE, *answers, *counts, *_failed(found)])
 
@@ -111,10 +112,8 @@ def _of_ledger(ledger: Row | None) -> dict[str, str]:
     if ledger is None:
         return {}
     per_sync = f"{ledger['ops'] / ledger['syncs']:.1f} a sync" if ledger["syncs"] else "not synced"
-    return {
-        "ledger": f"{ledger['engine']} {ledger['path']}, {size(ledger['bytes'])}",
-        "commits": f"{ledger['commits']:,}: {ledger['ops']:,} ops, {per_sync}",
-    }
+    commits = f"{ledger['commits']:,}: {ledger['ops']:,} ops, {per_sync}" if ledger["commits"] else "none yet"
+    return {"ledger": f"{ledger['engine']} {ledger['path']}, {size(ledger['bytes'])}", "commits": commits}
 
 
 def totals(found: Row) -> Table:

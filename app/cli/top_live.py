@@ -82,9 +82,9 @@ class Watch:
         self._ended.set()
         if self.heard.failed is not None:
             raise self.heard.failed
-        if self.heard.data is not None:  # what was seen last stays on the terminal
+        if self.heard.data is not None:  # what was seen last stays on the terminal, above the prompt
             with writing():
-                self._out.print(self.picture())
+                self._out.print(self.picture(ended=True))
 
     def hear(self) -> None:
         """Hear the server, and join again when it was lost, until the end."""
@@ -112,8 +112,8 @@ class Watch:
                 heard.trouble = f"The server refuses: {error}"
             self._ended.wait(AGAIN)
 
-    def picture(self) -> Any:
-        """What is to be seen now."""
+    def picture(self, *, ended: bool = False) -> Any:
+        """What is to be seen now, or what was seen last."""
         heard = self.heard
         if heard.data is None:
             return Text(heard.trouble or f"Waiting for {self._api.url} …", style="dim")
@@ -123,7 +123,14 @@ class Watch:
             trouble = trouble or "No word from the server"
             trouble += f"; what you see is {span(silence)} old"
         size = self._out.size
-        return screen(heard.data, url=self._api.url, width=size.width, height=size.height, trouble=trouble)
+        return screen(
+            heard.data,
+            url=self._api.url,
+            width=size.width,
+            height=size.height - ended,
+            trouble=trouble,
+            keys="" if ended else "q ends",
+        )
 
 
 @contextmanager

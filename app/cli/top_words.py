@@ -36,16 +36,30 @@ def sentence(data: Mapping[str, Any]) -> str:
     return f"{head}{finding(findings[0], data['now'], more=more)}."
 
 
-def servers(found: Mapping[str, Any] | None) -> str:
-    """Who owns the ledger, in which term, and how many servers there are; empty where one has it alone."""
+def servers(found: Mapping[str, Any] | None) -> list[str]:
+    """Who owns the ledger, in which term, and how many servers there are; nothing where one has it alone."""
     if found is None:
-        return ""
-    owner = inert(str(found["owner"])).partition("://")[2] if found["owner"] else "nobody"
-    many = f"{found['count']:,} server{'' if found['count'] == 1 else 's'}"
+        return []
     inbox = found["inbox"]
-    waits = f", inbox {inbox['rows']:,}" if inbox and inbox["rows"] else ""
-    warm = ", warm copy" if found["warm"] else ""
-    return f"owner {owner}, term {found['term']:,}, {many}{warm}{waits}"
+    return [
+        f"owner {_host(found['owner']) if found['owner'] else 'nobody'}, term {found['term']:,}",
+        f"{found['count']:,} server{'' if found['count'] == 1 else 's'}",
+        "warm copy" if found["warm"] else "",
+        f"inbox {inbox['rows']:,}" if inbox and inbox["rows"] else "",
+    ]
+
+
+def troubles(found: Mapping[str, Any] | None) -> list[str]:
+    """What an operator should know of the servers and their database, a sentence each, as the page has it."""
+    if found is None:
+        return []
+    of_servers = [*found["unfit"], *found.get("troubles", ())]  # an older server tells none
+    told = [*found["warnings"], *(f"{_host(server['url'])}: {server['note']}" for server in of_servers)]
+    return [inert(each) for each in told]
+
+
+def _host(url: object) -> str:
+    return inert(str(url)).rpartition("://")[2]
 
 
 def finding(found: Mapping[str, Any], now: int, *, more: int = 0) -> str:

@@ -255,13 +255,13 @@ class Overview:
 
     def _totals(self, table: Table, ledger_now: int) -> dict[str, Any]:
         sums, whole = table.sums, table is self.everyone
-        oldest = min(table.dues.values(), default=None)
+        oldest = min(table.dues.values(), default=ledger_now + 1)
         return {
             **rates(sums.traffic),
             **sums.inside._asdict(),
             "died": sums.died,
-            "oldest": None if oldest is None else max(ledger_now - oldest, 0) / 1000,
-            "commit_p99": percentiles(list(self._queues.rounds.commits.times)).p99 or None,
+            "oldest": None if oldest > ledger_now else (ledger_now - oldest) / 1000,
+            "commit_p99": percentiles(list(self._queues.rounds.commits.times)).p99,
             "bytes": self._queues.size if whole else None,
             "free": self._free if whole else None,
         }

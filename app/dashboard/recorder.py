@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import takewhile
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from ..queue.meters import RATE_SECONDS, Traffic, percentiles
+from ..queue.meters import RATE_SECONDS, Traffic, ranked
 from .slices import Slices
 
 if TYPE_CHECKING:
@@ -163,8 +163,8 @@ class Track:
         if step == self._timed or not meter.answers:
             return None
         self._timed = step
-        found = percentiles(meter.answers)
-        return found.p50, found.p90, found.p99
+        p50, p90, p99, _ = ranked(meter.answers)
+        return p50, p90, p99
 
     def counts(self, now: int) -> Traffic:
         """What was counted in the last ten seconds."""

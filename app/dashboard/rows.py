@@ -36,7 +36,7 @@ def finding(seen: Seen, now: int, ledger_now: int) -> dict[str, Any]:
 
 def waited(seen: Seen, ledger_now: int) -> float | None:
     """For how many seconds the first item could have been handed out; None where none waits."""
-    return None if seen.due is None else max(ledger_now - seen.due, 0) / 1000
+    return None if seen.due is None or seen.due > ledger_now else (ledger_now - seen.due) / 1000
 
 
 def row_of(seen: Seen, now: int, ledger_now: int, *, old: float, began: int) -> str:

@@ -104,10 +104,10 @@ class Look(NamedTuple):
 
 
 class Measure(NamedTuple):
-    """How many rows the inbox has, up to a bound; how old (seconds) its first is; how many are refused."""
+    """How many rows the inbox has, up to a bound, how many are refused, how old its first is (seconds)."""
 
     length: int
-    oldest: float
+    oldest: float | None
     refused: int
 
 

@@ -16,16 +16,16 @@ _TROUBLES = ("lost", "replayed", "refused")
 _STYLES = {"latency": "dim", "also": "cyan", "troubles": "yellow"}
 
 
-def percentile(ascending: Sequence[int], share: float) -> int:
-    """The nearest-rank percentile of sorted samples; 0 without samples."""
+def percentile(ascending: Sequence[int], share: float) -> int | None:
+    """The nearest-rank percentile of sorted samples; None without samples."""
     if not ascending:
-        return 0
+        return None
     return ascending[min(len(ascending) - 1, int(share * len(ascending)))]
 
 
-def in_ms(nanoseconds: int) -> str:
-    """``12.3 ms``."""
-    return f"{nanoseconds / _MILLION:.1f} ms"
+def in_ms(nanoseconds: int | None) -> str:
+    """``12.3 ms``; a dash where nothing was measured."""
+    return "–" if nanoseconds is None else f"{nanoseconds / _MILLION:.1f} ms"
 
 
 def _counted(tally: Mapping[str, int], names: Sequence[str]) -> str:

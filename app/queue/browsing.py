@@ -295,7 +295,5 @@ class Browser:
 
     def oldest_waiting(self, waiting: int) -> float | None:
         """For how many seconds the first item could have been handed out; None where none is known to."""
-        due = self.first_due
-        if not waiting or due is None:
-            return None
-        return max(self._engine.now() - due, 0) / 1000
+        due, now = self.first_due, self._engine.now()
+        return None if not waiting or due is None or due > now else (now - due) / 1000

@@ -66,10 +66,13 @@ class Commits(Protocol):
 
 
 class InboxState(NamedTuple):
-    """What is told of the inbox. ``length`` is counted up to ``inbox_max``; ``oldest`` is in seconds."""
+    """What is told of the inbox. ``length`` is counted up to ``inbox_max``.
+
+    ``oldest``: for how many seconds the first row has waited; None where none waits.
+    """
 
     length: int = 0
-    oldest: float = 0.0
+    oldest: float | None = None
     refused: int = 0
     full: tuple[str, ...] = ()
     stopped: tuple[str, ...] = ()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from bisect import bisect_left
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from operator import add, sub
 from typing import Final, NamedTuple
@@ -147,11 +147,14 @@ METRICS: Final[Mapping[str, tuple[str, str]]] = {
 """The counts that only go up, by their names and descriptions for a Prometheus server."""
 
 
-def percentiles(samples: Iterable[float]) -> Percentiles:
+def percentiles(samples: Collection[float]) -> Percentiles:
     """Of the samples at hand; nearest rank."""
+    return Percentiles(*ranked(samples), len(samples)) if samples else Percentiles()
+
+
+def ranked(samples: Collection[float]) -> tuple[float, float, float, float]:
+    """The p50, p90, p99 and the largest of samples, of which there is one at least."""
     ordered = sorted(samples)
-    if not ordered:
-        return Percentiles()
     last = len(ordered) - 1
     p50, p90, p99, most = (round(ordered[round(last * share)], 6) for share in (0.5, 0.9, 0.99, 1))
-    return Percentiles(p50, p90, p99, most, len(ordered))
+    return p50, p90, p99, most

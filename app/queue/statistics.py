@@ -72,7 +72,7 @@ class Statistics:
             commits=commits.count,
             syncs=commits.count if self._engine.durable else 0,
             ops=commits.ops,
-            ops_per_commit=commits.ops / commits.count if commits.count else 0.0,
+            ops_per_commit=commits.ops / commits.count if commits.count else None,
             commit_time=commits.seconds,
             commit=percentiles(list(commits.times)),
             batch=percentiles(list(commits.batches)),

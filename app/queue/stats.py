@@ -10,12 +10,12 @@ from .answers import Failure
 
 @dataclass(frozen=True, slots=True)
 class Percentiles:
-    """Percentiles of the last samples, in seconds (or items, if the name says so). Zero before the first."""
+    """Percentiles of the last samples, in seconds (or items, if the name says so). Null before the first."""
 
-    p50: float = 0.0
-    p90: float = 0.0
-    p99: float = 0.0
-    max: float = 0.0
+    p50: float | None = None
+    p90: float | None = None
+    p99: float | None = None
+    max: float | None = None
     samples: int = 0
 
 
@@ -24,7 +24,8 @@ class QueueStats:
     """One queue, since the server started, except for what the ledger counts.
 
     That is ``cursor``, ``taken``, ``acked``, and the items inside: ``waiting_items`` (delayed ones too),
-    ``leased``, ``dead``; ``oldest_waiting``: for how many seconds the first could have been handed out.
+    ``leased``, ``dead``; ``oldest_waiting``: for how many seconds the first could have been handed out, null
+    where none could.
     """
 
     queue: str
@@ -58,14 +59,17 @@ class QueueStats:
 
 @dataclass(frozen=True, slots=True)
 class LedgerStats:
-    """The committer: how many ops shared a sync, how long one took, and all of them: ``commit_time``."""
+    """The committer: how many ops shared a sync, how long one took, and all of them: ``commit_time``.
+
+    ``ops_per_commit`` is null before the first commit.
+    """
 
     engine: str
     path: str
     commits: int
     syncs: int
     ops: int
-    ops_per_commit: float
+    ops_per_commit: float | None
     commit_time: float
     commit: Percentiles
     batch: Percentiles

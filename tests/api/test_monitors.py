@@ -76,7 +76,7 @@ class Inboxes:
     """The metrics of an inbox."""
 
     def collect(self):
-        return collector._inbox(InboxState())
+        return collector._inbox(InboxState(1, 2.5))
 
 
 def of_a_cluster():

@@ -35,6 +35,19 @@ def test_stats(house, ask):
     assert set(stats["ledger"]["commit"]) == {"p50", "p90", "p99", "max", "samples"}
 
 
+def test_what_was_not_measured_is_null_and_not_zero(house, ask):
+    house.define("jobs", None)
+    stats = ask("GET", "/queues/jobs/stats").json()
+    assert stats["answer"] == stats["wait"] == stats["hold"]
+    assert stats["answer"] == {"p50": None, "p90": None, "p99": None, "max": None, "samples": 0}
+    assert (stats["oldest_waiting"], stats["rate"]) == (None, 0.0)
+    assert "dibs_oldest_waiting_seconds{" not in ask("GET", "/metrics").text
+    ask("POST", "/queues/jobs/items", json={"items": [{"value": 1}]})
+    stats = ask("GET", "/queues/jobs/stats").json()
+    assert (stats["oldest_waiting"] >= 0, stats["answer"]["samples"]) == (True, 0)  # of hand-outs alone
+    assert 'dibs_oldest_waiting_seconds{queue="jobs"}' in ask("GET", "/metrics").text
+
+
 def test_stats_of_a_queue(ask):
     ask("POST", "/next?count=3")
     stats = ask("GET", "/queues/default/stats").json()

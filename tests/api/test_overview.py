@@ -233,6 +233,15 @@ def test_what_has_waited_for_too_long_is_trouble_though_nothing_moves(house, scr
     assert screen.at(SECOND)["look"] == 1
 
 
+def test_what_is_delayed_has_not_waited_yet(house, screen):
+    house.define("jobs", None)
+    house.ask("POST", "/queues/jobs/items", json={"items": [{"value": 1, "delay": 3600}]})
+    shown = screen.at(SECOND)
+    assert [row["oldest"] for row in shown["queues"] if row["queue"] == "jobs"] == [None]
+    assert (shown["totals"]["waiting"], shown["totals"]["oldest"]) == (1, None)
+    assert house.ask("GET", "/queues/jobs/stats").json()["oldest_waiting"] is None
+
+
 def test_who_may_look_at_some_sees_those_as_they_move(house, screen):
     busy_house(house)
     screen.at(SECOND)

@@ -127,6 +127,19 @@ class TestStats:
         row = next(line for line in out.splitlines() if line.startswith("jobs "))
         assert [*row.split()[:2], *row.split()[-4:]] == ["jobs", "2", "1", "1", "1", "1"]
 
+    def test_what_was_not_measured_is_no_zero(self, run, server):
+        httpx.put(f"{server.url}/queues/idle", json={}).raise_for_status()
+        out = run("stats", "idle")[1]
+        heading, _, row = out.splitlines()
+        assert dict(zip(heading.split(), row.split(), strict=True)) == {
+            **{"queue": "idle", "state": "open", "now": "0/s", "p50": "–", "p99": "–"},
+            **dict.fromkeys(("taken", "waiters", "replays", "refused"), "0"),
+        }
+        delayed = {"items": [{"value": 1, "delay": 60}]}
+        httpx.post(f"{server.url}/queues/idle/items", json=delayed).raise_for_status()
+        assert run("stats", "idle")[1].splitlines()[2].split() == ["idle", "1", "–", "0", "0", "0", "0"]
+        httpx.delete(f"{server.url}/queues/idle?confirm=idle").raise_for_status()
+
     def test_of_the_server(self, run):
         run("next")
         code, out, _ = run("stats")

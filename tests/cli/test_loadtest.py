@@ -135,5 +135,5 @@ def test_progress_on_a_terminal_is_a_bar():
 
 
 def test_percentiles():
-    assert percentile([], 0.5) == 0
+    assert percentile([], 0.5) is None
     assert [percentile(list(range(1, 101)), share) for share in (0.5, 0.99, 1.0)] == [51, 100, 100]

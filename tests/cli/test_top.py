@@ -145,9 +145,9 @@ SERVERS = {
 @pytest.mark.parametrize(
     ("changed", "says"),
     [
-        ({}, "owner dibs-1:8000, term 7, 3 servers, inbox 1,234"),
-        ({"owner": None, "count": 1, "inbox": None}, "owner nobody, term 7, 1 server"),
-        ({"owner": "http://a\x1b[31m:1"}, "owner a\\x1b[31m:1, term 7, 3 servers, inbox 1,234"),
+        ({}, "owner dibs-1:8000, term 7 · 3 servers · inbox 1,234"),
+        ({"owner": None, "count": 1, "inbox": None}, "owner nobody, term 7 · 1 server"),
+        ({"owner": "http://a\x1b[31m:1"}, "owner a\\x1b[31m:1, term 7 · 3 servers · inbox 1,234"),
     ],
 )
 def test_of_several_servers_it_says_who_owns(changed, says):
@@ -155,10 +155,29 @@ def test_of_several_servers_it_says_who_owns(changed, says):
     assert says in "\n".join(told)
 
 
-def test_what_an_operator_should_know_of_the_database_is_told():
-    servers = SERVERS | {"warnings": ["no standby\x07"]}
-    told = lines(screen(data(row("a"), servers=servers), url="http://x", width=80, height=24), 80)
-    assert "  no standby\\x07" in told
+URLS = ("http://dibs-2:8000", "http://dibs-3:8000")
+UNREACHED = (
+    "the owner says that it is at http://10.0.0.1:8000, and nothing answers there (ConnectError: [Errno 111]"
+    " Connection refused): what is asked of this server can't be answered " + "and so on " * 30
+)
+
+
+@pytest.mark.parametrize("width", [50, 80, 200])
+def test_what_is_not_well_with_servers_and_their_database_is_told(width):
+    """As on the page: in full where it is short, and the beginning of what is long."""
+    servers = SERVERS | {
+        "warnings": ["no standby\x07"],
+        "unfit": [{"url": URLS[0], "note": "it lacks code"}],
+        "troubles": [{"url": url, "note": UNREACHED} for url in URLS]
+        + [{"url": "http://d", "note": "x"}] * 2,
+    }
+    told = lines(screen(data(row("a"), servers=servers), url="http://x", width=width, height=24), width)
+    assert told[1:3] == ["  no standby\\x07", "  dibs-2:8000: it lacks code"]
+    text = " ".join(" ".join(told).split())
+    for url in URLS:
+        assert f"{url[7:]}: the owner says that it is at http://10.0.0.1:8000, and nothing answers" in text
+    assert "and 2 more: `dibs doctor` tells all" in text
+    assert (len(told) <= 24, max(map(len, told)) <= width) == (True, True)
 
 
 class TestScreen:
@@ -169,15 +188,36 @@ class TestScreen:
         row("sweep", state="failed", failure={"type": "ValueError", "seq": 412, "message": HOSTILE}),
     )
 
-    @pytest.mark.parametrize("width", [80, 100, 120, 200])
+    LEFT_OUT = (("15 min", 77), ("done/s", 70), ("leased", 55))
+    """Columns of these rows, and from which width on they are there."""
+
+    @pytest.mark.parametrize("width", [*range(50, 130), 160, 200])
     def test_it_fits_and_numbers_are_whole(self, width):
         told = lines(screen(data(*self.ROWS), url="http://x", width=width, height=24), width)
         assert max(map(len, told)) <= width
         table = "\n".join(told)
-        names = {"a-name-of-6", "exhausted", "failed", "12k" if width < 120 else "12,346", "99.5", "11.6 d"}
+        names = {"a-name-of-6", "exhausted", "failed", "12k" if width < 120 else "12,346", "1.0P", "11.6 d"}
         assert [name for name in names if name not in table] == []
         assert not re.search("[\x1b\u202e]", table)
-        assert ("ValueError at item 412" in table) == (width >= 120)
+        assert "ValueError at item 412" in table
+        assert sum(line.startswith("jobs ") for line in told) == 1
+        heading = next(line for line in told if line.startswith("queue "))
+        for column, least in self.LEFT_OUT:
+            assert (column in heading) == (width >= least)
+
+    def test_where_there_is_room_why_a_queue_has_failed_stands_in_its_line(self):
+        rows = [row("sweep", state="failed", failure={"type": "OSError", "seq": 1, "message": "gone"})]
+        for width, line in ((200, r"sweep +failed .* OSError at item 1: gone"), (80, r"  OSError at .*")):
+            told = lines(screen(data(*rows), url="http://x", width=width, height=None), width)
+            assert [found for found in told if re.fullmatch(line, found)]
+
+    def test_a_queue_and_why_it_has_failed_are_shown_both_or_not_at_all(self):
+        failure = {"type": "OSError", "seq": 1, "message": "gone"}
+        rows = [row(f"q{number:02}", state="failed", failure=failure) for number in range(50)]
+        told = lines(screen(data(*rows), url="http://x", width=80, height=24), 80)
+        names = sum(line.startswith("q") for line in told) - 1
+        assert (len(told) <= 24, sum("OSError" in line for line in told)) == (True, names)
+        assert f"and {50 - names} more queues" in told[-1]
 
     def test_no_more_queues_than_there_is_room_for_and_the_rest_is_told(self):
         rows = [row(f"q{number:02}") for number in range(50)]

@@ -34,7 +34,8 @@ async def read(call: Call) -> Reply:
     if not found:
         _check(call, queue)
     state = draining.state._asdict()
-    state["oldest"] = round(state["oldest"], 3)
+    if state["oldest"] is not None:
+        state["oldest"] = round(state["oldest"], 3)
     following = found[limit - 1].id if len(found) > limit else None
     return answer({**state, "rows": [_shown(row) for row in found[:limit]], "next": following})
 

@@ -259,7 +259,7 @@ class PostgresInbox:
             return connection.execute(_MEASURE, limits).fetchone()
 
         length, oldest, refused = self._asked(measure)
-        return Measure(length, float(oldest or 0), refused)
+        return Measure(length, None if oldest is None else float(oldest), refused)
 
     def refused(self, queue: str | None, after: int, most: int) -> list[RefusedRow]:
         """Rows that could not be taken."""

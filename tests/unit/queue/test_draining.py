@@ -39,7 +39,7 @@ class Stage:
         self.told = []
         self.fails = []  # errors of the next looks and commits
         self.unfit = ()
-        self.measured = Measure(0, 0.0, 0)
+        self.measured = Measure(0, None, 0)
         self.loop = asyncio.get_running_loop()
         self.closed = False
         self.hears = False

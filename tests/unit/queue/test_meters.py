@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import astuple, fields
 
 import pytest
 from dibs.queue.meters import COUNTS, METRICS, RATE_SECONDS, Meter, Rate, percentiles
@@ -86,8 +86,9 @@ def test_a_rate_keeps_no_more_than_its_window(clock, counted):
     assert counted.per_second() == 1
 
 
-def test_percentiles_of_nothing_are_zero():
-    assert percentiles([]) == percentiles(()) == type(percentiles([]))()
+def test_percentiles_of_nothing_are_none_and_not_zero():
+    assert astuple(percentiles([])) == (None, None, None, None, 0)
+    assert astuple(percentiles([0.0])) == (0, 0, 0, 0, 1)
 
 
 @pytest.mark.parametrize(
