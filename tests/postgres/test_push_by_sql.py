@@ -11,6 +11,7 @@ from pathlib import Path
 import psycopg
 import pytest
 from dibs.ledger.postgres.installing import install, is_older
+from dibs.ledger.postgres.ledger import Ledger
 
 from .inboxes import NUMBERS, connect, define, made
 
@@ -164,7 +165,7 @@ VALUES = (
 )
 TERMS = (
     (None, None, 0),
-    *((key, None, 0) for key in ("", "k", "k" * 20, "k" * 21)),
+    *((key, None, 0) for key in ("", "k", "k" * 64, "k" * 65)),
     *((None, delay, 0) for delay in ("-1 s", "0", "1 microsecond", "1 s", "1.001 s")),
     *((None, None, priority) for priority in (None, -1, 9, 10)),
 )
@@ -181,7 +182,7 @@ def done(session, statement, parameters):
 @pytest.mark.parametrize("bytes_most", [100, 1000])
 def test_what_is_taken_at_a_glance_breaks_no_rule(session, bytes_most):
     """Each push is refused, or has the delay, that those get which are examined."""
-    session.execute("SELECT inbox_bound(%s, '{}')", [[bytes_most, 20, 1000, 0]])
+    session.execute("SELECT inbox_bound(%s, '{}')", [[bytes_most, 64, 1000, 0]])
     outcomes = set()
     for name in ("mails", "numbers", "nowhere"):
         for value in VALUES:
@@ -207,10 +208,11 @@ def test_what_is_taken_at_a_glance_breaks_no_rule(session, bytes_most):
 @pytest.fixture
 def older(session):
     """The inbox, as release 0.7 made it."""
-    session.execute("COMMENT ON FUNCTION push IS NULL; DROP FUNCTION examined")
+    session.execute("COMMENT ON FUNCTION push IS NULL; DROP FUNCTION examined, glance_now")
     session.execute(
         "ALTER TABLE inbox ADD CONSTRAINT inbox_delay_ms_check CHECK (delay_ms >= 0),"
-        " ADD CONSTRAINT inbox_priority_check CHECK (priority BETWEEN 0 AND 9)"
+        " ADD CONSTRAINT inbox_priority_check CHECK (priority BETWEEN 0 AND 9);"
+        "ALTER TABLE target DROP COLUMN glance; ALTER TABLE inbox_limits DROP COLUMN notify"
     )
     return session
 
@@ -222,19 +224,34 @@ def test_an_inbox_of_an_older_release_becomes_a_newer_one(older):
     assert not is_older(older)
     older.execute("SELECT push('mails', '1', delay => '1 s')")
     assert rows(older) == [("mails", "1", None, 1000, 0)]
+    assert older.execute("SELECT DISTINCT glance FROM target").fetchall() == [(262_144,)]
 
 
-def test_an_inbox_becomes_a_newer_one_without_waiting_for_who_has_pushed(older, database):
+def test_an_inbox_stays_as_it_is_while_who_has_pushed_has_not_committed(older, database):
+    ledger = Ledger(database.url)
     with connect(database.url) as app, app.transaction():
         app.execute("INSERT INTO inbox (queue, value, priority) VALUES ('mails', '1', 0)")
         with older.transaction():
-            install(older, "dibs")
-        older.execute("SELECT push('mails', '2')")
+            ledger.complete(older)
         assert is_older(older)  # the next server that starts tries it again
     with older.transaction():
-        install(older, "dibs")
+        ledger.complete(older)
     assert not is_older(older)
+    older.execute("SELECT push('mails', '2')")
     assert [value for _, value, *_ in rows(older)] == ["1", "2"]
+
+
+def test_a_glance_follows_the_limits(session):
+    bounds = (
+        ([900, 255, 1, 0, 0], 900),
+        ([900, 255, 1, 0, 1], 0),
+        ([900, 63, 1, 0, 0], 0),
+        ([800, 64, 1, 0], 800),
+    )
+    for no, (limits, glance) in enumerate(bounds):
+        session.execute("SELECT inbox_bound(%s, '{}')", [limits])
+        define(session, f"later-{no}")
+        assert session.execute("SELECT DISTINCT glance FROM target").fetchall() == [(glance,)]
 
 
 def test_the_manual_tells_each_sqlstate(session):

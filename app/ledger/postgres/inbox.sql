@@ -47,11 +47,13 @@ CREATE TABLE IF NOT EXISTS inbox_refused (
 -- What may be pushed to: a row for each name that a queue ever had. stopped: so much waits in the inbox that nothing
 -- more is taken in. pushers: the roles whose members may push; null: whoever may call the function. They are the
 -- database administrator's: dibs never changes them, so a queue that is deleted and defined again has the same ones.
+-- glance: up to so many bytes a value needs no examination; it follows the limits, so that a push looks at one row only.
 CREATE TABLE IF NOT EXISTS target (
     name    text    PRIMARY KEY,
     state   text    NOT NULL CHECK (state IN ('open', 'closed', 'source', 'deleted')),
     stopped boolean NOT NULL DEFAULT false,
-    pushers name[]
+    pushers name[],
+    glance  int8    NOT NULL DEFAULT 0
 );
 
 -- The limits of the server that owns the ledger, which writes them whenever they change. notify: who pushes tells who
@@ -65,6 +67,29 @@ CREATE TABLE IF NOT EXISTS inbox_limits (
 );
 INSERT INTO inbox_limits DEFAULT VALUES ON CONFLICT DO NOTHING;
 
+-- Columns that an older release has not made, and rules that it has. Whoever pushes keeps locks until the end of its
+-- transaction, and who pushes later would wait behind this: so it does not wait for long, and where it fails all stays
+-- as the older release has made it until the next server that starts tries again.
+DO $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM pg_attribute WHERE attrelid = 'inbox_limits'::regclass AND attname = 'notify') THEN
+        ALTER TABLE inbox_limits ADD COLUMN notify boolean NOT NULL DEFAULT false;
+    END IF;
+    IF NOT EXISTS (SELECT FROM pg_attribute WHERE attrelid = 'target'::regclass AND attname = 'glance') THEN
+        ALTER TABLE target ADD COLUMN glance int8 NOT NULL DEFAULT 0;
+    END IF;
+    IF EXISTS (SELECT FROM pg_constraint WHERE conrelid = 'inbox'::regclass AND contype = 'c') THEN
+        ALTER TABLE inbox DROP CONSTRAINT IF EXISTS inbox_delay_ms_check, DROP CONSTRAINT IF EXISTS inbox_priority_check;
+    END IF;
+END $$;
+
+-- The glance of each target, by the limits: 0 (so each push is examined) where pushes are told, and where not every key of
+-- 64 bytes will do.
+CREATE OR REPLACE FUNCTION glance_now() RETURNS int8
+LANGUAGE sql STABLE SET search_path FROM CURRENT AS $$
+    SELECT CASE WHEN notify OR key_bytes < 64 THEN 0 ELSE value_bytes END FROM inbox_limits;
+$$;
+
 -- A target follows its queue in the transaction that changes the queue, so neither is ever newer than the other.
 CREATE OR REPLACE FUNCTION target_follows() RETURNS trigger
 LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
@@ -74,18 +99,18 @@ DECLARE
 BEGIN
     SELECT CASE WHEN q.source <> '' THEN 'source' WHEN q.ending IS NOT NULL THEN 'closed' ELSE 'open' END
       INTO now_is FROM queue AS q WHERE q.name = named AND q.deleted_at IS NULL;
-    INSERT INTO target AS t (name, state) VALUES (named, coalesce(now_is, 'deleted'))
+    INSERT INTO target AS t (name, state, glance) VALUES (named, coalesce(now_is, 'deleted'), glance_now())
         ON CONFLICT (name) DO UPDATE SET state = excluded.state WHERE t.state <> excluded.state;
     RETURN NULL;
 END $$;
 
 CREATE OR REPLACE TRIGGER target_follows AFTER INSERT OR DELETE OR UPDATE ON queue
     FOR EACH ROW EXECUTE FUNCTION target_follows();
-INSERT INTO target (name, state)
+INSERT INTO target AS t (name, state, glance)
     SELECT name, coalesce(max(CASE WHEN deleted_at IS NOT NULL THEN NULL WHEN source <> '' THEN 'source'
-                                   WHEN ending IS NOT NULL THEN 'closed' ELSE 'open' END), 'deleted')
+                                   WHEN ending IS NOT NULL THEN 'closed' ELSE 'open' END), 'deleted'), glance_now()
     FROM queue GROUP BY name
-    ON CONFLICT DO NOTHING;
+    ON CONFLICT (name) DO UPDATE SET glance = excluded.glance WHERE t.glance <> excluded.glance;
 
 -- Why a value can't be taken, or null. Its bytes are counted as the ledger keeps it, without the space that jsonb writes
 -- after each comma and colon. Numbers beyond 2^53-1 would be rounded by most readers of JSON.
@@ -182,8 +207,7 @@ END $$;
 
 -- Push an item in the transaction of whoever calls this: it is in the queue once that has committed, and never if it
 -- is rolled back. Most pushes are seen at a glance to break no rule; all others are examined, by the rules above, which
--- alone decide. (Each statement costs a session as much as a plain INSERT, and each of the rules some microseconds. The
--- planner takes a table that nobody has analyzed for a large one: LIMIT 1 says how many limits there are.)
+-- alone decide. (Each statement, and each table that it looks at, costs a session as much as a plain INSERT.)
 CREATE OR REPLACE FUNCTION push(
     queue text, value jsonb, key text DEFAULT NULL, delay interval DEFAULT NULL, priority int DEFAULT 0
 ) RETURNS void
@@ -192,24 +216,20 @@ LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, :"schem
 DECLARE
     written text := push.value;
     delay_ms int8;
-    fine boolean;
-    tells boolean;
 BEGIN
-    SELECT t.state = 'open' AND NOT t.stopped AND t.pushers IS NULL
-           AND octet_length(written) <= l.value_bytes AND written !~ '[0-9]{16}'
-           AND (octet_length(written) <= 200
-                OR octet_length(written) - octet_length(translate(written, '[{', '')) <= 100)
-           AND (push.key IS NULL OR octet_length(push.key) BETWEEN 1 AND l.key_bytes)
-           AND push.delay IS NULL AND push.priority BETWEEN 0 AND 9, l.notify
-      INTO fine, tells
-      FROM target AS t, (SELECT * FROM inbox_limits LIMIT 1) AS l WHERE t.name = push.queue;
-    IF fine IS NOT TRUE THEN
+    INSERT INTO inbox (queue, value, key, priority)
+        SELECT t.name, written, push.key, push.priority FROM target AS t
+        WHERE t.name = push.queue AND t.state = 'open' AND NOT t.stopped AND t.pushers IS NULL
+          AND octet_length(written) <= t.glance AND written !~ '[0-9]{16}'
+          AND (octet_length(written) <= 200
+               OR octet_length(written) - octet_length(translate(written, '[{', '')) <= 100)
+          AND (push.key IS NULL OR octet_length(push.key) BETWEEN 1 AND 64)
+          AND push.delay IS NULL AND push.priority BETWEEN 0 AND 9;
+    IF NOT FOUND THEN
         delay_ms := examined(push.queue, push.value, push.key, push.delay, push.priority);
-    END IF;
-    INSERT INTO inbox (queue, value, key, delay_ms, priority)
-        VALUES (push.queue, written, push.key, delay_ms, coalesce(push.priority, 0));
-    IF tells THEN
-        PERFORM pg_notify('dibs_inbox', (current_schemas(false))[2]);  -- behind pg_catalog
+        INSERT INTO inbox (queue, value, key, delay_ms, priority)
+            VALUES (push.queue, written, push.key, delay_ms, coalesce(push.priority, 0));
+        PERFORM pg_notify('dibs_inbox', (current_schemas(false))[2]) FROM inbox_limits WHERE notify; -- [1]: pg_catalog
     END IF;
 END $$;
 
@@ -245,6 +265,7 @@ LANGUAGE sql SET search_path FROM CURRENT AS $$
     UPDATE inbox_limits SET value_bytes = limits[1], key_bytes = limits[2], delay_ms = limits[3],
         notify = coalesce(limits[5] = 1, false);
     UPDATE target AS t SET stopped = NOT t.stopped WHERE limits[4] = 1 AND t.stopped <> (t.name = ANY (stopped_now));
+    UPDATE target AS t SET glance = glance_now() WHERE t.glance <> glance_now();
 $$;
 
 -- Let what was refused be tried again, of one queue or (null) of all; how many rows that were.
@@ -262,7 +283,7 @@ BEGIN
 END $$;
 
 REVOKE ALL ON inbox, inbox_refused, inbox_limits, target FROM PUBLIC;
-REVOKE ALL ON FUNCTION push, examined, value_fault, target_follows, inbox_taken, inbox_refuse, inbox_bound, inbox_retry
+REVOKE ALL ON FUNCTION push, examined, value_fault, glance_now, target_follows, inbox_taken, inbox_refuse, inbox_bound, inbox_retry
     FROM PUBLIC;
 
 -- Whoever is granted dibs_push may push, and can read nothing. A role that may create no roles leaves this to others.
@@ -282,21 +303,4 @@ BEGIN
     END IF;
 END $$;
 
--- Tables that an older release has made. Whoever pushes keeps locks until the end of its transaction, and who pushes
--- later would wait behind this: so it does not wait for long, and the next server that starts tries it again.
-DO $$
-BEGIN
-    IF NOT EXISTS (SELECT FROM pg_attribute WHERE attrelid = 'inbox_limits'::regclass AND attname = 'notify') THEN
-        ALTER TABLE inbox_limits ADD COLUMN notify boolean NOT NULL DEFAULT false;
-    END IF;
-END $$;
-DO $$
-BEGIN
-    IF EXISTS (SELECT FROM pg_constraint WHERE conrelid = 'inbox'::regclass AND contype = 'c') THEN
-        SET LOCAL lock_timeout = '100ms';
-        ALTER TABLE inbox DROP CONSTRAINT IF EXISTS inbox_delay_ms_check, DROP CONSTRAINT IF EXISTS inbox_priority_check;
-        SET LOCAL lock_timeout = 0;
-    END IF;
-EXCEPTION WHEN lock_not_available THEN NULL; -- it works as well, a little slower
-END $$;
-COMMENT ON FUNCTION push IS 'Push an item to a queue of dibs in this transaction. (Edition 2)';
+COMMENT ON FUNCTION push IS 'Push an item to a queue of dibs in this transaction. (Edition 3)';

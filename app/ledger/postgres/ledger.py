@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import re
 import secrets
@@ -154,11 +155,14 @@ class Ledger:
     def complete(self, session: psycopg.Connection[Any]) -> None:
         """Make what came to the tables since they were made, in the caller's transaction.
 
-        Servers of older releases go on beside that.
+        Servers of older releases go on beside that. The inbox stays as it is while somebody who has pushed
+        has not committed for long: it works as well, a little slower, and the next server tries again.
 
         Raises:
             LockNotAvailable: somebody holds a table for long, and those who write would wait for it, too.
         """
+        from psycopg.errors import LockNotAvailable
+
         text = Path(__file__).with_name(_ADDITIONS).read_text("utf-8")
         added = [(table or name, name if table else "") for table, name in _ADDED.findall(text)]
         [(lacks,)] = session.execute(_LACKS, tuple(map(list, zip(*added, strict=True))))
@@ -168,7 +172,8 @@ class Ledger:
         if lacks:
             session.execute(text.encode())
         if older:
-            install(session, self.schema)
+            with contextlib.suppress(LockNotAvailable), session.transaction():
+                install(session, self.schema)
 
 
 def departed_from(session: psycopg.Connection[Any], schema: str) -> str | None:
