@@ -6,7 +6,10 @@ import asyncio
 import json
 import logging
 from collections.abc import Callable, Collection
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from math import inf
+from time import monotonic
 from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
 from ..errors import DibsError, LedgerError, LedgerFault, LedgerUnavailable
@@ -81,8 +84,9 @@ class InboxState(NamedTuple):
 class Draining:
     """Takes rows of the inbox into the queues, while it is started. Lives on the event loop.
 
-    It owns the inbox, which it looks at in a thread. What a look has found goes into the next batch, with the
-    ops of all others; the next look begins when that is decided. ``state``: as it was last measured.
+    It owns the inbox, and a thread that looks at it, and at its own pace while there is nothing: a look that
+    comes to the loop costs twice as much. What one has found goes into the next batch, with the ops of all
+    others; the next look begins when that is decided. ``state``: as it was last measured.
     ``notify``: the database is to tell of pushes.
     """
 
@@ -106,11 +110,12 @@ class Draining:
         self._now = now
         self._ending = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._thread: ThreadPoolExecutor | None = None
         self._most = ROWS_MOST
         self._more = False  # the last look has not found all
         self._told: BoundInbox | None = None
         self._stopped: tuple[str, ...] | None = None  # None: as the owner before has left it
-        self._measured_at = -MEASURE_EVERY
+        self._measured_at = -inf
         self._trouble: str | None = None
 
     # -- its life
@@ -118,6 +123,7 @@ class Draining:
     def start(self) -> None:
         """Begin to drain."""
         self._ending.clear()
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="dibs-inbox")
         self._task = asyncio.get_running_loop().create_task(self._run(), name="dibs-inbox")
 
     async def stop(self, patience: float) -> None:
@@ -127,23 +133,21 @@ class Draining:
         commit that comes through yet is gone from the inbox with it.
         """
         self._ending.set()
-        self._pace.wake()
+        self._pace.end()
         task, self._task = self._task, None
-        if task is None:
+        if task is None or self._thread is None:
             return
         await asyncio.wait({task}, timeout=patience)
         task.cancel()
+        self._thread.shutdown(wait=False)
         await asyncio.to_thread(self._inbox.close)
 
     async def _run(self) -> None:
-        loop = asyncio.get_running_loop()
         self._pace.begin()
         while not self._ending.is_set():
-            self._pace.looks()
             try:
-                found = await self._turn()
-                behind = self._more or bool(self._inbox.full)
-                if loop.time() - self._measured_at >= (MEASURE_BUSY if behind else MEASURE_EVERY):
+                await self._turn()
+                if self._to_measure():
                     await self._measure()
             except (DibsError, InboxUnreadable) as error:
                 self._told_trouble(str(error))
@@ -154,10 +158,6 @@ class Draining:
                 await self._pause(AGAIN)
                 continue
             self._told_trouble(None)
-            if found:
-                self._pace.came()
-            if not (found and self._more):
-                await self._pace.pause(found=found, behind=behind)
 
     async def _pause(self, seconds: float) -> None:
         with suppress(TimeoutError):
@@ -174,28 +174,50 @@ class Draining:
 
     # -- one turn
 
-    async def _turn(self) -> bool:
-        """Look once, and take in what was found; whether anything was taken or refused."""
+    async def _turn(self) -> None:
+        """Look until something is found, or something else is to be done; take in what was found."""
         if (shut := self._commits.shut) is not None:
             raise again(shut)
-        await asyncio.to_thread(self._find_room)
-        look = await asyncio.to_thread(
-            self._inbox.look, text_by(self._limits.value_bytes), self._now, self._most
-        )
-        taken = TakenIn()
-        if look.arrivals or look.unfit:
-            taken = await self._take(look)
+        look = await asyncio.get_running_loop().run_in_executor(self._thread, self._next)
+        if look is None:
+            return
+        taken = await self._take(look)
+        self._decided_on(look, taken)
+        for queue, count in taken.pushed.items():
+            self._targets.arrived(queue, count)
+
+    def _next(self) -> Look | None:
+        """The next look that finds something; None: the loop has something else to do. On the thread."""
+        while True:
+            self._pace.pause()
+            if self._ending.is_set() or self._commits.shut is not None:
+                return None
+            for queue in list(self._inbox.full):
+                if self._targets.has_room(queue):
+                    self._inbox.roomy(queue)
+            self._pace.looks()
+            look = self._inbox.look(text_by(self._limits.value_bytes), self._now, self._most)
+            if look.arrivals or look.unfit:
+                return look
+            self._decided_on(look, TakenIn())
+            if self._trouble is not None or self._to_measure():
+                return None
+
+    def _decided_on(self, look: Look, taken: TakenIn) -> None:
+        """What a look has found is taken in, as far as that can be; on the loop, or on the thread."""
         self._inbox.committed(taken)
         self._most = min(2 * self._most, ROWS_MOST)
         self._more = not look.whole
-        for queue, count in taken.pushed.items():
-            self._targets.arrived(queue, count)
-        return bool(taken.taken or taken.refused)
+        found = bool(taken.taken or taken.refused)
+        self._pace.looked(found=found, more=self._more, behind=self._behind)
 
-    def _find_room(self) -> None:
-        for queue in list(self._inbox.full):
-            if self._targets.has_room(queue):
-                self._inbox.roomy(queue)
+    @property
+    def _behind(self) -> bool:
+        """Whether rows are in the inbox that nobody will tell of."""
+        return self._more or bool(self._inbox.full)
+
+    def _to_measure(self) -> bool:
+        return monotonic() - self._measured_at >= (MEASURE_BUSY if self._behind else MEASURE_EVERY)
 
     async def _take(self, look: Look) -> TakenIn:
         """Commit what a look has found.
@@ -270,7 +292,7 @@ class Draining:
         """Measure the inbox; stop the queues whose items fill it, or let them go on; tell the limits."""
         most = self._limits.inbox_max
         measure = await asyncio.to_thread(self._inbox.measure, most)
-        self._measured_at = asyncio.get_running_loop().time()
+        self._measured_at = monotonic()
         self._stopped = self._to_stop(measure, most)
         limits = self._limits
         told = BoundInbox(

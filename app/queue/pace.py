@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
-from contextlib import suppress
+from threading import Event
+from time import monotonic
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ HEARD: Final = 5.0
 
 
 class Pace:
-    """Waits between looks. Lives on the event loop; whoever hears of a push calls ``wake`` there.
+    """Waits between looks, on the thread that looks; whoever hears of a push calls ``wake``, on any thread.
 
     ``notify``: the database tells of pushes (see the setting ``inbox_notify``).
     """
@@ -28,48 +28,50 @@ class Pace:
     def __init__(self, inbox: Inbox, *, notify: bool) -> None:
         self._inbox = inbox
         self._notify = notify
-        self._woken = asyncio.Event()
+        self._woken = Event()
+        self._ended = Event()
+        self._at_once, self._found, self._behind = True, False, False
         self._looked = self._came = 0.0
 
     def begin(self) -> None:
-        """Begin to wait, and to listen."""
-        loop = self._came_on = asyncio.get_running_loop()
-        self._came = loop.time()
+        """Begin with a look at once, and listen."""
+        self._ended.clear()
+        self._came = monotonic()
         if self._notify:
-            self._inbox.listen(self._heard)
-
-    def _heard(self) -> None:
-        """A push was heard of; on any thread."""
-        with suppress(RuntimeError):  # the loop has ended
-            self._came_on.call_soon_threadsafe(self.wake)
+            self._inbox.listen(self.wake)
 
     def wake(self) -> None:
         """The next look is due."""
         self._woken.set()
 
+    def end(self) -> None:
+        """Let the thread wait no more."""
+        self._ended.set()
+        self._woken.set()
+
     def looks(self) -> None:
-        """A look begins."""
-        self._looked = self._came_on.time()
+        """A look begins; where it fails the next one follows at once."""
+        self._looked, self._at_once = monotonic(), True
 
-    def came(self) -> None:
-        """A look has found something."""
-        self._came = self._came_on.time()
+    def looked(self, *, found: bool, more: bool, behind: bool) -> None:
+        """Tell what the look has come to: this says when the next one is due.
 
-    async def pause(self, *, found: bool, behind: bool) -> None:
-        """Wait until the next look is due.
-
-        ``found``: the last one has found something, so more may come, and goes along; that is hurried by
-        nobody. ``behind``: something may be found that nobody tells of.
+        ``found``: it has found something, so more may come, and goes along; that is hurried by nobody. With
+        ``more`` of it left the next look follows at once. ``behind``: something may be found that nobody
+        tells of.
         """
-        now = self._came_on.time()
         if found:
-            await asyncio.sleep(self._looked + EVERY - now)
-        else:
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._woken.wait(), self._looked + self._seconds(now, behind) - now)
-        self._woken.clear()
+            self._came = monotonic()
+        self._at_once, self._found, self._behind = found and more, found, behind
 
-    def _seconds(self, now: float, behind: bool) -> float:
-        if self._notify and self._inbox.hears and not behind:
+    def pause(self) -> None:
+        """Wait until the next look is due."""
+        if not self._at_once:
+            until = self._looked + (EVERY if self._found else self._seconds())
+            (self._ended if self._found else self._woken).wait(max(until - monotonic(), 0.0))
+            self._woken.clear()
+
+    def _seconds(self) -> float:
+        if self._notify and self._inbox.hears and not self._behind:
             return HEARD
-        return EVERY if now - self._came < QUIET_AFTER else QUIET
+        return EVERY if monotonic() - self._came < QUIET_AFTER else QUIET
