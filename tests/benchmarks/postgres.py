@@ -15,6 +15,7 @@ from pathlib import Path
 sys.path.append(str(Path(__file__).parents[1]))  # ``support``
 
 import fronts
+from arrivals import ARRIVALS, arrivals
 from figures import Figure, Row, Run, measure, options_of
 from load import SEQUENCED, TAKE, each, script, wrk
 from pgbench import DATABASE, DIBS_PUSH, PLAIN_INSERT, PgBench, pgbench, replicated
@@ -81,6 +82,12 @@ def pushes(run: Run) -> None:
 PUSHES = (
     Figure("transactions with dibs.push(), against a plain INSERT instead · 16", "push", "insert", 0.7),
 )
+
+
+def waits(run: Run) -> None:
+    """From a commit of the application to a worker that waits."""
+    with pgbench() as floor, served(floor.url, "mails") as server:
+        arrivals(run, floor, server)
 
 
 def ledgers(run: Run) -> None:
@@ -157,6 +164,7 @@ ROWS = {
     "next": Row(takes, TAKES),
     "work": Row(work, WORK),
     "pushes": Row(pushes, PUSHES),
+    "arrivals": Row(waits, ARRIVALS),
     "ledgers": Row(ledgers, LEDGERS),
     "standby": Row(standby, STANDBY),
     "snapshot": Row(snapshot, SNAPSHOT),
