@@ -114,7 +114,9 @@ def purge(
     with server(url) as api:
         info = api.get("queues", queue)
         ask_first(f"{_told(info, states)} of {queue} will be dropped for good", yes=yes)
-        answer = api.change("POST", "queues", queue, "purge", body={"confirm": queue, "states": states})
+        seen = {} if yes else {"expect": sum(info[state] for state in states)}  # what the user agreed to
+        body = {"confirm": queue, "states": states, **seen}
+        answer = api.change("POST", "queues", queue, "purge", body=body)
     tell_done(answer, f"{queue}: {answer['purged']:,} dropped", json=json)
 
 

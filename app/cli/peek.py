@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from itertools import islice
@@ -63,6 +64,7 @@ def dead(
     *,
     redrive: bool = False,
     rate: Annotated[float | None, typer.Option(min=0.001)] = None,
+    expect: Annotated[int | None, typer.Option(min=0)] = None,
     error: Annotated[str | None, typer.Option(metavar="MESSAGE")] = None,
     limit: Limit = 20,
     url: Url = DEFAULT_URL,
@@ -73,6 +75,7 @@ def dead(
     Args:
         redrive: Let the dead items (or this one) wait again, with all their attempts.
         rate: With --redrive: items a second.  [default: all at once]
+        expect: With --redrive: how many you saw. If by now it is another number, nothing is redriven.
         error: Only items whose last error is MESSAGE: as the table shows it, its first line, or its first 200
             characters.
 
@@ -80,14 +83,15 @@ def dead(
     """
     from .items import DEAD, inspect, show_page
 
-    if rate is not None and not redrive:
-        fail("option --rate: it needs --redrive", USAGE)
+    for name, value in (("rate", rate), ("expect", expect)):
+        if value is not None and not redrive:
+            fail(f"option --{name}: it needs --redrive", USAGE)
     if seq is not None and error is not None and not redrive:
         fail("argument SEQ: it does not go with --error", USAGE)
     words = f"Nothing in {queue} is dead.", "There are more: --limit shows them."
     with server(url) as api:
         if redrive:
-            _redrive(api, queue, seq, rate, error, json=json)
+            _redrive(api, queue, {"rate": rate, "expect": expect}, seq, error, json=json)
             return
         if error is not None:
             none = f"Nothing in {queue} is dead of this error."
@@ -112,21 +116,31 @@ def _show_errors(errors: Sequence[Mapping[str, Any]]) -> None:
 
 
 def _redrive(
-    api: Api, queue: str, seq: int | None, rate: float | None, error: str | None, *, json: bool
+    api: Api, queue: str, how: Mapping[str, Any], seq: int | None, error: str | None, *, json: bool
 ) -> None:
     """Let dead items wait again; with an error, as the ledger has it or as our table shows it."""
-    given = {"seqs": None if seq is None else [[seq, seq]], "rate": rate, "error": error}
-    body = {name: value for name, value in given.items() if value is not None}
-    answer = api.change("POST", "queues", queue, "redrive", body=body)
+    body = {name: value for name, value in how.items() if value is not None}
+    if seq is not None:
+        body["seqs"] = [[seq, seq]]
+    answer, expect = {"queue": queue, "redriven": 0}, body.get("expect")
+    if error is None or expect is None:
+        answer = api.change("POST", "queues", queue, "redrive", body=body | _of(error))
     if error is not None and not answer["redriven"]:
-        found = _meant(api, queue, error)
+        found = _meant(api, queue, error, seq)
         if not found:
             fail(f"no dead item of {queue} has this last error; `dibs dead {queue}` shows them", FAILED)
-        moved = [
-            api.change("POST", "queues", queue, "redrive", body=body | {"error": each}) for each in found
-        ]
-        answer["redriven"] = sum(each["redriven"] for each in moved)
+        dead = found.total()
+        if expect not in {None, dead}:
+            fail(f"{dead} dead items match by now, and {expect} were expected: nothing was redriven", FAILED)
+        for each, items in found.items():
+            one = body | _of(each) | ({} if expect is None else {"expect": items})
+            answer["redriven"] += api.change("POST", "queues", queue, "redrive", body=one)["redriven"]
     tell_done(answer, f"{answer['redriven']:,} of {queue} to be tried again", json=json)
+
+
+def _of(error: str | None) -> dict[str, str]:
+    """What asks for the items of an error, or of any."""
+    return {} if error is None else {"error": error}
 
 
 def _died_of(api: Api, queue: str, told: str, limit: int) -> dict[str, Any]:
@@ -147,10 +161,11 @@ def _is_meant(error: str, told: str) -> bool:
     return error[:ERROR_MOST] == told[:ERROR_MOST] or told in {short(gist(error)), first}
 
 
-def _meant(api: Api, queue: str, told: str) -> list[str]:
-    """The errors of dead items, as the ledger has them, that are meant."""
+def _meant(api: Api, queue: str, told: str, seq: int | None) -> Counter[str]:
+    """The errors that are meant, as the ledger has them: how many dead items (or is this one) of each."""
     from ..ledger.sights import ERROR_MOST
 
     pages = api.pages("queues", queue, "items", state="dead")
-    errors = (item["error"] or "" for page in pages for item in page["items"])
-    return list(dict.fromkeys(error[:ERROR_MOST] for error in errors if _is_meant(error, told)))
+    dead = (item for page in pages for item in page["items"] if seq in {None, item["seq"]})
+    errors = (item["error"] or "" for item in dead)
+    return Counter(error[:ERROR_MOST] for error in errors if _is_meant(error, told))

@@ -229,6 +229,8 @@ def redrive(  # noqa: D417  # as a method it has no queue
 ) -> Flow[int]:
     """Let dead items wait again, with all their attempts; how many.
 
+    What dies while it goes on is left alone where ``expect`` is given.
+
     Args:
         seqs: Ranges, both ends included; None: all.
         limit: The first so many.
@@ -242,8 +244,19 @@ def redrive(  # noqa: D417  # as a method it has no queue
 
 
 def purge(
-    queue: QueueOperations, *, confirm: str, states: Sequence[Literal["waiting", "dead"]] | None = None
+    queue: QueueOperations,
+    *,
+    confirm: str,
+    states: Sequence[Literal["waiting", "dead"]] | None = None,
+    expect: int | None = None,
 ) -> Flow[int]:
-    """Drop items for good; how many. ``confirm`` is the queue's name; ``states`` None: both."""
-    body = {"confirm": confirm, **({} if states is None else {"states": list(states)})}
+    """Drop items for good; how many. ``confirm`` is the queue's name; ``states`` None: both.
+
+    ``expect``: how many were seen; where there are more, nothing is dropped, and never more than these.
+    """
+    body: dict[str, Any] = {"confirm": confirm}
+    if states is not None:
+        body["states"] = list(states)
+    if expect is not None:
+        body["expect"] = expect
     return queue.post("purge", lambda answer: int(answer["purged"]), body)

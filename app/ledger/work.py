@@ -244,8 +244,9 @@ class Redrive:
     """Let dead items wait again with attempt 0: those of ``seqs`` or all, the first ``limit`` of them.
 
     ``rate`` (items a second) spreads their dues; without it they are due at once. It goes in slices: one op
-    moves so many, and the next goes on from its outcome, ``part``. ``unexpected``: others than its caller
-    expects would be moved, so that only the answer to an earlier request with its key is given.
+    moves so many, and the next goes on from its outcome, ``part``. ``expect``: how many its caller has seen.
+    Where it is another number as the first slice begins, nothing moves, and the outcome says how many were
+    ``found``; what dies later is left alone.
     """
 
     queue: int
@@ -253,7 +254,7 @@ class Redrive:
     limit: int | None = None
     rate: float | None = None
     part: Moved | None = None
-    unexpected: bool = False
+    expect: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,13 +263,16 @@ class Purge:
 
     An expired lease counts as waiting, or as dead. The keys of the items are forgotten. It goes in
     slices, as a redrive does, over the items that there are at the first of them, up to ``upto`` if that
-    is said. ``unexpected``: as there.
+    is said. ``expect``: how many its caller has seen; where there are more, nothing moves, and never more
+    than these. What dies, or expires, after the first slice is left alone then. ``seen``: how many there
+    were a moment before, where some wait: they are not counted within a transaction, which would take long.
     """
 
     queue: int
     states: tuple[Literal["waiting", "dead"], ...]
     part: Moved | None = None
-    unexpected: bool = False
+    expect: int | None = None
+    seen: int = 0
     upto: int | None = None
 
 
@@ -283,10 +287,17 @@ class Sweep:
 class Moved:
     """How many items the slices of a redrive or a purge moved, and when the first of them is due.
 
-    ``rest``: the op is not finished; it goes on after this seq, up to ``upto``.
+    ``rest``: the op is not finished; it goes on after this seq, up to ``upto``. Until then ``due`` is when it
+    began. ``found``: how many items match, where its caller expects another number: nothing was moved.
     """
 
     count: int
     due: int | None = None
     rest: int | None = None
     upto: int = 0
+    found: int | None = None
+
+    @property
+    def begun(self) -> bool:
+        """Whether any item was looked at."""
+        return self.count > 0 or self.rest != 0

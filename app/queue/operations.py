@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -12,7 +11,7 @@ from ..ledger.looks import ItemState
 from ..ledger.ops import Advance, Close, Conflict, Delete, Pause, QueueRow, Retry
 from ..ledger.serve import Key
 from ..ledger.work import Moved, Purge, Redrive, Seqs
-from .answers import Audit, MovedAnswer, QueueInfo
+from .answers import MovedAnswer, QueueInfo
 from .asking import digest_of
 from .gate import stopping
 from .once import Done, once
@@ -161,21 +160,8 @@ class Operations:
         if error is not None:
             seqs = await self._browser.dead_seqs(error, seqs)
         digest = text if len(text) <= _LONG else digest_of(text)
-        refusal = None if expect is None else await self._other_dead(expect, seqs)
-        op = Redrive(self._line.row.id, seqs, limit, rate, unexpected=refusal is not None)
-        return await self._in_slices(op, digest, key, refusal)
-
-    async def _other_dead(self, expect: int, seqs: Seqs | None) -> QueueConflict | None:
-        """The refusal to redrive others than the caller has seen."""
-        if seqs is None:
-            dead = (await self._browser.audit()).dead
-        else:
-            dead = sum(last - first + 1 for first, last in seqs)
-        if dead == expect:
-            return None
-        return QueueConflict(
-            f"{dead} dead items match by now, and {expect} were expected: nothing was redriven",
-            field="expect",
+        return await self._in_slices(
+            Redrive(self._line.row.id, seqs, limit, rate, expect=expect), digest, key
         )
 
     def _sorted(self, seqs: Seqs) -> Seqs:
@@ -213,27 +199,24 @@ class Operations:
                 field="states",
                 limit="waiting, dead",
             )
-        seen = None if expect is None else await self._browser.audit()
-        refusal = None if seen is None or expect is None else _more(seen, expect, kept)
-        upto = None if seen is None else seen.cursor  # what is pushed from here on nobody has seen
-        op = Purge(self._line.row.id, kept, unexpected=refusal is not None, upto=upto)
-        return await self._in_slices(op, f"purge {kept}", key, refusal)
+        op = Purge(self._line.row.id, kept, expect=expect)
+        if expect is not None:
+            audit = await self._browser.audit()
+            seen = sum(audit.waiting if state == "waiting" else audit.dead for state in kept)
+            op = replace(op, seen=seen, upto=audit.cursor)  # what is pushed from here on nobody has seen
+        return await self._in_slices(op, f"purge {kept}", key)
 
-    async def _in_slices(
-        self, op: Redrive | Purge, digest: str, key: Key | None, refusal: QueueConflict | None
-    ) -> MovedAnswer:
+    async def _in_slices(self, op: Redrive | Purge, digest: str, key: Key | None) -> MovedAnswer:
         """Do a slice at a time; the answer is that of the last.
 
         Under a key, a repeat goes on where the last one came to that moved something, whatever matches by
         now; only what was never begun is refused.
         """
-        if refusal is not None and key is None:
-            raise refusal
         while True:
             done = await self._commit(op, digest, key)
-            if refusal is not None and not done.replayed and op.part is None:
-                raise refusal
             moved: Moved = done.outcome
+            if moved.found is not None:
+                raise _unexpected(op, moved.found)
             if moved.rest is None:
                 if not moved.count and not done.replayed and self._line.retired:
                     raise self._line.gone()
@@ -244,14 +227,11 @@ class Operations:
             op = replace(op, part=moved)
 
 
-def _more(seen: Audit, expect: int, states: Sequence[str]) -> QueueConflict | None:
-    """The refusal to drop more than the caller has seen."""
-    found = sum(seen.waiting if state == "waiting" else seen.dead for state in states)
-    if found <= expect:
-        return None
-    return QueueConflict(
-        f"{found} items match by now, and {expect} were expected: nothing was purged", field="expect"
-    )
+def _unexpected(op: Redrive | Purge, found: int) -> QueueConflict:
+    """The refusal to move others than the caller has seen."""
+    which, done = ("dead items", "redriven") if isinstance(op, Redrive) else ("items", "purged")
+    told = f"{found} {which} match by now, and {op.expect} were expected: nothing was {done}"
+    return QueueConflict(told, field="expect")
 
 
 def _beyond_end(name: str, length: int, to_seq: int) -> QueueConflict:

@@ -3,6 +3,7 @@
 import pytest
 from dibs.ledger.work import Parcel
 from dibs.queue.browsing import Browser
+from dibs.queue.operations import Operations
 
 
 def keyed(key):
@@ -175,6 +176,42 @@ class TestRedrive:
     def test_bad_ones(self, refused, house, body, name, field):
         kill(house, 1)
         assert refused("POST", "/queues/jobs/redrive", 422, name, json=body).json()["field"] == field
+
+    def test_of_some_seqs_those_that_are_dead_are_expected(self, house):
+        kill(house, 1, 2)
+        refused = house.ask("POST", "/queues/jobs/redrive", json={"seqs": [[2, 5]], "expect": 4})
+        assert refused.json()["detail"] == (
+            "1 dead items match by now, and 4 were expected: nothing was redriven"
+        )
+        moved = house.ask("POST", "/queues/jobs/redrive", json={"seqs": [[2, 5]], "expect": 1})
+        assert moved.json()["redriven"] == 1
+
+    @pytest.mark.parametrize("how", [{}, {"error": "exit 1"}, {"seqs": [[1, 3_000]]}], ids=str)
+    @pytest.mark.parametrize("turn", [0, 1], ids=["before it begins", "between two slices"])
+    def test_what_dies_meanwhile_is_left_alone_where_a_number_is_expected(
+        self, house, monkeypatch, how, turn
+    ):
+        house.pushed("jobs", *range(1_200))
+        kill(house, *range(1, 1_201), count=1_200)
+        late = house.lease("jobs", max=3)["token"]
+        turns, commit = iter(range(9)), Operations._commit
+
+        async def committed(operations, *asked):
+            if next(turns) == turn:
+                nack = {"token": late, "error": "exit 1"}
+                assert (await house.send("POST", "/queues/jobs/nack", json=nack)).status_code == 200
+            return await commit(operations, *asked)
+
+        monkeypatch.setattr(Operations, "_commit", committed)
+        body = {"expect": 1_200, "rate": 1_000, **how}
+        answer = house.ask("POST", "/queues/jobs/redrive", json=body)
+        if turn == 0 and "error" not in how:
+            assert (answer.status_code, answer.json()["field"]) == (409, "expect")
+            assert "1203 dead items match by now" in answer.json()["detail"]
+            assert house.ask("GET", "/queues/jobs").json()["dead"] == 1_203
+        else:
+            assert answer.json()["redriven"] == 1_200
+            assert seqs(house.ask("GET", "/queues/jobs/items?state=dead")) == [1_201, 1_202, 1_203]
 
 
 class TestPurge:

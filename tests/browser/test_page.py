@@ -457,6 +457,26 @@ def test_while_dead_letters_are_redriven_the_button_says_how_far_it_is(site, ope
     assert page.get_by_role("button", name="Redriving").count() == 0
 
 
+def test_more_than_was_seen_is_not_redriven_and_the_new_count_is_told(site, open_page):
+    here = site()
+    here.queue("jobs")
+    here.push("jobs", *range(6))
+    here.kill("jobs", 5, "exit 1")
+    page = open_page(here, "#/queues/jobs", allow=("409",))
+    held = held_back(page, "redrive")
+    page.get_by_role("button", name="Redrive 5").click()
+    page.get_by_role("button", name="Redriving, 0 of 5").wait_for()
+    here.kill("jobs", 1, "exit 2")
+    page.locator(".dead-card .chip", has_text="exit 2").wait_for()
+    held[0].continue_()
+    page.unroute("**/queues/jobs/redrive")
+    page.get_by_text("6 dead items match by now, and 5 were expected: nothing was redriven").wait_for()
+    assert here.get("/queues/jobs")["dead"] == 6
+    page.get_by_role("button", name="Redrive 6").click()
+    page.get_by_text("6 items wait again.").wait_for()
+    assert here.get("/queues/jobs")["dead"] == 0
+
+
 def test_more_than_was_seen_is_not_purged_and_the_new_count_is_told(site, open_page):
     here = site()
     here.queue("jobs")

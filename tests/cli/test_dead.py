@@ -127,6 +127,17 @@ class TestDead:
         assert run("dead", "jobs", "--redrive", "--error", "exit 4") == (1, "", told)
         assert httpx.get(jobs).json()["dead"] == 2
 
+    def test_no_others_than_were_seen(self, run, jobs):
+        told = "{} dead items match by now, and {} were expected: nothing was redriven"
+        code, _, err = run("dead", "jobs", "--redrive", "--expect", 3)
+        assert (code, told.format(2, 3) in err) == (1, True)
+        how = ("dead", "jobs", "--redrive", "--error", "exit 2", "--expect")
+        assert run(*how, 1) == (1, "", f"dibs: {told.format(2, 1)}\n")
+        assert httpx.get(jobs).json()["dead"] == 2
+        assert run("dead", "jobs", 1, "--redrive", "--expect", 1)[1] == "1 of jobs to be tried again\n"
+        assert run(*how, 1)[1] == "1 of jobs to be tried again\n"
+        assert run("dead", "jobs", "--expect", 4) == (2, "", "dibs: option --expect: it needs --redrive\n")
+
     def test_a_rate_of_nothing_is_refused(self, run):
         assert run("dead", "jobs", "--rate", 4) == (2, "", "dibs: option --rate: it needs --redrive\n")
 

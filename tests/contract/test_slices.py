@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from asks import lease, settle
 from dibs.ledger.ops import Define, Delete
@@ -115,6 +117,98 @@ def test_a_keyed_one_files_how_far_it_is_and_goes_on_from_there_after_a_crash(le
         ledger.balanced(scattered)
     assert len(slices) >= 3
     assert (slices[-1].count, ledger.do(op)) == (3 * SLICE_ROWS, Replay(slices[-1]))
+
+
+# -- no more than its caller has seen
+
+DYING = 2 * SLICE_ROWS + 20
+
+
+@pytest.fixture
+def dying(ledger) -> int:
+    """A dead item, a leased one, and so on: each a run of its own. ``t1`` has item 2, ``t3`` item 4, ..."""
+    queue = ledger.jobs(*texts(2 * DYING), max_attempts=1)
+    served(ledger.engine, queue, *[lease(f"t{n}", ttl=60_000) for n in range(2 * DYING)])
+    served(ledger.engine, queue, *[settle(Nack(f"t{n}")) for n in range(0, 2 * DYING, 2)])
+    return queue
+
+
+LONG = [
+    pytest.param(Redrive, id="redrive"),
+    pytest.param(lambda queue, **more: Redrive(queue, ((1, 2 * DYING),), **more), id="redrive of seqs"),
+    pytest.param(lambda queue, **more: Purge(queue, ("dead",), **more), id="purge"),
+]
+
+
+@pytest.mark.parametrize("op", LONG)
+@pytest.mark.parametrize("later", [0, 1, 60_000], ids="{} ms later".format)
+def test_what_dies_between_two_slices_is_left_alone_where_a_number_was_expected(ledger, dying, op, later):
+    begun = ledger.do(op(dying, expect=DYING))
+    assert begun.rest is not None
+    ledger.time.pass_(later)
+    late = [2 * DYING - 2 * n for n in range(3)]
+    ledger.settle(dying, *[Nack(f"t{seq - 1}") for seq in late])  # where that is late, they expired by now
+    assert set(late) <= set(ledger.dead(dying))
+    found = slices(ledger, lambda part: op(dying, expect=DYING, part=part), begun)
+    assert found[-1].count == DYING
+    assert set(ledger.dead(dying)) == set(range(2, 2 * DYING + 1, 2) if later == 60_000 else late)
+    ledger.balanced(dying)
+    assert slices(ledger, lambda part: op(dying, part=part))[-1].count >= len(late)  # without a number
+
+
+@pytest.mark.parametrize("op", LONG)
+def test_where_others_are_dead_than_was_expected_nothing_moves(ledger, dying, op):
+    before = ledger.items(dying)
+    ledger.settle(dying, Nack("t1"))
+    assert ledger.do(op(dying, expect=DYING)) == Moved(0, found=DYING + 1)
+    assert ledger.do(op(dying, expect=0)) == Moved(0, found=DYING + 1)
+    assert len(ledger.dead(dying)) == DYING + 1
+    assert [item for item in ledger.items(dying) if item.seq > 2] == before[2:]
+    ledger.time.pass_(60_000)  # the others expire
+    assert ledger.do(op(dying, expect=2 * DYING - 1)).found in {None, 2 * DYING}
+    assert slices(ledger, lambda part: op(dying, expect=2 * DYING, part=part))[-1].count == 2 * DYING
+
+
+@pytest.mark.parametrize(
+    ("seqs", "found"),
+    [((), 0), (((1, 1),), 1), (((2, 4),), 1), (((1, 3), (7, 8)), 3), (((3, 10**9),), DYING - 1)],
+)
+def test_of_some_seqs_those_that_are_dead_are_expected(ledger, dying, seqs, found):
+    assert ledger.do(Redrive(dying, seqs, expect=found + 1)) == Moved(0, found=found)
+    moved = slices(ledger, lambda part: Redrive(dying, seqs, expect=found, part=part))
+    assert moved[-1].count == found
+
+
+def test_of_a_long_run_the_part_that_is_named_is_counted(ledger):
+    queue = ledger.jobs(*texts(100), max_attempts=1)
+    served(ledger.engine, queue, lease("t", most=100, ttl=60_000))
+    served(ledger.engine, queue, settle(Nack("t")))
+    for seqs, found in ((((1, 100),), 100), (((20, 29), (40, 40)), 11), (((99, 200),), 2)):
+        assert ledger.do(Redrive(queue, seqs, expect=0)) == Moved(0, found=found)
+
+
+def test_no_more_is_purged_than_was_expected_though_leases_expire_meanwhile(ledger):
+    queue = ledger.jobs(*texts(3 * SLICE_ITEMS))
+    served(ledger.engine, queue, lease("t", most=2 * SLICE_ITEMS, ttl=1_000))
+    op = Purge(queue, ("waiting", "dead"), expect=SLICE_ITEMS, seen=SLICE_ITEMS)
+    ledger.time.pass_(1_000)  # after it was counted: what was leased waits
+    assert slices(ledger, lambda part: replace(op, part=part))[-1].count == SLICE_ITEMS
+    assert ledger.engine.row(queue).inside == 2 * SLICE_ITEMS
+    assert ledger.do(Purge(queue, ("waiting",), expect=1, seen=2)) == Moved(0, found=2)
+
+
+@pytest.mark.parametrize("op", LONG)
+def test_a_repeat_goes_on_after_a_crash_whatever_is_dead_by_then(ledger, dying, op):
+    keyed = Keyed(op(dying, expect=DYING), Key("k", "r"))
+    assert ledger.do(keyed).rest is not None
+    ledger.restart()
+    ledger.time.pass_(1)
+    ledger.settle(dying, Nack(f"t{2 * DYING - 1}"))
+    moved = ledger.do(keyed)
+    while moved.rest is not None:
+        moved = ledger.do(keyed)
+    assert (moved.count, moved.found, ledger.dead(dying)) == (DYING, None, [2 * DYING])
+    assert ledger.do(keyed) == Replay(moved)
 
 
 def test_a_queue_that_is_deleted_in_between_ends_it(ledger):

@@ -84,7 +84,8 @@ async def redrive(call: Call) -> Reply:
     """Let dead items wait again.
 
     They begin again with attempt 0. The request can name `seqs`, or only the first `limit` items, or a
-    `rate` at which the items become due; by default all dead items wait again at once.
+    `rate` at which the items become due; by default all dead items wait again at once. With `expect` nothing
+    is redriven where it would be another number, and what dies meanwhile is left alone.
     """
     body: Redrive = call.body
     seqs, limit, rate = body.get("seqs"), body.get("limit"), body.get("rate")
@@ -105,7 +106,7 @@ async def purge(call: Call) -> Reply:
     """Drop items for good.
 
     The request drops waiting items, dead items, or both. `confirm` must be the queue's name. With `expect`
-    nothing is dropped where more match than whoever asks has seen.
+    nothing is dropped where more match than whoever asks has seen, and never more than these.
     """
     body: Purge = call.body
     if body["confirm"] != call.name:

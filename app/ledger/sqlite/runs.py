@@ -93,6 +93,13 @@ WHERE queue = ?1 AND state = {DEAD} AND first <= ?3 AND last >= ?2 AND first >= 
     (SELECT max(first) FROM run INDEXED BY run_dead WHERE queue = ?1 AND state = {DEAD} AND first <= ?2), ?2)
 ORDER BY first LIMIT ?4
 """
+COUNT_DEAD = f"""
+SELECT ifnull(sum(min(run.last, asked.last) - max(run.first, asked.first) + 1), 0)
+FROM (SELECT value ->> 0 AS first, value ->> 1 AS last FROM json_each(?2)) AS asked
+CROSS JOIN run INDEXED BY run_dead ON run.queue = ?1 AND state = {DEAD} AND run.first <= asked.last
+    AND run.last >= asked.first AND run.first >= ifnull((SELECT max(before.first) FROM run AS before
+    INDEXED BY run_dead WHERE before.queue = ?1 AND before.state = {DEAD} AND before.first <= asked.first), 0)
+"""
 WITHIN = f"""
 SELECT {COLUMNS} FROM run WHERE queue = ?1 AND first <= ?3 AND last >= ?2
     AND first >= ifnull((SELECT max(first) FROM run WHERE queue = ?1 AND first <= ?2), ?2)
@@ -209,6 +216,12 @@ class Runs:
     def dead(self, queue: int, first: int, last: int, most: int) -> list[Run]:
         """Dead runs that have any of these seqs, in order, up to ``most``."""
         return self._all(DEAD_OF, (queue, first, last, most))
+
+    def count_dead(self, queue: int, ranges: Sequence[tuple[int, int]]) -> int:
+        """How many items of these ranges are dead, and written so."""
+        write(self.collected)
+        items: int = self._execute_kept(COUNT_DEAD, (queue, json.dumps(ranges))).get
+        return items
 
     def within(self, queue: int, first: int, last: int, most: int) -> list[Run]:
         """All runs that have any of these seqs, in order, up to ``most``."""

@@ -53,7 +53,8 @@ class Account:
     ``state``: one word for answers; an ending is stronger than a pause. ``dead`` counts the dead items
     inside. ``changed``: more than the counters is to be written. ``due``: nothing inside can be claimed
     before that instant; right after a claim that is exact. ``now`` is that of its transaction. ``traced``: no
-    item after this one was pushed with a traceparent.
+    item after this one was pushed with a traceparent. ``counted``: until when those are dead, by their runs,
+    that an op counted last.
     """
 
     def __init__(self, row: QueueRow, dead: int, traced: int = 0) -> None:
@@ -62,6 +63,7 @@ class Account:
         self._before = _counters(self)
         self.tail: Tail | None = None
         self.now = 0
+        self.counted = 0
         self.traced = traced
         self._set(row)
         self.changed = False
@@ -130,6 +132,16 @@ class Account:
                 self.ending is not None and not alive,
             )
         )
+
+    def bury(self, run: Run, at: int) -> Run:
+        """The run as dead since ``at``, or since later than those that were counted."""
+        self.dead += run.size
+        return run.buried(max(at, self.counted + 1))
+
+    def count_dead(self) -> int:
+        """Until when those are dead that are dead now; whatever dies from here on is dead since later."""
+        self.counted = max(self.now, self.counted + 1)
+        return self.counted
 
     def claimable(self, now: int) -> bool:
         """Whether there may be something to claim."""

@@ -172,17 +172,15 @@ def join(spans: list[Span], span: Span) -> None:
 
 def bury(tx: Transaction, account: Account, run: Run) -> None:
     """Write down that a run is dead, since its lease expired."""
-    runs.rewrite(tx, account.id, run, (runs.expired(tx, account.id, run).buried(run.due),))
-    account.dead += run.size
+    runs.rewrite(tx, account.id, run, (account.bury(runs.expired(tx, account.id, run), run.due),))
 
 
 def _bury_damaged(tx: Transaction, account: Account, run: Run, first: int, last: int) -> None:
     """Bury items whose values can't be read any more: they are dead, even if they have attempts left."""
-    parts = [runs.failed(tx, account.id, run.part(first, last), DAMAGED, tx.now).buried(tx.now)]
+    parts = [account.bury(runs.failed(tx, account.id, run.part(first, last), DAMAGED, tx.now), tx.now)]
     if last < run.last:
         parts.append(run.part(last + 1, run.last))
     runs.rewrite(tx, account.id, run, parts)
-    account.dead += last - first + 1
     log.error("the values of items %d to %d of queue %d are damaged; they are dead", first, last, account.id)
 
 

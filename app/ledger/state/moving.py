@@ -102,25 +102,32 @@ class _Slice:
         count = self._part.count + self._moved
         ended = self._ended or (self._left is not None and self._moved >= self._left)
         rest = None if ended else self._rest
-        return Moved(count, due if count else None, rest, 0 if rest is None else self._part.upto)
+        return Moved(count, due if count or not ended else None, rest, self._part.upto if not ended else 0)
 
 
 def redrive(tx: Transaction, op: Redrive) -> Moved:
     """Let dead items wait again, with all their attempts before them."""
-    account = tx.live(op.queue)
+    account, part = tx.live(op.queue), op.part
     if account is None:
-        return replace(op.part, rest=None) if op.part else Moved(0)
-    if op.unexpected and op.part is None:
-        return Moved(0)
-    part = op.part or Moved(0, tx.now, 0, account.cursor)
-    if op.seqs is None and claims.bury_all(tx, account, SLICE_ROWS) == SLICE_ROWS:
+        return replace(part, rest=None) if part else Moved(0)
+    begun, counted = part is not None and part.begun, op.expect is not None
+    part = part or Moved(0, tx.now, 0, account.cursor)
+    sure = begun if counted else op.seqs is not None
+    if not sure and claims.bury_all(tx, account, SLICE_ROWS) == SLICE_ROWS:
         return part
+    if counted and not begun:
+        found = account.dead if op.seqs is None else tx.runs.count_dead(account.id, op.seqs)
+        if found != op.expect:
+            return Moved(0, found=found)
+        part = replace(part, due=account.count_dead())
     now, settings, moved = tx.now, account.settings, _Slice(tx, account, part, op.limit)
     since = now if part.due is None else part.due
     pace = _Pace(since, op.rate, part.count)
     ranges, read = (((1, part.upto),), tx.runs.dead) if op.seqs is None else (op.seqs, tx.runs.within)
 
     def wanted(run: Run) -> bool:
+        if counted:
+            return run.state == DEAD and run.due <= since
         return run.state == DEAD or run.spent(now, settings)
 
     for piece in moved.pieces(ranges, read, wanted, lambda run: op.rate is not None):
@@ -159,24 +166,30 @@ class _Pace:
 
 def purge(tx: Transaction, op: Purge) -> Moved:
     """Drop waiting or dead items for good."""
-    account = tx.live(op.queue)
+    account, part = tx.live(op.queue), op.part
     if account is None:
-        return replace(op.part, rest=None) if op.part else Moved(0)
+        return replace(part, due=None, rest=None) if part else Moved(0)
     tx.write_tail(account)
-    if op.unexpected and op.part is None:
-        return Moved(0)
+    begun, counted, waiting = part is not None and part.begun, op.expect is not None, "waiting" in op.states
     upto = account.cursor if op.upto is None else min(op.upto, account.cursor)
-    part = op.part or Moved(0, None, 0, upto)
-    waiting, now, settings = "waiting" in op.states, tx.now, account.settings
-    if not waiting and claims.bury_all(tx, account, SLICE_ROWS) == SLICE_ROWS:
+    part = part or Moved(0, tx.now, 0, upto)
+    sure = waiting or (counted and begun)
+    if not sure and claims.bury_all(tx, account, SLICE_ROWS) == SLICE_ROWS:
         return part
+    if op.expect is not None and not begun:
+        found = op.seen if waiting else account.dead
+        if found > op.expect:
+            return Moved(0, found=found)
+        part = replace(part, due=account.count_dead())
+    since = tx.now if part.due is None else part.due
+    now, settings = since if counted else tx.now, account.settings
 
     def wanted(run: Run) -> bool:
         if run.state == DEAD or run.spent(now, settings):
-            return "dead" in op.states
+            return "dead" in op.states and (not counted or run.due <= since)
         return waiting and (run.state != LEASED or run.lapsed(now))
 
-    moved = _Slice(tx, account, part)
+    moved = _Slice(tx, account, part, op.expect)
     purged: list[tuple[int, int]] = []
     read = tx.runs.within if waiting else tx.runs.dead
     for piece in moved.pieces(((1, part.upto),), read, wanted, lambda run: bool(run.kept or run.history)):
@@ -184,7 +197,8 @@ def purge(tx: Transaction, op: Purge) -> Moved:
         purged.append((piece.first, piece.last))
     if purged:
         tx.store.item_keys.forget(op.queue, purged)
-    return moved.moved()
+    found_all = moved.moved(since)
+    return found_all if found_all.rest is not None else replace(found_all, due=None)
 
 
 def _drop(tx: Transaction, account: Account, piece: Piece) -> None:

@@ -193,8 +193,7 @@ class Settling:
         def nacked(run: Run) -> tuple[Verdict, int | None, Run]:
             after = runs.failed(tx, self._queue, run, error, tx.now)
             if entry.dead or settings.buries(run.attempt):
-                self._account.dead += run.size
-                return "dead", None, after.buried(tx.now)
+                return "dead", None, self._account.bury(after, tx.now)
             delay = settings.delay(run.attempt, self._chance) if entry.delay is None else entry.delay
             return "nacked", tx.now + delay, after.waits(tx.now + delay, run.attempt)
 

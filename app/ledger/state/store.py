@@ -80,6 +80,9 @@ class Runs(Protocol):
     def dead(self, queue: int, first: int, last: int, most: int) -> list[Run]:
         """Dead runs that have any of these seqs, in order, up to ``most``."""
 
+    def count_dead(self, queue: int, ranges: Sequence[tuple[int, int]]) -> int:
+        """How many items of these ranges are dead, and written so."""
+
     def within(self, queue: int, first: int, last: int, most: int) -> list[Run]:
         """All runs that have any of these seqs, in order, up to ``most``."""
 

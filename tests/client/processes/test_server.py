@@ -119,6 +119,8 @@ def test_push_lease_nack_dead_redrive_purge(client):
         queue.redrive(error="broke", expect=12)
     with pytest.raises(Invalid):
         queue.purge(confirm="wrong")
+    with pytest.raises(ServerRefused, match="10 items match by now, and 9 were expected"):
+        queue.purge(confirm="story", states=["dead"], expect=9)
     assert queue.purge(confirm="story", states=["dead"]) == 10
     balanced(queue)
     assert queue.stats()["queue"] == "story"
