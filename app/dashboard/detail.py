@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ..api.records import settings_fields, shown_args
 from ..errors import LedgerError
-from ..ledger.sights import Deaths, Holding
+from ..ledger.sights import LEASES_MOST, Deaths, Holding
 from ..queue.gate import failure_of
 from ..queue.meters import Traffic
 from .recorder import rates
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from ..config import Settings
     from ..queue import Queue, Queues
     from ..queue.answers import Audit, Peeked
-    from .recorder import Recorder, Sample, Track
+    from .recorder import Recorder, Track
+    from .steps import Sample
 
 WORKERS_MOST: Final = 20
 MARKS_MOST: Final = 60
@@ -121,16 +122,19 @@ class Detail:
 def _series(track: Track, now: int, began: int, span: str) -> dict[str, Any]:
     steps = track.steps[span]
     shown = steps.shown(now, began)
-    seconds = steps.step / 1000
+    counted = list(zip(shown, steps.seconds(now, began), strict=True))
 
     def rate(name: str) -> list[float | None]:
-        return [None if each is None else round(getattr(each.traffic, name) / seconds, 2) for each in shown]
+        return [
+            None if each is None or seconds is None else round(getattr(each.traffic, name) / seconds, 2)
+            for each, seconds in counted
+        ]
 
     times = [_times(each) for each in shown]
     return {
         "span": span,
         "step": steps.step,
-        "from": (now // steps.step - len(shown)) * steps.step,
+        "from": steps.first(now) * steps.step,
         **{name: rate(name) for name in Traffic._fields},
         "died": [0 if each is None else each.died for each in shown],
         **{name: [each[at] for each in times] for at, name in enumerate(("p50", "p90", "p99"))},
@@ -142,9 +146,11 @@ def _times(sample: Sample | None) -> tuple[float | None, float | None, float | N
 
 
 def _flight(holdings: Sequence[Holding], audit: Audit, now: int) -> dict[str, Any]:
-    """Leases by worker, the one with the least time left first."""
+    """Leases by worker, the one with the least time left first; ``counted``: how many items, if not all."""
     workers: dict[str, dict[str, Any]] = {}
-    for worker, due, items in holdings:
+    runs = counted = 0
+    for worker, due, items, parts in holdings:
+        runs, counted = runs + parts, counted + items
         row = workers.setdefault(worker, {"worker": worker, "items": 0, "leases": []})
         row["items"] += items
         row["leases"].append(round((due - now) / 1000, 1))
@@ -153,6 +159,8 @@ def _flight(holdings: Sequence[Holding], audit: Audit, now: int) -> dict[str, An
         del row["leases"][MARKS_MOST:]
     return {
         "items": audit.leased,
+        "counted": counted if runs >= LEASES_MOST else None,
+        "runs": LEASES_MOST,
         "worker_count": len(workers),
         "lease_count": len(holdings),
         "workers": shown,

@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakSet
 
 from ..errors import LedgerError
-from ..ledger.sights import Inside
+from ..ledger.sights import Inside, Workers
 from ..queue.gate import failure_of
 from ..queue.meters import percentiles
 from ..queue.statistics import Sees, everything
-from .recorder import AT_REST, rate, rates
+from .recorder import rate, rates
 from .rows import dumps, finding, row_of
 from .servers import servers_of
 from .slices import Slices
+from .steps import AT_REST
 from .table import DEAD, ENDED, FAILED, NONE, OLD, PAUSED, WELL, Seen, Sums, Table
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ LEARNED_MOST: Final = 100
 EVERY: Final = 900
 """Milliseconds after which those who watch, once a second, get a new look."""
 NOTHING: Final = Inside(0, 0, 0)
+NOBODY: Final = Workers({}, all=True)
 
 STATES: Final = ("open", "starting", "failed", "paused", "exhausted", "closed")
 _ENDED: Final = frozenset({"exhausted", "closed"})
@@ -66,6 +68,7 @@ class Overview:
         self._limit = old()
         self._tables: WeakSet[Table] = WeakSet([self.everyone])
         self._inside: Mapping[int, Inside] = {}
+        self._workers = NOBODY
         self._read_at = self._looked_at = 0
         self._counted = False
         self._unnoted: set[Queue] = set()
@@ -112,7 +115,7 @@ class Overview:
         unlearned = list(islice(self._unlearned, LEARNED_MOST))
         for queue in unlearned:
             del self._unlearned[queue]
-        found, self._free = await asyncio.to_thread(self._read, unlearned)
+        found, self._free = await asyncio.to_thread(self._read, unlearned, watched=not at_least)
         self.stale.update(queue.name for queue in unlearned)
         if found is None:
             return
@@ -139,11 +142,16 @@ class Overview:
             if queue.line.condition.state.next_due == 0:
                 self._unlearned[queue] = None
 
-    def _read(self, unlearned: Sequence[Queue]) -> tuple[Mapping[int, Inside] | None, int | None]:
+    def _read(
+        self, unlearned: Sequence[Queue], *, watched: bool
+    ) -> tuple[Mapping[int, Inside] | None, int | None]:
         folder = self._queues.folder
         free = None if folder is None else shutil.disk_usage(folder).free
         try:
             inside = self._queues.sights.inside()
+            if watched:
+                leased = any(each.leased for each in inside.values())
+                self._workers = self._queues.sights.workers() if leased else NOBODY
         except LedgerError:
             return None, free
         for queue in unlearned:
@@ -260,11 +268,26 @@ class Overview:
             **rates(sums.traffic),
             **sums.inside._asdict(),
             "died": sums.died,
+            "workers": self._holders(table),
             "oldest": None if oldest > ledger_now else (ledger_now - oldest) / 1000,
             "commit_p99": percentiles(list(self._queues.rounds.commits.times)).p99,
             "bytes": self._queues.size if whole else None,
             "free": self._free if whole else None,
         }
+
+    def _holders(self, table: Table) -> dict[str, Any]:
+        """How many workers, by their names, hold leases of the queues in a table.
+
+        ``unnamed``: some say no name; ``more``: only some of the leases were looked at.
+        """
+        names, everyone = self._workers, table is self.everyone
+        rows = [row for row in names.names if everyone or self._shows(table, row)]
+        found = set().union(*(names.names[row] for row in rows))
+        return {"count": len(found - {""}), "unnamed": "" in found, "more": not names.all}
+
+    def _shows(self, table: Table, row: int) -> bool:
+        queue = self._queues.of_row(row)
+        return queue is not None and queue.name in table.seen
 
 
 async def _found(table: Table, find: str, state: str, most: int) -> Sequence[Seen]:

@@ -1,4 +1,4 @@
-"""What each queue did in the last seconds, minutes and hours: the meters of those that moved, once a second.
+"""What each queue did in the last seconds, hours and days: the meters of those that moved, once a second.
 
 Only what happened is kept: a queue at rest costs nothing.
 """
@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import takewhile
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from ..queue.meters import RATE_SECONDS, Traffic, ranked
 from .slices import Slices
+from .steps import AT_REST, SPANS, Sample, Steps
 
 if TYPE_CHECKING:
     from ..ledger.ops import QueueRow
@@ -20,17 +20,8 @@ if TYPE_CHECKING:
 
 HOUR: Final = 3_600_000
 
-SPANS: Final[Mapping[str, tuple[int, int]]] = {
-    "15m": (10_000, 90),
-    "1h": (60_000, 60),
-    "1d": (900_000, 96),
-}
-"""How far back the charts go: milliseconds of a step, and how many steps."""
-
 TIMED_MOST: Final = 50
 """Queues whose times to answer are looked at in one second."""
-
-AT_REST: Final = Traffic()
 
 
 def rate(count: int) -> float:
@@ -41,57 +32,6 @@ def rate(count: int) -> float:
 def rates(traffic: Traffic) -> dict[str, float]:
     """Items a second, of what was counted in the window of a rate, by what happened to them."""
     return {name: rate(count) for name, count in traffic._asdict().items()}
-
-
-class Sample(NamedTuple):
-    """What happened in one step: counts of items, and percentiles of the time to answer (seconds)."""
-
-    traffic: Traffic = AT_REST
-    died: int = 0
-    times: tuple[float, float, float] | None = None
-
-    def plus(self, other: Sample) -> Sample:
-        """Both together; of the times the later."""
-        return Sample(self.traffic.plus(other.traffic), self.died + other.died, other.times or self.times)
-
-
-class Steps:
-    """The samples of one queue, a step each, for as many steps as are shown; steps at rest are left out."""
-
-    def __init__(self, step: int, most: int) -> None:
-        self.step = step
-        self.most = most
-        self._kept: deque[tuple[int, Sample]] = deque()
-
-    def add(self, now: int, sample: Sample) -> None:
-        """Count what has happened since the last look."""
-        kept, at = self._kept, now // self.step
-        if kept and kept[-1][0] == at:
-            kept[-1] = at, kept[-1][1].plus(sample)
-        else:
-            kept.append((at, sample))
-        while kept[0][0] < at - self.most:
-            kept.popleft()
-
-    def at_rest(self, now: int) -> bool:
-        """Whether nothing has happened in all the steps that are shown."""
-        return not self._kept or self._kept[-1][0] < now // self.step - self.most
-
-    def last(self, now: int, steps: int) -> list[tuple[int, int]]:
-        """Of the last steps that are over: the number of each that was not at rest, and its hand-outs."""
-        begin = now // self.step - steps
-        kept = takewhile(lambda each: each[0] >= begin, reversed(self._kept))
-        return [(at - begin, sample.traffic.out) for at, sample in kept if at < begin + steps]
-
-    def shown(self, now: int, began: int) -> list[Sample | None]:
-        """A sample for each step that is over; None for those before the server began."""
-        last = now // self.step - 1
-        first, birth = last - self.most + 1, began // self.step
-        found: list[Sample | None] = [Sample() if at >= birth else None for at in range(first, last + 1)]
-        for at, sample in self._kept:
-            if first <= at <= last:
-                found[at - first] = sample
-        return found
 
 
 class Past:

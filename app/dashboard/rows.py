@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from ..api.records import shown_args
 from ..queue.gate import failure_of
-from .recorder import SPANS, rate
+from .recorder import rate
+from .steps import SPANS
 from .table import DEAD, FAILED, OLD, PAUSED
 
 if TYPE_CHECKING:
-    from .recorder import Steps
     from .table import Seen
 
 KINDS: Final = {FAILED: "failed", DEAD: "dead", PAUSED: "paused", OLD: "old"}
@@ -69,7 +68,7 @@ def _row(seen: Seen, now: int, ledger_now: int, *, old: float, began: int) -> di
         "died": seen.sums.died,
         "oldest": oldest,
         "old": oldest is not None and oldest > old,
-        "line": [] if steps.at_rest(now) else _line(steps, now, began),
+        "line": [] if steps.at_rest(now) else steps.outs(now, began),
         "failure": _failure(seen),
     }
 
@@ -77,7 +76,3 @@ def _row(seen: Seen, now: int, ledger_now: int, *, old: float, began: int) -> di
 def _failure(seen: Seen) -> dict[str, Any] | None:
     failure = failure_of(seen.queue.line.condition.state)
     return None if failure is None else {"type": failure.type, "seq": failure.seq, "message": failure.message}
-
-
-def _line(steps: Steps, now: int, began: int) -> Sequence[int | None]:
-    return [None if step is None else step.traffic.out for step in steps.shown(now, began)]

@@ -14,9 +14,10 @@ from ..errors import LedgerError
 from ..queue.statistics import Sees, everything
 from .detail import Detail
 from .overview import Overview
-from .recorder import SPANS, Recorder, rate
+from .recorder import Recorder, rate
 from .rows import dumps
 from .slices import Slices
+from .steps import SPANS
 from .witness import Witness
 
 if TYPE_CHECKING:

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from typing import Final, NamedTuple, Protocol
 
 ERROR_MOST: Final = 200
 """Characters of an error by which dead items are told apart."""
+
+LEASES_MOST: Final = 20_000
+"""Runs of leases of one queue that are looked at."""
+
+WORKERS_MOST: Final = 5_000
+"""Runs of leases of all queues that are looked at for their workers' names."""
 
 
 class Inside(NamedTuple):
@@ -17,11 +25,19 @@ class Inside(NamedTuple):
 
 
 class Holding(NamedTuple):
-    """One lease: its worker, when it ends (ledger milliseconds), and how many items it has."""
+    """One lease: its worker, when it ends (ledger milliseconds), how many items it has, in how many runs."""
 
     worker: str
     due: int
     items: int
+    runs: int
+
+
+class Workers(NamedTuple):
+    """Who holds leases: the names by queue, '' for those without one. Not ``all``: of the first runs only."""
+
+    names: Mapping[int, AbstractSet[str]]
+    all: bool
 
 
 class Next(NamedTuple):
@@ -62,7 +78,10 @@ class Sights(Protocol):
         """Of each queue that holds something, by its row: what is inside. What has expired waits."""
 
     def holdings(self, queue: int) -> list[Holding]:
-        """Who holds which leases of a queue, those that end first before; of at most 20,000 runs."""
+        """Who holds which leases of a queue, those that end first before; of at most ``LEASES_MOST`` runs."""
+
+    def workers(self) -> Workers:
+        """Who holds leases, of all queues; of at most ``WORKERS_MOST`` runs."""
 
     def first_due(self, queue: int) -> int | None:
         """When the first of what waits comes due, or came due; None where nothing waits."""

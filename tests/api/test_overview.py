@@ -4,7 +4,9 @@ import asyncio
 import json
 
 import pytest
+from dibs.config import Settings
 from dibs.dashboard import rows, slices
+from dibs.dashboard.detail import Detail
 from dibs.dashboard.overview import Overview
 from dibs.dashboard.recorder import HOUR, Recorder
 from dibs.errors import LedgerUnavailable
@@ -353,3 +355,71 @@ def test_what_many_queues_hold_is_read_in_few_rows(house):
     told = {name: inside.get(house.queues.get(name).line.row.id) for name in ("q0", "q1", "q2", "q449")}
     assert told == {"q0": None, "q1": Inside(1, 0, 0), "q2": Inside(2, 0, 0), "q449": Inside(2, 0, 0)}
     assert len(inside) == 300
+
+
+def test_by_how_many_workers_something_is_leased(house, screen, monkeypatch):
+    house.pushed("jobs", *range(9))
+    house.pushed("others", *range(9))
+    assert screen.at(SECOND)["totals"]["workers"] == {"count": 0, "unnamed": False, "more": False}
+    for queue, worker in (
+        ("jobs", "ann"),
+        ("jobs", "bob"),
+        ("jobs", "ann"),
+        ("others", "ann"),
+        ("others", "eve"),
+    ):
+        house.lease(queue, max=1, worker=worker)
+    assert screen.at(SECOND)["totals"]["workers"] == {"count": 3, "unnamed": False, "more": False}
+    house.lease("others", max=1)
+    assert screen.at(SECOND)["totals"]["workers"] == {"count": 3, "unnamed": True, "more": False}
+    shown = screen.at(0, lambda name: name == "jobs")  # who sees these alone is told of no others
+    assert shown["totals"]["workers"] == {"count": 2, "unnamed": False, "more": False}
+    monkeypatch.setattr("dibs.ledger.sqlite.sights.WORKERS_MOST", 2)
+    assert screen.at(SECOND)["totals"]["workers"]["more"]
+
+
+def detail(screen, span="15m"):
+    """The queue ``jobs`` as it is shown now."""
+    house = screen.house
+    actions = house.app.state.context.actions
+    shown = Detail(house.queues, screen.recorder, actions, "jobs", settings=Settings)
+    return house.run(shown.shown(screen.now, span))
+
+
+def test_the_charts_go_back_a_week_and_tell_rates_of_the_time_that_was_counted(house, screen):
+    house.pushed("jobs", *range(7_200))
+    house.ask("POST", "/queues/jobs/next?count=3600")
+    screen.at(SECOND)
+    step = 2 * HOUR
+    screen.at(HOUR - SECOND)
+    week = detail(screen, "7d")["series"]
+    begun = BEGIN - BEGIN % step
+    assert (week["step"], week["from"]) == (step, (screen.now // step - 83) * step)
+    place = (begun - week["from"]) // step
+    out = {n: each for n, each in enumerate(week["out"]) if each}
+    covered = (min(screen.now, begun + step) - BEGIN) / 1000
+    assert out == {place: round(3_600 / covered, 2)}
+    screen.at(6 * 24 * HOUR)
+    house.ask("POST", "/queues/jobs/next?count=3600")
+    screen.at(SECOND)
+    screen.at(step)
+    week = detail(screen, "7d")["series"]
+    assert [each for each in week["out"] if each] == [
+        round(3_600 / ((begun + step - BEGIN) / 1000), 2),
+        round(3_600 / (step / 1000), 2),
+    ]
+    assert sum(each is None for each in week["out"]) == (begun - week["from"]) // step
+    screen.at(7 * 24 * HOUR)
+    assert not any(detail(screen, "7d")["series"]["out"])
+
+
+def test_that_only_some_leases_were_counted_is_told(house, screen, monkeypatch):
+    house.pushed("jobs", *range(9))
+    for worker in ("ann", "bob", "eve"):
+        house.lease("jobs", max=2, worker=worker)
+    told = detail(screen)["flight"]
+    assert (told["items"], told["counted"], told["worker_count"]) == (6, None, 3)
+    for module in ("dibs.ledger.sqlite.sights", "dibs.dashboard.detail"):
+        monkeypatch.setattr(f"{module}.LEASES_MOST", 2)
+    told = detail(screen)["flight"]
+    assert (told["items"], told["counted"], told["worker_count"]) == (6, 4, 2)

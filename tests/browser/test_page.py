@@ -317,10 +317,11 @@ def test_the_history_is_there_where_it_is_kept(site, open_page):
     here.ask("POST", "/queues/jobs/ack", json={"token": leased["token"]})
     page = open_page(here, "#/queues/jobs")
     rows = page.locator(".history tbody tr")
-    rows.nth(19).wait_for()
+    rows.nth(9).wait_for()
     assert rows.first.inner_text().split("\t")[1:] == ["acked", "26 to 28", "w-one", "–"]
-    page.locator(".history").get_by_role("button", name="Show older").click()
-    rows.nth(25).wait_for()
+    for last in (19, 25):
+        page.locator(".history").get_by_role("button", name="Show older").click()
+        rows.nth(last).wait_for()
     assert rows.nth(25).inner_text().split("\t")[1:] == ["taken", "1", "anybody", "order-7"]
     expect(page.locator(".history").get_by_role("button", name="Show older")).to_have_count(0)
     page.get_by_label("Of the item with this seq").fill("27")
@@ -429,6 +430,54 @@ def test_the_proof_shows_each_seq_once(site, open_page):
     page.get_by_role("heading", name="Seqs 141 to 180").wait_for()
     page.keyboard.press("h")
     page.get_by_role("button", name="Go on").wait_for()
+
+
+def test_charts_reach_back_a_week_and_say_until_when(site, open_page):
+    here = site("--queue", "ids=count")
+    page = open_page(here, "#/queues/ids")
+    here.ask("POST", "/queues/ids/next?count=30")
+    chart = page.get_by_role("img", name=re.compile("^Rates"))
+    page.get_by_role("button", name="7 d").focus()
+    page.keyboard.press("Enter")
+    page.locator('.segments button[aria-pressed="true"]', has_text="7 d").wait_for()
+    chart.get_by_text(re.compile(r"^\d+ [A-Z][a-z]+ \d\d:\d\d$")).first.wait_for()
+    chart.get_by_text(re.compile(r"^now, \d\d:\d\d$")).wait_for()
+    expect(chart).to_have_attribute("aria-label", re.compile(r"^Rates: out (0\.\d|[1-9])"))
+    assert page.evaluate("document.activeElement.textContent") == "7 d"
+    page.locator(".chart").first.get_by_role("button", name="Show as table").click()
+    cells = page.locator(".chart").first.locator("tbody tr").first.locator("td")
+    expect(cells.first).to_have_text(re.compile(r"^(0\.\d|[1-9].*)$"))  # of the two hours that go on
+
+
+def test_by_how_many_workers_something_is_leased(site, open_page):
+    here = site()
+    here.queue("jobs")
+    here.push("jobs", *range(9))
+    page = open_page(here)
+    leased = page.locator(".vitals > div", has_text="Leased")
+    leased.get_by_text("nobody holds one").wait_for()
+    here.ask("POST", "/queues/jobs/lease", json={"max": 2})
+    leased.get_by_text("by workers without a name").wait_for()
+    for worker in ("w1", "w2", "w1"):
+        here.ask("POST", "/queues/jobs/lease", json={"max": 1, "worker": worker})
+    leased.get_by_text("by 2 workers and others").wait_for()
+
+
+def test_a_flight_that_was_counted_in_part_says_so(site, open_page):
+    page = open_page(site())
+    shown = """async (counted) => {
+        const { Flight } = await import("/page/static/flight.js");
+        const flight = new Flight();
+        const workers = [{ worker: "w1", items: 3, leases: [8] }];
+        flight.show({ items: 90_000, counted, runs: 20_000, worker_count: 1, lease_count: 1, workers });
+        return flight.root.textContent;
+    }"""
+    part = page.evaluate(shown, 41_000)
+    assert "90,000 items, at least 1 worker, at least 1 lease" in part
+    assert "Counted are the first 20,000 runs of leased items: 41,000 of 90,000." in part
+    whole = page.evaluate(shown, None)
+    assert "at least" not in whole
+    assert "Counted" not in whole
 
 
 def held_back(page, what):

@@ -21,9 +21,14 @@ export function curve(values, x, y) {
   values.forEach((value, at) => {
     if (!known(at)) return;
     path += `${known(at - 1) ? "L" : "M"}${x(at).toFixed(1)} ${y(value).toFixed(1)}`;
-    if (!known(at - 1) && !known(at + 1)) path += "h0.1"; // one alone is a dot
   });
   return path;
+}
+
+/** What was measured between two gaps, with nothing beside it to draw a line to: dots. */
+function dots(values, x, y, kind) {
+  const known = (at) => values[at] !== null && values[at] !== undefined;
+  return values.flatMap((value, at) => (known(at) && !known(at - 1) && !known(at + 1) ? [svg("circle", { class: `dot ${kind}`, cx: x(at), cy: y(value), r: 1 })] : []));
 }
 
 /** The area under a curve, closed at zero on both sides of each gap. */
@@ -120,7 +125,7 @@ export class Chart {
 
   show(data) {
     this.last = data;
-    const { lines, from, step, clock, write, marks = [], deaths = [], began = from } = data;
+    const { lines, from, step, now, clock, write, marks = [], deaths = [], began = from } = data;
     const length = Math.max(...lines.map((line) => line.values.length), 2);
     const most = Math.max(...lines.flatMap((line) => line.values.filter((value) => value !== null)), 0);
     const scale = ticks(most);
@@ -140,11 +145,12 @@ export class Chart {
     const times = parts.map((part) => {
       const when = clock(from + part * (length - 1) * step);
       const anchor = part === 0 ? "start" : part === 1 ? "end" : "middle";
-      return svg("text", { x: x(part * (length - 1)), y: this.high + 18, "text-anchor": anchor }, part === 1 ? `now, ${when}` : when);
+      return svg("text", { x: x(part * (length - 1)), y: this.high + 18, "text-anchor": anchor }, part === 1 ? `now, ${clock(now)}` : when);
     });
     const drawn = lines.flatMap((line) => [
       line.area && svg("path", { class: "area", d: area(line.values, x, y) }),
       svg("path", { class: line.kind, d: curve(line.values, x, y) }),
+      dots(line.values, x, y, line.kind),
     ]);
     const died = deaths.flatMap((n, step) => (n ? [svg("path", { class: "death", d: `M${x(step)} ${this.high}v-8` })] : []));
     if ((died.length > 0) !== (this.legend.childElementCount > 0)) fill(this.legend, died.length ? DIED() : "");
@@ -163,7 +169,7 @@ export class Chart {
     const told = svg("g", { class: "tell" }, tell.map((each) => svg("text", { x: right + 6, y: each.y + 4 }, each.text)));
     this.picture.setAttribute("aria-label", `${this.title}: ${lines.map((line) => line.tell).join(", ")}`);
     const [gap, reason] = this.before(began, clock, Math.min(at(began), right));
-    fill(this.picture, gap, grid, reason, times, drawn.filter(Boolean), died, acts, told);
+    fill(this.picture, gap, grid, reason, times, drawn, died, acts, told);
     if (!this.table.hidden) this.tell(lines, from, step, length, clock, write);
   }
 

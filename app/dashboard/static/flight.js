@@ -16,15 +16,17 @@ export class Flight {
 
   show(flight) {
     const { workers } = flight;
-    say(this.note, flight.items ? `${items(flight.items)}, ${items(flight.worker_count, "worker")}, ${items(flight.lease_count, "lease")}` : "nobody holds a lease");
+    const least = flight.counted === null ? "" : "at least ";
+    say(this.note, flight.items ? `${items(flight.items)}, ${least}${items(flight.worker_count, "worker")}, ${least}${items(flight.lease_count, "lease")}` : "nobody holds a lease");
     const longest = Math.max(...workers.flatMap((worker) => worker.leases), SOON * 2);
     const [unit, size] = longest >= 7200 ? ["h", 3600] : longest >= 120 ? ["min", 60] : ["s", 1];
     const scale = ticks(longest / size);
     const most = scale.at(-1) * size;
     fill(this.list, workers.length ? axis(scale, unit) : [], workers.map((worker) => row(worker, most)));
     const more = flight.worker_count - workers.length;
+    const part = flight.counted === null ? "" : `Counted are the first ${count(flight.runs)} runs of leased items: ${count(flight.counted)} of ${count(flight.items)}. `;
     const mean = "One mark is one lease. It moves left until it is settled or extended; amber means less than 5 s are left.";
-    say(this.told, workers.length ? (more > 0 ? `And ${items(more, "worker")} more. ${mean}` : mean) : "A lease shows up here while a worker has it.");
+    say(this.told, workers.length ? `${part}${more > 0 ? `And ${items(more, "worker")} more. ` : ""}${mean}` : "A lease shows up here while a worker has it.");
   }
 }
 

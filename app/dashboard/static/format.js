@@ -68,6 +68,15 @@ export function clock(milliseconds, { seconds = true, tenths = false } = {}) {
   return text;
 }
 
+const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+
+/** The time of day for an axis, with day and month where it was another day. */
+export function moment(milliseconds, now) {
+  const at = new Date(milliseconds);
+  const time = clock(milliseconds, { seconds: false });
+  return at.toDateString() === new Date(now).toDateString() ? time : `${at.getDate()} ${MONTHS[at.getMonth()]} ${time}`;
+}
+
 /** The time of day, with the date where it was another day. */
 export function day(milliseconds, now) {
   const at = new Date(milliseconds);

@@ -4,7 +4,7 @@ import { button, el, fill, mark, say } from "./dom.js";
 import { clip, count, day, utc } from "./format.js";
 import { ask, path } from "./request.js";
 
-const PAGE = 20;
+const PAGE = 10;
 const EVERY = 5; // looks at the queue between two reads, while something goes out
 
 export class History {

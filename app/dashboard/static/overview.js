@@ -59,6 +59,12 @@ function finding(found, now) {
   return el("li", {}, el("span", { class: colour }, shape(told[0])), el("span", {}, link(found.queue), told[1]));
 }
 
+/** By how many workers something is leased, of those that say a name. */
+function holders({ count: named, unnamed, more }) {
+  if (!named) return unnamed ? "by workers without a name" : "until acked or expired";
+  return `by ${more ? "at least " : ""}${items(named, "worker")}${unnamed ? " and others" : ""}`;
+}
+
 export class Overview {
   constructor(page) {
     this.page = page;
@@ -160,7 +166,7 @@ export class Overview {
       el("div", { class: "wide" }, [...out.children, el("dd", { class: "bars" }, minute(data.minute))]),
       figure("Settled", rate(t.settled), "/s", `${rate(t.nacked)}/s nacked`),
       figure("Waiting", count(t.waiting), "", t.oldest !== null ? `oldest ${span(t.oldest)}` : data.restored ? "held" : t.waiting ? "none is due" : "none waits"),
-      figure("Leased", count(t.leased), "", t.leased ? "until acked or expired" : "nobody holds one"),
+      figure("Leased", count(t.leased), "", t.leased ? holders(t.workers) : "nobody holds one"),
       figure("Dead", count(t.dead), "", t.died ? `+${count(t.died)} in 1 h` : "none in 1 h", t.dead ? "bad" : ""),
       figure("Commit, p99", t.commit_p99 ? span(t.commit_p99).split(" ")[0] : "–", t.commit_p99 ? span(t.commit_p99).split(" ")[1] : "", room, "", "last"),
     );

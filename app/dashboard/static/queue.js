@@ -7,10 +7,10 @@ import { button, el, fill, mark, say, shape, stateOf } from "./dom.js";
 import { Flight } from "./flight.js";
 import { actions } from "./actions.js";
 import { History } from "./history.js";
-import { bare, brief, clip, clock, count, items, lines, rate, source, span, words } from "./format.js";
+import { bare, brief, clip, count, items, lines, moment, rate, source, span, words } from "./format.js";
 import { ask, path } from "./request.js";
 
-const SPANS = [["15m", "15 min"], ["1h", "1 h"], ["1d", "1 d"]];
+const SPANS = [["15m", "15 min"], ["1h", "1 h"], ["1d", "1 d"], ["7d", "7 d"]];
 
 export class QueueView {
   constructor(page, name) {
@@ -149,17 +149,17 @@ export class QueueView {
   charts(data) {
     const { series } = data;
     const last = (values) => values.findLast((value) => value !== null) ?? 0;
-    const at = (time) => clock(time, { seconds: false });
+    const at = (time) => moment(time, data.now);
     const shown = [{ name: "out", kind: "out", values: series.out, tell: `out ${rate(last(series.out))}`, area: true }];
     if (data.audit.acked || last(series.settled)) shown.push({ name: "settled", kind: "settled", values: series.settled, tell: `settled ${rate(last(series.settled))}` });
     if (data.source === null) shown.unshift({ name: "pushed", kind: "pushed", values: series.pushed, tell: `pushed ${rate(last(series.pushed))}` });
     const began = this.page.server?.began;
-    this.rates.show({ lines: shown, from: series.from, step: series.step, began, clock: at, write: rate, deaths: series.died, marks: data.actions.map((act) => ({ at: act.at, text: act.brief })) });
+    this.rates.show({ lines: shown, from: series.from, step: series.step, began, now: data.now, clock: at, write: rate, deaths: series.died, marks: data.actions.map((act) => ({ at: act.at, text: act.brief })) });
     const ms = (value) => (value === null ? null : value * 1000);
     const write = (value) => `${value >= 10 || Number.isInteger(value) ? Math.round(value) : value.toFixed(1)}`;
     const time = (name) => ({ name, kind: name, values: series[name].map(ms), tell: `${name} ${series[name].some((value) => value !== null) ? span(last(series[name])) : "–"}` });
     this.times.unit = " ms";
-    this.times.show({ lines: [time("p99"), time("p90"), time("p50")], from: series.from, step: series.step, began, clock: at, write });
+    this.times.show({ lines: [time("p99"), time("p90"), time("p50")], from: series.from, step: series.step, began, now: data.now, clock: at, write });
   }
 
   waits(data) {

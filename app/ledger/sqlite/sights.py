@@ -10,12 +10,10 @@ from json import loads
 from time import sleep
 from typing import Any
 
-from ..sights import ERROR_MOST, Death, Deaths, Holding, Inside, Next
+from ..sights import ERROR_MOST, LEASES_MOST, WORKERS_MOST, Death, Deaths, Holding, Inside, Next, Workers
 from .readers import Readers
 from .runs import SPENT
 
-LEASES_MOST = 20_000
-"""Runs of leases that are looked at."""
 DEATHS_MOST = 10_000
 """Dead items that are counted by their errors: the newest ones."""
 
@@ -32,10 +30,16 @@ GROUP BY id / 200
 """
 
 HOLDING = """
-SELECT worker, due, sum(last - first + 1)
+SELECT worker, due, sum(last - first + 1), count(*)
 FROM (SELECT token, worker, due, first, last FROM run INDEXED BY run_lease
     WHERE queue = :queue AND token IS NOT NULL AND due > :now LIMIT :most)
 GROUP BY token ORDER BY due
+"""
+
+WORKERS = """
+SELECT queue, worker, count(*) FROM (SELECT queue, worker FROM run INDEXED BY run_lease
+    WHERE token IS NOT NULL AND due > :now LIMIT :most)
+GROUP BY queue, worker
 """
 
 # The first runs of each level in the order of claims: what is due there, else what comes due next.
@@ -95,6 +99,15 @@ class SqliteSights:
         """Who holds which leases of a queue, those that end first before."""
         asked = {"queue": queue, "now": self._now(), "most": LEASES_MOST}
         return [Holding(*found) for found in self._readers.scan(HOLDING, asked)]
+
+    def workers(self) -> Workers:
+        """Who holds leases, of all queues."""
+        names: dict[int, set[str]] = {}
+        runs = 0
+        for queue, worker, count in self._readers.scan(WORKERS, {"now": self._now(), "most": WORKERS_MOST}):
+            names.setdefault(queue, set()).add(worker)
+            runs += count
+        return Workers(names, all=runs < WORKERS_MOST)
 
     def first_due(self, queue: int) -> int | None:
         """When the first of what waits comes due, or came due."""
