@@ -6,6 +6,7 @@ One house has uvicorn's protocol before the framework, the other the fast lane. 
 import asyncio
 import json
 import re
+from contextlib import ExitStack, contextmanager
 from functools import partial
 
 import pytest
@@ -47,28 +48,63 @@ def wires(wire_module):
 
 
 @pytest.fixture(scope="module")
-def ask(house_class, wires):
-    """Tell both the same bytes; the answers, which have to be one and the same."""
+def pair(house_class, wires):
+    """A context manager: two houses; tell both the same bytes, and get the answer, which has to be one."""
 
-    def both(*pieces, before=(), settings=None, wait=0.0, close=None):
-        answers = []
-        for way in ("ordinary", "fast"):
-            app = create_app(Settings(**{"data": ":memory:", **(settings or {})}))
-            with house_class(app, "framework") as house:
-                house.wire = wires[way](app)
-                house.run(house.wire.start())
-                for method, path, body in before:
-                    house.ask(method, path, json=body)
-                answer, _ = house.run(house.wire.raw(*pieces, close=close, wait=wait))
-                counters = house.counters()
-                house.run(house.wire.stop())
-                house.wire = None
-            answers.append((plain(answer), counters))
-        ordinary, fast = answers
-        assert fast == ordinary
-        return fast[0]
+    @contextmanager
+    def opened(way, before, settings):
+        app = create_app(Settings(**{"data": ":memory:", **settings}))
+        with house_class(app, "framework") as house:
+            house.wire = wires[way](app)
+            house.run(house.wire.start())
+            for method, path, body in before:
+                house.ask(method, path, json=body)
+            yield house
+            house.run(house.wire.stop())
+            house.wire = None
 
-    return both
+    def told(house, *pieces, **how):
+        answer, _ = house.run(house.wire.raw(*pieces, **how))
+        return plain(answer), house.counters()
+
+    @contextmanager
+    def pair(before=(), settings=None):
+        with ExitStack() as both:
+            houses = [both.enter_context(opened(way, before, settings or {})) for way in wires]
+
+            def ask(*pieces, **how):
+                ordinary, fast = [told(house, *pieces, **how) for house in houses]
+                assert fast == ordinary
+                return fast
+
+            yield ask
+
+    return pair
+
+
+@pytest.fixture
+def ask(pair):
+    """Tell a new pair the same bytes; the answer."""
+
+    def ask(*pieces, before=(), settings=None, **how):
+        with pair(before, settings) as both:
+            return both(*pieces, **how)[0]
+
+    return ask
+
+
+@pytest.fixture(scope="module")
+def refusing(pair):
+    """Ask the same pair, which is as it was before each time; the answer."""
+    with pair([JOBS, FEW, TEXTS]) as both:
+        before = both(CLOSE)[1]
+
+        def ask(*pieces, **how):
+            answer, counters = both(*pieces, **how)
+            assert counters == before
+            return answer
+
+        yield ask
 
 
 def statuses(answer):
@@ -244,10 +280,10 @@ def test_what_is_answered(ask, name):
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_is_refused(ask, name):
+def test_what_is_refused(refusing, name):
     request, status = REFUSED[name]
     # What is no HTTP is answered with a close: whoever sends more then may lose the answer.
-    answer = ask(request, CLOSE, before=[JOBS, FEW, TEXTS], wait=0.02 if status in (400, 431, 501) else 0.0)
+    answer = refusing(request, CLOSE, wait=0.02 if status in (400, 431, 501) else 0.0)
     assert statuses(answer)[0] == status
 
 

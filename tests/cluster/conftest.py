@@ -369,25 +369,43 @@ def certificate(tmp_path):
     return tmp_path / "cert.pem"
 
 
+@contextlib.contextmanager
+def made(folder):
+    """A cluster, and a function that runs a coroutine function on it, on the loop of `dibs serve`."""
+    made = Cluster(folder)
+
+    async def running(test):
+        async with asyncio.timeout(120):
+            return await test(made)
+
+    async def closed():
+        async with asyncio.timeout(60):
+            await made.close()
+        await asyncio.sleep(0)  # what was aborted is closed in the next step
+
+    with asyncio.Runner(loop_factory=_new_loop) as runner:
+        try:
+            yield lambda test: runner.run(running(test))
+        finally:
+            runner.run(closed())
+
+
 @pytest.fixture
 def cluster(tmp_path):
     """Run a test on a cluster: ``cluster(test)`` with a coroutine function that takes it."""
 
     def run(test, folder=tmp_path / "ledger"):
-        async def running():
-            made = Cluster(folder)
-            try:
-                async with asyncio.timeout(120):
-                    return await test(made)
-            finally:
-                async with asyncio.timeout(60):
-                    await made.close()
-                await asyncio.sleep(0)  # what was aborted is closed in the next step
-
-        with asyncio.Runner(loop_factory=_new_loop) as runner:  # that of `dibs serve`
-            return runner.run(running())
+        with made(folder) as on:
+            return on(test)
 
     return run
+
+
+@pytest.fixture(scope="module")
+def kept_cluster():
+    """Run tests on one cluster in memory, one after the other."""
+    with made(":memory:") as on:
+        yield on
 
 
 @pytest.fixture(scope="session", name="until")

@@ -5,10 +5,13 @@ The requests are those by which the framework and the fast lane are compared (te
 
 import asyncio
 import importlib.util
+import itertools
 import re
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import pytest
+from dibs.api import access_log
 from dibs.config import Settings
 from dibs.main import create_app
 
@@ -42,39 +45,72 @@ def counters(queues):
     return [tuple(getattr(info, name) for name in names) for info in infos]
 
 
+@asynccontextmanager
+async def both(made, before=(), settings=None):
+    """A server alone and a front of a cluster; tell both the same bytes: the answer, which has to be one."""
+    settings = settings or {}
+    owner, front = await made.pair(**settings)
+    app = create_app(Settings(data=":memory:", **settings))
+    async with app.router.lifespan_context(app):
+        wire = wires.Wire(app)
+        await wire.start()
+        async with wire.client("http://localhost") as client:
+            for method, path, body in before:
+                await client.request(method, path, json=body)
+                await front.ask(method, path, json=body)
+
+        async def ask(*pieces, wait=0.0):
+            answer, _ = await wire.raw(*pieces, wait=wait)
+            told = plain(answer), counters(app.state.context.queues)
+            answer = await front.raw(*pieces, wait=wait)
+            assert (plain(answer), counters(owner.context.queues)) == told
+            return told
+
+        yield ask
+        await wire.stop()
+    await asyncio.sleep(0)  # what was aborted is closed in the next step
+
+
 @pytest.fixture
 def ask(cluster):
-    """Tell a server alone and a front the same bytes; the answers, which have to be one and the same."""
+    """Tell a server alone and a front, both new, the same bytes; the answer."""
 
-    async def alone(pieces, before, settings, wait):
-        app = create_app(Settings(data=":memory:", **settings))
-        async with app.router.lifespan_context(app):
-            wire = wires.Wire(app)
-            await wire.start()
-            async with wire.client("http://localhost") as client:
-                for method, path, body in before:
-                    await client.request(method, path, json=body)
-            answer, _ = await wire.raw(*pieces, wait=wait)
-            told = counters(app.state.context.queues)
-            await wire.stop()
-        await asyncio.sleep(0)  # what was aborted is closed in the next step
-        return plain(answer), told
+    def ask(*pieces, before=(), settings=None, wait=0.0):
+        async def test(made):
+            async with both(made, before, settings) as asked:
+                return (await asked(*pieces, wait=wait))[0]
 
-    def both(*pieces, before=(), settings=None, wait=0.0):
-        settings = settings or {}
+        return cluster(test, ":memory:")
 
-        async def passed_on(made):
-            owner, front = await made.pair(**settings)
-            for method, path, body in before:
-                await front.ask(method, path, json=body)
-            answer = await front.raw(*pieces, wait=wait)
-            return plain(answer), counters(owner.context.queues)
+    return ask
 
-        told = asyncio.run(alone(pieces, before, settings, wait))
-        assert cluster(passed_on, ":memory:") == told
-        return told[0]
 
-    return both
+@pytest.fixture(scope="module")
+def _long_ids():
+    """The ids of requests begin with a number of four digits, so that they are of one length for long."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(access_log, "count", lambda _: itertools.count(0x1000))
+        yield
+
+
+@pytest.fixture(scope="module")
+def refusing(kept_cluster, _long_ids):
+    """Tell the same two, which are as they were before each time; the answer."""
+    opened = AsyncExitStack()
+
+    async def start(made):
+        ask = await opened.enter_async_context(both(made, [JOBS, SOME, FEW, TEXTS]))
+        return ask, (await ask(CLOSE))[1]
+
+    asked, before = kept_cluster(start)
+
+    def ask(*pieces, wait=0.0):
+        answer, counters = kept_cluster(lambda made: asked(*pieces, wait=wait))
+        assert counters == before
+        return answer
+
+    yield ask
+    kept_cluster(lambda made: opened.aclose())
 
 
 @pytest.mark.parametrize("name", ways.GOOD)
@@ -85,9 +121,9 @@ def test_what_is_answered(ask, name):
 
 
 @pytest.mark.parametrize("name", ways.REFUSED)
-def test_what_is_refused(ask, name):
+def test_what_is_refused(refusing, name):
     request, status = ways.REFUSED[name]
-    answer = ask(request, CLOSE, before=[JOBS, FEW, TEXTS], wait=0.02 if status in (400, 431, 501) else 0.0)
+    answer = refusing(request, CLOSE, wait=0.02 if status in (400, 431, 501) else 0.0)
     assert ways.statuses(answer)[0] == status
 
 
@@ -122,15 +158,18 @@ LOOKS = {
     "a connection that names headers": get(
         b"/queues", b"Connection: keep-alive, accept", b"Accept: image/png"
     ),
-    "delete": get(b"/queues/jobs?confirm=jobs", method=b"DELETE"),
     "no body, half a request after it": get(b"/queues") + b"GET /que",
 }
 
 
 @pytest.mark.parametrize("name", LOOKS)
-def test_what_is_looked_at(ask, name):
-    answer = ask(LOOKS[name] + b"", CLOSE, before=[JOBS, SOME, FEW])
-    assert ways.statuses(answer)
+def test_what_is_looked_at(refusing, name):
+    assert ways.statuses(refusing(LOOKS[name], CLOSE))
+
+
+def test_a_queue_is_deleted(ask):
+    delete = get(b"/queues/jobs?confirm=jobs", method=b"DELETE")
+    assert ways.statuses(ask(delete, CLOSE, before=[JOBS, SOME, FEW]))[0] == 200
 
 
 def test_keys(ask):
