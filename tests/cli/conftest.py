@@ -8,6 +8,7 @@ import sys
 import threading
 from pathlib import Path
 from queue import SimpleQueue
+from types import SimpleNamespace
 
 import pytest
 
@@ -48,25 +49,6 @@ def ear(tmp_path):
 
 
 @pytest.fixture
-def dibs(tmp_path):
-    """Run a command to its end."""
-
-    def dibs(*arguments, env=None):
-        return subprocess.run(
-            [sys.executable, "-m", "dibs", *map(str, arguments)],
-            check=False,
-            capture_output=True,
-            text=True,
-            timeout=SECONDS,
-            cwd=tmp_path,
-            env=environment(env),
-            stdin=subprocess.DEVNULL,
-        )
-
-    return dibs
-
-
-@pytest.fixture
 def run(monkeypatch, capsys):
     """Run a command in this process, which is quicker: (exit code, stdout, stderr)."""
     from dibs.cli import main
@@ -79,6 +61,23 @@ def run(monkeypatch, capsys):
         return ended.value.code or 0, out, err
 
     return run
+
+
+@pytest.fixture
+def dibs(run, tmp_path):
+    """Run a command in this process as if it was in the test's folder, with an environment."""
+
+    def dibs(*arguments, env=None):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.chdir(tmp_path)
+            for name in os.environ.keys() - environment().keys():
+                patch.delenv(name)
+            for name, value in environment(env).items():
+                patch.setenv(name, value)
+            code, out, err = run(*arguments)
+        return SimpleNamespace(returncode=code, stdout=out, stderr=err)
+
+    return dibs
 
 
 class Serving:

@@ -3,10 +3,12 @@
 import json
 import os
 import resource
+import shutil
 import signal
 import sqlite3
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from types import SimpleNamespace
 
 import apsw
@@ -18,18 +20,30 @@ from dibs.config import Settings, version
 from dibs.ledger.sqlite import examining, lock, sums
 from dibs.queue.limits import Limits
 
+from .conftest import Serving
+
 
 def by_about(findings):
     return {finding.about: finding for finding in findings}
 
 
-@pytest.fixture
-def folder(serve, tmp_path):
+@pytest.fixture(scope="module")
+def stopped(tmp_path_factory):
     """The data folder of a server that was stopped in order."""
-    server = serve()
-    httpx.post(f"{server.url}/next?count=100")
-    assert server.end() == 0
-    return tmp_path / "dibs-data"
+    place = tmp_path_factory.mktemp("stopped")
+    server = Serving(place)
+    try:
+        httpx.post(f"{server.url}/next?count=100").raise_for_status()
+        assert server.end() == 0
+    finally:
+        server.close()
+    return place / "dibs-data"
+
+
+@pytest.fixture
+def folder(stopped, tmp_path):
+    """A copy of that one."""
+    return Path(shutil.copytree(stopped, tmp_path / "dibs-data"))
 
 
 def look(folder):

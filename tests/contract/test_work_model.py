@@ -30,12 +30,12 @@ def run(machine, examples: int, steps: int) -> None:
 
 @pytest.mark.timeout(300)  # seconds as a rule; a failure is made small before it is told
 def test_an_engine_works_as_the_model_does(machine):
-    run(machine, 20, 10)
+    run(machine, 8, 10)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_an_engine_works_as_the_model_does_for_long(machine, request):
     # A restart on PostgreSQL is a takeover; a file does what memory does, and has restarts.
-    examples = {"postgresql": 10, "sqlite-file": 40}.get(request.node.callspec.id, 100)
+    examples = {"postgresql": 6, "sqlite-file": 30}.get(request.node.callspec.id, 40)
     run(machine, examples, 40)

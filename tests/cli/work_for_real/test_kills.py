@@ -19,6 +19,7 @@ from tests.cli.conftest import SECONDS
 from .conftest import Queue, SimpleQueue
 
 WORKERS = 3
+FILES = 100
 
 
 def text_files(folder, count):
@@ -52,26 +53,26 @@ def reach(jobs, done):
         time.sleep(0.05)
 
 
-COUNT = """case "$1" in text-1[5-9]*) while [ -e hold ]; do sleep 0.05; done;; esac
+COUNT = """case "$1" in text-0[6-9]*) while [ -e hold ]; do sleep 0.05; done;; esac
 printf '{"file": "%s", "words": %d}' "$1" $(wc -w < "$1"); sleep 0.0$((${#1} % 3 + 2))"""
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(180)
-def test_the_words_of_200_files_counted_by_three_workers_one_of_them_killed(start, serve, tmp_path):
-    words = text_files(tmp_path, 200)
+def test_the_words_of_100_files_counted_by_three_workers_one_of_them_killed(start, serve, tmp_path):
+    words = text_files(tmp_path, FILES)
     (tmp_path / "hold").touch()  # nobody is done before one of them is killed
     url = serve("--queue", "default=count").url
     assert start(url, "push", "jobs", "files.txt", "--create").end()[0] == 0
     jobs, results = SimpleQueue(url, "jobs"), Queue(url, "counts")
     options = ("-j", 4, "--ttl", 2, "--exit-when-empty", "--results", "counts", "--json-results")
     workers = start_workers(start, jobs, *options)
-    reach(jobs, 60)
+    reach(jobs, 30)
     workers[1].process.kill()
     (tmp_path / "hold").unlink()
     ends = [worker.end() for worker in workers]
     assert [code for code, _, _ in ends] == [0, -signal.SIGKILL, 0]
-    assert jobs.audit == {"acked": 200, "waiting": 0, "leased": 0, "dead": 0}
+    assert jobs.audit == {"acked": FILES, "waiting": 0, "leased": 0, "dead": 0}
     found = results.values
     assert Counter(result["file"] for result in found) == dict.fromkeys(words, 1)
     assert {result["file"]: result["words"] for result in found} == words
@@ -80,20 +81,20 @@ def test_the_words_of_200_files_counted_by_three_workers_one_of_them_killed(star
 @pytest.mark.slow
 @pytest.mark.timeout(180)
 def test_and_with_a_server_that_is_killed_again_and_again(start, serve, tmp_path):
-    words = text_files(tmp_path, 200)
+    words = text_files(tmp_path, FILES)
     server = serve("--port", free_port(), "--queue", "default=count")
     url, port = server.url, server.port
     assert start(url, "push", "jobs", "files.txt", "--create").end()[0] == 0
     jobs, results = SimpleQueue(url, "jobs"), Queue(url, "counts")
     options = ("-j", 4, "--exit-when-empty", "--results", "counts", "--json-results")
     workers = start_workers(start, jobs, *options)
-    for done in (30, 90, 150):
+    for done in (15, 45, 75):
         reach(jobs, done)
         server.end(signal.SIGKILL)
         server = serve("--port", port, "--queue", "default=count")
     ends = [worker.end() for worker in workers]
     assert [code for code, _, _ in ends] == [0] * WORKERS, ends
-    assert jobs.audit == {"acked": 200, "waiting": 0, "leased": 0, "dead": 0}
+    assert jobs.audit == {"acked": FILES, "waiting": 0, "leased": 0, "dead": 0}
     assert Counter((result["file"], result["words"]) for result in results.values) == dict.fromkeys(
         words.items(), 1
     )
@@ -135,7 +136,7 @@ def test_a_push_that_is_killed_and_a_server_that_is_killed_and_each_line_is_ther
     start, serve, tmp_path
 ):
     chance = random.Random(1)
-    lines = [f"{number} " + "x" * chance.randrange(200) for number in range(100_000)]
+    lines = [f"{number} " + "x" * chance.randrange(200) for number in range(40_000)]
     (tmp_path / "lines.txt").write_text("".join(f"{line}\n" for line in lines))
     server = serve("--port", free_port(), "--queue", "default=count")
     url, port = server.url, server.port
