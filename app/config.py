@@ -15,7 +15,8 @@ from ipaddress import IPv4Network, IPv6Network, ip_address
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
@@ -164,6 +165,24 @@ class Settings(BaseSettings):
         """Take what is given and nothing else; ``load`` is what reads."""
         return (init_settings,)
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def _of_its_kind(cls, value: object, info: ValidationInfo) -> object:
+        """Refuse an empty name of a file, which would be the current folder, and true for a number."""
+        kind = cls.model_fields[str(info.field_name)].annotation
+        if value == "" and kind == Path | None:
+            raise ValueError("it is empty; leave it out if there is none")
+        if isinstance(value, bool) and kind in {int, float}:
+            raise PydanticCustomError("no_number", "true is no number")
+        return value
+
+    @field_validator("source_root")
+    @classmethod
+    def _folder(cls, folder: Path | None) -> Path | None:
+        if folder is not None and not folder.is_dir():
+            raise ValueError(f"there is no folder {folder}")
+        return folder
+
     @field_validator("data", mode="before")
     @classmethod
     def _data(cls, data: object) -> object:
@@ -223,7 +242,7 @@ class Settings(BaseSettings):
 
             context_of(self.tls_cert, self.tls_key)
         elif self.tls_key is not None:
-            raise ValueError("tls_key is there without tls_cert: say where the certificate is, too")
+            raise ValueError("tls_key: there is no tls_cert: say where the certificate is, too")
         return self
 
 
@@ -291,7 +310,13 @@ def settings_of(layers: Layers) -> Settings:
         found = error.errors(include_url=False)
         if any(each["loc"] for each in found):  # so that the certificate was not looked at
             found += _of_certificate(said)
-        wrong = [sentence for each in found for sentence in _explain(each, layers)]
+        from .config_faults import faults
+
+        wrong = [
+            f"{layers.origin(names)}: {line[:1].lower()}{line[1:]}" if names else line
+            for names, told in faults(found, Settings)
+            for line in told.split("\n")
+        ]
         raise ConfigError("\n".join(wrong)) from None
 
 
@@ -301,14 +326,3 @@ def _of_certificate(said: Mapping[str, Any]) -> list[Any]:
     except ValidationError as error:
         return [each for each in error.errors(include_url=False) if not each["loc"]]
     return []
-
-
-def _explain(error: Any, layers: Layers) -> list[str]:
-    """A sentence for each thing that is wrong: where it came from, which setting, what is wrong with it."""
-    message = str(error["msg"]).removeprefix("Value error, ")
-    if not error["loc"]:
-        return [message]
-    if error["type"] == "extra_forbidden":
-        message = "there is no such setting"
-    origin = layers.origin([str(part) for part in error["loc"][:2]])
-    return [f"{origin}: {line[:1].lower()}{line[1:]}" for line in message.split("\n")]

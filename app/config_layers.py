@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
@@ -20,6 +21,8 @@ DEFAULT_FILE: Final = Path("dibs.toml")
 _OTHERS: Final = {"CONFIG", "URL", "TOKEN", "TOKEN_FILE", "TRACEBACK", "QUEUE", "SEQ", "ATTEMPT"}
 """Variables (after ``DIBS_``) that are no settings of the server, and have a meaning all the same."""
 _LIMIT: Final = PREFIX + "LIMITS__"
+_FIELD: Final = re.compile(r'field "(\w+)"')
+"""The setting of an error of pydantic-settings."""
 
 
 class Layers(NamedTuple):
@@ -37,7 +40,8 @@ class Layers(NamedTuple):
     def origin(self, setting: Sequence[str]) -> str:
         """The place where the user wrote a setting (or one of a table: two names), with its name there."""
         place = self.place(setting)
-        return f"{place}: {'.'.join(setting)}" if place.startswith("config file") else place
+        named = place.startswith("option") or place.upper().endswith("__".join(setting).upper())
+        return place if named else f"{place}: {'.'.join(setting)}"
 
     def place(self, setting: Sequence[str]) -> str:
         """Where a setting comes from: ``option --port``, ``environment variable …``, ``config file …``."""
@@ -45,10 +49,12 @@ class Layers(NamedTuple):
         if _has(self.options, setting):
             return "option --" + ("queue" if name == "queues" else name.replace("_", "-"))
         if _has(self.environment, setting):
-            for variable in (PREFIX + "__".join(setting).upper(), PREFIX + name.upper()):
-                if variable in os.environ:
-                    return f"environment variable {variable}"
-            return "the environment"
+            whole, table = PREFIX + "__".join(setting).upper(), PREFIX + name.upper()
+            for meant in (whole, table):
+                for variable in os.environ:
+                    if variable.upper() == meant:
+                        return f"environment variable {variable}"
+            return f"environment variables {table}__…"
         return f"config file {self.path}" if _has(self.written, setting) else "default"
 
 
@@ -74,7 +80,9 @@ def read_layers(settings: type[BaseSettings], options: Mapping[str, Any] | None,
     try:
         environment = _without_unknown_limits(EnvSettingsSource(settings)())
     except SettingsError as error:
-        raise ConfigError(f"the environment: {error} (JSON is expected there)") from None
+        found = _FIELD.search(str(error))
+        where = f"environment variable {PREFIX}{found[1].upper()}" if found else "the environment"
+        raise ConfigError(f'{where}: it must be JSON, such as {{"NAME": "VALUE"}}') from None
     return Layers(path, written, environment, dict(options or {}))
 
 

@@ -80,9 +80,12 @@ def _settings(name: str, table: Mapping[str, Any]) -> dict[str, Any]:
         there = ", ".join(("source", "args", *sorted(known)))
         raise ValueError(f"{name}: there is no {unknown[0]}, only {there}")
     try:
-        return queue_settings(**table)
+        found = queue_settings(**table)
     except LimitExceeded as error:
         raise ValueError(f"{name}: {error}") from None
+    if "backoff_max" in found and found.get("backoff", 0) > found["backoff_max"]:
+        raise ValueError(f"{name}: backoff is over backoff_max ({table['backoff_max']:g} seconds)")
+    return found
 
 
 def _parse(name: str, text: str) -> SourceSpec:

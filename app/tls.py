@@ -49,8 +49,8 @@ def load(context: ssl.SSLContext, cert: Path, key: Path | None) -> None:
         context.load_cert_chain(cert, key, password=lambda: ENCRYPTED)
     except ssl.SSLError as error:
         if error.reason == "KEY_VALUES_MISMATCH":
-            raise ValueError(f"{key or cert} is not the key of the certificate {cert}") from None
-        raise ValueError(f"{cert} and its key can't be read: {error.reason or error}") from None
+            raise ValueError(f"tls_key {key or cert} is not the key of the certificate {cert}") from None
+        raise ValueError(f"tls_cert {cert} and its key can't be read: {error.reason or error}") from None
 
 
 def _check(file: Path, setting: str, kind: str) -> None:

@@ -19,6 +19,8 @@ _ELSEWHERE = {
 }
 """Words of the manual that are no commands, and what is to be said instead."""
 
+_NUMBERS = {"int": "a whole number", "list[int]": "a whole number", "float": "a number"}
+
 _HELP_MOST = 100
 """Columns that a help text takes, at most."""
 
@@ -31,8 +33,9 @@ class Command(TyperCommand):
         try:
             return super().parse_args(ctx, args)
         except BadParameter as error:
-            told = error.message.removeprefix("Value error, ")
-            error.message = told.replace("Input should be", "it must be", 1)
+            error.message = _must(error.param) or error.message.removeprefix("Value error, ").replace(
+                "Input should", "it must", 1
+            )
             raise
 
     def invoke(self, ctx: Any) -> Any:
@@ -58,6 +61,17 @@ class Group(TyperGroup):
         """Print it."""
         commands = [(name, _first(self.get_command(ctx, name))) for name in self.list_commands(ctx)]
         _print(self, ctx, commands)
+
+
+def _must(parameter: Any) -> str:
+    """What a number must be, with its bounds; empty for what is none."""
+    kind = _NUMBERS.get(parameter.bare_type())  # its name
+    least, most = getattr(parameter, "min", None), getattr(parameter, "max", None)
+    if kind is None:
+        return ""
+    if least is not None and most is not None:
+        return f"it must be {kind} from {least} to {most}"
+    return f"it must be {kind}" + ("" if least is None else f", {least} or more")
 
 
 def _print(command: Any, ctx: Any, commands: Sequence[tuple[str, str]] = ()) -> None:

@@ -15,7 +15,7 @@ from .exits import USAGE, fail
 
 def serve(
     *,
-    port: Annotated[int | None, typer.Option("--port", "-p")] = None,
+    port: Annotated[str | None, typer.Option("--port", "-p")] = None,
     host: str | None = None,
     data: str | None = None,
     advertise: Annotated[str | None, typer.Option(metavar="HOST:PORT", show_default=False)] = None,
@@ -27,7 +27,7 @@ def serve(
     source_root: Path | None = None,
     tls_cert: Annotated[Path | None, typer.Option(metavar="FILE")] = None,
     tls_key: Annotated[Path | None, typer.Option(metavar="FILE")] = None,
-    workers: Annotated[int | None, typer.Option(show_default=False)] = None,
+    workers: Annotated[str | None, typer.Option(show_default=False)] = None,
     log_level: str | None = None,
     log_format: str | None = None,
 ) -> None:
@@ -55,7 +55,7 @@ def serve(
     Example: `dibs serve --queue 'ids=count(start=100)' --queue 'jobs=lines(files.txt)'
     --queue sweep=mymodule:generate`
     """
-    options: dict[str, Any] = {
+    options: dict[str, Any] = {  # as they were written: what is wrong with them the settings say
         "port": port,
         "host": host,
         "data": data,

@@ -104,26 +104,25 @@ def _bound(most: int) -> Callable[[str, Any], int | None]:
     return read
 
 
-def _number(most: float, least: float = 0.0) -> Callable[[str, Any], float]:
+def _number(most: float, least: float = 0.0, others: str = "") -> Callable[[str, Any], float]:
     def read(field: str, value: Any) -> float:
-        limits = f"{least:g}..{most:g}"
-        if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
-            raise LimitExceeded(f"{field} must be a number", field=field, limit=limits)
-        if not least <= value <= most:
-            raise LimitExceeded(f"{field} must be from {least:g} to {most:.12g}", field=field, limit=limits)
+        number = isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
+        if not number or not least <= value <= most:
+            may_be = f"a number from {least:g} to {most:.12g}{others}"
+            raise LimitExceeded(f"{field} must be {may_be}", field=field, limit=f"{least:g}..{most:g}")
         return float(value)
 
     return read
 
 
-def _milliseconds(most: float, least: float = 0.0) -> Callable[[str, Any], int]:
-    read = _number(most, least)
+def _milliseconds(most: float, least: float = 0.0, others: str = "") -> Callable[[str, Any], int]:
+    read = _number(most, least, others)
     return lambda field, value: round(read(field, value) * 1000)
 
 
 def _keeping(least: float) -> Callable[[str, Any], int]:
     """A duration for which something is kept, in the ledger's units."""
-    read = _milliseconds(CENTURY, least)
+    read = _milliseconds(CENTURY, least, ', or "forever"')
     return lambda field, value: FOREVER if value is None or value == "forever" else read(field, value)
 
 

@@ -6,7 +6,8 @@ import re
 from collections.abc import Callable
 from typing import Final, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator
+from pydantic_core import PydanticCustomError
 
 from ..errors import LimitExceeded
 from ..sources.encode import MAX_SAFE
@@ -83,6 +84,13 @@ class Limits(BaseModel):
     unfinished_bytes: int = Field(
         default=128 * MIB, ge=MIB, description="The most bytes kept of all unfinished requests together."
     )
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _number(cls, value: object) -> object:
+        if isinstance(value, bool):  # true is no 1
+            raise PydanticCustomError("no_number", "true is no number")
+        return value
 
     def copy_of(self) -> Self:
         """The same limits, which nobody follows."""

@@ -293,7 +293,7 @@ def test_all_that_is_wrong_is_told_at_once(house, file, tmp_path):
         f"{place}prot: there is no such setting",
         f"{place}queues: bad",
         f"{place}limits.count: ",
-        "tls_cert no.pem: No such file",
+        f"{place}tls_cert: no.pem: No such file",
         "queue ids = count(start=200), but the 1 items so far are of count(start=100)",
         "queue more = nothing_there: ",
     ]

@@ -226,8 +226,16 @@ def test_a_reader_that_had_enough_is_no_error(server, dibs):
         (("peek", "jobs", "--state", "x"), "Invalid value for '--state': 'x' is not one of 'waiting'"),
         (
             ("next", "-n", "0"),
-            "Invalid value for '--number' / '-n': it must be greater than or equal to 1",
+            "Invalid value for '--number' / '-n': it must be a whole number, 1 or more",
         ),
+        (("serve", "--port", "x"), "option --port: it must be a whole number from 0 to 65535, and is 'x'"),
+        (
+            ("serve", "--port", "99999"),
+            "option --port: it must be a whole number from 0 to 65535, and is 99999",
+        ),
+        (("push", "q", "--priority", "12"), "'--priority': it must be a whole number from 0 to 9"),
+        (("next", "--wait", "x"), "Invalid value for '--wait' / '-w': it must be a number, 0 or more"),
+        (("work", "q", "--no-retry", "999", "--", "true"), "it must be a whole number from 1 to 255"),
     ],
 )
 def test_a_wrong_value_is_told_in_words_for_people(run, words, told):

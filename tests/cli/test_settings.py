@@ -74,7 +74,9 @@ class TestConfig:
         (tmp_path / "dibs.toml").write_text("prot = 1\n")
         done = dibs("config")
         assert (done.returncode, done.stdout) == (2, "")
-        assert done.stderr == "dibs: config file dibs.toml: prot: there is no such setting\n"
+        assert (
+            done.stderr == "dibs: config file dibs.toml: prot: there is no such setting; did you mean port?\n"
+        )
 
     def test_of_a_running_server_with_its_options(self, serve, dibs):
         server = serve("--queue", "own=range(3)")
@@ -115,7 +117,7 @@ class TestReload:
         server = serve()
         (tmp_path / "dibs.toml").write_text("[limits]\ncount = 0\n")
         done = dibs("reload", "--url", server.url)
-        told = "config file dibs.toml: limits.count: input should be greater than or equal to 1"
+        told = "config file dibs.toml: limits.count: it must be a whole number from 1 to 1000000, and is 0"
         assert (done.returncode, done.stderr) == (1, f"dibs: conflict: nothing was changed: {told}\n")
         assert told in server.stderr
 

@@ -203,16 +203,19 @@ class TestRefused:
     @pytest.mark.parametrize(
         ("options", "told"),
         [
-            (["--tls-cert", "none.pem"], "tls_cert none.pem: No such file or directory"),
-            (["--tls-cert", "cert.pem", "--tls-key", "none.pem"], "tls_key none.pem: No such file"),
-            (["--tls-cert", "cert.pem"], "tls_cert cert.pem: there is no PRIVATE KEY in it"),
+            (["--tls-cert", "none.pem"], "option --tls-cert: none.pem: No such file or directory"),
+            (["--tls-cert", "cert.pem", "--tls-key", "none.pem"], "option --tls-key: none.pem: No such file"),
+            (["--tls-cert", "cert.pem"], "option --tls-cert: cert.pem: there is no PRIVATE KEY in it"),
             (["--tls-cert", "text.pem", "--tls-key", "key.pem"], "there is no CERTIFICATE in it"),
             (["--tls-cert", "cert.pem", "--tls-key", "text.pem"], "there is no PRIVATE KEY in it"),
-            (["--tls-cert", "cert.pem", "--tls-key", "other.pem"], "other.pem is not the key of the cert"),
+            (
+                ["--tls-cert", "cert.pem", "--tls-key", "other.pem"],
+                "option --tls-key: other.pem is not the key of the cert",
+            ),
             (["--tls-cert", "cert.pem", "--tls-key", "locked.pem"], "the key has a passphrase"),
             (["--tls-cert", "cert.pem", "--tls-key", "cut.pem"], "can't be read"),
             (["--tls-cert", ".", "--tls-key", "key.pem"], "Is a directory"),
-            (["--tls-key", "key.pem"], "tls_key is there without tls_cert"),
+            (["--tls-key", "key.pem"], "option --tls-key: there is no tls_cert"),
         ],
     )
     def test_a_sentence_says_which_file_is_wrong(self, folder, dibs, options, told):

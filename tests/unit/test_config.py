@@ -1,3 +1,6 @@
+import math
+import re
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -144,13 +147,26 @@ def test_memory_is_not_a_folder():
 @pytest.mark.parametrize(
     ("written", "says"),
     [
-        ("prot = 1", ["dibs.toml", "prot", "no such setting"]),
+        ("prot = 1", ["dibs.toml", "prot", "no such setting; did you mean port?"]),
+        ("port = true", ["port: it must be a whole number from 0 to 65535, and is true"]),
+        ("port = ''", ["port: it is empty, and must be a whole number"]),
+        ("data = 5", ["data: it must be a folder, :memory:, or a database as postgresql://…"]),
+        ("log_level = 'loud'", ["debug, info, notice, warning or error, and is 'loud'"]),
+        ("allow_get = 5", ["allow_get: it must be true, false or all, and is 5"]),
+        ("trusted_proxies = ['a', 'b']", ["addresses or networks", "'a' is none"]),
+        ("old = 0", ["old: it must be a number above 0, and is 0"]),
+        ("recover_bytes = -1", ["it must be a whole number, 0 or more, and is -1"]),
+        ("source_root = ''", ["source_root: it is empty"]),
+        ("source_root = 'nowhere'", ["source_root: there is no folder nowhere"]),
+        ("limits = 5", ["limits: it must be a table, and is 5"]),
+        ("[limits]\nwait = true", ["limits.wait: it must be a number from 0 to 3600, and is true"]),
+        ("[queues.ids]\nbackoff = 9\nbackoff_max = 1", ["ids: backoff is over backoff_max (1 seconds)"]),
         ("threads = 2", ["dibs.toml", "threads", "no such setting"]),
         ("port = 70000", ["dibs.toml", "port", "65535"]),
         ("port = 'x'", ["dibs.toml", "port"]),
         ("port = ", ["dibs.toml", "nvalid value"]),
         ("[limits]\ncuont = 1", ["dibs.toml", "limits.cuont", "no such setting"]),
-        ("[limits]\ncount = 0", ["dibs.toml", "limits.count", "greater than or equal to 1"]),
+        ("[limits]\ncount = 0", ["dibs.toml", "limits.count", "from 1 to 1000000, and is 0"]),
         ("queues = 3", ["dibs.toml", "queues"]),
         ('[queues]\nIds = "count"', ["dibs.toml", "Ids", "a-z"]),
         ('[queues]\n".." = "count"', ["dibs.toml", "'..'"]),
@@ -186,7 +202,28 @@ def test_what_is_wrong_in_the_environment_is_named(monkeypatch):
     assert refusal().startswith("environment variable DIBS_LIMITS__COUNT: ")
     monkeypatch.setenv("DIBS_LIMITS__COUNT", "1")
     monkeypatch.setenv("DIBS_QUEUES", "{")
-    assert "queues" in refusal()
+    assert refusal() == 'environment variable DIBS_QUEUES: it must be JSON, such as {"NAME": "VALUE"}'
+    monkeypatch.setenv("DIBS_QUEUES", "{}")
+    monkeypatch.delenv("DIBS_LIMITS__COUNT")
+    monkeypatch.setenv("DIBS_LIMITS", '{"count": 0}')
+    assert refusal().startswith("environment variable DIBS_LIMITS: limits.count: ")
+
+
+@pytest.mark.parametrize("table", [Settings, Limits])
+def test_each_setting_is_named_with_its_limits_and_one_line_whatever_is_written(table):
+    """A value of each kind that TOML has: what is refused is told once, and without a word of pydantic's."""
+    wrong = 0
+    for name in table.model_fields:
+        for value in ([], {}, 10**25, -5, 0.5, math.nan, True, "", "x", date(2026, 1, 31), ["\0"]):
+            written = {name: value} if table is Settings else {"limits": {name: value}}
+            try:
+                load(written)
+            except ConfigError as error:
+                wrong += 1
+                (line,) = str(error).splitlines()
+                assert re.match(r"option --(queue|[a-z-]+): \S", line)
+                assert not re.search(r"[Ii]nput|valid|lax|literal|<class|default:", line)
+    assert wrong > 5 * len(table.model_fields)
 
 
 def test_what_is_wrong_in_an_option_is_named():

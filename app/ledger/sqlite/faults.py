@@ -42,7 +42,10 @@ def raise_at_start(path: str, error: Exception) -> NoReturn:
     if is_full(error):
         raise LedgerFull(f"there is no room for the ledger {path}: {error}") from error
     if isinstance(error, (EngineFailed, OSError, *OF_THE_DISK)):
-        raise LedgerUnavailable(f"can't open the ledger {path}: {error}") from error
+        why = str(error)
+        if isinstance(error, OSError) and error.filename:
+            why = f"{error.strerror}: {error.filename}"
+        raise LedgerUnavailable(f"can't open the ledger {path}: {why}") from error
     if isinstance(error, apsw.Error | OpFailed | ValueError):
         raise LedgerForeign(f"{path} is not a ledger of dibs, or it is damaged: {error}") from error
     raise error
