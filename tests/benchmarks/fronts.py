@@ -6,6 +6,7 @@ import os
 import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import httpx
 import psycopg
@@ -22,14 +23,23 @@ def server_of(url: str) -> Server:
     return dibs(url, "default=count", before=BESIDE)  # type: ignore[arg-type]
 
 
+LOADS = (
+    ("plain", "", TAKE, wrk, 64),
+    ("keyed", "?wait=20", SEQUENCED, each, 64),
+    ("lone", "", TAKE, wrk, 1),
+    ("many", "", TAKE, wrk, 256),
+)
+
+
 def fronts(run: Run) -> None:
     """The owner's processor time for a take that a front passed on, and for one of its own."""
     with pgbench() as floor, server_of(floor.url) as owner, server_of(floor.url) as front:
         for _ in run.rounds():
-            for name, query, lua, load in (("plain", "", TAKE, wrk), ("keyed", "?wait=20", SEQUENCED, each)):
-                own = load(owner, f"/next{query}", run.seconds, script(lua))
+            for name, query, lua, load, connections in LOADS:
+                path, ask = f"/next{query}", partial(load, connections=connections)
+                own = ask(owner, path, run.seconds, script(lua))
                 before, own_time = owner.cpu(), own.micros
-                passed = load(front, f"/next{query}", run.seconds, script(lua))
+                passed = ask(front, path, run.seconds, script(lua))
                 used = (owner.cpu() - before) / passed.requests * 1e6
                 run.add(**{f"{name}_own": own_time, f"{name}_passed": used, f"{name}_front": passed.micros})
             run.add(**_half(run, owner, front))
@@ -64,6 +74,8 @@ FRONTS = (
     Figure("… the front's own time", "plain_front", unit=" µs"),
     Figure("… with sequenced keys", "keyed_passed", "keyed_own", 0.5, True, " µs"),
     Figure("… the front's own time", "keyed_front", unit=" µs"),
+    Figure("… one connection: a batch for each take", "lone_passed", "lone_own", most=True, unit=" µs"),
+    Figure("… 256 connections: more takes in a batch", "many_passed", "many_own", most=True, unit=" µs"),
     Figure(
         "takes for a second of the owner's time, half of the clients at a front, against none",
         "half",
