@@ -341,6 +341,48 @@ async def test_a_look_that_has_not_found_all_is_followed_by_the_next_at_once(mon
     ]
 
 
+@pytest.fixture
+def seldom_measured(monkeypatch):
+    monkeypatch.setattr(draining, "MEASURE_EVERY", 3600.0)
+
+
+@pytest.mark.usefixtures("seldom_measured")
+async def test_looks_that_find_nothing_are_not_told_to_the_loop(monkeypatch):
+    stage, turns = Stage(), []
+    looked = stage.draining._next
+    monkeypatch.setattr(stage.draining, "_next", lambda: turns.append(len(looks(stage))) or looked())
+    await drained(stage, lambda: len(looks(stage)) > 20)
+    assert len(turns) <= 2, turns  # the first is followed by a measuring
+
+
+@pytest.mark.usefixtures("seldom_measured")
+async def test_the_end_waits_for_no_look_that_is_due_later(monkeypatch):
+    stage = Stage()
+    monkeypatch.setattr(pace, "EVERY", 3600.0)
+    stage.draining.start()
+    await stage.until(lambda: looks(stage) and not stage.draining._pace._at_once)
+    async with asyncio.timeout(PATIENCE):
+        await stage.draining.stop(2 * PATIENCE)
+    assert (stage.closed, len(looks(stage))) == (True, 1)
+
+
+@pytest.mark.usefixtures("seldom_measured")
+async def test_a_ledger_that_is_held_meanwhile_is_seen_before_the_next_look(caplog):
+    stage = Stage()
+    stage.draining.start()
+    await stage.until(lambda: len(looks(stage)) > 3)
+    with caplog.at_level(logging.WARNING, "dibs.queue"):
+        stage.shut = LedgerCopied("it is a backup")
+        await stage.until(lambda: "can't be drained now: it is a backup" in caplog.text)
+        before = len(looks(stage))
+        stage.rows.append(Arrival(Place(6, 1), "q", "1"))
+        await asyncio.sleep(0.02)  # many looks, if it were not held
+        assert (len(looks(stage)), stage.taken()) == (before, [])
+        stage.shut = None
+        await stage.until(lambda: "drained again" in caplog.text and not stage.rows)
+    await stage.draining.stop(PATIENCE)
+
+
 def test_values_become_what_the_ledger_keeps():
     text = text_by(20)
     assert text("[1.50, 0.00001]") == "[1.5,1e-05]"
