@@ -126,7 +126,7 @@ def _series(track: Track, now: int, began: int, span: str) -> dict[str, Any]:
 
     def rate(name: str) -> list[float | None]:
         return [
-            None if each is None or seconds is None else round(getattr(each.traffic, name) / seconds, 2)
+            None if each is None or seconds is None else round(getattr(each.traffic, name) / seconds, 4)
             for each, seconds in counted
         ]
 

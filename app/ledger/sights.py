@@ -75,7 +75,7 @@ class Sights(Protocol):
     """
 
     def inside(self) -> dict[int, Inside]:
-        """Of each queue that holds something, by its row: what is inside. What has expired waits."""
+        """Of each queue that holds something, by its row: what is inside. What expired waits, or is dead."""
 
     def holdings(self, queue: int) -> list[Holding]:
         """Who holds which leases of a queue, those that end first before; of at most ``LEASES_MOST`` runs."""

@@ -398,15 +398,15 @@ def test_the_charts_go_back_a_week_and_tell_rates_of_the_time_that_was_counted(h
     place = (begun - week["from"]) // step
     out = {n: each for n, each in enumerate(week["out"]) if each}
     covered = (min(screen.now, begun + step) - BEGIN) / 1000
-    assert out == {place: round(3_600 / covered, 2)}
+    assert out == {place: round(3_600 / covered, 4)}
     screen.at(6 * 24 * HOUR)
     house.ask("POST", "/queues/jobs/next?count=3600")
     screen.at(SECOND)
     screen.at(step)
     week = detail(screen, "7d")["series"]
     assert [each for each in week["out"] if each] == [
-        round(3_600 / ((begun + step - BEGIN) / 1000), 2),
-        round(3_600 / (step / 1000), 2),
+        round(3_600 / ((begun + step - BEGIN) / 1000), 4),
+        round(3_600 / (step / 1000), 4),
     ]
     assert sum(each is None for each in week["out"]) == (begun - week["from"]) // step
     screen.at(7 * 24 * HOUR)

@@ -480,6 +480,50 @@ def test_a_flight_that_was_counted_in_part_says_so(site, open_page):
     assert "Counted" not in whole
 
 
+def test_what_expired_for_the_last_time_is_dead_in_every_view_and_died_once(site, open_page):
+    """Though nobody has asked since, and so nothing is written of it."""
+    here = site()
+    here.queue("jobs", max_attempts=1)
+    here.push("jobs", *range(4))
+    overview, queue = open_page(here), open_page(here, "#/queues/jobs")
+    row(overview, "jobs").wait_for()
+    for worker in ("ann", "bob"):
+        lease = {"max": 1, "worker": worker, "ttl": 0.1}
+        here.ask("POST", "/queues/jobs/lease", json=lease)
+    dead = queue.locator(".dead-card tr.row")
+    expect(dead).to_have_count(2)
+    for n, worker in enumerate(("bob", "ann")):
+        cells = dead.nth(n).locator("td")
+        assert [cells.nth(at).inner_text() for at in (2, 3, 4)] == ["the lease expired", "1 of 1", worker]
+    overview.locator("h1", has_text="has 2 dead letters; 2 died within the hour").wait_for()
+    queue.get_by_text("2 died within the hour").wait_for()
+    for _ in range(3):  # looked at by both, again and again
+        later = "now => document.querySelector('#uptime').textContent !== now"
+        overview.wait_for_function(later, arg=overview.locator("#uptime").inner_text())
+    for page in (overview, queue):
+        assert "2 died within the hour" in page.locator("main").inner_text()
+    stats = here.get("/queues/jobs/stats")
+    assert (stats["dead"], stats["waiting_items"]) == (2, 2)
+    assert 'dibs_items{queue="jobs",state="dead"} 2.0' in here.ask("GET", "/metrics").text
+
+
+def test_no_tick_of_an_axis_is_rounded_and_no_small_rate_is_zero(site, open_page):
+    page = open_page(site())
+    shown = """async (most) => {
+        const { Chart } = await import("/page/static/chart.js");
+        const { rate } = await import("/page/static/format.js");
+        const chart = new Chart({ title: "Rates", unit: "/s", height: 200 });
+        const lines = [{ name: "out", kind: "out", values: [null, most, null, most / 2], tell: rate(most) }];
+        chart.show({ lines, from: 0, step: 1000, now: 4000, began: 0, clock: String, write: rate });
+        const texts = [...chart.picture.querySelectorAll("text")].map((text) => text.textContent);
+        return [texts, chart.picture.querySelectorAll("circle.dot").length];
+    }"""
+    texts, dots = page.evaluate(shown, 0.7)
+    assert texts[:4] == ["0", "0.25", "0.5", "0.75/s"]
+    assert dots == 2  # what was measured between two gaps
+    assert page.evaluate(shown, 0.0042)[0][-1] == "0.0042"
+
+
 def held_back(page, what):
     """Hold the page's requests for an action back; the list of those that came."""
     held = []

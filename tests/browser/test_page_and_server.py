@@ -43,6 +43,7 @@ def test_without_a_word_from_the_server_the_sentence_says_so(site, open_page):
         heading.wait_for()
         assert re.search(r"What you see is from \d\d:\d\d:\d\d\.$", heading.inner_text())
         page.locator("main.stale").wait_for()
+        page.locator('#stream[data-state="silent"]', has_text="no word").wait_for()
     finally:
         here.server.process.send_signal(signal.SIGCONT)
     page.get_by_role("heading", name="The queue is well.").wait_for()

@@ -6,6 +6,7 @@ import pytest
 from asks import lease
 from dibs.ledger.ops import Define
 from dibs.ledger.serve import Handed
+from dibs.ledger.sights import Death, Deaths, Inside
 from dibs.ledger.work import Ack, Extend, Nack, Parcel, Purge, Push, QueueSettings, Redrive, Release, Span
 from words import NOTHING, served
 
@@ -197,6 +198,54 @@ def test_every_look_says_dead(ledger, two_dead):
     assert [(f.attempt, f.worker, f.error) for f in engine.failures(two_dead, 2)] == [
         (1, "ann", "the lease expired")
     ]
+
+
+def test_every_sight_says_dead_of_what_and_when(ledger, two_dead):
+    engine, died = ledger.engine, ledger.engine.now()
+    sights = engine.sights
+    assert sights.inside() == {two_dead: Inside(0, 0, 2)}
+    told = [Death(seq, 1, died, "ann", "the lease expired") for seq in (2, 1)]
+    assert sights.newest_dead(two_dead, None, None, 9) == told
+    assert sights.newest_dead(two_dead, "the lease expired", 2, 9) == told[1:]
+    assert sights.dead_by_error(two_dead, 9) == [Deaths("the lease expired", 2, 2)]
+    assert (sights.next(two_dead, 9), sights.first_due(two_dead)) == ([], None)
+    ledger.claim(two_dead, token="v")  # writes it down
+    assert sights.inside() == {two_dead: Inside(0, 0, 2)}
+    assert sights.newest_dead(two_dead, None, None, 9) == told
+
+
+def test_every_sight_tells_the_last_of_several_failures(ledger):
+    """An item that failed, was leased again and expired at its last attempt; one that did not use it yet."""
+    queue, other = ledger.jobs("1", max_attempts=2), ledger.define("other", "").id
+    ledger.push(other, "1")
+    for each in (queue, other):
+        ledger.claim(each, token="t")
+        ledger.one(each, Nack("t", error="no", delay=0))
+    ledger.claim(queue, token="u", ttl=TTL, worker="bob")
+    ledger.claim(other, token="u", ttl=TTL, worker="bob")
+    assert ledger.engine.sights.inside() == {queue: Inside(0, 1, 0), other: Inside(0, 1, 0)}
+    ledger.time.pass_(TTL)
+    died = ledger.engine.now()
+    sights = ledger.engine.sights
+    assert sights.inside() == {queue: Inside(0, 0, 1), other: Inside(1, 0, 0)}
+    assert sights.newest_dead(queue, None, None, 9) == [Death(1, 2, died, "bob", "the lease expired")]
+    assert sights.newest_dead(queue, "no", None, 9) == []
+    assert sights.newest_dead(other, None, None, 9) == []
+    assert [tuple(each) for each in sights.next(other, 9)] == [(1, 1, died, 0)]
+
+
+def test_what_expired_together_goes_out_next(ledger):
+    queue = ledger.jobs(*texts(3), max_attempts=1)
+    lapsed(ledger, queue, most=2)
+    ledger.time.pass_(5)
+    expired = ledger.engine.now() - 5
+    sights = ledger.engine.sights
+    assert sights.inside() == {queue: Inside(3, 0, 0)}
+    ready = [(each.first, each.last) for each in sights.next(queue, 9)]
+    assert sorted(ready) == [(1, 2), (3, 3)]
+    claimed = ledger.claim(queue, token="u").spans
+    assert (claimed[0].first, claimed[0].last) == ready[0]
+    assert sights.first_due(queue) == expired
 
 
 def test_looking_writes_nothing(ledger, two_dead):

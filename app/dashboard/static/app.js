@@ -111,13 +111,14 @@ class Page {
     }
     const node = at("stream");
     mark(node, "data-state", state);
-    say(node.lastElementChild, { live: "live", held: "held: this tab was hidden", again: `joining again, try ${tries}` }[state]);
+    say(node.lastElementChild, { live: "live", silent: "no word", held: "held: this tab was hidden", again: `joining again, try ${tries}` }[state]);
   }
 
   tick() {
     if (this.server) say(at("uptime"), `up ${uptime((Date.now() - this.server.began - this.server.skew) / 1000)}`);
     const { silence } = this.stream;
     this.main.classList.toggle("stale", silence !== null);
+    if (silence !== null && at("stream").dataset.state === "live") this.told("silent", 0);
     if (silence === null || !this.view) return;
     const place = this.view.told ?? this.view.title;
     const head = el("span", { class: "hold" }, shape("old"), ` No word from the server for ${span(silence)}.`);

@@ -50,6 +50,8 @@ export function area(values, x, y) {
   return path;
 }
 
+const figure = new Intl.NumberFormat("en-US", { maximumFractionDigits: 4 }); // a tick is never rounded
+
 const LETTER = 7; // pixels of a letter of a label, at most
 const DIED = () => el("span", { class: "legend" }, svg("svg", { viewBox: "0 0 4 12", "aria-hidden": "true" }, svg("path", { class: "death", d: "M2 1v10" })), "an item died");
 const ENDS = {
@@ -139,7 +141,7 @@ export class Chart {
     const at = (time) => x((time - from) / step);
     const grid = scale.flatMap((tick, n) => [
       svg("path", { class: "grid", d: `M${LEFT} ${y(tick)}H${right}` }),
-      svg("text", { x: LEFT - 8, y: y(tick) + 4, "text-anchor": "end" }, write(tick) + (n === scale.length - 1 ? this.unit : "")),
+      svg("text", { x: LEFT - 8, y: y(tick) + 4, "text-anchor": "end" }, figure.format(tick) + (n === scale.length - 1 ? this.unit : "")),
     ]);
     const parts = wide < 480 ? [0, 1] : [0, 1 / 3, 2 / 3, 1];
     const times = parts.map((part) => {

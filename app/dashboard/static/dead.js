@@ -275,7 +275,7 @@ function step(at, icon, words) {
 function line(parts) {
   const [begin, end] = [parts[0]?.began || parts[0]?.at, parts.at(-1)?.at];
   if (!(end > begin)) return null;
-  const wide = 560;
+  const wide = matchMedia("(max-width: 720px)").matches ? 280 : 560; // letters are drawn about as large as they are
   const x = (at) => 2 + ((at - begin) / (end - begin)) * (wide - 12);
   const drawn = [svg("path", { class: "axis", d: `M0 6.5H${wide}` })];
   let free = 0;

@@ -5,8 +5,10 @@ const one = new Intl.NumberFormat("en-US", { minimumFractionDigits: 1, maximumFr
 
 export const count = (n) => whole.format(n);
 
-/** A rate: one decimal below 100, none where it is whole and zero. */
-export const rate = (n) => (n === 0 ? "0" : n < 100 && !Number.isInteger(n) ? one.format(n) : whole.format(n));
+const small = new Intl.NumberFormat("en-US", { maximumSignificantDigits: 2 });
+
+/** A rate: one decimal below 100, none where it is whole and zero; two figures of one below 0.1, which is not zero. */
+export const rate = (n) => (n > 0 && n < 0.095 ? small.format(n) : n < 100 && !Number.isInteger(n) ? one.format(n) : whole.format(n));
 
 export const items = (n, word = "item") => `${count(n)} ${word}${n === 1 ? "" : "s"}`;
 

@@ -66,7 +66,10 @@ export class Stream {
         this.heard(name, JSON.parse(event.data));
       });
     }
-    source.addEventListener("beat", () => (this.at = Date.now()));
+    source.addEventListener("beat", () => {
+      this.at = Date.now();
+      this.changed("live", 0);
+    });
     source.addEventListener("error", () => {
       if (this.source !== source) return;
       this.leave();

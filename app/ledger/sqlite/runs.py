@@ -17,14 +17,14 @@ from .collected import ROWS, Collected, Inserted, write
 
 # -- what is dead, as ``Run.spent`` tells, whether it is written down or not
 
-_ATTEMPTS = f"""(
-SELECT CASE json_type(settings, '$.max_attempts') WHEN 'integer' THEN json_extract(settings, '$.max_attempts')
+ATTEMPTS = f"""
+CASE json_type(settings, '$.max_attempts') WHEN 'integer' THEN json_extract(settings, '$.max_attempts')
     WHEN 'null' THEN 9223372036854775807 ELSE {DEFAULT_SETTINGS.max_attempts} END
-FROM queue WHERE id = :queue)"""
+"""
 
 # A lease of one item that has expired has used an attempt; it may have been the last.
 LAPSED = f"(token IS NOT NULL AND due <= :now AND most <= {ALONE})"
-SPENT = f"({LAPSED} AND attempt >= {_ATTEMPTS})"
+SPENT = f"({LAPSED} AND attempt >= (SELECT {ATTEMPTS} FROM queue WHERE id = :queue))"
 
 # -- rows
 

@@ -11,20 +11,34 @@ from time import sleep
 from typing import Any
 
 from ..sights import ERROR_MOST, LEASES_MOST, WORKERS_MOST, Death, Deaths, Holding, Inside, Next, Workers
+from ..state.runs import EXPIRED
 from .readers import Readers
-from .runs import SPENT
+from .runs import ATTEMPTS, LAPSED, SPENT
 
+LAPSED_MOST = 5_000
+"""Runs of leases that have expired which are looked at for what goes out next."""
 DEATHS_MOST = 10_000
 """Dead items that are counted by their errors: the newest ones."""
 
-# Of the queues that hold something: how many items are inside, leased and dead. A text has 200 of them: for
-# each row that SQLite gives, a thread waits anew until others let it have Python.
-INSIDE = """
+# Of the queues that hold something: how many items are inside, leased and dead, written so or not. A text has
+# 200 of them: for each row that SQLite gives, a thread waits anew until others let it have Python.
+INSIDE = f"""
+WITH held AS MATERIALIZED (
+    SELECT queue, sum(CASE WHEN due > :now THEN last - first + 1 ELSE 0 END) AS leased,
+        max({LAPSED}) AS lapsed
+    FROM run INDEXED BY run_lease WHERE token IS NOT NULL GROUP BY queue),
+tried AS MATERIALIZED (
+    SELECT queue, {ATTEMPTS} AS attempts FROM held CROSS JOIN queue ON queue.id = held.queue WHERE lapsed),
+spent AS MATERIALIZED (
+    SELECT tried.queue, sum(last - first + 1) AS items
+    FROM tried CROSS JOIN run INDEXED BY run_lease
+        ON run.queue = tried.queue AND {LAPSED} AND attempt >= attempts
+    GROUP BY tried.queue)
 SELECT json_group_array(json_array(id, inside, leased, dead)) FROM (
-    SELECT id, cursor - base - taken - acked - purged - jumped AS inside, ifnull(leased, 0) AS leased, dead
+    SELECT id, cursor - base - taken - acked - purged - jumped AS inside, ifnull(leased, 0) AS leased,
+        dead + ifnull(spent.items, 0) AS dead
     FROM queue CROSS JOIN counter ON counter.queue = queue.id
-    LEFT JOIN (SELECT queue, sum(last - first + 1) AS leased FROM run INDEXED BY run_lease
-        WHERE token IS NOT NULL AND due > :now GROUP BY queue) AS lease ON lease.queue = queue.id
+    LEFT JOIN held ON held.queue = queue.id LEFT JOIN spent ON spent.queue = queue.id
     WHERE deleted_at IS NULL AND inside > 0)
 GROUP BY id / 200
 """
@@ -49,8 +63,15 @@ WHERE queue = :queue AND priority = :priority AND state < 2 AND state = 0
 ORDER BY due, first LIMIT :most
 """
 
+# What has expired and is to go out again.
+EXPIRED_NEXT = f"""
+SELECT first, last, due, priority FROM (SELECT * FROM run INDEXED BY run_lease
+    WHERE queue = :queue AND token IS NOT NULL AND due <= :now LIMIT {LAPSED_MOST})
+WHERE NOT {SPENT} ORDER BY priority, due, first LIMIT :most
+"""
+
 # The last failure of each of so many dead items, the newest ones: a run may have a million. What has expired
-# with its last attempt is dead, too, whether a claim has written it down or not.
+# with its last attempt is dead of that, too, though no claim has written it down.
 DEATHS = f"""
 WITH newest AS (
     SELECT first, min(last, :before - 1) AS last FROM run INDEXED BY run_dead
@@ -59,12 +80,12 @@ counted AS (
     SELECT first, last, ifnull(sum(last - first + 1) OVER (ORDER BY first DESC
         ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0) AS newer FROM newest),
 dead AS (
-    SELECT max(first, last - (:scan - newer) + 1) AS first, last FROM counted WHERE newer < :scan
-    UNION ALL SELECT first, last FROM run INDEXED BY run_lease
-        WHERE queue = :queue AND first < :before AND {SPENT})
+    SELECT max(first, last - (:scan - newer) + 1) AS first, last FROM counted WHERE newer < :scan)
 SELECT seq, attempt, at, worker, error, max(failure.id) FROM dead
 CROSS JOIN failure INDEXED BY failure_item ON failure.queue = :queue AND seq BETWEEN first AND last
 WHERE seq < :before GROUP BY seq
+UNION ALL SELECT first, attempt, due, worker, '{EXPIRED}', 0 FROM run INDEXED BY run_lease
+    WHERE queue = :queue AND first < :before AND {SPENT}
 """
 NEWEST = f"""
 SELECT seq, attempt, at, worker, error FROM ({DEATHS})
@@ -111,25 +132,27 @@ class SqliteSights:
 
     def first_due(self, queue: int) -> int | None:
         """When the first of what waits comes due, or came due."""
-        return min(
-            (
-                due
-                for priority in range(10)
-                for _, _, due, _ in self._readers.scan(
-                    NEXT, {"queue": queue, "priority": priority, "most": 1}
-                )
-            ),
-            default=None,
-        )
+        dues = [due for _, _, due, _ in self._upcoming(queue, 1)]
+        return min(dues, default=None)
 
     def next(self, queue: int, most: int) -> list[Next]:
         """What goes out next of what waits, in the order of claims."""
         now = self._now()
-        found: list[Next] = []
+
+        def place(item: Next) -> tuple[bool, int, int, int, int]:
+            late = item.due > now
+            return late, item.due if late else 0, item.priority, item.due, item.first
+
+        return sorted(self._upcoming(queue, most), key=place)[:most]
+
+    def _upcoming(self, queue: int, most: int) -> list[Next]:
+        """The first runs of what waits, of each level, and of what has expired."""
+        asked = {"queue": queue, "now": self._now(), "most": most}
+        found = [Next(*each) for each in self._readers.scan(EXPIRED_NEXT, asked)]
         for priority in range(10):
             asked = {"queue": queue, "priority": priority, "most": most}
             found += [Next(*each) for each in self._readers.scan(NEXT, asked)]
-        return sorted(found, key=lambda item: (item.due > now, item.due if item.due > now else 0))[:most]
+        return found
 
     def newest_dead(self, queue: int, error: str | None, before: int | None, most: int) -> list[Death]:
         """Dead items below ``before``, newest first, of one last error or any."""
