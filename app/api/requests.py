@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 from ..ledger.serve import Ask, Key
 from ..ledger.work import Parcel
@@ -46,6 +46,10 @@ class Request(NamedTuple):
             return self
         queue.check_arithmetic()
         return self._replace(how="wide block") if queue.line.computing.wide else self
+
+
+# As its own constructor does, in a third of the time.
+_request: Callable[[Any], Request] = partial(tuple.__new__, Request)
 
 
 class Reader:
@@ -107,7 +111,7 @@ class Reader:
                 self._leases[body] = known
         asked, digest = known
         ask = asking.work((), asked, self._limits, self._token, key=key, digest=digest)
-        return Request(ask, asked.wait, "lease", digest)
+        return _request((ask, asked.wait, "lease", digest))
 
     def settling(self, body: bytes, key: Key | None, verb: str) -> Request:
         """A settle, or one of its verbs alone."""
@@ -121,7 +125,7 @@ class Reader:
             digest = "" if key is None else shape.digest(token)
         ask = asking.work(entries, lease, self._limits, self._token, key=key, digest=digest)
         how: How = "settled" if verb == "settle" else "outcome"
-        return Request(ask, 0.0 if lease is None else lease.wait, how, digest)
+        return _request((ask, 0.0 if lease is None else lease.wait, how, digest))
 
     def pushing(self, body: bytes, _: Key | None) -> tuple[Parcel, ...]:
         """A push."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from ..errors import DibsError
 from ..ledger.work import Ack, Entry
@@ -27,6 +27,9 @@ _TOKEN: Final = re.compile(rb'"token": ?"(%b)"' % _PLAIN.pattern)
 _ANY: Final = "any"
 """Stands for the token where a shape is read."""
 
+# As the constructors of entries do, in a third of the time.
+_entry: Callable[[type, Any], Entry] = tuple.__new__
+
 
 class Shape(NamedTuple):
     """What bodies of one shape ask for: one entry for all of a lease, and perhaps the next one.
@@ -41,8 +44,7 @@ class Shape(NamedTuple):
 
     def settle(self, token: str) -> Entry:
         """The entry with this token."""
-        _, *others = self.entry
-        return type(self.entry)(token, *others)
+        return _entry(type(self.entry), (token, *self.entry[1:]))
 
     def digest(self, token: str) -> str:
         """The digest of the request with this token."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import Final, NamedTuple
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Final, NamedTuple
 
 from ...errors import DibsError
 from ...ledger.serve import Key
@@ -19,6 +21,9 @@ _FOLDED: Final = re.compile(rb"\n[ \t]")
 _PLAIN: Final = re.compile(rb"[0-9A-Za-z._-]+")
 _DIGITS: Final = 15
 """Digits of a number that is within its limit, whatever they are."""
+
+# As its own constructor does, in a third of the time.
+_key: Callable[[Any], Key] = partial(tuple.__new__, Key)
 
 
 class Around(NamedTuple):
@@ -48,9 +53,9 @@ class KeyedHeads:
                 text = head[len(before) : len(head) - len(after)]
                 if not session:
                     if len(text) <= self._limits.key_bytes and _PLAIN.fullmatch(text):
-                        return meant, Key(text.decode(), ""), b"%b%b\r\n" % (signed, text)
+                        return meant, _key((text.decode(), "", 0, "")), b"%b%b\r\n" % (signed, text)
                 elif text.isdigit() and len(text) <= _DIGITS and (number := int(text)):
-                    return meant, Key(session, "", number), b"%b%b\r\n" % (signed, text)
+                    return meant, _key((session, "", number, "")), b"%b%b\r\n" % (signed, text)
         return self._read(head)
 
     def _read(self, head: bytes) -> Call | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, Final, NamedTuple
 
 from ..looks import HistoryVerb
@@ -95,8 +95,14 @@ _run: Callable[[Any], Run] = partial(tuple.__new__, Run)
 
 
 def pushed(now: int, how: Parcel | Result) -> Run:
-    """Items that are pushed ``now``, before they have their seqs."""
-    return _run((0, 0, WAITING, now + how.delay, 0, 0, None, "", how.priority, 0, 1, 0, 0))
+    """Items that are pushed ``now``, before they have their seqs; those of alike ones are the same object."""
+    return _pushed(now + how.delay, how.priority)
+
+
+@lru_cache(maxsize=64)
+def _pushed(due: int, priority: int) -> Run:
+    """The run, which the pushes of one transaction share, as a rule; to build it takes longer."""
+    return _run((0, 0, WAITING, due, 0, 0, None, "", priority, 0, 1, 0, 0))
 
 
 FRESH: Final = Run(0, 0, WAITING, 0), Run(0, 0, WAITING, 0, kept=1)

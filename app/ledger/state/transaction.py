@@ -106,7 +106,7 @@ class Transaction:
         The instant at which they can be claimed.
         """
         tail, run = account.tail, pushed(self.now, how)
-        if tail is None or tail.how != run:
+        if tail is None or tail.how is not run:
             self.write_tail(account)
             tail = account.tail = Tail(account.cursor + 1, run)
         tail.extend(texts, caller)
