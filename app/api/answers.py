@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Final
 
 from ..access.owned import NO_QUEUE
@@ -84,10 +85,7 @@ def _block(request: Request, answer: Answer) -> str:
 
 
 def _lease(request: Request, answer: Answer) -> str:
-    served = answer.served
-    handed = _handed(answer)
-    due = handed.due or 0
-    values = answer.values
+    served, handed, values = answer.served, _handed(answer), answer.values
     if handed.traces is not None:
         items = ",".join(_traced_items(handed, handed.traces, values))
     elif len(values) == 1:
@@ -97,9 +95,14 @@ def _lease(request: Request, answer: Answer) -> str:
         items = ",".join(_leased_items(handed, values))
     return (
         f'{{"queue":"{answer.queue}","state":"{served.state}","token":"{handed.token}",'
-        f'"expires_at":"{instant(due)}","expires_in":{max(due - answer.now, 0) / 1000:.3f},'
-        f'"items":[{items}]}}'
+        f'{_until(handed.due or 0, answer.now)},"items":[{items}]}}'
     )
+
+
+@lru_cache(maxsize=256)
+def _until(due: int, now: int) -> str:
+    """The end of a lease; leases that were given together end together."""
+    return f'"expires_at":"{instant(due)}","expires_in":{max(due - now, 0) / 1000:.3f}'
 
 
 def _leased_items(handed: Handed, values: Values) -> Iterator[str]:

@@ -36,10 +36,11 @@ def block(size: int, limits: Limits, key: Key | None = None) -> Ask:
 
 def keyed(ask: Ask, key: Key | None, digest: str) -> Ask:
     """An ask, under a key if there is one and it has none yet; the key gets the digest of the request."""
-    if key is None or ask.key is not None:
+    handout, entries, own, chance, settled, caller = ask
+    if key is None or own is not None:
         return ask
-    handout, entries, _, chance, settled, caller = ask
-    return _ask((handout, entries, _key((key.text, digest, key.n, key.caller)), chance, settled, caller))
+    text, _, n, whose = key
+    return _ask((handout, entries, _key((text, digest, n, whose)), chance, settled, caller))
 
 
 def work(

@@ -26,5 +26,6 @@ def of_answer(  # noqa: PLR0917  # the columns of a row, in their order
     n: int = 0,
 ) -> int:
     """The CRC-32 of all columns of a filed answer; without a sequence it is that of formats before 4."""
-    row = f"{queue}\0{generation}\0{caller}\0{key}\0{request}\0{outcome}\0{values}\0{expires}"
-    return crc32((f"{row}\0{n}" if n else row).encode())
+    number = f"\0{n}" if n else ""
+    row = f"{queue}\0{generation}\0{caller}\0{key}\0{request}\0{outcome}\0{values}\0{expires}{number}"
+    return crc32(row.encode())
