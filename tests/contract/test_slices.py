@@ -179,6 +179,17 @@ def test_of_some_seqs_those_that_are_dead_are_expected(ledger, dying, seqs, foun
     assert moved[-1].count == found
 
 
+def test_what_is_counted_is_redriven_though_some_were_pushed_before_that(ledger, dying):
+    ledger.time.pass_(60_000)
+    begun = ledger.do(Redrive(dying, expect=2 * DYING + 1))
+    assert begun.count == 0  # what has expired is written as dead: some of it
+    ledger.push(dying, "late")
+    served(ledger.engine, dying, lease("late", most=1, ttl=60_000))
+    ledger.settle(dying, Nack("late"))
+    found = slices(ledger, lambda part: Redrive(dying, expect=2 * DYING + 1, part=part), begun)
+    assert (found[-1].count, ledger.dead(dying)) == (2 * DYING + 1, [])
+
+
 def test_of_a_long_run_the_part_that_is_named_is_counted(ledger):
     queue = ledger.jobs(*texts(100), max_attempts=1)
     served(ledger.engine, queue, lease("t", most=100, ttl=60_000))
@@ -195,6 +206,15 @@ def test_no_more_is_purged_than_was_expected_though_leases_expire_meanwhile(ledg
     assert slices(ledger, lambda part: replace(op, part=part))[-1].count == SLICE_ITEMS
     assert ledger.engine.row(queue).inside == 2 * SLICE_ITEMS
     assert ledger.do(Purge(queue, ("waiting",), expect=1, seen=2)) == Moved(0, found=2)
+
+
+def test_a_repeat_that_expects_less_than_was_dropped_drops_no_more_and_tells_all(ledger):
+    queue = ledger.jobs(*texts(MANY))
+    purge = Purge(queue, ("waiting",), expect=MANY, seen=MANY)
+    assert ledger.do(Keyed(purge, Key("k", "r"))).count == SLICE_ITEMS
+    again = ledger.do(Keyed(replace(purge, expect=10, seen=10), Key("k", "r")))
+    assert (again.count, again.rest) == (SLICE_ITEMS, None)
+    assert ledger.engine.row(queue).purged == SLICE_ITEMS
 
 
 @pytest.mark.parametrize("op", LONG)

@@ -47,7 +47,7 @@ class _Slice:
         self._queue = account.id
         self._part = part
         self._rows = SLICE_ROWS
-        self._left = None if limit is None else limit - part.count
+        self._left = None if limit is None else max(limit - part.count, 0)
         self._items = SLICE_ITEMS
         self._moved = 0
         self._rest = part.rest or 0
@@ -119,7 +119,7 @@ def redrive(tx: Transaction, op: Redrive) -> Moved:
         found = account.dead if op.seqs is None else tx.runs.count_dead(account.id, op.seqs)
         if found != op.expect:
             return Moved(0, found=found)
-        part = replace(part, due=account.count_dead())
+        part = replace(part, due=account.count_dead(), upto=account.cursor)
     now, settings, moved = tx.now, account.settings, _Slice(tx, account, part, op.limit)
     since = now if part.due is None else part.due
     pace = _Pace(since, op.rate, part.count)
