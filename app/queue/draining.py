@@ -143,6 +143,13 @@ class Draining:
         await asyncio.to_thread(self._inbox.close)
 
     async def _run(self) -> None:
+        try:
+            await self._drain()
+        finally:  # a thread that went on would hold up the end of the process
+            self._ending.set()
+            self._pace.end()
+
+    async def _drain(self) -> None:
         self._pace.begin()
         while not self._ending.is_set():
             try:

@@ -231,6 +231,18 @@ async def test_a_bug_does_not_end_the_draining(caplog):
         await stage.draining.stop(PATIENCE)
 
 
+def test_the_thread_that_looks_ends_with_the_loop_though_nobody_has_stopped_it():
+    async def left():
+        stage = Stage()
+        stage.draining.start()
+        await stage.until(lambda: ("look", 1000) in stage.told)
+        return stage.draining._thread
+
+    looking = asyncio.run(left())
+    looking.submit(int).result(PATIENCE)  # it does what comes next: a thread that looks on has no end
+    looking.shutdown()
+
+
 async def test_a_full_queue_is_tried_again_when_it_has_room():
     stage = Stage("1")
     stage.full_queues = {"q"}
