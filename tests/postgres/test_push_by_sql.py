@@ -254,6 +254,21 @@ def test_a_glance_follows_the_limits(session):
         assert session.execute("SELECT DISTINCT glance FROM target").fetchall() == [(glance,)]
 
 
+def test_the_glance_is_worked_out_once_for_all_targets(session):
+    session.execute(
+        "INSERT INTO target (name, state) SELECT 'q' || n, 'open' FROM generate_series(1, 100) AS n"
+    )
+    session.execute(
+        "CREATE SEQUENCE calls; CREATE OR REPLACE FUNCTION glance_now() RETURNS int8 LANGUAGE sql STABLE"
+        " SET search_path FROM CURRENT AS"
+        " 'SELECT value_bytes FROM inbox_limits, (SELECT nextval(''calls'')) AS called'"
+    )
+    session.execute("SELECT inbox_bound('{900,255,1,0,0}', '{}')")
+    [(calls,)] = session.execute("SELECT last_value FROM calls")
+    assert calls == 2  # to find those that have another, and to write it
+    assert session.execute("SELECT DISTINCT glance FROM target").fetchall() == [(900,)]
+
+
 def test_the_manual_tells_each_sqlstate(session):
     raised = {"QD000"[:2] + code for code in re.findall(r"'QD(\d{3})'", inbox_sql())}
     told = set(re.findall(r"^\| `(QD\d{3})`", MANUAL.read_text(), re.MULTILINE))

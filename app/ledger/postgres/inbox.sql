@@ -84,7 +84,8 @@ BEGIN
 END $$;
 
 -- The glance of each target, by the limits: 0 (so each push is examined) where pushes are told, and where not every key of
--- 64 bytes will do.
+-- 64 bytes will do. (Of all targets it is asked
+-- by a scalar SELECT, which calls it once: a call for each takes 10 µs, while the owner's commit waits.)
 CREATE OR REPLACE FUNCTION glance_now() RETURNS int8
 LANGUAGE sql STABLE SET search_path FROM CURRENT AS $$
     SELECT CASE WHEN notify OR key_bytes < 64 THEN 0 ELSE value_bytes END FROM inbox_limits;
@@ -108,7 +109,7 @@ CREATE OR REPLACE TRIGGER target_follows AFTER INSERT OR DELETE OR UPDATE ON que
     FOR EACH ROW EXECUTE FUNCTION target_follows();
 INSERT INTO target AS t (name, state, glance)
     SELECT name, coalesce(max(CASE WHEN deleted_at IS NOT NULL THEN NULL WHEN source <> '' THEN 'source'
-                                   WHEN ending IS NOT NULL THEN 'closed' ELSE 'open' END), 'deleted'), glance_now()
+                                   WHEN ending IS NOT NULL THEN 'closed' ELSE 'open' END), 'deleted'), (SELECT glance_now())
     FROM queue GROUP BY name
     ON CONFLICT (name) DO UPDATE SET glance = excluded.glance WHERE t.glance <> excluded.glance;
 
@@ -265,7 +266,7 @@ LANGUAGE sql SET search_path FROM CURRENT AS $$
     UPDATE inbox_limits SET value_bytes = limits[1], key_bytes = limits[2], delay_ms = limits[3],
         notify = coalesce(limits[5] = 1, false);
     UPDATE target AS t SET stopped = NOT t.stopped WHERE limits[4] = 1 AND t.stopped <> (t.name = ANY (stopped_now));
-    UPDATE target AS t SET glance = glance_now() WHERE t.glance <> glance_now();
+    UPDATE target AS t SET glance = (SELECT glance_now()) WHERE t.glance <> (SELECT glance_now());
 $$;
 
 -- Let what was refused be tried again, of one queue or (null) of all; how many rows that were.
@@ -303,4 +304,4 @@ BEGIN
     END IF;
 END $$;
 
-COMMENT ON FUNCTION push IS 'Push an item to a queue of dibs in this transaction. (Edition 3)';
+COMMENT ON FUNCTION push IS 'Push an item to a queue of dibs in this transaction. (Edition 4)';
