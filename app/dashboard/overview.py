@@ -280,10 +280,9 @@ class Overview:
 
         ``unnamed``: some say no name; ``more``: only some of the leases were looked at.
         """
-        names, everyone = self._workers, table is self.everyone
-        rows = [row for row in names.names if everyone or self._shows(table, row)]
-        found = set().union(*(names.names[row] for row in rows))
-        return {"count": len(found - {""}), "unnamed": "" in found, "more": not names.all}
+        looked = self._workers
+        found = set().union(*(names for row, names in looked.names.items() if self._shows(table, row)))
+        return {"count": len(found - {""}), "unnamed": "" in found, "more": not looked.all}
 
     def _shows(self, table: Table, row: int) -> bool:
         queue = self._queues.of_row(row)

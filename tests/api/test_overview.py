@@ -10,7 +10,7 @@ from dibs.dashboard.detail import Detail
 from dibs.dashboard.overview import Overview
 from dibs.dashboard.recorder import HOUR, Recorder
 from dibs.errors import LedgerUnavailable
-from dibs.ledger.sights import Inside
+from dibs.ledger.sights import Inside, Workers
 from dibs.queue.queues import Queues
 from dibs.queue.statistics import everything
 
@@ -376,6 +376,15 @@ def test_by_how_many_workers_something_is_leased(house, screen, monkeypatch):
     assert shown["totals"]["workers"] == {"count": 2, "unnamed": False, "more": False}
     monkeypatch.setattr("dibs.ledger.sqlite.sights.WORKERS_MOST", 2)
     assert screen.at(SECOND)["totals"]["workers"]["more"]
+
+
+def test_who_holds_leases_of_a_queue_that_is_gone_holds_nothing(house, screen, monkeypatch):
+    house.pushed("jobs", 1)
+    house.lease("jobs", max=1, worker="ann")
+    row = house.queues.get("jobs").line.row.id
+    left = Workers({row: {"ann"}, row + 1000: {"bob"}}, all=True)  # of a deleted one, until it is swept
+    monkeypatch.setattr(house.queues.sights, "workers", lambda: left)
+    assert screen.at(SECOND)["totals"]["workers"] == {"count": 1, "unnamed": False, "more": False}
 
 
 def detail(screen, span="15m"):
