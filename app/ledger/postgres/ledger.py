@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import re
 import secrets
@@ -172,8 +171,15 @@ class Ledger:
         if lacks:
             session.execute(text.encode())
         if older:
-            with contextlib.suppress(LockNotAvailable), session.transaction():
-                install(session, self.schema)
+            try:
+                with session.transaction():
+                    install(session, self.schema)
+            except LockNotAvailable:
+                log.warning(
+                    "the inbox stays as an older release has made it, since somebody who has pushed by SQL"
+                    " has not committed: the next server that starts tries again; until then with"
+                    " inbox_notify pushes may wait for 5 s"
+                )
 
 
 def departed_from(session: psycopg.Connection[Any], schema: str) -> str | None:
