@@ -6,8 +6,8 @@ import pytest
 pytestmark = pytest.mark.slow
 
 RUNS = 20_000
-KILLS = 4
-WORKERS, TAKES = 4, 40
+KILLS = 3
+WORKERS, TAKES = 4, 20
 NOTHING, LOADED = "nothing is loaded", "the ledger is loaded"
 READY, ENDED = "a warm copy of the owner's memory is there", "the warm copy has ended"
 LATE = "it was not there in time"
