@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from itertools import islice
@@ -18,6 +17,8 @@ if TYPE_CHECKING:
     from .http import Api
 
 _ERRORS: Final = 10
+_RANGES: Final = 10_000
+"""Ranges of seqs that each server takes in one request, whatever its limits are."""
 """Errors that are counted under the table of dead items."""
 
 
@@ -118,29 +119,33 @@ def _show_errors(errors: Sequence[Mapping[str, Any]]) -> None:
 def _redrive(
     api: Api, queue: str, how: Mapping[str, Any], seq: int | None, error: str | None, *, json: bool
 ) -> None:
-    """Let dead items wait again; with an error, as the ledger has it or as our table shows it."""
+    """Let dead items wait again; with an error, as the ledger has it or as our table shows it.
+
+    As our table shows it, it may stand for several of the ledger's; their items go in one request, by seqs.
+    """
+    from ..client.text import ranges
+
     body = {name: value for name, value in how.items() if value is not None}
     if seq is not None:
         body["seqs"] = [[seq, seq]]
     answer, expect = {"queue": queue, "redriven": 0}, body.get("expect")
     if error is None or expect is None:
-        answer = api.change("POST", "queues", queue, "redrive", body=body | _of(error))
+        asked = body if error is None else body | {"error": error}
+        answer = api.change("POST", "queues", queue, "redrive", body=asked)
     if error is not None and not answer["redriven"]:
-        found = _meant(api, queue, error, seq)
-        if not found:
+        dead = _meant(api, queue, error, seq)
+        if not dead:
             fail(f"no dead item of {queue} has this last error; `dibs dead {queue}` shows them", FAILED)
-        dead = found.total()
-        if expect not in {None, dead}:
-            fail(f"{dead} dead items match by now, and {expect} were expected: nothing was redriven", FAILED)
-        for each, items in found.items():
-            one = body | _of(each) | ({} if expect is None else {"expect": items})
+        if expect not in {None, len(dead)}:
+            told = f"{len(dead)} dead items match by now, and {expect} were expected: nothing was redriven"
+            fail(told, FAILED)
+        found = ranges(dead)
+        for at in range(0, len(found), _RANGES):
+            some = found[at : at + _RANGES]
+            items = sum(last - first + 1 for first, last in some)
+            one = body | {"seqs": some} | ({} if expect is None else {"expect": items})
             answer["redriven"] += api.change("POST", "queues", queue, "redrive", body=one)["redriven"]
     tell_done(answer, f"{answer['redriven']:,} of {queue} to be tried again", json=json)
-
-
-def _of(error: str | None) -> dict[str, str]:
-    """What asks for the items of an error, or of any."""
-    return {} if error is None else {"error": error}
 
 
 def _died_of(api: Api, queue: str, told: str, limit: int) -> dict[str, Any]:
@@ -161,11 +166,8 @@ def _is_meant(error: str, told: str) -> bool:
     return error[:ERROR_MOST] == told[:ERROR_MOST] or told in {short(gist(error)), first}
 
 
-def _meant(api: Api, queue: str, told: str, seq: int | None) -> Counter[str]:
-    """The errors that are meant, as the ledger has them: how many dead items (or is this one) of each."""
-    from ..ledger.sights import ERROR_MOST
-
+def _meant(api: Api, queue: str, told: str, seq: int | None) -> list[int]:
+    """The dead items (or this one) of the errors that are meant."""
     pages = api.pages("queues", queue, "items", state="dead")
     dead = (item for page in pages for item in page["items"] if seq in {None, item["seq"]})
-    errors = (item["error"] or "" for item in dead)
-    return Counter(error[:ERROR_MOST] for error in errors if _is_meant(error, told))
+    return [item["seq"] for item in dead if _is_meant(item["error"] or "", told)]

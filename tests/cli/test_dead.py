@@ -6,6 +6,7 @@ import time
 
 import httpx
 import pytest
+from dibs.cli.http import Api
 
 from .conftest import SECONDS
 
@@ -137,6 +138,27 @@ class TestDead:
         assert run("dead", "jobs", 1, "--redrive", "--expect", 1)[1] == "1 of jobs to be tried again\n"
         assert run(*how, 1)[1] == "1 of jobs to be tried again\n"
         assert run("dead", "jobs", "--expect", 4) == (2, "", "dibs: option --expect: it needs --redrive\n")
+
+    def test_errors_that_look_alike_are_redriven_in_one_step_or_not_at_all(self, run, jobs, monkeypatch):
+        httpx.post(f"{jobs}/redrive", json={}).raise_for_status()
+        token = httpx.post(f"{jobs}/lease", json={"max": 3}).json()["token"]
+        for seq, error in ((1, "exit 5\nof the one"), (2, "exit 5\nof the other")):
+            nack = {"token": token, "seqs": [[seq, seq]], "dead": True, "error": error}
+            httpx.post(f"{jobs}/nack", json=nack).raise_for_status()
+        how = ("dead", "jobs", "--redrive", "--error", "exit 5", "--expect", 2)
+        asked = Api.change
+
+        def late(*arguments, **more):
+            httpx.post(f"{jobs}/redrive", json={"seqs": [[2, 2]]}).raise_for_status()  # by somebody else
+            return asked(*arguments, **more)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Api, "change", late)
+            code, _, err = run(*how)
+        assert (code, httpx.get(jobs).json()["dead"]) == (1, 1)
+        assert "1 dead items match by now, and 2 were expected: nothing was redriven" in err
+        assert run(*how[:-1], 1)[1] == "1 of jobs to be tried again\n"
+        assert httpx.get(jobs).json()["dead"] == 0
 
     def test_a_rate_of_nothing_is_refused(self, run):
         assert run("dead", "jobs", "--rate", 4) == (2, "", "dibs: option --rate: it needs --redrive\n")
