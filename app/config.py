@@ -179,7 +179,11 @@ class Settings(BaseSettings):
     @field_validator("source_root")
     @classmethod
     def _folder(cls, folder: Path | None) -> Path | None:
-        if folder is not None and not folder.is_dir():
+        try:
+            there = folder is None or folder.is_dir()
+        except OSError as error:
+            raise ValueError(f"{folder}: {error.strerror}") from None
+        if not there:
             raise ValueError(f"there is no folder {folder}")
         return folder
 

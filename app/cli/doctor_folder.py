@@ -33,6 +33,13 @@ def look_at(folder: Path, of: str | None = None) -> Iterator[Finding]:
 
     ``of``: the URL of a server that is asked, while nobody said where its ledger is.
     """
+    try:
+        yield from _looked_at(folder, of)
+    except PermissionError as error:
+        yield mend("folder", f"{error.filename or folder}: {error.strerror}", "run it as the server's user")
+
+
+def _looked_at(folder: Path, of: str | None) -> Iterator[Finding]:
     if of is not None and not folder.exists():
         way = f"to look at the ledger of {of}, say where it is: --data FOLDER, or --data postgresql://…"
         yield note("folder", f"there is no {folder} here", way)

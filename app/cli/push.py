@@ -68,7 +68,7 @@ def push(
         fail("option -0: JSON may have line ends inside, so it does not go with --json", USAGE)
     shape = Shape(json=json, null=null, delay=delay, priority=priority, unique=unique, key_field=key_field)
     with ExitStack() as stack:
-        sources = [_opened(name, stack, last_line=last_line) for name in files or ["-"]]
+        sources = [_opened(name, stack, queue, last_line=last_line) for name in files or ["-"]]
         _push(sources, shape, queue, url, create=create, close=close, again=again)
 
 
@@ -90,7 +90,7 @@ def _push(
             api.change("POST", "queues", queue, "close")
 
 
-def _opened(name: str, stack: ExitStack, *, last_line: bool) -> Input:
+def _opened(name: str, stack: ExitStack, queue: str, *, last_line: bool) -> Input:
     """Open a file before anything is sent, so that one wrong name keeps all files from being pushed."""
     from .push_lines import Input
 
@@ -101,7 +101,10 @@ def _opened(name: str, stack: ExitStack, *, last_line: bool) -> Input:
     try:
         file = stack.enter_context(Path(name).open("rb"))  # noqa: SIM115  # the stack closes it
     except OSError as error:
-        fail(f"{name}: {error.strerror or error}", USAGE)
+        hint = ""
+        if isinstance(error, FileNotFoundError):  # it may be meant as a value
+            hint = f"; what is pushed are the lines of files, or of a pipe: echo VALUE | dibs push {queue}"
+        fail(f"{name}: {error.strerror or error}{hint}", USAGE)
     found = os.fstat(file.fileno())
     size = found.st_size if stat.S_ISREG(found.st_mode) else None
     return Input(name, file, size, last_line=last_line)

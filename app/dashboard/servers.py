@@ -23,7 +23,8 @@ def servers_of(cluster: ClusterStats | None, inbox: InboxState | None) -> dict[s
         return None
     there = [server for server in cluster.servers if is_there(server)]
     unfit = [{"url": server.url, "note": server.note} for server in there if server.note]
-    troubles = [{"url": server.url, "note": told} for server in there for told in server.troubles]
+    told = dict.fromkeys((server.url, each) for server in there for each in server.troubles)
+    troubles = [{"url": url, "note": note} for url, note in told]  # two servers may say that they are at one
     return {
         "owner": cluster.owner,
         "term": cluster.term,

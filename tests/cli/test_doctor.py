@@ -19,6 +19,7 @@ from dibs.cli.http import Api
 from dibs.config import Settings, version
 from dibs.ledger.sqlite import examining, lock, sums
 from dibs.queue.limits import Limits
+from support.powers import powerless
 
 from .conftest import Serving
 
@@ -76,10 +77,19 @@ class TestFolder:
         found = look(tmp_path / "none")
         assert (found["folder"].level, (tmp_path / "none").exists()) == ("note", False)
 
-    @pytest.mark.skipif(os.geteuid() == 0, reason="nothing is forbidden to root")
     def test_can_not_be_made(self, tmp_path):
         tmp_path.chmod(0o500)
-        assert look(tmp_path / "none")["folder"].level == "mend"
+        with powerless():
+            assert look(tmp_path / "none")["folder"].level == "mend"
+
+    def test_one_that_may_not_be_read(self, folder):
+        """That of a server which runs as another user, which is the usual one."""
+        folder.chmod(0o300)
+        with powerless():
+            found = look(folder)["folder"]
+        folder.chmod(0o700)
+        assert (found.level, found.mend) == ("mend", "run it as the server's user")
+        assert "Permission denied" in found.found
 
     def test_a_file_in_its_place(self, tmp_path):
         (tmp_path / "file").touch()

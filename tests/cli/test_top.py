@@ -336,10 +336,11 @@ class TestLive:
         assert shown.wait() == 0
         assert termios.tcgetattr(shown.its) == shown.before
 
-    def test_ctrl_c_ends_it(self, serve, terminal):
+    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+    def test_ctrl_c_and_sigterm_end_it(self, serve, terminal, number):
         shown = terminal("top", "--url", serve().url)
         shown.until("The queue is well.")
-        shown.process.send_signal(signal.SIGINT)
+        shown.process.send_signal(number)
         assert shown.wait() == 0
         assert termios.tcgetattr(shown.its) == shown.before
 
