@@ -317,11 +317,17 @@ def settings_of(layers: Layers) -> Settings:
         from .config_faults import faults
 
         wrong = [
-            f"{layers.origin(names)}: {line[:1].lower()}{line[1:]}" if names else line
+            f"{layers.origin(names, _queue_of(names, line))}: {line[:1].lower()}{line[1:]}" if names else line
             for names, told in faults(found, Settings)
             for line in told.split("\n")
         ]
         raise ConfigError("\n".join(wrong)) from None
+
+
+def _queue_of(names: list[str], line: str) -> str:
+    """The queue that a line about wrong queues begins with; empty where it is about something else."""
+    name, colon, _ = line.partition(": ")
+    return name.strip("'") if colon and names == ["queues"] else ""
 
 
 def _of_certificate(said: Mapping[str, Any]) -> list[Any]:

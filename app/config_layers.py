@@ -37,10 +37,15 @@ class Layers(NamedTuple):
         """All in one; tables are merged by their names."""
         return _merged(self.written, self.environment, self.options)
 
-    def origin(self, setting: Sequence[str]) -> str:
-        """The place where the user wrote a setting (or one of a table: two names), with its name there."""
-        place = self.place(setting)
-        named = place.startswith("option") or place.upper().endswith("__".join(setting).upper())
+    def origin(self, setting: Sequence[str], member: str = "") -> str:
+        """The place where the user wrote a setting (or one of a table: two names), with its name there.
+
+        ``member``: of a setting that is a table, the one that is meant, which several places may have.
+        """
+        whole = [*setting, member] if member else setting
+        place = self.place(whole)
+        ends = tuple("__".join(names).upper() for names in (setting, whole))
+        named = place.startswith("option") or place.upper().endswith(ends)
         return place if named else f"{place}: {'.'.join(setting)}"
 
     def place(self, setting: Sequence[str]) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from .durations import seconds_of
-from .exits import USAGE, fail, say, tell
+from .exits import DATA, USAGE, fail, say, tell
 from .options import DEFAULT_URL, Json, Url, server
 from .output import print_json
 
@@ -218,6 +218,7 @@ def _applied(data: str, op: Any) -> tuple[Any, int]:
 def _opened(data: str) -> Iterator[Engine]:
     """The ledger, which is this command's alone for a moment."""
     from ..config import version
+    from ..errors import LedgerLocked
     from ..ledger import open_ledger
     from ..ledger.database import Database
 
@@ -227,7 +228,11 @@ def _opened(data: str) -> Iterator[Engine]:
         with owned(database.url, version()) as owner:
             yield owner
         return
-    engine = open_ledger(Path(data))
+    try:
+        engine = open_ledger(Path(data))
+    except LedgerLocked as error:
+        who, _, _ = str(error).partition(": ")
+        fail(f"{who}: ask that for it, by --url in the place of --data", DATA)
     try:
         yield engine
     finally:

@@ -83,7 +83,7 @@ def test_a_folder_that_no_server_holds(serve, dibs, tmp_path):
     assert dibs("next", "--url", server.url, env={"DIBS_TOKEN": admin}).stdout == "1\n"
     held = dibs("token", "new", "--role", "admin", "--data", "data")
     assert (held.returncode, held.stdout) == (4, "")
-    assert str(server.process.pid) in held.stderr
+    assert f"(process {server.process.pid}) owns data: ask that for it, by --url" in held.stderr
 
 
 def test_who_sees_some_queues_is_told_nothing_of_the_ledger(serve, dibs, tmp_path):

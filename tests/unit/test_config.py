@@ -232,6 +232,17 @@ def test_what_is_wrong_in_an_option_is_named():
     assert refusal({"workers": 2}).startswith("option --workers: ")
 
 
+def test_of_queues_each_is_named_where_it_was_written(write, monkeypatch):
+    write('[queues]\na = "count("\nb = "count("\nc = "count"\n')
+    monkeypatch.setenv("DIBS_QUEUES__D", "count(")
+    told = refusal({"queues": {"b": "range(", "c": "count"}}).splitlines()
+    assert [line.partition("source")[0] for line in told] == [
+        "config file dibs.toml: queues: a: ",
+        "option --queue: b: ",
+        "environment variable DIBS_QUEUES__D: d: ",
+    ]
+
+
 def test_a_file_that_is_named_must_be_there(tmp_path):
     assert "there is no such file" in refusal(file=tmp_path / "nowhere.toml")
     assert "directory" in refusal(file=tmp_path).lower()
