@@ -8,7 +8,9 @@ from collections.abc import Iterator
 import pytest
 
 SEEN_ON_A_TERMINAL = {"browser", "cli"}
-"""Folders whose tests look at what is shown, which comes late under load; no item is at stake there."""
+"""Folders whose tests look at what is shown, which comes late under load."""
+ITEMS_AT_STAKE = {"upload", "work", "work_for_real"}
+"""Folders within these where an item could be lost or done twice: what is found there is found."""
 
 
 class _Finding(type):
@@ -45,10 +47,12 @@ def _all_in(error: BaseException | None, seen: set[int]) -> Iterator[BaseExcepti
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """In CI, try a test once more that failed for another reason than a ``Finding``, and name it (``-rR``).
 
-    In the folders ``SEEN_ON_A_TERMINAL`` any failure is tried again. ``tests/unit/test_reruns.py`` runs both.
+    In the folders ``SEEN_ON_A_TERMINAL``, but for ``ITEMS_AT_STAKE``, any failure is tried again.
+    ``tests/unit/test_reruns.py`` runs all three.
     """
     if "CI" not in os.environ:
         return
     for item in items:
-        anything = SEEN_ON_A_TERMINAL & set(item.nodeid.split("/"))
+        folders = set(item.nodeid.split("/"))
+        anything = SEEN_ON_A_TERMINAL & folders and not ITEMS_AT_STAKE & folders
         item.add_marker(pytest.mark.flaky(reruns=1, **({} if anything else {"rerun_except": [Finding]})))

@@ -57,7 +57,7 @@ def test_teardown(late_end):
 
 def test_what_an_assertion_found_is_tried_again_only_where_it_is_seen_on_a_terminal(tmp_path):
     (tmp_path / "pytest.ini").touch()
-    files = [tmp_path / folder / f"test_{folder}.py" for folder in ("api", "cli")]
+    files = [tmp_path / folder / f"test_{Path(folder).name}.py" for folder in ("api", "cli", "cli/upload")]
     for file in files:
         file.parent.mkdir()
         file.write_text(TESTS)
@@ -79,11 +79,12 @@ def test_what_an_assertion_found_is_tried_again_only_where_it_is_seen_on_a_termi
     )
 
     def of(what, where):
-        return set(re.findall(rf"^{what} {where}/.*::test_(\w+)", ran.stdout, re.MULTILINE))
+        return set(re.findall(rf"^{what} {where}/test_\w+\.py::test_(\w+)", ran.stdout, re.MULTILINE))
 
     again, found = {"late", "refused", "watchdog"}, {"assertion", "finally", "group", "raises", "teardown"}
-    assert of("RERUN", "api") == of("PASSED", "api") == again
-    assert of("FAILED", "api") == found
-    assert of("ERROR", "api") == {"teardown"}
+    for where in ("api", "cli/upload"):
+        assert of("RERUN", where) == of("PASSED", where) == again
+        assert of("FAILED", where) == found
+        assert of("ERROR", where) == {"teardown"}
     assert of("RERUN", "cli") == of("PASSED", "cli") == again | found
     assert of("FAILED", "cli") == of("ERROR", "cli") == set()
