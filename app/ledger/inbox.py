@@ -104,7 +104,7 @@ class Look(NamedTuple):
 
 
 class Measure(NamedTuple):
-    """How many rows the inbox has, up to a bound, how many are refused, how old its first is (seconds)."""
+    """How many rows the inbox has, up to a bound; how old (seconds) its first is; how many are refused."""
 
     length: int
     oldest: float | None
