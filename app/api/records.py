@@ -84,12 +84,12 @@ def settings_fields(settings: QueueSettings) -> dict[str, Any]:
     return found
 
 
-def push_fields(pushed: PushAnswer) -> dict[str, Any]:
-    """The pushed items as ``schemas_work.Pushed``."""
-    items: list[dict[str, Any]] = [{"seq": seq} for seq in pushed.seqs]
+def push_text(pushed: PushAnswer) -> str:
+    """The pushed items, as ``schemas_work.Pushed``."""
+    items = [f'{{"seq":{seq}}}' for seq in pushed.seqs]
     for position in pushed.known:
-        items[position]["duplicate"] = True
-    return {"queue": pushed.queue, "items": items}
+        items[position] = f'{{"seq":{pushed.seqs[position]},"duplicate":true}}'
+    return f'{{"queue":"{pushed.queue}","items":[{",".join(items)}]}}'
 
 
 def dead_fields(page: DeadPage) -> dict[str, Any]:

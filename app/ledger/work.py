@@ -132,8 +132,7 @@ class Parcel(NamedTuple):
     keys: tuple[str | None, ...] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Push:
+class Push(NamedTuple):
     """Add items at the end of a queue that has no source.
 
     ``bounded``: refused whole where ``max_ready`` would be passed. ``key_ttl`` (milliseconds) is for the keys
@@ -149,8 +148,7 @@ class Push:
     caller: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Pushed:
+class Pushed(NamedTuple):
     """The outcome of a push. ``seqs``: of each item, in order; ``known``: positions of items with known keys.
 
     ``refused``: nothing was pushed. ``due``: the earliest instant at which one of them can be claimed.

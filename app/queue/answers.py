@@ -110,8 +110,7 @@ class DeadPage(NamedTuple):
     next: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class PushAnswer:
+class PushAnswer(NamedTuple):
     """The seq of each item that was pushed; ``known`` are the positions of those whose key was known."""
 
     queue: str

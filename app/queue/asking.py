@@ -61,8 +61,10 @@ def work(
         holder = _holder((token(), round(asked.ttl * 1000), asked.worker))
         handout = _handout((asked.most, limits.handout_bytes, holder, False))
     chance = random.random() if entries else 0.0  # noqa: S311  # the jitter of nacks
-    whole = key and _key((key.text, digest, key.n, key.caller))
-    return _ask((handout, entries, whole, chance, None, ""))
+    if key is not None:
+        text, _, n, caller = key
+        key = _key((text, digest, n, caller))
+    return _ask((handout, entries, key, chance, None, ""))
 
 
 # -- digests: what tells one request from another under its key

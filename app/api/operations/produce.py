@@ -19,8 +19,8 @@ from ..ndjson import StreamReader
 from ..operation import Call, Operations, Spec
 from ..problems import RequestRefused, reply_to
 from ..queries import KeysPage
-from ..records import answer, push_fields
-from ..reply import Reply
+from ..records import answer, push_text
+from ..reply import REPLAYED, Reply
 from ..requests import Reader
 from ..traces import parent_of
 
@@ -109,7 +109,7 @@ async def push_reply(
 
 
 def _reply(pushed: PushAnswer) -> Reply:
-    return answer(push_fields(pushed), 201, replayed=pushed.replayed)
+    return Reply(push_text(pushed).encode(), 201, headers=[REPLAYED] if pushed.replayed else None)
 
 
 def _problem(error: DibsError, reader: StreamReader) -> Reply:
