@@ -20,11 +20,9 @@ from dibs.client import (
 
 @pytest.fixture
 def only_new_garbage():
-    """A collection looks only at what the test itself makes, not at all that the suite has imported."""
+    """A collection looks only at what the test itself makes, not at all that tests before it have left."""
     gc.collect()
     gc.freeze()
-    yield
-    gc.unfreeze()
 
 
 @pytest.mark.usefixtures("only_new_garbage")
