@@ -181,6 +181,8 @@ class Recorder:
                 total += handed
             if slices.over:
                 await slices.turn()
+        if self._minute and self._minute[-1][0] == now // 1000:  # a second look within it
+            total += self._minute.pop()[1]
         self._minute.append((now // 1000, total))
 
     async def minute(self, now: int, among: Iterable[str] | None = None) -> Sequence[int]:

@@ -292,11 +292,14 @@ def test_a_look_that_is_cut_short_loses_nothing(house, screen, monkeypatch):
     async def cut():
         looking = asyncio.ensure_future(screen.look())
         see, seen = Overview._see, []
-        monkeypatch.setattr(
-            Overview, "_see", lambda self, queue, now: seen.append(queue.name) or see(self, queue, now)
-        )
-        await house.until(lambda: len(seen) == 3)
-        looking.cancel()
+
+        def cut_at_the_third(self, queue, now):
+            seen.append(queue.name)
+            if len(seen) == 3:
+                looking.cancel()
+            return see(self, queue, now)
+
+        monkeypatch.setattr(Overview, "_see", cut_at_the_third)
         await asyncio.gather(looking, return_exceptions=True)
         assert len(seen) == 3
 
@@ -355,6 +358,19 @@ def test_what_many_queues_hold_is_read_in_few_rows(house):
     told = {name: inside.get(house.queues.get(name).line.row.id) for name in ("q0", "q1", "q2", "q449")}
     assert told == {"q0": None, "q1": Inside(1, 0, 0), "q2": Inside(2, 0, 0), "q449": Inside(2, 0, 0)}
     assert len(inside) == 300
+
+
+def test_two_looks_within_a_second_are_one_bar_and_lose_nothing(house, screen):
+    house.define("ids", "count")
+    for _ in range(100):
+        house.ask("POST", "/queues/ids/next?count=3")
+        screen.at(SECOND // 2 + SECOND)
+        screen.at(SECOND // 4)
+        house.ask("POST", "/queues/ids/next?count=2")
+        screen.at(SECOND // 4)
+    minute = screen.at(0)["minute"]
+    assert sum(minute) == 5 * 30  # of the 60 seconds, a turn takes two
+    assert len(minute) == 60
 
 
 def test_by_how_many_workers_something_is_leased(house, screen, monkeypatch):

@@ -83,13 +83,13 @@ class Load:
         if items:
             token, bad = (
                 found.json()["token"],
-                [item["seq"] for item in items if queue == "webhooks" and dice.random() < 0.04],
+                [item["seq"] for item in items if queue == "webhooks" and dice.random() < 0.012],
             )
             if bad:
                 error = dice.choices(ERRORS, (8, 2, 1))[0]
                 client.post(
                     f"/queues/{queue}/nack",
-                    json={"token": token, "seqs": [[seq, seq] for seq in bad], "error": error},
+                    json={"token": token, "seqs": [[seq, seq] for seq in bad], "error": error, "dead": True},
                 )
             client.post(f"/queues/{queue}/ack", json={"token": token})
 
@@ -108,10 +108,8 @@ def furnish(client):
     items = [{"value": f"letter {n}"} for n in range(1_840)]
     client.post("/queues/mailing/items", json={"items": items}).raise_for_status()
     client.post("/queues/mailing/pause").raise_for_status()
-    items = [{"value": {"event": "order.shipped", "order": 88_412 + n}} for n in range(1_000)]
-    client.post("/queues/webhooks/items", json={"items": items}).raise_for_status()
     client.post(
-        "/queues/webhooks/items", json={"items": [{"value": "later", "delay": 3_000}] * 120}
+        "/queues/webhooks/items", json={"items": [{"value": "later", "delay": 3_000}] * 60}
     ).raise_for_status()
     client.post("/queues/grid/next?count=24").raise_for_status()
     for count in (400, 12, 1):
@@ -119,13 +117,14 @@ def furnish(client):
 
 
 def working(load):
-    load.start(Load.produce, "webhooks", 60, 2.0)
+    load.start(Load.produce, "webhooks", 80, 1.6)
     load.start(Load.produce, "thumbnails", 90, 1.0)
     for n in range(6):
         load.start(Load.work, "webhooks", f"sender-{n + 1}", 16, 6.0)
     for n in range(4):
         load.start(Load.work, "thumbnails", f"resizer-{n + 1}", 30, 2.5)
-    load.start(Load.take, "ids", 400, 0.5)
+    for _ in range(8):
+        load.start(Load.take, "ids", 120, 1.2)
     load.start(Load.take, "invoices", 3, 2.0)
 
 
