@@ -90,10 +90,10 @@ SAID = {
 }
 
 
-@pytest.mark.parametrize("way", ["ordinary", "fast"])
-def test_whose_it_is(wire_module, way):
+@pytest.mark.parametrize("wire", ["ordinary", "fast"])
+def test_whose_it_is(wire_module, wire):
     wires = {"ordinary": partial(wire_module.Wire, hot=False), "fast": wire_module.Wire}
-    assert asyncio.run(_told(wires[way])) == {name: said[1:] for name, said in SAID.items()}
+    assert asyncio.run(_told(wires[wire])) == {name: said[1:] for name, said in SAID.items()}
 
 
 async def _told(wire):
