@@ -110,6 +110,7 @@ class TestDead:
             limit = time.monotonic() + SECONDS
             while words not in run("top", "--once")[1].splitlines()[0]:
                 assert time.monotonic() < limit
+                time.sleep(0.1)
             return True
 
         assert told("jobs has 2 dead letters; ")

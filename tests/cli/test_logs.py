@@ -62,8 +62,8 @@ def test_for_people_and_above_notice_nothing_of_what_is_well(serve):
 @pytest.mark.parametrize(
     ("option", "value", "told"),
     [
-        ("--log-level", "loud", "'debug', 'info', 'notice', 'warning' or 'error'"),
-        ("--log-format", "x", "'auto', 'json'"),
+        ("--log-level", "loud", "debug, info, notice, warning or error"),
+        ("--log-format", "x", "auto, json or human"),
     ],
 )
 def test_a_wrong_one_is_told_with_those_there_are(run, option, value, told):

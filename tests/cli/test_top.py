@@ -242,7 +242,8 @@ class TestCommand:
         server = serve("--queue", "ids=count", "--queue", "jobs")
         httpx.post(f"{server.url}/queues/jobs/items", json={"items": [{"value": 1}]})
         httpx.post(f"{server.url}/queues/jobs/pause")
-        for _ in range(SECONDS):  # the page looks at all queues once a second
+        for _ in range(SECONDS * 4):  # the page looks at all queues once a second
+            time.sleep(0.25)
             done = dibs("top", "--url", server.url)
             assert (done.returncode, done.stderr) == (0, "")
             first, *rest = done.stdout.splitlines()
