@@ -194,15 +194,23 @@ def way(request):
 
 
 def pytest_generate_tests(metafunc):
-    """Of the two ways in, one is enough for what is in ``ONE_WAY``.
-
-    What no HTTP parser lets through can be sent to the framework alone.
-    """
+    """Of the two ways in, one is enough for what is in ``ONE_WAY``."""
     if "way" in metafunc.fixturenames:
         ways = ["wire"] if metafunc.module.__name__.rpartition(".")[2] in ONE_WAY else ["framework", "wire"]
-        if next(metafunc.definition.iter_markers("framework"), None):
-            ways = ["framework"]
         metafunc.parametrize("way", ways, indirect=True, scope="session")
+
+
+def pytest_collection_modifyitems(config, items):
+    """What no HTTP parser lets through can be sent to the framework alone."""
+    gone = [
+        item
+        for item in items
+        if item.get_closest_marker("framework")
+        and getattr(item, "callspec", None)
+        and item.callspec.params.get("way") != "framework"
+    ]
+    config.hook.pytest_deselected(items=gone)
+    items[:] = [item for item in items if item not in gone]
 
 
 @pytest.fixture(scope="session")
