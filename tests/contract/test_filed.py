@@ -46,6 +46,8 @@ pushed = st.builds(
     st.builds(range, seqs, seqs) | st.lists(seqs, **several).map(tuple),
     st.lists(st.integers(0, 9), **several).map(tuple),
     maybe,
+    st.none(),  # a push that was refused is not filed
+    st.just(0),
 )
 moved = st.builds(Moved, seqs, maybe, maybe, seqs)
 
