@@ -1,10 +1,8 @@
-"""A kill and a loss of power at every possible call; EIO and a full disk at every second to eleventh call.
+"""EIO and a full disk at every possible call, a kill and a loss of power at every possible call.
 
 ``harness/matrix.py`` lives through a fixed story on several queues (takes with and without keys, blocks,
-endings, a pause, a jump, a deletion, restarts) once for each such call that the ledger makes to its files.
-Another story is of work: pushes, leases, settlings with the next lease, results, burials, a redrive, a purge.
-The steps between calls have no common divisor, so that together they meet most of them; ``matrix.py MODE
---step 1`` goes through all.
+endings, a pause, a jump, a deletion, restarts) once for each call that the ledger makes to its files. Another
+story is of work: pushes, leases, settlings with the next lease, results, burials, a redrive, a purge.
 """
 
 import pytest
