@@ -67,7 +67,7 @@ def test_a_token_is_shown_once_and_nowhere_else(house):
     stored = house.queues.access_tokens()
     assert [token.name for token in stored] == ["ann"]
     assert secret not in repr(stored).encode()
-    assert made["token"].rpartition("_")[2] not in repr(stored)
+    assert made["token"].split("_", 2)[2] not in repr(stored)
 
 
 def test_the_example_of_the_reference_is_taken_and_the_reference_says_how_to_show_it(house):
