@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from ..sqlite.recording import Changed
 from .arrays import array_of, columns_of
+from .by_key import found
 from .pipeline import Statement
 from .tables import TABLES, Kind
 
@@ -53,9 +54,8 @@ def statements_of(changes: Iterable[Packed]) -> Iterator[Statement]:
 def deletion(name: str) -> str:
     """The DELETE of the rows of a table that are gone."""
     table = TABLES[name]
-    gone = columns_of([(column, table.columns[column]) for column in table.key])
-    where = " AND ".join(f"t.{column} = gone.{column}" for column in table.key)
-    delete = f"DELETE FROM {name} AS t USING (SELECT {gone}) AS gone WHERE {where}"
+    rows = found(name, table.key, "row.ctid")
+    delete = f"DELETE FROM {name} WHERE ctid = ANY (ARRAY(SELECT found.ctid FROM {rows}))"
     if not table.exact:
         return delete
     # A row that is not there means that memory and database differ: the division by 0 undoes the transaction.

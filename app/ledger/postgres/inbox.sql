@@ -241,7 +241,9 @@ LANGUAGE plpgsql SET search_path FROM CURRENT SET enable_seqscan = off AS $$
 DECLARE
     gone int8;
 BEGIN
-    DELETE FROM inbox AS i USING unnest(txs, ns) AS row (tx, n) WHERE i.tx = row.tx::text::xid8 AND i.n = row.n;
+    DELETE FROM inbox WHERE ctid = ANY (ARRAY(
+        SELECT found.ctid FROM unnest(txs, ns) AS row (tx, n) CROSS JOIN LATERAL (
+            SELECT ctid FROM inbox AS i WHERE i.tx = row.tx::text::xid8 AND i.n = row.n OFFSET 0) AS found)); -- see by_key.py
     GET DIAGNOSTICS gone = ROW_COUNT;
     IF gone <> cardinality(ns) THEN
         RAISE EXCEPTION USING ERRCODE = 'QD100',
@@ -255,7 +257,8 @@ LANGUAGE plpgsql SET search_path FROM CURRENT SET enable_seqscan = off AS $$
 BEGIN
     INSERT INTO inbox_refused (tx, n, queue, value, key, delay_ms, priority, at, reason)
         SELECT i.tx, i.n, i.queue, i.value, i.key, i.delay_ms, i.priority, i.at, row.reason
-        FROM unnest(txs, ns, reasons) AS row (tx, n, reason) JOIN inbox AS i ON i.tx = row.tx::text::xid8 AND i.n = row.n;
+        FROM unnest(txs, ns, reasons) AS row (tx, n, reason) CROSS JOIN LATERAL (
+            SELECT * FROM inbox WHERE inbox.tx = row.tx::text::xid8 AND inbox.n = row.n OFFSET 0) AS i;
     PERFORM inbox_taken(txs, ns);
 END $$;
 
@@ -304,4 +307,4 @@ BEGIN
     END IF;
 END $$;
 
-COMMENT ON FUNCTION push IS 'Push an item to a queue of dibs in this transaction. (Edition 4)';
+COMMENT ON FUNCTION push IS 'Push an item to a queue of dibs in this transaction. (Edition 5)';

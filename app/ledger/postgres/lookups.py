@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from .arrays import array_of, columns_of, decoded
+from .arrays import array_of, decoded
+from .by_key import found
 from .pipeline import Statement
 from .tables import TABLES
 
@@ -21,16 +22,18 @@ Row = tuple[Any, ...]
 
 def _found(name: str, *key: str) -> str:
     """The SELECT of whole rows of a table, which begin with these columns, by the values of those."""
-    columns = TABLES[name].columns
-    asked = columns_of([(column, columns[column]) for column in key])
-    return f"SELECT {', '.join(columns)} FROM (SELECT {asked}) AS asked JOIN {name} USING ({', '.join(key)})"
+    columns = ", ".join(TABLES[name].columns)
+    return f"SELECT found.* FROM {found(name, key, columns)}"
 
 
 ANSWERS: Final = _found("answer", "queue", "generation", "caller", "key")
 ITEM_KEYS: Final = _found("item_key", "queue", "generation", "key")
+# See by_key.py for the OFFSET.
 FORGET: Final = """
-DELETE FROM item_key USING unnest($2::int8[], $3::int8[]) AS span (first, last)
-WHERE queue = $1::int8 AND seq BETWEEN span.first AND span.last
+DELETE FROM item_key WHERE ctid = ANY (ARRAY(
+    SELECT found.ctid FROM unnest($2::int8[], $3::int8[]) AS span (first, last) CROSS JOIN LATERAL (
+        SELECT ctid FROM item_key WHERE queue = $1::int8 AND seq BETWEEN span.first AND span.last OFFSET 0
+    ) AS found))
 """
 # In the order of SQLite's own, so that no copy stays in memory of what is gone here.
 LEFT: Final = "SELECT count(*) FROM (SELECT 1 FROM item_key WHERE queue = %b::int8 LIMIT %b::int8) AS few"
