@@ -1,4 +1,4 @@
-"""``dibs loadtest`` as it is called: options, progress, exit codes. What it finds: tests/unit/proof."""
+"""``dibs loadtest`` as it is called: options, progress, exit codes. What it finds: tests/proof."""
 
 from __future__ import annotations
 
