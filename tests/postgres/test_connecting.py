@@ -42,15 +42,18 @@ def test_what_the_role_has_as_defaults_does_not_count(clusters):
         "default_transaction_isolation": "serializable",
         "search_path": "nowhere",
         "client_encoding": "LATIN1",
+        "client_min_messages": "error",
+        "datestyle": "German",
     }
     if cluster.do("SELECT current_setting('server_version_num')::int >= 170000") == [(True,)]:
         wrong["transaction_timeout"] = "10ms"
     for name, value in wrong.items():
         cluster.do(f"ALTER ROLE dibs SET {name} = '{value}'")
     with connect(Place.of(cluster.url()), purpose="owner") as session:
-        ours = ["on", "0", "0", "0", "5s", "read committed", "dibs, pg_catalog", "UTF8", "0"]
+        ours = ["on", "0", "0", "0", "5s", "read committed", "dibs, pg_catalog", "UTF8"]
+        ours += ["warning", "ISO, MDY", "0"]
         assert shown(session, *wrong) == ours[: len(wrong)]
-        session.execute("SELECT pg_sleep(0.1)")
+        session.execute("SELECT pg_sleep(0.1), clock_timestamp()").fetchone()
 
 
 def test_a_role_that_waits_for_more_gets_it(clusters):

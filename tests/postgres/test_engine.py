@@ -208,6 +208,7 @@ def test_while_nothing_can_be_found_out_the_outcome_is_unknown(behind, proxy, mo
 def test_a_commit_that_is_visible_but_not_at_its_standby_is_told_after_a_clean_step(clusters, own):
     cluster = clusters.make()
     url = cluster.create("d")
+    cluster.do("ALTER ROLE dibs SET client_min_messages = error")  # it wants to hear of no warning
     Ledger(url).make()
     owner = own(url)
     owner.engine.apply([takes(owner.numbers, take(1))])

@@ -32,7 +32,9 @@ _DEFAULTS: Final[dict[str, Any]] = {
 # A transaction that a stopped owner left open would hold its position for ever. But what waits for the
 # ledger's lock waits as long as it takes, so does what loads, and a session that is idle stands ready: no
 # time-out of the server or of the role may end them. A commit is on the disk, and at the standby where there
-# is one; a role that asks for more (remote_apply) gets more.
+# is one; a role that asks for more (remote_apply) gets more. One that did not wait for its standby says so by
+# a warning, which a role may not want to hear of; a notice would be taken for one. Instants are written as
+# psycopg reads them.
 _SETTINGS: Final = """
 SET search_path = "{schema}", pg_catalog;
 SET idle_in_transaction_session_timeout = '5s';
@@ -43,6 +45,8 @@ SET default_transaction_isolation = 'read committed';
 SET default_transaction_deferrable = off;
 SET standard_conforming_strings = on;
 SET TimeZone = 'UTC';
+SET DateStyle = 'ISO, MDY';
+SET client_min_messages = warning;
 SET jit = off;
 SELECT set_config('synchronous_commit', {commit}, false);
 """
