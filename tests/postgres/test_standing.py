@@ -9,18 +9,22 @@ import pytest
 psycopg = pytest.importorskip("psycopg")
 
 from dibs.ledger.postgres import sharing
+from dibs.ledger.postgres.fence import Fenced
 from dibs.ledger.postgres.pipeline import Unsafe
 from dibs.ledger.postgres.sharing import SharedLedger
 
 
-def test_a_takeover_that_failed_leaves_the_lock_to_the_next_one(database, monkeypatch):
+@pytest.mark.parametrize(
+    "failure", [Unsafe("the commit did not wait for its standby"), Fenced("another server got in meanwhile")]
+)
+def test_a_takeover_that_failed_leaves_the_lock_to_the_next_one(database, monkeypatch, failure):
     """Whatever still holds the session that failed: the lock is not waited for that it had."""
     sessions = []
 
     def fails_once(ledger, session, *args, **options):
         sessions.append(session)
         if len(sessions) == 1:
-            raise Unsafe("the commit did not wait for its standby")
+            raise failure
         return take_over(ledger, session, *args, **options)
 
     take_over = sharing.take_over

@@ -19,6 +19,7 @@ from ..terms import Copy, Owner, Survey, Term
 from . import configurations, losses
 from .copies import Copies
 from .engine import PostgresEngine
+from .fence import Fenced
 from .fitness import Able, Fitness, Function, functions_of, others_of
 from .ledger import Ledger
 from .own_term import OwnTerm
@@ -250,7 +251,7 @@ class SharedLedger:
                         session.close()  # it may have the lock, for which the next one would wait
                         raise
                     session.close()
-                except (psycopg.OperationalError, EngineFailed, Broken, Unsafe):
+                except (psycopg.OperationalError, EngineFailed, Broken, Fenced, Unsafe):
                     self._former.is_cut_off()
                     sleep(AGAIN)  # the database is gone for now, or another one took over
                 except (psycopg.Error, Failed) as error:

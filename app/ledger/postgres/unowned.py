@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from ...errors import LedgerLocked, LedgerUnavailable
 from ..ops import EngineFailed
 from . import losses
+from .fence import Fenced
 from .ledger import Ledger
 from .pipeline import Broken, Failed, Unsafe
 from .promotions import FormerOwner
@@ -45,7 +46,7 @@ def owned(url: str, version: str) -> Iterator[PostgresEngine]:
         ledger.check()
         ledger.make()
         engine = _engine(ledger, Server(str(uuid.uuid4()), NOWHERE, version))
-    except (psycopg.Error, EngineFailed, Failed, Broken, Unsafe) as error:
+    except (psycopg.Error, EngineFailed, Fenced, Failed, Broken, Unsafe) as error:
         text = " ".join(str(error).split())
         raise LedgerUnavailable(f"the ledger in {ledger.shown} can't be written now: {text}") from error
     try:
