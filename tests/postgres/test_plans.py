@@ -15,10 +15,11 @@ from dibs.ledger.postgres.tables import TABLES
 KEYED = [name for name, table in TABLES.items() if table.key]
 FINDS = {**{f"delete from {name}": deletion(name) for name in KEYED}, "step": STEP}
 FINDS |= {"answers": lookups.ANSWERS, "item keys": lookups.ITEM_KEYS}
-FINDS |= {"forget": lookups.FORGET, "sweep": lookups.SWEEP} | dict(enumerate(lookups.PRUNE))
+FINDS |= {"forget": lookups.FORGET, "sweep": lookups.SWEEP}
+FINDS |= {f"prune {table}": text for table, text in lookups.PRUNE.items()}
 LOOKS = {
-    "left": (lookups.LEFT, (1, 1)),
-    "expired": (lookups.EXPIRED, {"now": 1, "most": 1}),
+    "left": (lookups.LEFT, {"queue": 1, "first": 1, "most": 1}),
+    "expired": (lookups.EXPIRED, {"now": 1, "most": 1} | dict.fromkeys(lookups.EXPIRE, 1)),
 }
 
 

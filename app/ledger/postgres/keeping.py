@@ -138,6 +138,7 @@ class Keeping:
         before, self.position = self.position, position
         before.starve()  # only now: a feed that comes after this sees that there is another position
         self._sent, self.undecided, self.ahead = sent, None, None
+        self.look_ups.look_anew()
 
     def standing(self, number: int, *, there: bool) -> int:
         """The number of a caller's last transaction, once it is known whether the undecided one is there.

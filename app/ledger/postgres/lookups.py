@@ -26,6 +26,9 @@ def _found(name: str, *key: str) -> str:
     return f"SELECT found.* FROM {found(name, key, columns)}"
 
 
+EXPIRE: Final = ("answer", "item_key", "history")
+"""The tables whose rows expire."""
+
 ANSWERS: Final = _found("answer", "queue", "generation", "caller", "key")
 ITEM_KEYS: Final = _found("item_key", "queue", "generation", "key")
 # See by_key.py for the OFFSET.
@@ -35,35 +38,42 @@ DELETE FROM item_key WHERE ctid = ANY (ARRAY(
         SELECT ctid FROM item_key WHERE queue = $1::int8 AND seq BETWEEN span.first AND span.last OFFSET 0
     ) AS found))
 """
-# In the order of SQLite's own, so that no copy stays in memory of what is gone here.
-LEFT: Final = "SELECT count(*) FROM (SELECT 1 FROM item_key WHERE queue = %b::int8 LIMIT %b::int8) AS few"
+# The first of these are in the order of SQLite's own, so that no copy stays in memory of what is gone here.
+# All begin at the first row that the look before has found: what is below that is gone, and while somebody
+# holds an old snapshot each look would pass over all of it again.
+LEFT: Final = """
+SELECT count(*), min(seq) FROM (
+    SELECT seq FROM item_key WHERE queue = %(queue)b::int8 AND seq >= %(first)b::int8
+    ORDER BY seq LIMIT %(most)b::int8) AS few
+"""
 SWEEP: Final = """
 DELETE FROM item_key WHERE ctid = ANY (ARRAY(
-    SELECT ctid FROM item_key WHERE queue = $1::int8 ORDER BY seq LIMIT $2::int8))
+    SELECT ctid FROM item_key WHERE queue = $1::int8 AND seq >= $2::int8 ORDER BY seq LIMIT $3::int8))
 """
-EXPIRED: Final = """
-SELECT greatest(
-    (SELECT count(*) FROM (SELECT 1 FROM answer WHERE expires <= %(now)b::int8
-        AND expires < 9223372036854775807 LIMIT %(most)b::int8) AS few),
-    (SELECT count(*) FROM (SELECT 1 FROM item_key WHERE expires <= %(now)b::int8
-        AND expires < 9223372036854775807 LIMIT %(most)b::int8) AS few),
-    (SELECT count(*) FROM (SELECT 1 FROM history WHERE expires <= %(now)b::int8
-        AND expires < 9223372036854775807 LIMIT %(most)b::int8) AS few))
-"""
-PRUNE: Final = [
+EXPIRED: Final = " UNION ALL ".join(
     f"""
-DELETE FROM {table} WHERE ctid = ANY (ARRAY(SELECT ctid FROM {table}
-    WHERE expires <= $1::int8 AND expires < 9223372036854775807 ORDER BY expires LIMIT $2::int8))
+SELECT '{table}', count(*), min(expires) FROM (
+    SELECT expires FROM {table}
+    WHERE expires >= %({table})b::int8 AND expires <= %(now)b::int8 AND expires < 9223372036854775807
+    ORDER BY expires LIMIT %(most)b::int8) AS few
 """
-    for table in ("answer", "item_key", "history")
-]
+    for table in EXPIRE
+)
+PRUNE: Final = {
+    table: f"""
+DELETE FROM {table} WHERE ctid = ANY (ARRAY(SELECT ctid FROM {table}
+    WHERE expires >= $1::int8 AND expires <= $2::int8 AND expires < 9223372036854775807
+    ORDER BY expires LIMIT $3::int8))
+"""
+    for table in EXPIRE
+}
 
 
 class LookUps:
     """See :class:`~..sqlite.elsewhere.LookUps`.
 
     ``removals`` go out with the transaction that asked for them. ``found``: how many keys of items were
-    found, of which memory has copies.
+    found, of which memory has copies. It remembers where what is to be removed began at the last look.
     """
 
     def __init__(self, reader: Reader) -> None:
@@ -71,6 +81,12 @@ class LookUps:
         self.found = 0
         self._forgotten: list[tuple[int, int, int]] = []
         self.removals: list[Statement] = []
+        self.look_anew()
+
+    def look_anew(self) -> None:
+        """What was gone may be back: transactions may have been lost, and some of them written again."""
+        self._unexpired = dict.fromkeys(EXPIRE, 0)
+        self._unswept: dict[int, int] = {}
 
     def begin(self) -> None:
         """Another transaction begins."""
@@ -106,17 +122,26 @@ class LookUps:
 
     def sweep_item_keys(self, queue: int, most: int) -> int:
         """Remove up to ``most`` keys of a deleted queue with the transaction; how many."""
-        [(left,)] = self._reader.rows(LEFT, (queue, most))
+        asked = {"queue": queue, "first": self._unswept.get(queue, 0), "most": most}
+        [(left, first)] = self._reader.rows(LEFT, asked)
         if left:
-            self.removals.append(Statement(SWEEP, [_integer(queue), _integer(most)]))
+            self._unswept[queue] = first
+            self.removals.append(Statement(SWEEP, [*map(_integer, (queue, first, most))]))
+        else:
+            self._unswept.pop(queue, None)
         return int(left)
 
     def prune(self, now: int, most: int) -> int:
         """Remove what has expired with the transaction; of which kind most had, how many."""
-        [(expired,)] = self._reader.rows(EXPIRED, {"now": now, "most": most})
-        if expired:
-            self.removals += [Statement(prune, [_integer(now), _integer(most)]) for prune in PRUNE]
-        return int(expired)
+        most_had = 0
+        for table, expired, first in self._reader.rows(
+            EXPIRED, {**self._unexpired, "now": now, "most": most}
+        ):
+            self._unexpired[table] = first if expired else now
+            if expired:
+                self.removals.append(Statement(PRUNE[table], [*map(_integer, (first, now, most))]))
+            most_had = max(most_had, expired)
+        return most_had
 
 
 def _integer(number: int) -> bytes:
