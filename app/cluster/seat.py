@@ -181,7 +181,7 @@ class Seat:
             try:
                 await self._until_checked()
                 term = await self._until_stopped(self.ledgers.stand())
-            except DibsError as error:
+            except Exception as error:  # whatever it was, this server stands again: see _serve
                 await self._fail(error, "this server can't own the ledger")
                 continue
             if term is not None:

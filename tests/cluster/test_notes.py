@@ -51,6 +51,27 @@ def test_a_ledger_that_another_server_can_use_is_no_reason_any_more(cluster, unt
     cluster(test)
 
 
+def test_who_could_not_even_stand_says_so_and_stands_again(cluster, until):
+    """Whatever it was: a full disk on the way, or a fault of ours."""
+
+    async def test(made):
+        stand, failures = made.shared.stand, [OSError("no room for its memory")]
+
+        async def stands(part):
+            if part.name == "b" and failures:
+                raise failures.pop()
+            return await stand(part)
+
+        made.shared.stand = stands
+        await made.pair()
+        await until(lambda: made.shared.notes.get("b"))
+        assert made.shared.notes["b"] == "this server can't own the ledger: no room for its memory"
+        await made.hand_over("b")
+        assert made.shared.notes["b"] == ""
+
+    cluster(test)
+
+
 def test_what_is_wrong_with_its_own_access_is_told_until_it_is_mended(cluster, until):
     async def test(made):
         a, b = await made.pair()
