@@ -147,6 +147,9 @@ class Writer(Generic[Batch]):
             self._recovery.close()
 
     def _recover(self, job: _Recover) -> None:
+        """Recover, unless who has asked for it is gone; from here on nobody can cancel it."""
+        if not job.outcome.set_running_or_notify_cancel():
+            return
         try:
             recovered = self._engine.recover(accept_loss=job.accept_loss, who=job.who)
             self._recovery.still_down()
@@ -239,7 +242,8 @@ class Writer(Generic[Batch]):
         while not self._line.empty():
             batch = self._line.get()
             if isinstance(batch, _Recover):
-                batch.outcome.set_exception(down)
+                if batch.outcome.set_running_or_notify_cancel():
+                    batch.outcome.set_exception(down)
             elif batch is not None:
                 self._commit(batch, down)
         self._recovery.stop(down)
