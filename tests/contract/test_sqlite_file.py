@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import subprocess
@@ -157,6 +158,19 @@ def test_another_process_keeps_us_out_until_it_is_killed(folder):
     engine = open_ledger(folder)
     assert engine.rows()[0].cursor == 3
     engine.close()
+
+
+def test_who_takes_the_lock_as_its_owner_goes_reads_the_last_note(folder, monkeypatch):
+    """The owner notes that its log may be gone, and lets go, just before the lock is tried."""
+    owner, flock = open_ledger(folder), fcntl.flock
+
+    def late(*asked):
+        monkeypatch.undo()
+        owner.close()
+        flock(*asked)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    open_ledger(folder).close()
 
 
 def test_closing_twice_closes_nobody_else_s_file(folder, tmp_path):

@@ -44,20 +44,23 @@ class DataLock:
         _held.add(self)
 
     def _own(self, folder: Path) -> Left | None:
-        noted = os.pread(self._file, NOTE_BYTES, 0).decode("ascii", "replace").splitlines() or [""]
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            owner = noted[0].strip() or "unknown"
+            owner = self._noted()[0].strip() or "unknown"
             raise LedgerLocked(
                 f"another server (process {owner}) owns {folder}: two would hand out the same values; "
                 "stop that one first; a server that is to run beside it needs a folder of its own (--data)"
             ) from error
         with suppress(OSError):  # another's file stays as it is
             os.fchmod(self._file, 0o600)
+        noted = self._noted()  # under the lock: until the last owner lets go, it may write another note
         # The process id only: what the last owner noted stays until this one has opened its ledger.
         self._write("\n".join([str(os.getpid()), *noted[1:2]]))
         return _left(noted[1]) if len(noted) > 1 else None
+
+    def _noted(self) -> list[str]:
+        return os.pread(self._file, NOTE_BYTES, 0).decode("ascii", "replace").splitlines() or [""]
 
     def note(self, instance: str, file: Path, *, open: bool) -> None:
         """Note which ledger this is. A note that it is closed is on disk before its log may be deleted."""
