@@ -7,9 +7,11 @@ import threading
 import apsw
 import pytest
 from asks import LENGTH, take
-from dibs.errors import LedgerDamaged, LedgerUnavailable
+from dibs.errors import LedgerDamaged, LedgerError, LedgerFull, LedgerUnavailable
 from dibs.ledger import open_ledger
+from dibs.ledger.sqlite import moved, restoring
 from dibs.ledger.sqlite.copied import verify
+from dibs.ledger.sqlite.leaving import Leaving
 from dibs.ledger.work import Parcel, Push
 from words import apply, define, serve, taken
 
@@ -97,3 +99,23 @@ def test_the_sums_of_a_copy_are_right_though_it_is_larger_than_the_cache(folder,
     (tmp_path / "spoilt.db").write_bytes(spoilt)
     with pytest.raises(LedgerDamaged, match="the backup is damaged"):
         verify(tmp_path / "spoilt.db")
+
+
+@pytest.mark.parametrize(
+    ("fault", "told"), [(apsw.FullError("full"), LedgerFull), (apsw.IOError("EIO"), LedgerUnavailable)]
+)
+def test_a_disk_that_fails_under_a_mark_is_an_error_with_words(folder, tmp_path, monkeypatch, fault, told):
+    def fail(*_):
+        raise fault
+
+    engine = open_ledger(folder)
+    engine.backup(str(tmp_path / "copy.db"))
+    engine.close()
+    monkeypatch.setattr(restoring, "give_mark", fail)
+    monkeypatch.setattr(moved, "mark", fail)
+    with pytest.raises(LedgerError) as restored:
+        restoring.restore(tmp_path / "copy.db", tmp_path / "to")
+    with Leaving(folder) as leaving, pytest.raises(LedgerError) as left:
+        leaving.mark("there", "now", 1)
+    assert (type(restored.value), type(left.value)) == (told, told)
+    assert not (tmp_path / "to").exists()

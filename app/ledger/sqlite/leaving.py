@@ -9,7 +9,8 @@ from typing import Any, Self, TypeVar, cast
 
 import apsw
 
-from ...errors import LedgerCopied, LedgerUnavailable
+from ...errors import LedgerCopied, LedgerFull, LedgerUnavailable
+from ..ops import EngineFailed
 from . import copied, moved, sums
 from .faults import raise_at_start
 from .files import Files, connect
@@ -81,9 +82,20 @@ class Leaving:
         return self.read(lambda connection: look(partial(rows, connection)))
 
     def mark(self, to: str, made: str, position: int) -> None:
-        """Mark it as moved, by a transaction that is synced when this returns."""
-        with self._files.transaction as writer:
-            moved.mark(writer, to, made, position)
+        """Mark it as moved, by a transaction that is synced when this returns.
+
+        Raises:
+            LedgerFull, LedgerUnavailable: the disk fails; the mark may be there.
+        """
+        try:
+            with self._files.transaction as writer:
+                moved.mark(writer, to, made, position)
+        except EngineFailed as error:
+            kind = LedgerFull if error.full else LedgerUnavailable
+            raise kind(
+                f"{self._files.path} can't be marked as moved ({error}): the move is not finished; give the"
+                " same command again"
+            ) from error
 
 
 def _which(connection: apsw.Connection) -> tuple[str, int]:

@@ -13,8 +13,9 @@ import apsw
 from ...errors import LedgerError, LedgerForeign, LedgerFull, LedgerUnavailable
 from ..ops import QueueRow
 from .copied import give_mark, verify
-from .disk import no_room, sync
+from .disk import sync
 from .engine import SqliteEngine
+from .faults import is_full
 from .folder import header_of
 from .format import APPLICATION_ID, check_version
 
@@ -45,8 +46,8 @@ def restore(backup: Path, folder: Path) -> list[QueueRow]:
         except BaseException:
             _clear(folder, remove=made)
             raise
-    except OSError as error:
-        _failed(error)
+    except (OSError, apsw.Error) as error:
+        _failed(folder, error)
 
 
 def _check(backup: Path) -> None:
@@ -108,6 +109,8 @@ def _clear(folder: Path, *, remove: bool) -> None:
         folder.rmdir()
 
 
-def _failed(error: OSError) -> NoReturn:
-    kind: type[LedgerError] = LedgerFull if no_room(error) else LedgerUnavailable
+def _failed(folder: Path, error: OSError | apsw.Error) -> NoReturn:
+    kind: type[LedgerError] = LedgerFull if is_full(error) else LedgerUnavailable
+    if isinstance(error, apsw.Error):
+        raise kind(f"{folder} can't be written: {error}") from error
     raise kind(f"{error.filename or 'the backup'}: {error.strerror or error}") from error
