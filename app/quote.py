@@ -21,6 +21,14 @@ def cut(text: str) -> str:
     return text if len(text) <= SHOWN else text[:SHOWN] + "…"
 
 
+def message_of(error: BaseException | None) -> str:
+    """The whole message of an exception; that of a user's own class may raise where it is made."""
+    try:
+        return str(error)
+    except Exception:
+        return "(its message can't be shown)"
+
+
 def bare(text: str) -> str:
     """As ``quoted``, without the quotes: for the name of a field."""
     return quoted(text)[1:-1]

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator
 from typing import Final, Literal, NoReturn
 
 from ..errors import ForkedIterator, SourceClosed, SourceFailed
+from ..quote import message_of
 from .stats import State
 
 How = Literal["exhausted", "failed", "closed", "forked"]
@@ -73,7 +74,7 @@ class Ending(Iterator["NoReturn"]):
 
 _LASTING: Final[dict[How, Callable[[BaseException | None], BaseException]]] = {
     "exhausted": lambda _: StopIteration(),
-    "failed": lambda cause: SourceFailed(f"the source raised {type(cause).__name__}: {cause}"),
+    "failed": lambda cause: SourceFailed(f"the source raised {type(cause).__name__}: {message_of(cause)}"),
     "closed": lambda _: SourceClosed("the iterator was closed"),
     "forked": lambda _: ForkedIterator(
         "this iterator belongs to the parent process: both would hand out the same values "

@@ -12,6 +12,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Final
 
 from ..errors import LedgerError, QueueConflict, SourceBusy, SourceChanged, SourceClosed
+from ..quote import message_of
 from ..sources import Registry, Source, SourceSpec
 from .buffer import Buffer
 from .info import spec_of
@@ -166,7 +167,7 @@ class Opener:
             busy = f"the source of {self._name} did not come to item {to_seq} in time; nothing was changed"
             self._call(self._offered, future, SourceBusy(busy, retry_after=1.0))
         except BaseException as error:  # raised by a user's function, too
-            why = str(error).split(", but ")[0]  # the rest is about what was handed out
+            why = message_of(error).split(", but ")[0]  # the rest is about what was handed out
             beyond = f"{self._name} can't be advanced to {to_seq}: {why}"
             self._call(self._offered, future, QueueConflict(beyond, reason="beyond-end", field="to_seq"))
         else:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import PullTimeout
 from ..ledger.serve import End
+from ..quote import message_of
 from .places import place_of
 
 if TYPE_CHECKING:
@@ -63,11 +64,7 @@ def end_of(source: Source) -> End | None:
 
 def failed(cause: BaseException | None, kind: str | None = None) -> End:
     """A failure with its cause and its place, as the ledger keeps it; a long message of a user is cut."""
-    try:
-        message = str(cause)
-    except Exception:
-        message = "(its message can't be shown)"
-    text = message[:MESSAGE_MOST].encode("utf-8", "replace").decode()
+    text = message_of(cause)[:MESSAGE_MOST].encode("utf-8", "replace").decode()
     return End("failed", kind or type(cause).__name__, text, place_of(cause))
 
 

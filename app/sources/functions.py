@@ -27,6 +27,7 @@ from typing import Any, Final
 
 from ..errors import SourceInvalid, SourceUnknown
 from ..iterators import threadsafe_generator
+from ..quote import message_of
 from .arguments import bind, parameters
 from .context import Context
 from .replay import CURE_OF_A_FUNCTION
@@ -86,10 +87,12 @@ def _import(name: str, module: str) -> Any:
         found = importlib.import_module(module)
     except ModuleNotFoundError as error:
         if error.name is None or not f"{module}.".startswith(f"{error.name}."):
-            raise SourceInvalid(f"{name}: {module!r} can't be imported: {error}") from error
+            raise SourceInvalid(f"{name}: {module!r} can't be imported: {message_of(error)}") from error
         raise SourceUnknown(f"{name}: there is no module {module!r} in {here} or on Python's path") from None
     except (Exception, SystemExit) as error:  # whatever the user's module raises
-        raise SourceInvalid(f"{name}: {module!r} raised {type(error).__name__}: {error}") from error
+        raise SourceInvalid(
+            f"{name}: {module!r} raised {type(error).__name__}: {message_of(error)}"
+        ) from error
     if module not in _imported:
         _imported[module] = _changed_at(_file(found))
     return found

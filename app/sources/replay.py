@@ -17,7 +17,7 @@ from typing import Any, Final, Protocol
 
 from ..errors import SourceChanged, SourceClosed
 from ..marks import digest
-from ..quote import quoted
+from ..quote import message_of, quoted
 from .encode import Encode
 
 log = logging.getLogger("dibs.sources")
@@ -122,7 +122,7 @@ def _ended(done: int, cursor: int) -> SourceChanged:
 def _raised(done: int, cursor: int, error: Exception) -> SourceChanged:
     return SourceChanged(
         f"the source raised {type(error).__name__} at value {done + 1}, "
-        f"but {cursor} were handed out: {quoted(str(error))}"
+        f"but {cursor} were handed out: {quoted(message_of(error))}"
     )
 
 

@@ -51,6 +51,22 @@ def test_exhausted_is_latched():
     assert (shared.state, shared.cause) == ("exhausted", None)
 
 
+def test_a_failure_without_a_message_is_never_taken_for_an_end():
+    class Speechless(Exception):
+        def __str__(self) -> str:
+            raise StopIteration
+
+    def raising():
+        raise Speechless
+        yield
+
+    shared = ThreadSafeIterator(raising())
+    with pytest.raises(Speechless):
+        next(shared)
+    with pytest.raises(SourceFailed, match="Speechless"):
+        next(shared)
+
+
 def test_a_failure_reaches_one_caller_as_it_is_and_every_later_one_as_the_cause(source):
     source.raises[3] = boom = KeyError("boom")
     shared = ThreadSafeIterator(source())

@@ -315,6 +315,7 @@ def test_over_http_no_function_is_named_nor_imported(registry, module, name):
         ("1/0", "raised ZeroDivisionError"),
         ("def", "raised SyntaxError"),
         ("raise SystemExit(3)", "raised SystemExit"),
+        ("class E(Exception):\n    def __str__(self): 1/0\nraise E", "raised E: "),
         ("import not_there_either", "can't be imported: No module named 'not_there_either'"),
     ],
 )

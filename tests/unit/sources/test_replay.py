@@ -51,6 +51,19 @@ def test_a_replay_that_raises_tells_where_and_why(at, mark):
     assert isinstance(changed.value.__cause__, OSError)
 
 
+def test_a_replay_that_raises_what_has_no_message_is_a_changed_source():
+    class Speechless(Exception):
+        def __str__(self) -> str:
+            raise ZeroDivisionError
+
+    def raising():
+        yield 1
+        raise Speechless
+
+    with pytest.raises(SourceChanged, match="raised Speechless at value 2"):
+        replay(raising(), encode, 5, None)
+
+
 def test_a_replay_that_raises_behind_the_cursor_is_not_the_replays_affair():
     def raising():
         yield from range(1, 101)
