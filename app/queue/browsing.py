@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from bisect import bisect
 from collections.abc import Sequence, Set
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -228,12 +229,13 @@ class Browser:
         return DeadPage(self._line.name, tuple(found[:limit]), tuple(errors), following)
 
     async def dead_seqs(self, error: str, among: Seqs | None) -> Seqs:
-        """The seqs of dead items with this last error, as ranges, of some items or of all."""
+        """The seqs of dead items with this last error, as ranges; ``among`` sorted ranges, or all."""
         queue, most = self._line.row.id, self._line.limits.ranges
         found = await asyncio.to_thread(self._engine.sights.newest_dead, queue, error, None, most)
         seqs = sorted(death.seq for death in found)
         if among is not None:
-            seqs = [seq for seq in seqs if any(first <= seq <= last for first, last in among)]
+            starts = [first for first, _ in among]
+            seqs = [seq for seq in seqs if (at := bisect(starts, seq)) and seq <= among[at - 1][1]]
         ranges: list[tuple[int, int]] = []
         for seq in seqs:
             if ranges and ranges[-1][1] == seq - 1:
