@@ -123,7 +123,7 @@ def unknown_variables(settings: type[BaseSettings], environ: Mapping[str, str] |
         beginning, known = PREFIX, variables
         if name.upper().startswith(_LIMIT):
             beginning, known = _LIMIT, {limit.upper() for limit in Limits.model_fields}
-        meant = name[len(beginning) :].partition("__")[0]
+        meant = name[len(beginning) :].partition("__")[0].upper()  # as they are read: in any case
         if not name.startswith(PREFIX) or meant in known:
             continue
         close = get_close_matches(meant, known, n=1, cutoff=0.75)

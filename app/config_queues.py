@@ -11,7 +11,8 @@ from .errors import LimitExceeded, SourceError
 from .ledger.work import QueueSettings
 from .queue.definition import KEPT, Definition, Kept, queue_settings
 from .queue.limits import check_name
-from .sources.spec import SourceSpec, parse_source
+from .sources.encode import find_fault
+from .sources.spec import MAX_TEXT, SourceSpec, parse_source
 
 
 def definitions(queues: Mapping[str, object]) -> dict[str, Definition]:
@@ -67,6 +68,9 @@ def _source(name: str, source: object, args: object) -> SourceSpec | Kept | None
         if args:
             raise ValueError(f"{name}: there are args, but no source")
         return None
+    for argument, value in args.items():  # TOML has dates and nan, and the ledger keeps JSON
+        if fault := find_fault(value, budget=MAX_TEXT, wide=True):
+            raise ValueError(f"{name}: args.{argument}: {fault.partition(': yield')[0]}")
     spec = _parse(name, source)
     if twice := sorted(set(spec.args) & set(args)):
         raise ValueError(f"{name}: {twice[0]} is there twice")

@@ -11,6 +11,7 @@ from pydantic_core import PydanticCustomError
 
 from ..errors import LimitExceeded
 from ..sources.encode import MAX_SAFE
+from .definition import CENTURY
 
 NAME = re.compile(r"[a-z0-9._-]{1,64}")
 
@@ -47,7 +48,7 @@ class Limits(BaseModel):
     wait: float = Field(default=30, ge=0, le=3600, description="The longest `wait` of a request.")
     key_bytes: int = Field(default=255, ge=KEY_LEAST, le=255, description="The longest idempotency key.")
     key_ttl: float = Field(
-        default=86_400, ge=60, description="How long the answer to an idempotency key is kept."
+        default=86_400, ge=60, le=CENTURY, description="How long the answer to an idempotency key is kept."
     )
     threads: int = Field(default=4, ge=1, le=64, description="Threads that pull from one queue's source.")
     waiting: int = Field(default=10_000, ge=1, description="Requests that may wait on one queue.")

@@ -179,6 +179,9 @@ def test_memory_is_not_a_folder():
         ("[queues.ids]\nitem_key_ttl = 'ever'", ["dibs.toml", "ids", "item_key_ttl"]),
         ("[queues.ids]\nhistory = -1", ["dibs.toml", "ids", "history"]),
         ("[queues.ids]\nsource = 'count'\nargs = 3", ["dibs.toml", "ids", "args"]),
+        ("[queues.ids]\nsource = 'count'\nargs = {start = nan}", ["ids", "args.start", "nan"]),
+        ("[queues.ids]\nsource = 'grid'\nargs = {day = [2026-12-01]}", ["ids", "args.day", "type date"]),
+        ("[limits]\nkey_ttl = inf", ["limits.key_ttl", "60 to 3155760000", "inf"]),
         ("[queues.ids]\nsource = 'count'\nsorce = 3", ["dibs.toml", "ids", "sorce"]),
         ("[queues.ids]\nsource = 'count(start=1)'\nargs = {start = 2}", ["ids", "start", "twice"]),
         ("data = ''", ["dibs.toml", "data", "empty"]),
@@ -342,5 +345,14 @@ class TestUnknownVariables:
         assert "no such setting" in refusal()
 
     def test_those_that_mean_something_are_not(self):
-        known = ("DIBS_PORT", "DIBS_LIMITS__THREADS", "DIBS_CONFIG", "DIBS_URL", "DIBS_SEQ", "OTHER_PROT")
+        known = (
+            "DIBS_PORT",
+            "DIBS_LIMITS__THREADS",
+            "DIBS_Port",
+            "DIBS_limits__Threads",
+            "DIBS_CONFIG",
+            "DIBS_URL",
+            "DIBS_SEQ",
+            "OTHER_PROT",
+        )
         assert unknown_variables(Settings, dict.fromkeys(known, "1")) == []
