@@ -145,6 +145,7 @@ class Rounds:
         except LedgerError as error:  # the writer has ended
             self._under_way = None
             self._fail(batch, error)
+            self._call()  # what had no room in it is to hear of that, too
 
     def _add_others(self, batch: Batch) -> None:
         while self._others and len(batch.others) < batch.asks and batch.bytes > 0:

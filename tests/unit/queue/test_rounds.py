@@ -176,8 +176,10 @@ async def test_a_writer_that_has_ended_is_told_to_all():
         desk.rounds.writer.close()
         member = Member()
         desk.rounds.join(member)
-        with pytest.raises(LedgerUnavailable):
-            await desk.rounds.commit(OP)
+        ops = [desk.rounds.commit(OP) for _ in range(ASKS_MOST + 1)]  # more than go into one batch
+        async with asyncio.timeout(PATIENCE):
+            told = await asyncio.gather(*ops, return_exceptions=True)
+        assert {type(error) for error in told} == {LedgerUnavailable}
         assert member.told == ["begin", LedgerUnavailable]
 
 
