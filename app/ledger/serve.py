@@ -183,8 +183,8 @@ class Served(NamedTuple):
     ``entries``: for each entry what became of its ranges, in the order of seqs. ``handed``: None if nothing
     was; then ``why`` says why, unless nothing was asked for. ``state``: one word for the queue after this ask
     (``open``, ``exhausted``, ``failed``, ``closed``, ``paused``). ``replayed``: the answer was filed before.
-    A replay of entries whose hand-out was made just now, or is still to be made, is no replay: ``known``, as
-    another request with the key has settled them.
+    A replay of entries whose hand-out was made just now is no replay: ``known``, as another request with the
+    key has settled them. Nor is one in the batch that settles them, where the hand-out is still to be made.
     """
 
     entries: tuple[tuple[Settled, ...], ...] = ()

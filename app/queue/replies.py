@@ -84,5 +84,5 @@ class Replies:
             self.refuse(waiting, error)
             return
         condition = self._condition
-        served = Served(waiting.entries, state=condition.word)
+        served = Served(waiting.entries, state=condition.word, replayed=waiting.known)
         self.answer(waiting, Answer(condition.name, served, (), error, condition.now()))

@@ -97,7 +97,7 @@ class Round:
                 told.append((waiting, _answer((line.name, served, values or (), None, now))))
             else:
                 unserved += 1
-                self._got_nothing(waiting, served.why)
+                self._got_nothing(waiting, served, served.why)
         if self.tried:
             line.tried(self.tried, all_served=not unserved)
 
@@ -120,8 +120,10 @@ class Round:
                     size += span.last - span.first + 1
         return self._line.supply.granted(first, size) if size else None
 
-    def _got_nothing(self, waiting: Waiting, why: str) -> None:
+    def _got_nothing(self, waiting: Waiting, served: Served, why: str) -> None:
         if waiting.entries and waiting.ask.settled is None:
+            # Only now: at its next try what is on file may be its own.
+            waiting.known = served.replayed or served.known
             waiting.ask = waiting.ask._replace(entries=(), settled=waiting.entries)
         if why == "moved":
             self._again.append(waiting)

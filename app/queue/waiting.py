@@ -29,10 +29,10 @@ class Waiting:
 
     ``line`` is where it stands: another one once its queue was defined anew. ``until`` is when its own wait
     ends, ``deadline`` when it is answered at the latest, both in the loop's time. ``place`` is its turn among
-    all asks. ``entries``: what became of its settlings, which are on disk. ``why``: the reason for which it
-    waits. ``alone``: it is a hand-out with nothing settled. ``over``: its caller waits no longer. ``noted``:
-    the deadline under which those of its line have it. ``asked``: it joins the next round. ``done``: it has
-    its answer.
+    all asks. ``entries``: what became of its settlings, which are on disk; ``known``: an earlier request with
+    its key has settled them. ``why``: the reason for which it waits. ``alone``: it is a hand-out with nothing
+    settled. ``over``: its caller waits no longer. ``noted``: the deadline under which those of its line have
+    it. ``asked``: it joins the next round. ``done``: it has its answer.
     """
 
     __slots__ = (
@@ -44,6 +44,7 @@ class Waiting:
         "deadline",
         "done",
         "entries",
+        "known",
         "line",
         "noted",
         "over",
@@ -64,7 +65,7 @@ class Waiting:
         self.why = "empty"
         self.alone = not ask.entries
         self.noted = 0.0
-        self.over = self.parked = self.asked = self.done = False
+        self.over = self.parked = self.asked = self.done = self.known = False
 
     def end(self) -> None:
         """End the wait, as the caller sends nothing more: ask once more without waiting, and answer."""

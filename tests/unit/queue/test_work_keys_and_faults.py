@@ -63,6 +63,22 @@ async def test_a_next_lease_that_came_later_is_found_under_the_key_too(opened, s
         assert again.replayed
 
 
+@pytest.mark.parametrize("fault", ["absent", "present"])
+async def test_a_settling_whose_lease_got_nothing_is_a_replay_when_it_is_sent_again(opened, stage, fault):
+    stage.script("s", [1])
+    async with opened({"q": stage.spec()}) as house:
+        leased = await house["q"].lease(LeaseAsk())
+        ask = (Ack(leased.token),)
+        house.disk.faults.append(fault)
+        if fault == "absent":
+            with pytest.raises(LedgerUnavailable):
+                await house["q"].settle(ask, lease=LeaseAsk(), key="k")
+        told = [await house["q"].settle(ask, lease=LeaseAsk(), key="k") for _ in range(3)]
+        assert [(each.entries[0][0].verdict, each.size) for each in told] == [("acked", 0)] * 3
+        assert [each.replayed for each in told] == [False, True, True]
+        assert (await house["q"].audit()).acked == 1
+
+
 @pytest.mark.parametrize("fault", ["absent", "present", "full"])
 @pytest.mark.parametrize("name", ["ids", "jobs"])
 async def test_a_settle_on_a_failing_disk_is_whole_or_not_at_all(opened, name, fault):
