@@ -244,6 +244,8 @@ class Seat:
             self.stopping = True
             self.tell()
             return
+        if isinstance(error, ConfigError):
+            self._checked = await self._passes()
         await self._pause(error, what)
 
     async def _pause(self, error: Exception, what: str) -> None:
@@ -254,8 +256,6 @@ class Seat:
         """
         owner = self.ledgers.owner()
         self._over = (0 if owner is None else owner.term) if isinstance(error, LedgerError) else None
-        if isinstance(error, ConfigError):
-            self._checked = await self._passes()
         told = f"{what}: {error}"
         self.ledgers.note(told)
         if told != self._told:

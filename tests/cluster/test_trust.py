@@ -268,6 +268,37 @@ def test_a_server_that_lets_nobody_in_says_so_and_stands_once_there_is_a_token(
     cluster(test)
 
 
+def test_a_token_that_comes_just_when_that_is_told_is_seen(cluster, until, monkeypatch):
+    monkeypatch.setattr("dibs.cluster.seat.AGAIN", (0.001,))
+    begin, refused = seat.Seat.begin, []
+
+    async def begins(self, url):
+        check = self._check
+
+        async def then_a_token():
+            try:
+                await check()
+            except ConfigError:
+                refused.append(url)
+                if len(refused) == 2:  # the first one lets it begin beside the owner
+                    await owner.ask("POST", "/tokens", json={"roles": ["admin"]})
+                raise
+
+        self._check = then_a_token
+        await begin(self, url)
+
+    monkeypatch.setattr(seat.Seat, "begin", begins)
+
+    async def test(made):
+        nonlocal owner
+        owner = await made.add("a", owns=True)
+        await made.add("b", host="0.0.0.0")
+        await until(lambda: len(refused) >= 2 and made.shared.stands("b") and made.shared.notes["b"] == "")
+
+    owner = None
+    cluster(test)
+
+
 class Pauses(tuple):
     """The pauses of a seat, which are over at once; ``asked`` has those that were made."""
 
