@@ -59,7 +59,7 @@ class Upcoming:
         if self._dropped:
             self._dropped = False
             asks = [waiting for waiting in asks if not waiting.done]
-        if self.wanted:
+        if self._drawn:
             self.wanted = 0
             self._keys.clear()
         for waiting in asks:

@@ -13,11 +13,14 @@ from dibs.errors import (
     SourceBusy,
     Stopping,
 )
-from dibs.ledger.serve import Key, Serve
+from dibs.ledger.serve import Ask, HandOut, Key, Serve
 from dibs.ledger.work import Ack, Parcel, Release
 from dibs.queue import LeaseAsk, asking
+from dibs.queue.callers import Nobody
 from dibs.queue.limits import Limits
+from dibs.queue.upcoming import Upcoming
 from dibs.queue.wait import WAIT, Wait
+from dibs.queue.waiting import Waiting
 from dibs.sources import parse_source as parse
 
 from .lines import Client, push
@@ -29,6 +32,15 @@ def sizes(house) -> list[int]:
 
 
 # -- keys
+
+
+def test_a_key_that_asked_for_no_items_counts_for_those_that_it_asks_for_next():
+    upcoming = Upcoming(drawn=True)
+    for n, handout in ((1, None), (2, HandOut(3, 1_000))):
+        ask = Ask(handout, key=Key("k", f"request {n}", n))
+        upcoming.add(Waiting(None, ask, Nobody(), 0.0, 0.0))
+        assert upcoming.wanted == (3 if handout else 0)
+        upcoming.take()
 
 
 async def test_repeats_of_one_key_draw_its_values_once(opened, stage, script, eventually):
