@@ -6,7 +6,7 @@ import pytest
 
 psycopg = pytest.importorskip("psycopg")
 
-from dibs.ledger.postgres import lookups
+from dibs.ledger.postgres import lookups, terms
 from dibs.ledger.postgres.changes import deletion
 from dibs.ledger.postgres.fence import STEP
 from dibs.ledger.postgres.ledger import Ledger
@@ -61,6 +61,15 @@ def test_what_it_counts_is_found_by_keys(ledger_url, which):
     with Ledger(ledger_url).connect(by_key=True) as session:
         found = plan(session, text, values)
     assert "Index" in found
+    assert "Seq Scan" not in found
+
+
+def test_the_newest_position_is_the_last_one_of_its_index(ledger_url):
+    """Each server looks at it four times a second."""
+    with Ledger(ledger_url).connect(by_key=True) as session:
+        known(session)
+        found = plan(session, terms._OWNER)
+    assert "Index Scan Backward using position_pkey" in found
     assert "Seq Scan" not in found
 
 

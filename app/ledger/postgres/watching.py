@@ -135,7 +135,7 @@ class Watch:
             session.close()
 
     def _connected(self) -> psycopg.Connection[Any]:
-        session = self._ledger.connect()
+        session = self._ledger.connect(by_key=True)  # four times a second, by a plan that is kept
         session.execute(_LIGHTLY)
         self._seen = 0.0
         return session
