@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 
 @pytest.fixture(scope="module")
 def fake():
-    path = Path(__file__).parents[1] / "unit" / "proof" / "fake_server.py"
+    path = Path(__file__).parents[1] / "proof" / "fake_server.py"
     spec = importlib.util.spec_from_file_location("fake_server", path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)

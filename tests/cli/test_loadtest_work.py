@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 @pytest.fixture(scope="module")
 def fake():
-    path = Path(__file__).parents[1] / "unit" / "proof" / "fake_work.py"
+    path = Path(__file__).parents[1] / "proof" / "fake_work.py"
     if path.stem not in sys.modules:
         spec = importlib.util.spec_from_file_location(path.stem, path)
         module = sys.modules[path.stem] = importlib.util.module_from_spec(spec)
