@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 from typer import BadParameter
 from typer.core import TyperCommand, TyperGroup
 
+from .output import until_abandoned
+
 if TYPE_CHECKING:
     from rich.panel import Panel
 
@@ -50,6 +52,16 @@ class Command(TyperCommand):
 
 class Group(TyperGroup):
     """The command itself: its help is the list of commands."""
+
+    def make_context(self, *args: Any, **options: Any) -> Any:
+        """Read the words of a command line, which may print a help text or the version."""
+        with until_abandoned():
+            return super().make_context(*args, **options)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command that was named, or print its help text."""
+        with until_abandoned():
+            return super().invoke(ctx)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """The command of this name. Of a word of the manual that is none, what does it is told."""

@@ -84,6 +84,20 @@ def json_text(value: Any) -> str:
     return inert_json(json.dumps(value, indent=2, ensure_ascii=False))
 
 
+@contextmanager
+def until_abandoned() -> Iterator[None]:
+    """Tell inside that a reader had enough, before the framework does, whose exit code 1 means a failure.
+
+    Raises:
+        Unwritten: Something was written to a pipe that nobody reads.
+    """
+    try:
+        yield
+    except BrokenPipeError as error:
+        drop(1)
+        raise Unwritten(error) from error
+
+
 def is_unwritten(error: Exception) -> bool:
     """Whether a help text, a version or a usage could not be written. What is left of it is dropped."""
     broken = isinstance(error, OSError) and error.errno in _BROKEN and error.filename is None

@@ -1,5 +1,6 @@
 """What was taken or done is not hidden by an output that is closed, full, or without a reader."""
 
+import os
 import subprocess
 import sys
 
@@ -88,8 +89,22 @@ def test_what_only_looks_says_why_it_shows_nothing(shell):
     assert shell("dibs --version >/dev/full")[0] == 9
 
 
+def test_a_help_text_that_nobody_reads_ends_quietly():
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(
+        [sys.executable, "-m", "dibs", "--help"],
+        check=False,
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        timeout=SECONDS,
+        env=environment({}),
+    )
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (9, b"")
+
+
 def test_a_pipe_that_does_not_wait_gets_all_of_it(tmp_path):
-    import os
     import threading
 
     reading, writing = os.pipe()
