@@ -19,9 +19,11 @@ def demo(*, fast: bool = False) -> None:
     from .demo_fleet import fleet
     from .demo_screen import Stage
     from .demo_threads import bare_generator, counter, cure
+    from .terminable import terminable
 
     stage = Stage(fast=fast)
     stage.title()
-    good = [bare_generator(stage), counter(stage), cure(stage), fleet(stage)]
+    with terminable():
+        good = [bare_generator(stage), counter(stage), cure(stage), fleet(stage)]
     stage.end()
     raise typer.Exit(0 if all(good) else 1)

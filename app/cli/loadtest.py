@@ -137,12 +137,16 @@ def _test(plan: Plan, history: Path | None, faults: dict[str, Any] | None) -> No
     from ..proof.progress import Watch
     from ..proof.summary import show_result
     from .console import console
+    from .terminable import terminable
 
     out = console(width=140)
     try:
-        result = _run(plan, history, faults, Watch(out))
+        with terminable():
+            result = _run(plan, history, faults, Watch(out))
     except HarnessFault as fault:
         fail(str(fault), HARNESS)
+    except BrokenPipeError:  # it is the output that nobody reads
+        raise
     except OSError as error:
         fail(f"the history can't be written: {error}", HARNESS)
     except KeyboardInterrupt:

@@ -59,8 +59,9 @@ def _moved(database: Database, folder: Path, *, back: bool) -> Done:
     from ..ledger.moving.forward import migrate as migrate_
     from .console import console
     from .migrate_progress import Moving
+    from .terminable import terminable
 
-    with Moving(console(stderr=True)) as progress:
+    with terminable(), Moving(console(stderr=True)) as progress:
         if back:
             return migrate_back(database.url, folder, progress)
         return migrate_(folder, database.url, progress)

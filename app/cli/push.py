@@ -61,6 +61,7 @@ def push(
     Example: dibs push jobs files.txt --create · seq 1000 | dibs push jobs --json
     """
     from .push_lines import Shape
+    from .terminable import terminable
 
     if key_field is not None and (unique or not json):
         fail("option --key-field: it needs --json, and takes the place of --unique", USAGE)
@@ -69,6 +70,7 @@ def push(
     shape = Shape(json=json, null=null, delay=delay, priority=priority, unique=unique, key_field=key_field)
     with ExitStack() as stack:
         sources = [_opened(name, stack, queue, last_line=last_line) for name in files or ["-"]]
+        stack.enter_context(terminable())
         _push(sources, shape, queue, url, create=create, close=close, again=again)
 
 

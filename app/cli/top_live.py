@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import select
-import signal
 import sys
 import threading
 import time
@@ -20,6 +19,7 @@ from ..client.errors import ClientError, Unreachable
 from .events import listen
 from .http import Api
 from .output import writing
+from .terminable import terminable
 from .top_screen import screen
 from .words import span
 
@@ -77,7 +77,7 @@ class Watch:
         """
         threading.Thread(target=self.hear, daemon=True).start()
         shown = Live(self.picture(), console=self._out, screen=True, auto_refresh=False)
-        with suppress(KeyboardInterrupt), _terminable(), _keys() as key, shown:
+        with suppress(KeyboardInterrupt), terminable(), _keys() as key, shown:
             while self.heard.failed is None and key(DRAW) not in _ENDS:
                 shown.update(self.picture(), refresh=True)
         self._ended.set()
@@ -132,20 +132,6 @@ class Watch:
             trouble=trouble,
             keys="" if ended else "q ends",
         )
-
-
-@contextmanager
-def _terminable() -> Iterator[None]:
-    """Let SIGTERM end it as Ctrl-C does, so that the terminal is left as it was."""
-    before = signal.getsignal(signal.SIGTERM)
-    if before is not signal.SIG_DFL:
-        yield
-        return
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager
